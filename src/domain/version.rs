@@ -1,0 +1,246 @@
+//! One version of a secret: its number, its state, and the transitions between states.
+//!
+//! | from \ to | active | deactivated | deleted |
+//! | --- | --- | --- | --- |
+//! | active | nothing changes | deactivated now | deleted now, value erased |
+//! | deactivated | active, life span counted anew | nothing changes | deleted now, value erased |
+//! | deleted | refused | refused | nothing changes |
+//!
+//! KV2's words: delete = to deactivated, undelete = to active, destroy = to deleted.
+
+use std::{num::NonZeroU32, str::FromStr};
+
+use super::{Invalid, Timestamp};
+
+/// The highest version number, as published.
+pub const VERSION_MAX: u32 = 24_000;
+
+/// A version's number, 1 to [`VERSION_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionNumber(NonZeroU32);
+
+impl VersionNumber {
+    const WRONG: Invalid = Invalid("a version is a whole number from 1 to 24000");
+
+    /// The version with this number.
+    ///
+    /// # Errors
+    /// `Invalid` outside 1 to 24000.
+    pub fn new(number: u32) -> Result<Self, Invalid> {
+        match NonZeroU32::new(number) {
+            Some(number) if number.get() <= VERSION_MAX => Ok(Self(number)),
+            _ => Err(Self::WRONG),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl FromStr for VersionNumber {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        digits(text).map_or(Err(Self::WRONG), Self::new)
+    }
+}
+
+/// The current version that a write expects; 0 where no version may be there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cas(u32);
+
+impl Cas {
+    /// The expectation of this current version.
+    ///
+    /// # Errors
+    /// `Invalid` above 24000.
+    pub fn new(number: u32) -> Result<Self, Invalid> {
+        if number > VERSION_MAX {
+            return Err(Invalid("cas is a whole number from 0 to 24000: the secret's current version"));
+        }
+        Ok(Self(number))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Cas {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::new(digits(text).unwrap_or(u32::MAX))
+    }
+}
+
+fn digits(text: &str) -> Option<u32> {
+    // `u32::from_str` also takes a plus sign, which in a URL would be a blank.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Whether a version's value can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionState {
+    /// Readable.
+    Active,
+    /// Kept, unreadable until it is activated.
+    Deactivated,
+    /// The value is gone for good; the number stays.
+    Deleted,
+}
+
+impl VersionState {
+    /// The state's published name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl FromStr for VersionState {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "active" => Ok(Self::Active),
+            "deactivated" => Ok(Self::Deactivated),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(Invalid("state must be active, deactivated or deleted")),
+        }
+    }
+}
+
+/// What is stored of a version beside its value. The state follows from these times and from now, so that a
+/// deadline takes effect by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// When the version was written.
+    pub created_at: Timestamp,
+    /// From when on it is deactivated: a past act or a deadline to come.
+    pub deactivate_at: Option<Timestamp>,
+    /// When its value was erased.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// What a transition asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// The version is in that state already.
+    None,
+    /// Store this record.
+    Changed(VersionRecord),
+    /// Store this record and erase the value.
+    Erased(VersionRecord),
+    /// Deleted is final.
+    Refused,
+}
+
+impl VersionRecord {
+    /// The state at `now`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> VersionState {
+        if self.deleted_at.is_some() {
+            VersionState::Deleted
+        } else if self.deactivate_at.is_some_and(|at| at <= now) {
+            VersionState::Deactivated
+        } else {
+            VersionState::Active
+        }
+    }
+
+    /// When the version was deactivated, if it was so by `now` (and before it was deleted).
+    #[must_use]
+    pub fn deactivated_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.deleted_at.unwrap_or(now);
+        self.deactivate_at.filter(|at| *at <= end)
+    }
+
+    /// What leads from the state at `now` to the state `to`. A version that is activated lives for
+    /// `life_seconds` from now on.
+    #[must_use]
+    pub fn transition(&self, to: VersionState, now: Timestamp, life_seconds: Option<u64>) -> Transition {
+        use VersionState::{Active, Deactivated, Deleted};
+        match (self.state(now), to) {
+            (Active, Active) | (Deactivated, Deactivated) | (Deleted, Deleted) => Transition::None,
+            (Deactivated, Active) => Transition::Changed(Self {
+                deactivate_at: life_seconds.map(|seconds| now.plus_seconds(seconds)),
+                ..self.clone()
+            }),
+            (Active, Deactivated) => Transition::Changed(Self { deactivate_at: Some(now), ..self.clone() }),
+            (Active | Deactivated, Deleted) => Transition::Erased(Self { deleted_at: Some(now), ..self.clone() }),
+            (Deleted, Active | Deactivated) => Transition::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_000);
+
+    fn record(deactivate: Option<i64>, deleted: Option<i64>) -> VersionRecord {
+        VersionRecord {
+            created_at: Timestamp::from_unix_seconds(1),
+            deactivate_at: deactivate.map(Timestamp::from_unix_seconds),
+            deleted_at: deleted.map(Timestamp::from_unix_seconds),
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!("24000".parse::<VersionNumber>().unwrap().get(), 24_000);
+        assert_eq!("0".parse::<Cas>().unwrap().get(), 0);
+        for wrong in ["", "0", "-1", "+1", "24001", "1.0", "0x1", " 1", "99999999999"] {
+            assert!(wrong.parse::<VersionNumber>().is_err(), "{wrong}");
+        }
+        for wrong in ["", "-1", "+1", "24001", "a"] {
+            assert!(wrong.parse::<Cas>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_takes_effect_to_the_nanosecond() {
+        let version = record(Some(1_000), None);
+        assert_eq!(version.state(Timestamp::from_unix_nanos(NOW.unix_nanos() - 1)), VersionState::Active);
+        assert_eq!(version.state(NOW), VersionState::Deactivated);
+        assert_eq!(version.deactivated_at(NOW), Some(NOW));
+    }
+
+    #[test]
+    fn transition_table() {
+        use VersionState::{Active, Deactivated, Deleted};
+        let (active, deactivated, deleted) =
+            (record(Some(2_000), None), record(Some(500), None), record(None, Some(9)));
+        for (from, to, expected) in [
+            (&active, Active, Transition::None),
+            (&active, Deactivated, Transition::Changed(record(Some(1_000), None))),
+            (&active, Deleted, Transition::Erased(record(Some(2_000), Some(1_000)))),
+            (&deactivated, Active, Transition::Changed(record(Some(1_060), None))),
+            (&deactivated, Deactivated, Transition::None),
+            (&deactivated, Deleted, Transition::Erased(record(Some(500), Some(1_000)))),
+            (&deleted, Active, Transition::Refused),
+            (&deleted, Deactivated, Transition::Refused),
+            (&deleted, Deleted, Transition::None),
+        ] {
+            assert_eq!(from.transition(to, NOW, Some(60)), expected, "{from:?} to {to:?}");
+        }
+        assert_eq!(deactivated.transition(Active, NOW, None), Transition::Changed(record(None, None)));
+    }
+
+    #[test]
+    fn deleted_before_its_deadline_was_never_deactivated() {
+        let version = record(Some(2_000), Some(1_500));
+        assert_eq!(version.deactivated_at(Timestamp::from_unix_seconds(9_000)), None);
+    }
+}
