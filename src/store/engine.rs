@@ -1,0 +1,201 @@
+//! The engine contract: what any key-value store must offer to stand under okmsd.
+//!
+//! Owns the vocabulary ([`Space`], [`Record`], [`Batch`], [`Expect`]) and the two traits. Always holds: a
+//! [`Snapshot`] is consistent; a commit is all or nothing and durable when it returns; a commit whose fate is
+//! not known says so. Nothing here assumes one process or one writer: revisions are the engine's, and a
+//! precondition is checked where the write happens. Never does: encryption, key layout, retries.
+
+use std::{fmt, future::Future, pin::Pin};
+
+/// A boxed future, so that engines can be chosen at run time.
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A named, ordered key space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Space {
+    /// What belongs to the region as a whole.
+    Region,
+    /// Domains: their wrapped keys and names.
+    Domain,
+    /// A domain's defaults.
+    Config,
+    /// Secrets: one header each.
+    Header,
+    /// State and times of versions.
+    Version,
+    /// Ciphertexts of values.
+    Value,
+}
+
+impl Space {
+    /// Every space, in the order of declaration.
+    pub const ALL: [Self; 6] = [Self::Region, Self::Domain, Self::Config, Self::Header, Self::Version, Self::Value];
+
+    /// The name of the space's table on disk. Never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Region => "region",
+            Self::Domain => "domain",
+            Self::Config => "config",
+            Self::Header => "header",
+            Self::Version => "version",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// Identifies one write of one record: two records with the same key and revision hold the same bytes.
+/// Revisions grow with every commit and are never used again, deletes and restarts included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(pub u64);
+
+/// A stored record: sealed bytes and the revision that wrote them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When it was written, in the engine's own counting.
+    pub revision: Revision,
+    /// The bytes as they were put.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({:?}, {} bytes)", self.revision, self.bytes.len())
+    }
+}
+
+/// What a record must be for a batch to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// No record under this key.
+    Absent,
+    /// The record still has the revision that was read.
+    At(Revision),
+}
+
+/// One change within a batch. Changes apply in order.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Writes a record, replacing what was there.
+    Put(Space, Vec<u8>, Vec<u8>),
+    /// Removes a record, if there is one.
+    Delete(Space, Vec<u8>),
+    /// Removes every record with `from <= key < to`.
+    DeleteRange(Space, Vec<u8>, Vec<u8>),
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, space) = match self {
+            Self::Put(space, ..) => ("Put", space),
+            Self::Delete(space, ..) => ("Delete", space),
+            Self::DeleteRange(space, ..) => ("DeleteRange", space),
+        };
+        write!(f, "{name}({space:?})")
+    }
+}
+
+/// Changes that apply together, or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// All must hold, judged against the state just before the batch.
+    pub preconditions: Vec<(Space, Vec<u8>, Expect)>,
+    /// What to change.
+    pub ops: Vec<Op>,
+}
+
+impl Batch {
+    /// The bytes that the batch brings along: keys and values. An engine bounds its queue by them.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let ops = self.ops.iter().map(|op| match op {
+            Op::Put(_, key, value) => key.len() + value.len(),
+            Op::Delete(_, key) => key.len(),
+            Op::DeleteRange(_, from, to) => from.len() + to.len(),
+        });
+        let preconditions = self.preconditions.iter().map(|(_, key, _)| key.len());
+        ops.sum::<usize>() + preconditions.sum::<usize>()
+    }
+}
+
+/// A read that could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The engine cannot read now.
+    #[error("the store cannot be read: {0}")]
+    Unavailable(#[source] Source),
+    /// What is on disk is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(#[source] Source),
+}
+
+/// A commit that was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// A precondition did not hold. Nothing was changed.
+    #[error("a record changed since it was read")]
+    Conflict,
+    /// Too much waits already. Nothing was changed.
+    #[error("the write queue is full")]
+    Overloaded,
+    /// The engine does not take writes now. Nothing was changed.
+    #[error("the store does not take writes: {0}")]
+    Unavailable(#[source] Source),
+    /// The write failed half-way: it may be durable or not. Never retry it silently.
+    #[error("the outcome of the write is not known: {0}")]
+    OutcomeUnknown(#[source] Source),
+}
+
+/// What lies beneath an engine's error.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A key and what is stored under it.
+pub type Entry = (Vec<u8>, Record);
+
+/// A consistent view of every space at one moment.
+pub trait Snapshot: Send + Sync {
+    /// The record under `key`.
+    fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>>;
+
+    /// At most `limit` records with `from <= key < to`, in key order.
+    fn scan<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Entry>, ReadError>>;
+}
+
+/// How an engine feels. Readiness follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Reads and writes work.
+    Ready,
+    /// Reads work, writes are refused.
+    ReadOnly,
+    /// Nothing works.
+    Down,
+}
+
+/// An ordered key-value store with snapshots and conditional commits.
+pub trait Engine: Send + Sync {
+    /// The newest state: sees every commit that was acknowledged before the call.
+    fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>>;
+
+    /// Applies `batch`, durably when this returns, and says at which revision. The commit goes on when the
+    /// caller stops waiting.
+    fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>>;
+
+    /// Whether reads and writes work, as far as is known without trying.
+    fn health(&self) -> Health;
+}
+
+/// What an engine tells its observer: the numbers behind the metrics.
+pub trait Observer: Send + Sync {
+    /// A group of batches became durable together.
+    fn committed(&self, batches: usize, operations: usize, elapsed: std::time::Duration);
+    /// A group failed; its writers were told that the outcome is unknown.
+    fn commit_failed(&self, batches: usize);
+}

@@ -1,0 +1,6 @@
+//! The engines: each offers the contract of [`crate::store::engine`] over one kind of store.
+//!
+//! Owns the choice of foreign storage crates: nothing outside this folder names one. Never does: encryption,
+//! key layout, retries.
+
+pub mod redb;

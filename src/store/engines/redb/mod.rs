@@ -1,0 +1,258 @@
+//! The engine on one machine: redb, one writer, many readers.
+//!
+//! Owns the database file. Always holds: what was acknowledged is on disk; a reader never waits for the writer; a
+//! failed write leaves the last durable state readable, and its writers know that the outcome is unknown. Never
+//! does: encryption, key layout, retries of a batch.
+//!
+//! The way of a batch: [`queue`] takes it in or refuses it, [`writer`] takes what waits as one [`group`], which
+//! becomes one transaction on the [`tables`] and one durable commit. Then the [`cache`] follows, the new view is
+//! published, and the callers are answered. The way of a read: [`snapshot`] asks the cache, then the view. Under
+//! redb lies [`backend`], which lets the database be replaced while the [`file`] stays open; while writes fail, reads
+//! go through an [`overlay`].
+
+mod backend;
+mod cache;
+mod file;
+mod group;
+mod overlay;
+mod queue;
+mod snapshot;
+mod tables;
+mod writer;
+
+use std::{
+    future,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+
+use self::{
+    backend::Disk,
+    cache::Cache,
+    file::{LockedFile, Unnamed},
+    queue::{Job, Limits, Queue, Refusal},
+    snapshot::RedbSnapshot,
+    tables::{Generation, LayoutError, View},
+    writer::{Settings, Writer},
+};
+use crate::store::engine::{Batch, CommitError, Engine, Fut, Health, Observer, ReadError, Revision, Snapshot};
+
+pub use self::file::FileError;
+/// The storage that [`RedbEngine::open_backend`] takes.
+pub use redb::StorageBackend;
+
+/// How the engine is set up. Every number is a bound.
+#[derive(Clone, Debug)]
+pub struct RedbOptions {
+    /// The database file. Made if it does not exist.
+    pub path: PathBuf,
+    /// Pages that redb keeps in memory, in bytes.
+    pub cache_bytes: usize,
+    /// Records that are answered without asking redb, in bytes. 0 for none.
+    pub record_cache_bytes: usize,
+    /// Batches that may wait for the writer.
+    pub queue_batches: usize,
+    /// Bytes that may wait for the writer. A batch that is heavier never fits.
+    pub queue_bytes: usize,
+    /// Batches that become durable together.
+    pub group_batches: usize,
+    /// Bytes that become durable together, unless one batch alone is heavier.
+    pub group_bytes: usize,
+    /// How long after a failed commit the engine first tries to write again.
+    pub pause_min: Duration,
+    /// The longest time between two tries.
+    pub pause_max: Duration,
+}
+
+impl RedbOptions {
+    /// Bounds that suit a small server.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            cache_bytes: 256 << 20,
+            record_cache_bytes: 64 << 20,
+            queue_batches: 1024,
+            queue_bytes: 32 << 20,
+            group_batches: 256,
+            group_bytes: 8 << 20,
+            pause_min: Duration::from_secs(1),
+            pause_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is in the file.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[source] Box<redb::Error>),
+    /// The file was written by another version of this program.
+    #[error("the database file has layout {0}, which this program does not know")]
+    Layout(u64),
+    /// No thread could be had.
+    #[error("the writer could not be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<LayoutError> for OpenError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::Redb(error) => Self::Database(Box::new(error)),
+            LayoutError::Format(found) => Self::Layout(found),
+        }
+    }
+}
+
+/// A store in one file. Dropping it writes what waits, closes the file and ends the writer.
+pub struct RedbEngine {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers, callers and the writer have in common.
+struct Shared {
+    view: ArcSwap<View>,
+    cache: Cache,
+    queue: Queue,
+    health: AtomicU8,
+}
+
+impl RedbEngine {
+    /// Opens the store, or makes a new one. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the file is in use, damaged, or of another version; if the disk fails.
+    pub fn open(options: &RedbOptions, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        let (file, unnamed) = LockedFile::open(&options.path)?;
+        Self::start(file, options, observer, || unnamed.map_or(Ok(()), Unnamed::name))
+    }
+
+    /// Opens the store on any storage; the path is not used. Waits for the storage.
+    ///
+    /// # Errors
+    /// If what is there is damaged, or of another version; if the storage fails.
+    pub fn open_backend(
+        storage: impl StorageBackend,
+        options: &RedbOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, OpenError> {
+        Self::start(storage, options, observer, || Ok(()))
+    }
+
+    /// `made` is called when the database is whole, and before anything is written to it.
+    fn start(
+        storage: impl StorageBackend,
+        options: &RedbOptions,
+        observer: Arc<dyn Observer>,
+        made: impl FnOnce() -> Result<(), FileError>,
+    ) -> Result<Self, OpenError> {
+        let disk = Disk::new(Box::new(storage)).map_err(FileError::Io)?;
+        let (lease, fence) = disk.lease();
+        let database = Generation::open(lease, fence, options.cache_bytes, 0)?;
+        let view = database.view().map_err(LayoutError::Redb)?;
+        disk.mark_durable();
+        made()?;
+        let shared = Arc::new(Shared {
+            view: ArcSwap::from_pointee(view),
+            cache: Cache::new(options.record_cache_bytes),
+            queue: Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes }),
+            health: AtomicU8::new(READY),
+        });
+        let settings = Settings {
+            cache_bytes: options.cache_bytes,
+            group: Limits { batches: options.group_batches, bytes: options.group_bytes },
+            pause_min: options.pause_min,
+            pause_max: options.pause_max,
+        };
+        let writer = Writer::new(Arc::clone(&shared), disk, observer, settings, database);
+        let thread = thread::Builder::new().name("store-writer".to_owned());
+        let writer = thread.spawn(move || writer.run()).map_err(OpenError::Thread)?;
+        Ok(Self { shared, writer: Some(writer) })
+    }
+}
+
+impl Engine for RedbEngine {
+    fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
+        let snapshot = RedbSnapshot { view: self.shared.view.load_full(), shared: Arc::clone(&self.shared) };
+        Box::pin(future::ready(Ok(Box::new(snapshot) as Box<dyn Snapshot>)))
+    }
+
+    fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>> {
+        // The batch is queued here and not when the future is first asked, so that a caller who gives up at once
+        // is treated like one who gives up late.
+        let (reply, answer) = oneshot::channel();
+        let refused = if self.health() == Health::Ready {
+            match self.shared.queue.push(Job { batch, reply }) {
+                Ok(()) => None,
+                Err(Refusal::Full) => Some(CommitError::Overloaded),
+                Err(Refusal::Closed) => Some(CommitError::Unavailable("the store has stopped".into())),
+            }
+        } else {
+            Some(CommitError::Unavailable("writes failed, and are tried again soon".into()))
+        };
+        Box::pin(async move {
+            match refused {
+                Some(error) => Err(error),
+                None => answer.await.unwrap_or_else(|gone| Err(CommitError::OutcomeUnknown(gone.into()))),
+            }
+        })
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+}
+
+impl Drop for RedbEngine {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        // The writer needs no async runtime, so waiting for it here cannot deadlock. Only the writer itself, if
+        // its observer owned the engine, must not wait for its own end.
+        if let Some(writer) = self.writer.take().filter(|writer| writer.thread().id() != thread::current().id())
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer had panicked");
+        }
+    }
+}
+
+const READY: u8 = 0;
+const READ_ONLY: u8 = 1;
+const DOWN: u8 = 2;
+
+impl Shared {
+    fn health(&self) -> Health {
+        match self.health.load(Ordering::Acquire) {
+            READY => Health::Ready,
+            READ_ONLY => Health::ReadOnly,
+            _ => Health::Down,
+        }
+    }
+
+    fn set_health(&self, health: Health) {
+        let health = match health {
+            Health::Ready => READY,
+            Health::ReadOnly => READ_ONLY,
+            Health::Down => DOWN,
+        };
+        self.health.store(health, Ordering::Release);
+    }
+
+    /// Whether the writer has ended for good.
+    fn stopped(&self) -> bool {
+        self.queue.closed()
+    }
+}

@@ -1,0 +1,123 @@
+//! Reading at one moment.
+//!
+//! Owns the way of a read: from memory if the answer is there, else on a thread that may wait for the disk. Always
+//! holds: an async worker never waits for the disk here. If the database under a snapshot was given up after a
+//! failure, the snapshot goes on with the next one as long as that shows the very same revision, and is refused
+//! afterwards: it never shows another moment.
+
+use std::{
+    future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use redb::StorageError;
+use tokio::runtime::Handle;
+
+use super::{Shared, cache::Answer, tables::View};
+use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space};
+
+/// How often and how long a read waits for the database to be replaced after a failure.
+const ATTEMPTS: u32 = 50;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// A view, and the way to the newest one.
+pub(super) struct RedbSnapshot {
+    pub(super) view: Arc<View>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Snapshot for RedbSnapshot {
+    fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>> {
+        if let Some(Answer(answer)) = self.shared.cache.get(space, key, self.view.revision) {
+            return Box::pin(future::ready(Ok(answer)));
+        }
+        let (view, shared, key) = (Arc::clone(&self.view), Arc::clone(&self.shared), key.to_vec());
+        Box::pin(blocking(move || {
+            let found = read(&shared, &view, |view| view.get(space, &key))?;
+            shared.cache.fill(space, &key, view.revision, found.as_ref());
+            Ok(found)
+        }))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Entry>, ReadError>> {
+        let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
+        let (from, to) = (from.to_vec(), to.to_vec());
+        Box::pin(blocking(move || read(&shared, &view, |view| view.scan(space, &from, &to, limit))))
+    }
+}
+
+/// Runs a read where it may wait.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    let Ok(runtime) = Handle::try_current() else {
+        // Nobody else runs on this thread.
+        return read();
+    };
+    match runtime.spawn_blocking(read).await {
+        Ok(answer) => answer,
+        Err(error) => Err(ReadError::Unavailable(error.into())),
+    }
+}
+
+fn read<T>(shared: &Shared, view: &Arc<View>, read: impl Fn(&View) -> Result<T, StorageError>) -> Result<T, ReadError> {
+    let mut view = Arc::clone(view);
+    loop {
+        let error = match attempt(&view, &read) {
+            Ok(found) => return Ok(found),
+            Err(Failed::Damaged(error)) => return Err(error),
+            Err(Failed::Broken(error)) => error,
+        };
+        match successor(shared, &view) {
+            Some(next) => view = next,
+            None => return Err(error),
+        }
+    }
+}
+
+enum Failed {
+    /// This read only.
+    Damaged(ReadError),
+    /// The database as a whole, perhaps.
+    Broken(ReadError),
+}
+
+fn attempt<T>(view: &View, read: &impl Fn(&View) -> Result<T, StorageError>) -> Result<T, Failed> {
+    // A view is only read, so a panic leaves nothing behind in it.
+    match catch_unwind(AssertUnwindSafe(|| read(view))) {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error @ StorageError::Corrupted(_))) => Err(Failed::Damaged(ReadError::Corrupt(error.into()))),
+        Ok(Err(error)) => Err(Failed::Broken(ReadError::Unavailable(error.into()))),
+        Err(_) => Err(Failed::Broken(ReadError::Corrupt("the database code panicked".into()))),
+    }
+}
+
+/// Another database that shows the same moment as `view`, if there is one, or soon will be.
+fn successor(shared: &Shared, view: &View) -> Option<Arc<View>> {
+    for attempt in 0..ATTEMPTS {
+        let newest = shared.view.load_full();
+        if newest.revision != view.revision {
+            return None;
+        }
+        if newest.generation != view.generation {
+            return Some(newest);
+        }
+        if attempt == 0 {
+            shared.queue.report_broken(view.generation);
+        }
+        if shared.stopped() {
+            return None;
+        }
+        thread::sleep(ATTEMPT_PAUSE);
+    }
+    None
+}

@@ -1,0 +1,214 @@
+//! The database as the engine lays it out: one table a space, and one for the engine itself.
+//!
+//! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always holds: the
+//! engine's table carries the highest revision of every durable commit, written in the same transaction. Never
+//! does: concurrency, or a decision about failures.
+
+use redb::{
+    Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, StorageError, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use super::backend::Fence;
+use crate::store::engine::{Entry, Record, Revision, Space};
+
+/// The engine's own table: what it must remember of itself.
+const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
+const FORMAT: &str = "format";
+const REVISION: &str = "revision";
+/// The layout that this code writes and reads.
+const FORMAT_NOW: u64 = 1;
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// A space in a snapshot.
+pub(super) type SpaceView = ReadOnlyTable<&'static [u8], &'static [u8]>;
+/// A space in a transaction.
+pub(super) type SpaceTable<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
+
+const fn definition(space: Space) -> Definition {
+    TableDefinition::new(space.name())
+}
+
+/// Something for every space.
+pub(super) struct PerSpace<T> {
+    region: T,
+    domain: T,
+    config: T,
+    header: T,
+    version: T,
+    value: T,
+}
+
+impl<T> PerSpace<T> {
+    fn build<E>(mut make: impl FnMut(Space) -> Result<T, E>) -> Result<Self, E> {
+        Ok(Self {
+            region: make(Space::Region)?,
+            domain: make(Space::Domain)?,
+            config: make(Space::Config)?,
+            header: make(Space::Header)?,
+            version: make(Space::Version)?,
+            value: make(Space::Value)?,
+        })
+    }
+
+    pub(super) fn of(&self, space: Space) -> &T {
+        match space {
+            Space::Region => &self.region,
+            Space::Domain => &self.domain,
+            Space::Config => &self.config,
+            Space::Header => &self.header,
+            Space::Version => &self.version,
+            Space::Value => &self.value,
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, space: Space) -> &mut T {
+        match space {
+            Space::Region => &mut self.region,
+            Space::Domain => &mut self.domain,
+            Space::Config => &mut self.config,
+            Space::Header => &mut self.header,
+            Space::Version => &mut self.version,
+            Space::Value => &mut self.value,
+        }
+    }
+}
+
+/// The database is not one of ours, or not of a version that we know.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LayoutError {
+    #[error(transparent)]
+    Redb(#[from] redb::Error),
+    #[error("the file has layout {0}, and this program knows layout {FORMAT_NOW} only")]
+    Format(u64),
+}
+
+/// One opening of the database. A failure ends it, and the next opening has a new number.
+pub(super) struct Generation {
+    /// First, so that it is closed before the fence is gone.
+    database: Database,
+    fence: Fence,
+    pub(super) number: u64,
+}
+
+impl Generation {
+    /// Opens the database, creates it if the storage is empty, and returns when its header is durable.
+    pub(super) fn open(
+        backend: impl StorageBackend,
+        fence: Fence,
+        cache_bytes: usize,
+        number: u64,
+    ) -> Result<Self, LayoutError> {
+        let database =
+            Builder::new().set_cache_size(cache_bytes).create_with_backend(backend).map_err(redb::Error::from)?;
+        let generation = Self { database, fence, number };
+        generation.check_layout()?;
+        Ok(generation)
+    }
+
+    /// Creates the tables of a new database.
+    fn check_layout(&self) -> Result<(), LayoutError> {
+        let reading = self.database.begin_read().map_err(redb::Error::from)?;
+        match reading.open_table(ENGINE) {
+            Ok(engine) => match engine.get(FORMAT).map_err(redb::Error::from)?.map(|format| format.value()) {
+                Some(FORMAT_NOW) => return Ok(()),
+                other => return Err(LayoutError::Format(other.unwrap_or_default())),
+            },
+            Err(redb::TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(LayoutError::Redb(error.into())),
+        }
+        drop(reading);
+        let writing = self.begin()?;
+        PerSpace::build(|space| writing.open_table(definition(space)).map(drop)).map_err(redb::Error::from)?;
+        write_engine(&writing, FORMAT, FORMAT_NOW)?;
+        write_engine(&writing, REVISION, 0)?;
+        writing.commit().map_err(redb::Error::from)?;
+        Ok(())
+    }
+
+    /// A transaction whose commit is durable, and leaves a database that opens at once after a crash.
+    pub(super) fn begin(&self) -> Result<WriteTransaction, redb::Error> {
+        // Durability::Immediate is redb's default, and the only one that this engine uses.
+        let mut writing = self.database.begin_write()?;
+        writing.set_quick_repair(true);
+        Ok(writing)
+    }
+
+    /// The newest committed state.
+    pub(super) fn view(&self) -> Result<View, redb::Error> {
+        let reading = self.database.begin_read()?;
+        let revision = reading.open_table(ENGINE)?.get(REVISION)?.map_or(0, |revision| revision.value());
+        let spaces = open_spaces(&reading)?;
+        Ok(View { generation: self.number, revision: Revision(revision), spaces })
+    }
+
+    /// Closes the database without another write to the disk.
+    pub(super) fn abandon(self) {
+        // redb writes when it closes. After a failure that would race with the next opening.
+        self.fence.close();
+    }
+}
+
+fn open_spaces(reading: &ReadTransaction) -> Result<PerSpace<SpaceView>, redb::TableError> {
+    PerSpace::build(|space| reading.open_table(definition(space)))
+}
+
+/// The spaces of a transaction.
+pub(super) fn open_for_write(writing: &WriteTransaction) -> Result<PerSpace<SpaceTable<'_>>, redb::TableError> {
+    PerSpace::build(|space| writing.open_table(definition(space)))
+}
+
+/// Remembers the highest revision of the transaction.
+pub(super) fn write_revision(writing: &WriteTransaction, revision: Revision) -> Result<(), redb::Error> {
+    write_engine(writing, REVISION, revision.0)
+}
+
+fn write_engine(writing: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
+    writing.open_table(ENGINE)?.insert(name, number)?;
+    Ok(())
+}
+
+/// Every space at one moment. Keeps the pages of that moment from being written over.
+pub(super) struct View {
+    pub(super) generation: u64,
+    pub(super) revision: Revision,
+    spaces: PerSpace<SpaceView>,
+}
+
+impl View {
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Record>, StorageError> {
+        self.spaces.of(space).get(key)?.map(|found| decode(found.value())).transpose()
+    }
+
+    pub(super) fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let found = self.spaces.of(space).range::<&[u8]>(from..to)?.take(limit);
+        found.map(|entry| entry.and_then(|(key, value)| Ok((key.value().to_vec(), decode(value.value())?)))).collect()
+    }
+}
+
+/// A record as it lies on disk.
+pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(8 + bytes.len());
+    stored.extend_from_slice(&revision.0.to_be_bytes());
+    stored.extend_from_slice(bytes);
+    stored
+}
+
+fn decode(stored: &[u8]) -> Result<Record, StorageError> {
+    let (revision, bytes) = split(stored)?;
+    Ok(Record { revision, bytes: bytes.to_vec() })
+}
+
+/// The revision of a stored record, without copying its bytes.
+pub(super) fn revision_of(stored: &[u8]) -> Result<Revision, StorageError> {
+    split(stored).map(|(revision, _)| revision)
+}
+
+fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
+    let too_short = || StorageError::Corrupted("a record is shorter than its revision".to_owned());
+    let (revision, bytes) = stored.split_first_chunk().ok_or_else(too_short)?;
+    Ok((Revision(u64::from_be_bytes(*revision)), bytes))
+}

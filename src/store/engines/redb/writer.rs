@@ -1,0 +1,306 @@
+//! The one thread that changes the database.
+//!
+//! Owns the open database, the order of commits, and what happens when one fails. Always holds: a state is
+//! published after it is durable and before anybody is told of it; published states never go back; a revision
+//! that was tried is never tried again. After a failure the database is given up: reads go on from the last
+//! durable state through an overlay, writes are refused, and the writer tries now and then to open the database
+//! anew. Only then does the disk decide what became of a commit whose outcome was not known. Never does: wait for
+//! a caller, or let a panic of the store's code end the service.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Shared,
+    backend::Disk,
+    group::{self, Committed, Failed, Verdict},
+    overlay::Overlay,
+    queue::{Call, Job, Limits, Reply},
+    tables::{Generation, View},
+};
+use crate::store::engine::{CommitError, Health, Observer, Revision, Source};
+
+/// After a failed read the database is opened anew soon: the storage itself may well be sound.
+const PAUSE_AFTER_READ: Duration = Duration::from_millis(100);
+
+/// What the writer is told once.
+pub(super) struct Settings {
+    pub(super) cache_bytes: usize,
+    pub(super) group: Limits,
+    pub(super) pause_min: Duration,
+    pub(super) pause_max: Duration,
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    disk: Arc<Disk>,
+    observer: Arc<dyn Observer>,
+    settings: Settings,
+    mode: Mode,
+    /// The highest revision that was ever tried.
+    last: Revision,
+    /// How many generations of the database there were.
+    generations: u64,
+    pause: Duration,
+}
+
+enum Mode {
+    Ready(Generation),
+    /// The database that reads go to, if there is one, and when to try again.
+    Failing(Option<Generation>, Instant),
+}
+
+/// Why a group, or the whole engine, failed. Every caller of the group gets it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+struct Cause(#[source] Arc<dyn std::error::Error + Send + Sync>);
+
+impl From<Source> for Cause {
+    fn from(source: Source) -> Self {
+        Self(Arc::from(source))
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        disk: Arc<Disk>,
+        observer: Arc<dyn Observer>,
+        settings: Settings,
+        database: Generation,
+    ) -> Self {
+        let last = shared.view.load().revision;
+        let generations = database.number;
+        let pause = settings.pause_min;
+        Self { shared, disk, observer, settings, mode: Mode::Ready(database), last, generations, pause }
+    }
+
+    /// Works until the queue is closed and empty, then closes the database.
+    pub(super) fn run(mut self) {
+        let farewell = Farewell(Arc::clone(&self.shared));
+        loop {
+            let deadline = match &self.mode {
+                Mode::Ready(_) => None,
+                Mode::Failing(_, retry) => Some(*retry),
+            };
+            match self.shared.queue.next(self.settings.group, deadline) {
+                Call::Group(jobs) => self.write(jobs),
+                Call::Broken(generation) => self.broken(generation),
+                Call::Timeout => self.recover(),
+                Call::Closed => break,
+            }
+        }
+        let Self { mode, disk, .. } = self;
+        drop(mode);
+        if let Err(error) = disk.close() {
+            tracing::warn!(%error, "the database file was not unlocked");
+        }
+        drop(farewell);
+    }
+
+    fn write(&mut self, jobs: Vec<Job>) {
+        let (batches, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
+        let Mode::Ready(database) = &self.mode else {
+            return refuse(replies, || CommitError::Unavailable("writes failed, and are tried again soon".into()));
+        };
+        let started = Instant::now();
+        match guarded(|| group::commit(database, batches, &mut self.last)) {
+            Ok(Ok(committed)) => self.conclude(committed, replies, started),
+            Ok(Err(Failed::Before(source))) => {
+                let cause = self.fail(source, replies.len());
+                refuse(replies, || CommitError::Unavailable(cause.clone().into()));
+            }
+            Ok(Err(Failed::Within(source))) | Err(source) => {
+                let cause = self.fail(source, replies.len());
+                refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
+            }
+        }
+    }
+
+    /// The group is durable: show it, then tell.
+    fn conclude(&mut self, committed: Committed, replies: Vec<Reply>, started: Instant) {
+        let Committed { verdicts, touches, operations } = committed;
+        let newest = verdicts.iter().rev().find_map(|verdict| verdict.as_ref().ok().copied());
+        if let Some(newest) = newest {
+            self.disk.mark_durable();
+            self.shared.cache.apply(touches);
+            self.pause = self.settings.pause_min;
+            if let Err(error) = self.show() {
+                tracing::error!(error, "a durable state cannot be read");
+                self.fall_back(self.pause);
+                if self.shared.view.load().revision < newest {
+                    // Durable, but nobody sees it, and who is told of a commit may rely on seeing it.
+                    self.observer.commit_failed(replies.len());
+                    return refuse(replies, || CommitError::OutcomeUnknown("it cannot be read back".into()));
+                }
+            }
+            let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
+            self.observer.committed(applied, operations, started.elapsed());
+        }
+        answer(replies.into_iter().zip(verdicts));
+    }
+
+    /// Publishes the newest state of the open database.
+    fn show(&self) -> Result<(), Source> {
+        let (Mode::Ready(database) | Mode::Failing(Some(database), _)) = &self.mode else {
+            return Err("no database is open".into());
+        };
+        let view = guarded(|| database.view())??;
+        self.publish(view);
+        Ok(())
+    }
+
+    fn publish(&self, view: View) {
+        self.shared.view.store(Arc::new(view));
+    }
+
+    /// A group failed: no more writes for now.
+    fn fail(&mut self, source: Source, batches: usize) -> Cause {
+        let cause = Cause::from(source);
+        tracing::error!(error = %cause, batches, "a commit failed; the store is read-only until it recovers");
+        self.fall_back(self.pause);
+        self.observer.commit_failed(batches);
+        cause
+    }
+
+    /// A reader says that a database does not answer.
+    fn broken(&mut self, generation: u64) {
+        let number = match &self.mode {
+            Mode::Ready(database) | Mode::Failing(Some(database), _) => database.number,
+            Mode::Failing(None, _) => return,
+        };
+        if number == generation {
+            tracing::error!(generation, "the database does not answer reads; it is opened anew");
+            self.fall_back(PAUSE_AFTER_READ);
+        }
+    }
+
+    /// Gives up the database and lets reads go on from the last durable state.
+    fn fall_back(&mut self, pause: Duration) {
+        self.shared.set_health(Health::ReadOnly);
+        let overlay = match self.open_overlay() {
+            Ok((database, view)) => {
+                self.publish(view);
+                Some(database)
+            }
+            Err(error) => {
+                tracing::error!(error, "the last durable state cannot be read");
+                self.shared.set_health(Health::Down);
+                None
+            }
+        };
+        let before = std::mem::replace(&mut self.mode, Mode::Failing(overlay, Instant::now() + pause));
+        before.abandon();
+    }
+
+    fn open_overlay(&mut self) -> Result<(Generation, View), Source> {
+        self.generations += 1;
+        let (overlay, fence) = Overlay::new(&self.disk)?;
+        let open = || Generation::open(overlay, fence, self.settings.cache_bytes, self.generations);
+        let database = guarded(open)??;
+        let view = guarded(|| database.view())??;
+        Ok((database, view))
+    }
+
+    /// Tries to take up writing again. The overlay stays valid until something is committed: opening a database
+    /// changes its header only.
+    fn recover(&mut self) {
+        match self.reopen() {
+            Ok(()) => {
+                tracing::info!("the store takes writes again");
+                self.shared.set_health(Health::Ready);
+            }
+            Err(error) => {
+                self.pause = (self.pause * 2).min(self.settings.pause_max);
+                tracing::warn!(error, pause = ?self.pause, "the store does not take writes yet");
+                if let Mode::Failing(Some(_), retry) = &mut self.mode {
+                    *retry = Instant::now() + self.pause;
+                } else {
+                    self.fall_back(self.pause);
+                }
+            }
+        }
+    }
+
+    /// Opens the database on the disk, takes over what it says, and proves that it takes writes.
+    fn reopen(&mut self) -> Result<(), Source> {
+        self.generations += 1;
+        let (lease, fence) = self.disk.lease();
+        let open = || Generation::open(lease, fence.clone(), self.settings.cache_bytes, self.generations);
+        // Opening writes the header and syncs it, so what the database says from here on is durable: the pages
+        // of a commit are synced before its header is written.
+        let database = guarded(open)??;
+        let viewed = guarded(|| database.view()).and_then(|view| Ok(view?));
+        let view = viewed.inspect_err(|_| fence.close())?;
+        self.disk.mark_durable();
+        if view.revision != self.shared.view.load().revision {
+            // A commit of unknown outcome turns out to be durable.
+            self.shared.cache.clear(view.revision);
+        }
+        self.last = self.last.max(view.revision);
+        self.publish(view);
+        // From here on the overlay's pages may be written over.
+        std::mem::replace(&mut self.mode, Mode::Ready(database)).abandon();
+        self.prove().inspect_err(|_| self.fall_back(self.pause))
+    }
+
+    fn prove(&mut self) -> Result<(), Source> {
+        let Mode::Ready(database) = &self.mode else {
+            return Err("no database is open".into());
+        };
+        self.last = Revision(self.last.0 + 1);
+        guarded(|| group::commit_nothing(database, self.last))??;
+        self.disk.mark_durable();
+        self.show()
+    }
+}
+
+impl Mode {
+    fn abandon(self) {
+        if let Self::Ready(database) | Self::Failing(Some(database), _) = self {
+            database.abandon();
+        }
+    }
+}
+
+/// Runs what may panic on a damaged file, and turns the panic into an error.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Source> {
+    // What was half-changed by a panic is a database, and that is given up.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| "the database code panicked".into())
+}
+
+fn refuse(replies: Vec<Reply>, error: impl Fn() -> CommitError) {
+    answer(replies.into_iter().map(|reply| (reply, Err(error()))));
+}
+
+fn answer(verdicts: impl Iterator<Item = (Reply, Verdict)>) {
+    for (reply, verdict) in verdicts {
+        // A caller that has stopped waiting does not want to know.
+        let _ = reply.send(verdict);
+    }
+}
+
+/// Refuses what waits, however the writer ends.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.set_health(Health::Down);
+        self.0.queue.close();
+        let all = Limits { batches: usize::MAX, bytes: usize::MAX };
+        loop {
+            match self.0.queue.next(all, None) {
+                Call::Group(jobs) => {
+                    let replies = jobs.into_iter().map(|job| job.reply).collect();
+                    refuse(replies, || CommitError::Unavailable("the store has stopped".into()));
+                }
+                Call::Broken(_) | Call::Timeout => {}
+                Call::Closed => return,
+            }
+        }
+    }
+}
