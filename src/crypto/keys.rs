@@ -1,0 +1,92 @@
+//! A domain's keys, open in memory.
+
+use std::fmt;
+
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use zeroize::Zeroizing;
+
+use super::{Error, RootKey, WrappedKey, random};
+use crate::domain::OkmsId;
+
+/// The keys of one domain, by generation. New records use the newest; old ones name theirs.
+pub struct DomainKeys {
+    id: OkmsId,
+    generations: Vec<Generation>,
+}
+
+pub(super) struct Generation {
+    pub(super) number: u32,
+    /// Derives the key of each record.
+    pub(super) records: Prk,
+    /// Wraps the data keys of values.
+    pub(super) values: Zeroizing<[u8; 32]>,
+}
+
+impl DomainKeys {
+    /// A first key for a new domain, open and wrapped.
+    ///
+    /// # Errors
+    /// `Error` where the library or the root key's provider fails.
+    pub fn create(root: &dyn RootKey, id: OkmsId) -> Result<(Self, u32, WrappedKey), Error> {
+        const FIRST: u32 = 1;
+        let key = Zeroizing::new(random::<32>()?);
+        let wrapped = root.wrap(id, FIRST, &key)?;
+        Ok((Self { id, generations: vec![Generation::new(FIRST, &key)?] }, FIRST, wrapped))
+    }
+
+    /// Unwraps a domain's keys, oldest first.
+    ///
+    /// # Errors
+    /// `Error::DoesNotOpen` where one was not wrapped for this domain by this root key, or there is none.
+    pub fn unwrap(root: &dyn RootKey, id: OkmsId, wrapped: Vec<(u32, Vec<u8>)>) -> Result<Self, Error> {
+        let mut generations = Vec::with_capacity(wrapped.len());
+        for (number, key) in wrapped {
+            generations.push(Generation::new(number, &*root.unwrap(id, number, &WrappedKey(key))?)?);
+        }
+        if generations.is_empty() {
+            return Err(Error::DoesNotOpen);
+        }
+        Ok(Self { id, generations })
+    }
+
+    /// The domain whose keys these are.
+    #[must_use]
+    pub const fn id(&self) -> OkmsId {
+        self.id
+    }
+
+    pub(super) fn newest(&self) -> Result<&Generation, Error> {
+        self.generations.last().ok_or(Error::UnknownGeneration)
+    }
+
+    pub(super) fn generation(&self, number: u32) -> Result<&Generation, Error> {
+        self.generations.iter().rev().find(|key| key.number == number).ok_or(Error::UnknownGeneration)
+    }
+}
+
+impl Generation {
+    fn new(number: u32, key: &[u8; 32]) -> Result<Self, Error> {
+        let records = Salt::new(HKDF_SHA256, b"okmsd domain key v1").extract(key);
+        let values = Zeroizing::new(expand::<32>(&records, &[b"wrap data keys"])?);
+        Ok(Self { number, records, values })
+    }
+}
+
+impl fmt::Debug for DomainKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DomainKeys({}, {} generations)", self.id, self.generations.len())
+    }
+}
+
+/// `N` bytes derived for the purpose that `info` tells.
+pub(super) fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> Result<[u8; N], Error> {
+    struct Length(usize);
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let mut out = [0; N];
+    prk.expand(info, Length(N))?.fill(&mut out)?;
+    Ok(out)
+}

@@ -1,0 +1,56 @@
+//! Encryption at rest.
+//!
+//! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's key wraps one
+//! fresh data key per value and derives one key per record. Always holds: what is sealed is bound to its place,
+//! so that a record moved, swapped or edited does not open; key material and plaintext never print and are wiped
+//! when dropped. Never does: I/O beyond reading a key file at start, knowing what is inside a record.
+//!
+//! Forms on disk (all integers big-endian, the tag is GCM's 16 bytes at the end):
+//!
+//! | what | bytes |
+//! | --- | --- |
+//! | record | `01`, generation (4), nonce (12), ciphertext, tag |
+//! | value | `01`, generation (4), wrapped data key (40, AES-KW), ciphertext, tag |
+//! | domain key | `01`, nonce (12), ciphertext (32), tag |
+
+mod envelope;
+mod keys;
+mod root;
+mod value;
+
+pub use self::{
+    envelope::{Place, SealedValue},
+    keys::DomainKeys,
+    root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
+    value::SecretValue,
+};
+
+/// Why something could not be sealed or opened. Nothing more is told on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes are not what was sealed for this place with these keys.
+    #[error("a sealed record does not open in its place")]
+    DoesNotOpen,
+    /// The record names a key generation that the domain does not have.
+    #[error("a sealed record names an unknown key generation")]
+    UnknownGeneration,
+    /// The cryptographic library refused to work.
+    #[error("the cryptographic library failed")]
+    Library,
+}
+
+impl From<aws_lc_rs::error::Unspecified> for Error {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::Library
+    }
+}
+
+/// Random bytes from the library's generator.
+///
+/// # Errors
+/// `Error::Library` where there are none to be had.
+pub fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(bytes)
+}
