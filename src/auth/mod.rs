@@ -1,0 +1,14 @@
+//! Who is asking, and what they may do.
+//!
+//! Owns the way from a certificate to a permit: [`identity`] reads a certificate, [`directory`] says whom it stands
+//! for, [`policy`] decides. Always holds: a [`Permit`] is made by the policy alone, and the domain of a request is
+//! the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
+
+pub mod directory;
+pub mod identity;
+pub mod policy;
+
+pub use self::{
+    directory::{Issuer, Principal, Unauthenticated, VerifiedPeer},
+    policy::{Action, Actions, Denied, Permit, RegionPermit},
+};

@@ -1,0 +1,183 @@
+//! The certificate authority: making one, loading one.
+//!
+//! Always holds: a [`CertificateAuthority`] has a CA certificate that may sign, and the private key that belongs to
+//! it; the CA's name goes into leaves byte for byte. A CA made here may sign leaves only (path length 0).
+//! Never does: print or hand out its key again after `create`.
+
+use std::fmt;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
+};
+use rustls_pki_types::CertificateDer;
+use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::error::{CertificateFault, Error};
+use super::key::{KeyKind, PrivateKeyPem, generate_key};
+use super::leaf::{backdated, common_name, ending, random_serial};
+use super::pem::{NotOne, exactly_one};
+use super::public_key::accept;
+
+/// A CA certificate together with its private key, ready to issue.
+pub struct CertificateAuthority {
+    pub(super) issuer: Issuer<'static, KeyPair>,
+    pub(super) not_before: OffsetDateTime,
+    pub(super) not_after: OffsetDateTime,
+    certificate_pem: String,
+}
+
+impl CertificateAuthority {
+    /// Makes a self-signed P-256 CA, valid from a few minutes before `not_before` for `validity`. The key is for the
+    /// caller to store; the certificate is [`Self::certificate_pem`].
+    pub fn create(name: &str, not_before: OffsetDateTime, validity: Duration) -> Result<(Self, PrivateKeyPem), Error> {
+        let key = generate_key(KeyKind::P256)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name(name)?);
+        params.not_before = backdated(not_before)?;
+        params.not_after = ending(not_before, validity)?;
+        params.serial_number = Some(random_serial()?.into());
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key.pair()?).map_err(Error::Sign)?;
+        let ca = Self::load(&certificate.pem(), &key)?;
+        Ok((ca, key))
+    }
+
+    /// Takes a CA certificate (PEM, exactly one) and its key. The error says which of the two is at fault, or that
+    /// they are not a pair.
+    pub fn load(certificate_pem: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
+        let der = one_certificate(certificate_pem).map_err(Error::CaCertificate)?;
+        let (not_before, not_after, subject, public_key) = read_ca(&der).map_err(Error::CaCertificate)?;
+        let pair = key.pair()?;
+        if pair.der_bytes() != public_key {
+            return Err(Error::CaMismatch);
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
+        let ca = Self { issuer, not_before, not_after, certificate_pem: certificate_pem.to_owned() };
+        if ca.issuer_as_written()? == subject { Ok(ca) } else { Err(Error::CaCertificate(CertificateFault::Name)) }
+    }
+
+    /// The CA's name as rcgen writes it into leaves. It keeps one attribute of each type, so that a name such as
+    /// `DC=example, DC=com` comes out shortened: such leaves fail at every verifier, and only there would anybody
+    /// notice.
+    fn issuer_as_written(&self) -> Result<Vec<u8>, Error> {
+        let probe = CertificateParams::default().signed_by(self.issuer.key(), &self.issuer).map_err(Error::Sign)?;
+        let read = read(probe.der()).map_err(Error::CaCertificate)?;
+        Ok(read.issuer().as_raw().to_vec())
+    }
+
+    /// The CA's certificate as PEM: what servers and clients trust.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The last second at which anything from this CA is valid.
+    #[must_use]
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+}
+
+impl fmt::Debug for CertificateAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateAuthority").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+/// The one certificate in PEM text, as DER.
+pub(super) fn one_certificate(text: &str) -> Result<CertificateDer<'static>, CertificateFault> {
+    exactly_one(text).map_err(|fault| match fault {
+        NotOne::None => CertificateFault::Pem,
+        NotOne::Several => CertificateFault::Several,
+    })
+}
+
+/// Reads a whole certificate, nothing more and nothing less.
+pub(super) fn read(der: &[u8]) -> Result<X509Certificate<'_>, CertificateFault> {
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateFault::Der)?;
+    if rest.is_empty() { Ok(certificate) } else { Err(CertificateFault::TrailingBytes) }
+}
+
+type CaFacts = (OffsetDateTime, OffsetDateTime, Vec<u8>, Vec<u8>);
+
+/// First and last valid second, subject and public key of a certificate that may sign others.
+fn read_ca(der: &[u8]) -> Result<CaFacts, CertificateFault> {
+    let certificate = read(der)?;
+    let is_ca = certificate.basic_constraints().map_err(|_| CertificateFault::Der)?;
+    if !is_ca.is_some_and(|extension| extension.value.ca) {
+        return Err(CertificateFault::NotCa);
+    }
+    let usage = certificate.key_usage().map_err(|_| CertificateFault::Der)?;
+    if usage.is_some_and(|extension| !extension.value.key_cert_sign()) {
+        return Err(CertificateFault::KeyUsage);
+    }
+    accept(certificate.public_key()).map_err(CertificateFault::PublicKey)?;
+    // Without a name of its own, a CA cannot be told from any other by the leaves that name it.
+    if certificate.subject().iter().next().is_none() {
+        return Err(CertificateFault::Name);
+    }
+    let validity = certificate.validity();
+    Ok((
+        validity.not_before.to_datetime(),
+        validity.not_after.to_datetime(),
+        certificate.subject().as_raw().to_vec(),
+        certificate.public_key().subject_public_key.data.to_vec(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_tools::{now, region};
+    use super::*;
+    use crate::pki::{KeyFault, KeySource, Subject};
+
+    fn fault(certificate: &str, key: &PrivateKeyPem) -> Error {
+        CertificateAuthority::load(certificate, key).expect_err("the CA is refused")
+    }
+
+    #[test]
+    fn a_created_ca_loads_again() {
+        let (ca, key) = region();
+        let again = CertificateAuthority::load(ca.certificate_pem(), &key).unwrap();
+        assert_eq!(again.not_after(), ca.not_after());
+        assert_eq!(again.certificate_pem(), ca.certificate_pem());
+    }
+
+    #[test]
+    fn loading_names_what_is_at_fault() {
+        let (ca, key) = region();
+        let (_, other_key) = region();
+        let pem = ca.certificate_pem();
+        assert!(matches!(fault("", &key), Error::CaCertificate(CertificateFault::Pem)));
+        assert!(matches!(fault(&format!("{pem}{pem}"), &key), Error::CaCertificate(CertificateFault::Several)));
+        let damaged = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+        assert!(matches!(fault(damaged, &key), Error::CaCertificate(CertificateFault::Der)));
+        assert!(matches!(fault(pem, &other_key), Error::CaMismatch));
+        assert!(matches!(PrivateKeyPem::parse(pem.to_owned()), Err(Error::PrivateKey(KeyFault::Pem))));
+        let leaf = ca.issue_access(&Subject::Operator, "op", KeySource::Fresh(KeyKind::P256), now(), 1).unwrap();
+        assert!(matches!(
+            fault(&leaf.certificate_pem, leaf.key.as_ref().unwrap()),
+            Error::CaCertificate(CertificateFault::NotCa)
+        ));
+    }
+
+    #[test]
+    fn a_ca_does_not_print_its_key() {
+        let (ca, key) = region();
+        let shown = format!("{ca:?}");
+        assert!(shown.starts_with("CertificateAuthority"));
+        assert!(!shown.contains(key.expose().lines().nth(1).unwrap()));
+    }
+
+    #[test]
+    fn impossible_periods_are_refused() {
+        for validity in [Duration::ZERO, Duration::days(-1), Duration::MAX] {
+            assert!(matches!(CertificateAuthority::create("x", now(), validity), Err(Error::Validity)));
+        }
+    }
+}

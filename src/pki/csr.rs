@@ -1,0 +1,159 @@
+//! The public key of a PKCS#10 signing request, after the proof that the requester holds its private half.
+//!
+//! Always holds: a [`RequestedKey`] was accepted by the key rules and its request's signature verified.
+//! Never does: hand out the names, alternative names or extensions of a request. They are read past, whatever they
+//! are: a request made by `openssl req` for another purpose works too. That is why the request is read with
+//! x509-parser here; rcgen refuses a request whose extensions it does not know, and verifies no P-521 request.
+
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use rustls_pki_types::CertificateSigningRequestDer;
+use x509_parser::asn1_rs::Oid;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::oid_registry::{
+    OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519,
+};
+use x509_parser::prelude::FromDer;
+
+use super::error::{PublicKeyFault, RequestFault};
+use super::pem::{NotOne, exactly_one};
+use super::public_key::{Accepted, accept};
+
+/// A public key whose holder proved to hold the private half.
+pub(super) struct RequestedKey(rcgen::SubjectPublicKeyInfo);
+
+impl RequestedKey {
+    /// Reads a PEM request, judges its key and verifies its signature.
+    pub(super) fn from_pem(text: &str) -> Result<Self, RequestFault> {
+        if text.len() > REQUEST_BYTES_MAX {
+            return Err(RequestFault::TooLarge);
+        }
+        // The older label is still written by `openssl req -newhdr` and by some appliances.
+        let text = text.replace(" NEW CERTIFICATE REQUEST-----", " CERTIFICATE REQUEST-----");
+        let der: CertificateSigningRequestDer<'static> = exactly_one(&text).map_err(|fault| match fault {
+            NotOne::None => RequestFault::Pem,
+            NotOne::Several => RequestFault::Several,
+        })?;
+        Self::from_der(&der)
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, RequestFault> {
+        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| RequestFault::Der)?;
+        if !rest.is_empty() {
+            return Err(RequestFault::Der);
+        }
+        let info = &request.certification_request_info;
+        let key = accept(&info.subject_pki).map_err(RequestFault::PublicKey)?;
+
+        let algorithm =
+            verification(key, &request.signature_algorithm.algorithm).ok_or(RequestFault::SignatureAlgorithm)?;
+        UnparsedPublicKey::new(algorithm, &info.subject_pki.subject_public_key.data)
+            .verify(info.raw, &request.signature_value.data)
+            .map_err(|_| RequestFault::Signature)?;
+
+        rcgen::SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
+            .map(Self)
+            .map_err(|_| RequestFault::PublicKey(PublicKeyFault::Damaged))
+    }
+
+    /// The key in the form that signing takes.
+    pub(super) fn public_key(&self) -> &rcgen::SubjectPublicKeyInfo {
+        &self.0
+    }
+}
+
+/// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the answers, and the kind of
+/// the key and of the signature must agree, or a key could be judged as one kind and verified as another.
+fn verification(key: Accepted, algorithm: &Oid<'_>) -> Option<&'static dyn VerificationAlgorithm> {
+    let is = |oid: &Oid<'_>| *algorithm == *oid;
+    Some(match key {
+        Accepted::Rsa if is(&OID_PKCS1_SHA256WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Accepted::Rsa if is(&OID_PKCS1_SHA384WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Accepted::Rsa if is(&OID_PKCS1_SHA512WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P256_SHA512_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P384_SHA512_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P521_SHA256_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P521_SHA384_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P521_SHA512_ASN1,
+        Accepted::Ed25519 if is(&OID_SIG_ED25519) => &signature::ED25519,
+        _ => return None,
+    })
+}
+
+const REQUEST_BYTES_MAX: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pki::{KeyKind, generate_key, signing_request};
+
+    fn request() -> String {
+        signing_request(&generate_key(KeyKind::P256).unwrap(), "billing").unwrap()
+    }
+
+    fn fault(text: &str) -> RequestFault {
+        RequestedKey::from_pem(text).err().expect("the request is refused")
+    }
+
+    #[test]
+    fn a_request_gives_its_key() {
+        assert!(RequestedKey::from_pem(&request()).is_ok());
+        let older = request().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
+        assert!(RequestedKey::from_pem(&older).is_ok());
+    }
+
+    #[test]
+    fn text_that_is_not_one_request_is_refused_by_name() {
+        assert_eq!(fault(""), RequestFault::Pem);
+        assert_eq!(fault("hello"), RequestFault::Pem);
+        assert_eq!(fault(&format!("{}{}", request(), request())), RequestFault::Several);
+        assert_eq!(fault(&"x".repeat(REQUEST_BYTES_MAX + 1)), RequestFault::TooLarge);
+        assert_eq!(
+            fault("-----BEGIN CERTIFICATE REQUEST-----\naGVsbG8=\n-----END CERTIFICATE REQUEST-----\n"),
+            RequestFault::Der
+        );
+    }
+
+    #[test]
+    fn a_changed_request_no_longer_proves_possession() {
+        let der: CertificateSigningRequestDer<'static> = exactly_one(&request()).ok().unwrap();
+        let at = der.windows(7).position(|window| window == b"billing").unwrap();
+        let mut changed = der.to_vec();
+        changed[at] = b'B';
+        assert_eq!(RequestedKey::from_der(&changed).err(), Some(RequestFault::Signature));
+        let mut longer = der.to_vec();
+        longer.push(0);
+        assert_eq!(RequestedKey::from_der(&longer).err(), Some(RequestFault::Der));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            prop_assert!(RequestedKey::from_der(&bytes).is_err());
+        }
+    }
+
+    /// The parser is lax about some tags outside the signed part. That may make a damaged request pass, but never with
+    /// another key than the one whose possession was proven.
+    #[test]
+    fn no_flipped_bit_panics_or_changes_the_key() {
+        let der: CertificateSigningRequestDer<'static> = exactly_one(&request()).ok().unwrap();
+        let honest = RequestedKey::from_der(&der).ok().unwrap();
+        for at in 0..der.len() {
+            assert!(RequestedKey::from_der(&der[..at]).is_err());
+            for bit in 0..8 {
+                let mut bytes = der.to_vec();
+                bytes[at] ^= 1 << bit;
+                if let Ok(read) = RequestedKey::from_der(&bytes) {
+                    assert_eq!(read.0, honest.0, "byte {at} bit {bit}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Everything that can go wrong in the `pki` room, in words that name the faulty input.
+//!
+//! Always holds: no variant carries key material, and input is not echoed beyond the name that was refused.
+
+/// Why the `pki` room refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The CA's certificate is at fault.
+    #[error("the CA certificate cannot be used: {0}")]
+    CaCertificate(CertificateFault),
+    /// The CA's certificate and key are each fine but are not a pair.
+    #[error("the CA certificate and the CA private key do not belong together")]
+    CaMismatch,
+    /// The CA's certificate has ended, so nothing can be issued any more.
+    #[error("the CA certificate has expired; create a new CA")]
+    CaExpired,
+    /// The moment of issue lies before the CA's first valid second.
+    #[error("the CA certificate is not valid yet; check the clock")]
+    CaNotYetValid,
+    /// A certificate handed in (not the CA's) is at fault.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(CertificateFault),
+    /// A private key is at fault.
+    #[error("the private key cannot be used: {0}")]
+    PrivateKey(KeyFault),
+    /// A certificate and a key were to be bundled but are not a pair.
+    #[error("the certificate and the private key do not belong together")]
+    Mismatch,
+    /// A signing request is at fault.
+    #[error("the signing request cannot be used: {0}")]
+    Request(RequestFault),
+    /// The display name (common name) is at fault.
+    #[error("the display name cannot be used: {0}")]
+    CommonName(NameFault),
+    /// The domain of an access certificate is not a UUID in canonical text, or is the nil UUID.
+    #[error("the domain of an access certificate must be a UUID such as 0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d")]
+    Subject,
+    /// A server name is neither a DNS name nor an IP address.
+    #[error("{0:?} is not a DNS name")]
+    ServerName(String),
+    /// A server certificate was asked for without any name.
+    #[error("a server certificate needs at least one DNS name or IP address")]
+    NoServerName,
+    /// The asked period is empty or leaves the range that a certificate can express.
+    #[error("the validity must be at least one day and end before the year 9999")]
+    Validity,
+    /// The PKCS#12 password is at fault.
+    #[error("the PKCS#12 password cannot be used: {0}")]
+    Password(NameFault),
+    /// The bundle could not be written.
+    #[error("the PKCS#12 bundle could not be written")]
+    Pkcs12(#[source] p12_keystore::error::Error),
+    /// The system's random source failed.
+    #[error("the system's random source failed")]
+    Random,
+    /// Making a key failed.
+    #[error("a private key could not be generated")]
+    Generate(#[source] rcgen::Error),
+    /// Building or signing failed.
+    #[error("a certificate or request could not be signed")]
+    Sign(#[source] rcgen::Error),
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// Not PEM, or PEM with a damaged body.
+    #[error("it is not PEM text with a CERTIFICATE section")]
+    Pem,
+    /// Several certificates where one is expected.
+    #[error("the text holds more than one certificate; give exactly one")]
+    Several,
+    /// The PEM body is not one X.509 certificate.
+    #[error("its content is not an X.509 certificate")]
+    Der,
+    /// Bytes follow the certificate.
+    #[error("bytes follow the end of the certificate")]
+    TrailingBytes,
+    /// basicConstraints does not say CA.
+    #[error("it is not a CA certificate (basicConstraints does not say CA:TRUE)")]
+    NotCa,
+    /// keyUsage forbids signing certificates.
+    #[error("its key usage does not allow signing certificates")]
+    KeyUsage,
+    /// The subject name is empty, or of a form that cannot be written into a leaf byte for byte.
+    #[error(
+        "its subject name is empty or of an unsupported form (an attribute given twice, such as DC=, or two in one)"
+    )]
+    Name,
+    /// The public key is refused.
+    #[error("its public key is refused: {0}")]
+    PublicKey(PublicKeyFault),
+}
+
+/// What is wrong with a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFault {
+    /// Not PEM, or PEM with a damaged body.
+    #[error("it is not PEM text with a PRIVATE KEY section")]
+    Pem,
+    /// Several keys where one is expected.
+    #[error("the text holds more than one private key; give exactly one")]
+    Several,
+    /// The key is protected by a password.
+    #[error("it is encrypted; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
+    Encrypted,
+    /// An older container than PKCS#8.
+    #[error("it is not PKCS#8; convert it (openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem)")]
+    NotPkcs8,
+    /// The body is not a key, or of a kind that is not supported.
+    #[error("it is damaged or of an unsupported kind (supported: P-256, P-384, P-521, RSA from 2048 bits, Ed25519)")]
+    Unsupported,
+}
+
+/// What is wrong with a PKCS#10 signing request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestFault {
+    /// More text than any honest request needs.
+    #[error("it is larger than 32 KiB")]
+    TooLarge,
+    /// Not PEM, or PEM with a damaged body.
+    #[error("it is not PEM text with a CERTIFICATE REQUEST section")]
+    Pem,
+    /// Several requests where one is expected.
+    #[error("the text holds more than one request; give exactly one")]
+    Several,
+    /// The PEM body is not one PKCS#10 request.
+    #[error("its content is not a PKCS#10 request")]
+    Der,
+    /// The key is refused.
+    #[error("its key is refused: {0}")]
+    PublicKey(PublicKeyFault),
+    /// The signature uses an algorithm that is not accepted for this key.
+    #[error("its signature algorithm is not accepted for its key; sign it with SHA-256, SHA-384 or SHA-512")]
+    SignatureAlgorithm,
+    /// The proof of possession failed: the requester may not hold the key.
+    #[error("its signature does not verify, so it does not prove possession of the key")]
+    Signature,
+}
+
+/// What is wrong with a public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublicKeyFault {
+    /// An RSA modulus outside the accepted range.
+    #[error("an RSA key must have 2048 to 8192 bits, this one has {bits}")]
+    RsaSize {
+        /// The modulus length found.
+        bits: usize,
+    },
+    /// An elliptic curve other than the three NIST ones.
+    #[error("the curve is not accepted; use P-256, P-384 or P-521")]
+    Curve,
+    /// An elliptic curve point that is not in uncompressed form, which TLS peers do not take.
+    #[error("the curve point must be in uncompressed form")]
+    PointForm,
+    /// Another algorithm altogether.
+    #[error("the algorithm is not accepted; use P-256, P-384, P-521, RSA or Ed25519")]
+    Algorithm,
+    /// The bytes are no such key.
+    #[error("the key is damaged")]
+    Damaged,
+}
+
+/// What is wrong with a text that goes into a certificate or protects a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameFault {
+    /// Nothing there.
+    #[error("it is empty")]
+    Empty,
+    /// Too long.
+    #[error("it has more than {max} characters")]
+    TooLong {
+        /// The longest accepted length in characters.
+        max: usize,
+    },
+    /// A control character, NUL among them.
+    #[error("it contains a control character")]
+    Control,
+    /// A character beyond U+FFFF, which PKCS#12 cannot express.
+    #[error("it contains a character beyond U+FFFF, which PKCS#12 cannot express")]
+    BeyondBmp,
+}

@@ -1,0 +1,36 @@
+//! The region's certificate authority: it makes keys, certificates and PKCS#12 bundles.
+//!
+//! Owns: the CA's key while it is loaded, the shape of every certificate that the region issues, and the rules for
+//! the keys that it will certify.
+//!
+//! Always holds:
+//! - A subject is decided by the caller alone. From a signing request only the public key is taken, after its proof
+//!   of possession was verified; names and extensions in a request never reach a certificate.
+//! - A leaf never outlives its CA and never is a CA itself.
+//! - A private key leaves only as a [`PrivateKeyPem`], which does not print and is wiped when dropped.
+//!
+//! Never does: read a file, read the clock (the moment of issue is a parameter), speak HTTP, or keep a key that it
+//! made for somebody else.
+//!
+//! What it cannot promise: the libraries below hold short-lived copies of key bytes that they do not wipe. Whoever
+//! can read this process's memory can have the CA's key anyway.
+
+mod ca;
+mod csr;
+mod error;
+mod key;
+mod leaf;
+mod pem;
+mod pkcs12;
+mod public_key;
+
+pub use ca::CertificateAuthority;
+pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
+pub use key::{KeyKind, PrivateKeyPem, generate_key, signing_request};
+pub use leaf::{Issued, KeySource, ServerName, Subject};
+pub use pkcs12::pkcs12;
+
+#[cfg(test)]
+mod openssl_tests;
+#[cfg(test)]
+mod test_tools;
