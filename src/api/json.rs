@@ -1,0 +1,376 @@
+//! JSON at the edge: request bodies as maps of raw members, answers written straight into bytes.
+//!
+//! A secret's value is never parsed into a tree: it goes in and out as the text that it is, so that numbers keep
+//! their spelling. Errors name fields, never values.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{
+    crypto::SecretValue,
+    domain::{CustomPatch, DeactivateAfter, Invalid},
+};
+
+/// The deepest nesting that a value may have.
+const DEPTH_MAX: usize = 100;
+/// The most members of a request's objects; the largest is a full patch of custom metadata.
+const MEMBERS_MAX: usize = 256;
+
+/// A JSON object whose members are not parsed yet. Members are taken one by one; what is left was not understood.
+pub struct Object<'a> {
+    members: Vec<(String, &'a RawValue)>,
+}
+
+impl<'a> Object<'a> {
+    /// The object in a request body.
+    ///
+    /// # Errors
+    /// `Invalid` where the bytes are not a JSON object, or name a member twice.
+    pub fn from_body(body: &'a [u8]) -> Result<Self, Invalid> {
+        if body.trim_ascii().is_empty() {
+            return Err(Invalid("the body is empty; send a JSON object"));
+        }
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Invalid("the body must be a JSON object"));
+        }
+        let text = std::str::from_utf8(body).map_err(|_| Invalid("the body is not UTF-8 text"))?;
+        Self::parse(text)
+    }
+
+    fn parse(text: &'a str) -> Result<Self, Invalid> {
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let object = parser.deserialize_map(Members).map_err(|error| {
+            // The library's own text would quote what it found.
+            if error.is_data() {
+                Invalid("a JSON object of the request names a member twice, or has too many members")
+            } else {
+                Invalid("the body is not well-formed JSON; check quotes, commas and brackets")
+            }
+        })?;
+        parser.end().map_err(|_| Invalid("the body has text after its JSON object"))?;
+        Ok(object)
+    }
+
+    /// Takes the member that goes by any of these spellings.
+    ///
+    /// # Errors
+    /// `Invalid` where it is there in two spellings.
+    pub fn take(&mut self, spellings: &[&str]) -> Result<Option<&'a RawValue>, Invalid> {
+        let mut found = None;
+        let mut twice = false;
+        self.members.retain(|(name, value)| {
+            let taken = spellings.contains(&name.as_str());
+            twice |= taken && found.replace(*value).is_some();
+            !taken
+        });
+        if twice {
+            return Err(Invalid("a field is given in two spellings; give it once"));
+        }
+        Ok(found)
+    }
+
+    /// Whether members are left that nobody took.
+    #[must_use]
+    pub const fn has_unknown(&self) -> bool {
+        !self.members.is_empty()
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        use serde::de::Error;
+        let mut members: Vec<(String, &RawValue)> = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            if members.len() == MEMBERS_MAX || members.iter().any(|(known, _)| *known == name) {
+                return Err(A::Error::custom("members"));
+            }
+            members.push((name, value));
+        }
+        Ok(Object { members })
+    }
+}
+
+/// Whether a member is there and not null: null means "not given" wherever nothing can be cleared.
+pub fn given(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| raw.get() != "null")
+}
+
+/// The truth value of a member; `wrong` where it is none.
+pub fn boolean(raw: &RawValue, wrong: Invalid) -> Result<bool, Invalid> {
+    match raw.get() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(wrong),
+    }
+}
+
+/// The whole number of a member; `wrong` where it is none.
+pub fn number(raw: &RawValue, wrong: Invalid) -> Result<u32, Invalid> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong)
+}
+
+/// The text of a member; `wrong` where it is none.
+pub fn text(raw: &RawValue, wrong: Invalid) -> Result<String, Invalid> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong)
+}
+
+/// The object of a member; `wrong` where it is none.
+pub fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Invalid> {
+    if raw.get().starts_with('{') { Object::parse(raw.get()) } else { Err(wrong) }
+}
+
+/// A duration: text, or a number of seconds.
+pub fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
+    const WRONG: Invalid = Invalid("deactivateVersionAfter must be text such as 10h30m10s, 1d or 90");
+    match raw.get().as_bytes().first() {
+        Some(b'"') => text(raw, WRONG)?.parse(),
+        Some(b'0'..=b'9') => number(raw, WRONG)?.to_string().parse(),
+        _ => Err(WRONG),
+    }
+}
+
+/// A patch of custom metadata: an object of texts, where null removes an entry; null removes all.
+pub fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
+    const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
+    if raw.get() == "null" {
+        return Ok(CustomPatch::Clear);
+    }
+    let entries = object(raw, WRONG)?.members.into_iter();
+    let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
+    Ok(CustomPatch::Merge(entries.collect::<Result<_, Invalid>>()?))
+}
+
+/// A secret's value: the text of a JSON object, as it was sent.
+pub fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
+    let raw = given(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
+    let text = raw.get();
+    if !text.starts_with('{') {
+        return Err(Invalid("data must be a JSON object, for instance {\"password\": \"…\"}"));
+    }
+    if text.len() > bytes_max {
+        return Err(Invalid("data is larger than this server takes; split it into several secrets"));
+    }
+    if depth(text) > DEPTH_MAX {
+        return Err(Invalid("data is nested too deeply; the most is 100 levels"));
+    }
+    Ok(SecretValue::new(text.as_bytes().to_vec()))
+}
+
+/// How deep well-formed JSON text is nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Writes JSON text.
+pub struct Writer(Vec<u8>);
+
+impl Writer {
+    /// The text of one object.
+    pub fn object(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
+        Self::sized(256, |out| write_object(out, members))
+    }
+
+    /// The text of an array with one object for each item.
+    pub fn array<T>(items: impl IntoIterator<Item = T>, mut members: impl FnMut(T, &mut ObjectWriter<'_>)) -> Vec<u8> {
+        Self::sized(1024, |out| write_array(out, items, |out, item| write_object(out, |o| members(item, o))))
+    }
+
+    /// The text of one object, with room for `bytes`.
+    pub fn object_sized(bytes: usize, members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
+        Self::sized(bytes, |out| write_object(out, members))
+    }
+
+    fn sized(bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut writer = Self(Vec::with_capacity(bytes));
+        write(&mut writer.0);
+        writer.0
+    }
+}
+
+fn write_object(out: &mut Vec<u8>, members: impl FnOnce(&mut ObjectWriter<'_>)) {
+    out.push(b'{');
+    members(&mut ObjectWriter { out, first: true });
+    out.push(b'}');
+}
+
+fn write_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+/// The members of an object that is being written.
+pub struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl ObjectWriter<'_> {
+    /// A member with ready-made JSON text.
+    pub fn raw(&mut self, name: &str, json: &[u8]) {
+        self.name(name);
+        self.out.extend_from_slice(json);
+    }
+
+    /// A member with text.
+    pub fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        write_text(self.out, text);
+    }
+
+    /// A member with a number.
+    pub fn number(&mut self, name: &str, number: u32) {
+        self.raw(name, number.to_string().as_bytes());
+    }
+
+    /// A member with a truth value.
+    pub fn boolean(&mut self, name: &str, value: bool) {
+        self.raw(name, if value { b"true" } else { b"false" });
+    }
+
+    /// A member with an object.
+    pub fn object(&mut self, name: &str, members: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.name(name);
+        write_object(self.out, members);
+    }
+
+    /// A member with an array of texts.
+    pub fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) {
+        self.name(name);
+        write_array(self.out, texts, write_text);
+    }
+
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        write_text(self.out, name);
+        self.out.push(b':');
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Writing text into memory cannot fail.
+    let _infallible = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn bodies() {
+        let mut object = Object::from_body(br#" {"a":1,"b_c":{"x":[1.0, 1e400]},"z":null} "#).unwrap();
+        assert_eq!(object.take(&["bC", "b_c"]).unwrap().unwrap().get(), r#"{"x":[1.0, 1e400]}"#);
+        assert!(object.take(&["bC", "b_c"]).unwrap().is_none());
+        assert!(given(object.take(&["z"]).unwrap()).is_none() && object.has_unknown());
+        object.take(&["a"]).unwrap();
+        assert!(!object.has_unknown());
+        for wrong in [
+            "",
+            "  ",
+            "[]",
+            "1",
+            "{",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1}x",
+            "{\"a\":1,\"a\":2}",
+            "{a:1}",
+            "null",
+            "{\"a\":1}{\"b\":2}",
+            "{\"\\u0061\":1,\"a\":2}",
+            "{\"a\":01}",
+            "{\"a\":\"\\x\"}",
+        ] {
+            assert!(Object::from_body(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        assert!(Object::from_body(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Object::from_body(br#"{"aB":1,"a_b":2}"#).unwrap().take(&["aB", "a_b"]).is_err());
+    }
+
+    #[test]
+    fn values_keep_their_text_and_are_bounded() {
+        let exact = r#"{"n":12345678901234567890,"f":1.0,"e":1e400, "s":"é\u00e9"}"#;
+        assert_eq!(value(Some(&raw(exact)), 1000).unwrap().expose(), exact.as_bytes());
+        assert!(value(Some(&raw("{}")), 2).is_ok() && value(Some(&raw(exact)), 10).is_err());
+        for wrong in ["null", "[]", "\"x\"", "1", "true"] {
+            assert!(value(Some(&raw(wrong)), 100).is_err(), "{wrong}");
+        }
+        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert!(value(Some(&raw(&nested(99))), 10_000).is_ok());
+        assert!(value(Some(&raw(&nested(100))), 10_000).is_err());
+        assert_eq!(depth(r#"{"[[[":"\"{{{","b":[]}"#), 2);
+    }
+
+    #[test]
+    fn fields() {
+        const WRONG: Invalid = Invalid("wrong");
+        assert_eq!(number(&raw("24000"), WRONG), Ok(24_000));
+        for wrong in ["1.0", "-1", "\"1\"", "1e3", "true", "4294967296"] {
+            assert_eq!(number(&raw(wrong), WRONG), Err(WRONG), "{wrong}");
+        }
+        assert_eq!(duration(&raw("90")).unwrap().as_typed(), "90");
+        assert_eq!(duration(&raw("\"1d\"")).unwrap().as_typed(), "1d");
+        assert!(duration(&raw("-1")).is_err() && duration(&raw("{}")).is_err());
+        assert_eq!(custom_metadata(&raw("null")), Ok(CustomPatch::Clear));
+        assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
+        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("[]")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_can_be_read(text in "\\PC*", number in any::<u32>(), yes in any::<bool>()) {
+            let bytes = Writer::object(|o| {
+                o.text("t", &text);
+                o.number("n", number);
+                o.boolean("b", yes);
+                o.object("o", |o| o.texts("list", [text.as_str(), "x"]));
+                o.raw("r", b"1.0");
+            });
+            let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            let expected = serde_json::json!({"t": text, "n": number, "b": yes, "o": {"list": [text, "x"]}, "r": 1.0});
+            prop_assert_eq!(parsed, expected);
+        }
+
+        #[test]
+        fn bodies_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Object::from_body(&bytes);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Paging by headers.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::super::{Call, Reply};
+use crate::domain::Invalid;
+
+/// The fewest entries of a page, as published.
+const SIZE_MIN: u64 = 10;
+/// The most, and the default.
+const SIZE_MAX: u64 = 100;
+const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
+
+/// How many entries the caller wants: clamped to what is published, as clients ask for more.
+pub fn size(call: &Call) -> Result<usize, Invalid> {
+    const WRONG: Invalid = Invalid("X-Pagination-Size must be a whole number from 10 to 100");
+    let Some(size) = &call.paging.size else { return Ok(100) };
+    let size = size.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let size = size.ok_or(WRONG)?.parse::<u64>().unwrap_or(u64::MAX).clamp(SIZE_MIN, SIZE_MAX);
+    usize::try_from(size).map_err(|_| WRONG)
+}
+
+/// The cursor that the caller brings.
+pub fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
+    const WRONG: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
+    let Some(cursor) = call.paging.cursor.as_ref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| WRONG)
+}
+
+/// `reply` with the cursor of the next page, if there is one.
+pub fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
+    let next = next.and_then(|next| HeaderValue::try_from(URL_SAFE_NO_PAD.encode(next)).ok());
+    reply.headers.extend(next.map(|next| (NEXT, next)));
+    reply
+}

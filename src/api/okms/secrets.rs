@@ -1,0 +1,152 @@
+//! Secrets, versions and the domain's defaults.
+
+use super::{
+    super::{
+        Call, Context, Reply,
+        json::Writer,
+        query::{flag, parameter},
+    },
+    page, parse, render,
+};
+use crate::{
+    auth::Permit,
+    domain::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
+    service::{Created, Error, Update, VersionView},
+};
+
+pub async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let (size, cursor) = (page::size(call)?, page::cursor(call)?);
+    let (secrets, next) = context.service.secrets.list(permit, cursor, size).await?;
+    let body = Writer::array(&secrets, |(path, header), out| {
+        out.text("path", path.as_str());
+        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, header));
+    });
+    Ok(page::with_next(Reply::json(body), next))
+}
+
+pub async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let parsed = parse::create(&call.body, context.value_bytes)?;
+    let parse::Create { path, patch, value } = parsed.body;
+    let created = context.service.secrets.create(permit, &path, &patch, &value, call.now).await?;
+    let warnings = warnings(parsed.has_unknown, &patch, &created.domain);
+    Ok(changed(context, permit, &path, &created, &warnings))
+}
+
+pub async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let path = path(call)?;
+    let version = parameter(&call.query, "version")?.map(|text| text.parse::<VersionNumber>()).transpose()?;
+    let include = flag(&call.query, "includeData")?;
+    let secret = context.service.secrets.get(permit, path, version, include, call.now).await?;
+    Ok(Reply::json(Writer::object_sized(512 + value_len(secret.version.as_ref()), |out| {
+        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &secret.header));
+        out.text("path", path.as_str());
+        if let Some(version) = &secret.version {
+            out.object("version", |out| render::version(out, version, call.now));
+        }
+    })))
+}
+
+pub async fn update(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    const NOTHING: &str = "the request names nothing to change";
+    let path = path(call)?;
+    let cas = cas(call)?;
+    let parsed = parse::update(&call.body, context.value_bytes)?;
+    let update = Update { patch: parsed.body.patch, value: parsed.body.value, cas };
+    let updated = context.service.secrets.update(permit, path, &update, call.now).await?;
+    let mut warnings = warnings(parsed.has_unknown, &update.patch, &updated.domain);
+    if update.value.is_none() && update.patch.is_empty() {
+        warnings.push(NOTHING);
+    }
+    Ok(changed(context, permit, path, &updated, &warnings))
+}
+
+pub async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    context.service.secrets.delete(permit, path(call)?).await?;
+    Ok(Reply::no_content())
+}
+
+pub async fn list_versions(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let (size, cursor) = (page::size(call)?, page::cursor(call)?);
+    let (versions, next) = context.service.secrets.versions(permit, path(call)?, cursor, size).await?;
+    let body = Writer::array(&versions, |version, out| render::version(out, version, call.now));
+    Ok(page::with_next(Reply::json(body), next))
+}
+
+pub async fn create_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let path = path(call)?;
+    let cas = cas(call)?;
+    let parsed = parse::version(&call.body, context.value_bytes)?;
+    let update = Update { patch: MetadataPatch::default(), value: Some(parsed.body), cas };
+    let Created { added, .. } = context.service.secrets.update(permit, path, &update, call.now).await?;
+    let (number, record) = added.ok_or(Error::VersionNotFound)?;
+    let warnings = warnings(parsed.has_unknown, &update.patch, &Settings::default());
+    Ok(version(&VersionView { number, record, value: None }, call, &warnings))
+}
+
+pub async fn get_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let include = flag(&call.query, "includeData")?;
+    let number = number(call)?;
+    let secret = context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
+    Ok(version(&secret.version.ok_or(Error::VersionNotFound)?, call, &[]))
+}
+
+pub async fn set_state(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let parsed = parse::state(&call.body)?;
+    let (state, secrets) = (parsed.body, &context.service.secrets);
+    let (view, did_change) = secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
+    let mut warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
+    warnings.extend((!did_change).then(|| render::unchanged(state)));
+    Ok(version(&view, call, &warnings))
+}
+
+pub async fn get_config(context: &Context, permit: &Permit) -> Result<Reply, Error> {
+    let settings = context.service.domains.settings(permit).await?;
+    Ok(Reply::json(Writer::object(|out| render::settings(out, &settings))))
+}
+
+pub async fn put_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let parsed = parse::config(&call.body)?;
+    let settings = context.service.domains.update_settings(permit, &parsed.body).await?;
+    let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &settings);
+    Ok(Reply::json(Writer::object(|out| {
+        render::settings(out, &settings);
+        render::warnings(out, &warnings);
+    })))
+}
+
+/// The answer to a secret's creation or change.
+fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Created, warnings: &[&str]) -> Reply {
+    Reply::json(Writer::object(|out| {
+        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &created.header));
+        out.text("path", path.as_str());
+        render::warnings(out, warnings);
+    }))
+}
+
+fn version(view: &VersionView, call: &Call, warnings: &[&str]) -> Reply {
+    Reply::json(Writer::object_sized(256 + value_len(Some(view)), |out| {
+        render::version(out, view, call.now);
+        render::warnings(out, warnings);
+    }))
+}
+
+fn value_len(version: Option<&VersionView>) -> usize {
+    version.and_then(|version| version.value.as_ref()).map_or(0, crate::crypto::SecretValue::len)
+}
+
+fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<&'static str> {
+    let ignored = has_unknown.then_some(render::IGNORED_FIELDS);
+    ignored.into_iter().chain(render::overruled(&patch.settings, domain)).collect()
+}
+
+fn cas(call: &Call) -> Result<Option<Cas>, Invalid> {
+    parameter(&call.query, "cas")?.map(|text| text.parse()).transpose()
+}
+
+fn path(call: &Call) -> Result<&SecretPath, Invalid> {
+    call.params.path.as_ref().ok_or(Invalid("the URL names no secret"))
+}
+
+fn number(call: &Call) -> Result<VersionNumber, Invalid> {
+    call.params.version.ok_or(Invalid("the URL names no version"))
+}

@@ -1,0 +1,83 @@
+//! Percent-decoding, once, and query parameters.
+
+use std::borrow::Cow;
+
+use crate::domain::Invalid;
+
+/// `text` with its percent-escapes resolved, once.
+///
+/// # Errors
+/// `Invalid` for a broken escape, or where the bytes are not UTF-8.
+pub fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
+    const BROKEN: Invalid = Invalid("the URL has a broken percent-escape; escape each special byte as %XX, in UTF-8");
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first != b'%' {
+            bytes.push(*first);
+            rest = tail;
+            continue;
+        }
+        let [high, low, tail @ ..] = tail else { return Err(BROKEN) };
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let (Some(high), Some(low)) = (nibble(*high), nibble(*low)) else { return Err(BROKEN) };
+        bytes.push(high << 4 | low);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| BROKEN)
+}
+
+/// The value of the query parameter `name`; `None` where it is absent or empty.
+///
+/// # Errors
+/// `Invalid` where it is given twice, or badly escaped.
+pub fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
+    let mut found = None;
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decode(key)? == name && found.replace(value).is_some() {
+            return Err(Invalid("a query parameter is given twice; give each one once"));
+        }
+    }
+    found.filter(|value| !value.is_empty()).map(decode).transpose()
+}
+
+/// The truth value of the query parameter `name`, by Go's spellings; false where it is absent.
+///
+/// # Errors
+/// `Invalid` for any other text.
+pub fn flag(query: &str, name: &str) -> Result<bool, Invalid> {
+    match parameter(query, name)?.as_deref() {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some(_) => Err(Invalid("a yes/no query parameter must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_once() {
+        assert_eq!(decode("foo%2Fbar%252F").unwrap(), "foo/bar%2F");
+        for broken in ["%", "%2", "%zz", "%ff", "a%+1"] {
+            assert!(decode(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn parameters() {
+        let query = "includeData=true&version=3&empty=&c%61s=1";
+        assert_eq!(parameter(query, "version").unwrap().as_deref(), Some("3"));
+        assert_eq!(parameter(query, "cas").unwrap().as_deref(), Some("1"));
+        assert_eq!(parameter(query, "empty").unwrap(), None);
+        assert_eq!(parameter("", "x").unwrap(), None);
+        assert!(parameter("a=1&a=2", "a").is_err() && parameter("a&%61=2", "a").is_err());
+        assert!(flag(query, "includeData").unwrap() && !flag(query, "other").unwrap());
+        assert!(flag("list=yes", "list").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! The pipeline: one request from top to bottom.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response,
+    body::{Body as _, Incoming},
+    header::{HOST, HeaderValue, ORIGIN},
+    http::request::Parts,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use super::{
+    Problem, Router,
+    response::{Body, response},
+    router::{Captures, Found},
+};
+use crate::{
+    api::{self, Access, Call, Context, Paging, Reply},
+    auth::{Actions, Permit, RegionPermit, VerifiedPeer, directory},
+    clock::Clock,
+    domain::Timestamp,
+    metrics::Metrics,
+    service::Error,
+};
+
+/// The label of requests that no route was found for.
+const NO_OPERATION: &str = "none";
+
+/// What bounds a request.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeLimits {
+    /// Requests in progress at once.
+    pub in_flight: usize,
+    /// The URL and all headers, in bytes.
+    pub head_bytes: usize,
+    /// A body, in bytes.
+    pub body_bytes: usize,
+    /// From a request's head to its body's end.
+    pub body_time: Duration,
+}
+
+/// The edge of the server: shared by all connections.
+pub struct Edge {
+    router: Router,
+    context: Context,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    limits: EdgeLimits,
+    in_flight: Arc<Semaphore>,
+}
+
+/// What is known of a connection once its handshake is done.
+pub struct Connection {
+    peer: Option<VerifiedPeer>,
+    first_id: Uuid,
+    requests: AtomicU64,
+}
+
+impl Connection {
+    /// A connection of `peer`, or of somebody without a certificate.
+    #[must_use]
+    pub fn new(peer: Option<VerifiedPeer>) -> Self {
+        Self { peer, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
+    }
+
+    /// A fresh request id: random for each connection, counted within it.
+    fn request_id(&self) -> String {
+        let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
+        // The low 48 bits are free of the UUID's version and variant.
+        Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff)).to_string()
+    }
+}
+
+/// A request that is authorized, and what for.
+enum Granted {
+    Public(api::docs::Page),
+    Region(api::okms::RegionOp, RegionPermit),
+    Domain(api::okms::DomainOp, Permit),
+}
+
+/// What the event of a request tells when it is closed.
+struct Event {
+    operation: &'static str,
+    started: Instant,
+    now: Timestamp,
+}
+
+/// Ends the work on a request when it is dropped: `G` is the connection's own guard.
+pub struct InFlight<G> {
+    _connection: G,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Edge {
+    /// An edge that serves `context`.
+    #[must_use]
+    pub fn new(context: Context, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
+        let in_flight = Arc::new(Semaphore::new(limits.in_flight));
+        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, in_flight }
+    }
+
+    /// Waits until no request is in progress, not even one whose client has gone.
+    pub async fn idle(&self) {
+        let all = u32::try_from(self.limits.in_flight).unwrap_or(u32::MAX);
+        drop(self.in_flight.acquire_many(all).await);
+    }
+
+    /// Answers a request. `guard` lives until the answer is handed over.
+    pub async fn handle<G: Unpin>(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: Request<Incoming>,
+        guard: G,
+    ) -> Response<Body<InFlight<G>>> {
+        let id = connection.request_id();
+        let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
+        let (outcome, permit) = match Arc::clone(&self.in_flight).try_acquire_owned() {
+            Ok(permit) => self.answer(connection, request, &mut event, permit).await,
+            Err(_) => (Err(Problem::BUSY), None),
+        };
+        let reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
+        let elapsed = event.started.elapsed();
+        self.metrics.request(event.operation, reply.status.as_u16(), elapsed);
+        tracing::debug!(
+            request_id = %id,
+            operation = event.operation,
+            status = reply.status.as_u16(),
+            micros = elapsed.as_micros(),
+            "request"
+        );
+        response(reply, &id, InFlight { _connection: guard, _permit: permit })
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        connection: &Connection,
+        request: Request<Incoming>,
+        event: &mut Event,
+        permit: OwnedSemaphorePermit,
+    ) -> (Result<Reply, Problem>, Option<OwnedSemaphorePermit>) {
+        let (head, body) = request.into_parts();
+        let (granted, mut call) = match self.admit(connection, &head, event) {
+            Ok(admitted) => admitted,
+            Err(problem) => return (Err(problem), Some(permit)),
+        };
+        if head.method == Method::GET {
+            return (self.perform(&granted, &call).await, Some(permit));
+        }
+        match self.read_body(body).await {
+            Ok(bytes) => call.body = bytes,
+            Err(problem) => return (Err(problem), Some(permit)),
+        }
+        // Detached: a client that hangs up cannot cancel a change half-way.
+        let edge = Arc::clone(self);
+        let work = tokio::spawn(async move { (edge.perform(&granted, &call).await, permit) });
+        match work.await {
+            Ok((outcome, permit)) => (outcome, Some(permit)),
+            Err(_) => (Err(Problem::INTERNAL), None),
+        }
+    }
+
+    /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
+    fn admit(&self, connection: &Connection, head: &Parts, event: &mut Event) -> Result<(Granted, Call), Problem> {
+        let path = head.uri.path();
+        let query = head.uri.query().unwrap_or_default();
+        if head_bytes(path, query, &head.headers) > self.limits.head_bytes {
+            return Err(Problem::HEAD_TOO_LARGE);
+        }
+        let (access, captures) = match self.router.find(&head.method, path) {
+            Found::Route(access, captures) => (access, captures),
+            Found::Methods(methods) => {
+                let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+                return Err(Problem::method_not_allowed(&methods));
+            }
+            Found::Nothing => return Err(Problem::NO_ROUTE),
+        };
+        event.operation = access.name();
+        if head.method != Method::GET && is_foreign(head) {
+            return Err(Problem::FOREIGN_ORIGIN);
+        }
+        let principal = directory::principal(connection.peer.as_ref(), event.now);
+        let granted = match access {
+            Access::Public(page) => Granted::Public(page),
+            Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
+            Access::Domain(op) => Granted::Domain(op, permit(principal?, &captures, op.actions())?),
+        };
+        let call = Call {
+            params: captures.params()?,
+            query: query.to_owned(),
+            paging: Paging {
+                size: head.headers.get("x-pagination-size").cloned(),
+                cursor: head.headers.get("x-pagination-cursor").cloned(),
+            },
+            body: Bytes::new(),
+            now: event.now,
+            principal: principal.ok(),
+        };
+        Ok((granted, call))
+    }
+
+    async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Problem> {
+        let outcome = match granted {
+            Granted::Public(page) => return api::docs::show(*page, call).ok_or(Problem::NO_ROUTE),
+            Granted::Region(op, permit) => api::okms::region(*op, &self.context, permit, call).await,
+            Granted::Domain(op, permit) => api::okms::domain(*op, &self.context, permit, call).await,
+        };
+        outcome.map_err(|error| self.problem(&error))
+    }
+
+    fn problem(&self, error: &Error) -> Problem {
+        let problem = Problem::from(error);
+        if problem.is_ours() {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, source, "a request failed on our side");
+        }
+        if matches!(error, Error::Corrupt(_)) {
+            self.metrics.corrupt_record();
+        }
+        problem
+    }
+
+    async fn read_body(&self, body: Incoming) -> Result<Bytes, Problem> {
+        let max = self.limits.body_bytes;
+        if body.size_hint().lower() > max as u64 {
+            return Err(Problem::BODY_TOO_LARGE);
+        }
+        let collected = tokio::time::timeout(self.limits.body_time, Limited::new(body, max).collect());
+        match collected.await.map_err(|_| Problem::BODY_TOO_SLOW)? {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Problem::BODY_TOO_LARGE),
+            Err(_) => Err(Problem::BODY_BROKEN),
+        }
+    }
+}
+
+fn permit(principal: crate::auth::Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
+    Ok(principal.authorize(captures.okms_id()?, actions)?)
+}
+
+fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
+    let headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    path.len() + query.len() + headers.sum::<usize>()
+}
+
+/// Whether a browser sends the request for a page of somebody else: it would bring the user's certificate along.
+fn is_foreign(head: &Parts) -> bool {
+    let Some(origin) = head.headers.get(ORIGIN) else { return false };
+    let host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = host.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
+    origin.as_bytes().strip_prefix(b"https://").is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
+}

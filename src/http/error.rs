@@ -1,0 +1,206 @@
+//! The one mapping from what went wrong to what is said: status, published code, text.
+//!
+//! | what | status | code |
+//! | --- | --- | --- |
+//! | bad input, CAS | 400 | 50405377 |
+//! | no or bad certificate | 401 | 50475011 |
+//! | not permitted, foreign origin | 403 | 16924673 |
+//! | domain unknown, or not the caller's | 404 | 16994305 |
+//! | secret or version unknown | 404 | 17125377 |
+//! | route unknown | 404 | 50417665 |
+//! | method unknown | 405 | 50405377 |
+//! | too slow a body | 408 | 50405377 |
+//! | path taken, version deleted | 409 | 50438145 |
+//! | too large | 413, 431 | 50405377 |
+//! | too many requests | 429 | 50434049 |
+//! | not available, outcome unknown | 503 | 50425858 |
+//! | our fault | 500 | 50401281 |
+//!
+//! A code is `major << 24 | minor << 16 | category << 12 | number`.
+
+use std::borrow::Cow;
+
+use hyper::{
+    StatusCode,
+    header::{ALLOW, HeaderValue, RETRY_AFTER},
+};
+
+use crate::{
+    api::{Reply, json::Writer},
+    auth::{Denied, Unauthenticated},
+    domain::Invalid,
+    service::Error,
+};
+
+const ARGUMENT: u32 = 50_405_377;
+const AUTHENTICATION: u32 = 50_475_011;
+const AUTHORIZATION: u32 = 16_924_673;
+const DOMAIN_NOT_FOUND: u32 = 16_994_305;
+const SECRET_NOT_FOUND: u32 = 17_125_377;
+const ROUTE_NOT_FOUND: u32 = 50_417_665;
+const CONFLICT: u32 = 50_438_145;
+const TOO_MANY: u32 = 50_434_049;
+const UNAVAILABLE: u32 = 50_425_858;
+const INTERNAL: u32 = 50_401_281;
+
+/// An answer that is an error.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: u32,
+    text: Cow<'static, str>,
+    retry_after: Option<&'static str>,
+    allow: Option<String>,
+}
+
+impl Problem {
+    const fn new(status: StatusCode, code: u32, text: &'static str) -> Self {
+        Self { status, code, text: Cow::Borrowed(text), retry_after: None, allow: None }
+    }
+
+    /// One that may be repeated after so many seconds.
+    const fn later(seconds: &'static str, status: StatusCode, code: u32, text: &'static str) -> Self {
+        Self { status, code, text: Cow::Borrowed(text), retry_after: Some(seconds), allow: None }
+    }
+
+    pub(super) const NO_ROUTE: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        ROUTE_NOT_FOUND,
+        "there is nothing at this address; /openapi.json lists what is",
+    );
+    pub(super) const BODY_TOO_LARGE: Self =
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ARGUMENT, "the body is larger than this server takes");
+    pub(super) const BODY_TOO_SLOW: Self =
+        Self::new(StatusCode::REQUEST_TIMEOUT, ARGUMENT, "the body took too long to arrive; send it faster");
+    pub(super) const BODY_BROKEN: Self =
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "the body ended before it was complete");
+    pub(super) const HEAD_TOO_LARGE: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ARGUMENT,
+        "the URL and the headers are larger than this server takes; send fewer headers",
+    );
+    pub(super) const FOREIGN_ORIGIN: Self =
+        Self::new(StatusCode::FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here");
+    pub(super) const BUSY: Self = Self::later(
+        "1",
+        StatusCode::TOO_MANY_REQUESTS,
+        TOO_MANY,
+        "too many requests are in progress; repeat after the time in Retry-After",
+    );
+    pub(super) const INTERNAL: Self = Self::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        INTERNAL,
+        "internal error; tell the operator of the region the request_id",
+    );
+
+    pub(super) fn method_not_allowed(methods: &[&str]) -> Self {
+        let allow = Some(methods.join(", "));
+        let text = "this address does not know the method; the Allow header lists those that it does";
+        Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
+    }
+
+    /// Whether it is our fault, and to be looked at.
+    pub(super) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The answer in the native dialect.
+    pub(super) fn into_reply(self, request_id: &str) -> Reply {
+        let body = Writer::object(|out| {
+            out.number("error_code", self.code);
+            out.text("error_id", request_id);
+            out.texts("errors", [&*self.text]);
+            out.text("request_id", request_id);
+        });
+        let mut reply = Reply { status: self.status, ..Reply::json(body) };
+        reply.headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
+        let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
+        reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
+        reply
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(Invalid(text): Invalid) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, text)
+    }
+}
+
+impl From<Unauthenticated> for Problem {
+    fn from(error: Unauthenticated) -> Self {
+        let text = Cow::Owned(error.to_string());
+        Self { text, ..Self::new(StatusCode::UNAUTHORIZED, AUTHENTICATION, "") }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::UnknownDomain => Self::from(&Error::DomainNotFound),
+            Denied::Forbidden => {
+                let text = Cow::Owned(denied.to_string());
+                Self { text, ..Self::new(StatusCode::FORBIDDEN, AUTHORIZATION, "") }
+            }
+        }
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let said = |status, code| Self { text: Cow::Owned(error.to_string()), ..Self::new(status, code, "") };
+        match error {
+            Error::Denied(denied) => Self::from(*denied),
+            Error::DomainNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                DOMAIN_NOT_FOUND,
+                "there is no such domain for your certificate; check the okmsId",
+            ),
+            Error::SecretNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                SECRET_NOT_FOUND,
+                "there is no such secret; check its path, or create it",
+            ),
+            Error::VersionNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                SECRET_NOT_FOUND,
+                "the secret has no such version, or it was pruned; list its versions",
+            ),
+            Error::SecretExists => Self::new(
+                StatusCode::CONFLICT,
+                CONFLICT,
+                "a secret exists at this path; update it, or choose another path",
+            ),
+            Error::VersionDeleted => Self::new(
+                StatusCode::CONFLICT,
+                CONFLICT,
+                "the version is deleted, which is final; create a new version",
+            ),
+            Error::Invalid(invalid) => Self::from(*invalid),
+            Error::Refused(_) | Error::CertificateRefused(_) => said(StatusCode::BAD_REQUEST, ARGUMENT),
+            Error::NoAuthority => Self::new(
+                StatusCode::BAD_REQUEST,
+                ARGUMENT,
+                "this server issues no certificates; set trust.region_ca_key in its config, or ask another server",
+            ),
+            Error::Contended | Error::Overloaded => Self::later(
+                "1",
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "too many writes wait; nothing was changed, repeat after the time in Retry-After",
+            ),
+            Error::Unavailable(_) => Self::later(
+                "5",
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "the store is not available; nothing was changed, repeat later",
+            ),
+            Error::OutcomeUnknown(_) => Self::later(
+                "5",
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "the store failed while it wrote; the change may have happened or not, read before you repeat it",
+            ),
+            Error::Corrupt(_) | Error::WrongRootKey | Error::Authority(_) => Self::INTERNAL,
+        }
+    }
+}

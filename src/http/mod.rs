@@ -1,0 +1,17 @@
+//! The edge: from a request's head to a response's last byte.
+//!
+//! Owns the pipeline, the router, the responses and THE mapping from errors to status codes. Always holds: every
+//! answer of this layer carries the request's id and is counted once; every error has the published body. Never
+//! does: sockets and TLS (that is `server`), rules about secrets.
+
+mod edge;
+mod error;
+mod response;
+mod router;
+
+pub use self::{
+    edge::{Connection, Edge, EdgeLimits},
+    error::Problem,
+    response::Body,
+    router::Router,
+};

@@ -1,0 +1,60 @@
+//! Responses on the wire.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use hyper::{
+    Response,
+    body::{Frame, SizeHint},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+};
+
+use crate::api::Reply;
+
+/// A response's body, whole from the start. It keeps `G` until the last byte is handed over, or nobody wants it.
+pub struct Body<G> {
+    bytes: Option<Bytes>,
+    _guard: G,
+}
+
+impl<G: Unpin> hyper::body::Body for Body<G> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The response for `reply`, with the headers that every response has.
+pub fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
+    let bytes = (!reply.body.is_empty()).then_some(reply.body);
+    let mut response = Response::new(Body { bytes, _guard: guard });
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.reserve(4 + reply.headers.len());
+    if let Some(content_type) = reply.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.extend(reply.headers.into_iter().map(|(name, value)| (Some(name), value)));
+    response
+}

@@ -1,0 +1,222 @@
+//! Numbers about the running server, in Prometheus' form.
+//!
+//! Owns the registry and every metric. Always holds: labels come from closed sets, never from requests' input.
+//! Never does: I/O beyond reading the process's own figures when it is scraped.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::store::engine::Observer;
+
+/// How a handshake ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Handshake {
+    /// With a client certificate.
+    Certificate,
+    /// Without one.
+    Anonymous,
+    /// With a session that was resumed.
+    Resumed,
+    /// Refused, or broken off.
+    Failed,
+    /// Too slow.
+    TimedOut,
+}
+
+impl Handshake {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Anonymous => "anonymous",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// Every metric.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    handshakes: IntCounterVec,
+    connections: IntGauge,
+    closed: IntCounterVec,
+    commits: IntCounter,
+    commit_failures: IntCounter,
+    commit_seconds: Histogram,
+    commit_batches: Histogram,
+    commit_operations: Histogram,
+    corrupt: IntCounter,
+    ready: IntGauge,
+    process: Process,
+}
+
+/// Figures of the process, as the client libraries of other languages name them.
+struct Process {
+    resident: IntGauge,
+    virtual_: IntGauge,
+    open_fds: IntGauge,
+    threads: IntGauge,
+    cpu: prometheus::Gauge,
+}
+
+impl Metrics {
+    /// Metrics in a registry of their own.
+    ///
+    /// # Errors
+    /// The library's, where two metrics collide: a mistake in this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            registered(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?)
+        };
+        let seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+        let sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+        let latency = HistogramOpts::new(
+            "okmsd_request_duration_seconds",
+            "Time from a request's head to its answer, by operation.",
+        );
+        Ok(Self {
+            requests: counters("okmsd_requests_total", "Requests by operation and status.", &["operation", "status"])?,
+            latency: registered(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
+            handshakes: counters("okmsd_handshakes_total", "TLS handshakes by result.", &["result"])?,
+            connections: gauge("okmsd_connections", "Connections that are open.")?,
+            closed: counters("okmsd_connections_closed_total", "Connections that a deadline closed.", &["deadline"])?,
+            commits: counter("okmsd_commits_total", "Durable commits.")?,
+            commit_failures: counter("okmsd_commit_failures_total", "Commits whose outcome is not known.")?,
+            commit_seconds: histogram("okmsd_commit_duration_seconds", "Time of a durable commit.", &seconds)?,
+            commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
+            commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
+            corrupt: counter("okmsd_corrupt_records_total", "Reads that found a damaged record.")?,
+            ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
+            process: Process {
+                resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
+                virtual_: gauge("process_virtual_memory_bytes", "Virtual memory in bytes.")?,
+                open_fds: gauge("process_open_fds", "Open file descriptors.")?,
+                threads: gauge("process_threads", "Threads.")?,
+                cpu: registered(
+                    &registry,
+                    prometheus::Gauge::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+                )?,
+            },
+            registry,
+        })
+    }
+
+    /// A request was answered.
+    pub fn request(&self, operation: &'static str, status: u16, elapsed: Duration) {
+        let status = status_label(status);
+        self.requests.with_label_values(&[operation, status]).inc();
+        self.latency.with_label_values(&[operation]).observe(elapsed.as_secs_f64());
+    }
+
+    /// A handshake ended.
+    pub fn handshake(&self, result: Handshake) {
+        self.handshakes.with_label_values(&[result.label()]).inc();
+    }
+
+    /// A connection was opened.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A connection was closed.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// A deadline closed a connection.
+    pub fn deadline(&self, which: &'static str) {
+        self.closed.with_label_values(&[which]).inc();
+    }
+
+    /// A read found a damaged record.
+    pub fn corrupt_record(&self) {
+        self.corrupt.inc();
+    }
+
+    /// Everything, in Prometheus' text form.
+    #[must_use]
+    pub fn render(&self, ready: bool) -> Vec<u8> {
+        self.ready.set(ready.into());
+        self.process.read();
+        let mut text = Vec::new();
+        // Writing into memory fails only for metrics without values, of which there are none.
+        let _infallible = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+impl Observer for Metrics {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.commits.inc();
+        self.commit_seconds.observe(elapsed.as_secs_f64());
+        self.commit_batches.observe(u32::try_from(batches).unwrap_or(u32::MAX).into());
+        self.commit_operations.observe(u32::try_from(operations).unwrap_or(u32::MAX).into());
+    }
+
+    fn commit_failed(&self, _: usize) {
+        self.commit_failures.inc();
+    }
+}
+
+impl Process {
+    /// Reads `/proc/self`; what cannot be read keeps its last value.
+    fn read(&self) {
+        const PAGE_BYTES: i64 = 4096;
+        const TICKS_PER_SECOND: f64 = 100.0;
+        if let Ok(pages) = std::fs::read_to_string("/proc/self/statm") {
+            let mut pages = pages.split(' ').map_while(|number| number.parse::<i64>().ok());
+            self.virtual_.set(pages.next().unwrap_or_default() * PAGE_BYTES);
+            self.resident.set(pages.next().unwrap_or_default() * PAGE_BYTES);
+        }
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            self.open_fds.set(i64::try_from(files.count()).unwrap_or(i64::MAX));
+        }
+        // The fields behind the command's name, which may hold anything: state is the first of them.
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
+        self.threads.set(field(17).into());
+        self.cpu.set((f64::from(field(11)) + f64::from(field(12))) / TICKS_PER_SECOND);
+    }
+}
+
+fn registered<T: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: T,
+) -> Result<T, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+const fn status_label(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        204 => "204",
+        307 => "307",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        408 => "408",
+        409 => "409",
+        413 => "413",
+        429 => "429",
+        431 => "431",
+        500 => "500",
+        503 => "503",
+        _ => "other",
+    }
+}

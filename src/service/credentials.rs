@@ -1,0 +1,105 @@
+//! Access certificates: issued by the region's authority to an operator who asks.
+
+use std::{fmt, sync::Arc};
+
+use time::OffsetDateTime;
+
+use super::{Domains, Error};
+use crate::{
+    auth::{Action, Permit},
+    domain::{Invalid, Timestamp},
+    pki::{self, CertificateAuthority, KeyKind, PrivateKeyPem, Subject},
+};
+
+/// The longest life of an access certificate, in days.
+const DAYS_MAX: u32 = 3650;
+
+/// Whose key is certified.
+#[derive(Debug)]
+pub enum KeySource {
+    /// A new one, which the answer brings along and nobody keeps.
+    Fresh(KeyKind),
+    /// The requester's own, from a PKCS#10 request in PEM.
+    Request(String),
+}
+
+/// What an operator asks for.
+#[derive(Debug)]
+pub struct CredentialRequest {
+    /// The certificate's display name.
+    pub name: String,
+    /// Whose key.
+    pub key: KeySource,
+    /// How many days it lives.
+    pub days: u32,
+}
+
+/// A certificate just issued. Certificate and key are shown this once.
+pub struct IssuedCredential {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// Its private key, where it was made here.
+    pub key: Option<PrivateKeyPem>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for IssuedCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IssuedCredential(until {})", self.expires_at.to_rfc3339_seconds())
+    }
+}
+
+/// The use cases on access certificates.
+pub struct Credentials {
+    domains: Domains,
+    authority: Option<Arc<CertificateAuthority>>,
+}
+
+impl Credentials {
+    pub(super) fn new(domains: Domains, authority: Option<CertificateAuthority>) -> Self {
+        Self { domains, authority: authority.map(Arc::new) }
+    }
+
+    /// Issues an access certificate for the permit's domain.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`; `Error::CertificateRefused` where name, key or request cannot be taken;
+    /// `Error::NoAuthority` where this server has no authority.
+    pub async fn issue(
+        &self,
+        permit: &Permit,
+        request: CredentialRequest,
+        now: Timestamp,
+    ) -> Result<IssuedCredential, Error> {
+        permit.require(Action::CredentialCreate)?;
+        if request.days == 0 || request.days > DAYS_MAX {
+            return Err(Invalid("the validity must be from 1 to 3650 days").into());
+        }
+        let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
+        // Only a domain that exists gets certificates.
+        let domain = self.domains.keys(permit).await?.id();
+        let moment = OffsetDateTime::from_unix_timestamp(now.unix_seconds())
+            .map_err(|_| Error::Authority(pki::Error::Validity))?;
+        let issue = move || {
+            let key = match &request.key {
+                KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),
+                KeySource::Request(csr) => pki::KeySource::Request(csr),
+            };
+            authority.issue_access(&Subject::Domain(domain.to_string()), &request.name, key, moment, request.days)
+        };
+        // RSA keys take seconds to find.
+        let issued = tokio::task::spawn_blocking(issue).await.map_err(|_| Error::Authority(pki::Error::Random))?;
+        let issued = issued.map_err(|error| match error {
+            pki::Error::Request(_) | pki::Error::CommonName(_) | pki::Error::Validity => {
+                Error::CertificateRefused(error)
+            }
+            ours => Error::Authority(ours),
+        })?;
+        Ok(IssuedCredential {
+            certificate_pem: issued.certificate_pem,
+            key: issued.key,
+            expires_at: Timestamp::from_unix_seconds(issued.not_after.unix_timestamp()),
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Cursors: where a list goes on, sealed by the domain so that nobody else can make, move or read one.
+
+use crate::{
+    crypto::{DomainKeys, Place},
+    domain::{Invalid, SecretPath, VersionNumber},
+    service::Error,
+};
+
+const FORGED: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
+
+/// A list that is shown by pages.
+#[derive(Clone, Copy)]
+pub enum Listing<'a> {
+    /// A domain's secrets.
+    Secrets,
+    /// A secret's versions.
+    Versions(&'a SecretPath),
+}
+
+impl Listing<'_> {
+    // No path begins with a NUL, so that no two listings share a name.
+    fn name(self) -> String {
+        match self {
+            Self::Secrets => "\0secrets".to_owned(),
+            Self::Versions(path) => path.as_str().to_owned(),
+        }
+    }
+}
+
+/// A cursor after the secret at `path`.
+pub fn after_secret(keys: &DomainKeys, path: &SecretPath) -> Result<Vec<u8>, Error> {
+    seal(keys, Listing::Secrets, path.as_str().as_bytes())
+}
+
+/// The path in a cursor of [`after_secret`].
+pub fn parse_secret(keys: &DomainKeys, cursor: Vec<u8>) -> Result<SecretPath, Error> {
+    let plain = open(keys, Listing::Secrets, cursor)?;
+    let path = std::str::from_utf8(&plain).map_err(|_| FORGED)?;
+    Ok(path.parse().map_err(|_| FORGED)?)
+}
+
+/// A cursor after version `number` of the secret at `path`.
+pub fn after_version(keys: &DomainKeys, path: &SecretPath, number: VersionNumber) -> Result<Vec<u8>, Error> {
+    seal(keys, Listing::Versions(path), &number.get().to_be_bytes())
+}
+
+/// The number in a cursor of [`after_version`] for the same path.
+pub fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: Vec<u8>) -> Result<VersionNumber, Error> {
+    let plain = open(keys, Listing::Versions(path), cursor)?;
+    let number = plain.try_into().map(u32::from_be_bytes).map_err(|_| FORGED)?;
+    Ok(VersionNumber::new(number).map_err(|_| FORGED)?)
+}
+
+fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<u8>, Error> {
+    Ok(keys.seal_record(Place::Cursor(&listing.name()), position)?)
+}
+
+fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: Vec<u8>) -> Result<Vec<u8>, Error> {
+    // Whatever does not open came from the client, so it is the client's mistake, never damage of ours.
+    keys.open_record(Place::Cursor(&listing.name()), cursor).map_err(|_| FORGED.into())
+}

@@ -1,0 +1,197 @@
+//! Domains: the tenants, their keys and their defaults.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use super::{Error, records::Reader, turns::Turns};
+use crate::{
+    auth::{Action, Permit, RegionPermit},
+    crypto::{DomainKeys, Place, RootKey},
+    domain::{Invalid, OkmsId, Settings, SettingsPatch, Timestamp},
+    store::{
+        codec::{Codec, DomainInfo, DomainRecord},
+        engine::{Batch, CommitError, Engine, Expect, Op, Record, Space},
+        keys,
+    },
+};
+
+const NAME_MAX: usize = 128;
+const COMMIT_ATTEMPTS: usize = 16;
+const SCAN_PAGE: usize = 512;
+
+/// A domain as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Its id.
+    pub id: OkmsId,
+    /// The name that an operator gave it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// The use cases on domains. Cheap to clone.
+#[derive(Clone)]
+pub struct Domains {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    root: Arc<dyn RootKey>,
+    /// Keys that were unwrapped before. A domain's keys only ever grow, so that an entry is never wrong.
+    open: ArcSwap<HashMap<OkmsId, Arc<DomainKeys>>>,
+    turns: Turns,
+}
+
+impl Domains {
+    /// Checks that the store was made with this root key, or marks a new store.
+    pub(super) async fn open(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>) -> Result<Self, Error> {
+        let key = keys::region("root-key");
+        match engine.snapshot().await?.get(Space::Region, &key).await? {
+            Some(record) if record.bytes == root.id() => {}
+            Some(_) => return Err(Error::WrongRootKey),
+            None => {
+                let batch = Batch {
+                    preconditions: vec![(Space::Region, key.clone(), Expect::Absent)],
+                    ops: vec![Op::Put(Space::Region, key, root.id().to_vec())],
+                };
+                engine.commit(batch).await?;
+            }
+        }
+        let open = ArcSwap::from_pointee(HashMap::new());
+        Ok(Self { inner: Arc::new(Inner { engine, root, open, turns: Turns::new() }) })
+    }
+
+    /// Creates a domain.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a name that is empty, long, or not printable.
+    pub async fn create(&self, _: &RegionPermit, name: &str, now: Timestamp) -> Result<Domain, Error> {
+        let name = name.trim();
+        if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
+            return Err(Invalid("a domain's name is text of 1 to 128 bytes without control characters").into());
+        }
+        let id = OkmsId::from_bytes(Uuid::new_v4().into_bytes())?;
+        let (keys, generation, wrapped) = DomainKeys::create(&*self.inner.root, id)?;
+        let info = DomainInfo { name: name.to_owned(), created_at: now };
+        let record = DomainRecord {
+            keys: vec![(generation, wrapped.0)],
+            info: keys.seal_record(Place::Domain, &info.encode())?,
+        };
+        let key = keys::domain(id);
+        let batch = Batch {
+            preconditions: vec![(Space::Domain, key.clone(), Expect::Absent)],
+            ops: vec![Op::Put(Space::Domain, key, record.encode())],
+        };
+        self.inner.engine.commit(batch).await?;
+        Ok(Domain { id, name: info.name, created_at: now })
+    }
+
+    /// The domain of the permit.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is none.
+    pub async fn get(&self, permit: &Permit) -> Result<Domain, Error> {
+        permit.require(Action::DomainGet)?;
+        self.show(permit.okms_id()).await
+    }
+
+    /// Every domain that the permit may see, by id.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn list(&self, permit: &RegionPermit) -> Result<Vec<Domain>, Error> {
+        if let Some(own) = permit.sees() {
+            return match self.show(own).await {
+                Ok(domain) => Ok(vec![domain]),
+                Err(Error::DomainNotFound) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+        }
+        let snapshot = self.inner.engine.snapshot().await?;
+        let (mut domains, mut from) = (Vec::new(), vec![0; 16]);
+        loop {
+            let page = snapshot.scan(Space::Domain, &from, &[0xff; 17], SCAN_PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(domains) };
+            from = [last.as_slice(), &[0]].concat();
+            for (key, record) in page {
+                let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
+                domains.push(self.open_record(id, record)?.1);
+            }
+        }
+    }
+
+    /// The domain's defaults.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such domain.
+    pub async fn settings(&self, permit: &Permit) -> Result<Settings, Error> {
+        permit.require(Action::ConfigGet)?;
+        let keys = self.keys(permit).await?;
+        let snapshot = self.inner.engine.snapshot().await?;
+        Ok(Reader { snapshot: &*snapshot, keys: &keys }.settings().await?.0)
+    }
+
+    /// Changes the domain's defaults, and tells them as they are then.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such domain.
+    pub async fn update_settings(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
+        permit.require(Action::ConfigUpdate)?;
+        let keys = self.keys(permit).await?;
+        let key = keys::domain(permit.okms_id());
+        let _turn = self.inner.turns.take(permit.okms_id(), "").await;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.inner.engine.snapshot().await?;
+            let (settings, revision) = Reader { snapshot: &*snapshot, keys: &keys }.settings().await?;
+            let settings = patch.apply(&settings);
+            let expect = revision.map_or(Expect::Absent, Expect::At);
+            let batch = Batch {
+                preconditions: vec![(Space::Config, key.clone(), expect)],
+                ops: vec![Op::Put(Space::Config, key.clone(), keys.seal_record(Place::Config, &settings.encode())?)],
+            };
+            match self.inner.engine.commit(batch).await {
+                Ok(_) => return Ok(settings),
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// The keys of the permit's domain, which is thereby known to exist.
+    pub(super) async fn keys(&self, permit: &Permit) -> Result<Arc<DomainKeys>, Error> {
+        let id = permit.okms_id();
+        if let Some(keys) = self.inner.open.load().get(&id) {
+            return Ok(Arc::clone(keys));
+        }
+        let (keys, _) = self.load(id).await?;
+        let keys = Arc::new(keys);
+        self.inner.open.rcu(|open| {
+            let mut open = HashMap::clone(open);
+            open.insert(id, Arc::clone(&keys));
+            open
+        });
+        Ok(keys)
+    }
+
+    async fn show(&self, id: OkmsId) -> Result<Domain, Error> {
+        Ok(self.load(id).await?.1)
+    }
+
+    async fn load(&self, id: OkmsId) -> Result<(DomainKeys, Domain), Error> {
+        let snapshot = self.inner.engine.snapshot().await?;
+        let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
+        self.open_record(id, record)
+    }
+
+    fn open_record(&self, id: OkmsId, record: Record) -> Result<(DomainKeys, Domain), Error> {
+        let record = DomainRecord::decode(&record.bytes)?;
+        let keys = DomainKeys::unwrap(&*self.inner.root, id, record.keys)?;
+        let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;
+        Ok((keys, Domain { id, name: info.name, created_at: info.created_at }))
+    }
+}

@@ -1,0 +1,100 @@
+//! Why a use case did not end as asked.
+
+use crate::{
+    auth::Denied,
+    crypto,
+    domain::{Invalid, Refused},
+    pki,
+    store::{
+        codec::Malformed,
+        engine::{CommitError, ReadError},
+    },
+};
+
+/// Why a use case did not end as asked. The dialects choose words and codes; this says what happened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The principal may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// There is no such domain.
+    #[error("there is no such domain")]
+    DomainNotFound,
+    /// There is no such secret.
+    #[error("there is no such secret")]
+    SecretNotFound,
+    /// The secret has no such version, or not any more.
+    #[error("the secret has no such version, or it was pruned")]
+    VersionNotFound,
+    /// The path is taken.
+    #[error("a secret exists at this path")]
+    SecretExists,
+    /// The rules refuse the write.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// An input breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A deleted version stays deleted.
+    #[error("the version is deleted, which is final")]
+    VersionDeleted,
+    /// A certificate request cannot be granted.
+    #[error(transparent)]
+    CertificateRefused(pki::Error),
+    /// This server has no key to issue certificates with.
+    #[error("this server does not issue certificates")]
+    NoAuthority,
+    /// Other processes changed the record again and again.
+    #[error("the record kept changing")]
+    Contended,
+    /// Too many writes wait.
+    #[error("the write queue is full")]
+    Overloaded,
+    /// The store does not answer.
+    #[error("the store is not available")]
+    Unavailable(#[source] crate::store::engine::Source),
+    /// The write may have happened or not.
+    #[error("the outcome of the write is not known")]
+    OutcomeUnknown(#[source] crate::store::engine::Source),
+    /// What is stored is damaged.
+    #[error("a stored record is damaged")]
+    Corrupt(#[source] crate::store::engine::Source),
+    /// The root key is not the one that this store was made with.
+    #[error("the root key is not the one that this store was made with")]
+    WrongRootKey,
+    /// Issuing a certificate failed on our side.
+    #[error("the certificate authority failed")]
+    Authority(#[source] pki::Error),
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(source) => Self::Unavailable(source),
+            ReadError::Corrupt(source) => Self::Corrupt(source),
+        }
+    }
+}
+
+impl From<crypto::Error> for Error {
+    fn from(error: crypto::Error) -> Self {
+        Self::Corrupt(error.into())
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(error: Malformed) -> Self {
+        Self::Corrupt(error.into())
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict => Self::Contended,
+            CommitError::Overloaded => Self::Overloaded,
+            CommitError::Unavailable(source) => Self::Unavailable(source),
+            CommitError::OutcomeUnknown(source) => Self::OutcomeUnknown(source),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The use cases, free of HTTP.
+//!
+//! Owns what happens between a permit and an outcome: read a snapshot, let [`crate::domain`] decide, seal, commit
+//! with preconditions, and again on a conflict. Here the store and the cipher meet, and only here. Always holds:
+//! no work without a permit, whose domain is the only one touched; a write is one commit. Never does: parsing or
+//! rendering a dialect, choosing status codes, reading a clock.
+
+mod credentials;
+mod cursor;
+mod domains;
+mod error;
+mod records;
+mod secrets;
+mod turns;
+
+use std::sync::Arc;
+
+pub use self::{
+    credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
+    domains::{Domain, Domains},
+    error::Error,
+    secrets::{Created, Secret, Secrets, Update, VersionView},
+};
+use crate::{
+    crypto::RootKey,
+    pki::CertificateAuthority,
+    store::engine::{Engine, Health},
+};
+
+/// Every use case.
+pub struct Service {
+    /// Domains and their defaults.
+    pub domains: Domains,
+    /// Secrets and their versions.
+    pub secrets: Secrets,
+    /// Access certificates.
+    pub credentials: Credentials,
+    engine: Arc<dyn Engine>,
+}
+
+impl Service {
+    /// The use cases over these parts. Without a certificate authority, none are issued.
+    ///
+    /// # Errors
+    /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it cannot be read.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        root: Arc<dyn RootKey>,
+        authority: Option<CertificateAuthority>,
+    ) -> Result<Self, Error> {
+        let domains = Domains::open(Arc::clone(&engine), root).await?;
+        Ok(Self {
+            secrets: Secrets::new(Arc::clone(&engine), domains.clone()),
+            credentials: Credentials::new(domains.clone(), authority),
+            domains,
+            engine,
+        })
+    }
+
+    /// How the store feels.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.engine.health()
+    }
+}
