@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: arguments and exit code. Everything else is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    okmsd::cli::run()
+}

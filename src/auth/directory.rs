@@ -53,6 +53,9 @@ pub enum Unauthenticated {
     /// The certificate's time has not come.
     #[error("the client certificate is not valid yet; check the clocks")]
     NotYetValid,
+    /// The certificate's names cannot be read.
+    #[error("the client certificate cannot be read; get a new one for your domain")]
+    Unreadable,
     /// The certificate is fine, but names no domain here.
     #[error("the client certificate names no okms.domain; use an access certificate issued for your domain")]
     NoDomain,
@@ -63,8 +66,7 @@ pub enum Unauthenticated {
 ///
 /// # Errors
 /// `Unauthenticated` says what is missing.
-pub fn principal(peer: Option<&VerifiedPeer>, now: Timestamp) -> Result<Principal, Unauthenticated> {
-    let peer = peer.ok_or(Unauthenticated::NoCertificate)?;
+pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unauthenticated> {
     let now = now.unix_seconds();
     if now > peer.identity.not_after() {
         return Err(Unauthenticated::Expired);

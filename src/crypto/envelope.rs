@@ -294,7 +294,8 @@ mod tests {
             let sealed = keys.seal_record(Place::Version(&place, version), &plain).unwrap();
             prop_assert_eq!(keys.open_record(Place::Version(&place, version), sealed).unwrap(), plain.clone());
             let sealed = keys.seal_value(&place, version, &SecretValue::new(plain.clone())).unwrap().into_bytes();
-            prop_assert_eq!(keys.open_value(&place, version, sealed).unwrap().expose(), plain);
+            let opened = keys.open_value(&place, version, sealed).unwrap();
+            prop_assert_eq!(opened.expose(), plain);
         }
 
         #[test]

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::{self, Access, Call, Context, Paging, Reply},
-    auth::{Actions, Permit, RegionPermit, VerifiedPeer, directory},
+    auth::{Actions, Permit, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     domain::Timestamp,
     metrics::Metrics,
@@ -61,15 +61,15 @@ pub struct Edge {
 
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
-    peer: Option<VerifiedPeer>,
+    peer: Result<VerifiedPeer, Unauthenticated>,
     first_id: Uuid,
     requests: AtomicU64,
 }
 
 impl Connection {
-    /// A connection of `peer`, or of somebody without a certificate.
+    /// A connection of `peer`, or of nobody for the reason that is told.
     #[must_use]
-    pub fn new(peer: Option<VerifiedPeer>) -> Self {
+    pub fn new(peer: Result<VerifiedPeer, Unauthenticated>) -> Self {
         Self { peer, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
     }
 
@@ -188,7 +188,8 @@ impl Edge {
         if head.method != Method::GET && is_foreign(head) {
             return Err(Problem::FOREIGN_ORIGIN);
         }
-        let principal = directory::principal(connection.peer.as_ref(), event.now);
+        let principal =
+            connection.peer.as_ref().map_err(|why| *why).and_then(|peer| directory::principal(peer, event.now));
         let granted = match access {
             Access::Public(page) => Granted::Public(page),
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),

@@ -4,11 +4,11 @@
 //! failed write leaves the last durable state readable, and its writers know that the outcome is unknown. Never
 //! does: encryption, key layout, retries of a batch.
 //!
-//! The way of a batch: [`queue`] takes it in or refuses it, [`writer`] takes what waits as one [`group`], which
-//! becomes one transaction on the [`tables`] and one durable commit. Then the [`cache`] follows, the new view is
-//! published, and the callers are answered. The way of a read: [`snapshot`] asks the cache, then the view. Under
-//! redb lies [`backend`], which lets the database be replaced while the [`file`] stays open; while writes fail, reads
-//! go through an [`overlay`].
+//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one `group`, which
+//! becomes one transaction on the `tables` and one durable commit. Then the `cache` follows, the new view is
+//! published, and the callers are answered. The way of a read: `snapshot` asks the cache, then the view. Under
+//! redb lies `backend`, which lets the database be replaced while the `file` stays open; while writes fail, reads
+//! go through an `overlay`.
 
 mod backend;
 mod cache;

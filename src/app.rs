@@ -1,0 +1,222 @@
+//! The composition root: builds every part once, and hands each what it needs.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    api::Context,
+    auth::Issuer,
+    clock::Clock,
+    config::Config,
+    crypto::{FileRootKey, RootKeyError},
+    http::{Edge, EdgeLimits},
+    metrics::Metrics,
+    pki::{self, CertificateAuthority, PrivateKeyPem},
+    server::{ClientTrust, Listener, Stopper, TlsError, Trusted, serve_admin, server_config},
+    service::{self, Service},
+    store::{
+        engine::Engine,
+        engines::redb::{OpenError, RedbEngine, RedbOptions},
+    },
+};
+
+/// What a body may hold beside a secret's value.
+const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
+
+/// A server that is bound and ready to run.
+pub struct App {
+    listener: Listener,
+    address: SocketAddr,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+    service: Arc<Service>,
+    metrics: Arc<Metrics>,
+    stopper: Stopper,
+    endpoint: String,
+}
+
+/// A server that cannot start. Each names the file, key or address at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The root key.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// Certificates and keys for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A file of the certificate authority.
+    #[error("{0}: {1}")]
+    Read(PathBuf, #[source] io::Error),
+    /// The certificate authority.
+    #[error("{0}: {1}")]
+    Authority(PathBuf, #[source] pki::Error),
+    /// The store.
+    #[error("store {0}: {1}")]
+    Store(PathBuf, #[source] OpenError),
+    /// What is in the store.
+    #[error("store {0}: {1}")]
+    Service(PathBuf, #[source] service::Error),
+    /// An address.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, #[source] io::Error),
+    /// A part that cannot fail, did.
+    #[error("the server cannot start: {0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Everything that files must provide, loaded and checked.
+struct Materials {
+    root: FileRootKey,
+    authority: Option<CertificateAuthority>,
+    trust: ClientTrust,
+    tls: rustls::ServerConfig,
+}
+
+impl Materials {
+    fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
+        let region = Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
+        let customers = config.trust.customer_ca.iter();
+        let customers =
+            customers.map(|ca| Trusted { certificate: ca.certificate.clone(), issuer: Issuer::Customer(ca.domain) });
+        let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
+        let trust = ClientTrust::load(&trusted, config.server.client_auth)?;
+        Ok(Self {
+            root: FileRootKey::load(&config.keys.root_key)?,
+            authority: authority(config)?,
+            tls: server_config(&config.server, &trust, Arc::clone(clock))?,
+            trust,
+        })
+    }
+}
+
+/// Whether `config` and all files that it names would do, short of opening the store and the sockets.
+///
+/// # Errors
+/// `AppError` names what would not.
+pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), AppError> {
+    Materials::load(config, &clock).map(drop)
+}
+
+impl App {
+    /// Opens the store and binds the sockets.
+    ///
+    /// # Errors
+    /// `AppError` names what stands in the way.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let materials = Materials::load(config, &clock)?;
+        let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
+        let engine = open_engine(config, Arc::clone(&metrics)).await?;
+        let service = Service::open(engine, Arc::new(materials.root), materials.authority)
+            .await
+            .map_err(|error| AppError::Service(config.store.path.clone(), error))?;
+        let service = Arc::new(service);
+        let (socket, address) = bind(config.server.listen).await?;
+        let (admin, admin_address) = bind(config.server.admin_listen).await?;
+        let endpoint = config.server.endpoint.clone().unwrap_or_else(|| format!("https://{address}"));
+        let context = Context {
+            service: Arc::clone(&service),
+            region: config.region.0.clone(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            value_bytes: config.limits.value_bytes.0,
+        };
+        let limits = EdgeLimits {
+            in_flight: config.limits.in_flight,
+            head_bytes: config.limits.head_bytes.0,
+            body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
+            body_time: config.limits.body_time.0,
+        };
+        let stopper = Stopper::default();
+        let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
+        let listener = Listener::new(
+            socket,
+            Arc::new(materials.tls),
+            materials.trust,
+            edge,
+            Arc::clone(&metrics),
+            clock,
+            &config.limits,
+            &stopper,
+        );
+        Ok(Self { listener, address, admin, admin_address, service, metrics, stopper, endpoint })
+    }
+
+    /// The use cases, for whoever runs in the same process.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where probes and scrapers connect.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Where clients reach the server, as answers say it.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What stops the server.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until the stopper is asked to stop, what was running has finished, and the store is closed.
+    pub async fn run(self) {
+        let admin = serve_admin(self.admin, Arc::clone(&self.service), self.metrics, self.stopper);
+        let admin = tokio::spawn(admin);
+        self.listener.run().await;
+        admin.abort();
+        let _aborted = admin.await;
+        // Closing the store waits for its writer.
+        let _closed = tokio::task::spawn_blocking(move || drop(self.service)).await;
+    }
+}
+
+fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> {
+    let Some(key_path) = &config.trust.region_ca_key else { return Ok(None) };
+    let certificate = read(&config.trust.region_ca)?;
+    let key = PrivateKeyPem::parse(read(key_path)?).map_err(|error| AppError::Authority(key_path.clone(), error))?;
+    let authority = CertificateAuthority::load(&certificate, &key)
+        .map_err(|error| AppError::Authority(config.trust.region_ca.clone(), error))?;
+    Ok(Some(authority))
+}
+
+fn read(path: &Path) -> Result<String, AppError> {
+    fs::read_to_string(path).map_err(|error| AppError::Read(path.into(), error))
+}
+
+async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Engine>, AppError> {
+    let path = config.store.path.clone();
+    let options = RedbOptions {
+        cache_bytes: config.store.cache.0,
+        record_cache_bytes: config.store.record_cache.0,
+        queue_batches: config.store.queue,
+        ..RedbOptions::new(path.clone())
+    };
+    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, metrics)).await;
+    let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
+    Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let failed = |error| AppError::Bind(address, error);
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok((socket, address))
+}

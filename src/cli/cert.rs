@@ -1,0 +1,126 @@
+//! `okmsd cert`
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Outcome, client::Client, folder::Folder, say};
+use crate::{
+    domain::OkmsId,
+    pki::{self, KeyKind, PrivateKeyPem},
+};
+
+/// Access certificates: how services prove who they are.
+#[derive(Subcommand)]
+pub enum Cert {
+    /// Issue an access certificate for a domain: `<okmsId>_certificate.pem`, and `<okmsId>_privatekey.pem` unless a
+    /// request brings its own key. The key is made here and never leaves this machine.
+    Issue(Issue),
+}
+
+#[derive(Args)]
+pub struct Issue {
+    /// The domain's okmsId.
+    #[arg(long = "domain")]
+    okms_id: OkmsId,
+    /// The certificate's display name.
+    #[arg(long, default_value = "access")]
+    name: String,
+    /// A signing request (PKCS#10, PEM) that brings its own key.
+    #[arg(long, conflicts_with_all = ["key_type", "pkcs12"])]
+    csr: Option<PathBuf>,
+    /// The kind of key to make.
+    #[arg(long, value_enum, default_value_t = KeyType::P256)]
+    key_type: KeyType,
+    /// How many days the certificate lives.
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+    /// Write a PKCS#12 bundle for browsers to this file as well.
+    #[arg(long, requires = "pkcs12_password_file")]
+    pkcs12: Option<PathBuf>,
+    /// The file with the bundle's password.
+    #[arg(long)]
+    pkcs12_password_file: Option<PathBuf>,
+    /// The folder to write to.
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyType {
+    P256,
+    P384,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl From<KeyType> for KeyKind {
+    fn from(kind: KeyType) -> Self {
+        match kind {
+            KeyType::P256 => Self::P256,
+            KeyType::P384 => Self::P384,
+            KeyType::Rsa2048 => Self::Rsa2048,
+            KeyType::Rsa3072 => Self::Rsa3072,
+            KeyType::Rsa4096 => Self::Rsa4096,
+        }
+    }
+}
+
+impl Cert {
+    pub async fn run(self) -> Outcome {
+        let Self::Issue(issue) = self;
+        issue.run().await
+    }
+}
+
+impl Issue {
+    async fn run(self) -> Outcome {
+        let password = match &self.pkcs12_password_file {
+            Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            None => None,
+        };
+        let (csr, key) = match &self.csr {
+            Some(path) => (read(path)?, None),
+            None => {
+                let key = pki::generate_key(self.key_type.into())?;
+                (pki::signing_request(&key, &self.name)?, Some(key))
+            }
+        };
+        let path = format!("/v2/okms/resource/{}/credential", self.okms_id);
+        let body = json!({ "name": self.name, "csr": csr, "validity": self.days });
+        let answer = self.client.call(Method::POST, &path, Some(body)).await?;
+        let certificate = answer["certificatePEM"].as_str().ok_or("the server's answer has no certificate")?;
+        self.write(certificate, key.as_ref(), password.as_deref(), &answer)
+    }
+
+    fn write(&self, certificate: &str, key: Option<&PrivateKeyPem>, password: Option<&str>, answer: &Value) -> Outcome {
+        let folder = Folder::new(&self.out);
+        fs::create_dir_all(&self.out).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        let stem = self.okms_id.to_string();
+        let certificate_path = folder.file(&format!("{stem}_certificate.pem"));
+        match key {
+            Some(key) => folder.write_pair(&stem, certificate, key)?,
+            None => folder.write(&certificate_path, certificate.as_bytes())?,
+        }
+        if let (Some(path), Some(key), Some(password)) = (&self.pkcs12, key, password) {
+            let bundle = pki::pkcs12(certificate, key, &self.client.ca_pem()?, &self.name, password)?;
+            folder.write_private(path, &bundle)?;
+            say(format_args!("{}", path.display()));
+        }
+        say(format_args!("{}", certificate_path.display()));
+        if key.is_some() {
+            say(format_args!("{}", folder.file(&format!("{stem}_privatekey.pem")).display()));
+        }
+        say(format_args!("valid until {}", answer["expiredAt"].as_str().unwrap_or("?")));
+        Ok(())
+    }
+}
+
+fn read(path: &PathBuf) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,167 @@
+//! `okmsd dev`
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use super::{
+    Outcome,
+    folder::{Folder, Region},
+    say,
+    serve::run_until_signal,
+};
+use crate::{
+    app::App,
+    auth::{Action, Actions, Principal},
+    clock::{Clock, SystemClock},
+    config::Config,
+    domain::OkmsId,
+    pki::{self, KeyKind, PrivateKeyPem, ServerName},
+    service::{CredentialRequest, Error, KeySource, Service},
+    telemetry,
+};
+
+/// The password of `client.p12`. It lies beside the key in PEM, so that it protects nothing.
+const PKCS12_PASSWORD: &str = "okmsd";
+const ACCESS_DAYS: u32 = 365;
+
+/// Makes, where absent, a region with one domain and its access certificate, and serves it.
+#[derive(Args)]
+pub struct Dev {
+    /// The folder for everything.
+    #[arg(long, default_value = "okmsd-dev")]
+    dir: PathBuf,
+    /// Where clients connect [default: the config's, which is 127.0.0.1:8443 at first].
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where probes and metrics are [default: the config's, which is 127.0.0.1:9464 at first].
+    #[arg(long)]
+    admin_listen: Option<SocketAddr>,
+}
+
+impl Dev {
+    pub async fn run(self) -> Outcome {
+        let folder = Folder::new(&self.dir);
+        folder.complete(&Region {
+            name: "local",
+            listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8443))),
+            admin_listen: self.admin_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            server_names: &server_names(),
+        })?;
+        let mut config = Config::load(&folder.config(), std::env::vars())?;
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
+        telemetry::start(&config.log)?;
+        let app = App::start(&config, Arc::new(SystemClock)).await?;
+        let okms_id = access(&folder, &self.dir, app.service()).await?;
+        let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
+        folder.write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
+        greet(&root, okms_id, &app);
+        run_until_signal(app).await
+    }
+}
+
+fn server_names() -> [ServerName; 3] {
+    [
+        ServerName::Dns("localhost".to_owned()),
+        ServerName::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
+        ServerName::Ip(std::net::Ipv6Addr::LOCALHOST.into()),
+    ]
+}
+
+/// The domain whose access certificate is in the folder; a new one with a certificate where there is none.
+async fn access(
+    folder: &Folder,
+    dir: &Path,
+    service: &Service,
+) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
+    let now = SystemClock.now();
+    let operator = Principal::Operator;
+    let get = Actions::of(&[Action::DomainGet]);
+    if let Some(id) = known(dir)? {
+        match service.domains.get(&operator.authorize(id, get)?).await {
+            Ok(_) => return Ok(id),
+            Err(Error::DomainNotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let domain = service.domains.create(&operator.authorize_region(Action::DomainCreate)?, "dev", now).await?;
+    let permit = operator.authorize(domain.id, Actions::of(&[Action::CredentialCreate]))?;
+    let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
+    let issued = service.credentials.issue(&permit, request, now).await?;
+    let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
+    let ca = folder.read(&folder.file("region_ca.pem"))?;
+    let bundle = pki::pkcs12(&issued.certificate_pem, &key, &ca, "okmsd dev", PKCS12_PASSWORD)?;
+    folder.write_private(&folder.file("client.p12"), &bundle)?;
+    folder.write_pair(&domain.id.to_string(), &issued.certificate_pem, &key)?;
+    Ok(domain.id)
+}
+
+/// The domain that a certificate in the folder is named after.
+fn known(dir: &Path) -> Result<Option<OkmsId>, String> {
+    let failed = |error| format!("{}: {error}", dir.display());
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix("_certificate.pem"));
+        if let Some(id) = stem.and_then(|stem| stem.parse().ok()) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+fn env(root: &Path, id: OkmsId, endpoint: &str) -> String {
+    let root = root.display();
+    let (ca, cert, key) = (
+        format!("{root}/region_ca.pem"),
+        format!("{root}/{id}_certificate.pem"),
+        format!("{root}/{id}_privatekey.pem"),
+    );
+    [
+        ("OKMS_ID", id.to_string()),
+        ("KMS_RESTAPI_ENDPOINT", endpoint.to_owned()),
+        ("KMS_RESTAPI_CA", ca.clone()),
+        ("KMS_RESTAPI_CERT", cert.clone()),
+        ("KMS_RESTAPI_KEY", key.clone()),
+        ("VAULT_ADDR", format!("{endpoint}/api/{id}")),
+        ("VAULT_CACERT", ca),
+        ("VAULT_CLIENT_CERT", cert),
+        ("VAULT_CLIENT_KEY", key),
+    ]
+    .map(|(name, value)| format!("export {name}={}\n", quoted(&value)))
+    .concat()
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn greet(root: &Path, id: OkmsId, app: &App) {
+    let env_file = root.join("env.sh");
+    let curl = "curl --cacert \"$KMS_RESTAPI_CA\" --cert \"$KMS_RESTAPI_CERT\" --key \"$KMS_RESTAPI_KEY\"";
+    let base = "\"$KMS_RESTAPI_ENDPOINT/api/$OKMS_ID/v2/secret";
+    say(format_args!(
+        "okmsd serves one domain.\n\
+         \n  okmsId       {id}\
+         \n  endpoint     {}\
+         \n  admin        http://{}/metrics\
+         \n  Swagger UI   {}/swagger/\
+         \n  files        {}\
+         \n  for browsers client.p12, password {PKCS12_PASSWORD}\n\
+         \nIn another terminal:\n\
+         \nsource {}\
+         \n{curl} {base}\" -d '{{\"path\":\"app/database\",\"version\":{{\"data\":{{\"password\":\"correct horse\"}}}}}}'\
+         \n{curl} {base}/app/database?includeData=true\"\n",
+        app.endpoint(),
+        app.admin_address(),
+        app.endpoint(),
+        root.display(),
+        quoted(&env_file.display().to_string()),
+    ));
+}

@@ -1,0 +1,190 @@
+//! A region's folder: what it holds, and how its files are made.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use time::OffsetDateTime;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    crypto::{self, FileRootKey},
+    pki::{self, CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, ServerName, Subject},
+};
+
+const CA_DAYS: i64 = 3650;
+/// What browsers accept at most.
+const SERVER_DAYS: u32 = 397;
+const OPERATOR_DAYS: u32 = 397;
+
+/// Something in the folder that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file or the folder itself.
+    #[error("{0}: {1}")]
+    Io(PathBuf, #[source] io::Error),
+    /// A certificate or key.
+    #[error("{0}: {1}")]
+    Pki(PathBuf, #[source] pki::Error),
+    /// The root key.
+    #[error("{0}: {1}")]
+    RootKey(PathBuf, #[source] crypto::Error),
+}
+
+/// A region's folder.
+pub struct Folder(PathBuf);
+
+/// What a new region is like.
+pub struct Region<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it will listen.
+    pub listen: SocketAddr,
+    /// Where its admin listener will be.
+    pub admin_listen: SocketAddr,
+    /// The names in its server certificate.
+    pub server_names: &'a [ServerName],
+}
+
+impl Folder {
+    /// The folder at `path`, which need not exist.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The config file.
+    pub fn config(&self) -> PathBuf {
+        self.file("okmsd.toml")
+    }
+
+    /// Makes what is absent. What is there stays as it is.
+    pub fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.0).map_err(|error| self.io(&self.0, error))?;
+        let now = now();
+        let authority = self.authority(region, now)?;
+        if !self.file("server_certificate.pem").exists() {
+            let issued = authority.issue_server(region.server_names, KeySource::Fresh(KeyKind::P256), now, SERVER_DAYS);
+            self.keep("server", issued)?;
+        }
+        if !self.file("operator_certificate.pem").exists() {
+            let key = KeySource::Fresh(KeyKind::P256);
+            self.keep("operator", authority.issue_access(&Subject::Operator, "operator", key, now, OPERATOR_DAYS))?;
+        }
+        let root = self.file("root.key");
+        if !root.exists() {
+            let key = FileRootKey::generate().map_err(|error| FolderError::RootKey(root.clone(), error))?;
+            self.write_private(&root, key.as_bytes())?;
+        }
+        if !self.config().exists() {
+            self.write(&self.config(), config_text(region).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a certificate and its key under `<stem>_certificate.pem` and `<stem>_privatekey.pem`.
+    pub fn write_pair(&self, stem: &str, certificate: &str, key: &PrivateKeyPem) -> Result<(), FolderError> {
+        self.write_private(&self.file(&format!("{stem}_privatekey.pem")), key.expose().as_bytes())?;
+        self.write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
+    }
+
+    /// Writes a file that everybody may read.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+        write(path, bytes, 0o644).map_err(|error| self.io(path, error))
+    }
+
+    /// Writes a file that is its owner's alone.
+    pub fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+        write(path, bytes, 0o600).map_err(|error| self.io(path, error))
+    }
+
+    fn authority(&self, region: &Region<'_>, now: OffsetDateTime) -> Result<CertificateAuthority, FolderError> {
+        let (certificate_path, key_path) = (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
+        let pki = |error| FolderError::Pki(certificate_path.clone(), error);
+        if certificate_path.exists() {
+            let certificate = self.read(&certificate_path)?;
+            let key = PrivateKeyPem::parse(self.read(&key_path)?);
+            let key = key.map_err(|error| FolderError::Pki(key_path.clone(), error))?;
+            return CertificateAuthority::load(&certificate, &key).map_err(pki);
+        }
+        let name = format!("okmsd {} region CA", region.name);
+        let (authority, key) = CertificateAuthority::create(&name, now, time::Duration::days(CA_DAYS)).map_err(pki)?;
+        self.write_private(&key_path, key.expose().as_bytes())?;
+        self.write(&certificate_path, authority.certificate_pem().as_bytes())?;
+        Ok(authority)
+    }
+
+    fn keep(&self, stem: &str, issued: Result<pki::Issued, pki::Error>) -> Result<(), FolderError> {
+        let fault = |error| FolderError::Pki(self.file(&format!("{stem}_certificate.pem")), error);
+        let issued = issued.map_err(fault)?;
+        match &issued.key {
+            Some(key) => self.write_pair(stem, &issued.certificate_pem, key),
+            None => Err(fault(pki::Error::Random)),
+        }
+    }
+
+    /// The text of a file in the folder.
+    pub fn read(&self, path: &Path) -> Result<String, FolderError> {
+        fs::read_to_string(path).map_err(|error| self.io(path, error))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the folder's error")]
+    fn io(&self, path: &Path, error: io::Error) -> FolderError {
+        FolderError::Io(path.to_owned(), error)
+    }
+}
+
+/// The present moment, for certificates that are issued without a server.
+pub fn now() -> OffsetDateTime {
+    let seconds = SystemClock.now().unix_seconds();
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // A file that replaces another must not inherit its mode.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn config_text(region: &Region<'_>) -> String {
+    format!(
+        "# okmsd: the region's configuration. Paths are relative to this file's folder. Every key has a default;\n\
+         # the README lists them all. OKMSD_SERVER__LISTEN in the environment overrides listen in [server], and so on.\n\
+         region = \"{}\"\n\
+         \n\
+         [server]\n\
+         listen = \"{}\"\n\
+         admin_listen = \"{}\"\n\
+         certificate = \"server_certificate.pem\"\n\
+         private_key = \"server_privatekey.pem\"\n\
+         client_auth = \"optional\"\n\
+         \n\
+         [trust]\n\
+         region_ca = \"region_ca.pem\"\n\
+         region_ca_key = \"region_ca_privatekey.pem\"\n\
+         \n\
+         [keys]\n\
+         root_key = \"root.key\"\n\
+         \n\
+         [store]\n\
+         path = \"okmsd.redb\"\n\
+         \n\
+         [log]\n\
+         format = \"text\"\n",
+        region.name, region.listen, region.admin_listen
+    )
+}

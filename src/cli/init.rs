@@ -1,0 +1,53 @@
+//! `okmsd init`
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    Outcome,
+    folder::{Folder, Region},
+    say,
+};
+use crate::pki::ServerName;
+
+/// Makes a region's folder.
+#[derive(Args)]
+pub struct Init {
+    /// The folder; what is in it already stays as it is.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The region's name, as in URNs: letters, digits and -.
+    #[arg(long, default_value = "local")]
+    region: String,
+    /// Where clients will connect.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Where probes and metrics will be, over plain HTTP.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    admin_listen: SocketAddr,
+    /// A DNS name or IP address of the server; repeat for more.
+    #[arg(long = "server-name", default_values = ["localhost", "127.0.0.1", "::1"])]
+    server_names: Vec<String>,
+}
+
+impl Init {
+    pub fn run(self) -> Outcome {
+        let names: Vec<ServerName> = self.server_names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let folder = Folder::new(&self.dir);
+        folder.complete(&Region {
+            name: &self.region,
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            server_names: &names,
+        })?;
+        let (dir, config) = (self.dir.display(), folder.config());
+        say(format_args!(
+            "The region is in {dir}. Back up root.key and region_ca_privatekey.pem apart from the store."
+        ));
+        say(format_args!("Serve it:         okmsd serve --config {}", config.display()));
+        say(format_args!("Create a domain:  okmsd domain create NAME --dir {dir}"));
+        say(format_args!("Issue its access: okmsd cert issue --domain OKMS_ID --dir {dir}"));
+        Ok(())
+    }
+}

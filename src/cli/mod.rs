@@ -1,0 +1,77 @@
+//! The command line: one file a subcommand.
+//!
+//! Always holds: no secret is taken from or shown in an argument; an error names the file, key or address at fault.
+
+mod cert;
+mod client;
+mod dev;
+mod domain;
+mod folder;
+mod init;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted secret service: client certificates, versioned and encrypted secrets, the OKMS Secret API.
+#[derive(Parser)]
+#[command(name = "okmsd", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make everything that is needed to try okmsd on this machine, and serve it.
+    Dev(dev::Dev),
+    /// Make a folder for a new region: config, certificate authority, server and operator certificate, root key.
+    Init(init::Init),
+    /// Serve a region.
+    Serve(serve::Serve),
+    /// Create and list domains, on a running server.
+    #[command(subcommand)]
+    Domain(domain::Domain),
+    /// Issue access certificates, on a running server.
+    #[command(subcommand)]
+    Cert(cert::Cert),
+}
+
+/// What a command ends with.
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Does what the command line says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            Command::Dev(command) => command.run().await,
+            Command::Init(command) => command.run(),
+            Command::Serve(command) => command.run().await,
+            Command::Domain(command) => command.run().await,
+            Command::Cert(command) => command.run().await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the end of a command that failed")]
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("okmsd: {error}");
+    ExitCode::FAILURE
+}
+
+/// Says a line to the person at the terminal.
+#[expect(clippy::print_stdout, reason = "the command line's own output")]
+fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}

@@ -1,0 +1,58 @@
+//! `okmsd serve`
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Outcome, say};
+use crate::{
+    app::{self, App},
+    clock::SystemClock,
+    config::Config,
+    telemetry,
+};
+
+/// Serves a region until SIGTERM or SIGINT.
+#[derive(Args)]
+pub struct Serve {
+    /// The config file.
+    #[arg(long)]
+    config: PathBuf,
+    /// Only check the config and the files that it names.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    pub async fn run(self) -> Outcome {
+        let config = Config::load(&self.config, std::env::vars())?;
+        let clock = Arc::new(SystemClock);
+        if self.check {
+            app::check(&config, clock)?;
+            say("ok");
+            return Ok(());
+        }
+        telemetry::start(&config.log)?;
+        let app = App::start(&config, clock).await?;
+        tracing::info!(listen = %app.address(), admin_listen = %app.admin_address(), "okmsd serves");
+        run_until_signal(app).await
+    }
+}
+
+/// Runs the server; a signal stops it, and a second one ends the process at once.
+pub async fn run_until_signal(app: App) -> Outcome {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stopper = app.stopper();
+    let mut running = std::pin::pin!(app.run());
+    for _ in 0..2 {
+        tokio::select! {
+            () = running.as_mut() => return Ok(()),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopper.stop();
+    }
+    Err("stopped before everything was finished".into())
+}

@@ -1,0 +1,287 @@
+//! What a connection is doing, and until when it may: the deadlines beneath HTTP.
+//!
+//! A connection is always in one of these states, each with a deadline: silent since its handshake, sending a head,
+//! having requests in progress, or idle between requests. The connection's task looks at the state from time to
+//! time; a request itself only changes a few numbers, and starts no timer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+/// How long a connection may be in each state.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Silent since its handshake.
+    pub first_byte: Duration,
+    /// Sending a head.
+    pub head: Duration,
+    /// Having a request in progress; measured in steps of this length.
+    pub request: Duration,
+    /// Between requests.
+    pub idle: Duration,
+}
+
+impl Deadlines {
+    /// How often to look: often enough that no deadline is missed by more than a quarter of the shortest.
+    fn tick(&self) -> Duration {
+        self.first_byte.min(self.head).min(self.request).min(self.idle) / 4
+    }
+}
+
+/// What to do about a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again then.
+    Until(Instant),
+    /// It had its time.
+    Close(&'static str),
+}
+
+/// The state of one connection.
+pub struct Activity {
+    started: Instant,
+    deadlines: Deadlines,
+    /// Whether every head is preceded by silence, as on HTTP/1. HTTP/2 sends frames for other ends too.
+    sequential: AtomicBool,
+    served: AtomicBool,
+    /// Milliseconds after `started`: when the connection last went idle.
+    idle_since: AtomicU64,
+    /// Milliseconds after `started`, plus one: when the first byte came since then; 0 for none yet.
+    first_byte_at: AtomicU64,
+    /// Requests in progress, by the parity of the step in which they began.
+    in_progress: [AtomicUsize; 2],
+    /// The running step, and when it began.
+    step: AtomicUsize,
+    step_since: AtomicU64,
+}
+
+/// A request in progress, until this is dropped.
+pub struct InProgress {
+    activity: Arc<Activity>,
+    step: usize,
+}
+
+impl Activity {
+    /// A connection whose handshake has just ended.
+    pub fn new(deadlines: Deadlines) -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            deadlines,
+            sequential: AtomicBool::new(true),
+            served: AtomicBool::new(false),
+            idle_since: AtomicU64::new(0),
+            first_byte_at: AtomicU64::new(0),
+            in_progress: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            step: AtomicUsize::new(0),
+            step_since: AtomicU64::new(0),
+        })
+    }
+
+    /// The connection speaks HTTP/2.
+    pub fn is_multiplexed(&self) {
+        self.sequential.store(false, Relaxed);
+    }
+
+    /// A request begins.
+    pub fn begin(self: &Arc<Self>) -> InProgress {
+        let step = self.step.load(Relaxed) % 2;
+        self.counter(step).fetch_add(1, Relaxed);
+        self.served.store(true, Relaxed);
+        self.first_byte_at.store(0, Relaxed);
+        InProgress { activity: Arc::clone(self), step }
+    }
+
+    /// Judges the connection now. For the connection's own task alone.
+    pub fn judge(&self) -> Verdict {
+        let now = self.millis();
+        if self.busy() {
+            let step = self.step.load(Relaxed);
+            let due = self.step_since.load(Relaxed) + millis(self.deadlines.request);
+            if now < due {
+                return self.until(now, due);
+            }
+            // What began in the step before the running one has been there for a whole step.
+            if self.counter((step + 1) % 2).load(Relaxed) > 0 {
+                return Verdict::Close("request");
+            }
+            self.step.store(step + 1, Relaxed);
+            self.step_since.store(now, Relaxed);
+            return self.until(now, now + millis(self.deadlines.request));
+        }
+        self.step_since.store(now, Relaxed);
+        let first_byte_at = self.first_byte_at.load(Relaxed);
+        let idle_since = self.idle_since.load(Relaxed);
+        let waits_for_head = !self.served.load(Relaxed) || self.sequential.load(Relaxed);
+        let (due, name) = match first_byte_at.checked_sub(1) {
+            Some(at) if waits_for_head => (at + millis(self.deadlines.head), "head"),
+            None if !self.served.load(Relaxed) => (millis(self.deadlines.first_byte), "first_byte"),
+            _ => (idle_since + millis(self.deadlines.idle), "idle"),
+        };
+        if now < due { self.until(now, due) } else { Verdict::Close(name) }
+    }
+
+    fn read_bytes(&self) {
+        if self.first_byte_at.load(Relaxed) == 0 && !self.busy() {
+            self.first_byte_at.store(self.millis() + 1, Relaxed);
+        }
+    }
+
+    fn busy(&self) -> bool {
+        self.in_progress.iter().any(|counter| counter.load(Relaxed) > 0)
+    }
+
+    fn counter(&self, step: usize) -> &AtomicUsize {
+        let [even, odd] = &self.in_progress;
+        if step == 0 { even } else { odd }
+    }
+
+    fn millis(&self) -> u64 {
+        millis(self.started.elapsed())
+    }
+
+    fn until(&self, now: u64, due: u64) -> Verdict {
+        let wait = Duration::from_millis(due - now).min(self.deadlines.tick());
+        Verdict::Until(Instant::now() + wait.max(Duration::from_millis(1)))
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.activity.counter(self.step).fetch_sub(1, Relaxed);
+        self.activity.idle_since.store(self.activity.millis(), Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+/// A stream that tells its [`Activity`] when bytes arrive.
+pub struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    /// Watches `stream`.
+    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.activity.read_bytes();
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn activity() -> Arc<Activity> {
+        Activity::new(Deadlines { first_byte: 2 * SECOND, head: 4 * SECOND, request: 10 * SECOND, idle: 20 * SECOND })
+    }
+
+    /// Lets the connection's task look whenever it wants to, for `seconds`; what it says in the end.
+    async fn after(activity: &Activity, seconds: u32) -> Option<&'static str> {
+        let end = Instant::now() + seconds * SECOND;
+        loop {
+            match activity.judge() {
+                Verdict::Close(name) => return Some(name),
+                Verdict::Until(_) if Instant::now() >= end => return None,
+                Verdict::Until(next) => tokio::time::sleep_until(next.min(end)).await,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_and_slow_heads() {
+        assert_eq!(after(&activity(), 3).await, Some("first_byte"));
+        let slow = activity();
+        assert_eq!(after(&slow, 1).await, None);
+        slow.read_bytes();
+        assert_eq!(after(&slow, 3).await, None);
+        slow.read_bytes();
+        assert_eq!(after(&slow, 2).await, Some("head"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_between_requests() {
+        let connection = activity();
+        connection.read_bytes();
+        drop(connection.begin());
+        assert_eq!(after(&connection, 19).await, None);
+        drop(connection.begin());
+        assert_eq!(after(&connection, 19).await, None);
+        connection.read_bytes();
+        assert_eq!(after(&connection, 5).await, Some("head"));
+        let multiplexed = activity();
+        multiplexed.is_multiplexed();
+        drop(multiplexed.begin());
+        multiplexed.read_bytes();
+        assert_eq!(after(&multiplexed, 19).await, None, "a ping is no head");
+        assert_eq!(after(&multiplexed, 2).await, Some("idle"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ends_within_two_steps() {
+        let connection = activity();
+        let stuck = connection.begin();
+        assert_eq!(after(&connection, 9).await, None);
+        let other = connection.begin();
+        assert_eq!(after(&connection, 25).await, Some("request"));
+        drop((stuck, other));
+        let busy = activity();
+        for _ in 0..20 {
+            let request = busy.begin();
+            assert_eq!(after(&busy, 9).await, None, "many short requests are no long one");
+            drop(request);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The admin listener: plain HTTP for probes and metrics, apart from the clients' one.
+//!
+//! | route | answer |
+//! | --- | --- |
+//! | `GET /livez` | 200 while the process runs |
+//! | `GET /readyz` | 200 while reads and writes work and the server is not stopping, else 503 with the reason |
+//! | `GET /metrics` | Prometheus' text form |
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use super::Stopper;
+use crate::{metrics::Metrics, service::Service, store::engine::Health};
+
+/// Probes and scrapers are few.
+const CONNECTIONS: usize = 64;
+/// A connection's longest life: probes connect anew, scrapers come back before.
+const LIFE: Duration = Duration::from_secs(120);
+const HEAD_TIME: Duration = Duration::from_secs(60);
+
+/// Serves the admin routes on `socket` until the process ends, so that probes see it drain.
+pub async fn serve(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        let Ok((stream, _)) = socket.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (service, metrics, stopper) = (Arc::clone(&service), Arc::clone(&metrics), stopper.clone());
+        tokio::spawn(async move {
+            let answer = service_fn(|request: Request<Incoming>| {
+                let response = answer(&request, &service, &metrics, &stopper);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .serve_connection(TokioIo::new(stream), answer);
+            let _ended = tokio::time::timeout(LIFE, connection).await;
+            drop(permit);
+        });
+    }
+}
+
+fn answer(
+    request: &Request<Incoming>,
+    service: &Service,
+    metrics: &Metrics,
+    stopper: &Stopper,
+) -> Response<Full<Bytes>> {
+    let health = service.health();
+    let (status, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, b"ok\n".to_vec()),
+        (&Method::GET | &Method::HEAD, "/readyz") => match (stopper.is_stopping(), health) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, b"stopping\n".to_vec()),
+            (false, Health::Ready) => (StatusCode::OK, b"ok\n".to_vec()),
+            (false, Health::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, b"the store takes no writes\n".to_vec()),
+            (false, Health::Down) => (StatusCode::SERVICE_UNAVAILABLE, b"the store does not work\n".to_vec()),
+        },
+        (&Method::GET, "/metrics") => {
+            (StatusCode::OK, metrics.render(health == Health::Ready && !stopper.is_stopping()))
+        }
+        _ => (StatusCode::NOT_FOUND, b"here are /livez, /readyz and /metrics\n".to_vec()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}

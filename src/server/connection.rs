@@ -1,0 +1,133 @@
+//! One connection, from its accept to its end.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::graceful::GracefulConnection,
+};
+use rustls::HandshakeKind;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    activity::{Activity, Deadlines, Verdict, Watched},
+    tls::ClientTrust,
+};
+use crate::{
+    clock::Clock,
+    http::{Connection, Edge},
+    metrics::{Handshake, Metrics},
+};
+
+/// How long a connection that was asked to end may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// The hard bound of a head, in bytes; the configured one is checked above it, with an answer that says so.
+const HEAD_BYTES_HARD: u32 = 64 << 10;
+
+/// What all connections share.
+pub struct Shared {
+    pub acceptor: TlsAcceptor,
+    pub trust: ClientTrust,
+    pub clock: Arc<dyn Clock>,
+    pub edge: Arc<Edge>,
+    pub metrics: Arc<Metrics>,
+    pub limits: ConnectionLimits,
+}
+
+/// What bounds a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    pub handshake: Duration,
+    pub deadlines: Deadlines,
+    pub http2_streams: u32,
+    pub http2_resets: usize,
+}
+
+/// Serves `stream` until its peer leaves, a deadline passes, or `stop` is cancelled and what runs is finished.
+pub async fn serve(shared: &Shared, stream: TcpStream, stop: CancellationToken) {
+    // Answers are small and whole: waiting to fill a segment only delays them.
+    let _best_effort = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(shared.limits.handshake, shared.acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a handshake failed");
+            return shared.metrics.handshake(Handshake::Failed);
+        }
+        Err(_) => return shared.metrics.handshake(Handshake::TimedOut),
+    };
+    let (_, tls) = stream.get_ref();
+    shared.metrics.handshake(match (tls.handshake_kind(), tls.peer_certificates()) {
+        (Some(HandshakeKind::Resumed), _) => Handshake::Resumed,
+        (_, Some(_)) => Handshake::Certificate,
+        (_, None) => Handshake::Anonymous,
+    });
+    let is_http2 = tls.alpn_protocol() == Some(b"h2");
+    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock);
+    let connection = Arc::new(Connection::new(peer));
+    let activity = Activity::new(shared.limits.deadlines);
+    let service = {
+        let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));
+        service_fn(move |request: Request<Incoming>| {
+            let (edge, connection, guard) = (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
+            async move { Ok::<_, std::convert::Infallible>(edge.handle(&connection, request, guard).await) }
+        })
+    };
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    if is_http2 {
+        activity.is_multiplexed();
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(shared.limits.http2_streams)
+            .max_pending_accept_reset_streams(shared.limits.http2_resets)
+            .max_local_error_reset_streams(shared.limits.http2_resets)
+            .max_header_list_size(HEAD_BYTES_HARD)
+            .serve_connection(io, service);
+        drive(connection, shared, &activity, stop).await;
+    } else {
+        let connection = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES_HARD as usize)
+            // Our own deadlines know idleness from a slow head.
+            .header_read_timeout(None)
+            .serve_connection(io, service);
+        drive(connection, shared, &activity, stop).await;
+    }
+}
+
+async fn drive<C>(connection: C, shared: &Shared, activity: &Activity, stop: CancellationToken)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
+    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended badly");
+                }
+                return;
+            }
+            () = timer.as_mut() => match activity.judge() {
+                Verdict::Until(next) => timer.as_mut().reset(next),
+                Verdict::Close(deadline) => {
+                    shared.metrics.deadline(deadline);
+                    break;
+                }
+            },
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    let _in_time = tokio::time::timeout(GOODBYE, connection).await;
+}

@@ -1,0 +1,139 @@
+//! The accept loop of the main listener, and how it stops.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    activity::Deadlines,
+    connection::{self, ConnectionLimits, Shared},
+    tls::ClientTrust,
+};
+use crate::{clock::Clock, config::Limits, http::Edge, metrics::Metrics};
+
+/// How long to wait after an accept that failed for want of something.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// A listener that is bound, and what its connections share.
+pub struct Listener {
+    socket: TcpListener,
+    shared: Arc<Shared>,
+    connections: Arc<Semaphore>,
+    drain: Duration,
+    stop: CancellationToken,
+}
+
+/// Stops listeners. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(CancellationToken);
+
+impl Stopper {
+    /// Asks everything to stop: no new connections, an end to those that are open.
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether that was asked.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Waits until that is asked.
+    pub async fn stopping(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+impl Listener {
+    /// Connections that are accepted from `socket`.
+    #[must_use]
+    pub fn new(
+        socket: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        trust: ClientTrust,
+        edge: Arc<Edge>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+        stopper: &Stopper,
+    ) -> Self {
+        let limits_of_one = ConnectionLimits {
+            handshake: limits.handshake_time.0,
+            deadlines: Deadlines {
+                first_byte: limits.first_byte_time.0,
+                head: limits.head_time.0,
+                request: limits.request_time.0,
+                idle: limits.idle_time.0,
+            },
+            http2_streams: limits.http2_streams,
+            http2_resets: limits.http2_resets,
+        };
+        let acceptor = TlsAcceptor::from(tls);
+        Self {
+            socket,
+            shared: Arc::new(Shared { acceptor, trust, clock, edge, metrics, limits: limits_of_one }),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            drain: limits.drain_time.0,
+            stop: stopper.0.clone(),
+        }
+    }
+
+    /// Accepts connections until the stopper says otherwise, then lets those that are open finish what they are
+    /// doing, within the drain time.
+    pub async fn run(self) {
+        let tasks = TaskTracker::new();
+        while let Some((stream, permit)) = self.next().await {
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            tasks.spawn(async move {
+                shared.metrics.connection_opened();
+                connection::serve(&shared, stream, stop).await;
+                shared.metrics.connection_closed();
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        tasks.close();
+        let drained = async {
+            tasks.wait().await;
+            // Changes go on even when their connections are gone.
+            self.shared.edge.idle().await;
+        };
+        if tokio::time::timeout(self.drain, drained).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "the drain time is over; closing what is left");
+        }
+    }
+
+    /// The next connection, once there is room for it; `None` when it is time to stop.
+    async fn next(&self) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+        loop {
+            let accept = async {
+                let permit = Arc::clone(&self.connections).acquire_owned().await.ok()?;
+                Some((self.socket.accept().await, permit))
+            };
+            let (accepted, permit) = tokio::select! {
+                accepted = accept => accepted?,
+                () = self.stop.cancelled() => return None,
+            };
+            match accepted {
+                Ok((stream, _)) => return Some((stream, permit)),
+                // The peer was faster; there is nothing to wait for.
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting failed");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

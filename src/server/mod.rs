@@ -1,0 +1,17 @@
+//! Sockets: accept, TLS, the connection's deadlines, drain, and the admin listener.
+//!
+//! Owns every socket. Always holds: the accept loops do nothing but accept; no peer can hold anything longer than a
+//! configured time; what is running when the server stops may finish within a deadline. Never does: routing,
+//! reading a body, deciding who may do what.
+
+mod activity;
+mod admin;
+mod connection;
+mod listener;
+mod tls;
+
+pub use self::{
+    listener::{Listener, Stopper},
+    tls::{ClientTrust, TlsError, Trusted, server_config},
+};
+pub use admin::serve as serve_admin;

@@ -1,0 +1,276 @@
+#!/usr/bin/env bash
+# Drives a running okmsd with OVHcloud's own command line, through every `okms secrets` command.
+#
+#   source <dir of okmsd dev>/env.sh && tests/compat/okms_cli.sh
+#
+# OKMS_CLI=path uses an okms that is there already; otherwise the version below is built with Go
+# into target/compat. Exits 0 when all checks hold, 1 when one does not, 77 when the CLI cannot be had
+# (COMPAT_STRICT=1 makes that a failure too).
+set -euo pipefail
+
+readonly VERSION=v0.4.4
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+skip() {
+    echo "okms_cli: skipped: $*"
+    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
+    exit 77
+}
+
+for name in OKMS_ID KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY; do
+    if [[ -z ${!name:-} ]]; then
+        echo "okms_cli: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
+        exit 1
+    fi
+done
+command -v python3 >/dev/null || skip "python3 reads the JSON here and is not installed"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+okms=${OKMS_CLI:-}
+if [[ -z $okms ]]; then
+    okms=${CARGO_TARGET_DIR:-$root/target}/compat/okms-$VERSION/okms
+    if [[ ! -x $okms ]]; then
+        command -v go >/dev/null || skip "the okms CLI is built with Go, which is not installed (or set OKMS_CLI)"
+        if ! GOBIN=$work/bin go install "github.com/ovh/okms-cli/cmd/okms@$VERSION" >"$work/install.log" 2>&1; then
+            tail -n 3 "$work/install.log" >&2
+            skip "okms $VERSION could not be installed (set OKMS_CLI to an okms that is there)"
+        fi
+        mkdir -p "$(dirname "$okms")"
+        mv "$work/bin/okms" "$okms"
+    fi
+fi
+
+# A configuration of the person who runs this must not leak in: no home, no okms.yaml nearby.
+export HOME=$work
+cd "$work"
+
+passed=0
+failed=0
+out=
+err=
+code=0
+
+# okms ARGS...: runs `okms secrets ARGS`, leaves $out, $err and $code.
+okms() {
+    code=0
+    "$okms" secrets --retry 0 --timeout 20s "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    out=$(<"$work/out")
+    err=$(<"$work/err")
+}
+json() { okms --output json "$@"; }
+
+ok() { passed=$((passed + 1)); }
+bad() {
+    failed=$((failed + 1))
+    echo "FAILED: $1"
+    echo "  exit code: $code"
+    if [[ -n $out ]]; then sed 's/^/  stdout: /' "$work/out"; fi
+    if [[ -n $err ]]; then sed 's/^/  stderr: /' "$work/err"; fi
+}
+
+# check WHAT EXPRESSION: a Python expression over the answer `a` (JSON of stdout), after exit code 0.
+check() {
+    if [[ $code == 0 ]] && python3 - "$2" "$work/out" <<'PY'
+import json, re, sys
+a = json.load(open(sys.argv[2]))
+stamp = lambda s: re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", s or "") is not None
+try:
+    sys.exit(0 if eval(sys.argv[1]) else 1)
+except Exception as e:
+    print(f"  {sys.argv[1]}: {e!r}")
+    sys.exit(1)
+PY
+    then ok; else bad "$1 ($2)"; fi
+}
+# succeeds WHAT [TEXT...]: exit code 0, and each text on stdout.
+succeeds() {
+    local what=$1 text
+    shift
+    if [[ $code != 0 ]]; then bad "$what"; return; fi
+    for text in "$@"; do
+        if [[ $out != *"$text"* ]]; then bad "$what (no «$text» on stdout)"; return; fi
+    done
+    ok
+}
+# fails WHAT [TEXT...]: exit code 1 exactly (a crash is 2), and each text on stderr.
+fails() {
+    local what=$1 text
+    shift
+    if [[ $code != 1 ]]; then bad "$what (want exit code 1)"; return; fi
+    for text in "$@"; do
+        if [[ ${err,,} != *"${text,,}"* ]]; then bad "$what (no «$text» on stderr)"; return; fi
+    done
+    ok
+}
+
+base=cli/$$-$RANDOM$RANDOM
+path=$base/nested/secret
+
+echo "okms_cli: $okms against $KMS_RESTAPI_ENDPOINT"
+
+# --- create
+json create --cas-required=true --deactivate-version-after=1d --max-versions=10 --custom-metadata team=storage "$path" data=data
+check "create: path" "a['path'] == '$path'"
+check "create: casRequired" "a['metadata']['casRequired'] is True"
+check "create: currentVersion" "a['metadata']['currentVersion'] == 1"
+check "create: oldestVersion" "a['metadata']['oldestVersion'] == 0"
+check "create: duration as typed" "a['metadata']['deactivateVersionAfter'] == '1d'"
+check "create: maxVersions" "a['metadata']['maxVersions'] == 10"
+check "create: customMetadata" "a['metadata']['customMetadata'] == {'team': 'storage'}"
+check "create: timestamps" "stamp(a['metadata']['createdAt']) and stamp(a['metadata']['updatedAt'])"
+json create "$path" data=data
+fails "create on an existing path" "HTTP Status: 4" "Code=50438145" "Category=Conflict"
+echo '{"number": 12345, "nested": {"zip": ["zap"]}}' >data.json
+json create "$base/file" @data.json
+check "create from a file" "a['metadata']['currentVersion'] == 1"
+json get "$base/file" --include-data
+check "create from a file: value" "a['version']['data'] == {'number': 12345, 'nested': {'zip': ['zap']}}"
+okms create "$base/text" zip=zap
+succeeds "create, as text" "Metadata: $base/text" "CURRENT VERSION"
+
+# --- get
+json get "$path" --include-data=true
+check "get: metadata" "a['metadata']['currentVersion'] == 1 and a['metadata']['casRequired'] is True"
+check "get: version" "a['version']['id'] == 1 and a['version']['state'] == 'active' and stamp(a['version']['createdAt'])"
+check "get: data" "a['version']['data'] == {'data': 'data'}"
+json get "$path" --include-data=false
+check "get without data" "a['version']['id'] == 1 and not a['version'].get('data')"
+okms get "$base/text" --include-data
+succeeds "get, as text" "Metadata: $base/text" "zip" "zap" "active"
+
+# --- update
+json update "$path" --cas=1 data=new_data
+check "update: metadata" "a['metadata']['currentVersion'] == 2 and a['metadata']['casRequired'] is True and a['metadata']['maxVersions'] == 10"
+check "update: the rest stays" "a['metadata']['deactivateVersionAfter'] == '1d' and a['metadata']['customMetadata'] == {'team': 'storage'} and a['metadata']['oldestVersion'] == 0"
+json get "$path" --include-data
+check "update: value" "a['version']['id'] == 2 and a['version']['data'] == {'data': 'new_data'}"
+json update "$path" --cas=1 data=stale
+fails "update with a stale cas" "400" "cas"
+json update "$path" data=no_cas
+fails "update without the required cas" "400" "cas"
+json get "$path" --include-data
+check "refused updates changed nothing" "a['metadata']['currentVersion'] == 2 and a['version']['data'] == {'data': 'new_data'}"
+json update "$base/text" --max-versions=7 --custom-metadata owner=ops
+check "metadata-only update makes no version" "a['metadata']['currentVersion'] == 1 and a['metadata']['maxVersions'] == 7 and a['metadata']['customMetadata'] == {'owner': 'ops'}"
+okms update "$base/text" zip=zop
+succeeds "update, as text" "Metadata: $base/text"
+
+# --- versions
+json version create "$path" --cas=2 data=new_data_again
+check "version create" "a['id'] == 3 and a['state'] == 'active' and stamp(a['createdAt'])"
+json version create "$path" --cas=2 data=stale
+fails "version create with a stale cas" "400" "cas"
+json get "$path" --include-data
+check "get after version create" "a['metadata']['currentVersion'] == 3 and a['version']['id'] == 3 and a['version']['data'] == {'data': 'new_data_again'}"
+json version get "$path" --version=2 --include-data=true
+check "version get" "a['id'] == 2 and a['state'] == 'active' and a['data'] == {'data': 'new_data'}"
+json version get "$path" --version=2
+check "version get without data" "a['id'] == 2 and not a.get('data')"
+okms version get "$path" --version=2 --include-data
+succeeds "version get, as text" "new_data" "active"
+json version get "$path"
+fails "version get without --version"
+json get "$path" --version=2 --include-data=true
+check "get --version" "a['metadata']['currentVersion'] == 3 and a['version']['id'] == 2 and a['version']['data'] == {'data': 'new_data'}"
+
+json version update "$path" --state activated --version=3
+fails "version update to a state that is none"
+json version update "$path" --state deactivated
+fails "version update without --version" "Missing flag version"
+json version update "$path" --state deactivated --version=3
+check "version update: deactivated" "a['id'] == 3 and a['state'] == 'deactivated' and not a.get('data') and stamp(a['deactivatedAt'])"
+json get "$path" --include-data=true
+check "get of a deactivated current version" "a['metadata']['currentVersion'] == 3 and a['version']['state'] == 'deactivated' and not a['version'].get('data')"
+okms get "$path" --include-data
+succeeds "get of a deactivated current version, as text" "deactivated"
+json version activate "$path" --version=3
+check "version activate" "a['id'] == 3 and a['state'] == 'active'"
+json get "$path" --include-data=true
+check "readable again" "a['version']['data'] == {'data': 'new_data_again'}"
+json version deactivate "$path" --version=3
+check "version deactivate" "a['id'] == 3 and a['state'] == 'deactivated'"
+json update "$path" --cas-required=false data=yet_new_data
+check "lifting casRequired applies before the check" "a['metadata']['casRequired'] is False and a['metadata']['currentVersion'] == 4"
+json get "$path" --include-data=true
+check "get after that" "a['version']['id'] == 4 and a['version']['data'] == {'data': 'yet_new_data'}"
+json version list "$path"
+check "version list" "{v['id']: v['state'] for v in a} == {1: 'active', 2: 'active', 3: 'deactivated', 4: 'active'} and not any(v.get('data') for v in a)"
+okms version list "$path"
+succeeds "version list, as text" "deactivated" "active"
+json version delete "$path" --version=2
+check "version delete" "a['id'] == 2 and a['state'] == 'deleted' and not a.get('data')"
+json version activate "$path" --version=2
+fails "a deleted version stays deleted" "HTTP Status: 4"
+json version get "$path" --version=2 --include-data
+check "a deleted version is listed without its value" "a['state'] == 'deleted' and not a.get('data')"
+for ((n = 5; n <= 13; n++)); do
+    json version create "$base/text" "n=$n"
+    if [[ $code != 0 ]]; then bad "version create $n"; fi
+done
+json version list "$base/text" --page-size=10
+check "version list keeps maxVersions" "len(a) == 7 and sorted(v['id'] for v in a) == list(range(5, 12))"
+
+# --- list
+for ((n = 10; n < 32; n++)); do
+    json create "$base/many/$n" n="$n"
+    if [[ $code != 0 ]]; then bad "create $base/many/$n"; fi
+done
+many="sorted(s['path'] for s in a if s['path'].startswith('$base/many/')) == ['$base/many/%d' % n for n in range(10, 32)]"
+json list
+check "list" "$many"
+check "list: entries" "all(s['path'] and s['metadata']['currentVersion'] >= 1 and not (s.get('version') or {}).get('data') for s in a)"
+json list --page-size=10
+check "list, page by page" "$many"
+json list --page-size=500
+check "list, a page larger than the limit" "$many"
+okms list
+succeeds "list, as text" "$base/many/10" "$path"
+
+# --- config (its update command speaks the Vault-style API and is not part of this suite)
+json config get
+check "config get" "isinstance(a['casRequired'], bool) and isinstance(a['maxVersions'], int) and isinstance(a['deactivateVersionAfter'], str)"
+okms config get
+succeeds "config get, as text" "Max. number of versions"
+
+# --- delete, and what is not there
+okms delete "$path"
+succeeds "delete" "Secret $path successfully deleted"
+for what in "get $path" "delete $path" "update $path a=b" "version list $path" "version create $path a=b" \
+    "version get $path --version=1" "version deactivate $path --version=1"; do
+    # shellcheck disable=SC2086 # words on purpose
+    okms $what
+    fails "$what, after delete" "404" "Code=17125377" "Not Found" "Request-ID"
+done
+okms get "$base/nothing/here"
+fails "get of a wrong path" "404" "Code=17125377"
+okms create "$base/../up" a=b
+fails "create outside of itself" "400"
+okms create "$base//empty" a=b
+fails "create with an empty segment" "400"
+
+# --- without a certificate: the domain is named by hand, TLS completes, the answer says what is missing
+code=0
+env -u KMS_RESTAPI_CERT -u KMS_RESTAPI_KEY "$okms" secrets --retry 0 --timeout 20s \
+    --auth-method token --token none --okmsId "$OKMS_ID" list >"$work/out" 2>"$work/err" </dev/null || code=$?
+out=$(<"$work/out")
+err=$(<"$work/err")
+fails "list without a certificate" "401" "Code=50475011"
+
+# --- leave nothing behind
+json list
+if [[ $code == 0 ]]; then
+    while IFS= read -r left; do
+        okms delete "$left"
+        succeeds "delete $left"
+    done < <(python3 -c 'import json, sys
+for s in json.load(open(sys.argv[1])):
+    if s["path"].startswith(sys.argv[2] + "/"): print(s["path"])' "$work/out" "$base")
+fi
+json list
+check "all deleted" "not any(s['path'].startswith('$base/') for s in a)"
+
+echo "okms_cli: $passed checks passed, $failed failed"
+((failed == 0))

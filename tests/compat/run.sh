@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK, OVHcloud's okms CLI, and helm
+# on the chart. Builds nothing of okmsd itself.
+#
+#   cargo build --release && tests/compat/run.sh [SUITE...]
+#
+# OKMSD=path names the binary (default target/release/okmsd); KEEP=1 keeps the server's folder.
+# A suite whose client cannot be had is skipped with a word; COMPAT_STRICT=1 makes that a failure.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+OKMSD=${OKMSD:-${CARGO_TARGET_DIR:-$root/target}/release/okmsd}
+if [[ ! -x $OKMSD ]]; then
+    echo "run.sh: $OKMSD is not there: cargo build --release, or set OKMSD" >&2
+    exit 1
+fi
+OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
+export OKMSD
+
+suites=("$@")
+if ((${#suites[@]} == 0)); then suites=(sdk okms_cli helm); fi
+
+work=$(mktemp -d)
+server=
+stop() {
+    local ended=0
+    if [[ -n $server ]] && kill -TERM "$server" 2>/dev/null; then
+        for _ in $(seq 300); do
+            if ! kill -0 "$server" 2>/dev/null; then ended=1; break; fi
+            sleep 0.1
+        done
+        if ((ended == 0)); then
+            echo "run.sh: okmsd did not end within 30 s of SIGTERM" >&2
+            kill -KILL "$server" 2>/dev/null || true
+        fi
+        wait "$server" 2>/dev/null || true
+    fi
+    server=
+    if [[ ${KEEP:-0} == 1 ]]; then echo "kept: $work"; else rm -rf "$work"; fi
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Whether something listens on a port of this machine already.
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+free_port() {
+    local port
+    for _ in $(seq 100); do
+        port=$((20000 + RANDOM % 12000))
+        if [[ $port != "${1:-}" ]] && ! taken "$port"; then
+            echo "$port"
+            return
+        fi
+    done
+    echo "run.sh: no free port found" >&2
+    return 1
+}
+# Status line of a plain HTTP GET; no curl needed.
+answers_200() {
+    local status
+    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$2" >&3
+    IFS= read -r -t 5 status <&3 || status=
+    exec 3<&- 3>&-
+    [[ $status == "HTTP/1.1 200"* ]]
+}
+
+start() {
+    local port admin
+    port=$(free_port)
+    admin=$(free_port "$port")
+    "$OKMSD" dev --dir "$work/dev" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
+        >"$work/server.log" 2>&1 </dev/null &
+    server=$!
+    for _ in $(seq 300); do
+        if ! kill -0 "$server" 2>/dev/null; then
+            echo "run.sh: okmsd ended at once:" >&2
+            tail -n 20 "$work/server.log" >&2
+            server=
+            return 1
+        fi
+        if answers_200 "$admin" /readyz && [[ -f $work/dev/env.sh ]]; then return 0; fi
+        sleep 0.1
+    done
+    echo "run.sh: http://127.0.0.1:$admin/readyz did not answer 200 within 30 s:" >&2
+    tail -n 20 "$work/server.log" >&2
+    return 1
+}
+
+needs_server() { [[ $1 != helm ]]; }
+
+suite_sdk() {
+    if ! command -v go >/dev/null; then
+        echo "sdk: skipped: Go is not installed"
+        return 77
+    fi
+    cd "$here/sdk"
+    if ! go mod download >"$work/download.log" 2>&1; then
+        tail -n 3 "$work/download.log" >&2
+        echo "sdk: skipped: its modules could not be downloaded"
+        return 77
+    fi
+    go test -count=1 -timeout 10m ./...
+}
+suite_okms_cli() { "$here/okms_cli.sh"; }
+suite_helm() { "$here/helm.sh"; }
+
+passed=0
+failed=0
+skipped=0
+for suite in "${suites[@]}"; do
+    case $suite in
+    sdk | okms_cli | helm) ;;
+    *)
+        echo "run.sh: no suite $suite; there are sdk, okms_cli and helm" >&2
+        exit 1
+        ;;
+    esac
+    if needs_server "$suite" && [[ -z $server ]]; then
+        start
+        set +u
+        # shellcheck disable=SC1091 # written by okmsd
+        source "$work/dev/env.sh"
+        set -u
+    fi
+    code=0
+    ("suite_$suite") >"$work/$suite.log" 2>&1 || code=$?
+    if [[ $code == 77 && ${COMPAT_STRICT:-0} == 1 ]]; then code=1; fi
+    case $code in
+    0)
+        passed=$((passed + 1))
+        echo "ok       $suite"
+        ;;
+    77)
+        skipped=$((skipped + 1))
+        echo "skipped  $suite: $(grep -m1 'skipped:' "$work/$suite.log" | sed 's/.*skipped: //' || true)"
+        ;;
+    *)
+        failed=$((failed + 1))
+        echo "FAILED   $suite (exit code $code)"
+        sed 's/^/    /' "$work/$suite.log"
+        ;;
+    esac
+    if [[ -n $server ]] && ! kill -0 "$server" 2>/dev/null; then
+        echo "run.sh: okmsd ended during $suite:" >&2
+        tail -n 20 "$work/server.log" >&2
+        server=
+        exit 1
+    fi
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

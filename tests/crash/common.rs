@@ -1,0 +1,130 @@
+//! What every test here needs: options, a silent observer, and short words for batches.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use okmsd::store::{
+    engine::{Batch, Engine, Expect, Health, Observer, Op, Record, Revision, Snapshot, Space},
+    engines::redb::{RedbEngine, RedbOptions},
+};
+
+use crate::storage::Storage;
+
+/// Every record of every space.
+pub type Model = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
+
+/// Small bounds, short pauses, and caches so small that reads reach the storage.
+pub fn options() -> RedbOptions {
+    let mut options = RedbOptions::new("");
+    options.cache_bytes = 1 << 20;
+    options.record_cache_bytes = 64 << 10;
+    options.pause_min = Duration::from_millis(10);
+    options.pause_max = Duration::from_millis(50);
+    options
+}
+
+/// An observer that looks away.
+pub struct Blind;
+
+impl Observer for Blind {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn commit_failed(&self, _: usize) {}
+}
+
+pub fn blind() -> Arc<dyn Observer> {
+    Arc::new(Blind)
+}
+
+pub fn put(space: Space, key: &[u8], bytes: &[u8]) -> Op {
+    Op::Put(space, key.to_vec(), bytes.to_vec())
+}
+
+pub fn delete(space: Space, key: &[u8]) -> Op {
+    Op::Delete(space, key.to_vec())
+}
+
+pub fn delete_range(space: Space, from: &[u8], to: &[u8]) -> Op {
+    Op::DeleteRange(space, from.to_vec(), to.to_vec())
+}
+
+pub fn batch(ops: Vec<Op>) -> Batch {
+    Batch { preconditions: Vec::new(), ops }
+}
+
+pub fn batch_if(space: Space, key: &[u8], expect: Expect, ops: Vec<Op>) -> Batch {
+    Batch { preconditions: vec![(space, key.to_vec(), expect)], ops }
+}
+
+/// What the batch does to a plain map.
+pub fn apply(model: &mut Model, batch: &Batch) {
+    for op in &batch.ops {
+        match op {
+            Op::Put(space, key, bytes) => {
+                model.insert((*space, key.clone()), bytes.clone());
+            }
+            Op::Delete(space, key) => {
+                model.remove(&(*space, key.clone()));
+            }
+            Op::DeleteRange(space, from, to) => {
+                model.retain(|(other, key), _| other != space || key < from || key >= to);
+            }
+        }
+    }
+}
+
+pub async fn view(engine: &dyn Engine) -> Box<dyn Snapshot> {
+    engine.snapshot().await.unwrap()
+}
+
+pub async fn get(engine: &dyn Engine, space: Space, key: &[u8]) -> Option<Record> {
+    view(engine).await.get(space, key).await.unwrap()
+}
+
+pub async fn write(engine: &dyn Engine, ops: Vec<Op>) -> Revision {
+    engine.commit(batch(ops)).await.unwrap()
+}
+
+/// Everything that a snapshot shows.
+pub async fn dump(snapshot: &dyn Snapshot) -> Model {
+    let mut model = Model::new();
+    for space in Space::ALL {
+        for (key, record) in snapshot.scan(space, b"", &[0xff; 64], usize::MAX).await.unwrap() {
+            model.insert((space, key), record.bytes);
+        }
+    }
+    model
+}
+
+pub fn open(storage: &Storage) -> RedbEngine {
+    RedbEngine::open_backend(storage.clone(), &options(), blind()).unwrap()
+}
+
+/// Opens an image and says what is in it.
+pub async fn dump_image(image: Vec<u8>) -> Model {
+    let engine = open(&Storage::new(image));
+    dump(&*view(&engine).await).await
+}
+
+/// Waits until the engine has recovered.
+pub async fn ready(engine: &dyn Engine) {
+    for _ in 0..1000 {
+        if engine.health() == Health::Ready {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the engine did not recover");
+}
+
+/// Batches that fill, overwrite, remove and grow; the same ones every time.
+pub fn script() -> Vec<Batch> {
+    let key = |n: usize| format!("key-{:02}", n % 23).into_bytes();
+    let value = |n: usize| vec![u8::try_from(n % 251).unwrap(); [40, 900, 9000][n % 3]];
+    let step = |n: usize| match n % 5 {
+        0 => batch((0..6).map(|i| put(Space::Value, &key(n * 7 + i), &value(n + i))).collect()),
+        1 => batch(vec![put(Space::Header, &key(n), &value(n)), put(Space::Version, &key(n), &value(n * 3))]),
+        2 => batch(vec![delete(Space::Value, &key(n * 7 - 14)), put(Space::Header, &key(n - 1), b"again")]),
+        3 => batch(vec![delete_range(Space::Value, &key(n), &key(n + 4)), put(Space::Region, b"step", &value(n))]),
+        _ => batch(vec![put(Space::Value, &key(n), &vec![7; 60_000])]),
+    };
+    (0..12).map(step).collect()
+}

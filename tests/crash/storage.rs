@@ -1,0 +1,195 @@
+//! Storage in memory that fails on demand and remembers what was asked of it.
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use okmsd::store::engines::redb::StorageBackend;
+
+/// The smallest piece that a disk writes whole.
+pub const SECTOR: usize = 512;
+
+/// What the storage went through, in order.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    /// Everything before is durable.
+    Sync,
+    /// The operating system has forgotten what was written since the last sync. It may be on disk or not, and
+    /// reads show it all the same.
+    LostSync,
+    /// A word of the test's own.
+    Mark(Mark),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Mark {
+    /// The engine was asked to commit so many batches in all.
+    Begun(usize),
+    /// The engine has acknowledged, or shown, so many batches in all.
+    Known(usize),
+}
+
+/// How the storage fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Not at all.
+    None,
+    /// From this operation on, nothing can be written or synced.
+    Broken(u64),
+    /// From this operation on, the disk is full: it takes the first sectors of a write.
+    Full(u64),
+    /// This one sync fails, and what it should have saved is forgotten.
+    OneSync(u64),
+}
+
+#[derive(Clone)]
+pub struct Storage(Arc<Mutex<Inner>>);
+
+struct Inner {
+    image: Vec<u8>,
+    log: Vec<Event>,
+    fault: Fault,
+    reads_fail: bool,
+    operations: u64,
+    syncs: u64,
+}
+
+impl Storage {
+    pub fn new(image: Vec<u8>) -> Self {
+        let (log, fault) = (Vec::new(), Fault::None);
+        Self(Arc::new(Mutex::new(Inner { image, log, fault, reads_fail: false, operations: 0, syncs: 0 })))
+    }
+
+    /// Counts operations and syncs from here on.
+    pub fn fail(&self, fault: Fault) {
+        let mut inner = self.inner();
+        (inner.fault, inner.operations, inner.syncs) = (fault, 0, 0);
+    }
+
+    pub fn fail_reads(&self, fail: bool) {
+        self.inner().reads_fail = fail;
+    }
+
+    pub fn mark(&self, mark: Mark) {
+        self.inner().log.push(Event::Mark(mark));
+    }
+
+    /// Operations and syncs since the fault was set.
+    pub fn counts(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.operations, inner.syncs)
+    }
+
+    pub fn log(&self) -> Vec<Event> {
+        self.inner().log.clone()
+    }
+
+    /// What a process that starts now would find.
+    pub fn image(&self) -> Vec<u8> {
+        self.inner().image.clone()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Inner {
+    /// Counts an operation, and says whether it has to fail.
+    fn failing(&mut self) -> Fault {
+        self.operations += 1;
+        match self.fault {
+            Fault::Broken(from) | Fault::Full(from) if self.operations > from => self.fault,
+            Fault::OneSync(nth) => Fault::OneSync(nth),
+            _ => Fault::None,
+        }
+    }
+
+    fn put(&mut self, offset: u64, data: &[u8]) {
+        write_at(&mut self.image, offset, data);
+        self.log.push(Event::Write(offset, data.to_vec()));
+    }
+}
+
+/// Writes into an image, and lets it grow.
+pub fn write_at(image: &mut Vec<u8>, offset: u64, data: &[u8]) {
+    let start = usize::try_from(offset).unwrap();
+    if image.len() < start + data.len() {
+        image.resize(start + data.len(), 0);
+    }
+    image[start..start + data.len()].copy_from_slice(data);
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Storage")
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("input/output error")
+}
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.inner().image.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let inner = self.inner();
+        if inner.reads_fail {
+            return Err(broken());
+        }
+        let start = usize::try_from(offset).unwrap();
+        let found = inner.image.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(found);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut inner = self.inner();
+        match inner.failing() {
+            Fault::Broken(_) => return Err(broken()),
+            Fault::Full(_) if len > inner.image.len() as u64 => return Err(io::ErrorKind::StorageFull.into()),
+            _ => {}
+        }
+        inner.image.resize(usize::try_from(len).unwrap(), 0);
+        inner.log.push(Event::SetLen(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.syncs += 1;
+        match inner.failing() {
+            Fault::Broken(_) => Err(broken()),
+            Fault::OneSync(nth) if inner.syncs == nth => {
+                inner.log.push(Event::LostSync);
+                Err(broken())
+            }
+            _ => {
+                inner.log.push(Event::Sync);
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut inner = self.inner();
+        match inner.failing() {
+            Fault::Broken(_) => Err(broken()),
+            Fault::Full(_) => {
+                let fits = data.len() / 2 / SECTOR * SECTOR;
+                inner.put(offset, &data[..fits]);
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => {
+                inner.put(offset, data);
+                Ok(())
+            }
+        }
+    }
+}
