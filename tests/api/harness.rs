@@ -1,0 +1,460 @@
+//! The one harness: a server in this process with real TLS on a free port, a temporary store, a certificate authority
+//! of its own and a clock that the test moves. Its client checks what every answer must have.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, header::HeaderMap};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use okmsd::{
+    app::App,
+    clock::Clock,
+    config::{ByteSize, Config},
+    domain::Timestamp,
+    pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
+    server::Stopper,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::{net::TcpStream, task::JoinHandle};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// 2025-01-02T03:04:05Z, when every test begins.
+pub const START: i64 = 1_735_787_045;
+pub const START_TEXT: &str = "2025-01-02T03:04:05Z";
+
+/// How long a test waits for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A clock that stands still until the test moves it.
+pub struct MockClock(AtomicI64);
+
+impl MockClock {
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MockClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The protocols that every test about the wire runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http {
+    One,
+    Two,
+}
+
+pub const BOTH: [Http; 2] = [Http::One, Http::Two];
+
+/// A certificate with its key, both PEM.
+pub struct Pair {
+    pub certificate: String,
+    pub key: PrivateKeyPem,
+}
+
+/// A region's files, and the server that runs on them.
+pub struct TestServer {
+    pub folder: TempDir,
+    pub authority: CertificateAuthority,
+    pub clock: Arc<MockClock>,
+    pub config: Config,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    stopper: Stopper,
+    running: JoinHandle<()>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server whose config `change` has changed.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+        let (authority, authority_key) =
+            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
+        let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
+        let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
+        write("region_ca.pem", authority.certificate_pem());
+        write("region_ca_privatekey.pem", authority_key.expose());
+        write("server_certificate.pem", &server.certificate_pem);
+        write("server_privatekey.pem", server.key.unwrap().expose());
+        write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
+        write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
+        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
+        config.store.cache = ByteSize(8 << 20);
+        config.store.record_cache = ByteSize(1 << 20);
+        change(&mut config);
+        let clock = Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000)));
+        let (address, admin, stopper, running) = run(&config, &clock).await;
+        Self { folder, authority, clock, config, address, admin, stopper, running }
+    }
+
+    /// Stops the server as a signal would, and starts another on the same folder.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let (address, admin, stopper, running) = run(&self.config, &self.clock).await;
+        (self.address, self.admin, self.stopper, self.running) = (address, admin, stopper, running);
+    }
+
+    /// Stops the server, and waits until its store is closed.
+    pub async fn stop(&mut self) {
+        self.stopper.stop();
+        tokio::time::timeout(PATIENCE, &mut self.running).await.expect("the server stops").unwrap();
+    }
+
+    /// Asks the server to stop, and does not wait.
+    pub fn begin_stop(&self) {
+        self.stopper.stop();
+    }
+
+    /// An access certificate of the region's authority.
+    pub fn issue(&self, subject: &Subject, days: u32) -> Pair {
+        issue(&self.authority, subject, days)
+    }
+
+    /// A client with the operator certificate.
+    pub fn operator(&self) -> Client {
+        self.client(Some(&self.issue(&Subject::Operator, 30)), None, Http::One)
+    }
+
+    /// A client without a certificate.
+    pub fn anonymous(&self) -> Client {
+        self.client(None, None, Http::One)
+    }
+
+    /// A new domain, and a client with a certificate of it.
+    pub async fn tenant(&self) -> Client {
+        let created = self.operator().call(Method::POST, "/v2/okms/resource", r#"{"name":"tenant"}"#).await;
+        let id = created.json()["id"].as_str().unwrap().to_owned();
+        self.client_of(&id, Http::One)
+    }
+
+    /// A client with a certificate of the domain `id`.
+    pub fn client_of(&self, id: &str, http: Http) -> Client {
+        self.client(Some(&self.issue(&Subject::Domain(id.to_owned()), 30)), Some(id), http)
+    }
+
+    /// A client with any certificate, or none, that speaks `http`.
+    pub fn client(&self, pair: Option<&Pair>, id: Option<&str>, http: Http) -> Client {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_details(
+            Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            Arc::new(TestTime(Arc::clone(&self.clock))),
+        )
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+        let mut tls = match pair {
+            Some(pair) => {
+                let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes());
+                let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+                let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        tls.alpn_protocols = vec![match http {
+            Http::One => b"http/1.1".to_vec(),
+            Http::Two => b"h2".to_vec(),
+        }];
+        Client { address: self.address, id: id.unwrap_or_default().to_owned(), http, tls: Arc::new(tls) }
+    }
+
+    /// A GET on the admin listener: status and text.
+    pub async fn admin(&self, path: &str) -> (StatusCode, String) {
+        let stream = TcpStream::connect(self.admin).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get(path).header("host", "localhost").body(Full::default()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// The value of a metric's first line that begins with `name`; 0 where there is none.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.admin("/metrics").await;
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// An access certificate of `authority`.
+pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> Pair {
+    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let issued = authority.issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days).unwrap();
+    Pair { certificate: issued.certificate_pem, key: issued.key.unwrap() }
+}
+
+pub fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+async fn run(config: &Config, clock: &Arc<MockClock>) -> (SocketAddr, SocketAddr, Stopper, JoinHandle<()>) {
+    let app = App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await.unwrap();
+    let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
+    (address, admin, stopper, tokio::spawn(app.run()))
+}
+
+#[derive(Debug)]
+struct TestTime(Arc<MockClock>);
+
+impl rustls::time_provider::TimeProvider for TestTime {
+    fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+        let seconds = self.0.now().unix_seconds().try_into().unwrap();
+        Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl std::fmt::Debug for MockClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.now().unix_seconds())
+    }
+}
+
+/// A client of one domain. Each call is a connection of its own, unless the test opens one.
+#[derive(Clone)]
+pub struct Client {
+    pub address: SocketAddr,
+    pub id: String,
+    pub http: Http,
+    pub tls: Arc<ClientConfig>,
+}
+
+/// An answer, checked for what every answer must have.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// The JSON of an answer that must be 200.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        self.json()
+    }
+
+    /// That the answer is this error; its text.
+    #[track_caller]
+    pub fn error(&self, status: u16, code: u32) -> String {
+        assert_eq!((self.status.as_u16(), self.json()["error_code"].as_u64()), (status, Some(code.into())), "{self:?}");
+        self.json()["errors"][0].as_str().unwrap().to_owned()
+    }
+
+    /// The cursor of the next page.
+    pub fn next(&self) -> Option<String> {
+        self.headers.get("x-pagination-cursor-next").map(|next| next.to_str().unwrap().to_owned())
+    }
+}
+
+/// Headers that an answer may have. One that is not here is a leak until somebody says why not.
+const KNOWN_HEADERS: &[&str] = &[
+    "allow",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "location",
+    "retry-after",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-pagination-cursor-next",
+    "x-request-id",
+];
+
+impl Client {
+    /// The same certificate over the other protocol.
+    pub fn over(&self, http: Http) -> Self {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![match http {
+            Http::One => b"http/1.1".to_vec(),
+            Http::Two => b"h2".to_vec(),
+        }];
+        Self { http, tls: Arc::new(tls), ..self.clone() }
+    }
+
+    /// The path of `rest` in the client's own domain: `secret/foo`.
+    pub fn url(&self, rest: &str) -> String {
+        format!("/api/{}/v2/{rest}", self.id)
+    }
+
+    pub async fn get(&self, rest: &str) -> Answer {
+        self.call(Method::GET, &self.url(rest), "").await
+    }
+
+    pub async fn post(&self, rest: &str, body: &str) -> Answer {
+        self.call(Method::POST, &self.url(rest), body).await
+    }
+
+    pub async fn put(&self, rest: &str, body: &str) -> Answer {
+        self.call(Method::PUT, &self.url(rest), body).await
+    }
+
+    pub async fn delete(&self, rest: &str) -> Answer {
+        self.call(Method::DELETE, &self.url(rest), "").await
+    }
+
+    pub async fn call(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[], body.to_owned()).await
+    }
+
+    /// Sends a request on a connection of its own.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        self.connect().await.send(method, path, headers, body).await
+    }
+
+    /// A TLS stream to the server.
+    pub async fn tls(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await
+    }
+
+    /// A connection that many requests can use.
+    pub async fn connect(&self) -> Connection {
+        let stream = TokioIo::new(self.tls().await.expect("a handshake"));
+        match self.http {
+            Http::One => {
+                let (sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+                let driver = tokio::spawn(async move { drop(connection.await) });
+                Connection { sender: Sender::One(sender), driver }
+            }
+            Http::Two => {
+                let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await;
+                let (sender, connection) = handshake.unwrap();
+                let driver = tokio::spawn(async move { drop(connection.await) });
+                Connection { sender: Sender::Two(sender), driver }
+            }
+        }
+    }
+}
+
+/// An open connection.
+pub struct Connection {
+    pub sender: Sender,
+    /// Ends when the connection does.
+    pub driver: JoinHandle<()>,
+}
+
+pub enum Sender {
+    One(hyper::client::conn::http1::SendRequest<Full<Bytes>>),
+    Two(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
+}
+
+impl Connection {
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        self.try_send(method, path, headers, body).await.expect("an answer")
+    }
+
+    pub async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> hyper::Result<Answer> {
+        let mut request = Request::builder().method(method);
+        request = match self.sender {
+            Sender::One(_) => request.uri(path).header("host", "localhost"),
+            Sender::Two(_) => request.uri(format!("https://localhost{path}")),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let response = match &mut self.sender {
+            Sender::One(sender) => {
+                sender.ready().await?;
+                tokio::time::timeout(PATIENCE, sender.send_request(request)).await.expect("an answer in time")?
+            }
+            Sender::Two(sender) => {
+                sender.ready().await?;
+                tokio::time::timeout(PATIENCE, sender.send_request(request)).await.expect("an answer in time")?
+            }
+        };
+        let (head, body) = response.into_parts();
+        let answer = Answer { status: head.status, headers: head.headers, body: body.collect().await?.to_bytes() };
+        check(&answer);
+        Ok(answer)
+    }
+}
+
+/// What every answer must have.
+fn check(answer: &Answer) {
+    let header = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap());
+    for name in answer.headers.keys() {
+        assert!(KNOWN_HEADERS.contains(&name.as_str()), "an unknown header {name}");
+    }
+    let id = header("x-request-id").expect("a request id");
+    assert_eq!(id.len(), 36, "{id}");
+    assert_eq!(header("cache-control"), Some("no-store"));
+    assert_eq!(header("x-content-type-options"), Some("nosniff"));
+    if answer.status.is_client_error() || answer.status.is_server_error() {
+        assert_eq!(header("content-type"), Some("application/json"), "{answer:?}");
+        let body = answer.json();
+        let mut keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["error_code", "error_id", "errors", "request_id"]);
+        assert_eq!(body["request_id"], id);
+        assert!(body["error_code"].as_i64().is_some_and(|code| i32::try_from(code).is_ok()));
+        assert!(body["errors"].as_array().unwrap().iter().all(|text| !text.as_str().unwrap().is_empty()));
+        let later = matches!(answer.status.as_u16(), 429 | 503);
+        assert_eq!(header("retry-after").is_some(), later, "{answer:?}");
+    }
+    if answer.status == StatusCode::NO_CONTENT {
+        assert!(answer.body.is_empty());
+    }
+}

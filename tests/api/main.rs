@@ -1,0 +1,5 @@
+//! The API over real TLS: one module a theme, all through one harness.
+
+mod harness;
+
+mod secrets;
