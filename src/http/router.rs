@@ -93,12 +93,12 @@ impl Segment {
     fn capture<'p>(&self, segment: &'p str, captures: &mut Captures<'p>) -> bool {
         match self {
             Self::Literal(literal) => return literal == segment,
-            Self::OkmsId => captures.okms_id = Some(segment),
+            Self::OkmsId if !segment.is_empty() => captures.okms_id = Some(segment),
             Self::Version if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) => {
                 captures.version = Some(segment);
             }
             Self::Asset => captures.asset = Some(segment),
-            Self::Version | Self::Path => return false,
+            Self::OkmsId | Self::Version | Self::Path => return false,
         }
         true
     }
