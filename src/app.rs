@@ -59,6 +59,9 @@ pub enum AppError {
     /// The store.
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),
+    /// The root key, of another store.
+    #[error("root key {0}: is not the one that the store {1} was made with; give the store its own key")]
+    WrongRootKey(PathBuf, PathBuf),
     /// What is in the store.
     #[error("store {0}: {1}")]
     Service(PathBuf, #[source] service::Error),
@@ -112,9 +115,15 @@ impl App {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let engine = open_engine(config, Arc::clone(&metrics)).await?;
-        let service = Service::open(engine, Arc::new(materials.root), materials.authority)
-            .await
-            .map_err(|error| AppError::Service(config.store.path.clone(), error))?;
+        let service =
+            Service::open(engine, Arc::new(materials.root), materials.authority).await.map_err(
+                |error| match error {
+                    service::Error::WrongRootKey => {
+                        AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
+                    }
+                    error => AppError::Service(config.store.path.clone(), error),
+                },
+            )?;
         let service = Arc::new(service);
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
