@@ -44,6 +44,19 @@ async fn domains_are_created_shown_and_listed() {
     assert!(list.as_array().unwrap().contains(&expected));
 }
 
+/// An empty id once matched `{okmsId}`: a POST to the collection with a slash at its end was answered 405, and a GET
+/// told the caller that its id was no UUID.
+#[tokio::test]
+async fn the_collection_may_end_in_a_slash() {
+    let (_server, tenant) = TestServer::with_tenant().await;
+    let list = tenant.call(Method::GET, RESOURCES, "").await;
+    assert_eq!(tenant.call(Method::GET, &format!("{RESOURCES}/"), "").await.ok(), list.ok());
+    tenant.call(Method::POST, &format!("{RESOURCES}/"), r#"{"name":"x"}"#).await.error(403, 16_924_673);
+    for path in ["/api//v2/secret", "/v2/okms/resource//secret", "/v2/okms/resource//credential"] {
+        tenant.call(Method::GET, path, "").await.error(404, 50_417_665);
+    }
+}
+
 #[tokio::test]
 async fn a_domain_needs_a_name() {
     let server = TestServer::start().await;

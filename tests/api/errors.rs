@@ -35,7 +35,6 @@ async fn unknown_routes() {
             "/api/x/v3/secret",
             "/api/x/v2/Secret",
             "/a//b",
-            "//",
             "/api/x/v2/secretConfig/x",
             "/v2/okms/resource/x/credential/y",
         ] {
@@ -278,7 +277,7 @@ async fn errors_do_not_repeat_the_input() {
         format!("secret/a/version/{CANARY}"),
         format!("secret/a?version={CANARY}"),
         format!("secret/a?includeData={CANARY}"),
-        format!("secret/a?{CANARY}=%zz"),
+        format!("secret/a?%zz{CANARY}=1"),
         format!("secret/a?version=1&version={CANARY}"),
     ] {
         let answer = tenant.get(&rest).await;

@@ -451,10 +451,7 @@ impl Client {
         let (mut answer, _) = (Vec::new(), stream.write_all(request).await);
         match stream.read_to_end(&mut answer).await {
             Ok(_) => false,
-            Err(error) => {
-                assert!(answer.is_empty() && error.to_string().contains("alert"), "{error}");
-                true
-            }
+            Err(error) => answer.is_empty() && error.to_string().contains("alert"),
         }
     }
 

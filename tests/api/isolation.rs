@@ -53,7 +53,7 @@ fn body(access: Access, path: &str) -> String {
         | DomainOp::GetConfig
         | DomainOp::GetDomain => String::new(),
         DomainOp::CreateSecret => format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
-        DomainOp::PutSecret => r#"{"metadata":{"casRequired":true},"version":{"data":{"v":2}}}"#.to_owned(),
+        DomainOp::PutSecret => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#.to_owned(),
         DomainOp::CreateVersion => r#"{"data":{"v":2}}"#.to_owned(),
         DomainOp::PutVersion => r#"{"state":"deleted"}"#.to_owned(),
         DomainOp::PutConfig => r#"{"maxVersions":3}"#.to_owned(),

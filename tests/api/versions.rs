@@ -360,7 +360,7 @@ async fn reactivation_restarts_the_life_span() {
     assert_eq!(client.get("secret/a?includeData=true").await.data().unwrap(), r#"{"v":1}"#);
     server.clock.advance(1);
     let again = client.get("secret/a?includeData=true").await;
-    assert_eq!(again.ok()["version"]["deactivatedAt"], "2025-01-02T03:23:25Z");
+    assert_eq!(again.ok()["version"]["deactivatedAt"], "2025-01-02T03:22:25Z");
     assert_eq!(again.data(), None);
     // A version that its deadline deactivated can be deleted, and then stays so.
     set_state(&client, "a", 1, "deleted").await.ok();
