@@ -139,6 +139,31 @@ async fn cas_counts_versions_in_every_state() {
     assert_eq!(current(&client).await, 3);
 }
 
+/// Of many who create the same secret at once, one does; of many who delete it, one does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn racing_creators_have_one_winner() {
+    let (_server, client) = TestServer::with_tenant().await;
+    let race = async |method: Method, rest: &'static str, body: &'static str| {
+        let racers = (0..8).map(|_| {
+            let (client, method) = (client.clone(), method.clone());
+            tokio::spawn(async move { client.call(method, &client.url(rest), body).await.status.as_u16() })
+        });
+        let mut statuses = Vec::new();
+        for racer in racers.collect::<Vec<_>>() {
+            statuses.push(racer.await.unwrap());
+        }
+        statuses.sort_unstable();
+        statuses
+    };
+    for _ in 0..3 {
+        let created = race(Method::POST, "secret", r#"{"path":"a","version":{"data":{}}}"#).await;
+        assert_eq!(created, [200, 409, 409, 409, 409, 409, 409, 409]);
+        assert_eq!(current(&client).await, 1);
+        let deleted = race(Method::DELETE, "secret/a", "").await;
+        assert_eq!(deleted, [204, 404, 404, 404, 404, 404, 404, 404]);
+    }
+}
+
 /// Writers that race with CAS: each version is written by exactly one of them, and holds what that one sent. The
 /// history of each writer shows no version older than what it had seen before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

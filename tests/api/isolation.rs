@@ -8,7 +8,7 @@ use okmsd::{
         routes,
     },
     config::{ClientAuth, CustomerCa},
-    pki::{CertificateAuthority, Subject},
+    pki::{CertificateAuthority, PrivateKeyPem, Subject},
 };
 use rcgen::ExtendedKeyUsagePurpose;
 use time::OffsetDateTime;
@@ -346,6 +346,83 @@ async fn required_mode_refuses_in_tls() {
     }
 }
 
+/// Where several authorities are trusted, the server looks for the one that vouches for a peer. It once did so at the
+/// present moment, found none for a certificate that had ended, and told its holder to get one that names a domain.
+#[tokio::test]
+async fn an_expired_certificate_is_told_so_among_several_authorities() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    trust_customer(&mut server, "customer CA", &tenant.id).await;
+    let upn = format!("okms.domain:{}", tenant.id);
+    let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+    let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
+    client.get("secret").await.ok();
+    server.clock.advance(101);
+    let said = client.get("secret").await.error(401, 50_475_011);
+    assert_eq!(server.metric(r#"okmsd_handshakes_total{result="resumed"}"#).await, 1.0);
+    assert!(said.contains("expired"), "{said}");
+}
+
+/// What a proxy would say about a client counts for nothing here: there is no proxy.
+#[tokio::test]
+async fn headers_are_no_identity() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    let certificate = server.issue(&Subject::Operator, 5).certificate.replace('\n', "%0A");
+    for name in [
+        "x-forwarded-client-cert",
+        "x-ssl-client-cert",
+        "x-client-cert",
+        "client-cert",
+        "ssl-client-cert",
+        "authorization",
+        "x-vault-token",
+        "x-okms-id",
+        "x-forwarded-for",
+        "forwarded",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "cookie",
+    ] {
+        for value in [&*certificate, "okms.domain:*", "127.0.0.1", &other.url("secret")] {
+            let headers = [(name, value)];
+            let ask = async |client: &Client, id: &str| {
+                client.send(Method::GET, &format!("/api/{id}/v2/secret"), &headers, "").await
+            };
+            ask(&server.anonymous(), &tenant.id).await.error(401, 50_475_011);
+            ask(&tenant, &other.id).await.error(404, 16_994_305);
+            assert_eq!(ask(&tenant, &tenant.id).await.text(), "[]");
+        }
+    }
+}
+
+/// Two authorities of one name could not be told apart, so the second is refused by its file.
+#[tokio::test]
+async fn a_customers_authority_needs_a_name_of_its_own() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    server.stop().await;
+    configure_customer(&mut server, "test region CA", &tenant.id);
+    let said = server.start_again().await.err().unwrap().to_string();
+    assert!(said.contains("customer_ca.pem"), "{said}");
+}
+
+/// A customer's authority with this name, configured for the domain `id`.
+fn configure_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let created = CertificateAuthority::create(name, moment, time::Duration::days(9)).unwrap();
+    let certificate = server.path("customer_ca.pem");
+    std::fs::write(&certificate, created.0.certificate_pem()).unwrap();
+    server.config.trust.customer_ca.push(CustomerCa { certificate, domain: id.parse().unwrap() });
+    created
+}
+
+/// The same, and in force.
+async fn trust_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+    let created = configure_customer(server, name, id);
+    server.restart().await;
+    created
+}
+
 /// Another authority's certificates reach the domain that the mapping names, and no other, whatever they claim.
 #[tokio::test]
 async fn a_customers_authority_reaches_its_domain_alone() {
@@ -353,12 +430,7 @@ async fn a_customers_authority_reaches_its_domain_alone() {
     let other = server.tenant().await;
     mapped.create("mapped", r#"{"v":1}"#).await.ok();
     other.create("other", r#"{"v":1}"#).await.ok();
-    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-    let (customer, key) = CertificateAuthority::create("customer CA", moment, time::Duration::days(9)).unwrap();
-    std::fs::write(server.path("customer_ca.pem"), customer.certificate_pem()).unwrap();
-    let certificate = server.path("customer_ca.pem");
-    server.config.trust.customer_ca.push(CustomerCa { certificate, domain: mapped.id.parse().unwrap() });
-    server.restart().await;
+    let (customer, key) = trust_customer(&mut server, "customer CA", &mapped.id).await;
     let foreign = format!("okms.domain:{}", other.id);
     let hand_made = |upns: &[&str]| mint(&customer, &key, &Leaf { upns, ..Leaf::default() });
     for pair in [

@@ -1,7 +1,7 @@
 //! The same store, later: what a restart keeps, and what happens to a store that somebody has changed meanwhile.
 
 use okmsd::crypto::FileRootKey;
-use redb::{Database, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::harness::{Client, Http, TestServer, write_private};
 
@@ -110,6 +110,34 @@ async fn another_root_key_is_refused_at_start() {
     write_private(&key, &right);
     server.start_again().await.unwrap();
     server.client_of(&client.id, Http::One).get("secret/a").await.ok();
+}
+
+/// The numbers of the versions with a record in `table`, whatever its content.
+fn stored(server: &TestServer, table: &'static str) -> Vec<u8> {
+    let database = Database::open(&server.config.store.path).unwrap();
+    let table = database.begin_read().unwrap().open_table(Table::new(table)).unwrap();
+    table.iter().unwrap().map(|entry| *entry.unwrap().0.value().last().unwrap()).collect()
+}
+
+/// A value that was deleted or pruned is not merely hidden: there is no record of it any more.
+#[tokio::test]
+async fn deleted_values_leave_the_store() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    client.post("secret", r#"{"path":"a","maxVersions":3,"version":{"data":{}}}"#).await.ok();
+    client.create("b", "{}").await.ok();
+    for _ in 2..=5 {
+        client.post("secret/a/version", r#"{"data":{}}"#).await.ok();
+    }
+    client.put("secret/a/version/3", r#"{"state":"deleted"}"#).await.ok();
+    client.put("secret/a/version/4", r#"{"state":"deactivated"}"#).await.ok();
+    server.stop().await;
+    assert_eq!((stored(&server, "version"), stored(&server, "value")), (vec![3, 4, 5, 1], vec![4, 5, 1]));
+    server.start_again().await.unwrap();
+    let client = server.client_of(&client.id, Http::One);
+    client.delete("secret/a").await;
+    server.stop().await;
+    assert_eq!((stored(&server, "version"), stored(&server, "value")), (vec![1], vec![1]));
+    assert_eq!(stored(&server, "header"), b"b");
 }
 
 /// A record that was moved, edited or cut does not open: that read fails and is counted, all others go on.
