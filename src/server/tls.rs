@@ -96,12 +96,18 @@ impl ClientTrust {
         clock: &dyn Clock,
     ) -> Result<VerifiedPeer, Unauthenticated> {
         let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
+        let identity = CertIdentity::from_der(leaf).map_err(|error| {
+            tracing::info!(%error, "a client certificate that was verified cannot be read");
+            Unauthenticated::Unreadable
+        })?;
         let issuer = match self.each.as_slice() {
             [(issuer, _)] => *issuer,
             several => {
-                let now = unix_time(clock);
+                // A resumed session can bring a certificate that has ended since. Every request judges that, and says
+                // so; here only the signatures are in question.
+                let at = unix_time(clock.now().unix_seconds().min(identity.not_after()).max(identity.not_before()));
                 let vouches = |verifier: &Arc<dyn ClientCertVerifier>| {
-                    verifier.verify_client_cert(leaf, intermediates, now).is_ok()
+                    verifier.verify_client_cert(leaf, intermediates, at).is_ok()
                 };
                 several
                     .iter()
@@ -110,10 +116,6 @@ impl ClientTrust {
                     .ok_or(Unauthenticated::NoDomain)?
             }
         };
-        let identity = CertIdentity::from_der(leaf).map_err(|error| {
-            tracing::info!(%error, "a client certificate that was verified cannot be read");
-            Unauthenticated::Unreadable
-        })?;
         Ok(VerifiedPeer::after_handshake(identity, issuer))
     }
 }
@@ -178,7 +180,7 @@ struct ClockTime(Arc<dyn Clock>);
 
 impl TimeProvider for ClockTime {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(unix_time(&*self.0))
+        Some(unix_time(self.0.now().unix_seconds()))
     }
 }
 
@@ -188,6 +190,6 @@ impl fmt::Debug for ClockTime {
     }
 }
 
-fn unix_time(clock: &dyn Clock) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(clock.now().unix_seconds().try_into().unwrap_or_default()))
+fn unix_time(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or_default()))
 }
