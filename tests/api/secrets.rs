@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{START_TEXT, TestServer};
+use crate::harness::{BOTH, Http, START_TEXT, TestServer};
 
 const MIB: usize = 1 << 20;
 
@@ -14,7 +14,14 @@ fn value_of(bytes: usize) -> String {
 
 #[tokio::test]
 async fn a_secret_lives() {
+    for http in BOTH {
+        lives(http).await;
+    }
+}
+
+async fn lives(http: Http) {
     let (server, client) = TestServer::with_tenant().await;
+    let client = client.over(http);
     let created = client.create("foo/bar", r#"{"n":1}"#).await.ok();
     let metadata = json!({
         "casRequired": false, "createdAt": START_TEXT, "currentVersion": 1, "customMetadata": {},
