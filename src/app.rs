@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     api::Context,
@@ -18,7 +19,7 @@ use crate::{
     http::{Edge, EdgeLimits},
     metrics::Metrics,
     pki::{self, CertificateAuthority, PrivateKeyPem},
-    server::{ClientTrust, Listener, Stopper, TlsError, Trusted, serve_admin, server_config},
+    server::{ClientTrust, ConnectionLimits, Listener, Shared, Stopper, TlsError, Trusted, serve_admin, server_config},
     service::{self, Service},
     store::{
         engine::Engine,
@@ -99,8 +100,8 @@ impl Materials {
 ///
 /// # Errors
 /// `AppError` names what would not.
-pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), AppError> {
-    Materials::load(config, &clock).map(drop)
+pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<(), AppError> {
+    Materials::load(config, clock).map(drop)
 }
 
 impl App {
@@ -133,16 +134,15 @@ impl App {
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
-        let listener = Listener::new(
-            socket,
-            Arc::new(materials.tls),
-            materials.trust,
-            edge,
-            Arc::clone(&metrics),
+        let shared = Shared {
+            acceptor: TlsAcceptor::from(Arc::new(materials.tls)),
+            trust: materials.trust,
             clock,
-            &config.limits,
-            &stopper,
-        );
+            edge,
+            metrics: Arc::clone(&metrics),
+            limits: ConnectionLimits::from(&config.limits),
+        };
+        let listener = Listener::new(socket, shared, &config.limits, &stopper);
         Ok(Self { listener, address, admin, admin_address, service, metrics, stopper, endpoint })
     }
 

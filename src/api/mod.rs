@@ -5,9 +5,9 @@
 //! mapping errors to codes (that is `http::error`).
 
 pub mod docs;
-pub mod json;
+pub(crate) mod json;
 pub mod okms;
-pub mod query;
+pub(crate) mod query;
 mod routes;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The one route table. The router, the OpenAPI document, the metrics and the coverage tests all read it.
+//! The one route table. The router, the `OpenAPI` document, the metrics and the coverage tests all read it.
 
 use hyper::Method;
 
@@ -45,7 +45,7 @@ impl Access {
 }
 
 /// The regional and the central spelling of a domain.
-pub const DOMAIN_SPELLINGS: [&str; 2] = ["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"];
+pub(super) const DOMAIN_SPELLINGS: [&str; 2] = ["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"];
 
 /// Every route. Of several patterns that fit a path, the first one counts.
 #[must_use]

@@ -1,6 +1,11 @@
 //! TLS: the server's certificate, whom it trusts, and by whose word a peer is who it says.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     RootCertStore, ServerConfig,
@@ -149,12 +154,12 @@ pub fn server_config(
     Ok(config)
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = |error| TlsError::Pem(path.clone(), error);
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |error| TlsError::Pem(path.into(), error);
     let text = fs::read(path).map_err(|error| pem(rustls::pki_types::pem::Error::Io(error)))?;
     let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(pem)?;
     if certificates.is_empty() {
-        return Err(TlsError::Empty(path.clone()));
+        return Err(TlsError::Empty(path.into()));
     }
     Ok(certificates)
 }
@@ -162,7 +167,7 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError
 fn verifier(
     roots: RootCertStore,
     client_auth: config::ClientAuth,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -170,7 +175,7 @@ fn verifier(
         config::ClientAuth::Optional => builder.allow_unauthenticated(),
         config::ClientAuth::Required => builder,
     };
-    builder.build().map_err(|error| TlsError::Verifier(path.clone(), error))
+    builder.build().map_err(|error| TlsError::Verifier(path.into(), error))
 }
 
 /// TLS reads the same clock as everybody else.

@@ -66,7 +66,7 @@ pub struct Update {
 }
 
 /// A page of a list, and the cursor after it unless the list ends there.
-pub type Page<T> = (Vec<T>, Option<Vec<u8>>);
+pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
 
 /// The use cases on secrets.
 pub struct Secrets {

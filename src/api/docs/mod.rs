@@ -1,4 +1,4 @@
-//! The documentation that the server itself serves: the OpenAPI document and Swagger UI.
+//! The documentation that the server itself serves: the `OpenAPI` document and Swagger UI.
 //!
 //! Always holds: nothing is fetched from elsewhere; the document is made from the route table.
 
@@ -19,7 +19,7 @@ use crate::auth::Principal;
 pub enum Page {
     /// The way to Swagger UI.
     Root,
-    /// The OpenAPI document.
+    /// The `OpenAPI` document.
     Document,
     /// Swagger UI's address without its slash.
     Swagger,

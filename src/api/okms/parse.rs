@@ -14,25 +14,25 @@ const DEACTIVATE_AFTER: &[&str] = &["deactivateVersionAfter", "deactivate_versio
 const CUSTOM_METADATA: &[&str] = &["customMetadata", "custom_metadata"];
 
 /// A parsed body, and whether all of it was understood.
-pub struct Parsed<T> {
+pub(super) struct Parsed<T> {
     pub body: T,
     pub has_unknown: bool,
 }
 
 /// The body of create.
-pub struct Create {
+pub(super) struct Create {
     pub path: SecretPath,
     pub patch: MetadataPatch,
     pub value: SecretValue,
 }
 
 /// The body of an update.
-pub struct Update {
+pub(super) struct Update {
     pub patch: MetadataPatch,
     pub value: Option<SecretValue>,
 }
 
-pub fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid> {
+pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid> {
     const NO_PATH: Invalid = Invalid("path is required: the secret's name as text, for instance app/database");
     const NO_VERSION: Invalid = Invalid("version is required: an object with the secret's value in data");
     let mut object = Object::from_body(body)?;
@@ -44,7 +44,7 @@ pub fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid
     Ok(Parsed { body: Create { path, patch, value }, has_unknown })
 }
 
-pub fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid> {
+pub(super) fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid> {
     const WRONG: Invalid = Invalid("version must be an object with the secret's new value in data");
     let mut object = Object::from_body(body)?;
     let mut version = json::given(object.take(&["version"])?).map(|raw| json::object(raw, WRONG)).transpose()?;
@@ -57,20 +57,20 @@ pub fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid
     Ok(Parsed { body: Update { patch, value }, has_unknown })
 }
 
-pub fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretValue>, Invalid> {
+pub(super) fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretValue>, Invalid> {
     let mut object = Object::from_body(body)?;
     let value = json::value(object.take(&["data"])?, value_bytes)?;
     Ok(Parsed { body: value, has_unknown: object.has_unknown() })
 }
 
-pub fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
+pub(super) fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
     const WRONG: Invalid = Invalid("state is required: active, deactivated or deleted");
     let mut object = Object::from_body(body)?;
     let state = json::text(json::given(object.take(&["state"])?).ok_or(WRONG)?, WRONG)?.parse()?;
     Ok(Parsed { body: state, has_unknown: object.has_unknown() })
 }
 
-pub fn config(body: &[u8]) -> Result<Parsed<SettingsPatch>, Invalid> {
+pub(super) fn config(body: &[u8]) -> Result<Parsed<SettingsPatch>, Invalid> {
     let mut object = Object::from_body(body)?;
     let patch = settings(&mut object)?;
     Ok(Parsed { body: patch, has_unknown: object.has_unknown() })
