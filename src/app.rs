@@ -5,10 +5,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     api::Context,
@@ -19,10 +19,12 @@ use crate::{
     http::{Edge, EdgeLimits},
     metrics::Metrics,
     pki::{self, CertificateAuthority, PrivateKeyPem},
-    server::{ClientTrust, ConnectionLimits, Listener, Shared, Stopper, TlsError, Trusted, serve_admin, server_config},
+    server::{
+        ClientTrust, ConnectionLimits, Listener, Shared, Stopper, TlsAcceptor, TlsError, Trusted, acceptor, serve_admin,
+    },
     service::{self, Service},
     store::{
-        engine::Engine,
+        engine::{Engine, Observer},
         engines::redb::{OpenError, RedbEngine, RedbOptions},
     },
 };
@@ -76,7 +78,7 @@ struct Materials {
     root: FileRootKey,
     authority: Option<CertificateAuthority>,
     trust: ClientTrust,
-    tls: rustls::ServerConfig,
+    acceptor: TlsAcceptor,
 }
 
 impl Materials {
@@ -90,7 +92,7 @@ impl Materials {
         Ok(Self {
             root: FileRootKey::load(&config.keys.root_key)?,
             authority: authority(config)?,
-            tls: server_config(&config.server, &trust, Arc::clone(clock))?,
+            acceptor: acceptor(&config.server, &trust, Arc::clone(clock))?,
             trust,
         })
     }
@@ -135,7 +137,7 @@ impl App {
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
         let shared = Shared {
-            acceptor: TlsAcceptor::from(Arc::new(materials.tls)),
+            acceptor: materials.acceptor,
             trust: materials.trust,
             clock,
             edge,
@@ -188,6 +190,19 @@ impl App {
     }
 }
 
+/// Tells the metrics what the engine does.
+struct CommitMetrics(Arc<Metrics>);
+
+impl Observer for CommitMetrics {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.0.committed(batches, operations, elapsed);
+    }
+
+    fn commit_failed(&self, _: usize) {
+        self.0.commit_failed();
+    }
+}
+
 fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> {
     let Some(key_path) = &config.trust.region_ca_key else { return Ok(None) };
     let certificate = read(&config.trust.region_ca)?;
@@ -209,7 +224,8 @@ async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn E
         queue_batches: config.store.queue,
         ..RedbOptions::new(path.clone())
     };
-    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, metrics)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(CommitMetrics(metrics)))).await;
     let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
     Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
 }

@@ -9,8 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
-    crypto::SecretValue,
     domain::{CustomPatch, DeactivateAfter, Invalid},
+    service::SecretValue,
 };
 
 /// The deepest nesting that a value may have.

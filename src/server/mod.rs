@@ -14,5 +14,6 @@ pub use self::admin::serve as serve_admin;
 pub use self::{
     connection::{ConnectionLimits, Shared},
     listener::{Listener, Stopper},
-    tls::{ClientTrust, TlsError, Trusted, server_config},
+    tls::{ClientTrust, TlsError, Trusted, acceptor},
 };
+pub use tokio_rustls::TlsAcceptor;

@@ -16,6 +16,7 @@ use rustls::{
     },
     time_provider::TimeProvider,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     auth::{Issuer, Unauthenticated, VerifiedPeer, identity::CertIdentity},
@@ -123,15 +124,15 @@ impl ClientTrust {
     }
 }
 
-/// The TLS configuration of the main listener.
+/// What accepts TLS on the main listener.
 ///
 /// # Errors
 /// `TlsError` names the file at fault.
-pub fn server_config(
+pub fn acceptor(
     settings: &config::Server,
     trust: &ClientTrust,
     clock: Arc<dyn Clock>,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| TlsError::Pem(settings.private_key.clone(), error))?;
@@ -151,7 +152,7 @@ pub fn server_config(
         config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
         config.send_tls13_tickets = 1;
     }
-    Ok(config)
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -10,8 +10,7 @@ use super::{
 use crate::{
     auth::{Permit, RegionPermit},
     domain::Invalid,
-    pki::KeyKind,
-    service::{CredentialRequest, Domain, Error, KeySource},
+    service::{CredentialRequest, Domain, Error, KeyKind, KeySource},
 };
 
 /// How many days an access certificate lives where nobody says otherwise, as in the central API.

@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 
 use super::super::json::{self, Object};
 use crate::{
-    crypto::SecretValue,
     domain::{Invalid, MaxVersions, MetadataPatch, SecretPath, SettingsPatch, VersionState},
+    service::SecretValue,
 };
 
 const CAS_REQUIRED: &[&str] = &["casRequired", "cas_required"];

@@ -131,7 +131,7 @@ fn version(view: &VersionView, call: &Call, warnings: &[&str]) -> Reply {
 }
 
 fn value_len(version: Option<&VersionView>) -> usize {
-    version.and_then(|version| version.value.as_ref()).map_or(0, crate::crypto::SecretValue::len)
+    version.and_then(|version| version.value.as_ref()).map_or(0, crate::service::SecretValue::len)
 }
 
 fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<&'static str> {
