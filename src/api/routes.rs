@@ -76,8 +76,9 @@ pub fn routes() -> Vec<Route> {
     add(Method::GET, "/v2/okms/resource".to_owned(), Access::Region(RegionOp::ListDomains));
     add(Method::POST, "/v2/okms/resource".to_owned(), Access::Region(RegionOp::CreateDomain));
     add(Method::GET, "/openapi.json".to_owned(), Access::Public(Page::Document));
-    add(Method::GET, "/swagger".to_owned(), Access::Public(Page::Swagger));
+    // Before `/swagger`, which takes a trailing slash as well: `/swagger/` is the page, not the way to it.
     add(Method::GET, "/swagger/{asset}".to_owned(), Access::Public(Page::SwaggerAsset));
+    add(Method::GET, "/swagger".to_owned(), Access::Public(Page::Swagger));
     add(Method::GET, "/".to_owned(), Access::Public(Page::Root));
     routes
 }

@@ -175,7 +175,7 @@ fn secret_path(raw: &str) -> Result<SecretPath, Invalid> {
 mod tests {
     use super::*;
     use crate::{
-        api::{okms::DomainOp, routes},
+        api::{docs::Page, okms::DomainOp, routes},
         domain::VersionNumber,
     };
 
@@ -240,6 +240,10 @@ mod tests {
         for nowhere in ["/api", "/api/x/v3/secret", "/swaggerx", "/openapi.json/x", "/api/x/v2/secretconfig"] {
             assert!(matches!(router.find(&Method::GET, nowhere), Found::Nothing), "{nowhere}");
         }
-        assert!(find(&Method::GET, "/swagger/").is_some());
+        for (path, page) in
+            [("/swagger", Page::Swagger), ("/swagger/", Page::SwaggerAsset), ("/swagger/init.js", Page::SwaggerAsset)]
+        {
+            assert_eq!(find(&Method::GET, path).unwrap().0, Access::Public(page), "{path}");
+        }
     }
 }

@@ -15,4 +15,5 @@
 
 mod harness;
 
+mod openapi;
 mod secrets;
