@@ -95,7 +95,7 @@ impl Metrics {
             commit_seconds: histogram("okmsd_commit_duration_seconds", "Time of a durable commit.", &seconds)?,
             commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
             commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
-            corrupt: counter("okmsd_corrupt_records_total", "Reads that found a damaged record.")?,
+            corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process {
                 resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
@@ -138,9 +138,9 @@ impl Metrics {
         self.closed.with_label_values(&[which]).inc();
     }
 
-    /// A read found a damaged record.
-    pub fn corrupt_record(&self) {
-        self.corrupt.inc();
+    /// Reads found damaged records.
+    pub fn corrupt_records(&self, number: usize) {
+        self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
     /// Writes became durable together.

@@ -140,15 +140,12 @@ pub(crate) fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
     }
 }
 
-/// A patch of custom metadata: an object of texts, where null removes an entry; null removes all.
+/// A patch of custom metadata: an object of texts, where null removes an entry.
 pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
-    if raw.get() == "null" {
-        return Ok(CustomPatch::Clear);
-    }
     let entries = object(raw, WRONG)?.members.into_iter();
     let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
-    Ok(CustomPatch::Merge(entries.collect::<Result<_, Invalid>>()?))
+    Ok(CustomPatch(entries.collect::<Result<_, Invalid>>()?))
 }
 
 /// A secret's value: the text of a JSON object, as it was sent.
@@ -352,9 +349,8 @@ mod tests {
         assert_eq!(duration(&raw("90")).unwrap().as_typed(), "90");
         assert_eq!(duration(&raw("\"1d\"")).unwrap().as_typed(), "1d");
         assert!(duration(&raw("-1")).is_err() && duration(&raw("{}")).is_err());
-        assert_eq!(custom_metadata(&raw("null")), Ok(CustomPatch::Clear));
         assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
-        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("[]")).is_err());
+        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err());
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Request bodies of the native dialect.
-
-use serde_json::value::RawValue;
+//!
+//! A null member means "not given", as some clients write out what they leave alone. A setting goes back to its
+//! default by that default: false, 0, "0s".
 
 use super::super::json::{self, Object};
 use crate::{
@@ -91,7 +92,7 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
 }
 
 fn patch(object: &mut Object<'_>) -> Result<MetadataPatch, Invalid> {
-    let custom = object.take(CUSTOM_METADATA)?.map(json::custom_metadata).transpose()?;
+    let custom = json::given(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
     Ok(MetadataPatch { settings: settings(object)?, custom })
 }
 
@@ -99,18 +100,11 @@ fn settings(object: &mut Object<'_>) -> Result<SettingsPatch, Invalid> {
     const CAS_WRONG: Invalid = Invalid("casRequired must be true or false");
     const MAX_WRONG: Invalid = Invalid("maxVersions must be a whole number from 0 (the default) to 24000");
     let cas = json::given(object.take(CAS_REQUIRED)?);
-    let max = object.take(MAX_VERSIONS)?;
-    let after = object.take(DEACTIVATE_AFTER)?;
+    let max = json::given(object.take(MAX_VERSIONS)?);
+    let after = json::given(object.take(DEACTIVATE_AFTER)?);
     Ok(SettingsPatch {
         cas_required: cas.map(|raw| json::boolean(raw, CAS_WRONG)).transpose()?,
-        // null puts a setting back to its default.
-        max_versions: max
-            .map(|raw| or_default(raw, |raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)))
-            .transpose()?,
-        deactivate_after: after.map(|raw| or_default(raw, |raw| json::duration(raw).map(Some))).transpose()?,
+        max_versions: max.map(|raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)).transpose()?,
+        deactivate_after: after.map(json::duration).transpose()?,
     })
-}
-
-fn or_default<T: Default>(raw: &RawValue, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Result<T, Invalid> {
-    json::given(Some(raw)).map_or_else(|| Ok(T::default()), parse)
 }

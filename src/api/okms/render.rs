@@ -20,6 +20,10 @@ pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId
     });
     out.number("oldestVersion", header.oldest);
     out.text("updatedAt", &header.updated_at.to_rfc3339_seconds());
+    urn(out, context, id, path);
+}
+
+pub(super) fn urn(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId, path: &SecretPath) {
     out.text("urn", &format!("{}/secret/{path}", domain_urn(context, id)));
 }
 
@@ -59,7 +63,7 @@ pub(super) fn overruled(patch: &SettingsPatch, domain: &Settings) -> impl Iterat
     let cas = (patch.cas_required == Some(false) && domain.cas_required)
         .then_some("casRequired false has no effect while the domain's secretConfig requires cas");
     let after = patch.deactivate_after.as_ref().and_then(|after| {
-        let own = after.as_ref().and_then(DeactivateAfter::limit_seconds).unwrap_or(u64::MAX);
+        let own = after.limit_seconds().unwrap_or(u64::MAX);
         let default = domain.deactivate_after.as_ref().and_then(DeactivateAfter::limit_seconds)?;
         (own > default).then_some("the domain's deactivateVersionAfter is shorter than the secret's, and applies")
     });

@@ -1,5 +1,7 @@
 //! Secrets, versions and the domain's defaults.
 
+use hyper::StatusCode;
+
 use super::{
     super::{
         Call, Context, Reply,
@@ -19,9 +21,13 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
     let (secrets, next) = context.service.secrets.list(permit, cursor, size).await?;
     let body = Writer::array(&secrets, |(path, header), out| {
         out.text("path", path.as_str());
-        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, header));
+        out.object("metadata", |out| match header {
+            Some(header) => render::metadata(out, context, permit.okms_id(), path, header),
+            None => render::urn(out, context, permit.okms_id(), path),
+        });
     });
-    Ok(page::with_next(Reply::json(body), next))
+    let damaged = secrets.iter().filter(|(_, header)| header.is_none()).count();
+    Ok(page::with_next(Reply { damaged, ..Reply::json(body) }, next))
 }
 
 pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -62,7 +68,7 @@ pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> R
 
 pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     context.service.secrets.delete(permit, path(call)?).await?;
-    Ok(Reply::no_content())
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn list_versions(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {

@@ -272,10 +272,11 @@ fn max_versions(text: &str, nullable: bool) -> Value {
 
 /// The three knobs in a request.
 fn settings() -> Value {
-    let life_text = "A Go duration, days, or seconds: `10h30m10s`, `1d`, `90` (also as a number). `0s` and null put it \
-                     back to no limit.";
+    let life_text = "A Go duration, days, or seconds: `10h30m10s`, `1d`, `90` (also as a number). `0s` puts it back \
+                     to no limit, null leaves it as it is.";
     let max_text = format!(
-        "0 and null put it back to the default: the domain's number for a secret, {DEFAULT_MAX_VERSIONS} for a domain."
+        "0 puts it back to the default: the domain's number for a secret, {DEFAULT_MAX_VERSIONS} for a domain. null leaves \
+         it as it is."
     );
     json!({
         "casRequired": {
@@ -292,8 +293,8 @@ fn custom_metadata(is_patch: bool) -> Value {
         "Text by name: at most {METADATA_ENTRIES_MAX} entries, a key of 1 to {METADATA_KEY_MAX} characters of \
          `a-zA-Z0-9_.:/=@%-`."
     );
-    let changes = " Entries are added or replaced, null removes one; null in place of the map removes all, an empty \
-                   map changes nothing.";
+    let changes = " Entries are added or replaced, null removes one; an empty map, and null in its place, change \
+                   nothing.";
     // A patch may name more than 64, as it may remove some.
     let bound = if is_patch { json!({}) } else { json!({ "maxProperties": METADATA_ENTRIES_MAX }) };
     merged([
