@@ -1,6 +1,11 @@
 //! TLS: the server's certificate, whom it trusts, and by whose word a peer is who it says.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     RootCertStore, ServerConfig,
@@ -11,6 +16,7 @@ use rustls::{
     },
     time_provider::TimeProvider,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     auth::{Issuer, Unauthenticated, VerifiedPeer, identity::CertIdentity},
@@ -120,15 +126,15 @@ impl ClientTrust {
     }
 }
 
-/// The TLS configuration of the main listener.
+/// What accepts TLS on the main listener.
 ///
 /// # Errors
 /// `TlsError` names the file at fault.
-pub fn server_config(
+pub fn acceptor(
     settings: &config::Server,
     trust: &ClientTrust,
     clock: Arc<dyn Clock>,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| TlsError::Pem(settings.private_key.clone(), error))?;
@@ -148,15 +154,15 @@ pub fn server_config(
         config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
         config.send_tls13_tickets = 1;
     }
-    Ok(config)
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = |error| TlsError::Pem(path.clone(), error);
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |error| TlsError::Pem(path.into(), error);
     let text = fs::read(path).map_err(|error| pem(rustls::pki_types::pem::Error::Io(error)))?;
     let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(pem)?;
     if certificates.is_empty() {
-        return Err(TlsError::Empty(path.clone()));
+        return Err(TlsError::Empty(path.into()));
     }
     Ok(certificates)
 }
@@ -164,7 +170,7 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError
 fn verifier(
     roots: RootCertStore,
     client_auth: config::ClientAuth,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -172,7 +178,7 @@ fn verifier(
         config::ClientAuth::Optional => builder.allow_unauthenticated(),
         config::ClientAuth::Required => builder,
     };
-    builder.build().map_err(|error| TlsError::Verifier(path.clone(), error))
+    builder.build().map_err(|error| TlsError::Verifier(path.into(), error))
 }
 
 /// TLS reads the same clock as everybody else.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::TestServer;
 
 #[tokio::test]
-async fn defaults_are_set_in_part_and_put_back_by_null() {
+async fn defaults_are_set_in_part_and_null_leaves_them_alone() {
     let (_server, client) = TestServer::with_tenant().await;
     let shown = |cas: bool, after: &str, max: u32| json!({"casRequired": cas, "deactivateVersionAfter": after, "maxVersions": max});
     assert_eq!(client.get("secretConfig").await.ok(), shown(false, "0s", 0));
@@ -15,8 +15,9 @@ async fn defaults_are_set_in_part_and_put_back_by_null() {
         (r#"{"cas_required":true,"deactivate_version_after":90}"#, shown(true, "90", 24)),
         ("{}", shown(true, "90", 24)),
         (r#"{"casRequired":null,"max_versions":24000}"#, shown(true, "90", 24_000)),
-        (r#"{"deactivateVersionAfter":null}"#, shown(true, "0s", 24_000)),
-        (r#"{"maxVersions":null,"casRequired":false}"#, shown(false, "0s", 0)),
+        (r#"{"deactivateVersionAfter":null,"maxVersions":null}"#, shown(true, "90", 24_000)),
+        (r#"{"deactivateVersionAfter":"0s"}"#, shown(true, "0s", 24_000)),
+        (r#"{"maxVersions":0,"casRequired":false}"#, shown(false, "0s", 0)),
     ] {
         assert_eq!(client.put("secretConfig", body).await.ok(), expected, "{body}");
         assert_eq!(client.get("secretConfig").await.ok(), expected, "{body}");

@@ -234,7 +234,9 @@ async fn custom_metadata_is_merged() {
         ("{}", json!({"one": "1", "two": "2"})),
         (r#"{"two":"zwei","three":"3"}"#, json!({"one": "1", "two": "zwei", "three": "3"})),
         (r#"{"one":null,"absent":null}"#, json!({"two": "zwei", "three": "3"})),
-        ("null", json!({})),
+        // Null is what clients write that leave a field alone.
+        ("null", json!({"two": "zwei", "three": "3"})),
+        (r#"{"two":null,"three":null}"#, json!({})),
     ] {
         let updated = client.put("secret/a", &format!(r#"{{"metadata":{{"customMetadata":{custom}}}}}"#)).await.ok();
         assert_eq!(updated["metadata"]["customMetadata"], expected, "{custom}");
