@@ -112,6 +112,30 @@ impl App {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let engine = open_engine(config, Arc::clone(&metrics)).await?;
+        Self::assemble(config, clock, materials, engine, metrics).await
+    }
+
+    /// Binds the sockets over an engine that is open already; the config's store is not touched.
+    ///
+    /// # Errors
+    /// `AppError` names what stands in the way.
+    pub async fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        engine: Arc<dyn Engine>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AppError> {
+        let materials = Materials::load(config, &clock)?;
+        Self::assemble(config, clock, materials, engine, metrics).await
+    }
+
+    async fn assemble(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        materials: Materials,
+        engine: Arc<dyn Engine>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AppError> {
         let service = Service::open(engine, Arc::new(materials.root), materials.authority)
             .await
             .map_err(|error| AppError::Service(config.store.path.clone(), error))?;

@@ -20,8 +20,10 @@ use okmsd::{
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
+    metrics::Metrics,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
     server::Stopper,
+    store::engine::Engine,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -89,6 +91,25 @@ impl TestServer {
 
     /// Starts a server whose config `change` has changed.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let (folder, authority, config, clock) = Self::prepare(change);
+        let (address, admin, stopper, running) = run(&config, &clock).await;
+        Self { folder, authority, clock, config, address, admin, stopper, running }
+    }
+
+    /// Starts a server on an engine that `make` makes. A restart goes back to the config's store.
+    pub async fn start_on(
+        change: impl FnOnce(&mut Config),
+        make: impl FnOnce(&Config, Arc<Metrics>) -> Arc<dyn Engine>,
+    ) -> Self {
+        let (folder, authority, config, clock) = Self::prepare(change);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let engine = make(&config, Arc::clone(&metrics));
+        let app = App::start_on(&config, Arc::clone(&clock) as Arc<dyn Clock>, engine, metrics).await.unwrap();
+        let (address, admin, stopper, running) = spawn(app);
+        Self { folder, authority, clock, config, address, admin, stopper, running }
+    }
+
+    fn prepare(change: impl FnOnce(&mut Config)) -> (TempDir, CertificateAuthority, Config, Arc<MockClock>) {
         let folder = tempfile::tempdir().unwrap();
         let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
         let (authority, authority_key) =
@@ -108,14 +129,17 @@ impl TestServer {
         config.store.cache = ByteSize(8 << 20);
         config.store.record_cache = ByteSize(1 << 20);
         change(&mut config);
-        let clock = Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000)));
-        let (address, admin, stopper, running) = run(&config, &clock).await;
-        Self { folder, authority, clock, config, address, admin, stopper, running }
+        (folder, authority, config, Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000))))
     }
 
     /// Stops the server as a signal would, and starts another on the same folder.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.restart_stopped().await;
+    }
+
+    /// Starts another server on the folder of one that has stopped.
+    pub async fn restart_stopped(&mut self) {
         let (address, admin, stopper, running) = run(&self.config, &self.clock).await;
         (self.address, self.admin, self.stopper, self.running) = (address, admin, stopper, running);
     }
@@ -205,8 +229,28 @@ impl TestServer {
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
+    /// The client, at the address that the server has now.
+    pub fn at(&self, client: &Client) -> Client {
+        Client { address: self.address, ..client.clone() }
+    }
+
+    /// Waits until the metric's line is at least `least`.
+    #[track_caller]
+    pub fn metric_reaches(&self, name: &str, least: f64) -> impl Future<Output = ()> {
+        eventually(name.to_owned(), async move || self.metric(name).await >= least)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: impl std::fmt::Display, condition: impl AsyncFn() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -224,7 +268,10 @@ pub fn write_private(path: &Path, text: &str) {
 }
 
 async fn run(config: &Config, clock: &Arc<MockClock>) -> (SocketAddr, SocketAddr, Stopper, JoinHandle<()>) {
-    let app = App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await.unwrap();
+    spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await.unwrap())
+}
+
+fn spawn(app: App) -> (SocketAddr, SocketAddr, Stopper, JoinHandle<()>) {
     let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
     (address, admin, stopper, tokio::spawn(app.run()))
 }

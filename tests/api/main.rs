@@ -1,5 +1,8 @@
 //! The API over real TLS: one module a theme, all through one harness.
 
 mod harness;
+mod wire;
 
+mod drain;
+mod limits;
 mod secrets;
