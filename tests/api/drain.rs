@@ -63,6 +63,12 @@ async fn what_runs_is_finished_and_nobody_new_is_let_in() {
     }
     for (client, mut wire, back) in running {
         wire.send(back).await;
+        if client.http == Http::Two {
+            // The end of HTTP/2 is agreed upon: the server asks whether anything is still on its way.
+            assert!(wire.read_until(|bytes| wire::frames(bytes).iter().any(|frame| frame.kind == PING)).await);
+            let ping = wire.frames().into_iter().find(|frame| frame.kind == PING).unwrap();
+            wire.send(frame(PING, ACK, 0, &ping.payload)).await;
+        }
         wire.until_closed().await;
         match client.http {
             Http::One => {
@@ -87,8 +93,8 @@ async fn what_runs_is_finished_and_nobody_new_is_let_in() {
 
 /// Peers that never finish: a silent one, half a handshake's worth of nothing, half a head, half a body.
 ///
-/// This found that connections outlived their server: after the drain time `run` returned, but the connections'
-/// tasks went on, with the store open under them, so that the next server on the same store could not start.
+/// This found that connections outlived their server: after the drain time `run` returned, but the connections went
+/// on, with the store open under them, so that the next server on the same store could not start.
 #[tokio::test]
 async fn a_stuck_client_does_not_hold_the_server() {
     const DRAIN: Duration = Duration::from_secs(1);
@@ -124,6 +130,9 @@ async fn a_stuck_client_does_not_hold_the_server() {
 }
 
 /// Peers that have sent nothing need no time to finish.
+///
+/// This found that a peer in its handshake, or before its first byte of HTTP/2, held the server until a deadline
+/// came.
 #[tokio::test]
 async fn silent_peers_do_not_delay_the_stop() {
     let mut server = TestServer::start_with(|config| {
