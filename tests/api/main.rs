@@ -4,5 +4,6 @@ mod harness;
 mod wire;
 
 mod drain;
+mod failure;
 mod limits;
 mod secrets;

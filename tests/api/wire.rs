@@ -150,7 +150,8 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// How an HTTP/2 client begins, with these settings.
 pub fn preface(settings: &[(u16, u32)]) -> Vec<u8> {
     let pairs = settings.iter().map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>().concat())].concat()
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>().concat())]
+        .concat()
 }
 
 /// A head's fields as HPACK literals.
