@@ -3,7 +3,9 @@
 mod harness;
 mod wire;
 
+mod concurrency;
 mod drain;
 mod failure;
 mod limits;
+mod model;
 mod secrets;
