@@ -217,11 +217,14 @@ enum Cas {
     Zero,
 }
 
-const PATHS: [&str; 3] = ["a", "a/b", "c.d@e/version2"];
+const PATHS: [&str; 2] = ["a/b", "c.d@e/version2"];
+
+/// Moves of the clock, to just before, at and after the ends of lives.
+const WAITS: [i64; 7] = [0, 1, 89, 60, 100, 5300, 80_000];
 
 fn settings() -> impl Strategy<Value = Settings> {
     let max = prop::option::weighted(0.4, prop_oneof![3 => 0..5_u64, 1 => Just(24_001)]);
-    let after = prop::option::weighted(0.4, prop::sample::select(AFTERS.to_vec()));
+    let after = prop::option::weighted(0.6, prop::sample::select(AFTERS.to_vec()));
     (prop::option::weighted(0.3, any::<bool>()), max, after).prop_map(|(cas_required, max_versions, after)| Settings {
         cas_required,
         max_versions,
@@ -247,7 +250,7 @@ fn step() -> impl Strategy<Value = Step> {
         || prop_oneof![3 => Just(Cas::None), 5 => Just(Cas::Off(0)), 1 => Just(Cas::Off(1)), 1 => Just(Cas::Zero)];
     let version = || 0..9_u64;
     prop_oneof![
-        3 => prop_oneof![0..100_i64, 0..10_000_i64].prop_map(Step::Wait),
+        5 => prop::sample::select(WAITS.to_vec()).prop_map(Step::Wait),
         4 => (path(), patch(), any::<u32>()).prop_map(|(path, patch, value)| Step::Create(path, patch, value)),
         4 => (path(), patch(), any::<Option<u32>>(), cas())
             .prop_map(|(path, patch, value, cas)| Step::Update(path, patch, value, cas)),
@@ -260,7 +263,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(path, version, with_data)| Step::GetVersion(path, version, with_data)),
         3 => path().prop_map(Step::Versions),
         1 => Just(Step::List),
-        1 => settings().prop_map(Step::Config),
+        2 => settings().prop_map(Step::Config),
         1 => Just(Step::GetConfig),
     ]
 }
@@ -488,7 +491,7 @@ fn the_api_does_what_the_model_does() {
     let server = runtime.block_on(TestServer::start());
     assert!(okmsd::clock::Clock::now(&*server.clock).unix_seconds() == START);
     let config = Config { cases: 64, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
-    let cases = (prop::collection::vec(step(), 1..60), prop::sample::select(vec![Http::One, Http::Two]));
+    let cases = (prop::collection::vec(step(), 1..100), prop::sample::select(vec![Http::One, Http::Two]));
     let outcome = TestRunner::new(config).run(&cases, |(steps, http)| runtime.block_on(run(&server, &steps, http)));
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
