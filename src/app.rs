@@ -118,15 +118,37 @@ impl App {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let engine = open_engine(config, Arc::clone(&metrics)).await?;
-        let service =
-            Service::open(engine, Arc::new(materials.root), materials.authority).await.map_err(
-                |error| match error {
-                    service::Error::WrongRootKey => {
-                        AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
-                    }
-                    error => AppError::Service(config.store.path.clone(), error),
-                },
-            )?;
+        Self::assemble(config, clock, materials, engine, metrics).await
+    }
+
+    /// Binds the sockets over an engine that is open already; the config's store is not touched.
+    ///
+    /// # Errors
+    /// `AppError` names what stands in the way.
+    pub async fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        engine: Arc<dyn Engine>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AppError> {
+        let materials = Materials::load(config, &clock)?;
+        Self::assemble(config, clock, materials, engine, metrics).await
+    }
+
+    async fn assemble(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        materials: Materials,
+        engine: Arc<dyn Engine>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AppError> {
+        let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
+        let service = service.map_err(|error| match error {
+            service::Error::WrongRootKey => {
+                AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
+            }
+            error => AppError::Service(config.store.path.clone(), error),
+        })?;
         let service = Arc::new(service);
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
@@ -200,7 +222,7 @@ impl App {
 }
 
 /// Tells the metrics what the engine does.
-struct CommitMetrics(Arc<Metrics>);
+pub struct CommitMetrics(pub Arc<Metrics>);
 
 impl Observer for CommitMetrics {
     fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {

@@ -15,7 +15,11 @@ use hyper::{
 
 use crate::api::Reply;
 
-/// A response's body, whole from the start. It keeps `G` until the last byte is handed over, or nobody wants it.
+/// What is handed over at once. HTTP takes a piece in whole as soon as the peer takes any of it, so that this is what
+/// a peer can leave lying after its request has ended.
+const PIECE: usize = 16 << 10;
+
+/// A response's body, whole from the start. It keeps `G` until the last piece is handed over, or nobody wants it.
 pub struct Body<G> {
     bytes: Option<Bytes>,
     _guard: G,
@@ -26,7 +30,9 @@ impl<G: Unpin> hyper::body::Body for Body<G> {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        let Some(bytes) = &mut self.bytes else { return Poll::Ready(None) };
+        let piece = if bytes.len() > PIECE { Some(bytes.split_to(PIECE)) } else { self.bytes.take() };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

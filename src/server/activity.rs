@@ -132,6 +132,11 @@ impl Activity {
         if now < due { self.until(now, due) } else { Verdict::Close(name) }
     }
 
+    /// Whether nothing has come since the handshake.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.served.load(Relaxed) && self.first_byte_at.load(Relaxed) == 0
+    }
+
     fn read_bytes(&self) {
         if self.first_byte_at.load(Relaxed) == 0 && !self.busy() {
             self.first_byte_at.store(self.millis() + 1, Relaxed);

@@ -78,7 +78,13 @@ impl From<&Limits> for ConnectionLimits {
 pub(super) async fn serve(shared: &Shared, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and whole: waiting to fill a segment only delays them.
     let _best_effort = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(shared.limits.handshake, shared.acceptor.accept(stream)).await {
+    let handshake = tokio::time::timeout(shared.limits.handshake, shared.acceptor.accept(stream));
+    let handshake = tokio::select! {
+        ended = handshake => ended,
+        // Nothing is lost on a peer that has not asked for anything yet.
+        () = stop.cancelled() => return,
+    };
+    let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%error, "a handshake failed");
@@ -147,6 +153,10 @@ where
             },
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
+                // hyper would wait for the beginning of HTTP/2, and close only then.
+                if activity.is_untouched() {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
             }
         }

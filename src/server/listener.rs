@@ -14,6 +14,9 @@ use crate::config::Limits;
 /// How long to wait after an accept that failed for want of something.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// How long requests may take to end once their connections are cut.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A listener that is bound, and what its connections share.
 pub struct Listener {
     socket: TcpListener,
@@ -61,12 +64,13 @@ impl Listener {
     /// Accepts connections until the stopper says otherwise, then lets those that are open finish what they are
     /// doing, within the drain time.
     pub async fn run(self) {
-        let tasks = TaskTracker::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         while let Some((stream, permit)) = self.next().await {
-            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            let (shared, stop, cut) = (Arc::clone(&self.shared), self.stop.clone(), cut.clone());
             tasks.spawn(async move {
                 shared.metrics.connection_opened();
-                connection::serve(&shared, stream, stop).await;
+                let connection = Box::pin(connection::serve(&shared, stream, stop));
+                let _cut = cut.run_until_cancelled(connection).await;
                 shared.metrics.connection_closed();
                 drop(permit);
             });
@@ -80,6 +84,10 @@ impl Listener {
         };
         if tokio::time::timeout(self.drain, drained).await.is_err() {
             tracing::warn!(connections = tasks.len(), "the drain time is over; closing what is left");
+            cut.cancel();
+            tasks.wait().await;
+            // What had no connection left to wait for ends now, and lets go of the store.
+            let _in_time = tokio::time::timeout(FAREWELL, self.shared.edge.idle()).await;
         }
     }
 

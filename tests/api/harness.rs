@@ -20,8 +20,10 @@ use okmsd::{
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
+    metrics::Metrics,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
     server::Stopper,
+    store::engine::Engine,
 };
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -99,28 +101,9 @@ impl TestServer {
 
     /// Starts a server whose config `change` has changed.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-        let (authority, authority_key) =
-            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
-        let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
-        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
-        let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
-        write("region_ca.pem", authority.certificate_pem());
-        write("region_ca_privatekey.pem", authority_key.expose());
-        write("server_certificate.pem", &server.certificate_pem);
-        write("server_privatekey.pem", server.key.unwrap().expose());
-        write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
-        write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
-        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
-        config.server.listen = "127.0.0.1:0".parse().unwrap();
-        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
-        config.store.cache = ByteSize(8 << 20);
-        config.store.record_cache = ByteSize(1 << 20);
-        change(&mut config);
-        let clock = Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000)));
-        let (address, admin, stopper, running) = run(&config, &clock).await.unwrap();
-        Self { folder, authority, authority_key, clock, config, address, admin, stopper, running }
+        let prepared = Prepared::new(change);
+        let running = run(&prepared.config, &prepared.clock).await.unwrap();
+        prepared.running(running)
     }
 
     /// Starts a server with one domain, and a client of it.
@@ -128,6 +111,19 @@ impl TestServer {
         let server = Self::start().await;
         let client = server.tenant().await;
         (server, client)
+    }
+
+    /// Starts a server on an engine that `make` makes. A restart goes back to the config's store.
+    pub async fn start_on(
+        change: impl FnOnce(&mut Config),
+        make: impl FnOnce(&Config, Arc<Metrics>) -> Arc<dyn Engine>,
+    ) -> Self {
+        let prepared = Prepared::new(change);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let engine = make(&prepared.config, Arc::clone(&metrics));
+        let clock = Arc::clone(&prepared.clock) as Arc<dyn Clock>;
+        let app = App::start_on(&prepared.config, clock, engine, metrics).await.unwrap();
+        prepared.running(spawn(app))
     }
 
     /// Stops the server as a signal would, and starts another on the same folder.
@@ -233,8 +229,68 @@ impl TestServer {
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
+    /// The client, at the address that the server has now.
+    pub fn at(&self, client: &Client) -> Client {
+        Client { address: self.address, ..client.clone() }
+    }
+
+    /// Waits until the metric's line is at least `least`.
+    #[track_caller]
+    pub fn metric_reaches(&self, name: &str, least: f64) -> impl Future<Output = ()> {
+        eventually(name.to_owned(), async move || self.metric(name).await >= least)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: impl std::fmt::Display, condition: impl AsyncFn() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A region's files, before its server runs.
+struct Prepared {
+    folder: TempDir,
+    authority: CertificateAuthority,
+    authority_key: PrivateKeyPem,
+    clock: Arc<MockClock>,
+    config: Config,
+}
+
+impl Prepared {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+        let (authority, authority_key) =
+            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
+        let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
+        let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
+        write("region_ca.pem", authority.certificate_pem());
+        write("region_ca_privatekey.pem", authority_key.expose());
+        write("server_certificate.pem", &server.certificate_pem);
+        write("server_privatekey.pem", server.key.unwrap().expose());
+        write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
+        write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
+        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
+        config.store.cache = ByteSize(8 << 20);
+        config.store.record_cache = ByteSize(1 << 20);
+        change(&mut config);
+        let clock = Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000)));
+        Self { folder, authority, authority_key, clock, config }
+    }
+
+    fn running(self, (address, admin, stopper, running): Running) -> TestServer {
+        let Self { folder, authority, authority_key, clock, config } = self;
+        TestServer { folder, authority, authority_key, clock, config, address, admin, stopper, running }
     }
 }
 
@@ -289,9 +345,12 @@ pub fn write_private(path: &Path, text: &str) {
 type Running = (SocketAddr, SocketAddr, Stopper, JoinHandle<()>);
 
 async fn run(config: &Config, clock: &Arc<MockClock>) -> Result<Running, AppError> {
-    let app = App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await?;
+    Ok(spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await?))
+}
+
+fn spawn(app: App) -> Running {
     let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
-    Ok((address, admin, stopper, tokio::spawn(app.run())))
+    (address, admin, stopper, tokio::spawn(app.run()))
 }
 
 #[derive(Debug)]

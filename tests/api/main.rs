@@ -13,14 +13,21 @@
     reason = "a test fails by panicking, and its helpers are its own"
 )]
 
+mod harness;
+mod wire;
+
 mod cas;
+mod concurrency;
 mod config;
 mod control;
+mod drain;
 mod errors;
-mod harness;
+mod failure;
 mod isolation;
 mod leaks;
+mod limits;
 mod lists;
+mod model;
 mod openapi;
 mod paths;
 mod restart;

@@ -17,6 +17,7 @@ mod cache;
 mod common;
 mod contract;
 mod faults;
+mod kill;
 mod many;
 mod power;
 mod storage;

@@ -1,0 +1,359 @@
+//! The failure policy, seen through the API: while the store takes no writes, writes are refused with 503 and
+//! Retry-After, reads go on, readiness is off; afterwards everything goes on as if nothing had happened.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use hyper::Method;
+use okmsd::{
+    app::CommitMetrics,
+    config::Config,
+    metrics::Metrics,
+    store::{
+        engine::{Batch, CommitError, Engine, Fut, Health, ReadError, Revision, Snapshot},
+        engines::redb::{RedbEngine, RedbOptions, StorageBackend},
+    },
+};
+use tokio::sync::Notify;
+
+use crate::{
+    harness::{Answer, BOTH, Client, TestServer, eventually},
+    wire::Wire,
+};
+
+const UNAVAILABLE: u32 = 50_425_858;
+
+/// Storage in memory whose writes fail on demand.
+#[derive(Clone, Debug, Default)]
+struct Disk(Arc<DiskInner>);
+
+#[derive(Debug, Default)]
+struct DiskInner {
+    image: Mutex<Vec<u8>>,
+    is_broken: AtomicBool,
+}
+
+impl Disk {
+    fn breaks(&self, is_broken: bool) {
+        self.0.is_broken.store(is_broken, SeqCst);
+    }
+
+    fn works(&self) -> io::Result<()> {
+        if self.0.is_broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.image.lock().unwrap().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        out.copy_from_slice(&self.0.image.lock().unwrap()[start..start + out.len()]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.works()?;
+        self.0.image.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.works()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.works()?;
+        let start = usize::try_from(offset).unwrap();
+        self.0.image.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+/// How the commits of a [`Faulty`] engine end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    Conflict,
+    Overloaded,
+    Unavailable,
+    /// Nothing is written, and nobody knows.
+    UnknownLost,
+    /// It is written, and nobody knows.
+    UnknownDone,
+}
+
+/// An engine whose commits end as the test says, or wait until it lets them go on.
+struct Faulty {
+    inner: RedbEngine,
+    fault: Mutex<Fault>,
+    commits: AtomicU64,
+    is_held: AtomicBool,
+    let_go: Notify,
+}
+
+impl Faulty {
+    fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: RedbEngine::open(&RedbOptions::new(&config.store.path), Arc::new(CommitMetrics(metrics))).unwrap(),
+            fault: Mutex::new(Fault::None),
+            commits: AtomicU64::new(0),
+            is_held: AtomicBool::new(false),
+            let_go: Notify::new(),
+        })
+    }
+
+    fn fails(&self, fault: Fault) {
+        self.commits.store(0, SeqCst);
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn commits(&self) -> u64 {
+        self.commits.load(SeqCst)
+    }
+
+    fn hold(&self) {
+        self.commits.store(0, SeqCst);
+        self.is_held.store(true, SeqCst);
+    }
+
+    fn let_go(&self) {
+        self.is_held.store(false, SeqCst);
+        self.let_go.notify_waiters();
+    }
+}
+
+impl Engine for Faulty {
+    fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
+        self.inner.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>> {
+        Box::pin(async move {
+            self.commits.fetch_add(1, SeqCst);
+            loop {
+                let notified = self.let_go.notified();
+                if !self.is_held.load(SeqCst) {
+                    break;
+                }
+                notified.await;
+            }
+            let fault = *self.fault.lock().unwrap();
+            match fault {
+                Fault::None => self.inner.commit(batch).await,
+                Fault::Conflict => Err(CommitError::Conflict),
+                Fault::Overloaded => Err(CommitError::Overloaded),
+                Fault::Unavailable => Err(CommitError::Unavailable("a test".into())),
+                Fault::UnknownLost => Err(CommitError::OutcomeUnknown("a test".into())),
+                Fault::UnknownDone => {
+                    self.inner.commit(batch).await?;
+                    Err(CommitError::OutcomeUnknown("a test".into()))
+                }
+            }
+        })
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+}
+
+async fn faulty() -> (TestServer, Client, Arc<Faulty>) {
+    let mut engine = None;
+    let server = TestServer::start_on(
+        |_| {},
+        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
+    )
+    .await;
+    let client = server.tenant().await;
+    client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
+    (server, client, engine.unwrap())
+}
+
+/// Every kind of write there is.
+async fn writes(client: &Client) -> Vec<(&'static str, Answer)> {
+    vec![
+        ("create", client.post("secret", r#"{"path":"new","version":{"data":{}}}"#).await),
+        ("update", client.put("secret/kept", r#"{"version":{"data":{"n":2}}}"#).await),
+        ("metadata", client.put("secret/kept", r#"{"metadata":{"casRequired":true}}"#).await),
+        ("version", client.post("secret/kept/version", r#"{"data":{"n":2}}"#).await),
+        ("state", client.put("secret/kept/version/1", r#"{"state":"deactivated"}"#).await),
+        ("config", client.put("secretConfig", r#"{"maxVersions":3}"#).await),
+        ("delete", client.delete("secret/kept").await),
+    ]
+}
+
+/// Every kind of read there is, and that it shows what was there before.
+async fn reads(client: &Client) {
+    for http in BOTH {
+        let client = client.over(http);
+        let read = client.get("secret/kept?includeData=true").await.ok();
+        assert_eq!((&read["version"]["data"]["n"], &read["metadata"]["casRequired"]), (&1.into(), &false.into()));
+        assert_eq!(client.get("secret").await.ok().as_array().unwrap().len(), 1);
+        assert_eq!(client.get("secret/kept/version").await.ok()[0]["state"], "active");
+        assert_eq!(client.get("secret/kept/version/1?includeData=true").await.ok()["data"]["n"], 1);
+        assert_eq!(client.get("secretConfig").await.ok()["maxVersions"], 0);
+        client.get("secret/new").await.error(404, 17_125_377);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_and_then_is_not() {
+    let disk = Disk::default();
+    let storage = disk.clone();
+    let server = TestServer::start_on(
+        |_| {},
+        |_, metrics| {
+            let mut options = RedbOptions::new("");
+            options.cache_bytes = 1 << 20;
+            options.record_cache_bytes = 0;
+            options.pause_min = Duration::from_millis(20);
+            options.pause_max = Duration::from_millis(100);
+            Arc::new(RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics))).unwrap())
+        },
+    )
+    .await;
+    let client = server.tenant().await;
+    client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
+    assert_eq!(server.admin("/readyz").await.0, 200);
+    for round in 0..2 {
+        disk.breaks(true);
+        for (name, answer) in writes(&client.over(BOTH[round])).await {
+            let text = answer.error(503, UNAVAILABLE);
+            assert!(text.contains("read before you repeat") || text.contains("nothing was changed"), "{name}: {text}");
+        }
+        let operator = server.operator().call(Method::POST, "/v2/okms/resource", r#"{"name":"more"}"#).await;
+        operator.error(503, UNAVAILABLE);
+        reads(&client).await;
+        let (status, text) = server.admin("/readyz").await;
+        assert_eq!((status.as_u16(), text.as_str()), (503, "the store takes no writes\n"));
+        assert_eq!(server.admin("/livez").await.0, 200);
+        assert_eq!(server.metric("okmsd_ready ").await, 0.0);
+        server.metric_reaches("okmsd_commit_failures_total ", 1.0).await;
+        // Mistakes are still told as mistakes, not as a failure that clients would repeat.
+        client.put("secret/kept?cas=7", r#"{"version":{"data":{}}}"#).await.error(400, 50_405_377);
+        client.post("secret", r#"{"path":"kept","version":{"data":{}}}"#).await.error(409, 50_438_145);
+        disk.breaks(false);
+        eventually("ready again", async || server.admin("/readyz").await.0 == 200).await;
+        assert_eq!(server.metric("okmsd_ready ").await, 1.0);
+        // What was refused or unknown while the disk was full never reached it.
+        reads(&client).await;
+    }
+    for (name, answer) in writes(&client).await.into_iter().take(2) {
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_is_503_and_never_500() {
+    let (server, client, engine) = faulty().await;
+    for (fault, text) in [
+        (Fault::Overloaded, "too many writes wait; nothing was changed"),
+        (Fault::Unavailable, "the store is not available; nothing was changed"),
+        (Fault::UnknownLost, "the change may have happened or not"),
+        (Fault::Conflict, "too many writes wait; nothing was changed"),
+    ] {
+        engine.fails(fault);
+        for http in BOTH {
+            for (name, answer) in writes(&client.over(http)).await {
+                assert!(answer.error(503, UNAVAILABLE).contains(text), "{name}");
+            }
+        }
+        reads(&client).await;
+        engine.fails(Fault::None);
+        reads(&client).await;
+    }
+    assert_eq!(server.admin("/readyz").await.0, 200);
+    for (name, answer) in writes(&client).await {
+        // Metadata made cas required, so that the version after it is refused for good reason.
+        let expected = match name {
+            "version" => 400,
+            "delete" => 204,
+            _ => 200,
+        };
+        assert_eq!(answer.status, expected, "{name}: {answer:?}");
+    }
+}
+
+/// A write of unknown outcome is tried once, whatever becomes of it: a second try could do it twice.
+#[tokio::test]
+async fn an_unknown_outcome_is_not_repeated() {
+    let (_server, client, engine) = faulty().await;
+    for fault in [Fault::UnknownLost, Fault::UnknownDone] {
+        engine.fails(fault);
+        client.put("secret/kept", r#"{"version":{"data":{"n":2}}}"#).await.error(503, UNAVAILABLE);
+        assert_eq!(engine.commits(), 1);
+        engine.fails(Fault::None);
+        // Reading tells what became of it.
+        let read = client.get("secret/kept?includeData=true").await.ok();
+        let expected = if fault == Fault::UnknownDone { 2 } else { 1 };
+        assert_eq!(
+            (&read["metadata"]["currentVersion"], &read["version"]["data"]["n"]),
+            (&expected.into(), &expected.into())
+        );
+        // And CAS makes repeating safe.
+        let again = client.put("secret/kept?cas=1", r#"{"version":{"data":{"n":2}}}"#).await;
+        assert_eq!(again.status, if fault == Fault::UnknownDone { 400 } else { 200 });
+        client.delete("secret/kept").await;
+        client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
+    }
+}
+
+/// A conflict means that another process was faster; it is decided again, a bounded number of times.
+#[tokio::test]
+async fn conflicts_are_decided_again_but_not_for_ever() {
+    let (_server, client, engine) = faulty().await;
+    engine.fails(Fault::Conflict);
+    client.put("secret/kept", r#"{"version":{"data":{"n":2}}}"#).await.error(503, UNAVAILABLE);
+    assert!((2..=100).contains(&engine.commits()), "{} tries", engine.commits());
+}
+
+/// A client that hangs up while its change is on the way: the change happens, as it would have.
+#[tokio::test]
+async fn a_change_whose_client_hung_up_is_completed() {
+    let (mut server, client, engine) = faulty().await;
+    for (n, http) in (2..).zip(BOTH) {
+        engine.hold();
+        let sender = client.over(http);
+        let url = client.url("secret/kept");
+        let request = tokio::spawn(async move {
+            sender.call(Method::PUT, &url, &format!(r#"{{"version":{{"data":{{"n":{n}}}}}}}"#)).await
+        });
+        eventually("the commit has begun", async || engine.commits() == 1).await;
+        let open = server.metric("okmsd_connections ").await;
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        eventually("the connection has gone", async || server.metric("okmsd_connections ").await < open).await;
+        engine.let_go();
+        eventually("the change is there", async || {
+            client.get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"] == n
+        })
+        .await;
+    }
+    // The same while the server stops: it waits for the change, although nobody is connected any more.
+    engine.hold();
+    let mut last = Wire::open(&client).await;
+    let body = r#"{"version":{"data":{"n":4}}}"#;
+    let head =
+        format!("PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}", client.url("secret/kept"), body.len());
+    last.send(format!("{head}\r\n\r\n{body}")).await;
+    eventually("the commit has begun", async || engine.commits() == 1).await;
+    drop(last);
+    eventually("the connection has gone", async || server.metric("okmsd_connections ").await == 0.0).await;
+    server.begin_stop();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.admin("/readyz").await.1, "stopping\n", "the server did not wait");
+    engine.let_go();
+    server.stop().await;
+    drop(engine);
+    server.start_again().await.unwrap();
+    assert_eq!(server.at(&client).get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"], 4);
+}

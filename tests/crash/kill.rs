@@ -1,0 +1,334 @@
+//! The real binary under kill -9: what it acknowledged is there after every restart, and what it did not is there
+//! whole or not at all.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet};
+use tokio_rustls::TlsConnector;
+
+const ROUNDS: u32 = 8;
+const WRITERS: u32 = 6;
+const PATHS: u32 = 3;
+/// How long the server works before it is killed: a little more each round, so that it is hit at many points.
+const LOAD: Duration = Duration::from_millis(300);
+/// How long anything may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The server's process: killed, and nothing else, when this is dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut child = spawn(folder, Stdio::piped());
+        let (told, lines) = mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        // Reads on for as long as the process lives, so that it never waits for somebody to read.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(told.send(line))));
+        let mut find = |word: &str| -> SocketAddr {
+            loop {
+                let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                    let _killed = child.kill();
+                    panic!("okmsd does not say its {word}")
+                });
+                if let Some(url) = line.trim().strip_prefix(word) {
+                    let (_, rest) = url.split_once("://").unwrap();
+                    return rest.split('/').next().unwrap().parse().unwrap();
+                }
+            }
+        };
+        let (address, admin) = (find("endpoint "), find("admin "));
+        Self { child, address, admin }
+    }
+
+    /// Ends the process as a power cut would, without a chance to do anything.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn ready(&self) {
+        let stream = TcpStream::connect(self.admin).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("/readyz").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    }
+}
+
+fn spawn(folder: &Path, output: Stdio) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_okmsd"));
+    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"]).arg(folder);
+    command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Starts a server and kills it before it can serve, perhaps while it repairs what the last kill left.
+async fn kill_while_starting(folder: &Path, after: Duration) {
+    let mut child = spawn(folder, Stdio::null());
+    tokio::time::sleep(after).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// The domain that `okmsd dev` made, and how to reach it.
+struct Access {
+    id: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Access {
+    fn load(folder: &Path) -> Self {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let ids = names.filter_map(|name| name.strip_suffix("_certificate.pem").map(str::to_owned));
+        let id = ids.into_iter().find(|id| id.len() == 36).unwrap();
+        let pem = |name: String| -> PathBuf { folder.join(name) };
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(pem("region_ca.pem".to_owned())).unwrap()).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(pem(format!("{id}_certificate.pem"))).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(pem(format!("{id}_privatekey.pem"))).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        Self { id, tls: Arc::new(tls) }
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<Api, Gone> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Api { sender, base: format!("/api/{}/v2/", self.id) })
+    }
+}
+
+/// The server is not there any more, so that nobody knows what became of a request.
+type Gone = Box<dyn std::error::Error + Send + Sync>;
+
+struct Api {
+    sender: SendRequest<Full<Bytes>>,
+    base: String,
+}
+
+impl Api {
+    async fn call(&mut self, method: Method, rest: &str, body: &Value) -> Result<(u16, Value), Gone> {
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let request = Request::builder().method(method).uri(format!("{}{rest}", self.base));
+        let request = request.header("host", "localhost").body(Full::new(body)).unwrap();
+        self.sender.ready().await?;
+        let response = tokio::time::timeout(PATIENCE, self.sender.send_request(request)).await??;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+}
+
+/// The values of a secret's versions, in order; `None` where there is no secret.
+type Versions = Option<Vec<u64>>;
+
+/// What one writer knows of its secrets: what was acknowledged, and what the one request would have led to that was
+/// not answered.
+#[derive(Default)]
+struct Ledger {
+    known: BTreeMap<String, Versions>,
+    asked: Option<(String, Versions)>,
+    acknowledged: u64,
+    values: u64,
+}
+
+impl Ledger {
+    /// Writes until the server is gone.
+    async fn write(&mut self, writer: u32, api: &mut Api, stop: &AtomicBool) -> Result<(), Gone> {
+        while !stop.load(SeqCst) {
+            self.values += 1;
+            let number = u64::from(writer) << 32 | self.values;
+            let path = format!("w{writer}/{}", self.values % u64::from(PATHS));
+            let before = self.known.get(&path).cloned().flatten();
+            // Large ones span several pages, and one in seven ends a life.
+            let padding = "x".repeat(if self.values.is_multiple_of(5) { 20_000 } else { 100 });
+            let version = json!({"data": {"number": number, "padding": padding}});
+            let metadata = json!({"maxVersions": 24_000});
+            let (method, rest, body, expected, after) = match before {
+                None => {
+                    let body = json!({"path": path, "metadata": metadata, "version": version});
+                    (Method::POST, "secret".to_owned(), body, 200, Some(vec![number]))
+                }
+                Some(versions) if versions.len() >= 4 && self.values.is_multiple_of(7) => {
+                    (Method::DELETE, format!("secret/{path}"), Value::Null, 204, None)
+                }
+                Some(mut versions) => {
+                    let rest = format!("secret/{path}?cas={}", versions.len());
+                    versions.push(number);
+                    (Method::PUT, rest, json!({"version": version}), 200, Some(versions))
+                }
+            };
+            self.asked = Some((path.clone(), after.clone()));
+            let (status, answer) = api.call(method, &rest, &body).await?;
+            assert_eq!(status, expected, "{path}: {answer}");
+            if let Some(versions) = &after {
+                assert_eq!(answer["metadata"]["currentVersion"], versions.len());
+            }
+            self.asked = None;
+            self.acknowledged += 1;
+            self.known.insert(path, after);
+        }
+        Ok(())
+    }
+
+    /// What is there is what was acknowledged, with the one unanswered request whole or not at all. Whether it was
+    /// there.
+    async fn check(&mut self, api: &mut Api) -> Option<bool> {
+        let asked = self.asked.take();
+        let mut landed = None;
+        if let Some((path, after)) = &asked {
+            self.known.entry(path.clone()).or_default();
+            let is_there = same(api, path, after).await;
+            landed = Some(is_there);
+            if is_there {
+                self.known.insert(path.clone(), after.clone());
+            }
+        }
+        for (path, versions) in &self.known {
+            assert!(same(api, path, versions).await, "{path} is not what was acknowledged: {versions:?}");
+        }
+        landed
+    }
+}
+
+/// Whether the secret has exactly these versions with these values.
+async fn same(api: &mut Api, path: &str, versions: &Versions) -> bool {
+    let (status, body) = api.call(Method::GET, &format!("secret/{path}"), &Value::Null).await.unwrap();
+    let Some(versions) = versions else { return status == 404 };
+    if status != 200 || body["metadata"]["currentVersion"] != versions.len() {
+        return false;
+    }
+    let (status, listed) = api.call(Method::GET, &format!("secret/{path}/version"), &Value::Null).await.unwrap();
+    let ids: Vec<_> = listed.as_array().unwrap().iter().map(|version| version["id"].as_u64().unwrap()).collect();
+    assert_eq!((status, ids), (200, (1..=versions.len().min(100) as u64).collect()), "{path}");
+    // The newest ones: the older ones were checked when they were new, and again in between.
+    let newest = versions.len().saturating_sub(12);
+    for (index, number) in versions.iter().enumerate().filter(|(index, _)| *index >= newest || index % 10 == 0) {
+        let rest = format!("secret/{path}/version/{}?includeData=true", index + 1);
+        let (status, version) = api.call(Method::GET, &rest, &Value::Null).await.unwrap();
+        assert_eq!(status, 200, "{path} version {}: {version}", index + 1);
+        if version["data"]["number"] != *number {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_under_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("region");
+    let mut ledgers: Vec<_> = (0..WRITERS).map(|_| Ledger::default()).collect();
+    let (mut landed, mut lost) = (0, 0);
+    for round in 0..=ROUNDS {
+        let started = Instant::now();
+        let server = Server::start(&dir);
+        server.ready().await;
+        let ready = started.elapsed();
+        let access = Access::load(&dir);
+        let mut api = access.connect(server.address).await.unwrap();
+        for ledger in &mut ledgers {
+            match ledger.check(&mut api).await {
+                Some(true) => landed += 1,
+                Some(false) => lost += 1,
+                None => {}
+            }
+        }
+        let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
+        println!("round {round}: ready after {ready:?}, {acknowledged} writes acknowledged so far");
+        if round == ROUNDS {
+            break;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = JoinSet::new();
+        for (writer, mut ledger) in (0..).zip(std::mem::take(&mut ledgers)) {
+            let (mut api, stop) = (access.connect(server.address).await.unwrap(), Arc::clone(&stop));
+            writers.spawn(async move {
+                let _gone = ledger.write(writer, &mut api, &stop).await;
+                (writer, ledger)
+            });
+        }
+        tokio::time::sleep(LOAD + round * LOAD / 10).await;
+        tokio::task::spawn_blocking(move || server.kill()).await.unwrap();
+        stop.store(true, SeqCst);
+        let mut back = writers.join_all().await;
+        back.sort_by_key(|(writer, _)| *writer);
+        ledgers = back.into_iter().map(|(_, ledger)| ledger).collect();
+        if round % 2 == 1 {
+            kill_while_starting(&dir, Duration::from_millis(u64::from(round) * 10)).await;
+        }
+    }
+    println!("unanswered writes: {landed} were there, {lost} were not");
+    let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
+    assert!(acknowledged > 50, "only {acknowledged} writes: this was no load");
+    assert!(landed + lost > 0, "no write was under way when the server was killed");
+}
+
+/// A stop by signal is no crash: the process finishes what it does, and ends with 0.
+#[tokio::test]
+async fn sigterm_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("region");
+    let mut server = Server::start(&dir);
+    server.ready().await;
+    let access = Access::load(&dir);
+    let mut api = access.connect(server.address).await.unwrap();
+    let body = json!({"path": "kept", "version": {"data": {}}});
+    assert_eq!(api.call(Method::POST, "secret", &body).await.unwrap().0, 200);
+    let killed = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(status.success(), "{status}");
+    assert!(api.call(Method::GET, "secret/kept", &Value::Null).await.is_err(), "the connection is closed");
+    let server = Server::start(&dir);
+    let mut api = access.connect(server.address).await.unwrap();
+    assert_eq!(api.call(Method::GET, "secret/kept", &Value::Null).await.unwrap().0, 200);
+}
