@@ -206,6 +206,15 @@ async fn a_changed_record_does_not_open() {
         }
         assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged, "{rest}");
     }
+    // A list shows all of them, the damaged one with what its path tells, and the damage is counted again.
+    let list = client.get("secret").await.ok();
+    let paths: Vec<_> = list.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["cut", "fine", "flipped", "header", "older", "state", "swapped/1", "swapped/2"]);
+    for entry in list.as_array().unwrap() {
+        let members = entry["metadata"].as_object().unwrap().len();
+        assert_eq!(members, if entry["path"] == "header" { 1 } else { 9 }, "{entry}");
+    }
+    assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged + 1.0);
     // A write on damaged metadata is refused; a value that cannot be read can be followed by another one.
     client.post("secret/header/version", r#"{"data":{}}"#).await.error(500, 50_401_281);
     client.post("secret/flipped/version?cas=2", r#"{"data":{"of":"3"}}"#).await.ok();
