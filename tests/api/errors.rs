@@ -227,7 +227,7 @@ async fn errors_do_not_repeat_the_input() {
         format!("{{\"{CANARY}\":\"{CANARY}\"}}"),
         format!("\"{CANARY}\\u0000\""),
         format!("\"{}\"", CANARY.repeat(100)),
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!("\"{CANARY}"),
         format!("{{\"{CANARY}\":1,\"{CANARY}\":2}}"),
         format!("-1{CANARY}"),
@@ -271,7 +271,7 @@ async fn errors_do_not_repeat_the_input() {
     }
     assert!(refused > 120, "{refused}");
     for rest in [
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!("secret/{CANARY}"),
         format!("secret/{CANARY}%00"),
         format!("secret/a/version/{CANARY}"),

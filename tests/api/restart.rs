@@ -3,7 +3,7 @@
 use okmsd::crypto::FileRootKey;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::harness::{Client, Http, TestServer, write_private};
+use crate::harness::{BOTH, Client, Http, PATIENCE, TestServer, write_private};
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -34,11 +34,12 @@ fn tamper(server: &TestServer, table: &'static str, key_end: &[u8], change: impl
     let writing = database.begin_write().unwrap();
     {
         let mut table = writing.open_table(Table::new(table)).unwrap();
-        let find = |entry: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let mut records = table.iter().unwrap().map(|entry| {
             let (key, value) = entry.unwrap();
-            key.value().ends_with(key_end).then(|| (key.value().to_vec(), value.value().to_vec()))
-        };
-        let (key, mut record) = table.iter().unwrap().find_map(find).expect("such a record");
+            (key.value().to_vec(), value.value().to_vec())
+        });
+        let (key, mut record) = records.find(|(key, _)| key.ends_with(key_end)).expect("such a record");
+        drop(records);
         change(&mut record);
         table.insert(&*key, &*record).unwrap();
     }
@@ -84,6 +85,21 @@ async fn a_restart_keeps_everything() {
     client.post("secret/a/b/version?cas=2", r#"{"data":{}}"#).await.ok();
 }
 
+/// A connection that nobody uses does not keep a server from stopping, and no new one is taken.
+#[tokio::test]
+async fn a_stop_ends_idle_connections() {
+    for http in BOTH {
+        let (mut server, client) = TestServer::with_tenant().await;
+        let client = client.over(http);
+        let mut connection = client.connect().await;
+        connection.send(hyper::Method::GET, &client.url("secret"), &[], "").await.ok();
+        server.begin_stop();
+        tokio::time::timeout(PATIENCE, connection.driver).await.expect("an end").unwrap();
+        server.stop().await;
+        assert!(client.tls().await.is_err());
+    }
+}
+
 /// The message once named the store alone, though it is the key's file that has to be replaced.
 #[tokio::test]
 async fn another_root_key_is_refused_at_start() {
@@ -95,7 +111,7 @@ async fn another_root_key_is_refused_at_start() {
     write_private(&key, &FileRootKey::generate().unwrap());
     let said = server.start_again().await.err().unwrap().to_string();
     assert!(said.contains("okmsd.redb") && said.contains("root.key"), "{said}");
-    assert!(!said.contains(&*std::fs::read_to_string(&key).unwrap().trim()));
+    assert!(!said.contains(std::fs::read_to_string(&key).unwrap().trim()));
     for (text, mode) in
         [(&*right, 0o644), ("", 0o600), ("00", 0o600), (&*right.replace(|c: char| c.is_ascii_hexdigit(), "x"), 0o600)]
     {
@@ -190,6 +206,15 @@ async fn a_changed_record_does_not_open() {
         }
         assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged, "{rest}");
     }
+    // A list shows all of them, the damaged one with what its path tells, and the damage is counted again.
+    let list = client.get("secret").await.ok();
+    let paths: Vec<_> = list.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["cut", "fine", "flipped", "header", "older", "state", "swapped/1", "swapped/2"]);
+    for entry in list.as_array().unwrap() {
+        let members = entry["metadata"].as_object().unwrap().len();
+        assert_eq!(members, if entry["path"] == "header" { 1 } else { 9 }, "{entry}");
+    }
+    assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged + 1.0);
     // A write on damaged metadata is refused; a value that cannot be read can be followed by another one.
     client.post("secret/header/version", r#"{"data":{}}"#).await.error(500, 50_401_281);
     client.post("secret/flipped/version?cas=2", r#"{"data":{"of":"3"}}"#).await.ok();
