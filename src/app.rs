@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::net::TcpListener;
@@ -18,10 +19,12 @@ use crate::{
     http::{Edge, EdgeLimits},
     metrics::Metrics,
     pki::{self, CertificateAuthority, PrivateKeyPem},
-    server::{ClientTrust, Listener, Stopper, TlsError, Trusted, serve_admin, server_config},
+    server::{
+        ClientTrust, ConnectionLimits, Listener, Shared, Stopper, TlsAcceptor, TlsError, Trusted, acceptor, serve_admin,
+    },
     service::{self, Service},
     store::{
-        engine::Engine,
+        engine::{Engine, Observer},
         engines::redb::{OpenError, RedbEngine, RedbOptions},
     },
 };
@@ -59,6 +62,9 @@ pub enum AppError {
     /// The store.
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),
+    /// The root key, of another store.
+    #[error("root key {0}: is not the one that the store {1} was made with; give the store its own key")]
+    WrongRootKey(PathBuf, PathBuf),
     /// What is in the store.
     #[error("store {0}: {1}")]
     Service(PathBuf, #[source] service::Error),
@@ -75,7 +81,7 @@ struct Materials {
     root: FileRootKey,
     authority: Option<CertificateAuthority>,
     trust: ClientTrust,
-    tls: rustls::ServerConfig,
+    acceptor: TlsAcceptor,
 }
 
 impl Materials {
@@ -89,7 +95,7 @@ impl Materials {
         Ok(Self {
             root: FileRootKey::load(&config.keys.root_key)?,
             authority: authority(config)?,
-            tls: server_config(&config.server, &trust, Arc::clone(clock))?,
+            acceptor: acceptor(&config.server, &trust, Arc::clone(clock))?,
             trust,
         })
     }
@@ -99,8 +105,8 @@ impl Materials {
 ///
 /// # Errors
 /// `AppError` names what would not.
-pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), AppError> {
-    Materials::load(config, &clock).map(drop)
+pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<(), AppError> {
+    Materials::load(config, clock).map(drop)
 }
 
 impl App {
@@ -136,9 +142,13 @@ impl App {
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
-        let service = Service::open(engine, Arc::new(materials.root), materials.authority)
-            .await
-            .map_err(|error| AppError::Service(config.store.path.clone(), error))?;
+        let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
+        let service = service.map_err(|error| match error {
+            service::Error::WrongRootKey => {
+                AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
+            }
+            error => AppError::Service(config.store.path.clone(), error),
+        })?;
         let service = Arc::new(service);
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
@@ -157,16 +167,15 @@ impl App {
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
-        let listener = Listener::new(
-            socket,
-            Arc::new(materials.tls),
-            materials.trust,
-            edge,
-            Arc::clone(&metrics),
+        let shared = Shared {
+            acceptor: materials.acceptor,
+            trust: materials.trust,
             clock,
-            &config.limits,
-            &stopper,
-        );
+            edge,
+            metrics: Arc::clone(&metrics),
+            limits: ConnectionLimits::from(&config.limits),
+        };
+        let listener = Listener::new(socket, shared, &config.limits, &stopper);
         Ok(Self { listener, address, admin, admin_address, service, metrics, stopper, endpoint })
     }
 
@@ -212,6 +221,19 @@ impl App {
     }
 }
 
+/// Tells the metrics what the engine does.
+pub struct CommitMetrics(pub Arc<Metrics>);
+
+impl Observer for CommitMetrics {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.0.committed(batches, operations, elapsed);
+    }
+
+    fn commit_failed(&self, _: usize) {
+        self.0.commit_failed();
+    }
+}
+
 fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> {
     let Some(key_path) = &config.trust.region_ca_key else { return Ok(None) };
     let certificate = read(&config.trust.region_ca)?;
@@ -233,7 +255,8 @@ async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn E
         queue_batches: config.store.queue,
         ..RedbOptions::new(path.clone())
     };
-    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, metrics)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(CommitMetrics(metrics)))).await;
     let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
     Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
 }

@@ -213,7 +213,7 @@ impl Config {
             }
         }
         let config = Self::deserialize(table).map_err(|error| ConfigError::Environment(path.into(), error))?;
-        config.checked()?.resolved(folder)
+        Ok(config.checked()?.resolved(folder))
     }
 
     /// The configuration in this text alone, unchecked.
@@ -258,7 +258,7 @@ impl Config {
         Ok(self)
     }
 
-    fn resolved(mut self, folder: &Path) -> Result<Self, ConfigError> {
+    fn resolved(mut self, folder: &Path) -> Self {
         let paths = [
             &mut self.server.certificate,
             &mut self.server.private_key,
@@ -271,7 +271,7 @@ impl Config {
             // Joining with an absolute path gives that path.
             *path = folder.join(&*path);
         }
-        Ok(self)
+        self
     }
 }
 

@@ -1,4 +1,25 @@
-//! okmsd
+//! okmsd: a self-hosted regional secret service.
+//!
+//! The map of the house, in the order in which a request travels:
+//!
+//! | room | what it owns |
+//! | --- | --- |
+//! | [`cli`] | the subcommands |
+//! | [`app`] | builds every part once |
+//! | [`config`] | settings, their defaults and units |
+//! | [`server`] | sockets, TLS, deadlines, drain, the admin listener |
+//! | [`http`] | the pipeline, the router, THE error mapping |
+//! | [`api`] | the route table and the dialects |
+//! | [`service`] | the use cases, free of HTTP |
+//! | [`auth`] | from a certificate to a permit |
+//! | [`pki`] | the region's certificate authority |
+//! | [`domain`] | the rules, pure |
+//! | [`crypto`] | root key, domain keys, sealing |
+//! | [`store`] | the engine contract, keys, record forms, engines |
+//! | [`metrics`], [`telemetry`], [`clock`] | leaves |
+//!
+//! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
+
 pub mod api;
 pub mod app;
 pub mod auth;

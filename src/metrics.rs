@@ -9,8 +9,6 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::store::engine::Observer;
-
 /// How a handshake ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Handshake {
@@ -93,11 +91,11 @@ impl Metrics {
             connections: gauge("okmsd_connections", "Connections that are open.")?,
             closed: counters("okmsd_connections_closed_total", "Connections that a deadline closed.", &["deadline"])?,
             commits: counter("okmsd_commits_total", "Durable commits.")?,
-            commit_failures: counter("okmsd_commit_failures_total", "Commits whose outcome is not known.")?,
+            commit_failures: counter("okmsd_commit_failures_total", "Commits that failed.")?,
             commit_seconds: histogram("okmsd_commit_duration_seconds", "Time of a durable commit.", &seconds)?,
             commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
             commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
-            corrupt: counter("okmsd_corrupt_records_total", "Reads that found a damaged record.")?,
+            corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process {
                 resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
@@ -140,9 +138,22 @@ impl Metrics {
         self.closed.with_label_values(&[which]).inc();
     }
 
-    /// A read found a damaged record.
-    pub fn corrupt_record(&self) {
-        self.corrupt.inc();
+    /// Reads found damaged records.
+    pub fn corrupt_records(&self, number: usize) {
+        self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    /// Writes became durable together.
+    pub fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.commits.inc();
+        self.commit_seconds.observe(elapsed.as_secs_f64());
+        self.commit_batches.observe(u32::try_from(batches).unwrap_or(u32::MAX).into());
+        self.commit_operations.observe(u32::try_from(operations).unwrap_or(u32::MAX).into());
+    }
+
+    /// A commit failed.
+    pub fn commit_failed(&self) {
+        self.commit_failures.inc();
     }
 
     /// Everything, in Prometheus' text form.
@@ -154,19 +165,6 @@ impl Metrics {
         // Writing into memory fails only for metrics without values, of which there are none.
         let _infallible = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
-    }
-}
-
-impl Observer for Metrics {
-    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
-        self.commits.inc();
-        self.commit_seconds.observe(elapsed.as_secs_f64());
-        self.commit_batches.observe(u32::try_from(batches).unwrap_or(u32::MAX).into());
-        self.commit_operations.observe(u32::try_from(operations).unwrap_or(u32::MAX).into());
-    }
-
-    fn commit_failed(&self, _: usize) {
-        self.commit_failures.inc();
     }
 }
 

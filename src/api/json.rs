@@ -9,8 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
-    crypto::SecretValue,
     domain::{CustomPatch, DeactivateAfter, Invalid},
+    service::SecretValue,
 };
 
 /// The deepest nesting that a value may have.
@@ -19,7 +19,7 @@ const DEPTH_MAX: usize = 100;
 const MEMBERS_MAX: usize = 256;
 
 /// A JSON object whose members are not parsed yet. Members are taken one by one; what is left was not understood.
-pub struct Object<'a> {
+pub(crate) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// `Invalid` where the bytes are not a JSON object, or name a member twice.
-    pub fn from_body(body: &'a [u8]) -> Result<Self, Invalid> {
+    pub(crate) fn from_body(body: &'a [u8]) -> Result<Self, Invalid> {
         if body.trim_ascii().is_empty() {
             return Err(Invalid("the body is empty; send a JSON object"));
         }
@@ -57,7 +57,7 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// `Invalid` where it is there in two spellings.
-    pub fn take(&mut self, spellings: &[&str]) -> Result<Option<&'a RawValue>, Invalid> {
+    pub(crate) fn take(&mut self, spellings: &[&str]) -> Result<Option<&'a RawValue>, Invalid> {
         let mut found = None;
         let mut twice = false;
         self.members.retain(|(name, value)| {
@@ -73,7 +73,7 @@ impl<'a> Object<'a> {
 
     /// Whether members are left that nobody took.
     #[must_use]
-    pub const fn has_unknown(&self) -> bool {
+    pub(crate) const fn has_unknown(&self) -> bool {
         !self.members.is_empty()
     }
 }
@@ -101,12 +101,13 @@ impl<'de> Visitor<'de> for Members {
 }
 
 /// Whether a member is there and not null: null means "not given" wherever nothing can be cleared.
-pub fn given(raw: Option<&RawValue>) -> Option<&RawValue> {
+#[must_use]
+pub(crate) fn given(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
 }
 
 /// The truth value of a member; `wrong` where it is none.
-pub fn boolean(raw: &RawValue, wrong: Invalid) -> Result<bool, Invalid> {
+pub(crate) fn boolean(raw: &RawValue, wrong: Invalid) -> Result<bool, Invalid> {
     match raw.get() {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -115,22 +116,22 @@ pub fn boolean(raw: &RawValue, wrong: Invalid) -> Result<bool, Invalid> {
 }
 
 /// The whole number of a member; `wrong` where it is none.
-pub fn number(raw: &RawValue, wrong: Invalid) -> Result<u32, Invalid> {
+pub(crate) fn number(raw: &RawValue, wrong: Invalid) -> Result<u32, Invalid> {
     serde_json::from_str(raw.get()).map_err(|_| wrong)
 }
 
 /// The text of a member; `wrong` where it is none.
-pub fn text(raw: &RawValue, wrong: Invalid) -> Result<String, Invalid> {
+pub(crate) fn text(raw: &RawValue, wrong: Invalid) -> Result<String, Invalid> {
     serde_json::from_str(raw.get()).map_err(|_| wrong)
 }
 
 /// The object of a member; `wrong` where it is none.
-pub fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Invalid> {
+pub(crate) fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Invalid> {
     if raw.get().starts_with('{') { Object::parse(raw.get()) } else { Err(wrong) }
 }
 
 /// A duration: text, or a number of seconds.
-pub fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
+pub(crate) fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
     const WRONG: Invalid = Invalid("deactivateVersionAfter must be text such as 10h30m10s, 1d or 90");
     match raw.get().as_bytes().first() {
         Some(b'"') => text(raw, WRONG)?.parse(),
@@ -139,19 +140,16 @@ pub fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
     }
 }
 
-/// A patch of custom metadata: an object of texts, where null removes an entry; null removes all.
-pub fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
+/// A patch of custom metadata: an object of texts, where null removes an entry.
+pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
-    if raw.get() == "null" {
-        return Ok(CustomPatch::Clear);
-    }
     let entries = object(raw, WRONG)?.members.into_iter();
     let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
-    Ok(CustomPatch::Merge(entries.collect::<Result<_, Invalid>>()?))
+    Ok(CustomPatch(entries.collect::<Result<_, Invalid>>()?))
 }
 
 /// A secret's value: the text of a JSON object, as it was sent.
-pub fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
+pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
     let raw = given(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
     let text = raw.get();
     if !text.starts_with('{') {
@@ -186,21 +184,24 @@ fn depth(text: &str) -> usize {
 }
 
 /// Writes JSON text.
-pub struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     /// The text of one object.
-    pub fn object(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
+    pub(crate) fn object(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
         Self::sized(256, |out| write_object(out, members))
     }
 
     /// The text of an array with one object for each item.
-    pub fn array<T>(items: impl IntoIterator<Item = T>, mut members: impl FnMut(T, &mut ObjectWriter<'_>)) -> Vec<u8> {
+    pub(crate) fn array<T>(
+        items: impl IntoIterator<Item = T>,
+        mut members: impl FnMut(T, &mut ObjectWriter<'_>),
+    ) -> Vec<u8> {
         Self::sized(1024, |out| write_array(out, items, |out, item| write_object(out, |o| members(item, o))))
     }
 
     /// The text of one object, with room for `bytes`.
-    pub fn object_sized(bytes: usize, members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
+    pub(crate) fn object_sized(bytes: usize, members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
         Self::sized(bytes, |out| write_object(out, members))
     }
 
@@ -229,42 +230,42 @@ fn write_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut wri
 }
 
 /// The members of an object that is being written.
-pub struct ObjectWriter<'a> {
+pub(crate) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
 impl ObjectWriter<'_> {
     /// A member with ready-made JSON text.
-    pub fn raw(&mut self, name: &str, json: &[u8]) {
+    pub(crate) fn raw(&mut self, name: &str, json: &[u8]) {
         self.name(name);
         self.out.extend_from_slice(json);
     }
 
     /// A member with text.
-    pub fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         write_text(self.out, text);
     }
 
     /// A member with a number.
-    pub fn number(&mut self, name: &str, number: u32) {
+    pub(crate) fn number(&mut self, name: &str, number: u32) {
         self.raw(name, number.to_string().as_bytes());
     }
 
     /// A member with a truth value.
-    pub fn boolean(&mut self, name: &str, value: bool) {
+    pub(crate) fn boolean(&mut self, name: &str, value: bool) {
         self.raw(name, if value { b"true" } else { b"false" });
     }
 
     /// A member with an object.
-    pub fn object(&mut self, name: &str, members: impl FnOnce(&mut ObjectWriter<'_>)) {
+    pub(crate) fn object(&mut self, name: &str, members: impl FnOnce(&mut ObjectWriter<'_>)) {
         self.name(name);
         write_object(self.out, members);
     }
 
     /// A member with an array of texts.
-    pub fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) {
+    pub(crate) fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) {
         self.name(name);
         write_array(self.out, texts, write_text);
     }
@@ -348,9 +349,8 @@ mod tests {
         assert_eq!(duration(&raw("90")).unwrap().as_typed(), "90");
         assert_eq!(duration(&raw("\"1d\"")).unwrap().as_typed(), "1d");
         assert!(duration(&raw("-1")).is_err() && duration(&raw("{}")).is_err());
-        assert_eq!(custom_metadata(&raw("null")), Ok(CustomPatch::Clear));
         assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
-        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("[]")).is_err());
+        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err());
     }
 
     proptest! {

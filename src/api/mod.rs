@@ -5,9 +5,9 @@
 //! mapping errors to codes (that is `http::error`).
 
 pub mod docs;
-pub mod json;
+pub(crate) mod json;
 pub mod okms;
-pub mod query;
+pub(crate) mod query;
 mod routes;
 
 use std::sync::Arc;
@@ -84,18 +84,32 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
+    /// Damaged records that were found on the way, and left out.
+    pub damaged: usize,
 }
 
 impl Reply {
+    /// 200 with this body.
+    #[must_use]
+    pub fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: Some(content_type),
+            headers: Vec::new(),
+            body: body.into(),
+            damaged: 0,
+        }
+    }
+
     /// 200 with this JSON text.
     #[must_use]
     pub fn json(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, content_type: Some("application/json"), headers: Vec::new(), body: body.into() }
+        Self::ok("application/json", body)
     }
 
-    /// 204.
+    /// `status` without a body.
     #[must_use]
-    pub const fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, content_type: None, headers: Vec::new(), body: Bytes::new() }
+    pub const fn empty(status: StatusCode) -> Self {
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), damaged: 0 }
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::Invalid;
 ///
 /// # Errors
 /// `Invalid` for a broken escape, or where the bytes are not UTF-8.
-pub fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
     const BROKEN: Invalid = Invalid("the URL has a broken percent-escape; escape each special byte as %XX, in UTF-8");
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
@@ -34,7 +34,7 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
 ///
 /// # Errors
 /// `Invalid` where it is given twice, or badly escaped.
-pub fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
+pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -49,7 +49,7 @@ pub fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>,
 ///
 /// # Errors
 /// `Invalid` for any other text.
-pub fn flag(query: &str, name: &str) -> Result<bool, Invalid> {
+pub(crate) fn flag(query: &str, name: &str) -> Result<bool, Invalid> {
     match parameter(query, name)?.as_deref() {
         None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
         Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),

@@ -1,4 +1,4 @@
-//! The one route table. The router, the OpenAPI document, the metrics and the coverage tests all read it.
+//! The one route table. The router, the `OpenAPI` document, the metrics and the coverage tests all read it.
 
 use hyper::Method;
 
@@ -45,7 +45,7 @@ impl Access {
 }
 
 /// The regional and the central spelling of a domain.
-pub const DOMAIN_SPELLINGS: [&str; 2] = ["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"];
+pub(super) const DOMAIN_SPELLINGS: [&str; 2] = ["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"];
 
 /// Every route. Of several patterns that fit a path, the first one counts.
 #[must_use]
@@ -76,8 +76,9 @@ pub fn routes() -> Vec<Route> {
     add(Method::GET, "/v2/okms/resource".to_owned(), Access::Region(RegionOp::ListDomains));
     add(Method::POST, "/v2/okms/resource".to_owned(), Access::Region(RegionOp::CreateDomain));
     add(Method::GET, "/openapi.json".to_owned(), Access::Public(Page::Document));
-    add(Method::GET, "/swagger".to_owned(), Access::Public(Page::Swagger));
+    // Before `/swagger`, which takes a trailing slash as well: `/swagger/` is the page, not the way to it.
     add(Method::GET, "/swagger/{asset}".to_owned(), Access::Public(Page::SwaggerAsset));
+    add(Method::GET, "/swagger".to_owned(), Access::Public(Page::Swagger));
     add(Method::GET, "/".to_owned(), Access::Public(Page::Root));
     routes
 }

@@ -106,6 +106,9 @@ pub enum NameKind {
 
 impl CertIdentity {
     /// Reads the leaf certificate of a client.
+    ///
+    /// # Errors
+    /// [`IdentityError`] says which input is at fault.
     pub fn from_der(leaf: &[u8]) -> Result<Self, IdentityError> {
         if leaf.len() > CERTIFICATE_BYTES_MAX {
             return Err(IdentityError::TooLarge);

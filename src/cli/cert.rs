@@ -6,7 +6,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Outcome, client::Client, folder::Folder, say};
+use super::{
+    Outcome,
+    client::{Client, text},
+    folder::Folder,
+    say,
+};
 use crate::{
     domain::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem},
@@ -14,14 +19,14 @@ use crate::{
 
 /// Access certificates: how services prove who they are.
 #[derive(Subcommand)]
-pub enum Cert {
+pub(super) enum Cert {
     /// Issue an access certificate for a domain: `<okmsId>_certificate.pem`, and `<okmsId>_privatekey.pem` unless a
     /// request brings its own key. The key is made here and never leaves this machine.
     Issue(Issue),
 }
 
 #[derive(Args)]
-pub struct Issue {
+pub(super) struct Issue {
     /// The domain's okmsId.
     #[arg(long = "domain")]
     okms_id: OkmsId,
@@ -72,7 +77,7 @@ impl From<KeyType> for KeyKind {
 }
 
 impl Cert {
-    pub async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> Outcome {
         let Self::Issue(issue) = self;
         issue.run().await
     }
@@ -84,17 +89,16 @@ impl Issue {
             Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => None,
         };
-        let (csr, key) = match &self.csr {
-            Some(path) => (read(path)?, None),
-            None => {
-                let key = pki::generate_key(self.key_type.into())?;
-                (pki::signing_request(&key, &self.name)?, Some(key))
-            }
+        let (csr, key) = if let Some(path) = &self.csr {
+            (read(path)?, None)
+        } else {
+            let key = pki::generate_key(self.key_type.into())?;
+            (pki::signing_request(&key, &self.name)?, Some(key))
         };
         let path = format!("/v2/okms/resource/{}/credential", self.okms_id);
         let body = json!({ "name": self.name, "csr": csr, "validity": self.days });
         let answer = self.client.call(Method::POST, &path, Some(body)).await?;
-        let certificate = answer["certificatePEM"].as_str().ok_or("the server's answer has no certificate")?;
+        let certificate = text(&answer, "certificatePEM").ok_or("the server's answer has no certificate")?;
         self.write(certificate, key.as_ref(), password.as_deref(), &answer)
     }
 
@@ -116,7 +120,7 @@ impl Issue {
         if key.is_some() {
             say(format_args!("{}", folder.file(&format!("{stem}_privatekey.pem")).display()));
         }
-        say(format_args!("valid until {}", answer["expiredAt"].as_str().unwrap_or("?")));
+        say(format_args!("valid until {}", text(answer, "expiredAt").unwrap_or("?")));
         Ok(())
     }
 }

@@ -24,27 +24,27 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// How to reach the server. What is not given is taken from the region's folder.
 #[derive(Args)]
-pub struct Client {
+pub(super) struct Client {
     /// The region's folder, as `okmsd init` or `okmsd dev` made it.
     #[arg(long, default_value = "okmsd-dev")]
     dir: PathBuf,
-    /// The server's address, for instance https://secrets.example:8443.
+    /// The server's address, for instance <https://secrets.example:8443>.
     #[arg(long)]
     endpoint: Option<String>,
-    /// The certificate authority of the server's certificate, PEM [default: region_ca.pem in the folder].
+    /// The certificate authority of the server's certificate, PEM [default: `region_ca.pem` in the folder].
     #[arg(long)]
     ca: Option<PathBuf>,
-    /// The operator certificate, PEM [default: operator_certificate.pem in the folder].
+    /// The operator certificate, PEM [default: `operator_certificate.pem` in the folder].
     #[arg(long)]
     cert: Option<PathBuf>,
-    /// Its private key, PEM [default: operator_privatekey.pem in the folder].
+    /// Its private key, PEM [default: `operator_privatekey.pem` in the folder].
     #[arg(long)]
     key: Option<PathBuf>,
 }
 
 impl Client {
     /// Sends a request and gives back the answer's JSON.
-    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
         let endpoint: Uri = self.endpoint()?.parse().map_err(|error| format!("the endpoint is no URL: {error}"))?;
         if endpoint.scheme() != Some(&uri::Scheme::HTTPS) {
             return Err("the endpoint must begin with https://".into());
@@ -70,7 +70,7 @@ impl Client {
         let bytes = Limited::new(response.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if !status.is_success() {
-            let texts = answer["errors"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let texts = answer.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             let text = texts.collect::<Vec<_>>().join("; ");
             return Err(format!("the server says {status}: {text}").into());
         }
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// The certificate authority's PEM text.
-    pub fn ca_pem(&self) -> Result<String, Error> {
+    pub(super) fn ca_pem(&self) -> Result<String, Error> {
         read(&self.ca_path())
     }
 
@@ -115,6 +115,11 @@ impl Client {
     fn ca_path(&self) -> PathBuf {
         self.ca.clone().unwrap_or_else(|| self.dir.join("region_ca.pem"))
     }
+}
+
+/// The text of a member of an answer.
+pub(crate) fn text<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
+    answer.get(name)?.as_str()
 }
 
 fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -32,7 +32,7 @@ const ACCESS_DAYS: u32 = 365;
 
 /// Makes, where absent, a region with one domain and its access certificate, and serves it.
 #[derive(Args)]
-pub struct Dev {
+pub(super) struct Dev {
     /// The folder for everything.
     #[arg(long, default_value = "okmsd-dev")]
     dir: PathBuf,
@@ -45,7 +45,7 @@ pub struct Dev {
 }
 
 impl Dev {
-    pub async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> Outcome {
         let folder = Folder::new(&self.dir);
         folder.complete(&Region {
             name: "local",

@@ -4,12 +4,16 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Outcome, client::Client, say};
+use super::{
+    Outcome,
+    client::{Client, text},
+    say,
+};
 use crate::domain::OkmsId;
 
 /// Domains: the tenants of a region.
 #[derive(Subcommand)]
-pub enum Domain {
+pub(super) enum Domain {
     /// Create a domain and print its okmsId.
     Create(Create),
     /// List the domains: okmsId and name.
@@ -19,7 +23,7 @@ pub enum Domain {
 }
 
 #[derive(Args)]
-pub struct Create {
+pub(super) struct Create {
     /// The domain's name.
     name: String,
     #[command(flatten)]
@@ -27,13 +31,13 @@ pub struct Create {
 }
 
 #[derive(Args)]
-pub struct List {
+pub(super) struct List {
     #[command(flatten)]
     client: Client,
 }
 
 #[derive(Args)]
-pub struct Show {
+pub(super) struct Show {
     /// The domain's okmsId.
     okms_id: OkmsId,
     #[command(flatten)]
@@ -41,18 +45,18 @@ pub struct Show {
 }
 
 impl Domain {
-    pub async fn run(self) -> Outcome {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    pub(super) async fn run(self) -> Outcome {
+        let shown = |domain: &Value, name| text(domain, name).unwrap_or_default().to_owned();
         match self {
             Self::Create(Create { name, client }) => {
                 let body = json!({ "name": name });
                 let domain = client.call(Method::POST, "/v2/okms/resource", Some(body)).await?;
-                say(text(&domain["id"]));
+                say(shown(&domain, "id"));
             }
             Self::List(List { client }) => {
                 let domains = client.call(Method::GET, "/v2/okms/resource", None).await?;
                 for domain in domains.as_array().into_iter().flatten() {
-                    say(format_args!("{}  {}", text(&domain["id"]), text(&domain["name"])));
+                    say(format_args!("{}  {}", shown(domain, "id"), shown(domain, "name")));
                 }
             }
             Self::Show(Show { okms_id, client }) => {

@@ -23,7 +23,7 @@ const OPERATOR_DAYS: u32 = 397;
 
 /// Something in the folder that cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub(super) enum FolderError {
     /// A file or the folder itself.
     #[error("{0}: {1}")]
     Io(PathBuf, #[source] io::Error),
@@ -36,10 +36,10 @@ pub enum FolderError {
 }
 
 /// A region's folder.
-pub struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 /// What a new region is like.
-pub struct Region<'a> {
+pub(super) struct Region<'a> {
     /// Its name.
     pub name: &'a str,
     /// Where it will listen.
@@ -52,22 +52,22 @@ pub struct Region<'a> {
 
 impl Folder {
     /// The folder at `path`, which need not exist.
-    pub fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
     /// A file in it.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// The config file.
-    pub fn config(&self) -> PathBuf {
+    pub(super) fn config(&self) -> PathBuf {
         self.file("okmsd.toml")
     }
 
     /// Makes what is absent. What is there stays as it is.
-    pub fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
+    pub(super) fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&self.0).map_err(|error| self.io(&self.0, error))?;
         let now = now();
@@ -92,18 +92,18 @@ impl Folder {
     }
 
     /// Writes a certificate and its key under `<stem>_certificate.pem` and `<stem>_privatekey.pem`.
-    pub fn write_pair(&self, stem: &str, certificate: &str, key: &PrivateKeyPem) -> Result<(), FolderError> {
+    pub(super) fn write_pair(&self, stem: &str, certificate: &str, key: &PrivateKeyPem) -> Result<(), FolderError> {
         self.write_private(&self.file(&format!("{stem}_privatekey.pem")), key.expose().as_bytes())?;
         self.write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
     }
 
     /// Writes a file that everybody may read.
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
         write(path, bytes, 0o644).map_err(|error| self.io(path, error))
     }
 
     /// Writes a file that is its owner's alone.
-    pub fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    pub(super) fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
         write(path, bytes, 0o600).map_err(|error| self.io(path, error))
     }
 
@@ -133,7 +133,7 @@ impl Folder {
     }
 
     /// The text of a file in the folder.
-    pub fn read(&self, path: &Path) -> Result<String, FolderError> {
+    pub(super) fn read(&self, path: &Path) -> Result<String, FolderError> {
         fs::read_to_string(path).map_err(|error| self.io(path, error))
     }
 
@@ -144,7 +144,7 @@ impl Folder {
 }
 
 /// The present moment, for certificates that are issued without a server.
-pub fn now() -> OffsetDateTime {
+pub(super) fn now() -> OffsetDateTime {
     let seconds = SystemClock.now().unix_seconds();
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

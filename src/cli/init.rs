@@ -13,7 +13,7 @@ use crate::pki::ServerName;
 
 /// Makes a region's folder.
 #[derive(Args)]
-pub struct Init {
+pub(super) struct Init {
     /// The folder; what is in it already stays as it is.
     #[arg(long)]
     dir: PathBuf,
@@ -32,7 +32,7 @@ pub struct Init {
 }
 
 impl Init {
-    pub fn run(self) -> Outcome {
+    pub(super) fn run(self) -> Outcome {
         let names: Vec<ServerName> = self.server_names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         let folder = Folder::new(&self.dir);
         folder.complete(&Region {

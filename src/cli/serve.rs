@@ -8,14 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Outcome, say};
 use crate::{
     app::{self, App},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::Config,
     telemetry,
 };
 
 /// Serves a region until SIGTERM or SIGINT.
 #[derive(Args)]
-pub struct Serve {
+pub(super) struct Serve {
     /// The config file.
     #[arg(long)]
     config: PathBuf,
@@ -25,11 +25,11 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> Outcome {
         let config = Config::load(&self.config, std::env::vars())?;
-        let clock = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         if self.check {
-            app::check(&config, clock)?;
+            app::check(&config, &clock)?;
             say("ok");
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl Serve {
 }
 
 /// Runs the server; a signal stops it, and a second one ends the process at once.
-pub async fn run_until_signal(app: App) -> Outcome {
+pub(super) async fn run_until_signal(app: App) -> Outcome {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stopper = app.stopper();
     let mut running = std::pin::pin!(app.run());

@@ -60,20 +60,16 @@ impl std::fmt::Debug for CustomMetadata {
     }
 }
 
-/// Changes to custom metadata, by the rules of a merge patch: entries are added or replaced, `None` removes.
+/// Changes to custom metadata, by the rules of a merge patch: entries are added or replaced, `None` removes. No
+/// entries: nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CustomPatch {
-    /// Removes every entry.
-    Clear,
-    /// Merges these. No entries: nothing changes.
-    Merge(BTreeMap<String, Option<String>>),
-}
+pub struct CustomPatch(pub BTreeMap<String, Option<String>>);
 
 impl CustomPatch {
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Merge(changes) if changes.is_empty())
+        self.0.is_empty()
     }
 
     /// `metadata` with the changes made.
@@ -81,11 +77,8 @@ impl CustomPatch {
     /// # Errors
     /// `Invalid` where the result would break a rule.
     pub fn apply(&self, metadata: &CustomMetadata) -> Result<CustomMetadata, Invalid> {
-        let Self::Merge(changes) = self else {
-            return Ok(CustomMetadata::default());
-        };
         let mut map = metadata.0.clone();
-        for (key, value) in changes {
+        for (key, value) in &self.0 {
             match value {
                 None => {
                     map.remove(key);
@@ -125,7 +118,7 @@ mod tests {
     use super::*;
 
     fn merge(entries: &[(&str, Option<&str>)]) -> CustomPatch {
-        CustomPatch::Merge(entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect())
+        CustomPatch(entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect())
     }
 
     #[test]
@@ -134,13 +127,12 @@ mod tests {
         assert_eq!(merge(&[]).apply(&before).unwrap(), before);
         let after = merge(&[("a", None), ("b", Some("3")), ("c", Some("4"))]).apply(&before).unwrap();
         assert_eq!(after.iter().collect::<Vec<_>>(), [("b", "3"), ("c", "4")]);
-        assert!(CustomPatch::Clear.apply(&after).unwrap().is_empty());
     }
 
     #[test]
     fn limits_hold_for_the_merged_map() {
         let full: BTreeMap<_, _> = (0..64).map(|n| (n.to_string(), Some("x".to_owned()))).collect();
-        let full = CustomPatch::Merge(full).apply(&CustomMetadata::default()).unwrap();
+        let full = CustomPatch(full).apply(&CustomMetadata::default()).unwrap();
         assert_eq!(full.len(), METADATA_ENTRIES_MAX);
         assert!(merge(&[("more", Some("x"))]).apply(&full).is_err());
         assert!(merge(&[("more", Some("x")), ("0", None)]).apply(&full).is_ok());

@@ -73,8 +73,8 @@ pub struct SettingsPatch {
     pub cas_required: Option<bool>,
     /// The new number of versions.
     pub max_versions: Option<MaxVersions>,
-    /// The new life span; `Some(None)` clears it.
-    pub deactivate_after: Option<Option<DeactivateAfter>>,
+    /// The new life span; one of zero is no limit.
+    pub deactivate_after: Option<DeactivateAfter>,
 }
 
 impl SettingsPatch {
@@ -90,7 +90,7 @@ impl SettingsPatch {
         Settings {
             cas_required: self.cas_required.unwrap_or(settings.cas_required),
             max_versions: self.max_versions.unwrap_or(settings.max_versions),
-            deactivate_after: self.deactivate_after.clone().unwrap_or_else(|| settings.deactivate_after.clone()),
+            deactivate_after: self.deactivate_after.clone().or_else(|| settings.deactivate_after.clone()),
         }
     }
 }

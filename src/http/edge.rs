@@ -129,6 +129,9 @@ impl Edge {
             Err(_) => (Err(Problem::BUSY), None),
         };
         let reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
+        if reply.damaged > 0 {
+            self.metrics.corrupt_records(reply.damaged);
+        }
         let elapsed = event.started.elapsed();
         self.metrics.request(event.operation, reply.status.as_u16(), elapsed);
         tracing::debug!(
@@ -225,7 +228,7 @@ impl Edge {
             tracing::error!(%error, source, "a request failed on our side");
         }
         if matches!(error, Error::Corrupt(_)) {
-            self.metrics.corrupt_record();
+            self.metrics.corrupt_records(1);
         }
         problem
     }

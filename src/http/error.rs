@@ -204,3 +204,69 @@ impl From<&Error> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        api::{docs::document, json::Object},
+        domain::{OkmsId, Refused},
+    };
+
+    /// Status, code and text of everything that the document shows as an error.
+    fn told() -> BTreeSet<(u16, u32, String)> {
+        let document: Value = serde_json::from_slice(&document(None)).unwrap();
+        let mut told = BTreeSet::new();
+        for operation in
+            document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values())
+        {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let Some(reference) = response["$ref"].as_str() else { continue };
+                let response = document.pointer(&reference[1..]).unwrap();
+                for example in response["content"]["application/json"]["examples"].as_object().unwrap().values() {
+                    let value = &example["value"];
+                    let code = value["error_code"].as_u64().unwrap().try_into().unwrap();
+                    told.insert((status.parse().unwrap(), code, value["errors"][0].as_str().unwrap().to_owned()));
+                }
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn the_document_shows_what_is_said() {
+        let source = || std::io::Error::other("x").into();
+        let problems = [
+            Problem::NO_ROUTE,
+            Problem::BODY_TOO_LARGE,
+            Problem::BODY_TOO_SLOW,
+            Problem::BODY_BROKEN,
+            Problem::HEAD_TOO_LARGE,
+            Problem::FOREIGN_ORIGIN,
+            Problem::BUSY,
+            Problem::INTERNAL,
+            Problem::from("x".parse::<OkmsId>().unwrap_err()),
+            Problem::from(Object::from_body(b"{").err().unwrap()),
+            Problem::from(Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor")),
+            Problem::from(Unauthenticated::NoCertificate),
+            Problem::from(Denied::Forbidden),
+            Problem::from(Denied::UnknownDomain),
+            Problem::from(&Error::SecretNotFound),
+            Problem::from(&Error::VersionNotFound),
+            Problem::from(&Error::SecretExists),
+            Problem::from(&Error::VersionDeleted),
+            Problem::from(&Error::Refused(Refused::CasMismatch)),
+            Problem::from(&Error::Refused(Refused::CasRequired)),
+            Problem::from(&Error::NoAuthority),
+            Problem::from(&Error::Overloaded),
+            Problem::from(&Error::Unavailable(source())),
+            Problem::from(&Error::OutcomeUnknown(source())),
+        ];
+        let said = problems.map(|problem| (problem.status.as_u16(), problem.code, problem.text.into_owned()));
+        assert_eq!(said.into_iter().collect::<BTreeSet<_>>(), told());
+    }
+}

@@ -56,7 +56,7 @@ impl<G: Unpin> hyper::body::Body for Body<G> {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The response for `reply`, with the headers that every response has.
-pub fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
+pub(super) fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
     let bytes = (!reply.body.is_empty()).then_some(reply.body);
     let mut response = Response::new(Body { bytes, is_in_pieces: false, _guard: guard });
     *response.status_mut() = reply.status;

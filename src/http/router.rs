@@ -93,12 +93,12 @@ impl Segment {
     fn capture<'p>(&self, segment: &'p str, captures: &mut Captures<'p>) -> bool {
         match self {
             Self::Literal(literal) => return literal == segment,
-            Self::OkmsId => captures.okms_id = Some(segment),
+            Self::OkmsId if !segment.is_empty() => captures.okms_id = Some(segment),
             Self::Version if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) => {
                 captures.version = Some(segment);
             }
             Self::Asset => captures.asset = Some(segment),
-            Self::Version | Self::Path => return false,
+            Self::OkmsId | Self::Version | Self::Path => return false,
         }
         true
     }
@@ -112,7 +112,7 @@ impl Pattern {
         let mut segments = self.segments.iter();
         for segment in segments.by_ref() {
             if *segment == Segment::Path {
-                captures.path = Some(self.tail(segments.as_slice(), rest?, &mut captures)?);
+                captures.path = Some(tail(segments.as_slice(), rest?, &mut captures)?);
                 return Some(captures);
             }
             let (first, tail) = split_first(rest?);
@@ -123,18 +123,18 @@ impl Pattern {
         }
         matches!(rest, None | Some("")).then_some(captures)
     }
+}
 
-    /// What is left for `{path}` once the segments behind it have taken theirs from the end.
-    fn tail<'p>(&self, behind: &[Segment], mut rest: &'p str, captures: &mut Captures<'p>) -> Option<&'p str> {
-        for segment in behind.iter().rev() {
-            let (front, last) = rest.rsplit_once('/')?;
-            if !segment.capture(last, captures) {
-                return None;
-            }
-            rest = front;
+/// What is left for `{path}` once the segments behind it have taken theirs from the end.
+fn tail<'p>(behind: &[Segment], mut rest: &'p str, captures: &mut Captures<'p>) -> Option<&'p str> {
+    for segment in behind.iter().rev() {
+        let (front, last) = rest.rsplit_once('/')?;
+        if !segment.capture(last, captures) {
+            return None;
         }
-        (!rest.is_empty()).then_some(rest)
+        rest = front;
     }
+    (!rest.is_empty()).then_some(rest)
 }
 
 fn split_first(path: &str) -> (&str, Option<&str>) {
@@ -174,13 +174,16 @@ fn secret_path(raw: &str) -> Result<SecretPath, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{okms::DomainOp, routes};
+    use crate::{
+        api::{docs::Page, okms::DomainOp, routes},
+        domain::VersionNumber,
+    };
 
-    fn find(method: Method, path: &str) -> Option<(Access, Option<String>, Option<u32>)> {
+    fn find(method: &Method, path: &str) -> Option<(Access, Option<String>, Option<u32>)> {
         let router = Router::new(&routes());
-        let Found::Route(access, captures) = router.find(&method, path) else { return None };
+        let Found::Route(access, captures) = router.find(method, path) else { return None };
         let params = captures.params().ok()?;
-        Some((access, params.path.map(|path| path.to_string()), params.version.map(|version| version.get())))
+        Some((access, params.path.map(|path| path.to_string()), params.version.map(VersionNumber::get)))
     }
 
     #[test]
@@ -205,9 +208,9 @@ mod tests {
                 ("/a:b=c@d", GetSecret, Some("a:b=c@d"), None),
             ] {
                 let expected = Some((Access::Domain(op), path.map(str::to_owned), version));
-                assert_eq!(find(Method::GET, &format!("{base}{rest}")), expected, "{rest}");
+                assert_eq!(find(&Method::GET, &format!("{base}{rest}")), expected, "{rest}");
             }
-            assert_eq!(find(Method::POST, &format!("{base}/")).unwrap().0, Access::Domain(CreateSecret));
+            assert_eq!(find(&Method::POST, &format!("{base}/")).unwrap().0, Access::Domain(CreateSecret));
             for wrong in [
                 "/foo/",
                 "//foo",
@@ -223,7 +226,7 @@ mod tests {
                 "/foo/version/24001",
                 "/foo/version/99999999999",
             ] {
-                assert_eq!(find(Method::GET, &format!("{base}{wrong}")), None, "{wrong}");
+                assert_eq!(find(&Method::GET, &format!("{base}{wrong}")), None, "{wrong}");
             }
         }
     }
@@ -237,6 +240,10 @@ mod tests {
         for nowhere in ["/api", "/api/x/v3/secret", "/swaggerx", "/openapi.json/x", "/api/x/v2/secretconfig"] {
             assert!(matches!(router.find(&Method::GET, nowhere), Found::Nothing), "{nowhere}");
         }
-        assert!(find(Method::GET, "/swagger/").is_some());
+        for (path, page) in
+            [("/swagger", Page::Swagger), ("/swagger/", Page::SwaggerAsset), ("/swagger/init.js", Page::SwaggerAsset)]
+        {
+            assert_eq!(find(&Method::GET, path).unwrap().0, Access::Public(page), "{path}");
+        }
     }
 }

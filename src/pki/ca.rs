@@ -32,6 +32,9 @@ pub struct CertificateAuthority {
 impl CertificateAuthority {
     /// Makes a self-signed P-256 CA, valid from a few minutes before `not_before` for `validity`. The key is for the
     /// caller to store; the certificate is [`Self::certificate_pem`].
+    ///
+    /// # Errors
+    /// [`Error`] says which input is at fault.
     pub fn create(name: &str, not_before: OffsetDateTime, validity: Duration) -> Result<(Self, PrivateKeyPem), Error> {
         let key = generate_key(KeyKind::P256)?;
         let mut params = CertificateParams::default();
@@ -49,6 +52,9 @@ impl CertificateAuthority {
 
     /// Takes a CA certificate (PEM, exactly one) and its key. The error says which of the two is at fault, or that
     /// they are not a pair.
+    ///
+    /// # Errors
+    /// [`Error`] says which input is at fault.
     pub fn load(certificate_pem: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
         let der = one_certificate(certificate_pem).map_err(Error::CaCertificate)?;
         let (not_before, not_after, subject, public_key) = read_ca(&der).map_err(Error::CaCertificate)?;

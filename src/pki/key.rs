@@ -38,6 +38,9 @@ pub struct PrivateKeyPem(Zeroizing<String>);
 
 impl PrivateKeyPem {
     /// Takes over PEM text that holds exactly one PKCS#8 key, and wipes the text, also when it is refused.
+    ///
+    /// # Errors
+    /// [`Error`] says which input is at fault.
     pub fn parse(text: String) -> Result<Self, Error> {
         let text = Zeroizing::new(text);
         let der: PrivateKeyDer<'static> = exactly_one(&text).map_err(|fault| {
@@ -81,6 +84,9 @@ impl fmt::Debug for PrivateKeyPem {
 }
 
 /// Generates a private key. RSA takes up to seconds of CPU: not on an async thread.
+///
+/// # Errors
+/// [`Error`] says which input is at fault.
 pub fn generate_key(kind: KeyKind) -> Result<PrivateKeyPem, Error> {
     let pair = match kind {
         KeyKind::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
@@ -95,6 +101,9 @@ pub fn generate_key(kind: KeyKind) -> Result<PrivateKeyPem, Error> {
 
 /// A PKCS#10 request (PEM) for the key, so that its owner need not send the key. The name is a courtesy to people who
 /// read the request: the server decides what the certificate says.
+///
+/// # Errors
+/// [`Error`] says which input is at fault.
 pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();

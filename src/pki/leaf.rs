@@ -94,6 +94,9 @@ impl fmt::Debug for Issued {
 
 impl CertificateAuthority {
     /// Issues a server certificate for the given names, valid for `days` from `not_before`.
+    ///
+    /// # Errors
+    /// [`Error`] says which input is at fault.
     pub fn issue_server(
         &self,
         names: &[ServerName],
@@ -125,6 +128,9 @@ impl CertificateAuthority {
 
     /// Issues an access certificate (a domain's or an operator's), valid for `days` from `not_before`. The display
     /// name becomes the common name, for people to read: nothing is ever decided by it.
+    ///
+    /// # Errors
+    /// [`Error`] says which input is at fault.
     pub fn issue_access(
         &self,
         subject: &Subject,

@@ -19,6 +19,9 @@ use super::key::PrivateKeyPem;
 /// characters up to U+FFFF except control characters. An empty one is refused: OpenSSL, NSS and Java would open such
 /// a bundle, but it would protect nothing. The friendly name is a label for people; characters that the format cannot
 /// express become U+FFFD.
+///
+/// # Errors
+/// [`Error`] says which input is at fault.
 pub fn pkcs12(
     certificate_pem: &str,
     key: &PrivateKeyPem,

@@ -22,7 +22,7 @@ use tokio::{
 
 /// How long a connection may be in each state.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
+pub(super) struct Deadlines {
     /// Silent since its handshake.
     pub first_byte: Duration,
     /// Sending a head.
@@ -42,7 +42,7 @@ impl Deadlines {
 
 /// What to do about a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Look again then.
     Until(Instant),
     /// It had its time.
@@ -50,7 +50,7 @@ pub enum Verdict {
 }
 
 /// The state of one connection.
-pub struct Activity {
+pub(super) struct Activity {
     started: Instant,
     deadlines: Deadlines,
     /// Whether every head is preceded by silence, as on HTTP/1. HTTP/2 sends frames for other ends too.
@@ -68,14 +68,14 @@ pub struct Activity {
 }
 
 /// A request in progress, until this is dropped.
-pub struct InProgress {
+pub(super) struct InProgress {
     activity: Arc<Activity>,
     step: usize,
 }
 
 impl Activity {
     /// A connection whose handshake has just ended.
-    pub fn new(deadlines: Deadlines) -> Arc<Self> {
+    pub(super) fn new(deadlines: Deadlines) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
             deadlines,
@@ -90,12 +90,12 @@ impl Activity {
     }
 
     /// The connection speaks HTTP/2.
-    pub fn is_multiplexed(&self) {
+    pub(super) fn is_multiplexed(&self) {
         self.sequential.store(false, Relaxed);
     }
 
     /// A request begins.
-    pub fn begin(self: &Arc<Self>) -> InProgress {
+    pub(super) fn begin(self: &Arc<Self>) -> InProgress {
         let step = self.step.load(Relaxed) % 2;
         self.counter(step).fetch_add(1, Relaxed);
         self.served.store(true, Relaxed);
@@ -104,7 +104,7 @@ impl Activity {
     }
 
     /// Judges the connection now. For the connection's own task alone.
-    pub fn judge(&self) -> Verdict {
+    pub(super) fn judge(&self) -> Verdict {
         let now = self.millis();
         if self.busy() {
             let step = self.step.load(Relaxed);
@@ -133,7 +133,7 @@ impl Activity {
     }
 
     /// Whether nothing has come since the handshake.
-    pub fn is_untouched(&self) -> bool {
+    pub(super) fn is_untouched(&self) -> bool {
         !self.served.load(Relaxed) && self.first_byte_at.load(Relaxed) == 0
     }
 
@@ -174,14 +174,14 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A stream that tells its [`Activity`] when bytes arrive.
-pub struct Watched<S> {
+pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
 impl<S> Watched<S> {
     /// Watches `stream`.
-    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 }

@@ -21,7 +21,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use super::Stopper;
-use crate::{metrics::Metrics, service::Service, store::engine::Health};
+use crate::{
+    metrics::Metrics,
+    service::{Health, Service},
+};
 
 /// Probes and scrapers are few.
 const CONNECTIONS: usize = 64;

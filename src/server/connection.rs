@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::Limits,
     http::{Connection, Edge},
     metrics::{Handshake, Metrics},
 };
@@ -34,25 +35,47 @@ const HEAD_BYTES_HARD: u32 = 64 << 10;
 
 /// What all connections share.
 pub struct Shared {
+    /// Accepts handshakes.
     pub acceptor: TlsAcceptor,
+    /// Tells who a peer is.
     pub trust: ClientTrust,
+    /// The one clock.
     pub clock: Arc<dyn Clock>,
+    /// Answers requests.
     pub edge: Arc<Edge>,
+    /// Counts.
     pub metrics: Arc<Metrics>,
+    /// What bounds a connection.
     pub limits: ConnectionLimits,
 }
 
 /// What bounds a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    pub handshake: Duration,
-    pub deadlines: Deadlines,
-    pub http2_streams: u32,
-    pub http2_resets: usize,
+    handshake: Duration,
+    deadlines: Deadlines,
+    http2_streams: u32,
+    http2_resets: usize,
+}
+
+impl From<&Limits> for ConnectionLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            handshake: limits.handshake_time.0,
+            deadlines: Deadlines {
+                first_byte: limits.first_byte_time.0,
+                head: limits.head_time.0,
+                request: limits.request_time.0,
+                idle: limits.idle_time.0,
+            },
+            http2_streams: limits.http2_streams,
+            http2_resets: limits.http2_resets,
+        }
+    }
 }
 
 /// Serves `stream` until its peer leaves, a deadline passes, or `stop` is cancelled and what runs is finished.
-pub async fn serve(shared: &Shared, stream: TcpStream, stop: CancellationToken) {
+pub(super) async fn serve(shared: &Shared, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and whole: waiting to fill a segment only delays them.
     let _best_effort = stream.set_nodelay(true);
     let handshake = tokio::time::timeout(shared.limits.handshake, shared.acceptor.accept(stream));

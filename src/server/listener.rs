@@ -6,15 +6,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    activity::Deadlines,
-    connection::{self, ConnectionLimits, Shared},
-    tls::ClientTrust,
-};
-use crate::{clock::Clock, config::Limits, http::Edge, metrics::Metrics};
+use super::connection::{self, Shared};
+use crate::config::Limits;
 
 /// How long to wait after an accept that failed for want of something.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -56,31 +51,10 @@ impl Stopper {
 impl Listener {
     /// Connections that are accepted from `socket`.
     #[must_use]
-    pub fn new(
-        socket: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
-        trust: ClientTrust,
-        edge: Arc<Edge>,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-        limits: &Limits,
-        stopper: &Stopper,
-    ) -> Self {
-        let limits_of_one = ConnectionLimits {
-            handshake: limits.handshake_time.0,
-            deadlines: Deadlines {
-                first_byte: limits.first_byte_time.0,
-                head: limits.head_time.0,
-                request: limits.request_time.0,
-                idle: limits.idle_time.0,
-            },
-            http2_streams: limits.http2_streams,
-            http2_resets: limits.http2_resets,
-        };
-        let acceptor = TlsAcceptor::from(tls);
+    pub fn new(socket: TcpListener, shared: Shared, limits: &Limits, stopper: &Stopper) -> Self {
         Self {
             socket,
-            shared: Arc::new(Shared { acceptor, trust, clock, edge, metrics, limits: limits_of_one }),
+            shared: Arc::new(shared),
             connections: Arc::new(Semaphore::new(limits.connections)),
             drain: limits.drain_time.0,
             stop: stopper.0.clone(),
@@ -95,7 +69,8 @@ impl Listener {
             let (shared, stop, cut) = (Arc::clone(&self.shared), self.stop.clone(), cut.clone());
             tasks.spawn(async move {
                 shared.metrics.connection_opened();
-                let _cut = cut.run_until_cancelled(connection::serve(&shared, stream, stop)).await;
+                let connection = Box::pin(connection::serve(&shared, stream, stop));
+                let _cut = cut.run_until_cancelled(connection).await;
                 shared.metrics.connection_closed();
                 drop(permit);
             });

@@ -10,8 +10,10 @@ mod connection;
 mod listener;
 mod tls;
 
+pub use self::admin::serve as serve_admin;
 pub use self::{
+    connection::{ConnectionLimits, Shared},
     listener::{Listener, Stopper},
-    tls::{ClientTrust, TlsError, Trusted, server_config},
+    tls::{ClientTrust, TlsError, Trusted, acceptor},
 };
-pub use admin::serve as serve_admin;
+pub use tokio_rustls::TlsAcceptor;

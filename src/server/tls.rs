@@ -1,6 +1,11 @@
 //! TLS: the server's certificate, whom it trusts, and by whose word a peer is who it says.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{
     RootCertStore, ServerConfig,
@@ -11,6 +16,7 @@ use rustls::{
     },
     time_provider::TimeProvider,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     auth::{Issuer, Unauthenticated, VerifiedPeer, identity::CertIdentity},
@@ -96,12 +102,18 @@ impl ClientTrust {
         clock: &dyn Clock,
     ) -> Result<VerifiedPeer, Unauthenticated> {
         let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
+        let identity = CertIdentity::from_der(leaf).map_err(|error| {
+            tracing::info!(%error, "a client certificate that was verified cannot be read");
+            Unauthenticated::Unreadable
+        })?;
         let issuer = match self.each.as_slice() {
             [(issuer, _)] => *issuer,
             several => {
-                let now = unix_time(clock);
+                // A resumed session can bring a certificate that has ended since. Every request judges that, and says
+                // so; here only the signatures are in question.
+                let at = unix_time(clock.now().unix_seconds().min(identity.not_after()).max(identity.not_before()));
                 let vouches = |verifier: &Arc<dyn ClientCertVerifier>| {
-                    verifier.verify_client_cert(leaf, intermediates, now).is_ok()
+                    verifier.verify_client_cert(leaf, intermediates, at).is_ok()
                 };
                 several
                     .iter()
@@ -110,23 +122,19 @@ impl ClientTrust {
                     .ok_or(Unauthenticated::NoDomain)?
             }
         };
-        let identity = CertIdentity::from_der(leaf).map_err(|error| {
-            tracing::info!(%error, "a client certificate that was verified cannot be read");
-            Unauthenticated::Unreadable
-        })?;
         Ok(VerifiedPeer::after_handshake(identity, issuer))
     }
 }
 
-/// The TLS configuration of the main listener.
+/// What accepts TLS on the main listener.
 ///
 /// # Errors
 /// `TlsError` names the file at fault.
-pub fn server_config(
+pub fn acceptor(
     settings: &config::Server,
     trust: &ClientTrust,
     clock: Arc<dyn Clock>,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| TlsError::Pem(settings.private_key.clone(), error))?;
@@ -146,15 +154,15 @@ pub fn server_config(
         config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
         config.send_tls13_tickets = 1;
     }
-    Ok(config)
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = |error| TlsError::Pem(path.clone(), error);
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |error| TlsError::Pem(path.into(), error);
     let text = fs::read(path).map_err(|error| pem(rustls::pki_types::pem::Error::Io(error)))?;
     let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(pem)?;
     if certificates.is_empty() {
-        return Err(TlsError::Empty(path.clone()));
+        return Err(TlsError::Empty(path.into()));
     }
     Ok(certificates)
 }
@@ -162,7 +170,7 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError
 fn verifier(
     roots: RootCertStore,
     client_auth: config::ClientAuth,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -170,7 +178,7 @@ fn verifier(
         config::ClientAuth::Optional => builder.allow_unauthenticated(),
         config::ClientAuth::Required => builder,
     };
-    builder.build().map_err(|error| TlsError::Verifier(path.clone(), error))
+    builder.build().map_err(|error| TlsError::Verifier(path.into(), error))
 }
 
 /// TLS reads the same clock as everybody else.
@@ -178,7 +186,7 @@ struct ClockTime(Arc<dyn Clock>);
 
 impl TimeProvider for ClockTime {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(unix_time(&*self.0))
+        Some(unix_time(self.0.now().unix_seconds()))
     }
 }
 
@@ -188,6 +196,6 @@ impl fmt::Debug for ClockTime {
     }
 }
 
-fn unix_time(clock: &dyn Clock) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(clock.now().unix_seconds().try_into().unwrap_or_default()))
+fn unix_time(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or_default()))
 }

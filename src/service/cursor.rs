@@ -10,7 +10,7 @@ const FORGED: Invalid = Invalid("the page cursor is not one of this list; repeat
 
 /// A list that is shown by pages.
 #[derive(Clone, Copy)]
-pub enum Listing<'a> {
+pub(super) enum Listing<'a> {
     /// A domain's secrets.
     Secrets,
     /// A secret's versions.
@@ -28,24 +28,24 @@ impl Listing<'_> {
 }
 
 /// A cursor after the secret at `path`.
-pub fn after_secret(keys: &DomainKeys, path: &SecretPath) -> Result<Vec<u8>, Error> {
+pub(super) fn after_secret(keys: &DomainKeys, path: &SecretPath) -> Result<Vec<u8>, Error> {
     seal(keys, Listing::Secrets, path.as_str().as_bytes())
 }
 
 /// The path in a cursor of [`after_secret`].
-pub fn parse_secret(keys: &DomainKeys, cursor: Vec<u8>) -> Result<SecretPath, Error> {
+pub(super) fn parse_secret(keys: &DomainKeys, cursor: Vec<u8>) -> Result<SecretPath, Error> {
     let plain = open(keys, Listing::Secrets, cursor)?;
     let path = std::str::from_utf8(&plain).map_err(|_| FORGED)?;
     Ok(path.parse().map_err(|_| FORGED)?)
 }
 
 /// A cursor after version `number` of the secret at `path`.
-pub fn after_version(keys: &DomainKeys, path: &SecretPath, number: VersionNumber) -> Result<Vec<u8>, Error> {
+pub(super) fn after_version(keys: &DomainKeys, path: &SecretPath, number: VersionNumber) -> Result<Vec<u8>, Error> {
     seal(keys, Listing::Versions(path), &number.get().to_be_bytes())
 }
 
 /// The number in a cursor of [`after_version`] for the same path.
-pub fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: Vec<u8>) -> Result<VersionNumber, Error> {
+pub(super) fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: Vec<u8>) -> Result<VersionNumber, Error> {
     let plain = open(keys, Listing::Versions(path), cursor)?;
     let number = plain.try_into().map(u32::from_be_bytes).map_err(|_| FORGED)?;
     Ok(VersionNumber::new(number).map_err(|_| FORGED)?)

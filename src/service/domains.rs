@@ -119,7 +119,7 @@ impl Domains {
             from = [last.as_slice(), &[0]].concat();
             for (key, record) in page {
                 let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
-                domains.push(self.open_record(id, record)?.1);
+                domains.push(self.open_record(id, &record)?.1);
             }
         }
     }
@@ -185,10 +185,10 @@ impl Domains {
     async fn load(&self, id: OkmsId) -> Result<(DomainKeys, Domain), Error> {
         let snapshot = self.inner.engine.snapshot().await?;
         let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
-        self.open_record(id, record)
+        self.open_record(id, &record)
     }
 
-    fn open_record(&self, id: OkmsId, record: Record) -> Result<(DomainKeys, Domain), Error> {
+    fn open_record(&self, id: OkmsId, record: &Record) -> Result<(DomainKeys, Domain), Error> {
         let record = DomainRecord::decode(&record.bytes)?;
         let keys = DomainKeys::unwrap(&*self.inner.root, id, record.keys)?;
         let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;

@@ -21,11 +21,8 @@ pub use self::{
     error::Error,
     secrets::{Created, Secret, Secrets, Update, VersionView},
 };
-use crate::{
-    crypto::RootKey,
-    pki::CertificateAuthority,
-    store::engine::{Engine, Health},
-};
+use crate::{crypto::RootKey, pki::CertificateAuthority, store::engine::Engine};
+pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
 
 /// Every use case.
 pub struct Service {

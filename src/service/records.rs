@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// A snapshot, read with one domain's keys.
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     pub snapshot: &'a dyn Snapshot,
     pub keys: &'a DomainKeys,
 }
 
 impl Reader<'_> {
     /// The domain's defaults, and their revision.
-    pub async fn settings(&self) -> Result<(Settings, Option<Revision>), Error> {
+    pub(super) async fn settings(&self) -> Result<(Settings, Option<Revision>), Error> {
         let Some(record) = self.snapshot.get(Space::Config, &keys::domain(self.keys.id())).await? else {
             return Ok((Settings::default(), None));
         };
@@ -30,30 +30,30 @@ impl Reader<'_> {
     }
 
     /// The secret's header, and its revision.
-    pub async fn header(&self, path: &SecretPath) -> Result<Option<(Header, Revision)>, Error> {
+    pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<(Header, Revision)>, Error> {
         let Some(record) = self.snapshot.get(Space::Header, &keys::header(self.keys.id(), path)).await? else {
             return Ok(None);
         };
         Ok(Some((self.open_header(path, record.bytes)?, record.revision)))
     }
 
-    pub fn open_header(&self, path: &SecretPath, sealed: Vec<u8>) -> Result<Header, Error> {
+    pub(super) fn open_header(&self, path: &SecretPath, sealed: Vec<u8>) -> Result<Header, Error> {
         Ok(Header::decode(&self.keys.open_record(Place::Header(path), sealed)?)?)
     }
 
     /// The record of a version that the header says is kept.
-    pub async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<VersionRecord, Error> {
+    pub(super) async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<VersionRecord, Error> {
         let key = keys::version(self.keys.id(), path, number.get());
         let record = self.snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
         self.open_version(path, number.get(), record.bytes)
     }
 
-    pub fn open_version(&self, path: &SecretPath, number: u32, sealed: Vec<u8>) -> Result<VersionRecord, Error> {
+    pub(super) fn open_version(&self, path: &SecretPath, number: u32, sealed: Vec<u8>) -> Result<VersionRecord, Error> {
         Ok(VersionRecord::decode(&self.keys.open_record(Place::Version(path, number), sealed)?)?)
     }
 
     /// The value of a version that is active.
-    pub async fn value(&self, path: &SecretPath, number: VersionNumber) -> Result<SecretValue, Error> {
+    pub(super) async fn value(&self, path: &SecretPath, number: VersionNumber) -> Result<SecretValue, Error> {
         let key = keys::version(self.keys.id(), path, number.get());
         let record = self.snapshot.get(Space::Value, &key).await?.ok_or_else(missing)?;
         Ok(self.keys.open_value(path, number.get(), record.bytes)?)
@@ -65,7 +65,7 @@ fn missing() -> Error {
 }
 
 /// Changes to one secret, sealed as they are drafted, to be committed if its header is still as it was read.
-pub struct Draft<'a> {
+pub(super) struct Draft<'a> {
     keys: &'a DomainKeys,
     path: &'a SecretPath,
     batch: Batch,
@@ -73,40 +73,40 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Changes to the secret at `path`, whose header has this revision, or is absent.
-    pub fn new(keys: &'a DomainKeys, path: &'a SecretPath, read: Option<Revision>) -> Self {
+    pub(super) fn new(keys: &'a DomainKeys, path: &'a SecretPath, read: Option<Revision>) -> Self {
         let expect = read.map_or(Expect::Absent, Expect::At);
         let precondition = (Space::Header, keys::header(keys.id(), path), expect);
         Self { keys, path, batch: Batch { preconditions: vec![precondition], ops: Vec::new() } }
     }
 
-    pub fn into_batch(self) -> Batch {
+    pub(super) fn into_batch(self) -> Batch {
         self.batch
     }
 
-    pub fn header(&mut self, header: &Header) -> Result<(), Error> {
+    pub(super) fn header(&mut self, header: &Header) -> Result<(), Error> {
         let sealed = self.keys.seal_record(Place::Header(self.path), &header.encode())?;
         self.batch.ops.push(Op::Put(Space::Header, keys::header(self.keys.id(), self.path), sealed));
         Ok(())
     }
 
-    pub fn version(&mut self, number: VersionNumber, record: &VersionRecord) -> Result<(), Error> {
+    pub(super) fn version(&mut self, number: VersionNumber, record: &VersionRecord) -> Result<(), Error> {
         let sealed = self.keys.seal_record(Place::Version(self.path, number.get()), &record.encode())?;
         self.batch.ops.push(Op::Put(Space::Version, self.version_key(number.get()), sealed));
         Ok(())
     }
 
-    pub fn value(&mut self, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
+    pub(super) fn value(&mut self, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
         let sealed = self.keys.seal_value(self.path, number.get(), value)?.into_bytes();
         self.batch.ops.push(Op::Put(Space::Value, self.version_key(number.get()), sealed));
         Ok(())
     }
 
-    pub fn erase_value(&mut self, number: VersionNumber) {
+    pub(super) fn erase_value(&mut self, number: VersionNumber) {
         self.batch.ops.push(Op::Delete(Space::Value, self.version_key(number.get())));
     }
 
     /// Removes versions with their values.
-    pub fn prune(&mut self, versions: RangeInclusive<u32>) {
+    pub(super) fn prune(&mut self, versions: RangeInclusive<u32>) {
         let (first, last) = versions.into_inner();
         for space in [Space::Version, Space::Value] {
             let end = self.version_key(last.saturating_add(1));
@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Removes the secret with everything in it.
-    pub fn remove(&mut self) {
+    pub(super) fn remove(&mut self) {
         self.prune(0..=u32::MAX - 1);
         self.batch.ops.push(Op::Delete(Space::Header, keys::header(self.keys.id(), self.path)));
     }

@@ -66,7 +66,7 @@ pub struct Update {
 }
 
 /// A page of a list, and the cursor after it unless the list ends there.
-pub type Page<T> = (Vec<T>, Option<Vec<u8>>);
+pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
 
 /// The use cases on secrets.
 pub struct Secrets {
@@ -80,7 +80,8 @@ impl Secrets {
         Self { engine, domains, turns: Turns::new() }
     }
 
-    /// A page of the domain's secrets, by path.
+    /// A page of the domain's secrets, by path. A secret whose header is damaged is listed without it, so that one bad
+    /// record does not hide the others.
     ///
     /// # Errors
     /// `Error::Invalid` for a cursor that is not of this list.
@@ -89,7 +90,7 @@ impl Secrets {
         permit: &Permit,
         cursor: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Page<(SecretPath, Header)>, Error> {
+    ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
         permit.require(Action::SecretGet)?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let from = match cursor {
@@ -103,7 +104,13 @@ impl Secrets {
         let mut secrets = Vec::with_capacity(entries.len());
         for (key, record) in entries.into_iter().take(limit) {
             let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
-            let header = reader.open_header(&path, record.bytes)?;
+            let header = match reader.open_header(&path, record.bytes) {
+                Err(error @ Error::Corrupt(_)) => {
+                    tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
+                    None
+                }
+                header => Some(header?),
+            };
             secrets.push((path, header));
         }
         let next = match secrets.last() {

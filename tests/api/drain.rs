@@ -84,7 +84,7 @@ async fn what_runs_is_finished_and_nobody_new_is_let_in() {
         }
     }
     server.stop().await;
-    server.restart_stopped().await;
+    server.start_again().await.unwrap();
     let client = server.at(&client);
     for http in BOTH {
         client.get(&format!("secret/half/{http:?}")).await.ok();
@@ -117,7 +117,7 @@ async fn a_stuck_client_does_not_hold_the_server() {
     server.stop().await;
     assert!(stopping.elapsed() >= DRAIN, "stopped after {:?}: what ran had no time", stopping.elapsed());
     // The store is closed, so that the next server can have it; nothing half-done is in it.
-    server.restart_stopped().await;
+    server.start_again().await.unwrap();
     let client = server.at(&client);
     client.get("secret/kept").await.ok();
     for http in BOTH {

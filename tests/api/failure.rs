@@ -12,6 +12,7 @@ use std::{
 
 use hyper::Method;
 use okmsd::{
+    app::CommitMetrics,
     config::Config,
     metrics::Metrics,
     store::{
@@ -102,7 +103,7 @@ struct Faulty {
 impl Faulty {
     fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            inner: RedbEngine::open(&RedbOptions::new(&config.store.path), metrics).unwrap(),
+            inner: RedbEngine::open(&RedbOptions::new(&config.store.path), Arc::new(CommitMetrics(metrics))).unwrap(),
             fault: Mutex::new(Fault::None),
             commits: AtomicU64::new(0),
             is_held: AtomicBool::new(false),
@@ -216,7 +217,7 @@ async fn a_disk_that_is_full_and_then_is_not() {
             options.record_cache_bytes = 0;
             options.pause_min = Duration::from_millis(20);
             options.pause_max = Duration::from_millis(100);
-            Arc::new(RedbEngine::open_backend(storage, &options, metrics).unwrap())
+            Arc::new(RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics))).unwrap())
         },
     )
     .await;
@@ -353,6 +354,6 @@ async fn a_change_whose_client_hung_up_is_completed() {
     engine.let_go();
     server.stop().await;
     drop(engine);
-    server.restart_stopped().await;
+    server.start_again().await.unwrap();
     assert_eq!(server.at(&client).get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"], 4);
 }

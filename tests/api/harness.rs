@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, header::HeaderMap};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use okmsd::{
-    app::App,
+    app::{App, AppError},
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
@@ -25,14 +25,23 @@ use okmsd::{
     server::Stopper,
     store::engine::Engine,
 };
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// 2025-01-02T03:04:05Z, when every test begins.
@@ -76,6 +85,7 @@ pub struct Pair {
 pub struct TestServer {
     pub folder: TempDir,
     pub authority: CertificateAuthority,
+    pub authority_key: PrivateKeyPem,
     pub clock: Arc<MockClock>,
     pub config: Config,
     pub address: SocketAddr,
@@ -91,9 +101,16 @@ impl TestServer {
 
     /// Starts a server whose config `change` has changed.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let (folder, authority, config, clock) = Self::prepare(change);
-        let (address, admin, stopper, running) = run(&config, &clock).await;
-        Self { folder, authority, clock, config, address, admin, stopper, running }
+        let prepared = Prepared::new(change);
+        let running = run(&prepared.config, &prepared.clock).await.unwrap();
+        prepared.running(running)
+    }
+
+    /// Starts a server with one domain, and a client of it.
+    pub async fn with_tenant() -> (Self, Client) {
+        let server = Self::start().await;
+        let client = server.tenant().await;
+        (server, client)
     }
 
     /// Starts a server on an engine that `make` makes. A restart goes back to the config's store.
@@ -101,47 +118,25 @@ impl TestServer {
         change: impl FnOnce(&mut Config),
         make: impl FnOnce(&Config, Arc<Metrics>) -> Arc<dyn Engine>,
     ) -> Self {
-        let (folder, authority, config, clock) = Self::prepare(change);
+        let prepared = Prepared::new(change);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let engine = make(&config, Arc::clone(&metrics));
-        let app = App::start_on(&config, Arc::clone(&clock) as Arc<dyn Clock>, engine, metrics).await.unwrap();
-        let (address, admin, stopper, running) = spawn(app);
-        Self { folder, authority, clock, config, address, admin, stopper, running }
-    }
-
-    fn prepare(change: impl FnOnce(&mut Config)) -> (TempDir, CertificateAuthority, Config, Arc<MockClock>) {
-        let folder = tempfile::tempdir().unwrap();
-        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-        let (authority, authority_key) =
-            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
-        let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
-        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
-        let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
-        write("region_ca.pem", authority.certificate_pem());
-        write("region_ca_privatekey.pem", authority_key.expose());
-        write("server_certificate.pem", &server.certificate_pem);
-        write("server_privatekey.pem", server.key.unwrap().expose());
-        write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
-        write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
-        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
-        config.server.listen = "127.0.0.1:0".parse().unwrap();
-        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
-        config.store.cache = ByteSize(8 << 20);
-        config.store.record_cache = ByteSize(1 << 20);
-        change(&mut config);
-        (folder, authority, config, Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000))))
+        let engine = make(&prepared.config, Arc::clone(&metrics));
+        let clock = Arc::clone(&prepared.clock) as Arc<dyn Clock>;
+        let app = App::start_on(&prepared.config, clock, engine, metrics).await.unwrap();
+        prepared.running(spawn(app))
     }
 
     /// Stops the server as a signal would, and starts another on the same folder.
     pub async fn restart(&mut self) {
         self.stop().await;
-        self.restart_stopped().await;
+        self.start_again().await.unwrap();
     }
 
-    /// Starts another server on the folder of one that has stopped.
-    pub async fn restart_stopped(&mut self) {
-        let (address, admin, stopper, running) = run(&self.config, &self.clock).await;
+    /// Starts a server on the same folder, once the one before is stopped.
+    pub async fn start_again(&mut self) -> Result<(), AppError> {
+        let (address, admin, stopper, running) = run(&self.config, &self.clock).await?;
         (self.address, self.admin, self.stopper, self.running) = (address, admin, stopper, running);
+        Ok(())
     }
 
     /// Stops the server, and waits until its store is closed.
@@ -158,6 +153,11 @@ impl TestServer {
     /// An access certificate of the region's authority.
     pub fn issue(&self, subject: &Subject, days: u32) -> Pair {
         issue(&self.authority, subject, days)
+    }
+
+    /// A certificate of the region's authority with whatever `leaf` says, right or wrong.
+    pub fn mint(&self, leaf: &Leaf<'_>) -> Pair {
+        mint(&self.authority, &self.authority_key, leaf)
     }
 
     /// A client with the operator certificate.
@@ -254,11 +254,86 @@ pub async fn eventually(what: impl std::fmt::Display, condition: impl AsyncFn() 
     }
 }
 
+/// A region's files, before its server runs.
+struct Prepared {
+    folder: TempDir,
+    authority: CertificateAuthority,
+    authority_key: PrivateKeyPem,
+    clock: Arc<MockClock>,
+    config: Config,
+}
+
+impl Prepared {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+        let (authority, authority_key) =
+            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
+        let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
+        let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
+        write("region_ca.pem", authority.certificate_pem());
+        write("region_ca_privatekey.pem", authority_key.expose());
+        write("server_certificate.pem", &server.certificate_pem);
+        write("server_privatekey.pem", server.key.unwrap().expose());
+        write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
+        write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
+        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
+        config.server.listen = "127.0.0.1:0".parse().unwrap();
+        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
+        config.store.cache = ByteSize(8 << 20);
+        config.store.record_cache = ByteSize(1 << 20);
+        change(&mut config);
+        let clock = Arc::new(MockClock(AtomicI64::new(START * 1_000_000_000)));
+        Self { folder, authority, authority_key, clock, config }
+    }
+
+    fn running(self, (address, admin, stopper, running): Running) -> TestServer {
+        let Self { folder, authority, authority_key, clock, config } = self;
+        TestServer { folder, authority, authority_key, clock, config, address, admin, stopper, running }
+    }
+}
+
 /// An access certificate of `authority`.
 pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> Pair {
     let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
     let issued = authority.issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days).unwrap();
     Pair { certificate: issued.certificate_pem, key: issued.key.unwrap() }
+}
+
+/// What a hand-made certificate says. The rules of [`okmsd::pki`] do not bind it.
+pub struct Leaf<'a> {
+    pub upns: &'a [&'a str],
+    pub valid: std::ops::RangeInclusive<i64>,
+    pub usage: ExtendedKeyUsagePurpose,
+    pub is_ca: bool,
+}
+
+impl Default for Leaf<'_> {
+    fn default() -> Self {
+        let valid = START - 60..=START + 86_400;
+        Self { upns: &[], valid, usage: ExtendedKeyUsagePurpose::ClientAuth, is_ca: false }
+    }
+}
+
+/// A certificate of `authority` with whatever `leaf` says.
+pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'_>) -> Pair {
+    const UPN: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+    let issuer_key = KeyPair::from_pem(key.expose()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), issuer_key).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "hand-made");
+    params.not_before = OffsetDateTime::from_unix_timestamp(*leaf.valid.start()).unwrap();
+    params.not_after = OffsetDateTime::from_unix_timestamp(*leaf.valid.end()).unwrap();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![leaf.usage.clone()];
+    params.is_ca = if leaf.is_ca { IsCa::Ca(rcgen::BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+    let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
+    params.subject_alt_names = names.collect();
+    let own_key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&own_key, &issuer).unwrap();
+    Pair { certificate: certificate.pem(), key: PrivateKeyPem::parse(own_key.serialize_pem()).unwrap() }
 }
 
 pub fn write_private(path: &Path, text: &str) {
@@ -267,11 +342,13 @@ pub fn write_private(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-async fn run(config: &Config, clock: &Arc<MockClock>) -> (SocketAddr, SocketAddr, Stopper, JoinHandle<()>) {
-    spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await.unwrap())
+type Running = (SocketAddr, SocketAddr, Stopper, JoinHandle<()>);
+
+async fn run(config: &Config, clock: &Arc<MockClock>) -> Result<Running, AppError> {
+    Ok(spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await?))
 }
 
-fn spawn(app: App) -> (SocketAddr, SocketAddr, Stopper, JoinHandle<()>) {
+fn spawn(app: App) -> Running {
     let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
     (address, admin, stopper, tokio::spawn(app.run()))
 }
@@ -332,6 +409,32 @@ impl Answer {
         self.json()["errors"][0].as_str().unwrap().to_owned()
     }
 
+    /// The value in a secret or a version, as it was written on the wire.
+    pub fn data(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Shown {
+            data: Option<Box<RawValue>>,
+            version: Option<Box<Shown>>,
+        }
+        let shown: Shown = serde_json::from_slice(&self.body).unwrap();
+        let data = shown.data.or_else(|| shown.version?.data);
+        data.map(|data| data.get().to_owned())
+    }
+
+    /// The warnings; none where there is no such field.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.ok()["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Everything that a caller can see of the answer, apart from what must differ: the request's id and the date.
+    pub fn likeness(&self) -> String {
+        let id = self.headers["x-request-id"].to_str().unwrap();
+        let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| *name != "date").collect();
+        headers.sort_by_key(|(name, _)| name.as_str());
+        format!("{} {headers:?} {}", self.status, self.text()).replace(id, "ID")
+    }
+
     /// The cursor of the next page.
     pub fn next(&self) -> Option<String> {
         self.headers.get("x-pagination-cursor-next").map(|next| next.to_str().unwrap().to_owned())
@@ -369,6 +472,46 @@ impl Client {
     /// The path of `rest` in the client's own domain: `secret/foo`.
     pub fn url(&self, rest: &str) -> String {
         format!("/api/{}/v2/{rest}", self.id)
+    }
+
+    /// Creates the secret `path` with this value.
+    pub async fn create(&self, path: &str, data: &str) -> Answer {
+        self.post("secret", &format!(r#"{{"path":"{path}","version":{{"data":{data}}}}}"#)).await
+    }
+
+    /// Creates secrets with these paths, over a few connections at once.
+    pub async fn create_all(&self, paths: &[String]) {
+        let connections = paths.chunks(paths.len().div_ceil(8)).map(|share| {
+            let (client, share) = (self.clone(), share.to_vec());
+            tokio::spawn(async move {
+                let mut connection = client.connect().await;
+                for path in share {
+                    let body = format!(r#"{{"path":"{path}","version":{{"data":{{}}}}}}"#);
+                    connection.send(Method::POST, &client.url("secret"), &[], body).await.ok();
+                }
+            })
+        });
+        for task in connections.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    }
+
+    /// A page of the list at `rest`.
+    pub async fn page(&self, rest: &str, size: &str, cursor: Option<&str>) -> Answer {
+        let mut headers = vec![("x-pagination-size", size)];
+        headers.extend(cursor.map(|cursor| ("x-pagination-cursor", cursor)));
+        self.send(Method::GET, &self.url(rest), &headers, "").await
+    }
+
+    /// Whether the server ends the handshake with an alert. In TLS 1.3 it comes after the client's last flight.
+    pub async fn is_refused_in_tls(&self) -> bool {
+        let Ok(mut stream) = self.tls().await else { return true };
+        let request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let (mut answer, _) = (Vec::new(), stream.write_all(request).await);
+        match stream.read_to_end(&mut answer).await {
+            Ok(_) => false,
+            Err(error) => answer.is_empty() && error.to_string().contains("alert"),
+        }
     }
 
     pub async fn get(&self, rest: &str) -> Answer {

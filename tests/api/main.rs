@@ -1,11 +1,35 @@
 //! The API over real TLS: one module a theme, all through one harness.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::pedantic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and its helpers are its own"
+)]
+
 mod harness;
 mod wire;
 
+mod cas;
 mod concurrency;
+mod config;
+mod control;
 mod drain;
+mod errors;
 mod failure;
+mod isolation;
+mod leaks;
 mod limits;
+mod lists;
 mod model;
+mod openapi;
+mod paths;
+mod restart;
 mod secrets;
+mod versions;

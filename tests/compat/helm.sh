@@ -60,9 +60,9 @@ customerCas:
   - {domain: 5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44, existingSecret: customer-a}
   - {domain: 8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611, existingSecret: customer-b, key: b.pem}
 config:
-  region: eu-west "1"
+  region: eu-west-1
   server: {client_auth: required}
-  limits: {max_connections: 20000}
+  limits: {connections: 20000}
   log: {format: text, filter: "info,okmsd=debug"}
 image: {repository: registry.example.com/okmsd, digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}
 persistence: {storageClass: fast, size: 50Gi, annotations: {a: b}}
@@ -163,7 +163,7 @@ lacks "$work/least.out" region_ca_key
 lacks "$work/most.out" cannot-break-the-selector
 has "$work/most.out" \
     'image: "registry.example.com/okmsd@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"' \
-    'region = "eu-west \"1\""' 'client_auth = "required"' 'max_connections = 20000' 'filter = "info,okmsd=debug"' \
+    'region = "eu-west-1"' 'client_auth = "required"' 'connections = 20000' 'filter = "info,okmsd=debug"' \
     'region_ca_key = "/etc/okmsd/trust/region_ca_privatekey.pem"' \
     $'[[trust.customer_ca]]\ncertificate = "/etc/okmsd/customer-ca/1/ca.pem"\ndomain = "8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611"' \
     $'- key: k\npath: root.key' $'- key: b.pem\npath: ca.pem' 'storageClassName: fast' 'type: LoadBalancer' 'team: platform' \

@@ -1,7 +1,17 @@
 //! Durability: what the engine promises when storage fails, power goes, and many write at once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-#![allow(missing_docs, unreachable_pub, reason = "nobody imports a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::pedantic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and its helpers are its own"
+)]
 
 mod cache;
 mod common;

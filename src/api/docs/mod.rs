@@ -1,4 +1,4 @@
-//! The documentation that the server itself serves: the OpenAPI document and Swagger UI.
+//! The documentation that the server itself serves: the `OpenAPI` document and Swagger UI.
 //!
 //! Always holds: nothing is fetched from elsewhere; the document is made from the route table.
 
@@ -19,7 +19,7 @@ use crate::auth::Principal;
 pub enum Page {
     /// The way to Swagger UI.
     Root,
-    /// The OpenAPI document.
+    /// The `OpenAPI` document.
     Document,
     /// Swagger UI's address without its slash.
     Swagger,
@@ -75,20 +75,13 @@ pub fn show(page: Page, call: &Call) -> Option<Reply> {
             let name = call.params.asset.as_deref().unwrap_or_default();
             let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name)?;
             Reply {
-                status: StatusCode::OK,
-                content_type: Some(content_type),
                 headers: vec![(CONTENT_SECURITY_POLICY, POLICY), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))],
-                body: Bytes::from_static(body),
+                ..Reply::ok(content_type, Bytes::from_static(body))
             }
         }
     })
 }
 
 fn redirect(to: &'static str) -> Reply {
-    Reply {
-        status: StatusCode::TEMPORARY_REDIRECT,
-        content_type: None,
-        headers: vec![(LOCATION, HeaderValue::from_static(to))],
-        body: Bytes::new(),
-    }
+    Reply { headers: vec![(LOCATION, HeaderValue::from_static(to))], ..Reply::empty(StatusCode::TEMPORARY_REDIRECT) }
 }

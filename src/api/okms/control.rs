@@ -1,4 +1,4 @@
-//! The control plane: domains and access certificates, in the shapes of OVHcloud's central API where it has them.
+//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API where it has them.
 
 use super::{
     super::{
@@ -10,19 +10,18 @@ use super::{
 use crate::{
     auth::{Permit, RegionPermit},
     domain::Invalid,
-    pki::KeyKind,
-    service::{CredentialRequest, Domain, Error, KeySource},
+    service::{CredentialRequest, Domain, Error, KeyKind, KeySource},
 };
 
 /// How many days an access certificate lives where nobody says otherwise, as in the central API.
 const DAYS: u32 = 365;
 
-pub async fn list_domains(context: &Context, permit: &RegionPermit) -> Result<Reply, Error> {
+pub(super) async fn list_domains(context: &Context, permit: &RegionPermit) -> Result<Reply, Error> {
     let domains = context.service.domains.list(permit).await?;
     Ok(Reply::json(Writer::array(&domains, |domain, out| resource(out, context, domain))))
 }
 
-pub async fn create_domain(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_domain(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
     const NO_NAME: Invalid = Invalid("name is required: the domain's name as text");
     let mut body = Object::from_body(&call.body)?;
     let name = json::text(json::given(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
@@ -30,12 +29,12 @@ pub async fn create_domain(context: &Context, permit: &RegionPermit, call: &Call
     Ok(shown(context, &domain, &body))
 }
 
-pub async fn get_domain(context: &Context, permit: &Permit) -> Result<Reply, Error> {
+pub(super) async fn get_domain(context: &Context, permit: &Permit) -> Result<Reply, Error> {
     let domain = context.service.domains.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| resource(out, context, &domain))))
 }
 
-pub async fn create_credential(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_credential(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     const NO_NAME: Invalid = Invalid("name is required: the certificate's display name as text");
     const CSR: Invalid = Invalid("csr must be a PKCS#10 request in PEM, as text");
     const KIND: Invalid = Invalid("certificateType must be ECDSA or RSA");

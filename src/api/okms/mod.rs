@@ -1,4 +1,4 @@
-//! The native dialect: OVHcloud's OKMS Secret API, and the control plane beside it.
+//! The native dialect: `OVHcloud`'s OKMS Secret API, and the control plane beside it.
 //!
 //! Bodies are camelCase as published; the guide's `snake_case` and its flat body on create are taken too.
 

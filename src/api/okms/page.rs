@@ -13,7 +13,7 @@ const SIZE_MAX: u64 = 100;
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
 
 /// How many entries the caller wants: clamped to what is published, as clients ask for more.
-pub fn size(call: &Call) -> Result<usize, Invalid> {
+pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
     const WRONG: Invalid = Invalid("X-Pagination-Size must be a whole number from 10 to 100");
     let Some(size) = &call.paging.size else { return Ok(100) };
     let size = size.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -22,14 +22,14 @@ pub fn size(call: &Call) -> Result<usize, Invalid> {
 }
 
 /// The cursor that the caller brings.
-pub fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
+pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
     const WRONG: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
     let Some(cursor) = call.paging.cursor.as_ref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
     URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| WRONG)
 }
 
 /// `reply` with the cursor of the next page, if there is one.
-pub fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
+pub(super) fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
     let next = next.and_then(|next| HeaderValue::try_from(URL_SAFE_NO_PAD.encode(next)).ok());
     reply.headers.extend(next.map(|next| (NEXT, next)));
     reply

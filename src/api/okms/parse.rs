@@ -1,11 +1,12 @@
 //! Request bodies of the native dialect.
-
-use serde_json::value::RawValue;
+//!
+//! A null member means "not given", as some clients write out what they leave alone. A setting goes back to its
+//! default by that default: false, 0, "0s".
 
 use super::super::json::{self, Object};
 use crate::{
-    crypto::SecretValue,
     domain::{Invalid, MaxVersions, MetadataPatch, SecretPath, SettingsPatch, VersionState},
+    service::SecretValue,
 };
 
 const CAS_REQUIRED: &[&str] = &["casRequired", "cas_required"];
@@ -14,25 +15,25 @@ const DEACTIVATE_AFTER: &[&str] = &["deactivateVersionAfter", "deactivate_versio
 const CUSTOM_METADATA: &[&str] = &["customMetadata", "custom_metadata"];
 
 /// A parsed body, and whether all of it was understood.
-pub struct Parsed<T> {
+pub(super) struct Parsed<T> {
     pub body: T,
     pub has_unknown: bool,
 }
 
 /// The body of create.
-pub struct Create {
+pub(super) struct Create {
     pub path: SecretPath,
     pub patch: MetadataPatch,
     pub value: SecretValue,
 }
 
 /// The body of an update.
-pub struct Update {
+pub(super) struct Update {
     pub patch: MetadataPatch,
     pub value: Option<SecretValue>,
 }
 
-pub fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid> {
+pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid> {
     const NO_PATH: Invalid = Invalid("path is required: the secret's name as text, for instance app/database");
     const NO_VERSION: Invalid = Invalid("version is required: an object with the secret's value in data");
     let mut object = Object::from_body(body)?;
@@ -44,7 +45,7 @@ pub fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, Invalid
     Ok(Parsed { body: Create { path, patch, value }, has_unknown })
 }
 
-pub fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid> {
+pub(super) fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid> {
     const WRONG: Invalid = Invalid("version must be an object with the secret's new value in data");
     let mut object = Object::from_body(body)?;
     let mut version = json::given(object.take(&["version"])?).map(|raw| json::object(raw, WRONG)).transpose()?;
@@ -57,20 +58,20 @@ pub fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid
     Ok(Parsed { body: Update { patch, value }, has_unknown })
 }
 
-pub fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretValue>, Invalid> {
+pub(super) fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretValue>, Invalid> {
     let mut object = Object::from_body(body)?;
     let value = json::value(object.take(&["data"])?, value_bytes)?;
     Ok(Parsed { body: value, has_unknown: object.has_unknown() })
 }
 
-pub fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
+pub(super) fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
     const WRONG: Invalid = Invalid("state is required: active, deactivated or deleted");
     let mut object = Object::from_body(body)?;
     let state = json::text(json::given(object.take(&["state"])?).ok_or(WRONG)?, WRONG)?.parse()?;
     Ok(Parsed { body: state, has_unknown: object.has_unknown() })
 }
 
-pub fn config(body: &[u8]) -> Result<Parsed<SettingsPatch>, Invalid> {
+pub(super) fn config(body: &[u8]) -> Result<Parsed<SettingsPatch>, Invalid> {
     let mut object = Object::from_body(body)?;
     let patch = settings(&mut object)?;
     Ok(Parsed { body: patch, has_unknown: object.has_unknown() })
@@ -91,7 +92,7 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
 }
 
 fn patch(object: &mut Object<'_>) -> Result<MetadataPatch, Invalid> {
-    let custom = object.take(CUSTOM_METADATA)?.map(json::custom_metadata).transpose()?;
+    let custom = json::given(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
     Ok(MetadataPatch { settings: settings(object)?, custom })
 }
 
@@ -99,18 +100,11 @@ fn settings(object: &mut Object<'_>) -> Result<SettingsPatch, Invalid> {
     const CAS_WRONG: Invalid = Invalid("casRequired must be true or false");
     const MAX_WRONG: Invalid = Invalid("maxVersions must be a whole number from 0 (the default) to 24000");
     let cas = json::given(object.take(CAS_REQUIRED)?);
-    let max = object.take(MAX_VERSIONS)?;
-    let after = object.take(DEACTIVATE_AFTER)?;
+    let max = json::given(object.take(MAX_VERSIONS)?);
+    let after = json::given(object.take(DEACTIVATE_AFTER)?);
     Ok(SettingsPatch {
         cas_required: cas.map(|raw| json::boolean(raw, CAS_WRONG)).transpose()?,
-        // null puts a setting back to its default.
-        max_versions: max
-            .map(|raw| or_default(raw, |raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)))
-            .transpose()?,
-        deactivate_after: after.map(|raw| or_default(raw, |raw| json::duration(raw).map(Some))).transpose()?,
+        max_versions: max.map(|raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)).transpose()?,
+        deactivate_after: after.map(json::duration).transpose()?,
     })
-}
-
-fn or_default<T: Default>(raw: &RawValue, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Result<T, Invalid> {
-    json::given(Some(raw)).map_or_else(|| Ok(T::default()), parse)
 }

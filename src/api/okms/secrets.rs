@@ -1,5 +1,7 @@
 //! Secrets, versions and the domain's defaults.
 
+use hyper::StatusCode;
+
 use super::{
     super::{
         Call, Context, Reply,
@@ -14,17 +16,21 @@ use crate::{
     service::{Created, Error, Update, VersionView},
 };
 
-pub async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let (size, cursor) = (page::size(call)?, page::cursor(call)?);
     let (secrets, next) = context.service.secrets.list(permit, cursor, size).await?;
     let body = Writer::array(&secrets, |(path, header), out| {
         out.text("path", path.as_str());
-        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, header));
+        out.object("metadata", |out| match header {
+            Some(header) => render::metadata(out, context, permit.okms_id(), path, header),
+            None => render::urn(out, context, permit.okms_id(), path),
+        });
     });
-    Ok(page::with_next(Reply::json(body), next))
+    let damaged = secrets.iter().filter(|(_, header)| header.is_none()).count();
+    Ok(page::with_next(Reply { damaged, ..Reply::json(body) }, next))
 }
 
-pub async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let parsed = parse::create(&call.body, context.value_bytes)?;
     let parse::Create { path, patch, value } = parsed.body;
     let created = context.service.secrets.create(permit, &path, &patch, &value, call.now).await?;
@@ -32,7 +38,7 @@ pub async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<R
     Ok(changed(context, permit, &path, &created, &warnings))
 }
 
-pub async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let path = path(call)?;
     let version = parameter(&call.query, "version")?.map(|text| text.parse::<VersionNumber>()).transpose()?;
     let include = flag(&call.query, "includeData")?;
@@ -46,7 +52,7 @@ pub async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Repl
     })))
 }
 
-pub async fn update(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     const NOTHING: &str = "the request names nothing to change";
     let path = path(call)?;
     let cas = cas(call)?;
@@ -60,19 +66,19 @@ pub async fn update(context: &Context, permit: &Permit, call: &Call) -> Result<R
     Ok(changed(context, permit, path, &updated, &warnings))
 }
 
-pub async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     context.service.secrets.delete(permit, path(call)?).await?;
-    Ok(Reply::no_content())
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub async fn list_versions(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn list_versions(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let (size, cursor) = (page::size(call)?, page::cursor(call)?);
     let (versions, next) = context.service.secrets.versions(permit, path(call)?, cursor, size).await?;
     let body = Writer::array(&versions, |version, out| render::version(out, version, call.now));
     Ok(page::with_next(Reply::json(body), next))
 }
 
-pub async fn create_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let path = path(call)?;
     let cas = cas(call)?;
     let parsed = parse::version(&call.body, context.value_bytes)?;
@@ -83,14 +89,14 @@ pub async fn create_version(context: &Context, permit: &Permit, call: &Call) -> 
     Ok(version(&VersionView { number, record, value: None }, call, &warnings))
 }
 
-pub async fn get_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn get_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let include = flag(&call.query, "includeData")?;
     let number = number(call)?;
     let secret = context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
     Ok(version(&secret.version.ok_or(Error::VersionNotFound)?, call, &[]))
 }
 
-pub async fn set_state(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn set_state(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let parsed = parse::state(&call.body)?;
     let (state, secrets) = (parsed.body, &context.service.secrets);
     let (view, did_change) = secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
@@ -99,12 +105,12 @@ pub async fn set_state(context: &Context, permit: &Permit, call: &Call) -> Resul
     Ok(version(&view, call, &warnings))
 }
 
-pub async fn get_config(context: &Context, permit: &Permit) -> Result<Reply, Error> {
+pub(super) async fn get_config(context: &Context, permit: &Permit) -> Result<Reply, Error> {
     let settings = context.service.domains.settings(permit).await?;
     Ok(Reply::json(Writer::object(|out| render::settings(out, &settings))))
 }
 
-pub async fn put_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let parsed = parse::config(&call.body)?;
     let settings = context.service.domains.update_settings(permit, &parsed.body).await?;
     let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &settings);
@@ -131,7 +137,7 @@ fn version(view: &VersionView, call: &Call, warnings: &[&str]) -> Reply {
 }
 
 fn value_len(version: Option<&VersionView>) -> usize {
-    version.and_then(|version| version.value.as_ref()).map_or(0, crate::crypto::SecretValue::len)
+    version.and_then(|version| version.value.as_ref()).map_or(0, crate::service::SecretValue::len)
 }
 
 fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<&'static str> {

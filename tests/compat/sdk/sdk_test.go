@@ -499,8 +499,9 @@ func TestMaxVersionsPrunes(t *testing.T) {
 	s := connect(t, true)
 	path := freshPath("prune")
 	s.create(t, path, &types.SecretV2MetadataShort{MaxVersions: ptr(uint32(2))}, object{"n": "1"})
-	s.addVersion(t, path, nil, object{"n": "2"})
 	is(t, "oldestVersion before the limit", s.get(t, path, nil, false).Metadata.OldestVersion, 0)
+	s.addVersion(t, path, nil, object{"n": "2"})
+	is(t, "oldestVersion at the limit, as in KV2", s.get(t, path, nil, false).Metadata.OldestVersion, 1)
 	s.addVersion(t, path, nil, object{"n": "3"})
 	is(t, "oldestVersion", s.get(t, path, nil, false).Metadata.OldestVersion, 2)
 

@@ -1,0 +1,295 @@
+//! The budgets, measured: okmsd beside a reference, in one run on one machine.
+//!
+//! Owns the order of the measurements and their budgets. Always holds: a figure and its reference are measured in
+//! turns, several times, and a ratio is the median of the turns' ratios; every request that counts was answered 200.
+//! Never does: fail because something is slow. `scripts/bench.sh` runs it.
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | `reference` | the servers that okmsd is compared with, each in a process of its own |
+//! | `server` | processes: start, readiness, processor time, memory, end |
+//! | `client` | a small mTLS client for what is timed request by request |
+//! | `load` | `oha`, for what is counted by the second |
+//! | `writes` | 64 writers, and raw redb commits of the same shape |
+//! | `growth` | large stores, deep secrets, long lists |
+//! | `footprint` | start-up time and memory |
+//! | `table` | medians and the table |
+
+mod client;
+mod footprint;
+mod growth;
+mod load;
+mod reference;
+mod server;
+mod table;
+mod writes;
+
+use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use okmsd::clock::{Clock, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    load::{Load, Protocol},
+    server::{Region, Server},
+    table::{Budget, Rounds, Row},
+};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How many connections read at once over HTTP/1.1.
+const READERS: usize = 32;
+/// How many connections, with how many streams each, read at once over HTTP/2.
+const MULTIPLEXED: (usize, usize) = (4, 8);
+/// How many clients connect at once.
+const CONNECTORS: usize = 16;
+
+#[derive(Parser)]
+struct Arguments {
+    /// The load generator.
+    #[arg(long, default_value = "oha")]
+    oha: PathBuf,
+    /// Grow the large store to 1,000,000 secrets.
+    #[arg(long)]
+    full: bool,
+    /// How many secrets the large store holds.
+    #[arg(long)]
+    secrets: Option<usize>,
+    /// How many turns okmsd and the reference take.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How long a turn lasts, in seconds.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Measure only what is named here: reads, connections, writes, growth, footprint.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Cargo says so.
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    reference: Option<Reference>,
+}
+
+/// What this program does in a process of its own.
+#[derive(Subcommand)]
+enum Reference {
+    /// The reference of reads.
+    #[command(hide = true)]
+    Http { config: PathBuf, answer: PathBuf, listen: SocketAddr },
+    /// The reference of new connections.
+    #[command(hide = true)]
+    Accept { config: PathBuf, answer: PathBuf, listen: SocketAddr },
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    turn: Duration,
+    secrets: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Into::into).and_then(|runtime| {
+            runtime.block_on(async {
+                match &arguments.reference {
+                    Some(Reference::Http { config, answer, listen }) => reference::http(config, answer, *listen).await,
+                    Some(Reference::Accept { config, answer, listen }) => {
+                        reference::accept(config, answer, *listen).await
+                    }
+                    None => tokio::select! {
+                        outcome = report(&arguments) => outcome,
+                        signal = stopped() => Err(signal.err().unwrap_or_else(|| "stopped by a signal".into())),
+                    },
+                }
+            })
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(format_args!("budgets: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn stopped() -> Outcome<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn report(arguments: &Arguments) -> Outcome<()> {
+    let effort = Effort {
+        rounds: arguments.rounds.max(1),
+        turn: Duration::from_secs(arguments.seconds.max(1)),
+        secrets: arguments.secrets.unwrap_or(if arguments.full { 1_000_000 } else { 100_000 }).max(1_000),
+    };
+    let wants = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let load_before = machine::load_average();
+    let mut rows = Vec::new();
+    if wants("reads") {
+        rows.extend(reads(&arguments.oha, effort).await?);
+    }
+    if wants("connections") {
+        rows.extend(connections(&arguments.oha, effort).await?);
+    }
+    if wants("writes") {
+        rows.extend(writes::measure(effort).await?);
+    }
+    if wants("growth") {
+        rows.extend(growth::measure(effort).await?);
+    }
+    if wants("footprint") {
+        rows.extend(footprint::measure(effort).await?);
+    }
+    say(format_args!(
+        "{}; {}; {} turns of {} s; load average {load_before} before, {} after\n",
+        SystemClock.now().to_rfc3339_seconds(),
+        machine::size(),
+        effort.rounds,
+        effort.turn.as_secs(),
+        machine::load_average(),
+    ));
+    say(table::markdown(&rows));
+    Ok(())
+}
+
+/// Reads of one secret of 1 KiB over connections that stay open.
+async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
+    let region = Region::create()?;
+    let (okmsd, reference) = pair(&region, "http", &[]).await?;
+    let mut rows = Vec::new();
+    for (protocol, name) in
+        [(Protocol::Http1(READERS), "HTTP/1.1"), (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2")]
+    {
+        let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
+        for round in 0..effort.rounds {
+            note(format_args!("reads over {name}, turn {}", round + 1));
+            let both = alternate(round, oha, &region, &okmsd, &reference, protocol, effort.turn).await?;
+            rates.push(both.0.rate, both.1.rate);
+            costs.push(both.0.cpu_micros, both.1.cpu_micros);
+        }
+        rows.push(rates.row(format!("reads of a 1 KiB secret, {name}"), "/s", Budget::AtLeast(0.8)));
+        rows.push(costs.row(format!("the server's processor time for one, {name}"), " us", Budget::None));
+    }
+    Ok(rows)
+}
+
+/// New connections, each with a full handshake and one read.
+async fn connections(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
+    let region = Region::create()?;
+    // Clients that can resume a session do.
+    let (okmsd, reference) = pair(&region, "accept", &[("OKMSD_SERVER__SESSION_CACHE", "0")]).await?;
+    let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
+    for round in 0..effort.rounds {
+        note(format_args!("new connections, turn {}", round + 1));
+        let protocol = Protocol::Connect(CONNECTORS);
+        let both = alternate(round, oha, &region, &okmsd, &reference, protocol, effort.turn).await?;
+        rates.push(both.0.rate, both.1.rate);
+        costs.push(both.0.cpu_micros, both.1.cpu_micros);
+    }
+    if okmsd.metric("okmsd_handshakes_total{result=\"resumed\"}").await? > 0.0 {
+        return Err("sessions were resumed, so that the handshakes were not full ones".into());
+    }
+    Ok(vec![
+        rates.row("new mTLS connections with one read".to_owned(), "/s", Budget::AtLeast(0.9)),
+        costs.row("the server's processor time for one".to_owned(), " us", Budget::None),
+    ])
+}
+
+/// okmsd with one secret of 1 KiB, and a reference that answers the same bytes.
+async fn pair(region: &Region, reference: &str, env: &[(&str, &str)]) -> Outcome<(Server, Server)> {
+    let okmsd = Server::okmsd(region, env).await?;
+    let client = region.client(&okmsd)?;
+    let mut connection = client.connect().await?;
+    connection.create(&region.id()?, SECRET, &client::value(1024)).await?;
+    let body = connection.get(&secret_url(&region.id()?, SECRET)).await?.1;
+    let answer = region.path("answer.json");
+    fs::write(&answer, body)?;
+    let reference = Server::reference(region, reference, &answer).await?;
+    Ok((okmsd, reference))
+}
+
+const SECRET: &str = "bench/read";
+
+/// Where a secret is read with its value.
+fn secret_url(id: &str, path: &str) -> String {
+    format!("/api/{id}/v2/secret/{path}?includeData=true")
+}
+
+/// What one turn of one server came to.
+struct Turn {
+    rate: f64,
+    cpu_micros: f64,
+}
+
+/// A turn of each, in an order that changes from round to round.
+async fn alternate(
+    round: usize,
+    oha: &std::path::Path,
+    region: &Region,
+    okmsd: &Server,
+    reference: &Server,
+    protocol: Protocol,
+    time: Duration,
+) -> Outcome<(Turn, Turn)> {
+    let url = secret_url(&region.id()?, SECRET);
+    let turn = async |server: &Server| -> Outcome<Turn> {
+        let load = Load { oha, region, server, protocol };
+        load.run(&url, Duration::from_millis(500)).await?;
+        let before = server.cpu_seconds()?;
+        let done = load.run(&url, time).await?;
+        let used = server.cpu_seconds()? - before;
+        Ok(Turn { rate: done.rate, cpu_micros: used * 1e6 / done.requests })
+    };
+    if round.is_multiple_of(2) {
+        let first = turn(okmsd).await?;
+        Ok((first, turn(reference).await?))
+    } else {
+        let first = turn(reference).await?;
+        Ok((turn(okmsd).await?, first))
+    }
+}
+
+/// What the figures were measured on.
+mod machine {
+    use std::fs;
+
+    pub(crate) fn size() -> String {
+        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        let model = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+        let kib = field("/proc/meminfo", "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
+        format!("{cores} cores ({model}), {} GiB", kib.unwrap_or_default() >> 20)
+    }
+
+    pub(crate) fn load_average() -> String {
+        let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        text.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    fn field(path: &str, name: &str) -> Option<String> {
+        let text = fs::read_to_string(path).ok()?;
+        let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name)?;
+        Some(value.trim().to_owned())
+    }
+}
+
+/// Writes a line of the report.
+#[expect(clippy::print_stdout, reason = "the report")]
+fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+/// Tells the person at the terminal what goes on.
+#[expect(clippy::print_stderr, reason = "progress, apart from the report")]
+fn note(line: impl std::fmt::Display) {
+    eprintln!("{line}");
+}

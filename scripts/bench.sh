@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Measures okmsd against its budgets and prints one table, each figure beside its reference from the same run.
+#
+#   scripts/bench.sh                 a quick run, some four minutes
+#   scripts/bench.sh --full          grows the large store to 1,000,000 secrets
+#   scripts/bench.sh --only reads,connections,writes,growth,footprint --rounds 5 --seconds 5
+#
+# Everything runs on 127.0.0.1, on free ports and in temporary folders. It fails only where something does not work,
+# never because something is slow. What it measures is in benches/budgets.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+tools=${OKMSD_TOOLS:-target/tools}
+oha=$(command -v oha || echo "$tools/bin/oha")
+if [[ ! -x $oha ]]; then
+    echo "bench.sh: building the load generator oha in $tools, once" >&2
+    cargo install oha --version 1.16.0 --locked --root "$tools" >&2
+fi
+exec cargo bench --quiet --bench budgets -- --oha "$(realpath "$oha")" "$@"

@@ -1,0 +1,253 @@
+//! The `OpenAPI` document, made from the route table.
+//!
+//! Owns what the document says: [`operations`] one text for each operation, [`problems`] every answer that is an
+//! error, [`parameters`] and [`schemas`] the rest. Always holds: a route is in the document because it is in the table, under both
+//! spellings of the domain; an operation without its text does not compile. Never does: fetch, or serve itself.
+//!
+//! It is `OpenAPI` 3.0.3 and not 3.1, as the published document is 3.0: the generator that the published
+//! clients come from (oapi-codegen) does not read 3.1. The price is that client certificates, which 3.0 has no security
+//! scheme for, are described in words.
+
+mod operations;
+mod parameters;
+mod problems;
+mod schemas;
+
+use std::sync::LazyLock;
+
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use self::{operations::Operation, problems::Problems};
+use crate::{
+    api::{Access, Route, okms::DomainOp, routes, routes::DOMAIN_SPELLINGS},
+    auth::Action,
+    domain::OkmsId,
+};
+
+/// The document's text; with the caller's own domain filled in, where that is known.
+#[must_use]
+pub fn document(own: Option<OkmsId>) -> Vec<u8> {
+    static FOR_ALL: LazyLock<Vec<u8>> = LazyLock::new(|| build(None).to_string().into_bytes());
+    match own {
+        None => FOR_ALL.clone(),
+        Some(_) => build(own).to_string().into_bytes(),
+    }
+}
+
+fn build(own: Option<OkmsId>) -> Value {
+    let mut paths = Map::new();
+    let mut problems = Problems::default();
+    for route in routes() {
+        let operation = operation(&route, &mut problems);
+        let item = paths.entry(route.pattern).or_insert_with(|| json!({}));
+        if let Value::Object(item) = item {
+            item.insert(route.method.as_str().to_ascii_lowercase(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "okmsd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": introduction(own),
+            "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "The server that this document came from." }],
+        "tags": operations::tags(),
+        "paths": paths,
+        "components": {
+            "parameters": parameters::parameters(own),
+            "headers": parameters::headers(),
+            "schemas": schemas::schemas(),
+            "responses": problems.into_components(),
+        },
+    })
+}
+
+fn introduction(own: Option<OkmsId>) -> String {
+    let reach = own.map_or_else(String::new, |id| {
+        format!("\n\nYour certificate reaches the domain `{id}`, which is filled in below.")
+    });
+    format!("{}{reach}", include_str!("introduction.md").trim_end())
+}
+
+/// What the document says of one route.
+fn operation(route: &Route, problems: &mut Problems) -> Value {
+    let Operation { tag, summary, text, parameters, body, success: (status, answer), .. } =
+        operations::of(route.access);
+    let is_central = is_central(route);
+    let tag = if is_central { operations::CENTRAL } else { tag };
+    let in_pattern = route.pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let parameters = in_pattern.chain(parameters.iter().copied());
+    let mut responses = problems.of(route);
+    responses.insert(status.to_owned(), answer);
+    let mut operation = json!({
+        "tags": [tag],
+        "operationId": operation_id(route, is_central),
+        "summary": summary,
+        "description": format!("{text}{}", actions(route.access)),
+        "parameters": parameters.map(|name| reference("parameters", name)).collect::<Vec<_>>(),
+        "responses": responses,
+    });
+    if let (Value::Object(operation), Some(body)) = (&mut operation, body) {
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
+}
+
+/// Whether the route repeats a published one under the central spelling; the control plane has that one only.
+fn is_central(route: &Route) -> bool {
+    let [regional, central] = DOMAIN_SPELLINGS;
+    let rest = route.pattern.strip_prefix(central);
+    rest.is_some_and(|rest| routes().iter().any(|other| other.pattern.strip_prefix(regional) == Some(rest)))
+}
+
+/// The published operation id; what has none of its own gets one that tells it apart.
+fn operation_id(route: &Route, is_central: bool) -> String {
+    let name = match (route.access, &route.method) {
+        (Access::Domain(DomainOp::CreateVersion), &Method::PUT) => "PutNewSecretVersionV2",
+        (access, _) => access.name(),
+    };
+    if is_central { format!("{name}Central") } else { name.to_owned() }
+}
+
+/// The actions that an operation takes, under the names that policies use.
+fn actions(access: Access) -> String {
+    let actions = match access {
+        Access::Public(_) => return "\n\nOpen to everybody.".to_owned(),
+        Access::Region(op) => vec![op.action()],
+        Access::Domain(op) => op.action_list().to_vec(),
+    };
+    let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(*action)));
+    format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
+}
+
+const fn purpose(action: Action) -> &'static str {
+    match action {
+        Action::SecretGet => "see metadata and states",
+        Action::SecretCreate => "create a secret",
+        Action::SecretDelete => "delete a secret",
+        Action::SecretUpdateMetadata => "change metadata",
+        Action::VersionGetData => "read data (`includeData=true`)",
+        Action::VersionCreate => "add a version",
+        Action::VersionActivate => "set the state `active`",
+        Action::VersionDeactivate => "set the state `deactivated`",
+        Action::VersionDelete => "set the state `deleted`",
+        Action::ConfigGet => "read the domain's defaults",
+        Action::ConfigUpdate => "change the domain's defaults",
+        Action::DomainGet => "see a domain",
+        Action::DomainCreate => "create a domain (operators only)",
+        Action::CredentialCreate => "issue an access certificate (operators only)",
+    }
+}
+
+/// A reference to a component.
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn parsed(own: Option<OkmsId>) -> Value {
+        serde_json::from_slice(&document(own)).unwrap()
+    }
+
+    fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
+        let paths = document["paths"].as_object().unwrap().iter();
+        paths.flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |(method, op)| (path, method, op)))
+    }
+
+    fn walk(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| {
+                see(name, value);
+                walk(value, see);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, see)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_route_table_and_nothing_else() {
+        let document = parsed(None);
+        let told: BTreeSet<_> =
+            operations(&document).map(|(path, method, _)| (method.to_uppercase(), path.clone())).collect();
+        let table: Vec<_> = routes().into_iter().map(|route| (route.method.to_string(), route.pattern)).collect();
+        assert_eq!(told.len(), table.len());
+        assert_eq!(told, table.into_iter().collect());
+    }
+
+    #[test]
+    fn operation_ids_are_unique_and_the_published_ones_regional() {
+        let document = parsed(None);
+        let ids: BTreeSet<_> = operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), operations(&document).count());
+        let [regional, central] = DOMAIN_SPELLINGS;
+        let id = |path: &str, method: &str| document["paths"][path][method]["operationId"].as_str().unwrap();
+        assert_eq!(id(&format!("{regional}/secret"), "post"), "PostSecretV2");
+        assert_eq!(id(&format!("{central}/secret"), "post"), "PostSecretV2Central");
+        assert_eq!(id(&format!("{central}/credential"), "post"), "PostCredential");
+    }
+
+    #[test]
+    fn references_resolve_and_components_are_used() {
+        let document = parsed(None);
+        let mut used = BTreeSet::new();
+        walk(&document, &mut |name, value| {
+            if name == "$ref" {
+                let pointer = value.as_str().unwrap().strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{pointer}");
+                used.insert(pointer.to_owned());
+            }
+        });
+        for (kind, components) in document["components"].as_object().unwrap() {
+            for name in components.as_object().unwrap().keys() {
+                assert!(used.contains(&format!("/components/{kind}/{name}")), "nobody refers to {name}");
+            }
+        }
+        let tags: BTreeSet<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str()).collect();
+        assert_eq!(operations(&document).map(|(.., op)| op["tags"][0].as_str()).collect::<BTreeSet<_>>(), tags);
+    }
+
+    #[test]
+    fn every_operation_names_its_actions_parameters_and_answers() {
+        let document = parsed(None);
+        for route in routes() {
+            let operation = &document["paths"][&route.pattern][route.method.as_str().to_lowercase()];
+            let (text, pattern) = (operation["description"].as_str().unwrap(), &route.pattern);
+            let answers = operation["responses"].as_object().unwrap();
+            let has = |status: &str| answers.contains_key(status);
+            assert!(has("429") && has("431"), "{pattern}");
+            assert_eq!(has("408") && has("413"), route.method != Method::GET, "{pattern}");
+            assert_eq!(has("401") && has("500") && has("503"), !matches!(route.access, Access::Public(_)), "{pattern}");
+            if let Access::Domain(op) = route.access {
+                assert!(op.action_list().iter().all(|action| text.contains(action.name())), "{pattern}");
+                assert!(has("400") && has("404"), "{pattern}");
+            }
+            let refs = operation["parameters"].as_array().unwrap();
+            let names: Vec<_> = refs
+                .iter()
+                .map(|parameter| &document.pointer(&parameter["$ref"].as_str().unwrap()[1..]).unwrap()["name"])
+                .collect();
+            for segment in pattern.split('/').filter_map(|segment| segment.strip_prefix('{')) {
+                assert!(names.iter().any(|name| *name == segment.trim_end_matches('}')), "{pattern}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_callers_own_domain_is_filled_in() {
+        let own: OkmsId = "6f4b0d1c-5f6e-4d0c-9a44-0d7a2f7a9b10".parse().unwrap();
+        let parameter = |own| parsed(own)["components"]["parameters"]["okmsId"].clone();
+        assert_eq!(parameter(Some(own))["example"], own.to_string());
+        assert!(parameter(Some(own))["description"].as_str().unwrap().contains(&own.to_string()));
+        assert!(parameter(None).get("example").is_none());
+        assert!(!String::from_utf8(document(None)).unwrap().contains(&own.to_string()));
+    }
+}

@@ -1,0 +1,460 @@
+//! Who reaches what: every route of the table, for strangers, for nobody, for other domains and for the operator.
+
+use hyper::Method;
+use okmsd::{
+    api::{
+        Access, Route,
+        okms::{DomainOp, RegionOp},
+        routes,
+    },
+    config::{ClientAuth, CustomerCa},
+    pki::{CertificateAuthority, PrivateKeyPem, Subject},
+};
+use rcgen::ExtendedKeyUsagePurpose;
+use time::OffsetDateTime;
+
+use crate::harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint};
+
+/// The routes that answer without a certificate. This list may shrink; a line more needs a reason.
+const PUBLIC: &[(&str, &str)] = &[
+    ("GET", "/openapi.json"), // what can be asked, for those who have no certificate yet
+    ("GET", "/swagger"),      // the same, for people
+    ("GET", "/swagger/{asset}"),
+    ("GET", "/"), // the way there
+];
+
+const SECRET: &str = "app/database";
+const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
+
+fn is_public(route: &Route) -> bool {
+    PUBLIC.contains(&(route.method.as_str(), &*route.pattern))
+}
+
+/// The route's path for the domain `id` and the secret at `path`.
+fn url(route: &Route, id: &str, path: &str) -> String {
+    let path = path.replace('/', "%2F");
+    let url = route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
+    url.replace("{asset}", "index.html")
+}
+
+/// A body with which the route's operation would go on.
+fn body(access: Access, path: &str) -> String {
+    let op = match access {
+        Access::Public(_) | Access::Region(RegionOp::ListDomains) => return String::new(),
+        Access::Region(RegionOp::CreateDomain) => return r#"{"name":"a domain"}"#.to_owned(),
+        Access::Domain(op) => op,
+    };
+    match op {
+        DomainOp::ListSecrets
+        | DomainOp::GetSecret
+        | DomainOp::DeleteSecret
+        | DomainOp::ListVersions
+        | DomainOp::GetVersion
+        | DomainOp::GetConfig
+        | DomainOp::GetDomain => String::new(),
+        DomainOp::CreateSecret => format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
+        DomainOp::PutSecret => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#.to_owned(),
+        DomainOp::CreateVersion => r#"{"data":{"v":2}}"#.to_owned(),
+        DomainOp::PutVersion => r#"{"state":"deleted"}"#.to_owned(),
+        DomainOp::PutConfig => r#"{"maxVersions":3}"#.to_owned(),
+        DomainOp::CreateCredential => r#"{"name":"intruder"}"#.to_owned(),
+    }
+}
+
+/// Asks for `route` in the domain `id`, for data where there is any.
+async fn ask(client: &Client, route: &Route, id: &str, path: &str) -> Answer {
+    let url = format!("{}?includeData=true", url(route, id, path));
+    client.call(route.method.clone(), &url, &body(route.access, path)).await
+}
+
+fn domain_routes() -> impl Iterator<Item = Route> {
+    routes().into_iter().filter(|route| matches!(route.access, Access::Domain(_)))
+}
+
+/// Everything that a domain's own certificate can see in it.
+async fn contents(client: &Client) -> Vec<String> {
+    let mut seen = Vec::new();
+    for rest in [
+        "secret".to_owned(),
+        "secretConfig".to_owned(),
+        format!("secret/{SECRET}?includeData=true"),
+        format!("secret/{SECRET}/version"),
+    ] {
+        let answer = client.get(&rest).await;
+        answer.ok();
+        seen.push(answer.text().to_owned());
+    }
+    seen
+}
+
+#[test]
+fn the_table_says_what_is_public() {
+    for route in routes() {
+        let public = matches!(route.access, Access::Public(_));
+        assert_eq!(is_public(&route), public, "{} {}", route.method, route.pattern);
+    }
+    assert!(PUBLIC.iter().all(|(method, pattern)| {
+        routes().iter().any(|route| route.method.as_str() == *method && route.pattern == *pattern)
+    }));
+}
+
+#[tokio::test]
+async fn nobody_reaches_nothing() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    tenant.create(SECRET, "{}").await.ok();
+    let before = contents(&tenant).await;
+    let nameless = server.mint(&Leaf::default());
+    for http in BOTH {
+        for client in [server.anonymous().over(http), server.client(Some(&nameless), None, http)] {
+            for route in routes() {
+                let answer = ask(&client, &route, &tenant.id, SECRET).await;
+                if is_public(&route) {
+                    assert!(matches!(answer.status.as_u16(), 200 | 307), "{}", route.pattern);
+                    continue;
+                }
+                let said = answer.error(401, 50_475_011);
+                assert!(said.contains("certificate"), "{said}");
+                // As for a domain or a secret that is not there: who is nobody learns nothing.
+                for (id, path) in [(UNKNOWN, SECRET), (&*tenant.id, "missing"), ("no-id", SECRET), (UNKNOWN, "..")] {
+                    let other = ask(&client, &route, id, path).await;
+                    assert_eq!(other.likeness(), answer.likeness(), "{} {}", route.method, route.pattern);
+                }
+            }
+        }
+    }
+    assert_eq!(contents(&tenant).await, before);
+}
+
+/// For a stranger, a domain that exists answers as one that does not: on every route, in both spellings, whether the
+/// secret is there or not, whether the request would make sense or not.
+#[tokio::test]
+async fn a_foreign_domain_is_as_good_as_none() {
+    let (server, owner) = TestServer::with_tenant().await;
+    let stranger = server.tenant().await;
+    owner.create(SECRET, r#"{"v":1}"#).await.ok();
+    stranger.create(SECRET, r#"{"v":"own"}"#).await.ok();
+    let before = (contents(&owner).await, contents(&stranger).await);
+    let mut spellings = std::collections::HashSet::new();
+    for http in BOTH {
+        let client = stranger.over(http);
+        for route in domain_routes() {
+            spellings.insert(route.pattern.starts_with("/api/"));
+            let unknown = ask(&client, &route, UNKNOWN, SECRET).await;
+            unknown.error(404, 16_994_305);
+            for path in [SECRET, "missing", "..", "new/secret", &"x".repeat(256)] {
+                let foreign = ask(&client, &route, &owner.id, path).await;
+                assert_eq!(foreign.likeness(), unknown.likeness(), "{} {} {path}", route.method, route.pattern);
+            }
+            for (query, headers, body) in [
+                ("?cas=nonsense&version=0", [("x-pagination-size", "nonsense")], "not json"),
+                ("?cas=1&version=1", [("x-pagination-cursor", "AAAA")], ""),
+            ] {
+                let url = url(&route, &owner.id, SECRET) + query;
+                let answer = client.send(route.method.clone(), &url, &headers, body).await;
+                assert_eq!(answer.likeness(), unknown.likeness(), "{} {}", route.method, route.pattern);
+            }
+        }
+    }
+    assert_eq!(spellings.len(), 2);
+    assert_eq!((contents(&owner).await, contents(&stranger).await), before);
+}
+
+/// The same id in another spelling is the same domain, or none: never somebody else's.
+#[tokio::test]
+async fn spellings_of_an_id() {
+    let (_server, client) = TestServer::with_tenant().await;
+    client.create(SECRET, "{}").await.ok();
+    let id = &client.id;
+    for (spelling, status) in [
+        (id.to_uppercase(), 200),
+        (id.replace('-', ""), 400),
+        (format!("{{{id}}}").replace('{', "%7B").replace('}', "%7D"), 400),
+        (format!("urn:uuid:{id}"), 400),
+        (format!("{id}%00"), 400),
+        (format!("%{:02x}{}", id.as_bytes()[0], &id[1..]), 400),
+        ("00000000-0000-0000-0000-000000000000".to_owned(), 400),
+        ("*".to_owned(), 400),
+        ("%2A".to_owned(), 400),
+    ] {
+        for path in
+            [format!("/api/{spelling}/v2/secret/{SECRET}"), format!("/v2/okms/resource/{spelling}/secret/{SECRET}")]
+        {
+            let answer = client.call(Method::GET, &path, "").await;
+            assert_eq!(answer.status, status, "{path} {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operator_reaches_every_domain() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let operator = server.operator();
+    for route in routes().iter().filter(|route| !is_public(route)) {
+        tenant.delete(&format!("secret/{SECRET}")).await;
+        if route.access != Access::Domain(DomainOp::CreateSecret) {
+            tenant.create(SECRET, "{}").await.ok();
+        }
+        let answer = ask(&operator, route, &tenant.id, SECRET).await;
+        assert!(answer.status.is_success(), "{} {} {answer:?}", route.method, route.pattern);
+        if matches!(route.access, Access::Domain(_)) {
+            tenant.create(SECRET, "{}").await;
+            ask(&operator, route, UNKNOWN, SECRET).await.error(404, 16_994_305);
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_spellings_are_one_domain() {
+    let (_server, tenant) = TestServer::with_tenant().await;
+    let central = |rest: &str| format!("/v2/okms/resource/{}/{rest}", tenant.id);
+    let body = r#"{"path":"a/b","version":{"data":{"v":1}}}"#;
+    tenant.call(Method::POST, &central("secret"), body).await.ok();
+    for rest in
+        ["secret", "secret/a%2Fb?includeData=true", "secret/a/b/version", "secret/a/b/version/1", "secretConfig"]
+    {
+        let (regional, central) = (tenant.get(rest).await, tenant.call(Method::GET, &central(rest), "").await);
+        regional.ok();
+        assert_eq!(regional.likeness(), central.likeness(), "{rest}");
+    }
+    assert_eq!(tenant.call(Method::DELETE, &central("secret/a/b"), "").await.status, 204);
+    tenant.get("secret/a/b").await.error(404, 17_125_377);
+}
+
+/// Certificates of the region that are refused in the handshake, because TLS itself can tell.
+#[tokio::test]
+async fn tls_refuses_what_no_client_may_show() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let upn = format!("okms.domain:{}", tenant.id);
+    let upns = [&*upn];
+    let right = || Leaf { upns: &upns, ..Leaf::default() };
+    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let (other, other_key) = CertificateAuthority::create("other CA", moment, time::Duration::days(9)).unwrap();
+    let (twin, twin_key) = CertificateAuthority::create("test region CA", moment, time::Duration::days(9)).unwrap();
+    let fine = server.client(Some(&server.mint(&right())), Some(&tenant.id), Http::One);
+    fine.get("secret").await.ok();
+    assert!(!fine.is_refused_in_tls().await);
+    for (what, pair) in [
+        ("expired", server.mint(&Leaf { valid: START - 100..=START - 1, ..right() })),
+        ("not yet valid", server.mint(&Leaf { valid: START + 1..=START + 100, ..right() })),
+        ("a server's", server.mint(&Leaf { usage: ExtendedKeyUsagePurpose::ServerAuth, ..right() })),
+        ("an authority's", server.mint(&Leaf { is_ca: true, ..right() })),
+        ("another authority's", mint(&other, &other_key, &right())),
+        ("an authority's of the same name", mint(&twin, &twin_key, &right())),
+    ] {
+        for http in BOTH {
+            let client = server.client(Some(&pair), Some(&tenant.id), http);
+            assert!(client.is_refused_in_tls().await, "{what} {http:?}");
+        }
+    }
+    assert_eq!(server.metric(r#"okmsd_handshakes_total{result="failed"}"#).await, 12.0);
+}
+
+/// Certificates that TLS takes, and that name no domain: 401 on every request, whatever they look like.
+#[tokio::test]
+async fn a_certificate_must_name_one_domain() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    let claim = |text: &str| format!("okms.domain:{text}");
+    let (own, foreign, operator) = (claim(&tenant.id), claim(&other.id), claim("*"));
+    let nul = format!("{own}\0");
+    let (upper, nil) = (own.to_uppercase(), claim("00000000-0000-0000-0000-000000000000"));
+    let (blank, simple) = (format!(" {own}"), claim(&tenant.id.replace('-', "")));
+    for (what, upns) in [
+        ("a common name alone", vec![]),
+        ("two domains", vec![&*own, &*foreign]),
+        ("a domain and all", vec![&*own, &*operator]),
+        ("another prefix", vec![&*upper]),
+        ("a blank in front", vec![&*blank]),
+        ("a NUL at the end", vec![&*nul]),
+        ("the nil id", vec![&*nil]),
+        ("an id without hyphens", vec![&*simple]),
+        ("an empty id", vec!["okms.domain:"]),
+        ("a pattern", vec!["okms.domain:**"]),
+        ("an id alone", vec![&*tenant.id]),
+        ("a user", vec!["somebody@example.com"]),
+    ] {
+        let pair = server.mint(&Leaf { upns: &upns, ..Leaf::default() });
+        let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
+        for path in [client.url("secret"), "/v2/okms/resource".to_owned()] {
+            let said = client.call(Method::GET, &path, "").await.error(401, 50_475_011);
+            assert!(!said.contains(&tenant.id), "{what}: {said}");
+        }
+    }
+    let twice = server.mint(&Leaf { upns: &[&own, &own, "somebody@example.com"], ..Leaf::default() });
+    server.client(Some(&twice), Some(&tenant.id), Http::One).get("secret").await.ok();
+}
+
+/// A connection does not outlive its certificate: the same keep-alive connection that was served is refused from the
+/// second on at which the certificate ends, and on every protocol.
+#[tokio::test]
+async fn a_certificate_can_expire_on_an_open_connection() {
+    for http in BOTH {
+        let (server, tenant) = TestServer::with_tenant().await;
+        let upn = format!("okms.domain:{}", tenant.id);
+        let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+        let client = server.client(Some(&pair), Some(&tenant.id), http);
+        let mut connection = client.connect().await;
+        let url = client.url("secret");
+        server.clock.advance(100);
+        connection.send(Method::GET, &url, &[], "").await.ok();
+        server.clock.advance(1);
+        let said = connection.send(Method::GET, &url, &[], "").await.error(401, 50_475_011);
+        assert!(said.contains("expired"), "{said}");
+        let body = r#"{"path":"a","version":{"data":{}}}"#;
+        connection.send(Method::POST, &url, &[], body).await.error(401, 50_475_011);
+        // What is public stays so, also for one whose certificate is over.
+        assert_eq!(connection.send(Method::GET, "/openapi.json", &[], "").await.status, 200);
+        assert_eq!(tenant.get("secret").await.text(), "[]");
+    }
+}
+
+/// A resumed session skips the verification of its certificate, so the request has to judge it again.
+#[tokio::test]
+async fn a_session_resumed_after_expiry_is_nobodys() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let upn = format!("okms.domain:{}", tenant.id);
+    let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+    let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
+    client.get("secret").await.ok();
+    client.get("secret").await.ok();
+    let resumed = r#"okmsd_handshakes_total{result="resumed"}"#;
+    assert_eq!(server.metric(resumed).await, 1.0, "the test is about resumption");
+    server.clock.advance(101);
+    let said = client.get("secret").await.error(401, 50_475_011);
+    assert!(said.contains("expired"), "{said}");
+    assert_eq!(server.metric(resumed).await, 2.0);
+}
+
+/// A session belongs to the certificate that made it: resumed, it is the same principal, whatever the URL names.
+#[tokio::test]
+async fn a_resumed_session_keeps_its_principal() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    tenant.get("secret").await.ok();
+    let intruder = Client { id: other.id.clone(), ..tenant.clone() };
+    intruder.get("secret").await.error(404, 16_994_305);
+    tenant.get("secret").await.ok();
+    assert!(server.metric(r#"okmsd_handshakes_total{result="resumed"}"#).await >= 2.0);
+}
+
+#[tokio::test]
+async fn required_mode_refuses_in_tls() {
+    let server = TestServer::start_with(|config| config.server.client_auth = ClientAuth::Required).await;
+    for http in BOTH {
+        assert!(server.anonymous().over(http).is_refused_in_tls().await);
+        assert!(!server.operator().over(http).is_refused_in_tls().await);
+    }
+}
+
+/// Where several authorities are trusted, the server looks for the one that vouches for a peer. It once did so at the
+/// present moment, found none for a certificate that had ended, and told its holder to get one that names a domain.
+#[tokio::test]
+async fn an_expired_certificate_is_told_so_among_several_authorities() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    trust_customer(&mut server, "customer CA", &tenant.id).await;
+    let upn = format!("okms.domain:{}", tenant.id);
+    let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+    let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
+    client.get("secret").await.ok();
+    server.clock.advance(101);
+    let said = client.get("secret").await.error(401, 50_475_011);
+    assert_eq!(server.metric(r#"okmsd_handshakes_total{result="resumed"}"#).await, 1.0);
+    assert!(said.contains("expired"), "{said}");
+}
+
+/// What a proxy would say about a client counts for nothing here: there is no proxy.
+#[tokio::test]
+async fn headers_are_no_identity() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    let certificate = server.issue(&Subject::Operator, 5).certificate.replace('\n', "%0A");
+    for name in [
+        "x-forwarded-client-cert",
+        "x-ssl-client-cert",
+        "x-client-cert",
+        "client-cert",
+        "ssl-client-cert",
+        "authorization",
+        "x-vault-token",
+        "x-okms-id",
+        "x-forwarded-for",
+        "forwarded",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "cookie",
+    ] {
+        for value in [&*certificate, "okms.domain:*", "127.0.0.1", &other.url("secret")] {
+            let headers = [(name, value)];
+            let ask = async |client: &Client, id: &str| {
+                client.send(Method::GET, &format!("/api/{id}/v2/secret"), &headers, "").await
+            };
+            ask(&server.anonymous(), &tenant.id).await.error(401, 50_475_011);
+            ask(&tenant, &other.id).await.error(404, 16_994_305);
+            assert_eq!(ask(&tenant, &tenant.id).await.text(), "[]");
+        }
+    }
+}
+
+/// Two authorities of one name could not be told apart, so the second is refused by its file.
+#[tokio::test]
+async fn a_customers_authority_needs_a_name_of_its_own() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    server.stop().await;
+    configure_customer(&mut server, "test region CA", &tenant.id);
+    let said = server.start_again().await.err().unwrap().to_string();
+    assert!(said.contains("customer_ca.pem"), "{said}");
+}
+
+/// A customer's authority with this name, configured for the domain `id`.
+fn configure_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let created = CertificateAuthority::create(name, moment, time::Duration::days(9)).unwrap();
+    let certificate = server.path("customer_ca.pem");
+    std::fs::write(&certificate, created.0.certificate_pem()).unwrap();
+    server.config.trust.customer_ca.push(CustomerCa { certificate, domain: id.parse().unwrap() });
+    created
+}
+
+/// The same, and in force.
+async fn trust_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+    let created = configure_customer(server, name, id);
+    server.restart().await;
+    created
+}
+
+/// Another authority's certificates reach the domain that the mapping names, and no other, whatever they claim.
+#[tokio::test]
+async fn a_customers_authority_reaches_its_domain_alone() {
+    let (mut server, mapped) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    mapped.create("mapped", r#"{"v":1}"#).await.ok();
+    other.create("other", r#"{"v":1}"#).await.ok();
+    let (customer, key) = trust_customer(&mut server, "customer CA", &mapped.id).await;
+    let foreign = format!("okms.domain:{}", other.id);
+    let hand_made = |upns: &[&str]| mint(&customer, &key, &Leaf { upns, ..Leaf::default() });
+    for pair in [
+        hand_made(&[]),
+        hand_made(&["okms.domain:*"]),
+        hand_made(&[&foreign]),
+        hand_made(&["somebody@example.com"]),
+        issue(&customer, &Subject::Operator, 5),
+    ] {
+        let client = server.client(Some(&pair), Some(&mapped.id), Http::One);
+        assert_eq!(client.get("secret/mapped?includeData=true").await.data().unwrap(), r#"{"v":1}"#);
+        let unknown = Client { id: UNKNOWN.to_owned(), ..client.clone() }.get("secret/other").await;
+        unknown.error(404, 16_994_305);
+        let elsewhere = Client { id: other.id.clone(), ..client.clone() };
+        assert_eq!(elsewhere.get("secret/other").await.likeness(), unknown.likeness());
+        client.call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#).await.error(403, 16_924_673);
+        let seen = client.call(Method::GET, "/v2/okms/resource", "").await.ok();
+        assert_eq!(seen.as_array().unwrap().len(), 1);
+        assert_eq!(seen[0]["id"], mapped.id.as_str());
+    }
+    // What cannot be read is nobody's, also where no name would be needed.
+    let unreadable = server.client(Some(&hand_made(&["okms.domain:x"])), Some(&mapped.id), Http::One);
+    unreadable.get("secret").await.error(401, 50_475_011);
+    // The region's own certificates count as before.
+    server.client_of(&other.id, Http::One).get("secret/other").await.ok();
+    server.operator().call(Method::GET, "/v2/okms/resource", "").await.ok();
+}

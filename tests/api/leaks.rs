@@ -1,0 +1,141 @@
+//! Nothing that is secret may leave by a side door: the log, the metrics, the disk.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::json;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::harness::{Client, TestServer};
+
+const VALUE: &str = "canary-value-5d41";
+const VALUE_KEY: &str = "canary-key-5d41";
+const METADATA: &str = "canary-metadata-5d41";
+const METADATA_KEY: &str = "canary-label-5d41";
+const DOMAIN_NAME: &str = "canary-domain-5d41";
+const SECRET: &str = "canary-path-5d41/db";
+
+/// What must not be found anywhere but in answers.
+const HIDDEN: &[&str] = &[VALUE, VALUE_KEY, METADATA, METADATA_KEY, DOMAIN_NAME];
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+async fn domain(server: &TestServer) -> Client {
+    let body = json!({ "name": DOMAIN_NAME }).to_string();
+    let created = server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
+    server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
+}
+
+/// Writes the canaries in every way there is, with right requests and wrong ones.
+async fn plant(client: &Client) {
+    let data = json!({VALUE_KEY: VALUE, "many": VALUE.repeat(500)});
+    let metadata = json!({"customMetadata": {METADATA_KEY: METADATA}});
+    let create = json!({"path": SECRET, "metadata": metadata, "version": {"data": data}}).to_string();
+    client.post("secret", &create).await.ok();
+    client.post("secret", &create).await.error(409, 50_438_145);
+    client.post("secret", &create[..create.len() - 1]).await.error(400, 50_405_377);
+    let version = json!({"data": data}).to_string();
+    client.post(&format!("secret/{SECRET}/version"), &version).await.ok();
+    client.post(&format!("secret/{SECRET}/version?cas=9"), &version).await.error(400, 50_405_377);
+    client.put(&format!("secret/{SECRET}"), &json!({"version": {"data": data}}).to_string()).await.ok();
+    client.put(&format!("secret/{SECRET}/version/1"), r#"{"state":"deactivated"}"#).await.ok();
+    let read = client.get(&format!("secret/{SECRET}?includeData=true")).await;
+    assert!(HIDDEN[..4].iter().all(|canary| read.text().contains(canary)), "the canaries are planted");
+}
+
+#[tokio::test]
+async fn the_log_tells_no_secret_at_debug_level() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("debug"))
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .try_init()
+        .expect("no other test of this binary starts a log");
+    let server = TestServer::start().await;
+    for http in crate::harness::BOTH {
+        let client = domain(&server).await.over(http);
+        plant(&client).await;
+        client.delete(&format!("secret/{SECRET}")).await;
+    }
+    let (_, metrics) = server.admin("/metrics").await;
+    let key = std::fs::read_to_string(server.path("root.key")).unwrap();
+    let text = log.0.lock().unwrap().clone();
+    for operation in ["PostSecretV2", "GetSecretV2", "PostSecretVersionV2", "DeleteSecretV2"] {
+        assert!(contains(&text, operation), "the log is at work: {operation}");
+        assert!(metrics.contains(operation));
+    }
+    for hidden in HIDDEN.iter().copied().chain([SECRET, &SECRET.replace('/', "%2F"), key.trim()]) {
+        assert!(!contains(&text, hidden), "{hidden} is in the log");
+        assert!(!metrics.contains(hidden), "{hidden} is in the metrics");
+    }
+}
+
+/// All files of the store, in one.
+fn disk(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).flat_map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_disk_shows_paths_and_nothing_else() {
+    let mut server = TestServer::start().await;
+    let client = domain(&server).await;
+    plant(&client).await;
+    let assert_hidden = |when: &str| {
+        let bytes = disk(server.folder.path());
+        for hidden in HIDDEN {
+            assert!(!contains(&bytes, hidden), "{hidden} is on the disk {when}");
+        }
+        bytes
+    };
+    // The search finds what is there.
+    assert!(contains(&assert_hidden("while the server runs"), SECRET));
+    client.put(&format!("secret/{SECRET}/version/1"), r#"{"state":"deleted"}"#).await.ok();
+    assert_hidden("after a version was deleted");
+    client.delete(&format!("secret/{SECRET}")).await;
+    assert_hidden("after the secret was deleted");
+    client.create("another", "{}").await.ok();
+    let folder = server.folder.path().to_owned();
+    server.stop().await;
+    let bytes = disk(&folder);
+    assert!(HIDDEN.iter().all(|hidden| !contains(&bytes, hidden)), "after the server has stopped");
+}
+
+/// What Debug shows of a request's parts is what a careless log line would show.
+#[test]
+fn secrets_do_not_print() {
+    let value = okmsd::crypto::SecretValue::new(VALUE.as_bytes().to_vec());
+    assert!(!format!("{value:?} {value:#?}").contains(VALUE));
+    let path: okmsd::domain::SecretPath = SECRET.parse().unwrap();
+    assert!(!format!("{path:?} {path:#?}").contains("canary"));
+    let entries = [(METADATA_KEY.to_owned(), METADATA.to_owned())];
+    let metadata = okmsd::domain::CustomMetadata::from_entries(entries).unwrap();
+    assert!(!format!("{metadata:?} {metadata:#?}").contains("canary"));
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Does what the README says: starts the server with its command, runs the lines that it prints, as printed, and the
+# README's own five minutes with curl. Prints a line for each step, and exits non-zero at the first that fails.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+folder=okmsd-dev
+output=$(mktemp)
+server=
+finish() {
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$folder" "$output"
+}
+trap finish EXIT
+
+if [ -e "$folder" ]; then
+    trap - EXIT
+    echo "readme: $folder exists; move it away, this test makes its own" >&2
+    exit 1
+fi
+
+# cargo replaces itself by the program that it runs, so that this is the server's own process.
+$(sed -n '/^cargo run/{p;q}' README.md) >"$output" &
+server=$!
+for _ in $(seq 1 3000); do
+    grep -q '^curl .*includeData' "$output" && break
+    kill -0 "$server" || { echo "readme: the server ended" >&2; exit 1; }
+    sleep 0.1
+done
+echo "ok       the server runs"
+
+# shellcheck source=/dev/null
+printed=$(sed -n '/^source /p; /^curl /p' "$output")
+[ "$(wc -l <<<"$printed")" -eq 3 ] || { echo "readme: not three lines were printed" >&2; exit 1; }
+answers=$(cd / && bash -euo pipefail -c "$printed")
+grep -q '"currentVersion":1' <<<"$answers" && grep -q '"data":{"password":"correct horse"}' <<<"$answers"
+echo "ok       the printed lines create and read a secret"
+(
+    # shellcheck source=/dev/null
+    source "$folder/env.sh"
+    curl -sS -X DELETE --cacert "$KMS_RESTAPI_CA" --cert "$KMS_RESTAPI_CERT" --key "$KMS_RESTAPI_KEY" \
+        "$KMS_RESTAPI_ENDPOINT/api/$OKMS_ID/v2/secret/app%2Fdatabase"
+)
+
+lines=$(sed -n '/^<!-- ci: dev -->$/,/^```$/p' README.md | sed '1,2d;$d')
+answers=$(bash -euo pipefail -c "$lines")
+grep -q '"password": "correct horse"' <<<"$answers"
+[ "$(grep -c '"state":"deleted"' <<<"$answers")" -ge 2 ]
+grep -q '"customMetadata":{"owner":"billing"}' <<<"$answers"
+echo "ok       the README's five minutes with curl"
+
+# A second start keeps everything.
+id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
+kill "$server"
+wait "$server" || { echo "readme: the server did not stop cleanly" >&2; exit 1; }
+: >"$output"
+target/release/okmsd dev >"$output" &
+server=$!
+for _ in $(seq 1 100); do
+    grep -q '^curl .*includeData' "$output" && break
+    sleep 0.1
+done
+grep -q "okmsId *$id" "$output"
+echo "ok       a second start keeps the domain"

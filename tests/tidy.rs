@@ -1,0 +1,213 @@
+//! The house's own rules: who may import whom, which foreign crate belongs to which room, and that every module says
+//! what it is.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each room, and the rooms that it may import. `app` and `cli` may import all.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("metrics", &["domain"]),
+    ("telemetry", &["config"]),
+    ("config", &["domain"]),
+    ("crypto", &["domain"]),
+    ("store", &["domain"]),
+    ("auth", &["domain"]),
+    ("pki", &["domain"]),
+    ("service", &["auth", "crypto", "domain", "pki", "store"]),
+    ("api", &["auth", "domain", "service"]),
+    ("http", &["api", "auth", "clock", "domain", "metrics", "service"]),
+    ("server", &["auth", "clock", "config", "http", "metrics", "service"]),
+];
+
+/// Foreign crates with an owner, and the files or folders that may name them.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("redb", &["store/engines"]),
+    ("rustls", &["server", "cli/client.rs"]),
+    ("tokio_rustls", &["server", "cli/client.rs"]),
+    ("rustls_pki_types", &["pki"]),
+    ("rcgen", &["pki"]),
+    ("p12_keystore", &["pki"]),
+    ("x509_parser", &["auth/identity.rs", "pki"]),
+    ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
+    ("prometheus", &["metrics.rs"]),
+    ("toml", &["config.rs"]),
+    ("clap", &["cli"]),
+    ("hyper", &["server", "http", "api", "cli"]),
+    ("hyper_util", &["server", "cli/client.rs"]),
+    ("serde_json", &["api", "cli"]),
+];
+
+/// What the pure rooms never do, beside what they may not import.
+const PURE: &[(&str, &[&str])] = &[
+    ("domain", &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "serde"]),
+    ("auth", &["tokio", "std::fs", "std::net", "std::env", "SystemTime"]),
+    ("pki", &["tokio", "std::fs", "std::env", "SystemTime"]),
+];
+
+#[test]
+fn rooms_import_what_they_may() {
+    let mut faults = Vec::new();
+    for file in sources() {
+        let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| file.room == *room) else { continue };
+        for import in imports(&file.code) {
+            if import != file.room && !allowed.contains(&import.as_str()) {
+                faults.push(format!("{}: {} may not import {import}", file.name, file.room));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn foreign_crates_have_owners() {
+    let mut faults = Vec::new();
+    for file in sources() {
+        for (name, owners) in OWNERS {
+            let is_owner = owners.iter().any(|owner| file.name.starts_with(owner));
+            if !is_owner && names_crate(&file.code, name) {
+                faults.push(format!("{}: {name} belongs to {owners:?}", file.name));
+            }
+        }
+        for (room, words) in PURE {
+            for word in words.iter().filter(|word| file.room == *room && file.code.contains(**word)) {
+                faults.push(format!("{}: {room} never touches {word}", file.name));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_plan() {
+    for file in sources() {
+        let known =
+            ROOMS.iter().any(|(room, _)| *room == file.room) || ["app", "cli", "lib", "main"].contains(&&*file.room);
+        assert!(known, "{}: the room {} is not in the plan", file.name, file.room);
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for file in sources() {
+        assert!(file.text.starts_with("//! "), "{} has no module doc", file.name);
+    }
+}
+
+#[test]
+fn no_key_is_in_the_repository() {
+    for folder in ["src", "tests", "certs", "scripts", "helm", "docs", "benches", "fuzz"] {
+        for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+            let text = fs::read(&path).unwrap();
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            assert!(!holds_key(&String::from_utf8_lossy(&text)), "{} holds a private key", path.display());
+            assert!(!["key", "p12", "pfx"].contains(&extension), "{} is key material", path.display());
+        }
+    }
+}
+
+/// Whether the marker of a private key is followed by more than a placeholder.
+fn holds_key(text: &str) -> bool {
+    text.split("PRIVATE KEY-----").skip(1).any(|rest| {
+        let is_key = |c: &char| c.is_ascii_alphanumeric() || "+/=".contains(*c);
+        rest.trim_start_matches(['\n', '\r', ' ']).chars().take_while(is_key).count() >= 48
+    })
+}
+
+/// The scanner itself can fail: it sees what it must see.
+#[test]
+fn the_scanner_sees() {
+    let code = "use crate::{\n    auth::{Action, Permit},\n    store::engine::{Engine, Space},\n};\nuse crate::domain::X;\nlet y = crate::pki::Z;";
+    assert_eq!(imports(code), ["auth", "store", "domain", "pki"]);
+    assert!(names_crate("use redb::Database;", "redb") && names_crate("let x: redb::Error", "redb"));
+    assert!(
+        holds_key(&format!("-----BEGIN PRIVATE KEY-----\n{}", "A".repeat(64))) && !holds_key("PRIVATE KEY-----\n…")
+    );
+    assert!(!names_crate("use super::redb::RedbEngine;", "redb") && !names_crate("hyper_util::rt", "hyper"));
+}
+
+struct Source {
+    /// Below `src`.
+    name: String,
+    room: String,
+    text: String,
+    /// Without tests and comments.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let is_test = name.ends_with("_tests.rs") || name.ends_with("test_tools.rs");
+        let code = if is_test { "" } else { text.split("#[cfg(test)]\nmod tests").next().unwrap() };
+        let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let room = name.split(['/', '.']).next().unwrap().to_owned();
+        Source { name, room, text, code }
+    };
+    let sources: Vec<_> =
+        files(&root).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs")).map(read).collect();
+    assert!(sources.len() > 40, "the scanner finds the sources");
+    sources
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The rooms that `crate::…` paths name, grouped imports included.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, marker) in code.match_indices("crate::") {
+        let rest = &code[at + marker.len()..];
+        let members = rest.strip_prefix('{').map_or_else(|| vec![rest], top_level);
+        for member in members {
+            let name: String = member.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if name.starts_with(char::is_lowercase) && !found.contains(&name) {
+                found.push(name);
+            }
+        }
+    }
+    found
+}
+
+/// The members of a braced group, whose opening brace is gone.
+fn top_level(group: &str) -> Vec<&str> {
+    let (mut members, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                members.push(&group[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                members.push(&group[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let follows = code[at + name.len()..].starts_with("::");
+        follows && !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '.')
+    })
+}
