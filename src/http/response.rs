@@ -21,7 +21,9 @@ const PIECE: usize = 16 << 10;
 
 /// A response's body, whole from the start. It keeps `G` until the last piece is handed over, or nobody wants it.
 pub struct Body<G> {
+    /// What is still to be handed over; never empty.
     bytes: Option<Bytes>,
+    is_in_pieces: bool,
     _guard: G,
 }
 
@@ -29,10 +31,17 @@ impl<G: Unpin> hyper::body::Body for Body<G> {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(bytes) = &mut self.bytes else { return Poll::Ready(None) };
-        let piece = if bytes.len() > PIECE { Some(bytes.split_to(PIECE)) } else { self.bytes.take() };
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self { bytes: rest, is_in_pieces, .. } = self.get_mut();
+        let Some(mut bytes) = rest.take() else { return Poll::Ready(None) };
+        if bytes.len() <= PIECE && !*is_in_pieces {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        *is_in_pieces = true;
+        // A copy, so that a piece that is left lying does not keep the whole.
+        let piece = Bytes::copy_from_slice(&bytes.split_to(bytes.len().min(PIECE)));
+        *rest = (!bytes.is_empty()).then_some(bytes);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -49,7 +58,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The response for `reply`, with the headers that every response has.
 pub(super) fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
     let bytes = (!reply.body.is_empty()).then_some(reply.body);
-    let mut response = Response::new(Body { bytes, _guard: guard });
+    let mut response = Response::new(Body { bytes, is_in_pieces: false, _guard: guard });
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.reserve(4 + reply.headers.len());

@@ -224,9 +224,9 @@ async fn a_disk_that_is_full_and_then_is_not() {
     let client = server.tenant().await;
     client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
     assert_eq!(server.admin("/readyz").await.0, 200);
-    for round in 0..2 {
+    for http in BOTH {
         disk.breaks(true);
-        for (name, answer) in writes(&client.over(BOTH[round])).await {
+        for (name, answer) in writes(&client.over(http)).await {
             let text = answer.error(503, UNAVAILABLE);
             assert!(text.contains("read before you repeat") || text.contains("nothing was changed"), "{name}: {text}");
         }

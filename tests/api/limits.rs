@@ -504,6 +504,12 @@ async fn malformed_requests_smuggle_nothing() {
                 "POST {path}/version HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n"
             ),
         ),
+        (
+            "a bare LF behind a chunk's size",
+            format!(
+                "POST {path}/version HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n2\n{{}}\r\n0\r\n\r\n"
+            ),
+        ),
         ("no version", format!("GET {path}\r\n\r\n")),
         ("an HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
     ] {
@@ -514,12 +520,17 @@ async fn malformed_requests_smuggle_nothing() {
         assert!(!text.contains("kept"), "{name}: {text}");
         assert!(matches!(statuses(&text).as_slice(), [] | [400 | 413]), "{name}: {text}");
     }
+    // Lines that end in a bare LF are lines, as the standard allows; a body begins where it would otherwise.
+    let mut bare = Wire::open(&client).await;
+    bare.send(format!("POST {path}/version HTTP/1.1\nhost: h\ncontent-length: 11\n\n{{\"data\":{{}}}}")).await;
+    assert!(bare.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":2")).await, "{}", bare.text());
+    assert_eq!(statuses(&bare.text()), [200]);
     // Both ways of telling a length: chunked counts, and what the other one would have made a body is a request
     // of its own. There is no second reading that a proxy could have been made to believe.
     let mut both = Wire::open(&client).await;
     let head = "host: h\r\ncontent-length: 5\r\ntransfer-encoding: chunked";
     both.send(format!("POST {path}/version HTTP/1.1\r\n{head}\r\n\r\nb\r\n{{\"data\":{{}}}}\r\n0\r\n\r\n")).await;
-    assert!(both.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":2")).await, "{}", both.text());
+    assert!(both.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":3")).await, "{}", both.text());
     assert_eq!(statuses(&both.text()), [200]);
 }
 
