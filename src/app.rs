@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -152,10 +152,10 @@ impl App {
         let service = Arc::new(service);
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
-        let endpoint = config.server.endpoint.clone().unwrap_or_else(|| format!("https://{address}"));
+        let endpoint = config.server.endpoint.clone().unwrap_or_else(|| loopback(address));
         let context = Context {
             service: Arc::clone(&service),
-            region: config.region.0.clone(),
+            region: config.region.as_str().to_owned(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
         };
@@ -164,6 +164,7 @@ impl App {
             head_bytes: config.limits.head_bytes.0,
             body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
             body_time: config.limits.body_time.0,
+            buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
@@ -259,6 +260,16 @@ async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn E
         tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(CommitMetrics(metrics)))).await;
     let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
     Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
+}
+
+/// An address at which a socket bound to `address` can be reached from this machine.
+fn loopback(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("https://{address}")
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {

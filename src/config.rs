@@ -11,6 +11,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -38,9 +39,29 @@ pub struct Config {
     pub log: Log,
 }
 
-/// A region's name.
+/// A region's name: letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region(pub String);
+pub struct Region(String);
+
+impl Region {
+    /// The name's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if text.is_empty() || !text.bytes().all(is_name) {
+            return Err("a region's name is letters, digits and - only");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
 
 /// `[server]`
 #[derive(Clone, Debug, Deserialize)]
@@ -145,6 +166,8 @@ pub struct Limits {
     pub http2_resets: usize,
     /// Requests in progress at once; more are answered 429.
     pub in_flight: usize,
+    /// Bodies and answers above 16 KiB in memory at once; more are answered 429.
+    pub buffer_bytes: ByteSize,
     /// From the signal to stop to the end.
     pub drain_time: Span,
 }
@@ -196,6 +219,11 @@ pub enum ConfigError {
 
 const PREFIX: &str = "OKMSD_";
 
+/// The process's environment, as far as it is text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 impl Config {
     /// Reads the file at `path`, overlaid by `environment`.
     ///
@@ -227,7 +255,8 @@ impl Config {
     fn checked(self) -> Result<Self, ConfigError> {
         const VALUE_BYTES_MAX: usize = 1 << 20;
         const HEAD_BYTES_MAX: usize = 48 << 10;
-        const POSITIVE: &str = "must be greater than 0";
+        const COUNT_MAX: usize = 1_000_000;
+        const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         let limits = &self.limits;
         if limits.value_bytes.0 == 0 || limits.value_bytes.0 > VALUE_BYTES_MAX {
             return Err(ConfigError::Value("limits.value_bytes", "must be from 1 byte to 1 MiB"));
@@ -235,25 +264,31 @@ impl Config {
         if limits.head_bytes.0 < 1024 || limits.head_bytes.0 > HEAD_BYTES_MAX {
             return Err(ConfigError::Value("limits.head_bytes", "must be from 1 KiB to 48 KiB"));
         }
-        for (key, is_zero) in [
-            ("limits.connections", limits.connections == 0),
-            ("limits.in_flight", limits.in_flight == 0),
-            ("limits.http2_streams", limits.http2_streams == 0),
-            ("limits.handshake_time", limits.handshake_time.0.is_zero()),
-            ("limits.first_byte_time", limits.first_byte_time.0.is_zero()),
-            ("limits.head_time", limits.head_time.0.is_zero()),
-            ("limits.body_time", limits.body_time.0.is_zero()),
-            ("limits.request_time", limits.request_time.0.is_zero()),
-            ("limits.idle_time", limits.idle_time.0.is_zero()),
-            ("store.queue", self.store.queue == 0),
+        if limits.buffer_bytes.0 < 2 * VALUE_BYTES_MAX {
+            return Err(ConfigError::Value("limits.buffer_bytes", "must be at least 2 MiB"));
+        }
+        for (key, number) in [
+            ("limits.connections", limits.connections),
+            ("limits.in_flight", limits.in_flight),
+            ("limits.http2_streams", limits.http2_streams.try_into().unwrap_or(usize::MAX)),
+            ("store.queue", self.store.queue),
         ] {
-            if is_zero {
-                return Err(ConfigError::Value(key, POSITIVE));
+            if number == 0 || number > COUNT_MAX {
+                return Err(ConfigError::Value(key, "must be from 1 to 1000000"));
             }
         }
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if self.region.0.is_empty() || !self.region.0.bytes().all(is_name) {
-            return Err(ConfigError::Value("region", "must be letters, digits and - only"));
+        for (key, time) in [
+            ("limits.handshake_time", limits.handshake_time),
+            ("limits.first_byte_time", limits.first_byte_time),
+            ("limits.head_time", limits.head_time),
+            ("limits.body_time", limits.body_time),
+            ("limits.request_time", limits.request_time),
+            ("limits.idle_time", limits.idle_time),
+            ("limits.drain_time", limits.drain_time),
+        ] {
+            if time.0.is_zero() || time.0 > TIME_MAX {
+                return Err(ConfigError::Value(key, "must be more than nothing and at most 24h"));
+            }
         }
         Ok(self)
     }
@@ -350,6 +385,7 @@ impl Default for Limits {
             http2_streams: 100,
             http2_resets: 20,
             in_flight: 1024,
+            buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
         }
     }
@@ -363,7 +399,7 @@ impl Default for Log {
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        from_text(deserializer)
     }
 }
 
@@ -402,9 +438,7 @@ fn parse_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-fn from_text<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
+fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
@@ -442,7 +476,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((config.server.listen.port(), config.limits.in_flight), (2, 7));
-        assert_eq!((config.limits.value_bytes.0, config.region.0.as_str()), (65_536, "eu-1"));
+        assert_eq!((config.limits.value_bytes.0, config.region.as_str()), (65_536, "eu-1"));
         assert_eq!(config.limits.idle_time.0, Duration::from_millis(500));
     }
 
@@ -454,7 +488,7 @@ mod tests {
             ("[limits]\nvalue_bytes = \"2MiB\"", None, "limits.value_bytes"),
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
-            ("region = \"a b\"", None, "region"),
+            ("region = \"a b\"", None, "region's name"),
             ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
         ] {

@@ -16,7 +16,7 @@ use okmsd::{
     auth::Issuer,
     clock::SystemClock,
     config::Config,
-    server::{ClientTrust, Trusted, server_config},
+    server::{ClientTrust, Trusted, acceptor},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -81,8 +81,8 @@ async fn start(config: &Path, answer: &Path, listen: SocketAddr) -> Outcome<(Tls
     let config = Config::load(config, std::env::vars())?;
     let trusted = Trusted { certificate: config.trust.region_ca, issuer: Issuer::Region };
     let trust = ClientTrust::load(&[trusted], config.server.client_auth)?;
-    let tls = server_config(&config.server, &trust, Arc::new(SystemClock))?;
-    Ok((TlsAcceptor::from(Arc::new(tls)), TcpListener::bind(listen).await?, fs::read(answer)?.into()))
+    let acceptor = acceptor(&config.server, &trust, Arc::new(SystemClock))?;
+    Ok((acceptor, TcpListener::bind(listen).await?, fs::read(answer)?.into()))
 }
 
 fn response(body: Bytes) -> Response<Full<Bytes>> {

@@ -70,6 +70,7 @@ pub fn routes() -> Vec<Route> {
             add(method, format!("{domain}{rest}"), Access::Domain(op));
         }
     }
+    add(Method::POST, "/api/{okmsId}/v1/secret/config".to_owned(), Access::Domain(DomainOp::PostKvConfig));
     let domain = "/v2/okms/resource/{okmsId}";
     add(Method::POST, format!("{domain}/credential"), Access::Domain(DomainOp::CreateCredential));
     add(Method::GET, domain.to_owned(), Access::Domain(DomainOp::GetDomain));

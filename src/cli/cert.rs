@@ -85,6 +85,15 @@ impl Cert {
 
 impl Issue {
     async fn run(self) -> Outcome {
+        // A key that is in use must not be lost to a second call.
+        for name in ["certificate", "privatekey"] {
+            let path = self.out.join(format!("{}_{name}.pem", self.okms_id));
+            if path.exists() {
+                return Err(
+                    format!("{} exists; move it away, or choose another folder with --out", path.display()).into()
+                );
+            }
+        }
         let password = match &self.pkcs12_password_file {
             Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => None,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// The largest answer taken, in bytes.
 const ANSWER_BYTES: usize = 16 << 20;
@@ -86,7 +86,7 @@ impl Client {
         if let Some(endpoint) = &self.endpoint {
             return Ok(endpoint.clone());
         }
-        let config = Config::load(&self.dir.join("okmsd.toml"), std::env::vars())?;
+        let config = Config::load(&self.dir.join("okmsd.toml"), config::environment())?;
         Ok(config.server.endpoint.unwrap_or_else(|| {
             let mut listen = config.server.listen;
             if listen.ip().is_unspecified() {

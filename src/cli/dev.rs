@@ -19,7 +19,7 @@ use crate::{
     app::App,
     auth::{Action, Actions, Principal},
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{self, Config},
     domain::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
     service::{CredentialRequest, Error, KeySource, Service},
@@ -52,8 +52,9 @@ impl Dev {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8443))),
             admin_listen: self.admin_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
             server_names: &server_names(),
+            endpoint: None,
         })?;
-        let mut config = Config::load(&folder.config(), std::env::vars())?;
+        let mut config = Config::load(&folder.config(), config::environment())?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
         config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
         telemetry::start(&config.log)?;

@@ -48,6 +48,8 @@ pub(super) struct Region<'a> {
     pub admin_listen: SocketAddr,
     /// The names in its server certificate.
     pub server_names: &'a [ServerName],
+    /// The address that clients use, where it does not follow from `listen`.
+    pub(crate) endpoint: Option<String>,
 }
 
 impl Folder {
@@ -149,15 +151,20 @@ pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
+/// Writes a file whole or not at all, whenever the process ends.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // A file that replaces another must not inherit its mode.
-    match fs::remove_file(path) {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let draft = PathBuf::from(name);
+    // What an earlier end has left behind must not lend its mode.
+    match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }
 
 fn config_text(region: &Region<'_>) -> String {
@@ -169,7 +176,7 @@ fn config_text(region: &Region<'_>) -> String {
          [server]\n\
          listen = \"{}\"\n\
          admin_listen = \"{}\"\n\
-         certificate = \"server_certificate.pem\"\n\
+         {}certificate = \"server_certificate.pem\"\n\
          private_key = \"server_privatekey.pem\"\n\
          client_auth = \"optional\"\n\
          \n\
@@ -185,6 +192,9 @@ fn config_text(region: &Region<'_>) -> String {
          \n\
          [log]\n\
          format = \"text\"\n",
-        region.name, region.listen, region.admin_listen
+        region.name,
+        region.listen,
+        region.admin_listen,
+        region.endpoint.as_ref().map(|endpoint| format!("endpoint = \"{endpoint}\"\n")).unwrap_or_default()
     )
 }

@@ -9,7 +9,7 @@ use super::{
     folder::{Folder, Region},
     say,
 };
-use crate::pki::ServerName;
+use crate::{config, pki::ServerName};
 
 /// Makes a region's folder.
 #[derive(Args)]
@@ -19,14 +19,14 @@ pub(super) struct Init {
     dir: PathBuf,
     /// The region's name, as in URNs: letters, digits and -.
     #[arg(long, default_value = "local")]
-    region: String,
+    region: config::Region,
     /// Where clients will connect.
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
     /// Where probes and metrics will be, over plain HTTP.
     #[arg(long, default_value = "127.0.0.1:9464")]
     admin_listen: SocketAddr,
-    /// A DNS name or IP address of the server; repeat for more.
+    /// A DNS name or IP address of the server; repeat for more. Answers and commands use the first one.
     #[arg(long = "server-name", default_values = ["localhost", "127.0.0.1", "::1"])]
     server_names: Vec<String>,
 }
@@ -36,10 +36,11 @@ impl Init {
         let names: Vec<ServerName> = self.server_names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         let folder = Folder::new(&self.dir);
         folder.complete(&Region {
-            name: &self.region,
+            name: self.region.as_str(),
             listen: self.listen,
             admin_listen: self.admin_listen,
             server_names: &names,
+            endpoint: self.server_names.first().map(|name| endpoint(name, self.listen.port())),
         })?;
         let (dir, config) = (self.dir.display(), folder.config());
         say(format_args!(
@@ -50,4 +51,8 @@ impl Init {
         say(format_args!("Issue its access: okmsd cert issue --domain OKMS_ID --dir {dir}"));
         Ok(())
     }
+}
+
+fn endpoint(name: &str, port: u16) -> String {
+    if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") }
 }

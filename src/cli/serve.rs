@@ -9,7 +9,7 @@ use super::{Outcome, say};
 use crate::{
     app::{self, App},
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{self, Config},
     telemetry,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Outcome {
-        let config = Config::load(&self.config, std::env::vars())?;
+        let config = Config::load(&self.config, config::environment())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         if self.check {
             app::check(&config, &clock)?;

@@ -104,7 +104,7 @@ impl Header {
             Some(changes) => changes.apply(&self.custom)?,
             None => self.custom.clone(),
         };
-        let updated_at = if patch.is_empty() { self.updated_at } else { now };
+        let updated_at = if patch.is_empty() { self.updated_at } else { self.updated_at.max(now) };
         Ok(Self { updated_at, settings: patch.settings.apply(&self.settings), custom, ..self.clone() })
     }
 
@@ -131,6 +131,8 @@ impl Header {
             return Err(Refused::NumbersUsedUp);
         }
         let number = VersionNumber::new(next)?;
+        // Requests that overtake each other, and clocks that go back, leave the order of times as it is.
+        let now = self.updated_at.max(now);
         let life = self.settings.life_seconds(domain);
         let record = VersionRecord {
             created_at: now,

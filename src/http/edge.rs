@@ -33,6 +33,10 @@ use crate::{
     service::Error,
 };
 
+/// Bodies and answers up to this size are not counted.
+const SMALL: usize = 16 << 10;
+/// What is counted of the larger ones, in bytes.
+const UNIT: usize = 1 << 10;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -47,6 +51,8 @@ pub struct EdgeLimits {
     pub body_bytes: usize,
     /// From a request's head to its body's end.
     pub body_time: Duration,
+    /// Large bodies and answers in memory at once, in bytes.
+    pub buffer_bytes: usize,
 }
 
 /// The edge of the server: shared by all connections.
@@ -57,6 +63,7 @@ pub struct Edge {
     metrics: Arc<Metrics>,
     limits: EdgeLimits,
     in_flight: Arc<Semaphore>,
+    buffers: Arc<Semaphore>,
 }
 
 /// What is known of a connection once its handshake is done.
@@ -95,18 +102,13 @@ struct Event {
     now: Timestamp,
 }
 
-/// Ends the work on a request when it is dropped: `G` is the connection's own guard.
-pub struct InFlight<G> {
-    _connection: G,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
 impl Edge {
     /// An edge that serves `context`.
     #[must_use]
     pub fn new(context: Context, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, in_flight }
+        let buffers = Arc::new(Semaphore::new(limits.buffer_bytes / UNIT));
+        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, in_flight, buffers }
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -121,13 +123,19 @@ impl Edge {
         connection: &Arc<Connection>,
         request: Request<Incoming>,
         guard: G,
-    ) -> Response<Body<InFlight<G>>> {
+    ) -> Response<Body<(G, Option<OwnedSemaphorePermit>)>> {
         let id = connection.request_id();
+        let is_read = request.method() == Method::GET;
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
-        let (outcome, permit) = match Arc::clone(&self.in_flight).try_acquire_owned() {
-            Ok(permit) => self.answer(connection, request, &mut event, permit).await,
-            Err(_) => (Err(Problem::BUSY), None),
-        };
+        let mut outcome = self.answer(connection, request, &mut event, &id).await;
+        let mut room = None;
+        // What was changed is told whatever it costs; what was only read can be read again.
+        if let (true, Ok(reply)) = (is_read, &outcome) {
+            match self.reserve(if reply.body.is_unique() { reply.body.len() } else { 0 }) {
+                Ok(reserved) => room = reserved,
+                Err(problem) => outcome = Err(problem),
+            }
+        }
         let reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
         if reply.damaged > 0 {
             self.metrics.corrupt_records(reply.damaged);
@@ -141,7 +149,7 @@ impl Edge {
             micros = elapsed.as_micros(),
             "request"
         );
-        response(reply, &id, InFlight { _connection: guard, _permit: permit })
+        response(reply, &id, (guard, room))
     }
 
     async fn answer(
@@ -149,27 +157,23 @@ impl Edge {
         connection: &Connection,
         request: Request<Incoming>,
         event: &mut Event,
-        permit: OwnedSemaphorePermit,
-    ) -> (Result<Reply, Problem>, Option<OwnedSemaphorePermit>) {
+        id: &str,
+    ) -> Result<Reply, Problem> {
         let (head, body) = request.into_parts();
-        let (granted, mut call) = match self.admit(connection, &head, event) {
-            Ok(admitted) => admitted,
-            Err(problem) => return (Err(problem), Some(permit)),
-        };
+        let (granted, mut call) = self.admit(connection, &head, event)?;
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Problem::BUSY)?;
         if head.method == Method::GET {
-            return (self.perform(&granted, &call).await, Some(permit));
+            return self.perform(&granted, &call, id).await;
         }
-        match self.read_body(body).await {
-            Ok(bytes) => call.body = bytes,
-            Err(problem) => return (Err(problem), Some(permit)),
-        }
+        let (bytes, room) = self.read_body(body).await?;
+        call.body = bytes;
         // Detached: a client that hangs up cannot cancel a change half-way.
-        let edge = Arc::clone(self);
-        let work = tokio::spawn(async move { (edge.perform(&granted, &call).await, permit) });
-        match work.await {
-            Ok((outcome, permit)) => (outcome, Some(permit)),
-            Err(_) => (Err(Problem::INTERNAL), None),
-        }
+        let (edge, id) = (Arc::clone(self), id.to_owned());
+        let work = tokio::spawn(async move {
+            let _held = (permit, room);
+            edge.perform(&granted, &call, &id).await
+        });
+        work.await.unwrap_or(Err(Problem::INTERNAL))
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
@@ -212,20 +216,24 @@ impl Edge {
         Ok((granted, call))
     }
 
-    async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Problem> {
+    async fn perform(&self, granted: &Granted, call: &Call, id: &str) -> Result<Reply, Problem> {
         let outcome = match granted {
             Granted::Public(page) => return api::docs::show(*page, call).ok_or(Problem::NO_ROUTE),
             Granted::Region(op, permit) => api::okms::region(*op, &self.context, permit, call).await,
             Granted::Domain(op, permit) => api::okms::domain(*op, &self.context, permit, call).await,
         };
-        outcome.map_err(|error| self.problem(&error))
+        outcome.map_err(|error| self.problem(&error, id))
     }
 
-    fn problem(&self, error: &Error) -> Problem {
+    fn problem(&self, error: &Error, id: &str) -> Problem {
         let problem = Problem::from(error);
-        if problem.is_ours() {
-            let source = std::error::Error::source(error).map(ToString::to_string);
-            tracing::error!(%error, source, "a request failed on our side");
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        match error {
+            // Overload is counted; a line for each would add to it.
+            Error::Contended | Error::Overloaded => {}
+            Error::Unavailable(_) => tracing::debug!(request_id = id, %error, source, "the store refused"),
+            _ if problem.is_ours() => tracing::error!(request_id = id, %error, source, "a request failed on our side"),
+            _ => {}
         }
         if matches!(error, Error::Corrupt(_)) {
             self.metrics.corrupt_records(1);
@@ -233,17 +241,29 @@ impl Edge {
         problem
     }
 
-    async fn read_body(&self, body: Incoming) -> Result<Bytes, Problem> {
+    async fn read_body(&self, body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
         let max = self.limits.body_bytes;
-        if body.size_hint().lower() > max as u64 {
+        let size = body.size_hint();
+        if size.lower() > max as u64 {
             return Err(Problem::BODY_TOO_LARGE);
         }
+        let expected = size.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(max).min(max);
+        let room = self.reserve(expected)?;
         let collected = tokio::time::timeout(self.limits.body_time, Limited::new(body, max).collect());
         match collected.await.map_err(|_| Problem::BODY_TOO_SLOW)? {
-            Ok(body) => Ok(body.to_bytes()),
+            Ok(body) => Ok((body.to_bytes(), room)),
             Err(error) if error.is::<LengthLimitError>() => Err(Problem::BODY_TOO_LARGE),
             Err(_) => Err(Problem::BODY_BROKEN),
         }
+    }
+
+    /// Room for a body or an answer of so many bytes. Small ones are bounded by the number of streams.
+    fn reserve(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        if bytes <= SMALL {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.buffers).try_acquire_many_owned(units).map(Some).map_err(|_| Problem::BUSY)
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     task::{Context, Poll},
     time::Duration,
@@ -144,7 +147,7 @@ impl Activity {
     }
 
     fn busy(&self) -> bool {
-        self.in_progress.iter().any(|counter| counter.load(Relaxed) > 0)
+        self.in_progress.iter().any(|counter| counter.load(Acquire) > 0)
     }
 
     fn counter(&self, step: usize) -> &AtomicUsize {
@@ -164,8 +167,9 @@ impl Activity {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.activity.counter(self.step).fetch_sub(1, Relaxed);
-        self.activity.idle_since.store(self.activity.millis(), Relaxed);
+        // In this order: whoever sees the connection idle must see since when.
+        self.activity.idle_since.store(self.activity.millis(), Release);
+        self.activity.counter(self.step).fetch_sub(1, Release);
     }
 }
 

@@ -28,9 +28,9 @@ use crate::{
 
 /// Probes and scrapers are few.
 const CONNECTIONS: usize = 64;
-/// A connection's longest life: probes connect anew, scrapers come back before.
-const LIFE: Duration = Duration::from_secs(120);
-const HEAD_TIME: Duration = Duration::from_secs(60);
+/// A connection's longest life: probes and scrapers connect anew.
+const LIFE: Duration = Duration::from_secs(30);
+const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// Serves the admin routes on `socket` until the process ends, so that probes see it drain.
 pub async fn serve(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {

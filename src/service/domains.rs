@@ -119,7 +119,11 @@ impl Domains {
             from = [last.as_slice(), &[0]].concat();
             for (key, record) in page {
                 let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
-                domains.push(self.open_record(id, &record)?.1);
+                match self.open_record(id, &record) {
+                    Ok((_, domain)) => domains.push(domain),
+                    // One bad record does not hide the other domains.
+                    Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
+                }
             }
         }
     }
@@ -143,7 +147,7 @@ impl Domains {
         permit.require(Action::ConfigUpdate)?;
         let keys = self.keys(permit).await?;
         let key = keys::domain(permit.okms_id());
-        let _turn = self.inner.turns.take(permit.okms_id(), "").await;
+        let _turn = self.inner.turns.take(permit.okms_id(), "").await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let snapshot = self.inner.engine.snapshot().await?;
             let (settings, revision) = Reader { snapshot: &*snapshot, keys: &keys }.settings().await?;

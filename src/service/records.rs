@@ -72,11 +72,29 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Changes to the secret at `path`, whose header has this revision, or is absent.
-    pub(super) fn new(keys: &'a DomainKeys, path: &'a SecretPath, read: Option<Revision>) -> Self {
-        let expect = read.map_or(Expect::Absent, Expect::At);
-        let precondition = (Space::Header, keys::header(keys.id(), path), expect);
-        Self { keys, path, batch: Batch { preconditions: vec![precondition], ops: Vec::new() } }
+    /// Changes to the secret at `path`, decided on a header and defaults of these revisions, or absent ones.
+    pub(super) fn new(
+        keys: &'a DomainKeys,
+        path: &'a SecretPath,
+        header: Option<Revision>,
+        config: Option<Revision>,
+    ) -> Self {
+        let expect = |read: Option<Revision>| read.map_or(Expect::Absent, Expect::At);
+        let preconditions = vec![
+            (Space::Header, keys::header(keys.id(), path), expect(header)),
+            (Space::Config, keys::domain(keys.id()), expect(config)),
+        ];
+        Self { keys, path, batch: Batch { preconditions, ops: Vec::new() } }
+    }
+
+    /// Removes the secret at `path` with everything in it, if its header still has this revision.
+    pub(super) fn removal(keys: &'a DomainKeys, path: &'a SecretPath, header: Revision) -> Batch {
+        let key = keys::header(keys.id(), path);
+        let mut draft = Self { keys, path, batch: Batch::default() };
+        draft.batch.preconditions.push((Space::Header, key.clone(), Expect::At(header)));
+        draft.prune(0..=u32::MAX - 1);
+        draft.batch.ops.push(Op::Delete(Space::Header, key));
+        draft.batch
     }
 
     pub(super) fn into_batch(self) -> Batch {
@@ -112,12 +130,6 @@ impl<'a> Draft<'a> {
             let end = self.version_key(last.saturating_add(1));
             self.batch.ops.push(Op::DeleteRange(space, self.version_key(first), end));
         }
-    }
-
-    /// Removes the secret with everything in it.
-    pub(super) fn remove(&mut self) {
-        self.prune(0..=u32::MAX - 1);
-        self.batch.ops.push(Op::Delete(Space::Header, keys::header(self.keys.id(), self.path)));
     }
 
     fn version_key(&self, number: u32) -> Vec<u8> {

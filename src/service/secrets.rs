@@ -215,12 +215,19 @@ impl Secrets {
     /// `Error::SecretNotFound`.
     pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
         permit.require(Action::SecretDelete)?;
-        self.change(permit, path, None, |found, _, draft| {
-            found.ok_or(Error::SecretNotFound)?;
-            draft.remove();
-            Ok((true, ()))
-        })
-        .await
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let _turn = self.turns.take(id, path.as_str()).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            // The header is not opened: a damaged secret can still be removed.
+            let found = snapshot.get(Space::Header, &keys::header(id, path)).await?.ok_or(Error::SecretNotFound)?;
+            match self.engine.commit(Draft::removal(&keys, path, found.revision)).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended)
     }
 
     /// A page of a secret's versions, oldest first.
@@ -290,7 +297,7 @@ impl Secrets {
                 Transition::Refused => return Err(Error::VersionDeleted),
             };
             draft.version(number, &record)?;
-            draft.header(&Header { updated_at: now, ..header })?;
+            draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
             Ok((changed, (VersionView { number, record, value: None }, changed)))
         })
         .await
@@ -307,11 +314,11 @@ impl Secrets {
         decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<(bool, T), Error>,
     ) -> Result<T, Error> {
         let keys: Arc<DomainKeys> = self.domains.keys(permit).await?;
-        let _turn = self.turns.take(permit.okms_id(), path.as_str()).await;
+        let _turn = self.turns.take(permit.okms_id(), path.as_str()).await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let snapshot = self.engine.snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
-            let (domain, _) = reader.settings().await?;
+            let (domain, config) = reader.settings().await?;
             let (found, revision) = match reader.header(path).await? {
                 Some((header, revision)) => {
                     let version = match number.filter(|number| header.keeps(*number)) {
@@ -322,7 +329,7 @@ impl Secrets {
                 }
                 None => (None, None),
             };
-            let mut draft = Draft::new(&keys, path, revision);
+            let mut draft = Draft::new(&keys, path, revision, config);
             let (changes, outcome) = decide(found, domain, &mut draft)?;
             if !changes {
                 return Ok(outcome);

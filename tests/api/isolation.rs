@@ -56,7 +56,7 @@ fn body(access: Access, path: &str) -> String {
         DomainOp::PutSecret => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#.to_owned(),
         DomainOp::CreateVersion => r#"{"data":{"v":2}}"#.to_owned(),
         DomainOp::PutVersion => r#"{"state":"deleted"}"#.to_owned(),
-        DomainOp::PutConfig => r#"{"maxVersions":3}"#.to_owned(),
+        DomainOp::PutConfig | DomainOp::PostKvConfig => r#"{"max_versions":3}"#.to_owned(),
         DomainOp::CreateCredential => r#"{"name":"intruder"}"#.to_owned(),
     }
 }

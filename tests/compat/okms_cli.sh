@@ -229,9 +229,12 @@ check "list, a page larger than the limit" "$many"
 okms list
 succeeds "list, as text" "$base/many/10" "$path"
 
-# --- config (its update command speaks the Vault-style API and is not part of this suite)
+# --- config
+okms config update --max-versions 24 --deactivate-after 1d
+succeeds "config update"
 json config get
 check "config get" "isinstance(a['casRequired'], bool) and isinstance(a['maxVersions'], int) and isinstance(a['deactivateVersionAfter'], str)"
+check "config update is in force" "a['maxVersions'] == 24 and a['deactivateVersionAfter'] == '1d'"
 okms config get
 succeeds "config get, as text" "Max. number of versions"
 

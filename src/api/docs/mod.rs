@@ -69,7 +69,7 @@ pub fn show(page: Page, call: &Call) -> Option<Reply> {
                 Some(Principal::Domain(id)) => Some(id),
                 Some(Principal::Operator) | None => None,
             };
-            Reply::json(document(own))
+            Reply::ok("application/json", document(own))
         }
         Page::SwaggerAsset => {
             let name = call.params.asset.as_deref().unwrap_or_default();

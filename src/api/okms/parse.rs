@@ -11,7 +11,8 @@ use crate::{
 
 const CAS_REQUIRED: &[&str] = &["casRequired", "cas_required"];
 const MAX_VERSIONS: &[&str] = &["maxVersions", "max_versions"];
-const DEACTIVATE_AFTER: &[&str] = &["deactivateVersionAfter", "deactivate_version_after"];
+// The last one is KV2's.
+const DEACTIVATE_AFTER: &[&str] = &["deactivateVersionAfter", "deactivate_version_after", "delete_version_after"];
 const CUSTOM_METADATA: &[&str] = &["customMetadata", "custom_metadata"];
 
 /// A parsed body, and whether all of it was understood.

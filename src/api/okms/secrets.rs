@@ -120,6 +120,12 @@ pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) 
     })))
 }
 
+pub(super) async fn post_kv_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    let parsed = parse::config(&call.body)?;
+    context.service.domains.update_settings(permit, &parsed.body).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
 /// The answer to a secret's creation or change.
 fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Created, warnings: &[&str]) -> Reply {
     Reply::json(Writer::object(|out| {

@@ -15,6 +15,7 @@ mod schemas;
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -27,11 +28,11 @@ use crate::{
 
 /// The document's text; with the caller's own domain filled in, where that is known.
 #[must_use]
-pub fn document(own: Option<OkmsId>) -> Vec<u8> {
-    static FOR_ALL: LazyLock<Vec<u8>> = LazyLock::new(|| build(None).to_string().into_bytes());
+pub fn document(own: Option<OkmsId>) -> Bytes {
+    static FOR_ALL: LazyLock<Bytes> = LazyLock::new(|| build(None).to_string().into());
     match own {
         None => FOR_ALL.clone(),
-        Some(_) => build(own).to_string().into_bytes(),
+        Some(_) => build(own).to_string().into(),
     }
 }
 
@@ -248,6 +249,6 @@ mod tests {
         assert_eq!(parameter(Some(own))["example"], own.to_string());
         assert!(parameter(Some(own))["description"].as_str().unwrap().contains(&own.to_string()));
         assert!(parameter(None).get("example").is_none());
-        assert!(!String::from_utf8(document(None)).unwrap().contains(&own.to_string()));
+        assert!(!String::from_utf8(document(None).to_vec()).unwrap().contains(&own.to_string()));
     }
 }

@@ -19,6 +19,9 @@ pub enum FileError {
     /// Another process works on it.
     #[error("another process has the database file open")]
     InUse,
+    /// There is a file, but nothing in it.
+    #[error("the database file is empty: put the right one there, or remove it for a new store")]
+    Empty,
     /// The operating system refused.
     #[error("the database file cannot be opened: {0}")]
     Io(#[from] io::Error),
@@ -40,14 +43,14 @@ impl LockedFile {
     /// Opens and locks the file, readable by its owner only. If it does not exist, gives an empty file with another
     /// name: redb cannot open a database whose making was interrupted, so the name is given when it is made.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<Unnamed>), FileError> {
-        if has_content(path) {
+        if exists(path)? {
             return Ok((Self::lock(path)?, None));
         }
         let mut made = path.as_os_str().to_owned();
         made.push(".new");
         let made = PathBuf::from(made);
         let locked = Self::lock(&made)?;
-        if has_content(path) {
+        if exists(path)? {
             // Another process was faster between the first look and the lock.
             fs::remove_file(&made)?;
             return Ok((Self::lock(path)?, None));
@@ -66,8 +69,15 @@ impl LockedFile {
     }
 }
 
-fn has_content(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.len() > 0)
+/// Whether there is a database. A file that cannot be looked at, or is empty, is not taken for "none": whatever it was
+/// must not be replaced by a new store.
+fn exists(path: &Path) -> Result<bool, FileError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+        Ok(_) if fs::metadata(path)?.len() == 0 => Err(FileError::Empty),
+        Ok(_) => Ok(true),
+    }
 }
 
 impl Unnamed {

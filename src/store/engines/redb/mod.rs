@@ -32,7 +32,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use self::{
     backend::Disk,
@@ -128,7 +128,12 @@ struct Shared {
     cache: Cache,
     queue: Queue,
     health: AtomicU8,
+    /// Places for reads that may wait for the disk. A reader that gives up while it waits for one leaves nothing behind.
+    readers: Arc<Semaphore>,
 }
+
+/// Reads at once that may wait for the disk.
+const READERS: usize = 64;
 
 impl RedbEngine {
     /// Opens the store, or makes a new one. Waits for the disk.
@@ -166,6 +171,7 @@ impl RedbEngine {
         disk.mark_durable();
         made()?;
         let shared = Arc::new(Shared {
+            readers: Arc::new(Semaphore::new(READERS)),
             view: ArcSwap::from_pointee(view),
             cache: Cache::new(options.record_cache_bytes),
             queue: Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes }),

@@ -14,7 +14,7 @@ use std::{
 };
 
 use redb::StorageError;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{Shared, cache::Answer, tables::View};
 use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space};
@@ -35,7 +35,7 @@ impl Snapshot for RedbSnapshot {
             return Box::pin(future::ready(Ok(answer)));
         }
         let (view, shared, key) = (Arc::clone(&self.view), Arc::clone(&self.shared), key.to_vec());
-        Box::pin(blocking(move || {
+        Box::pin(blocking(&self.shared.readers, move || {
             let found = read(&shared, &view, |view| view.get(space, &key))?;
             shared.cache.fill(space, &key, view.revision, found.as_ref());
             Ok(found)
@@ -51,17 +51,25 @@ impl Snapshot for RedbSnapshot {
     ) -> Fut<'a, Result<Vec<Entry>, ReadError>> {
         let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
         let (from, to) = (from.to_vec(), to.to_vec());
-        Box::pin(blocking(move || read(&shared, &view, |view| view.scan(space, &from, &to, limit))))
+        Box::pin(blocking(&self.shared.readers, move || {
+            read(&shared, &view, |view| view.scan(space, &from, &to, limit))
+        }))
     }
 }
 
 /// Runs a read where it may wait.
 async fn blocking<T: Send + 'static>(
+    readers: &Arc<Semaphore>,
     read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
     let Ok(runtime) = Handle::try_current() else {
         // Nobody else runs on this thread.
         return read();
+    };
+    let place = Arc::clone(readers).acquire_owned().await.map_err(|error| ReadError::Unavailable(error.into()))?;
+    let read = move || {
+        let _place = place;
+        read()
     };
     match runtime.spawn_blocking(read).await {
         Ok(answer) => answer,

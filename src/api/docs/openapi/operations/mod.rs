@@ -70,6 +70,7 @@ fn domain(op: DomainOp) -> Operation {
         DomainOp::PutVersion => secrets::put_version(),
         DomainOp::GetConfig => secrets::get_config(),
         DomainOp::PutConfig => secrets::put_config(),
+        DomainOp::PostKvConfig => secrets::post_kv_config(),
         DomainOp::GetDomain => control::get_domain(),
         DomainOp::CreateCredential => control::create_credential(),
     }
