@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK, OVHcloud's okms CLI, and helm
-# on the chart. Builds nothing of okmsd itself.
+# Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK, OVHcloud's okms CLI, helm on the
+# chart, and Chromium (tests/browser). Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
 # OKMSD=path names the binary (default target/release/okmsd); KEEP=1 keeps the server's folder.
-# A suite whose client cannot be had is skipped with a word; COMPAT_STRICT=1 makes that a failure.
+# A suite whose client cannot be had, or a part of one, is skipped with a word; COMPAT_STRICT=1 makes that
+# a failure.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +20,7 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-if ((${#suites[@]} == 0)); then suites=(sdk okms_cli helm); fi
+if ((${#suites[@]} == 0)); then suites=(sdk okms_cli helm browser); fi
 
 work=$(mktemp -d)
 server=
@@ -106,15 +107,16 @@ suite_sdk() {
 }
 suite_okms_cli() { "$here/okms_cli.sh"; }
 suite_helm() { "$here/helm.sh"; }
+suite_browser() { "$root/tests/browser/run.sh"; }
 
 passed=0
 failed=0
 skipped=0
 for suite in "${suites[@]}"; do
     case $suite in
-    sdk | okms_cli | helm) ;;
+    sdk | okms_cli | helm | browser) ;;
     *)
-        echo "run.sh: no suite $suite; there are sdk, okms_cli and helm" >&2
+        echo "run.sh: no suite $suite; there are sdk, okms_cli, helm and browser" >&2
         exit 1
         ;;
     esac
@@ -132,6 +134,7 @@ for suite in "${suites[@]}"; do
     0)
         passed=$((passed + 1))
         echo "ok       $suite"
+        sed -n 's/^[a-z_]*: skipped: /         without /p' "$work/$suite.log"
         ;;
     77)
         skipped=$((skipped + 1))
