@@ -1,5 +1,6 @@
 //! A domain's defaults.
 
+use hyper::Method;
 use serde_json::json;
 
 use crate::harness::TestServer;
@@ -23,6 +24,19 @@ async fn defaults_are_set_in_part_and_null_leaves_them_alone() {
         assert_eq!(client.get("secretConfig").await.ok(), expected, "{body}");
         assert_eq!(client.get("secretConfig/").await.ok(), expected, "{body}");
     }
+}
+
+/// okms-cli changes the defaults through the KV2 route.
+#[tokio::test]
+async fn defaults_are_set_as_okms_cli_does() {
+    let (_server, client) = TestServer::with_tenant().await;
+    let path = format!("/api/{}/v1/secret/config", client.id);
+    let body = r#"{"cas_required":true,"delete_version_after":"1d","max_versions":24}"#;
+    assert_eq!(client.call(Method::POST, &path, body).await.status, 204);
+    let expected = json!({"casRequired": true, "deactivateVersionAfter": "1d", "maxVersions": 24});
+    assert_eq!(client.get("secretConfig").await.ok(), expected);
+    client.call(Method::POST, &path, r#"{"max_versions":24001}"#).await.error(400, 50_405_377);
+    assert_eq!(client.get("secretConfig").await.ok(), expected);
 }
 
 #[tokio::test]

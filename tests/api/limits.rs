@@ -32,7 +32,8 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("idle_time", &["idle_connections_are_closed"]),
     ("http2_streams", &["streams_at_once"]),
     ("http2_resets", &["rapid_resets", "resets_that_the_server_is_made_to_send"]),
-    ("in_flight", &["requests_in_progress"]),
+    ("in_flight", &["requests_in_progress", "answers_that_nobody_takes_hold_no_place"]),
+    ("buffer_bytes", &["large_answers_and_bodies_at_once"]),
     ("drain_time", &["a_stuck_client_does_not_hold_the_server"]),
 ];
 
@@ -785,6 +786,50 @@ async fn requests_in_progress() {
         }
         eventually("room", async || client.get("secret/kept").await.status == 200).await;
         honest(&client).await;
+    }
+}
+
+/// The place of a request in progress is free once its work is done: a peer that takes no answers, and needs no
+/// certificate for that, once held them all.
+#[tokio::test]
+async fn answers_that_nobody_takes_hold_no_place() {
+    let (server, client) = server(|limits| limits.in_flight = 32).await;
+    let anonymous = server.anonymous().over(Http::Two);
+    let mut stalled = [Wire::open(&anonymous).await, Wire::open(&client.over(Http::Two)).await];
+    let path = client.url("secret/kept");
+    for wire in &mut stalled {
+        wire.send(preface(&[(INITIAL_WINDOW_SIZE, 0)])).await;
+        for stream in 0..20 {
+            wire.send(head(2 * stream + 1, END_STREAM, "GET", &path)).await;
+        }
+    }
+    for status in ["401", "200"] {
+        let counted = format!("okmsd_requests_total{{operation=\"GetSecretV2\",status=\"{status}\"}}");
+        server.metric_reaches(&counted, 20.0).await;
+    }
+    honest(&client).await;
+}
+
+/// Large bodies and answers in memory at once are bounded by their bytes: what goes beyond is told to come back.
+#[tokio::test]
+async fn large_answers_and_bodies_at_once() {
+    let (server, client) = server(|limits| limits.buffer_bytes = ByteSize(2 << 20)).await;
+    let path = large_answers(&server, &client).await;
+    for http in BOTH {
+        let client = client.over(http);
+        let mut stalled = Wire::open(&client.over(Http::Two)).await;
+        stalled.send(preface(&[(INITIAL_WINDOW_SIZE, 0)])).await;
+        for stream in 0..4 {
+            stalled.send(head(2 * stream + 1, END_STREAM, "GET", &path)).await;
+        }
+        eventually("429", async || client.call(Method::GET, &path, "").await.status == 429).await;
+        client.call(Method::GET, &path, "").await.error(429, 50_434_049);
+        let large = format!(r#"{{"path":"other","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(200 << 10));
+        client.post("secret", &large).await.error(429, 50_434_049);
+        // Small ones go on.
+        honest(&client).await;
+        drop(stalled);
+        eventually("room", async || client.call(Method::GET, &path, "").await.status == 200).await;
     }
 }
 

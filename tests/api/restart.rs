@@ -219,6 +219,9 @@ async fn a_changed_record_does_not_open() {
     client.post("secret/header/version", r#"{"data":{}}"#).await.error(500, 50_401_281);
     client.post("secret/flipped/version?cas=2", r#"{"data":{"of":"3"}}"#).await.ok();
     assert_eq!(client.get("secret/flipped?includeData=true").await.data().unwrap(), r#"{"of":"3"}"#);
+    // What cannot be read any more can still be removed, and the path used again.
+    assert_eq!(client.delete("secret/header").await.status, 204);
+    client.create("header", "{}").await.ok();
     assert_eq!(server.admin("/readyz").await.0, 200);
     server.tenant().await.get("secret").await.ok();
 }

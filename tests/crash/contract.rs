@@ -269,4 +269,11 @@ async fn an_unfinished_new_file_is_made_again() {
     std::fs::write(&options.path, [7; 5000]).unwrap();
     assert!(matches!(RedbEngine::open(&options, blind()), Err(OpenError::Database(_))));
     assert_eq!(std::fs::read(&options.path).unwrap(), [7; 5000]);
+    // So are an empty file and a link to a disk that is not there: an empty store in their place would look like loss.
+    std::fs::write(&options.path, []).unwrap();
+    assert!(matches!(RedbEngine::open(&options, blind()), Err(OpenError::File(FileError::Empty))));
+    options.path = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("unmounted"), &options.path).unwrap();
+    assert!(matches!(RedbEngine::open(&options, blind()), Err(OpenError::File(FileError::Io(_)))));
+    assert!(options.path.is_symlink());
 }
