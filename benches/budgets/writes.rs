@@ -92,13 +92,13 @@ async fn write(writers: Vec<Connection>, id: &str, time: Duration) -> Outcome<(f
         tokio::spawn(write_one(connection, id.to_owned(), path(number), body.clone(), started + time))
     });
     let tasks: Vec<_> = tasks.collect();
-    let (mut writes, mut connections) = (0, Vec::new());
+    let (mut total, mut connections) = (0, Vec::new());
     for task in tasks {
         let (done, connection) = task.await??;
-        writes += done;
+        total += done;
         connections.push(connection);
     }
-    Ok((f64::from(writes) / started.elapsed().as_secs_f64(), connections))
+    Ok((f64::from(total) / started.elapsed().as_secs_f64(), connections))
 }
 
 async fn write_one(
@@ -172,10 +172,10 @@ impl Raw {
             let mut values = writing.open_table(records(Space::Value))?;
             let mut next = self.next.lock().map_err(|_| "a writer failed")?;
             for _ in 0..writes {
-                let (writer, version) = *next;
-                let path = self.paths.get(writer).ok_or("there is no such writer")?;
+                let (index, version) = *next;
+                let path = self.paths.get(index).ok_or("there is no such writer")?;
                 self.write(&mut headers, &mut versions, &mut values, path, version)?;
-                *next = if writer + 1 < WRITERS { (writer + 1, version) } else { (0, version + 1) };
+                *next = if index + 1 < WRITERS { (index + 1, version) } else { (0, version + 1) };
             }
         }
         Ok(writing.commit()?)
