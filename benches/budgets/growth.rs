@@ -78,19 +78,19 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
         note(format_args!("adding {versions} versions to a secret"));
         let settings = SettingsPatch { max_versions: Some(MaxVersions::new(24_000)?), ..SettingsPatch::default() };
         let patch = MetadataPatch { settings, custom: None };
-        let path = DEEP_SECRET.parse()?;
-        create(&service, &permit, &path, &patch).await?;
+        let deep = DEEP_SECRET.parse()?;
+        create(&service, &permit, &deep, &patch).await?;
         for _ in 1..versions {
             let update = Update { patch: MetadataPatch::default(), value: Some(value()), cas: None };
-            service.secrets.update(&permit, &path, &update, SystemClock.now()).await?;
+            service.secrets.update(&permit, &deep, &update, SystemClock.now()).await?;
         }
     }
     tokio::task::spawn_blocking(move || drop(service)).await?;
     Ok(())
 }
 
-async fn create(service: &Service, permit: &Permit, path: &SecretPath, patch: &MetadataPatch) -> Outcome<()> {
-    service.secrets.create(permit, path, patch, &value(), SystemClock.now()).await?;
+async fn create(service: &Service, permit: &Permit, path: &SecretPath, metadata: &MetadataPatch) -> Outcome<()> {
+    service.secrets.create(permit, path, metadata, &value(), SystemClock.now()).await?;
     Ok(())
 }
 

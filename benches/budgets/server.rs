@@ -157,6 +157,18 @@ impl Server {
         Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / TICKS_PER_SECOND)
     }
 
+    /// The processor time that its threads of this name have used.
+    pub(super) fn thread_cpu_seconds(&self, name: &str) -> Outcome<f64> {
+        let mut seconds = 0.0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim_end() == name {
+                seconds += scheduled_seconds(&task)?;
+            }
+        }
+        Ok(seconds)
+    }
+
     /// The memory that the process has resident.
     pub(super) fn resident_kib(&self) -> Outcome<u32> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
@@ -170,6 +182,13 @@ impl Drop for Server {
         let _already_over = self.process.kill();
         let _reaped = self.process.wait();
     }
+}
+
+/// The processor time that a thread has used, by its folder in `/proc`.
+pub(super) fn scheduled_seconds(task: &Path) -> Outcome<f64> {
+    let nanos = fs::read_to_string(task.join("schedstat"))?;
+    let nanos = nanos.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    Ok(Duration::from_nanos(nanos).as_secs_f64())
 }
 
 fn free_port() -> Outcome<SocketAddr> {

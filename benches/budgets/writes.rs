@@ -17,11 +17,13 @@ use super::{
     Effort, Outcome,
     client::{self, Connection},
     note,
-    server::{Region, Server},
+    server::{Region, Server, scheduled_seconds},
     table::{Budget, Rounds, Row},
 };
 
 const WRITERS: usize = 64;
+/// The thread of okmsd that commits.
+const WRITER_THREAD: &str = "store-writer";
 /// How many versions a secret keeps where nobody says otherwise: each write beyond removes the oldest.
 const KEPT: u32 = 10;
 
@@ -50,19 +52,20 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         writers = write(writers, &id, Duration::ZERO).await?.1;
         raw.group(WRITERS)?;
     }
-    let mut rates = Rounds::default();
+    let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
     let mut groups = Vec::new();
     for round in 0..effort.rounds {
         note(format_args!("writes, turn {}", round + 1));
-        let before = batches(&server).await?;
+        let (before, cpu_before) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)?);
         let (rate, again) = write(writers, &id, effort.turn).await?;
         writers = again;
-        let after = batches(&server).await?;
+        let (after, cpu) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)? - cpu_before);
         let mean = (after.0 - before.0) / (after.1 - before.1);
         groups.push(mean);
         let raw = Arc::clone(&raw);
         let reference = tokio::task::spawn_blocking(move || raw.run(mean, effort.turn)).await??;
-        rates.push(rate, reference);
+        rates.push(rate, reference.0);
+        costs.push(cpu * 1e6 / (after.0 - before.0), reference.1);
     }
     drop((writers, server));
     let (ours, theirs) = (shape(&region.path("okmsd.redb"))?, raw.shape()?);
@@ -71,7 +74,10 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     }
     let group = super::table::median(groups);
     let what = format!("durable writes of 1 KiB, {WRITERS} writers, {group:.1} in a commit");
-    Ok(vec![rates.row(what, "/s", Budget::AtLeast(0.7))])
+    Ok(vec![
+        rates.row(what, "/s", Budget::AtLeast(0.7)),
+        costs.row("the committing thread's processor time for one".to_owned(), " us", Budget::None),
+    ])
 }
 
 fn path(writer: usize) -> String {
@@ -86,13 +92,13 @@ async fn write(writers: Vec<Connection>, id: &str, time: Duration) -> Outcome<(f
         tokio::spawn(write_one(connection, id.to_owned(), path(number), body.clone(), started + time))
     });
     let tasks: Vec<_> = tasks.collect();
-    let (mut writes, mut connections) = (0, Vec::new());
+    let (mut total, mut connections) = (0, Vec::new());
     for task in tasks {
         let (done, connection) = task.await??;
-        writes += done;
+        total += done;
         connections.push(connection);
     }
-    Ok((f64::from(writes) / started.elapsed().as_secs_f64(), connections))
+    Ok((f64::from(total) / started.elapsed().as_secs_f64(), connections))
 }
 
 async fn write_one(
@@ -138,9 +144,10 @@ impl Raw {
         Ok(Self { database, id, paths, next: std::sync::Mutex::new((0, 1)) })
     }
 
-    /// Commits groups of `mean` writes for so long; the writes a second.
-    fn run(&self, mean: f64, time: Duration) -> Outcome<f64> {
-        let started = Instant::now();
+    /// Commits groups of `mean` writes for so long: the writes a second, and the processor time of one in us.
+    fn run(&self, mean: f64, time: Duration) -> Outcome<(f64, f64)> {
+        let this = Path::new("/proc/thread-self");
+        let (started, cpu_before) = (Instant::now(), scheduled_seconds(this)?);
         let (mut due, mut done) = (0.0, 0.0);
         while started.elapsed() < time {
             due += mean;
@@ -151,7 +158,8 @@ impl Raw {
             }
             self.group(size)?;
         }
-        Ok(done / started.elapsed().as_secs_f64())
+        let cpu = scheduled_seconds(this)? - cpu_before;
+        Ok((done / started.elapsed().as_secs_f64(), cpu * 1e6 / done))
     }
 
     /// One durable commit of so many writes.
@@ -164,10 +172,10 @@ impl Raw {
             let mut values = writing.open_table(records(Space::Value))?;
             let mut next = self.next.lock().map_err(|_| "a writer failed")?;
             for _ in 0..writes {
-                let (writer, version) = *next;
-                let path = self.paths.get(writer).ok_or("there is no such writer")?;
+                let (index, version) = *next;
+                let path = self.paths.get(index).ok_or("there is no such writer")?;
                 self.write(&mut headers, &mut versions, &mut values, path, version)?;
-                *next = if writer + 1 < WRITERS { (writer + 1, version) } else { (0, version + 1) };
+                *next = if index + 1 < WRITERS { (index + 1, version) } else { (0, version + 1) };
             }
         }
         Ok(writing.commit()?)
