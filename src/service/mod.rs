@@ -9,6 +9,7 @@ mod credentials;
 mod cursor;
 mod domains;
 mod error;
+mod opened;
 mod records;
 mod secrets;
 mod turns;

@@ -60,7 +60,7 @@ impl Reader<'_> {
     }
 }
 
-fn missing() -> Error {
+pub(super) fn missing() -> Error {
     Error::Corrupt("a record that must be there is missing".into())
 }
 

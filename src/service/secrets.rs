@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use super::{
     Domains, Error, cursor,
-    records::{Draft, Reader},
+    opened::Opened,
+    records::{Draft, Reader, missing},
     turns::Turns,
 };
 use crate::{
     auth::{Action, Permit},
     crypto::{DomainKeys, SecretValue},
     domain::{
-        Cas, Header, MetadataPatch, SecretPath, Settings, Timestamp, Transition, VersionNumber, VersionRecord,
+        Cas, Header, MetadataPatch, OkmsId, SecretPath, Settings, Timestamp, Transition, VersionNumber, VersionRecord,
         VersionState,
     },
     store::{
-        engine::{CommitError, Engine, Space},
+        engine::{CommitError, Engine, ReadError, Snapshot, Space, Wanted},
         keys,
     },
 };
@@ -27,7 +28,7 @@ const COMMIT_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct Secret {
     /// Its header.
-    pub header: Header,
+    pub header: Arc<Header>,
     /// The version asked for; `None` where the secret has none yet.
     pub version: Option<VersionView>,
 }
@@ -73,11 +74,12 @@ pub struct Secrets {
     engine: Arc<dyn Engine>,
     domains: Domains,
     turns: Turns,
+    opened: Opened,
 }
 
 impl Secrets {
     pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains) -> Self {
-        Self { engine, domains, turns: Turns::new() }
+        Self { engine, domains, turns: Turns::new(), opened: Opened::new() }
     }
 
     /// A page of the domain's secrets, by path. A secret whose header is damaged is listed without it, so that one bad
@@ -136,17 +138,25 @@ impl Secrets {
         if include_data {
             permit.require(Action::VersionGetData)?;
         }
-        let keys = self.domains.keys(permit).await?;
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let snapshot = self.engine.snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let key = keys::header(id, path);
+        if !snapshot.is_near(Space::Header, &key) {
+            prefetch(&*snapshot, id, path, version, include_data).await?;
+        }
+        let record = snapshot.get(Space::Header, &key).await?.ok_or(Error::SecretNotFound)?;
+        let header = self.opened.header(key, record.revision, || reader.open_header(path, record.bytes))?;
         let Some(number) = version.or(header.current) else {
             return Ok(Secret { header, version: None });
         };
         if !header.keeps(number) {
             return Err(Error::VersionNotFound);
         }
-        let record = reader.version(path, number).await?;
+        let key = keys::version(id, path, number.get());
+        let record = snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
+        let open = || reader.open_version(path, number.get(), record.bytes);
+        let record = self.opened.version(key, record.revision, open)?;
         let readable = include_data && record.state(now) == VersionState::Active;
         let value = if readable { Some(reader.value(path, number).await?) } else { None };
         Ok(Secret { header, version: Some(VersionView { number, record, value }) })
@@ -349,6 +359,27 @@ struct Found {
     header: Header,
     /// The version that the write is about, if it is about one that is kept.
     version: Option<VersionRecord>,
+}
+
+/// Asks for all that a read of a secret takes, so that a cold one waits once.
+async fn prefetch(
+    snapshot: &dyn Snapshot,
+    id: OkmsId,
+    path: &SecretPath,
+    version: Option<VersionNumber>,
+    include_data: bool,
+) -> Result<(), ReadError> {
+    // The current version is the last one.
+    let first = keys::version(id, path, version.map_or(0, VersionNumber::get));
+    let end = keys::version(id, path, version.map_or(u32::MAX, |number| number.get() + 1));
+    let header = keys::header(id, path);
+    let wanted = [
+        Wanted::Key(Space::Header, &header),
+        Wanted::Last(Space::Version, &first, &end),
+        Wanted::Last(Space::Value, &first, &end),
+    ];
+    let (without_value, _) = wanted.split_at(2);
+    snapshot.prefetch(if include_data { &wanted } else { without_value }).await
 }
 
 fn add_version(

@@ -153,8 +153,24 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A key and what is stored under it.
 pub type Entry = (Vec<u8>, Record);
 
+/// What a caller will soon ask for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// The record under a key.
+    Key(Space, &'a [u8]),
+    /// The last record with `from <= key < to`.
+    Last(Space, &'a [u8], &'a [u8]),
+}
+
 /// A consistent view of every space at one moment.
 pub trait Snapshot: Send + Sync {
+    /// Whether getting this record does not wait, as far as is known.
+    fn is_near(&self, space: Space, key: &[u8]) -> bool;
+
+    /// Brings these records near, in one go, so that getting them one by one does not wait for each. Nothing depends
+    /// on it: an engine may do nothing.
+    fn prefetch<'a>(&'a self, wanted: &'a [Wanted<'a>]) -> Fut<'a, Result<(), ReadError>>;
+
     /// The record under `key`.
     fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>>;
 

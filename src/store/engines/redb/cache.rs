@@ -94,6 +94,12 @@ impl Cache {
         Some(Answer(record.map(|record| Record::clone(&record))))
     }
 
+    /// Whether the answer at snapshot `at` is known.
+    pub(super) fn knows(&self, space: Space, key: &[u8], at: Revision) -> bool {
+        let Some((hash, shard)) = self.shard(space, key) else { return false };
+        shard.slots.get(&hash).is_some_and(|slot| slot.is(space, key) && slot.since <= at)
+    }
+
     /// Remembers what a read at snapshot `at` found.
     pub(super) fn fill(&self, space: Space, key: &[u8], at: Revision, record: Option<&Record>) {
         let slot = Slot {

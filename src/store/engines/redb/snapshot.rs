@@ -17,7 +17,7 @@ use redb::StorageError;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{Shared, cache::Answer, tables::View};
-use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space};
+use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space, Wanted};
 
 /// How often and how long a read waits for the database to be replaced after a failure.
 const ATTEMPTS: u32 = 50;
@@ -30,6 +30,32 @@ pub(super) struct RedbSnapshot {
 }
 
 impl Snapshot for RedbSnapshot {
+    fn is_near(&self, space: Space, key: &[u8]) -> bool {
+        self.shared.cache.knows(space, key, self.view.revision)
+    }
+
+    fn prefetch<'a>(&'a self, wanted: &'a [Wanted<'a>]) -> Fut<'a, Result<(), ReadError>> {
+        let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
+        let owned = |wanted: &Wanted<'_>| match *wanted {
+            Wanted::Key(space, key) => (space, key.to_vec(), None),
+            Wanted::Last(space, from, to) => (space, from.to_vec(), Some(to.to_vec())),
+        };
+        let wanted: Vec<_> = wanted.iter().map(owned).collect();
+        Box::pin(blocking(&self.shared.readers, move || {
+            for (space, from, to) in wanted {
+                let found = match to {
+                    None => Some((read(&shared, &view, |view| view.get(space, &from))?, from)),
+                    Some(to) => read(&shared, &view, |view| view.last(space, &from, &to))?
+                        .map(|(key, record)| (Some(record), key)),
+                };
+                if let Some((record, key)) = found {
+                    shared.cache.fill(space, &key, view.revision, record.as_ref());
+                }
+            }
+            Ok(())
+        }))
+    }
+
     fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>> {
         if let Some(Answer(answer)) = self.shared.cache.get(space, key, self.view.revision) {
             return Box::pin(future::ready(Ok(answer)));

@@ -180,6 +180,12 @@ impl View {
         self.spaces.of(space).get(key)?.map(|found| decode(found.value())).transpose()
     }
 
+    /// The last record of a range.
+    pub(super) fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Entry>, StorageError> {
+        let found = self.spaces.of(space).range::<&[u8]>(from..to)?.next_back();
+        found.map(|entry| entry.and_then(|(key, value)| Ok((key.value().to_vec(), decode(value.value())?)))).transpose()
+    }
+
     pub(super) fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
         if from >= to {
             return Ok(Vec::new());

@@ -1,0 +1,85 @@
+//! Headers and version records that were opened lately, so that a hot secret is not opened for every read.
+//!
+//! Always holds: an entry counts only for the very revision of the record that the snapshot shows, so that it is never
+//! stale. Never does: keeping values; those are opened for each read and wiped after it.
+
+use std::sync::Arc;
+
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::{
+    domain::{Header, VersionRecord},
+    store::engine::Revision,
+};
+
+/// The most memory that headers take, roughly, in bytes.
+const HEADER_BYTES: u64 = 16 << 20;
+/// The most memory that version records take, roughly, in bytes.
+const VERSION_BYTES: u64 = 8 << 20;
+/// What an entry takes beside its key and its text, roughly.
+const OVERHEAD: u64 = 256;
+
+/// The two caches, by the record's key in the store.
+pub(super) struct Opened {
+    headers: Cache<Vec<u8>, (Revision, Arc<Header>), Bytes>,
+    versions: Cache<Vec<u8>, (Revision, VersionRecord), Bytes>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Vec<u8>, (Revision, Arc<Header>)> for Bytes {
+    fn weight(&self, key: &Vec<u8>, (_, header): &(Revision, Arc<Header>)) -> u64 {
+        let text = header.custom.iter().map(|(key, value)| 64 + key.len() + value.len()).sum::<usize>();
+        OVERHEAD + (key.len() + text) as u64
+    }
+}
+
+impl Weighter<Vec<u8>, (Revision, VersionRecord)> for Bytes {
+    fn weight(&self, key: &Vec<u8>, _: &(Revision, VersionRecord)) -> u64 {
+        OVERHEAD + key.len() as u64
+    }
+}
+
+impl Opened {
+    pub(super) fn new() -> Self {
+        Self {
+            headers: Cache::with_weighter(16_384, HEADER_BYTES, Bytes),
+            versions: Cache::with_weighter(16_384, VERSION_BYTES, Bytes),
+        }
+    }
+
+    /// The header under `key` at `revision`; opened by `open` unless it is known.
+    pub(super) fn header<E>(
+        &self,
+        key: Vec<u8>,
+        revision: Revision,
+        open: impl FnOnce() -> Result<Header, E>,
+    ) -> Result<Arc<Header>, E> {
+        if let Some((known, header)) = self.headers.get(&key)
+            && known == revision
+        {
+            return Ok(header);
+        }
+        let header = Arc::new(open()?);
+        self.headers.insert(key, (revision, Arc::clone(&header)));
+        Ok(header)
+    }
+
+    /// The version record under `key` at `revision`; opened by `open` unless it is known.
+    pub(super) fn version<E>(
+        &self,
+        key: Vec<u8>,
+        revision: Revision,
+        open: impl FnOnce() -> Result<VersionRecord, E>,
+    ) -> Result<VersionRecord, E> {
+        if let Some((known, record)) = self.versions.get(&key)
+            && known == revision
+        {
+            return Ok(record);
+        }
+        let record = open()?;
+        self.versions.insert(key, (revision, record.clone()));
+        Ok(record)
+    }
+}
