@@ -280,6 +280,13 @@ impl ObjectWriter<'_> {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Nearly all text here needs no escapes.
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     // Writing text into memory cannot fail.
     let _infallible = serde_json::to_writer(out, text);
 }

@@ -83,3 +83,34 @@ impl Opened {
         Ok(record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn an_entry_counts_for_its_own_revision_only() {
+        let opened = Opened::new();
+        let header = |second| Header::new(Timestamp::from_unix_seconds(second));
+        let ask = |revision, second: Option<i64>| {
+            opened
+                .header(b"key".to_vec(), Revision(revision), || second.map(header).ok_or("opened"))
+                .map(|h| (*h).clone())
+        };
+        assert_eq!(ask(1, Some(1)), Ok(header(1)));
+        assert_eq!(ask(1, None), Ok(header(1)), "known");
+        assert_eq!(ask(2, None), Err("opened"), "another revision is opened");
+        assert_eq!(ask(2, Some(2)), Ok(header(2)));
+        assert_eq!(ask(1, Some(1)), Ok(header(1)), "an older snapshot sees its own");
+        let record = |second| VersionRecord {
+            created_at: Timestamp::from_unix_seconds(second),
+            deactivate_at: None,
+            deleted_at: None,
+        };
+        let ask = |revision, second: Option<i64>| {
+            opened.version(b"key".to_vec(), Revision(revision), || second.map(record).ok_or("opened"))
+        };
+        assert_eq!((ask(1, Some(1)), ask(1, None), ask(2, None)), (Ok(record(1)), Ok(record(1)), Err("opened")));
+    }
+}

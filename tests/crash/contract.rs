@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use okmsd::store::{
-    engine::{Batch, CommitError, Engine, Expect, Health, Revision, Space},
+    engine::{Batch, CommitError, Engine, Expect, Health, Revision, Space, Wanted},
     engines::redb::{FileError, OpenError, RedbEngine},
 };
 
@@ -20,6 +20,57 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     neighbours(&*open(6)).await;
     order(&*open(7)).await;
     forgotten(&*open(8)).await;
+    prefetches(|| open(9)).await;
+}
+
+/// Prefetching changes no answer: not for its own snapshot, nor for older and newer ones.
+async fn prefetches(open: impl Fn() -> Arc<dyn Engine>) {
+    let engine = open();
+    let version = |number: u8| [b"k".as_slice(), &[0, number]].concat();
+    let ops = (1..=3).map(|number| put(Space::Version, &version(number), &[number]));
+    write(&*engine, ops.chain([put(Space::Header, b"k", b"h")]).collect()).await;
+    drop(engine);
+    let engine = open();
+    let before = view(&*engine).await;
+    write(&*engine, vec![put(Space::Version, &version(4), &[4]), put(Space::Header, b"k", b"i")]).await;
+    let after = view(&*engine).await;
+    let (from, to) = (version(0), version(u8::MAX));
+    for (snapshot, header, last) in [(&before, b"h", 3), (&after, b"i", 4), (&before, b"h", 3)] {
+        let wanted = [
+            Wanted::Key(Space::Header, b"k"),
+            Wanted::Key(Space::Header, b"absent"),
+            Wanted::Last(Space::Version, &from, &to),
+            Wanted::Last(Space::Value, &from, &to),
+        ];
+        snapshot.prefetch(&wanted).await.unwrap();
+        assert_eq!(snapshot.get(Space::Header, b"k").await.unwrap().unwrap().bytes, header);
+        assert_eq!(snapshot.get(Space::Header, b"absent").await.unwrap(), None);
+        for number in 1..=4 {
+            let found = snapshot.get(Space::Version, &version(number)).await.unwrap();
+            assert_eq!(found.map(|record| record.bytes), (number <= last).then(|| vec![number]), "{number} of {last}");
+        }
+    }
+}
+
+/// What was prefetched is answered without waiting.
+#[tokio::test]
+async fn what_was_prefetched_is_near() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options();
+    options.path = dir.path().join("store.redb");
+    let engine = RedbEngine::open(&options, blind()).unwrap();
+    write(
+        &engine,
+        vec![put(Space::Header, b"k", b"h"), put(Space::Version, b"k1", b"1"), put(Space::Version, b"k2", b"2")],
+    )
+    .await;
+    drop(engine);
+    let engine = RedbEngine::open(&options, blind()).unwrap();
+    let snapshot = view(&engine).await;
+    let near = |key: &[u8]| [Space::Header, Space::Version].map(|space| snapshot.is_near(space, key));
+    assert_eq!((near(b"k"), near(b"k2")), ([false, false], [false, false]));
+    snapshot.prefetch(&[Wanted::Key(Space::Header, b"k"), Wanted::Last(Space::Version, b"k0", b"k9")]).await.unwrap();
+    assert_eq!((near(b"k"), near(b"k1"), near(b"k2")), ([true, false], [false, false], [false, true]));
 }
 
 async fn conflicts(engine: &dyn Engine, batch: Batch) {
