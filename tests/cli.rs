@@ -85,6 +85,11 @@ fn a_region_from_nothing() {
     let id = succeeds(&with(&["domain", "create", "billing"])).trim().to_owned();
     assert_eq!(succeeds(&with(&["domain", "list"])).trim(), format!("{id}  billing"));
     assert!(succeeds(&with(&["domain", "show", &id])).contains("\"name\": \"billing\""));
+    // More than a page of them.
+    for n in 0..100 {
+        succeeds(&with(&["domain", "create", &format!("domain {n}")]));
+    }
+    assert_eq!(succeeds(&with(&["domain", "list"])).lines().count(), 101);
 
     let (out, password, bundle) = (file("out"), file("password"), file("client.p12"));
     fs::write(&password, "pass phrase\n").unwrap();

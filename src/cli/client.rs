@@ -5,7 +5,11 @@ use std::{fs, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Uri, header, http::uri};
+use hyper::{
+    Method, Request, Uri,
+    header::{self, HeaderValue},
+    http::uri,
+};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -45,6 +49,30 @@ pub(super) struct Client {
 impl Client {
     /// Sends a request and gives back the answer's JSON.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
+        Ok(self.page(method, path, body, None).await?.0)
+    }
+
+    /// All entries of a list.
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>, Error> {
+        let (mut entries, mut cursor) = (Vec::new(), None);
+        loop {
+            let (page, next) = self.page(Method::GET, path, None, cursor).await?;
+            entries.extend(page.as_array().into_iter().flatten().cloned());
+            if next.is_none() {
+                return Ok(entries);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Sends a request and gives back the answer's JSON, with the cursor of the next page.
+    async fn page(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        cursor: Option<HeaderValue>,
+    ) -> Result<(Value, Option<HeaderValue>), Error> {
         let endpoint: Uri = self.endpoint()?.parse().map_err(|error| format!("the endpoint is no URL: {error}"))?;
         if endpoint.scheme() != Some(&uri::Scheme::HTTPS) {
             return Err("the endpoint must begin with https://".into());
@@ -59,14 +87,18 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
+        let mut request = Request::builder().method(method);
+        if let Some(cursor) = cursor {
+            request = request.header("x-pagination-cursor", cursor);
+        }
+        let request = request
             .uri(format!("{}{path}", endpoint.path().trim_end_matches('/')))
             .header(header::HOST, authority.as_str())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
+        let next = response.headers().get("x-pagination-cursor-next").cloned();
         let bytes = Limited::new(response.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if !status.is_success() {
@@ -74,7 +106,7 @@ impl Client {
             let text = texts.collect::<Vec<_>>().join("; ");
             return Err(format!("the server says {status}: {text}").into());
         }
-        Ok(answer)
+        Ok((answer, next))
     }
 
     /// The certificate authority's PEM text.

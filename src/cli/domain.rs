@@ -54,9 +54,8 @@ impl Domain {
                 say(shown(&domain, "id"));
             }
             Self::List(List { client }) => {
-                let domains = client.call(Method::GET, "/v2/okms/resource", None).await?;
-                for domain in domains.as_array().into_iter().flatten() {
-                    say(format_args!("{}  {}", shown(domain, "id"), shown(domain, "name")));
+                for domain in client.list("/v2/okms/resource").await? {
+                    say(format_args!("{}  {}", shown(&domain, "id"), shown(&domain, "name")));
                 }
             }
             Self::Show(Show { okms_id, client }) => {

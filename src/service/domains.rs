@@ -19,7 +19,6 @@ use crate::{
 
 const NAME_MAX: usize = 128;
 const COMMIT_ATTEMPTS: usize = 16;
-const SCAN_PAGE: usize = 512;
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,33 +98,38 @@ impl Domains {
         self.show(permit.okms_id()).await
     }
 
-    /// Every domain that the permit may see, by id.
+    /// A page of the domains that the permit may see, by id, and the last id that it covers unless the list ends there.
+    /// A domain whose record is damaged is left out, so that it does not hide the others.
     ///
     /// # Errors
     /// `Error` where the store cannot be read.
-    pub async fn list(&self, permit: &RegionPermit) -> Result<Vec<Domain>, Error> {
+    pub async fn list(
+        &self,
+        permit: &RegionPermit,
+        after: Option<OkmsId>,
+        limit: usize,
+    ) -> Result<(Vec<Domain>, Option<OkmsId>), Error> {
         if let Some(own) = permit.sees() {
             return match self.show(own).await {
-                Ok(domain) => Ok(vec![domain]),
-                Err(Error::DomainNotFound) => Ok(Vec::new()),
+                Ok(domain) => Ok((vec![domain], None)),
+                Err(Error::DomainNotFound) => Ok((Vec::new(), None)),
                 Err(error) => Err(error),
             };
         }
+        let from = after.map_or_else(|| vec![0; 16], |id| [id.as_bytes().as_slice(), &[0]].concat());
         let snapshot = self.inner.engine.snapshot().await?;
-        let (mut domains, mut from) = (Vec::new(), vec![0; 16]);
-        loop {
-            let page = snapshot.scan(Space::Domain, &from, &[0xff; 17], SCAN_PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(domains) };
-            from = [last.as_slice(), &[0]].concat();
-            for (key, record) in page {
-                let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
-                match self.open_record(id, &record) {
-                    Ok((_, domain)) => domains.push(domain),
-                    // One bad record does not hide the other domains.
-                    Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
-                }
+        let entries = snapshot.scan(Space::Domain, &from, &[0xff; 17], limit + 1).await?;
+        let more = entries.len() > limit;
+        let (mut domains, mut last) = (Vec::with_capacity(entries.len()), None);
+        for (key, record) in entries.into_iter().take(limit) {
+            let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
+            match self.open_record(id, &record) {
+                Ok((_, domain)) => domains.push(domain),
+                Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
             }
+            last = Some(id);
         }
+        Ok((domains, last.filter(|_| more)))
     }
 
     /// The domain's defaults.

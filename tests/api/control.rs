@@ -18,6 +18,35 @@ fn pair(issued: &Value, key: Option<PrivateKeyPem>) -> Pair {
 }
 
 #[tokio::test]
+async fn domains_are_listed_by_pages() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    let mut ids = Vec::new();
+    for n in 0..23 {
+        let created = operator.call(Method::POST, RESOURCES, &format!(r#"{{"name":"domain {n}"}}"#)).await.ok();
+        ids.push(created["id"].as_str().unwrap().to_owned());
+    }
+    ids.sort();
+    let page = async |cursor: Option<&str>| {
+        let mut headers = vec![("x-pagination-size", "10")];
+        headers.extend(cursor.map(|cursor| ("x-pagination-cursor", cursor)));
+        operator.send(Method::GET, RESOURCES, &headers, "").await
+    };
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    for expected in [10, 10, 3] {
+        let answer = page(cursor.as_deref()).await;
+        let list = answer.ok();
+        assert_eq!(list.as_array().unwrap().len(), expected);
+        seen.extend(list.as_array().unwrap().iter().map(|domain| domain["id"].as_str().unwrap().to_owned()));
+        cursor = answer.next();
+    }
+    assert_eq!((seen, cursor), (ids, None));
+    for forged in ["!", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA"] {
+        page(Some(forged)).await.error(400, 50_405_377);
+    }
+}
+
+#[tokio::test]
 async fn domains_are_created_shown_and_listed() {
     let server = TestServer::start().await;
     let operator = server.operator();

@@ -153,7 +153,7 @@ pub async fn domain(op: DomainOp, context: &Context, permit: &Permit, call: &Cal
 /// As [`domain`].
 pub async fn region(op: RegionOp, context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
     match op {
-        RegionOp::ListDomains => control::list_domains(context, permit).await,
+        RegionOp::ListDomains => control::list_domains(context, permit, call).await,
         RegionOp::CreateDomain => control::create_domain(context, permit, call).await,
     }
 }

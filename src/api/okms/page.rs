@@ -12,6 +12,10 @@ const SIZE_MIN: u64 = 10;
 const SIZE_MAX: u64 = 100;
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
 
+/// What is said of a cursor that is not ours.
+pub(super) const FORGED: Invalid =
+    Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
+
 /// How many entries the caller wants: clamped to what is published, as clients ask for more.
 pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
     const WRONG: Invalid = Invalid("X-Pagination-Size must be a whole number from 10 to 100");
@@ -23,9 +27,8 @@ pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
 
 /// The cursor that the caller brings.
 pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
-    const WRONG: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
     let Some(cursor) = call.paging.cursor.as_ref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
-    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| WRONG)
+    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| FORGED)
 }
 
 /// `reply` with the cursor of the next page, if there is one.

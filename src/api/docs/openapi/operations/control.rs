@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CONTROL, CREATED, EXAMPLE_ID, Operation, answer, body, urn};
+use super::{CONTROL, CREATED, EXAMPLE_ID, Operation, answer, body, page, urn};
 
 const CSR: &str = "-----BEGIN CERTIFICATE REQUEST-----\nMIHs…\n-----END CERTIFICATE REQUEST-----\n";
 
@@ -55,11 +55,12 @@ pub(super) fn list_domains() -> Operation {
     Operation {
         tag: CONTROL,
         summary: "List domains",
-        text: "Every domain for an operator, its own domain for an access certificate.",
-        parameters: &[],
+        text: "A page of all domains for an operator, its own domain for an access certificate. \
+               `X-Pagination-Cursor-Next` is in the answer while there are more.",
+        parameters: &["paginationSize", "paginationCursor"],
         body: None,
-        success: answer("The domains, by id.", "ListResourcesResponse", &json!([resource()])),
-        problems: &[],
+        success: page("The domains, by id.", "ListResourcesResponse", &json!([resource()])),
+        problems: &["BadCursor"],
     }
 }
 
