@@ -210,3 +210,15 @@ async fn racing_writers_lose_nothing() {
         assert_eq!(read["data"]["by"], by);
     }
 }
+
+/// A CAS on create is told to be of no effect, as there is nothing to compare it with.
+#[tokio::test]
+async fn create_ignores_cas_and_says_so() {
+    let (_server, client) = TestServer::with_tenant().await;
+    let body = r#"{"path":"foo","version":{"data":{}}}"#;
+    client.post("secret?cas=x", body).await.error(400, 50_405_377);
+    let created = client.post("secret?cas=7", body).await.ok();
+    assert_eq!(created["metadata"]["currentVersion"], 1);
+    assert!(created["warnings"][0].as_str().unwrap().contains("cas"));
+    assert!(client.post("secret", &body.replace("foo", "bar")).await.ok().get("warnings").is_none());
+}

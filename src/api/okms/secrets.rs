@@ -31,10 +31,13 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
 }
 
 pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    const CAS_IGNORED: &str = "cas has no effect when a secret is created: there is no version yet";
+    let cas = cas(call)?;
     let parsed = parse::create(&call.body, context.value_bytes)?;
     let parse::Create { path, patch, value } = parsed.body;
     let created = context.service.secrets.create(permit, &path, &patch, &value, call.now).await?;
-    let warnings = warnings(parsed.has_unknown, &patch, &created.domain);
+    let mut warnings = warnings(parsed.has_unknown, &patch, &created.domain);
+    warnings.extend(cas.map(|_| CAS_IGNORED));
     Ok(changed(context, permit, &path, &created, &warnings))
 }
 
