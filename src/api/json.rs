@@ -184,12 +184,12 @@ fn depth(text: &str) -> usize {
 }
 
 /// Writes JSON text.
-pub(crate) struct Writer(Vec<u8>);
+pub(crate) struct Writer;
 
 impl Writer {
     /// The text of one object.
     pub(crate) fn object(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
-        Self::sized(256, |out| write_object(out, members))
+        Self::object_sized(256, members)
     }
 
     /// The text of an array with one object for each item.
@@ -197,18 +197,16 @@ impl Writer {
         items: impl IntoIterator<Item = T>,
         mut members: impl FnMut(T, &mut ObjectWriter<'_>),
     ) -> Vec<u8> {
-        Self::sized(1024, |out| write_array(out, items, |out, item| write_object(out, |o| members(item, o))))
+        let mut out = Vec::with_capacity(1024);
+        write_array(&mut out, items, |out, item| write_object(out, |o| members(item, o)));
+        out
     }
 
     /// The text of one object, with room for `bytes`.
     pub(crate) fn object_sized(bytes: usize, members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
-        Self::sized(bytes, |out| write_object(out, members))
-    }
-
-    fn sized(bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut writer = Self(Vec::with_capacity(bytes));
-        write(&mut writer.0);
-        writer.0
+        let mut out = Vec::with_capacity(bytes);
+        write_object(&mut out, members);
+        out
     }
 }
 

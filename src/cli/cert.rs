@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Outcome,
     client::{Client, text},
-    folder::Folder,
+    folder::{self, Folder},
     say,
 };
 use crate::{
@@ -95,11 +95,11 @@ impl Issue {
             }
         }
         let password = match &self.pkcs12_password_file {
-            Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            Some(path) => Some(folder::read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => None,
         };
         let (csr, key) = if let Some(path) = &self.csr {
-            (read(path)?, None)
+            (folder::read(path)?, None)
         } else {
             let key = pki::generate_key(self.key_type.into())?;
             (pki::signing_request(&key, &self.name)?, Some(key))
@@ -118,11 +118,11 @@ impl Issue {
         let certificate_path = folder.file(&format!("{stem}_certificate.pem"));
         match key {
             Some(key) => folder.write_pair(&stem, certificate, key)?,
-            None => folder.write(&certificate_path, certificate.as_bytes())?,
+            None => folder::write(&certificate_path, certificate.as_bytes())?,
         }
         if let (Some(path), Some(key), Some(password)) = (&self.pkcs12, key, password) {
             let bundle = pki::pkcs12(certificate, key, &self.client.ca_pem()?, &self.name, password)?;
-            folder.write_private(path, &bundle)?;
+            folder::write_private(path, &bundle)?;
             say(format_args!("{}", path.display()));
         }
         say(format_args!("{}", certificate_path.display()));
@@ -132,8 +132,4 @@ impl Issue {
         say(format_args!("valid until {}", text(answer, "expiredAt").unwrap_or("?")));
         Ok(())
     }
-}
-
-fn read(path: &PathBuf) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }

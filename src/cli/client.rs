@@ -1,6 +1,9 @@
 //! The command line's way to a running server: its API, with the operator certificate.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use clap::Args;
@@ -19,6 +22,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::folder;
 use crate::config::{self, Config};
 
 /// The largest answer taken, in bytes.
@@ -111,7 +115,7 @@ impl Client {
 
     /// The certificate authority's PEM text.
     pub(super) fn ca_pem(&self) -> Result<String, Error> {
-        read(&self.ca_path())
+        Ok(folder::read(&self.ca_path())?)
     }
 
     fn endpoint(&self) -> Result<String, Error> {
@@ -154,12 +158,8 @@ pub(crate) fn text<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
     answer.get(name)?.as_str()
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let text = read(path)?;
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = folder::read(path)?;
     let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
     Ok(found.map_err(|error| format!("{}: {error}", path.display()))?)
-}
-
-fn read(path: &PathBuf) -> Result<String, Error> {
-    Ok(fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?)
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{
     Outcome,
-    folder::{Folder, Region},
+    folder::{self, Folder, Region},
     say,
     serve::run_until_signal,
 };
@@ -61,7 +61,7 @@ impl Dev {
         let app = App::start(&config, Arc::new(SystemClock)).await?;
         let okms_id = access(&folder, &self.dir, app.service()).await?;
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
-        folder.write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
+        folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
         run_until_signal(app).await
     }
@@ -96,9 +96,9 @@ async fn access(
     let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
     let issued = service.credentials.issue(&permit, request, now).await?;
     let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
-    let ca = folder.read(&folder.file("region_ca.pem"))?;
+    let ca = folder::read(&folder.file("region_ca.pem"))?;
     let bundle = pki::pkcs12(&issued.certificate_pem, &key, &ca, "okmsd dev", PKCS12_PASSWORD)?;
-    folder.write_private(&folder.file("client.p12"), &bundle)?;
+    folder::write_private(&folder.file("client.p12"), &bundle)?;
     folder.write_pair(&domain.id.to_string(), &issued.certificate_pem, &key)?;
     Ok(domain.id)
 }

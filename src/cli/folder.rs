@@ -49,7 +49,7 @@ pub(super) struct Region<'a> {
     /// The names in its server certificate.
     pub server_names: &'a [ServerName],
     /// The address that clients use, where it does not follow from `listen`.
-    pub(crate) endpoint: Option<String>,
+    pub endpoint: Option<String>,
 }
 
 impl Folder {
@@ -71,7 +71,7 @@ impl Folder {
     /// Makes what is absent. What is there stays as it is.
     pub(super) fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
         let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&self.0).map_err(|error| self.io(&self.0, error))?;
+        builder.recursive(true).mode(0o700).create(&self.0).map_err(|error| FolderError::Io(self.0.clone(), error))?;
         let now = now();
         let authority = self.authority(region, now)?;
         if !self.file("server_certificate.pem").exists() {
@@ -85,43 +85,33 @@ impl Folder {
         let root = self.file("root.key");
         if !root.exists() {
             let key = FileRootKey::generate().map_err(|error| FolderError::RootKey(root.clone(), error))?;
-            self.write_private(&root, key.as_bytes())?;
+            write_private(&root, key.as_bytes())?;
         }
         if !self.config().exists() {
-            self.write(&self.config(), config_text(region).as_bytes())?;
+            write(&self.config(), config_text(region).as_bytes())?;
         }
         Ok(())
     }
 
     /// Writes a certificate and its key under `<stem>_certificate.pem` and `<stem>_privatekey.pem`.
     pub(super) fn write_pair(&self, stem: &str, certificate: &str, key: &PrivateKeyPem) -> Result<(), FolderError> {
-        self.write_private(&self.file(&format!("{stem}_privatekey.pem")), key.expose().as_bytes())?;
-        self.write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
-    }
-
-    /// Writes a file that everybody may read.
-    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-        write(path, bytes, 0o644).map_err(|error| self.io(path, error))
-    }
-
-    /// Writes a file that is its owner's alone.
-    pub(super) fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-        write(path, bytes, 0o600).map_err(|error| self.io(path, error))
+        write_private(&self.file(&format!("{stem}_privatekey.pem")), key.expose().as_bytes())?;
+        write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
     }
 
     fn authority(&self, region: &Region<'_>, now: OffsetDateTime) -> Result<CertificateAuthority, FolderError> {
         let (certificate_path, key_path) = (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
         let pki = |error| FolderError::Pki(certificate_path.clone(), error);
         if certificate_path.exists() {
-            let certificate = self.read(&certificate_path)?;
-            let key = PrivateKeyPem::parse(self.read(&key_path)?);
+            let certificate = read(&certificate_path)?;
+            let key = PrivateKeyPem::parse(read(&key_path)?);
             let key = key.map_err(|error| FolderError::Pki(key_path.clone(), error))?;
             return CertificateAuthority::load(&certificate, &key).map_err(pki);
         }
         let name = format!("okmsd {} region CA", region.name);
         let (authority, key) = CertificateAuthority::create(&name, now, time::Duration::days(CA_DAYS)).map_err(pki)?;
-        self.write_private(&key_path, key.expose().as_bytes())?;
-        self.write(&certificate_path, authority.certificate_pem().as_bytes())?;
+        write_private(&key_path, key.expose().as_bytes())?;
+        write(&certificate_path, authority.certificate_pem().as_bytes())?;
         Ok(authority)
     }
 
@@ -133,16 +123,6 @@ impl Folder {
             None => Err(fault(pki::Error::Random)),
         }
     }
-
-    /// The text of a file in the folder.
-    pub(super) fn read(&self, path: &Path) -> Result<String, FolderError> {
-        fs::read_to_string(path).map_err(|error| self.io(path, error))
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as the folder's error")]
-    fn io(&self, path: &Path, error: io::Error) -> FolderError {
-        FolderError::Io(path.to_owned(), error)
-    }
 }
 
 /// The present moment, for certificates that are issued without a server.
@@ -151,8 +131,23 @@ pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
+/// Writes a file that everybody may read.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    replace(path, bytes, 0o644).map_err(|error| FolderError::Io(path.to_owned(), error))
+}
+
+/// Writes a file that is its owner's alone.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    replace(path, bytes, 0o600).map_err(|error| FolderError::Io(path.to_owned(), error))
+}
+
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, FolderError> {
+    fs::read_to_string(path).map_err(|error| FolderError::Io(path.to_owned(), error))
+}
+
 /// Writes a file whole or not at all, whenever the process ends.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let draft = PathBuf::from(name);

@@ -81,7 +81,7 @@ impl ClientTrust {
             for certificate in certificates(path)? {
                 own.add(certificate).map_err(|error| TlsError::Authority(path.clone(), error))?;
             }
-            // A chain is told by its authority's name, so two of one name would be one authority.
+            // Signatures tell authorities apart; clients and people, who see names only, could not.
             if own.roots.iter().any(|root| all.roots.iter().any(|known| known.subject == root.subject)) {
                 return Err(TlsError::SameName(path.clone()));
             }

@@ -6,7 +6,8 @@ use crate::{
     service::Error,
 };
 
-const FORGED: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
+/// What is said of a cursor that is not ours.
+pub const FORGED: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
 
 /// A list that is shown by pages.
 #[derive(Clone, Copy)]

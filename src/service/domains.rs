@@ -5,20 +5,23 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use super::{Error, records::Reader, turns::Turns};
+use super::{
+    Error,
+    records::{COMMIT_ATTEMPTS, Reader, commit},
+    turns::Turns,
+};
 use crate::{
     auth::{Action, Permit, RegionPermit},
     crypto::{DomainKeys, Place, RootKey},
     domain::{Invalid, OkmsId, Settings, SettingsPatch, Timestamp},
     store::{
         codec::{Codec, DomainInfo, DomainRecord},
-        engine::{Batch, CommitError, Engine, Expect, Op, Record, Space},
+        engine::{Batch, Engine, Expect, Op, Record, Space},
         keys,
     },
 };
 
 const NAME_MAX: usize = 128;
-const COMMIT_ATTEMPTS: usize = 16;
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,10 +164,8 @@ impl Domains {
                 preconditions: vec![(Space::Config, key.clone(), expect)],
                 ops: vec![Op::Put(Space::Config, key.clone(), keys.seal_record(Place::Config, &settings.encode())?)],
             };
-            match self.inner.engine.commit(batch).await {
-                Ok(_) => return Ok(settings),
-                Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+            if commit(&*self.inner.engine, batch).await? {
+                return Ok(settings);
             }
         }
         Err(Error::Contended)

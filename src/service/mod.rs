@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 pub use self::{
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
+    cursor::FORGED as FORGED_CURSOR,
     domains::{Domain, Domains},
     error::Error,
-    secrets::{Created, Secret, Secrets, Update, VersionView},
+    secrets::{Changed, Secret, Secrets, Update, VersionView},
 };
 use crate::{crypto::RootKey, pki::CertificateAuthority, store::engine::Engine};
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};

@@ -8,7 +8,7 @@ use crate::{
     service::Error,
     store::{
         codec::Codec,
-        engine::{Batch, Expect, Op, Revision, Snapshot, Space},
+        engine::{Batch, CommitError, Engine, Expect, Op, Revision, Snapshot, Space},
         keys,
     },
 };
@@ -62,6 +62,18 @@ impl Reader<'_> {
 
 pub(super) fn missing() -> Error {
     Error::Corrupt("a record that must be there is missing".into())
+}
+
+/// How often a write that other processes overtook is decided anew.
+pub(super) const COMMIT_ATTEMPTS: usize = 16;
+
+/// Commits `batch`; false where another process was faster, so that the write is to be decided anew.
+pub(super) async fn commit(engine: &dyn Engine, batch: Batch) -> Result<bool, Error> {
+    match engine.commit(batch).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Changes to one secret, sealed as they are drafted, to be committed if its header is still as it was read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Domains, Error, cursor,
     opened::Opened,
-    records::{Draft, Reader, missing},
+    records::{COMMIT_ATTEMPTS, Draft, Reader, commit, missing},
     turns::Turns,
 };
 use crate::{
@@ -16,13 +16,10 @@ use crate::{
         VersionState,
     },
     store::{
-        engine::{CommitError, Engine, ReadError, Snapshot, Space, Wanted},
+        engine::{Engine, ReadError, Snapshot, Space, Wanted},
         keys,
     },
 };
-
-/// How often a write that other processes overtook is decided anew.
-const COMMIT_ATTEMPTS: usize = 16;
 
 /// A secret as it is shown.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ pub struct VersionView {
 
 /// A secret that was just created or changed.
 #[derive(Debug)]
-pub struct Created {
+pub struct Changed {
     /// Its header after the change.
     pub header: Header,
     /// The domain's defaults, which were in force.
@@ -173,7 +170,7 @@ impl Secrets {
         patch: &MetadataPatch,
         value: &SecretValue,
         now: Timestamp,
-    ) -> Result<Created, Error> {
+    ) -> Result<Changed, Error> {
         permit.require(Action::SecretCreate)?;
         self.change(permit, path, None, |found, domain, draft| {
             if found.is_some() {
@@ -182,7 +179,7 @@ impl Secrets {
             let mut header = Header::new(now).patched(patch, now)?;
             let added = add_version(&mut header, value, &domain, draft, now)?;
             draft.header(&header)?;
-            Ok((true, Created { header, domain, added: Some(added) }))
+            Ok((true, Changed { header, domain, added: Some(added) }))
         })
         .await
     }
@@ -198,7 +195,7 @@ impl Secrets {
         path: &SecretPath,
         update: &Update,
         now: Timestamp,
-    ) -> Result<Created, Error> {
+    ) -> Result<Changed, Error> {
         if update.value.is_some() {
             permit.require(Action::VersionCreate)?;
         }
@@ -212,9 +209,11 @@ impl Secrets {
                 Some(value) => Some(add_version(&mut header, value, &domain, draft, now)?),
                 None => None,
             };
-            draft.header(&header)?;
             let changes = added.is_some() || !update.patch.is_empty();
-            Ok((changes, Created { header, domain, added }))
+            if changes {
+                draft.header(&header)?;
+            }
+            Ok((changes, Changed { header, domain, added }))
         })
         .await
     }
@@ -231,10 +230,8 @@ impl Secrets {
             let snapshot = self.engine.snapshot().await?;
             // The header is not opened: a damaged secret can still be removed.
             let found = snapshot.get(Space::Header, &keys::header(id, path)).await?.ok_or(Error::SecretNotFound)?;
-            match self.engine.commit(Draft::removal(&keys, path, found.revision)).await {
-                Ok(_) => return Ok(()),
-                Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+            if commit(&*self.engine, Draft::removal(&keys, path, found.revision)).await? {
+                return Ok(());
             }
         }
         Err(Error::Contended)
@@ -297,18 +294,19 @@ impl Secrets {
         self.change(permit, path, Some(number), |found, domain, draft| {
             let Found { header, version } = found.ok_or(Error::SecretNotFound)?;
             let before = version.ok_or(Error::VersionNotFound)?;
-            let (record, changed) = match before.transition(to, now, header.settings.life_seconds(&domain)) {
-                Transition::None => (before, false),
-                Transition::Changed(after) => (after, true),
+            let view = |record| VersionView { number, record, value: None };
+            let after = match before.transition(to, now, header.settings.life_seconds(&domain)) {
+                Transition::None => return Ok((false, (view(before), false))),
+                Transition::Changed(after) => after,
                 Transition::Erased(after) => {
                     draft.erase_value(number);
-                    (after, true)
+                    after
                 }
                 Transition::Refused => return Err(Error::VersionDeleted),
             };
-            draft.version(number, &record)?;
+            draft.version(number, &after)?;
             draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
-            Ok((changed, (VersionView { number, record, value: None }, changed)))
+            Ok((true, (view(after), true)))
         })
         .await
     }
@@ -344,10 +342,8 @@ impl Secrets {
             if !changes {
                 return Ok(outcome);
             }
-            match self.engine.commit(draft.into_batch()).await {
-                Ok(_) => return Ok(outcome),
-                Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+            if commit(&*self.engine, draft.into_batch()).await? {
+                return Ok(outcome);
             }
         }
         Err(Error::Contended)

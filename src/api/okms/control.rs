@@ -10,15 +10,15 @@ use super::{
 use crate::{
     auth::{Permit, RegionPermit},
     domain::{Invalid, OkmsId},
-    service::{CredentialRequest, Domain, Error, KeyKind, KeySource},
+    service::{CredentialRequest, Domain, Error, FORGED_CURSOR, KeyKind, KeySource},
 };
 
 /// How many days an access certificate lives where nobody says otherwise, as in the central API.
 const DAYS: u32 = 365;
 
 pub(super) async fn list_domains(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
-    let after = page::cursor(call)?.map(|cursor| cursor.try_into().map_err(|_| page::FORGED)).transpose()?;
-    let after = after.map(|bytes| OkmsId::from_bytes(bytes).map_err(|_| page::FORGED)).transpose()?;
+    let after = page::cursor(call)?.map(|cursor| cursor.try_into().map_err(|_| FORGED_CURSOR)).transpose()?;
+    let after = after.map(|bytes| OkmsId::from_bytes(bytes).map_err(|_| FORGED_CURSOR)).transpose()?;
     let (domains, last) = context.service.domains.list(permit, after, page::size(call)?).await?;
     let body = Writer::array(&domains, |domain, out| resource(out, context, domain));
     // Operators may know every id, so that this cursor needs no seal.

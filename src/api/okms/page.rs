@@ -4,17 +4,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::super::{Call, Reply};
-use crate::domain::Invalid;
+use crate::{domain::Invalid, service::FORGED_CURSOR};
 
 /// The fewest entries of a page, as published.
 const SIZE_MIN: u64 = 10;
 /// The most, and the default.
 const SIZE_MAX: u64 = 100;
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
-
-/// What is said of a cursor that is not ours.
-pub(super) const FORGED: Invalid =
-    Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
 
 /// How many entries the caller wants: clamped to what is published, as clients ask for more.
 pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
@@ -28,7 +24,7 @@ pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
 /// The cursor that the caller brings.
 pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
     let Some(cursor) = call.paging.cursor.as_ref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
-    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| FORGED)
+    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| FORGED_CURSOR)
 }
 
 /// `reply` with the cursor of the next page, if there is one.

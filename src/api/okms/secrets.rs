@@ -13,7 +13,7 @@ use super::{
 use crate::{
     auth::Permit,
     domain::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
-    service::{Created, Error, Update, VersionView},
+    service::{Changed, Error, Update, VersionView},
 };
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -86,7 +86,7 @@ pub(super) async fn create_version(context: &Context, permit: &Permit, call: &Ca
     let cas = cas(call)?;
     let parsed = parse::version(&call.body, context.value_bytes)?;
     let update = Update { patch: MetadataPatch::default(), value: Some(parsed.body), cas };
-    let Created { added, .. } = context.service.secrets.update(permit, path, &update, call.now).await?;
+    let Changed { added, .. } = context.service.secrets.update(permit, path, &update, call.now).await?;
     let (number, record) = added.ok_or(Error::VersionNotFound)?;
     let warnings = warnings(parsed.has_unknown, &update.patch, &Settings::default());
     Ok(version(&VersionView { number, record, value: None }, call, &warnings))
@@ -130,7 +130,7 @@ pub(super) async fn post_kv_config(context: &Context, permit: &Permit, call: &Ca
 }
 
 /// The answer to a secret's creation or change.
-fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Created, warnings: &[&str]) -> Reply {
+fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Changed, warnings: &[&str]) -> Reply {
     Reply::json(Writer::object(|out| {
         out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &created.header));
         out.text("path", path.as_str());
