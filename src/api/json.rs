@@ -15,6 +15,8 @@ use crate::{
 
 /// The deepest nesting that a value may have.
 const DEPTH_MAX: usize = 100;
+/// The most members and elements of a value, on all levels together.
+const ENTRIES_MAX: usize = 65_536;
 /// The most members of a request's objects; the largest is a full patch of custom metadata.
 const MEMBERS_MAX: usize = 256;
 
@@ -39,7 +41,11 @@ impl<'a> Object<'a> {
         Self::parse(text)
     }
 
-    fn parse(text: &'a str) -> Result<Self, Invalid> {
+    /// The object in this text.
+    ///
+    /// # Errors
+    /// As [`Object::from_body`].
+    pub(crate) fn parse(text: &'a str) -> Result<Self, Invalid> {
         let mut parser = serde_json::Deserializer::from_str(text);
         let object = parser.deserialize_map(Members).map_err(|error| {
             // The library's own text would quote what it found.
@@ -75,6 +81,12 @@ impl<'a> Object<'a> {
     #[must_use]
     pub(crate) const fn has_unknown(&self) -> bool {
         !self.members.is_empty()
+    }
+
+    /// The members that nobody took.
+    #[must_use]
+    pub(crate) fn into_members(self) -> Vec<(String, &'a RawValue)> {
+        self.members
     }
 }
 
@@ -145,7 +157,7 @@ pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
     let entries = object(raw, WRONG)?.members.into_iter();
     let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
-    Ok(CustomPatch(entries.collect::<Result<_, Invalid>>()?))
+    CustomPatch::Merge(entries.collect::<Result<_, Invalid>>()?).published()
 }
 
 /// A secret's value: the text of a JSON object, as it was sent.
@@ -158,15 +170,28 @@ pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretVa
     if text.len() > bytes_max {
         return Err(Invalid("data is larger than this server takes; split it into several secrets"));
     }
-    if depth(text) > DEPTH_MAX {
-        return Err(Invalid("data is nested too deeply; the most is 100 levels"));
-    }
+    check_shape(text)?;
     Ok(SecretValue::new(text.as_bytes().to_vec()))
 }
 
-/// How deep well-formed JSON text is nested.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+/// Whether well-formed JSON text is not nested too deeply, and has not too many entries: before anything is made of it.
+///
+/// # Errors
+/// `Invalid` where it is, or has.
+pub(crate) fn check_shape(text: &str) -> Result<(), Invalid> {
+    let (depth, entries) = shape(text);
+    if depth > DEPTH_MAX {
+        return Err(Invalid("data is nested too deeply; the most is 100 levels"));
+    }
+    if entries > ENTRIES_MAX {
+        return Err(Invalid("data has too many members and elements; the most is 65536"));
+    }
+    Ok(())
+}
+
+/// How deep well-formed JSON text is nested, and how many members and elements it has at most.
+fn shape(text: &str) -> (usize, usize) {
+    let (mut depth, mut deepest, mut entries, mut in_string, mut escaped) = (0usize, 0, 0, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
@@ -174,13 +199,15 @@ fn depth(text: &str) -> usize {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
+                entries += 1;
                 deepest = deepest.max(depth);
             }
+            b',' if !in_string => entries += 1,
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    (deepest, entries)
 }
 
 /// Writes JSON text.
@@ -247,8 +274,13 @@ impl ObjectWriter<'_> {
     }
 
     /// A member with a number.
-    pub(crate) fn number(&mut self, name: &str, number: u32) {
-        self.raw(name, number.to_string().as_bytes());
+    pub(crate) fn number(&mut self, name: &str, number: impl Into<u64>) {
+        self.raw(name, number.into().to_string().as_bytes());
+    }
+
+    /// A member with null.
+    pub(crate) fn null(&mut self, name: &str) {
+        self.raw(name, b"null");
     }
 
     /// A member with a truth value.
@@ -277,7 +309,9 @@ impl ObjectWriter<'_> {
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Writes a JSON string.
+/// Writes a JSON string.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     // Nearly all text here needs no escapes.
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push(b'"');
@@ -341,7 +375,9 @@ mod tests {
         let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(value(Some(&raw(&nested(99))), 10_000).is_ok());
         assert!(value(Some(&raw(&nested(100))), 10_000).is_err());
-        assert_eq!(depth(r#"{"[[[":"\"{{{","b":[]}"#), 2);
+        assert_eq!(shape(r#"{"[[[":"\"{{{,","b":[1,2]}"#), (2, 4));
+        let wide = |members: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(members));
+        assert!(check_shape(&wide(60_000)).is_ok() && check_shape(&wide(65_536)).is_err());
     }
 
     #[test]

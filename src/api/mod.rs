@@ -7,8 +7,10 @@
 pub mod docs;
 pub(crate) mod json;
 pub mod okms;
+pub(crate) mod page;
 pub(crate) mod query;
 mod routes;
+pub mod vault;
 
 use std::sync::Arc;
 
@@ -16,12 +18,13 @@ use bytes::Bytes;
 use hyper::{
     StatusCode,
     header::{HeaderName, HeaderValue},
+    http::request::Parts,
 };
 
 pub use self::routes::{Access, Route, routes};
 use crate::{
-    auth::Principal,
-    domain::{SecretPath, Timestamp, VersionNumber},
+    auth::{Principal, VerifiedPeer},
+    domain::{OkmsId, SecretPath, Timestamp, VersionNumber},
     service::Service,
 };
 
@@ -37,20 +40,52 @@ pub struct Context {
     pub value_bytes: usize,
 }
 
+impl Context {
+    /// A domain's name in policies.
+    fn domain_urn(&self, id: OkmsId) -> String {
+        format!("urn:v1:{}:resource:okms:{id}", self.region)
+    }
+
+    /// A secret's name in policies.
+    fn secret_urn(&self, id: OkmsId, path: &SecretPath) -> String {
+        format!("{}/secret/{path}", self.domain_urn(id))
+    }
+}
+
+/// The published code of what is not there: `major << 24 | minor << 16 | category << 12 | number`. The others are in
+/// `http::error`; this one is in answers that are more than an error as well.
+pub const SECRET_NOT_FOUND: u32 = 17_125_377;
+
 /// A request, routed and authorized.
 pub struct Call {
+    /// Its method, URL and headers, as sent.
+    pub head: Parts,
     /// The parameters in its path.
     pub params: Params,
-    /// Its query, as sent.
-    pub query: String,
-    /// Its paging headers, as sent.
-    pub paging: Paging,
     /// Its body; empty for methods that have none.
     pub body: Bytes,
     /// The moment at which it counts.
     pub now: Timestamp,
     /// Who sent it, where that is known.
     pub principal: Option<Principal>,
+    /// The certificate that came with it.
+    pub peer: Option<Arc<VerifiedPeer>>,
+    /// Its id.
+    pub request_id: Arc<str>,
+}
+
+impl Call {
+    /// Its query, as sent.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    /// A header that is not empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.head.headers.get(name).filter(|value| !value.is_empty())
+    }
 }
 
 /// What a pattern captured.
@@ -62,15 +97,10 @@ pub struct Params {
     pub version: Option<VersionNumber>,
     /// `{asset}`: a file name, unchecked.
     pub asset: Option<String>,
-}
-
-/// The two paging headers.
-#[derive(Debug, Default)]
-pub struct Paging {
-    /// `X-Pagination-Size`.
-    pub size: Option<HeaderValue>,
-    /// `X-Pagination-Cursor`.
-    pub cursor: Option<HeaderValue>,
+    /// `{mount}`: where a mount may be, unchecked.
+    pub mount: Option<String>,
+    /// `{key}`: a name below a mount, or whatever else is there, unchecked.
+    pub key: Option<String>,
 }
 
 /// An answer, before the edge adds what every answer has.

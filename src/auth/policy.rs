@@ -37,6 +37,8 @@ actions! {
     SecretUpdateMetadata = "okms:apikms:secret/updateMetadata",
     /// Read a version's value.
     VersionGetData = "okms:apikms:secret/version/getData",
+    /// See the names in a version's value.
+    SubkeysGet = "okms:apikms:secret/subKeys/get",
     /// Add a version.
     VersionCreate = "okms:apikms:secret/version/create",
     /// Make a deactivated version readable.
@@ -99,6 +101,7 @@ const OF_A_DOMAIN: Actions = Actions::of(&[
     Action::SecretDelete,
     Action::SecretUpdateMetadata,
     Action::VersionGetData,
+    Action::SubkeysGet,
     Action::VersionCreate,
     Action::VersionActivate,
     Action::VersionDeactivate,

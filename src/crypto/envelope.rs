@@ -36,6 +36,10 @@ pub enum Place<'a> {
     Value(&'a SecretPath, u32),
     /// A cursor of the listing with this name.
     Cursor(&'a str),
+    /// The token of this id, or what is told of an answer that is wrapped under it.
+    Token(&'a str),
+    /// The body of the answer that is wrapped under the token of this id.
+    Wrapped(&'a str),
 }
 
 impl Place<'_> {
@@ -48,6 +52,8 @@ impl Place<'_> {
             Self::Version(path, version) => (4, path.as_str(), version),
             Self::Value(path, version) => (5, path.as_str(), version),
             Self::Cursor(listing) => (6, listing, 0),
+            Self::Token(id) => (7, id, 0),
+            Self::Wrapped(id) => (8, id, 0),
         };
         let mut out = Vec::with_capacity(32 + name.len());
         out.extend_from_slice(&[FORMAT, kind]);
@@ -118,8 +124,20 @@ impl DomainKeys {
     /// # Errors
     /// `Error::Library` where the library fails.
     pub fn seal_value(&self, path: &SecretPath, version: u32, value: &SecretValue) -> Result<SealedValue, Error> {
+        self.seal_apart(Place::Value(path, version), value)
+    }
+
+    /// Seals the body of an answer that is wrapped under the token of this id, under a data key of its own.
+    ///
+    /// # Errors
+    /// `Error::Library` where the library fails.
+    pub fn seal_wrapped(&self, id: &str, body: &SecretValue) -> Result<SealedValue, Error> {
+        self.seal_apart(Place::Wrapped(id), body)
+    }
+
+    fn seal_apart(&self, place: Place<'_>, value: &SecretValue) -> Result<SealedValue, Error> {
         let generation = self.newest()?;
-        let place = Place::Value(path, version).bytes(self);
+        let place = place.bytes(self);
         let data_key = Zeroizing::new(random::<DATA_KEY_LEN>()?);
         let mut wrapped = [0; WRAPPED_LEN];
         AesKek::new(&AES_256, generation.values.as_slice())?.wrap(data_key.as_slice(), &mut wrapped)?;
@@ -137,14 +155,26 @@ impl DomainKeys {
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
-    pub fn open_value(&self, path: &SecretPath, version: u32, mut sealed: Vec<u8>) -> Result<SecretValue, Error> {
+    pub fn open_value(&self, path: &SecretPath, version: u32, sealed: Vec<u8>) -> Result<SecretValue, Error> {
+        self.open_apart(Place::Value(path, version), sealed)
+    }
+
+    /// Opens what [`DomainKeys::seal_wrapped`] made for the same token.
+    ///
+    /// # Errors
+    /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
+    pub fn open_wrapped(&self, id: &str, sealed: Vec<u8>) -> Result<SecretValue, Error> {
+        self.open_apart(Place::Wrapped(id), sealed)
+    }
+
+    fn open_apart(&self, place: Place<'_>, mut sealed: Vec<u8>) -> Result<SecretValue, Error> {
         let (generation, rest) = self.parse_head(&sealed)?;
         let wrapped = rest.first_chunk::<WRAPPED_LEN>().ok_or(Error::DoesNotOpen)?;
         let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
         AesKek::new(&AES_256, generation.values.as_slice())?
             .unwrap(wrapped, data_key.as_mut_slice())
             .map_err(|_| Error::DoesNotOpen)?;
-        let place = Place::Value(path, version).bytes(self);
+        let place = place.bytes(self);
         open_tail(&value_key(&data_key)?, zero_nonce(), &place, &mut sealed, HEAD_LEN + WRAPPED_LEN)?;
         Ok(SecretValue::new(sealed))
     }
@@ -226,6 +256,10 @@ mod tests {
         for (keys, path, version) in [(&abroad, &a, 1), (&home, &b, 1), (&home, &a, 2)] {
             assert_eq!(keys.open_value(path, version, sealed.clone()).unwrap_err(), Error::DoesNotOpen);
         }
+        assert!(home.open_wrapped("a", sealed).is_err());
+        let sealed = home.seal_wrapped("x", &SecretValue::new(b"body".to_vec())).unwrap().into_bytes();
+        assert!(home.open_wrapped("y", sealed.clone()).is_err() && home.open_value(&a, 1, sealed.clone()).is_err());
+        assert_eq!(home.open_wrapped("x", sealed).unwrap().expose(), b"body");
         let places = [
             Place::Domain,
             Place::Config,
@@ -236,6 +270,8 @@ mod tests {
             Place::Value(&a, 1),
             Place::Cursor("a"),
             Place::Cursor("b"),
+            Place::Token("a"),
+            Place::Wrapped("a"),
         ];
         for (i, made) in places.into_iter().enumerate() {
             let sealed = home.seal_record(made, b"plain").unwrap();

@@ -54,3 +54,17 @@ pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     aws_lc_rs::rand::fill(&mut bytes)?;
     Ok(bytes)
 }
+
+/// SHA-256 of `bytes`: under which a token is known without being kept.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    out
+}
+
+/// Whether two fingerprints are the same; takes the same time whether they are or not.
+#[must_use]
+pub fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+}

@@ -12,6 +12,9 @@ pub struct DeactivateAfter {
     seconds: u64,
 }
 
+/// How KV2 writes the life span of defaults that rule out any.
+const NEVER: &str = "-1s";
+
 /// The longest text taken.
 const TEXT_MAX: usize = 64;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -31,6 +34,49 @@ impl DeactivateAfter {
             seconds => Some(seconds),
         }
     }
+
+    /// Defaults under which no version ever ends by itself, whatever its secret says. KV2's mounts know it.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { text: NEVER.into(), seconds: 0 }
+    }
+
+    /// Whether these are defaults of [`DeactivateAfter::never`].
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        &*self.text == NEVER
+    }
+
+    /// What was stored: the text of any life span.
+    ///
+    /// # Errors
+    /// `Invalid` for any other text.
+    pub fn from_stored(text: &str) -> Result<Self, Invalid> {
+        if text == NEVER { Ok(Self::never()) } else { text.parse() }
+    }
+
+    /// KV2's reading of a duration: what is below a second is cut off, to no limit at all if nothing else is there.
+    ///
+    /// # Errors
+    /// `Invalid` for text that is no duration, or a negative one.
+    pub fn from_kv(text: &str) -> Result<Self, Invalid> {
+        let (nanos, seconds) = parse(text)?;
+        Ok(Self { text: if nanos > 0 && seconds == 0 { "0s" } else { text }.into(), seconds })
+    }
+
+    /// Go's text for the span, as KV2 shows it: `0s`, `5m0s`, `3h25m19s`, `-1s`.
+    #[must_use]
+    pub fn to_go(&self) -> String {
+        if self.is_never() {
+            return NEVER.to_owned();
+        }
+        let (hours, minutes, seconds) = (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);
+        match (hours, minutes) {
+            (0, 0) => format!("{seconds}s"),
+            (0, _) => format!("{minutes}m{seconds}s"),
+            _ => format!("{hours}h{minutes}m{seconds}s"),
+        }
+    }
 }
 
 impl FromStr for DeactivateAfter {
@@ -39,27 +85,32 @@ impl FromStr for DeactivateAfter {
     /// Bare seconds (`90`), days (`1d`), or Go's duration text (`10h30m10s`, `1.5h`), days mixed in as well.
     /// What is below a second is cut off, as Vault does.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        const WRONG: Invalid =
-            Invalid("a duration is a number of seconds or text such as 10h30m10s, 90m or 1d, and not negative");
-        const TOO_LONG: Invalid = Invalid("the duration is too long; the most is 106751 days");
-        if text.is_empty() || text.len() > TEXT_MAX {
-            return Err(WRONG);
-        }
-        let nanos = if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.parse::<u64>().map_err(|_| TOO_LONG)?.into_nanos()
-        } else {
-            sum_of_units(text).ok_or(WRONG)?
-        };
-        // Go's own bound: a duration is a signed 64-bit number of nanoseconds.
-        if nanos > i64::MAX as u128 {
-            return Err(TOO_LONG);
-        }
-        let seconds = u64::try_from(nanos / NANOS_PER_SECOND).map_err(|_| TOO_LONG)?;
+        let (nanos, seconds) = parse(text)?;
         if seconds == 0 && nanos > 0 {
             return Err(Invalid("the duration is shorter than a second; give at least 1s, or 0s for no limit"));
         }
         Ok(Self { text: text.into(), seconds })
     }
+}
+
+/// The nanoseconds of a duration, and its whole seconds.
+fn parse(text: &str) -> Result<(u128, u64), Invalid> {
+    const WRONG: Invalid =
+        Invalid("a duration is a number of seconds or text such as 10h30m10s, 90m or 1d, and not negative");
+    const TOO_LONG: Invalid = Invalid("the duration is too long; the most is 106751 days");
+    if text.is_empty() || text.len() > TEXT_MAX {
+        return Err(WRONG);
+    }
+    let nanos = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse::<u64>().map_err(|_| TOO_LONG)?.into_nanos()
+    } else {
+        sum_of_units(text).ok_or(WRONG)?
+    };
+    // Go's own bound: a duration is a signed 64-bit number of nanoseconds.
+    if nanos > i64::MAX as u128 {
+        return Err(TOO_LONG);
+    }
+    Ok((nanos, u64::try_from(nanos / NANOS_PER_SECOND).map_err(|_| TOO_LONG)?))
 }
 
 trait IntoNanos {
@@ -166,6 +217,27 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<DeactivateAfter>().is_err(), wrong != "1", "{wrong}");
         }
+    }
+
+    #[test]
+    fn as_kv2_has_it() {
+        for (text, shown) in [
+            ("0", "0s"),
+            ("500ms", "0s"),
+            ("90", "1m30s"),
+            ("1d", "24h0m0s"),
+            ("1.5h", "1h30m0s"),
+            ("3h25m19s", "3h25m19s"),
+            ("1500ms", "1s"),
+        ] {
+            assert_eq!(DeactivateAfter::from_kv(text).unwrap().to_go(), shown, "{text}");
+        }
+        assert!(DeactivateAfter::from_kv("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err());
+        assert_eq!(DeactivateAfter::from_kv("500ms").unwrap().as_typed(), "0s");
+        let never = DeactivateAfter::never();
+        assert_eq!((never.to_go(), never.limit_seconds(), never.is_never()), ("-1s".to_owned(), None, true));
+        assert_eq!(DeactivateAfter::from_stored("-1s"), Ok(never));
+        assert!(!DeactivateAfter::from_stored("1d").unwrap().is_never() && DeactivateAfter::from_stored("-2s").is_err());
     }
 
     proptest! {

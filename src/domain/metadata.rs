@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Invalid;
+use super::{Invalid, text};
 
 /// The most entries.
 pub const METADATA_ENTRIES_MAX: usize = 64;
@@ -60,16 +60,20 @@ impl std::fmt::Debug for CustomMetadata {
     }
 }
 
-/// Changes to custom metadata, by the rules of a merge patch: entries are added or replaced, `None` removes. No
-/// entries: nothing changes.
+/// Changes to custom metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CustomPatch(pub BTreeMap<String, Option<String>>);
+pub enum CustomPatch {
+    /// By the rules of a merge patch: entries are added or replaced, `None` removes. No entries: nothing changes.
+    Merge(BTreeMap<String, Option<String>>),
+    /// These entries, and no others.
+    Replace(BTreeMap<String, String>),
+}
 
 impl CustomPatch {
-    /// Whether nothing would change.
+    /// Whether nothing would change, whatever there is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self, Self::Merge(entries) if entries.is_empty())
     }
 
     /// `metadata` with the changes made.
@@ -77,8 +81,12 @@ impl CustomPatch {
     /// # Errors
     /// `Invalid` where the result would break a rule.
     pub fn apply(&self, metadata: &CustomMetadata) -> Result<CustomMetadata, Invalid> {
+        let changes = match self {
+            Self::Replace(entries) => return CustomMetadata::from_entries(entries.clone()),
+            Self::Merge(changes) => changes,
+        };
         let mut map = metadata.0.clone();
-        for (key, value) in &self.0 {
+        for (key, value) in changes {
             match value {
                 None => {
                     map.remove(key);
@@ -92,23 +100,32 @@ impl CustomPatch {
         }
         CustomMetadata(map).bounded()
     }
-}
 
-/// The published alphabet of metadata text.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/=@%-".contains(&byte))
+    /// The patch, if the native dialect's published alphabet has all of its text.
+    ///
+    /// # Errors
+    /// `Invalid` for any other text, which KV2 takes.
+    pub fn published(self) -> Result<Self, Invalid> {
+        let plain = match &self {
+            Self::Merge(entries) => entries
+                .iter()
+                .all(|(key, value)| text::is_plain(key) && value.as_deref().is_none_or(text::is_plain)),
+            Self::Replace(entries) => entries.iter().all(|(key, value)| text::is_plain(key) && text::is_plain(value)),
+        };
+        if plain { Ok(self) } else { Err(Invalid("customMetadata has letters, digits and _ . : / = @ % - only")) }
+    }
 }
 
 fn check_key(key: &str) -> Result<(), Invalid> {
-    if key.is_empty() || key.len() > METADATA_KEY_MAX || !is_plain(key) {
-        return Err(Invalid("a key of customMetadata has 1 to 128 letters, digits or _ . : / = @ % -"));
+    if key.is_empty() || key.len() > METADATA_KEY_MAX || !text::is_printable(key) {
+        return Err(Invalid("a key of customMetadata has 1 to 128 bytes of printable text"));
     }
     Ok(())
 }
 
 fn check_value(value: &str) -> Result<(), Invalid> {
-    if value.is_empty() || value.len() > METADATA_VALUE_MAX || !is_plain(value) {
-        return Err(Invalid("a value of customMetadata is text of 1 to 512 letters, digits or _ . : / = @ % -"));
+    if value.is_empty() || value.len() > METADATA_VALUE_MAX || !text::is_printable(value) {
+        return Err(Invalid("a value of customMetadata has 1 to 512 bytes of printable text"));
     }
     Ok(())
 }
@@ -118,7 +135,7 @@ mod tests {
     use super::*;
 
     fn merge(entries: &[(&str, Option<&str>)]) -> CustomPatch {
-        CustomPatch(entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect())
+        CustomPatch::Merge(entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect())
     }
 
     #[test]
@@ -127,19 +144,32 @@ mod tests {
         assert_eq!(merge(&[]).apply(&before).unwrap(), before);
         let after = merge(&[("a", None), ("b", Some("3")), ("c", Some("4"))]).apply(&before).unwrap();
         assert_eq!(after.iter().collect::<Vec<_>>(), [("b", "3"), ("c", "4")]);
+        let replaced = CustomPatch::Replace([("d".to_owned(), "5".to_owned())].into()).apply(&after).unwrap();
+        assert_eq!(replaced.iter().collect::<Vec<_>>(), [("d", "5")]);
+        assert!(!CustomPatch::Replace(BTreeMap::new()).is_empty() && merge(&[]).is_empty());
     }
 
     #[test]
     fn limits_hold_for_the_merged_map() {
         let full: BTreeMap<_, _> = (0..64).map(|n| (n.to_string(), Some("x".to_owned()))).collect();
-        let full = CustomPatch(full).apply(&CustomMetadata::default()).unwrap();
+        let full = CustomPatch::Merge(full).apply(&CustomMetadata::default()).unwrap();
         assert_eq!(full.len(), METADATA_ENTRIES_MAX);
         assert!(merge(&[("more", Some("x"))]).apply(&full).is_err());
         assert!(merge(&[("more", Some("x")), ("0", None)]).apply(&full).is_ok());
         let long = "x".repeat(513);
-        for wrong in [("", "x"), ("k", ""), ("k", long.as_str()), (&long[..129], "x"), ("k", "a b"), ("ké", "x")] {
+        for wrong in [("", "x"), ("k", ""), ("k", long.as_str()), (&long[..129], "x"), ("k", "a\tb"), ("k\0", "x")] {
             assert!(merge(&[(wrong.0, Some(wrong.1))]).apply(&CustomMetadata::default()).is_err());
         }
         assert!(merge(&[(&long[..128], Some(&long[..512]))]).apply(&CustomMetadata::default()).is_ok());
+    }
+
+    #[test]
+    fn the_published_alphabet() {
+        assert!(merge(&[("a_.:/=@%-", Some("a_.:/=@%-")), ("b", None)]).published().is_ok());
+        for wrong in [("k", "a b"), ("ké", "x")] {
+            let patch = merge(&[(wrong.0, Some(wrong.1))]);
+            assert!(patch.apply(&CustomMetadata::default()).is_ok());
+            assert!(patch.published().is_err());
+        }
     }
 }

@@ -5,24 +5,31 @@
 //! these types is well formed, because parsing is the only way to make one; the same inputs give the same answer.
 //! Never does: I/O, reading a clock, randomness, JSON, HTTP.
 
+mod config;
 mod duration;
 mod error;
 mod ids;
 mod metadata;
+mod mount;
 mod path;
 mod secret;
 mod settings;
+pub mod text;
 mod time;
+mod token;
 mod version;
 
 pub use self::{
+    config::DomainConfig,
     duration::DeactivateAfter,
     error::Invalid,
     ids::OkmsId,
     metadata::{CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX},
+    mount::{KV_WORDS, Mount, MountError, MountPath, View, description as mount_description},
     path::{PATH_MAX, SecretPath},
     secret::{Added, Header, MetadataPatch, Refused},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
-    version::{Cas, Transition, VERSION_MAX, VersionNumber, VersionRecord, VersionState},
+    token::{TOKEN_LIFE_SECONDS, Token, Wrapped},
+    version::{Cas, KvAct, Transition, VERSION_MAX, VersionNumber, VersionRecord, VersionState},
 };

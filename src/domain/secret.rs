@@ -22,6 +22,8 @@ pub struct Header {
     pub settings: Settings,
     /// Custom metadata.
     pub custom: CustomMetadata,
+    /// How often the metadata was written by itself, apart from values: what KV2's metadata CAS is compared with.
+    pub metadata_version: u32,
 }
 
 /// Changes to a secret's metadata.
@@ -61,6 +63,15 @@ pub enum Refused {
     /// The write names none, and must.
     #[error("cas is required for this secret; repeat with the current version as cas in the query")]
     CasRequired,
+    /// The write of metadata names another version of it.
+    #[error("metadata check-and-set parameter does not match the current version")]
+    MetadataCasMismatch,
+    /// The write of metadata names no version of it, and must.
+    #[error("metadata check-and-set parameter required for this call")]
+    MetadataCasRequired,
+    /// The write that creates metadata names a version of it.
+    #[error("metadata_cas must be 0 when creating new metadata")]
+    MetadataCasOnCreate,
     /// All numbers are used.
     #[error("the secret has reached version 24000, the last one; create a new secret")]
     NumbersUsedUp,
@@ -80,6 +91,7 @@ impl Header {
             oldest: 0,
             settings: Settings::default(),
             custom: CustomMetadata::default(),
+            metadata_version: 0,
         }
     }
 
@@ -104,8 +116,30 @@ impl Header {
             Some(changes) => changes.apply(&self.custom)?,
             None => self.custom.clone(),
         };
-        let updated_at = if patch.is_empty() { self.updated_at } else { self.updated_at.max(now) };
-        Ok(Self { updated_at, settings: patch.settings.apply(&self.settings), custom, ..self.clone() })
+        if patch.is_empty() {
+            return Ok(self.clone());
+        }
+        Ok(Self {
+            updated_at: self.updated_at.max(now),
+            settings: patch.settings.apply(&self.settings),
+            custom,
+            metadata_version: self.metadata_version.saturating_add(1),
+            ..self.clone()
+        })
+    }
+
+    /// Whether a write of metadata that brings `cas` may go on.
+    ///
+    /// # Errors
+    /// `Refused::MetadataCasMismatch`, `Refused::MetadataCasRequired`.
+    pub const fn check_metadata_cas(&self, cas: Option<u32>, defaults: &Settings) -> Result<(), Refused> {
+        match cas {
+            Some(cas) if cas != self.metadata_version => Err(Refused::MetadataCasMismatch),
+            None if self.settings.metadata_cas_required || defaults.metadata_cas_required => {
+                Err(Refused::MetadataCasRequired)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a write that brings `cas` may go on. A CAS that is given always counts; one is demanded only from

@@ -37,9 +37,27 @@ pub struct Settings {
     pub max_versions: MaxVersions,
     /// How long a version stays active.
     pub deactivate_after: Option<DeactivateAfter>,
+    /// Every write of metadata over KV2 must name the metadata's version.
+    pub metadata_cas_required: bool,
 }
 
 impl Settings {
+    /// These settings over wider ones, as a mount's over its domain's: what is set here counts, and a demand for CAS
+    /// counts from either.
+    #[must_use]
+    pub fn over(&self, wider: &Self) -> Self {
+        Self {
+            cas_required: self.cas_required || wider.cas_required,
+            max_versions: if self.max_versions.0 == 0 { wider.max_versions } else { self.max_versions },
+            deactivate_after: self
+                .deactivate_after
+                .clone()
+                .filter(|after| after.is_never() || after.limit_seconds().is_some())
+                .or_else(|| wider.deactivate_after.clone()),
+            metadata_cas_required: self.metadata_cas_required || wider.metadata_cas_required,
+        }
+    }
+
     /// Whether a write must bring a CAS: either level may demand it.
     #[must_use]
     pub const fn demands_cas(&self, domain: &Self) -> bool {
@@ -55,9 +73,12 @@ impl Settings {
         }
     }
 
-    /// How many seconds a version stays active: the shorter of both levels.
+    /// How many seconds a version stays active: the shorter of both levels, unless the domain rules out any end.
     #[must_use]
     pub fn life_seconds(&self, domain: &Self) -> Option<u64> {
+        if domain.deactivate_after.as_ref().is_some_and(DeactivateAfter::is_never) {
+            return None;
+        }
         let limit = |settings: &Self| settings.deactivate_after.as_ref().and_then(DeactivateAfter::limit_seconds);
         match (limit(self), limit(domain)) {
             (Some(own), Some(default)) => Some(own.min(default)),
@@ -75,13 +96,18 @@ pub struct SettingsPatch {
     pub max_versions: Option<MaxVersions>,
     /// The new life span; one of zero is no limit.
     pub deactivate_after: Option<DeactivateAfter>,
+    /// The new demand for metadata CAS.
+    pub metadata_cas_required: Option<bool>,
 }
 
 impl SettingsPatch {
     /// Whether nothing would change.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.cas_required.is_none() && self.max_versions.is_none() && self.deactivate_after.is_none()
+        self.cas_required.is_none()
+            && self.max_versions.is_none()
+            && self.deactivate_after.is_none()
+            && self.metadata_cas_required.is_none()
     }
 
     /// `settings` with the changes made.
@@ -91,6 +117,7 @@ impl SettingsPatch {
             cas_required: self.cas_required.unwrap_or(settings.cas_required),
             max_versions: self.max_versions.unwrap_or(settings.max_versions),
             deactivate_after: self.deactivate_after.clone().or_else(|| settings.deactivate_after.clone()),
+            metadata_cas_required: self.metadata_cas_required.unwrap_or(settings.metadata_cas_required),
         }
     }
 }
@@ -101,9 +128,9 @@ mod tests {
 
     fn settings(max: u32, after: Option<&str>) -> Settings {
         Settings {
-            cas_required: false,
             max_versions: MaxVersions::new(max).unwrap(),
-            deactivate_after: after.map(|text| text.parse().unwrap()),
+            deactivate_after: after.map(|text| DeactivateAfter::from_stored(text).unwrap()),
+            ..Settings::default()
         }
     }
 
@@ -125,8 +152,20 @@ mod tests {
             (Some("3h"), Some("6h"), Some(10_800)),
             (Some("0s"), Some("6h"), Some(21_600)),
             (Some("0s"), Some("0"), None),
+            (Some("3h"), Some("-1s"), None),
+            (None, Some("-1s"), None),
         ] {
             assert_eq!(settings(0, own).life_seconds(&settings(0, domain)), life, "{own:?} {domain:?}");
         }
+    }
+
+    #[test]
+    fn a_mount_over_its_domain() {
+        let domain = Settings { cas_required: true, ..settings(4, Some("3h")) };
+        let over = |max, after| settings(max, after).over(&domain);
+        assert_eq!(over(0, None), domain);
+        assert_eq!(over(7, Some("6h")), Settings { cas_required: true, ..settings(7, Some("6h")) });
+        assert_eq!(over(0, Some("0s")).deactivate_after, domain.deactivate_after);
+        assert!(over(0, Some("-1s")).deactivate_after.unwrap().is_never());
     }
 }

@@ -41,6 +41,28 @@ impl Timestamp {
     /// Written out here, as every answer has several: a general formatter costs more than the rest of the rendering.
     #[must_use]
     pub fn to_rfc3339_seconds(self) -> String {
+        let mut text = self.to_date_and_time();
+        text.push('Z');
+        text
+    }
+
+    /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as KV2 shows it:
+    /// `2025-01-02T03:04:05.123456Z`.
+    #[must_use]
+    pub fn to_rfc3339_nanos(self) -> String {
+        let mut text = self.to_date_and_time();
+        let nanos = self.0.rem_euclid(1_000_000_000);
+        if nanos > 0 {
+            text.push('.');
+            push_digits(&mut text, nanos, 100_000_000);
+            text.truncate(text.trim_end_matches('0').len());
+        }
+        text.push('Z');
+        text
+    }
+
+    /// `2025-01-02T03:04:05`, with room for what may follow.
+    fn to_date_and_time(self) -> String {
         let (days, second) = (self.unix_seconds().div_euclid(86_400), self.unix_seconds().rem_euclid(86_400));
         // The proleptic Gregorian calendar in eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible
         // Low-Level Date Algorithms"): leap days come last, so that a day of the year gives month and day directly.
@@ -52,7 +74,7 @@ impl Timestamp {
         let day = day - (153 * month + 2) / 5 + 1;
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
         let year = year + era * 400 + next;
-        let mut text = String::with_capacity(20);
+        let mut text = String::with_capacity(30);
         // Every i64 of nanoseconds lies within the years 1677 to 2262.
         push_digits(&mut text, year, 1_000);
         for (mark, number) in
@@ -61,7 +83,6 @@ impl Timestamp {
             text.push(mark);
             push_digits(&mut text, number, 10);
         }
-        text.push('Z');
         text
     }
 }
@@ -89,6 +110,8 @@ mod tests {
             let moment = Timestamp::from_unix_nanos(nanos);
             let expected = OffsetDateTime::from_unix_timestamp(moment.unix_seconds()).unwrap();
             prop_assert_eq!(moment.to_rfc3339_seconds(), expected.format(&Rfc3339).unwrap());
+            let expected = OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).unwrap();
+            prop_assert_eq!(moment.to_rfc3339_nanos(), expected.format(&Rfc3339).unwrap());
         }
     }
 
@@ -98,6 +121,19 @@ mod tests {
         assert_eq!(moment.to_rfc3339_seconds(), "2025-01-02T03:04:05Z");
         assert_eq!(Timestamp::from_unix_nanos(i64::MIN).to_rfc3339_seconds().len(), 20);
         assert_eq!(Timestamp::from_unix_nanos(i64::MAX).to_rfc3339_seconds(), "2262-04-11T23:47:16Z");
+    }
+
+    #[test]
+    fn nanoseconds_lose_their_zeros() {
+        for (nanos, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1, "1970-01-01T00:00:00.000000001Z"),
+            (500_000_000, "1970-01-01T00:00:00.5Z"),
+            (10_120_000_000, "1970-01-01T00:00:10.12Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+        ] {
+            assert_eq!(Timestamp::from_unix_nanos(nanos).to_rfc3339_nanos(), text);
+        }
     }
 
     #[test]

@@ -64,6 +64,12 @@ impl Cas {
         Ok(Self(number))
     }
 
+    /// KV2's expectation: any number, of which those that no version has never match.
+    #[must_use]
+    pub fn from_kv(number: i64) -> Self {
+        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> u32 {
@@ -118,6 +124,18 @@ impl FromStr for VersionState {
             _ => Err(Invalid("state must be active, deactivated or deleted")),
         }
     }
+}
+
+/// What KV2 does to versions: the same transitions, but none is refused, and undelete counts the life span anew also for
+/// a version that is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvAct {
+    /// Deactivates.
+    Delete,
+    /// Activates.
+    Undelete,
+    /// Deletes.
+    Destroy,
 }
 
 /// What is stored of a version beside its value. The state follows from these times and from now, so that a
@@ -181,6 +199,24 @@ impl VersionRecord {
             (Deleted, Active | Deactivated) => Transition::Refused,
         }
     }
+
+    /// What `act` leads to at `now`: never to [`Transition::Refused`].
+    #[must_use]
+    pub fn act(&self, act: KvAct, now: Timestamp, life_seconds: Option<u64>) -> Transition {
+        let to = match act {
+            _ if self.deleted_at.is_some() => return Transition::None,
+            KvAct::Delete => VersionState::Deactivated,
+            KvAct::Destroy => VersionState::Deleted,
+            KvAct::Undelete => {
+                let deactivate_at = life_seconds.map(|seconds| now.plus_seconds(seconds));
+                if deactivate_at == self.deactivate_at {
+                    return Transition::None;
+                }
+                return Transition::Changed(Self { deactivate_at, ..self.clone() });
+            }
+        };
+        self.transition(to, now, life_seconds)
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +272,28 @@ mod tests {
             assert_eq!(from.transition(to, NOW, Some(60)), expected, "{from:?} to {to:?}");
         }
         assert_eq!(deactivated.transition(Active, NOW, None), Transition::Changed(record(None, None)));
+    }
+
+    #[test]
+    fn acts_of_kv2() {
+        let (live, timed, gone, erased) =
+            (record(None, None), record(Some(2_000), None), record(Some(500), None), record(Some(500), Some(900)));
+        for (from, act, expected) in [
+            (&live, KvAct::Delete, Transition::Changed(record(Some(1_000), None))),
+            (&timed, KvAct::Delete, Transition::Changed(record(Some(1_000), None))),
+            (&gone, KvAct::Delete, Transition::None),
+            (&live, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&timed, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&gone, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&live, KvAct::Destroy, Transition::Erased(record(None, Some(1_000)))),
+            (&gone, KvAct::Destroy, Transition::Erased(record(Some(500), Some(1_000)))),
+            (&erased, KvAct::Delete, Transition::None),
+            (&erased, KvAct::Undelete, Transition::None),
+            (&erased, KvAct::Destroy, Transition::None),
+        ] {
+            assert_eq!(from.act(act, NOW, Some(60)), expected, "{from:?} {act:?}");
+        }
+        assert_eq!(live.act(KvAct::Undelete, NOW, None), Transition::None);
     }
 
     #[test]

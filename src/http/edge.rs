@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response,
     body::{Body as _, Incoming},
-    header::{HOST, HeaderValue, ORIGIN},
+    header::{HOST, HeaderName, HeaderValue, ORIGIN},
     http::request::Parts,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,11 +22,11 @@ use uuid::Uuid;
 use super::{
     Problem, Router,
     response::{Body, response},
-    router::{Captures, Found},
+    router::{Captures, Found, normalized},
 };
 use crate::{
-    api::{self, Access, Call, Context, Paging, Reply},
-    auth::{Actions, Permit, RegionPermit, Unauthenticated, VerifiedPeer, directory},
+    api::{self, Access, Call, Context, Reply, vault},
+    auth::{Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     domain::Timestamp,
     metrics::Metrics,
@@ -37,6 +37,7 @@ use crate::{
 const SMALL: usize = 16 << 10;
 /// What is counted of the larger ones, in bytes.
 const UNIT: usize = 1 << 10;
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -68,7 +69,7 @@ pub struct Edge {
 
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
-    peer: Result<VerifiedPeer, Unauthenticated>,
+    peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
     first_id: Uuid,
     requests: AtomicU64,
 }
@@ -77,14 +78,14 @@ impl Connection {
     /// A connection of `peer`, or of nobody for the reason that is told.
     #[must_use]
     pub fn new(peer: Result<VerifiedPeer, Unauthenticated>) -> Self {
-        Self { peer, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
+        Self { peer: peer.map(Arc::new), first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
     }
 
     /// A fresh request id: random for each connection, counted within it.
-    fn request_id(&self) -> String {
+    fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
         // The low 48 bits are free of the UUID's version and variant.
-        Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff)).to_string()
+        Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff)).to_string().into()
     }
 }
 
@@ -93,6 +94,7 @@ enum Granted {
     Public(api::docs::Page),
     Region(api::okms::RegionOp, RegionPermit),
     Domain(api::okms::DomainOp, Permit),
+    Vault(vault::VaultOp, Option<Permit>),
 }
 
 /// What the event of a request tells when it is closed.
@@ -125,7 +127,9 @@ impl Edge {
         guard: G,
     ) -> Response<Body<(G, Option<OwnedSemaphorePermit>)>> {
         let id = connection.request_id();
-        let is_read = request.method() == Method::GET;
+        let is_read = vault::is_read(request.method());
+        let is_head = request.method() == Method::HEAD;
+        let namespace = request.headers().get(&NAMESPACE).cloned();
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
         let mut outcome = self.answer(connection, request, &mut event, &id).await;
         let mut room = None;
@@ -136,7 +140,12 @@ impl Edge {
                 Err(problem) => outcome = Err(problem),
             }
         }
-        let reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
+        let mut reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
+        if is_head {
+            reply.body.clear();
+        }
+        // Vault's clients find it in the answer as they sent it; there is nothing else to it here.
+        reply.headers.extend(namespace.map(|namespace| (NAMESPACE, namespace)));
         if reply.damaged > 0 {
             self.metrics.corrupt_records(reply.damaged);
         }
@@ -157,42 +166,49 @@ impl Edge {
         connection: &Connection,
         request: Request<Incoming>,
         event: &mut Event,
-        id: &str,
+        id: &Arc<str>,
     ) -> Result<Reply, Problem> {
         let (head, body) = request.into_parts();
-        let (granted, mut call) = self.admit(connection, &head, event)?;
+        let (granted, mut call) = self.admit(connection, head, event, id)?;
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Problem::BUSY)?;
-        if head.method == Method::GET {
-            return self.perform(&granted, &call, id).await;
+        if vault::is_read(&call.head.method) {
+            return self.perform(&granted, &call).await;
         }
-        let (bytes, room) = self.read_body(body).await?;
+        let read = self.read_body(body).await;
+        let (bytes, room) = read.map_err(|problem| match granted {
+            Granted::Vault(..) => problem.in_vault_words(),
+            _ => problem,
+        })?;
         call.body = bytes;
         // Detached: a client that hangs up cannot cancel a change half-way.
-        let (edge, id) = (Arc::clone(self), id.to_owned());
+        let edge = Arc::clone(self);
         let work = tokio::spawn(async move {
             let _held = (permit, room);
-            edge.perform(&granted, &call, &id).await
+            edge.perform(&granted, &call).await
         });
         work.await.unwrap_or(Err(Problem::INTERNAL))
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
-    fn admit(&self, connection: &Connection, head: &Parts, event: &mut Event) -> Result<(Granted, Call), Problem> {
+    fn admit(
+        &self,
+        connection: &Connection,
+        head: Parts,
+        event: &mut Event,
+        id: &Arc<str>,
+    ) -> Result<(Granted, Call), Problem> {
         let path = head.uri.path();
-        let query = head.uri.query().unwrap_or_default();
-        if head_bytes(path, query, &head.headers) > self.limits.head_bytes {
+        if head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers) > self.limits.head_bytes {
             return Err(Problem::HEAD_TOO_LARGE);
         }
-        let (access, captures) = match self.router.find(&head.method, path) {
+        let path = normalized(path);
+        let (access, captures) = match self.router.find(&head.method, &path) {
             Found::Route(access, captures) => (access, captures),
-            Found::Methods(methods) => {
-                let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
-                return Err(Problem::method_not_allowed(&methods));
-            }
+            Found::Methods(methods) => return Err(not_allowed(methods)),
             Found::Nothing => return Err(Problem::NO_ROUTE),
         };
         event.operation = access.name();
-        if head.method != Method::GET && is_foreign(head) {
+        if !vault::is_read(&head.method) && is_foreign(&head) {
             return Err(Problem::FOREIGN_ORIGIN);
         }
         let principal =
@@ -201,31 +217,53 @@ impl Edge {
             Access::Public(page) => Granted::Public(page),
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
             Access::Domain(op) => Granted::Domain(op, permit(principal?, &captures, op.actions())?),
+            Access::Vault(op) if op.is_open() => Granted::Vault(op, None),
+            Access::Vault(op) => {
+                // A token without its certificate is worth nothing, and says so in Vault's way.
+                let denied = |why| match vault::token(&head.headers) {
+                    Some(_) => Problem::PERMISSION_DENIED,
+                    None => Problem::from(why),
+                };
+                let permit = vault_permit(principal.map_err(denied)?, &captures, op.actions());
+                let permit = permit.map_err(|problem| match captures.params() {
+                    Ok(params) if op.is_preflight() => Problem::from(&vault::Failure::preflight(params)),
+                    _ => problem,
+                });
+                Granted::Vault(op, Some(permit?))
+            }
         };
-        let call = Call {
-            params: captures.params()?,
-            query: query.to_owned(),
-            paging: Paging {
-                size: head.headers.get("x-pagination-size").cloned(),
-                cursor: head.headers.get("x-pagination-cursor").cloned(),
-            },
-            body: Bytes::new(),
-            now: event.now,
-            principal: principal.ok(),
-        };
+        let params = captures.params()?;
+        let (peer, principal) = (connection.peer.as_ref().ok().map(Arc::clone), principal.ok());
+        let call =
+            Call { head, params, body: Bytes::new(), now: event.now, principal, peer, request_id: Arc::clone(id) };
         Ok((granted, call))
     }
 
-    async fn perform(&self, granted: &Granted, call: &Call, id: &str) -> Result<Reply, Problem> {
+    async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Problem> {
+        let id = &call.request_id;
         let outcome = match granted {
             Granted::Public(page) => return api::docs::show(*page, call).ok_or(Problem::NO_ROUTE),
             Granted::Region(op, permit) => api::okms::region(*op, &self.context, permit, call).await,
             Granted::Domain(op, permit) => api::okms::domain(*op, &self.context, permit, call).await,
+            Granted::Vault(op, permit) => {
+                let answer = vault::handle(*op, &self.context, permit.as_ref(), call).await;
+                return answer.map_err(|failure| match &failure {
+                    vault::Failure::Service(error) => {
+                        self.report(error, id);
+                        Problem::from(&failure)
+                    }
+                    _ => Problem::from(&failure),
+                });
+            }
         };
-        outcome.map_err(|error| self.problem(&error, id))
+        outcome.map_err(|error| {
+            self.report(&error, id);
+            Problem::from(&error)
+        })
     }
 
-    fn problem(&self, error: &Error, id: &str) -> Problem {
+    /// Tells the operator of an error what the caller is not told.
+    fn report(&self, error: &Error, id: &str) {
         let problem = Problem::from(error);
         let source = std::error::Error::source(error).map(ToString::to_string);
         match error {
@@ -238,7 +276,6 @@ impl Edge {
         if matches!(error, Error::Corrupt(_)) {
             self.metrics.corrupt_records(1);
         }
-        problem
     }
 
     async fn read_body(&self, body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
@@ -269,6 +306,24 @@ impl Edge {
 
 fn permit(principal: crate::auth::Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
     Ok(principal.authorize(captures.okms_id()?, actions)?)
+}
+
+/// A permit in the domain that the path names, or in the principal's own.
+fn vault_permit(principal: Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
+    if captures.has_okms_id() {
+        return permit(principal, captures, actions);
+    }
+    match principal {
+        Principal::Domain(own) => Ok(principal.authorize(own, actions)?),
+        Principal::Operator => Err(Problem::NO_DOMAIN),
+    }
+}
+
+fn not_allowed(methods: &[(Method, Access)]) -> Problem {
+    let is_vault = methods.iter().any(|(_, access)| matches!(access, Access::Vault(_)));
+    let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    let problem = Problem::method_not_allowed(&methods);
+    if is_vault { problem.in_vault_words() } else { problem }
 }
 
 fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {

@@ -1,4 +1,5 @@
-//! The one mapping from what went wrong to what is said: status, published code, text.
+//! The one mapping from what went wrong to what is said: status, published code, text. The Vault dialect has the same
+//! bodies in Vault's own words, and 403 for a token that is not good.
 //!
 //! | what | status | code |
 //! | --- | --- | --- |
@@ -26,9 +27,9 @@ use hyper::{
 };
 
 use crate::{
-    api::{Reply, json::Writer},
+    api::{Reply, SECRET_NOT_FOUND, json::Writer, vault::Failure},
     auth::{Denied, Unauthenticated},
-    domain::Invalid,
+    domain::{Invalid, MountError},
     service::Error,
 };
 
@@ -36,7 +37,6 @@ const ARGUMENT: u32 = 50_405_377;
 const AUTHENTICATION: u32 = 50_475_011;
 const AUTHORIZATION: u32 = 16_924_673;
 const DOMAIN_NOT_FOUND: u32 = 16_994_305;
-const SECRET_NOT_FOUND: u32 = 17_125_377;
 const ROUTE_NOT_FOUND: u32 = 50_417_665;
 const CONFLICT: u32 = 50_438_145;
 const TOO_MANY: u32 = 50_434_049;
@@ -93,6 +93,29 @@ impl Problem {
         "internal error; tell the operator of the region the request_id",
     );
 
+    /// A token that is not good here, or missing.
+    pub(super) const PERMISSION_DENIED: Self = Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "permission denied");
+    /// An operator asks where only a domain's own certificate tells which domain is meant.
+    pub(super) const NO_DOMAIN: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        ARGUMENT,
+        "an operator's certificate names no domain: use /api/OKMS_ID/v1, as in VAULT_ADDR=https://HOST/api/OKMS_ID",
+    );
+
+    fn owned(status: StatusCode, code: u32, text: impl Into<String>) -> Self {
+        Self { text: Cow::Owned(text.into()), ..Self::new(status, code, "") }
+    }
+
+    /// What the Vault dialect says where the native one says this.
+    pub(super) fn in_vault_words(self) -> Self {
+        let text = match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => "1 error occurred:\n\t* unsupported operation\n\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "http: request body too large",
+            _ => return self,
+        };
+        Self { text: Cow::Borrowed(text), ..self }
+    }
+
     pub(super) fn method_not_allowed(methods: &[&str]) -> Self {
         let allow = Some(methods.join(", "));
         let text = "this address does not know the method; the Allow header lists those that it does";
@@ -109,7 +132,8 @@ impl Problem {
         let body = Writer::object(|out| {
             out.number("error_code", self.code);
             out.text("error_id", request_id);
-            out.texts("errors", [&*self.text]);
+            // Vault's word for what is not there is none.
+            out.texts("errors", Some(&*self.text).filter(|text| !text.is_empty()));
             out.text("request_id", request_id);
         });
         let mut reply = Reply { status: self.status, ..Reply::json(body) };
@@ -177,6 +201,28 @@ impl From<&Error> for Problem {
             ),
             Error::Invalid(invalid) => Self::from(*invalid),
             Error::Refused(_) | Error::CertificateRefused(_) => said(StatusCode::BAD_REQUEST, ARGUMENT),
+            Error::Mount(mount) => match mount {
+                MountError::InUse(path) => {
+                    Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, format!("path is already in use at {path}/"))
+                }
+                MountError::BuiltIn(path) => {
+                    let text = format!("{path}/ shows the whole domain and is there for good");
+                    Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, text)
+                }
+                MountError::NotFound => {
+                    Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "there is no such mount; list them with sys/mounts")
+                }
+                MountError::HoldsSecrets(path) => Self::owned(
+                    StatusCode::BAD_REQUEST,
+                    ARGUMENT,
+                    format!("{path}/ holds secrets; delete them first, or repeat with ?force=true, which deletes them"),
+                ),
+            },
+            Error::TokenInvalid => Self::PERMISSION_DENIED,
+            Error::NotRenewable => Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "lease is not renewable"),
+            Error::NothingWrapped => {
+                Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "wrapping token is not valid or does not exist")
+            }
             Error::NoAuthority => Self::new(
                 StatusCode::BAD_REQUEST,
                 ARGUMENT,
@@ -201,6 +247,46 @@ impl From<&Error> for Problem {
                 "the store failed while it wrote; the change may have happened or not, read before you repeat it",
             ),
             Error::Corrupt(_) | Error::WrongRootKey | Error::Authority(_) => Self::INTERNAL,
+        }
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        let refused = |text: &str| Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, text);
+        match failure {
+            Failure::Service(Error::SecretNotFound | Error::VersionNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, SECRET_NOT_FOUND, "")
+            }
+            Failure::Service(Error::Refused(why)) => refused(&Failure::text_of(why)),
+            Failure::Service(error) => Self::from(error).in_vault_words(),
+            Failure::Refused(text) => refused(text),
+            Failure::NoHandler(path) => Self::owned(
+                StatusCode::NOT_FOUND,
+                ROUTE_NOT_FOUND,
+                format!("no handler for route \"{path}\". route entry not found."),
+            ),
+            Failure::UnsupportedPath => Self::new(
+                StatusCode::NOT_FOUND,
+                ROUTE_NOT_FOUND,
+                "1 error occurred:\n\t* unsupported path\n\n",
+            ),
+            Failure::PermissionDenied => Self::PERMISSION_DENIED,
+            Failure::BadToken => Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "bad token"),
+            Failure::Preflight(path) => Self::owned(
+                StatusCode::FORBIDDEN,
+                AUTHORIZATION,
+                format!(
+                    "preflight capability check returned 403, please ensure client's policies grant access to path \
+                     \"{path}/\""
+                ),
+            ),
+            Failure::MediaType(given) => Self::owned(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                ARGUMENT,
+                format!("PATCH requires Content-Type of application/merge-patch+json, provided {given}"),
+            ),
+            Failure::Silent => Self::new(StatusCode::BAD_REQUEST, ARGUMENT, ""),
         }
     }
 }

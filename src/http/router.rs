@@ -1,20 +1,25 @@
 //! Finds a path's route in the table, and the parameters in the path.
 //!
 //! Matching is done on the path as sent: `foo%2Fversion` is a secret's name, `foo/version` the versions of `foo`.
-//! Each parameter is decoded once, after matching.
+//! Each parameter is decoded once, after matching. Patterns with the same stem, which is what goes before the dialects
+//! differ, are tried together: a path looks at its own stem's patterns alone.
+
+use std::borrow::Cow;
 
 use hyper::Method;
 
 use crate::{
     api::{Access, Params, Route, query},
-    domain::{Invalid, OkmsId, SecretPath},
+    domain::{Invalid, KV_WORDS, OkmsId, SecretPath},
 };
 
 /// The compiled route table.
 pub struct Router {
-    patterns: Vec<Pattern>,
+    /// Stems, each with the patterns that go on from it.
+    stems: Vec<(Vec<Segment>, Vec<Pattern>)>,
 }
 
+/// What follows a stem.
 struct Pattern {
     segments: Vec<Segment>,
     methods: Vec<(Method, Access)>,
@@ -27,6 +32,10 @@ enum Segment {
     Path,
     Version,
     Asset,
+    /// All segments before the first word of KV2, and at least one.
+    Mount,
+    /// As [`Segment::Path`], and not a secret's path alone.
+    Key,
 }
 
 /// Where a path leads.
@@ -40,43 +49,96 @@ pub enum Found<'r, 'p> {
 }
 
 /// The parameters of a path, as sent.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Captures<'p> {
     okms_id: Option<&'p str>,
     path: Option<&'p str>,
     version: Option<&'p str>,
     asset: Option<&'p str>,
+    mount: Option<&'p str>,
+    key: Option<&'p str>,
 }
 
 impl Router {
     /// Compiles a route table.
     #[must_use]
     pub fn new(routes: &[Route]) -> Self {
-        let mut patterns: Vec<Pattern> = Vec::new();
+        let mut stems: Vec<(Vec<Segment>, Vec<Pattern>)> = Vec::new();
         for route in routes {
-            let segments: Vec<_> = route.pattern.split('/').skip(1).map(Segment::parse).collect();
+            let mut stem: Vec<_> = route.pattern.split('/').skip(1).map(Segment::parse).collect();
+            let domain = stem.iter().position(|segment| *segment == Segment::OkmsId);
+            let segments = stem.split_off(domain.map_or(1, |at| at + 1).min(stem.len()));
+            let patterns = match stems.iter_mut().position(|(known, _)| *known == stem) {
+                Some(at) => at,
+                None => {
+                    stems.push((stem, Vec::new()));
+                    stems.len() - 1
+                }
+            };
+            let Some((_, patterns)) = stems.get_mut(patterns) else { continue };
             let method = (route.method.clone(), route.access);
             match patterns.iter_mut().find(|pattern| pattern.segments == segments) {
                 Some(pattern) => pattern.methods.push(method),
                 None => patterns.push(Pattern { segments, methods: vec![method] }),
             }
         }
-        Self { patterns }
+        Self { stems }
     }
 
     /// Finds the route of `method` on `path`, which is as sent, without its query.
     #[must_use]
     pub fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'_, 'p> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        for pattern in &self.patterns {
-            let Some(captures) = pattern.matches(path) else { continue };
-            return match pattern.methods.iter().find(|(known, _)| known == method) {
-                Some((_, access)) => Found::Route(*access, captures),
-                None => Found::Methods(&pattern.methods),
-            };
+        for (stem, patterns) in &self.stems {
+            let Some((captures, rest)) = begin(stem, path) else { continue };
+            for pattern in patterns {
+                let Some(captures) = pattern.matches(captures, rest) else { continue };
+                return match pattern.methods.iter().find(|(known, _)| known == method) {
+                    Some((_, access)) => Found::Route(*access, captures),
+                    None => Found::Methods(&pattern.methods),
+                };
+            }
         }
         Found::Nothing
     }
+}
+
+/// `path` without the empty segments that some clients leave in paths of the Vault dialect, which takes `//` for `/`.
+/// Natively it is an error, so that all other paths stay as they are.
+#[must_use]
+pub(super) fn normalized(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let is_vault = match segments.next() {
+        Some("v1") => true,
+        Some("api") => segments.nth(1) == Some("v1"),
+        _ => false,
+    };
+    if !is_vault {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !out.ends_with('/') {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The captures of a stem, and what follows it.
+fn begin<'p>(stem: &[Segment], path: &'p str) -> Option<(Captures<'p>, Option<&'p str>)> {
+    let (mut captures, mut rest) = (Captures::default(), Some(path));
+    for segment in stem {
+        let (first, tail) = split_first(rest?);
+        if !segment.capture(first, &mut captures) {
+            return None;
+        }
+        rest = tail;
+    }
+    Some((captures, rest))
 }
 
 impl Segment {
@@ -86,6 +148,8 @@ impl Segment {
             "{path}" => Self::Path,
             "{version}" => Self::Version,
             "{asset}" => Self::Asset,
+            "{mount}" => Self::Mount,
+            "{key}" => Self::Key,
             literal => Self::Literal(literal.to_owned()),
         }
     }
@@ -98,30 +162,58 @@ impl Segment {
                 captures.version = Some(segment);
             }
             Self::Asset => captures.asset = Some(segment),
-            Self::OkmsId | Self::Version | Self::Path => return false,
+            Self::OkmsId | Self::Version | Self::Path | Self::Mount | Self::Key => return false,
         }
         true
     }
 }
 
 impl Pattern {
-    /// The captures, if the whole path fits. A collection's path may end in a slash.
-    fn matches<'p>(&self, path: &'p str) -> Option<Captures<'p>> {
-        let mut captures = Captures::default();
-        let mut rest = Some(path);
+    /// The captures, if the whole of what follows the stem fits. A collection's path may end in a slash.
+    fn matches<'p>(&self, mut captures: Captures<'p>, mut rest: Option<&'p str>) -> Option<Captures<'p>> {
         let mut segments = self.segments.iter();
         for segment in segments.by_ref() {
-            if *segment == Segment::Path {
-                captures.path = Some(tail(segments.as_slice(), rest?, &mut captures)?);
-                return Some(captures);
+            match segment {
+                Segment::Path => {
+                    captures.path = Some(tail(segments.as_slice(), rest?, &mut captures)?);
+                    return Some(captures);
+                }
+                Segment::Key => {
+                    captures.key = Some(tail(segments.as_slice(), rest?, &mut captures)?);
+                    return Some(captures);
+                }
+                Segment::Mount => {
+                    let (mount, tail) = split_mount(rest?)?;
+                    captures.mount = Some(mount);
+                    rest = Some(tail);
+                }
+                segment => {
+                    let (first, tail) = split_first(rest?);
+                    if !segment.capture(first, &mut captures) {
+                        return None;
+                    }
+                    rest = tail;
+                }
             }
-            let (first, tail) = split_first(rest?);
-            if !segment.capture(first, &mut captures) {
-                return None;
-            }
-            rest = tail;
         }
         matches!(rest, None | Some("")).then_some(captures)
+    }
+}
+
+/// What is before the first word of KV2 in `path`, and the rest from that word on. What the server itself answers under
+/// is no mount.
+fn split_mount(path: &str) -> Option<(&str, &str)> {
+    let (first, mut rest) = path.split_once('/')?;
+    if matches!(first, "" | "sys" | "auth" | "api") {
+        return None;
+    }
+    loop {
+        let (segment, tail) = split_first(rest);
+        if KV_WORDS.contains(&segment) {
+            let end = path.len() - rest.len() - 1;
+            return Some((path.get(..end)?, rest));
+        }
+        rest = tail?;
     }
 }
 
@@ -150,12 +242,21 @@ impl Captures<'_> {
         self.okms_id.unwrap_or_default().parse()
     }
 
+    /// Whether the path names a domain at all.
+    #[must_use]
+    pub const fn has_okms_id(&self) -> bool {
+        self.okms_id.is_some()
+    }
+
     /// The other parameters, decoded and parsed.
     ///
     /// # Errors
     /// `Invalid` where one is not what its name says.
     pub fn params(&self) -> Result<Params, Invalid> {
+        let decoded = |text: Option<&str>| text.map(|text| query::decode(text).map(Cow::into_owned)).transpose();
         Ok(Params {
+            mount: decoded(self.mount)?,
+            key: decoded(self.key)?,
             path: self.path.map(secret_path).transpose()?,
             version: self.version.map(str::parse).transpose()?,
             asset: self.asset.map(str::to_owned),
@@ -175,7 +276,7 @@ fn secret_path(raw: &str) -> Result<SecretPath, Invalid> {
 mod tests {
     use super::*;
     use crate::{
-        api::{docs::Page, okms::DomainOp, routes},
+        api::{docs::Page, okms::DomainOp, routes, vault::VaultOp},
         domain::VersionNumber,
     };
 
@@ -217,7 +318,6 @@ mod tests {
                 "/foo//bar",
                 "/..",
                 "/a/%2e%2e/b",
-                "/a%252Fb",
                 "/%",
                 "/a%00",
                 "/a%2E",
@@ -229,6 +329,69 @@ mod tests {
                 assert_eq!(find(&Method::GET, &format!("{base}{wrong}")), None, "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn mounts_end_before_the_first_word_of_kv2() {
+        for (path, expected) in [
+            ("secret/data/foo/data/bar", Some(("secret", "data/foo/data/bar"))),
+            ("ibmcloud/kv/metadata", Some(("ibmcloud/kv", "metadata"))),
+            ("data/data/x", Some(("data", "data/x"))),
+            ("config/config", Some(("config", "config"))),
+            ("a/b/c", None),
+            ("sys/mounts/config", None),
+            ("auth/data/x", None),
+            ("secret", None),
+        ] {
+            assert_eq!(split_mount(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_bases_of_the_vault_dialect() {
+        use VaultOp as Op;
+        let router = Router::new(&routes());
+        let find = |method: &str, path: &str| {
+            let path = normalized(path).into_owned();
+            match router.find(&method.parse().unwrap(), &path) {
+                Found::Route(Access::Vault(op), captures) => {
+                    let has_id = captures.has_okms_id();
+                    let params = captures.params().unwrap();
+                    Some((op, has_id, params.mount.unwrap_or_default(), params.key.unwrap_or_default()))
+                }
+                _ => None,
+            }
+        };
+        for (base, has_id) in [("/api/x/v1", true), ("/v1/api/x", true), ("/v1", false), ("/v1/api/x/", true)] {
+            for (method, rest, op, mount, key) in [
+                ("GET", "/secret/data/a/b", Op::ReadData, "secret", "a/b"),
+                ("GET", "/secret/data/a%2Fdata%2Fb", Op::ReadData, "secret", "a/data/b"),
+                ("PUT", "/team/x/data/a/", Op::WriteData, "team/x", "a/"),
+                ("LIST", "/secret/metadata", Op::ListRoot, "secret", ""),
+                ("LIST", "/secret/metadata/", Op::ListRoot, "secret", ""),
+                ("LIST", "/secret/metadata/a/", Op::ReadMetadata, "secret", "a/"),
+                ("SCAN", "/secret/detailed-metadata", Op::ListDetailed, "secret", ""),
+                ("POST", "/secret/config", Op::WriteConfig, "secret", ""),
+                ("GET", "/secret/config/x", Op::Unrouted, "", "secret/config/x"),
+                ("GET", "/secret/foo", Op::Unrouted, "", "secret/foo"),
+                ("GET", "/secret", Op::Unrouted, "", "secret"),
+                ("GET", "/sys/health", Op::Health, "", ""),
+                ("GET", "/sys/mounts/", Op::Mounts, "", ""),
+                ("POST", "/sys/mounts/a/b", Op::Enable, "", "a/b"),
+                ("POST", "/sys/mounts/a/b/tune", Op::Tune, "", "a/b"),
+                ("GET", "/sys/internal/ui/mounts/secret/data/x", Op::UiMount, "", "secret/data/x"),
+                ("PUT", "/auth/cert/login", Op::Login, "", ""),
+                ("PUT", "/auth/cert/certs/x", Op::NotServed, "", "certs/x"),
+                ("GET", "/sys/nothing", Op::Unrouted, "", "sys/nothing"),
+            ] {
+                let expected = Some((op, has_id, mount.to_owned(), key.to_owned()));
+                assert_eq!(find(method, &format!("{base}{rest}")), expected, "{method} {base}{rest}");
+            }
+            assert_eq!(find("HEAD", &format!("{base}/secret/data/a")), None);
+        }
+        assert_eq!(normalized("/v1//api//x///secret"), "/v1/api/x/secret");
+        assert_eq!(normalized("/api/x/v2/secret//foo"), "/api/x/v2/secret//foo");
+        assert_eq!(normalized("/v2//okms"), "/v2//okms");
     }
 
     #[test]

@@ -3,25 +3,28 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::{
     Error,
-    records::{COMMIT_ATTEMPTS, Reader, commit},
+    records::{COMMIT_ATTEMPTS, commit},
     turns::Turns,
 };
 use crate::{
     auth::{Action, Permit, RegionPermit},
     crypto::{DomainKeys, Place, RootKey},
-    domain::{Invalid, OkmsId, Settings, SettingsPatch, Timestamp},
+    domain::{DomainConfig, Invalid, OkmsId, Settings, SettingsPatch, Timestamp},
     store::{
         codec::{Codec, DomainInfo, DomainRecord},
-        engine::{Batch, Engine, Expect, Op, Record, Space},
+        engine::{Batch, Engine, Expect, Op, Record, Revision, Snapshot, Space},
         keys,
     },
 };
 
 const NAME_MAX: usize = 128;
+/// How many domains' configs are kept opened.
+const CONFIGS_MAX: usize = 1024;
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ struct Inner {
     root: Arc<dyn RootKey>,
     /// Keys that were unwrapped before. A domain's keys only ever grow, so that an entry is never wrong.
     open: ArcSwap<HashMap<OkmsId, Arc<DomainKeys>>>,
+    /// Configs that were opened before; each counts for the revision that it was read at.
+    configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
 }
 
@@ -64,7 +69,8 @@ impl Domains {
             }
         }
         let open = ArcSwap::from_pointee(HashMap::new());
-        Ok(Self { inner: Arc::new(Inner { engine, root, open, turns: Turns::new() }) })
+        let configs = Cache::new(CONFIGS_MAX);
+        Ok(Self { inner: Arc::new(Inner { engine, root, open, configs, turns: Turns::new() }) })
     }
 
     /// Creates a domain.
@@ -141,9 +147,7 @@ impl Domains {
     /// `Error::DomainNotFound` where there is no such domain.
     pub async fn settings(&self, permit: &Permit) -> Result<Settings, Error> {
         permit.require(Action::ConfigGet)?;
-        let keys = self.keys(permit).await?;
-        let snapshot = self.inner.engine.snapshot().await?;
-        Ok(Reader { snapshot: &*snapshot, keys: &keys }.settings().await?.0)
+        Ok(self.config(permit).await?.settings.clone())
     }
 
     /// Changes the domain's defaults, and tells them as they are then.
@@ -152,23 +156,68 @@ impl Domains {
     /// `Error::DomainNotFound` where there is no such domain.
     pub async fn update_settings(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
         permit.require(Action::ConfigUpdate)?;
+        self.change_config(permit, |config| {
+            config.settings = patch.apply(&config.settings);
+            Ok((config.settings.clone(), Vec::new()))
+        })
+        .await
+    }
+
+    /// The domain's defaults and mounts.
+    pub(super) async fn config(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        let keys = self.keys(permit).await?;
+        let snapshot = self.inner.engine.snapshot().await?;
+        Ok(self.config_at(&*snapshot, &keys).await?.0)
+    }
+
+    /// The domain's defaults and mounts in this snapshot, and their revision.
+    pub(super) async fn config_at(
+        &self,
+        snapshot: &dyn Snapshot,
+        keys: &DomainKeys,
+    ) -> Result<(Arc<DomainConfig>, Option<Revision>), Error> {
+        let id = keys.id();
+        let Some(record) = snapshot.get(Space::Config, &keys::domain(id)).await? else {
+            return Ok((Arc::default(), None));
+        };
+        if let Some((known, config)) = self.inner.configs.get(&id)
+            && known == record.revision
+        {
+            return Ok((config, Some(known)));
+        }
+        let config = Arc::new(DomainConfig::decode(&keys.open_record(Place::Config, record.bytes)?)?);
+        self.inner.configs.insert(id, (record.revision, Arc::clone(&config)));
+        Ok((config, Some(record.revision)))
+    }
+
+    /// The one way of writing a domain's defaults and mounts: `decide` changes them, and may bring more to do in the
+    /// same commit. It is asked again where another process was faster.
+    pub(super) async fn change_config<T>(
+        &self,
+        permit: &Permit,
+        decide: impl Fn(&mut DomainConfig) -> Result<(T, Vec<Op>), Error>,
+    ) -> Result<T, Error> {
         let keys = self.keys(permit).await?;
         let key = keys::domain(permit.okms_id());
         let _turn = self.inner.turns.take(permit.okms_id(), "").await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let snapshot = self.inner.engine.snapshot().await?;
-            let (settings, revision) = Reader { snapshot: &*snapshot, keys: &keys }.settings().await?;
-            let settings = patch.apply(&settings);
+            let (before, revision) = self.config_at(&*snapshot, &keys).await?;
+            let mut config = DomainConfig::clone(&before);
+            let (outcome, mut ops) = decide(&mut config)?;
+            ops.push(Op::Put(Space::Config, key.clone(), keys.seal_record(Place::Config, &config.encode())?));
             let expect = revision.map_or(Expect::Absent, Expect::At);
-            let batch = Batch {
-                preconditions: vec![(Space::Config, key.clone(), expect)],
-                ops: vec![Op::Put(Space::Config, key.clone(), keys.seal_record(Place::Config, &settings.encode())?)],
-            };
+            let batch = Batch { preconditions: vec![(Space::Config, key.clone(), expect)], ops };
             if commit(&*self.inner.engine, batch).await? {
-                return Ok(settings);
+                return Ok(outcome);
             }
         }
         Err(Error::Contended)
+    }
+
+    /// The store beneath.
+    pub(super) fn engine(&self) -> &dyn Engine {
+        &*self.inner.engine
     }
 
     /// The keys of the permit's domain, which is thereby known to exist.

@@ -3,7 +3,7 @@
 use crate::{
     auth::Denied,
     crypto,
-    domain::{Invalid, Refused},
+    domain::{Invalid, MountError, Refused},
     pki,
     store::{
         codec::Malformed,
@@ -38,6 +38,18 @@ pub enum Error {
     /// A deleted version stays deleted.
     #[error("the version is deleted, which is final")]
     VersionDeleted,
+    /// There can be no such mount.
+    #[error("there can be no such mount")]
+    Mount(MountError),
+    /// The token is none, is over, or belongs to another key.
+    #[error("the token is not valid here")]
+    TokenInvalid,
+    /// The token is one that cannot be renewed.
+    #[error("the token cannot be renewed")]
+    NotRenewable,
+    /// Nothing is wrapped under the token, or not any more.
+    #[error("nothing is wrapped under the token")]
+    NothingWrapped,
     /// A certificate request cannot be granted.
     #[error(transparent)]
     CertificateRefused(pki::Error),
@@ -65,6 +77,12 @@ pub enum Error {
     /// Issuing a certificate failed on our side.
     #[error("the certificate authority failed")]
     Authority(#[source] pki::Error),
+}
+
+impl From<MountError> for Error {
+    fn from(error: MountError) -> Self {
+        Self::Mount(error)
+    }
 }
 
 impl From<ReadError> for Error {

@@ -9,10 +9,13 @@ mod credentials;
 mod cursor;
 mod domains;
 mod error;
+mod mounts;
 mod opened;
 mod records;
 mod secrets;
+mod tokens;
 mod turns;
+mod wrapping;
 
 use std::sync::Arc;
 
@@ -21,7 +24,13 @@ pub use self::{
     cursor::FORGED as FORGED_CURSOR,
     domains::{Domain, Domains},
     error::Error,
-    secrets::{Changed, Secret, Secrets, Update, VersionView},
+    mounts::MountPatch,
+    secrets::{
+        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Update,
+        VersionView, Versions,
+    },
+    tokens::{FreshToken, KnownToken, TokenRequest, Tokens},
+    wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 use crate::{crypto::RootKey, pki::CertificateAuthority, store::engine::Engine};
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
@@ -34,6 +43,10 @@ pub struct Service {
     pub secrets: Secrets,
     /// Access certificates.
     pub credentials: Credentials,
+    /// Tokens, for clients that insist on one.
+    pub tokens: Tokens,
+    /// Answers that wait for whoever brings their token.
+    pub wrapping: Wrapping,
     engine: Arc<dyn Engine>,
 }
 
@@ -51,6 +64,8 @@ impl Service {
         Ok(Self {
             secrets: Secrets::new(Arc::clone(&engine), domains.clone()),
             credentials: Credentials::new(domains.clone(), authority),
+            tokens: Tokens::new(domains.clone()),
+            wrapping: Wrapping::new(domains.clone()),
             domains,
             engine,
         })

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     crypto::{DomainKeys, Place, SecretValue},
-    domain::{Header, SecretPath, Settings, VersionNumber, VersionRecord},
+    domain::{Header, SecretPath, VersionNumber, VersionRecord},
     service::Error,
     store::{
         codec::Codec,
@@ -20,15 +20,6 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The domain's defaults, and their revision.
-    pub(super) async fn settings(&self) -> Result<(Settings, Option<Revision>), Error> {
-        let Some(record) = self.snapshot.get(Space::Config, &keys::domain(self.keys.id())).await? else {
-            return Ok((Settings::default(), None));
-        };
-        let plain = self.keys.open_record(Place::Config, record.bytes)?;
-        Ok((Settings::decode(&plain)?, Some(record.revision)))
-    }
-
     /// The secret's header, and its revision.
     pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<(Header, Revision)>, Error> {
         let Some(record) = self.snapshot.get(Space::Header, &keys::header(self.keys.id(), path)).await? else {

@@ -1,13 +1,16 @@
 //! The byte form of records, before they are sealed.
 //!
 //! Each begins with a format byte. Integers are big-endian; text is a 4-byte length and its bytes; an optional
-//! moment is `i64::MIN` where it is absent.
+//! moment is `i64::MIN` where it is absent. Older formats are read, the newest is written.
 
 use crate::domain::{
-    CustomMetadata, DeactivateAfter, Header, MaxVersions, Settings, Timestamp, VersionNumber, VersionRecord,
+    CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, Settings, Timestamp, Token,
+    VersionNumber, VersionRecord, Wrapped,
 };
 
 const FORMAT: u8 = 1;
+/// Headers that count the versions of their metadata; configs that have mounts.
+const FORMAT_2: u8 = 2;
 const NEVER: i64 = i64::MIN;
 
 /// Bytes that are not of the form that was written.
@@ -38,7 +41,7 @@ pub struct DomainRecord {
 
 impl Codec for DomainRecord {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(FORMAT);
         out.length(self.keys.len());
         for (generation, key) in &self.keys {
             out.u32(*generation);
@@ -49,7 +52,7 @@ impl Codec for DomainRecord {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, |input| {
+        Reader::read(bytes, FORMAT, |_, input| {
             let count = input.u32()?;
             let mut keys = Vec::new();
             for _ in 0..count {
@@ -71,32 +74,117 @@ pub struct DomainInfo {
 
 impl Codec for DomainInfo {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(FORMAT);
         out.text(&self.name);
         out.i64(self.created_at.unix_nanos());
         out.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, |input| Ok(Self { name: input.text()?, created_at: input.moment()? }))
+        Reader::read(bytes, FORMAT, |_, input| Ok(Self { name: input.text()?, created_at: input.moment()? }))
     }
 }
 
-impl Codec for Settings {
+impl Codec for DomainConfig {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
-        out.settings(self);
+        let mut out = Writer::new(FORMAT_2);
+        out.settings(&self.settings);
+        out.length(self.mounts().len());
+        for mount in self.mounts() {
+            out.text(mount.path.as_str());
+            out.text(&mount.description);
+            out.0.extend_from_slice(&mount.uuid);
+            out.settings(&mount.settings);
+        }
         out.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, Reader::settings)
+        Reader::read(bytes, FORMAT_2, |format, input| {
+            let settings = input.settings()?;
+            let mut mounts = Vec::new();
+            if format >= FORMAT_2 {
+                for _ in 0..input.u32()? {
+                    mounts.push(Mount {
+                        path: input.text()?.parse().map_err(|_| Malformed)?,
+                        description: input.text()?,
+                        uuid: input.chunk()?,
+                        settings: input.settings()?,
+                    });
+                }
+            }
+            Ok(Self::new(settings, mounts))
+        })
+    }
+}
+
+impl Codec for Token {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(FORMAT);
+        out.0.extend_from_slice(&self.secret_sha256);
+        out.0.extend_from_slice(&self.key_sha256);
+        out.i64(self.created_at.unix_nanos());
+        out.optional_moment(self.renewed_at);
+        out.i64(self.expires_at.unix_nanos());
+        out.u64(self.ttl_seconds);
+        out.i64(self.ends_at.unix_nanos());
+        out.flag(self.is_renewable);
+        out.text(&self.path);
+        out.text(&self.display_name);
+        out.length(self.meta.len());
+        for (name, text) in &self.meta {
+            out.text(name);
+            out.text(text);
+        }
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Reader::read(bytes, FORMAT, |_, input| {
+            Ok(Self {
+                secret_sha256: input.chunk()?,
+                key_sha256: input.chunk()?,
+                created_at: input.moment()?,
+                renewed_at: input.optional_moment()?,
+                expires_at: input.moment()?,
+                ttl_seconds: input.u64()?,
+                ends_at: input.moment()?,
+                is_renewable: input.flag()?,
+                path: input.text()?,
+                display_name: input.text()?,
+                meta: (0..input.u32()?).map(|_| Ok((input.text()?, input.text()?))).collect::<Result<_, _>>()?,
+            })
+        })
+    }
+}
+
+impl Codec for Wrapped {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(FORMAT);
+        out.0.extend_from_slice(&self.secret_sha256);
+        out.i64(self.created_at.unix_nanos());
+        out.u64(self.ttl_seconds);
+        out.text(&self.path);
+        out.u32(self.status.into());
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Reader::read(bytes, FORMAT, |_, input| {
+            Ok(Self {
+                secret_sha256: input.chunk()?,
+                created_at: input.moment()?,
+                ttl_seconds: input.u64()?,
+                path: input.text()?,
+                status: input.u32()?.try_into().map_err(|_| Malformed)?,
+            })
+        })
     }
 }
 
 impl Codec for VersionRecord {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(FORMAT);
         out.i64(self.created_at.unix_nanos());
         out.optional_moment(self.deactivate_at);
         out.optional_moment(self.deleted_at);
@@ -104,7 +192,7 @@ impl Codec for VersionRecord {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, |input| {
+        Reader::read(bytes, FORMAT, |_, input| {
             Ok(Self {
                 created_at: input.moment()?,
                 deactivate_at: input.optional_moment()?,
@@ -116,7 +204,7 @@ impl Codec for VersionRecord {
 
 impl Codec for Header {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
+        let mut out = Writer::new(FORMAT_2);
         out.i64(self.created_at.unix_nanos());
         out.i64(self.updated_at.unix_nanos());
         out.u32(self.current_number());
@@ -127,11 +215,12 @@ impl Codec for Header {
             out.text(key);
             out.text(value);
         }
+        out.u32(self.metadata_version);
         out.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, |input| {
+        Reader::read(bytes, FORMAT_2, |format, input| {
             let (created_at, updated_at) = (input.moment()?, input.moment()?);
             let current = match input.u32()? {
                 0 => None,
@@ -143,7 +232,8 @@ impl Codec for Header {
                 custom.push((input.text()?, input.text()?));
             }
             let custom = CustomMetadata::from_entries(custom).map_err(|_| Malformed)?;
-            Ok(Self { created_at, updated_at, current, oldest, settings, custom })
+            let metadata_version = if format >= FORMAT_2 { input.u32()? } else { 0 };
+            Ok(Self { created_at, updated_at, current, oldest, settings, custom, metadata_version })
         })
     }
 }
@@ -151,14 +241,22 @@ impl Codec for Header {
 struct Writer(Vec<u8>);
 
 impl Writer {
-    fn new() -> Self {
+    fn new(format: u8) -> Self {
         let mut bytes = Vec::with_capacity(64);
-        bytes.push(FORMAT);
+        bytes.push(format);
         Self(bytes)
     }
 
     fn u32(&mut self, number: u32) {
         self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn u64(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn flag(&mut self, flag: bool) {
+        self.0.push(u8::from(flag));
     }
 
     fn i64(&mut self, number: i64) {
@@ -184,7 +282,7 @@ impl Writer {
     }
 
     fn settings(&mut self, settings: &Settings) {
-        self.0.push(u8::from(settings.cas_required));
+        self.0.push(u8::from(settings.cas_required) | u8::from(settings.metadata_cas_required) << 1);
         self.u32(settings.max_versions.get());
         self.text(settings.deactivate_after.as_ref().map_or("", DeactivateAfter::as_typed));
     }
@@ -193,12 +291,18 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn read<T>(bytes: &'a [u8], read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<T, Malformed> {
+    /// Reads a record of any format up to `newest`.
+    fn read<T>(
+        bytes: &'a [u8],
+        newest: u8,
+        read: impl FnOnce(u8, &mut Self) -> Result<T, Malformed>,
+    ) -> Result<T, Malformed> {
         let mut reader = Self(bytes);
-        if reader.u8()? != FORMAT {
+        let format = reader.u8()?;
+        if !(FORMAT..=newest).contains(&format) {
             return Err(Malformed);
         }
-        let record = read(&mut reader)?;
+        let record = read(format, &mut reader)?;
         if reader.0.is_empty() { Ok(record) } else { Err(Malformed) }
     }
 
@@ -214,6 +318,18 @@ impl<'a> Reader<'a> {
 
     fn u32(&mut self) -> Result<u32, Malformed> {
         self.chunk().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Malformed> {
+        self.chunk().map(u64::from_be_bytes)
+    }
+
+    fn flag(&mut self) -> Result<bool, Malformed> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed),
+        }
     }
 
     fn moment(&mut self) -> Result<Timestamp, Malformed> {
@@ -237,17 +353,17 @@ impl<'a> Reader<'a> {
     }
 
     fn settings(&mut self) -> Result<Settings, Malformed> {
-        let cas_required = match self.u8()? {
-            0 => false,
-            1 => true,
-            _ => return Err(Malformed),
-        };
+        let flags = self.u8()?;
+        if flags > 0b11 {
+            return Err(Malformed);
+        }
         let max_versions = MaxVersions::new(self.u32()?).map_err(|_| Malformed)?;
         let deactivate_after = match self.text()?.as_str() {
             "" => None,
-            text => Some(text.parse().map_err(|_| Malformed)?),
+            text => Some(DeactivateAfter::from_stored(text).map_err(|_| Malformed)?),
         };
-        Ok(Settings { cas_required, max_versions, deactivate_after })
+        let (cas_required, metadata_cas_required) = (flags & 1 != 0, flags & 2 != 0);
+        Ok(Settings { cas_required, max_versions, deactivate_after, metadata_cas_required })
     }
 }
 
@@ -262,25 +378,26 @@ mod tests {
     }
 
     fn settings() -> impl Strategy<Value = Settings> {
-        (any::<bool>(), 0u32..=24_000, prop::option::of("[1-9][0-9]{0,5}[smhd]")).prop_map(|(cas, max, after)| {
-            Settings {
-                cas_required: cas,
-                max_versions: MaxVersions::new(max).unwrap(),
-                deactivate_after: after.and_then(|text| text.parse().ok()),
-            }
+        let after = prop::option::of(prop_oneof!["[1-9][0-9]{0,5}[smhd]", "-1s"]);
+        (any::<[bool; 2]>(), 0u32..=24_000, after).prop_map(|([cas, metadata_cas], max, after)| Settings {
+            cas_required: cas,
+            max_versions: MaxVersions::new(max).unwrap(),
+            deactivate_after: after.and_then(|text| DeactivateAfter::from_stored(&text).ok()),
+            metadata_cas_required: metadata_cas,
         })
     }
 
     fn header() -> impl Strategy<Value = Header> {
-        let custom = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9%/]{1,20}", 0..5);
-        (moment(), moment(), 0u32..=24_000, 0u32..=24_000, settings(), custom).prop_map(
-            |(created_at, updated_at, current, oldest, settings, custom)| Header {
+        let custom = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9%/ é]{1,20}", 0..5);
+        (moment(), moment(), 0u32..=24_000, 0u32..=24_000, settings(), custom, any::<u32>()).prop_map(
+            |(created_at, updated_at, current, oldest, settings, custom, metadata_version)| Header {
                 created_at,
                 updated_at,
                 current: VersionNumber::new(current).ok(),
                 oldest,
                 settings,
                 custom: CustomMetadata::from_entries(custom).unwrap(),
+                metadata_version,
             },
         )
     }
@@ -293,7 +410,22 @@ mod tests {
             assert_eq!(T::decode(&bytes[..end]), Err(Malformed));
         }
         assert_eq!(T::decode(&[bytes.as_slice(), &[0]].concat()), Err(Malformed));
-        assert_eq!(T::decode(&[&[FORMAT + 1], &bytes[1..]].concat()), Err(Malformed));
+        assert_eq!(T::decode(&[&[bytes[0] + 1], &bytes[1..]].concat()), Err(Malformed));
+        assert_eq!(T::decode(&[&[0], &bytes[1..]].concat()), Err(Malformed));
+    }
+
+    /// What the first version wrote is read still: settings alone for a config, no metadata version in a header.
+    #[test]
+    fn the_first_formats_are_read() {
+        let settings = Settings { cas_required: true, ..Settings::default() };
+        let mut config = Writer::new(FORMAT);
+        config.settings(&settings);
+        assert_eq!(DomainConfig::decode(&config.0), Ok(DomainConfig::new(settings, Vec::new())));
+        let header = Header::new(Timestamp::from_unix_seconds(5));
+        let mut bytes = header.encode();
+        bytes[0] = FORMAT;
+        bytes.truncate(bytes.len() - 4);
+        assert_eq!(Header::decode(&bytes), Ok(header));
     }
 
     proptest! {
@@ -305,7 +437,23 @@ mod tests {
         #[test]
         fn others_round_trip(settings in settings(), created_at in moment(), name in "\\PC{0,20}",
                              deactivate_at in prop::option::of(moment()), deleted_at in prop::option::of(moment())) {
-            check(&settings);
+            check(&DomainConfig::new(settings.clone(), Vec::new()));
+            let mount = Mount { path: "team/a".parse().unwrap(), description: name.clone(), uuid: [7; 16], settings };
+            check(&DomainConfig::new(mount.settings.clone(), vec![mount]));
+            check(&Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 });
+            check(&Token {
+                secret_sha256: [1; 32],
+                key_sha256: [2; 32],
+                created_at,
+                renewed_at: deactivate_at,
+                expires_at: created_at,
+                ttl_seconds: 5,
+                ends_at: created_at,
+                is_renewable: deleted_at.is_some(),
+                path: name.clone(),
+                display_name: name.clone(),
+                meta: vec![(name.clone(), name.clone())],
+            });
             check(&VersionRecord { created_at, deactivate_at, deleted_at });
             check(&DomainInfo { name: name.clone(), created_at });
             check(&DomainRecord { keys: vec![(1, name.clone().into_bytes()), (2, vec![7; 40])], info: name.into_bytes() });
@@ -315,7 +463,9 @@ mod tests {
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Header::decode(&bytes);
             let _ = VersionRecord::decode(&bytes);
-            let _ = Settings::decode(&bytes);
+            let _ = DomainConfig::decode(&bytes);
+            let _ = Token::decode(&bytes);
+            let _ = Wrapped::decode(&bytes);
         }
     }
 }

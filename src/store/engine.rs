@@ -25,11 +25,14 @@ pub enum Space {
     Version,
     /// Ciphertexts of values.
     Value,
+    /// Tokens and wrapped answers.
+    Token,
 }
 
 impl Space {
     /// Every space, in the order of declaration.
-    pub const ALL: [Self; 6] = [Self::Region, Self::Domain, Self::Config, Self::Header, Self::Version, Self::Value];
+    pub const ALL: [Self; 7] =
+        [Self::Region, Self::Domain, Self::Config, Self::Header, Self::Version, Self::Value, Self::Token];
 
     /// The name of the space's table on disk. Never changes.
     #[must_use]
@@ -41,6 +44,7 @@ impl Space {
             Self::Header => "header",
             Self::Version => "version",
             Self::Value => "value",
+            Self::Token => "token",
         }
     }
 }

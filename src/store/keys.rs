@@ -6,11 +6,14 @@
 //! | domain, config | okmsId |
 //! | header | okmsId, path |
 //! | version, value | okmsId, path, 0x00, version (4 bytes, big-endian) |
+//! | token | okmsId, 0x00, id: a token, or what is wrapped under one |
+//! | token | okmsId, 0x01, end in seconds (8 bytes, big-endian), id: the order in which they end |
+//! | token | okmsId, 0x02, id: the body of what is wrapped |
 //!
 //! A path has no NUL, so no secret's versions lie between another's. Headers sort by the bytes of their paths,
 //! so a folder is one range and a cursor is a path.
 
-use crate::domain::{OkmsId, SecretPath};
+use crate::domain::{OkmsId, SecretPath, Timestamp};
 
 const VERSION_SEPARATOR: u8 = 0;
 
@@ -60,8 +63,49 @@ pub fn parse_version(key: &[u8]) -> Option<u32> {
 /// The least key greater than every key that begins with the id.
 #[must_use]
 pub fn end_of_domain(id: OkmsId) -> Vec<u8> {
-    // A path has no byte above 0x7e.
+    // UTF-8 has no such byte.
     [id.as_bytes().as_slice(), &[0xff]].concat()
+}
+
+/// A token, or what is wrapped under one.
+#[must_use]
+pub fn token(id: OkmsId, token: &str) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &[0], token.as_bytes()].concat()
+}
+
+/// When a token ends.
+#[must_use]
+pub fn token_end(id: OkmsId, end: Timestamp, token: &str) -> Vec<u8> {
+    [&*token_ends(id, end), token.as_bytes()].concat()
+}
+
+/// The least key of a token that ends at `end` or later.
+#[must_use]
+pub fn token_ends(id: OkmsId, end: Timestamp) -> Vec<u8> {
+    let seconds = u64::try_from(end.unix_seconds()).unwrap_or_default();
+    [id.as_bytes().as_slice(), &[1], &seconds.to_be_bytes()].concat()
+}
+
+/// The token in a key made by [`token_end`].
+#[must_use]
+pub fn parse_token_end(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(16 + 1 + 8..)?).ok()
+}
+
+/// The body of what is wrapped under a token.
+#[must_use]
+pub fn wrapped_body(id: OkmsId, token: &str) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &[2], token.as_bytes()].concat()
+}
+
+/// What begins with `prefix`, of the headers whose paths begin so: the least key, and the least one that is greater
+/// than all of them.
+#[must_use]
+pub fn headers_below(id: OkmsId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
+    let from = [id.as_bytes(), prefix.as_bytes()].concat();
+    // Not a path's byte, and greater than all that are.
+    let to = [&*from, &[0xff]].concat();
+    (from, to)
 }
 
 /// The range of headers after `path`: the least key greater than its own.
@@ -83,7 +127,7 @@ mod tests {
     }
 
     fn path() -> impl Strategy<Value = SecretPath> {
-        "[a-z0-9_.:=@-]{1,6}(/[a-z0-9_:=@-]{1,6}){0,3}".prop_filter_map("a path", |text| text.parse().ok())
+        "[a-z0-9_.:=@ é-]{1,6}(/[a-z0-9_:=@ é-]{1,6}){0,3}".prop_filter_map("a path", |text| text.parse().ok())
     }
 
     proptest! {
@@ -102,6 +146,22 @@ mod tests {
             let range = version(id(7), &a, 0)..=version(id(7), &a, u32::MAX);
             prop_assert!(!range.contains(&version(id(7), &b, n)));
             prop_assert_eq!(version(id(7), &a, n) < version(id(7), &a, m), n < m);
+        }
+
+        #[test]
+        fn tokens_sort_by_their_ends(a in 0i64..=i64::MAX / 2_000_000_000, b in 0i64..=i64::MAX / 2_000_000_000) {
+            let (one, two) = (Timestamp::from_unix_seconds(a), Timestamp::from_unix_seconds(b));
+            let key = token_end(id(7), one, "x");
+            prop_assert_eq!(parse_token_end(&key), Some("x"));
+            prop_assert_eq!(key < token_ends(id(7), two), a < b);
+            prop_assert!(token(id(7), "x") < key && key < wrapped_body(id(7), "x"));
+        }
+
+        #[test]
+        fn a_folder_is_a_range(a in path(), b in path()) {
+            let (from, to) = headers_below(id(7), &format!("{a}/"));
+            let inside = b.as_str().starts_with(&format!("{a}/"));
+            prop_assert_eq!((from..to).contains(&header(id(7), &b)), inside);
         }
 
         #[test]

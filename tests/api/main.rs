@@ -32,4 +32,5 @@ mod openapi;
 mod paths;
 mod restart;
 mod secrets;
+mod vault;
 mod versions;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives a running okmsd with OVHcloud's own command line, through every `okms secrets` command.
+# Drives a running okmsd with OVHcloud's own command line, through every `okms secrets` and `okms vault` command.
 #
 #   source <dir of okmsd dev>/env.sh && tests/compat/okms_cli.sh
 #
@@ -53,14 +53,19 @@ out=
 err=
 code=0
 
-# okms ARGS...: runs `okms secrets ARGS`, leaves $out, $err and $code.
-okms() {
+# run GROUP ARGS...: runs `okms GROUP ARGS`, leaves $out, $err and $code.
+run() {
+    local group=$1
+    shift
     code=0
-    "$okms" secrets --retry 0 --timeout 20s "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    "$okms" "$group" --retry 0 --timeout 20s "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
     out=$(<"$work/out")
     err=$(<"$work/err")
 }
+okms() { run secrets "$@"; }
 json() { okms --output json "$@"; }
+vault() { run vault "$@"; }
+vault_json() { vault --output json "$@"; }
 
 ok() { passed=$((passed + 1)); }
 bad() {
@@ -77,6 +82,7 @@ check() {
 import json, re, sys
 a = json.load(open(sys.argv[2]))
 stamp = lambda s: re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", s or "") is not None
+nano = lambda s: re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", s or "") is not None
 try:
     sys.exit(0 if eval(sys.argv[1]) else 1)
 except Exception as e:
@@ -110,6 +116,12 @@ base=cli/$$-$RANDOM$RANDOM
 path=$base/nested/secret
 
 echo "okms_cli: $okms against $KMS_RESTAPI_ENDPOINT"
+
+# The settings of the domain bear on everything in it: they are put back at the end.
+json config get
+check "config get, at first" "set(a) >= {'casRequired', 'maxVersions', 'deactivateVersionAfter'}"
+cp "$work/out" found.json
+found() { python3 -c 'import json, sys; print(json.load(open("found.json"))[sys.argv[1]])' "$1"; }
 
 # --- create
 json create --cas-required=true --deactivate-version-after=1d --max-versions=10 --custom-metadata team=storage "$path" data=data
@@ -254,6 +266,153 @@ fails "create outside of itself" "400"
 okms create "$base//empty" a=b
 fails "create with an empty segment" "400"
 
+# --- vault: the same secrets by KV2's words
+kv=$base/vault/secret
+vault_json put --cas 0 "$kv" user=app password=one
+check "vault put" "set(a['data']) >= {'version', 'created_time', 'deletion_time', 'destroyed'} and a['data']['version'] == 1"
+check "vault put: version" "nano(a['data']['created_time']) and a['data']['deletion_time'] == '' and a['data']['destroyed'] is False"
+check "vault put: request id" "a['request_id'] and not a.get('warnings')"
+vault_json put --cas 0 "$kv" user=app
+fails "vault put with a stale cas" "HTTP Status: 400" "check-and-set parameter did not match the current version"
+vault_json put --cas 1 "$kv" @data.json
+check "vault put from a file" "a['data']['version'] == 2"
+vault put "$kv" user=app password=three
+succeeds "vault put, as text" "Metadata" "Destroyed" "Version"
+
+vault_json get "$kv"
+check "vault get" "a['data']['data'] == {'user': 'app', 'password': 'three'} and a['data']['metadata']['version'] == 3"
+check "vault get: metadata" "nano(a['data']['metadata']['created_time']) and a['data']['metadata']['deletion_time'] == ''"
+vault_json get "$kv" --version 2
+check "vault get --version" "a['data']['data'] == {'number': 12345, 'nested': {'zip': ['zap']}} and a['data']['metadata']['version'] == 2"
+vault get "$kv"
+succeeds "vault get, as text" "Metadata" "Data" "password" "three"
+run kv --output json get "$kv"
+check "kv get, by the other name" "a['data']['data'] == {'user': 'app', 'password': 'three'}"
+vault_json get "$kv" --version 9
+fails "vault get of a version that never was" "HTTP Status: 404" "Not Found" "Request-ID"
+
+vault_json patch --cas 3 "$kv" password=four note=new
+check "vault patch" "a['data']['version'] == 4 and nano(a['data']['created_time'])"
+vault_json get "$kv"
+check "vault patch merges" "a['data']['data'] == {'user': 'app', 'password': 'four', 'note': 'new'}"
+vault_json patch --cas 3 "$kv" password=stale
+fails "vault patch with a stale cas" "HTTP Status: 400" "check-and-set parameter did not match the current version"
+vault patch "$kv" password=five
+succeeds "vault patch, as text" "Metadata" "Version"
+
+vault_json subkeys "$kv" --version 2
+check "vault subkeys" "a['data']['subkeys'] == {'number': None, 'nested': {'zip': None}} and a['data']['metadata']['version'] == 2"
+vault_json subkeys "$kv" --version 2 --depth 1
+check "vault subkeys --depth" "a['data']['subkeys'] == {'number': None, 'nested': None}"
+vault_json subkeys "$kv" --version 0 --depth 0
+check "vault subkeys of the current version" "a['data']['subkeys'] == {'user': None, 'password': None, 'note': None}"
+vault subkeys "$kv"
+succeeds "vault subkeys, as text" "Subkeys" "password"
+
+vault delete "$kv"
+succeeds "vault delete"
+vault_json get "$kv"
+fails "vault get of a deleted version" "HTTP Status: 404" "Request-ID"
+vault_json patch "$kv" password=six
+fails "vault patch of a deleted version" "HTTP Status: 404"
+vault_json subkeys "$kv"
+fails "vault subkeys of a deleted version" "HTTP Status: 404"
+json get "$kv" --include-data
+check "a deleted version is deactivated in the other words" "a['version']['id'] == 5 and a['version']['state'] == 'deactivated' and not a['version'].get('data')"
+vault undelete "$kv" --versions 5
+succeeds "vault undelete"
+vault_json get "$kv"
+check "vault undelete brings it back" "a['data']['data']['password'] == 'five'"
+vault delete "$kv" --versions 1,2
+succeeds "vault delete --versions"
+vault_json metadata get "$kv"
+check "vault delete --versions: those and no others" "{n for n, v in a['data']['versions'].items() if v['deletion_time']} == {'1', '2'}"
+vault undelete "$kv"
+fails "vault undelete without --versions" "versions"
+vault destroy "$kv"
+fails "vault destroy without --versions" "versions"
+vault destroy "$kv" --versions 2,3
+succeeds "vault destroy"
+vault undelete "$kv" --versions 1,2
+succeeds "vault undelete of a destroyed version"
+vault_json get "$kv" --version 1
+check "vault undelete: the other one is back" "a['data']['data'] == {'user': 'app', 'password': 'one'}"
+vault_json get "$kv" --version 2
+fails "a destroyed version stays destroyed" "HTTP Status: 404"
+json version get "$kv" --version 3
+check "a destroyed version is deleted in the other words" "a['state'] == 'deleted'"
+
+vault_json metadata get "$kv"
+check "vault metadata get" "a['data']['current_version'] == 5 and a['data']['oldest_version'] == 0 and set(a['data']['versions']) == set('12345')"
+check "vault metadata get: destroyed" "{n for n, v in a['data']['versions'].items() if v['destroyed']} == {'2', '3'}"
+check "vault metadata get: times" "nano(a['data']['created_time']) and nano(a['data']['updated_time'])"
+vault metadata put "$kv" --cas-required --max-versions 7 --delete-after 3h25m19s --custom-metadata owner=ops,team=core
+succeeds "vault metadata put"
+vault_json metadata get "$kv"
+check "vault metadata put: settings" "a['data']['cas_required'] is True and a['data']['max_versions'] == 7 and a['data']['delete_version_after'] == '3h25m19s'"
+check "vault metadata put: custom metadata" "a['data']['custom_metadata'] == {'owner': 'ops', 'team': 'core'}"
+vault put "$kv" a=b
+fails "vault put without the demanded cas" "HTTP Status: 400" "check-and-set parameter required for this call"
+vault metadata patch "$kv" --cas-required=false
+succeeds "vault metadata patch"
+vault_json metadata get "$kv"
+check "vault metadata patch: one field" "a['data']['cas_required'] is False and a['data']['max_versions'] == 7"
+check "vault metadata patch: the map stays" "a['data']['custom_metadata'] == {'owner': 'ops', 'team': 'core'}"
+vault metadata patch "$kv" --custom-metadata team=edge,new=yes
+succeeds "vault metadata patch of the map"
+vault_json metadata get "$kv"
+check "vault metadata patch merges the map" "a['data']['custom_metadata'] == {'owner': 'ops', 'team': 'edge', 'new': 'yes'}"
+vault_json put "$kv" a=b
+check "vault put: custom metadata and deadline" "a['data']['version'] == 6 and a['data']['custom_metadata']['owner'] == 'ops' and nano(a['data']['deletion_time'])"
+vault metadata put "$kv" --max-versions 8
+succeeds "vault metadata put without a map"
+vault_json metadata get "$kv"
+check "vault metadata put replaces the map" "not a['data'].get('custom_metadata') and a['data']['max_versions'] == 8 and a['data']['delete_version_after'] == '3h25m19s'"
+vault metadata get "$kv"
+succeeds "vault metadata get, as text" "Metadata" "Max. number of versions" "=== Version 6 ==="
+vault metadata put "$base/vault/bare" --custom-metadata owner=ops
+succeeds "vault metadata put where nothing is"
+vault_json metadata get "$base/vault/bare"
+check "vault metadata put makes a secret without versions" "a['data']['current_version'] == 0 and not a['data'].get('versions') and a['data']['custom_metadata'] == {'owner': 'ops'}"
+vault_json get "$base/vault/bare"
+fails "vault get of a secret without versions" "HTTP Status: 404"
+vault metadata put "$kv" --delete-after soon
+fails "vault metadata put of a duration that is none" "HTTP Status: 400" "delete_version_after"
+
+json create "$base/vault/native" zip=zap
+vault_json get "$base/vault/native"
+check "vault get of what the other words made" "a['data']['data'] == {'zip': 'zap'} and a['data']['metadata']['version'] == 1"
+
+vault config write --cas-required=false --max-versions 9 --delete-after 36h
+succeeds "vault config write"
+vault_json config read
+check "vault config read" "a['data'] and a['data']['cas_required'] is False and a['data']['max_versions'] == 9 and a['data']['delete_version_after'] == '36h0m0s'"
+vault config write --max-versions 11
+succeeds "vault config write of one field"
+vault_json config read
+check "vault config write leaves the rest" "a['data']['max_versions'] == 11 and a['data']['delete_version_after'] == '36h0m0s'"
+vault config read
+succeeds "vault config read, as text" "Max. number of versions" "11"
+json config get
+check "they are the same settings in the other words" "a['maxVersions'] == 11 and a['casRequired'] is False"
+vault config write --delete-after soon
+fails "vault config write of a duration that is none" "HTTP Status: 400" "delete_version_after"
+
+for name in secret bare native; do
+    vault metadata delete "$base/vault/$name"
+    succeeds "vault metadata delete $name"
+done
+for what in "get $kv" "patch $kv a=b" "subkeys $kv" "metadata get $kv" "metadata patch $kv --max-versions 2"; do
+    # shellcheck disable=SC2086 # words on purpose
+    vault $what
+    fails "vault $what, after metadata delete" "HTTP Status: 404"
+done
+for what in "delete $kv" "delete $kv --versions 1" "undelete $kv --versions 1" "destroy $kv --versions 1" "metadata delete $kv"; do
+    # shellcheck disable=SC2086 # words on purpose
+    vault $what
+    succeeds "vault $what, where nothing is"
+done
+
 # --- without a certificate: the domain is named by hand, TLS completes, the answer says what is missing
 code=0
 env -u KMS_RESTAPI_CERT -u KMS_RESTAPI_KEY "$okms" secrets --retry 0 --timeout 20s \
@@ -272,6 +431,11 @@ if [[ $code == 0 ]]; then
 for s in json.load(open(sys.argv[1])):
     if s["path"].startswith(sys.argv[2] + "/"): print(s["path"])' "$work/out" "$base")
 fi
+okms config update --cas-required="$(found casRequired | tr '[:upper:]' '[:lower:]')" \
+    --max-versions "$(found maxVersions)" --deactivate-after "$(found deactivateVersionAfter)"
+succeeds "config update to what was found"
+json config get
+check "the config is as it was found" "a == json.load(open('$work/found.json'))"
 json list
 check "all deleted" "not any(s['path'].startswith('$base/') for s in a)"
 

@@ -4,8 +4,9 @@ use super::{
     super::{
         Call, Context, Reply,
         json::{self, Object, ObjectWriter, Writer},
+        page,
     },
-    page, render,
+    render,
 };
 use crate::{
     auth::{Permit, RegionPermit},
@@ -90,7 +91,7 @@ fn resource(out: &mut ObjectWriter<'_>, context: &Context, domain: &Domain) {
     out.object("iam", |out| {
         out.text("displayName", &domain.name);
         out.text("id", &id);
-        out.text("urn", &render::domain_urn(context, domain.id));
+        out.text("urn", &context.domain_urn(domain.id));
     });
     out.text("id", &id);
     out.text("name", &domain.name);

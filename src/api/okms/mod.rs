@@ -3,7 +3,6 @@
 //! Bodies are camelCase as published; the guide's `snake_case` and its flat body on create are taken too.
 
 mod control;
-mod page;
 mod parse;
 mod render;
 mod secrets;
@@ -39,8 +38,6 @@ pub enum DomainOp {
     GetConfig,
     /// New defaults.
     PutConfig,
-    /// New defaults, as okms-cli sends them: the one command of its native set that speaks the KV2 route.
-    PostKvConfig,
     /// The domain itself.
     GetDomain,
     /// A new access certificate.
@@ -63,7 +60,6 @@ impl DomainOp {
             Self::PutVersion => "PutSecretVersionV2",
             Self::GetConfig => "GetSecretConfigV2",
             Self::PutConfig => "PutSecretConfigV2",
-            Self::PostKvConfig => "PostConfig",
             Self::GetDomain => "GetResource",
             Self::CreateCredential => "PostCredential",
         }
@@ -88,7 +84,7 @@ impl DomainOp {
             Self::CreateVersion => &[Action::VersionCreate],
             Self::PutVersion => &[Action::VersionActivate, Action::VersionDeactivate, Action::VersionDelete],
             Self::GetConfig => &[Action::ConfigGet],
-            Self::PutConfig | Self::PostKvConfig => &[Action::ConfigUpdate],
+            Self::PutConfig => &[Action::ConfigUpdate],
             Self::GetDomain => &[Action::DomainGet],
             Self::CreateCredential => &[Action::CredentialCreate],
         }
@@ -141,7 +137,6 @@ pub async fn domain(op: DomainOp, context: &Context, permit: &Permit, call: &Cal
         DomainOp::PutVersion => secrets::set_state(context, permit, call).await,
         DomainOp::GetConfig => secrets::get_config(context, permit).await,
         DomainOp::PutConfig => secrets::put_config(context, permit, call).await,
-        DomainOp::PostKvConfig => secrets::post_kv_config(context, permit, call).await,
         DomainOp::GetDomain => control::get_domain(context, permit).await,
         DomainOp::CreateCredential => control::create_credential(context, permit, call).await,
     }

@@ -38,7 +38,8 @@ pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, 
     const NO_PATH: Invalid = Invalid("path is required: the secret's name as text, for instance app/database");
     const NO_VERSION: Invalid = Invalid("version is required: an object with the secret's value in data");
     let mut object = Object::from_body(body)?;
-    let path = json::text(json::given(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?.parse()?;
+    let path = json::text(json::given(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?;
+    let path = path.parse::<SecretPath>()?.published()?;
     let mut version = json::object(json::given(object.take(&["version"])?).ok_or(NO_VERSION)?, NO_VERSION)?;
     let value = json::value(version.take(&["data"])?, value_bytes)?;
     let (patch, has_unknown) = metadata(&mut object)?;
@@ -107,5 +108,6 @@ fn settings(object: &mut Object<'_>) -> Result<SettingsPatch, Invalid> {
         cas_required: cas.map(|raw| json::boolean(raw, CAS_WRONG)).transpose()?,
         max_versions: max.map(|raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)).transpose()?,
         deactivate_after: after.map(json::duration).transpose()?,
+        metadata_cas_required: None,
     })
 }

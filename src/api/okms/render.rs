@@ -24,11 +24,7 @@ pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId
 }
 
 pub(super) fn urn(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId, path: &SecretPath) {
-    out.text("urn", &format!("{}/secret/{path}", domain_urn(context, id)));
-}
-
-pub(super) fn domain_urn(context: &Context, id: OkmsId) -> String {
-    format!("urn:v1:{}:resource:okms:{id}", context.region)
+    out.text("urn", &context.secret_urn(id, path));
 }
 
 pub(super) fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {

@@ -6,14 +6,15 @@ use super::{
     super::{
         Call, Context, Reply,
         json::Writer,
+        page,
         query::{flag, parameter},
     },
-    page, parse, render,
+    parse, render,
 };
 use crate::{
     auth::Permit,
     domain::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
-    service::{Changed, Error, Update, VersionView},
+    service::{Changed, Error, Include, Update, VersionView},
 };
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -36,15 +37,15 @@ pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> R
     let parsed = parse::create(&call.body, context.value_bytes)?;
     let parse::Create { path, patch, value } = parsed.body;
     let created = context.service.secrets.create(permit, &path, &patch, &value, call.now).await?;
-    let mut warnings = warnings(parsed.has_unknown, &patch, &created.domain);
+    let mut warnings = warnings(parsed.has_unknown, &patch, &created.defaults);
     warnings.extend(cas.map(|_| CAS_IGNORED));
     Ok(changed(context, permit, &path, &created, &warnings))
 }
 
 pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let path = path(call)?;
-    let version = parameter(&call.query, "version")?.map(|text| text.parse::<VersionNumber>()).transpose()?;
-    let include = flag(&call.query, "includeData")?;
+    let version = parameter(call.query(), "version")?.map(|text| text.parse::<VersionNumber>()).transpose()?;
+    let include = include(call)?;
     let secret = context.service.secrets.get(permit, path, version, include, call.now).await?;
     Ok(Reply::json(Writer::object_sized(512 + value_len(secret.version.as_ref()), |out| {
         out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &secret.header));
@@ -62,7 +63,7 @@ pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> R
     let parsed = parse::update(&call.body, context.value_bytes)?;
     let update = Update { patch: parsed.body.patch, value: parsed.body.value, cas };
     let updated = context.service.secrets.update(permit, path, &update, call.now).await?;
-    let mut warnings = warnings(parsed.has_unknown, &update.patch, &updated.domain);
+    let mut warnings = warnings(parsed.has_unknown, &update.patch, &updated.defaults);
     if update.value.is_none() && update.patch.is_empty() {
         warnings.push(NOTHING);
     }
@@ -93,7 +94,7 @@ pub(super) async fn create_version(context: &Context, permit: &Permit, call: &Ca
 }
 
 pub(super) async fn get_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
-    let include = flag(&call.query, "includeData")?;
+    let include = include(call)?;
     let number = number(call)?;
     let secret = context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
     Ok(version(&secret.version.ok_or(Error::VersionNotFound)?, call, &[]))
@@ -123,12 +124,6 @@ pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) 
     })))
 }
 
-pub(super) async fn post_kv_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
-    let parsed = parse::config(&call.body)?;
-    context.service.domains.update_settings(permit, &parsed.body).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
-}
-
 /// The answer to a secret's creation or change.
 fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Changed, warnings: &[&str]) -> Reply {
     Reply::json(Writer::object(|out| {
@@ -154,8 +149,12 @@ fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<
     ignored.into_iter().chain(render::overruled(&patch.settings, domain)).collect()
 }
 
+fn include(call: &Call) -> Result<Include, Invalid> {
+    Ok(if flag(call.query(), "includeData")? { Include::Value } else { Include::Metadata })
+}
+
 fn cas(call: &Call) -> Result<Option<Cas>, Invalid> {
-    parameter(&call.query, "cas")?.map(|text| text.parse()).transpose()
+    parameter(call.query(), "cas")?.map(|text| text.parse()).transpose()
 }
 
 fn path(call: &Call) -> Result<&SecretPath, Invalid> {

@@ -39,7 +39,7 @@ pub fn document(own: Option<OkmsId>) -> Bytes {
 fn build(own: Option<OkmsId>) -> Value {
     let mut paths = Map::new();
     let mut problems = Problems::default();
-    for route in routes() {
+    for route in routes().into_iter().filter(|route| !matches!(route.access, Access::Vault(_))) {
         let operation = operation(&route, &mut problems);
         let item = paths.entry(route.pattern).or_insert_with(|| json!({}));
         if let Value::Object(item) = item {
@@ -119,6 +119,7 @@ fn actions(access: Access) -> String {
         Access::Public(_) => return "\n\nOpen to everybody.".to_owned(),
         Access::Region(op) => vec![op.action()],
         Access::Domain(op) => op.action_list().to_vec(),
+        Access::Vault(op) => op.action_list().to_vec(),
     };
     let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(*action)));
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
@@ -131,6 +132,7 @@ const fn purpose(action: Action) -> &'static str {
         Action::SecretDelete => "delete a secret",
         Action::SecretUpdateMetadata => "change metadata",
         Action::VersionGetData => "read data (`includeData=true`)",
+        Action::SubkeysGet => "see the names in a version's data",
         Action::VersionCreate => "add a version",
         Action::VersionActivate => "set the state `active`",
         Action::VersionDeactivate => "set the state `deactivated`",

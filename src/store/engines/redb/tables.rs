@@ -37,6 +37,7 @@ pub(super) struct PerSpace<T> {
     header: T,
     version: T,
     value: T,
+    token: T,
 }
 
 impl<T> PerSpace<T> {
@@ -48,6 +49,7 @@ impl<T> PerSpace<T> {
             header: make(Space::Header)?,
             version: make(Space::Version)?,
             value: make(Space::Value)?,
+            token: make(Space::Token)?,
         })
     }
 
@@ -59,6 +61,7 @@ impl<T> PerSpace<T> {
             Space::Header => &self.header,
             Space::Version => &self.version,
             Space::Value => &self.value,
+            Space::Token => &self.token,
         }
     }
 
@@ -70,6 +73,7 @@ impl<T> PerSpace<T> {
             Space::Header => &mut self.header,
             Space::Version => &mut self.version,
             Space::Value => &mut self.value,
+            Space::Token => &mut self.token,
         }
     }
 }

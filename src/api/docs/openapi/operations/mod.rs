@@ -54,6 +54,7 @@ pub(super) fn of(access: Access) -> Operation {
         Access::Domain(op) => domain(op),
         Access::Region(op) => region(op),
         Access::Public(page) => public::page(page),
+        Access::Vault(_) => public::page(crate::api::docs::Page::Document),
     }
 }
 
@@ -70,7 +71,6 @@ fn domain(op: DomainOp) -> Operation {
         DomainOp::PutVersion => secrets::put_version(),
         DomainOp::GetConfig => secrets::get_config(),
         DomainOp::PutConfig => secrets::put_config(),
-        DomainOp::PostKvConfig => secrets::post_kv_config(),
         DomainOp::GetDomain => control::get_domain(),
         DomainOp::CreateCredential => control::create_credential(),
     }

@@ -197,16 +197,6 @@ pub(super) fn put_config() -> Operation {
     }
 }
 
-pub(super) fn post_kv_config() -> Operation {
-    Operation {
-        summary: "Change the domain's defaults, as okms-cli does",
-        text: "The KV2 spelling of the same change: `cas_required`, `delete_version_after` and `max_versions` are taken \
-               too. What is not named stays as it is.",
-        success: ("204", json!({ "description": "The defaults are changed.", "headers": headers(&[]) })),
-        ..put_config()
-    }
-}
-
 fn data() -> Value {
     json!({ "host": "db.internal", "password": "example-only", "port": 5432 })
 }

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::super::{Call, Reply};
+use super::{Call, Reply};
 use crate::{domain::Invalid, service::FORGED_CURSOR};
 
 /// The fewest entries of a page, as published.
@@ -13,22 +13,22 @@ const SIZE_MAX: u64 = 100;
 const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
 
 /// How many entries the caller wants: clamped to what is published, as clients ask for more.
-pub(super) fn size(call: &Call) -> Result<usize, Invalid> {
+pub(crate) fn size(call: &Call) -> Result<usize, Invalid> {
     const WRONG: Invalid = Invalid("X-Pagination-Size must be a whole number from 10 to 100");
-    let Some(size) = &call.paging.size else { return Ok(100) };
+    let Some(size) = call.head.headers.get("x-pagination-size") else { return Ok(100) };
     let size = size.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
     let size = size.ok_or(WRONG)?.parse::<u64>().unwrap_or(u64::MAX).clamp(SIZE_MIN, SIZE_MAX);
     usize::try_from(size).map_err(|_| WRONG)
 }
 
 /// The cursor that the caller brings.
-pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
-    let Some(cursor) = call.paging.cursor.as_ref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+pub(crate) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
+    let Some(cursor) = call.header("x-pagination-cursor") else { return Ok(None) };
     URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| FORGED_CURSOR)
 }
 
 /// `reply` with the cursor of the next page, if there is one.
-pub(super) fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
+pub(crate) fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
     let next = next.and_then(|next| HeaderValue::try_from(URL_SAFE_NO_PAD.encode(next)).ok());
     reply.headers.extend(next.map(|next| (NEXT, next)));
     reply

@@ -1,0 +1,294 @@
+//! Tokens: for clients that insist on one.
+
+use hyper::StatusCode;
+
+use super::{
+    super::{Call, Context, Reply, json::ObjectWriter},
+    Failure, envelope,
+    envelope::{Parts, TOKEN},
+    fields::{self, Fields},
+    invalid,
+};
+use crate::{
+    auth::Permit,
+    domain::{Timestamp, Token},
+    service::{Error, FreshToken, KnownToken, TokenRequest},
+};
+
+/// What there is of policies: clients want a list that is not empty.
+const POLICIES: [&str; 1] = ["default"];
+const NAME_MAX: usize = 128;
+
+/// How a request names the token that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// It is the one that comes along.
+    Own,
+    /// By its text, in the body.
+    Token,
+    /// By its accessor, in the body.
+    Accessor,
+}
+
+pub(super) async fn login(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    // Every certificate of the domain may log in, under whatever role the client names. vaultrs calls it cert_name.
+    let (name, alias) = (fields.text("name")?, fields.text("cert_name")?);
+    let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
+    check_name(&role)?;
+    let warnings = fields.warnings();
+    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let serial = decimal(peer.serial());
+    let request = TokenRequest {
+        key_sha256: *peer.public_key_sha256(),
+        ttl_seconds: None,
+        max_ttl_seconds: None,
+        is_renewable: true,
+        path: "auth/cert/login",
+        display_name: format!("cert-{}", if role.is_empty() { &serial } else { &role }),
+        meta: vec![("cert_name".to_owned(), role), ("serial_number".to_owned(), serial)],
+    };
+    let fresh = context.service.tokens.create(permit, request, call.now).await?;
+    Ok(told(call, &warnings, &fresh))
+}
+
+pub(super) async fn create(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    own: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let ttl = seconds(fields.seconds("ttl")?)?;
+    // The old name of the field.
+    let ttl = ttl.or(seconds(fields.seconds("lease")?)?);
+    let max = seconds(fields.seconds("explicit_max_ttl")?)?;
+    let is_renewable = fields.flag("renewable")?.unwrap_or(true);
+    let name = fields.text("display_name")?.unwrap_or_default();
+    check_name(&name)?;
+    if fields.int("num_uses")?.is_some_and(|uses| uses != 0) {
+        return Err(invalid("num_uses is not served: a token lives until it ends or is revoked"));
+    }
+    let kind = fields.text("type")?.unwrap_or_default();
+    if !matches!(kind.as_str(), "" | "service" | "default" | "default-service") {
+        return Err(invalid("only tokens of type service are made here"));
+    }
+    let meta = fields.take("meta")?.map(|raw| fields::map(raw, "meta")).transpose()?.unwrap_or_default();
+    let meta = meta.into_iter().map(|(key, raw)| {
+        check_name(&key)?;
+        let text = fields::weak_text(raw).ok_or_else(|| fields::wrong("meta", "expected texts"))?;
+        check_name(&text)?;
+        Ok((key, text))
+    });
+    let meta = meta.collect::<Result<Vec<_>, Failure>>()?;
+    if meta.len() > 64 {
+        return Err(invalid("meta can hold at most 64 entries"));
+    }
+    // What has no meaning without policies and parents is taken and has none.
+    for known in ["policies", "no_parent", "no_default_policy", "id", "entity_alias", "period"] {
+        let given = fields.take(known)?;
+        if given.is_some() && matches!(known, "id" | "period") {
+            return Err(invalid("id and period are not served: tokens are random, and renewed by those who use them"));
+        }
+    }
+    let warnings = fields.warnings();
+    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let request = TokenRequest {
+        key_sha256: own.map_or(*peer.public_key_sha256(), |own| own.token.key_sha256),
+        ttl_seconds: ttl,
+        max_ttl_seconds: max,
+        is_renewable,
+        path: "auth/token/create",
+        display_name: if name.is_empty() { "token".to_owned() } else { format!("token-{name}") },
+        meta,
+    };
+    let fresh = context.service.tokens.create(permit, request, call.now).await?;
+    Ok(told(call, &warnings, &fresh))
+}
+
+pub(super) fn lookup_self(call: &Call, own: Option<&KnownToken>) -> Result<Reply, Failure> {
+    let own = own.ok_or(Failure::PermissionDenied)?;
+    let text = super::token(&call.head.headers).unwrap_or_default();
+    Ok(shown(call, own, text))
+}
+
+pub(super) async fn lookup(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    named: Named,
+    own: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let (known, text, _) = find(context, permit, call, named, own).await?;
+    Ok(shown(call, &known, &text))
+}
+
+pub(super) async fn renew(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    named: Named,
+    own: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let (known, text, increment) = find(context, permit, call, named, own).await?;
+    let renewed = context.service.tokens.renew(permit, &known.accessor, increment, call.now).await?;
+    Ok(envelope::auth(call, &[], |out| auth(out, &renewed, &text, call.now)))
+}
+
+pub(super) async fn revoke(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    named: Named,
+    own: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let known = match find(context, permit, call, named, own).await {
+        Ok((known, ..)) => known,
+        // As Vault has it: what is no token is revoked; an accessor must be one.
+        Err(Failure::BadToken) if named == Named::Token => return Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(other) => return Err(other),
+    };
+    match context.service.tokens.revoke(permit, &known.accessor, call.now).await {
+        Ok(()) | Err(Error::TokenInvalid) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The token that the request is about, its text where that is known, and the increment that it asks for.
+async fn find(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    named: Named,
+    own: Option<&KnownToken>,
+) -> Result<(KnownToken, String, Option<u64>), Failure> {
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let increment = seconds(fields.seconds("increment")?)?;
+    let (tokens, own_text) = (&context.service.tokens, super::token(&call.head.headers).unwrap_or_default());
+    let bad = |error| if matches!(error, Error::TokenInvalid) { Failure::BadToken } else { Failure::from(error) };
+    match named {
+        Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned(), increment)),
+        Named::Token => {
+            let text = match fields.text("token")?.filter(|text| !text.is_empty()) {
+                Some(text) => text,
+                None if call.head.method == hyper::Method::GET && own.is_some() => own_text.to_owned(),
+                None => return Err(invalid("missing token: name the token in the field token")),
+            };
+            let known = tokens.lookup(permit, &text, call.now).await.map_err(bad)?;
+            Ok((known, text, increment))
+        }
+        Named::Accessor => {
+            let accessor = fields.text("accessor")?.filter(|text| !text.is_empty());
+            let accessor = accessor.ok_or(invalid("missing accessor: name the token in the field accessor"))?;
+            let known = tokens.by_accessor(permit, &accessor, call.now).await;
+            let known = known.map_err(|error| match error {
+                Error::TokenInvalid => Failure::refused("invalid accessor"),
+                error => error.into(),
+            })?;
+            // Who has the accessor alone is not told the token.
+            Ok((known, String::new(), increment))
+        }
+    }
+}
+
+/// A token that was just made.
+fn told(call: &Call, warnings: &[String], fresh: &FreshToken) -> Reply {
+    envelope::auth(call, warnings, |out| auth(out, &fresh.known, &fresh.text, call.now))
+}
+
+fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timestamp) {
+    let token = &known.token;
+    out.text("accessor", &known.accessor);
+    out.text("client_token", text);
+    out.text("entity_id", "");
+    out.texts("identity_policies", []);
+    out.number("lease_duration", token.left_seconds(now));
+    out.object("metadata", |out| meta(out, token));
+    out.null("mfa_requirement");
+    out.number("num_uses", 0u32);
+    out.boolean("orphan", true);
+    out.texts("policies", POLICIES);
+    out.boolean("renewable", token.is_renewable);
+    out.texts("token_policies", POLICIES);
+    out.text("token_type", "service");
+}
+
+/// What a lookup tells.
+fn shown(call: &Call, known: &KnownToken, text: &str) -> Reply {
+    let KnownToken { accessor, token } = known;
+    let seconds = |moment: Timestamp| u64::try_from(moment.unix_seconds()).unwrap_or_default();
+    envelope::data(call, TOKEN, &Parts { bytes: 1024, ..Parts::default() }, |out| {
+        out.text("accessor", accessor);
+        out.number("creation_time", seconds(token.created_at));
+        out.number("creation_ttl", token.ttl_seconds);
+        out.text("display_name", &token.display_name);
+        out.text("entity_id", "");
+        out.text("expire_time", &token.expires_at.to_rfc3339_nanos());
+        out.number("explicit_max_ttl", 0u32);
+        out.text("id", text);
+        out.text("issue_time", &token.created_at.to_rfc3339_nanos());
+        if let Some(renewed) = token.renewed_at {
+            out.text("last_renewal", &renewed.to_rfc3339_nanos());
+            out.number("last_renewal_time", seconds(renewed));
+        }
+        out.object("meta", |out| meta(out, token));
+        out.number("num_uses", 0u32);
+        out.boolean("orphan", true);
+        out.text("path", &token.path);
+        out.texts("policies", POLICIES);
+        out.boolean("renewable", token.is_renewable);
+        out.number("ttl", token.left_seconds(call.now));
+        out.text("type", "service");
+    })
+}
+
+fn meta(out: &mut ObjectWriter<'_>, token: &Token) {
+    for (key, text) in &token.meta {
+        out.text(key, text);
+    }
+}
+
+fn seconds(given: Option<i64>) -> Result<Option<u64>, Failure> {
+    given.map(|given| u64::try_from(given).map_err(|_| invalid("a span of time is not negative"))).transpose()
+}
+
+/// A name that is kept with a token.
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.len() > NAME_MAX || !crate::domain::text::is_printable(name) {
+        return Err(invalid("a name has at most 128 bytes of printable text"));
+    }
+    Ok(())
+}
+
+/// A serial number in decimal, as Vault tells it.
+fn decimal(hexadecimal: &str) -> String {
+    let mut digits = vec![0u8];
+    for nibble in hexadecimal.chars().filter_map(|c| c.to_digit(16)) {
+        let mut carry = nibble;
+        for digit in &mut digits {
+            let number = u32::from(*digit) * 16 + carry;
+            *digit = u8::try_from(number % 10).unwrap_or_default();
+            carry = number / 10;
+        }
+        while carry > 0 {
+            digits.push(u8::try_from(carry % 10).unwrap_or_default());
+            carry /= 10;
+        }
+    }
+    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_in_decimal() {
+        for (hexadecimal, expected) in [("", "0"), ("0a", "10"), ("ff", "255"), ("0123456789abcdef01", "20988295479420645121")] {
+            assert_eq!(decimal(hexadecimal), expected);
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Request fields as Vault takes them: weakly typed, so that `"5"`, `true` and `""` are numbers.
+//!
+//! Errors name the field and say what is expected; they never repeat the value.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::value::RawValue;
+
+use super::{
+    super::{
+        Call,
+        json::{self, Object},
+        query,
+    },
+    Failure,
+};
+use crate::domain::{
+    DeactivateAfter, Invalid, MaxVersions, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, SettingsPatch, text,
+};
+
+/// The most entries of a list of numbers.
+const NUMBERS_MAX: usize = 24_000;
+
+/// A request body's fields. Fields are taken one by one; what is left was not understood.
+pub(super) struct Fields<'a> {
+    object: Object<'a>,
+}
+
+/// The text of a request's body as JSON: an empty one is an empty object, and a form's fields are texts.
+pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failure> {
+    const NOT_TEXT: &str = "failed to decode JSON input: the body is not UTF-8 text";
+    let text = std::str::from_utf8(&call.body).map_err(|_| Failure::refused(NOT_TEXT))?.trim_ascii();
+    if text.is_empty() || text == "null" {
+        return Ok(Cow::Borrowed("{}"));
+    }
+    let is_form = call.header("content-type").is_some_and(|kind| {
+        kind.as_bytes().split(|byte| *byte == b';').next().is_some_and(|kind| {
+            kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        })
+    });
+    if !is_form || text.starts_with(['{', '[']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| query::decode(&text.replace('+', " ")).map(Cow::into_owned);
+        let (name, value) = (decode(name)?, decode(value)?);
+        fields.entry(name).and_modify(|known| known.extend([",", &value])).or_insert(value);
+    }
+    let text = json::Writer::object(|out| fields.iter().for_each(|(name, value)| out.text(name, value)));
+    Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
+}
+
+impl<'a> Fields<'a> {
+    /// The fields in the text of [`body`].
+    pub(super) fn parse(body: &'a str) -> Result<Self, Failure> {
+        let object = Object::from_body(body.as_bytes());
+        let object = object.map_err(|Invalid(why)| Failure::Refused(format!("failed to decode JSON input: {why}")))?;
+        Ok(Self { object })
+    }
+
+    /// Takes a field that is there and not null.
+    pub(super) fn take(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
+        Ok(json::given(self.raw(name)?))
+    }
+
+    /// Takes a field that may be null.
+    pub(super) fn raw(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
+        Ok(self.object.take(&[name])?)
+    }
+
+    /// Takes a field of text.
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Failure> {
+        self.take(name)?.map(|raw| weak_text(raw).ok_or_else(|| wrong(name, "expected text"))).transpose()
+    }
+
+    /// Takes a field with a truth value.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Failure> {
+        self.raw(name)?.map(|raw| flag(raw).ok_or_else(|| wrong(name, "expected true or false"))).transpose()
+    }
+
+    /// Takes a field with a whole number.
+    pub(super) fn int(&mut self, name: &'static str) -> Result<Option<i64>, Failure> {
+        self.raw(name)?.map(|raw| int(raw).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
+    }
+
+    /// Takes a field with a span of time, in seconds; negative ones are cut to -1.
+    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, Failure> {
+        Ok(self.span(name)?.map(|span| match span {
+            Span::Negative => -1,
+            Span::After(after) => i64::try_from(after.limit_seconds().unwrap_or(0)).unwrap_or(i64::MAX),
+        }))
+    }
+
+    fn span(&mut self, name: &'static str) -> Result<Option<Span>, Failure> {
+        self.take(name)?.map(|raw| span(raw).ok_or_else(|| wrong(name, "expected a duration such as 3h25m19s"))).transpose()
+    }
+
+    /// Takes a list of whole numbers.
+    pub(super) fn ints(&mut self, name: &'static str) -> Result<Vec<i64>, Failure> {
+        let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
+        ints(raw).ok_or_else(|| wrong(name, "expected a list of whole numbers"))
+    }
+
+    /// Takes a list of texts, or one text.
+    pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Failure> {
+        let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
+        let items: Option<Vec<String>> = if raw.get().starts_with('[') {
+            serde_json::from_str(raw.get()).ok()
+        } else {
+            weak_text(raw).map(|text| text.split(',').map(str::to_owned).collect())
+        };
+        items.ok_or_else(|| wrong(name, "expected a list of texts"))
+    }
+
+    /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a negative life span is
+    /// one, as in a mount's config.
+    pub(super) fn settings(&mut self, allows_never: bool) -> Result<SettingsPatch, Failure> {
+        const AFTER: &str = "delete_version_after";
+        const NEGATIVE: &str = "cannot provide negative value '-1'";
+        let max_versions = self.int("max_versions")?.map(|number| {
+            let number = u32::try_from(number).ok().and_then(|number| MaxVersions::new(number).ok());
+            number.ok_or_else(|| wrong("max_versions", "expected a whole number from 0 to 24000"))
+        });
+        let deactivate_after = match self.span(AFTER)? {
+            Some(Span::Negative) if allows_never => Some(DeactivateAfter::never()),
+            Some(Span::Negative) => return Err(wrong(AFTER, NEGATIVE)),
+            Some(Span::After(after)) => Some(after),
+            None => None,
+        };
+        Ok(SettingsPatch {
+            cas_required: self.flag("cas_required")?,
+            max_versions: max_versions.transpose()?,
+            deactivate_after,
+            metadata_cas_required: self.flag("metadata_cas_required")?,
+        })
+    }
+
+    /// The warnings about what nobody took.
+    pub(super) fn warnings(self) -> Vec<String> {
+        let mut names: Vec<_> = self.object.into_members().into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let replaced = names.iter().any(|name| name == "path").then(|| {
+            "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [path]"
+                .to_owned()
+        });
+        names.retain(|name| name != "path");
+        let ignored = (!names.is_empty())
+            .then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")));
+        ignored.into_iter().chain(replaced).collect()
+    }
+}
+
+/// A span of time.
+enum Span {
+    Negative,
+    After(DeactivateAfter),
+}
+
+/// The error of a field that could not be converted.
+pub(super) fn wrong(name: &str, reason: &str) -> Failure {
+    Failure::Refused(format!("Field validation failed: error converting input for field \"{name}\": {reason}"))
+}
+
+/// The whole number in a query parameter; `None` where it is absent or empty.
+pub(super) fn query_int(call: &Call, name: &'static str) -> Result<Option<i64>, Failure> {
+    let found = query::parameter(call.query(), name).map_err(|_| wrong(name, "expected one whole number"))?;
+    found.map(|text| go_int(&text).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
+}
+
+/// The truth value in a query parameter.
+pub(super) fn query_flag(call: &Call, name: &'static str) -> Result<bool, Failure> {
+    query::flag(call.query(), name).map_err(|_| wrong(name, "expected true or false"))
+}
+
+/// A whole number as Go reads it: decimal, or by its prefix.
+fn go_int(text: &str) -> Option<i64> {
+    let (is_negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, text.get(1..)?),
+        b'+' => (false, text.get(1..)?),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (digits, radix) = match lower.get(..2) {
+        Some("0x") => (lower.get(2..)?, 16),
+        Some("0b") => (lower.get(2..)?, 2),
+        Some("0o") => (lower.get(2..)?, 8),
+        Some(_) if lower.starts_with('0') => (lower.get(1..)?, 8),
+        _ => (lower.as_str(), 10),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let number = i64::from_str_radix(digits, radix).ok()?;
+    Some(if is_negative { -number } else { number })
+}
+
+pub(super) fn int(raw: &RawValue) -> Option<i64> {
+    match raw.get() {
+        "null" | "false" | "\"\"" => Some(0),
+        "true" => Some(1),
+        text if text.starts_with('"') => go_int(&string(raw)?),
+        text => text.parse().ok(),
+    }
+}
+
+fn flag(raw: &RawValue) -> Option<bool> {
+    let text = match raw.get() {
+        text if text.starts_with('"') => string(raw)?,
+        text => text.to_owned(),
+    };
+    match text.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "" | "null" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ if raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-') => Some(text.parse::<i64>().ok()? != 0),
+        _ => None,
+    }
+}
+
+fn ints(raw: &RawValue) -> Option<Vec<i64>> {
+    match raw.get().as_bytes().first()? {
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+            (items.len() <= NUMBERS_MAX).then(|| items.into_iter().map(int).collect())?
+        }
+        b'"' => {
+            let text = string(raw)?;
+            if text.is_empty() {
+                return Some(Vec::new());
+            }
+            text.split(',').take(NUMBERS_MAX).map(go_int).collect()
+        }
+        _ => Some(vec![int(raw)?]),
+    }
+}
+
+fn span(raw: &RawValue) -> Option<Span> {
+    let text = match raw.get() {
+        "\"\"" => "0".to_owned(),
+        text if text.starts_with('"') => string(raw)?,
+        text if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => text.to_owned(),
+        _ => return None,
+    };
+    if let Some(positive) = text.strip_prefix('-') {
+        let after = DeactivateAfter::from_kv(positive).ok()?;
+        // Minus nothing is nothing.
+        return Some(if after.limit_seconds().is_some() { Span::Negative } else { Span::After(after) });
+    }
+    DeactivateAfter::from_kv(&text).ok().map(Span::After)
+}
+
+/// A header's or a field's span of time in seconds; `None` for any other text, or a negative one.
+pub(super) fn go_seconds(text: &str) -> Option<u64> {
+    DeactivateAfter::from_kv(text).ok().map(|after| after.limit_seconds().unwrap_or(0))
+}
+
+fn string(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// Text, or what else can be taken for it.
+pub(super) fn weak_text(raw: &RawValue) -> Option<String> {
+    match raw.get() {
+        "null" => Some(String::new()),
+        "true" => Some("1".to_owned()),
+        "false" => Some("0".to_owned()),
+        text if text.starts_with(['{', '[']) => None,
+        text if text.starts_with('"') => string(raw),
+        number => Some(number.to_owned()),
+    }
+}
+
+/// A map: an object; null and `[]` are an empty one, and a list of objects is merged.
+pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a RawValue)>, Failure> {
+    let not_a_map = || wrong(name, "expected a map");
+    match raw.get().as_bytes().first() {
+        Some(b'{') => Ok(Object::parse(raw.get())?.into_members()),
+        Some(b'n') => Ok(Vec::new()),
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| not_a_map())?;
+            let mut merged: Vec<(String, &RawValue)> = Vec::new();
+            for item in items.into_iter().take(METADATA_ENTRIES_MAX) {
+                if !item.get().starts_with('{') {
+                    return Err(not_a_map());
+                }
+                for (name, value) in Object::parse(item.get())?.into_members() {
+                    merged.retain(|(known, _)| *known != name);
+                    merged.push((name, value));
+                }
+            }
+            Ok(merged)
+        }
+        _ => Err(not_a_map()),
+    }
+}
+
+/// Custom metadata in a write; `None` for an entry to remove, where `allows_null`.
+pub(super) fn custom_metadata(
+    raw: &RawValue,
+    allows_null: bool,
+) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let members = map(raw, "custom_metadata")?;
+    if members.len() > METADATA_ENTRIES_MAX {
+        let number = members.len();
+        return Err(violations(&[format!("payload must contain at most 64 keys, provided {number}")]));
+    }
+    let (mut entries, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (key, raw) in members {
+        if key.is_empty() || key.len() > METADATA_KEY_MAX {
+            wrong.push(format!("length of key {key:?} is {} but must be 0 < len(key) <= {METADATA_KEY_MAX}", key.len()));
+        }
+        if !text::is_printable(&key) {
+            wrong.push(format!("key {key:?} ({key}) contains unprintable characters"));
+        }
+        if allows_null && raw.get() == "null" {
+            entries.insert(key, None);
+            continue;
+        }
+        let Some(value) = weak_text(raw) else {
+            wrong.push(format!("error decoding custom_metadata[{key}]: got unconvertible type, expected text"));
+            continue;
+        };
+        if value.is_empty() || value.len() > METADATA_VALUE_MAX {
+            wrong.push(format!(
+                "length of value for key {key:?} is {} but must be 0 < len(value) <= {METADATA_VALUE_MAX}",
+                value.len()
+            ));
+        }
+        if !text::is_printable(&value) {
+            wrong.push(format!("value for key {key:?} contains unprintable characters"));
+        }
+        entries.insert(key, Some(value));
+    }
+    if wrong.is_empty() { Ok(entries) } else { Err(violations(&wrong)) }
+}
+
+/// Several texts in Vault's layout of errors, each with the prefix that says what they are about.
+fn violations(texts: &[String]) -> Failure {
+    let items = texts.iter().map(|text| format!("\t* custom_metadata validation failed: {text}\n"));
+    let count = if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
+    Failure::Refused(format!("{count} occurred:\n{}\n", items.collect::<String>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    /// The table of weak types.
+    #[test]
+    fn weak_types() {
+        for (text, number) in
+            [("1", 1), ("\"1\"", 1), ("\"0x10\"", 16), ("true", 1), ("null", 0), ("\"\"", 0), ("-3", -3), ("\"010\"", 8)]
+        {
+            assert_eq!(int(&raw(text)), Some(number), "{text}");
+        }
+        for wrong in ["1.0", "1.5", "\"abc\"", "[1]", "{}", "\"--1\"", "\"0x\"", "\"1 \"", "1e3"] {
+            assert_eq!(int(&raw(wrong)), None, "{wrong}");
+        }
+        for (text, value) in [
+            ("true", true),
+            ("\"true\"", true),
+            ("\"T\"", true),
+            ("\"1\"", true),
+            ("1", true),
+            ("0", false),
+            ("\"\"", false),
+            ("null", false),
+        ] {
+            assert_eq!(flag(&raw(text)), Some(value), "{text}");
+        }
+        for wrong in ["\"yes\"", "[]", "{}", "1.5"] {
+            assert_eq!(flag(&raw(wrong)), None, "{wrong}");
+        }
+        for (text, numbers) in [
+            ("[1,2]", vec![1, 2]),
+            ("[\"1\",\"2\"]", vec![1, 2]),
+            ("\"1,2\"", vec![1, 2]),
+            ("\"1\"", vec![1]),
+            ("1", vec![1]),
+            ("\"\"", vec![]),
+            ("[]", vec![]),
+            ("[-5]", vec![-5]),
+        ] {
+            assert_eq!(ints(&raw(text)), Some(numbers), "{text}");
+        }
+        for wrong in ["\"1, 2\"", "[\"a\"]", "[1.0]", "{}"] {
+            assert_eq!(ints(&raw(wrong)), None, "{wrong}");
+        }
+        assert!(map(&raw("null"), "x").unwrap().is_empty() && map(&raw("[]"), "x").unwrap().is_empty());
+        assert_eq!(map(&raw(r#"[{"a":1},{"b":2},{"a":3}]"#), "x").unwrap().len(), 2);
+        for wrong in ["1", "\"x\"", "true", "[1]"] {
+            assert!(map(&raw(wrong), "x").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans() {
+        let seconds = |text: &str| match span(&raw(text)) {
+            Some(Span::After(after)) => Some(after.limit_seconds().unwrap_or(0)),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("5", 5),
+            ("\"5\"", 5),
+            ("\"\"", 0),
+            ("\"1d\"", 86_400),
+            ("\"3h25m19s\"", 12_319),
+            ("\"500ms\"", 0),
+            ("\"-0s\"", 0),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        assert!(matches!(span(&raw("\"-1h\"")), Some(Span::Negative)) && matches!(span(&raw("-1")), Some(Span::Negative)));
+        for wrong in ["\"x\"", "[]", "{}", "true", "1.5x"] {
+            assert!(RawValue::from_string(wrong.to_owned()).is_err() || span(&raw(wrong)).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Values, versions, metadata and config of KV2.
+
+use hyper::{Method, StatusCode};
+use serde_json::value::RawValue;
+
+use super::{
+    super::{
+        Call, Context, Reply,
+        json::{self, ObjectWriter},
+    },
+    Failure, collapsed, envelope,
+    envelope::{KV, Parts},
+    fields::{self, Fields},
+    invalid, mount_path, outline, unrouted,
+};
+use crate::{
+    auth::Permit,
+    domain::{
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath,
+        SecretPath, Settings, VersionNumber, VersionRecord, View,
+    },
+    service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, VersionView, Versions},
+};
+
+const NO_DATA: Failure = invalid("no data provided");
+
+/// The view that the path names.
+///
+/// # Errors
+/// `Failure::NoHandler` where no mount is above the path; the hint of [`unrouted`] comes from the caller.
+pub(super) async fn view(context: &Context, permit: &Permit, call: &Call) -> Result<Option<View>, Failure> {
+    // What cannot be a mount's path is none.
+    let Ok(mount) = mount_path(call) else { return Ok(None) };
+    Ok(context.service.domains.view(permit, &mount).await?)
+}
+
+/// The secret that the path names; `None` where no route leads there.
+async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<Option<SecretPath>, Failure> {
+    let key = call.params.key.as_deref().unwrap_or_default();
+    let name = collapsed(key)?;
+    let Some(view) = view(context, permit, call).await? else { return Ok(None) };
+    if key.ends_with('/') {
+        if call.head.method == Method::GET || call.head.method == Method::DELETE {
+            return Ok(None);
+        }
+        return Err(Failure::refused("cannot write to a path ending in '/'"));
+    }
+    Ok(Some(view.secret(&name)?))
+}
+
+pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let (secret, version) = version(context, permit, call, &path, Include::Value).await?;
+    let Some(value) = &version.value else {
+        return Ok(envelope::gone(call, |out| {
+            out.null("data");
+            out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+        }));
+    };
+    let parts = Parts { bytes: 512 + value.len(), ..Parts::default() };
+    Ok(envelope::data(call, KV, &parts, |out| {
+        // The answer to a caller whose permit covers getData.
+        out.raw("data", value.expose());
+        out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+    }))
+}
+
+pub(super) async fn subkeys(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let depth = fields::query_int(call, "depth")?.and_then(|depth| usize::try_from(depth).ok());
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let (secret, version) = version(context, permit, call, &path, Include::Names).await?;
+    let metadata = |out: &mut ObjectWriter<'_>| {
+        out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+    };
+    let Some(value) = &version.value else {
+        return Ok(envelope::gone(call, |out| {
+            metadata(out);
+            out.null("subkeys");
+        }));
+    };
+    let names = outline::subkeys(value, depth.filter(|depth| *depth > 0));
+    Ok(envelope::data(call, KV, &Parts { bytes: 512 + names.len(), ..Parts::default() }, |out| {
+        metadata(out);
+        out.raw("subkeys", &names);
+    }))
+}
+
+/// The version that the query names, with its value if it is active.
+async fn version(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    path: &SecretPath,
+    include: Include,
+) -> Result<(Secret, VersionView), Failure> {
+    let number = match fields::query_int(call, "version")? {
+        None | Some(..=0) => None,
+        Some(number) => {
+            let number = u32::try_from(number).ok().and_then(|number| VersionNumber::new(number).ok());
+            Some(number.ok_or(Error::VersionNotFound)?)
+        }
+    };
+    let mut secret = context.service.secrets.get(permit, path, number, include, call.now).await?;
+    let version = secret.version.take().ok_or(Error::VersionNotFound)?;
+    Ok((secret, version))
+}
+
+pub(super) async fn write(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
+    let value = json::value(Some(data), context.value_bytes)?;
+    let warnings = fields.warnings();
+    let written = context.service.secrets.write(permit, &path, &value, cas, call.now).await?;
+    Ok(added(call, &warnings, &written.header, written.added.as_ref()))
+}
+
+pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    check_media_type(call)?;
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
+    json::check_shape(data.get())?;
+    let warnings = fields.warnings();
+    let merge = |value: &SecretValue| {
+        let merged = outline::merge(value, data.get())?;
+        if merged.len() > context.value_bytes {
+            return Err(Invalid("data would be larger than this server takes; split it into several secrets"));
+        }
+        Ok(merged)
+    };
+    match context.service.secrets.patch(permit, &path, merge, cas, call.now).await? {
+        Patched::Changed(written) => Ok(added(call, &warnings, &written.header, written.added.as_ref())),
+        Patched::Unreadable(header, number, record) => {
+            Ok(envelope::gone(call, |out| five(out, number, &record, &header.custom)))
+        }
+    }
+}
+
+pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    context.service.secrets.act(permit, &path, Versions::Current, KvAct::Delete, call.now).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn act(context: &Context, permit: &Permit, call: &Call, act: KvAct) -> Result<Reply, Failure> {
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let body = fields::body(call)?;
+    let numbers = Fields::parse(&body)?.ints("versions")?;
+    if numbers.is_empty() {
+        // The capitals are Vault's.
+        return Err(invalid(if act == KvAct::Destroy { "no version number provided" } else { "No version number provided" }));
+    }
+    let numbers = numbers.into_iter().filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
+    let numbers: Vec<_> = numbers.collect();
+    context.service.secrets.act(permit, &path, Versions::Numbers(&numbers), act, call.now).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `PUT` and `PATCH` of metadata.
+pub(super) async fn write_metadata(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    kind: &Method,
+) -> Result<Reply, Failure> {
+    const CAS_OVERRULED: &str =
+        "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
+    const METADATA_CAS_OVERRULED: &str =
+        "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
+    let is_patch = kind == Method::PATCH;
+    if is_patch {
+        check_media_type(call)?;
+    }
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let settings = fields.settings(false)?;
+    let custom = fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
+    let cas = fields.int("metadata_cas")?;
+    let patch = MetadataPatch { settings, custom };
+    // No field at all changes nothing, not even a patch of what is not there.
+    if patch.settings.is_empty() && patch.custom.is_none() {
+        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+    }
+    let cas = cas.map(|cas| u32::try_from(cas).unwrap_or(u32::MAX));
+    let asked = (patch.settings.cas_required, patch.settings.metadata_cas_required);
+    let write = MetadataWrite { patch, cas, creates: !is_patch };
+    let defaults = context.service.secrets.write_metadata(permit, &path, &write, call.now).await?;
+    let warnings: Vec<_> = [
+        (asked.0 == Some(false) && defaults.cas_required, CAS_OVERRULED),
+        (asked.1 == Some(false) && defaults.metadata_cas_required, METADATA_CAS_OVERRULED),
+    ]
+    .into_iter()
+    .filter_map(|(applies, text)| applies.then(|| text.to_owned()))
+    .collect();
+    Ok(envelope::nothing(call, KV, &warnings))
+}
+
+pub(super) async fn delete_metadata(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    match context.service.secrets.delete(permit, &path).await {
+        Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn read_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(mount) = mount(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let own = context.service.domains.mount_settings(permit, &mount).await?;
+    Ok(envelope::data(call, KV, &Parts::default(), |out| settings(out, &own)))
+}
+
+pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let Some(mount) = mount(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let body = fields::body(call)?;
+    let patch = Fields::parse(&body)?.settings(true)?;
+    if !patch.is_empty() {
+        context.service.domains.update_mount_settings(permit, &mount, &patch).await?;
+    }
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+async fn mount(context: &Context, permit: &Permit, call: &Call) -> Result<Option<MountPath>, Failure> {
+    if view(context, permit, call).await?.is_none() || call.head.uri.path().ends_with('/') {
+        return Ok(None);
+    }
+    mount_path(call).map(Some)
+}
+
+/// A secret's metadata with all its versions.
+pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, permit: &Permit, path: &SecretPath, of: &History) {
+    let History { header, versions } = of;
+    // Vault's times of change are those of values.
+    let updated = versions.last().map_or(header.created_at, |(_, newest)| newest.created_at.max(header.created_at));
+    settings(out, &header.settings);
+    out.text("created_time", &header.created_at.to_rfc3339_nanos());
+    out.number("current_metadata_version", header.metadata_version);
+    out.number("current_version", header.current_number());
+    custom(out, &header.custom);
+    out.number("oldest_version", header.oldest);
+    out.text("updated_time", &updated.to_rfc3339_nanos());
+    out.text("urn", &context.secret_urn(permit.okms_id(), path));
+    out.object("versions", |out| {
+        for (number, record) in versions {
+            out.object(&number.get().to_string(), |out| times(out, record));
+        }
+    });
+}
+
+fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {
+    out.boolean("cas_required", settings.cas_required);
+    let after = settings.deactivate_after.as_ref().map_or_else(|| "0s".to_owned(), DeactivateAfter::to_go);
+    out.text("delete_version_after", &after);
+    out.number("max_versions", settings.max_versions.get());
+    out.boolean("metadata_cas_required", settings.metadata_cas_required);
+}
+
+/// The answer to a write that added a version.
+fn added(call: &Call, warnings: &[String], header: &Header, added: Option<&(VersionNumber, VersionRecord)>) -> Reply {
+    envelope::data(call, KV, &Parts { warnings, bytes: 512 }, |out| {
+        if let Some((number, record)) = added {
+            five(out, *number, record, &header.custom);
+        }
+    })
+}
+
+/// The five members that KV2 tells of a version.
+fn five(out: &mut ObjectWriter<'_>, number: VersionNumber, record: &VersionRecord, of_secret: &CustomMetadata) {
+    custom(out, of_secret);
+    times(out, record);
+    out.number("version", number.get());
+}
+
+fn times(out: &mut ObjectWriter<'_>, record: &VersionRecord) {
+    out.text("created_time", &record.created_at.to_rfc3339_nanos());
+    out.text("deletion_time", &record.deactivate_at.map_or_else(String::new, |at| at.to_rfc3339_nanos()));
+    out.boolean("destroyed", record.deleted_at.is_some());
+}
+
+fn custom(out: &mut ObjectWriter<'_>, metadata: &CustomMetadata) {
+    if metadata.is_empty() {
+        return out.null("custom_metadata");
+    }
+    out.object("custom_metadata", |out| {
+        for (key, text) in metadata.iter() {
+            out.text(key, text);
+        }
+    });
+}
+
+/// The value in `data`: an object, and not null.
+fn object(data: Option<&RawValue>) -> Result<&RawValue, Failure> {
+    let data = data.ok_or(NO_DATA)?;
+    match data.get() {
+        text if text.starts_with('{') => Ok(data),
+        "null" => Err(NO_DATA),
+        text if text.strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start().starts_with(']')) => Err(NO_DATA),
+        _ => Err(fields::wrong("data", "expected a map")),
+    }
+}
+
+/// The CAS in `options`.
+fn cas(fields: &mut Fields<'_>) -> Result<Option<Cas>, Failure> {
+    let Some(options) = fields.raw("options")? else { return Ok(None) };
+    let found = fields::map(options, "options")?.into_iter().find(|(name, _)| name == "cas");
+    let number = found.map(|(_, raw)| fields::int(raw).ok_or(invalid("error parsing check-and-set parameter")));
+    Ok(number.transpose()?.map(Cas::from_kv))
+}
+
+fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failure> {
+    // Null in a patch removes all there is, as an empty map does in a write.
+    if raw.get() == "null" {
+        return Ok(CustomPatch::Replace(std::collections::BTreeMap::new()));
+    }
+    let entries = fields::custom_metadata(raw, is_patch)?;
+    Ok(if is_patch {
+        CustomPatch::Merge(entries)
+    } else {
+        CustomPatch::Replace(entries.into_iter().filter_map(|(key, text)| Some((key, text?))).collect())
+    })
+}
+
+/// A patch's body must say that it is one; `OVHcloud`'s clients call it JSON.
+fn check_media_type(call: &Call) -> Result<(), Failure> {
+    let media_type = call.header("content-type").and_then(|value| value.to_str().ok());
+    let media_type = media_type.ok_or(invalid("mime: no media type"))?;
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_right = |known: &str| essence.eq_ignore_ascii_case(known);
+    if is_right("application/merge-patch+json") || is_right("application/json") {
+        return Ok(());
+    }
+    let essence: String = essence.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+    Err(Failure::MediaType(essence))
+}

@@ -1,0 +1,120 @@
+//! Metadata and lists: one route in KV2, as a query tells them apart.
+
+use hyper::Method;
+
+use super::{
+    super::{Call, Context, Reply, json::ObjectWriter, page, query},
+    Failure, collapsed, envelope,
+    envelope::{KV, Parts},
+    fields, kv, unrouted,
+};
+use crate::{
+    auth::Permit,
+    domain::View,
+    service::{Browse, Error, FORGED_CURSOR, ListEntry},
+};
+
+/// What a request for metadata is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// A secret.
+    Secret,
+    /// A folder's entries.
+    List,
+    /// All that is below a folder.
+    Scan,
+}
+
+impl Wanted {
+    fn of(call: &Call) -> Result<Self, Failure> {
+        let flag = |name| query::flag(call.query(), name).map_err(|_| Failure::Silent);
+        let (list, scan) = (flag("list")?, flag("scan")?);
+        match call.head.method.as_str() {
+            "LIST" => Ok(Self::List),
+            "SCAN" => Ok(Self::Scan),
+            _ if list && scan => Err(Failure::refused("list and scan cannot be asked for together")),
+            _ if list => Ok(Self::List),
+            _ if scan => Ok(Self::Scan),
+            _ => Ok(Self::Secret),
+        }
+    }
+}
+
+/// `metadata/…`: a secret's metadata, or a list.
+pub(super) async fn read_or_list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let wanted = Wanted::of(call)?;
+    let key = call.params.key.as_deref().unwrap_or_default();
+    let name = collapsed(key)?;
+    let Some(view) = kv::view(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    match wanted {
+        // `OVHcloud`'s way of listing a mount's root.
+        Wanted::Secret if name.is_empty() => list(context, permit, call, &view, "", wanted, false, true).await,
+        Wanted::Secret if key.ends_with('/') => unrouted(context, permit, call).await,
+        Wanted::Secret => {
+            let path = view.secret(&name)?;
+            let history = context.service.secrets.history(permit, &path).await?;
+            let parts = Parts { bytes: 768 + 128 * history.versions.len(), ..Parts::default() };
+            Ok(envelope::data(call, KV, &parts, |out| kv::metadata(out, context, permit, &path, &history)))
+        }
+        Wanted::List | Wanted::Scan => list(context, permit, call, &view, &name, wanted, false, false).await,
+    }
+}
+
+/// `detailed-metadata/…`: lists that tell each secret's metadata.
+pub(super) async fn detailed(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let wanted = match Wanted::of(call)? {
+        Wanted::Secret if call.head.method == Method::GET => return unrouted(context, permit, call).await,
+        wanted => wanted,
+    };
+    let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+    let Some(view) = kv::view(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    list(context, permit, call, &view, &name, wanted, true, false).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "the ways in which KV2's lists differ")]
+async fn list(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    view: &View,
+    folder: &str,
+    wanted: Wanted,
+    is_detailed: bool,
+    is_page: bool,
+) -> Result<Reply, Failure> {
+    let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
+    let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);
+    let is_page = is_page || call.header("x-pagination-size").is_some() || call.header("x-pagination-cursor").is_some();
+    let page_after = page::cursor(call)?.map(String::from_utf8).transpose().map_err(|_| FORGED_CURSOR)?;
+    let browse = Browse {
+        prefix: view.folder(folder),
+        is_recursive: wanted == Wanted::Scan,
+        after: page_after.or(after),
+        limit: if is_page { Some(limit.unwrap_or(usize::MAX).min(page::size(call)?)) } else { limit },
+        excludes_deleted: fields::query_flag(call, "exclude_deleted")?,
+        is_detailed,
+    };
+    let listed = context.service.secrets.browse(permit, &browse).await?;
+    let Some(last) = listed.entries.last() else { return Err(Error::SecretNotFound.into()) };
+    let bytes = listed.entries.iter().map(|entry| entry.name.len() + if is_detailed { 512 } else { 4 }).sum();
+    let reply = envelope::data(call, KV, &Parts { bytes, ..Parts::default() }, |out| {
+        if is_detailed {
+            out.object("key_info", |out| {
+                for entry in &listed.entries {
+                    out.object(&entry.name, |out| info(out, context, permit, &browse.prefix, entry));
+                }
+            });
+        }
+        out.texts("keys", listed.entries.iter().map(|entry| entry.name.as_str()));
+    });
+    let next = (is_page && listed.has_more).then(|| last.name.as_bytes().to_vec());
+    Ok(page::with_next(reply, next))
+}
+
+/// What a detailed list tells of an entry: nothing of a folder.
+fn info(out: &mut ObjectWriter<'_>, context: &Context, permit: &Permit, prefix: &str, entry: &ListEntry) {
+    let path = format!("{prefix}{}", entry.name).parse();
+    if let (Some(history), Ok(path)) = (&entry.history, path) {
+        kv::metadata(out, context, permit, &path, history);
+    }
+}

@@ -1,0 +1,417 @@
+//! The dialect of `HashiCorp` Vault and `OpenBao`: KV version 2, and as much of `sys/` and `auth/` as its clients need.
+//!
+//! Always holds: the certificate alone authenticates; a token that comes along must be good on this very connection;
+//! every answer is one that the clients take for Vault's. `docs/COMPATIBILITY.md` says where Vault, `OpenBao` and
+//! `OVHcloud` differ, and what is done here.
+
+mod auth;
+mod envelope;
+mod fields;
+mod kv;
+mod lists;
+mod mounts;
+mod outline;
+mod sys;
+mod wrapping;
+
+use hyper::Method;
+
+pub(crate) use self::sys::is_read;
+use super::{Call, Context, Params, Reply};
+use crate::{
+    auth::{Action, Actions, Permit},
+    domain::{Invalid, KvAct, MountPath, Refused},
+    service::{Error, KnownToken},
+};
+
+macro_rules! ops {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, [$($action:ident),*];)*) => {
+        /// What can be asked in this dialect.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum VaultOp {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl VaultOp {
+            /// Every operation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The operation's name: the published one, where `OVHcloud` has it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The actions of which at least one is needed; none for what is open to everybody.
+            #[must_use]
+            pub const fn action_list(self) -> &'static [Action] {
+                match self {
+                    $(Self::$variant => &[$(Action::$action),*],)*
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    /// A version's value.
+    ReadData = "GetSecretRequest", [VersionGetData, SecretGet];
+    /// A new version.
+    WriteData = "PostSecretRequest", [SecretCreate, VersionCreate];
+    /// A new version that differs from the current one.
+    PatchData = "PatchSecretRequest", [VersionCreate];
+    /// The current version, deactivated.
+    DeleteData = "DeleteSecretRequest", [VersionDeactivate];
+    /// The names in a version's value.
+    ReadSubkeys = "GetSecretSubkeys", [SubkeysGet, SecretGet];
+    /// Versions, deactivated.
+    DeleteVersions = "PostDeleteSecretVersions", [VersionDeactivate];
+    /// Versions, activated.
+    UndeleteVersions = "PostUndeleteSecretVersions", [VersionActivate];
+    /// Versions, deleted.
+    DestroyVersions = "PutDestroySecretVersions", [VersionDelete];
+    /// A secret's metadata with all versions; or a list.
+    ReadMetadata = "GetSecretsMetadata", [SecretGet];
+    /// The entries at a mount's root.
+    ListRoot = "ListSecretsMetadata", [SecretGet];
+    /// A folder's entries with their metadata.
+    ListDetailed = "ListDetailedMetadata", [SecretGet];
+    /// New metadata.
+    WriteMetadata = "PostSecretMetadata", [SecretUpdateMetadata, SecretCreate];
+    /// Changed metadata.
+    PatchMetadata = "PatchSecretMetadata", [SecretUpdateMetadata];
+    /// A secret's end.
+    DeleteMetadata = "DeleteSecretMetadata", [SecretDelete];
+    /// A mount's defaults.
+    ReadConfig = "GetSecretConfig", [ConfigGet];
+    /// New defaults.
+    WriteConfig = "PostSecretConfig", [ConfigUpdate];
+    /// Whatever else is below a mount, or none.
+    Unrouted = "VaultUnrouted", [DomainGet];
+    /// Whether the server is well, in Vault's codes.
+    Health = "VaultHealth", [];
+    /// That nothing is sealed.
+    SealStatus = "VaultSealStatus", [];
+    /// Who leads: there is one server.
+    Leader = "VaultLeader", [];
+    /// That the server is initialised.
+    InitStatus = "VaultInitStatus", [];
+    /// The mounts.
+    Mounts = "VaultMounts", [ConfigGet];
+    /// A mount.
+    ReadMount = "VaultReadMount", [ConfigGet];
+    /// A new mount.
+    Enable = "VaultEnable", [ConfigUpdate];
+    /// A mount's end.
+    Disable = "VaultDisable", [ConfigUpdate, SecretDelete];
+    /// What of a mount can be tuned.
+    ReadTune = "VaultReadTune", [ConfigGet];
+    /// A mount, tuned.
+    Tune = "VaultTune", [ConfigUpdate];
+    /// The mounts, for user interfaces.
+    UiMounts = "VaultUiMounts", [DomainGet];
+    /// The mount above a path: what the CLI asks before each `kv` command.
+    UiMount = "VaultUiMount", [DomainGet];
+    /// The ways to log in.
+    AuthMethods = "VaultAuthMethods", [DomainGet];
+    /// What the caller may do at some paths.
+    Capabilities = "VaultCapabilities", [DomainGet];
+    /// A body, kept for whoever brings its token.
+    Wrap = "VaultWrap", [DomainGet];
+    /// What was kept.
+    Unwrap = "VaultUnwrap", [DomainGet];
+    /// What is known of what is kept.
+    LookupWrapped = "VaultLookupWrapped", [DomainGet];
+    /// The same, under a new token.
+    Rewrap = "VaultRewrap", [DomainGet];
+    /// A token for the certificate.
+    Login = "VaultLogin", [DomainGet];
+    /// A further token for the certificate.
+    CreateToken = "VaultCreateToken", [DomainGet];
+    /// The token that comes along.
+    LookupSelf = "VaultLookupSelf", [DomainGet];
+    /// A token in the body.
+    LookupToken = "VaultLookupToken", [DomainGet];
+    /// A token by its accessor.
+    LookupAccessor = "VaultLookupAccessor", [DomainGet];
+    /// The token that comes along, with more time.
+    RenewSelf = "VaultRenewSelf", [DomainGet];
+    /// A token in the body, with more time.
+    RenewToken = "VaultRenewToken", [DomainGet];
+    /// A token by its accessor, with more time.
+    RenewAccessor = "VaultRenewAccessor", [DomainGet];
+    /// The end of the token that comes along.
+    RevokeSelf = "VaultRevokeSelf", [DomainGet];
+    /// The end of a token in the body.
+    RevokeToken = "VaultRevokeToken", [DomainGet];
+    /// The end of a token by its accessor.
+    RevokeAccessor = "VaultRevokeAccessor", [DomainGet];
+    /// What Vault has and this server not yet.
+    NotServed = "VaultNotServed", [DomainGet];
+}
+
+impl VaultOp {
+    /// The actions of which at least one is needed.
+    #[must_use]
+    pub const fn actions(self) -> Actions {
+        Actions::of(self.action_list())
+    }
+
+    /// Whether everybody may ask, certificate or not.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        self.action_list().is_empty()
+    }
+
+    /// Whether this is what the CLI asks before each `kv` command. It takes 404 for a server without KV2.
+    #[must_use]
+    pub const fn is_preflight(self) -> bool {
+        matches!(self, Self::UiMount)
+    }
+
+    /// Whether a token in the header may be one under which something is wrapped.
+    const fn takes_wrapping_token(self) -> bool {
+        matches!(self, Self::Unwrap | Self::LookupWrapped | Self::Rewrap)
+    }
+
+    /// Whether the answer can be wrapped: not those that no envelope is around, nor what comes out of a wrapping.
+    const fn is_wrappable(self) -> bool {
+        !self.is_open() && !self.takes_wrapping_token() && !matches!(self, Self::UiMount | Self::UiMounts)
+    }
+}
+
+/// Why a request did not end as asked, in this dialect.
+#[derive(Debug)]
+pub enum Failure {
+    /// What a use case says.
+    Service(Error),
+    /// Bad input, in these words.
+    Refused(String),
+    /// No mount is above the path.
+    NoHandler(String),
+    /// The path is under a mount of the server's own, which does not know it.
+    UnsupportedPath,
+    /// The token is missing, or not good here.
+    PermissionDenied,
+    /// No mount that the caller may know is above the path.
+    Preflight(String),
+    /// A token that was asked about is none.
+    BadToken,
+    /// A body of a type that a patch cannot have.
+    MediaType(String),
+    /// Nothing more is to be said than that.
+    Silent,
+}
+
+impl Failure {
+    /// The preflight's refusal where there is nothing that the caller may know.
+    #[must_use]
+    pub fn preflight(params: Params) -> Self {
+        Self::Preflight(params.key.unwrap_or_default().trim_matches('/').to_owned())
+    }
+
+    fn refused(text: &str) -> Self {
+        Self::Refused(text.to_owned())
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+/// The text of a token in the headers.
+#[must_use]
+pub fn token(headers: &hyper::HeaderMap) -> Option<&str> {
+    let token = headers.get("x-vault-token").filter(|token| !token.is_empty());
+    let token = token.map(hyper::header::HeaderValue::as_bytes).or_else(|| {
+        let bearer = headers.get(hyper::header::AUTHORIZATION)?.as_bytes();
+        let (scheme, token) = bearer.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    })?;
+    // What is not text is no token of ours, and must not pass for none.
+    Some(std::str::from_utf8(token).unwrap_or("?")).filter(|token| !token.is_empty())
+}
+
+/// Does `op`, in the permit's domain where it needs one.
+///
+/// # Errors
+/// What stands against it.
+pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, call: &Call) -> Result<Reply, Failure> {
+    let Some(permit) = permit else { return sys::open(op, context, call) };
+    let known = if op == VaultOp::Login { None } else { check_token(op, context, permit, call).await? };
+    let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
+    let reply = perform(op, context, permit, call, known.as_ref()).await?;
+    match ttl {
+        Some(ttl) if !reply.body.is_empty() => wrapping::wrap(context, permit, call, reply, ttl).await,
+        _ => Ok(reply),
+    }
+}
+
+/// The token that comes along, which must be good on this connection.
+async fn check_token(
+    op: VaultOp,
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Option<KnownToken>, Failure> {
+    let Some(text) = token(&call.head.headers) else { return Ok(None) };
+    let key = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity().public_key_sha256();
+    match context.service.tokens.check(permit, text, key, call.now).await {
+        Ok(known) => Ok(Some(known)),
+        Err(Error::TokenInvalid) if op.takes_wrapping_token() => Ok(None),
+        Err(Error::TokenInvalid) => Err(Failure::PermissionDenied),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn perform(
+    op: VaultOp,
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    known: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    match op {
+        VaultOp::ReadData => kv::read(context, permit, call).await,
+        VaultOp::WriteData => kv::write(context, permit, call).await,
+        VaultOp::PatchData => kv::patch(context, permit, call).await,
+        VaultOp::DeleteData => kv::delete(context, permit, call).await,
+        VaultOp::ReadSubkeys => kv::subkeys(context, permit, call).await,
+        VaultOp::DeleteVersions => kv::act(context, permit, call, KvAct::Delete).await,
+        VaultOp::UndeleteVersions => kv::act(context, permit, call, KvAct::Undelete).await,
+        VaultOp::DestroyVersions => kv::act(context, permit, call, KvAct::Destroy).await,
+        VaultOp::ReadMetadata | VaultOp::ListRoot => lists::read_or_list(context, permit, call).await,
+        VaultOp::ListDetailed => lists::detailed(context, permit, call).await,
+        VaultOp::WriteMetadata => kv::write_metadata(context, permit, call, &Method::POST).await,
+        VaultOp::PatchMetadata => kv::write_metadata(context, permit, call, &Method::PATCH).await,
+        VaultOp::DeleteMetadata => kv::delete_metadata(context, permit, call).await,
+        VaultOp::ReadConfig => kv::read_config(context, permit, call).await,
+        VaultOp::WriteConfig => kv::write_config(context, permit, call).await,
+        VaultOp::Unrouted => unrouted(context, permit, call).await,
+        VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus => sys::open(op, context, call),
+        VaultOp::Mounts => mounts::list(context, permit, call).await,
+        VaultOp::ReadMount => mounts::read(context, permit, call).await,
+        VaultOp::Enable => mounts::enable(context, permit, call).await,
+        VaultOp::Disable => mounts::disable(context, permit, call).await,
+        VaultOp::ReadTune => mounts::read_tune(context, permit, call).await,
+        VaultOp::Tune => mounts::tune(context, permit, call).await,
+        VaultOp::UiMounts => mounts::for_interfaces(context, permit, call).await,
+        VaultOp::UiMount => mounts::preflight(context, permit, call).await,
+        VaultOp::AuthMethods => Ok(sys::auth_methods(call)),
+        VaultOp::Capabilities => sys::capabilities(context, permit, call).await,
+        VaultOp::Wrap => wrapping::wrap_body(context, permit, call).await,
+        VaultOp::Unwrap => wrapping::unwrap(context, permit, call, known).await,
+        VaultOp::LookupWrapped => wrapping::lookup(context, permit, call, known).await,
+        VaultOp::Rewrap => wrapping::rewrap(context, permit, call, known).await,
+        VaultOp::Login => auth::login(context, permit, call).await,
+        VaultOp::CreateToken => auth::create(context, permit, call, known).await,
+        VaultOp::LookupSelf => auth::lookup_self(call, known),
+        VaultOp::LookupToken => auth::lookup(context, permit, call, auth::Named::Token, known).await,
+        VaultOp::LookupAccessor => auth::lookup(context, permit, call, auth::Named::Accessor, known).await,
+        VaultOp::RenewSelf => auth::renew(context, permit, call, auth::Named::Own, known).await,
+        VaultOp::RenewToken => auth::renew(context, permit, call, auth::Named::Token, known).await,
+        VaultOp::RenewAccessor => auth::renew(context, permit, call, auth::Named::Accessor, known).await,
+        VaultOp::RevokeSelf => auth::revoke(context, permit, call, auth::Named::Own, known).await,
+        VaultOp::RevokeToken => auth::revoke(context, permit, call, auth::Named::Token, known).await,
+        VaultOp::RevokeAccessor => auth::revoke(context, permit, call, auth::Named::Accessor, known).await,
+        VaultOp::NotServed => Err(sys::not_served(call)),
+    }
+}
+
+/// What is said of a path that no route is for: a hint where a mount is above it, as people forget `data/`.
+async fn unrouted(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    const HINT: &str = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API \
+        endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
+    const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
+    let path = below_base(call)?;
+    let config = context.service.domains.config_for_all(permit).await?;
+    let Some(mount) = config.mount_above(&path) else {
+        let first = path.split('/').next().unwrap_or_default();
+        let is_ours = matches!(first, "sys" | "auth");
+        return Err(if is_ours { Failure::UnsupportedPath } else { Failure::NoHandler(path) });
+    };
+    let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
+    let is_root = ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
+    Ok(envelope::hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
+}
+
+/// The path below the dialect's base, decoded: with the mount, as Vault itself would see it.
+fn below_base(call: &Call) -> Result<String, Failure> {
+    let path = super::query::decode(call.head.uri.path())?;
+    let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let rest = match segments.as_slice() {
+        ["api", _, "v1", rest @ ..] | ["v1", "api", _, rest @ ..] | ["v1", rest @ ..] => rest,
+        all => all,
+    };
+    let slash = if path.ends_with('/') && !rest.is_empty() { "/" } else { "" };
+    Ok(format!("{}{slash}", rest.join("/")))
+}
+
+/// `text` without empty segments at its ends or within: `//` is `/`, as most clients have it already.
+///
+/// # Errors
+/// What Vault says to a segment that is `.` or `..`, or that cannot be printed.
+fn collapsed(text: &str) -> Result<String, Failure> {
+    let segments: Vec<_> = text.split('/').filter(|segment| !segment.is_empty()).collect();
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
+        return Err(Failure::refused("relative paths not supported"));
+    }
+    if !crate::domain::text::is_printable(text) {
+        return Err(Failure::refused("the path has a character that cannot be printed"));
+    }
+    Ok(segments.join("/"))
+}
+
+/// The mount that the path names.
+fn mount_path(call: &Call) -> Result<MountPath, Failure> {
+    Ok(collapsed(call.params.mount.as_deref().unwrap_or_default())?.parse()?)
+}
+
+impl Failure {
+    /// The text of a refusal by the rules, in this dialect's words.
+    #[must_use]
+    pub fn text_of(refused: &Refused) -> String {
+        match refused {
+            Refused::CasMismatch => "check-and-set parameter did not match the current version".to_owned(),
+            Refused::CasRequired => "check-and-set parameter required for this call".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What is wrong with an input, as an error of this dialect.
+const fn invalid(text: &'static str) -> Failure {
+    Failure::Service(Error::Invalid(Invalid(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn tokens_in_headers() {
+        let of = |name: &'static str, value: &'static [u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_bytes(value).unwrap());
+            token(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("x-vault-token", b"abc").as_deref(), Some("abc"));
+        assert_eq!(of(AUTHORIZATION.as_str(), b"Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(of(AUTHORIZATION.as_str(), b"bearer abc").as_deref(), Some("abc"));
+        assert_eq!(of(AUTHORIZATION.as_str(), b"Basic abcdef"), None);
+        assert_eq!(of("x-vault-token", b""), None);
+        assert_eq!(of("x-vault-token", b"\xff").as_deref(), Some("?"));
+    }
+
+    #[test]
+    fn paths_are_collapsed() {
+        assert_eq!(collapsed("/a//b/").unwrap(), "a/b");
+        assert!(collapsed("a/../b").is_err() && collapsed("a\u{200b}").is_err() && collapsed(".").is_err());
+    }
+}

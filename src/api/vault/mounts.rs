@@ -1,0 +1,188 @@
+//! `sys/mounts`, and what clients ask about mounts elsewhere.
+
+use hyper::StatusCode;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Call, Context, Reply,
+        json::{ObjectWriter, Writer},
+    },
+    Failure, collapsed, envelope,
+    envelope::{Parts, SYSTEM},
+    fields::{self, Fields},
+    invalid, sys,
+};
+use crate::{
+    auth::Permit,
+    domain::{DomainConfig, MountPath, OkmsId, SettingsPatch},
+    service::{Error, MountPatch},
+};
+
+const DESCRIPTION: &str = "key/value secret storage";
+const ONLY_KV2: &str = "only secrets engines of type kv-v2 are served here; enable one with `-path=NAME kv-v2`";
+
+/// A mount as clients see it.
+struct Shown<'a> {
+    path: MountPath,
+    description: &'a str,
+    uuid: Uuid,
+}
+
+/// The mounts of a domain: the one that is always there, and those that were made.
+fn shown(config: &DomainConfig, id: OkmsId) -> Vec<Shown<'_>> {
+    // Of the two names of the whole tree only the first is listed.
+    let built_in = MountPath::whole_trees().take(1).map(|path| {
+        // The domain's own id is as good a name as any, and never changes.
+        Shown { path, description: DESCRIPTION, uuid: Uuid::from_bytes(*id.as_bytes()) }
+    });
+    let made = config.mounts().iter().map(|mount| Shown {
+        path: mount.path.clone(),
+        description: &mount.description,
+        uuid: Uuid::from_bytes(mount.uuid),
+    });
+    built_in.chain(made).collect()
+}
+
+pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let config = context.service.domains.mounts(permit).await?;
+    let mounts = shown(&config, permit.okms_id());
+    let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
+    Ok(sys::also_at_top_level(call, write))
+}
+
+pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let mounts = shown(&config, permit.okms_id());
+    let mount = mounts.iter().find(|mount| mount.path == path);
+    let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
+    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| members(out, mount)))
+}
+
+pub(super) async fn enable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let path = path(call)?;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let kind = fields.text("type")?.unwrap_or_default();
+    let version = version(&mut fields)?;
+    let is_kv2 = match kind.as_str() {
+        "kv-v2" => version.as_deref().is_none_or(|version| version == "2"),
+        "kv" | "generic" => version.as_deref() == Some("2"),
+        _ => false,
+    };
+    if !is_kv2 {
+        return Err(invalid(ONLY_KV2));
+    }
+    let description = fields.text("description")?.unwrap_or_default();
+    context.service.domains.enable(permit, &path, &description, &SettingsPatch::default()).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn disable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let force = fields::query_flag(call, "force")?;
+    match context.service.domains.disable(permit, &path(call)?, force).await {
+        // As Vault has it: what is not there is disabled.
+        Ok(()) | Err(Error::Mount(crate::domain::MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn read_tune(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let mounts = shown(&config, permit.okms_id());
+    let mount = mounts.iter().find(|mount| mount.path == path);
+    let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
+    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
+        ttls(out);
+        out.text("description", mount.description);
+        out.object("options", |out| out.text("version", "2"));
+    }))
+}
+
+pub(super) async fn tune(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let path = path(call)?;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    match version(&mut fields)?.as_deref() {
+        None | Some("2") => {}
+        Some("1") => return Err(invalid("cannot downgrade mount from version 2")),
+        Some(_) => return Err(invalid("the version of a kv mount is 2")),
+    }
+    let patch = MountPatch { description: fields.text("description")? };
+    context.service.domains.tune(permit, &path, &patch).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// The version in `options`.
+fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
+    let Some(options) = fields.take("options")? else { return Ok(None) };
+    let found = fields::map(options, "options")?.into_iter().find(|(name, _)| name == "version");
+    let version = found.map(|(_, raw)| fields::weak_text(raw).ok_or_else(|| fields::wrong("version", "expected text")));
+    Ok(version.transpose()?.filter(|version| !version.is_empty()))
+}
+
+pub(super) async fn for_interfaces(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let config = context.service.domains.config_for_all(permit).await?;
+    let mounts = shown(&config, permit.okms_id());
+    Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
+        out.object("auth", sys::auth_mounts);
+        out.object("secret", |out| mounts.iter().for_each(|mount| entry(out, mount)));
+    }))
+}
+
+/// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
+pub(super) async fn preflight(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+    let config = match context.service.domains.config_for_all(permit).await {
+        Ok(config) => config,
+        Err(Error::DomainNotFound) => return Err(Failure::Preflight(asked)),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(path) = config.mount_above(&asked) else { return Err(Failure::Preflight(asked)) };
+    let mounts = shown(&config, permit.okms_id());
+    let known = mounts.iter().find(|mount| mount.path == path);
+    let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
+    let mount = Shown { path, description: known.map_or(DESCRIPTION, |mount| mount.description), uuid };
+    Ok(envelope::data(call, SYSTEM, &Parts { bytes: 512, ..Parts::default() }, |out| {
+        members(out, &mount);
+        out.text("path", &format!("{}/", mount.path));
+    }))
+}
+
+fn path(call: &Call) -> Result<MountPath, Failure> {
+    Ok(collapsed(call.params.key.as_deref().unwrap_or_default())?.parse()?)
+}
+
+fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
+    out.object(&format!("{}/", mount.path), |out| members(out, mount));
+}
+
+fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
+    let uuid = mount.uuid.to_string();
+    out.text("accessor", &format!("kv_{}", uuid.get(..8).unwrap_or_default()));
+    out.object("config", ttls);
+    out.text("deprecation_status", "supported");
+    out.text("description", mount.description);
+    out.boolean("external_entropy_access", false);
+    out.boolean("local", false);
+    // Clients want the version as text.
+    out.object("options", |out| out.text("version", "2"));
+    out.text("plugin_version", "");
+    out.text("running_plugin_version", sys::VERSION);
+    out.text("running_sha256", "");
+    out.boolean("seal_wrap", false);
+    out.text("type", "kv");
+    out.text("uuid", &uuid);
+}
+
+/// Secrets have no leases here.
+fn ttls(out: &mut ObjectWriter<'_>) {
+    out.number("default_lease_ttl", 0u32);
+    out.boolean("force_no_cache", false);
+    out.number("max_lease_ttl", 0u32);
+}
+
+/// 200 with `members` alone.
+pub(super) fn raw(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+    Reply::json(Writer::object_sized(512, members))
+}

@@ -1,0 +1,191 @@
+//! What the server says of itself, in Vault's words. There is nothing to unseal, and one server.
+
+use hyper::{Method, StatusCode};
+
+use super::{
+    super::{Call, Context, Reply, json::ObjectWriter},
+    Failure, VaultOp, below_base, collapsed, envelope,
+    envelope::{Parts, SYSTEM},
+    fields::{self, Fields},
+    mounts::raw,
+};
+use crate::{auth::Permit, service::Health};
+
+/// The version of Vault's API that is spoken, which clients compare, and our own.
+pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
+/// The most paths of one question about capabilities.
+const PATHS_MAX: usize = 1000;
+
+/// What is open to everybody.
+pub(super) fn open(op: VaultOp, context: &Context, call: &Call) -> Result<Reply, Failure> {
+    let health = context.service.health();
+    match op {
+        VaultOp::Health => self::health(context, call, health),
+        VaultOp::SealStatus => Ok(raw(|out| {
+            out.text("build_date", "");
+            out.text("cluster_id", &cluster_id(context));
+            out.text("cluster_name", &context.region);
+            out.boolean("initialized", true);
+            out.boolean("migration", false);
+            out.number("n", 0u32);
+            out.text("nonce", "");
+            out.number("progress", 0u32);
+            out.boolean("recovery_seal", false);
+            out.boolean("sealed", health == Health::Down);
+            out.text("storage_type", "redb");
+            out.number("t", 0u32);
+            out.text("type", "okmsd");
+            out.text("version", VERSION);
+        })),
+        VaultOp::Leader => Ok(raw(|out| {
+            out.text("active_time", "0001-01-01T00:00:00Z");
+            out.boolean("ha_enabled", false);
+            out.boolean("is_self", false);
+            out.text("leader_address", "");
+            out.text("leader_cluster_address", "");
+            out.boolean("performance_standby", false);
+            out.number("performance_standby_last_remote_wal", 0u32);
+        })),
+        VaultOp::InitStatus => Ok(raw(|out| out.boolean("initialized", true))),
+        _ => Err(Failure::UnsupportedPath),
+    }
+}
+
+/// Vault's health: its codes can be chosen in the query.
+fn health(context: &Context, call: &Call, health: Health) -> Result<Reply, Failure> {
+    const RANGE: std::ops::RangeInclusive<i64> = 200..=599;
+    let code = |name, default| {
+        let chosen = fields::query_int(call, name)?.unwrap_or(i64::from(default));
+        let chosen = u16::try_from(chosen).ok().filter(|chosen| RANGE.contains(&i64::from(*chosen)));
+        let status = chosen.and_then(|chosen| StatusCode::from_u16(chosen).ok());
+        status.ok_or_else(|| fields::wrong(name, "expected a status code from 200 to 599"))
+    };
+    let (active, standby, sealed) = (code("activecode", 200)?, code("standbycode", 429)?, code("sealedcode", 503)?);
+    code("uninitcode", 501)?;
+    let standby_is_fine = fields::query_flag(call, "standbyok")?;
+    let status = match health {
+        Health::Ready => active,
+        // Reads work and writes do not: what Vault calls standing by.
+        Health::ReadOnly if standby_is_fine => active,
+        Health::ReadOnly => standby,
+        Health::Down => sealed,
+    };
+    let reply = raw(|out| {
+        out.text("cluster_id", &cluster_id(context));
+        out.text("cluster_name", &context.region);
+        out.boolean("initialized", true);
+        out.boolean("performance_standby", false);
+        out.text("replication_dr_mode", "disabled");
+        out.text("replication_performance_mode", "disabled");
+        out.boolean("sealed", health == Health::Down);
+        out.number("server_time_utc", u64::try_from(call.now.unix_seconds()).unwrap_or_default());
+        out.boolean("standby", health == Health::ReadOnly);
+        out.text("version", VERSION);
+    });
+    Ok(Reply { status, ..reply })
+}
+
+/// Clients want a cluster to have an id: the region's name makes one that does not change.
+fn cluster_id(context: &Context) -> String {
+    let mut bytes = [0; 16];
+    for (at, byte) in context.region.bytes().enumerate() {
+        if let Some(slot) = bytes.get_mut(at % 16) {
+            *slot ^= byte.rotate_left(u32::try_from(at / 16).unwrap_or_default());
+        }
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+/// Data that is beside the envelope's members as well, as older clients look for it there.
+pub(super) fn also_at_top_level(call: &Call, members: impl Fn(&mut ObjectWriter<'_>)) -> Reply {
+    let mut reply = envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, &members);
+    let again = super::super::json::Writer::object(members);
+    if let (Some(inner), Some(outer)) = (again.get(1..), reply.body.strip_suffix(b"}"))
+        && inner.len() > 1
+    {
+        reply.body = [outer, b",", inner].concat().into();
+    }
+    reply
+}
+
+pub(super) fn auth_methods(call: &Call) -> Reply {
+    also_at_top_level(call, auth_mounts)
+}
+
+/// The ways to log in.
+pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
+    for (path, kind, description) in
+        [("cert/", "cert", "client certificates of the domain"), ("token/", "token", "token based credentials")]
+    {
+        out.object(path, |out| {
+            out.text("accessor", &format!("auth_{kind}"));
+            out.object("config", |out| {
+                out.number("default_lease_ttl", 0u32);
+                out.boolean("force_no_cache", false);
+                out.number("max_lease_ttl", 0u32);
+            });
+            out.text("description", description);
+            out.boolean("external_entropy_access", false);
+            out.boolean("local", false);
+            out.null("options");
+            out.boolean("seal_wrap", false);
+            out.text("type", kind);
+            out.text("uuid", "");
+        });
+    }
+}
+
+/// What the caller may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is.
+pub(super) async fn capabilities(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let mut paths = fields.texts("paths")?;
+    paths.extend(fields.texts("path")?);
+    if paths.is_empty() || paths.len() > PATHS_MAX {
+        return Err(super::invalid("paths is required: the paths to ask about, at most 1000"));
+    }
+    let config = context.service.domains.config_for_all(permit).await?;
+    let mut asked: Vec<(&str, &[&str])> = Vec::new();
+    for path in &paths {
+        let clean = collapsed(path)?;
+        let first = clean.split('/').next().unwrap_or_default();
+        let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
+        if !asked.iter().any(|(known, _)| known == path) {
+            asked.push((path, if may { &ALL } else { &["deny"] }));
+        }
+    }
+    Ok(also_at_top_level(call, |out| {
+        for (path, may) in asked.iter().filter(|(path, _)| *path != "capabilities") {
+            out.texts(path, may.iter().copied());
+        }
+        if let [(_, may)] = asked.as_slice() {
+            out.texts("capabilities", may.iter().copied());
+        }
+    }))
+}
+
+/// What is said of what Vault has and this server not yet.
+pub(super) fn not_served(call: &Call) -> Failure {
+    let path = below_base(call).unwrap_or_default();
+    let mut segments = path.split('/');
+    let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
+        ("sys", "policy" | "policies") => "policies are",
+        ("sys", "audit" | "audit-hash") => "audit devices are",
+        ("sys", "auth") => "other ways to log in than certificates are",
+        ("auth", "userpass") => "userpass is",
+        ("auth", "cert") => "roles of certificates are (every certificate of the domain can log in)",
+        ("auth", _) => "this way to log in is",
+        ("sys", "unseal" | "seal" | "init") => "sealing is (the server starts by itself)",
+        ("sys", _) => "leases are (secrets here have none)",
+        ("database", _) => "the database secrets engine is",
+        _ => "this is",
+    };
+    Failure::Refused(format!("{what} not served by okmsd"))
+}
+
+/// Whether a request only reads, so that it has no body.
+#[must_use]
+pub(crate) fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")
+}

@@ -1,0 +1,122 @@
+//! Response wrapping: an answer is kept, and the client gets a token that fetches it once.
+
+use hyper::StatusCode;
+
+use super::{
+    super::{Call, Context, Reply, json, json::ObjectWriter},
+    Failure, below_base, envelope,
+    envelope::{Parts, SYSTEM},
+    fields::{self, Fields},
+    invalid,
+};
+use crate::{
+    auth::Permit,
+    domain::TOKEN_LIFE_SECONDS,
+    service::{Error, KnownToken, SecretValue, Unwrapped, WrapInfo},
+};
+
+/// How long a body is kept where nobody says.
+const DEFAULT_SECONDS: u64 = 300;
+const INVALID: Failure = invalid("wrapping token is not valid or does not exist");
+
+/// For how long the client wants the answer kept; `None` where it wants it at once.
+pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
+    let Some(header) = call.header("x-vault-wrap-ttl") else { return Ok(None) };
+    let seconds = header.to_str().ok().and_then(fields::go_seconds);
+    let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
+    let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
+    Ok(Some(seconds.min(TOKEN_LIFE_SECONDS)).filter(|seconds| *seconds > 0))
+}
+
+/// Keeps `reply`.
+pub(super) async fn wrap(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    reply: Reply,
+    ttl: u64,
+) -> Result<Reply, Failure> {
+    let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
+    let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;
+    Ok(told(call, &info))
+}
+
+/// Keeps the body of the request itself.
+pub(super) async fn wrap_body(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+    let body = fields::body(call)?;
+    json::check_shape(&body)?;
+    Fields::parse(&body)?;
+    let reply = envelope::with_raw_data(call, SYSTEM, body.as_bytes());
+    // With a time in the header the answer is wrapped as any other is.
+    if ttl(call)?.is_some() { Ok(reply) } else { wrap(context, permit, call, reply, DEFAULT_SECONDS).await }
+}
+
+pub(super) async fn unwrap(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    known: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let token = token(call, known)?;
+    let Unwrapped { status, body } =
+        context.service.wrapping.unwrap(permit, &token, call.now).await.map_err(not_wrapped)?;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    // The answer that was kept, to whoever brought its token.
+    Ok(Reply { status, ..Reply::json(body.expose().to_vec()) })
+}
+
+pub(super) async fn lookup(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    known: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let token = token(call, known)?;
+    let wrapped = context.service.wrapping.lookup(permit, &token, call.now).await.map_err(not_wrapped)?;
+    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
+        out.text("creation_path", &wrapped.path);
+        out.text("creation_time", &wrapped.created_at.to_rfc3339_nanos());
+        out.number("creation_ttl", wrapped.ttl_seconds);
+    }))
+}
+
+pub(super) async fn rewrap(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    known: Option<&KnownToken>,
+) -> Result<Reply, Failure> {
+    let token = token(call, known)?;
+    let info = context.service.wrapping.rewrap(permit, &token, call.now).await.map_err(not_wrapped)?;
+    Ok(told(call, &info))
+}
+
+/// The wrapping token: in the body, or in the header of a client that has no other.
+fn token(call: &Call, known: Option<&KnownToken>) -> Result<String, Failure> {
+    let body = fields::body(call)?;
+    let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
+    // A token in the header that is no login's is the one that wraps, unless the body names another.
+    match (named, super::token(&call.head.headers)) {
+        (Some(_), Some(_)) if known.is_none() => Err(Failure::PermissionDenied),
+        (Some(token), _) => Ok(token),
+        (None, Some(token)) if known.is_none() => Ok(token.to_owned()),
+        (None, _) => Err(INVALID),
+    }
+}
+
+fn not_wrapped(error: Error) -> Failure {
+    match error {
+        Error::NothingWrapped => INVALID,
+        error => error.into(),
+    }
+}
+
+fn told(call: &Call, info: &WrapInfo) -> Reply {
+    envelope::wrapped(call, |out: &mut ObjectWriter<'_>| {
+        out.text("accessor", &info.accessor);
+        out.text("creation_path", &info.wrapped.path);
+        out.text("creation_time", &info.wrapped.created_at.to_rfc3339_nanos());
+        out.text("token", &info.token);
+        out.number("ttl", info.wrapped.ttl_seconds);
+    })
+}

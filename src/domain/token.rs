@@ -1,0 +1,107 @@
+//! Tokens: for clients that insist on one. A token is bound to the key of the certificate that asked for it, so that it
+//! is worth nothing without that key (RFC 8705).
+
+use super::Timestamp;
+
+/// How long a token lives, at first and at most: Vault's own number.
+pub const TOKEN_LIFE_SECONDS: u64 = 768 * 3600;
+
+/// A token, apart from its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// SHA-256 of the token's text.
+    pub secret_sha256: [u8; 32],
+    /// SHA-256 of the public key that it is bound to.
+    pub key_sha256: [u8; 32],
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was renewed last.
+    pub renewed_at: Option<Timestamp>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The life that it was made with, in seconds; a renewal gives as much again.
+    pub ttl_seconds: u64,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+    /// Where it was made: `auth/cert/login` or `auth/token/create`.
+    pub path: String,
+    /// What shows who has it.
+    pub display_name: String,
+    /// More about that.
+    pub meta: Vec<(String, String)>,
+}
+
+impl Token {
+    /// Whether it is over at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
+    }
+
+    /// Its life from `now` on, in whole seconds.
+    #[must_use]
+    pub fn left_seconds(&self, now: Timestamp) -> u64 {
+        u64::try_from(self.expires_at.unix_seconds() - now.unix_seconds()).unwrap_or(0)
+    }
+
+    /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not beyond its end.
+    #[must_use]
+    pub fn renewed(self, increment: Option<u64>, now: Timestamp) -> Self {
+        let life = increment.filter(|seconds| *seconds > 0).unwrap_or(self.ttl_seconds);
+        Self { renewed_at: Some(now), expires_at: now.plus_seconds(life).min(self.ends_at), ..self }
+    }
+}
+
+/// An answer that is kept for whoever brings its token, once; apart from its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrapped {
+    /// SHA-256 of the token's text.
+    pub secret_sha256: [u8; 32],
+    /// When it was wrapped.
+    pub created_at: Timestamp,
+    /// How long it is kept, in seconds.
+    pub ttl_seconds: u64,
+    /// The path of the request that it answers.
+    pub path: String,
+    /// Its status.
+    pub status: u16,
+}
+
+impl Wrapped {
+    /// When it is over.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.created_at.plus_seconds(self.ttl_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_stops_at_the_end() {
+        let at = Timestamp::from_unix_seconds;
+        let token = Token {
+            secret_sha256: [1; 32],
+            key_sha256: [2; 32],
+            created_at: at(1_000),
+            renewed_at: None,
+            expires_at: at(1_100),
+            ttl_seconds: 100,
+            ends_at: at(1_250),
+            is_renewable: true,
+            path: String::new(),
+            display_name: String::new(),
+            meta: Vec::new(),
+        };
+        assert!(!token.is_over(at(1_099)) && token.is_over(at(1_100)));
+        assert_eq!((token.left_seconds(at(1_040)), token.left_seconds(at(2_000))), (60, 0));
+        assert_eq!(token.clone().renewed(None, at(1_050)).expires_at, at(1_150));
+        assert_eq!(token.clone().renewed(Some(10), at(1_050)).expires_at, at(1_060));
+        assert_eq!(token.clone().renewed(Some(0), at(1_050)).expires_at, at(1_150));
+        assert_eq!(token.renewed(Some(1_000), at(1_090)).expires_at, at(1_250));
+    }
+}

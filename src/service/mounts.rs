@@ -1,0 +1,155 @@
+//! Mounts: the use cases on a domain's named views. Their secrets are the domain's own; a mount adds a name and defaults.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Domains, Error};
+use crate::{
+    auth::{Action, Permit},
+    domain::{DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View, mount_description},
+    store::{
+        engine::{Op, Space},
+        keys,
+    },
+};
+
+/// Changes to a mount itself.
+#[derive(Clone, Debug, Default)]
+pub struct MountPatch {
+    /// The new description.
+    pub description: Option<String>,
+}
+
+impl Domains {
+    /// What the mount at `path` shows; `None` where there is none.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`.
+    pub async fn view(&self, permit: &Permit, path: &MountPath) -> Result<Option<View>, Error> {
+        match path.built_in() {
+            Some(view) => Ok(Some(view)),
+            None => Ok(self.config(permit).await?.view(path)),
+        }
+    }
+
+    /// The mounts, and the domain's defaults.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`.
+    pub async fn mounts(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        permit.require(Action::ConfigGet)?;
+        self.config(permit).await
+    }
+
+    /// The same, for everybody who may act in the domain at all: where mounts are is no secret from those.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`.
+    pub async fn config_for_all(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        permit.require(Action::DomainGet)?;
+        self.config(permit).await
+    }
+
+    /// Makes a mount. What lies below its path already is in it.
+    ///
+    /// # Errors
+    /// `Error::Mount` where one is there, above or below; `Error::Invalid` where there are too many.
+    pub async fn enable(
+        &self,
+        permit: &Permit,
+        path: &MountPath,
+        description: &str,
+        patch: &SettingsPatch,
+    ) -> Result<(), Error> {
+        permit.require(Action::ConfigUpdate)?;
+        self.change_config(permit, |config| {
+            config.enable(Mount {
+                path: path.clone(),
+                description: mount_description(description)?,
+                uuid: Uuid::new_v4().into_bytes(),
+                settings: patch.apply(&Settings::default()),
+            })??;
+            Ok(((), Vec::new()))
+        })
+        .await
+    }
+
+    /// Changes a mount itself.
+    ///
+    /// # Errors
+    /// `Error::Mount` where there is none, or one that is there for good.
+    pub async fn tune(&self, permit: &Permit, path: &MountPath, patch: &MountPatch) -> Result<(), Error> {
+        permit.require(Action::ConfigUpdate)?;
+        let Some(text) = &patch.description else {
+            return match self.view(permit, path).await? {
+                Some(_) => Ok(()),
+                None => Err(MountError::NotFound.into()),
+            };
+        };
+        self.change_config(permit, |config| {
+            if path.is_whole_tree() {
+                return Err(MountError::BuiltIn(path.clone()).into());
+            }
+            config.mount(path)?.description = mount_description(text)?;
+            Ok(((), Vec::new()))
+        })
+        .await
+    }
+
+    /// Removes a mount. While it holds secrets, only by `force`, which deletes them for good.
+    ///
+    /// # Errors
+    /// `Error::Mount` says what stands against it.
+    pub async fn disable(&self, permit: &Permit, path: &MountPath, force: bool) -> Result<(), Error> {
+        permit.require(Action::ConfigUpdate)?;
+        if force {
+            permit.require(Action::SecretDelete)?;
+        }
+        let id = permit.okms_id();
+        let prefix = path.view().folder("");
+        let (from, to) = keys::headers_below(id, &prefix);
+        let snapshot = self.engine().snapshot().await?;
+        let is_empty = snapshot.scan(Space::Header, &from, &to, 1).await?.is_empty();
+        self.change_config(permit, |config| {
+            config.disable(path)?;
+            if !is_empty && !force {
+                return Err(MountError::HoldsSecrets(path.clone()).into());
+            }
+            // Versions and values are kept under their secret's path, so that the range is theirs as well.
+            let gone = [Space::Header, Space::Version, Space::Value]
+                .map(|space| Op::DeleteRange(space, from.clone(), to.clone()));
+            Ok(((), if force { gone.to_vec() } else { Vec::new() }))
+        })
+        .await
+    }
+
+    /// A mount's own defaults; the domain's for a view on the whole tree.
+    ///
+    /// # Errors
+    /// `Error::Mount` where there is no such mount.
+    pub async fn mount_settings(&self, permit: &Permit, path: &MountPath) -> Result<Settings, Error> {
+        permit.require(Action::ConfigGet)?;
+        let mut config = DomainConfig::clone(&*self.config(permit).await?);
+        Ok(config.settings_of(path)?.clone())
+    }
+
+    /// Changes them.
+    ///
+    /// # Errors
+    /// `Error::Mount` where there is no such mount.
+    pub async fn update_mount_settings(
+        &self,
+        permit: &Permit,
+        path: &MountPath,
+        patch: &SettingsPatch,
+    ) -> Result<(), Error> {
+        permit.require(Action::ConfigUpdate)?;
+        self.change_config(permit, |config| {
+            let settings = config.settings_of(path)?;
+            *settings = patch.apply(settings);
+            Ok(((), Vec::new()))
+        })
+        .await
+    }
+}

@@ -1,0 +1,80 @@
+//! Secrets and their versions.
+//!
+//! Reading is in [`read`], lists by folders in [`browse`], and writing, which always goes the same way, in [`write`].
+
+mod browse;
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+pub use self::{
+    browse::{Browse, ListEntry, Listed},
+    read::{History, Include},
+    write::{MetadataWrite, Patched, Versions},
+};
+use super::{Domains, opened::Opened, turns::Turns};
+use crate::{
+    crypto::SecretValue,
+    domain::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
+    store::engine::Engine,
+};
+
+/// A secret as it is shown.
+#[derive(Debug)]
+pub struct Secret {
+    /// Its header.
+    pub header: Arc<Header>,
+    /// The version asked for; `None` where the secret has none yet.
+    pub version: Option<VersionView>,
+}
+
+/// A version as it is shown.
+#[derive(Debug)]
+pub struct VersionView {
+    /// Its number.
+    pub number: VersionNumber,
+    /// Its record: the state follows from it and from now.
+    pub record: VersionRecord,
+    /// Its value, where it was asked for and may be read.
+    pub value: Option<SecretValue>,
+}
+
+/// A secret that was just created or changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// Its header after the change.
+    pub header: Header,
+    /// The defaults of its domain and mount, which were in force.
+    pub defaults: Settings,
+    /// The version that was added, if one was.
+    pub added: Option<(VersionNumber, VersionRecord)>,
+}
+
+/// A change to a secret: metadata, a new version, or both in one.
+#[derive(Debug)]
+pub struct Update {
+    /// Changes to the metadata.
+    pub patch: MetadataPatch,
+    /// The new version's value.
+    pub value: Option<SecretValue>,
+    /// The current version that the writer expects.
+    pub cas: Option<Cas>,
+}
+
+/// A page of a list, and the cursor after it unless the list ends there.
+pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
+
+/// The use cases on secrets.
+pub struct Secrets {
+    engine: Arc<dyn Engine>,
+    domains: Domains,
+    turns: Turns,
+    opened: Opened,
+}
+
+impl Secrets {
+    pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains) -> Self {
+        Self { engine, domains, turns: Turns::new(), opened: Opened::new() }
+    }
+}

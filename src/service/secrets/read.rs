@@ -1,0 +1,214 @@
+//! Reading secrets and versions.
+
+use super::{Page, Secret, Secrets, VersionView};
+use crate::{
+    auth::{Action, Permit},
+    domain::{Header, OkmsId, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
+    service::{
+        Error, cursor,
+        records::{Reader, missing},
+    },
+    store::{
+        engine::{ReadError, Snapshot, Space, Wanted},
+        keys,
+    },
+};
+
+/// How many versions are read before others get a turn.
+const VERSIONS_AT_ONCE: usize = 256;
+
+/// What of a version is told beside its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    /// Nothing.
+    Metadata,
+    /// The names in its value. The caller gets the value and tells no more of it.
+    Names,
+    /// Its value.
+    Value,
+}
+
+/// A secret with all versions that are kept, and none of their values.
+#[derive(Debug)]
+pub struct History {
+    /// Its header.
+    pub header: Header,
+    /// The versions, oldest first.
+    pub versions: Vec<(VersionNumber, VersionRecord)>,
+}
+
+impl Secrets {
+    /// A page of the domain's secrets, by path. A secret whose header is damaged is listed without it, so that one bad
+    /// record does not hide the others.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this list.
+    pub async fn list(
+        &self,
+        permit: &Permit,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
+        permit.require(Action::SecretGet)?;
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let from = match cursor {
+            Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, cursor)?),
+            None => keys::domain(id),
+        };
+        let snapshot = self.engine.snapshot().await?;
+        let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let more = entries.len() > limit;
+        let mut secrets = Vec::with_capacity(entries.len());
+        for (key, record) in entries.into_iter().take(limit) {
+            let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
+            let header = match reader.open_header(&path, record.bytes) {
+                Err(error @ Error::Corrupt(_)) => {
+                    tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
+                    None
+                }
+                header => Some(header?),
+            };
+            secrets.push((path, header));
+        }
+        let next = match secrets.last() {
+            Some((path, _)) if more => Some(cursor::after_secret(&keys, path)?),
+            _ => None,
+        };
+        Ok((secrets, next))
+    }
+
+    /// A secret with one version: `version`, or the current one.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::VersionNotFound`.
+    pub async fn get(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        version: Option<VersionNumber>,
+        include: Include,
+        now: Timestamp,
+    ) -> Result<Secret, Error> {
+        permit.require(Action::SecretGet)?;
+        match include {
+            Include::Metadata => {}
+            Include::Names => permit.require(Action::SubkeysGet)?,
+            Include::Value => permit.require(Action::VersionGetData)?,
+        }
+        let include_data = include != Include::Metadata;
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let snapshot = self.engine.snapshot().await?;
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let key = keys::header(id, path);
+        if !snapshot.is_near(Space::Header, &key) {
+            prefetch(&*snapshot, id, path, version, include_data).await?;
+        }
+        let record = snapshot.get(Space::Header, &key).await?.ok_or(Error::SecretNotFound)?;
+        let header = self.opened.header(key, record.revision, || reader.open_header(path, record.bytes))?;
+        let Some(number) = version.or(header.current) else {
+            return Ok(Secret { header, version: None });
+        };
+        if !header.keeps(number) {
+            return Err(Error::VersionNotFound);
+        }
+        let key = keys::version(id, path, number.get());
+        let record = snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
+        let open = || reader.open_version(path, number.get(), record.bytes);
+        let record = self.opened.version(key, record.revision, open)?;
+        let readable = include_data && record.state(now) == VersionState::Active;
+        let value = if readable { Some(reader.value(path, number).await?) } else { None };
+        Ok(Secret { header, version: Some(VersionView { number, record, value }) })
+    }
+
+    /// A page of a secret's versions, oldest first.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`; `Error::Invalid` for a cursor that is not of this list.
+    pub async fn versions(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<VersionView>, Error> {
+        permit.require(Action::SecretGet)?;
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let snapshot = self.engine.snapshot().await?;
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let first = match cursor {
+            Some(cursor) => cursor::parse_version(&keys, path, cursor)?.get() + 1,
+            None => 0,
+        };
+        let from = keys::version(id, path, first.max(header.oldest));
+        let to = keys::version(id, path, header.current_number() + 1);
+        let entries = snapshot.scan(Space::Version, &from, &to, limit + 1).await?;
+        let more = entries.len() > limit;
+        let mut versions = Vec::with_capacity(entries.len());
+        for (key, record) in entries.into_iter().take(limit) {
+            let number = keys::parse_version(&key).unwrap_or_default();
+            let record = reader.open_version(path, number, record.bytes)?;
+            versions.push(VersionView { number: VersionNumber::new(number)?, record, value: None });
+        }
+        let next = match versions.last() {
+            Some(version) if more => Some(cursor::after_version(&keys, path, version.number)?),
+            _ => None,
+        };
+        Ok((versions, next))
+    }
+
+    /// A secret with the records of all its versions.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`.
+    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<History, Error> {
+        permit.require(Action::SecretGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let snapshot = self.engine.snapshot().await?;
+        history(&Reader { snapshot: &*snapshot, keys: &keys }, path).await
+    }
+}
+
+/// A secret's header and all its version records.
+pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<History, Error> {
+    let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+    let id = reader.keys.id();
+    let to = keys::version(id, path, header.current_number() + 1);
+    let mut from = keys::version(id, path, header.oldest);
+    let mut versions = Vec::new();
+    loop {
+        let entries = reader.snapshot.scan(Space::Version, &from, &to, VERSIONS_AT_ONCE).await?;
+        let is_last = entries.len() < VERSIONS_AT_ONCE;
+        for (key, record) in entries {
+            let number = VersionNumber::new(keys::parse_version(&key).unwrap_or_default())?;
+            versions.push((number, reader.open_version(path, number.get(), record.bytes)?));
+            from = keys::version(id, path, number.get() + 1);
+        }
+        if is_last {
+            return Ok(History { header, versions });
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Asks for all that a read of a secret takes, so that a cold one waits once.
+async fn prefetch(
+    snapshot: &dyn Snapshot,
+    id: OkmsId,
+    path: &SecretPath,
+    version: Option<VersionNumber>,
+    include_data: bool,
+) -> Result<(), ReadError> {
+    // The current version is the last one.
+    let first = keys::version(id, path, version.map_or(0, VersionNumber::get));
+    let end = keys::version(id, path, version.map_or(u32::MAX, |number| number.get() + 1));
+    let header = keys::header(id, path);
+    let wanted = [
+        Wanted::Key(Space::Header, &header),
+        Wanted::Last(Space::Version, &first, &end),
+        Wanted::Last(Space::Value, &first, &end),
+    ];
+    let (without_value, _) = wanted.split_at(2);
+    snapshot.prefetch(if include_data { &wanted } else { without_value }).await
+}

@@ -1,0 +1,383 @@
+//! Writing secrets: every write goes one way, which is [`Secrets::change`].
+
+use std::sync::Arc;
+
+use super::{Changed, Secrets, Update, VersionView};
+use crate::{
+    auth::{Action, Permit},
+    crypto::{DomainKeys, SecretValue},
+    domain::{
+        Cas, Header, Invalid, KvAct, MetadataPatch, Refused, SecretPath, Settings, Timestamp, Transition,
+        VersionNumber, VersionRecord, VersionState,
+    },
+    service::{
+        Error,
+        records::{COMMIT_ATTEMPTS, Draft, Reader, commit},
+    },
+    store::{engine::Space, keys},
+};
+
+/// How a value was patched.
+#[derive(Debug)]
+pub enum Patched {
+    /// There is a new version.
+    Changed(Changed),
+    /// The current version cannot be read, so that nothing was changed.
+    Unreadable(Header, VersionNumber, VersionRecord),
+}
+
+/// Which versions a KV2 act is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Versions<'a> {
+    /// The current one.
+    Current,
+    /// Those of these numbers that there are.
+    Numbers(&'a [VersionNumber]),
+}
+
+/// A write of metadata as KV2 has it.
+#[derive(Debug)]
+pub struct MetadataWrite {
+    /// What to change.
+    pub patch: MetadataPatch,
+    /// The version of the metadata that the writer expects.
+    pub cas: Option<u32>,
+    /// Whether a secret without versions is made where there is none.
+    pub creates: bool,
+}
+
+/// What a write reads beside the header.
+#[derive(Clone, Copy)]
+enum Reads<'a> {
+    Header,
+    /// The records of those of these versions that are kept.
+    Versions(&'a [VersionNumber]),
+    /// The current version's record, and its value if it is active now.
+    Current(Option<Timestamp>),
+}
+
+impl Secrets {
+    /// Creates a secret with its first version.
+    ///
+    /// # Errors
+    /// `Error::SecretExists` where the path is taken; `Error::Refused` where the metadata breaks a rule.
+    pub async fn create(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        patch: &MetadataPatch,
+        value: &SecretValue,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        permit.require(Action::SecretCreate)?;
+        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+            if found.is_some() {
+                return Err(Error::SecretExists);
+            }
+            let mut header = Header::new(now).patched(patch, now)?;
+            let added = add_version(&mut header, value, &defaults, draft, now)?;
+            draft.header(&header)?;
+            Ok((true, Changed { header, defaults, added: Some(added) }))
+        })
+        .await
+    }
+
+    /// Changes a secret's metadata, adds a version, or both. New metadata counts before the CAS is checked; either
+    /// everything is stored or nothing.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`; `Error::Refused` where CAS, metadata or numbers stand against it.
+    pub async fn update(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        if update.value.is_some() {
+            permit.require(Action::VersionCreate)?;
+        }
+        if !update.patch.is_empty() {
+            permit.require(Action::SecretUpdateMetadata)?;
+        }
+        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+            let mut header = found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
+            header.check_cas(update.cas, &defaults, update.value.is_some())?;
+            let added = match &update.value {
+                Some(value) => Some(add_version(&mut header, value, &defaults, draft, now)?),
+                None => None,
+            };
+            let changes = added.is_some() || !update.patch.is_empty();
+            if changes {
+                draft.header(&header)?;
+            }
+            Ok((changes, Changed { header, defaults, added }))
+        })
+        .await
+    }
+
+    /// Adds a version to a secret, which is made where there is none.
+    ///
+    /// # Errors
+    /// `Error::Refused` where CAS or numbers stand against it.
+    pub async fn write(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        value: &SecretValue,
+        cas: Option<Cas>,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
+        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+            permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
+            let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
+            header.check_cas(cas, &defaults, true)?;
+            let added = add_version(&mut header, value, &defaults, draft, now)?;
+            draft.header(&header)?;
+            Ok((true, Changed { header, defaults, added: Some(added) }))
+        })
+        .await
+    }
+
+    /// Adds a version that `merge` makes of the current one.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound` where there is no version either; `Error::Refused` where CAS or numbers stand against it;
+    /// `Error::Invalid` what `merge` says.
+    pub async fn patch(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        merge: impl Fn(&SecretValue) -> Result<SecretValue, Invalid>,
+        cas: Option<Cas>,
+        now: Timestamp,
+    ) -> Result<Patched, Error> {
+        permit.require(Action::VersionCreate)?;
+        self.change(permit, path, Reads::Current(Some(now)), |found, defaults, draft| {
+            let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
+            header.check_cas(cas, &defaults, true)?;
+            let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
+            let Some(value) = value else {
+                return Ok((false, Patched::Unreadable(header, number, record)));
+            };
+            let added = add_version(&mut header, &merge(&value)?, &defaults, draft, now)?;
+            draft.header(&header)?;
+            Ok((true, Patched::Changed(Changed { header, defaults, added: Some(added) })))
+        })
+        .await
+    }
+
+    /// Does `act` to versions. What there is not, and what it cannot change, it passes over.
+    ///
+    /// # Errors
+    /// `Error` where it cannot be stored.
+    pub async fn act(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        which: Versions<'_>,
+        act: KvAct,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        permit.require(match act {
+            KvAct::Undelete => Action::VersionActivate,
+            KvAct::Delete => Action::VersionDeactivate,
+            KvAct::Destroy => Action::VersionDelete,
+        })?;
+        let reads = match which {
+            Versions::Current => Reads::Current(None),
+            Versions::Numbers(numbers) => Reads::Versions(numbers),
+        };
+        self.change(permit, path, reads, |found, defaults, draft| {
+            let Some(Found { header, versions, .. }) = found else { return Ok((false, ())) };
+            let life = header.settings.life_seconds(&defaults);
+            let mut changes = false;
+            for (number, before) in versions {
+                let after = match before.act(act, now, life) {
+                    Transition::None | Transition::Refused => continue,
+                    Transition::Changed(after) => after,
+                    Transition::Erased(after) => {
+                        draft.erase_value(number);
+                        after
+                    }
+                };
+                draft.version(number, &after)?;
+                changes = true;
+            }
+            if changes {
+                draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
+            }
+            Ok((changes, ()))
+        })
+        .await
+    }
+
+    /// Writes a secret's metadata, and tells the defaults that were in force.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound` where there is none and none is made; `Error::Refused` where the metadata's CAS or a
+    /// rule stands against it.
+    pub async fn write_metadata(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        write: &MetadataWrite,
+        now: Timestamp,
+    ) -> Result<Settings, Error> {
+        permit.require(Action::SecretUpdateMetadata)?;
+        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+            let before = match found {
+                Some(found) => found.header,
+                None if !write.creates => return Err(Error::SecretNotFound),
+                None => {
+                    permit.require(Action::SecretCreate)?;
+                    if write.cas.is_some_and(|cas| cas != 0) {
+                        return Err(Refused::MetadataCasOnCreate.into());
+                    }
+                    Header::new(now)
+                }
+            };
+            before.check_metadata_cas(write.cas, &defaults)?;
+            draft.header(&before.patched(&write.patch, now)?)?;
+            Ok((true, defaults))
+        })
+        .await
+    }
+
+    /// Removes a secret with all its versions. A secret created there later starts again at version 1.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`.
+    pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
+        permit.require(Action::SecretDelete)?;
+        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let _turn = self.turns.take(id, path.as_str()).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            // The header is not opened: a damaged secret can still be removed.
+            let found = snapshot.get(Space::Header, &keys::header(id, path)).await?.ok_or(Error::SecretNotFound)?;
+            if commit(&*self.engine, Draft::removal(&keys, path, found.revision)).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Puts a version into the state `to`. The second part tells whether it was in another one before.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::VersionNotFound`; `Error::VersionDeleted`, as deleted is final.
+    pub async fn set_state(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        number: VersionNumber,
+        to: VersionState,
+        now: Timestamp,
+    ) -> Result<(VersionView, bool), Error> {
+        permit.require(match to {
+            VersionState::Active => Action::VersionActivate,
+            VersionState::Deactivated => Action::VersionDeactivate,
+            VersionState::Deleted => Action::VersionDelete,
+        })?;
+        self.change(permit, path, Reads::Versions(&[number]), |found, defaults, draft| {
+            let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
+            let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
+            let view = |record| VersionView { number, record, value: None };
+            let after = match before.transition(to, now, header.settings.life_seconds(&defaults)) {
+                Transition::None => return Ok((false, (view(before), false))),
+                Transition::Changed(after) => after,
+                Transition::Erased(after) => {
+                    draft.erase_value(number);
+                    after
+                }
+                Transition::Refused => return Err(Error::VersionDeleted),
+            };
+            draft.version(number, &after)?;
+            draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
+            Ok((true, (view(after), true)))
+        })
+        .await
+    }
+
+    /// The one way of writing: reads the header, what else the write needs, and the defaults; lets `decide` draft the
+    /// changes and commits them if the header and the defaults are still the same then, else begins anew. `decide`
+    /// answers whether there is anything to store.
+    async fn change<T>(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        reads: Reads<'_>,
+        decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<(bool, T), Error>,
+    ) -> Result<T, Error> {
+        let keys: Arc<DomainKeys> = self.domains.keys(permit).await?;
+        let _turn = self.turns.take(permit.okms_id(), path.as_str()).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.engine.snapshot().await?;
+            let reader = Reader { snapshot: &*snapshot, keys: &keys };
+            let (config, config_revision) = self.domains.config_at(&*snapshot, &keys).await?;
+            let (found, revision) = match reader.header(path).await? {
+                Some((header, revision)) => (Some(find(&reader, path, header, reads).await?), Some(revision)),
+                None => (None, None),
+            };
+            let mut draft = Draft::new(&keys, path, revision, config_revision);
+            let (changes, outcome) = decide(found, config.defaults(path), &mut draft)?;
+            if !changes {
+                return Ok(outcome);
+            }
+            if commit(&*self.engine, draft.into_batch()).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+/// What a write finds.
+struct Found {
+    header: Header,
+    /// The versions that the write is about, as far as they are kept.
+    versions: Vec<(VersionNumber, VersionRecord)>,
+    /// The current version's value, where it was asked for and can be read.
+    value: Option<SecretValue>,
+}
+
+async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, reads: Reads<'_>) -> Result<Found, Error> {
+    let numbers = match reads {
+        Reads::Header => Vec::new(),
+        Reads::Current(_) => header.current.into_iter().collect(),
+        Reads::Versions(numbers) => {
+            let mut kept: Vec<_> = numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
+            kept.sort_unstable();
+            kept.dedup();
+            kept
+        }
+    };
+    let mut versions = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        versions.push((number, reader.version(path, number).await?));
+    }
+    let value = match (reads, versions.last()) {
+        (Reads::Current(Some(now)), Some((number, record))) if record.state(now) == VersionState::Active => {
+            Some(reader.value(path, *number).await?)
+        }
+        _ => None,
+    };
+    Ok(Found { header, versions, value })
+}
+
+fn add_version(
+    header: &mut Header,
+    value: &SecretValue,
+    domain: &Settings,
+    draft: &mut Draft<'_>,
+    now: Timestamp,
+) -> Result<(VersionNumber, VersionRecord), Error> {
+    let added = header.add_version(domain, now)?;
+    draft.version(added.number, &added.record)?;
+    draft.value(added.number, value)?;
+    if let Some(pruned) = added.pruned {
+        draft.prune(pruned);
+    }
+    Ok((added.number, added.record))
+}

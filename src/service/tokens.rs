@@ -1,0 +1,307 @@
+//! Tokens: made for a certificate that is authenticated already, and good on connections with its key alone.
+//!
+//! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in it, so that their
+//! number slows nothing down; making one clears away a few that are over, so that they do not pile up.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::{
+    Domains, Error,
+    records::{COMMIT_ATTEMPTS, commit},
+};
+use crate::{
+    auth::{Action, Permit},
+    crypto::{self, DomainKeys, Place},
+    domain::{TOKEN_LIFE_SECONDS, Timestamp, Token},
+    store::{
+        codec::Codec,
+        engine::{Batch, Expect, Op, Revision, Snapshot, Space},
+        keys,
+    },
+};
+
+/// What every token begins with, so that one is known where it leaked.
+const PREFIX: &str = "okms.";
+/// How many that are over are cleared away with each new one.
+const CLEARED: usize = 4;
+/// The longest text that can be a token.
+const TEXT_MAX: usize = 128;
+
+/// What is asked of a new token.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// SHA-256 of the public key that it is bound to.
+    pub key_sha256: [u8; 32],
+    /// Its life in seconds; at most, and by default, [`TOKEN_LIFE_SECONDS`].
+    pub ttl_seconds: Option<u64>,
+    /// When it ends at the latest, in seconds from now.
+    pub max_ttl_seconds: Option<u64>,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+    /// Where it is made.
+    pub path: &'static str,
+    /// What shows who has it.
+    pub display_name: String,
+    /// More about that.
+    pub meta: Vec<(String, String)>,
+}
+
+/// A token's text, told once.
+pub struct FreshToken {
+    /// The text.
+    pub text: Zeroizing<String>,
+    /// What is known of it.
+    pub known: KnownToken,
+}
+
+impl fmt::Debug for FreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FreshToken({})", self.known.accessor)
+    }
+}
+
+/// A token, as one sees it who may know of it.
+#[derive(Clone, Debug)]
+pub struct KnownToken {
+    /// Its id.
+    pub accessor: String,
+    /// The rest.
+    pub token: Token,
+}
+
+/// The use cases on tokens.
+pub struct Tokens {
+    domains: Domains,
+}
+
+impl Tokens {
+    pub(super) const fn new(domains: Domains) -> Self {
+        Self { domains }
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`; `Error` where it cannot be stored.
+    pub async fn create(&self, permit: &Permit, request: TokenRequest, now: Timestamp) -> Result<FreshToken, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let Minted { id, text, fingerprint } = Minted::new()?;
+        let most = request.max_ttl_seconds.filter(|seconds| *seconds > 0).unwrap_or(TOKEN_LIFE_SECONDS);
+        let most = most.min(TOKEN_LIFE_SECONDS);
+        let life = request.ttl_seconds.filter(|seconds| *seconds > 0).unwrap_or(most).min(most);
+        let token = Token {
+            secret_sha256: fingerprint,
+            key_sha256: request.key_sha256,
+            created_at: now,
+            renewed_at: None,
+            expires_at: now.plus_seconds(life),
+            ttl_seconds: life,
+            ends_at: now.plus_seconds(most),
+            is_renewable: request.is_renewable,
+            path: request.path.to_owned(),
+            display_name: request.display_name,
+            meta: request.meta,
+        };
+        let mut ops = over(&self.domains, &keys, now).await?;
+        ops.extend(stored(&keys, &id, token.expires_at, &token.encode())?);
+        commit_fresh(&self.domains, &keys, &id, ops).await?;
+        Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
+    }
+
+    /// The token of this text, if it is one on a connection with this key.
+    ///
+    /// # Errors
+    /// `Error::TokenInvalid`.
+    pub async fn check(
+        &self,
+        permit: &Permit,
+        text: &str,
+        key_sha256: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<KnownToken, Error> {
+        let known = self.lookup(permit, text, now).await?;
+        if crypto::is_same(&known.token.key_sha256, key_sha256) { Ok(known) } else { Err(Error::TokenInvalid) }
+    }
+
+    /// The token of this text.
+    ///
+    /// # Errors
+    /// `Error::TokenInvalid`.
+    pub async fn lookup(&self, permit: &Permit, text: &str, now: Timestamp) -> Result<KnownToken, Error> {
+        let accessor = id_of(text).ok_or(Error::TokenInvalid)?;
+        let known = self.by_accessor(permit, accessor, now).await?;
+        if crypto::is_same(&known.token.secret_sha256, &crypto::fingerprint(text.as_bytes())) {
+            Ok(known)
+        } else {
+            Err(Error::TokenInvalid)
+        }
+    }
+
+    /// The token with this accessor.
+    ///
+    /// # Errors
+    /// `Error::TokenInvalid`.
+    pub async fn by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<KnownToken, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let snapshot = self.domains.engine().snapshot().await?;
+        let (token, _) = read(&*snapshot, &keys, accessor, now).await?;
+        Ok(KnownToken { accessor: accessor.to_owned(), token })
+    }
+
+    /// Gives the token with this accessor more time.
+    ///
+    /// # Errors
+    /// `Error::TokenInvalid`, `Error::NotRenewable`.
+    pub async fn renew(
+        &self,
+        permit: &Permit,
+        accessor: &str,
+        increment: Option<u64>,
+        now: Timestamp,
+    ) -> Result<KnownToken, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.domains.engine().snapshot().await?;
+            let (before, revision) = read(&*snapshot, &keys, accessor, now).await?;
+            if !before.is_renewable {
+                return Err(Error::NotRenewable);
+            }
+            let mut ops = removed(&keys, accessor, before.expires_at);
+            let token = before.renewed(increment, now);
+            ops.extend(stored(&keys, accessor, token.expires_at, &token.encode())?);
+            if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
+                return Ok(KnownToken { accessor: accessor.to_owned(), token });
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Ends the token with this accessor.
+    ///
+    /// # Errors
+    /// `Error::TokenInvalid` where there is none.
+    pub async fn revoke(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let snapshot = self.domains.engine().snapshot().await?;
+            let (token, revision) = read(&*snapshot, &keys, accessor, now).await?;
+            let ops = removed(&keys, accessor, token.expires_at);
+            if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+/// A token's text, just made: random, with the id under which it is found.
+pub(super) struct Minted {
+    pub id: String,
+    pub text: Zeroizing<String>,
+    pub fingerprint: [u8; 32],
+}
+
+impl Minted {
+    pub(super) fn new() -> Result<Self, Error> {
+        let id = URL_SAFE_NO_PAD.encode(crypto::random::<18>()?);
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crypto::random::<32>()?)));
+        let text = Zeroizing::new(format!("{PREFIX}{id}.{}", *secret));
+        Ok(Self { fingerprint: crypto::fingerprint(text.as_bytes()), id, text })
+    }
+}
+
+/// The id in a token's text.
+pub(super) fn id_of(text: &str) -> Option<&str> {
+    let (id, _) = text.strip_prefix(PREFIX).filter(|_| text.len() <= TEXT_MAX)?.split_once('.')?;
+    Some(id)
+}
+
+async fn read(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    accessor: &str,
+    now: Timestamp,
+) -> Result<(Token, Revision), Error> {
+    // Ids are ours; no other text becomes part of a key.
+    if accessor.len() > TEXT_MAX {
+        return Err(Error::TokenInvalid);
+    }
+    let found = snapshot.get(Space::Token, &keys::token(keys.id(), accessor)).await?;
+    let record = found.ok_or(Error::TokenInvalid)?;
+    // What is wrapped lies under ids as well, and is no token.
+    let token = Token::decode(&keys.open_record(Place::Token(accessor), record.bytes)?);
+    let token = token.map_err(|_| Error::TokenInvalid)?;
+    if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok((token, record.revision)) }
+}
+
+/// What stores the record of the token `id`, which ends at `end`.
+pub(super) fn stored(keys: &DomainKeys, id: &str, end: Timestamp, record: &[u8]) -> Result<Vec<Op>, Error> {
+    let sealed = keys.seal_record(Place::Token(id), record)?;
+    Ok(vec![
+        Op::Put(Space::Token, keys::token(keys.id(), id), sealed),
+        Op::Put(Space::Token, keys::token_end(keys.id(), end, id), Vec::new()),
+    ])
+}
+
+/// What removes the token `id`, which ends at `end`, with all that belongs to it.
+pub(super) fn removed(keys: &DomainKeys, id: &str, end: Timestamp) -> Vec<Op> {
+    vec![
+        Op::Delete(Space::Token, keys::token(keys.id(), id)),
+        Op::Delete(Space::Token, keys::token_end(keys.id(), end, id)),
+        Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
+    ]
+}
+
+/// `ops`, if the record of the token `id` is still at `revision`.
+pub(super) fn unchanged(keys: &DomainKeys, id: &str, revision: Revision, ops: Vec<Op>) -> Batch {
+    Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::At(revision))], ops }
+}
+
+/// What removes a few tokens that are over. A token that was renewed meanwhile has left its old place in the order, so
+/// that at worst a place is removed twice.
+pub(super) async fn over(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<Vec<Op>, Error> {
+    let snapshot = domains.engine().snapshot().await?;
+    let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
+    let ends = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
+    let mut ops = Vec::new();
+    for (key, _) in ends {
+        let Some(id) = keys::parse_token_end(&key) else { continue };
+        ops.extend([
+            Op::Delete(Space::Token, keys::token(keys.id(), id)),
+            Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
+            Op::Delete(Space::Token, key.clone()),
+        ]);
+    }
+    Ok(ops)
+}
+
+/// Commits `ops`, which make the token `id`.
+pub(super) async fn commit_fresh(domains: &Domains, keys: &DomainKeys, id: &str, ops: Vec<Op>) -> Result<(), Error> {
+    let preconditions = vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)];
+    domains.engine().commit(Batch { preconditions, ops }).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_token_says_its_id_and_nothing_prints_it() {
+        let minted = Minted::new().unwrap();
+        assert_eq!(id_of(&minted.text), Some(minted.id.as_str()));
+        assert_eq!(minted.id.len(), 24);
+        assert!(minted.text.len() <= TEXT_MAX && minted.text.starts_with("okms."));
+        assert_ne!(Minted::new().unwrap().fingerprint, minted.fingerprint);
+        for wrong in ["", "okms.", "okms.abc", "hvs.abc.def", &format!("okms.a.{}", "x".repeat(TEXT_MAX))] {
+            assert_eq!(id_of(wrong), None, "{wrong}");
+        }
+    }
+}

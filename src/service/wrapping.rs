@@ -1,0 +1,168 @@
+//! Wrapped answers: kept, sealed, for whoever of the domain brings their token, and told once.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{
+    Domains, Error,
+    records::commit,
+    tokens::{Minted, commit_fresh, id_of, over, removed, stored, unchanged},
+};
+use crate::{
+    auth::{Action, Permit},
+    crypto::{self, DomainKeys, Place, SecretValue},
+    domain::{Timestamp, Wrapped},
+    store::{
+        codec::Codec,
+        engine::{Op, Revision, Snapshot, Space},
+        keys,
+    },
+};
+
+/// Where an answer is kept, and for how long.
+pub struct WrapInfo {
+    /// The token to bring.
+    pub token: Zeroizing<String>,
+    /// Its id.
+    pub accessor: String,
+    /// What is told of it.
+    pub wrapped: Wrapped,
+}
+
+impl fmt::Debug for WrapInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WrapInfo({})", self.accessor)
+    }
+}
+
+/// An answer that was wrapped.
+#[derive(Debug)]
+pub struct Unwrapped {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: SecretValue,
+}
+
+/// The use cases on wrapped answers.
+pub struct Wrapping {
+    domains: Domains,
+}
+
+impl Wrapping {
+    pub(super) const fn new(domains: Domains) -> Self {
+        Self { domains }
+    }
+
+    /// Keeps an answer for `ttl_seconds`.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`; `Error` where it cannot be stored.
+    pub async fn wrap(
+        &self,
+        permit: &Permit,
+        answer: Unwrapped,
+        path: &str,
+        ttl_seconds: u64,
+        now: Timestamp,
+    ) -> Result<WrapInfo, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let (path, status) = (path.to_owned(), answer.status);
+        let ops = over(&self.domains, &keys, now).await?;
+        let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, ops)?;
+        commit_fresh(&self.domains, &keys, &info.accessor, ops).await?;
+        Ok(info)
+    }
+
+    /// What is told of an answer without unwrapping it.
+    ///
+    /// # Errors
+    /// `Error::NothingWrapped`.
+    pub async fn lookup(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Wrapped, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let snapshot = self.domains.engine().snapshot().await?;
+        Ok(find(&*snapshot, &keys, token, now).await?.0)
+    }
+
+    /// Tells an answer, for the one time.
+    ///
+    /// # Errors
+    /// `Error::NothingWrapped`, also where somebody else was faster.
+    pub async fn unwrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Unwrapped, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let (answer, _, ops, revision) = self.take(&keys, token, now).await?;
+        self.commit(&keys, token, revision, ops).await?;
+        Ok(answer)
+    }
+
+    /// Keeps an answer under a new token instead, for as long again.
+    ///
+    /// # Errors
+    /// `Error::NothingWrapped`.
+    pub async fn rewrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<WrapInfo, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let (answer, wrapped, ops, revision) = self.take(&keys, token, now).await?;
+        let (path, ttl) = (wrapped.path, wrapped.ttl_seconds);
+        let (info, ops) = fresh(&keys, &answer.body, path, answer.status, ttl, now, ops)?;
+        self.commit(&keys, token, revision, ops).await?;
+        Ok(info)
+    }
+
+    /// Reads an answer, and what takes it away.
+    async fn take(
+        &self,
+        keys: &DomainKeys,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(Unwrapped, Wrapped, Vec<Op>, Revision), Error> {
+        let snapshot = self.domains.engine().snapshot().await?;
+        let (wrapped, id, revision) = find(&*snapshot, keys, token, now).await?;
+        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), id)).await?;
+        let body = keys.open_wrapped(id, body.ok_or(Error::NothingWrapped)?.bytes)?;
+        let ops = removed(keys, id, wrapped.expires_at());
+        Ok((Unwrapped { status: wrapped.status, body }, wrapped, ops, revision))
+    }
+
+    async fn commit(&self, keys: &DomainKeys, token: &str, revision: Revision, ops: Vec<Op>) -> Result<(), Error> {
+        let id = id_of(token).ok_or(Error::NothingWrapped)?;
+        let did = commit(self.domains.engine(), unchanged(keys, id, revision, ops)).await?;
+        if did { Ok(()) } else { Err(Error::NothingWrapped) }
+    }
+}
+
+async fn find<'t>(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    token: &'t str,
+    now: Timestamp,
+) -> Result<(Wrapped, &'t str, Revision), Error> {
+    let id = id_of(token).ok_or(Error::NothingWrapped)?;
+    let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?.ok_or(Error::NothingWrapped)?;
+    // A login's token lies here as well, and wraps nothing.
+    let wrapped = Wrapped::decode(&keys.open_record(Place::Token(id), record.bytes)?);
+    let wrapped = wrapped.map_err(|_| Error::NothingWrapped)?;
+    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
+    if is_right && wrapped.expires_at() > now { Ok((wrapped, id, record.revision)) } else { Err(Error::NothingWrapped) }
+}
+
+fn fresh(
+    keys: &DomainKeys,
+    body: &SecretValue,
+    path: String,
+    status: u16,
+    ttl_seconds: u64,
+    now: Timestamp,
+    mut ops: Vec<Op>,
+) -> Result<(WrapInfo, Vec<Op>), Error> {
+    let Minted { id, text, fingerprint } = Minted::new()?;
+    let wrapped = Wrapped { secret_sha256: fingerprint, created_at: now, ttl_seconds, path, status };
+    ops.extend(stored(keys, &id, wrapped.expires_at(), &wrapped.encode())?);
+    let sealed = keys.seal_wrapped(&id, body)?.into_bytes();
+    ops.push(Op::Put(Space::Token, keys::wrapped_body(keys.id(), &id), sealed));
+    Ok((WrapInfo { token: text, accessor: id, wrapped }, ops))
+}

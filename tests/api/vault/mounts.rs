@@ -1,0 +1,314 @@
+//! Mounts: views of a part of the domain's tree, with settings of their own.
+
+use serde_json::{Value, json};
+
+use super::{Vault, part};
+use crate::harness::TestServer;
+
+/// A domain with these mounts besides `secret`; the root of its paths.
+async fn with_mounts(paths: &[&str]) -> (TestServer, Vault) {
+    let (server, vault) = Vault::start().await;
+    let root = vault.root();
+    for path in paths {
+        root.post(&format!("sys/mounts/{path}"), json!({"type": "kv-v2"})).await.nothing();
+    }
+    (server, root)
+}
+
+/// The mounts' names. Vault repeats them beside the envelope, so only `data` is looked at.
+async fn mounts(root: &Vault) -> Vec<String> {
+    let data = root.get("sys/mounts").await.envelope()["data"].clone();
+    let entries = data.as_object().unwrap().iter();
+    entries.filter(|(_, mount)| mount["type"] == "kv").map(|(path, _)| path.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_domain_begins_with_one_mount() {
+    let (_server, root) = with_mounts(&[]).await;
+    // The second name of the same, `ibmcloud/kv`, is not listed.
+    assert_eq!(mounts(&root).await, ["secret/"]);
+    let listed = root.get("sys/mounts").await.envelope()["data"]["secret/"].clone();
+    let expected = json!({"type": "kv", "options": {"version": "2"}, "local": false, "seal_wrap": false});
+    assert_eq!(part(&listed, &expected), expected);
+    for name in ["accessor", "description", "uuid"] {
+        assert!(listed[name].is_string(), "{name}: {listed}");
+    }
+    for name in ["default_lease_ttl", "max_lease_ttl"] {
+        assert!(listed["config"][name].is_u64(), "{name}: {listed}");
+    }
+    assert_eq!(listed["config"]["force_no_cache"], false);
+    let one = root.get("sys/mounts/secret").await.envelope()["data"].clone();
+    assert_eq!((&one["type"], &one["uuid"]), (&listed["type"], &listed["uuid"]));
+}
+
+#[tokio::test]
+async fn mounts_are_enabled_as_clients_do() {
+    let (_server, root) = with_mounts(&[]).await;
+    for (path, body) in [
+        ("plain", json!({"type": "kv-v2"})),
+        ("kv", json!({"type": "kv", "options": {"version": "2"}})),
+        // As the CLI and as hvac send it.
+        (
+            "cli",
+            json!({
+                "type": "kv-v2", "description": "the team's", "local": false, "seal_wrap": false,
+                "external_entropy_access": false, "options": null,
+                "config": {"options": null, "default_lease_ttl": "0s", "max_lease_ttl": "0s", "force_no_cache": false},
+            }),
+        ),
+        (
+            "hvac",
+            json!({
+                "type": "kv", "description": null, "config": null, "options": {"version": 2}, "plugin_name": null,
+                "local": false, "seal_wrap": false,
+            }),
+        ),
+        ("deep/in/folders", json!({"type": "kv-v2"})),
+    ] {
+        root.post(&format!("sys/mounts/{path}"), body).await.nothing();
+        assert_eq!(root.put(&format!("{path}/data/foo"), json!({"data": {"of": path}})).await.shown()["version"], 1);
+    }
+    assert_eq!(mounts(&root).await, ["cli/", "deep/in/folders/", "hvac/", "kv/", "plain/", "secret/"]);
+    assert_eq!(root.get("sys/mounts").await.envelope()["data"]["cli/"]["description"], "the team's");
+}
+
+#[tokio::test]
+async fn what_is_no_mount_of_ours() {
+    let (_server, root) = with_mounts(&[]).await;
+    for body in [
+        json!({"type": "kv"}),
+        json!({"type": "kv", "options": {"version": "1"}}),
+        json!({"type": "kv-v1"}),
+        json!({"type": "generic"}),
+        json!({"type": "database"}),
+        json!({"type": "transit"}),
+        json!({"type": "pki"}),
+        json!({"type": ""}),
+        json!({}),
+    ] {
+        let said = root.post("sys/mounts/team", &body).await.refused_with(400, "");
+        assert!(said.len() > 10, "{body}: {said}");
+    }
+    let longest = "x".repeat(256);
+    for path in [
+        "sys",
+        "sys/x",
+        "auth",
+        "auth/x",
+        "api",
+        "api/x",
+        "cubbyhole",
+        "identity",
+        "identity/x",
+        "secrets",
+        "partner",
+        "partner/x",
+        "t",
+        "t/x",
+        "database",
+        "team/data",
+        "team/metadata/x",
+        "team/delete",
+        "team/undelete",
+        "team/destroy",
+        "team/subkeys",
+        "team/config",
+        "team/x/detailed-metadata",
+        "..",
+        "team/../x",
+        "team%00",
+        &longest,
+    ] {
+        let refused = root.post(&format!("sys/mounts/{path}"), json!({"type": "kv-v2"})).await;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.text());
+    }
+    assert_eq!(mounts(&root).await, ["secret/"]);
+    // Names that only begin like those, or have them where they mean nothing.
+    for path in ["system", "data", "config/x", "secret2", "tt"] {
+        root.post(&format!("sys/mounts/{path}"), json!({"type": "kv-v2"})).await.nothing();
+    }
+}
+
+#[tokio::test]
+async fn mounts_do_not_nest() {
+    let (_server, root) = with_mounts(&["team", "a/b"]).await;
+    for (path, taken) in [
+        ("secret", "secret/"),
+        ("secret/x", "secret/"),
+        ("team", "team/"),
+        ("team/x/y", "team/"),
+        ("a", "a/b/"),
+        ("a/b", "a/b/"),
+        ("ibmcloud", "ibmcloud/kv/"),
+        ("ibmcloud/kv", "ibmcloud/kv/"),
+        ("ibmcloud/kv/x", "ibmcloud/kv/"),
+    ] {
+        let refused = root.post(&format!("sys/mounts/{path}"), json!({"type": "kv-v2"})).await;
+        refused.refused(400, &format!("path is already in use at {taken}"));
+    }
+    for path in ["a/c", "teams", "tea", "ibmcloud/kv2"] {
+        root.post(&format!("sys/mounts/{path}"), json!({"type": "kv-v2"})).await.nothing();
+    }
+}
+
+#[tokio::test]
+async fn a_mount_is_a_view_of_the_tree() {
+    let (_server, root) = with_mounts(&["team/one"]).await;
+    let (team, secret, native) = (root.mount("team/one"), root.mount("secret"), &root.client);
+    team.write("foo/bar", json!({"by": "team"})).await;
+    assert_eq!(secret.read("team/one/foo/bar").await["data"], json!({"by": "team"}));
+    assert_eq!(native.get("secret/team/one/foo/bar?includeData=true").await.data().unwrap(), r#"{"by":"team"}"#);
+    secret.write("team/one/foo/bar", json!({"by": "secret"})).await;
+    native.post("secret/team/one/foo/bar/version", r#"{"data":{"by":"native"}}"#).await.ok();
+    assert_eq!(team.read("foo/bar").await["data"], json!({"by": "native"}));
+    assert_eq!(team.read("foo/bar").await["metadata"]["version"], 3);
+    assert_eq!(team.metadata("foo/bar").await, secret.metadata("team/one/foo/bar").await);
+    native.create("team/one/native", "{}").await.ok();
+    assert_eq!(team.keys("metadata").await, ["foo/", "native"]);
+    assert_eq!(secret.keys("metadata/team/one").await, ["foo/", "native"]);
+    assert_eq!(secret.keys("metadata").await, ["team/"]);
+    // Nothing of the tree outside.
+    secret.write("team/two", json!({})).await;
+    team.get("data/team/two").await.absent();
+    team.get("data/two").await.absent();
+    team.delete("metadata/foo/bar").await.nothing();
+    native.get("secret/team/one/foo/bar").await.error(404, 17_125_377);
+}
+
+#[tokio::test]
+async fn a_mount_has_settings_of_its_own() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    let (team, secret) = (root.mount("team"), root.mount("secret"));
+    let fresh = secret.get("config").await.shown();
+    assert_eq!(team.get("config").await.shown(), fresh);
+    team.put("config", json!({"cas_required": true, "max_versions": 3, "delete_version_after": "1h"})).await.nothing();
+    assert_eq!(secret.get("config").await.shown(), fresh);
+    assert_eq!(root.client.get("secretConfig").await.ok()["casRequired"], false);
+    team.put("data/foo", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+    let written = team.put("data/foo", json!({"data": {}, "options": {"cas": 0}})).await.shown();
+    assert_ne!(written["deletion_time"], "");
+    assert_eq!(secret.write("foo", json!({})).await["deletion_time"], "");
+    // The mount's settings hold by every name of its secrets: none is a way around another.
+    secret.put("data/team/foo", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+    let native = root.client.post("secret/team/foo/version", r#"{"data":{}}"#).await;
+    assert_eq!(native.status, 400, "{}", native.text());
+    // What the domain requires, a mount cannot let go.
+    team.put("config", json!({"cas_required": false})).await.nothing();
+    secret.put("config", json!({"cas_required": true})).await.nothing();
+    assert_eq!(team.get("config").await.shown()["cas_required"], false);
+    team.put("data/bar", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+}
+
+#[tokio::test]
+async fn a_mount_is_tuned() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    let cli = json!({
+        "options": {"version": "2"}, "default_lease_ttl": "", "max_lease_ttl": "", "force_no_cache": false,
+    });
+    for mount in ["team", "secret"] {
+        let tune = format!("sys/mounts/{mount}/tune");
+        root.post(&tune, &cli).await.nothing();
+        let downgrade = root.post(&tune, json!({"options": {"version": "1"}})).await;
+        downgrade.refused(400, "cannot downgrade mount from version 2");
+        root.post(&tune, json!({"description": "for all"})).await.nothing();
+        let listed = root.get("sys/mounts").await.envelope()["data"][format!("{mount}/")].clone();
+        assert_eq!((&listed["description"], &listed["options"]["version"]), (&json!("for all"), &json!("2")));
+    }
+    assert!(root.post("sys/mounts/unknown/tune", cli).await.status.is_client_error());
+}
+
+#[tokio::test]
+async fn a_mount_is_disabled_once_it_is_empty() {
+    let (_server, root) = with_mounts(&["team", "other"]).await;
+    let (team, secret) = (root.mount("team"), root.mount("secret"));
+    team.write("foo", json!({})).await;
+    secret.write("teams", json!({})).await;
+    team.delete("data/foo").await.nothing();
+    for query in ["", "?force=false"] {
+        root.delete(&format!("sys/mounts/team{query}")).await.refused_with(400, "");
+    }
+    team.get("data/foo").await.gone();
+    team.delete("metadata/foo").await.nothing();
+    root.delete("sys/mounts/team").await.nothing();
+    assert_eq!(mounts(&root).await, ["other/", "secret/"]);
+    let text = "no handler for route \"team/data/foo\". route entry not found.";
+    team.get("data/foo").await.refused(404, text);
+    // `secret/` is there for good.
+    for query in ["", "?force=true"] {
+        root.delete(&format!("sys/mounts/secret{query}")).await.refused_with(400, "");
+    }
+    assert_eq!(secret.keys("metadata").await, ["teams"]);
+    // A later mount of the same name begins anew.
+    root.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
+    team.list("metadata").await.absent();
+}
+
+#[tokio::test]
+async fn a_disabled_mount_can_take_its_secrets_along() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    let (team, secret) = (root.mount("team"), root.mount("secret"));
+    for path in ["a", "b/c", "b/d"] {
+        team.write(path, json!({})).await;
+    }
+    team.put("config", json!({"cas_required": true})).await.nothing();
+    for path in ["teams", "team-x", "z"] {
+        secret.write(path, json!({})).await;
+    }
+    root.delete("sys/mounts/team?force=true").await.nothing();
+    assert_eq!(secret.keys("metadata").await, ["team-x", "teams", "z"]);
+    root.client.get("secret/team/a").await.error(404, 17_125_377);
+    root.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
+    assert_eq!(team.get("config").await.shown()["cas_required"], false);
+    assert_eq!(team.write("a", json!({})).await["version"], 1);
+}
+
+#[tokio::test]
+async fn mounts_outlive_a_restart() {
+    let (mut server, root) = with_mounts(&["team"]).await;
+    root.mount("team").put("config", json!({"max_versions": 3})).await.nothing();
+    let uuid = |data: &Value| data["team/"]["uuid"].clone();
+    let before = uuid(&root.get("sys/mounts").await.envelope()["data"]);
+    server.restart().await;
+    let root = Vault { client: server.at(&root.client), ..root };
+    assert_eq!(uuid(&root.get("sys/mounts").await.envelope()["data"]), before);
+    assert_eq!(root.mount("team").get("config").await.shown()["max_versions"], 3);
+}
+
+#[tokio::test]
+async fn mounts_are_one_domains() {
+    let (server, root) = with_mounts(&["team"]).await;
+    let other = Vault::of(&server.tenant().await).root();
+    assert_eq!(mounts(&other).await, ["secret/"]);
+    other.get("team/data/foo").await.refused(404, "no handler for route \"team/data/foo\". route entry not found.");
+    root.mount("team").write("foo", json!({"of": "root"})).await;
+    other.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
+    other.mount("team").get("data/foo").await.absent();
+    other.delete("sys/mounts/team").await.nothing();
+    assert_eq!(root.mount("team").read("foo").await["data"]["of"], "root");
+}
+
+/// IBM Cloud's address of KV v2: another name of `secret`.
+#[tokio::test]
+async fn the_second_name_of_secret() {
+    let (_server, vault) = Vault::start().await;
+    let second = vault.mount("ibmcloud/kv");
+    assert_eq!(second.write("foo", json!({"a": 1})).await["version"], 1);
+    assert_eq!(vault.read("foo").await["data"], json!({"a": 1}));
+    second.patch("data/foo", json!({"data": {"b": 2}})).await.shown();
+    second.put("metadata/foo", json!({"custom_metadata": {"c": "d"}})).await.nothing();
+    assert_eq!(second.read("foo").await, vault.read("foo").await);
+    assert_eq!(second.metadata("foo").await, vault.metadata("foo").await);
+    assert_eq!(second.get("metadata/?list=true").await.keys(), ["foo"]);
+    second.put("config", json!({"max_versions": 7})).await.nothing();
+    assert_eq!(vault.get("config").await.shown()["max_versions"], 7);
+    second.post("delete/foo", json!({"versions": [1, 2]})).await.nothing();
+    vault.get("data/foo").await.gone();
+    second.post("undelete/foo", json!({"versions": [1, 2]})).await.nothing();
+    second.post("destroy/foo", json!({"versions": [1]})).await.nothing();
+    assert_eq!(vault.get("data/foo?version=1").await.gone()["metadata"]["destroyed"], true);
+    second.delete("metadata/foo").await.nothing();
+    vault.get("metadata/foo").await.absent();
+    let shown = vault.root().get("sys/internal/ui/mounts/ibmcloud/kv/foo").await.envelope()["data"].clone();
+    assert_eq!((&shown["path"], &shown["options"]["version"]), (&json!("ibmcloud/kv/"), &json!("2")));
+    vault.root().delete("sys/mounts/ibmcloud/kv").await.refused_with(400, "");
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Drives a running okmsd with node-vault, node's client of Vault: KV version 2 by its paths, logins by
+# certificate, tokens, mounts, wrapping, and the server's state.
+#
+#   source <dir of okmsd dev>/env.sh && tests/compat/node_vault/run.sh
+#
+# The packages go below target/compat. Exits 0 when all tests pass, 1 when one does not, 77 when node or
+# node-vault cannot be had (COMPAT_STRICT=1 makes that a failure too).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+
+skip() {
+    echo "node_vault: skipped: $*"
+    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
+    exit 77
+}
+
+for name in KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY; do
+    if [[ -z ${!name:-} ]]; then
+        echo "node_vault: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
+        exit 1
+    fi
+done
+command -v node >/dev/null || skip "node is not installed"
+major=$(node -p 'process.versions.node.split(".")[0]')
+((major >= 20)) || skip "node $(node --version) is too old: the tests need 20"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Not beside the tests, so that nothing that looks into tests/ finds foreign code there. npm writes its own copy of
+# the lock last: it marks the packages as complete.
+packages=${CARGO_TARGET_DIR:-$root/target}/compat/node_vault
+if [[ ! -f $packages/node_modules/.package-lock.json ]] ||
+    ! cmp -s "$here/package-lock.json" "$packages/package-lock.json"; then
+    command -v npm >/dev/null || skip "npm is not installed"
+    mkdir -p "$packages"
+    cp "$here/package.json" "$here/package-lock.json" "$packages"
+    if ! (cd "$packages" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund) >"$work/npm.log" 2>&1; then
+        tail -n 3 "$work/npm.log" >&2
+        skip "node-vault could not be downloaded"
+    fi
+fi
+
+# A configuration of the person who runs this must not leak in.
+unset VAULT_TOKEN VAULT_NAMESPACE VAULT_PREFIX VAULT_SKIP_VERIFY
+NODE_PATH=$packages/node_modules node --test-reporter=spec "$here/node_vault.test.js" </dev/null || exit 1
