@@ -163,7 +163,11 @@ pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
 /// A secret's value: the text of a JSON object, as it was sent.
 pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
     let raw = given(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
-    let text = raw.get();
+    value_of(raw.get(), bytes_max)
+}
+
+/// The same of well-formed JSON text.
+pub(crate) fn value_of(text: &str, bytes_max: usize) -> Result<SecretValue, Invalid> {
     if !text.starts_with('{') {
         return Err(Invalid("data must be a JSON object, for instance {\"password\": \"…\"}"));
     }

@@ -62,7 +62,7 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
     const READS: &[&str] = &["GET", "LIST", "SCAN"];
     const WRITES: &[&str] = &["POST", "PUT"];
     const ALL: &[&str] = &["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"];
-    let table: [(&[&str], &str, Op); 65] = [
+    let table: [(&[&str], &str, Op); 66] = [
         (&["GET"], "/{mount}/data/{key}", Op::ReadData),
         (WRITES, "/{mount}/data/{key}", Op::WriteData),
         (&["PATCH"], "/{mount}/data/{key}", Op::PatchData),
@@ -74,6 +74,7 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (&["PATCH"], "/{mount}/metadata/{key}", Op::PatchMetadata),
         (&["DELETE"], "/{mount}/metadata/{key}", Op::DeleteMetadata),
         (READS, "/{mount}/metadata", Op::ListRoot),
+        (&["POST", "PUT", "PATCH", "DELETE"], "/{mount}/metadata", Op::Unrouted),
         (READS, "/{mount}/detailed-metadata/{key}", Op::ListDetailed),
         (READS, "/{mount}/detailed-metadata", Op::ListDetailed),
         (&["GET"], "/{mount}/subkeys/{key}", Op::ReadSubkeys),

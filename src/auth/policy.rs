@@ -81,6 +81,12 @@ impl Actions {
         self.0 & 1 << (action as u32) != 0
     }
 
+    /// The actions in either set.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The actions in both sets.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

@@ -13,14 +13,16 @@ const MOUNTS_MAX: usize = 128;
 pub struct DomainConfig {
     /// The domain's defaults.
     pub settings: Settings,
+    /// What people say of the view on the whole tree.
+    pub description: String,
     mounts: Vec<Mount>,
 }
 
 impl DomainConfig {
     /// The config of these parts, as they were stored.
     #[must_use]
-    pub const fn new(settings: Settings, mounts: Vec<Mount>) -> Self {
-        Self { settings, mounts }
+    pub const fn new(settings: Settings, description: String, mounts: Vec<Mount>) -> Self {
+        Self { settings, description, mounts }
     }
 
     /// The mounts that were made, in the order of their paths.
@@ -50,6 +52,9 @@ impl DomainConfig {
     }
 
     /// The own settings of a mount; those of the domain for a view on the whole tree.
+    ///
+    /// # Errors
+    /// `MountError::NotFound`.
     pub fn settings_of(&mut self, path: &MountPath) -> Result<&mut Settings, MountError> {
         if path.is_whole_tree() {
             return Ok(&mut self.settings);
@@ -57,11 +62,18 @@ impl DomainConfig {
         self.mount(path).map(|mount| &mut mount.settings)
     }
 
-    /// A mount that was made.
+    /// What people say of a mount.
     ///
     /// # Errors
     /// `MountError::NotFound`.
-    pub fn mount(&mut self, path: &MountPath) -> Result<&mut Mount, MountError> {
+    pub fn description_of(&mut self, path: &MountPath) -> Result<&mut String, MountError> {
+        if path.is_whole_tree() {
+            return Ok(&mut self.description);
+        }
+        self.mount(path).map(|mount| &mut mount.description)
+    }
+
+    fn mount(&mut self, path: &MountPath) -> Result<&mut Mount, MountError> {
         self.mounts.iter_mut().find(|mount| mount.path == *path).ok_or(MountError::NotFound)
     }
 

@@ -48,7 +48,7 @@ impl CustomMetadata {
 
     fn bounded(self) -> Result<Self, Invalid> {
         if self.0.len() > METADATA_ENTRIES_MAX {
-            return Err(Invalid("customMetadata can hold at most 64 entries; remove some first"));
+            return Err(Invalid("customMetadata can hold at most 64 keys; remove some first"));
         }
         Ok(self)
     }

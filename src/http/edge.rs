@@ -204,7 +204,7 @@ impl Edge {
         let path = normalized(path);
         let (access, captures) = match self.router.find(&head.method, &path) {
             Found::Route(access, captures) => (access, captures),
-            Found::Methods(methods) => return Err(not_allowed(methods)),
+            Found::Methods(methods) => return Err(not_allowed(&head.method, methods)),
             Found::Nothing => return Err(Problem::NO_ROUTE),
         };
         event.operation = access.name();
@@ -319,11 +319,16 @@ fn vault_permit(principal: Principal, captures: &Captures<'_>, actions: Actions)
     }
 }
 
-fn not_allowed(methods: &[(Method, Access)]) -> Problem {
+fn not_allowed(method: &Method, methods: &[(Method, Access)]) -> Problem {
     let is_vault = methods.iter().any(|(_, access)| matches!(access, Access::Vault(_)));
+    let is_known = vault::VaultOp::knows(method);
     let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
     let problem = Problem::method_not_allowed(&methods);
-    if is_vault { problem.in_vault_words() } else { problem }
+    match (is_vault, is_known) {
+        (false, _) => problem,
+        (true, true) => problem.in_vault_words(),
+        (true, false) => problem.in_no_words(),
+    }
 }
 
 fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {

@@ -116,6 +116,11 @@ impl Problem {
         Self { text: Cow::Borrowed(text), ..self }
     }
 
+    /// The same, without a word about it.
+    pub(super) fn in_no_words(self) -> Self {
+        Self { text: Cow::Borrowed(""), ..self }
+    }
+
     pub(super) fn method_not_allowed(methods: &[&str]) -> Self {
         let allow = Some(methods.join(", "));
         let text = "this address does not know the method; the Allow header lists those that it does";

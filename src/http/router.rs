@@ -103,11 +103,12 @@ impl Router {
     }
 }
 
-/// `path` without the empty segments that some clients leave in paths of the Vault dialect, which takes `//` for `/`.
-/// Natively it is an error, so that all other paths stay as they are.
+/// `path` as the Vault dialect takes it: `//` and an escaped slash are a slash. Natively each means something else, so that
+/// all other paths stay as they are.
 #[must_use]
 pub(super) fn normalized(path: &str) -> Cow<'_, str> {
-    if !path.contains("//") {
+    let is_escaped = path.as_bytes().windows(3).any(|window| window.eq_ignore_ascii_case(b"%2f"));
+    if !is_escaped && !path.contains("//") {
         return Cow::Borrowed(path);
     }
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -120,7 +121,7 @@ pub(super) fn normalized(path: &str) -> Cow<'_, str> {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
-    for c in path.chars() {
+    for c in path.replace("%2F", "/").replace("%2f", "/").chars() {
         if c != '/' || !out.ends_with('/') {
             out.push(c);
         }
@@ -390,6 +391,8 @@ mod tests {
             assert_eq!(find("HEAD", &format!("{base}/secret/data/a")), None);
         }
         assert_eq!(normalized("/v1//api//x///secret"), "/v1/api/x/secret");
+        assert_eq!(normalized("/v1/ibmcloud%2Fkv%2fdata/a%252Fb"), "/v1/ibmcloud/kv/data/a%252Fb");
+        assert_eq!(normalized("/api/x/v2/secret/a%2Fb"), "/api/x/v2/secret/a%2Fb");
         assert_eq!(normalized("/api/x/v2/secret//foo"), "/api/x/v2/secret//foo");
         assert_eq!(normalized("/v2//okms"), "/v2//okms");
     }

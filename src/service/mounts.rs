@@ -78,7 +78,7 @@ impl Domains {
     /// Changes a mount itself.
     ///
     /// # Errors
-    /// `Error::Mount` where there is none, or one that is there for good.
+    /// `Error::Mount` where there is none.
     pub async fn tune(&self, permit: &Permit, path: &MountPath, patch: &MountPatch) -> Result<(), Error> {
         permit.require(Action::ConfigUpdate)?;
         let Some(text) = &patch.description else {
@@ -88,10 +88,7 @@ impl Domains {
             };
         };
         self.change_config(permit, |config| {
-            if path.is_whole_tree() {
-                return Err(MountError::BuiltIn(path.clone()).into());
-            }
-            config.mount(path)?.description = mount_description(text)?;
+            *config.description_of(path)? = mount_description(text)?;
             Ok(((), Vec::new()))
         })
         .await

@@ -89,6 +89,7 @@ impl Codec for DomainConfig {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(FORMAT_2);
         out.settings(&self.settings);
+        out.text(&self.description);
         out.length(self.mounts().len());
         for mount in self.mounts() {
             out.text(mount.path.as_str());
@@ -102,8 +103,9 @@ impl Codec for DomainConfig {
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Reader::read(bytes, FORMAT_2, |format, input| {
             let settings = input.settings()?;
-            let mut mounts = Vec::new();
+            let (mut description, mut mounts) = (String::new(), Vec::new());
             if format >= FORMAT_2 {
+                description = input.text()?;
                 for _ in 0..input.u32()? {
                     mounts.push(Mount {
                         path: input.text()?.parse().map_err(|_| Malformed)?,
@@ -113,7 +115,7 @@ impl Codec for DomainConfig {
                     });
                 }
             }
-            Ok(Self::new(settings, mounts))
+            Ok(Self::new(settings, description, mounts))
         })
     }
 }
@@ -420,7 +422,7 @@ mod tests {
         let settings = Settings { cas_required: true, ..Settings::default() };
         let mut config = Writer::new(FORMAT);
         config.settings(&settings);
-        assert_eq!(DomainConfig::decode(&config.0), Ok(DomainConfig::new(settings, Vec::new())));
+        assert_eq!(DomainConfig::decode(&config.0), Ok(DomainConfig::new(settings, String::new(), Vec::new())));
         let header = Header::new(Timestamp::from_unix_seconds(5));
         let mut bytes = header.encode();
         bytes[0] = FORMAT;
@@ -437,9 +439,9 @@ mod tests {
         #[test]
         fn others_round_trip(settings in settings(), created_at in moment(), name in "\\PC{0,20}",
                              deactivate_at in prop::option::of(moment()), deleted_at in prop::option::of(moment())) {
-            check(&DomainConfig::new(settings.clone(), Vec::new()));
+            check(&DomainConfig::new(settings.clone(), name.clone(), Vec::new()));
             let mount = Mount { path: "team/a".parse().unwrap(), description: name.clone(), uuid: [7; 16], settings };
-            check(&DomainConfig::new(mount.settings.clone(), vec![mount]));
+            check(&DomainConfig::new(mount.settings.clone(), name.clone(), vec![mount]));
             check(&Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 });
             check(&Token {
                 secret_sha256: [1; 32],

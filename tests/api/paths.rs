@@ -73,7 +73,7 @@ async fn version_at_the_end_of_a_name() {
     assert_eq!(client.get("secret").await.ok().as_array().unwrap().len(), 5);
 }
 
-/// Paths that are refused in a URL: what would be normalized, what hides something, what is not of the alphabet.
+/// Paths that are refused in a URL: what would be normalized, what hides something, what cannot be printed.
 const WRONG_IN_URL: &[&str] = &[
     ".",
     "..",
@@ -101,9 +101,6 @@ const WRONG_IN_URL: &[&str] = &[
     "%2Fa",
     "a%2F%2Fb",
     "%2F",
-    "%252e%252e",
-    "a%252Fb",
-    "a%25",
     "%",
     "a%",
     "a%2",
@@ -116,6 +113,18 @@ const WRONG_IN_URL: &[&str] = &[
     "a%09",
     "a%1F",
     "a%7F",
+    "%C0%AE%C0%AE",
+    "a%C0%AFb",
+    "%FF",
+    "%ED%A0%80",
+    "%E2%80%AE",
+];
+
+/// Names that the native dialect does not give and KV2 does: here they are like any other that is not there.
+const WIDER_IN_URL: &[&str] = &[
+    "%252e%252e",
+    "a%252Fb",
+    "a%25",
     "a%20b",
     "a+b",
     "a;b",
@@ -134,11 +143,6 @@ const WRONG_IN_URL: &[&str] = &[
     "a%3Fb",
     "a%23b",
     "caf%C3%A9",
-    "%C0%AE%C0%AE",
-    "a%C0%AFb",
-    "%FF",
-    "%ED%A0%80",
-    "%E2%80%AE",
     "%EF%BC%8E%EF%BC%8E",
     "%EF%BC%8Fa",
     "%D0%B0",
@@ -151,7 +155,9 @@ async fn what_is_no_path_is_refused_in_every_place() {
     client.create("b", "{}").await.ok();
     let long = "x".repeat(256);
     let mut connection = client.connect().await;
-    for wrong in WRONG_IN_URL.iter().copied().chain([&*long]) {
+    let wrong = WRONG_IN_URL.iter().copied().chain([&*long]).map(|wrong| (wrong, 400, 50_405_377));
+    let wider = WIDER_IN_URL.iter().map(|wider| (*wider, 404, 17_125_377));
+    for (wrong, status, code) in wrong.chain(wider) {
         for (method, rest, body) in [
             (Method::GET, format!("secret/{wrong}"), ""),
             (Method::GET, format!("secret/{wrong}?includeData=true"), ""),
@@ -162,8 +168,8 @@ async fn what_is_no_path_is_refused_in_every_place() {
             (Method::GET, format!("secret/{wrong}/version/1"), ""),
         ] {
             let answer = connection.send(method.clone(), &client.url(&rest), &[], body).await;
-            assert_eq!(answer.json()["error_code"], 50_405_377, "{method} {rest} {answer:?}");
-            assert_eq!(answer.status, 400, "{method} {rest}");
+            assert_eq!(answer.json()["error_code"], code, "{method} {rest} {answer:?}");
+            assert_eq!(answer.status, status, "{method} {rest}");
         }
     }
     let left: Vec<_> = client.get("secret").await.ok().as_array().unwrap().iter().map(|s| s["path"].clone()).collect();

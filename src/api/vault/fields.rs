@@ -140,16 +140,26 @@ impl<'a> Fields<'a> {
     /// The warnings about what nobody took.
     pub(super) fn warnings(self) -> Vec<String> {
         let mut names: Vec<_> = self.object.into_members().into_iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
         let replaced = names.iter().any(|name| name == "path").then(|| {
             "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [path]"
                 .to_owned()
         });
         names.retain(|name| name != "path");
-        let ignored = (!names.is_empty())
-            .then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")));
-        ignored.into_iter().chain(replaced).collect()
+        unrecognized(names).into_iter().chain(replaced).collect()
     }
+}
+
+/// The warning about query parameters that an endpoint does not know.
+pub(super) fn ignored(call: &Call, known: &[&str]) -> Vec<String> {
+    let names = call.query().split('&').filter_map(|pair| query::decode(pair.split('=').next()?).ok());
+    let unknown = names.filter(|name| !name.is_empty() && !known.contains(&&**name));
+    unrecognized(unknown.map(Cow::into_owned).collect()).into_iter().collect()
+}
+
+fn unrecognized(mut names: Vec<String>) -> Option<String> {
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")))
 }
 
 /// A span of time.

@@ -1,12 +1,14 @@
 //! Values, versions, metadata and config of KV2.
 
+use std::borrow::Cow;
+
 use hyper::{Method, StatusCode};
 use serde_json::value::RawValue;
 
 use super::{
     super::{
         Call, Context, Reply,
-        json::{self, ObjectWriter},
+        json::{self, ObjectWriter, Writer},
     },
     Failure, collapsed, envelope,
     envelope::{KV, Parts},
@@ -40,10 +42,7 @@ async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<Optio
     let name = collapsed(key)?;
     let Some(view) = view(context, permit, call).await? else { return Ok(None) };
     if key.ends_with('/') {
-        if call.head.method == Method::GET || call.head.method == Method::DELETE {
-            return Ok(None);
-        }
-        return Err(Failure::refused("cannot write to a path ending in '/'"));
+        return Ok(None);
     }
     Ok(Some(view.secret(&name)?))
 }
@@ -51,13 +50,14 @@ async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<Optio
 pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
     let (secret, version) = version(context, permit, call, &path, Include::Value).await?;
+    let warnings = fields::ignored(call, &["version"]);
     let Some(value) = &version.value else {
         return Ok(envelope::gone(call, |out| {
             out.null("data");
             out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
         }));
     };
-    let parts = Parts { bytes: 512 + value.len(), ..Parts::default() };
+    let parts = Parts { bytes: 512 + value.len(), warnings: &warnings };
     Ok(envelope::data(call, KV, &parts, |out| {
         // The answer to a caller whose permit covers getData.
         out.raw("data", value.expose());
@@ -79,7 +79,8 @@ pub(super) async fn subkeys(context: &Context, permit: &Permit, call: &Call) -> 
         }));
     };
     let names = outline::subkeys(value, depth.filter(|depth| *depth > 0));
-    Ok(envelope::data(call, KV, &Parts { bytes: 512 + names.len(), ..Parts::default() }, |out| {
+    let warnings = fields::ignored(call, &["version", "depth"]);
+    Ok(envelope::data(call, KV, &Parts { bytes: 512 + names.len(), warnings: &warnings }, |out| {
         metadata(out);
         out.raw("subkeys", &names);
     }))
@@ -110,7 +111,7 @@ pub(super) async fn write(context: &Context, permit: &Permit, call: &Call) -> Re
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
-    let value = json::value(Some(data), context.value_bytes)?;
+    let value = json::value_of(&data, context.value_bytes)?;
     let warnings = fields.warnings();
     let written = context.service.secrets.write(permit, &path, &value, cas, call.now).await?;
     Ok(added(call, &warnings, &written.header, written.added.as_ref()))
@@ -122,10 +123,10 @@ pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Re
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
-    json::check_shape(data.get())?;
+    json::check_shape(&data)?;
     let warnings = fields.warnings();
     let merge = |value: &SecretValue| {
-        let merged = outline::merge(value, data.get())?;
+        let merged = outline::merge(value, &data)?;
         if merged.len() > context.value_bytes {
             return Err(Invalid("data would be larger than this server takes; split it into several secrets"));
         }
@@ -210,7 +211,8 @@ pub(super) async fn delete_metadata(context: &Context, permit: &Permit, call: &C
 pub(super) async fn read_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     let Some(mount) = mount(context, permit, call).await? else { return unrouted(context, permit, call).await };
     let own = context.service.domains.mount_settings(permit, &mount).await?;
-    Ok(envelope::data(call, KV, &Parts::default(), |out| settings(out, &own)))
+    let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
+    Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
 
 pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
@@ -292,14 +294,18 @@ fn custom(out: &mut ObjectWriter<'_>, metadata: &CustomMetadata) {
 }
 
 /// The value in `data`: an object, and not null.
-fn object(data: Option<&RawValue>) -> Result<&RawValue, Failure> {
+fn object(data: Option<&RawValue>) -> Result<Cow<'_, str>, Failure> {
     let data = data.ok_or(NO_DATA)?;
-    match data.get() {
-        text if text.starts_with('{') => Ok(data),
-        "null" => Err(NO_DATA),
-        text if text.strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start().starts_with(']')) => Err(NO_DATA),
-        _ => Err(fields::wrong("data", "expected a map")),
+    if data.get().starts_with('{') {
+        return Ok(Cow::Borrowed(data.get()));
     }
+    // Whatever else can be taken for a map, and is not an empty one.
+    let members = fields::map(data, "data")?;
+    if members.is_empty() {
+        return Err(NO_DATA);
+    }
+    let text = Writer::object(|out| members.iter().for_each(|(name, raw)| out.raw(name, raw.get().as_bytes())));
+    Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
 /// The CAS in `options`.

@@ -53,7 +53,8 @@ pub(super) async fn read_or_list(context: &Context, permit: &Permit, call: &Call
         Wanted::Secret => {
             let path = view.secret(&name)?;
             let history = context.service.secrets.history(permit, &path).await?;
-            let parts = Parts { bytes: 768 + 128 * history.versions.len(), ..Parts::default() };
+            let warnings = fields::ignored(call, &["list", "scan"]);
+            let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
             Ok(envelope::data(call, KV, &parts, |out| kv::metadata(out, context, permit, &path, &history)))
         }
         Wanted::List | Wanted::Scan => list(context, permit, call, &view, &name, wanted, false, false).await,
@@ -84,8 +85,12 @@ async fn list(
 ) -> Result<Reply, Failure> {
     let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
     let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);
-    let is_page = is_page || call.header("x-pagination-size").is_some() || call.header("x-pagination-cursor").is_some();
+    let has = |name| call.head.headers.contains_key(name);
+    let is_page = is_page || has("x-pagination-size") || has("x-pagination-cursor");
     let page_after = page::cursor(call)?.map(String::from_utf8).transpose().map_err(|_| FORGED_CURSOR)?;
+    if page_after.as_deref().is_some_and(|name| !crate::domain::text::is_printable(name)) {
+        return Err(FORGED_CURSOR.into());
+    }
     let browse = Browse {
         prefix: view.folder(folder),
         is_recursive: wanted == Wanted::Scan,

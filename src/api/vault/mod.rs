@@ -153,10 +153,17 @@ ops! {
 }
 
 impl VaultOp {
-    /// The actions of which at least one is needed.
+    /// The actions of which at least one is needed. Everything here takes tokens and finds mounts as well, for which it
+    /// takes no more than to be known to the domain.
     #[must_use]
     pub const fn actions(self) -> Actions {
-        Actions::of(self.action_list())
+        Actions::of(self.action_list()).or(Actions::of(&[Action::DomainGet]))
+    }
+
+    /// Whether Vault's router knows the method at all.
+    #[must_use]
+    pub fn knows(method: &Method) -> bool {
+        matches!(method.as_str(), "GET" | "LIST" | "SCAN" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD")
     }
 
     /// Whether everybody may ask, certificate or not.
@@ -242,6 +249,7 @@ pub fn token(headers: &hyper::HeaderMap) -> Option<&str> {
 /// What stands against it.
 pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, call: &Call) -> Result<Reply, Failure> {
     let Some(permit) = permit else { return sys::open(op, context, call) };
+    check_path(call)?;
     let known = if op == VaultOp::Login { None } else { check_token(op, context, permit, call).await? };
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
     let reply = perform(op, context, permit, call, known.as_ref()).await?;
@@ -249,6 +257,15 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
         Some(ttl) if !reply.body.is_empty() => wrapping::wrap(context, permit, call, reply, ttl).await,
         _ => Ok(reply),
     }
+}
+
+/// Whether the path is one that Vault would look at.
+fn check_path(call: &Call) -> Result<(), Failure> {
+    let path = call.head.uri.path();
+    if path.contains("/.") || path.contains('%') {
+        collapsed(&super::query::decode(path)?)?;
+    }
+    Ok(())
 }
 
 /// The token that comes along, which must be good on this connection.
@@ -328,6 +345,9 @@ async fn unrouted(context: &Context, permit: &Permit, call: &Call) -> Result<Rep
         endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
     const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
     let path = below_base(call)?;
+    if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
+        return Err(Failure::refused("cannot write to a path ending in '/'"));
+    }
     let config = context.service.domains.config_for_all(permit).await?;
     let Some(mount) = config.mount_above(&path) else {
         let first = path.split('/').next().unwrap_or_default();

@@ -34,7 +34,7 @@ fn shown(config: &DomainConfig, id: OkmsId) -> Vec<Shown<'_>> {
     // Of the two names of the whole tree only the first is listed.
     let built_in = MountPath::whole_trees().take(1).map(|path| {
         // The domain's own id is as good a name as any, and never changes.
-        Shown { path, description: DESCRIPTION, uuid: Uuid::from_bytes(*id.as_bytes()) }
+        Shown { path, description: default_description(config), uuid: Uuid::from_bytes(*id.as_bytes()) }
     });
     let made = config.mounts().iter().map(|mount| Shown {
         path: mount.path.clone(),
@@ -42,6 +42,10 @@ fn shown(config: &DomainConfig, id: OkmsId) -> Vec<Shown<'_>> {
         uuid: Uuid::from_bytes(mount.uuid),
     });
     built_in.chain(made).collect()
+}
+
+fn default_description(config: &DomainConfig) -> &str {
+    if config.description.is_empty() { DESCRIPTION } else { &config.description }
 }
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
@@ -142,7 +146,7 @@ pub(super) async fn preflight(context: &Context, permit: &Permit, call: &Call) -
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
-    let mount = Shown { path, description: known.map_or(DESCRIPTION, |mount| mount.description), uuid };
+    let mount = Shown { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 512, ..Parts::default() }, |out| {
         members(out, &mount);
         out.text("path", &format!("{}/", mount.path));
