@@ -320,7 +320,7 @@ async fn perform(
         VaultOp::UiMount => mounts::preflight(context, permit, call).await,
         VaultOp::AuthMethods => Ok(sys::auth_methods(call)),
         VaultOp::Capabilities => sys::capabilities(context, permit, call).await,
-        VaultOp::Wrap => wrapping::wrap_body(context, permit, call).await,
+        VaultOp::Wrap => wrapping::wrap_body(call),
         VaultOp::Unwrap => wrapping::unwrap(context, permit, call, known).await,
         VaultOp::LookupWrapped => wrapping::lookup(context, permit, call, known).await,
         VaultOp::Rewrap => wrapping::rewrap(context, permit, call, known).await,

@@ -3,7 +3,10 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Context, Reply, json, json::ObjectWriter},
+    super::{
+        Call, Context, Reply, json,
+        json::{Object, ObjectWriter},
+    },
     Failure, below_base, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
@@ -15,8 +18,6 @@ use crate::{
     service::{Error, KnownToken, SecretValue, Unwrapped, WrapInfo},
 };
 
-/// How long a body is kept where nobody says.
-const DEFAULT_SECONDS: u64 = 300;
 const INVALID: Failure = invalid("wrapping token is not valid or does not exist");
 
 /// For how long the client wants the answer kept; `None` where it wants it at once.
@@ -36,19 +37,27 @@ pub(super) async fn wrap(
     reply: Reply,
     ttl: u64,
 ) -> Result<Reply, Failure> {
+    let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
     let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;
-    Ok(told(call, &info))
+    Ok(told(call, &info, accessor.as_deref()))
+}
+
+/// The accessor of the token in an answer, if there is one: who wraps it may know that much of it.
+fn accessor(body: &[u8]) -> Option<String> {
+    let auth = json::given(Object::from_body(body).ok()?.take(&["auth"]).ok()?)?;
+    let accessor = Object::parse(auth.get()).ok()?.take(&["accessor"]).ok()??;
+    json::text(accessor, crate::domain::Invalid("not a text")).ok()
 }
 
 /// Keeps the body of the request itself.
-pub(super) async fn wrap_body(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) fn wrap_body(call: &Call) -> Result<Reply, Failure> {
     let body = fields::body(call)?;
     json::check_shape(&body)?;
     Fields::parse(&body)?;
     let reply = envelope::with_raw_data(call, SYSTEM, body.as_bytes());
     // With a time in the header the answer is wrapped as any other is.
-    if ttl(call)?.is_some() { Ok(reply) } else { wrap(context, permit, call, reply, DEFAULT_SECONDS).await }
+    if ttl(call)?.is_some() { Ok(reply) } else { Err(invalid("endpoint requires response wrapping")) }
 }
 
 pub(super) async fn unwrap(
@@ -88,7 +97,7 @@ pub(super) async fn rewrap(
 ) -> Result<Reply, Failure> {
     let token = token(call, known)?;
     let info = context.service.wrapping.rewrap(permit, &token, call.now).await.map_err(not_wrapped)?;
-    Ok(told(call, &info))
+    Ok(told(call, &info, None))
 }
 
 /// The wrapping token: in the body, or in the header of a client that has no other.
@@ -111,12 +120,15 @@ fn not_wrapped(error: Error) -> Failure {
     }
 }
 
-fn told(call: &Call, info: &WrapInfo) -> Reply {
+fn told(call: &Call, info: &WrapInfo, accessor: Option<&str>) -> Reply {
     envelope::wrapped(call, |out: &mut ObjectWriter<'_>| {
         out.text("accessor", &info.accessor);
         out.text("creation_path", &info.wrapped.path);
         out.text("creation_time", &info.wrapped.created_at.to_rfc3339_nanos());
         out.text("token", &info.token);
         out.number("ttl", info.wrapped.ttl_seconds);
+        if let Some(accessor) = accessor {
+            out.text("wrapped_accessor", accessor);
+        }
     })
 }

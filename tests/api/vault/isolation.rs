@@ -65,7 +65,12 @@ async fn a_foreign_domain_is_as_good_as_none() {
             for id in [UNKNOWN, &*owner.client.id] {
                 for base in [format!("/api/{id}/v1"), format!("/v1/api/{id}")] {
                     let answer = caller.at(base).send(method, path, body).await;
-                    answer.error(404, 16_994_305);
+                    if path.starts_with("sys/internal/ui/mounts/") {
+                        // The CLI takes 404 for an old server.
+                        answer.error(403, 16_924_673);
+                    } else {
+                        answer.error(404, 16_994_305);
+                    }
                     answers.push(answer.likeness());
                 }
             }
