@@ -237,7 +237,9 @@ mod tests {
         let never = DeactivateAfter::never();
         assert_eq!((never.to_go(), never.limit_seconds(), never.is_never()), ("-1s".to_owned(), None, true));
         assert_eq!(DeactivateAfter::from_stored("-1s"), Ok(never));
-        assert!(!DeactivateAfter::from_stored("1d").unwrap().is_never() && DeactivateAfter::from_stored("-2s").is_err());
+        assert!(
+            !DeactivateAfter::from_stored("1d").unwrap().is_never() && DeactivateAfter::from_stored("-2s").is_err()
+        );
     }
 
     proptest! {

@@ -107,9 +107,9 @@ impl CustomPatch {
     /// `Invalid` for any other text, which KV2 takes.
     pub fn published(self) -> Result<Self, Invalid> {
         let plain = match &self {
-            Self::Merge(entries) => entries
-                .iter()
-                .all(|(key, value)| text::is_plain(key) && value.as_deref().is_none_or(text::is_plain)),
+            Self::Merge(entries) => {
+                entries.iter().all(|(key, value)| text::is_plain(key) && value.as_deref().is_none_or(text::is_plain))
+            }
             Self::Replace(entries) => entries.iter().all(|(key, value)| text::is_plain(key) && text::is_plain(value)),
         };
         if plain { Ok(self) } else { Err(Invalid("customMetadata has letters, digits and _ . : / = @ % - only")) }

@@ -45,7 +45,9 @@ impl FromStr for SecretPath {
             return Err(Invalid("the secret path is longer than 255 characters; choose a shorter one"));
         }
         if !text::is_printable(path) {
-            return Err(Invalid("the secret path has a character that cannot be printed; use letters, digits and signs"));
+            return Err(Invalid(
+                "the secret path has a character that cannot be printed; use letters, digits and signs",
+            ));
         }
         if path.split('/').any(str::is_empty) {
             return Err(Invalid("the secret path has an empty segment; write no leading, trailing or double slash"));

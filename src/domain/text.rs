@@ -9,10 +9,7 @@ pub fn is_printable(text: &str) -> bool {
     text.chars().all(|c| match c {
         ' '..='~' => true,
         _ if c.is_ascii() => false,
-        _ => !matches!(
-            c.general_category_group(),
-            GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
-        ),
+        _ => !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator),
     })
 }
 

@@ -271,11 +271,9 @@ impl From<&Failure> for Problem {
                 ROUTE_NOT_FOUND,
                 format!("no handler for route \"{path}\". route entry not found."),
             ),
-            Failure::UnsupportedPath => Self::new(
-                StatusCode::NOT_FOUND,
-                ROUTE_NOT_FOUND,
-                "1 error occurred:\n\t* unsupported path\n\n",
-            ),
+            Failure::UnsupportedPath => {
+                Self::new(StatusCode::NOT_FOUND, ROUTE_NOT_FOUND, "1 error occurred:\n\t* unsupported path\n\n")
+            }
             Failure::PermissionDenied => Self::PERMISSION_DENIED,
             Failure::BadToken => Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "bad token"),
             Failure::Preflight(path) => Self::owned(

@@ -25,7 +25,7 @@ struct Pattern {
     methods: Vec<(Method, Access)>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Literal(String),
     OkmsId,
@@ -68,14 +68,10 @@ impl Router {
             let mut stem: Vec<_> = route.pattern.split('/').skip(1).map(Segment::parse).collect();
             let domain = stem.iter().position(|segment| *segment == Segment::OkmsId);
             let segments = stem.split_off(domain.map_or(1, |at| at + 1).min(stem.len()));
-            let patterns = match stems.iter_mut().position(|(known, _)| *known == stem) {
-                Some(at) => at,
-                None => {
-                    stems.push((stem, Vec::new()));
-                    stems.len() - 1
-                }
-            };
-            let Some((_, patterns)) = stems.get_mut(patterns) else { continue };
+            if !stems.iter().any(|(known, _)| *known == stem) {
+                stems.push((stem.clone(), Vec::new()));
+            }
+            let Some((_, patterns)) = stems.iter_mut().find(|(known, _)| *known == stem) else { continue };
             let method = (route.method.clone(), route.access);
             match patterns.iter_mut().find(|pattern| pattern.segments == segments) {
                 Some(pattern) => pattern.methods.push(method),

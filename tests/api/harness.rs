@@ -624,17 +624,8 @@ impl Connection {
 }
 
 /// The members of Vault's envelope.
-pub const ENVELOPE: [&str; 9] = [
-    "auth",
-    "data",
-    "lease_duration",
-    "lease_id",
-    "mount_type",
-    "renewable",
-    "request_id",
-    "warnings",
-    "wrap_info",
-];
+pub const ENVELOPE: [&str; 9] =
+    ["auth", "data", "lease_duration", "lease_id", "mount_type", "renewable", "request_id", "warnings", "wrap_info"];
 
 /// What every answer must have.
 fn check(answer: &Answer, method: &Method) {

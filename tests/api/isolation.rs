@@ -31,7 +31,8 @@ const SECRET: &str = "app/database";
 const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
 
 fn is_public(route: &Route) -> bool {
-    matches!(route.access, Access::Vault(op) if OPEN.contains(&op)) || PUBLIC.contains(&(route.method.as_str(), &*route.pattern))
+    matches!(route.access, Access::Vault(op) if OPEN.contains(&op))
+        || PUBLIC.contains(&(route.method.as_str(), &*route.pattern))
 }
 
 /// The route's path for the domain `id` and the secret at `path`.
@@ -97,7 +98,9 @@ async fn ask(client: &Client, route: &Route, id: &str, path: &str) -> Answer {
 /// The routes that name a domain, and are for those who may act in it.
 fn domain_routes() -> impl Iterator<Item = Route> {
     let names_one = |route: &Route| route.pattern.contains("{okmsId}") && !is_public(route);
-    routes().into_iter().filter(move |route| matches!(route.access, Access::Domain(_) | Access::Vault(_)) && names_one(route))
+    routes()
+        .into_iter()
+        .filter(move |route| matches!(route.access, Access::Domain(_) | Access::Vault(_)) && names_one(route))
 }
 
 /// Everything that a domain's own certificate can see in it.

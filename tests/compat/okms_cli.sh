@@ -267,6 +267,8 @@ okms create "$base//empty" a=b
 fails "create with an empty segment" "400"
 
 # --- vault: the same secrets by KV2's words
+okms config update --cas-required=false --max-versions 0 --deactivate-after 0s
+succeeds "config update to nothing special"
 kv=$base/vault/secret
 vault_json put --cas 0 "$kv" user=app password=one
 check "vault put" "set(a['data']) >= {'version', 'created_time', 'deletion_time', 'destroyed'} and a['data']['version'] == 1"

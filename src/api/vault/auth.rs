@@ -287,7 +287,9 @@ mod tests {
 
     #[test]
     fn serials_in_decimal() {
-        for (hexadecimal, expected) in [("", "0"), ("0a", "10"), ("ff", "255"), ("0123456789abcdef01", "20988295479420645121")] {
+        for (hexadecimal, expected) in
+            [("", "0"), ("0a", "10"), ("ff", "255"), ("0123456789abcdef01", "20988295479420645121")]
+        {
             assert_eq!(decimal(hexadecimal), expected);
         }
     }

@@ -15,7 +15,8 @@ use super::{
     Failure,
 };
 use crate::domain::{
-    DeactivateAfter, Invalid, MaxVersions, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, SettingsPatch, text,
+    DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, MaxVersions, SettingsPatch,
+    text,
 };
 
 /// The most entries of a list of numbers.
@@ -34,9 +35,10 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failure> {
         return Ok(Cow::Borrowed("{}"));
     }
     let is_form = call.header("content-type").is_some_and(|kind| {
-        kind.as_bytes().split(|byte| *byte == b';').next().is_some_and(|kind| {
-            kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-        })
+        kind.as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
     });
     if !is_form || text.starts_with(['{', '[']) {
         return Ok(Cow::Borrowed(text));
@@ -94,7 +96,9 @@ impl<'a> Fields<'a> {
     }
 
     fn span(&mut self, name: &'static str) -> Result<Option<Span>, Failure> {
-        self.take(name)?.map(|raw| span(raw).ok_or_else(|| wrong(name, "expected a duration such as 3h25m19s"))).transpose()
+        self.take(name)?
+            .map(|raw| span(raw).ok_or_else(|| wrong(name, "expected a duration such as 3h25m19s")))
+            .transpose()
     }
 
     /// Takes a list of whole numbers.
@@ -306,10 +310,7 @@ pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a 
 }
 
 /// Custom metadata in a write; `None` for an entry to remove, where `allows_null`.
-pub(super) fn custom_metadata(
-    raw: &RawValue,
-    allows_null: bool,
-) -> Result<BTreeMap<String, Option<String>>, Failure> {
+pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTreeMap<String, Option<String>>, Failure> {
     let members = map(raw, "custom_metadata")?;
     if members.len() > METADATA_ENTRIES_MAX {
         let number = members.len();
@@ -318,7 +319,8 @@ pub(super) fn custom_metadata(
     let (mut entries, mut wrong) = (BTreeMap::new(), Vec::new());
     for (key, raw) in members {
         if key.is_empty() || key.len() > METADATA_KEY_MAX {
-            wrong.push(format!("length of key {key:?} is {} but must be 0 < len(key) <= {METADATA_KEY_MAX}", key.len()));
+            wrong
+                .push(format!("length of key {key:?} is {} but must be 0 < len(key) <= {METADATA_KEY_MAX}", key.len()));
         }
         if !text::is_printable(&key) {
             wrong.push(format!("key {key:?} ({key}) contains unprintable characters"));
@@ -363,9 +365,16 @@ mod tests {
     /// The table of weak types.
     #[test]
     fn weak_types() {
-        for (text, number) in
-            [("1", 1), ("\"1\"", 1), ("\"0x10\"", 16), ("true", 1), ("null", 0), ("\"\"", 0), ("-3", -3), ("\"010\"", 8)]
-        {
+        for (text, number) in [
+            ("1", 1),
+            ("\"1\"", 1),
+            ("\"0x10\"", 16),
+            ("true", 1),
+            ("null", 0),
+            ("\"\"", 0),
+            ("-3", -3),
+            ("\"010\"", 8),
+        ] {
             assert_eq!(int(&raw(text)), Some(number), "{text}");
         }
         for wrong in ["1.0", "1.5", "\"abc\"", "[1]", "{}", "\"--1\"", "\"0x\"", "\"1 \"", "1e3"] {
@@ -425,7 +434,9 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Some(expected), "{text}");
         }
-        assert!(matches!(span(&raw("\"-1h\"")), Some(Span::Negative)) && matches!(span(&raw("-1")), Some(Span::Negative)));
+        assert!(
+            matches!(span(&raw("\"-1h\"")), Some(Span::Negative)) && matches!(span(&raw("-1")), Some(Span::Negative))
+        );
         for wrong in ["\"x\"", "[]", "{}", "true", "1.5x"] {
             assert!(RawValue::from_string(wrong.to_owned()).is_err() || span(&raw(wrong)).is_none(), "{wrong}");
         }

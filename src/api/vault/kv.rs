@@ -19,7 +19,7 @@ use crate::{
     auth::Permit,
     domain::{
         Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath,
-        SecretPath, Settings, VersionNumber, VersionRecord, View,
+        SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
     },
     service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, VersionView, Versions},
 };
@@ -152,7 +152,11 @@ pub(super) async fn act(context: &Context, permit: &Permit, call: &Call, act: Kv
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
         // The capitals are Vault's.
-        return Err(invalid(if act == KvAct::Destroy { "no version number provided" } else { "No version number provided" }));
+        return Err(invalid(if act == KvAct::Destroy {
+            "no version number provided"
+        } else {
+            "No version number provided"
+        }));
     }
     let numbers = numbers.into_iter().filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
     let numbers: Vec<_> = numbers.collect();
@@ -190,13 +194,10 @@ pub(super) async fn write_metadata(
     let asked = (patch.settings.cas_required, patch.settings.metadata_cas_required);
     let write = MetadataWrite { patch, cas, creates: !is_patch };
     let defaults = context.service.secrets.write_metadata(permit, &path, &write, call.now).await?;
-    let warnings: Vec<_> = [
-        (asked.0 == Some(false) && defaults.cas_required, CAS_OVERRULED),
-        (asked.1 == Some(false) && defaults.metadata_cas_required, METADATA_CAS_OVERRULED),
-    ]
-    .into_iter()
-    .filter_map(|(applies, text)| applies.then(|| text.to_owned()))
-    .collect();
+    let cas = (asked.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
+    let metadata_cas =
+        (asked.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
+    let warnings: Vec<_> = cas.into_iter().chain(metadata_cas).collect();
     Ok(envelope::nothing(call, KV, &warnings))
 }
 
@@ -233,7 +234,13 @@ async fn mount(context: &Context, permit: &Permit, call: &Call) -> Result<Option
 }
 
 /// A secret's metadata with all its versions.
-pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, permit: &Permit, path: &SecretPath, of: &History) {
+pub(super) fn metadata(
+    out: &mut ObjectWriter<'_>,
+    context: &Context,
+    permit: &Permit,
+    path: &SecretPath,
+    of: &History,
+) {
     let History { header, versions } = of;
     // Vault's times of change are those of values.
     let updated = versions.last().map_or(header.created_at, |(_, newest)| newest.created_at.max(header.created_at));
@@ -278,7 +285,7 @@ fn five(out: &mut ObjectWriter<'_>, number: VersionNumber, record: &VersionRecor
 
 fn times(out: &mut ObjectWriter<'_>, record: &VersionRecord) {
     out.text("created_time", &record.created_at.to_rfc3339_nanos());
-    out.text("deletion_time", &record.deactivate_at.map_or_else(String::new, |at| at.to_rfc3339_nanos()));
+    out.text("deletion_time", &record.deactivate_at.map(Timestamp::to_rfc3339_nanos).unwrap_or_default());
     out.boolean("destroyed", record.deleted_at.is_some());
 }
 
@@ -338,6 +345,6 @@ fn check_media_type(call: &Call) -> Result<(), Failure> {
     if is_right("application/merge-patch+json") || is_right("application/json") {
         return Ok(());
     }
-    let essence: String = essence.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+    let essence: String = essence.chars().filter(char::is_ascii_graphic).take(100).collect();
     Err(Failure::MediaType(essence))
 }

@@ -146,7 +146,8 @@ pub(super) async fn preflight(context: &Context, permit: &Permit, call: &Call) -
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
-    let mount = Shown { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
+    let mount =
+        Shown { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 512, ..Parts::default() }, |out| {
         members(out, &mount);
         out.text("path", &format!("{}/", mount.path));

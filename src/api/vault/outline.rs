@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn what_is_not_touched_keeps_its_spelling() {
-        let value = r#"{ "n" : 12345678901234567890, "f":1.0 ,"s":"\u00e9\"}", "deep":{"e":1e400,"list":[1.50, {"x":null}]} }"#;
+        let value =
+            r#"{ "n" : 12345678901234567890, "f":1.0 ,"s":"\u00e9\"}", "deep":{"e":1e400,"list":[1.50, {"x":null}]} }"#;
         assert_eq!(
             merged(value, r#"{"new":-0.0,"deep":{"more":{"z":null,"y":2.0}}}"#),
             r#"{"n":12345678901234567890,"f":1.0,"s":"\u00e9\"}","deep":{"e":1e400,"list":[1.50, {"x":null}],"more":{"y":2.0}},"new":-0.0}"#

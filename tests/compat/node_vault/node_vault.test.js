@@ -401,6 +401,7 @@ test("wrapping", async () => {
   await refused(client.unwrap(), 400, usedUp);
 });
 
+// The sentence names what it is about, or what there is instead.
 test("what is not served says so", async () => {
   for (const [call, word] of [
     [() => vault.policies(), /polic/i],
@@ -409,7 +410,7 @@ test("what is not served says so", async () => {
     [() => vault.enableAudit({ name: "file", type: "file", options: { file_path: "/tmp/audit.log" } }), /audit/i],
     [() => vault.userpassLogin({ username: "node", password: "password" }), /userpass/i],
     [() => vault.generateDatabaseCredentials({ databasePath: "database", name: "node" }), /database/i],
-    [() => vault.mount({ mount_point: "node-vault-transit", type: "transit" }), /transit/i],
+    [() => vault.mount({ mount_point: "node-vault-transit", type: "transit" }), /kv-v2/],
   ]) {
     await refused(call(), 400, word);
   }
