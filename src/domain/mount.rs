@@ -31,10 +31,10 @@ impl MountPath {
         self.0.as_str()
     }
 
-    /// Where a domain's secrets are shown unless somebody says otherwise.
+    /// Whether no mount's path can begin with this segment.
     #[must_use]
-    pub const fn default_text() -> &'static str {
-        WHOLE_TREE[0]
+    pub fn is_reserved(first: &str) -> bool {
+        RESERVED.contains(&first)
     }
 
     /// Whether this is one of the views on the whole tree.
@@ -82,7 +82,7 @@ impl FromStr for MountPath {
             return Err(Invalid("a mount's path has at most 128 bytes; choose a shorter one"));
         }
         let mut segments = text.split('/');
-        if segments.next().is_some_and(|first| RESERVED.contains(&first)) {
+        if segments.next().is_some_and(Self::is_reserved) {
             return Err(Invalid("a mount's path cannot begin with this word, which has a meaning of its own"));
         }
         if segments.any(|segment| KV_WORDS.contains(&segment)) {

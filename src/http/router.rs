@@ -10,7 +10,7 @@ use hyper::Method;
 
 use crate::{
     api::{Access, Params, Route, query},
-    domain::{Invalid, KV_WORDS, OkmsId, SecretPath},
+    domain::{Invalid, KV_WORDS, MountPath, OkmsId, SecretPath},
 };
 
 /// The compiled route table.
@@ -201,7 +201,7 @@ impl Pattern {
 /// is no mount.
 fn split_mount(path: &str) -> Option<(&str, &str)> {
     let (first, mut rest) = path.split_once('/')?;
-    if matches!(first, "" | "sys" | "auth" | "api") {
+    if first.is_empty() || MountPath::is_reserved(first) {
         return None;
     }
     loop {
@@ -338,6 +338,7 @@ mod tests {
             ("a/b/c", None),
             ("sys/mounts/config", None),
             ("auth/data/x", None),
+            ("database/config", None),
             ("secret", None),
         ] {
             assert_eq!(split_mount(path), expected, "{path}");

@@ -445,7 +445,6 @@ guide
 
 # --- The guide, with the command line itself
 
-out=
 # vault ARGUMENTS...: leaves $status (the exit code) and the output, of both kinds, in the file answer.
 vault() {
     what="vault $*"
@@ -454,7 +453,7 @@ vault() {
 }
 # prints CODE [TEXT...]: the exit code, and each text in the output.
 prints() {
-    local text code=$1
+    local text out code=$1
     shift
     out=$(<answer)
     if [[ $status != "$code" ]]; then bad "want exit code $code"; return; fi

@@ -64,7 +64,6 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
 }
 
 pub(super) async fn enable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let path = path(call)?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let kind = fields.text("type")?.unwrap_or_default();
@@ -75,11 +74,21 @@ pub(super) async fn enable(context: &Context, permit: &Permit, call: &Call) -> R
         _ => false,
     };
     if !is_kv2 {
-        return Err(invalid(ONLY_KV2));
+        return Err(Failure::Refused(format!("{}{ONLY_KV2}", unserved(&kind))));
     }
+    let path = path(call)?;
     let description = fields.text("description")?.unwrap_or_default();
     context.service.domains.enable(permit, &path, &description, &SettingsPatch::default()).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// A word on an engine that people ask for.
+fn unserved(kind: &str) -> &'static str {
+    match kind {
+        "database" => "the database secrets engine is not served by okmsd: ",
+        "kv" | "generic" => "version 1 of kv is not served by okmsd: ",
+        _ => "",
+    }
 }
 
 pub(super) async fn disable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {

@@ -122,10 +122,10 @@ func anotherIdentity(t *testing.T, request ...string) identity {
 	t.Helper()
 	okmsd, folder := os.Getenv("OKMSD"), filepath.Dir(env(t, "VAULT_CACERT"))
 	if okmsd == "" {
-		skip(t, "a second certificate: OKMSD does not name the okmsd that could issue it")
+		skip(t, "OKMSD does not name an okmsd that could issue a second certificate")
 	}
 	if _, err := os.Stat(filepath.Join(folder, "operator_certificate.pem")); err != nil {
-		skip(t, "a second certificate: "+folder+" has no operator certificate to issue it with")
+		skip(t, folder+" has no operator certificate to issue a second one with")
 	}
 	out, id := t.TempDir(), env(t, "OKMS_ID")
 	arguments := []string{"cert", "issue", "--domain", id, "--name", "openbao", "--dir", folder,
@@ -140,9 +140,9 @@ func anotherIdentity(t *testing.T, request ...string) identity {
 }
 
 // skip says on a line of its own what is not tested, as tests/compat/run.sh expects.
-func skip(t *testing.T, what string) {
+func skip(t *testing.T, why string) {
 	t.Helper()
-	fmt.Printf("openbao: skipped: %s\n", what)
+	fmt.Printf("openbao: skipped: %s: %s\n", t.Name(), why)
 	if os.Getenv("COMPAT_STRICT") == "1" {
 		t.Fatal("COMPAT_STRICT=1 allows no part to be skipped")
 	}

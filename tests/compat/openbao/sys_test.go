@@ -196,6 +196,7 @@ func TestLater(t *testing.T) {
 		"userpass":        write("auth/userpass/login/u", object{"password": "p"}),
 		"a cert role":     write("auth/cert/certs/web", object{"certificate": ""}),
 		"database":        write("database/config/x", object{"plugin_name": "p"}),
+		"sealing":         s.Sys().SealWithContext(s.ctx),
 	} {
 		answer := fails(t, what, err, 400)
 		holds(t, what+": a sentence", len(answer.Errors) == 1 && strings.Contains(answer.Errors[0], " "))

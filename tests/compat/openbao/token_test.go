@@ -288,6 +288,17 @@ func TestTokenRevoke(t *testing.T) {
 	}
 }
 
+func TestForeignDomain(t *testing.T) {
+	s := connectTo(t, env(t, "KMS_RESTAPI_ENDPOINT")+"/api/00000000-0000-4000-8000-000000000000", ourIdentity(t))
+	// Raw: of a 404 the client's own read tells no more than that nothing is there.
+	_, read := s.Logical().ReadRawWithContext(s.ctx, mount+"/data/x")
+	_, write := s.KVv2(mount).Put(s.ctx, "x", object{})
+	_, login := s.Logical().WriteWithContext(s.ctx, "auth/cert/login", object{})
+	for what, err := range map[string]error{"read": read, "write": write, "login": login} {
+		failsWith(t, what, err, 404, "there is no such domain for your certificate")
+	}
+}
+
 // A token is worth nothing without the key that it was given to.
 func TestTokenIsBound(t *testing.T) {
 	s := connect(t)

@@ -139,6 +139,26 @@ func TestWrap(t *testing.T) {
 		fails(t, what+" of what never was", err, 400, usedUp)
 	}
 
+	// Of many who unwrap at once, one gets it.
+	info = wrap(object{"k": "v"})
+	const callers = 8
+	outcomes := make(chan error, callers)
+	for range callers {
+		go func() {
+			_, err := call("unwrap", info.Token)
+			outcomes <- err
+		}()
+	}
+	won := 0
+	for range callers {
+		if err := <-outcomes; err == nil {
+			won++
+		} else {
+			fails(t, "one too late", err, 400, usedUp)
+		}
+	}
+	same(t, "who got it", won, 1)
+
 	// A wrapping token opens its own answer alone.
 	info = wrap(object{"k": "v"})
 	fails(t, "read a secret with a wrapping token", s.holding(t, info.Token).works(), 403, denied)

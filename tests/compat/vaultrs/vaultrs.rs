@@ -421,12 +421,30 @@ async fn mounts() {
         kv2::delete_metadata(&client, &own, "x").await.unwrap();
         sys::mount::disable(&client, &own).await.unwrap();
         assert!(!sys::mount::list(&client).await.unwrap().contains_key(&format!("{own}/")));
-
-        let methods = sys::auth::list(&client).await.unwrap();
-        assert_eq!((methods["cert/"].mount_type.as_str(), methods["token/"].mount_type.as_str()), ("cert", "token"));
-        // What there is not is refused with a sentence.
-        refused_somehow(sys::policy::list(&client).await, 400);
-        refused_somehow(sys::policy::set(&client, "p", "").await, 400);
-        refused_somehow(cert::ca_cert_role::list(&client, "cert").await, 400);
     }
+}
+
+#[tokio::test]
+async fn auth_methods() {
+    let methods = sys::auth::list(&connect()).await.unwrap();
+    assert_eq!((methods["cert/"].mount_type.as_str(), methods["token/"].mount_type.as_str()), ("cert", "token"));
+}
+
+/// What there is not is refused with a sentence.
+#[tokio::test]
+async fn what_there_is_not() {
+    let client = connect();
+    refused_somehow(sys::policy::list(&client).await, 400);
+    refused_somehow(sys::policy::set(&client, "p", "").await, 400);
+    refused_somehow(cert::ca_cert_role::list(&client, "cert").await, 400);
+    refused_somehow(cert::ca_cert_role::set(&client, "cert", "web", "", None).await, 400);
+    refused_somehow(cert::configure_tls_certificate_method(&client, "cert", None).await, 400);
+    refused_somehow(sys::seal(&client).await, 400);
+    refused_somehow(sys::unseal(&client, None, Some(true), None).await, 400);
+    refused_somehow(sys::start_initialization(&client, 1, 1, None).await, 400);
+    refused_somehow(token::new_role(&client, "web", None).await, 404);
+    refused_somehow(token::role::read(&client, "web").await, 404);
+    assert!(token::tidy(&client).await.is_err());
+    refused_somehow(sys::remount::remount(&client, "secret", "other").await, 404);
+    refused_somehow(sys::tools::random(&client, None).await, 404);
 }

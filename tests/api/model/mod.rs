@@ -1,5 +1,8 @@
 //! The API against a model: a domain of secrets, written down here a second time and in the plainest way, and the
-//! same random requests for both. Every answer must be the model's: status, code, metadata, states and values.
+//! same random requests for both, in both dialects by turns. Every answer must be the model's: status, code or text,
+//! metadata, states and values. So the two dialects cannot disagree about anything either.
+
+mod vault;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +15,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-use crate::harness::{Connection, Http, START, TestServer};
+use crate::harness::{Answer, Connection, Http, START, TestServer};
 
 const INVALID: (u16, u64) = (400, 50_405_377);
 const NOT_FOUND: (u16, u64) = (404, 17_125_377);
@@ -28,10 +31,16 @@ struct Settings {
 
 /// How long a version stays active: as typed, and in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct After(&'static str, i64);
+struct After(&'static str, i64, &'static str);
 
-const AFTERS: [After; 5] =
-    [After("0s", 0), After("90", 90), After("1h30m", 5400), After("1d", 86_400), After("2.5m", 150)];
+/// As typed, in seconds, and as KV2 has it.
+const AFTERS: [After; 5] = [
+    After("0s", 0, "0s"),
+    After("90", 90, "1m30s"),
+    After("1h30m", 5400, "1h30m0s"),
+    After("1d", 86_400, "24h0m0s"),
+    After("2.5m", 150, "2m30s"),
+];
 
 impl Settings {
     fn apply(&mut self, patch: &Self) {
@@ -101,7 +110,7 @@ struct Version {
     /// From when on it is not active.
     ends: Option<i64>,
     deleted: Option<i64>,
-    value: u32,
+    value: Map<String, Value>,
 }
 
 impl Version {
@@ -121,7 +130,7 @@ impl Version {
             shown["deactivatedAt"] = moment(ends).into();
         }
         if with_data && state == State::Active {
-            shown["data"] = json!({"value": self.value});
+            shown["data"] = Value::Object(self.value.clone());
         }
         shown
     }
@@ -137,6 +146,8 @@ struct Secret {
     kept: BTreeMap<u64, Version>,
     settings: Settings,
     custom: BTreeMap<&'static str, &'static str>,
+    /// How often the metadata was written by itself.
+    metadata_version: u64,
 }
 
 impl Secret {
@@ -145,6 +156,7 @@ impl Secret {
             return;
         }
         self.updated = now;
+        self.metadata_version += 1;
         self.settings.apply(&patch.settings);
         for (key, text) in patch.custom.iter().flatten() {
             if text.is_empty() {
@@ -155,7 +167,7 @@ impl Secret {
         }
     }
 
-    fn add(&mut self, domain: &Settings, value: u32, now: i64) {
+    fn add(&mut self, domain: &Settings, value: Map<String, Value>, now: i64) {
         self.current += 1;
         self.updated = now;
         let ends = self.life(domain).map(|life| now + life);
@@ -173,13 +185,26 @@ impl Secret {
         [self.settings.after, domain.after].into_iter().flatten().map(|after| after.1).filter(|life| *life > 0).min()
     }
 
+    fn oldest(&self) -> u64 {
+        if self.is_full { *self.kept.first_key_value().unwrap().0 } else { 0 }
+    }
+
+    /// Whether a new version must name the current one, and why the writer's `cas` does not do.
+    fn refuses(&self, domain: &Settings, cas: Option<u64>) -> Option<&'static str> {
+        let demanded = self.settings.cas_required == Some(true) || domain.cas_required == Some(true);
+        match cas {
+            Some(cas) if cas != self.current => Some("check-and-set parameter did not match the current version"),
+            None if demanded => Some("check-and-set parameter required for this call"),
+            _ => None,
+        }
+    }
+
     fn shown(&self, path: &str, id: &str) -> Value {
         let mut shown = self.settings.shown();
         shown.insert("createdAt".to_owned(), moment(self.created).into());
         shown.insert("updatedAt".to_owned(), moment(self.updated).into());
         shown.insert("currentVersion".to_owned(), self.current.into());
-        let oldest = if self.is_full { *self.kept.first_key_value().unwrap().0 } else { 0 };
-        shown.insert("oldestVersion".to_owned(), oldest.into());
+        shown.insert("oldestVersion".to_owned(), self.oldest().into());
         let custom = self.custom.iter().map(|(key, text)| ((*key).to_owned(), (*text).into()));
         shown.insert("customMetadata".to_owned(), Value::Object(custom.collect()));
         shown.insert("urn".to_owned(), format!("urn:v1:local:resource:okms:{id}/secret/{path}").into());
@@ -207,6 +232,11 @@ enum Step {
     List,
     Config(Settings),
     GetConfig,
+    Kv(vault::Step),
+}
+
+fn value(value: u32) -> Map<String, Value> {
+    Map::from_iter([("value".to_owned(), value.into())])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -265,15 +295,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::List),
         2 => settings().prop_map(Step::Config),
         1 => Just(Step::GetConfig),
+        40 => vault::step().prop_map(Step::Kv),
     ]
 }
 
-/// A request, and what the model says to it: the body of a 200, nothing for a 204, or status and code.
+/// A request, and what the model says to it.
 struct Expected {
     method: Method,
-    rest: String,
+    url: String,
     body: Value,
-    answer: Result<Option<Value>, (u16, u64)>,
+    answer: Says,
+}
+
+#[derive(Debug, PartialEq)]
+enum Says {
+    /// The body of a 200, nothing for a 204, or status and code.
+    Native(Result<Option<Value>, (u16, u64)>),
+    /// The status, and the data of an envelope or else the first error, which may be none.
+    Vault(u16, Result<Value, String>),
 }
 
 /// The model of a domain.
@@ -291,6 +330,7 @@ impl Domain {
                 self.now += seconds;
                 return None;
             }
+            Step::Kv(step) => return Some(self.kv(step)),
             Step::Create(path, patch, value) => {
                 let path = PATHS[*path];
                 let body = json!({"path": path, "metadata": patch.sent(), "version": {"data": {"value": value}}});
@@ -326,10 +366,16 @@ impl Domain {
             Step::Get(path, version, with_data) => {
                 let path = PATHS[*path];
                 let query = version.map(|version| format!("&version={version}")).unwrap_or_default();
-                let answer = self.version(path, *version).map(|(secret, id, found)| {
-                    let version = found.shown(id, self.now, *with_data);
-                    Some(json!({"path": path, "metadata": secret.shown(path, &self.id), "version": version}))
-                });
+                let answer = match self.secrets.get(path) {
+                    // KV2 can make a secret that has no version yet.
+                    Some(secret) if secret.current == 0 && version.is_none() => {
+                        Ok(Some(json!({"path": path, "metadata": secret.shown(path, &self.id)})))
+                    }
+                    _ => self.version(path, *version).map(|(secret, id, found)| {
+                        let version = found.shown(id, self.now, *with_data);
+                        Some(json!({"path": path, "metadata": secret.shown(path, &self.id), "version": version}))
+                    }),
+                };
                 (Method::GET, format!("secret/{path}?includeData={with_data}{query}"), Value::Null, answer)
             }
             Step::GetVersion(path, version, with_data) => {
@@ -365,7 +411,7 @@ impl Domain {
                 (Method::GET, "secretConfig".to_owned(), Value::Null, Ok(Some(shown)))
             }
         };
-        Some(Expected { method, rest, body, answer })
+        Some(Expected { method, url: format!("/api/{}/v2/{rest}", self.id), body, answer: Says::Native(answer) })
     }
 
     fn cas(&self, path: &str, cas: Cas) -> (Option<u64>, String) {
@@ -388,8 +434,9 @@ impl Domain {
             return Err(CONFLICT);
         }
         let mut secret = Secret { created: self.now, ..Secret::default() };
+        secret.updated = self.now;
         secret.patch(patch, self.now);
-        secret.add(&self.settings, value, self.now);
+        secret.add(&self.settings, self::value(value), self.now);
         self.secrets.insert(path, secret);
         Ok(self.changed(path))
     }
@@ -405,14 +452,12 @@ impl Domain {
         valid(&patch.settings)?;
         let mut secret = self.secrets.get(path).cloned().ok_or(NOT_FOUND)?;
         secret.patch(patch, self.now);
-        let demanded = secret.settings.cas_required == Some(true) || self.settings.cas_required == Some(true);
-        match cas {
-            Some(cas) if cas != secret.current => return Err(INVALID),
-            None if demanded && value.is_some() => return Err(INVALID),
-            _ => {}
+        // Without a new version a CAS can be wrong, but is not demanded.
+        if (value.is_some() || cas.is_some()) && secret.refuses(&self.settings, cas).is_some() {
+            return Err(INVALID);
         }
         if let Some(value) = value {
-            secret.add(&self.settings, value, self.now);
+            secret.add(&self.settings, self::value(value), self.now);
         }
         self.secrets.insert(path, secret);
         Ok(self.changed(path))
@@ -453,6 +498,21 @@ fn valid(settings: &Settings) -> Result<(), (u16, u64)> {
     if settings.max_versions.is_some_and(|max| max > 24_000) { Err(INVALID) } else { Ok(()) }
 }
 
+fn native(answer: &Answer) -> Result<Option<Value>, (u16, u64)> {
+    match answer.status.as_u16() {
+        204 => Ok(None),
+        200 => {
+            let mut body = answer.json();
+            if let Some(body) = body.as_object_mut() {
+                // Advice, which other tests read.
+                body.remove("warnings");
+            }
+            Ok(Some(body))
+        }
+        status => Err((status, answer.json()["error_code"].as_u64().unwrap())),
+    }
+}
+
 async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), TestCaseError> {
     let operator = server.client(Some(&server.issue(&Subject::Operator, 3000)), None, Http::One);
     let created = operator.call(Method::POST, "/v2/okms/resource", r#"{"name":"model"}"#).await;
@@ -461,26 +521,21 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     let mut connection: Connection = client.connect().await;
     let now = okmsd::clock::Clock::now(&*server.clock).unix_seconds();
     let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };
-    for (n, step) in steps.iter().enumerate() {
+    // At the end both dialects tell all there is.
+    let last = (0..PATHS.len()).flat_map(|path| [Step::Versions(path), Step::Kv(vault::Step::Metadata(path))]);
+    for (n, step) in steps.iter().cloned().chain(last).enumerate() {
         if let Step::Wait(seconds) = step {
-            server.clock.advance(*seconds);
+            server.clock.advance(seconds);
         }
-        let Some(expected) = domain.step(step) else { continue };
+        let Some(expected) = domain.step(&step) else { continue };
         let body = if expected.body.is_null() { String::new() } else { expected.body.to_string() };
-        let answer = connection.send(expected.method.clone(), &client.url(&expected.rest), &[], body).await;
-        let told = match answer.status.as_u16() {
-            204 => Ok(None),
-            200 => {
-                let mut body = answer.json();
-                if let Some(body) = body.as_object_mut() {
-                    // Advice, which other tests read.
-                    body.remove("warnings");
-                }
-                Ok(Some(body))
-            }
-            status => Err((status, answer.json()["error_code"].as_u64().unwrap())),
+        let json = [("content-type", "application/json")];
+        let answer = connection.send(expected.method.clone(), &expected.url, &json, body).await;
+        let told = match expected.answer {
+            Says::Native(_) => Says::Native(native(&answer)),
+            Says::Vault(..) => vault::told(&answer),
         };
-        prop_assert_eq!(told, expected.answer, "step {}: {} {} {}", n, expected.method, expected.rest, expected.body);
+        prop_assert_eq!(told, expected.answer, "step {}: {} {} {}", n, expected.method, expected.url, expected.body);
     }
     Ok(())
 }
@@ -490,7 +545,7 @@ fn the_api_does_what_the_model_does() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::start());
     assert!(okmsd::clock::Clock::now(&*server.clock).unix_seconds() == START);
-    let config = Config { cases: 64, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+    let config = Config { cases: 96, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let cases = (prop::collection::vec(step(), 1..100), prop::sample::select(vec![Http::One, Http::Two]));
     let outcome = TestRunner::new(config).run(&cases, |(steps, http)| runtime.block_on(run(&server, &steps, http)));
     outcome.unwrap_or_else(|error| panic!("{error}"));
