@@ -111,6 +111,20 @@ fn no_key_is_in_the_repository() {
     }
 }
 
+/// Each test that the table of compatibility names is there, under that name.
+#[test]
+fn the_table_of_compatibility_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("docs/COMPATIBILITY.md")).unwrap();
+    let named: Vec<_> = table.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(named.len() > 60, "the table names its tests");
+    for (module, name) in named {
+        let file = root.join(format!("tests/api/vault/{module}.rs"));
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        assert!(text.contains(&format!("async fn {name}()")), "{module}::{name} is in the table and not in the tests");
+    }
+}
+
 /// Whether the marker of a private key is followed by more than a placeholder.
 fn holds_key(text: &str) -> bool {
     text.split("PRIVATE KEY-----").skip(1).any(|rest| {

@@ -79,15 +79,39 @@ impl Connection {
         self.call(request(Method::POST, &format!("/api/{id}/v2/secret"), body.into())?).await.map(drop)
     }
 
-    /// Adds a version to a secret; `body` is [`update`]'s.
-    pub(super) async fn update(&mut self, id: &str, path: &str, body: Bytes) -> Outcome<()> {
-        self.call(request(Method::PUT, &format!("/api/{id}/v2/secret/{path}"), body)?).await.map(drop)
+    /// Adds a version to a secret; `body` is [`Dialect::update`]'s.
+    pub(super) async fn update(&mut self, dialect: Dialect, id: &str, path: &str, body: Bytes) -> Outcome<()> {
+        let url = match dialect {
+            Dialect::Native => format!("/api/{id}/v2/secret/{path}"),
+            Dialect::Kv => format!("/api/{id}/v1/secret/data/{path}"),
+        };
+        self.call(request(Method::PUT, &url, body)?).await.map(drop)
     }
 }
 
-/// The body that adds a version with this value.
-pub(super) fn update(value: &str) -> Bytes {
-    format!("{{\"version\":{{\"data\":{value}}}}}").into()
+/// In which words one asks.
+#[derive(Clone, Copy)]
+pub(super) enum Dialect {
+    Native,
+    Kv,
+}
+
+impl Dialect {
+    /// The body that adds a version with this value.
+    pub(super) fn update(self, value: &str) -> Bytes {
+        match self {
+            Self::Native => format!("{{\"version\":{{\"data\":{value}}}}}").into(),
+            Self::Kv => format!("{{\"data\":{value}}}").into(),
+        }
+    }
+
+    /// Where a secret is read with its value.
+    pub(super) fn secret_url(self, id: &str, path: &str) -> String {
+        match self {
+            Self::Native => format!("/api/{id}/v2/secret/{path}?includeData=true"),
+            Self::Kv => format!("/api/{id}/v1/secret/data/{path}"),
+        }
+    }
 }
 
 /// A JSON object of so many bytes.

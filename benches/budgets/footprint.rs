@@ -3,7 +3,9 @@
 use std::{fs, process::Command};
 
 use super::{
-    Effort, Outcome, client, note, secret_url,
+    Effort, Outcome,
+    client::{self, Dialect},
+    note,
     server::{OKMSD, Region, Server},
     table::{Budget, Row, median},
 };
@@ -31,7 +33,7 @@ pub(super) async fn measure(_: Effort) -> Outcome<Vec<Row>> {
     let mut idle = Vec::new();
     for _ in 0..IDLE {
         let mut connection = client.connect().await?;
-        connection.get(&secret_url(&id, super::SECRET)).await?;
+        connection.get(&Dialect::Native.secret_url(&id, super::SECRET)).await?;
         idle.push(connection);
     }
     let resident = f64::from(server.resident_kib()?) / 1024.0;

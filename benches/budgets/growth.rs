@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 
 use super::{
     Effort, Outcome,
-    client::{self, Connection, timed},
-    note, secret_url,
+    client::{self, Connection, Dialect, timed},
+    note,
     server::{Region, Server},
     table::{Budget, Rounds, Row, median},
 };
@@ -122,8 +122,8 @@ async fn reads(few: (&Region, &Server), many: (&Region, &Server), effort: Effort
         note(format_args!("reads from both stores, turn {round}"));
         let (mut of_few, mut of_many, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..READS {
-            of_few.push(micros(timed(few.get(&secret_url(&few_id, &path(pick.below(FEW))))).await?));
-            let url = secret_url(&many_id, &path(pick.below(effort.secrets)));
+            of_few.push(micros(timed(few.get(&Dialect::Native.secret_url(&few_id, &path(pick.below(FEW))))).await?));
+            let url = Dialect::Native.secret_url(&many_id, &path(pick.below(effort.secrets)));
             of_many.push(micros(timed(many.get(&url)).await?));
             again.push(micros(timed(many.get(&url)).await?));
         }
@@ -140,7 +140,7 @@ async fn reads(few: (&Region, &Server), many: (&Region, &Server), effort: Effort
 
 /// Writes that make version 20,001 and on, and version 2, by turns.
 async fn writes(region: &Region, server: &Server, effort: Effort) -> Outcome<Row> {
-    let (id, body) = (region.id()?, client::update(&client::value(1024)));
+    let (id, body) = (region.id()?, Dialect::Native.update(&client::value(1024)));
     let mut connection = region.client(server)?.connect().await?;
     let mut rounds = Rounds::default();
     for round in 0..effort.rounds {
@@ -148,8 +148,8 @@ async fn writes(region: &Region, server: &Server, effort: Effort) -> Outcome<Row
         let (mut deep, mut shallow) = (Vec::new(), Vec::new());
         for number in 0..WRITES.min(FEW / effort.rounds) {
             let fresh = path(round * (FEW / effort.rounds) + number);
-            shallow.push(micros(timed(connection.update(&id, &fresh, body.clone())).await?));
-            deep.push(micros(timed(connection.update(&id, DEEP_SECRET, body.clone())).await?));
+            shallow.push(micros(timed(connection.update(Dialect::Native, &id, &fresh, body.clone())).await?));
+            deep.push(micros(timed(connection.update(Dialect::Native, &id, DEEP_SECRET, body.clone())).await?));
         }
         rounds.push(median(deep), median(shallow));
     }

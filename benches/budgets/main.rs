@@ -31,6 +31,7 @@ use okmsd::clock::{Clock, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    client::Dialect,
     load::{Load, Protocol},
     server::{Region, Server},
     table::{Budget, Rounds, Row},
@@ -170,14 +171,22 @@ async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
     for (protocol, name) in
         [(Protocol::Http1(READERS), "HTTP/1.1"), (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2")]
     {
-        let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
+        let (mut rates, mut costs, mut dialects) = (Rounds::default(), Rounds::default(), Rounds::default());
         for round in 0..effort.rounds {
             note(format_args!("reads over {name}, turn {}", round + 1));
-            let both = alternate(round, oha, &region, &okmsd, &reference, protocol, effort.turn).await?;
+            let (native, kv) = (Target::native(&okmsd, &region)?, Target::kv(&okmsd, &region)?);
+            let both = alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn).await?;
             rates.push(both.0.rate, both.1.rate);
             costs.push(both.0.cpu_micros, both.1.cpu_micros);
+            let both = alternate(round, oha, &region, &kv, &native, protocol, effort.turn).await?;
+            dialects.push(both.0.rate, both.1.rate);
         }
         rows.push(rates.row(format!("reads of a 1 KiB secret, {name}"), "/s", Budget::AtLeast(0.8)));
+        rows.push(dialects.row(
+            format!("reads of a 1 KiB secret over KV2, beside native ones, {name}"),
+            "/s",
+            Budget::AtLeast(0.9),
+        ));
         rows.push(costs.row(format!("the server's processor time for one, {name}"), " us", Budget::None));
     }
     Ok(rows)
@@ -192,7 +201,8 @@ async fn connections(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>>
     for round in 0..effort.rounds {
         note(format_args!("new connections, turn {}", round + 1));
         let protocol = Protocol::Connect(CONNECTORS);
-        let both = alternate(round, oha, &region, &okmsd, &reference, protocol, effort.turn).await?;
+        let native = Target::native(&okmsd, &region)?;
+        let both = alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn).await?;
         rates.push(both.0.rate, both.1.rate);
         costs.push(both.0.cpu_micros, both.1.cpu_micros);
     }
@@ -211,7 +221,7 @@ async fn pair(region: &Region, reference: &str, env: &[(&str, &str)]) -> Outcome
     let client = region.client(&okmsd)?;
     let mut connection = client.connect().await?;
     connection.create(&region.id()?, SECRET, &client::value(1024)).await?;
-    let body = connection.get(&secret_url(&region.id()?, SECRET)).await?.1;
+    let body = connection.get(&Dialect::Native.secret_url(&region.id()?, SECRET)).await?.1;
     let answer = region.path("answer.json");
     fs::write(&answer, body)?;
     let reference = Server::reference(region, reference, &answer).await?;
@@ -220,9 +230,25 @@ async fn pair(region: &Region, reference: &str, env: &[(&str, &str)]) -> Outcome
 
 const SECRET: &str = "bench/read";
 
-/// Where a secret is read with its value.
-fn secret_url(id: &str, path: &str) -> String {
-    format!("/api/{id}/v2/secret/{path}?includeData=true")
+/// A server, and what is read from it.
+struct Target<'s> {
+    server: &'s Server,
+    url: String,
+}
+
+impl<'s> Target<'s> {
+    fn native(server: &'s Server, region: &Region) -> Outcome<Self> {
+        Ok(Self { server, url: Dialect::Native.secret_url(&region.id()?, SECRET) })
+    }
+
+    fn kv(server: &'s Server, region: &Region) -> Outcome<Self> {
+        Ok(Self { server, url: Dialect::Kv.secret_url(&region.id()?, SECRET) })
+    }
+
+    /// The same from another server.
+    fn at<'o>(&self, server: &'o Server) -> Target<'o> {
+        Target { server, url: self.url.clone() }
+    }
 }
 
 /// What one turn of one server came to.
@@ -236,26 +262,25 @@ async fn alternate(
     round: usize,
     oha: &std::path::Path,
     region: &Region,
-    okmsd: &Server,
-    reference: &Server,
+    measured: &Target<'_>,
+    reference: &Target<'_>,
     protocol: Protocol,
     time: Duration,
 ) -> Outcome<(Turn, Turn)> {
-    let url = secret_url(&region.id()?, SECRET);
-    let turn = async |server: &Server| -> Outcome<Turn> {
+    let turn = async |Target { server, url }: &Target<'_>| -> Outcome<Turn> {
         let load = Load { oha, region, server, protocol };
-        load.run(&url, Duration::from_millis(500)).await?;
+        load.run(url, Duration::from_millis(500)).await?;
         let before = server.cpu_seconds()?;
-        let done = load.run(&url, time).await?;
+        let done = load.run(url, time).await?;
         let used = server.cpu_seconds()? - before;
         Ok(Turn { rate: done.rate, cpu_micros: used * 1e6 / done.requests })
     };
     if round.is_multiple_of(2) {
-        let first = turn(okmsd).await?;
+        let first = turn(measured).await?;
         Ok((first, turn(reference).await?))
     } else {
         let first = turn(reference).await?;
-        Ok((turn(okmsd).await?, first))
+        Ok((turn(measured).await?, first))
     }
 }
 

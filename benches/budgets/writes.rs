@@ -15,7 +15,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefin
 
 use super::{
     Effort, Outcome,
-    client::{self, Connection},
+    client::{self, Connection, Dialect},
     note,
     server::{Region, Server, scheduled_seconds},
     table::{Budget, Rounds, Row},
@@ -49,15 +49,15 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let raw = Arc::new(Raw::create(&raw.path("raw.redb"), id.parse()?)?);
     // Until every secret is full, so that all writes do the same.
     for _ in 0..KEPT {
-        writers = write(writers, &id, Duration::ZERO).await?.1;
+        writers = write(writers, Dialect::Native, &id, Duration::ZERO).await?.1;
         raw.group(WRITERS)?;
     }
-    let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
+    let (mut rates, mut costs, mut kv) = (Rounds::default(), Rounds::default(), Rounds::default());
     let mut groups = Vec::new();
     for round in 0..effort.rounds {
         note(format_args!("writes, turn {}", round + 1));
         let (before, cpu_before) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)?);
-        let (rate, again) = write(writers, &id, effort.turn).await?;
+        let (rate, again) = write(writers, Dialect::Native, &id, effort.turn).await?;
         writers = again;
         let (after, cpu) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)? - cpu_before);
         let mean = (after.0 - before.0) / (after.1 - before.1);
@@ -65,6 +65,9 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         let raw = Arc::clone(&raw);
         let reference = tokio::task::spawn_blocking(move || raw.run(mean, effort.turn)).await??;
         rates.push(rate, reference.0);
+        let (in_kv, again) = write(writers, Dialect::Kv, &id, effort.turn).await?;
+        writers = again;
+        kv.push(in_kv, rate);
         costs.push(cpu * 1e6 / (after.0 - before.0), reference.1);
     }
     drop((writers, server));
@@ -77,6 +80,7 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     Ok(vec![
         rates.row(what, "/s", Budget::AtLeast(0.7)),
         costs.row("the committing thread's processor time for one".to_owned(), " us", Budget::None),
+        kv.row("durable writes over KV2, beside native ones".to_owned(), "/s", Budget::AtLeast(0.9)),
     ])
 }
 
@@ -85,11 +89,16 @@ fn path(writer: usize) -> String {
 }
 
 /// Every writer adds versions to its own secret for so long, and at least one.
-async fn write(writers: Vec<Connection>, id: &str, time: Duration) -> Outcome<(f64, Vec<Connection>)> {
-    let body = client::update(&client::value(1024));
+async fn write(
+    writers: Vec<Connection>,
+    dialect: Dialect,
+    id: &str,
+    time: Duration,
+) -> Outcome<(f64, Vec<Connection>)> {
+    let body = dialect.update(&client::value(1024));
     let started = Instant::now();
     let tasks = writers.into_iter().enumerate().map(|(number, connection)| {
-        tokio::spawn(write_one(connection, id.to_owned(), path(number), body.clone(), started + time))
+        tokio::spawn(write_one(connection, dialect, id.to_owned(), path(number), body.clone(), started + time))
     });
     let tasks: Vec<_> = tasks.collect();
     let (mut total, mut connections) = (0, Vec::new());
@@ -103,6 +112,7 @@ async fn write(writers: Vec<Connection>, id: &str, time: Duration) -> Outcome<(f
 
 async fn write_one(
     mut connection: Connection,
+    dialect: Dialect,
     id: String,
     path: String,
     body: Bytes,
@@ -110,7 +120,7 @@ async fn write_one(
 ) -> Outcome<(u32, Connection)> {
     let mut writes = 0;
     loop {
-        connection.update(&id, &path, body.clone()).await?;
+        connection.update(dialect, &id, &path, body.clone()).await?;
         writes += 1;
         if Instant::now() >= end {
             return Ok((writes, connection));
@@ -132,7 +142,7 @@ struct Raw {
 }
 
 /// The bytes of a stored record. After the run these are checked against okmsd's own.
-const HEADER_BYTES: usize = 79;
+const HEADER_BYTES: usize = 83;
 const VERSION_BYTES: usize = 66;
 const VALUE_BYTES: usize = 1093;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Invalid, text};
+use super::{Invalid, Refused, text};
 
 /// The most entries.
 pub const METADATA_ENTRIES_MAX: usize = 64;
@@ -36,8 +36,8 @@ impl CustomMetadata {
     /// The map of these entries.
     ///
     /// # Errors
-    /// `Invalid` where there are too many, or one breaks the rules for its text.
-    pub fn from_entries(entries: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
+    /// `Refused` where there are too many, or one breaks the rules for its text.
+    pub fn from_entries(entries: impl IntoIterator<Item = (String, String)>) -> Result<Self, Refused> {
         let map: BTreeMap<_, _> = entries.into_iter().collect();
         for (key, value) in &map {
             check_key(key)?;
@@ -46,11 +46,8 @@ impl CustomMetadata {
         Self(map).bounded()
     }
 
-    fn bounded(self) -> Result<Self, Invalid> {
-        if self.0.len() > METADATA_ENTRIES_MAX {
-            return Err(Invalid("customMetadata can hold at most 64 keys; remove some first"));
-        }
-        Ok(self)
+    fn bounded(self) -> Result<Self, Refused> {
+        if self.0.len() > METADATA_ENTRIES_MAX { Err(Refused::TooManyEntries(self.0.len())) } else { Ok(self) }
     }
 }
 
@@ -79,8 +76,8 @@ impl CustomPatch {
     /// `metadata` with the changes made.
     ///
     /// # Errors
-    /// `Invalid` where the result would break a rule.
-    pub fn apply(&self, metadata: &CustomMetadata) -> Result<CustomMetadata, Invalid> {
+    /// `Refused` where the result would break a rule.
+    pub fn apply(&self, metadata: &CustomMetadata) -> Result<CustomMetadata, Refused> {
         let changes = match self {
             Self::Replace(entries) => return CustomMetadata::from_entries(entries.clone()),
             Self::Merge(changes) => changes,

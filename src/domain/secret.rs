@@ -75,6 +75,9 @@ pub enum Refused {
     /// All numbers are used.
     #[error("the secret has reached version 24000, the last one; create a new secret")]
     NumbersUsedUp,
+    /// The secret would have so many entries of custom metadata.
+    #[error("customMetadata can hold at most 64 entries, and would have {0}; remove some first")]
+    TooManyEntries(usize),
     /// A rule about metadata is broken.
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -46,6 +46,13 @@ impl Token {
         u64::try_from(self.expires_at.unix_seconds() - now.unix_seconds()).unwrap_or(0)
     }
 
+    /// The limit of its life that it was made with, in seconds; 0 for that of all tokens.
+    #[must_use]
+    pub fn own_limit_seconds(&self) -> u64 {
+        let most = u64::try_from(self.ends_at.unix_seconds() - self.created_at.unix_seconds()).unwrap_or(0);
+        if most < TOKEN_LIFE_SECONDS { most } else { 0 }
+    }
+
     /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not beyond its end.
     #[must_use]
     pub fn renewed(self, increment: Option<u64>, now: Timestamp) -> Self {
@@ -98,6 +105,7 @@ mod tests {
             meta: Vec::new(),
         };
         assert!(!token.is_over(at(1_099)) && token.is_over(at(1_100)));
+        assert_eq!(token.own_limit_seconds(), 250);
         assert_eq!((token.left_seconds(at(1_040)), token.left_seconds(at(2_000))), (60, 0));
         assert_eq!(token.clone().renewed(None, at(1_050)).expires_at, at(1_150));
         assert_eq!(token.clone().renewed(Some(10), at(1_050)).expires_at, at(1_060));

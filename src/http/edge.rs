@@ -225,11 +225,7 @@ impl Edge {
                     None => Problem::from(why),
                 };
                 let permit = vault_permit(principal.map_err(denied)?, &captures, op.actions());
-                let permit = permit.map_err(|problem| match captures.params() {
-                    Ok(params) if op.is_preflight() => Problem::from(&vault::Failure::preflight(params)),
-                    _ => problem,
-                });
-                Granted::Vault(op, Some(permit?))
+                Granted::Vault(op, Some(permit.map_err(Problem::in_vault_words)?))
             }
         };
         let params = captures.params()?;

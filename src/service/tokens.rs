@@ -106,9 +106,8 @@ impl Tokens {
             display_name: request.display_name,
             meta: request.meta,
         };
-        let mut ops = over(&self.domains, &keys, now).await?;
-        ops.extend(stored(&keys, &id, token.expires_at, &token.encode())?);
-        commit_fresh(&self.domains, &keys, &id, ops).await?;
+        let ops = stored(&keys, &id, token.expires_at, &token.encode())?;
+        commit_fresh(&self.domains, &keys, &id, ops, now).await?;
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
 
@@ -264,28 +263,38 @@ pub(super) fn unchanged(keys: &DomainKeys, id: &str, revision: Revision, ops: Ve
     Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::At(revision))], ops }
 }
 
-/// What removes a few tokens that are over. A token that was renewed meanwhile has left its old place in the order, so
-/// that at worst a place is removed twice.
-pub(super) async fn over(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<Vec<Op>, Error> {
+/// Commits `ops`, which make the token `id`, and removes a few tokens that are over with the same commit.
+pub(super) async fn commit_fresh(
+    domains: &Domains,
+    keys: &DomainKeys,
+    id: &str,
+    ops: Vec<Op>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let fresh = Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)], ops };
+    let mut batch = fresh.clone();
+    clear(&mut batch, domains, keys, now).await?;
+    if !commit(domains.engine(), batch).await? {
+        // Somebody else cleared the same, or renewed one in its last moment: they stay, and this one is made.
+        domains.engine().commit(fresh).await?;
+    }
+    Ok(())
+}
+
+/// Removes a few tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
+/// another.
+async fn clear(batch: &mut Batch, domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
     let snapshot = domains.engine().snapshot().await?;
     let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
-    let ends = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
-    let mut ops = Vec::new();
-    for (key, _) in ends {
+    for (key, end) in snapshot.scan(Space::Token, &from, &to, CLEARED).await? {
         let Some(id) = keys::parse_token_end(&key) else { continue };
-        ops.extend([
+        batch.ops.extend([
             Op::Delete(Space::Token, keys::token(keys.id(), id)),
             Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
             Op::Delete(Space::Token, key.clone()),
         ]);
+        batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
     }
-    Ok(ops)
-}
-
-/// Commits `ops`, which make the token `id`.
-pub(super) async fn commit_fresh(domains: &Domains, keys: &DomainKeys, id: &str, ops: Vec<Op>) -> Result<(), Error> {
-    let preconditions = vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)];
-    domains.engine().commit(Batch { preconditions, ops }).await?;
     Ok(())
 }
 

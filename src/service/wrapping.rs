@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{
     Domains, Error,
     records::commit,
-    tokens::{Minted, commit_fresh, id_of, over, removed, stored, unchanged},
+    tokens::{Minted, commit_fresh, id_of, removed, stored, unchanged},
 };
 use crate::{
     auth::{Action, Permit},
@@ -70,9 +70,8 @@ impl Wrapping {
         permit.require(Action::DomainGet)?;
         let keys = self.domains.keys(permit).await?;
         let (path, status) = (path.to_owned(), answer.status);
-        let ops = over(&self.domains, &keys, now).await?;
-        let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, ops)?;
-        commit_fresh(&self.domains, &keys, &info.accessor, ops).await?;
+        let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, Vec::new())?;
+        commit_fresh(&self.domains, &keys, &info.accessor, ops, now).await?;
         Ok(info)
     }
 

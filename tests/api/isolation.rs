@@ -180,12 +180,8 @@ async fn a_foreign_domain_is_as_good_as_none() {
         for route in domain_routes() {
             spellings.insert(route.pattern.starts_with("/api/"));
             let unknown = ask(&client, &route, UNKNOWN, SECRET).await;
-            if route.access == Access::Vault(VaultOp::UiMount) {
-                // The CLI takes 404 for an old server.
-                unknown.error(403, 16_924_673);
-                continue;
-            }
-            unknown.error(404, 16_994_305);
+            // Vault's clients take 404 for a secret that is not there, and some delete their copies then.
+            unknown.error(if matches!(route.access, Access::Vault(_)) { 403 } else { 404 }, 16_994_305);
             for path in [SECRET, "missing", "..", "new/secret", &"x".repeat(256)] {
                 let foreign = ask(&client, &route, &owner.id, path).await;
                 assert_eq!(foreign.likeness(), unknown.likeness(), "{} {} {path}", route.method, route.pattern);

@@ -45,12 +45,21 @@ echo "ok       the printed lines create and read a secret"
         "$KMS_RESTAPI_ENDPOINT/api/$OKMS_ID/v2/secret/app%2Fdatabase"
 )
 
-lines=$(sed -n '/^<!-- ci: dev -->$/,/^```$/p' README.md | sed '1,2d;$d')
-answers=$(bash -euo pipefail -c "$lines")
+# The lines of the block that the README marks with this name.
+block() { sed -n "/^<!-- ci: $1 -->\$/,/^\`\`\`\$/p" README.md | sed '1,2d;$d'; }
+
+answers=$(bash -euo pipefail -c "$(block dev)")
 grep -q '"password": "correct horse"' <<<"$answers"
 [ "$(grep -c '"state":"deleted"' <<<"$answers")" -ge 2 ]
 grep -q '"customMetadata":{"owner":"billing"}' <<<"$answers"
 echo "ok       the README's five minutes with curl"
+
+answers=$(bash -euo pipefail -c "$(block vault)")
+grep -q '"data":{"data":{"user": "web", "password": "correct horse"}' <<<"$answers"
+grep -q '"subkeys":{"password":null}' <<<"$answers"
+grep -q '"keys":\["web"\]' <<<"$answers"
+[ "$(grep -c '"current_version":2' <<<"$answers")" -eq 1 ]
+echo "ok       the README's lines for KV version 2"
 
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")

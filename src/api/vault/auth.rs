@@ -227,7 +227,7 @@ fn shown(call: &Call, known: &KnownToken, text: &str) -> Reply {
         out.text("display_name", &token.display_name);
         out.text("entity_id", "");
         out.text("expire_time", &token.expires_at.to_rfc3339_nanos());
-        out.number("explicit_max_ttl", 0u32);
+        out.number("explicit_max_ttl", token.own_limit_seconds());
         out.text("id", text);
         out.text("issue_time", &token.created_at.to_rfc3339_nanos());
         if let Some(renewed) = token.renewed_at {

@@ -220,15 +220,15 @@ pub(super) fn int(raw: &RawValue) -> Option<i64> {
 }
 
 fn flag(raw: &RawValue) -> Option<bool> {
-    let text = match raw.get() {
-        text if text.starts_with('"') => string(raw)?,
-        text => text.to_owned(),
-    };
-    match text.as_str() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "" | "null" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ if raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-') => Some(text.parse::<i64>().ok()? != 0),
-        _ => None,
+    match raw.get() {
+        "true" => Some(true),
+        "false" | "null" => Some(false),
+        text if text.starts_with('"') => match string(raw)?.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            _ => None,
+        },
+        number => Some(number.parse::<i64>().ok()? != 0),
     }
 }
 
@@ -293,17 +293,14 @@ pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a 
         Some(b'n') => Ok(Vec::new()),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| not_a_map())?;
-            let mut merged: Vec<(String, &RawValue)> = Vec::new();
-            for item in items.into_iter().take(METADATA_ENTRIES_MAX) {
+            let mut merged = BTreeMap::new();
+            for item in items {
                 if !item.get().starts_with('{') {
                     return Err(not_a_map());
                 }
-                for (name, value) in Object::parse(item.get())?.into_members() {
-                    merged.retain(|(known, _)| *known != name);
-                    merged.push((name, value));
-                }
+                merged.extend(Object::parse(item.get())?.into_members());
             }
-            Ok(merged)
+            Ok(merged.into_iter().collect())
         }
         _ => Err(not_a_map()),
     }
@@ -313,8 +310,7 @@ pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a 
 pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTreeMap<String, Option<String>>, Failure> {
     let members = map(raw, "custom_metadata")?;
     if members.len() > METADATA_ENTRIES_MAX {
-        let number = members.len();
-        return Err(violations(&[format!("payload must contain at most 64 keys, provided {number}")]));
+        return Err(Failure::Refused(too_many_entries(members.len())));
     }
     let (mut entries, mut wrong) = (BTreeMap::new(), Vec::new());
     for (key, raw) in members {
@@ -344,14 +340,19 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
         }
         entries.insert(key, Some(value));
     }
-    if wrong.is_empty() { Ok(entries) } else { Err(violations(&wrong)) }
+    if wrong.is_empty() { Ok(entries) } else { Err(Failure::Refused(violations(&wrong))) }
+}
+
+/// The text about so many entries of custom metadata.
+pub(super) fn too_many_entries(number: usize) -> String {
+    violations(&[format!("payload must contain at most {METADATA_ENTRIES_MAX} keys, provided {number}")])
 }
 
 /// Several texts in Vault's layout of errors, each with the prefix that says what they are about.
-fn violations(texts: &[String]) -> Failure {
+fn violations(texts: &[String]) -> String {
     let items = texts.iter().map(|text| format!("\t* custom_metadata validation failed: {text}\n"));
     let count = if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
-    Failure::Refused(format!("{count} occurred:\n{}\n", items.collect::<String>()))
+    format!("{count} occurred:\n{}\n", items.collect::<String>())
 }
 
 #[cfg(test)]

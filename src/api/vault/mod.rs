@@ -17,7 +17,7 @@ mod wrapping;
 use hyper::Method;
 
 pub(crate) use self::sys::is_read;
-use super::{Call, Context, Params, Reply};
+use super::{Call, Context, Reply};
 use crate::{
     auth::{Action, Actions, Permit},
     domain::{Invalid, KvAct, MountPath, Refused},
@@ -172,12 +172,6 @@ impl VaultOp {
         self.action_list().is_empty()
     }
 
-    /// Whether this is what the CLI asks before each `kv` command. It takes 404 for a server without KV2.
-    #[must_use]
-    pub const fn is_preflight(self) -> bool {
-        matches!(self, Self::UiMount)
-    }
-
     /// Whether a token in the header may be one under which something is wrapped.
     const fn takes_wrapping_token(self) -> bool {
         matches!(self, Self::Unwrap | Self::LookupWrapped | Self::Rewrap)
@@ -213,12 +207,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The preflight's refusal where there is nothing that the caller may know.
-    #[must_use]
-    pub fn preflight(params: Params) -> Self {
-        Self::Preflight(params.key.unwrap_or_default().trim_matches('/').to_owned())
-    }
-
     fn refused(text: &str) -> Self {
         Self::Refused(text.to_owned())
     }
@@ -398,6 +386,7 @@ impl Failure {
         match refused {
             Refused::CasMismatch => "check-and-set parameter did not match the current version".to_owned(),
             Refused::CasRequired => "check-and-set parameter required for this call".to_owned(),
+            Refused::TooManyEntries(number) => fields::too_many_entries(*number),
             other => other.to_string(),
         }
     }

@@ -146,11 +146,7 @@ pub(super) async fn for_interfaces(context: &Context, permit: &Permit, call: &Ca
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
 pub(super) async fn preflight(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     let asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
-    let config = match context.service.domains.config_for_all(permit).await {
-        Ok(config) => config,
-        Err(Error::DomainNotFound) => return Err(Failure::Preflight(asked)),
-        Err(error) => return Err(error.into()),
-    };
+    let config = context.service.domains.config_for_all(permit).await?;
     let Some(path) = config.mount_above(&asked) else { return Err(Failure::Preflight(asked)) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);

@@ -114,15 +114,18 @@ pub(super) fn auth_methods(call: &Call) -> Reply {
 
 /// The ways to log in.
 pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
-    for (path, kind, description) in
-        [("cert/", "cert", "client certificates of the domain"), ("token/", "token", "token based credentials")]
-    {
+    // Clients want ids; these name nothing that could change.
+    for (path, kind, uuid, description) in [
+        ("cert/", "cert", "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a01", "client certificates of the domain"),
+        ("token/", "token", "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02", "token based credentials"),
+    ] {
         out.object(path, |out| {
             out.text("accessor", &format!("auth_{kind}"));
             out.object("config", |out| {
                 out.number("default_lease_ttl", 0u32);
                 out.boolean("force_no_cache", false);
                 out.number("max_lease_ttl", 0u32);
+                out.text("token_type", "default-service");
             });
             out.text("description", description);
             out.boolean("external_entropy_access", false);
@@ -130,7 +133,7 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
             out.null("options");
             out.boolean("seal_wrap", false);
             out.text("type", kind);
-            out.text("uuid", "");
+            out.text("uuid", uuid);
         });
     }
 }
@@ -174,14 +177,18 @@ pub(super) fn not_served(call: &Call) -> Failure {
         ("sys", "audit" | "audit-hash") => "audit devices are",
         ("sys", "auth") => "other ways to log in than certificates are",
         ("auth", "userpass") => "userpass is",
-        ("auth", "cert") => "roles of certificates are (every certificate of the domain can log in)",
+        ("auth", "cert") => "roles of certificates are",
         ("auth", _) => "this way to log in is",
-        ("sys", "unseal" | "seal" | "init") => "sealing is (the server starts by itself)",
-        ("sys", _) => "leases are (secrets here have none)",
+        ("sys", "unseal" | "seal" | "init") => return served_by_itself(),
+        ("sys", _) => "leases are",
         ("database", _) => "the database secrets engine is",
         _ => "this is",
     };
     Failure::Refused(format!("{what} not served by okmsd"))
+}
+
+fn served_by_itself() -> Failure {
+    Failure::refused("there is nothing to initialize, seal or unseal: the server starts by itself")
 }
 
 /// Whether a request only reads, so that it has no body.

@@ -105,11 +105,12 @@ fn token(call: &Call, known: Option<&KnownToken>) -> Result<String, Failure> {
     let body = fields::body(call)?;
     let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
     // A token in the header that is no login's is the one that wraps, unless the body names another.
-    match (named, super::token(&call.head.headers)) {
-        (Some(_), Some(_)) if known.is_none() => Err(Failure::PermissionDenied),
+    let header = super::token(&call.head.headers).filter(|_| known.is_none());
+    match (named, header) {
+        (Some(named), Some(header)) if named != header => Err(Failure::PermissionDenied),
         (Some(token), _) => Ok(token),
-        (None, Some(token)) if known.is_none() => Ok(token.to_owned()),
-        (None, _) => Err(INVALID),
+        (None, Some(token)) => Ok(token.to_owned()),
+        (None, None) => Err(INVALID),
     }
 }
 

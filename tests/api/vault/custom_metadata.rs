@@ -89,7 +89,7 @@ async fn so_many_entries() {
     assert_eq!(vault.metadata("foo").await["custom_metadata"], members(64));
     vault.patch("metadata/foo", json!({"custom_metadata": members(65)})).await.refused(400, &text);
     // Vault looks at the patch alone, so that patches can add up to any number.
-    vault.patch("metadata/foo", json!({"custom_metadata": {"more": "v"}})).await.refused_with(400, "at most 64 keys");
+    vault.patch("metadata/foo", json!({"custom_metadata": {"more": "v"}})).await.refused(400, &text);
     vault.patch("metadata/foo", json!({"custom_metadata": {"more": "v", "key0": null}})).await.nothing();
     assert_eq!(vault.metadata("foo").await["custom_metadata"].as_object().map(Map::len), Some(64));
 }

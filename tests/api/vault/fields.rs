@@ -56,7 +56,7 @@ async fn yes_and_no() {
             assert_eq!(vault.get(path).await.shown()["cas_required"], expected, "{path} {typed}");
         }
     }
-    for wrong in ["\"yes\"", "[]", "{}", "\"tRUE\""] {
+    for wrong in ["\"yes\"", "[]", "{}", "\"tRUE\"", "\"null\""] {
         for path in ["config", "metadata/foo"] {
             vault.put(path, format!(r#"{{"cas_required":{wrong}}}"#)).await.refused_field("cas_required");
         }
@@ -81,6 +81,20 @@ async fn maps() {
     }
     vault.put("data/foo", r#"{"data":[{"a":1},{"b":{"c":2}}]}"#).await.shown();
     assert_eq!(vault.read("foo").await["data"], json!({"a": 1, "b": {"c": 2}}));
+}
+
+/// A list of maps may be long: all of it counts, or nothing.
+#[tokio::test]
+async fn long_lists_of_maps() {
+    let (_server, vault) = Vault::start().await;
+    let list = |count: usize| (0..count).map(|n| json!({format!("k{n}"): "v"})).collect::<Vec<_>>();
+    vault.put("data/foo", json!({"data": list(70)})).await.shown();
+    assert_eq!(vault.read("foo").await["data"].as_object().unwrap().len(), 70);
+    vault.put("metadata/foo", json!({"custom_metadata": list(64)})).await.nothing();
+    let text = "at most 64 keys, provided 65";
+    vault.put("metadata/foo", json!({"custom_metadata": list(65)})).await.refused_with(400, text);
+    vault.patch("metadata/foo", json!({"custom_metadata": list(65)})).await.refused_with(400, text);
+    assert_eq!(vault.metadata("foo").await["custom_metadata"].as_object().unwrap().len(), 64);
 }
 
 #[tokio::test]

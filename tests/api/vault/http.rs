@@ -72,6 +72,17 @@ async fn two_slashes_are_one() {
     assert_eq!(vault.write("foo//bar", json!({})).await["version"], 2);
 }
 
+/// vaultrs ends every read in a question mark.
+#[tokio::test]
+async fn a_query_without_anything() {
+    let (_server, vault) = Vault::start().await;
+    vault.write("foo", json!({})).await;
+    for path in ["data/foo?", "metadata/foo?", "subkeys/foo?", "config?", "data/foo?&"] {
+        vault.get(path).await.shown();
+    }
+    assert_eq!(vault.keys("metadata?").await, ["foo"]);
+}
+
 #[tokio::test]
 async fn what_is_no_operation() {
     let (_server, vault) = Vault::start().await;
@@ -81,9 +92,22 @@ async fn what_is_no_operation() {
     }
     vault.put("foo", json!({"a": 1})).await.hints(NO_OPERATION);
     vault.delete("foo/bar").await.hints(NO_OPERATION);
+    vault.list("foo").await.hints(NO_OPERATION);
+    // A list of values is none; OpenBao says 405.
+    vault.list("data/foo").await.hints(NO_OPERATION);
     for path in ["data", "delete", "undelete", "destroy"] {
         vault.get(path).await.hints(ROOT_IS_LISTED);
     }
+    for path in ["data", "metadata", "delete", "destroy"] {
+        for method in ["PUT", "DELETE"] {
+            vault
+                .send(method, path, json!({"data": {}, "max_versions": 1, "versions": [1]}))
+                .await
+                .hints(ROOT_IS_LISTED);
+        }
+    }
+    vault.delete("metadata/").await.hints(NO_OPERATION);
+    assert_eq!(vault.keys("metadata").await, ["foo"]);
     let root = vault.root();
     for path in ["nowhere/data/foo", "nowhere", "secretdata/foo"] {
         let text = format!("no handler for route \"{path}\". route entry not found.");
@@ -217,6 +241,54 @@ async fn a_body_that_is_too_large() {
         // Just below what a value may have.
         vault.write("large", json!({"a": "x".repeat(500 << 10)})).await;
     }
+}
+
+/// CVE-2025-4166: an error that repeats its input puts secrets into the logs of clients. Names may be told, for they
+/// are in the path or are what is wrong; values and tokens may not.
+#[tokio::test]
+async fn errors_do_not_repeat_values() {
+    const CANARY: &str = "canary7f3a";
+    let (_server, vault) = Vault::start().await;
+    vault.write("foo", json!({})).await;
+    let root = vault.root();
+    let long = CANARY.repeat(60);
+    let mut refused = 0;
+    for (path, body) in [
+        ("secret/data/foo", CANARY.to_owned()),
+        ("secret/data/foo", format!(r#"{{"data":{{"a":"{CANARY}""#)),
+        ("secret/data/foo", format!(r#"{{"data":"{CANARY}"}}"#)),
+        ("secret/data/foo", format!(r#"{{"data":["{CANARY}"]}}"#)),
+        ("secret/data/foo", format!(r#"{{"data":{{"a":"{CANARY}"}},"options":{{"cas":9}}}}"#)),
+        ("secret/data/foo", format!(r#"{{"data":{{}},"options":{{"cas":"{CANARY}"}}}}"#)),
+        ("secret/data/foo", format!(r#"{{"data":{{}},"options":"{CANARY}"}}"#)),
+        ("secret/data/foo", format!(r#"{{"data":{{"a":"{CANARY}","b":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200))),
+        ("secret/metadata/foo", format!(r#"{{"max_versions":"{CANARY}"}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"cas_required":"{CANARY}"}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"delete_version_after":"{CANARY}"}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"custom_metadata":"{CANARY}"}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"custom_metadata":{{"a":"{long}"}}}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"custom_metadata":{{"a":"{CANARY}\u0000"}}}}"#)),
+        ("secret/metadata/foo", format!(r#"{{"custom_metadata":{{"a":["{CANARY}"]}}}}"#)),
+        ("secret/delete/foo", format!(r#"{{"versions":"{CANARY}"}}"#)),
+        ("secret/config", format!(r#"{{"max_versions":"{CANARY}"}}"#)),
+        ("sys/wrapping/unwrap", format!(r#"{{"token":"{CANARY}"}}"#)),
+        ("auth/token/lookup", format!(r#"{{"token":"{CANARY}"}}"#)),
+        ("auth/token/renew", format!(r#"{{"token":"{CANARY}","increment":"{CANARY}"}}"#)),
+        ("auth/token/create", format!(r#"{{"ttl":"{CANARY}"}}"#)),
+    ] {
+        for method in ["PUT", "PATCH"] {
+            let caller = root.with("content-type", "application/merge-patch+json");
+            let answer = caller.send(method, path, &body).await;
+            assert!(!answer.text().contains(CANARY), "{method} {path} {body}: {}", answer.text());
+            refused += usize::from(answer.status == 400 || answer.status == 403);
+        }
+    }
+    assert!(refused >= 30, "{refused}");
+    for caller in [root.token(CANARY), root.with("authorization", format!("Bearer {CANARY}"))] {
+        assert!(!caller.get("secret/data/foo").await.text().contains(CANARY));
+    }
+    assert!(!root.with("x-vault-wrap-ttl", CANARY).get("secret/data/foo").await.text().contains(CANARY));
+    assert_eq!(vault.metadata("foo").await["current_version"], 1);
 }
 
 /// A page of another site can make a browser send the user's certificate along, so it may change nothing here either.

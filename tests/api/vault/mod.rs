@@ -1,4 +1,4 @@
-//! The Vault KV v2 dialect over real TLS, one module a theme. A number such as 14.5 is that of a case in
+//! The Vault KV v2 dialect over real TLS, one module a theme. A comment such as 14.5 names case 5 of
 //! docs/COMPATIBILITY.md, where each row names the test that holds it.
 
 use std::fmt::Display;

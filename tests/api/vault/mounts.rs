@@ -64,11 +64,13 @@ async fn mounts_are_enabled_as_clients_do() {
             }),
         ),
         ("deep/in/folders", json!({"type": "kv-v2"})),
+        ("%C3%A9quipe/a%20b", json!({"type": "kv-v2"})),
     ] {
         root.post(&format!("sys/mounts/{path}"), body).await.nothing();
         assert_eq!(root.put(&format!("{path}/data/foo"), json!({"data": {"of": path}})).await.shown()["version"], 1);
     }
-    assert_eq!(mounts(&root).await, ["cli/", "deep/in/folders/", "hvac/", "kv/", "plain/", "secret/"]);
+    let names = ["cli/", "deep/in/folders/", "hvac/", "kv/", "plain/", "secret/", "équipe/a b/"];
+    assert_eq!(mounts(&root).await, names);
     assert_eq!(root.get("sys/mounts").await.envelope()["data"]["cli/"]["description"], "the team's");
 }
 

@@ -24,7 +24,12 @@ async fn every_list_has_pages() {
     let names: Vec<_> = (0..125).map(|n| format!("f/{n:03}")).collect();
     vault.client.create_all(&names).await;
     let inner: Vec<_> = (0..125).map(|n| format!("{n:03}")).collect();
-    for (method, path) in [("LIST", "metadata/f"), ("GET", "metadata/f?list=true"), ("GET", "metadata/f/?list=true")] {
+    for (method, path) in [
+        ("LIST", "metadata/f"),
+        ("GET", "metadata/f?list=true"),
+        ("GET", "metadata/f/?list=true"),
+        ("LIST", "detailed-metadata/f"),
+    ] {
         for (size, lengths) in [
             ("100", vec![100, 25]),
             ("1000", vec![100, 25]),
@@ -94,4 +99,26 @@ async fn a_walk_among_changes() {
     assert_eq!(first.keys(), names[..10]);
     assert_eq!(second.keys()[0], "s10a");
     assert_eq!(second.keys()[1..], names[11..20]);
+}
+
+/// More names than the server takes in one step, in a folder beside which there are others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_folder() {
+    let (_server, vault) = Vault::start().await;
+    vault.root().post("sys/mounts/f", json!({"type": "kv-v2"})).await.nothing();
+    let inner: Vec<_> = (0..1_100).map(|n| format!("{n:04}/x")).collect();
+    vault.client.create_all(&inner.iter().map(|name| format!("f/{name}")).collect::<Vec<_>>()).await;
+    for path in ["a", "f", "z/1", "z/2"] {
+        vault.write(path, json!({})).await;
+    }
+    assert_eq!(vault.keys("metadata").await, ["a", "f", "f/", "z/"]);
+    assert_eq!(walk(&vault, "LIST", "metadata", "10").await, [["a", "f", "f/", "z/"]]);
+    assert_eq!(vault.keys("metadata?after=f&limit=1").await, ["f/"]);
+    let folders: Vec<_> = inner.iter().map(|name| name.trim_end_matches('x').to_owned()).collect();
+    assert_eq!(vault.keys("metadata/f").await, folders);
+    let mount = vault.mount("f");
+    assert_eq!(mount.send("SCAN", "metadata", "").await.keys(), inner);
+    vault.root().delete("sys/mounts/f").await.refused_with(400, "");
+    vault.root().delete("sys/mounts/f?force=true").await.nothing();
+    assert_eq!(vault.send("SCAN", "metadata", "").await.keys(), ["a", "f", "z/1", "z/2"]);
 }

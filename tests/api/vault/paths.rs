@@ -40,6 +40,33 @@ async fn a_path_may_have_any_printable_character() {
     assert_eq!(vault.send("SCAN", "metadata", "").await.keys().len(), 14);
 }
 
+/// The words of KV v2 mean something at one place only.
+#[tokio::test]
+async fn secrets_that_are_named_as_operations() {
+    let (_server, vault) = Vault::start().await;
+    for word in ["data", "metadata", "delete", "undelete", "destroy", "subkeys", "config", "detailed-metadata", "tune"]
+    {
+        for path in [word.to_owned(), format!("{word}/{word}"), format!("x/{word}"), format!("{word}/data/x")] {
+            assert_eq!(vault.write(&path, json!({"a": {"b": 1}})).await["version"], 1, "{path}");
+            vault.patch(&format!("data/{path}"), json!({"data": {"c": 2}})).await.shown();
+            assert_eq!(vault.read(&path).await["data"], json!({"a": {"b": 1}, "c": 2}), "{path}");
+            let subkeys = vault.get(&format!("subkeys/{path}")).await.shown()["subkeys"].clone();
+            assert_eq!(subkeys, json!({"a": {"b": null}, "c": null}), "{path}");
+            vault.put(&format!("metadata/{path}"), json!({"max_versions": 3})).await.nothing();
+            vault.patch(&format!("metadata/{path}"), json!({"max_versions": 4})).await.nothing();
+            for end in ["delete", "undelete", "destroy"] {
+                vault.put(&format!("{end}/{path}"), json!({"versions": [2]})).await.nothing();
+            }
+            let metadata = vault.metadata(&path).await;
+            assert_eq!((&metadata["max_versions"], &metadata["versions"]["2"]["destroyed"]), (&json!(4), &json!(true)));
+            vault.delete(&format!("data/{path}")).await.nothing();
+        }
+        let mut inner = [word, "data/"];
+        inner.sort_unstable();
+        assert_eq!(vault.keys(&format!("metadata/{word}")).await, inner);
+    }
+}
+
 #[tokio::test]
 async fn an_escaped_slash_is_a_slash() {
     let (_server, vault) = Vault::start().await;

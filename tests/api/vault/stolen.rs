@@ -61,6 +61,9 @@ async fn a_stolen_token() {
     let stranger = Vault::of(&server.tenant().await).root();
     is_useless(&stranger, &token).await;
     is_useless(&stranger.at("/v1"), &token).await;
+    // An operator, who may reach every domain.
+    let operator = Vault { client: server.operator(), ..root.clone() };
+    is_useless(&operator, &token).await;
     // No certificate at all.
     let nobody = Vault { client: server.anonymous(), ..root.clone() };
     is_useless(&nobody, &token).await;

@@ -45,6 +45,10 @@ async fn a_server_that_is_up() {
         assert_eq!(caller.get("sys/leader").await.ok()["ha_enabled"], false);
         assert_eq!(caller.get("sys/init").await.ok(), json!({"initialized": true}));
         assert_eq!(caller.get("sys/health?standbyok=true").await.status, 200);
+        // The codes can be chosen, those of other states too.
+        assert_eq!(caller.get("sys/health?activecode=299&standbycode=200&sealedcode=200").await.status, 299);
+        assert_eq!(head(&caller, "sys/health?activecode=204").await, 204);
+        caller.get("sys/health?activecode=fine").await.refused_with(400, "");
         // hvac asks so.
         assert_eq!(head(&caller, "sys/health").await, 200);
     }

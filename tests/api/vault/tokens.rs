@@ -196,6 +196,26 @@ async fn a_token_is_renewed_within_its_month() {
     server.clock.advance(3_000);
     let renewed = auth(&short, "auth/token/renew-self", json!({"increment": "768h"})).await;
     assert_eq!(renewed["lease_duration"], MONTH - 3_000);
+    // By the accessor, which does not lead to the token.
+    let by_accessor = json!({"accessor": made["accessor"], "increment": 60});
+    let answer = root.put("auth/token/renew-accessor", by_accessor).await;
+    let renewed = answer.envelope()["auth"].clone();
+    assert_eq!((&renewed["lease_duration"], &renewed["client_token"]), (&json!(60), &json!("")));
+}
+
+/// A token can be given an end of its own that no renewal leads beyond.
+#[tokio::test]
+async fn a_token_with_an_end_of_its_own() {
+    let (server, root) = lasting().await;
+    let made = auth(&root, "auth/token/create", json!({"explicit_max_ttl": "1h"})).await;
+    assert_eq!(made["lease_duration"], 3_600);
+    let token = made["client_token"].as_str().unwrap();
+    server.clock.advance(600);
+    let renewed = auth(&root.token(token), "auth/token/renew-self", json!({"increment": "5h"})).await;
+    assert_eq!(renewed["lease_duration"], 3_000);
+    assert_eq!(lookup(&root, token).await["explicit_max_ttl"], 3_600);
+    server.clock.advance(3_001);
+    root.token(token).get("secret/data/foo").await.refused(403, DENIED);
 }
 
 #[tokio::test]
@@ -235,12 +255,13 @@ async fn a_token_makes_tokens_that_are_not_its_children() {
 async fn a_token_is_revoked() {
     let (_server, root) = lasting().await;
     let kept = login(&root).await;
-    for way in ["self", "text", "accessor"] {
+    for way in ["self", "text", "orphan", "accessor"] {
         let token = login(&root).await;
         let accessor = lookup(&root, &token).await["accessor"].clone();
         match way {
             "self" => root.token(&token).put("auth/token/revoke-self", "").await.nothing(),
             "text" => root.put("auth/token/revoke", json!({ "token": token })).await.nothing(),
+            "orphan" => root.put("auth/token/revoke-orphan", json!({ "token": token })).await.nothing(),
             _ => root.post("auth/token/revoke-accessor", json!({ "accessor": accessor })).await.nothing(),
         }
         root.token(&token).get("secret/data/foo").await.refused(403, DENIED);
@@ -251,6 +272,22 @@ async fn a_token_is_revoked() {
         assert!(gone.status.is_client_error(), "{way}: {}", gone.text());
     }
     lookup(&root, &kept).await;
+}
+
+/// A client that has kept a dead token sends it along when it logs in for another, and when it asks for the server's
+/// state. Neither asks for a token.
+#[tokio::test]
+async fn where_a_token_does_not_matter() {
+    let (_server, root) = lasting().await;
+    let token = login(&root).await;
+    root.token(&token).put("auth/token/revoke-self", "").await.nothing();
+    for dead in [&token, "x"] {
+        let caller = root.token(dead);
+        lookup(&root, &login(&caller).await).await;
+        for path in ["sys/health", "sys/seal-status", "sys/leader", "sys/init"] {
+            caller.get(path).await.ok();
+        }
+    }
 }
 
 #[tokio::test]

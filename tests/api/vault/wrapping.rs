@@ -169,6 +169,9 @@ async fn what_is_not_wrapped() {
     wrapping.get("nowhere/data/foo").await.refused_with(404, "no handler for route");
     wrapping.put("secret/metadata/foo", json!({"max_versions": 3})).await.nothing();
     wrapping.delete("secret/data/foo").await.nothing();
+    // The CLI's first question, whatever it has to wrap afterwards.
+    let shown = wrapping.get("sys/internal/ui/mounts/secret/foo").await.envelope();
+    assert_eq!((&shown["data"]["path"], &shown["wrap_info"]), (&json!("secret/"), &json!(null)));
     for raw in ["sys/health", "sys/seal-status", "sys/leader", "sys/init"] {
         assert!(wrapping.get(raw).await.ok().get("wrap_info").is_none(), "{raw}");
     }
@@ -181,6 +184,8 @@ async fn spellings_of_a_life_span() {
         let answer = root.with("x-vault-wrap-ttl", text).get("secret/data/foo").await;
         assert_eq!(info(&answer)["ttl"], seconds, "{text}");
     }
+    // No time at all is no wrapping.
+    assert_eq!(root.with("x-vault-wrap-ttl", "0").get("secret/data/foo").await.shown()["data"], json!({"a": 1}));
     for wrong in ["-5", "-1h", "soon", "1w", "5 m"] {
         let refused = root.with("x-vault-wrap-ttl", wrong).get("secret/data/foo").await;
         let said = refused.refused_with(400, "");

@@ -233,7 +233,7 @@ func TestTokenRenew(t *testing.T) {
 // What keeps a long-running program's token alive.
 func TestLifetimeWatcher(t *testing.T) {
 	s := connect(t)
-	answer, err := s.Auth().Token().CreateWithContext(s.ctx, &api.TokenCreateRequest{TTL: "3s"})
+	answer, err := s.Auth().Token().CreateWithContext(s.ctx, &api.TokenCreateRequest{TTL: "4s"})
 	must(t, "create", err)
 	us := s.holding(t, answer.Auth.ClientToken)
 	watcher, err := us.NewLifetimeWatcher(&api.LifetimeWatcherInput{Secret: answer})
@@ -243,7 +243,7 @@ func TestLifetimeWatcher(t *testing.T) {
 	for renewal := range 3 {
 		select {
 		case renewed := <-watcher.RenewCh():
-			isAbout(t, "renewed for", renewed.Secret.Auth.LeaseDuration, 3)
+			isAbout(t, "renewed for", renewed.Secret.Auth.LeaseDuration, 4)
 		case err := <-watcher.DoneCh():
 			t.Fatalf("the watcher gave up after %d renewals: %v", renewal, err)
 		case <-time.After(10 * time.Second):
@@ -252,9 +252,9 @@ func TestLifetimeWatcher(t *testing.T) {
 	}
 	must(t, "the token outlives its first life", us.works())
 
-	short := s.create(t, api.TokenCreateRequest{TTL: "1s"})
+	short := s.create(t, api.TokenCreateRequest{TTL: "2s"})
 	must(t, "a short life", s.holding(t, short.ClientToken).works())
-	time.Sleep(1100 * time.Millisecond)
+	time.Sleep(2100 * time.Millisecond)
 	fails(t, "is over", s.holding(t, short.ClientToken).works(), 403, denied)
 }
 
@@ -295,7 +295,7 @@ func TestForeignDomain(t *testing.T) {
 	_, write := s.KVv2(mount).Put(s.ctx, "x", object{})
 	_, login := s.Logical().WriteWithContext(s.ctx, "auth/cert/login", object{})
 	for what, err := range map[string]error{"read": read, "write": write, "login": login} {
-		failsWith(t, what, err, 404, "there is no such domain for your certificate")
+		failsWith(t, what, err, 403, "there is no such domain for your certificate")
 	}
 }
 

@@ -1,8 +1,9 @@
 //! The `OpenAPI` document, made from the route table.
 //!
 //! Owns what the document says: [`operations`] one text for each operation, [`problems`] every answer that is an
-//! error, [`parameters`] and [`schemas`] the rest. Always holds: a route is in the document because it is in the table, under both
-//! spellings of the domain; an operation without its text does not compile. Never does: fetch, or serve itself.
+//! error, [`parameters`] and [`schemas`] the rest. Always holds: a route is in the document because it is in the table, under
+//! both spellings of the domain, unless the one rule of [`is_left_out`] is about it; every operation has its text. Never
+//! does: fetch, or serve itself.
 //!
 //! It is `OpenAPI` 3.0.3 and not 3.1, as the published document is 3.0: the generator that the published
 //! clients come from (oapi-codegen) does not read 3.1. The price is that client certificates, which 3.0 has no security
@@ -21,7 +22,13 @@ use serde_json::{Map, Value, json};
 
 use self::{operations::Operation, problems::Problems};
 use crate::{
-    api::{Access, Route, okms::DomainOp, routes, routes::DOMAIN_SPELLINGS},
+    api::{
+        Access, Route,
+        okms::DomainOp,
+        routes,
+        routes::{DOMAIN_SPELLINGS, VAULT_BASES},
+        vault::VaultOp,
+    },
     auth::Action,
     domain::OkmsId,
 };
@@ -39,8 +46,9 @@ pub fn document(own: Option<OkmsId>) -> Bytes {
 fn build(own: Option<OkmsId>) -> Value {
     let mut paths = Map::new();
     let mut problems = Problems::default();
-    for route in routes().into_iter().filter(|route| !matches!(route.access, Access::Vault(_))) {
-        let operation = operation(&route, &mut problems);
+    for route in routes().into_iter().filter(|route| !is_left_out(route)) {
+        let Some(said) = operations::of(route.access) else { continue };
+        let operation = operation(&route, said, &mut problems);
         let item = paths.entry(route.pattern).or_insert_with(|| json!({}));
         if let Value::Object(item) = item {
             item.insert(route.method.as_str().to_ascii_lowercase(), operation);
@@ -73,16 +81,30 @@ fn introduction(own: Option<OkmsId>) -> String {
     format!("{}{reach}", include_str!("introduction.md").trim_end())
 }
 
+/// Whether the document is silent about the route: of the Vault dialect it shows one of the three bases, none of the
+/// methods that say nothing new or that `OpenAPI` has no word for, and nothing that is not served.
+fn is_left_out(route: &Route) -> bool {
+    let Access::Vault(op) = route.access else { return false };
+    let [shown, ..] = VAULT_BASES;
+    !route.pattern.starts_with(shown)
+        || matches!(route.method.as_str(), "PUT" | "LIST" | "SCAN" | "HEAD")
+        || matches!(op, VaultOp::Unrouted | VaultOp::NotServed)
+}
+
 /// What the document says of one route.
-fn operation(route: &Route, problems: &mut Problems) -> Value {
-    let Operation { tag, summary, text, parameters, body, success: (status, answer), .. } =
-        operations::of(route.access);
+fn operation(route: &Route, said: Operation, problems: &mut Problems) -> Value {
+    let mut responses = problems.of(route, &said);
+    let Operation { tag, summary, text, parameters, body, success, .. } = said;
     let is_central = is_central(route);
     let tag = if is_central { operations::CENTRAL } else { tag };
     let in_pattern = route.pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    // Under `sys` the key is a mount.
+    let in_pattern = in_pattern.map(|name| match name {
+        "key" if !route.pattern.contains("/{mount}/") => "mountPath",
+        name => name,
+    });
     let parameters = in_pattern.chain(parameters.iter().copied());
-    let mut responses = problems.of(route);
-    responses.insert(status.to_owned(), answer);
+    responses.extend(success.into_iter().map(|(status, answer)| (status.to_owned(), answer)));
     let mut operation = json!({
         "tags": [tag],
         "operationId": operation_id(route, is_central),
@@ -91,7 +113,9 @@ fn operation(route: &Route, problems: &mut Problems) -> Value {
         "parameters": parameters.map(|name| reference("parameters", name)).collect::<Vec<_>>(),
         "responses": responses,
     });
-    if let (Value::Object(operation), Some(body)) = (&mut operation, body) {
+    if let (Value::Object(operation), Some(body)) = (&mut operation, body)
+        && route.method != Method::GET
+    {
         operation.insert("requestBody".to_owned(), body);
     }
     operation
@@ -106,8 +130,18 @@ fn is_central(route: &Route) -> bool {
 
 /// The published operation id; what has none of its own gets one that tells it apart.
 fn operation_id(route: &Route, is_central: bool) -> String {
+    let is_orphan = route.pattern.ends_with("-orphan");
     let name = match (route.access, &route.method) {
         (Access::Domain(DomainOp::CreateVersion), &Method::PUT) => "PutNewSecretVersionV2",
+        (Access::Vault(VaultOp::LookupWrapped), &Method::POST) => "VaultPostLookupWrapped",
+        (Access::Vault(VaultOp::LookupSelf), &Method::POST) => "VaultPostLookupSelf",
+        (Access::Vault(VaultOp::LookupToken), &Method::POST) => "VaultPostLookupToken",
+        (Access::Vault(VaultOp::CreateToken), _) if is_orphan => "VaultCreateOrphanToken",
+        (Access::Vault(VaultOp::RevokeToken), _) if is_orphan => "VaultRevokeOrphanToken",
+        (Access::Vault(VaultOp::ListDetailed), _) if route.pattern.ends_with("}") => "ListDetailedMetadataOfFolder",
+        (Access::Vault(VaultOp::DeleteVersions), _) => "DeleteSecretVersions",
+        (Access::Vault(VaultOp::UndeleteVersions), _) => "PostSecretUndelete",
+        (Access::Vault(VaultOp::DestroyVersions), _) => "PutSecretDestroy",
         (access, _) => access.name(),
     };
     if is_central { format!("{name}Central") } else { name.to_owned() }
@@ -116,11 +150,14 @@ fn operation_id(route: &Route, is_central: bool) -> String {
 /// The actions that an operation takes, under the names that policies use.
 fn actions(access: Access) -> String {
     let actions = match access {
-        Access::Public(_) => return "\n\nOpen to everybody.".to_owned(),
+        Access::Public(_) => Vec::new(),
         Access::Region(op) => vec![op.action()],
         Access::Domain(op) => op.action_list().to_vec(),
         Access::Vault(op) => op.action_list().to_vec(),
     };
+    if actions.is_empty() {
+        return "\n\nOpen to everybody.".to_owned();
+    }
     let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(*action)));
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
 }
@@ -131,7 +168,7 @@ const fn purpose(action: Action) -> &'static str {
         Action::SecretCreate => "create a secret",
         Action::SecretDelete => "delete a secret",
         Action::SecretUpdateMetadata => "change metadata",
-        Action::VersionGetData => "read data (`includeData=true`)",
+        Action::VersionGetData => "read data",
         Action::SubkeysGet => "see the names in a version's data",
         Action::VersionCreate => "add a version",
         Action::VersionActivate => "set the state `active`",
@@ -181,9 +218,25 @@ mod tests {
         let document = parsed(None);
         let told: BTreeSet<_> =
             operations(&document).map(|(path, method, _)| (method.to_uppercase(), path.clone())).collect();
-        let table: Vec<_> = routes().into_iter().map(|route| (route.method.to_string(), route.pattern)).collect();
-        assert_eq!(told.len(), table.len());
-        assert_eq!(told, table.into_iter().collect());
+        let (left_out, shown): (Vec<_>, Vec<_>) = routes().into_iter().partition(is_left_out);
+        assert_eq!(told.len(), shown.len());
+        assert_eq!(told, shown.iter().map(|route| (route.method.to_string(), route.pattern.clone())).collect());
+        let of_vault = shown.iter().filter(|route| matches!(route.access, Access::Vault(_)));
+        assert_eq!((shown.len(), of_vault.count()), (83, 51));
+        // Whatever is served and left out is shown under its other name.
+        for Route { method, pattern, access } in left_out {
+            let Access::Vault(op) = access else { panic!("{method} {pattern}") };
+            let rest = VAULT_BASES.iter().find_map(|base| pattern.strip_prefix(base)).unwrap();
+            let twin = match method.as_str() {
+                "PUT" => "POST",
+                "LIST" | "SCAN" | "HEAD" => "GET",
+                other => other,
+            };
+            let is_shown = shown.iter().any(|other| {
+                other.access == access && other.method == twin && other.pattern == format!("{}{rest}", VAULT_BASES[0])
+            });
+            assert_eq!(is_shown, !matches!(op, VaultOp::Unrouted | VaultOp::NotServed), "{method} {pattern}");
+        }
     }
 
     #[test]
@@ -196,6 +249,26 @@ mod tests {
         assert_eq!(id(&format!("{regional}/secret"), "post"), "PostSecretV2");
         assert_eq!(id(&format!("{central}/secret"), "post"), "PostSecretV2Central");
         assert_eq!(id(&format!("{central}/credential"), "post"), "PostCredential");
+        let [vault, ..] = VAULT_BASES;
+        for (method, rest, expected) in [
+            ("get", "config", "GetSecretConfig"),
+            ("post", "config", "PostSecretConfig"),
+            ("post", "data/{key}", "PostSecretRequest"),
+            ("get", "data/{key}", "GetSecretRequest"),
+            ("patch", "data/{key}", "PatchSecretRequest"),
+            ("delete", "data/{key}", "DeleteSecretRequest"),
+            ("get", "subkeys/{key}", "GetSecretSubkeys"),
+            ("post", "delete/{key}", "DeleteSecretVersions"),
+            ("post", "undelete/{key}", "PostSecretUndelete"),
+            ("post", "destroy/{key}", "PutSecretDestroy"),
+            ("get", "metadata", "ListSecretsMetadata"),
+            ("get", "metadata/{key}", "GetSecretsMetadata"),
+            ("post", "metadata/{key}", "PostSecretMetadata"),
+            ("patch", "metadata/{key}", "PatchSecretMetadata"),
+            ("delete", "metadata/{key}", "DeleteSecretMetadata"),
+        ] {
+            assert_eq!(id(&format!("{vault}/{{mount}}/{rest}"), method), expected);
+        }
     }
 
     #[test]
@@ -221,17 +294,31 @@ mod tests {
     #[test]
     fn every_operation_names_its_actions_parameters_and_answers() {
         let document = parsed(None);
-        for route in routes() {
+        for route in routes().into_iter().filter(|route| !is_left_out(route)) {
             let operation = &document["paths"][&route.pattern][route.method.as_str().to_lowercase()];
             let (text, pattern) = (operation["description"].as_str().unwrap(), &route.pattern);
             let answers = operation["responses"].as_object().unwrap();
             let has = |status: &str| answers.contains_key(status);
             assert!(has("429") && has("431"), "{pattern}");
             assert_eq!(has("408") && has("413"), route.method != Method::GET, "{pattern}");
-            assert_eq!(has("401") && has("500") && has("503"), !matches!(route.access, Access::Public(_)), "{pattern}");
-            if let Access::Domain(op) = route.access {
-                assert!(op.action_list().iter().all(|action| text.contains(action.name())), "{pattern}");
-                assert!(has("400") && has("404"), "{pattern}");
+            let actions = match route.access {
+                Access::Public(_) => Vec::new(),
+                Access::Region(op) => vec![op.action()],
+                Access::Domain(op) => op.action_list().to_vec(),
+                Access::Vault(op) => op.action_list().to_vec(),
+            };
+            assert_eq!(has("401") && has("500"), !actions.is_empty(), "{pattern}");
+            assert!(actions.is_empty() || has("403") && has("503"), "{pattern}");
+            assert!(actions.iter().all(|action| text.contains(action.name())), "{pattern}");
+            assert_eq!(text.contains("Open to everybody."), actions.is_empty(), "{pattern}");
+            match route.access {
+                Access::Domain(_) => assert!(has("400") && has("404"), "{pattern}"),
+                // A domain that is not the caller's is 403 here, so that 404 is about secrets and mounts alone.
+                Access::Vault(op) if !op.is_open() => {
+                    assert!(has("400"), "{pattern}");
+                    assert_eq!(has("404"), pattern.contains("{mount}"), "{pattern}");
+                }
+                _ => {}
             }
             let refs = operation["parameters"].as_array().unwrap();
             let names: Vec<_> = refs

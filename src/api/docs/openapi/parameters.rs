@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schemas::{PATH_PATTERN, merged, version_number};
+use super::schemas::{merged, version_number};
 use crate::{
     api::docs::ASSETS,
     domain::{OkmsId, PATH_MAX, VERSION_MAX},
@@ -20,7 +20,10 @@ pub(super) fn parameters(own: Option<OkmsId>) -> Value {
         "description": format!("The domain's id, as a UUID with hyphens.{own_text}"),
         "schema": { "type": "string", "format": "uuid" },
     });
-    let okms_id = merged([okms_id, own]);
+    merged([native(&merged([okms_id, own])), vault()])
+}
+
+fn native(okms_id: &Value) -> Value {
     let files: Vec<_> = ASSETS.iter().map(|(name, ..)| name).filter(|name| !name.is_empty()).collect();
     json!({
         "okmsId": okms_id,
@@ -28,7 +31,7 @@ pub(super) fn parameters(own: Option<OkmsId>) -> Value {
             "name": "path", "in": "path", "required": true,
             "description": "The secret's path. It may be escaped as one segment (`app%2Fdatabase`) or written with \
                             plain slashes; no segment is empty, `.` or `..`.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": PATH_MAX, "pattern": PATH_PATTERN },
+            "schema": { "type": "string", "minLength": 1, "maxLength": PATH_MAX },
             "example": "app/database",
         },
         "version": {
@@ -69,6 +72,50 @@ pub(super) fn parameters(own: Option<OkmsId>) -> Value {
             "description": "The file's name.",
             "schema": { "type": "string", "enum": files },
         },
+    })
+}
+
+/// Those of the Vault dialect. `{key}` is a mount where the route is about mounts.
+fn vault() -> Value {
+    let path = |name: &str, text: &str, example: &str| {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": PATH_MAX });
+        json!({
+            "name": name, "in": "path", "required": true, "description": text, "schema": schema, "example": example,
+        })
+    };
+    let query = |name: &str, kind: &str, text: &str| json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } });
+    let header = |name: &str, text: &str| json!({ "name": name, "in": "header", "description": text, "schema": { "type": "string" } });
+    json!({
+        "mount": path("mount", "The mount. `secret` shows the whole domain; others can be made.", "secret"),
+        "key": path(
+            "key",
+            "A secret's path below the mount, or in lists a folder's; escaped as one segment (`app%2Fdatabase`) or \
+             written with plain slashes.",
+            "app/database",
+        ),
+        "mountPath": path("key", "The mount's path, or where the mount above a path is asked for, that path.", "team"),
+        "depth": query("depth", "integer", "How many levels of names are shown; 0: all."),
+        "list": query("list", "boolean", "Whether to list the folder instead."),
+        "scan": query("scan", "boolean", "Whether to list all secrets below the folder, at any depth, instead."),
+        "after": query("after", "string", "The name after which a list begins."),
+        "limit": query("limit", "integer", "The most names in a list; 0: all."),
+        "excludeDeleted": query(
+            "exclude_deleted",
+            "boolean",
+            "Whether a list leaves out secrets whose current version is deleted, or will be at a set time.",
+        ),
+        "force": query("force", "boolean", "Whether the mount's secrets are deleted with it, for good."),
+        "standbyOk": query("standbyok", "boolean", "Whether a server that only reads is answered as a healthy one."),
+        "activeCode": query("activecode", "integer", "The status for healthy instead of 200."),
+        "standbyCode": query("standbycode", "integer", "The status for a server that only reads instead of 429."),
+        "sealedCode": query("sealedcode", "integer", "The status for a store that does not answer instead of 503."),
+        "token": header("X-Vault-Token", "The token that this is about."),
+        "wrappingToken": header("X-Vault-Token", "The wrapping token, where the body does not name it."),
+        "wrapTtl": header(
+            "X-Vault-Wrap-TTL",
+            "For how long to keep the answer: a Go duration, or seconds. What comes is `wrap_info`, with a token that \
+             fetches the answer once.",
+        ),
     })
 }
 

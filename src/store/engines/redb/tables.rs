@@ -16,8 +16,10 @@ use crate::store::engine::{Entry, Record, Revision, Space};
 const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
 const FORMAT: &str = "format";
 const REVISION: &str = "revision";
-/// The layout that this code writes and reads.
-const FORMAT_NOW: u64 = 1;
+/// The layout that this code writes and reads. Format 1 had no table of tokens.
+const FORMAT_NOW: u64 = 2;
+/// The layouts that are brought up to it when they are opened.
+const FORMATS_BEFORE: std::ops::Range<u64> = 1..FORMAT_NOW;
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 /// A space in a snapshot.
@@ -110,22 +112,25 @@ impl Generation {
         Ok(generation)
     }
 
-    /// Creates the tables of a new database.
+    /// Creates the tables of a new database, and those that an older one lacks.
     fn check_layout(&self) -> Result<(), LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
-        match reading.open_table(ENGINE) {
+        let is_new = match reading.open_table(ENGINE) {
             Ok(engine) => match engine.get(FORMAT).map_err(redb::Error::from)?.map(|format| format.value()) {
                 Some(FORMAT_NOW) => return Ok(()),
+                Some(before) if FORMATS_BEFORE.contains(&before) => false,
                 other => return Err(LayoutError::Format(other.unwrap_or_default())),
             },
-            Err(redb::TableError::TableDoesNotExist(_)) => {}
+            Err(redb::TableError::TableDoesNotExist(_)) => true,
             Err(error) => return Err(LayoutError::Redb(error.into())),
-        }
+        };
         drop(reading);
         let writing = self.begin()?;
         PerSpace::build(|space| writing.open_table(definition(space)).map(drop)).map_err(redb::Error::from)?;
         write_engine(&writing, FORMAT, FORMAT_NOW)?;
-        write_engine(&writing, REVISION, 0)?;
+        if is_new {
+            write_engine(&writing, REVISION, 0)?;
+        }
         writing.commit().map_err(redb::Error::from)?;
         Ok(())
     }
@@ -221,4 +226,59 @@ fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
     let too_short = || StorageError::Corrupted("a record is shorter than its revision".to_owned());
     let (revision, bytes) = stored.split_first_chunk().ok_or_else(too_short)?;
     Ok((Revision(u64::from_be_bytes(*revision)), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::engine::{Batch, CommitError, Engine, Expect, Observer, Op};
+    use crate::store::engines::redb::{RedbEngine, RedbOptions};
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn committed(&self, _: usize, _: usize, _: std::time::Duration) {}
+        fn commit_failed(&self, _: usize) {}
+    }
+
+    /// A store of the first format has no table of tokens. It is opened with all that is in it, goes on counting its
+    /// revisions, and takes tokens.
+    #[tokio::test]
+    async fn a_store_of_the_first_format_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.redb");
+        let database = Database::create(&path).unwrap();
+        let writing = database.begin_write().unwrap();
+        for space in Space::ALL.into_iter().filter(|space| *space != Space::Token) {
+            writing.open_table(definition(space)).unwrap();
+        }
+        let put = encode(Revision(7), b"old");
+        writing.open_table(definition(Space::Header)).unwrap().insert(b"key".as_slice(), put.as_slice()).unwrap();
+        write_engine(&writing, FORMAT, 1).unwrap();
+        write_engine(&writing, REVISION, 7).unwrap();
+        writing.commit().unwrap();
+        drop(database);
+        for _ in 0..2 {
+            let engine = RedbEngine::open(&RedbOptions::new(path.clone()), std::sync::Arc::new(Nobody)).unwrap();
+            let snapshot = engine.snapshot().await.unwrap();
+            let found = snapshot.get(Space::Header, b"key").await.unwrap().unwrap();
+            assert_eq!((found.revision, found.bytes.as_slice()), (Revision(7), b"old".as_slice()));
+            let batch = |expect| Batch {
+                preconditions: vec![(Space::Token, b"token".to_vec(), expect)],
+                ops: vec![Op::Put(Space::Token, b"token".to_vec(), b"new".to_vec())],
+            };
+            match engine.commit(batch(Expect::Absent)).await {
+                Ok(revision) => assert_eq!(revision, Revision(8)),
+                Err(error) => assert!(matches!(error, CommitError::Conflict), "{error}"),
+            }
+        }
+        let database = Database::create(&path).unwrap();
+        let format = database.begin_read().unwrap().open_table(ENGINE).unwrap().get(FORMAT).unwrap().unwrap().value();
+        assert_eq!(format, FORMAT_NOW);
+        let writing = database.begin_write().unwrap();
+        write_engine(&writing, FORMAT, FORMAT_NOW + 1).unwrap();
+        writing.commit().unwrap();
+        drop(database);
+        assert!(RedbEngine::open(&RedbOptions::new(path), std::sync::Arc::new(Nobody)).is_err(), "a layout to come");
+    }
 }

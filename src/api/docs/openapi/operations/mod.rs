@@ -1,16 +1,26 @@
-//! What the document says of each operation. The matches name every one: a new operation needs its text.
+//! What the document says of each operation. The matches name every one, and a test the rows of the Vault dialect: a
+//! new operation needs its text.
 
 mod control;
 mod public;
 mod secrets;
+mod vault;
 
 use serde_json::{Map, Value, json};
 
-use super::{reference, schemas::EXAMPLE_ID};
+use super::{
+    reference,
+    schemas::{EXAMPLE_ID, merged},
+};
 use crate::api::{
     Access,
     okms::{DomainOp, RegionOp},
 };
+
+pub(super) use self::vault::{deleted, gone};
+
+/// Answers by status.
+type Answers = Vec<(&'static str, Value)>;
 
 /// An operation in the document, apart from what its route tells.
 pub(super) struct Operation {
@@ -21,8 +31,8 @@ pub(super) struct Operation {
     pub parameters: &'static [&'static str],
     /// The request body, where there is one.
     pub body: Option<Value>,
-    /// The status and answer of success.
-    pub success: (&'static str, Value),
+    /// The statuses and answers of success.
+    pub success: Answers,
     /// The problems that the route does not tell of already.
     pub problems: &'static [&'static str],
 }
@@ -30,6 +40,9 @@ pub(super) struct Operation {
 const SECRETS: &str = "Secrets";
 const VERSIONS: &str = "Secret versions";
 const CONFIG: &str = "Secret configuration";
+const KV: &str = "Vault KV2";
+const SYSTEM: &str = "Vault system";
+const TOKENS: &str = "Vault tokens";
 const CONTROL: &str = "Domains and access certificates";
 const DOCUMENTATION: &str = "Documentation";
 /// The tag of operations that are described under their regional spelling.
@@ -42,19 +55,22 @@ pub(super) fn tags() -> Value {
         tag(SECRETS, "Named values with metadata."),
         tag(VERSIONS, "A secret's numbered values and their states."),
         tag(CONFIG, "The defaults that a domain gives to its secrets."),
+        tag(KV, "The same secrets in the words of HashiCorp Vault and OpenBao: KV version 2."),
+        tag(SYSTEM, "As much of `sys/` as Vault's clients need: mounts, the server's state, wrapping."),
+        tag(TOKENS, "Tokens, for clients that insist on one. They add nothing to the certificate."),
         tag(CONTROL, "The control plane. Whatever changes something is for operators."),
         tag(CENTRAL, "The same operations under the URL of the domain's resource."),
         tag(DOCUMENTATION, "This page and its document."),
     ])
 }
 
-/// What the document says of an operation.
-pub(super) fn of(access: Access) -> Operation {
+/// What the document says of an operation; `None` for what is not served.
+pub(super) fn of(access: Access) -> Option<Operation> {
     match access {
-        Access::Domain(op) => domain(op),
-        Access::Region(op) => region(op),
-        Access::Public(page) => public::page(page),
-        Access::Vault(_) => public::page(crate::api::docs::Page::Document),
+        Access::Domain(op) => Some(domain(op)),
+        Access::Region(op) => Some(region(op)),
+        Access::Public(page) => Some(public::page(page)),
+        Access::Vault(op) => vault::of(op),
     }
 }
 
@@ -91,18 +107,23 @@ fn body(schema: &str, examples: &[(&str, Value)]) -> Value {
 }
 
 /// A 200 with a body.
-fn answer(text: &str, schema: &str, example: &Value) -> (&'static str, Value) {
+fn answer(text: &str, schema: &str, example: &Value) -> Answers {
     response(text, schema, example, &[])
 }
 
 /// A 200 with a page of a list.
-fn page(text: &str, schema: &str, example: &Value) -> (&'static str, Value) {
+fn page(text: &str, schema: &str, example: &Value) -> Answers {
     response(text, schema, example, &["X-Pagination-Cursor-Next"])
 }
 
-fn response(text: &str, schema: &str, example: &Value, more: &[&str]) -> (&'static str, Value) {
+fn response(text: &str, schema: &str, example: &Value, more: &[&str]) -> Answers {
     let content = json!({ "schema": reference("schemas", schema), "example": example });
-    ("200", json!({ "description": text, "headers": headers(more), "content": { "application/json": content } }))
+    vec![("200", json!({ "description": text, "headers": headers(more), "content": { "application/json": content } }))]
+}
+
+/// A 204.
+fn nothing() -> Answers {
+    vec![("204", json!({ "description": "Done; there is no body.", "headers": headers(&[]) }))]
 }
 
 /// The header of every answer, and these.

@@ -19,13 +19,13 @@ pub(super) fn page(page: Page) -> Operation {
     };
     let success = match page {
         Page::Root | Page::Swagger => {
-            ("307", json!({ "description": "Swagger UI is elsewhere.", "headers": headers(&["Location"]) }))
+            vec![("307", json!({ "description": "Swagger UI is elsewhere.", "headers": headers(&["Location"]) }))]
         }
         Page::Document => answer("The document.", "Document", &json!({ "openapi": "3.0.3" })),
         Page::SwaggerAsset => {
             let file = json!({ "schema": { "type": "string", "format": "binary" } });
             let types: Map<_, _> = ASSETS.iter().map(|(_, kind, _)| ((*kind).to_owned(), file.clone())).collect();
-            ("200", json!({ "description": "The file.", "headers": headers(&[]), "content": types }))
+            vec![("200", json!({ "description": "The file.", "headers": headers(&[]), "content": types }))]
         }
     };
     let problems: &[_] = if page == Page::SwaggerAsset { &["NoRoute"] } else { &[] };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CONFIG, CREATED, Operation, SECRETS, VERSIONS, answer, body, headers, page, urn};
+use super::{CONFIG, CREATED, Operation, SECRETS, VERSIONS, answer, body, nothing, page, urn};
 
 const PATH: &str = "app/database";
 const UPDATED: &str = "2025-01-03T04:05:06Z";
@@ -101,7 +101,7 @@ pub(super) fn delete_secret() -> Operation {
                version 1.",
         parameters: &[],
         body: None,
-        success: ("204", json!({ "description": "Done; there is no body.", "headers": headers(&[]) })),
+        success: nothing(),
         problems: &["SecretNotFound"],
     }
 }

@@ -1,5 +1,7 @@
 //! The shapes of bodies: the names and facts of the published document where it has them, and otherwise
-//! what `api::okms` takes and gives.
+//! what `api::okms` takes and gives; [`vault`] has those of the Vault dialect.
+
+mod vault;
 
 use serde_json::{Map, Value, json};
 
@@ -11,12 +13,12 @@ use crate::domain::{
 /// A domain's id, for examples.
 pub(super) const EXAMPLE_ID: &str = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
 
-pub(super) const PATH_PATTERN: &str = "^[a-zA-Z0-9_.:=@-]+(/[a-zA-Z0-9_.:=@-]+)*$";
+const PATH_PATTERN: &str = "^[a-zA-Z0-9_.:=@-]+(/[a-zA-Z0-9_.:=@-]+)*$";
 const TIME_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
 
 /// The shapes.
 pub(super) fn schemas() -> Value {
-    merged([answers(), requests(), control_plane()])
+    merged([answers(), requests(), control_plane(), vault::schemas()])
 }
 
 /// The members of several objects in one.
@@ -36,15 +38,7 @@ fn answers() -> Value {
             "type": "object",
             "description": "The body of every error.",
             "required": ["error_code", "error_id", "errors", "request_id"],
-            "properties": {
-                "error_code": { "type": "integer", "format": "int32", "description": "The kind of error." },
-                "error_id": { "type": "string", "description": "The error's id: that of the request." },
-                "errors": {
-                    "type": "array", "items": { "type": "string" },
-                    "description": "What is wrong and what to do, for people.",
-                },
-                "request_id": { "type": "string", "description": "The request's id." },
-            },
+            "properties": error_members(),
         },
         "WarningsList": {
             "type": "array", "items": { "type": "string" },
@@ -116,6 +110,19 @@ fn answers() -> Value {
     })
 }
 
+/// What every error has.
+fn error_members() -> Value {
+    json!({
+        "error_code": { "type": "integer", "format": "int32", "description": "The kind of error." },
+        "error_id": { "type": "string", "description": "The error's id: that of the request." },
+        "errors": {
+            "type": "array", "items": { "type": "string" },
+            "description": "What is wrong and what to do, for people; in Vault's words, nothing of what is not there.",
+        },
+        "request_id": { "type": "string", "description": "The request's id." },
+    })
+}
+
 fn requests() -> Value {
     let metadata = reference("schemas", "SecretV2MetadataShort");
     let version = reference("schemas", "SecretV2VersionShort");
@@ -135,7 +142,7 @@ fn requests() -> Value {
         "PostSecretV2Request": {
             "type": "object",
             "required": ["path", "version"],
-            "properties": { "metadata": metadata, "path": path(), "version": version },
+            "properties": { "metadata": metadata, "path": new_path(), "version": version },
         },
         "PutSecretV2Request": {
             "type": "object",
@@ -242,7 +249,12 @@ fn data(text: &str) -> Value {
     json!({ "type": "object", "additionalProperties": true, "description": text })
 }
 
+/// A secret's path: whatever the Vault dialect named as well.
 fn path() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": PATH_MAX, "description": "The secret's path." })
+}
+
+fn new_path() -> Value {
     json!({
         "type": "string", "minLength": 1, "maxLength": PATH_MAX, "pattern": PATH_PATTERN,
         "description": "The secret's path; no segment is empty, `.` or `..`.",
@@ -289,24 +301,25 @@ fn settings() -> Value {
 }
 
 fn custom_metadata(is_patch: bool) -> Value {
-    let rules = format!(
-        "Text by name: at most {METADATA_ENTRIES_MAX} entries, a key of 1 to {METADATA_KEY_MAX} characters of \
-         `a-zA-Z0-9_.:/=@%-`."
+    let rules = format!("Text by name: at most {METADATA_ENTRIES_MAX} entries.");
+    let more = format!(
+        " A key has 1 to {METADATA_KEY_MAX} characters of `a-zA-Z0-9_.:/=@%-`. Entries are added or replaced, null \
+         removes one; an empty map, and null in its place, change nothing."
     );
-    let changes = " Entries are added or replaced, null removes one; an empty map, and null in its place, change \
-                   nothing.";
-    // A patch may name more than 64, as it may remove some.
-    let bound = if is_patch { json!({}) } else { json!({ "maxProperties": METADATA_ENTRIES_MAX }) };
+    // A patch may name more than 64, as it may remove some; and what KV2 wrote has a wider alphabet.
+    let (bound, alphabet) = if is_patch {
+        (json!({}), json!({ "pattern": "^[a-zA-Z0-9_.:/=@%-]+$" }))
+    } else {
+        (json!({ "maxProperties": METADATA_ENTRIES_MAX }), json!({}))
+    };
+    let text = json!({ "type": "string", "nullable": is_patch, "minLength": 1, "maxLength": METADATA_VALUE_MAX });
     merged([
         bound,
         json!({
             "type": "object",
             "nullable": is_patch,
-            "additionalProperties": {
-                "type": "string", "nullable": is_patch, "minLength": 1, "maxLength": METADATA_VALUE_MAX,
-                "pattern": "^[a-zA-Z0-9_.:/=@%-]+$",
-            },
-            "description": format!("{rules}{}", if is_patch { changes } else { "" }),
+            "additionalProperties": merged([text, alphabet]),
+            "description": format!("{rules}{}", if is_patch { &more } else { "" }),
         }),
     ])
 }

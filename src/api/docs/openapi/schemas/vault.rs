@@ -38,13 +38,16 @@ fn envelopes() -> Value {
         "GetSubkeysErrorResponseWithMetadata": gone("SecretDataSubkeys"),
         "WrapResponse": envelope(&nothing()),
         "AuthResponse": envelope(&nothing()),
-        "WrapInfo": nullable(whole(json!({
-            "accessor": text("An id of the token that gives nothing away."),
-            "creation_path": text("What was asked."),
-            "creation_time": time("When the answer was kept."),
-            "token": text("Fetches the answer once."),
-            "ttl": number("For how many seconds it is kept."),
-        }))),
+        "WrapInfo": nullable(about(
+            json!({
+                "accessor": text("An id of the token that gives nothing away."),
+                "creation_path": text("What was asked."),
+                "creation_time": time("When the answer was kept."),
+                "token": text("Fetches the answer once."),
+                "ttl": number("For how many seconds it is kept."),
+            }),
+            json!({ "wrapped_accessor": text("The accessor of the token in the answer, where there is one.") }),
+        )),
     })
 }
 
@@ -55,13 +58,14 @@ fn values() -> Value {
         "deletion_time": text("When it was deleted, or will be; empty where neither is so."),
         "destroyed": flag("Whether the value is gone for good."),
     });
-    let of_version = json!({ "custom_metadata": custom_metadata(true, false), "version": version() });
-    let free = |text: &str| json!({ "type": "object", "nullable": true, "additionalProperties": true, "description": text });
+    let of_version = json!({ "custom_metadata": custom_metadata(false), "version": version() });
+    let free =
+        |text: &str| json!({ "type": "object", "nullable": true, "additionalProperties": true, "description": text });
     let of_secret = json!({
         "created_time": time("When the secret was created."),
         "current_metadata_version": number("How often the metadata was written."),
         "current_version": number("The newest version; 0 where there is none yet."),
-        "custom_metadata": custom_metadata(true, false),
+        "custom_metadata": custom_metadata(false),
         "keys": keys(),
         "oldest_version": number("The oldest version that is kept; 0 until the limit takes effect for the first time."),
         "updated_time": time("When the secret was created, or a version was added last."),
@@ -89,7 +93,7 @@ fn values() -> Value {
 
 fn requests() -> Value {
     let custom = json!({
-        "custom_metadata": custom_metadata(true, true),
+        "custom_metadata": custom_metadata(true),
         "metadata_cas": number("The metadata's version, `current_metadata_version`, which must still be the current one."),
     });
     json!({
@@ -120,22 +124,23 @@ fn requests() -> Value {
 fn system() -> Value {
     let (mount, method) = (reference("schemas", "Mount"), reference("schemas", "AuthMethod"));
     let (mounts, methods) = (map("By path.", &mount), map("By path.", &method));
-    let config = whole(json!({
+    let leases = json!({
         "default_lease_ttl": number("0: there are no leases."),
         "force_no_cache": flag("False."),
         "max_lease_ttl": number("0: there are no leases."),
-    }));
+    });
     let options = some(json!({ "version": text("The version of KV, which is `2`.") }));
     let common = json!({
-        "accessor": text("An id."), "config": config, "description": text("For people."),
+        "accessor": text("An id."), "description": text("For people."),
         "external_entropy_access": flag("False."), "local": flag("False."), "seal_wrap": flag("False."),
-        "type": text("`kv`, `cert` or `token`."), "uuid": text("An id; empty where there is none."),
+        "type": text("`kv`, `cert` or `token`."), "uuid": text("An id."),
     });
     let of_kv = json!({
-        "deprecation_status": text("`supported`."), "options": options, "plugin_version": text("Empty."),
+        "config": whole(leases.clone()), "deprecation_status": text("`supported`."), "options": options, "plugin_version": text("Empty."),
         "running_plugin_version": text("The server's version."), "running_sha256": text("Empty."),
     });
-    let no_options = json!({ "options": { "type": "object", "nullable": true, "description": "Null." } });
+    let token_type = json!({ "token_type": text("`default-service`.") });
+    let of_method = json!({ "config": whole(merged([leases.clone(), token_type])), "options": nothing() });
     let of_mount = merged([common.clone(), of_kv]);
     let with_path = merged([of_mount.clone(), json!({ "path": text("The mount's path, with a slash at its end.") })]);
     let capabilities = json!({ "type": "array", "items": { "type": "string" } });
@@ -144,10 +149,10 @@ fn system() -> Value {
         states(),
         json!({
             "Mount": nullable(whole(of_mount)),
-            "AuthMethod": whole(merged([common, no_options])),
+            "AuthMethod": whole(merged([common, of_method])),
             "MountsResponse": repeated(&mounts, &mount),
             "MountResponse": envelope(&mount),
-            "TuneResponse": envelope(&nullable(whole(merged([config["properties"].clone(), tune.clone()])))),
+            "TuneResponse": envelope(&nullable(whole(merged([leases, tune.clone()])))),
             "UiMountsResponse": envelope(&whole(json!({ "auth": methods, "secret": mounts }))),
             "UiMountResponse": envelope(&whole(with_path)),
             "AuthMethodsResponse": repeated(&methods, &method),
@@ -211,11 +216,8 @@ fn tokens() -> Value {
     let policies = json!({ "type": "array", "items": { "type": "string" }, "description": "`default`: there are no policies yet." });
     let token = json!({ "token": text("The token.") });
     let accessor = json!({ "accessor": text("The token's accessor.") });
-    let increment = json!({ "increment": text("The life that is wished for: a Go duration, or seconds (also as a number).") });
-    let about = |named: Value, more: Value| {
-        let required: Vec<_> = named.as_object().into_iter().flat_map(|members| members.keys().cloned()).collect();
-        json!({ "type": "object", "required": required, "properties": merged([named, more]) })
-    };
+    let increment =
+        json!({ "increment": text("The life that is wished for: a Go duration, or seconds (also as a number).") });
     let common = json!({
         "accessor": text("The token's accessor: an id that can look it up, renew and revoke it, and no more."),
         "entity_id": text("Empty."), "num_uses": number("0: as many as there may be."),
@@ -236,10 +238,7 @@ fn tokens() -> Value {
         "ttl": number("How many seconds are left."), "type": text("`service`."),
     });
     let renewed = json!({ "last_renewal": time("When it was renewed last."), "last_renewal_time": number("The same, in Unix seconds.") });
-    let mut shown = nullable(whole(merged([common.clone(), shown])));
-    if let Some(Value::Object(properties)) = shown.get_mut("properties") {
-        properties.extend(renewed.as_object().cloned().unwrap_or_default());
-    }
+    let shown = nullable(about(merged([common.clone(), shown]), renewed));
     json!({
         "Auth": nullable(whole(merged([common, made]))),
         "LookupTokenResponse": envelope(&shown),
@@ -293,6 +292,12 @@ fn whole(properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
+/// An object that always has the members of `properties`, and may have `more`.
+fn about(properties: Value, more: Value) -> Value {
+    let object = whole(properties.clone());
+    merged([object, json!({ "properties": merged([properties, more]) })])
+}
+
 /// An object that may have these members.
 fn some(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
@@ -339,7 +344,7 @@ fn keys() -> Value {
 
 /// The settings of secrets and mounts.
 fn settings(is_request: bool) -> Value {
-    let settings = json!({
+    json!({
         "cas_required": flag("Whether each write that adds a version must bring `cas`."),
         "delete_version_after": text("How long a version lives: a Go duration, days or seconds (also as a number) in a \
                                       request, a Go duration in an answer; `0s`: there is no limit. A mount's can be \
@@ -349,18 +354,17 @@ fn settings(is_request: bool) -> Value {
             "description": "How many versions are kept; 0 stands for the default.",
         },
         "metadata_cas_required": flag("Whether each write of metadata must bring `metadata_cas`."),
-    });
-    settings
+    })
 }
 
-fn custom_metadata(is_nullable: bool, is_request: bool) -> Value {
+fn custom_metadata(is_request: bool) -> Value {
     let text = format!(
         "Printable text by name: at most {METADATA_ENTRIES_MAX} entries, a key of 1 to {METADATA_KEY_MAX} bytes, a \
          text of 1 to {METADATA_VALUE_MAX}. Null where there is none{}.",
         if is_request { "; in a patch, null removes an entry, or in place of the map all of them" } else { "" }
     );
     json!({
-        "type": "object", "nullable": is_nullable, "description": text,
+        "type": "object", "nullable": true, "description": text,
         "additionalProperties": { "type": "string", "nullable": is_request, "minLength": 1 },
     })
 }
