@@ -270,6 +270,7 @@ impl From<&Failure> for Problem {
             Failure::Service(Error::Refused(why)) => refused(&Failure::text_of(why)),
             Failure::Service(error) => Self::from(error).in_vault_words(),
             Failure::Refused(text) => refused(text),
+            Failure::Unrouted => Self::NO_ROUTE,
             Failure::NoHandler(path) => Self::owned(
                 StatusCode::NOT_FOUND,
                 ROUTE_NOT_FOUND,

@@ -13,7 +13,7 @@ use super::{
     Failure, collapsed, envelope,
     envelope::{KV, Parts},
     fields::{self, Fields},
-    invalid, mount_path, outline, unrouted,
+    invalid, mount_path, outline,
 };
 use crate::{
     auth::Permit,
@@ -29,26 +29,28 @@ const NO_DATA: Failure = invalid("no data provided");
 /// The view that the path names.
 ///
 /// # Errors
-/// `Failure::NoHandler` where no mount is above the path; the hint of [`unrouted`] comes from the caller.
-pub(super) async fn view(context: &Context, permit: &Permit, call: &Call) -> Result<Option<View>, Failure> {
+/// `Failure::Unrouted` where there is none.
+pub(super) async fn view(context: &Context, permit: &Permit, call: &Call) -> Result<View, Failure> {
     // What cannot be a mount's path is none.
-    let Ok(mount) = mount_path(call) else { return Ok(None) };
-    Ok(context.service.domains.view(permit, &mount).await?)
+    let mount = mount_path(call).map_err(|_| Failure::Unrouted)?;
+    context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
-/// The secret that the path names; `None` where no route leads there.
-async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<Option<SecretPath>, Failure> {
+/// The secret that the path names.
+///
+/// # Errors
+/// `Failure::Unrouted` where no route leads to one.
+async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<SecretPath, Failure> {
     let key = call.params.key.as_deref().unwrap_or_default();
-    let name = collapsed(key)?;
-    let Some(view) = view(context, permit, call).await? else { return Ok(None) };
+    let view = view(context, permit, call).await?;
     if key.ends_with('/') {
-        return Ok(None);
+        return Err(Failure::Unrouted);
     }
-    Ok(Some(view.secret(&name)?))
+    Ok(view.secret(&collapsed(key)?)?)
 }
 
 pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let (secret, version) = version(context, permit, call, &path, Include::Value).await?;
     let warnings = fields::ignored(call, &["version"]);
     let Some(value) = &version.value else {
@@ -67,7 +69,7 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
 
 pub(super) async fn subkeys(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     let depth = fields::query_int(call, "depth")?.and_then(|depth| usize::try_from(depth).ok());
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let (secret, version) = version(context, permit, call, &path, Include::Names).await?;
     let metadata = |out: &mut ObjectWriter<'_>| {
         out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
@@ -107,7 +109,7 @@ async fn version(
 }
 
 pub(super) async fn write(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
@@ -119,7 +121,7 @@ pub(super) async fn write(context: &Context, permit: &Permit, call: &Call) -> Re
 
 pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     check_media_type(call)?;
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
@@ -141,13 +143,13 @@ pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Re
 }
 
 pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     context.service.secrets.act(permit, &path, Versions::Current, KvAct::Delete, call.now).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn act(context: &Context, permit: &Permit, call: &Call, act: KvAct) -> Result<Reply, Failure> {
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let body = fields::body(call)?;
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
@@ -179,7 +181,7 @@ pub(super) async fn write_metadata(
     if is_patch {
         check_media_type(call)?;
     }
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let settings = fields.settings(false)?;
@@ -202,7 +204,7 @@ pub(super) async fn write_metadata(
 }
 
 pub(super) async fn delete_metadata(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(path) = secret(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let path = secret(context, permit, call).await?;
     match context.service.secrets.delete(permit, &path).await {
         Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
@@ -210,14 +212,14 @@ pub(super) async fn delete_metadata(context: &Context, permit: &Permit, call: &C
 }
 
 pub(super) async fn read_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(mount) = mount(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let mount = mount(context, permit, call).await?;
     let own = context.service.domains.mount_settings(permit, &mount).await?;
     let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
 
 pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let Some(mount) = mount(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let mount = mount(context, permit, call).await?;
     let body = fields::body(call)?;
     let patch = Fields::parse(&body)?.settings(true)?;
     if !patch.is_empty() {
@@ -226,11 +228,9 @@ pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-async fn mount(context: &Context, permit: &Permit, call: &Call) -> Result<Option<MountPath>, Failure> {
-    if view(context, permit, call).await?.is_none() || call.head.uri.path().ends_with('/') {
-        return Ok(None);
-    }
-    mount_path(call).map(Some)
+async fn mount(context: &Context, permit: &Permit, call: &Call) -> Result<MountPath, Failure> {
+    view(context, permit, call).await?;
+    if call.head.uri.path().ends_with('/') { Err(Failure::Unrouted) } else { mount_path(call) }
 }
 
 /// A secret's metadata with all its versions.

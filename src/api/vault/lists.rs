@@ -1,12 +1,10 @@
 //! Metadata and lists: one route in KV2, as a query tells them apart.
 
-use hyper::Method;
-
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter, page, query},
     Failure, collapsed, envelope,
     envelope::{KV, Parts},
-    fields, kv, unrouted,
+    fields, kv,
 };
 use crate::{
     auth::Permit,
@@ -45,11 +43,11 @@ pub(super) async fn read_or_list(context: &Context, permit: &Permit, call: &Call
     let wanted = Wanted::of(call)?;
     let key = call.params.key.as_deref().unwrap_or_default();
     let name = collapsed(key)?;
-    let Some(view) = kv::view(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let view = kv::view(context, permit, call).await?;
     match wanted {
         // `OVHcloud`'s way of listing a mount's root.
         Wanted::Secret if name.is_empty() => list(context, permit, call, &view, "", wanted, false, true).await,
-        Wanted::Secret if key.ends_with('/') => unrouted(context, permit, call).await,
+        Wanted::Secret if key.ends_with('/') => Err(Failure::Unrouted),
         Wanted::Secret => {
             let path = view.secret(&name)?;
             let history = context.service.secrets.history(permit, &path).await?;
@@ -64,11 +62,11 @@ pub(super) async fn read_or_list(context: &Context, permit: &Permit, call: &Call
 /// `detailed-metadata/…`: lists that tell each secret's metadata.
 pub(super) async fn detailed(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
     let wanted = match Wanted::of(call)? {
-        Wanted::Secret if call.head.method == Method::GET => return unrouted(context, permit, call).await,
+        Wanted::Secret => return Err(Failure::Unrouted),
         wanted => wanted,
     };
     let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
-    let Some(view) = kv::view(context, permit, call).await? else { return unrouted(context, permit, call).await };
+    let view = kv::view(context, permit, call).await?;
     list(context, permit, call, &view, &name, wanted, true, false).await
 }
 

@@ -190,6 +190,8 @@ pub enum Failure {
     Service(Error),
     /// Bad input, in these words.
     Refused(String),
+    /// No route leads where the path points.
+    Unrouted,
     /// No mount is above the path.
     NoHandler(String),
     /// The path is under a mount of the server's own, which does not know it.
@@ -240,7 +242,10 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
     check_path(call)?;
     let known = if op == VaultOp::Login { None } else { check_token(op, context, permit, call).await? };
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
-    let reply = perform(op, context, permit, call, known.as_ref()).await?;
+    let reply = match perform(op, context, permit, call, known.as_ref()).await {
+        Err(Failure::Unrouted) => unrouted(context, permit, call).await?,
+        done => done?,
+    };
     match ttl {
         Some(ttl) if !reply.body.is_empty() => wrapping::wrap(context, permit, call, reply, ttl).await,
         _ => Ok(reply),
@@ -296,7 +301,7 @@ async fn perform(
         VaultOp::DeleteMetadata => kv::delete_metadata(context, permit, call).await,
         VaultOp::ReadConfig => kv::read_config(context, permit, call).await,
         VaultOp::WriteConfig => kv::write_config(context, permit, call).await,
-        VaultOp::Unrouted => unrouted(context, permit, call).await,
+        VaultOp::Unrouted => Err(Failure::Unrouted),
         VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus => sys::open(op, context, call),
         VaultOp::Mounts => mounts::list(context, permit, call).await,
         VaultOp::ReadMount => mounts::read(context, permit, call).await,

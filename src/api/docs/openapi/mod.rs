@@ -138,7 +138,7 @@ fn operation_id(route: &Route, is_central: bool) -> String {
         (Access::Vault(VaultOp::LookupToken), &Method::POST) => "VaultPostLookupToken",
         (Access::Vault(VaultOp::CreateToken), _) if is_orphan => "VaultCreateOrphanToken",
         (Access::Vault(VaultOp::RevokeToken), _) if is_orphan => "VaultRevokeOrphanToken",
-        (Access::Vault(VaultOp::ListDetailed), _) if route.pattern.ends_with("}") => "ListDetailedMetadataOfFolder",
+        (Access::Vault(VaultOp::ListDetailed), _) if route.pattern.ends_with('}') => "ListDetailedMetadataOfFolder",
         (Access::Vault(VaultOp::DeleteVersions), _) => "DeleteSecretVersions",
         (Access::Vault(VaultOp::UndeleteVersions), _) => "PostSecretUndelete",
         (Access::Vault(VaultOp::DestroyVersions), _) => "PutSecretDestroy",

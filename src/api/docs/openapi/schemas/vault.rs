@@ -1,6 +1,6 @@
 //! The shapes of the Vault dialect: under the published names where there are any, with what `api::vault` gives.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{DATA, error_members, merged, reference};
 use crate::domain::{METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, VERSION_MAX};
@@ -288,19 +288,18 @@ fn repeated(data: &Value, each: &Value) -> Value {
 
 /// An object that always has all of these members.
 fn whole(properties: Value) -> Value {
-    let required: Vec<_> = properties.as_object().into_iter().flat_map(|members| members.keys()).collect();
-    json!({ "type": "object", "required": required, "properties": properties })
+    about(properties, json!({}))
 }
 
 /// An object that always has the members of `properties`, and may have `more`.
 fn about(properties: Value, more: Value) -> Value {
-    let object = whole(properties.clone());
-    merged([object, json!({ "properties": merged([properties, more]) })])
+    let required: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    merged([some(merged([properties, more])), json!({ "required": required })])
 }
 
 /// An object that may have these members.
 fn some(properties: Value) -> Value {
-    json!({ "type": "object", "properties": properties })
+    Map::from_iter([("type".to_owned(), "object".into()), ("properties".to_owned(), properties)]).into()
 }
 
 fn nullable(schema: Value) -> Value {

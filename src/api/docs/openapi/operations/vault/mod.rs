@@ -89,10 +89,7 @@ fn health(example: &Value) -> Vec<(&'static str, Value)> {
     let schema = reference("schemas", "HealthResponse");
     let either = json!({ "oneOf": [schema, reference("schemas", "ErrorResponse")] });
     let of = |text: &str, schema: &Value, name: &str, value: bool| {
-        let mut example = example.clone();
-        if let Some(member) = example.get_mut(name) {
-            *member = value.into();
-        }
+        let example = merged([example.clone(), json!({ name: value })]);
         let content = json!({ "application/json": { "schema": schema, "example": example } });
         json!({ "description": text, "headers": headers(&[]), "content": content })
     };
