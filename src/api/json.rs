@@ -3,7 +3,7 @@
 //! A secret's value is never parsed into a tree: it goes in and out as the text that it is, so that numbers keep
 //! their spelling. Errors name fields, never values.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -17,8 +17,8 @@ use crate::{
 const DEPTH_MAX: usize = 100;
 /// The most members and elements of a value, on all levels together.
 const ENTRIES_MAX: usize = 65_536;
-/// The most members of a request's objects; the largest is a full patch of custom metadata.
-const MEMBERS_MAX: usize = 256;
+/// The most members of a request's objects, apart from values.
+const MEMBERS_MAX: usize = 4096;
 
 /// A JSON object whose members are not parsed yet. Members are taken one by one; what is left was not understood.
 pub(crate) struct Object<'a> {
@@ -101,9 +101,9 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
         use serde::de::Error;
-        let mut members: Vec<(String, &RawValue)> = Vec::new();
+        let (mut members, mut names) = (Vec::<(String, &RawValue)>::new(), HashSet::new());
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-            if members.len() == MEMBERS_MAX || members.iter().any(|(known, _)| *known == name) {
+            if members.len() == MEMBERS_MAX || !names.insert(name.clone()) {
                 return Err(A::Error::custom("members"));
             }
             members.push((name, value));
@@ -142,10 +142,11 @@ pub(crate) fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Inval
     if raw.get().starts_with('{') { Object::parse(raw.get()) } else { Err(wrong) }
 }
 
-/// A duration: text, or a number of seconds.
-pub(crate) fn duration(raw: &RawValue) -> Result<DeactivateAfter, Invalid> {
+/// A duration: text, or a number of seconds; or, where it may be, the one that rules out any.
+pub(crate) fn duration(raw: &RawValue, allows_never: bool) -> Result<DeactivateAfter, Invalid> {
     const WRONG: Invalid = Invalid("deactivateVersionAfter must be text such as 10h30m10s, 1d or 90");
     match raw.get().as_bytes().first() {
+        Some(b'"') if allows_never => DeactivateAfter::from_stored(&text(raw, WRONG)?),
         Some(b'"') => text(raw, WRONG)?.parse(),
         Some(b'0'..=b'9') => number(raw, WRONG)?.to_string().parse(),
         _ => Err(WRONG),
@@ -314,7 +315,6 @@ impl ObjectWriter<'_> {
 }
 
 /// Writes a JSON string.
-/// Writes a JSON string.
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     // Nearly all text here needs no escapes.
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
@@ -391,9 +391,10 @@ mod tests {
         for wrong in ["1.0", "-1", "\"1\"", "1e3", "true", "4294967296"] {
             assert_eq!(number(&raw(wrong), WRONG), Err(WRONG), "{wrong}");
         }
-        assert_eq!(duration(&raw("90")).unwrap().as_typed(), "90");
-        assert_eq!(duration(&raw("\"1d\"")).unwrap().as_typed(), "1d");
-        assert!(duration(&raw("-1")).is_err() && duration(&raw("{}")).is_err());
+        assert_eq!(duration(&raw("90"), false).unwrap().as_typed(), "90");
+        assert_eq!(duration(&raw("\"1d\""), false).unwrap().as_typed(), "1d");
+        assert!(duration(&raw("-1"), true).is_err() && duration(&raw("{}"), true).is_err());
+        assert!(duration(&raw("\"-1s\""), true).unwrap().is_never() && duration(&raw("\"-1s\""), false).is_err());
         assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
         assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err());
     }

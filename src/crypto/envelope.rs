@@ -36,8 +36,10 @@ pub enum Place<'a> {
     Value(&'a SecretPath, u32),
     /// A cursor of the listing with this name.
     Cursor(&'a str),
-    /// The token of this id, or what is told of an answer that is wrapped under it.
+    /// The token of this id.
     Token(&'a str),
+    /// What is told of the answer that is wrapped under the token of this id.
+    WrapInfo(&'a str),
     /// The body of the answer that is wrapped under the token of this id.
     Wrapped(&'a str),
 }
@@ -54,6 +56,7 @@ impl Place<'_> {
             Self::Cursor(listing) => (6, listing, 0),
             Self::Token(id) => (7, id, 0),
             Self::Wrapped(id) => (8, id, 0),
+            Self::WrapInfo(id) => (9, id, 0),
         };
         let mut out = Vec::with_capacity(32 + name.len());
         out.extend_from_slice(&[FORMAT, kind]);
@@ -272,6 +275,7 @@ mod tests {
             Place::Cursor("b"),
             Place::Token("a"),
             Place::Wrapped("a"),
+            Place::WrapInfo("a"),
         ];
         for (i, made) in places.into_iter().enumerate() {
             let sealed = home.seal_record(made, b"plain").unwrap();

@@ -64,6 +64,15 @@ impl DeactivateAfter {
         Ok(Self { text: if nanos > 0 && seconds == 0 { "0s" } else { text }.into(), seconds })
     }
 
+    /// The seconds of a span, and of a part of one: for what must not become none.
+    ///
+    /// # Errors
+    /// `Invalid` for text that is no duration, or a negative one.
+    pub fn seconds_rounded_up(text: &str) -> Result<u64, Invalid> {
+        let (nanos, seconds) = parse(text)?;
+        Ok(seconds + u64::from(nanos % NANOS_PER_SECOND > 0))
+    }
+
     /// Go's text for the span, as KV2 shows it: `0s`, `5m0s`, `3h25m19s`, `-1s`.
     #[must_use]
     pub fn to_go(&self) -> String {
@@ -231,6 +240,9 @@ mod tests {
             ("1500ms", "1s"),
         ] {
             assert_eq!(DeactivateAfter::from_kv(text).unwrap().to_go(), shown, "{text}");
+        }
+        for (text, seconds) in [("0", 0), ("1ms", 1), ("1500ms", 2), ("5m", 300)] {
+            assert_eq!(DeactivateAfter::seconds_rounded_up(text), Ok(seconds), "{text}");
         }
         assert!(DeactivateAfter::from_kv("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err());
         assert_eq!(DeactivateAfter::from_kv("500ms").unwrap().as_typed(), "0s");

@@ -171,15 +171,18 @@ impl Edge {
         let (head, body) = request.into_parts();
         let (granted, mut call) = self.admit(connection, head, event, id)?;
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Problem::BUSY)?;
-        if vault::is_read(&call.head.method) {
+        let is_read = vault::is_read(&call.head.method);
+        if is_read && !vault::is_wrapped(&call) {
             return self.perform(&granted, &call).await;
         }
-        let read = self.read_body(body).await;
-        let (bytes, room) = read.map_err(|problem| match granted {
-            Granted::Vault(..) => problem.in_vault_words(),
-            _ => problem,
-        })?;
-        call.body = bytes;
+        let mut room = None;
+        if !is_read {
+            let read = self.read_body(body).await;
+            (call.body, room) = read.map_err(|problem| match granted {
+                Granted::Vault(..) => problem.in_vault_words(),
+                _ => problem,
+            })?;
+        }
         // Detached: a client that hangs up cannot cancel a change half-way.
         let edge = Arc::clone(self);
         let work = tokio::spawn(async move {
@@ -264,7 +267,7 @@ impl Edge {
         let source = std::error::Error::source(error).map(ToString::to_string);
         match error {
             // Overload is counted; a line for each would add to it.
-            Error::Contended | Error::Overloaded => {}
+            Error::Contended | Error::Overloaded | Error::Busy => {}
             Error::Unavailable(_) => tracing::debug!(request_id = id, %error, source, "the store refused"),
             _ if problem.is_ours() => tracing::error!(request_id = id, %error, source, "a request failed on our side"),
             _ => {}

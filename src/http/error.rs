@@ -243,6 +243,7 @@ impl From<&Error> for Problem {
                 UNAVAILABLE,
                 "too many writes wait; nothing was changed, repeat after the time in Retry-After",
             ),
+            Error::Busy => Self::BUSY,
             Error::Unavailable(_) => Self::later(
                 "5",
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Response,
+    Response, StatusCode,
     body::{Frame, SizeHint},
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
 };
@@ -57,7 +57,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The response for `reply`, with the headers that every response has.
 pub(super) fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
-    let bytes = (!reply.body.is_empty()).then_some(reply.body);
+    // These statuses have no body, whatever a client asked for.
+    let is_bare = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let bytes = (!reply.body.is_empty() && !is_bare).then_some(reply.body);
     let mut response = Response::new(Body { bytes, is_in_pieces: false, _guard: guard });
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
@@ -51,6 +52,8 @@ struct Inner {
     /// Configs that were opened before; each counts for the revision that it was read at.
     configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
+    /// Held by the one request that clears away tokens that are over.
+    clearing: Mutex<()>,
 }
 
 impl Domains {
@@ -70,7 +73,9 @@ impl Domains {
         }
         let open = ArcSwap::from_pointee(HashMap::new());
         let configs = Cache::new(CONFIGS_MAX);
-        Ok(Self { inner: Arc::new(Inner { engine, root, open, configs, turns: Turns::new() }) })
+        Ok(Self {
+            inner: Arc::new(Inner { engine, root, open, configs, turns: Turns::new(), clearing: Mutex::new(()) }),
+        })
     }
 
     /// Creates a domain.
@@ -213,6 +218,11 @@ impl Domains {
             }
         }
         Err(Error::Contended)
+    }
+
+    /// The turn of clearing away what is over.
+    pub(super) fn clearing(&self) -> &Mutex<()> {
+        &self.inner.clearing
     }
 
     /// The store beneath.

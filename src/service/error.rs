@@ -59,6 +59,9 @@ pub enum Error {
     /// Other processes changed the record again and again.
     #[error("the record kept changing")]
     Contended,
+    /// Too many long reads wait.
+    #[error("too many long reads wait")]
+    Busy,
     /// Too many writes wait.
     #[error("the write queue is full")]
     Overloaded,

@@ -26,7 +26,7 @@ pub use self::{
     error::Error,
     mounts::MountPatch,
     secrets::{
-        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Update,
+        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
         VersionView, Versions,
     },
     tokens::{FreshToken, KnownToken, TokenRequest, Tokens},

@@ -1,7 +1,7 @@
 //! Tokens: made for a certificate that is authenticated already, and good on connections with its key alone.
 //!
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in it, so that their
-//! number slows nothing down; making one clears away a few that are over, so that they do not pile up.
+//! number slows nothing down; making one clears away more that are over, so that they do not pile up.
 
 use std::fmt;
 
@@ -25,8 +25,10 @@ use crate::{
 
 /// What every token begins with, so that one is known where it leaked.
 const PREFIX: &str = "okms.";
-/// How many that are over are cleared away with each new one.
-const CLEARED: usize = 4;
+/// How many that are over are cleared away in one commit.
+const CLEARED: usize = 64;
+/// The most such commits after a new token is made.
+const CLEARINGS: usize = 4;
 /// The longest text that can be a token.
 const TEXT_MAX: usize = 128;
 
@@ -106,7 +108,7 @@ impl Tokens {
             display_name: request.display_name,
             meta: request.meta,
         };
-        let ops = stored(&keys, &id, token.expires_at, &token.encode())?;
+        let ops = stored(&keys, &id, token.expires_at, Place::Token(&id), &token.encode())?;
         commit_fresh(&self.domains, &keys, &id, ops, now).await?;
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
@@ -173,7 +175,7 @@ impl Tokens {
             }
             let mut ops = removed(&keys, accessor, before.expires_at);
             let token = before.renewed(increment, now);
-            ops.extend(stored(&keys, accessor, token.expires_at, &token.encode())?);
+            ops.extend(stored(&keys, accessor, token.expires_at, Place::Token(accessor), &token.encode())?);
             if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
                 return Ok(KnownToken { accessor: accessor.to_owned(), token });
             }
@@ -228,21 +230,27 @@ async fn read(
     accessor: &str,
     now: Timestamp,
 ) -> Result<(Token, Revision), Error> {
-    // Ids are ours; no other text becomes part of a key.
+    // Whatever text it is, it is found under its own key or not at all.
     if accessor.len() > TEXT_MAX {
         return Err(Error::TokenInvalid);
     }
     let found = snapshot.get(Space::Token, &keys::token(keys.id(), accessor)).await?;
     let record = found.ok_or(Error::TokenInvalid)?;
-    // What is wrapped lies under ids as well, and is no token.
-    let token = Token::decode(&keys.open_record(Place::Token(accessor), record.bytes)?);
-    let token = token.map_err(|_| Error::TokenInvalid)?;
+    // What is wrapped lies under ids as well, is no token, and does not open as one.
+    let token = keys.open_record(Place::Token(accessor), record.bytes).map_err(|_| Error::TokenInvalid)?;
+    let token = Token::decode(&token)?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok((token, record.revision)) }
 }
 
 /// What stores the record of the token `id`, which ends at `end`.
-pub(super) fn stored(keys: &DomainKeys, id: &str, end: Timestamp, record: &[u8]) -> Result<Vec<Op>, Error> {
-    let sealed = keys.seal_record(Place::Token(id), record)?;
+pub(super) fn stored(
+    keys: &DomainKeys,
+    id: &str,
+    end: Timestamp,
+    place: Place<'_>,
+    record: &[u8],
+) -> Result<Vec<Op>, Error> {
+    let sealed = keys.seal_record(place, record)?;
     Ok(vec![
         Op::Put(Space::Token, keys::token(keys.id(), id), sealed),
         Op::Put(Space::Token, keys::token_end(keys.id(), end, id), Vec::new()),
@@ -263,7 +271,7 @@ pub(super) fn unchanged(keys: &DomainKeys, id: &str, revision: Revision, ops: Ve
     Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::At(revision))], ops }
 }
 
-/// Commits `ops`, which make the token `id`, and removes a few tokens that are over with the same commit.
+/// Commits `ops`, which make the token `id`, and then clears away what is over.
 pub(super) async fn commit_fresh(
     domains: &Domains,
     keys: &DomainKeys,
@@ -271,29 +279,41 @@ pub(super) async fn commit_fresh(
     ops: Vec<Op>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let fresh = Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)], ops };
-    let mut batch = fresh.clone();
-    clear(&mut batch, domains, keys, now).await?;
-    if !commit(domains.engine(), batch).await? {
-        // Somebody else cleared the same, or renewed one in its last moment: they stay, and this one is made.
-        domains.engine().commit(fresh).await?;
+    let preconditions = vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)];
+    domains.engine().commit(Batch { preconditions, ops }).await?;
+    // The token is made, and what is over can wait for the next one.
+    if let Err(error) = clear(domains, keys, now).await {
+        tracing::debug!(%error, "tokens that are over were not cleared away");
     }
     Ok(())
 }
 
-/// Removes a few tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
-/// another.
-async fn clear(batch: &mut Batch, domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
-    let snapshot = domains.engine().snapshot().await?;
+/// Removes tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
+/// another. One request does so at a time, and for a bounded time; others leave it to that one.
+async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
+    let Ok(_turn) = domains.clearing().try_lock() else { return Ok(()) };
     let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
-    for (key, end) in snapshot.scan(Space::Token, &from, &to, CLEARED).await? {
-        let Some(id) = keys::parse_token_end(&key) else { continue };
-        batch.ops.extend([
-            Op::Delete(Space::Token, keys::token(keys.id(), id)),
-            Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
-            Op::Delete(Space::Token, key.clone()),
-        ]);
-        batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
+    for _ in 0..CLEARINGS {
+        let snapshot = domains.engine().snapshot().await?;
+        let ends = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
+        let is_last = ends.len() < CLEARED;
+        let mut batch = Batch::default();
+        for (key, end) in ends {
+            let Some(id) = keys::parse_token_end(&key) else { continue };
+            batch.ops.extend([
+                Op::Delete(Space::Token, keys::token(keys.id(), id)),
+                Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
+                Op::Delete(Space::Token, key.clone()),
+            ]);
+            batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
+        }
+        if batch.ops.is_empty() {
+            return Ok(());
+        }
+        commit(domains.engine(), batch).await?;
+        if is_last {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
-//! Writers of one record take turns, so that a hot secret costs no retries.
+//! Writers of one record take turns, so that a hot secret costs no retries; and so do reads whose answers can be long, so
+//! that their memory is bounded however many ask.
 
 use std::{
     hash::{BuildHasher, RandomState},
+    sync::Arc,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
 use crate::domain::OkmsId;
@@ -56,5 +58,37 @@ impl Turns {
             return Err(Error::Overloaded);
         }
         Ok(stripe.turn.lock().await)
+    }
+}
+
+/// How many long reads are in memory at once. Others wait, first come first served.
+const LONG_READS: usize = 16;
+/// The most that wait.
+const LONG_READS_WAITING_MAX: usize = 256;
+
+/// The turns of reads whose answers can be long.
+pub(super) struct LongReads {
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl LongReads {
+    /// All turns are free.
+    pub(super) fn new() -> Self {
+        Self { turns: Arc::new(Semaphore::new(LONG_READS)), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Waits for a turn, which ends when the guard is dropped.
+    ///
+    /// # Errors
+    /// `Error::Busy` where too many wait already.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let before = self.waiting.fetch_add(1, Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= LONG_READS_WAITING_MAX {
+            return Err(Error::Busy);
+        }
+        // Nobody closes the semaphore.
+        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Busy)
     }
 }

@@ -142,9 +142,9 @@ async fn find<'t>(
 ) -> Result<(Wrapped, &'t str, Revision), Error> {
     let id = id_of(token).ok_or(Error::NothingWrapped)?;
     let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?.ok_or(Error::NothingWrapped)?;
-    // A login's token lies here as well, and wraps nothing.
-    let wrapped = Wrapped::decode(&keys.open_record(Place::Token(id), record.bytes)?);
-    let wrapped = wrapped.map_err(|_| Error::NothingWrapped)?;
+    // A login's token lies under an id as well, wraps nothing, and does not open as if it did.
+    let wrapped = keys.open_record(Place::WrapInfo(id), record.bytes).map_err(|_| Error::NothingWrapped)?;
+    let wrapped = Wrapped::decode(&wrapped)?;
     let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
     if is_right && wrapped.expires_at() > now { Ok((wrapped, id, record.revision)) } else { Err(Error::NothingWrapped) }
 }
@@ -160,7 +160,7 @@ fn fresh(
 ) -> Result<(WrapInfo, Vec<Op>), Error> {
     let Minted { id, text, fingerprint } = Minted::new()?;
     let wrapped = Wrapped { secret_sha256: fingerprint, created_at: now, ttl_seconds, path, status };
-    ops.extend(stored(keys, &id, wrapped.expires_at(), &wrapped.encode())?);
+    ops.extend(stored(keys, &id, wrapped.expires_at(), Place::WrapInfo(&id), &wrapped.encode())?);
     let sealed = keys.seal_wrapped(&id, body)?.into_bytes();
     ops.push(Op::Put(Space::Token, keys::wrapped_body(keys.id(), &id), sealed));
     Ok((WrapInfo { token: text, accessor: id, wrapped }, ops))

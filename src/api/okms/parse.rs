@@ -75,7 +75,8 @@ pub(super) fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
 
 pub(super) fn config(body: &[u8]) -> Result<Parsed<SettingsPatch>, Invalid> {
     let mut object = Object::from_body(body)?;
-    let patch = settings(&mut object)?;
+    // A domain's default can rule out any end, as KV2's mounts have it: it is told here, and so it is taken.
+    let patch = settings(&mut object, true)?;
     Ok(Parsed { body: patch, has_unknown: object.has_unknown() })
 }
 
@@ -95,10 +96,10 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
 
 fn patch(object: &mut Object<'_>) -> Result<MetadataPatch, Invalid> {
     let custom = json::given(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
-    Ok(MetadataPatch { settings: settings(object)?, custom })
+    Ok(MetadataPatch { settings: settings(object, false)?, custom })
 }
 
-fn settings(object: &mut Object<'_>) -> Result<SettingsPatch, Invalid> {
+fn settings(object: &mut Object<'_>, allows_never: bool) -> Result<SettingsPatch, Invalid> {
     const CAS_WRONG: Invalid = Invalid("casRequired must be true or false");
     const MAX_WRONG: Invalid = Invalid("maxVersions must be a whole number from 0 (the default) to 24000");
     let cas = json::given(object.take(CAS_REQUIRED)?);
@@ -107,7 +108,7 @@ fn settings(object: &mut Object<'_>) -> Result<SettingsPatch, Invalid> {
     Ok(SettingsPatch {
         cas_required: cas.map(|raw| json::boolean(raw, CAS_WRONG)).transpose()?,
         max_versions: max.map(|raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)).transpose()?,
-        deactivate_after: after.map(json::duration).transpose()?,
+        deactivate_after: after.map(|raw| json::duration(raw, allows_never)).transpose()?,
         metadata_cas_required: None,
     })
 }

@@ -3,14 +3,13 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Context, Reply, json::ObjectWriter},
-    Failure, envelope,
+    super::{Call, Reply, json::ObjectWriter},
+    Asked, Failure, envelope,
     envelope::{Parts, TOKEN},
     fields::{self, Fields},
     invalid,
 };
 use crate::{
-    auth::Permit,
     domain::{Timestamp, Token},
     service::{Error, FreshToken, KnownToken, TokenRequest},
 };
@@ -30,7 +29,8 @@ pub(super) enum Named {
     Accessor,
 }
 
-pub(super) async fn login(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     // Every certificate of the domain may log in, under whatever role the client names. vaultrs calls it cert_name.
@@ -53,12 +53,8 @@ pub(super) async fn login(context: &Context, permit: &Permit, call: &Call) -> Re
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) async fn create(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    own: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
+pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, own, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let ttl = seconds(fields.seconds("ttl")?)?;
@@ -87,11 +83,14 @@ pub(super) async fn create(
         return Err(invalid("meta can hold at most 64 entries"));
     }
     // What has no meaning without policies and parents is taken and has none.
-    for known in ["policies", "no_parent", "no_default_policy", "id", "entity_alias", "period"] {
-        let given = fields.take(known)?;
-        if given.is_some() && matches!(known, "id" | "period") {
-            return Err(invalid("id and period are not served: tokens are random, and renewed by those who use them"));
-        }
+    for known in ["policies", "no_parent", "no_default_policy", "entity_alias"] {
+        fields.take(known)?;
+    }
+    if seconds(fields.seconds("period")?)?.is_some_and(|period| period > 0) {
+        return Err(invalid("period is not served: a token is renewed until its end, and not beyond it"));
+    }
+    if fields.text("id")?.is_some_and(|id| !id.is_empty()) {
+        return Err(invalid("id is not served: tokens are random"));
     }
     let warnings = fields.warnings();
     let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
@@ -108,43 +107,29 @@ pub(super) async fn create(
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) fn lookup_self(call: &Call, own: Option<&KnownToken>) -> Result<Reply, Failure> {
+pub(super) fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Failure::PermissionDenied)?;
     let text = super::token(&call.head.headers).unwrap_or_default();
     Ok(shown(call, own, text))
 }
 
-pub(super) async fn lookup(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    named: Named,
-    own: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let (known, text, _) = find(context, permit, call, named, own).await?;
+pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+    let Asked { call, .. } = *asked;
+    let (known, text, _) = find(asked, named, false).await?;
     Ok(shown(call, &known, &text))
 }
 
-pub(super) async fn renew(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    named: Named,
-    own: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let (known, text, increment) = find(context, permit, call, named, own).await?;
+pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let (known, text, increment) = find(asked, named, false).await?;
     let renewed = context.service.tokens.renew(permit, &known.accessor, increment, call.now).await?;
     Ok(envelope::auth(call, &[], |out| auth(out, &renewed, &text, call.now)))
 }
 
-pub(super) async fn revoke(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    named: Named,
-    own: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let known = match find(context, permit, call, named, own).await {
+pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let known = match find(asked, named, true).await {
         Ok((known, ..)) => known,
         // As Vault has it: what is no token is revoked; an accessor must be one.
         Err(Failure::BadToken) if named == Named::Token => return Ok(Reply::empty(StatusCode::NO_CONTENT)),
@@ -158,12 +143,11 @@ pub(super) async fn revoke(
 
 /// The token that the request is about, its text where that is known, and the increment that it asks for.
 async fn find(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
+    asked: &Asked<'_>,
     named: Named,
-    own: Option<&KnownToken>,
+    for_revocation: bool,
 ) -> Result<(KnownToken, String, Option<u64>), Failure> {
+    let Asked { context, permit, call, own, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let increment = seconds(fields.seconds("increment")?)?;
@@ -178,6 +162,11 @@ async fn find(
                 None => return Err(invalid("missing token: name the token in the field token")),
             };
             let known = tokens.lookup(permit, &text, call.now).await.map_err(bad)?;
+            // Whoever finds a token may end it; it tells itself, and goes on, for its own key alone.
+            let key = call.peer.as_ref().map(|peer| peer.identity().public_key_sha256());
+            if !for_revocation && key != Some(&known.token.key_sha256) {
+                return Err(Failure::BadToken);
+            }
             Ok((known, text, increment))
         }
         Named::Accessor => {

@@ -16,6 +16,10 @@ pub(super) const SYSTEM: Mount = "system";
 /// The type of what is about tokens.
 pub(super) const TOKEN: Mount = "token";
 
+/// The envelope's members.
+pub(super) const MEMBERS: [&str; 9] =
+    ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
+
 /// The members of an envelope that differ from answer to answer; the default is one without any.
 #[derive(Default)]
 pub(super) struct Parts<'a> {

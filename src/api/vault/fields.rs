@@ -20,7 +20,7 @@ use crate::domain::{
 };
 
 /// The most entries of a list of numbers.
-const NUMBERS_MAX: usize = 24_000;
+const NUMBERS_MAX: usize = 1000;
 
 /// A request body's fields. Fields are taken one by one; what is left was not understood.
 pub(super) struct Fields<'a> {
@@ -104,7 +104,7 @@ impl<'a> Fields<'a> {
     /// Takes a list of whole numbers.
     pub(super) fn ints(&mut self, name: &'static str) -> Result<Vec<i64>, Failure> {
         let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
-        ints(raw).ok_or_else(|| wrong(name, "expected a list of whole numbers"))
+        ints(raw).ok_or_else(|| wrong(name, "expected a list of at most 1000 whole numbers"))
     }
 
     /// Takes a list of texts, or one text.
@@ -243,7 +243,7 @@ fn ints(raw: &RawValue) -> Option<Vec<i64>> {
             if text.is_empty() {
                 return Some(Vec::new());
             }
-            text.split(',').take(NUMBERS_MAX).map(go_int).collect()
+            (text.split(',').count() <= NUMBERS_MAX).then(|| text.split(',').map(go_int).collect())?
         }
         _ => Some(vec![int(raw)?]),
     }
@@ -262,11 +262,6 @@ fn span(raw: &RawValue) -> Option<Span> {
         return Some(if after.limit_seconds().is_some() { Span::Negative } else { Span::After(after) });
     }
     DeactivateAfter::from_kv(&text).ok().map(Span::After)
-}
-
-/// A header's or a field's span of time in seconds; `None` for any other text, or a negative one.
-pub(super) fn go_seconds(text: &str) -> Option<u64> {
-    DeactivateAfter::from_kv(text).ok().map(|after| after.limit_seconds().unwrap_or(0))
 }
 
 fn string(raw: &RawValue) -> Option<String> {

@@ -10,7 +10,7 @@ use super::{
         Call, Context, Reply,
         json::{self, ObjectWriter, Writer},
     },
-    Failure, collapsed, envelope,
+    Asked, Failure, below_base, collapsed, envelope,
     envelope::{KV, Parts},
     fields::{self, Fields},
     invalid, mount_path, outline,
@@ -21,7 +21,7 @@ use crate::{
         Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath,
         SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
     },
-    service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, VersionView, Versions},
+    service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView, Versions},
 };
 
 const NO_DATA: Failure = invalid("no data provided");
@@ -30,28 +30,40 @@ const NO_DATA: Failure = invalid("no data provided");
 ///
 /// # Errors
 /// `Failure::Unrouted` where there is none.
-pub(super) async fn view(context: &Context, permit: &Permit, call: &Call) -> Result<View, Failure> {
+pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     // What cannot be a mount's path is none.
     let mount = mount_path(call).map_err(|_| Failure::Unrouted)?;
     context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
-/// The secret that the path names.
-///
-/// # Errors
-/// `Failure::Unrouted` where no route leads to one.
-async fn secret(context: &Context, permit: &Permit, call: &Call) -> Result<SecretPath, Failure> {
-    let key = call.params.key.as_deref().unwrap_or_default();
-    let view = view(context, permit, call).await?;
-    if key.ends_with('/') {
-        return Err(Failure::Unrouted);
-    }
-    Ok(view.secret(&collapsed(key)?)?)
+/// The secret that the path names, and the mount through which it does.
+struct Target {
+    path: SecretPath,
+    mount: MountPath,
 }
 
-pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let path = secret(context, permit, call).await?;
-    let (secret, version) = version(context, permit, call, &path, Include::Value).await?;
+impl Target {
+    /// # Errors
+    /// `Failure::Unrouted` where no route leads to a secret.
+    async fn of(asked: &Asked<'_>) -> Result<Self, Failure> {
+        let key = asked.call.params.key.as_deref().unwrap_or_default();
+        let view = view(asked).await?;
+        if key.ends_with('/') {
+            return Err(Failure::Unrouted);
+        }
+        Ok(Self { path: view.secret(&collapsed(key)?)?, mount: mount_path(asked.call)? })
+    }
+
+    const fn through(&self) -> Through<'_> {
+        Through { path: &self.path, mount: &self.mount }
+    }
+}
+
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { call, .. } = *asked;
+    let target = Target::of(asked).await?;
+    let (secret, version) = version(asked, &target.path, Include::Value).await?;
     let warnings = fields::ignored(call, &["version"]);
     let Some(value) = &version.value else {
         return Ok(envelope::gone(call, |out| {
@@ -67,10 +79,11 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
     }))
 }
 
-pub(super) async fn subkeys(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { call, .. } = *asked;
     let depth = fields::query_int(call, "depth")?.and_then(|depth| usize::try_from(depth).ok());
-    let path = secret(context, permit, call).await?;
-    let (secret, version) = version(context, permit, call, &path, Include::Names).await?;
+    let target = Target::of(asked).await?;
+    let (secret, version) = version(asked, &target.path, Include::Names).await?;
     let metadata = |out: &mut ObjectWriter<'_>| {
         out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
     };
@@ -89,13 +102,8 @@ pub(super) async fn subkeys(context: &Context, permit: &Permit, call: &Call) -> 
 }
 
 /// The version that the query names, with its value if it is active.
-async fn version(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    path: &SecretPath,
-    include: Include,
-) -> Result<(Secret, VersionView), Failure> {
+async fn version(asked: &Asked<'_>, path: &SecretPath, include: Include) -> Result<(Secret, VersionView), Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let number = match fields::query_int(call, "version")? {
         None | Some(..=0) => None,
         Some(number) => {
@@ -108,20 +116,22 @@ async fn version(
     Ok((secret, version))
 }
 
-pub(super) async fn write(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let path = secret(context, permit, call).await?;
+pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
     let value = json::value_of(&data, context.value_bytes)?;
     let warnings = fields.warnings();
-    let written = context.service.secrets.write(permit, &path, &value, cas, call.now).await?;
+    let written = context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
     Ok(added(call, &warnings, &written.header, written.added.as_ref()))
 }
 
-pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     check_media_type(call)?;
-    let path = secret(context, permit, call).await?;
+    let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
@@ -134,7 +144,7 @@ pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Re
         }
         Ok(merged)
     };
-    match context.service.secrets.patch(permit, &path, merge, cas, call.now).await? {
+    match context.service.secrets.patch(permit, target.through(), merge, cas, call.now).await? {
         Patched::Changed(written) => Ok(added(call, &warnings, &written.header, written.added.as_ref())),
         Patched::Unreadable(header, number, record) => {
             Ok(envelope::gone(call, |out| five(out, number, &record, &header.custom)))
@@ -142,14 +152,16 @@ pub(super) async fn patch(context: &Context, permit: &Permit, call: &Call) -> Re
     }
 }
 
-pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let path = secret(context, permit, call).await?;
-    context.service.secrets.act(permit, &path, Versions::Current, KvAct::Delete, call.now).await?;
+pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let target = Target::of(asked).await?;
+    context.service.secrets.act(permit, target.through(), Versions::Current, KvAct::Delete, call.now).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn act(context: &Context, permit: &Permit, call: &Call, act: KvAct) -> Result<Reply, Failure> {
-    let path = secret(context, permit, call).await?;
+pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
@@ -162,26 +174,22 @@ pub(super) async fn act(context: &Context, permit: &Permit, call: &Call, act: Kv
     }
     let numbers = numbers.into_iter().filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
     let numbers: Vec<_> = numbers.collect();
-    context.service.secrets.act(permit, &path, Versions::Numbers(&numbers), act, call.now).await?;
+    context.service.secrets.act(permit, target.through(), Versions::Numbers(&numbers), act, call.now).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// `PUT` and `PATCH` of metadata.
-pub(super) async fn write_metadata(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    kind: &Method,
-) -> Result<Reply, Failure> {
+pub(super) async fn write_metadata(asked: &Asked<'_>, kind: &Method) -> Result<Reply, Failure> {
     const CAS_OVERRULED: &str =
         "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     const METADATA_CAS_OVERRULED: &str =
         "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
+    let Asked { context, permit, call, .. } = *asked;
     let is_patch = kind == Method::PATCH;
     if is_patch {
         check_media_type(call)?;
     }
-    let path = secret(context, permit, call).await?;
+    let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let settings = fields.settings(false)?;
@@ -195,7 +203,7 @@ pub(super) async fn write_metadata(
     let cas = cas.map(|cas| u32::try_from(cas).unwrap_or(u32::MAX));
     let asked = (patch.settings.cas_required, patch.settings.metadata_cas_required);
     let write = MetadataWrite { patch, cas, creates: !is_patch };
-    let defaults = context.service.secrets.write_metadata(permit, &path, &write, call.now).await?;
+    let defaults = context.service.secrets.write_metadata(permit, target.through(), &write, call.now).await?;
     let cas = (asked.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
     let metadata_cas =
         (asked.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
@@ -203,23 +211,26 @@ pub(super) async fn write_metadata(
     Ok(envelope::nothing(call, KV, &warnings))
 }
 
-pub(super) async fn delete_metadata(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let path = secret(context, permit, call).await?;
-    match context.service.secrets.delete(permit, &path).await {
+pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, .. } = *asked;
+    let target = Target::of(asked).await?;
+    match context.service.secrets.delete(permit, &target.path).await {
         Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
 }
 
-pub(super) async fn read_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let mount = mount(context, permit, call).await?;
+pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let mount = mount(asked).await?;
     let own = context.service.domains.mount_settings(permit, &mount).await?;
     let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
 
-pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
-    let mount = mount(context, permit, call).await?;
+pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let mount = mount(asked).await?;
     let body = fields::body(call)?;
     let patch = Fields::parse(&body)?.settings(true)?;
     if !patch.is_empty() {
@@ -228,9 +239,10 @@ pub(super) async fn write_config(context: &Context, permit: &Permit, call: &Call
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-async fn mount(context: &Context, permit: &Permit, call: &Call) -> Result<MountPath, Failure> {
-    view(context, permit, call).await?;
-    if call.head.uri.path().ends_with('/') { Err(Failure::Unrouted) } else { mount_path(call) }
+async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failure> {
+    let Asked { call, .. } = *asked;
+    view(asked).await?;
+    if below_base(call)?.ends_with('/') { Err(Failure::Unrouted) } else { mount_path(call) }
 }
 
 /// A secret's metadata with all its versions.

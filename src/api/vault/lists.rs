@@ -2,7 +2,7 @@
 
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter, page, query},
-    Failure, collapsed, envelope,
+    Asked, Failure, collapsed, envelope,
     envelope::{KV, Parts},
     fields, kv,
 };
@@ -39,48 +39,48 @@ impl Wanted {
 }
 
 /// `metadata/…`: a secret's metadata, or a list.
-pub(super) async fn read_or_list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let wanted = Wanted::of(call)?;
     let key = call.params.key.as_deref().unwrap_or_default();
     let name = collapsed(key)?;
-    let view = kv::view(context, permit, call).await?;
+    let view = kv::view(asked).await?;
     match wanted {
         // `OVHcloud`'s way of listing a mount's root.
-        Wanted::Secret if name.is_empty() => list(context, permit, call, &view, "", wanted, false, true).await,
+        Wanted::Secret if name.is_empty() => list(asked, &view, "", wanted, false, true).await,
         Wanted::Secret if key.ends_with('/') => Err(Failure::Unrouted),
         Wanted::Secret => {
             let path = view.secret(&name)?;
-            let history = context.service.secrets.history(permit, &path).await?;
+            let (history, _turn) = context.service.secrets.history(permit, &path).await?;
             let warnings = fields::ignored(call, &["list", "scan"]);
             let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
             Ok(envelope::data(call, KV, &parts, |out| kv::metadata(out, context, permit, &path, &history)))
         }
-        Wanted::List | Wanted::Scan => list(context, permit, call, &view, &name, wanted, false, false).await,
+        Wanted::List | Wanted::Scan => list(asked, &view, &name, wanted, false, false).await,
     }
 }
 
 /// `detailed-metadata/…`: lists that tell each secret's metadata.
-pub(super) async fn detailed(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { call, .. } = *asked;
     let wanted = match Wanted::of(call)? {
         Wanted::Secret => return Err(Failure::Unrouted),
         wanted => wanted,
     };
     let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
-    let view = kv::view(context, permit, call).await?;
-    list(context, permit, call, &view, &name, wanted, true, false).await
+    let view = kv::view(asked).await?;
+    list(asked, &view, &name, wanted, true, false).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "the ways in which KV2's lists differ")]
 async fn list(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
+    asked: &Asked<'_>,
     view: &View,
     folder: &str,
     wanted: Wanted,
     is_detailed: bool,
     is_page: bool,
 ) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
     let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);
     let has = |name| call.head.headers.contains_key(name);

@@ -16,11 +16,11 @@ mod wrapping;
 
 use hyper::Method;
 
-pub(crate) use self::sys::is_read;
+pub(crate) use self::{sys::is_read, wrapping::is_wrapped};
 use super::{Call, Context, Reply};
 use crate::{
     auth::{Action, Actions, Permit},
-    domain::{Invalid, KvAct, MountPath, Refused},
+    domain::{Invalid, KvAct, MountError, MountPath, Refused},
     service::{Error, KnownToken},
 };
 
@@ -44,7 +44,8 @@ macro_rules! ops {
                 }
             }
 
-            /// The actions of which at least one is needed; none for what is open to everybody.
+            /// The actions that the operation takes; the use cases ask the permit for each. None for what is open to
+            /// everybody.
             #[must_use]
             pub const fn action_list(self) -> &'static [Action] {
                 match self {
@@ -67,11 +68,11 @@ ops! {
     /// The names in a version's value.
     ReadSubkeys = "GetSecretSubkeys", [SubkeysGet, SecretGet];
     /// Versions, deactivated.
-    DeleteVersions = "PostDeleteSecretVersions", [VersionDeactivate];
+    DeleteVersions = "DeleteSecretVersions", [VersionDeactivate];
     /// Versions, activated.
-    UndeleteVersions = "PostUndeleteSecretVersions", [VersionActivate];
+    UndeleteVersions = "PostSecretUndelete", [VersionActivate];
     /// Versions, deleted.
-    DestroyVersions = "PutDestroySecretVersions", [VersionDelete];
+    DestroyVersions = "PutSecretDestroy", [VersionDelete];
     /// A secret's metadata with all versions; or a list.
     ReadMetadata = "GetSecretsMetadata", [SecretGet];
     /// The entries at a mount's root.
@@ -153,8 +154,8 @@ ops! {
 }
 
 impl VaultOp {
-    /// The actions of which at least one is needed. Everything here takes tokens and finds mounts as well, for which it
-    /// takes no more than to be known to the domain.
+    /// The actions that a permit is asked for. Everything here takes tokens and finds mounts as well, for which it takes
+    /// no more than to be known to the domain.
     #[must_use]
     pub const fn actions(self) -> Actions {
         Actions::of(self.action_list()).or(Actions::of(&[Action::DomainGet]))
@@ -169,7 +170,31 @@ impl VaultOp {
     /// Whether everybody may ask, certificate or not.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        self.action_list().is_empty()
+        matches!(self, Self::Health | Self::SealStatus | Self::Leader | Self::InitStatus)
+    }
+
+    /// Whether it is about what lies below a mount, or where one could be.
+    const fn is_below_a_mount(self) -> bool {
+        matches!(
+            self,
+            Self::ReadData
+                | Self::WriteData
+                | Self::PatchData
+                | Self::DeleteData
+                | Self::ReadSubkeys
+                | Self::DeleteVersions
+                | Self::UndeleteVersions
+                | Self::DestroyVersions
+                | Self::ReadMetadata
+                | Self::ListRoot
+                | Self::ListDetailed
+                | Self::WriteMetadata
+                | Self::PatchMetadata
+                | Self::DeleteMetadata
+                | Self::ReadConfig
+                | Self::WriteConfig
+                | Self::Unrouted
+        )
     }
 
     /// Whether a token in the header may be one under which something is wrapped.
@@ -209,6 +234,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The failure of what follows a change that is made already.
+    fn after_the_change(self) -> Self {
+        match self {
+            Self::Service(error) => Self::Service(Error::OutcomeUnknown(error.into())),
+            other => other,
+        }
+    }
+
     fn refused(text: &str) -> Self {
         Self::Refused(text.to_owned())
     }
@@ -233,6 +266,16 @@ pub fn token(headers: &hyper::HeaderMap) -> Option<&str> {
     Some(std::str::from_utf8(token).unwrap_or("?")).filter(|token| !token.is_empty())
 }
 
+/// A request of somebody who may act in a domain, and what answers it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    context: &'a Context,
+    permit: &'a Permit,
+    call: &'a Call,
+    /// The token that came along, and is good.
+    own: Option<&'a KnownToken>,
+}
+
 /// Does `op`, in the permit's domain where it needs one.
 ///
 /// # Errors
@@ -240,14 +283,22 @@ pub fn token(headers: &hyper::HeaderMap) -> Option<&str> {
 pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, call: &Call) -> Result<Reply, Failure> {
     let Some(permit) = permit else { return sys::open(op, context, call) };
     check_path(call)?;
-    let known = if op == VaultOp::Login { None } else { check_token(op, context, permit, call).await? };
+    let own = check_token(op, context, permit, call).await?;
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
-    let reply = match perform(op, context, permit, call, known.as_ref()).await {
-        Err(Failure::Unrouted) => unrouted(context, permit, call).await?,
+    let asked = &Asked { context, permit, call, own: own.as_ref() };
+    let reply = match perform(op, asked).await {
+        // A mount can go while a write through it is on its way.
+        Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) if op.is_below_a_mount() => {
+            unrouted(asked).await?
+        }
         done => done?,
     };
     match ttl {
-        Some(ttl) if !reply.body.is_empty() => wrapping::wrap(context, permit, call, reply, ttl).await,
+        Some(ttl) if !reply.body.is_empty() => {
+            let wrapped = wrapping::wrap(asked, reply, ttl).await;
+            // What was asked for is done, and must not pass for undone.
+            wrapped.map_err(|failure| if is_read(&call.head.method) { failure } else { failure.after_the_change() })
+        }
         _ => Ok(reply),
     }
 }
@@ -268,7 +319,8 @@ async fn check_token(
     permit: &Permit,
     call: &Call,
 ) -> Result<Option<KnownToken>, Failure> {
-    let Some(text) = token(&call.head.headers) else { return Ok(None) };
+    // Who logs in may well bring the token that is over.
+    let Some(text) = token(&call.head.headers).filter(|_| op != VaultOp::Login) else { return Ok(None) };
     let key = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity().public_key_sha256();
     match context.service.tokens.check(permit, text, key, call.now).await {
         Ok(known) => Ok(Some(known)),
@@ -278,65 +330,62 @@ async fn check_token(
     }
 }
 
-async fn perform(
-    op: VaultOp,
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    known: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
+async fn perform(op: VaultOp, asked: &Asked<'_>) -> Result<Reply, Failure> {
     match op {
-        VaultOp::ReadData => kv::read(context, permit, call).await,
-        VaultOp::WriteData => kv::write(context, permit, call).await,
-        VaultOp::PatchData => kv::patch(context, permit, call).await,
-        VaultOp::DeleteData => kv::delete(context, permit, call).await,
-        VaultOp::ReadSubkeys => kv::subkeys(context, permit, call).await,
-        VaultOp::DeleteVersions => kv::act(context, permit, call, KvAct::Delete).await,
-        VaultOp::UndeleteVersions => kv::act(context, permit, call, KvAct::Undelete).await,
-        VaultOp::DestroyVersions => kv::act(context, permit, call, KvAct::Destroy).await,
-        VaultOp::ReadMetadata | VaultOp::ListRoot => lists::read_or_list(context, permit, call).await,
-        VaultOp::ListDetailed => lists::detailed(context, permit, call).await,
-        VaultOp::WriteMetadata => kv::write_metadata(context, permit, call, &Method::POST).await,
-        VaultOp::PatchMetadata => kv::write_metadata(context, permit, call, &Method::PATCH).await,
-        VaultOp::DeleteMetadata => kv::delete_metadata(context, permit, call).await,
-        VaultOp::ReadConfig => kv::read_config(context, permit, call).await,
-        VaultOp::WriteConfig => kv::write_config(context, permit, call).await,
+        VaultOp::ReadData => kv::read(asked).await,
+        VaultOp::WriteData => kv::write(asked).await,
+        VaultOp::PatchData => kv::patch(asked).await,
+        VaultOp::DeleteData => kv::delete(asked).await,
+        VaultOp::ReadSubkeys => kv::subkeys(asked).await,
+        VaultOp::DeleteVersions => kv::act(asked, KvAct::Delete).await,
+        VaultOp::UndeleteVersions => kv::act(asked, KvAct::Undelete).await,
+        VaultOp::DestroyVersions => kv::act(asked, KvAct::Destroy).await,
+        VaultOp::ReadMetadata | VaultOp::ListRoot => lists::read_or_list(asked).await,
+        VaultOp::ListDetailed => lists::detailed(asked).await,
+        VaultOp::WriteMetadata => kv::write_metadata(asked, &Method::POST).await,
+        VaultOp::PatchMetadata => kv::write_metadata(asked, &Method::PATCH).await,
+        VaultOp::DeleteMetadata => kv::delete_metadata(asked).await,
+        VaultOp::ReadConfig => kv::read_config(asked).await,
+        VaultOp::WriteConfig => kv::write_config(asked).await,
         VaultOp::Unrouted => Err(Failure::Unrouted),
-        VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus => sys::open(op, context, call),
-        VaultOp::Mounts => mounts::list(context, permit, call).await,
-        VaultOp::ReadMount => mounts::read(context, permit, call).await,
-        VaultOp::Enable => mounts::enable(context, permit, call).await,
-        VaultOp::Disable => mounts::disable(context, permit, call).await,
-        VaultOp::ReadTune => mounts::read_tune(context, permit, call).await,
-        VaultOp::Tune => mounts::tune(context, permit, call).await,
-        VaultOp::UiMounts => mounts::for_interfaces(context, permit, call).await,
-        VaultOp::UiMount => mounts::preflight(context, permit, call).await,
-        VaultOp::AuthMethods => Ok(sys::auth_methods(call)),
-        VaultOp::Capabilities => sys::capabilities(context, permit, call).await,
-        VaultOp::Wrap => wrapping::wrap_body(call),
-        VaultOp::Unwrap => wrapping::unwrap(context, permit, call, known).await,
-        VaultOp::LookupWrapped => wrapping::lookup(context, permit, call, known).await,
-        VaultOp::Rewrap => wrapping::rewrap(context, permit, call, known).await,
-        VaultOp::Login => auth::login(context, permit, call).await,
-        VaultOp::CreateToken => auth::create(context, permit, call, known).await,
-        VaultOp::LookupSelf => auth::lookup_self(call, known),
-        VaultOp::LookupToken => auth::lookup(context, permit, call, auth::Named::Token, known).await,
-        VaultOp::LookupAccessor => auth::lookup(context, permit, call, auth::Named::Accessor, known).await,
-        VaultOp::RenewSelf => auth::renew(context, permit, call, auth::Named::Own, known).await,
-        VaultOp::RenewToken => auth::renew(context, permit, call, auth::Named::Token, known).await,
-        VaultOp::RenewAccessor => auth::renew(context, permit, call, auth::Named::Accessor, known).await,
-        VaultOp::RevokeSelf => auth::revoke(context, permit, call, auth::Named::Own, known).await,
-        VaultOp::RevokeToken => auth::revoke(context, permit, call, auth::Named::Token, known).await,
-        VaultOp::RevokeAccessor => auth::revoke(context, permit, call, auth::Named::Accessor, known).await,
-        VaultOp::NotServed => Err(sys::not_served(call)),
+        VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus => {
+            sys::open(op, asked.context, asked.call)
+        }
+        VaultOp::Mounts => mounts::list(asked).await,
+        VaultOp::ReadMount => mounts::read(asked).await,
+        VaultOp::Enable => mounts::enable(asked).await,
+        VaultOp::Disable => mounts::disable(asked).await,
+        VaultOp::ReadTune => mounts::read_tune(asked).await,
+        VaultOp::Tune => mounts::tune(asked).await,
+        VaultOp::UiMounts => mounts::for_interfaces(asked).await,
+        VaultOp::UiMount => mounts::preflight(asked).await,
+        VaultOp::AuthMethods => Ok(sys::auth_methods(asked.call)),
+        VaultOp::Capabilities => sys::capabilities(asked).await,
+        VaultOp::Wrap => wrapping::wrap_body(asked.call),
+        VaultOp::Unwrap => wrapping::unwrap(asked).await,
+        VaultOp::LookupWrapped => wrapping::lookup(asked).await,
+        VaultOp::Rewrap => wrapping::rewrap(asked).await,
+        VaultOp::Login => auth::login(asked).await,
+        VaultOp::CreateToken => auth::create(asked).await,
+        VaultOp::LookupSelf => auth::lookup_self(asked),
+        VaultOp::LookupToken => auth::lookup(asked, auth::Named::Token).await,
+        VaultOp::LookupAccessor => auth::lookup(asked, auth::Named::Accessor).await,
+        VaultOp::RenewSelf => auth::renew(asked, auth::Named::Own).await,
+        VaultOp::RenewToken => auth::renew(asked, auth::Named::Token).await,
+        VaultOp::RenewAccessor => auth::renew(asked, auth::Named::Accessor).await,
+        VaultOp::RevokeSelf => auth::revoke(asked, auth::Named::Own).await,
+        VaultOp::RevokeToken => auth::revoke(asked, auth::Named::Token).await,
+        VaultOp::RevokeAccessor => auth::revoke(asked, auth::Named::Accessor).await,
+        VaultOp::NotServed => Err(sys::not_served(asked.call)),
     }
 }
 
 /// What is said of a path that no route is for: a hint where a mount is above it, as people forget `data/`.
-async fn unrouted(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+async fn unrouted(asked: &Asked<'_>) -> Result<Reply, Failure> {
     const HINT: &str = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API \
         endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
     const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
+    let Asked { context, permit, call, .. } = *asked;
     let path = below_base(call)?;
     if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
         return Err(Failure::refused("cannot write to a path ending in '/'"));
@@ -421,6 +470,13 @@ mod tests {
         assert_eq!(of(AUTHORIZATION.as_str(), b"Basic abcdef"), None);
         assert_eq!(of("x-vault-token", b""), None);
         assert_eq!(of("x-vault-token", b"\xff").as_deref(), Some("?"));
+    }
+
+    #[test]
+    fn only_what_is_open_takes_no_action() {
+        for op in VaultOp::ALL {
+            assert_eq!(op.is_open(), op.action_list().is_empty(), "{op:?}");
+        }
     }
 
     #[test]

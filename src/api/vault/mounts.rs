@@ -5,16 +5,15 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Call, Context, Reply,
+        Call, Reply,
         json::{ObjectWriter, Writer},
     },
-    Failure, collapsed, envelope,
+    Asked, Failure, collapsed, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
     invalid, sys,
 };
 use crate::{
-    auth::Permit,
     domain::{DomainConfig, MountPath, OkmsId, SettingsPatch},
     service::{Error, MountPatch},
 };
@@ -48,14 +47,16 @@ fn default_description(config: &DomainConfig) -> &str {
     if config.description.is_empty() { DESCRIPTION } else { &config.description }
 }
 
-pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let config = context.service.domains.mounts(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
     Ok(sys::also_at_top_level(call, write))
 }
 
-pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
@@ -63,7 +64,8 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| members(out, mount)))
 }
 
-pub(super) async fn enable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let kind = fields.text("type")?.unwrap_or_default();
@@ -91,7 +93,8 @@ fn unserved(kind: &str) -> &'static str {
     }
 }
 
-pub(super) async fn disable(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
     match context.service.domains.disable(permit, &path(call)?, force).await {
         // As Vault has it: what is not there is disabled.
@@ -100,7 +103,8 @@ pub(super) async fn disable(context: &Context, permit: &Permit, call: &Call) -> 
     }
 }
 
-pub(super) async fn read_tune(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
@@ -112,7 +116,8 @@ pub(super) async fn read_tune(context: &Context, permit: &Permit, call: &Call) -
     }))
 }
 
-pub(super) async fn tune(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let path = path(call)?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -122,8 +127,14 @@ pub(super) async fn tune(context: &Context, permit: &Permit, call: &Call) -> Res
         Some(_) => return Err(invalid("the version of a kv mount is 2")),
     }
     let patch = MountPatch { description: fields.text("description")? };
+    let mut warnings = Vec::new();
+    for name in ["default_lease_ttl", "max_lease_ttl"] {
+        if fields.seconds(name)?.is_some_and(|seconds| seconds != 0) {
+            warnings.push(format!("{name} has no effect: secrets have no leases here"));
+        }
+    }
     context.service.domains.tune(permit, &path, &patch).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(envelope::nothing(call, SYSTEM, &warnings))
 }
 
 /// The version in `options`.
@@ -134,7 +145,8 @@ fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
     Ok(version.transpose()?.filter(|version| !version.is_empty()))
 }
 
-pub(super) async fn for_interfaces(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let config = context.service.domains.config_for_all(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
@@ -144,7 +156,8 @@ pub(super) async fn for_interfaces(context: &Context, permit: &Permit, call: &Ca
 }
 
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
-pub(super) async fn preflight(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
     let config = context.service.domains.config_for_all(permit).await?;
     let Some(path) = config.mount_above(&asked) else { return Err(Failure::Preflight(asked)) };

@@ -4,12 +4,12 @@ use hyper::{Method, StatusCode};
 
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter},
-    Failure, VaultOp, below_base, collapsed, envelope,
+    Asked, Failure, VaultOp, below_base, collapsed, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
     mounts::raw,
 };
-use crate::{auth::Permit, service::Health};
+use crate::service::Health;
 
 /// The version of Vault's API that is spoken, which clients compare, and our own.
 pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
@@ -98,7 +98,16 @@ fn cluster_id(context: &Context) -> String {
 
 /// Data that is beside the envelope's members as well, as older clients look for it there.
 pub(super) fn also_at_top_level(call: &Call, members: impl Fn(&mut ObjectWriter<'_>)) -> Reply {
-    let mut reply = envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, &members);
+    beside_top_level(call, &members, &members)
+}
+
+/// Data, and what is told of it beside the envelope's members.
+fn beside_top_level(
+    call: &Call,
+    data: impl FnOnce(&mut ObjectWriter<'_>),
+    members: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Reply {
+    let mut reply = envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, data);
     let again = super::super::json::Writer::object(members);
     if let (Some(inner), Some(outer)) = (again.get(1..), reply.body.strip_suffix(b"}"))
         && inner.len() > 1
@@ -139,7 +148,8 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
 }
 
 /// What the caller may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is.
-pub(super) async fn capabilities(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn capabilities(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -158,14 +168,16 @@ pub(super) async fn capabilities(context: &Context, permit: &Permit, call: &Call
             asked.push((path, if may { &ALL } else { &["deny"] }));
         }
     }
-    Ok(also_at_top_level(call, |out| {
-        for (path, may) in asked.iter().filter(|(path, _)| *path != "capabilities") {
+    let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
+        for (path, may) in asked.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {
             out.texts(path, may.iter().copied());
         }
         if let [(_, may)] = asked.as_slice() {
             out.texts("capabilities", may.iter().copied());
         }
-    }))
+    };
+    // A path may be named like a member of the envelope.
+    Ok(beside_top_level(call, |out| write(out, &[]), |out| write(out, &envelope::MEMBERS)))
 }
 
 /// What is said of what Vault has and this server not yet.
@@ -191,7 +203,7 @@ fn served_by_itself() -> Failure {
     Failure::refused("there is nothing to initialize, seal or unseal: the server starts by itself")
 }
 
-/// Whether a request only reads, so that it has no body.
+/// Whether a request has no body, and changes nothing.
 #[must_use]
 pub(crate) fn is_read(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")

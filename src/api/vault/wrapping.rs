@@ -4,39 +4,39 @@ use hyper::StatusCode;
 
 use super::{
     super::{
-        Call, Context, Reply, json,
+        Call, Reply, json,
         json::{Object, ObjectWriter},
     },
-    Failure, below_base, envelope,
+    Asked, Failure, below_base, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
     invalid,
 };
 use crate::{
-    auth::Permit,
-    domain::TOKEN_LIFE_SECONDS,
-    service::{Error, KnownToken, SecretValue, Unwrapped, WrapInfo},
+    domain::{DeactivateAfter, TOKEN_LIFE_SECONDS},
+    service::{Error, SecretValue, Unwrapped, WrapInfo},
 };
 
 const INVALID: Failure = invalid("wrapping token is not valid or does not exist");
 
+/// Whether the client wants the answer kept, so that even a read stores something.
+#[must_use]
+pub(crate) fn is_wrapped(call: &Call) -> bool {
+    call.header("x-vault-wrap-ttl").is_some()
+}
+
 /// For how long the client wants the answer kept; `None` where it wants it at once.
 pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
     let Some(header) = call.header("x-vault-wrap-ttl") else { return Ok(None) };
-    let seconds = header.to_str().ok().and_then(fields::go_seconds);
+    let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
     let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
     Ok(Some(seconds.min(TOKEN_LIFE_SECONDS)).filter(|seconds| *seconds > 0))
 }
 
 /// Keeps `reply`.
-pub(super) async fn wrap(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    reply: Reply,
-    ttl: u64,
-) -> Result<Reply, Failure> {
+pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
     let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
     let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;
@@ -60,13 +60,9 @@ pub(super) fn wrap_body(call: &Call) -> Result<Reply, Failure> {
     if ttl(call)?.is_some() { Ok(reply) } else { Err(invalid("endpoint requires response wrapping")) }
 }
 
-pub(super) async fn unwrap(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    known: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let token = token(call, known)?;
+pub(super) async fn unwrap(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let token = token(asked)?;
     let Unwrapped { status, body } =
         context.service.wrapping.unwrap(permit, &token, call.now).await.map_err(not_wrapped)?;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
@@ -74,13 +70,9 @@ pub(super) async fn unwrap(
     Ok(Reply { status, ..Reply::json(body.expose().to_vec()) })
 }
 
-pub(super) async fn lookup(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    known: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let token = token(call, known)?;
+pub(super) async fn lookup(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let token = token(asked)?;
     let wrapped = context.service.wrapping.lookup(permit, &token, call.now).await.map_err(not_wrapped)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
         out.text("creation_path", &wrapped.path);
@@ -89,23 +81,20 @@ pub(super) async fn lookup(
     }))
 }
 
-pub(super) async fn rewrap(
-    context: &Context,
-    permit: &Permit,
-    call: &Call,
-    known: Option<&KnownToken>,
-) -> Result<Reply, Failure> {
-    let token = token(call, known)?;
+pub(super) async fn rewrap(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let token = token(asked)?;
     let info = context.service.wrapping.rewrap(permit, &token, call.now).await.map_err(not_wrapped)?;
     Ok(told(call, &info, None))
 }
 
 /// The wrapping token: in the body, or in the header of a client that has no other.
-fn token(call: &Call, known: Option<&KnownToken>) -> Result<String, Failure> {
+fn token(asked: &Asked<'_>) -> Result<String, Failure> {
+    let Asked { call, own, .. } = *asked;
     let body = fields::body(call)?;
     let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
     // A token in the header that is no login's is the one that wraps, unless the body names another.
-    let header = super::token(&call.head.headers).filter(|_| known.is_none());
+    let header = super::token(&call.head.headers).filter(|_| own.is_none());
     match (named, header) {
         (Some(named), Some(header)) if named != header => Err(Failure::PermissionDenied),
         (Some(token), _) => Ok(token),

@@ -3,6 +3,8 @@
 //! Always holds: a list costs what it shows, not what lies below its folders: each sub-folder is passed over in one
 //! step.
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Permit},
@@ -14,11 +16,12 @@ use crate::{
     },
 };
 
-/// How many headers are read at once.
-const BATCH: usize = 256;
-/// The most bytes of names in one answer, and of what is told of them.
-const NAME_BYTES_MAX: usize = 16 << 20;
-const TOO_LARGE: Invalid = Invalid("the list is larger than 16 MiB; read it in parts with after and limit");
+/// How many headers are read at once: few at first, and after a folder, as what comes next may be a folder again.
+const BATCH: std::ops::RangeInclusive<usize> = 16..=256;
+/// The most memory of one list, in bytes, roughly.
+const LIST_BYTES_MAX: usize = 16 << 20;
+const TOO_LARGE: Invalid =
+    Invalid("the list is larger than this server tells at once; read it in parts with after and limit");
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +46,7 @@ pub struct ListEntry {
     /// Its name below the prefix; a folder's ends in a slash.
     pub name: String,
     /// What is told of a secret, where that was asked for.
-    pub history: Option<History>,
+    pub history: Option<Box<History>>,
 }
 
 /// A list, or a part of one.
@@ -53,6 +56,8 @@ pub struct Listed {
     pub entries: Vec<ListEntry>,
     /// Whether there are more after them.
     pub has_more: bool,
+    /// Held while the list is in memory.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Secrets {
@@ -62,6 +67,7 @@ impl Secrets {
     /// `Error::Invalid` where the list is too large for one answer.
     pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
         permit.require(Action::SecretGet)?;
+        let turn = self.long_reads.turn().await?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let snapshot = self.engine.snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
@@ -70,11 +76,11 @@ impl Secrets {
             from = start(&from, after, browse.is_recursive);
         }
         let limit = browse.limit.unwrap_or(usize::MAX);
-        let mut listed = Listed { entries: Vec::new(), has_more: false };
-        let mut bytes = 0;
+        let mut listed = Listed { entries: Vec::new(), has_more: false, _turn: turn };
+        let (mut bytes, mut size) = (0, *BATCH.start());
         loop {
-            let batch = snapshot.scan(Space::Header, &from, &to, BATCH).await?;
-            let is_last = batch.len() < BATCH;
+            let batch = snapshot.scan(Space::Header, &from, &to, size).await?;
+            let is_last = batch.len() < size;
             let mut skip_to: Option<Vec<u8>> = None;
             for (key, record) in batch {
                 if skip_to.as_ref().is_some_and(|skip| key < *skip) {
@@ -101,8 +107,8 @@ impl Secrets {
                     return Ok(listed);
                 }
                 let history = if browse.is_detailed && !is_folder { known(&reader, &path).await? } else { None };
-                bytes += 64 + name.len() + history.as_ref().map_or(0, weight);
-                if bytes > NAME_BYTES_MAX {
+                bytes += size_of::<ListEntry>() + 32 + name.len() + history.as_deref().map_or(0, weight);
+                if bytes > LIST_BYTES_MAX {
                     return Err(TOO_LARGE.into());
                 }
                 listed.entries.push(ListEntry { name: name.to_owned(), history });
@@ -110,6 +116,7 @@ impl Secrets {
             if is_last {
                 return Ok(listed);
             }
+            size = if skip_to.is_some() { *BATCH.start() } else { (size * 2).min(*BATCH.end()) };
             from = skip_to.map_or(from.clone(), |skip| skip.max(from));
             tokio::task::yield_now().await;
         }
@@ -135,8 +142,8 @@ async fn ends(reader: &Reader<'_>, path: &SecretPath, header: Record) -> Result<
     or_damaged(read.await).map(Option::unwrap_or_default)
 }
 
-async fn known(reader: &Reader<'_>, path: &SecretPath) -> Result<Option<History>, Error> {
-    or_damaged(history(reader, path).await)
+async fn known(reader: &Reader<'_>, path: &SecretPath) -> Result<Option<Box<History>>, Error> {
+    or_damaged(history(reader, path).await.map(Box::new))
 }
 
 /// Nothing for a damaged record, so that one does not hide all others.

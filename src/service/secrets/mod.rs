@@ -11,9 +11,13 @@ use std::sync::Arc;
 pub use self::{
     browse::{Browse, ListEntry, Listed},
     read::{History, Include},
-    write::{MetadataWrite, Patched, Versions},
+    write::{MetadataWrite, Patched, Through, Versions},
 };
-use super::{Domains, opened::Opened, turns::Turns};
+use super::{
+    Domains,
+    opened::Opened,
+    turns::{LongReads, Turns},
+};
 use crate::{
     crypto::SecretValue,
     domain::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
@@ -71,10 +75,11 @@ pub struct Secrets {
     domains: Domains,
     turns: Turns,
     opened: Opened,
+    long_reads: LongReads,
 }
 
 impl Secrets {
     pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains) -> Self {
-        Self { engine, domains, turns: Turns::new(), opened: Opened::new() }
+        Self { engine, domains, turns: Turns::new(), opened: Opened::new(), long_reads: LongReads::new() }
     }
 }

@@ -1,5 +1,7 @@
 //! Reading secrets and versions.
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{Page, Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Permit},
@@ -158,15 +160,16 @@ impl Secrets {
         Ok((versions, next))
     }
 
-    /// A secret with the records of all its versions.
+    /// A secret with the records of all its versions; hold the turn while it is in memory.
     ///
     /// # Errors
     /// `Error::SecretNotFound`.
-    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<History, Error> {
+    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, OwnedSemaphorePermit), Error> {
         permit.require(Action::SecretGet)?;
+        let turn = self.long_reads.turn().await?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.engine.snapshot().await?;
-        history(&Reader { snapshot: &*snapshot, keys: &keys }, path).await
+        Ok((history(&Reader { snapshot: &*snapshot, keys: &keys }, path).await?, turn))
     }
 }
 

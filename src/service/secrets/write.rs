@@ -7,8 +7,8 @@ use crate::{
     auth::{Action, Permit},
     crypto::{DomainKeys, SecretValue},
     domain::{
-        Cas, Header, Invalid, KvAct, MetadataPatch, Refused, SecretPath, Settings, Timestamp, Transition,
-        VersionNumber, VersionRecord, VersionState,
+        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, MountPath, Refused, SecretPath, Settings, Timestamp,
+        Transition, VersionNumber, VersionRecord, VersionState,
     },
     service::{
         Error,
@@ -17,6 +17,9 @@ use crate::{
     store::{engine::Space, keys},
 };
 
+/// How many versions are read before others get a turn.
+const VERSIONS_AT_ONCE: usize = 64;
+
 /// How a value was patched.
 #[derive(Debug)]
 pub enum Patched {
@@ -24,6 +27,15 @@ pub enum Patched {
     Changed(Changed),
     /// The current version cannot be read, so that nothing was changed.
     Unreadable(Header, VersionNumber, VersionRecord),
+}
+
+/// A secret, and the mount through which it is named: a write goes on only while that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Through<'a> {
+    /// The secret.
+    pub path: &'a SecretPath,
+    /// The mount.
+    pub mount: &'a MountPath,
 }
 
 /// Which versions a KV2 act is about.
@@ -70,7 +82,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         permit.require(Action::SecretCreate)?;
-        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+        self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
             if found.is_some() {
                 return Err(Error::SecretExists);
             }
@@ -100,7 +112,7 @@ impl Secrets {
         if !update.patch.is_empty() {
             permit.require(Action::SecretUpdateMetadata)?;
         }
-        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+        self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
             let mut header = found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
             header.check_cas(update.cas, &defaults, update.value.is_some())?;
             let added = match &update.value {
@@ -123,12 +135,12 @@ impl Secrets {
     pub async fn write(
         &self,
         permit: &Permit,
-        path: &SecretPath,
+        at: Through<'_>,
         value: &SecretValue,
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.mount), Reads::Header, |found, defaults, draft| {
             permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
@@ -147,13 +159,13 @@ impl Secrets {
     pub async fn patch(
         &self,
         permit: &Permit,
-        path: &SecretPath,
+        at: Through<'_>,
         merge: impl Fn(&SecretValue) -> Result<SecretValue, Invalid>,
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Patched, Error> {
         permit.require(Action::VersionCreate)?;
-        self.change(permit, path, Reads::Current(Some(now)), |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.mount), Reads::Current(Some(now)), |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
@@ -174,7 +186,7 @@ impl Secrets {
     pub async fn act(
         &self,
         permit: &Permit,
-        path: &SecretPath,
+        at: Through<'_>,
         which: Versions<'_>,
         act: KvAct,
         now: Timestamp,
@@ -188,7 +200,7 @@ impl Secrets {
             Versions::Current => Reads::Current(None),
             Versions::Numbers(numbers) => Reads::Versions(numbers),
         };
-        self.change(permit, path, reads, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.mount), reads, |found, defaults, draft| {
             let Some(Found { header, versions, .. }) = found else { return Ok((false, ())) };
             let life = header.settings.life_seconds(&defaults);
             let mut changes = false;
@@ -220,12 +232,12 @@ impl Secrets {
     pub async fn write_metadata(
         &self,
         permit: &Permit,
-        path: &SecretPath,
+        at: Through<'_>,
         write: &MetadataWrite,
         now: Timestamp,
     ) -> Result<Settings, Error> {
         permit.require(Action::SecretUpdateMetadata)?;
-        self.change(permit, path, Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.mount), Reads::Header, |found, defaults, draft| {
             let before = match found {
                 Some(found) => found.header,
                 None if !write.creates => return Err(Error::SecretNotFound),
@@ -280,7 +292,7 @@ impl Secrets {
             VersionState::Deactivated => Action::VersionDeactivate,
             VersionState::Deleted => Action::VersionDelete,
         })?;
-        self.change(permit, path, Reads::Versions(&[number]), |found, defaults, draft| {
+        self.change(permit, path, None, Reads::Versions(&[number]), |found, defaults, draft| {
             let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
@@ -307,6 +319,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         path: &SecretPath,
+        mount: Option<&MountPath>,
         reads: Reads<'_>,
         decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<(bool, T), Error>,
     ) -> Result<T, Error> {
@@ -316,6 +329,10 @@ impl Secrets {
             let snapshot = self.engine.snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
             let (config, config_revision) = self.domains.config_at(&*snapshot, &keys).await?;
+            // A mount can go between the request's look at it and here; from here on the config's revision holds it.
+            if mount.is_some_and(|mount| config.view(mount).is_none()) {
+                return Err(MountError::NotFound.into());
+            }
             let (found, revision) = match reader.header(path).await? {
                 Some((header, revision)) => (Some(find(&reader, path, header, reads).await?), Some(revision)),
                 None => (None, None),
@@ -356,6 +373,9 @@ async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, reads: Rea
     let mut versions = Vec::with_capacity(numbers.len());
     for number in numbers {
         versions.push((number, reader.version(path, number).await?));
+        if versions.len().is_multiple_of(VERSIONS_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
     let value = match (reads, versions.last()) {
         (Reads::Current(Some(now)), Some((number, record))) if record.state(now) == VersionState::Active => {

@@ -1,9 +1,9 @@
 //! The `OpenAPI` document, made from the route table.
 //!
 //! Owns what the document says: [`operations`] one text for each operation, [`problems`] every answer that is an
-//! error, [`parameters`] and [`schemas`] the rest. Always holds: a route is in the document because it is in the table, under
-//! both spellings of the domain, unless the one rule of [`is_left_out`] is about it; every operation has its text. Never
-//! does: fetch, or serve itself.
+//! error, [`parameters`] and [`schemas`] the rest. Always holds: a route is in the document because it is in the table,
+//! under both spellings of the domain, and is left out by the one rule of [`is_left_out`] alone; every operation has its
+//! text. Never does: fetch, or serve itself.
 //!
 //! It is `OpenAPI` 3.0.3 and not 3.1, as the published document is 3.0: the generator that the published
 //! clients come from (oapi-codegen) does not read 3.1. The price is that client certificates, which 3.0 has no security
@@ -139,9 +139,6 @@ fn operation_id(route: &Route, is_central: bool) -> String {
         (Access::Vault(VaultOp::CreateToken), _) if is_orphan => "VaultCreateOrphanToken",
         (Access::Vault(VaultOp::RevokeToken), _) if is_orphan => "VaultRevokeOrphanToken",
         (Access::Vault(VaultOp::ListDetailed), _) if route.pattern.ends_with('}') => "ListDetailedMetadataOfFolder",
-        (Access::Vault(VaultOp::DeleteVersions), _) => "DeleteSecretVersions",
-        (Access::Vault(VaultOp::UndeleteVersions), _) => "PostSecretUndelete",
-        (Access::Vault(VaultOp::DestroyVersions), _) => "PutSecretDestroy",
         (access, _) => access.name(),
     };
     if is_central { format!("{name}Central") } else { name.to_owned() }

@@ -83,8 +83,12 @@ fn vault() -> Value {
             "name": name, "in": "path", "required": true, "description": text, "schema": schema, "example": example,
         })
     };
-    let query = |name: &str, kind: &str, text: &str| json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } });
-    let header = |name: &str, text: &str| json!({ "name": name, "in": "header", "description": text, "schema": { "type": "string" } });
+    let parameter = |place: &str, name: &str, kind: &str, text: &str| {
+        let schema = json!({ "type": kind });
+        json!({ "name": name, "in": place, "description": text, "schema": schema })
+    };
+    let query = |name: &str, kind: &str, text: &str| parameter("query", name, kind, text);
+    let header = |name: &str, text: &str| parameter("header", name, "string", text);
     json!({
         "mount": path("mount", "The mount. `secret` shows the whole domain; others can be made.", "secret"),
         "key": path(

@@ -28,7 +28,7 @@ fn envelopes() -> Value {
         "GetSecretSubkeysResponse": of("SecretDataSubkeys"),
         "GetMetadataResponse": of("SecretMetadata"),
         "ListDetailedMetadataResponse": envelope(&nullable(whole(json!({
-            "key_info": map("What is known of each entry; nothing of a folder.", &reference("schemas", "SecretMetadata")),
+            "key_info": map("Each entry's metadata; nothing of a folder.", &reference("schemas", "SecretMetadata")),
             "keys": keys(),
         })))),
         "GetConfigResponse": envelope(&nullable(whole(settings(false)))),
@@ -59,8 +59,6 @@ fn values() -> Value {
         "destroyed": flag("Whether the value is gone for good."),
     });
     let of_version = json!({ "custom_metadata": custom_metadata(false), "version": version() });
-    let free =
-        |text: &str| json!({ "type": "object", "nullable": true, "additionalProperties": true, "description": text });
     let of_secret = json!({
         "created_time": time("When the secret was created."),
         "current_metadata_version": number("How often the metadata was written."),
@@ -76,12 +74,12 @@ fn values() -> Value {
         "SecretVersionMetadataShort": whole(times.clone()),
         "SecretVersionMetadata": nullable(whole(merged([times, of_version]))),
         "SecretData": nullable(whole(json!({
-            "data": free("The value; null where the version is deleted or destroyed."),
+            "data": nullable(free("The value; null where the version is deleted or destroyed.")),
             "metadata": metadata,
         }))),
         "SecretDataSubkeys": nullable(whole(json!({
             "metadata": metadata,
-            "subkeys": free("The value's names, with null for whatever is no object; null where the value is."),
+            "subkeys": nullable(free("The value with null for whatever is no object; null where there is none.")),
         }))),
         "SecretMetadata": {
             "type": "object", "nullable": true,
@@ -94,7 +92,7 @@ fn values() -> Value {
 fn requests() -> Value {
     let custom = json!({
         "custom_metadata": custom_metadata(true),
-        "metadata_cas": number("The metadata's version, `current_metadata_version`, which must still be the current one."),
+        "metadata_cas": number("The metadata's `current_metadata_version`, which must still be the current one."),
     });
     json!({
         "PostSecretRequest": {
@@ -136,7 +134,8 @@ fn system() -> Value {
         "type": text("`kv`, `cert` or `token`."), "uuid": text("An id."),
     });
     let of_kv = json!({
-        "config": whole(leases.clone()), "deprecation_status": text("`supported`."), "options": options, "plugin_version": text("Empty."),
+        "config": whole(leases.clone()), "deprecation_status": text("`supported`."), "options": options,
+        "plugin_version": text("Empty."),
         "running_plugin_version": text("The server's version."), "running_sha256": text("Empty."),
     });
     let token_type = json!({ "token_type": text("`default-service`.") });
@@ -144,22 +143,24 @@ fn system() -> Value {
     let of_mount = merged([common.clone(), of_kv]);
     let with_path = merged([of_mount.clone(), json!({ "path": text("The mount's path, with a slash at its end.") })]);
     let capabilities = json!({ "type": "array", "items": { "type": "string" } });
+    let by_path = map("By path; of a single path also as `capabilities`.", &capabilities);
     let tune = json!({ "description": text("For people."), "options": options });
+    let kind = json!({ "type": text("`kv-v2`; or `kv` with version 2 in `options`.") });
     merged([
         states(),
         json!({
             "Mount": nullable(whole(of_mount)),
             "AuthMethod": whole(merged([common, of_method])),
-            "MountsResponse": repeated(&mounts, &mount),
+            "MountsResponse": repeated(mounts.clone(), &mount),
             "MountResponse": envelope(&mount),
             "TuneResponse": envelope(&nullable(whole(merged([leases, tune.clone()])))),
             "UiMountsResponse": envelope(&whole(json!({ "auth": methods, "secret": mounts }))),
             "UiMountResponse": envelope(&whole(with_path)),
-            "AuthMethodsResponse": repeated(&methods, &method),
-            "CapabilitiesResponse": repeated(&map("By path; of a single path also as `capabilities`.", &capabilities), &capabilities),
+            "AuthMethodsResponse": repeated(methods.clone(), &method),
+            "CapabilitiesResponse": repeated(by_path, &capabilities),
             "EnableMountRequest": {
                 "type": "object", "required": ["type"],
-                "properties": merged([tune.clone(), json!({ "type": text("`kv-v2`; or `kv` with version 2 in `options`.") })]),
+                "properties": merged([tune.clone(), kind]),
             },
             "TuneMountRequest": some(tune),
             "CapabilitiesRequest": {
@@ -171,8 +172,8 @@ fn system() -> Value {
                     },
                 },
             },
-            "WrapRequest": { "type": "object", "additionalProperties": true, "description": "What to keep." },
-            "UnwrapResponse": { "type": "object", "additionalProperties": true, "description": "The answer that was kept." },
+            "WrapRequest": free("What to keep."),
+            "UnwrapResponse": free("The answer that was kept."),
             "LookupWrappedResponse": envelope(&whole(json!({
                 "creation_path": text("What was asked."),
                 "creation_time": time("When the answer was kept."),
@@ -213,7 +214,7 @@ fn states() -> Value {
 
 fn tokens() -> Value {
     let meta = map("More about the token, as it was sent.", &json!({ "type": "string" }));
-    let policies = json!({ "type": "array", "items": { "type": "string" }, "description": "`default`: there are no policies yet." });
+    let policies = texts("`default`: there are no policies yet.");
     let token = json!({ "token": text("The token.") });
     let accessor = json!({ "accessor": text("The token's accessor.") });
     let increment =
@@ -226,18 +227,23 @@ fn tokens() -> Value {
     });
     let made = json!({
         "client_token": text("The token; empty where only its accessor is known."),
-        "identity_policies": policies, "lease_duration": number("How many seconds it lives."), "metadata": meta,
-        "mfa_requirement": { "type": "object", "nullable": true, "description": "Null." }, "token_policies": policies,
+        "identity_policies": texts("Empty."), "lease_duration": number("How many seconds it lives."), "metadata": meta,
+        "mfa_requirement": nothing(), "token_policies": policies,
         "token_type": text("`service`."),
     });
     let shown = json!({
-        "creation_time": number("When it was made, in Unix seconds."), "creation_ttl": number("The life that it was made with, in seconds."),
+        "creation_time": number("When it was made, in Unix seconds."),
+        "creation_ttl": number("The life that it was made with, in seconds."),
         "display_name": text("A name for people."), "expire_time": time("When it ends."),
-        "explicit_max_ttl": number("0."), "id": text("The token; empty where only its accessor is known."),
+        "explicit_max_ttl": number("The most that renewals can reach, in seconds; 0 where none was asked for."),
+        "id": text("The token; empty where only its accessor is known."),
         "issue_time": time("When it was made."), "meta": meta, "path": text("Where it was made."),
         "ttl": number("How many seconds are left."), "type": text("`service`."),
     });
-    let renewed = json!({ "last_renewal": time("When it was renewed last."), "last_renewal_time": number("The same, in Unix seconds.") });
+    let renewed = json!({
+        "last_renewal": time("When it was renewed last."),
+        "last_renewal_time": number("The same, in Unix seconds."),
+    });
     let shown = nullable(about(merged([common.clone(), shown]), renewed));
     json!({
         "Auth": nullable(whole(merged([common, made]))),
@@ -273,17 +279,14 @@ fn members(data: &Value) -> Value {
         "mount_type": text("`kv`, `system` or `token`; empty where the answer is wrapped."),
         "renewable": flag("False."),
         "request_id": text("The request's id."),
-        "warnings": {
-            "type": "array", "items": { "type": "string" }, "nullable": true,
-            "description": "What of the request had no effect, for people; null where there is nothing to say.",
-        },
+        "warnings": nullable(texts("What had no effect, for people; null where there is nothing to say.")),
         "wrap_info": reference("schemas", "WrapInfo"),
     })
 }
 
 /// An envelope whose data is beside its members as well, as older clients look for it there.
-fn repeated(data: &Value, each: &Value) -> Value {
-    merged([envelope(data), json!({ "additionalProperties": each })])
+fn repeated(data: Value, each: &Value) -> Value {
+    merged([envelope(&nullable(data)), json!({ "additionalProperties": each })])
 }
 
 /// An object that always has all of these members.
@@ -314,6 +317,14 @@ fn map(text: &str, each: &Value) -> Value {
     json!({ "type": "object", "additionalProperties": each, "description": text })
 }
 
+fn free(text: &str) -> Value {
+    json!({ "type": "object", "additionalProperties": true, "description": text })
+}
+
+fn texts(text: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "description": text })
+}
+
 fn text(text: &str) -> Value {
     json!({ "type": "string", "description": text })
 }
@@ -331,14 +342,11 @@ fn number(text: &str) -> Value {
 }
 
 fn version() -> Value {
-    json!({ "type": "integer", "format": "uint32", "minimum": 1, "maximum": VERSION_MAX, "description": "The version's number." })
+    merged([super::version_number(), json!({ "description": "The version's number." })])
 }
 
 fn keys() -> Value {
-    json!({
-        "type": "array", "items": { "type": "string" },
-        "description": "The names in a list, sorted; a folder's ends in a slash.",
-    })
+    texts("The names in a list, sorted; a folder's ends in a slash.")
 }
 
 /// The settings of secrets and mounts.

@@ -11,8 +11,8 @@ pub(super) const ROWS: &[Row] = &[
         ..shows(
             VaultOp::ReadData,
             "Read a value",
-            "The current version, or the one asked for. Of a version that is deleted or destroyed the answer is 404 with \
-             the version's times and no value.",
+            "The current version, or the one asked for. Of a version that is deleted or destroyed the answer is 404 \
+             with the version's times and no value.",
             "GetSecretResponse",
             || kv(&json!({ "data": data(), "metadata": version() })),
         )
@@ -26,8 +26,8 @@ pub(super) const ROWS: &[Row] = &[
         ..shows(
             VaultOp::WriteData,
             "Write a value",
-            "A new version, which becomes the current one; the secret is created where there is none. With `options.cas` \
-             only if that is the current version, 0 standing for none.",
+            "A new version, which becomes the current one; the secret is created where there is none. With \
+             `options.cas` only if that is the current version, 0 standing for none.",
             "PostSecretResponse",
             written,
         )
@@ -101,13 +101,13 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
-        parameters: &["scan", "after", "limit", "excludeDeleted", "paginationSize", "paginationCursor"],
+        parameters: &["list", "scan", "after", "limit", "excludeDeleted", "paginationSize", "paginationCursor"],
         problems: &["BadQuery", "BadCursor", "KvNotFound"],
         ..shows(
             VaultOp::ListRoot,
             "List the mount's root",
-            "The names at the root, by pages: a header `X-Pagination-Cursor-Next` is in the answer while there are more. \
-             With `list=true` all of them at once. An empty list is a 404.",
+            "The names at the root, by pages: a header `X-Pagination-Cursor-Next` is in the answer while there are \
+             more. With `list=true` all of them at once. An empty list is a 404.",
             "GetMetadataResponse",
             || kv(&json!({ "keys": ["app/", "session-key"] })),
         )
@@ -210,7 +210,10 @@ fn settings() -> Value {
 }
 
 fn settings_and_custom() -> Value {
-    json!({ "cas_required": false, "custom_metadata": { "owner": "payments" }, "delete_version_after": "30d", "max_versions": 15 })
+    json!({
+        "cas_required": false, "custom_metadata": { "owner": "payments" }, "delete_version_after": "30d",
+        "max_versions": 15,
+    })
 }
 
 fn metadata() -> Value {

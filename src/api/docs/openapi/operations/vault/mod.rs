@@ -6,7 +6,9 @@ mod tokens;
 
 use serde_json::{Value, json};
 
-use super::{CREATED, EXAMPLE_ID, KV, Operation, SYSTEM, TOKENS, answer, body, headers, merged, nothing, reference};
+use super::{
+    CREATED, EXAMPLE_ID, KV, Operation, SYSTEM, TOKENS, answer, body, headers, merged, nothing, page, reference,
+};
 use crate::api::vault::VaultOp;
 
 /// What the document says of an operation.
@@ -60,7 +62,10 @@ pub(super) fn of(op: VaultOp) -> Option<Operation> {
         parameters: row.parameters,
         body: row.body.map(|(schema, examples)| request(op, schema, examples())),
         success: match row.answer {
-            Answer::Shown(schema, example) => answer("Done as asked.", schema, &example()),
+            Answer::Shown(schema, example) if row.parameters.contains(&"paginationCursor") => {
+                page("The answer, or a page of a list.", schema, &example())
+            }
+            Answer::Shown(schema, example) => answer("The answer.", schema, &example()),
             Answer::Nothing => nothing(),
             Answer::Warnings(example) => {
                 [nothing(), answer("Done, but for what the warnings tell.", "Warnings", &example())].concat()
