@@ -149,8 +149,8 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
 
 /// What the caller may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is.
 pub(super) async fn capabilities(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let Asked { context, permit, call, .. } = *asked;
     const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
+    let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let mut paths = fields.texts("paths")?;

@@ -85,3 +85,17 @@ async fn what_cannot_be_done_to_settings() {
     assert_eq!(metadata["cas_required"], false);
     assert_eq!(metadata["delete_version_after"], "0s");
 }
+
+/// What one dialect tells of the defaults it takes as well: a negative life span was told natively and refused there.
+#[tokio::test]
+async fn defaults_that_rule_out_any_end_go_both_ways() {
+    let (_server, vault) = Vault::start().await;
+    vault.put("config", json!({"delete_version_after": "-1h"})).await.nothing();
+    let told = vault.client.get("secretConfig").await.ok();
+    assert_eq!(told["deactivateVersionAfter"], "-1s");
+    assert_eq!(vault.client.put("secretConfig", &told.to_string()).await.ok(), told);
+    assert_eq!(vault.get("config").await.shown()["delete_version_after"], "-1s");
+    // A secret of its own is not told so, and cannot have it.
+    let body = r#"{"path":"a","metadata":{"deactivateVersionAfter":"-1s"},"version":{"data":{}}}"#;
+    vault.client.post("secret", body).await.error(400, 50_405_377);
+}

@@ -153,3 +153,21 @@ async fn a_list_with_metadata() {
     assert_eq!(page, json!({"keys": ["foo"], "key_info": {"foo": metadata}}));
     vault.list("detailed-metadata/unknown").await.absent();
 }
+
+/// Long lists take turns, so that any number of them at once takes bounded memory; all are answered in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_lists_at_once() {
+    let (_server, vault) = Vault::start().await;
+    let paths: Vec<_> = (0..300).map(|n| format!("many/{n:03}")).collect();
+    vault.client.create_all(&paths).await;
+    let lists = (0..100).map(|n| {
+        let vault = vault.clone();
+        tokio::spawn(async move {
+            let path = if n % 2 == 0 { "metadata/many" } else { "detailed-metadata/many" };
+            vault.list(path).await.keys().len()
+        })
+    });
+    for list in lists.collect::<Vec<_>>() {
+        assert_eq!(list.await.unwrap(), 300);
+    }
+}

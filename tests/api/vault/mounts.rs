@@ -314,3 +314,37 @@ async fn the_second_name_of_secret() {
     assert_eq!((&shown["path"], &shown["options"]["version"]), (&json!("ibmcloud/kv/"), &json!("2")));
     vault.root().delete("sys/mounts/ibmcloud/kv").await.refused_with(400, "");
 }
+
+/// A write that had looked at its mount before the mount was disabled used to be decided anew and stored after all: it
+/// was acknowledged into a tree that had just been deleted for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_does_not_outlive_its_mount() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    for _ in 0..5 {
+        let writers = (0..16).map(|n| {
+            let team = root.mount("team");
+            tokio::spawn(async move {
+                for round in 0..4 {
+                    let answer = team.put(&format!("data/{n}-{round}"), json!({"data": {}})).await;
+                    assert!(matches!(answer.status.as_u16(), 200 | 404), "{}", answer.text());
+                }
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        root.delete("sys/mounts/team?force=true").await.nothing();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        root.mount("secret").list("metadata/team").await.absent();
+        root.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
+    }
+}
+
+#[tokio::test]
+async fn leases_that_a_mount_is_tuned_to_have_no_effect_and_say_so() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    let warned = root.post("sys/mounts/team/tune", json!({"max_lease_ttl": "1h", "default_lease_ttl": "0"})).await;
+    let text = "max_lease_ttl has no effect: secrets have no leases here";
+    assert_eq!(warned.envelope()["warnings"], json!([text]));
+}

@@ -129,3 +129,19 @@ async fn a_token_of_one_key_on_a_connection_of_another() {
         is_useless(caller, &tokens[1 - mine]).await;
     }
 }
+
+/// Another certificate of the domain was told of a token by its text, and could prolong it. It may end it: whoever finds
+/// a token that has leaked should.
+#[tokio::test]
+async fn a_token_that_a_colleague_names() {
+    let (server, owner) = Vault::start().await;
+    let root = owner.root();
+    let token = login(&root).await;
+    let colleague = Vault { client: server.client_of(&owner.client.id, Http::One), ..root.clone() };
+    let named = json!({ "token": token });
+    colleague.post("auth/token/lookup", &named).await.refused(403, "bad token");
+    colleague.post("auth/token/renew", &named).await.refused(403, "bad token");
+    root.post("auth/token/lookup", &named).await.shown();
+    colleague.post("auth/token/revoke", &named).await.nothing();
+    root.token(&token).get("auth/token/lookup-self").await.refused(403, DENIED);
+}

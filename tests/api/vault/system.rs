@@ -206,3 +206,29 @@ async fn each_certificate_has_its_own_v1() {
         }
     }
 }
+
+/// A status that has no body came with one, which breaks HTTP/2.
+#[tokio::test]
+async fn a_chosen_status_without_a_body() {
+    let (_server, vault) = Vault::start().await;
+    for http in crate::harness::BOTH {
+        let root = Vault { client: vault.client.over(http), ..vault.root() };
+        for code in [204, 205, 304] {
+            let answer = root.get(&format!("sys/health?activecode={code}")).await;
+            assert_eq!((answer.status.as_u16(), answer.body.len()), (code, 0), "{http:?}");
+        }
+    }
+}
+
+/// Paths that are named like the envelope's members must not stand in their place.
+#[tokio::test]
+async fn capabilities_of_paths_with_unlucky_names() {
+    let (_server, vault) = Vault::start().await;
+    let paths = ["data", "request_id", "auth", "capabilities", "secret/x"];
+    let answer = vault.root().post("sys/capabilities-self", json!({ "paths": paths })).await;
+    let names = answer.text().matches("\"request_id\":").count();
+    assert_eq!(names, 2, "one of the envelope, one within data: {}", answer.text());
+    let body = answer.json();
+    assert!(body["request_id"].is_string() && body["data"].is_object() && body["auth"].is_null(), "{body}");
+    assert!(body["secret/x"].is_array() && body["data"]["request_id"].is_array());
+}

@@ -308,3 +308,43 @@ async fn tokens_outlive_a_restart() {
         assert!(!store.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()));
     }
 }
+
+/// What `vault token create` and `bao token create` send: a period of nothing was refused as if it were one.
+#[tokio::test]
+async fn a_token_as_the_cli_creates_it() {
+    let (_server, root) = lasting().await;
+    let body = json!({
+        "ttl": "0s", "explicit_max_ttl": "0s", "period": "0s", "display_name": "", "num_uses": 0, "renewable": true,
+        "type": "service", "entity_alias": "", "id": "", "policies": ["default"],
+    });
+    let made = auth(&root, "auth/token/create", body).await;
+    assert_eq!((&made["lease_duration"], &made["renewable"]), (&json!(MONTH), &json!(true)));
+    for wrong in [json!({"period": "1h"}), json!({"id": "mine"}), json!({"num_uses": 3})] {
+        root.put("auth/token/create", wrong).await.refused_with(400, "not served");
+    }
+}
+
+/// Tokens that are over go with the next ones, also where many are made at once: nothing piles up.
+#[tokio::test]
+async fn tokens_that_are_over_are_cleared_away() {
+    let (mut server, root) = lasting().await;
+    let mut last = String::new();
+    for _ in 0..150 {
+        last = login(&root).await;
+    }
+    server.clock.advance(MONTH + 1);
+    let logins = (0..8).map(|_| {
+        let root = root.clone();
+        tokio::spawn(async move { login(&root).await })
+    });
+    for task in logins.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    root.token(&last).get("auth/token/lookup-self").await.refused(403, DENIED);
+    server.stop().await;
+    let database = redb::Database::open(server.path("okmsd.redb")).unwrap();
+    let reading = redb::ReadableDatabase::begin_read(&database).unwrap();
+    let table = reading.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("token")).unwrap();
+    // Each of the eight is a record and an end.
+    assert_eq!(redb::ReadableTableMetadata::len(&table).unwrap(), 16);
+}

@@ -146,3 +146,14 @@ async fn only_writes_end_a_version() {
     }
     assert_eq!(states(&vault).await, [live()]);
 }
+
+/// Of a list in a text only the first 24,000 counted, without a word.
+#[tokio::test]
+async fn a_list_of_versions_is_not_cut() {
+    let (_server, vault) = Vault::start().await;
+    vault.write("foo", json!({})).await;
+    let many = vec!["9"; 1000].join(",");
+    vault.put("delete/foo", json!({"versions": format!("{many},1")})).await.refused_field("versions");
+    vault.put("delete/foo", json!({"versions": vec![9; 1001]})).await.refused_field("versions");
+    assert_eq!(vault.metadata("foo").await["versions"]["1"]["deletion_time"], "");
+}

@@ -258,3 +258,21 @@ async fn a_wrapping_outlives_a_restart() {
     let root = Vault { client: server.at(&root.client), ..root };
     assert_eq!(unwrap(&root, &token).await.envelope()["data"]["data"]["v"], "canary-in-a-wrapping");
 }
+
+/// A time below a second was cut to none, and none means not wrapped: the value came in clear.
+#[tokio::test]
+async fn a_short_time_is_a_time() {
+    let (_server, root, _wrapping) = wrapped().await;
+    for short in ["1ms", "500ms"] {
+        let answer = root.with("x-vault-wrap-ttl", short).get("secret/data/foo").await;
+        assert_eq!(info(&answer)["ttl"], 1, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_is_wrapped() {
+    let (_server, root, wrapping) = wrapped().await;
+    let body: serde_json::Map<_, _> = (0..3000).map(|n| (format!("k{n}"), json!(n))).collect();
+    let wrapped = info(&wrapping.post("sys/wrapping/wrap", serde_json::Value::Object(body.clone())).await);
+    assert_eq!(unwrap(&root, &token(&wrapped)).await.envelope()["data"], serde_json::Value::Object(body));
+}
