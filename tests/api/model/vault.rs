@@ -306,7 +306,7 @@ impl Domain {
     }
 
     fn write_metadata(&mut self, path: &'static str, patch: &Patch, is_patch: bool) -> Says {
-        if let Err(_) = valid(&patch.settings) {
+        if valid(&patch.settings).is_err() {
             return refused(TOO_MANY);
         }
         if patch.settings.is_empty() && patch.custom.is_none() {
