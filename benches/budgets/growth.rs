@@ -29,7 +29,7 @@ const FEW: usize = 1_000;
 const DEEP: u32 = 20_000;
 const DEEP_SECRET: &str = "bench/deep";
 /// How many writes fill a store at once.
-const FILLERS: usize = 1_024;
+pub(super) const FILLERS: usize = 1_024;
 /// How many requests of each kind a turn has.
 const READS: usize = 3_000;
 const WRITES: usize = 100;
@@ -98,7 +98,7 @@ fn value() -> SecretValue {
     SecretValue::new(client::value(1024).into_bytes())
 }
 
-async fn open(region: &Region) -> Outcome<Service> {
+pub(super) async fn open(region: &Region) -> Outcome<Service> {
     let options = RedbOptions { group_batches: FILLERS, ..RedbOptions::new(region.path("okmsd.redb")) };
     let engine = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved))).await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
@@ -203,7 +203,7 @@ async fn page(connection: &mut Connection, url: &str, cursor: Option<&str>) -> O
     Ok(next.transpose()?)
 }
 
-fn micros(time: Duration) -> f64 {
+pub(super) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 

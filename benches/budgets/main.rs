@@ -12,6 +12,7 @@
 //! | `load` | `oha`, for what is counted by the second |
 //! | `writes` | 64 writers, and raw redb commits of the same shape |
 //! | `growth` | large stores, deep secrets, long lists |
+//! | `tokens` | many tokens |
 //! | `footprint` | start-up time and memory |
 //! | `table` | medians and the table |
 
@@ -22,6 +23,7 @@ mod load;
 mod reference;
 mod server;
 mod table;
+mod tokens;
 mod writes;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -63,7 +65,7 @@ struct Arguments {
     /// How long a turn lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Measure only what is named here: reads, connections, writes, growth, footprint.
+    /// Measure only what is named here: reads, connections, writes, growth, tokens, footprint.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Cargo says so.
@@ -147,6 +149,9 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
     }
     if wants("growth") {
         rows.extend(growth::measure(effort).await?);
+    }
+    if wants("tokens") {
+        rows.extend(tokens::measure(effort).await?);
     }
     if wants("footprint") {
         rows.extend(footprint::measure(effort).await?);

@@ -348,3 +348,21 @@ async fn tokens_that_are_over_are_cleared_away() {
     // Each of the eight is a record and an end.
     assert_eq!(redb::ReadableTableMetadata::len(&table).unwrap(), 16);
 }
+
+/// A token costs its login one write, and nothing ever after; without one there is none.
+#[tokio::test]
+async fn only_a_login_writes_a_token() {
+    let (server, root) = lasting().await;
+    root.put("secret/data/foo", json!({"data": {}})).await.shown();
+    let before = server.metric("okmsd_commits_total").await;
+    let token = login(&root).await;
+    assert!((server.metric("okmsd_commits_total").await - before - 1.0).abs() < 0.1);
+    for caller in [&root, &root.token(&token)] {
+        caller.get("secret/data/foo").await.shown();
+        caller.list("secret/metadata").await.keys();
+        caller.get("sys/mounts").await.envelope();
+    }
+    root.token(&token).get("auth/token/lookup-self").await.shown();
+    root.token("okms.no.token").get("secret/data/foo").await.refused(403, DENIED);
+    assert!((server.metric("okmsd_commits_total").await - before - 1.0).abs() < 0.1);
+}
