@@ -158,7 +158,8 @@ fn greet(root: &Path, id: OkmsId, app: &App) {
          \nIn another terminal:\n\
          \nsource {}\
          \n{curl} {base}\" -d '{{\"path\":\"app/database\",\"version\":{{\"data\":{{\"password\":\"correct horse\"}}}}}}'\
-         \n{curl} {base}/app/database?includeData=true\"\n",
+         \n{curl} {base}/app/database?includeData=true\"\
+         \nvault kv get secret/app/database   # the same secret, with the vault or bao CLI\n",
         app.endpoint(),
         app.admin_address(),
         app.endpoint(),

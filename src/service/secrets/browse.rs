@@ -89,16 +89,11 @@ impl Secrets {
                 from = [&*key, &[0]].concat();
                 let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
                 let name = path.as_str().get(browse.prefix.len()..).unwrap_or_default();
-                let name = match name.find('/') {
-                    Some(end) if !browse.is_recursive => {
-                        let (folder, _) = name.split_at(end + 1);
-                        let (_, past) = keys::headers_below(id, &format!("{}{folder}", browse.prefix));
-                        skip_to = Some(past);
-                        folder
-                    }
-                    _ => name,
-                };
+                let name = if browse.is_recursive { name } else { own_entry(name) };
                 let is_folder = name.ends_with('/');
+                if is_folder {
+                    skip_to = Some(keys::headers_below(id, &format!("{}{name}", browse.prefix)).1);
+                }
                 if !is_folder && browse.excludes_deleted && ends(&reader, &path, record).await? {
                     continue;
                 }
@@ -121,6 +116,11 @@ impl Secrets {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// The entry of a folder in which `name` is: itself, or the sub-folder above it.
+fn own_entry(name: &str) -> &str {
+    name.find('/').map_or(name, |end| name.split_at(end + 1).0)
 }
 
 /// The least key of an entry whose name comes after `after`. A folder's entry comes with the first of its keys, and is
