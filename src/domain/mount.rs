@@ -109,6 +109,12 @@ pub struct View {
 }
 
 impl View {
+    /// The mount that somebody made, if this is the view of one: others are there for good.
+    #[must_use]
+    pub const fn mount(&self) -> Option<&MountPath> {
+        self.below.as_ref()
+    }
+
     /// The secret that goes by `name` in this view.
     ///
     /// # Errors

@@ -37,10 +37,10 @@ pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
     context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
-/// The secret that the path names, and the mount through which it does.
+/// The secret that the path names, and the view through which it does.
 struct Target {
     path: SecretPath,
-    mount: MountPath,
+    view: View,
 }
 
 impl Target {
@@ -52,11 +52,11 @@ impl Target {
         if key.ends_with('/') {
             return Err(Failure::Unrouted);
         }
-        Ok(Self { path: view.secret(&collapsed(key)?)?, mount: mount_path(asked.call)? })
+        Ok(Self { path: view.secret(&collapsed(key)?)?, view })
     }
 
     const fn through(&self) -> Through<'_> {
-        Through { path: &self.path, mount: &self.mount }
+        Through { path: &self.path, mount: self.view.mount() }
     }
 }
 

@@ -34,8 +34,8 @@ pub enum Patched {
 pub struct Through<'a> {
     /// The secret.
     pub path: &'a SecretPath,
-    /// The mount.
-    pub mount: &'a MountPath,
+    /// The mount, if it is one that can go.
+    pub mount: Option<&'a MountPath>,
 }
 
 /// Which versions a KV2 act is about.
@@ -140,7 +140,7 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change(permit, at.path, Some(at.mount), Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, at.mount, Reads::Header, |found, defaults, draft| {
             permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
@@ -165,7 +165,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Patched, Error> {
         permit.require(Action::VersionCreate)?;
-        self.change(permit, at.path, Some(at.mount), Reads::Current(Some(now)), |found, defaults, draft| {
+        self.change(permit, at.path, at.mount, Reads::Current(Some(now)), |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
@@ -200,7 +200,7 @@ impl Secrets {
             Versions::Current => Reads::Current(None),
             Versions::Numbers(numbers) => Reads::Versions(numbers),
         };
-        self.change(permit, at.path, Some(at.mount), reads, |found, defaults, draft| {
+        self.change(permit, at.path, at.mount, reads, |found, defaults, draft| {
             let Some(Found { header, versions, .. }) = found else { return Ok((false, ())) };
             let life = header.settings.life_seconds(&defaults);
             let mut changes = false;
@@ -237,7 +237,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Settings, Error> {
         permit.require(Action::SecretUpdateMetadata)?;
-        self.change(permit, at.path, Some(at.mount), Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, at.mount, Reads::Header, |found, defaults, draft| {
             let before = match found {
                 Some(found) => found.header,
                 None if !write.creates => return Err(Error::SecretNotFound),

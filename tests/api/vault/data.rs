@@ -203,3 +203,12 @@ async fn deep_and_wide_values() {
     vault.get("data/too-deep").await.absent();
     vault.get("data/too-wide").await.absent();
 }
+
+/// A cas of null is one of 0, as the weak types have it: it makes a secret, and is refused on one that is there.
+#[tokio::test]
+async fn a_cas_of_null_is_zero() {
+    let (_server, vault) = Vault::start().await;
+    let body = json!({"data": {}, "options": {"cas": null}});
+    vault.put("data/foo", &body).await.shown();
+    vault.put("data/foo", &body).await.refused(400, "check-and-set parameter did not match the current version");
+}

@@ -319,3 +319,14 @@ async fn pages_of_other_origins() {
     assert_eq!(vault.keys("metadata").await, ["foo"]);
     vault.with("origin", "https://localhost").write("foo", json!({})).await;
 }
+
+/// Clients of namespaces find theirs in the answer, right or wrong; there is nothing else to it.
+#[tokio::test]
+async fn a_namespace_comes_back() {
+    let (_server, vault) = Vault::start().await;
+    let caller = vault.with("x-vault-namespace", "team/a/");
+    for answer in [caller.put("data/foo", json!({"data": {}})).await, caller.get("data/unknown").await] {
+        assert_eq!(answer.headers["x-vault-namespace"], "team/a/");
+    }
+    assert!(!vault.get("data/foo").await.headers.contains_key("x-vault-namespace"));
+}

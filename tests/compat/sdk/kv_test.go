@@ -218,7 +218,6 @@ func TestKvLifecycle(t *testing.T) {
 	s.agree(t, "undelete", path, states{1: deactivated, 2: active})
 	same(t, "value after undelete", s.read(t, path, 0).Data, any(two))
 	describes(t, "restored", s.read(t, path, 0).Metadata, 2, nil)
-
 	must(t, "destroy", s.PutSecretDestroy(s.ctx, s.id, path, []uint32{1, 2, 9}))
 	must(t, "undelete what is destroyed", s.PostSecretUndelete(s.ctx, s.id, path, []uint32{1, 2}))
 	must(t, "delete what is destroyed", s.DeleteSecretRequest(s.ctx, s.id, path))
