@@ -107,6 +107,7 @@ impl Domains {
         let prefix = path.view().folder("");
         let (from, to) = keys::headers_below(id, &prefix);
         let snapshot = self.engine().snapshot().await?;
+        // A secret that comes between this look and the commit stays where it is, in the tree.
         let is_empty = snapshot.scan(Space::Header, &from, &to, 1).await?.is_empty();
         self.change_config(permit, |config| {
             config.disable(path)?;

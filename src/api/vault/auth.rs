@@ -54,7 +54,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let Asked { context, permit, call, own, .. } = *asked;
+    let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let ttl = seconds(fields.seconds("ttl")?)?;
@@ -95,7 +95,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let warnings = fields.warnings();
     let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
     let request = TokenRequest {
-        key_sha256: own.map_or(*peer.public_key_sha256(), |own| own.token.key_sha256),
+        key_sha256: *peer.public_key_sha256(),
         ttl_seconds: ttl,
         max_ttl_seconds: max,
         is_renewable,

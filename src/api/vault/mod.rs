@@ -173,30 +173,6 @@ impl VaultOp {
         matches!(self, Self::Health | Self::SealStatus | Self::Leader | Self::InitStatus)
     }
 
-    /// Whether it is about what lies below a mount, or where one could be.
-    const fn is_below_a_mount(self) -> bool {
-        matches!(
-            self,
-            Self::ReadData
-                | Self::WriteData
-                | Self::PatchData
-                | Self::DeleteData
-                | Self::ReadSubkeys
-                | Self::DeleteVersions
-                | Self::UndeleteVersions
-                | Self::DestroyVersions
-                | Self::ReadMetadata
-                | Self::ListRoot
-                | Self::ListDetailed
-                | Self::WriteMetadata
-                | Self::PatchMetadata
-                | Self::DeleteMetadata
-                | Self::ReadConfig
-                | Self::WriteConfig
-                | Self::Unrouted
-        )
-    }
-
     /// Whether a token in the header may be one under which something is wrapped.
     const fn takes_wrapping_token(self) -> bool {
         matches!(self, Self::Unwrap | Self::LookupWrapped | Self::Rewrap)
@@ -287,10 +263,9 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
     let asked = &Asked { context, permit, call, own: own.as_ref() };
     let reply = match perform(op, asked).await {
+        Err(Failure::Unrouted) => unrouted(asked).await?,
         // A mount can go while a write through it is on its way.
-        Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) if op.is_below_a_mount() => {
-            unrouted(asked).await?
-        }
+        Err(Failure::Service(Error::Mount(MountError::NotFound))) if op != VaultOp::Tune => unrouted(asked).await?,
         done => done?,
     };
     match ttl {

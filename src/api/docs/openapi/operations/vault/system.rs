@@ -101,6 +101,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         body: Some(("TuneMountRequest", || json!({ "description": { "description": "secrets of a team" } }))),
+        answer: Answer::Warnings(|| {
+            let text = "max_lease_ttl has no effect: secrets have no leases here";
+            with(system(&Value::Null), "warnings", &json!([text]))
+        }),
         problems: &["MountUnknown"],
         ..does(VaultOp::Tune, "Tune a mount", "A new description. What is not named stays; the version stays 2.")
     },
