@@ -3,8 +3,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -63,32 +65,93 @@ impl Turns {
 
 /// How many long reads are in memory at once. Others wait, first come first served.
 const LONG_READS: usize = 16;
-/// The most that wait.
+/// How many of them are one domain's: its own wait for each other before they stand in the way of somebody else's.
+const LONG_READS_OF_ONE: usize = 8;
+/// The most of one domain that wait.
 const LONG_READS_WAITING_MAX: usize = 256;
+const SHARES: usize = 256;
 
 /// The turns of reads whose answers can be long.
 pub(super) struct LongReads {
+    hasher: RandomState,
+    all: Arc<Semaphore>,
+    /// Each for a share of all domains. Two may have one; one never has two.
+    shares: Vec<Share>,
+}
+
+struct Share {
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
+}
+
+/// A turn of a long read: hold it while the answer is in memory.
+#[derive(Debug)]
+pub struct LongRead {
+    _of_all: OwnedSemaphorePermit,
+    _of_one: OwnedSemaphorePermit,
 }
 
 impl LongReads {
     /// All turns are free.
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(LONG_READS)), waiting: AtomicUsize::new(0) }
+        let share = || Share { turns: Arc::new(Semaphore::new(LONG_READS_OF_ONE)), waiting: AtomicUsize::new(0) };
+        let shares = (0..SHARES).map(|_| share()).collect();
+        Self { hasher: RandomState::new(), all: Arc::new(Semaphore::new(LONG_READS)), shares }
     }
 
-    /// Waits for a turn, which ends when the guard is dropped.
+    /// Waits for a turn of the domain `id`.
     ///
     /// # Errors
-    /// `Error::Busy` where too many wait already.
-    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let before = self.waiting.fetch_add(1, Relaxed);
-        let _waiting = Waiting(&self.waiting);
+    /// `Error::Busy` where too many of it wait already.
+    pub(super) async fn turn(&self, id: OkmsId) -> Result<LongRead, Error> {
+        let index = usize::try_from(self.hasher.hash_one(id) % SHARES as u64).unwrap_or_default();
+        // There is a share for every hash, and nobody closes a semaphore.
+        let share = self.shares.get(index).ok_or(Error::Busy)?;
+        let before = share.waiting.fetch_add(1, Relaxed);
+        let _waiting = Waiting(&share.waiting);
         if before >= LONG_READS_WAITING_MAX {
             return Err(Error::Busy);
         }
-        // Nobody closes the semaphore.
-        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Busy)
+        let of_one = Arc::clone(&share.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Error::Busy)?;
+        Ok(LongRead { _of_all: of_all, _of_one: of_one })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One domain takes half of all turns at most, and is told to come back where too many of its own wait.
+    #[tokio::test]
+    async fn long_reads_of_one_domain_leave_room_for_others() {
+        let reads = Arc::new(LongReads::new());
+        // Of 255 others at least one has another share.
+        let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
+        let mut held = Vec::new();
+        for _ in 0..LONG_READS_OF_ONE {
+            held.push(reads.turn(id(1)).await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..LONG_READS_WAITING_MAX).map(|_| Box::pin(reads.turn(id(1)))).collect();
+        for turn in &mut waiting {
+            assert!(at_once(turn.as_mut()).is_none());
+        }
+        assert!(matches!(reads.turn(id(1)).await, Err(Error::Busy)));
+        let is_free = (2..=255).any(|byte| at_once(Box::pin(reads.turn(id(byte))).as_mut()).is_some());
+        assert!(is_free, "another domain gets a turn at once");
+        held.pop();
+        assert!(at_once(waiting.first_mut().unwrap().as_mut()).unwrap().is_ok());
+        // Who gives up does not count any more.
+        drop(waiting);
+        assert!(at_once(Box::pin(reads.turn(id(1))).as_mut()).is_some());
+    }
+
+    /// What a future comes to if it need not wait.
+    fn at_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut context) {
+            std::task::Poll::Ready(done) => Some(done),
+            std::task::Poll::Pending => None,
+        }
     }
 }

@@ -3,13 +3,11 @@
 //! Always holds: a list costs what it shows, not what lies below its folders: each sub-folder is passed over in one
 //! step.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Permit},
     domain::{Invalid, SecretPath},
-    service::{Error, records::Reader},
+    service::{Error, records::Reader, turns::LongRead},
     store::{
         engine::{Record, Space},
         keys,
@@ -57,7 +55,7 @@ pub struct Listed {
     /// Whether there are more after them.
     pub has_more: bool,
     /// Held while the list is in memory.
-    _turn: OwnedSemaphorePermit,
+    _turn: LongRead,
 }
 
 impl Secrets {
@@ -67,8 +65,8 @@ impl Secrets {
     /// `Error::Invalid` where the list is too large for one answer.
     pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
         permit.require(Action::SecretGet)?;
-        let turn = self.long_reads.turn().await?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let turn = self.long_reads.turn(id).await?;
         let snapshot = self.engine.snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let (mut from, to) = keys::headers_below(id, &browse.prefix);

@@ -1,7 +1,5 @@
 //! Reading secrets and versions.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::{Page, Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Permit},
@@ -9,6 +7,7 @@ use crate::{
     service::{
         Error, cursor,
         records::{Reader, missing},
+        turns::LongRead,
     },
     store::{
         engine::{ReadError, Snapshot, Space, Wanted},
@@ -18,6 +17,8 @@ use crate::{
 
 /// How many versions are read before others get a turn.
 const VERSIONS_AT_ONCE: usize = 256;
+/// More versions than this are a long read.
+const LONG_HISTORY: u32 = 256;
 
 /// What of a version is told beside its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,22 +161,29 @@ impl Secrets {
         Ok((versions, next))
     }
 
-    /// A secret with the records of all its versions; hold the turn while it is in memory.
+    /// A secret with the records of all its versions; where it has many, with a turn to hold while they are in memory.
     ///
     /// # Errors
     /// `Error::SecretNotFound`.
-    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, OwnedSemaphorePermit), Error> {
+    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
         permit.require(Action::SecretGet)?;
-        let turn = self.long_reads.turn().await?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.engine.snapshot().await?;
-        Ok((history(&Reader { snapshot: &*snapshot, keys: &keys }, path).await?, turn))
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let is_long = header.current_number() - header.oldest > LONG_HISTORY;
+        let turn = if is_long { Some(self.long_reads.turn(permit.okms_id()).await?) } else { None };
+        Ok((versions_of(&reader, path, header).await?, turn))
     }
 }
 
 /// A secret's header and all its version records.
 pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<History, Error> {
     let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+    versions_of(reader, path, header).await
+}
+
+async fn versions_of(reader: &Reader<'_>, path: &SecretPath, header: Header) -> Result<History, Error> {
     let id = reader.keys.id();
     let to = keys::version(id, path, header.current_number() + 1);
     let mut from = keys::version(id, path, header.oldest);
