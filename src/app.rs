@@ -158,6 +158,7 @@ impl App {
             region: config.region.as_str().to_owned(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
+            wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
         };
         let limits = EdgeLimits {
             in_flight: config.limits.in_flight,

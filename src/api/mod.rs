@@ -38,6 +38,8 @@ pub struct Context {
     pub endpoint: String,
     /// The largest value, in bytes.
     pub value_bytes: usize,
+    /// The largest answer that is kept for somebody else, in bytes.
+    pub wrapped_bytes: usize,
 }
 
 impl Context {

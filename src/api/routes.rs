@@ -116,7 +116,7 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (WRITES, "/auth/token/revoke-orphan", Op::RevokeToken),
         (WRITES, "/auth/token/revoke-accessor", Op::RevokeAccessor),
         (ALL, "/auth/cert/{key}", Op::NotServed),
-        (ALL, "/auth/userpass/{key}", Op::NotServed),
+        (ALL, "/auth/{key}", Op::NotServed),
         (ALL, "/sys/policy", Op::NotServed),
         (ALL, "/sys/policy/{key}", Op::NotServed),
         (ALL, "/sys/policies/{key}", Op::NotServed),

@@ -136,6 +136,8 @@ fn env(root: &Path, id: OkmsId, endpoint: &str) -> String {
     ]
     .map(|(name, value)| format!("export {name}={}\n", quoted(&value)))
     .concat()
+        // Of another server they would be refused here.
+        + "unset VAULT_TOKEN VAULT_NAMESPACE\n"
 }
 
 /// `text` as one word of a shell.

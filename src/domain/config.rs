@@ -47,7 +47,7 @@ impl DomainConfig {
     /// The defaults in force for the secret at `path`, through whichever view it is written.
     #[must_use]
     pub fn defaults(&self, path: &SecretPath) -> Settings {
-        let mount = self.mounts.iter().find(|mount| mount.path.covers(path.as_str()));
+        let mount = self.mounts.iter().find(|mount| mount.path.holds(path));
         mount.map_or_else(|| self.settings.clone(), |mount| mount.settings.over(&self.settings))
     }
 
@@ -130,7 +130,7 @@ mod tests {
             assert!(matches!(config.enable(mount(taken, 1)), Ok(Err(MountError::InUse(_)))), "{taken}");
         }
         assert_eq!(config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(), ["a/b", "team"]);
-        for (path, max) in [("team/x", 3), ("teams", 5), ("a/b/x", 5), ("x", 5)] {
+        for (path, max) in [("team/x", 3), ("team", 5), ("teams", 5), ("a/b/x", 5), ("x", 5)] {
             assert_eq!(config.defaults(&path.parse().unwrap()).max_versions.get(), max, "{path}");
         }
         let of = |path: &str| path.parse::<MountPath>().unwrap();

@@ -67,6 +67,12 @@ impl MountPath {
         path.strip_prefix(self.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Whether the secret at `path` lies in the mount: below its path, and not at it.
+    #[must_use]
+    pub fn holds(&self, path: &SecretPath) -> bool {
+        path.as_str().strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The views on the whole tree.
     pub fn whole_trees() -> impl Iterator<Item = Self> {
         WHOLE_TREE.into_iter().filter_map(|text| text.parse().ok())

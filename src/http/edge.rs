@@ -127,20 +127,11 @@ impl Edge {
         guard: G,
     ) -> Response<Body<(G, Option<OwnedSemaphorePermit>)>> {
         let id = connection.request_id();
-        let is_read = vault::is_read(request.method());
         let is_head = request.method() == Method::HEAD;
         let namespace = request.headers().get(&NAMESPACE).cloned();
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
-        let mut outcome = self.answer(connection, request, &mut event, &id).await;
-        let mut room = None;
-        // What was changed is told whatever it costs; what was only read can be read again.
-        if let (true, Ok(reply)) = (is_read, &outcome) {
-            match self.reserve(if reply.body.is_unique() { reply.body.len() } else { 0 }) {
-                Ok(reserved) => room = reserved,
-                Err(problem) => outcome = Err(problem),
-            }
-        }
-        let mut reply = outcome.unwrap_or_else(|problem| problem.into_reply(&id));
+        let outcome = self.answer(connection, request, &mut event, &id).await;
+        let (mut reply, room) = outcome.unwrap_or_else(|problem| (problem.into_reply(&id), None));
         if is_head {
             reply.body.clear();
         }
@@ -161,20 +152,29 @@ impl Edge {
         response(reply, &id, (guard, room))
     }
 
+    /// The answer, and the room that it takes until it is handed over.
     async fn answer(
         self: &Arc<Self>,
         connection: &Connection,
         request: Request<Incoming>,
         event: &mut Event,
         id: &Arc<str>,
-    ) -> Result<Reply, Problem> {
+    ) -> Result<(Reply, Option<OwnedSemaphorePermit>), Problem> {
         let (head, body) = request.into_parts();
         let (granted, mut call) = self.admit(connection, head, event, id)?;
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Problem::BUSY)?;
         let is_read = vault::is_read(&call.head.method);
         if is_read && !vault::is_wrapped(&call) {
-            return self.perform(&granted, &call).await;
+            let reply = self.perform(&granted, &call).await?;
+            // What was only read can be read again; what was changed is told whatever it costs.
+            let room = self.reserve(if reply.body.is_unique() { reply.body.len() } else { 0 })?;
+            return Ok((reply, room));
         }
+        // What was wrapped is told once, so that there must be room for it before.
+        let told_once = match &granted {
+            Granted::Vault(vault::VaultOp::Unwrap, _) => self.reserve(self.limits.body_bytes)?,
+            _ => None,
+        };
         let mut room = None;
         if !is_read {
             let read = self.read_body(body).await;
@@ -189,7 +189,7 @@ impl Edge {
             let _held = (permit, room);
             edge.perform(&granted, &call).await
         });
-        work.await.unwrap_or(Err(Problem::INTERNAL))
+        Ok((work.await.unwrap_or(Err(Problem::INTERNAL))?, told_once))
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +26,8 @@ use crate::{
 const NAME_MAX: usize = 128;
 /// How many domains' configs are kept opened.
 const CONFIGS_MAX: usize = 1024;
+/// How many shares of all domains clear away what is over by themselves.
+const CLEARINGS: usize = 64;
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +54,8 @@ struct Inner {
     /// Configs that were opened before; each counts for the revision that it was read at.
     configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
-    /// Held by the one request that clears away tokens that are over.
-    clearing: Mutex<()>,
+    /// Each held by the one request that clears away tokens that are over, for a share of all domains.
+    clearing: Vec<Mutex<()>>,
 }
 
 impl Domains {
@@ -74,7 +76,14 @@ impl Domains {
         let open = ArcSwap::from_pointee(HashMap::new());
         let configs = Cache::new(CONFIGS_MAX);
         Ok(Self {
-            inner: Arc::new(Inner { engine, root, open, configs, turns: Turns::new(), clearing: Mutex::new(()) }),
+            inner: Arc::new(Inner {
+                engine,
+                root,
+                open,
+                configs,
+                turns: Turns::new(),
+                clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
+            }),
         })
     }
 
@@ -220,9 +229,10 @@ impl Domains {
         Err(Error::Contended)
     }
 
-    /// The turn of clearing away what is over.
-    pub(super) fn clearing(&self) -> &Mutex<()> {
-        &self.inner.clearing
+    /// The turn of clearing away what is over in a domain; `None` while somebody has it.
+    pub(super) fn clearing(&self, id: OkmsId) -> Option<MutexGuard<'_, ()>> {
+        let [.., last] = id.as_bytes();
+        self.inner.clearing.get(usize::from(*last) % CLEARINGS)?.try_lock().ok()
     }
 
     /// The store beneath.

@@ -25,10 +25,8 @@ use crate::{
 
 /// What every token begins with, so that one is known where it leaked.
 const PREFIX: &str = "okms.";
-/// How many that are over are cleared away in one commit.
-const CLEARED: usize = 64;
-/// The most such commits after a new token is made.
-const CLEARINGS: usize = 4;
+/// How many that are over are cleared away after a new one is made.
+const CLEARED: usize = 256;
 /// The longest text that can be a token.
 const TEXT_MAX: usize = 128;
 
@@ -289,31 +287,23 @@ pub(super) async fn commit_fresh(
 }
 
 /// Removes tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
-/// another. One request does so at a time, and for a bounded time; others leave it to that one.
+/// another. One request of a domain does so at a time, and others leave it to that one.
 async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
-    let Ok(_turn) = domains.clearing().try_lock() else { return Ok(()) };
+    let Some(_turn) = domains.clearing(keys.id()) else { return Ok(()) };
     let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
-    for _ in 0..CLEARINGS {
-        let snapshot = domains.engine().snapshot().await?;
-        let ends = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
-        let is_last = ends.len() < CLEARED;
-        let mut batch = Batch::default();
-        for (key, end) in ends {
-            let Some(id) = keys::parse_token_end(&key) else { continue };
-            batch.ops.extend([
-                Op::Delete(Space::Token, keys::token(keys.id(), id)),
-                Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
-                Op::Delete(Space::Token, key.clone()),
-            ]);
-            batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
-        }
-        if batch.ops.is_empty() {
-            return Ok(());
-        }
+    let snapshot = domains.engine().snapshot().await?;
+    let mut batch = Batch::default();
+    for (key, end) in snapshot.scan(Space::Token, &from, &to, CLEARED).await? {
+        let Some(id) = keys::parse_token_end(&key) else { continue };
+        batch.ops.extend([
+            Op::Delete(Space::Token, keys::token(keys.id(), id)),
+            Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
+            Op::Delete(Space::Token, key.clone()),
+        ]);
+        batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
+    }
+    if !batch.ops.is_empty() {
         commit(domains.engine(), batch).await?;
-        if is_last {
-            return Ok(());
-        }
     }
     Ok(())
 }

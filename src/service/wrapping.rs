@@ -83,7 +83,7 @@ impl Wrapping {
         permit.require(Action::DomainGet)?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.domains.engine().snapshot().await?;
-        Ok(find(&*snapshot, &keys, token, now).await?.0)
+        Ok(known(&*snapshot, &keys, token, now).await?.0)
     }
 
     /// Tells an answer, for the one time.
@@ -96,6 +96,29 @@ impl Wrapping {
         let (answer, _, ops, revision) = self.take(&keys, token, now).await?;
         self.commit(&keys, token, revision, ops).await?;
         Ok(answer)
+    }
+
+    /// Ends what is wrapped under this token, so that nobody is told of it any more.
+    ///
+    /// # Errors
+    /// `Error::NothingWrapped`.
+    pub async fn end(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<(), Error> {
+        self.lookup(permit, token, now).await?;
+        self.end_by_accessor(permit, id_of(token).ok_or(Error::NothingWrapped)?, now).await
+    }
+
+    /// The same for whoever knows the token's id alone.
+    ///
+    /// # Errors
+    /// `Error::NothingWrapped`.
+    pub async fn end_by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let snapshot = self.domains.engine().snapshot().await?;
+        let (wrapped, revision) = find(&*snapshot, &keys, accessor, now).await?;
+        let ops = removed(&keys, accessor, wrapped.expires_at());
+        // Whoever was faster has unwrapped or ended it.
+        commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await.map(drop)
     }
 
     /// Keeps an answer under a new token instead, for as long again.
@@ -120,7 +143,7 @@ impl Wrapping {
         now: Timestamp,
     ) -> Result<(Unwrapped, Wrapped, Vec<Op>, Revision), Error> {
         let snapshot = self.domains.engine().snapshot().await?;
-        let (wrapped, id, revision) = find(&*snapshot, keys, token, now).await?;
+        let (wrapped, id, revision) = known(&*snapshot, keys, token, now).await?;
         let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), id)).await?;
         let body = keys.open_wrapped(id, body.ok_or(Error::NothingWrapped)?.bytes)?;
         let ops = removed(keys, id, wrapped.expires_at());
@@ -134,19 +157,30 @@ impl Wrapping {
     }
 }
 
-async fn find<'t>(
+/// What is wrapped under this token, with its id.
+async fn known<'t>(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
     token: &'t str,
     now: Timestamp,
 ) -> Result<(Wrapped, &'t str, Revision), Error> {
     let id = id_of(token).ok_or(Error::NothingWrapped)?;
+    let (wrapped, revision) = find(snapshot, keys, id, now).await?;
+    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
+    if is_right { Ok((wrapped, id, revision)) } else { Err(Error::NothingWrapped) }
+}
+
+async fn find(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    id: &str,
+    now: Timestamp,
+) -> Result<(Wrapped, Revision), Error> {
     let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?.ok_or(Error::NothingWrapped)?;
     // A login's token lies under an id as well, wraps nothing, and does not open as if it did.
     let wrapped = keys.open_record(Place::WrapInfo(id), record.bytes).map_err(|_| Error::NothingWrapped)?;
     let wrapped = Wrapped::decode(&wrapped)?;
-    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
-    if is_right && wrapped.expires_at() > now { Ok((wrapped, id, record.revision)) } else { Err(Error::NothingWrapped) }
+    if wrapped.expires_at() > now { Ok((wrapped, record.revision)) } else { Err(Error::NothingWrapped) }
 }
 
 fn fresh(

@@ -38,12 +38,6 @@ printed=$(sed -n '/^source /p; /^curl /p' "$output")
 answers=$(cd / && bash -euo pipefail -c "$printed")
 grep -q '"currentVersion":1' <<<"$answers" && grep -q '"data":{"password":"correct horse"}' <<<"$answers"
 echo "ok       the printed lines create and read a secret"
-(
-    # shellcheck source=/dev/null
-    source "$folder/env.sh"
-    curl -sS -X DELETE --cacert "$KMS_RESTAPI_CA" --cert "$KMS_RESTAPI_CERT" --key "$KMS_RESTAPI_KEY" \
-        "$KMS_RESTAPI_ENDPOINT/api/$OKMS_ID/v2/secret/app%2Fdatabase"
-)
 
 # The lines of the block that the README marks with this name.
 block() { sed -n "/^<!-- ci: $1 -->\$/,/^\`\`\`\$/p" README.md | sed '1,2d;$d'; }

@@ -116,70 +116,91 @@ pub(super) fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
     let Asked { call, .. } = *asked;
-    let (known, text, _) = find(asked, named, false).await?;
+    let (known, text) = find(asked, named, &mut Fields::parse(&fields::body(call)?)?).await?;
     Ok(shown(call, &known, &text))
 }
 
 pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (known, text, increment) = find(asked, named, false).await?;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let increment = seconds(fields.seconds("increment")?)?;
+    let (known, text) = find(asked, named, &mut fields).await?;
     let renewed = context.service.tokens.renew(permit, &known.accessor, increment, call.now).await?;
     Ok(envelope::auth(call, &[], |out| auth(out, &renewed, &text, call.now)))
 }
 
+/// Whoever of the domain finds a token may end it, and what is wrapped under one.
 pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
-    let Asked { context, permit, call, .. } = *asked;
-    let known = match find(asked, named, true).await {
-        Ok((known, ..)) => known,
-        // As Vault has it: what is no token is revoked; an accessor must be one.
-        Err(Failure::BadToken) if named == Named::Token => return Ok(Reply::empty(StatusCode::NO_CONTENT)),
-        Err(other) => return Err(other),
+    let Asked { context, permit, call, own } = *asked;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let (tokens, wrapping) = (&context.service.tokens, &context.service.wrapping);
+    let ended = match named {
+        Named::Own => tokens.revoke(permit, &own.ok_or(Failure::PermissionDenied)?.accessor, call.now).await,
+        Named::Token => {
+            let text = token_in(&mut fields)?.ok_or(NO_TOKEN)?;
+            match tokens.lookup(permit, &text, call.now).await {
+                Ok(known) => tokens.revoke(permit, &known.accessor, call.now).await,
+                Err(Error::TokenInvalid) => wrapping.end(permit, &text, call.now).await,
+                Err(error) => Err(error),
+            }
+        }
+        Named::Accessor => {
+            let accessor = accessor_in(&mut fields)?;
+            match tokens.revoke(permit, &accessor, call.now).await {
+                Err(Error::TokenInvalid) => wrapping.end_by_accessor(permit, &accessor, call.now).await,
+                ended => ended,
+            }
+        }
     };
-    match context.service.tokens.revoke(permit, &known.accessor, call.now).await {
-        Ok(()) | Err(Error::TokenInvalid) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+    match ended {
+        Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        // As Vault has it: an accessor must be one; a token that is none is revoked.
+        Err(Error::NothingWrapped) if named == Named::Accessor => Err(INVALID_ACCESSOR),
+        Err(Error::TokenInvalid | Error::NothingWrapped) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The token that the request is about, its text where that is known, and the increment that it asks for.
-async fn find(
-    asked: &Asked<'_>,
-    named: Named,
-    for_revocation: bool,
-) -> Result<(KnownToken, String, Option<u64>), Failure> {
-    let Asked { context, permit, call, own, .. } = *asked;
-    let body = fields::body(call)?;
-    let mut fields = Fields::parse(&body)?;
-    let increment = seconds(fields.seconds("increment")?)?;
+const NO_TOKEN: Failure = invalid("missing token: name the token in the field token");
+const INVALID_ACCESSOR: Failure = invalid("invalid accessor");
+
+fn token_in(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
+    Ok(fields.text("token")?.filter(|text| !text.is_empty()))
+}
+
+fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failure> {
+    let accessor = fields.text("accessor")?.filter(|text| !text.is_empty());
+    accessor.ok_or(invalid("missing accessor: name the token in the field accessor"))
+}
+
+/// The token that the request is about, and its text where that is known.
+async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failure> {
+    let Asked { context, permit, call, own } = *asked;
     let (tokens, own_text) = (&context.service.tokens, super::token(&call.head.headers).unwrap_or_default());
-    let bad = |error| if matches!(error, Error::TokenInvalid) { Failure::BadToken } else { Failure::from(error) };
     match named {
-        Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned(), increment)),
+        Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned())),
         Named::Token => {
-            let text = match fields.text("token")?.filter(|text| !text.is_empty()) {
+            let text = match token_in(fields)? {
                 Some(text) => text,
                 None if call.head.method == hyper::Method::GET && own.is_some() => own_text.to_owned(),
-                None => return Err(invalid("missing token: name the token in the field token")),
+                None => return Err(NO_TOKEN),
             };
-            let known = tokens.lookup(permit, &text, call.now).await.map_err(bad)?;
-            // Whoever finds a token may end it; it tells itself, and goes on, for its own key alone.
-            let key = call.peer.as_ref().map(|peer| peer.identity().public_key_sha256());
-            if !for_revocation && key != Some(&known.token.key_sha256) {
-                return Err(Failure::BadToken);
+            // A token tells itself, and goes on, for its own key alone.
+            let key = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity().public_key_sha256();
+            match tokens.check(permit, &text, key, call.now).await {
+                Ok(known) => Ok((known, text)),
+                Err(Error::TokenInvalid) => Err(Failure::BadToken),
+                Err(error) => Err(error.into()),
             }
-            Ok((known, text, increment))
         }
-        Named::Accessor => {
-            let accessor = fields.text("accessor")?.filter(|text| !text.is_empty());
-            let accessor = accessor.ok_or(invalid("missing accessor: name the token in the field accessor"))?;
-            let known = tokens.by_accessor(permit, &accessor, call.now).await;
-            let known = known.map_err(|error| match error {
-                Error::TokenInvalid => Failure::refused("invalid accessor"),
-                error => error.into(),
-            })?;
+        Named::Accessor => match tokens.by_accessor(permit, &accessor_in(fields)?, call.now).await {
             // Who has the accessor alone is not told the token.
-            Ok((known, String::new(), increment))
-        }
+            Ok(known) => Ok((known, String::new())),
+            Err(Error::TokenInvalid) => Err(INVALID_ACCESSOR),
+            Err(error) => Err(error.into()),
+        },
     }
 }
 

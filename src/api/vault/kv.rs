@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde_json::value::RawValue;
 
 use super::{
@@ -178,14 +178,13 @@ pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failure>
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// `PUT` and `PATCH` of metadata.
-pub(super) async fn write_metadata(asked: &Asked<'_>, kind: &Method) -> Result<Reply, Failure> {
+/// A write of metadata, or a patch of what is there.
+pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<Reply, Failure> {
     const CAS_OVERRULED: &str =
         "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     const METADATA_CAS_OVERRULED: &str =
         "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     let Asked { context, permit, call, .. } = *asked;
-    let is_patch = kind == Method::PATCH;
     if is_patch {
         check_media_type(call)?;
     }
@@ -201,12 +200,12 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, kind: &Method) -> Result<R
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
     let cas = cas.map(|cas| u32::try_from(cas).unwrap_or(u32::MAX));
-    let asked = (patch.settings.cas_required, patch.settings.metadata_cas_required);
+    let wanted = (patch.settings.cas_required, patch.settings.metadata_cas_required);
     let write = MetadataWrite { patch, cas, creates: !is_patch };
     let defaults = context.service.secrets.write_metadata(permit, target.through(), &write, call.now).await?;
-    let cas = (asked.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
+    let cas = (wanted.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
     let metadata_cas =
-        (asked.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
+        (wanted.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
     let warnings: Vec<_> = cas.into_iter().chain(metadata_cas).collect();
     Ok(envelope::nothing(call, KV, &warnings))
 }

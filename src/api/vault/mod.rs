@@ -173,6 +173,15 @@ impl VaultOp {
         matches!(self, Self::Health | Self::SealStatus | Self::Leader | Self::InitStatus)
     }
 
+    /// Whether a request with this method changes nothing.
+    fn only_tells(self, method: &Method) -> bool {
+        is_read(method)
+            || matches!(
+                self,
+                Self::Wrap | Self::Capabilities | Self::LookupSelf | Self::LookupToken | Self::LookupAccessor
+            )
+    }
+
     /// Whether a token in the header may be one under which something is wrapped.
     const fn takes_wrapping_token(self) -> bool {
         matches!(self, Self::Unwrap | Self::LookupWrapped | Self::Rewrap)
@@ -265,14 +274,15 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
     let reply = match perform(op, asked).await {
         Err(Failure::Unrouted) => unrouted(asked).await?,
         // A mount can go while a write through it is on its way.
-        Err(Failure::Service(Error::Mount(MountError::NotFound))) if op != VaultOp::Tune => unrouted(asked).await?,
+        Err(Failure::Service(Error::Mount(MountError::NotFound))) => unrouted(asked).await?,
         done => done?,
     };
     match ttl {
         Some(ttl) if !reply.body.is_empty() => {
             let wrapped = wrapping::wrap(asked, reply, ttl).await;
             // What was asked for is done, and must not pass for undone.
-            wrapped.map_err(|failure| if is_read(&call.head.method) { failure } else { failure.after_the_change() })
+            wrapped
+                .map_err(|failure| if op.only_tells(&call.head.method) { failure } else { failure.after_the_change() })
         }
         _ => Ok(reply),
     }
@@ -317,8 +327,8 @@ async fn perform(op: VaultOp, asked: &Asked<'_>) -> Result<Reply, Failure> {
         VaultOp::DestroyVersions => kv::act(asked, KvAct::Destroy).await,
         VaultOp::ReadMetadata | VaultOp::ListRoot => lists::read_or_list(asked).await,
         VaultOp::ListDetailed => lists::detailed(asked).await,
-        VaultOp::WriteMetadata => kv::write_metadata(asked, &Method::POST).await,
-        VaultOp::PatchMetadata => kv::write_metadata(asked, &Method::PATCH).await,
+        VaultOp::WriteMetadata => kv::write_metadata(asked, false).await,
+        VaultOp::PatchMetadata => kv::write_metadata(asked, true).await,
         VaultOp::DeleteMetadata => kv::delete_metadata(asked).await,
         VaultOp::ReadConfig => kv::read_config(asked).await,
         VaultOp::WriteConfig => kv::write_config(asked).await,

@@ -14,7 +14,7 @@ use super::{
     invalid, sys,
 };
 use crate::{
-    domain::{DomainConfig, MountPath, OkmsId, SettingsPatch},
+    domain::{DomainConfig, MountError, MountPath, OkmsId, SettingsPatch},
     service::{Error, MountPatch},
 };
 
@@ -98,7 +98,7 @@ pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let force = fields::query_flag(call, "force")?;
     match context.service.domains.disable(permit, &path(call)?, force).await {
         // As Vault has it: what is not there is disabled.
-        Ok(()) | Err(Error::Mount(crate::domain::MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Ok(()) | Err(Error::Mount(MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
 }
@@ -133,7 +133,10 @@ pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
             warnings.push(format!("{name} has no effect: secrets have no leases here"));
         }
     }
-    context.service.domains.tune(permit, &path, &patch).await?;
+    context.service.domains.tune(permit, &path, &patch).await.map_err(|error| match error {
+        Error::Mount(MountError::NotFound) => invalid("there is no such mount; list them with sys/mounts"),
+        error => error.into(),
+    })?;
     Ok(envelope::nothing(call, SYSTEM, &warnings))
 }
 
@@ -158,9 +161,9 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+    let path_asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
     let config = context.service.domains.config_for_all(permit).await?;
-    let Some(path) = config.mount_above(&asked) else { return Err(Failure::Preflight(asked)) };
+    let Some(path) = config.mount_above(&path_asked) else { return Err(Failure::Preflight(path_asked)) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);

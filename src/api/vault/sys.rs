@@ -159,20 +159,20 @@ pub(super) async fn capabilities(asked: &Asked<'_>) -> Result<Reply, Failure> {
         return Err(super::invalid("paths is required: the paths to ask about, at most 1000"));
     }
     let config = context.service.domains.config_for_all(permit).await?;
-    let mut asked: Vec<(&str, &[&str])> = Vec::new();
+    let mut answers: Vec<(&str, &[&str])> = Vec::new();
     for path in &paths {
         let clean = collapsed(path)?;
         let first = clean.split('/').next().unwrap_or_default();
         let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
-        if !asked.iter().any(|(known, _)| known == path) {
-            asked.push((path, if may { &ALL } else { &["deny"] }));
+        if !answers.iter().any(|(known, _)| known == path) {
+            answers.push((path, if may { &ALL } else { &["deny"] }));
         }
     }
     let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
-        for (path, may) in asked.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {
+        for (path, may) in answers.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {
             out.texts(path, may.iter().copied());
         }
-        if let [(_, may)] = asked.as_slice() {
+        if let [(_, may)] = answers.as_slice() {
             out.texts("capabilities", may.iter().copied());
         }
     };
@@ -189,12 +189,12 @@ pub(super) fn not_served(call: &Call) -> Failure {
         ("sys", "audit" | "audit-hash") => "audit devices are",
         ("sys", "auth") => "other ways to log in than certificates are",
         ("auth", "userpass") => "userpass is",
+        ("auth", "token") => "this way of asking about tokens is",
         ("auth", "cert") => "roles of certificates are",
         ("auth", _) => "this way to log in is",
         ("sys", "unseal" | "seal" | "init") => return served_by_itself(),
         ("sys", _) => "leases are",
-        ("database", _) => "the database secrets engine is",
-        _ => "this is",
+        _ => "the database secrets engine is",
     };
     Failure::Refused(format!("{what} not served by okmsd"))
 }

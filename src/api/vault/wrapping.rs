@@ -37,6 +37,9 @@ pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
 /// Keeps `reply`.
 pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
+    if reply.body.len() > context.wrapped_bytes {
+        return Err(invalid("the answer is too large to be wrapped; read it without X-Vault-Wrap-TTL, or in parts"));
+    }
     let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
     let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;

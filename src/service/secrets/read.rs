@@ -168,12 +168,19 @@ impl Secrets {
     pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
         permit.require(Action::SecretGet)?;
         let keys = self.domains.keys(permit).await?;
-        let snapshot = self.engine.snapshot().await?;
-        let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
-        let is_long = header.current_number() - header.oldest > LONG_HISTORY;
-        let turn = if is_long { Some(self.long_reads.turn(permit.okms_id()).await?) } else { None };
-        Ok((versions_of(&reader, path, header).await?, turn))
+        let mut turn = None;
+        loop {
+            let snapshot = self.engine.snapshot().await?;
+            let reader = Reader { snapshot: &*snapshot, keys: &keys };
+            let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+            let is_long = header.current_number() - header.oldest > LONG_HISTORY;
+            if !is_long || turn.is_some() {
+                return Ok((versions_of(&reader, path, header).await?, turn));
+            }
+            // Whoever waits keeps no snapshot, as that would keep old pages of the store.
+            drop(snapshot);
+            turn = Some(self.long_reads.turn(permit.okms_id()).await?);
+        }
     }
 }
 

@@ -348,3 +348,14 @@ async fn leases_that_a_mount_is_tuned_to_have_no_effect_and_say_so() {
     let text = "max_lease_ttl has no effect: secrets have no leases here";
     assert_eq!(warned.envelope()["warnings"], json!([text]));
 }
+
+/// A secret that is named like a mount lies beside it, and is not held to its settings.
+#[tokio::test]
+async fn a_secret_named_like_a_mount() {
+    let (_server, root) = with_mounts(&["team"]).await;
+    root.mount("team").put("config", json!({"cas_required": true})).await.nothing();
+    let secret = root.mount("secret");
+    secret.put("data/team", json!({"data": {}})).await.shown();
+    secret.put("data/team/x", json!({"data": {}})).await.refused_with(400, "required");
+    root.mount("team").list("metadata").await.absent();
+}

@@ -276,3 +276,35 @@ async fn a_large_body_is_wrapped() {
     let wrapped = info(&wrapping.post("sys/wrapping/wrap", serde_json::Value::Object(body.clone())).await);
     assert_eq!(unwrap(&root, &token(&wrapped)).await.envelope()["data"], serde_json::Value::Object(body));
 }
+
+/// Revoking a wrapping token said yes and did nothing: who had a leaked one could still unwrap it.
+#[tokio::test]
+async fn a_wrapping_is_revoked() {
+    let (server, root, wrapping) = wrapped().await;
+    let colleague = Vault { client: server.client_of(&root.client.id, crate::harness::Http::One), ..root.clone() };
+    for by_accessor in [false, true] {
+        let wrapped = info(&wrapping.get("secret/data/foo").await);
+        if by_accessor {
+            let accessor = json!({ "accessor": wrapped["accessor"] });
+            colleague.post("auth/token/revoke-accessor", &accessor).await.nothing();
+            colleague.post("auth/token/revoke-accessor", &accessor).await.refused(400, "invalid accessor");
+        } else {
+            colleague.post("auth/token/revoke", json!({ "token": token(&wrapped) })).await.nothing();
+        }
+        unwrap(&root, &token(&wrapped)).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
+    }
+}
+
+/// A long list could be kept again and again by small requests, and unwrapped into unbounded memory.
+#[tokio::test]
+async fn what_is_too_large_is_not_wrapped() {
+    let (_server, root, wrapping) = wrapped().await;
+    let large = json!({"data": {"a": "x".repeat(500 << 10)}});
+    root.put("secret/data/large", &large).await.shown();
+    let wrapped = info(&wrapping.get("secret/data/large").await);
+    assert_eq!(unwrap(&root, &token(&wrapped)).await.envelope()["data"]["data"], large["data"]);
+    let names: Vec<_> = (0..3000).map(|n| format!("many/{}{n:04}", "n".repeat(236))).collect();
+    root.client.create_all(&names).await;
+    assert_eq!(root.mount("secret").keys("metadata/many").await.len(), 3000);
+    wrapping.list("secret/metadata/many").await.refused_with(400, "too large to be wrapped");
+}

@@ -85,7 +85,7 @@ impl<T> PerSpace<T> {
 pub(super) enum LayoutError {
     #[error(transparent)]
     Redb(#[from] redb::Error),
-    #[error("the file has layout {0}, and this program knows layout {FORMAT_NOW} only")]
+    #[error("the file has layout {0}, and this program knows layouts 1 to {FORMAT_NOW}")]
     Format(u64),
 }
 
