@@ -155,10 +155,9 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
         }
     };
     match ended {
-        Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         // As Vault has it: an accessor must be one; a token that is none is revoked.
         Err(Error::NothingWrapped) if named == Named::Accessor => Err(INVALID_ACCESSOR),
-        Err(Error::TokenInvalid | Error::NothingWrapped) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Ok(()) | Err(Error::TokenInvalid | Error::NothingWrapped) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
 }

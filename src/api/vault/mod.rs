@@ -272,9 +272,8 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
     let asked = &Asked { context, permit, call, own: own.as_ref() };
     let reply = match perform(op, asked).await {
-        Err(Failure::Unrouted) => unrouted(asked).await?,
         // A mount can go while a write through it is on its way.
-        Err(Failure::Service(Error::Mount(MountError::NotFound))) => unrouted(asked).await?,
+        Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) => unrouted(asked).await?,
         done => done?,
     };
     match ttl {
