@@ -51,7 +51,7 @@ echo "ok       the README's five minutes with curl"
 answers=$(bash -euo pipefail -c "$(block vault)")
 grep -q '"data":{"data":{"user": "web", "password": "correct horse"}' <<<"$answers"
 grep -q '"subkeys":{"password":null}' <<<"$answers"
-grep -q '"keys":\["web"\]' <<<"$answers"
+grep -q '"keys":\["database","web"\]' <<<"$answers"
 [ "$(grep -c '"current_version":2' <<<"$answers")" -eq 1 ]
 echo "ok       the README's lines for KV version 2"
 

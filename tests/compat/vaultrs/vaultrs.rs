@@ -442,8 +442,8 @@ async fn what_there_is_not() {
     refused_somehow(sys::seal(&client).await, 400);
     refused_somehow(sys::unseal(&client, None, Some(true), None).await, 400);
     refused_somehow(sys::start_initialization(&client, 1, 1, None).await, 400);
-    refused_somehow(token::new_role(&client, "web", None).await, 404);
-    refused_somehow(token::role::read(&client, "web").await, 404);
+    refused_somehow(token::new_role(&client, "web", None).await, 400);
+    refused_somehow(token::role::read(&client, "web").await, 400);
     assert!(token::tidy(&client).await.is_err());
     refused_somehow(sys::remount::remount(&client, "secret", "other").await, 404);
     refused_somehow(sys::tools::random(&client, None).await, 404);
