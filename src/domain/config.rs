@@ -40,8 +40,12 @@ impl DomainConfig {
     /// The mount that covers `path`, which is any text below one.
     #[must_use]
     pub fn mount_above(&self, path: &str) -> Option<MountPath> {
-        let made = self.mounts.iter().map(|mount| mount.path.clone());
-        MountPath::whole_trees().chain(made).find(|mount| mount.covers(path))
+        self.mount_paths().find(|mount| mount.covers(path))
+    }
+
+    /// Every mount path there is: the views on the whole tree, then the mounts that were made.
+    fn mount_paths(&self) -> impl Iterator<Item = MountPath> {
+        MountPath::whole_trees().chain(self.mounts.iter().map(|mount| mount.path.clone()))
     }
 
     /// The defaults in force for the secret at `path`, through whichever view it is written.
@@ -82,8 +86,8 @@ impl DomainConfig {
     /// # Errors
     /// The inner one is `MountError::InUse` where one is there, above or below; the outer one is about its number.
     pub fn enable(&mut self, mount: Mount) -> Result<Result<(), MountError>, Invalid> {
-        let made = self.mounts.iter().map(|mount| mount.path.clone());
-        if let Some(met) = MountPath::whole_trees().chain(made).find(|other| other.meets(&mount.path)) {
+        let met = self.mount_paths().find(|other| other.meets(&mount.path));
+        if let Some(met) = met {
             return Ok(Err(MountError::InUse(met)));
         }
         if self.mounts.len() >= MOUNTS_MAX {

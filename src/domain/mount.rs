@@ -64,13 +64,17 @@ impl MountPath {
     /// Whether `path` is this one, or lies below it.
     #[must_use]
     pub fn covers(&self, path: &str) -> bool {
-        path.strip_prefix(self.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path == self.as_str() || self.is_above(path)
     }
 
     /// Whether the secret at `path` lies in the mount: below its path, and not at it.
     #[must_use]
     pub fn holds(&self, path: &SecretPath) -> bool {
-        path.as_str().strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        self.is_above(path.as_str())
+    }
+
+    fn is_above(&self, path: &str) -> bool {
+        path.strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The views on the whole tree.

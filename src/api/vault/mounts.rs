@@ -202,7 +202,7 @@ fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
 }
 
 /// Secrets have no leases here.
-fn ttls(out: &mut ObjectWriter<'_>) {
+pub(super) fn ttls(out: &mut ObjectWriter<'_>) {
     out.number("default_lease_ttl", 0u32);
     out.boolean("force_no_cache", false);
     out.number("max_lease_ttl", 0u32);

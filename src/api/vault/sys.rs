@@ -7,7 +7,7 @@ use super::{
     Asked, Failure, VaultOp, below_base, collapsed, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
-    mounts::raw,
+    mounts::{raw, ttls},
 };
 use crate::service::Health;
 
@@ -131,9 +131,7 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
         out.object(path, |out| {
             out.text("accessor", &format!("auth_{kind}"));
             out.object("config", |out| {
-                out.number("default_lease_ttl", 0u32);
-                out.boolean("force_no_cache", false);
-                out.number("max_lease_ttl", 0u32);
+                ttls(out);
                 out.text("token_type", "default-service");
             });
             out.text("description", description);
