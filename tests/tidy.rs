@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("service", &["auth", "crypto", "domain", "pki", "store"]),
     ("api", &["auth", "domain", "service"]),
     ("http", &["api", "auth", "clock", "domain", "metrics", "service"]),
-    ("server", &["auth", "clock", "config", "http", "metrics", "service"]),
+    ("server", &["auth", "clock", "config", "http", "metrics", "service", "telemetry"]),
 ];
 
 /// Foreign crates with an owner, and the files or folders that may name them.

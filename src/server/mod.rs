@@ -7,12 +7,19 @@
 mod activity;
 mod admin;
 mod connection;
+mod descriptors;
+mod frames;
+mod handshake;
+mod linger;
 mod listener;
+mod lobby;
 mod tls;
+mod watched;
 
-pub use self::admin::serve as serve_admin;
 pub use self::{
+    admin::Admin,
     connection::{ConnectionLimits, Shared},
+    handshake::Handshakes,
     listener::{Listener, Stopper},
     tls::{ClientTrust, TlsError, Trusted, acceptor},
 };

@@ -18,6 +18,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::handshake::Remembering;
 use crate::{
     auth::{Issuer, Unauthenticated, VerifiedPeer, identity::CertIdentity},
     clock::Clock,
@@ -142,7 +143,7 @@ pub fn acceptor(
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Library)?
-        .with_client_cert_verifier(Arc::clone(&trust.any))
+        .with_client_cert_verifier(Arc::new(Remembering(Arc::clone(&trust.any))))
         .with_single_cert(chain, key)
         .map_err(|error| TlsError::Pair(settings.certificate.clone(), settings.private_key.clone(), error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -32,5 +32,7 @@ mod openapi;
 mod paths;
 mod restart;
 mod secrets;
+mod shares;
+mod strangers;
 mod vault;
 mod versions;
