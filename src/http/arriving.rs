@@ -42,7 +42,8 @@ pub(super) struct Arriving {
 impl Arriving {
     /// The body behind a head with these headers.
     pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
-        Self { body, is_held_back: headers.contains_key(EXPECT) }
+        let is_held_back = !body.is_end_stream() && headers.contains_key(EXPECT);
+        Self { body, is_held_back }
     }
 
     /// The whole body, and the room that it takes.
@@ -83,12 +84,13 @@ impl Arriving {
         Ok(kept.freeze())
     }
 
-    /// Reads on for a while, so that the answer arrives. `guard` lives until that is over.
-    pub(super) fn discard<G: Send + 'static>(self, guard: G) {
+    /// Reads on for a while where something is left, so that the answer arrives. `guard` lives until that is over.
+    pub(super) fn discard<G: Send + 'static>(self, guard: impl FnOnce() -> G) {
         let Self { mut body, is_held_back } = self;
         if is_held_back || body.is_end_stream() {
             return;
         }
+        let guard = guard();
         tokio::spawn(async move {
             let _guard = guard;
             let all = async {

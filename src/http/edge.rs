@@ -135,7 +135,7 @@ impl Edge {
         let mut body = Arriving::new(&head.headers, body);
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
         let outcome = self.answer(connection, head, &mut body, &mut event, &id).await;
-        body.discard(in_progress.clone());
+        body.discard(|| in_progress.clone());
         let (mut reply, room) = match outcome {
             Ok((reply, room)) => (reply, room),
             Err(problem) => (problem.into_reply(&id), None),

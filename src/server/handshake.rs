@@ -158,6 +158,10 @@ impl Handshakes {
 
     fn refused(&self, why: Refused, address: SocketAddr, subject: Option<&str>, error: &dyn std::error::Error) {
         self.metrics.refused(why);
+        if why == Refused::Gone {
+            // Whoever only looks whether the port is open does so all the time.
+            return tracing::debug!(peer = %address, %error, "a peer left in its handshake");
+        }
         let Some(unsaid) = self.lines.pass() else { return };
         let reason = why.label();
         tracing::warn!(peer = %address, subject, reason, %error, unsaid, "a handshake was refused");
