@@ -1,10 +1,6 @@
 //! The root key: the one key that is not in the store.
 
-use std::{
-    fmt, fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -13,7 +9,10 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use super::{Error, keys::expand, random};
-use crate::domain::OkmsId;
+use crate::{
+    domain::OkmsId,
+    files::{self, FileError, FileName},
+};
 
 const FORMAT: u8 = 1;
 const KEY_LEN: usize = 32;
@@ -43,18 +42,15 @@ pub trait RootKey: Send + Sync {
 /// A root key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
-    /// It cannot be read or written.
-    #[error("root key file {0}: {1}")]
-    Io(PathBuf, #[source] io::Error),
-    /// Others than its owner and group can read it, or its group can write it.
-    #[error("root key file {0} is open to others (mode {1:o}); run chmod 600 on it")]
-    TooOpen(PathBuf, u32),
+    /// It cannot be read, or must not be.
+    #[error("root key file {0}")]
+    File(#[from] FileError),
     /// It holds something else.
-    #[error("root key file {0} must hold 64 hexadecimal characters (32 bytes) and nothing else")]
-    Malformed(PathBuf),
+    #[error("root key file {0}: must hold 64 hexadecimal characters (32 bytes) and nothing else")]
+    Malformed(FileName),
     /// The library failed.
     #[error("root key file {0}: {1}")]
-    Crypto(PathBuf, #[source] Error),
+    Crypto(FileName, #[source] Error),
 }
 
 /// A root key from a file of 64 hexadecimal characters.
@@ -64,20 +60,15 @@ pub struct FileRootKey {
 }
 
 impl FileRootKey {
-    /// Reads the key. Its owner may read and write the file, its group may read it (mounted secrets need that),
-    /// nobody else may do anything.
+    /// Reads the key from a file that is closed to others.
     ///
     /// # Errors
     /// `RootKeyError` names the file and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, RootKeyError> {
-        let io = |error| RootKeyError::Io(path.into(), error);
-        let mode = fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o037 != 0 {
-            return Err(RootKeyError::TooOpen(path.into(), mode));
-        }
-        let text = Zeroizing::new(fs::read(path).map_err(io)?);
-        let bytes = parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
-        Self::from_bytes(&bytes).map_err(|error| RootKeyError::Crypto(path.into(), error))
+        files::read_private(path, |text| {
+            let bytes = parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
+            Self::from_bytes(&bytes).map_err(|error| RootKeyError::Crypto(path.into(), error))
+        })
     }
 
     /// A new random key in the form of the file.
@@ -159,6 +150,8 @@ impl fmt::Debug for FileRootKey {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     fn id(byte: u8) -> OkmsId {
@@ -190,7 +183,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         };
-        assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::Io(..))));
+        assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::Io(..)))));
         let text = FileRootKey::generate().unwrap();
         for mode in [0o600, 0o400, 0o440] {
             write(text.as_bytes(), mode);
@@ -199,7 +192,7 @@ mod tests {
         }
         for mode in [0o644, 0o604, 0o660, 0o601] {
             write(text.as_bytes(), mode);
-            assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::TooOpen(..))), "{mode:o}");
+            assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::TooOpen(..)))), "{mode:o}");
         }
         for wrong in [b"".as_slice(), b"abc", &[b'g'; 64], &[b'a'; 63], &[b'a'; 66], &[0xff; 64]] {
             write(wrong, 0o600);

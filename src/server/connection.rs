@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::{Activity, Deadlines, Verdict, Watched},
-    tls::ClientTrust,
+    trust::ClientTrust,
 };
 use crate::{
     clock::Clock,
@@ -99,7 +99,7 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, stop: Cancellation
         (_, None) => Handshake::Anonymous,
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
-    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock);
+    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
     let connection = Arc::new(Connection::new(peer));
     let activity = Activity::new(shared.limits.deadlines);
     let service = {

@@ -7,13 +7,16 @@
 mod activity;
 mod admin;
 mod connection;
+mod fitness;
 mod listener;
 mod tls;
+mod trust;
 
 pub use self::admin::serve as serve_admin;
 pub use self::{
     connection::{ConnectionLimits, Shared},
+    fitness::{Dated, Doubt, Role},
     listener::{Listener, Stopper},
-    tls::{ClientTrust, TlsError, Trusted, acceptor},
+    tls::{ServerTls, TlsError},
+    trust::{ClientTrust, Trusted},
 };
-pub use tokio_rustls::TlsAcceptor;

@@ -32,5 +32,6 @@ mod openapi;
 mod paths;
 mod restart;
 mod secrets;
+mod trust;
 mod vault;
 mod versions;
