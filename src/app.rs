@@ -23,8 +23,8 @@ use crate::{
     metrics::Metrics,
     pki::{self, CertificateAuthority},
     server::{
-        ClientTrust, ConnectionLimits, Dated, Doubt, Listener, Role, ServerTls, Shared, Stopper, TlsError, Trusted,
-        serve_admin,
+        Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
+        TlsError, Trusted,
     },
     service::{self, Service},
     store::{
@@ -40,10 +40,9 @@ const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
 pub struct App {
     listener: Listener,
     address: SocketAddr,
-    admin: TcpListener,
+    admin: Admin,
     admin_address: SocketAddr,
     service: Arc<Service>,
-    metrics: Arc<Metrics>,
     stopper: Stopper,
     endpoint: String,
 }
@@ -208,8 +207,10 @@ impl App {
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
+        let limit = config.limits.handshake_time.0;
+        let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {
-            acceptor: materials.tls.acceptor,
+            handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             trust: materials.trust,
             clock,
             edge,
@@ -217,7 +218,9 @@ impl App {
             limits: ConnectionLimits::from(&config.limits),
         };
         let listener = Listener::new(socket, shared, &config.limits, &stopper);
-        Ok(Self { listener, address, admin, admin_address, service, metrics, stopper, endpoint })
+        let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
+        let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
+        Ok(Self { listener, address, admin, admin_address, service, stopper, endpoint })
     }
 
     /// The use cases, for whoever runs in the same process.
@@ -252,13 +255,11 @@ impl App {
 
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is closed.
     pub async fn run(self) {
-        let admin = serve_admin(self.admin, Arc::clone(&self.service), self.metrics, self.stopper);
-        let admin = tokio::spawn(admin);
-        self.listener.run().await;
-        admin.abort();
-        let _aborted = admin.await;
+        let Self { listener, service, admin, .. } = self;
+        listener.run().await;
+        admin.stop().await;
         // Closing the store waits for its writer.
-        let _closed = tokio::task::spawn_blocking(move || drop(self.service)).await;
+        let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
     }
 }
 

@@ -147,6 +147,9 @@ pub struct Store {
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
+    /// Those of them that may be of peers without a certificate, handshakes included; at most a quarter. Whoever has been
+    /// idle for longest gives way to the next.
+    pub anonymous_connections: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_time: Span,
     /// From the handshake to a connection's first byte.
@@ -161,15 +164,19 @@ pub struct Limits {
     pub value_bytes: ByteSize,
     /// From a request's head until its answer is taken; measured in steps of this length.
     pub request_time: Span,
+    /// Taking nothing of an answer that waits.
+    pub stall_time: Span,
     /// From an answer to the next request.
     pub idle_time: Span,
+    /// The same for a peer without a certificate.
+    pub anonymous_idle_time: Span,
     /// HTTP/2 streams at once on a connection.
     pub http2_streams: u32,
     /// HTTP/2 streams that a client may reset before they are answered.
     pub http2_resets: usize,
     /// Requests in progress at once; more are answered 429.
     pub in_flight: usize,
-    /// Bodies and answers above 16 KiB in memory at once; more are answered 429.
+    /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain has a quarter of it.
     pub buffer_bytes: ByteSize,
     /// From the signal to stop to the end.
     pub drain_time: Span,
@@ -428,6 +435,7 @@ impl Default for Limits {
         let seconds = |seconds| Span(Duration::from_secs(seconds));
         Self {
             connections: 10_000,
+            anonymous_connections: 1000,
             handshake_time: seconds(10),
             first_byte_time: seconds(10),
             head_time: seconds(10),
@@ -435,7 +443,9 @@ impl Default for Limits {
             body_time: seconds(30),
             value_bytes: ByteSize(512 << 10),
             request_time: seconds(60),
+            stall_time: seconds(10),
             idle_time: seconds(75),
+            anonymous_idle_time: seconds(15),
             http2_streams: 100,
             http2_resets: 20,
             in_flight: 1024,

@@ -13,6 +13,50 @@ use prometheus::{
     TextEncoder,
 };
 
+/// Why a handshake was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The peer's certificate, or one above it, has ended.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// No authority that is trusted vouches for it.
+    UnknownIssuer,
+    /// It cannot be used for another reason.
+    BadCertificate,
+    /// There is none, and TLS asks for one.
+    NoCertificate,
+    /// The peer refused us: it does not trust the server's certificate, for instance.
+    ByPeer,
+    /// The peer speaks no TLS.
+    NotTls,
+    /// The peer speaks a TLS that is not understood.
+    Protocol,
+    /// The peer left.
+    Gone,
+    /// It took too long.
+    TooSlow,
+}
+
+impl Refused {
+    /// The reason's name.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::BadCertificate => "bad_certificate",
+            Self::NoCertificate => "no_certificate",
+            Self::ByPeer => "by_peer",
+            Self::NotTls => "not_tls",
+            Self::Protocol => "protocol",
+            Self::Gone => "gone",
+            Self::TooSlow => "too_slow",
+        }
+    }
+}
+
 /// How a handshake ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Handshake {
@@ -87,6 +131,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     latency: HistogramVec,
     handshakes: IntCounterVec,
+    refused: IntCounterVec,
     connections: IntGauge,
     closed: IntCounterVec,
     commits: IntCounter,
@@ -136,6 +181,7 @@ impl Metrics {
             requests: counters("okmsd_requests_total", "Requests by operation and status.", &["operation", "status"])?,
             latency: registered(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
             handshakes: counters("okmsd_handshakes_total", "TLS handshakes by result.", &["result"])?,
+            refused: counters("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason.", &["reason"])?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
             closed: counters("okmsd_connections_closed_total", "Connections that a deadline closed.", &["deadline"])?,
             commits: counter("okmsd_commits_total", "Durable commits.")?,
@@ -182,6 +228,12 @@ impl Metrics {
     /// A handshake ended.
     pub fn handshake(&self, result: Handshake) {
         self.handshakes.with_label_values(&[result.label()]).inc();
+    }
+
+    /// A handshake was refused, or broken off.
+    pub fn refused(&self, why: Refused) {
+        self.handshake(if why == Refused::TooSlow { Handshake::TimedOut } else { Handshake::Failed });
+        self.refused.with_label_values(&[why.label()]).inc();
     }
 
     /// A connection was opened.

@@ -24,7 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("service", &["auth", "crypto", "domain", "pki", "store"]),
     ("api", &["auth", "domain", "service"]),
     ("http", &["api", "auth", "clock", "domain", "metrics", "service"]),
-    ("server", &["auth", "clock", "config", "domain", "files", "http", "material", "metrics", "pki", "service"]),
+    (
+        "server",
+        &["auth", "clock", "config", "domain", "files", "http", "material", "metrics", "pki", "service", "telemetry"],
+    ),
 ];
 
 /// Foreign crates with an owner, and the files or folders that may name them.

@@ -245,6 +245,16 @@ impl fmt::Display for NameKind {
     }
 }
 
+/// Whom a certificate that was refused was issued to, for whoever looks for the reason: one short line of text.
+#[must_use]
+pub fn subject_text(leaf: &[u8]) -> Option<String> {
+    let leaf = (leaf.len() <= CERTIFICATE_BYTES_MAX).then_some(leaf)?;
+    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+    let subject = certificate.subject().to_string();
+    let plain = subject.chars().take(SUBJECT_TEXT_MAX).map(|c| if c.is_control() { '?' } else { c });
+    Some(plain.collect())
+}
+
 fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<SubjectName>, IdentityError> {
     let extension =
         certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).map_err(|_| IdentityError::Names)?;
@@ -349,6 +359,8 @@ const CERTIFICATE_BYTES_MAX: usize = super::chain::CHAIN_BYTES_MAX;
 const SERIAL_BYTES_MAX: usize = 20;
 const NAMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 1024;
+/// What is told of a subject, in characters.
+const SUBJECT_TEXT_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -7,15 +7,22 @@
 mod activity;
 mod admin;
 mod connection;
+mod descriptors;
 mod fitness;
+mod frames;
+mod handshake;
+mod linger;
 mod listener;
+mod lobby;
 mod tls;
 mod trust;
+mod watched;
 
-pub use self::admin::serve as serve_admin;
 pub use self::{
+    admin::Admin,
     connection::{ConnectionLimits, Shared},
     fitness::{Dated, Doubt, Role},
+    handshake::Handshakes,
     listener::{Listener, Stopper},
     tls::{ServerTls, TlsError},
     trust::{ClientTrust, Trusted},

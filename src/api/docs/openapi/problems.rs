@@ -16,6 +16,7 @@ use crate::api::{Access, Route};
 const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("BadId", 400, 50_405_377, "the okmsId must be a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
     ("BadBody", 400, 50_405_377, "the body is not well-formed JSON; check quotes, commas and brackets"),
+    ("BadHost", 400, 50_405_377, "the request must name one host, in one Host header"),
     ("BrokenBody", 400, 50_405_377, "the body ended before it was complete"),
     ("BadCursor", 400, 50_405_377, "the page cursor is not one of this list; repeat without X-Pagination-Cursor"),
     (
@@ -182,7 +183,7 @@ impl Problems {
 
 /// What can go wrong on a route: the edge's part by its kind, the rest by its operation.
 fn names(route: &Route, operation: &Operation) -> Vec<&'static str> {
-    let mut names = vec!["TooManyRequests", "HeadTooLarge"];
+    let mut names = vec!["TooManyRequests", "HeadTooLarge", "BadHost"];
     let has_body = route.method != Method::GET;
     if has_body {
         names.extend(["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"]);
