@@ -15,7 +15,7 @@ use crate::{
     auth::Issuer,
     clock::Clock,
     config::Config,
-    crypto::{FileRootKey, RootKeyError},
+    crypto::{FileRootKey, RootKey as _, RootKeyError},
     domain::Timestamp,
     files::FileName,
     http::{Edge, EdgeLimits},
@@ -28,8 +28,8 @@ use crate::{
     },
     service::{self, Service},
     store::{
-        engine::{Engine, Observer},
-        engines::redb::{OpenError, RedbEngine, RedbOptions},
+        engine::{Engine, Observer, Space},
+        engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
     },
 };
 
@@ -70,7 +70,7 @@ pub enum AppError {
     Store(PathBuf, #[source] OpenError),
     /// The root key, of another store.
     #[error("root key {0}: is not the one that the store {1} was made with; give the store its own key")]
-    WrongRootKey(PathBuf, PathBuf),
+    WrongRootKey(FileName, FileName),
     /// What is in the store.
     #[error("store {0}: {1}")]
     Service(PathBuf, #[source] service::Error),
@@ -80,6 +80,15 @@ pub enum AppError {
     /// A part that cannot fail, did.
     #[error("the server cannot start: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What [`check`] has looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Everything.
+    All,
+    /// All but whether the root key is the store's: another process has the store open.
+    AllButTheStore,
 }
 
 /// Everything that files must provide, loaded and checked.
@@ -134,14 +143,25 @@ impl Materials {
     }
 }
 
-/// Whether `config` and all files that it names would do, short of opening the store and the sockets.
+/// Whether `config` and all files that it names would do, short of opening the sockets. Nothing is changed, whether a
+/// server runs on them or not.
 ///
 /// # Errors
 /// `AppError` names what would not.
-pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<(), AppError> {
-    let doubts = Materials::load(config, clock)?.doubts(clock.now());
+pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
+    let materials = Materials::load(config, clock)?;
+    let store = &config.store.path;
+    let checked = match RedbEngine::peek(store, Space::Region, &service::root_key_record()) {
+        Ok(Some(record)) if record.bytes != materials.root.id() => {
+            return Err(AppError::WrongRootKey(config.keys.root_key.as_path().into(), store.as_path().into()));
+        }
+        Ok(_) => Checked::All,
+        Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
+        Err(error) => return Err(AppError::Store(store.clone(), error)),
+    };
+    let doubts = materials.doubts(clock.now());
     if doubts.is_empty() {
-        return Ok(());
+        return Ok(checked);
     }
     Err(AppError::Doubtful(doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
@@ -183,7 +203,7 @@ impl App {
         let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
-                AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
+                AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())
             }
             error => AppError::Service(config.store.path.clone(), error),
         })?;

@@ -26,6 +26,12 @@ pub trait RootKey: Send + Sync {
     /// A public name of the key: tells a wrong key from a damaged store.
     fn id(&self) -> [u8; 16];
 
+    /// A tag of `text` that tells nothing of it without the key: two texts have the same tag if they are the same.
+    ///
+    /// # Errors
+    /// `Error::Library` where the provider fails.
+    fn tag(&self, text: &[u8]) -> Result<[u8; 16], Error>;
+
     /// Wraps a domain's key.
     ///
     /// # Errors
@@ -57,6 +63,7 @@ pub enum RootKeyError {
 pub struct FileRootKey {
     id: [u8; 16],
     wrapping: LessSafeKey,
+    tags: Prk,
 }
 
 impl FileRootKey {
@@ -88,7 +95,12 @@ impl FileRootKey {
     fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, Error> {
         let prk = Salt::new(HKDF_SHA256, b"okmsd root key v1").extract(bytes);
         let wrapping = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"wrap domain keys"])?);
-        Ok(Self { id: key_id(&prk)?, wrapping: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, wrapping.as_slice())?) })
+        let tags = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"tag texts"])?);
+        Ok(Self {
+            id: key_id(&prk)?,
+            wrapping: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, wrapping.as_slice())?),
+            tags: Salt::new(HKDF_SHA256, b"okmsd tags v1").extract(tags.as_slice()),
+        })
     }
 }
 
@@ -116,6 +128,10 @@ fn aad(domain: OkmsId, generation: u32) -> Aad<Vec<u8>> {
 impl RootKey for FileRootKey {
     fn id(&self) -> [u8; 16] {
         self.id
+    }
+
+    fn tag(&self, text: &[u8]) -> Result<[u8; 16], Error> {
+        expand::<16>(&self.tags, &[text])
     }
 
     fn wrap(&self, domain: OkmsId, generation: u32, key: &[u8; KEY_LEN]) -> Result<WrappedKey, Error> {
@@ -173,6 +189,15 @@ mod tests {
             edited.0[at] ^= 1;
             assert_eq!(root.unwrap(id(1), 1, &edited), Err(Error::DoesNotOpen), "byte {at}");
         }
+    }
+
+    #[test]
+    fn tags_are_of_one_text_and_one_key() {
+        let (root, other) = (FileRootKey::from_bytes(&[1; 32]).unwrap(), FileRootKey::from_bytes(&[2; 32]).unwrap());
+        assert_eq!(root.tag(b"billing"), FileRootKey::from_bytes(&[1; 32]).unwrap().tag(b"billing"));
+        assert_ne!(root.tag(b"billing"), root.tag(b"billing "));
+        assert_ne!(root.tag(b"billing"), other.tag(b"billing"));
+        assert_ne!(root.tag(b"key id").unwrap(), root.id());
     }
 
     #[test]
