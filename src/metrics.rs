@@ -3,10 +3,14 @@
 //! Owns the registry and every metric. Always holds: labels come from closed sets, never from requests' input.
 //! Never does: I/O beyond reading the process's own figures when it is scraped.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Why a handshake was refused.
@@ -80,6 +84,47 @@ impl Handshake {
     }
 }
 
+/// Whose certificate a client showed.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    /// An operator's.
+    Operator,
+    /// A domain's.
+    Client,
+}
+
+impl Seen {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The soonest end among certificates that were seen lately: today and the day before, counted from the first.
+#[derive(Default)]
+struct Soonest {
+    since: i64,
+    today: Option<i64>,
+    yesterday: Option<i64>,
+}
+
+impl Soonest {
+    /// Takes in an end that was seen at `now`; the soonest.
+    fn seen(&mut self, end: i64, now: i64) -> i64 {
+        const DAY: i64 = 86_400;
+        match now.saturating_sub(self.since) {
+            0..DAY => {}
+            DAY..=172_799 => (self.since, self.yesterday) = (self.since + DAY, self.today.take()),
+            _ => *self = Self { since: now, ..Self::default() },
+        }
+        let today = self.today.map_or(end, |soonest| soonest.min(end));
+        self.today = Some(today);
+        self.yesterday.map_or(today, |soonest| soonest.min(today))
+    }
+}
+
 /// Every metric.
 pub struct Metrics {
     registry: Registry,
@@ -95,6 +140,9 @@ pub struct Metrics {
     commit_batches: Histogram,
     commit_operations: Histogram,
     corrupt: IntCounter,
+    certificates: IntGaugeVec,
+    operators: Mutex<Soonest>,
+    clients: Mutex<Soonest>,
     ready: IntGauge,
     process: Process,
 }
@@ -142,6 +190,19 @@ impl Metrics {
             commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
             commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
             corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
+            certificates: registered(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "okmsd_certificate_not_after_seconds",
+                        "When certificates end, in Unix time: the server's and its authorities'; of those that \
+                         operators and clients showed within two days, the one that ends first.",
+                    ),
+                    &["certificate", "domain"],
+                )?,
+            )?,
+            operators: Mutex::default(),
+            clients: Mutex::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process {
                 resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
@@ -193,6 +254,27 @@ impl Metrics {
     /// Reads found damaged records.
     pub fn corrupt_records(&self, number: usize) {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    /// A certificate that the server lives by ends at `end`; `domain` is that of a customer's authority. Of several,
+    /// the one that ends first counts.
+    pub fn certificate_ends(&self, certificate: &'static str, domain: &str, end: i64) {
+        let gauge = self.certificates.with_label_values(&[certificate, domain]);
+        let known = Some(gauge.get()).filter(|known| *known != 0);
+        gauge.set(known.map_or(end, |known| known.min(end)));
+    }
+
+    /// A client showed a certificate that ends at `end`. One that is over already says nothing about the future.
+    pub fn certificate_seen(&self, whose: Seen, end: i64, now: i64) {
+        if end < now {
+            return;
+        }
+        let seen = match whose {
+            Seen::Operator => &self.operators,
+            Seen::Client => &self.clients,
+        };
+        let soonest = seen.lock().unwrap_or_else(PoisonError::into_inner).seen(end, now);
+        self.certificates.with_label_values(&[whose.label(), ""]).set(soonest);
     }
 
     /// Writes became durable together.
@@ -268,5 +350,25 @@ const fn status_label(status: u16) -> &'static str {
         500 => "500",
         503 => "503",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that was replaced is forgotten two days after it was last seen.
+    #[test]
+    fn the_soonest_end_is_that_of_lately() {
+        const DAY: i64 = 86_400;
+        let mut soonest = Soonest::default();
+        let start = 1_700_000_000;
+        assert_eq!(soonest.seen(start + 9 * DAY, start), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 10), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + DAY), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
+        assert_eq!(soonest.seen(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
+        // A clock that went back begins anew.
+        assert_eq!(soonest.seen(start + 95 * DAY, start), start + 95 * DAY);
     }
 }

@@ -212,6 +212,11 @@ impl From<&Error> for Problem {
                 CONFLICT,
                 "a secret exists at this path; update it, or choose another path",
             ),
+            Error::DomainExists => Self::new(
+                StatusCode::CONFLICT,
+                CONFLICT,
+                "a domain of this name exists; choose another name, or list the domains",
+            ),
             Error::VersionDeleted => Self::new(
                 StatusCode::CONFLICT,
                 CONFLICT,
@@ -416,6 +421,7 @@ mod tests {
             Problem::from(&Error::SecretNotFound),
             Problem::from(&Error::VersionNotFound),
             Problem::from(&Error::SecretExists),
+            Problem::from(&Error::DomainExists),
             Problem::from(&Error::VersionDeleted),
             Problem::from(&Error::Refused(Refused::CasMismatch)),
             Problem::from(&Error::Refused(Refused::CasRequired)),

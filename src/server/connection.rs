@@ -20,7 +20,7 @@ use super::{
     activity::{Activity, Deadlines, Verdict},
     handshake::Handshakes,
     lobby::Seat,
-    tls::ClientTrust,
+    trust::ClientTrust,
     watched::Watched,
 };
 use crate::{
@@ -106,7 +106,7 @@ pub(super) async fn serve(
         (_, None) => Handshake::Anonymous,
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
-    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock);
+    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
     let is_stranger = peer.is_err();
     let mut deadlines = shared.limits.deadlines;
     if is_stranger {

@@ -34,5 +34,6 @@ mod restart;
 mod secrets;
 mod shares;
 mod strangers;
+mod trust;
 mod vault;
 mod versions;

@@ -126,6 +126,7 @@ const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("NoRoute", 404, 50_417_665, "there is nothing at this address; /openapi.json lists what is"),
     ("BodyTooSlow", 408, 50_405_377, "the body took too long to arrive; send it faster"),
     ("SecretExists", 409, 50_438_145, "a secret exists at this path; update it, or choose another path"),
+    ("DomainExists", 409, 50_438_145, "a domain of this name exists; choose another name, or list the domains"),
     ("VersionDeleted", 409, 50_438_145, "the version is deleted, which is final; create a new version"),
     ("BodyTooLarge", 413, 50_405_377, "the body is larger than this server takes"),
     ("KvBodyTooLarge", 413, 50_405_377, "http: request body too large"),
