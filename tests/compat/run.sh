@@ -21,12 +21,13 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early metrics)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early oracle metrics)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one.
 declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
+    [oracle]=
 )
 
 work=$(mktemp -d)
@@ -148,6 +149,7 @@ suite_seeds() { "$here/seeds.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
 suite_early() { "$here/early/run.sh"; }
+suite_oracle() { "$here/oracle/run.sh"; }
 suite_metrics() { "$here/metrics.sh"; }
 
 passed=0

