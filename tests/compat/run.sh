@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
-# node-vault; the requests of two documents about KV version 2; helm on the chart, and Chromium (tests/browser); whether
-# early answers arrive at curl, Python, Java and Node; promtool on the metrics. Builds nothing of okmsd itself.
+# node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
+# server; helm on the chart, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node;
+# promtool on the metrics. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
@@ -21,12 +22,13 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early oracle metrics)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle metrics)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one.
 declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
+    [bao]=
     [oracle]=
 )
 
@@ -149,6 +151,7 @@ suite_seeds() { "$here/seeds.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
 suite_early() { "$here/early/run.sh"; }
+suite_bao() { "$here/bao.sh"; }
 suite_oracle() { "$here/oracle/run.sh"; }
 suite_metrics() { "$here/metrics.sh"; }
 

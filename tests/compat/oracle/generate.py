@@ -74,6 +74,10 @@ ODD_BODIES = [b"", b"{", b"[]", b"null", b'"text"', b"1", b"{}{}", b"{} x", b"\x
 METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "LIST", "SCAN", "HEAD"]
 
 
+def canonical(key):
+    return "/".join(part for part in key.replace("%2F", "/").split("/") if part)
+
+
 class Episode:
     def __init__(self, seed, number, odd):
         self.random = random.Random(f"{seed}/{number}")
@@ -86,8 +90,10 @@ class Episode:
         return self.random.choice(odd if self.random.random() < self.odd else usual)
 
     def retire(self, key):
-        """The two servers no longer agree on a secret."""
-        self.names = [name for name in self.names if name != key] or [f"fresh-{self.random.randrange(10**6)}"]
+        """The two servers no longer agree on a secret, whatever its spelling; gives what to delete on both."""
+        key = canonical(key)
+        self.names = [name for name in self.names if canonical(name) != key] or [f"fresh-{self.random.randrange(10**6)}"]
+        return Request("DELETE", f"{self.mount}/metadata/{key}")
 
     def maybe(self, chance):
         return self.random.random() < chance
