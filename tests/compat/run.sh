@@ -2,7 +2,7 @@
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
 # server; helm on the chart, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node;
-# promtool on the metrics. Builds nothing of okmsd itself.
+# schemathesis on the OpenAPI document, and promtool on the metrics. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
@@ -22,7 +22,7 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle metrics)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle schemathesis metrics)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one.
@@ -30,6 +30,7 @@ declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
     [bao]=
     [oracle]=
+    [schemathesis]=
 )
 
 work=$(mktemp -d)
@@ -153,6 +154,7 @@ suite_browser() { "$root/tests/browser/run.sh"; }
 suite_early() { "$here/early/run.sh"; }
 suite_bao() { "$here/bao.sh"; }
 suite_oracle() { "$here/oracle/run.sh"; }
+suite_schemathesis() { "$here/schemathesis/run.sh"; }
 suite_metrics() { "$here/metrics.sh"; }
 
 passed=0
