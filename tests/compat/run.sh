@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
-# server; helm on the chart, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node;
-# schemathesis on the OpenAPI document, and promtool on the metrics. Builds nothing of okmsd itself.
+# server; Terraform with the vault provider; helm on the chart, and Chromium (tests/browser); whether early answers arrive
+# at curl, Python, Java and Node; schemathesis on the OpenAPI document. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
@@ -22,7 +22,7 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle schemathesis metrics)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one.
@@ -31,6 +31,7 @@ declare -A own=(
     [bao]=
     [oracle]=
     [schemathesis]=
+    [terraform]=
 )
 
 work=$(mktemp -d)
@@ -106,7 +107,7 @@ start() {
             # shellcheck disable=SC1090 # written by okmsd
             source "$work/$name/env.sh"
             set -u
-            export OKMSD_ADMIN=http://127.0.0.1:$admin
+            export OKMSD_ADMIN=127.0.0.1:$admin
             return
         fi
         sleep 0.1
@@ -155,7 +156,7 @@ suite_early() { "$here/early/run.sh"; }
 suite_bao() { "$here/bao.sh"; }
 suite_oracle() { "$here/oracle/run.sh"; }
 suite_schemathesis() { "$here/schemathesis/run.sh"; }
-suite_metrics() { "$here/metrics.sh"; }
+suite_terraform() { "$here/terraform/run.sh"; }
 
 passed=0
 failed=0

@@ -20,16 +20,17 @@ class Rule:
         return hash(self.row)
 
 
-def body(request):
+def members(request):
+    """Those of the body, which may be anything."""
     try:
-        return json.loads(request.body)
+        sent = json.loads(request.body)
     except ValueError:
-        return None
+        return {}
+    return sent if isinstance(sent, dict) else {}
 
 
-def member(request, name):
-    sent = body(request)
-    return sent.get(name) if isinstance(sent, dict) else None
+def says(answer, text):
+    return any(text in error for error in answer.errors)
 
 
 def subject(answer):
@@ -46,7 +47,8 @@ def other_words(request, ours, theirs, what):
         return False
     # Of several fields that are ill-typed OpenBao names any.
     named = {subject(ours), subject(theirs)}
-    return len(named) == 1 or ("JSON" not in named and named <= set(body(request) or {}))
+    sent = {*members(request), *(part.partition("=")[0] for part in request.query.split("&"))}
+    return len(named) == 1 or named <= sent
 
 
 def through_a_float(request, ours, theirs, what):
@@ -54,23 +56,13 @@ def through_a_float(request, ours, theirs, what):
 
 
 def no_data(request, ours, theirs, what):
-    sent = body(request)
-    return (
-        "/data/" in request.path
-        and isinstance(sent, dict)
-        and "data" in sent
-        and sent["data"] in (None, [], "")
-        and ours.errors == ["no data provided"]
-    )
+    refused = "/data/" in request.path and ours.errors == ["no data provided"]
+    return refused and members(request).get("data", {}) in (None, [], "")
 
 
 def negative(request, ours, theirs, what):
-    return (
-        isinstance(member(request, "max_versions"), int)
-        and member(request, "max_versions") < 0
-        and ours.status == 400
-        and "from 0 to 24000" in ours.errors[0]
-    )
+    number = members(request).get("max_versions")
+    return isinstance(number, int) and number < 0 and says(ours, "from 0 to 24000")
 
 
 def cleaned(request, ours, theirs, what):
@@ -78,11 +70,11 @@ def cleaned(request, ours, theirs, what):
 
 
 def relative(request, ours, theirs, what):
-    return theirs.status == 307 and ours.status == 400 and re.search(r"/\.\.?(/|$)", request.path)
+    return theirs.status == 307 and ours.status in (400, 404, 405) and re.search(r"/\.\.?(/|$)", request.path)
 
 
 def unprintable(request, ours, theirs, what):
-    return ours.status == theirs.status == 400 and theirs.json is None and ours.errors != []
+    return ours.status in (400, 405) and theirs.status == 400 and theirs.body == b"" and re.search("%0[0A]", request.path)
 
 
 def no_help(request, ours, theirs, what):
@@ -107,16 +99,90 @@ def all_that_is_allowed(request, ours, theirs, what):
 
 
 def text_after_json(request, ours, theirs, what):
-    return request.body in (b"{}{}", b"{} x") and ours.status == 400 and "text after its JSON" in ours.errors[0]
+    return request.body in (b"{}{}", b"{} x") and says(ours, "text after its JSON")
 
 
-def scan_has_pages(request, ours, theirs, what):
-    scans = request.method == "SCAN" or "scan=" in request.query
-    return scans and ("limit=" in request.query or "after=" in request.query) and theirs.status == 200 and ours.status in (200, 404)
+def in_order(answer):
+    """A list's data with its names sorted."""
+    data = answer.shown.get("data") or {}
+    return {**data, "keys": sorted(data.get("keys", []))}
+
+
+def scan(request, ours, theirs, what):
+    if not (request.method == "SCAN" or "scan=" in request.query) or theirs.status != 200 or ours.status not in (200, 404):
+        return False
+    if "limit=" in request.query or "after=" in request.query:
+        return True
+    return in_order(ours) == in_order(theirs)
+
+
+HINT = b"Invalid path for a versioned K/V secrets engine"
+
+
+def slash_at_the_end(request, ours, theirs, what):
+    return re.search(r"/(data|subkeys)/(.*(/|%2F))?$", request.path) and ours.status == 404 and HINT in ours.body
+
+
+def list_of_config(request, ours, theirs, what):
+    return re.search(r"/config/?$", request.path) and (ours.status, theirs.status) == (405, 404)
+
+
+def the_root(request, ours, theirs, what):
+    if not re.search(r"/metadata/?$", request.path):
+        return False
+    listed = request.method == "GET" and ours.status == 200 and theirs.status == 404
+    return listed or (request.method == "DELETE" and ours.status == 404 and HINT in ours.body)
+
+
+def method_before_type(request, ours, theirs, what):
+    return request.method == "PATCH" and ours.status == 405 and theirs.status in (400, 415)
+
+
+def warned_of_parameters(request, ours, theirs, what):
+    """OpenBao warns, and what it warns of is no longer nothing."""
+    if not isinstance(theirs.json, dict) or "unrecognized parameters" not in str(theirs.json.get("warnings")):
+        return False
+    return ours.shown == {**theirs.shown, "warnings": None} or (theirs.shown["data"] == {} and ours.status == 404)
+
+
+def named_twice(request, ours, theirs, what):
+    return says(ours, "names a member twice")
+
+
+def numbers_in_a_patch(request, ours, theirs, what):
+    return request.method == "PATCH" and theirs.status == 500 and says(theirs, ".custom_metadata.")
+
+
+def a_comma(request, ours, theirs, what):
+    return members(request).get("versions") == "," and (ours.status, theirs.status) == (400, 204)
+
+
+def leases(request, ours, theirs, what):
+    if not re.fullmatch(r"sys/mounts/\w+/tune", request.path):
+        return False
+    if request.method == "POST":
+        return (ours.status, theirs.status) == (200, 204) and "no leases here" in str(ours.json["warnings"])
+    return what == {"body"} and 2764800 in theirs.shown["data"].values()
+
+
+def new_mounts(request, ours, theirs, what):
+    return re.match(r"sys/mounts/\w+", request.path) and request.method == "POST" and what == {"text"}
+
+
+SAME_MEANING = (
+    ("paths must be supplied", "paths is required"),
+    ("o version number provided", 'input for field "versions"'),
+    ("custom_metadata validation failed: ", "error decoding custom_metadata["),
+    ("failed to decode JSON input", "cannot write to a path ending in '/'"),
+)
+
+
+def same_meaning(request, ours, theirs, what):
+    return what == {"text"} and any(says(theirs, a) and says(ours, b) for a, b in SAME_MEANING)
 
 
 ALLOWED = [
-    Rule("pages of SCAN", scan_has_pages),
+    Rule("order and pages of SCAN", scan),
     Rule("what is said of a field or a body that cannot be read", other_words),
     Rule("numbers in values", through_a_float),
     Rule("`data: null` in a write", no_data),
@@ -129,4 +195,15 @@ ALLOWED = [
     Rule("the hint for paths of version 1", vaults_words),
     Rule("what one may do", all_that_is_allowed),
     Rule("text after a body's JSON", text_after_json),
+    Rule("`data/K/`, `subkeys/K/`", slash_at_the_end),
+    Rule("LIST of `config`", list_of_config),
+    Rule("`metadata/` without a list", the_root),
+    Rule("several faults of a patch", method_before_type),
+    Rule("parameters that mean nothing", warned_of_parameters),
+    Rule("a name twice in an object of a value", named_twice),
+    Rule("numbers in a patch of custom metadata", numbers_in_a_patch),
+    Rule("a comma as a list of versions", a_comma),
+    Rule("leases of a mount", leases),
+    Rule("which fault of a new mount is told", new_mounts),
+    Rule("the words of a few refusals", same_meaning),
 ]
