@@ -70,7 +70,8 @@ def cleaned(request, ours, theirs, what):
 
 
 def relative(request, ours, theirs, what):
-    return theirs.status == 307 and ours.status in (400, 404, 405) and re.search(r"/\.\.?(/|$)", request.path)
+    dots = re.search(r"/\.\.?(/|$)", request.path)
+    return dots and ours.status in (400, 404, 405) and theirs.status in (307, 400)
 
 
 def unprintable(request, ours, theirs, what):
@@ -123,19 +124,21 @@ def slash_at_the_end(request, ours, theirs, what):
     return re.search(r"/(data|subkeys)/(.*(/|%2F))?$", request.path) and ours.status == 404 and HINT in ours.body
 
 
-def list_of_config(request, ours, theirs, what):
-    return re.search(r"/config/?$", request.path) and (ours.status, theirs.status) == (405, 404)
+def methods(request, ours, theirs, what):
+    return (ours.status, theirs.status) == (405, 404) and HINT in theirs.body
 
 
 def the_root(request, ours, theirs, what):
     if not re.search(r"/metadata/?$", request.path):
         return False
     listed = request.method == "GET" and ours.status == 200 and theirs.status == 404
-    return listed or (request.method == "DELETE" and ours.status == 404 and HINT in ours.body)
+    hinted = ours.status == theirs.status == 404 and b"Non-listing operations on the root" in theirs.body
+    return listed or hinted or (request.method == "DELETE" and ours.status == 404 and HINT in ours.body)
 
 
 def method_before_type(request, ours, theirs, what):
-    return request.method == "PATCH" and ours.status == 405 and theirs.status in (400, 415)
+    routed = ours.status == 405 or (ours.status == 404 and HINT in ours.body)
+    return request.method == "PATCH" and routed and theirs.status in (400, 415)
 
 
 def warned_of_parameters(request, ours, theirs, what):
@@ -196,7 +199,7 @@ ALLOWED = [
     Rule("what one may do", all_that_is_allowed),
     Rule("text after a body's JSON", text_after_json),
     Rule("`data/K/`, `subkeys/K/`", slash_at_the_end),
-    Rule("LIST of `config`", list_of_config),
+    Rule("a method that a path does not know", methods),
     Rule("`metadata/` without a list", the_root),
     Rule("several faults of a patch", method_before_type),
     Rule("parameters that mean nothing", warned_of_parameters),

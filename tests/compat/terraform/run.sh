@@ -24,8 +24,15 @@ terraform=${TERRAFORM:-$(command -v terraform || command -v tofu || true)}
 if [[ -z $terraform ]]; then
     terraform=$packages/opentofu-$OPENTOFU/tofu
     if [[ ! -x $terraform ]]; then
-        if ! GOBIN=$(dirname "$terraform") GOFLAGS=-mod=mod GOTOOLCHAIN=local \
-            go install "github.com/opentofu/opentofu/cmd/tofu@$OPENTOFU" >"$work/install.log" 2>&1; then
+        # Not go install: it has replacements of its own. Some minutes, once.
+        mkdir "$work/opentofu"
+        if ! (
+            cd "$work/opentofu" &&
+            go mod init opentofu &&
+            go mod edit -require="github.com/opentofu/opentofu@$OPENTOFU" \
+                -replace=github.com/hashicorp/hcl/v2@v2.20.1=github.com/opentofu/hcl/v2@v2.20.2-0.20251021132045-587d123c2828 &&
+            GOFLAGS=-mod=mod GOTOOLCHAIN=local go build -o "$terraform" github.com/opentofu/opentofu/cmd/tofu
+        ) >"$work/install.log" 2>&1; then
             tail -n 3 "$work/install.log" >&2
             skip "there is no terraform, and OpenTofu $OPENTOFU could not be built (set TERRAFORM)"
         fi
