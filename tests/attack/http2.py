@@ -10,7 +10,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 # Settings.
-HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
+HEADER_TABLE_SIZE, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE = 1, 3, 4
+CANCEL = 8
 WINDOW_MAX = 2**31 - 1
 
 
@@ -67,6 +68,8 @@ class Http2:
         self.next_stream = 1
         # What the server is ready to take: of the connection (0), and of streams with a body.
         self.windows, self.first_window = {0: 65535}, 65535
+        # How many streams it allows; few until it says so.
+        self.streams = 10
         # Without a table the status is always spelled out.
         first = PREFACE + settings([(HEADER_TABLE_SIZE, 0), (INITIAL_WINDOW_SIZE, window)])
         if connection_window:
@@ -77,19 +80,20 @@ class Http2:
         self.socket.sendall(data)
 
     def exchange(self, requests, seconds=20):
-        """Sends requests, each a header block and a body or None, a hundred at once at most; gives back their statuses,
-        0 for one that was reset. Bodies travel side by side, as far as the server's windows let them."""
-        data, statuses, ended, bodies = bytearray(), {}, {}, {}
-        for block, body in requests:
-            stream, self.next_stream = self.next_stream, self.next_stream + 2
-            statuses[stream] = 0
-            data += frame(HEADERS, END_HEADERS if body else END_HEADERS | END_STREAM, stream, block)
-            if body:
-                bodies[stream] = memoryview(body)
-                self.windows[stream] = self.first_window
-        end = time.monotonic() + seconds
+        """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back their
+        statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let them."""
+        waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, bytearray()
+        end, number = time.monotonic() + seconds, len(waiting)
         self.socket.setblocking(False)
-        while len(ended) < len(statuses):
+        while len(answered) < number:
+            while waiting and len(statuses) < self.streams:
+                block, body = waiting.pop()
+                stream, self.next_stream = self.next_stream, self.next_stream + 2
+                statuses[stream] = 0
+                data += frame(HEADERS, END_HEADERS if body else END_HEADERS | END_STREAM, stream, block)
+                if body:
+                    bodies[stream] = memoryview(body)
+                    self.windows[stream] = self.first_window
             if not data:
                 self._next_pieces(data, bodies)
             self._progress(data, end)
@@ -105,11 +109,14 @@ class Http2:
                     data += frame(SETTINGS, ACK, 0)
                 elif kind == GOAWAY and int.from_bytes(payload[4:8], "big"):
                     raise ConnectionResetError(f"GOAWAY with code {int.from_bytes(payload[4:8], 'big')}")
-                if kind == RST_STREAM or kind in (DATA, HEADERS) and flags & END_STREAM:
-                    ended[stream] = statuses.get(stream, 0)
-                    bodies.pop(stream, None)
+                is_over = kind == RST_STREAM or kind in (DATA, HEADERS) and flags & END_STREAM
+                if is_over and stream in statuses:
+                    answered.append(statuses.pop(stream))
                     self.windows.pop(stream, None)
-        return list(ended.values())
+                    if bodies.pop(stream, None) and kind != RST_STREAM:
+                        # Answered early: the rest is not sent.
+                        data += frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL))
+        return answered
 
     def _next_pieces(self, data, bodies):
         """The next piece of each body that may go."""
@@ -129,6 +136,8 @@ class Http2:
                 for stream in self.windows:
                     self.windows[stream] += value - self.first_window if stream else 0
                 self.first_window = value
+            if key == MAX_CONCURRENT_STREAMS:
+                self.streams = value
 
     def pour(self, data, end):
         """Sends until `end`, and throws away what comes meanwhile."""

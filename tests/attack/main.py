@@ -7,7 +7,7 @@ import attacks  # noqa: F401 (enters all attacks into the list)
 import server
 import trial
 
-HEAD = ["", "attack", "p50 ms", "p99 ms", "connect ms", "livez ms", "RSS MiB", "CPU s"]
+HEAD = ["", "attack", "p50 ms", "p99 ms", "connect ms", "livez ms", "stall ms", "RSS MiB", "CPU s"]
 
 
 def main(words):

@@ -5,8 +5,9 @@
 #   cargo build --release && tests/attack/run.sh [WORD...]
 #
 # Only attacks whose name contains one of the words are run; --list shows the names. OKMSD=path names the binary
-# (default target/release/okmsd); KEEP=1 keeps the servers' folder, VERBOSE=1 shows more figures. The one package of requirements.txt goes into a
-# virtual environment below target/attack. All load goes to loopback, and every attack is bounded in count and time.
+# (default target/release/okmsd); KEEP=1 keeps the servers' folder, VERBOSE=1 shows more figures. The one package of
+# requirements.txt goes into a virtual environment below target/attack. All load goes to loopback, and every attack is
+# bounded in count and time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

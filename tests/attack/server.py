@@ -134,16 +134,16 @@ class Server:
         return processor(self.pid)
 
     def _prepare(self):
-        hurry()
+        hurry(-10)
         if self.files:
             resource.setrlimit(resource.RLIMIT_NOFILE, self.files)
 
 
-def hurry():
+def hurry(niceness):
     """Goes before the attackers, and before whatever else runs on this machine, where that is allowed: figures should
     tell of the server."""
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
     except OSError:
         pass
 

@@ -2,7 +2,8 @@
 
 For every attack: honest clients are answered (no 429, no reset), they wait at most ten times as long as they do without
 the attack, /livez answers within 100 ms, resident memory stays below the attack's figure, and the log stays small.
-What else an attack must not achieve it holds to figures itself.
+What the machine itself was late is allowed beside that. What else an attack must not achieve it holds to figures
+itself.
 """
 
 import os
@@ -15,7 +16,7 @@ import watch
 
 MIB = 1 << 20
 # How long honest clients are measured before.
-IDLE = 1.5
+IDLE = 1.0
 # Below these nobody is slow: the machine is shared with the attackers, and with whatever else runs on it.
 FLOORS = {"read": 0.020, "write": 0.100, "large": 0.200}
 CONNECT_WORST = 1.0
@@ -156,6 +157,7 @@ def run(attack, region):
             seconds = time.monotonic() - began
             used = target.cpu() - processor
             trial.end()
+        stall = during["stall"]
         _judge(trial, attack, idle, during, peak - resident)
         for kind in attack.extra:
             trial.note(f"{kind} p99 {_ms(idle[kind].p99)} -> {_ms(during[kind].p99)} ms")
@@ -168,6 +170,7 @@ def run(attack, region):
             f"{_ms(idle['read'].p99)} -> {_ms(during['read'].p99)}",
             _ms(during["connect"].worst),
             _ms(during["livez"].worst),
+            _ms(stall.worst),
             f"{resident // MIB} -> {peak // MIB}",
             f"{used:.1f} of {seconds:.1f}",
         ]
@@ -176,19 +179,19 @@ def run(attack, region):
 
 
 def _judge(trial, attack, idle, during, growth):
+    stall = during.pop("stall")
     for kind, series in during.items():
         if series.errors:
             trial.fail(f"honest {kind}: {len(series.errors)} failed, first {series.errors[0]}")
         if kind == "livez":
-            if series.worst >= LIVEZ_WORST:
-                trial.slow(f"/livez took {_ms(series.worst)} ms")
+            what, figure, bound = "/livez took", series.worst, LIVEZ_WORST + stall.worst
         elif kind == "connect":
-            if series.worst >= CONNECT_WORST:
-                trial.slow(f"a new honest connection took {_ms(series.worst)} ms")
+            what, figure, bound = "a new honest connection took", series.worst, CONNECT_WORST + stall.worst
         else:
-            bound = max(10 * idle[kind].p99, FLOORS[kind])
-            if series.p99 > bound:
-                trial.slow(f"honest {kind}: p99 {_ms(series.p99)} ms > {_ms(bound)} ms")
+            bound = max(10 * idle[kind].p99, FLOORS[kind]) + stall.p99
+            what, figure = f"honest {kind}: p99", series.p99
+        if figure > bound:
+            trial.slow(f"{what} {_ms(figure)} ms > {_ms(bound)} ms")
     if growth > attack.rss * MIB:
         trial.fail(f"resident memory grew by {growth // MIB} MiB > {attack.rss} MiB")
 

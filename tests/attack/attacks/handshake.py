@@ -9,7 +9,7 @@ from cryptography import x509
 from trial import attack
 
 ATTACKERS = 4
-SECONDS = 5
+SECONDS = 4
 
 
 def shake(address, how, seconds):
@@ -99,3 +99,54 @@ def names(trial):
     names = [f"spiffe://customer/{number:08}" for number in range(2000)]
     leaf = pki.certificate(pki.name("leaf"), key.public_key(), region.customer.subject, region.customer_key, names=names)
     costly_certificate(trial, leaf, key)
+
+
+def sessions(address, how, number):
+    """Full handshakes whose sessions could be resumed; gives back how many."""
+    for _ in range(number):
+        try:
+            connection = net.tls(address, how)
+            http1.call(connection, "GET", "/v1/sys/health")
+            connection.close()
+        except OSError:
+            pass
+    yield number
+
+
+@attack("sessions with large chains", rss=40)
+def large_sessions(trial):
+    """A session that can be resumed keeps the client's chain, with whatever the client put into it."""
+    region, key = trial.region, pki.key()
+    leaf = pki.certificate(pki.name("leaf"), key.public_key(), region.customer.subject, region.customer_key)
+    names = [f"spiffe://customer/{number:08}" for number in range(1700)]
+    other = pki.certificate(pki.name("other"), key.public_key(), pki.name("nobody"), key, names=names)
+    how = net.context(pki.save(region.work / "chains", "large", [leaf, other], key), "http/1.1")
+    attackers = [trial.start(sessions, trial.address, how, 500) for _ in range(2)]
+    trial.note(f"{sum(attacker.result() for attacker in attackers)} handshakes")
+
+
+def hellos(address, hello, seconds):
+    """Lets the server do its part of a handshake, which is the dear one, and leaves."""
+    number, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            connection = net.tcp(address)
+            connection.sendall(hello)
+            connection.recv(1 << 16)
+            connection.close()
+            number += 1
+        except OSError:
+            pass
+    yield number
+
+
+@attack("hellos", rss=96)
+def many_hellos(trial):
+    """The same hello again and again, which costs the client nothing, and the server a key exchange and a signature."""
+    incoming, outgoing = net.ssl.MemoryBIO(), net.ssl.MemoryBIO()
+    try:
+        net.context().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()
+    except net.ssl.SSLWantReadError:
+        pass
+    attackers = [trial.start(hellos, trial.address, outgoing.read(), SECONDS) for _ in range(4)]
+    trial.note(f"{sum(attacker.result() for attacker in attackers)} hellos")

@@ -1,10 +1,11 @@
-"""Answers that nobody takes: what a stranger's connections can make the server hold."""
+"""Answers that nobody takes, and requests that are larger inside than outside: what connections make the server hold."""
 
 import time
 
 import http2
 import net
-from http2 import INITIAL_WINDOW_SIZE, PREFACE, get, head, settings
+from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, integer, literal,
+                   settings, window_update)
 from trial import attack
 
 CONNECTIONS = 400
@@ -61,12 +62,6 @@ def window_0(trial):
     untaken(trial, net.context(), gets("/openapi.json", 0))
 
 
-@attack("untaken answers, window 1", rss=96)
-def window_1(trial):
-    """One byte of each answer is taken."""
-    untaken(trial, net.context(), gets("/openapi.json", 1))
-
-
 @attack("untaken answers, socket full", rss=96)
 def socket_full(trial):
     """The windows are wide, but nobody reads from the socket."""
@@ -76,6 +71,60 @@ def socket_full(trial):
 @attack("untaken answers, a byte at a time", rss=96)
 def drip(trial):
     """A connection that takes a byte now and then is not idle, and may hold no more than one that is."""
-    requests = gets("/openapi.json", 0) + http2.window_update(0, 1 << 20)
-    drip = b"".join(http2.window_update(1 + 2 * n, 1) for n in range(STREAMS))
+    requests = gets("/openapi.json", 0) + window_update(0, 1 << 20)
+    drip = b"".join(window_update(1 + 2 * n, 1) for n in range(STREAMS))
     untaken(trial, net.context(), requests, drip=drip)
+
+
+# Requests. None of what these send is ever complete, or none of it is taken.
+
+NO_WINDOW = PREFACE + settings([(INITIAL_WINDOW_SIZE, 0)])
+SMALL = literal("content-length", "100000")
+
+
+def crowded(method, path):
+    """A head of 1,400 headers, which are a byte each on the wire."""
+    entry = b"\x40" + http2.text("a") + http2.text("b")
+    block = head(method, path) + (SMALL if method == "POST" else b"")
+    flags = END_HEADERS if method == "POST" else END_HEADERS | http2.END_STREAM
+    heads = [frame(HEADERS, flags, 1, block + entry + b"\xbe" * 1400)]
+    heads += [frame(HEADERS, flags, 1 + 2 * n, block + b"\xbe" * 1400) for n in range(1, STREAMS)]
+    return NO_WINDOW + b"".join(heads)
+
+
+def crumbs(path, streams):
+    """Bodies in frames of one byte each, as many as the server's windows allow at first."""
+    block, crumb = head("POST", path) + SMALL, 65_000 // streams
+    numbers = [1 + 2 * n for n in range(streams)]
+    return NO_WINDOW + b"".join(
+        frame(HEADERS, END_HEADERS, number, block) + frame(DATA, 0, number, b" ") * crumb for number in numbers)
+
+
+# Bodies that do not come may be waited for as long as the config says.
+SHORT = {"LIMITS__BODY_TIME": "3s"}
+
+
+@attack("crowded heads, strangers", rss=96)
+def crowded_strangers(trial):
+    """A head of 14 KiB by what it says is 150 KiB by what it takes."""
+    untaken(trial, net.context(), crowded("GET", "/openapi.json"), connections=200)
+
+
+@attack("crowded heads, a tenant", rss=192, settings=SHORT)
+def crowded_tenant(trial):
+    """A body that does not come keeps its head."""
+    untaken(trial, net.context(trial.region.loud), crowded("POST", "/v1/secret/data/slow"), connections=30)
+
+
+@attack("bodies in crumbs", rss=128, settings=SHORT)
+def crumbs_of_bodies(trial):
+    """Each byte of a body that has arrived costs a frame's place in a queue."""
+    untaken(trial, net.context(), crumbs("/nowhere", 1), connections=60)
+    untaken(trial, net.context(trial.region.loud), crumbs("/v1/secret/data/slow", 4), connections=60)
+
+
+@attack("chunks in crumbs", rss=128, settings=SHORT)
+def crumbs_of_chunks(trial):
+    body = b"1\r\n \r\n" * 60_000
+    request = b"POST /v1/secret/data/slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    untaken(trial, net.context(trial.region.loud, "http/1.1"), request, connections=20)

@@ -1,5 +1,6 @@
 """Places: connections that a stranger holds for little, and descriptors that run out."""
 
+import itertools
 import select
 import time
 
@@ -7,7 +8,7 @@ import http1
 import net
 from trial import attack
 
-SECONDS = 6
+SECONDS = 4
 PLACES = 300
 # Half of a handshake: a record that says more than it brings.
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -69,6 +70,13 @@ def slow_head(address, at):
     return connection
 
 
+STATES = itertools.cycle((silent, half, shaken, slow_head))
+
+
+def in_turn(address, at):
+    return next(STATES)(address, at)
+
+
 def take(trial, connect, number=PLACES, at=None):
     """The places are taken as fast as it goes, and then kept."""
     attacker = trial.start(refill, trial.address, number, SECONDS, connect, at)
@@ -90,24 +98,10 @@ def same_address(trial):
     take(trial, asked, at="127.0.0.1")
 
 
-@attack("places, after the handshake", settings=FEW)
-def after_handshake(trial):
-    take(trial, shaken)
-
-
-@attack("places, within the handshake", settings=FEW)
-def within_handshake(trial):
-    take(trial, half)
-
-
-@attack("places, before the handshake", settings=FEW)
-def before_handshake(trial):
-    take(trial, silent)
-
-
-@attack("places, within a head", settings=FEW)
-def within_head(trial):
-    take(trial, slow_head)
+@attack("places, in every state", settings=FEW)
+def every_state(trial):
+    """Before, within and after the handshake, and within a head."""
+    take(trial, in_turn)
 
 
 @attack("descriptors, soft limit 1024", files=(1024, 4096))

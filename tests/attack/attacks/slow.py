@@ -97,24 +97,16 @@ def goes_on(name, connection, drip):
         return False
 
 
-def slowly(trial, holder):
+@attack("slow peers", settings=SHORT)
+def peers(trial):
     before, cpu = trial.server.sockets(), trial.server.cpu()
-    attacker = trial.start(slow, trial.address, list(SLOW), holder)
-    trial.note(f"{attacker.result()} connections")
-    left = attacker.result()
-    trial.check(f"not ended within {ENDED_WITHIN} s: {', '.join(left)}", not left)
+    attackers = [trial.start(slow, trial.address, list(SLOW), holder) for holder in (None, trial.region.loud)]
+    trial.note(f"{sum(attacker.result() for attacker in attackers)} connections")
+    for whose, attacker in zip(("a stranger's", "a tenant's"), attackers):
+        left = attacker.result()
+        trial.check(f"not ended within {ENDED_WITHIN} s: {whose} {', '.join(left)}", not left)
     trial.check(f"{trial.server.sockets() - before} sockets are left", trial.server.sockets() <= before + 8)
     trial.hold("CPU", trial.server.cpu() - cpu, 3.0, " s")
-
-
-@attack("slow peers, strangers", settings=SHORT)
-def strangers(trial):
-    slowly(trial, None)
-
-
-@attack("slow peers, a tenant", settings=SHORT)
-def tenant(trial):
-    slowly(trial, trial.region.loud)
 
 
 # Records.

@@ -12,7 +12,7 @@ import net
 from http2 import END_HEADERS, HEADERS, frame, get, head
 from trial import attack
 
-SECONDS = 6
+SECONDS = 4
 STREAMS = 100
 
 
@@ -93,12 +93,27 @@ def bodies_large(trial):
         attacker.result()
 
 
+def slow_unwraps(address, how, connections):
+    """What is unwrapped is told once, so that room is kept for it before."""
+    block = head("POST", "/v1/sys/wrapping/unwrap", [("content-length", "100")])
+    made = [http2.Http2(address, how) for _ in range(connections)]
+    for connection in made:
+        connection.send(b"".join(frame(HEADERS, END_HEADERS, 1 + 2 * n, block) for n in range(STREAMS)))
+    time.sleep(SECONDS)
+    yield len(made)
+
+
+@attack("a tenant's slow unwraps", extra=("write", "large"))
+def unwraps(trial):
+    trial.start(slow_unwraps, trial.address, net.context(trial.region.loud), 8).result()
+
+
 # Answers.
 
 def untaken_2(address, how, window):
     made = []
-    # The last two take what room is left beside the large ones.
-    for path in ["big"] * 12 + ["medium"] * 2:
+    # The last takes what room is left beside the large ones.
+    for path in ["big"] * 6 + ["medium"]:
         block = head("GET", f"/v1/secret/data/{path}")
         connection = http2.Http2(address, how, window=window)
         connection.send(b"".join(get(1 + 2 * n, block) for n in range(STREAMS)))
@@ -122,15 +137,12 @@ def big(trial):
         store(trial.address, net.context(trial.region.loud, "http/1.1"), path, size)
 
 
-@attack("a tenant's untaken answers, window 0", rss=384, prepare=big, extra=("write", "large"))
-def answers_0(trial):
+@attack("a tenant's untaken answers, HTTP/2", rss=384, prepare=big, extra=("write", "large"))
+def answers_http2(trial):
     """Twelve connections took all the room for bodies and answers above 16 KiB, for two minutes."""
-    trial.start(untaken_2, trial.address, net.context(trial.region.loud), 0).result()
-
-
-@attack("a tenant's untaken answers, window 1", rss=384, prepare=big, extra=("write", "large"))
-def answers_1(trial):
-    trial.start(untaken_2, trial.address, net.context(trial.region.loud), 1).result()
+    how = net.context(trial.region.loud)
+    for attacker in [trial.start(untaken_2, trial.address, how, window) for window in (0, 1)]:
+        attacker.result()
 
 
 @attack("a tenant's untaken answers, HTTP/1.1", rss=384, prepare=big, extra=("write", "large"))
@@ -200,6 +212,13 @@ def large_reads(trial):
 def documents(trial):
     """Forty bytes of a request made the whole OpenAPI document anew, with the domain's id: 16 ms each."""
     tell(trial, trial.start(work, trial.address, net.context(trial.region.loud), 4, reads("/openapi.json")))
+
+
+@attack("a stranger's requests", rss=96, extra=("write",))
+def requests(trial):
+    """As many as it can send: each is cheap, and all of them together should not matter more than they cost."""
+    attackers = [trial.start(work, trial.address, net.context(), 2, reads(path)) for path in ("/v1/sys/health", "/no")]
+    tell(trial, *attackers)
 
 
 def many_names(trial):
