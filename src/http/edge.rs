@@ -34,6 +34,8 @@ use crate::{
 };
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+/// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
+const HEADERS_MAX: usize = 100;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -218,7 +220,8 @@ impl Edge {
         id: &Arc<str>,
     ) -> Result<(Granted, Call), Problem> {
         let path = head.uri.path();
-        if head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers) > self.limits.head_bytes {
+        let bytes = head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers);
+        if bytes > self.limits.head_bytes || head.headers.len() > HEADERS_MAX {
             return Err(Problem::HEAD_TOO_LARGE);
         }
         if !names_one_host(&head) {
