@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
-# node-vault; the requests of two documents about KV version 2; helm on the chart, and Chromium (tests/browser). Builds
+# node-vault; the requests of two documents about KV version 2; Prometheus' linter on the figures; helm on the chart, and
+# Chromium (tests/browser). Builds
 # nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -21,7 +22,7 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm browser)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 work=$(mktemp -d)
@@ -77,6 +78,7 @@ start() {
     "$OKMSD" dev --dir "$work/dev" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
         >"$work/server.log" 2>&1 </dev/null &
     server=$!
+    export OKMSD_ADMIN=127.0.0.1:$admin
     for _ in $(seq 300); do
         if ! kill -0 "$server" 2>/dev/null; then
             echo "run.sh: okmsd ended at once:" >&2
@@ -125,6 +127,7 @@ suite_vaultrs() {
 }
 suite_node_vault() { "$here/node_vault/run.sh"; }
 suite_seeds() { "$here/seeds.sh"; }
+suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
 
