@@ -22,7 +22,7 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser early bao oracle schemathesis terraform)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one.
@@ -95,6 +95,7 @@ start() {
         >"$work/server.log" 2>&1 </dev/null &
     server=$!
     serving=$name
+    export OKMSD_ADMIN=127.0.0.1:$admin
     for _ in $(seq 300); do
         if ! kill -0 "$server" 2>/dev/null; then
             echo "run.sh: okmsd ended at once:" >&2
@@ -150,6 +151,7 @@ suite_vaultrs() {
 }
 suite_node_vault() { "$here/node_vault/run.sh"; }
 suite_seeds() { "$here/seeds.sh"; }
+suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
 suite_early() { "$here/early/run.sh"; }
