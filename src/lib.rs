@@ -16,7 +16,7 @@
 //! | [`domain`] | the rules, pure |
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
-//! | [`metrics`], [`telemetry`], [`clock`] | leaves |
+//! | [`metrics`], [`telemetry`], [`clock`], [`seldom`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
 
@@ -31,6 +31,7 @@ pub mod domain;
 pub mod http;
 pub mod metrics;
 pub mod pki;
+pub mod seldom;
 pub mod server;
 pub mod service;
 pub mod store;
