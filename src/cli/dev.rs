@@ -12,8 +12,8 @@ use clap::Args;
 use super::{
     Outcome,
     folder::{self, Folder, Region},
-    say,
-    serve::run_until_signal,
+    say, serve,
+    signals::Signals,
 };
 use crate::{
     app::App,
@@ -57,13 +57,14 @@ impl Dev {
         let mut config = Config::load(&folder.config(), config::environment())?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
         config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
-        telemetry::start(&config.log)?;
-        let app = App::start(&config, Arc::new(SystemClock)).await?;
+        let _log = telemetry::start(&config.log)?;
+        let mut signals = Signals::take()?;
+        let Some(app) = serve::start(&config, Arc::new(SystemClock), &mut signals).await? else { return Ok(()) };
         let okms_id = access(&folder, &self.dir, app.service()).await?;
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
-        run_until_signal(app).await
+        serve::run_until_signal(app, signals).await
     }
 }
 
