@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::Config,
     crypto::{FileRootKey, RootKey as _, RootKeyError},
-    domain::Timestamp,
+    domain::{Timestamp, TokenLife},
     files::FileName,
     http::{Edge, EdgeLimits},
     material::{self, MaterialError},
@@ -26,7 +26,7 @@ use crate::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
         TlsError, Trusted,
     },
-    service::{self, Service},
+    service::{self, Health, Service},
     store::{
         engine::{Engine, Observer, Space},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
@@ -217,6 +217,11 @@ impl App {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
+            token_life: TokenLife {
+                default: config.tokens.default_ttl.0.as_secs(),
+                max: config.tokens.max_ttl.0.as_secs(),
+            },
+            figures: figures(&service, &metrics),
         };
         let limits = EdgeLimits {
             in_flight: config.limits.in_flight,
@@ -281,6 +286,12 @@ impl App {
         // Closing the store waits for its writer.
         let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
     }
+}
+
+/// What tells the server's figures.
+fn figures(service: &Arc<Service>, metrics: &Arc<Metrics>) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
+    let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
+    Box::new(move || metrics.render(service.health() == Health::Ready))
 }
 
 /// Tells the metrics what the engine does.

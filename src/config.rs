@@ -36,6 +36,8 @@ pub struct Config {
     pub keys: Keys,
     /// The store.
     pub store: Store,
+    /// Tokens of the Vault dialect.
+    pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
     /// The log.
@@ -139,6 +141,16 @@ pub struct Store {
     pub record_cache: ByteSize,
     /// Writes that may wait.
     pub queue: usize,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// How long a token lives whose maker asks for nothing.
+    pub default_ttl: Span,
+    /// How long any lives at most, renewed or not.
+    pub max_ttl: Span,
 }
 
 /// `[limits]`
@@ -318,6 +330,8 @@ impl Config {
                 return Err(ConfigError::Value(key, "is the name of a file; this is what belongs into one"));
             }
         }
+        const SECOND: Duration = Duration::from_secs(1);
+        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         let limits = &self.limits;
         if limits.value_bytes.0 == 0 || limits.value_bytes.0 > VALUE_BYTES_MAX {
             return Err(ConfigError::Value("limits.value_bytes", "must be from 1 byte to 1 MiB"));
@@ -350,6 +364,13 @@ impl Config {
             if time.0.is_zero() || time.0 > TIME_MAX {
                 return Err(ConfigError::Value(key, "must be more than nothing and at most 24h"));
             }
+        }
+        let tokens = &self.tokens;
+        if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
+            return Err(ConfigError::Value("tokens.max_ttl", "must be from 1s to ten years (87840h)"));
+        }
+        if tokens.default_ttl.0 < SECOND || tokens.default_ttl.0 > tokens.max_ttl.0 {
+            return Err(ConfigError::Value("tokens.default_ttl", "must be from 1s to tokens.max_ttl"));
         }
         Ok(self)
     }
@@ -427,6 +448,14 @@ impl Default for Keys {
 impl Default for Store {
     fn default() -> Self {
         Self { path: "okmsd.redb".into(), cache: ByteSize(256 << 20), record_cache: ByteSize(64 << 20), queue: 1024 }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        // Vault's own number.
+        let ttl = Span(Duration::from_secs(768 * 60 * 60));
+        Self { default_ttl: ttl, max_ttl: ttl }
     }
 }
 
@@ -590,6 +619,9 @@ mod tests {
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
             ("region = \"a b\"", None, "region's name"),
+            ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
+            ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),
+            ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),
             ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
         ] {

@@ -4,7 +4,10 @@
 //! Never does: I/O beyond reading the process's own figures when it is scraped.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -153,7 +156,9 @@ struct Process {
     virtual_: IntGauge,
     open_fds: IntGauge,
     threads: IntGauge,
-    cpu: prometheus::Gauge,
+    cpu: prometheus::Counter,
+    /// The ticks of the clock that `cpu` has in it.
+    ticks: AtomicU64,
 }
 
 impl Metrics {
@@ -211,8 +216,9 @@ impl Metrics {
                 threads: gauge("process_threads", "Threads.")?,
                 cpu: registered(
                     &registry,
-                    prometheus::Gauge::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+                    prometheus::Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
                 )?,
+                ticks: AtomicU64::new(0),
             },
             registry,
         })
@@ -320,7 +326,10 @@ impl Process {
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
         self.threads.set(field(17).into());
-        self.cpu.set((f64::from(field(11)) + f64::from(field(12))) / TICKS_PER_SECOND);
+        // Each tick is counted once, also where two scrapes read at a time.
+        let ticks = u64::from(field(11)) + u64::from(field(12));
+        let new = ticks.saturating_sub(self.ticks.fetch_max(ticks, Ordering::Relaxed));
+        self.cpu.inc_by(f64::from(u32::try_from(new).unwrap_or(u32::MAX)) / TICKS_PER_SECOND);
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::{self, Access, Call, Context, Reply, vault},
-    auth::{Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
+    auth::{Action, Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     domain::Timestamp,
     metrics::Metrics,
@@ -34,6 +34,8 @@ use crate::{
 };
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+/// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
+const HEADERS_MAX: usize = 100;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -213,18 +215,20 @@ impl Edge {
     fn admit(
         &self,
         connection: &Connection,
-        head: Parts,
+        mut head: Parts,
         event: &mut Event,
         id: &Arc<str>,
     ) -> Result<(Granted, Call), Problem> {
         let path = head.uri.path();
-        if head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers) > self.limits.head_bytes {
+        let bytes = head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers);
+        if bytes > self.limits.head_bytes || head.headers.len() > HEADERS_MAX {
             return Err(Problem::HEAD_TOO_LARGE);
         }
         if !names_one_host(&head) {
             return Err(Problem::HOST);
         }
-        let path = normalized(path);
+        head.method = vault::method(&head);
+        let path = normalized(head.uri.path());
         let (access, captures) = match self.router.find(&head.method, &path) {
             Found::Route(access, captures) => (access, captures),
             Found::Methods(methods) => return Err(not_allowed(&head.method, methods)),
@@ -241,6 +245,11 @@ impl Edge {
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
             Access::Domain(op) => Granted::Domain(op, permit(principal?, &captures, op.actions())?),
             Access::Vault(op) if op.is_open() => Granted::Vault(op, None),
+            // Of the region, whatever domain the path names.
+            Access::Vault(op @ vault::VaultOp::Metrics) => {
+                principal?.authorize_region(Action::MetricsGet)?;
+                Granted::Vault(op, None)
+            }
             Access::Vault(op) => {
                 // A token without its certificate is worth nothing, and says so in Vault's way.
                 let denied = |why| match vault::token(&head.headers) {

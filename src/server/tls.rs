@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use rustls::{
     ServerConfig,
     pki_types::UnixTime,
-    server::{NoServerSessionStorage, ServerSessionMemoryCache},
+    server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions},
     time_provider::TimeProvider,
 };
 use tokio_rustls::TlsAcceptor;
@@ -94,10 +94,35 @@ impl ServerTls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
-            config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
+            config.session_storage = Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
             config.send_tls13_tickets = 1;
         }
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), dated, doubts })
+    }
+}
+
+/// What a session may take, in bytes: it holds the client's certificates, and a client can show many.
+const SESSION_BYTES: usize = 8 << 10;
+
+/// Sessions that are not too large to be kept. One that is begins with a whole handshake again.
+#[derive(Debug)]
+struct SmallSessions(Arc<ServerSessionMemoryCache>);
+
+impl StoresServerSessions for SmallSessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        value.len() <= SESSION_BYTES && self.0.put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.take(key)
+    }
+
+    fn can_cache(&self) -> bool {
+        self.0.can_cache()
     }
 }
 
