@@ -86,6 +86,12 @@ pub fn token_ends(id: OkmsId, end: Timestamp) -> Vec<u8> {
     [id.as_bytes().as_slice(), &[1], &seconds.to_be_bytes()].concat()
 }
 
+/// The least key greater than every key made by [`token_end`].
+#[must_use]
+pub fn end_of_token_ends(id: OkmsId) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &[2]].concat()
+}
+
 /// The token in a key made by [`token_end`].
 #[must_use]
 pub fn parse_token_end(key: &[u8]) -> Option<&str> {
