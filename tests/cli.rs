@@ -13,12 +13,15 @@
 use std::{
     ffi::OsStr,
     fmt::Debug,
-    fs,
-    io::{BufRead, BufReader},
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    time::Duration,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -528,4 +531,164 @@ fn a_killed_first_start_leaves_one_domain() {
         let names = fs::read_dir(temporary.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         assert_eq!(names.filter(|name| name.ends_with("-") || name.len() > 50).count(), 2, "one certificate, one key");
     }
+}
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Serves the folder at a port that is known before a line is read.
+fn serve_at(folder: &Path, port: u16, stderr: Stdio) -> Server {
+    let child = Command::new(env!("CARGO_BIN_EXE_okmsd"))
+        .args(["serve", "--config", folder.join("okmsd.toml").to_str().unwrap()])
+        .env("OKMSD_SERVER__LISTEN", format!("127.0.0.1:{port}"))
+        .envs([("OKMSD_SERVER__ADMIN_LISTEN", "127.0.0.1:0"), ("OKMSD_LOG__FILTER", "trace")])
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    Server::from(child)
+}
+
+/// Asks the server for its domains, until it answers.
+#[track_caller]
+fn answers(folder: &Path, port: u16) {
+    let end = Instant::now() + PATIENCE;
+    let endpoint = format!("https://127.0.0.1:{port}");
+    loop {
+        let output = okmsd(&["domain", "list", "--dir", folder.to_str().unwrap(), "--endpoint", &endpoint]);
+        if output.status.success() {
+            return;
+        }
+        assert!(Instant::now() < end, "{}", String::from_utf8_lossy(&output.stderr));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn send(server: &Server, signal: &str) {
+    assert!(Command::new("kill").args([signal, &server.child.id().to_string()]).status().unwrap().success());
+}
+
+#[track_caller]
+fn ends(server: &mut Server) -> ExitStatus {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < end, "the server does not end");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn region(temporary: &tempfile::TempDir) -> std::path::PathBuf {
+    let folder = temporary.path().join("region");
+    succeeds(&["init", "--dir", folder.to_str().unwrap(), "--region", "test-1"]);
+    folder
+}
+
+/// SIGHUP, which `systemctl reload`, log rotation and renewal hooks send, ended the server at once and without a drain.
+#[test]
+fn signals_that_mean_no_end_change_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, port) = (region(&temporary), free_port());
+    let mut server = serve_at(&folder, port, Stdio::piped());
+    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let says = |what: &str| {
+        let end = Instant::now() + PATIENCE;
+        while !said.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap().contains(what) {}
+    };
+    says("okmsd serves");
+    for signal in ["HUP", "USR1", "USR2", "ALRM"] {
+        send(&server, &format!("-{signal}"));
+        says(&format!("this signal changes nothing signal=\"SIG{signal}\""));
+        answers(&folder, port);
+    }
+    send(&server, "-TERM");
+    assert_eq!(ends(&mut server).code(), Some(0), "the first drains");
+}
+
+/// The first signal drains, and waits for a request that is under way; the second one ends the process at once.
+#[test]
+fn a_second_signal_ends_at_once() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let temporary = tempfile::tempdir().unwrap();
+        let (folder, port) = (region(&temporary), free_port());
+        let mut server = serve_at(&folder, port, Stdio::null());
+        answers(&folder, port);
+        let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let mut peer = Command::new("openssl")
+            .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}")])
+            .args(["-cert", &file("operator_certificate.pem"), "-key", &file("operator_privatekey.pem")])
+            .args(["-CAfile", &file("region_ca.pem")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let head = "POST /v2/okms/resource HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+        peer.stdin.as_mut().unwrap().write_all(head.as_bytes()).unwrap();
+        thread::sleep(Duration::from_secs(1));
+        send(&server, signal);
+        thread::sleep(Duration::from_millis(500));
+        assert!(server.child.try_wait().unwrap().is_none(), "the server waits for the request");
+        send(&server, signal);
+        let asked = Instant::now();
+        assert_eq!(ends(&mut server).code(), Some(code));
+        assert!(asked.elapsed() < Duration::from_secs(4));
+        let _peer = Server::from(peer);
+    }
+}
+
+/// A log stream that cannot be written ended the process, or left the store's writer dead: a full disk, a pipe whose
+/// reader has gone, and one whose reader has stopped reading.
+#[test]
+fn a_log_that_cannot_be_written_harms_nobody() {
+    for case in ["full", "gone", "stuck"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let (folder, port) = (region(&temporary), free_port());
+        let stderr =
+            if case == "full" { File::options().write(true).open("/dev/full").unwrap().into() } else { Stdio::piped() };
+        let mut server = serve_at(&folder, port, stderr);
+        let reader = server.child.stderr.take().filter(|_| case == "stuck");
+        answers(&folder, port);
+        let (dir, endpoint) = (folder.to_str().unwrap().to_owned(), format!("https://127.0.0.1:{port}"));
+        // Everything is logged, and each of these is several pages of it.
+        for n in 0..12 {
+            succeeds(&["domain", "create", &format!("{case} {n}"), "--dir", &dir, "--endpoint", &endpoint]);
+        }
+        let said = succeeds(&["domain", "list", "--dir", &dir, "--endpoint", &endpoint]);
+        assert_eq!(said.lines().count(), 12, "{case}");
+        send(&server, "-TERM");
+        assert_eq!(ends(&mut server).code(), Some(0), "{case}");
+        drop(reader);
+    }
+}
+
+/// `okmsd dev | true` panicked. Whoever does not read what it says gets a server all the same.
+#[test]
+fn a_server_whose_words_nobody_reads_serves() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, port) = (temporary.path().join("dev"), free_port());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_okmsd"))
+        .args(["dev", "--dir", folder.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
+        .args(["--admin-listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    let mut server = Server::from(child);
+    let end = Instant::now() + PATIENCE;
+    while !folder.join("env.sh").exists() {
+        assert!(Instant::now() < end && server.child.try_wait().unwrap().is_none());
+        thread::sleep(Duration::from_millis(20));
+    }
+    answers(&folder, port);
+    send(&server, "-INT");
+    assert_eq!(ends(&mut server).code(), Some(0));
 }
