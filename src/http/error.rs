@@ -79,6 +79,15 @@ impl Problem {
         ARGUMENT,
         "the URL and the headers are larger than this server takes; send fewer headers",
     );
+    pub(super) const HOST: Self =
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header");
+    pub(super) const UNREADABLE: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        ARGUMENT,
+        "the request is no HTTP that can be read; check the request line and the headers, and escape odd characters",
+    );
+    pub(super) const PLAIN: Self =
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "this port speaks HTTPS only; use https:// in the address");
     pub(super) const FOREIGN_ORIGIN: Self =
         Self::new(StatusCode::FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here");
     pub(super) const BUSY: Self = Self::later(
@@ -202,6 +211,11 @@ impl From<&Error> for Problem {
                 StatusCode::CONFLICT,
                 CONFLICT,
                 "a secret exists at this path; update it, or choose another path",
+            ),
+            Error::DomainExists => Self::new(
+                StatusCode::CONFLICT,
+                CONFLICT,
+                "a domain of this name exists; choose another name, or list the domains",
             ),
             Error::VersionDeleted => Self::new(
                 StatusCode::CONFLICT,
@@ -413,6 +427,7 @@ mod tests {
             Problem::BODY_TOO_SLOW,
             Problem::BODY_BROKEN,
             Problem::HEAD_TOO_LARGE,
+            Problem::HOST,
             Problem::FOREIGN_ORIGIN,
             Problem::BUSY,
             Problem::INTERNAL,
@@ -425,6 +440,7 @@ mod tests {
             Problem::from(&Error::SecretNotFound),
             Problem::from(&Error::VersionNotFound),
             Problem::from(&Error::SecretExists),
+            Problem::from(&Error::DomainExists),
             Problem::from(&Error::VersionDeleted),
             Problem::from(&Error::Refused(Refused::CasMismatch)),
             Problem::from(&Error::Refused(Refused::CasRequired)),

@@ -10,6 +10,7 @@ mod cursor;
 mod domains;
 mod error;
 mod mounts;
+mod names;
 mod opened;
 mod records;
 mod secrets;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub use self::{
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
     cursor::FORGED as FORGED_CURSOR,
-    domains::{Domain, Domains},
+    domains::{Domain, Domains, root_key_record},
     error::Error,
     mounts::MountPatch,
     secrets::{

@@ -3,6 +3,7 @@
 //! | space | key |
 //! | --- | --- |
 //! | region | 16 zero bytes, name |
+//! | region | 16 zero bytes, `domain-name`, 0x00, tag: the domain of that name |
 //! | domain, config | okmsId |
 //! | header | okmsId, path |
 //! | version, value | okmsId, path, 0x00, version (4 bytes, big-endian) |
@@ -21,6 +22,12 @@ const VERSION_SEPARATOR: u8 = 0;
 #[must_use]
 pub fn region(name: &str) -> Vec<u8> {
     [&[0; 16], name.as_bytes()].concat()
+}
+
+/// Which domain bears a name; `tag` stands for the name, which is nobody's business.
+#[must_use]
+pub fn domain_name(tag: &[u8; 16]) -> Vec<u8> {
+    [&*region("domain-name"), &[0], tag].concat()
 }
 
 /// A domain, or its defaults.

@@ -39,7 +39,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     check_name(&role)?;
     let warnings = fields.warnings();
     let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
-    let serial = decimal(peer.serial());
+    let serial = peer.serial().to_decimal();
     let (life_seconds, most_seconds) = context.token_life.of(None, None);
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
@@ -309,36 +309,4 @@ fn check_name(name: &str) -> Result<(), Failure> {
         return Err(invalid("a name has at most 128 bytes of printable text"));
     }
     Ok(())
-}
-
-/// A serial number in decimal, as Vault tells it.
-fn decimal(hexadecimal: &str) -> String {
-    let mut digits = vec![0u8];
-    for nibble in hexadecimal.chars().filter_map(|c| c.to_digit(16)) {
-        let mut carry = nibble;
-        for digit in &mut digits {
-            let number = u32::from(*digit) * 16 + carry;
-            *digit = u8::try_from(number % 10).unwrap_or_default();
-            carry = number / 10;
-        }
-        while carry > 0 {
-            digits.push(u8::try_from(carry % 10).unwrap_or_default());
-            carry /= 10;
-        }
-    }
-    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_in_decimal() {
-        for (hexadecimal, expected) in
-            [("", "0"), ("0a", "10"), ("ff", "255"), ("0123456789abcdef01", "20988295479420645121")]
-        {
-            assert_eq!(decimal(hexadecimal), expected);
-        }
-    }
 }

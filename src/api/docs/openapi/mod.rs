@@ -33,17 +33,23 @@ use crate::{
     domain::OkmsId,
 };
 
-/// The document's text; with the caller's own domain filled in, where that is known.
+/// Stands for the caller's own domain until it is known.
+const OWN: &str = "{the caller's own okmsId}";
+
+/// The document's text; with the caller's own domain filled in, where that is known. Made once: a domain that asked for it
+/// again and again once kept everybody else waiting.
 #[must_use]
 pub fn document(own: Option<OkmsId>) -> Bytes {
     static FOR_ALL: LazyLock<Bytes> = LazyLock::new(|| build(None).to_string().into());
+    static FOR_ONE: LazyLock<Vec<String>> =
+        LazyLock::new(|| build(Some(OWN)).to_string().split(OWN).map(str::to_owned).collect());
     match own {
         None => FOR_ALL.clone(),
-        Some(_) => build(own).to_string().into(),
+        Some(id) => FOR_ONE.join(&id.to_string()).into(),
     }
 }
 
-fn build(own: Option<OkmsId>) -> Value {
+fn build(own: Option<&str>) -> Value {
     let mut paths = Map::new();
     let mut problems = Problems::default();
     for route in routes().into_iter().filter(|route| !is_left_out(route)) {
@@ -74,7 +80,7 @@ fn build(own: Option<OkmsId>) -> Value {
     })
 }
 
-fn introduction(own: Option<OkmsId>) -> String {
+fn introduction(own: Option<&str>) -> String {
     let reach = own.map_or_else(String::new, |id| {
         format!("\n\nYour certificate reaches the domain `{id}`, which is filled in below.")
     });

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::schemas::{merged, version_number};
 use crate::{
     api::docs::ASSETS,
-    domain::{OkmsId, PATH_MAX, VERSION_MAX},
+    domain::{PATH_MAX, VERSION_MAX},
 };
 
 /// The parameters, by the names that the operations and the route patterns call them.
-pub(super) fn parameters(own: Option<OkmsId>) -> Value {
+pub(super) fn parameters(own: Option<&str>) -> Value {
     // Swagger UI fills in the example: somebody else's id would only answer 404.
     let (own_text, own) = match own {
-        Some(own) => (format!(" Your certificate's domain is `{own}`."), json!({ "example": own.to_string() })),
+        Some(own) => (format!(" Your certificate's domain is `{own}`."), json!({ "example": own })),
         None => (String::new(), json!({})),
     };
     let okms_id = json!({

@@ -16,6 +16,7 @@ use crate::api::{Access, Route, vault::VaultOp};
 const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("BadId", 400, 50_405_377, "the okmsId must be a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
     ("BadBody", 400, 50_405_377, "the body is not well-formed JSON; check quotes, commas and brackets"),
+    ("BadHost", 400, 50_405_377, "the request must name one host, in one Host header"),
     ("BrokenBody", 400, 50_405_377, "the body ended before it was complete"),
     ("BadCursor", 400, 50_405_377, "the page cursor is not one of this list; repeat without X-Pagination-Cursor"),
     (
@@ -140,6 +141,7 @@ const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("NoList", 405, 50_405_377, "1 error occurred:\n\t* unsupported operation\n\n"),
     ("BodyTooSlow", 408, 50_405_377, "the body took too long to arrive; send it faster"),
     ("SecretExists", 409, 50_438_145, "a secret exists at this path; update it, or choose another path"),
+    ("DomainExists", 409, 50_438_145, "a domain of this name exists; choose another name, or list the domains"),
     ("VersionDeleted", 409, 50_438_145, "the version is deleted, which is final; create a new version"),
     ("BodyTooLarge", 413, 50_405_377, "the body is larger than this server takes"),
     ("KvBodyTooLarge", 413, 50_405_377, "http: request body too large"),
@@ -197,7 +199,7 @@ impl Problems {
 
 /// What can go wrong on a route: the edge's part by its kind, the rest by its operation.
 fn names(route: &Route, operation: &Operation) -> Vec<&'static str> {
-    let mut names = vec!["TooManyRequests", "HeadTooLarge"];
+    let mut names = vec!["TooManyRequests", "HeadTooLarge", "BadHost"];
     let has_body = route.method != Method::GET;
     if has_body {
         names.extend(["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"]);
