@@ -283,7 +283,7 @@ func TestValues(t *testing.T) {
 		"text": "line\nbreak, \"quotes\", é, 漢字, 😀, \u0000, <&>", "empty": "", "true": true, "null": nil,
 		"list": []any{"a", json.Number("2"), object{"deep": []any{}}}, "object": object{"zip": object{}},
 		"long": json.Number("12345678901234567890123"), "over 2^53": json.Number("9007199254740993"),
-		"tenth": json.Number("0.10"), "one": json.Number("1.0"), "power": json.Number("1E+400"), "zero": json.Number("-0.0"),
+		"tenth": json.Number("0.10"), "one": json.Number("1.0"), "power": json.Number("1E+300"), "zero": json.Number("-0.0"),
 	}
 	s.put(t, mount, path, value)
 	same(t, "value", s.get(t, mount, path).Data, value)
