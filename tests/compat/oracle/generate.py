@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -70,7 +71,12 @@ ODD_VERSIONS = [
     *("1", "1,2", [], ["1"], ["1", 2], [1.5], [-1], [0], [None], "abc", {}, 1, "", None, [99], ["x"], [True], [[1]]),
     *([1, 1], "1, 2", ",", [2**31], [2**63], ["1.0"], [1.0]),
 ]
-ODD_BODIES = [b"", b"{", b"[]", b"null", b'"text"', b"1", b"{}{}", b"{} x", b"\xff", b'{"data":{"a":1,"a":2}}', b" {} "]
+ODD_BODIES = [
+    *(b"", b"{", b"[]", b"null", b'"text"', b"1", b"{}{}", b"{} x", b"\xff", b" {} ", b"a=b", b"max_versions=3&cas_required=0"),
+    *(b'{"data":{"a":1,"a":2}}', b'{"data":{"a":1e999}}', b'{"data":{"a":"\\ud800"}}', b'{"data":{"a":1.0}}', b'{"data":{"a":1e2}}'),
+    *(b'{"data":{"a":NaN}}', b'{"data":{"a":01}}', b'{"data":{"a":"\t"}}', b'{"Data":{"a":1}}', b'{"data":{"a":1},"data":{"b":2}}'),
+]
+NAMESPACES = ["", "root", "/", "root/", "nothing", "nothing/", "a/b"]
 METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "LIST", "SCAN", "HEAD"]
 
 
@@ -143,9 +149,11 @@ class Episode:
             if self.random.random() < self.odd / 6:
                 data = self.random.choice(ODD_BODIES)
             if "Content-Type" not in headers:
-                kind = self.pick([JSON, JSON, None], ["text/plain", "application/octet-stream", "application/xml", "x"])
+                kind = self.pick([JSON, JSON, None], ["text/plain", "application/xml", "x", "", FORM, FORM])
                 if kind:
                     headers["Content-Type"] = kind
+        if self.random.random() < self.odd / 20:
+            headers["X-Vault-Namespace"] = self.random.choice(NAMESPACES)
         return Request(method, path, query, headers, data, key)
 
     def fields(self, usual):
@@ -298,8 +306,9 @@ class Episode:
         method = self.random.choice(METHODS)
         kinds = ["data", "metadata", "delete", "undelete", "destroy", "subkeys", "config", "detailed-metadata", "nothing", ""]
         kind = self.random.choice(kinds)
-        path = "/".join(part for part in (self.mount, kind, self.key() if kind != "config" else "") if part)
+        key = self.key() if kind != "config" else ""
+        path = "/".join(part for part in (self.mount, kind, key) if part)
         body = self.random.choice([None, {}, {"data": {"k": "v"}}, {"versions": [1]}]) if method in ("PUT", "POST", "PATCH") else None
         headers = self.patch_type() if method == "PATCH" else {}
         query = self.random.choice(["", "", "list=true", "list=false", "scan=true", "version=1", "help=1"])
-        return self.sent(method, path, query, body, headers, key=path.rpartition("/")[2] or None)
+        return self.sent(method, path, query, body, headers, key or None)
