@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FIELD = re.compile(r'^(Field validation failed: )?error converting input for field "(\w+)": ')
+JSON = "the body"
 DECODE = re.compile(r"^(failed to (decode|parse) JSON input)")
 
 
@@ -34,21 +35,24 @@ def says(answer, text):
 
 
 def subject(answer):
-    """What an answer's one error is about: a field by its name, or the body's JSON."""
+    """What an answer's one error is about: a field, by its name, or the body as a whole."""
     if len(answer.errors) != 1:
         return None
     if match := FIELD.match(answer.errors[0]):
         return match[2]
-    return "JSON" if DECODE.match(answer.errors[0]) else None
+    return JSON if DECODE.match(answer.errors[0]) else None
 
 
-def other_words(request, ours, theirs, what):
-    if what != {"text"} or None in (subject(ours), subject(theirs)):
+def other_words_of_fields(request, ours, theirs, what):
+    if what != {"text"} or {subject(ours), subject(theirs)} & {None, JSON}:
         return False
-    # Of several fields that are ill-typed OpenBao names any.
-    named = {subject(ours), subject(theirs)}
+    # Of several that are ill-typed OpenBao names any.
     sent = {*members(request), *(part.partition("=")[0] for part in request.query.split("&"))}
-    return len(named) == 1 or named <= sent
+    return subject(ours) == subject(theirs) or {subject(ours), subject(theirs)} <= sent
+
+
+def other_words_of_bodies(request, ours, theirs, what):
+    return what == {"text"} and subject(ours) == subject(theirs) == JSON
 
 
 def through_a_float(request, ours, theirs, what):
@@ -137,7 +141,7 @@ def folders_in_detail(request, ours, theirs, what):
 
 
 def which_fault(request, ours, theirs, what):
-    undecoded = subject(theirs) == "JSON" and ours.status in (404, 405)
+    undecoded = subject(theirs) == JSON and ours.status in (404, 405)
     unlimited = subject(theirs) == "limit" and ours.errors == []
     boolean = ours.status == 405 and theirs.status == 400 and theirs.errors == [] and re.search("list=|scan=", request.query)
     nowhere = "X-Vault-Namespace" in request.headers and 404 in (ours.status, theirs.status) and ours.status >= 400
@@ -213,7 +217,8 @@ def same_meaning(request, ours, theirs, what):
 
 ALLOWED = [
     Rule("order and pages of SCAN", scan),
-    Rule("what is said of a field or a body that cannot be read", other_words),
+    Rule("texts of a field that cannot be read", other_words_of_fields),
+    Rule("texts of a body that is no JSON object", other_words_of_bodies),
     Rule("numbers in values", through_a_float),
     Rule("`data: null` in a write", no_data),
     Rule("a negative number of versions", negative),
