@@ -79,7 +79,9 @@ def relative(request, ours, theirs, what):
 
 
 def unprintable(request, ours, theirs, what):
-    return ours.status in (400, 405) and theirs.status == 400 and theirs.body == b"" and re.search("%0[0A]", request.path)
+    return (
+        ours.status in (400, 405) and theirs.status == 400 and theirs.body == b"" and re.search("%0[0A]", request.path)
+    )
 
 
 def no_help(request, ours, theirs, what):
@@ -87,14 +89,22 @@ def no_help(request, ours, theirs, what):
 
 
 def missing_for_patch(request, ours, theirs, what):
-    return request.method == "PATCH" and what == {"body"} and ours.status == 404 and theirs.json is None and ours.errors == []
+    return (
+        request.method == "PATCH"
+        and what == {"body"}
+        and ours.status == 404
+        and theirs.json is None
+        and ours.errors == []
+    )
 
 
 def vaults_words(request, ours, theirs, what):
     def neutral(answer):
         return {**answer.shown, "warnings": [text.split(" If using the ")[0] for text in answer.shown["warnings"]]}
 
-    if what != {"body"} or not all(isinstance(answer.json, dict) and answer.json.get("warnings") for answer in (ours, theirs)):
+    if what != {"body"} or not all(
+        isinstance(answer.json, dict) and answer.json.get("warnings") for answer in (ours, theirs)
+    ):
         return False
     return neutral(ours) == neutral(theirs)
 
@@ -114,7 +124,11 @@ def in_order(answer):
 
 
 def scan(request, ours, theirs, what):
-    if not (request.method == "SCAN" or "scan=" in request.query) or theirs.status != 200 or ours.status not in (200, 404):
+    if (
+        not (request.method == "SCAN" or "scan=" in request.query)
+        or theirs.status != 200
+        or ours.status not in (200, 404)
+    ):
         return False
     if "limit=" in request.query or "after=" in request.query:
         return True
@@ -141,9 +155,11 @@ def folders_in_detail(request, ours, theirs, what):
 
 
 def which_fault(request, ours, theirs, what):
-    undecoded = subject(theirs) == JSON and ours.status in (404, 405)
+    undecoded = ours.status in (404, 405) and (subject(theirs) == JSON or says(theirs, "cannot write to a path ending in"))
     unlimited = subject(theirs) == "limit" and ours.errors == []
-    boolean = ours.status == 405 and theirs.status == 400 and theirs.errors == [] and re.search("list=|scan=", request.query)
+    boolean = (
+        ours.status == 405 and theirs.status == 400 and theirs.errors == [] and re.search("list=|scan=", request.query)
+    )
     nowhere = "X-Vault-Namespace" in request.headers and 404 in (ours.status, theirs.status) and ours.status >= 400
     return undecoded or unlimited or boolean or nowhere
 
@@ -156,7 +172,7 @@ def the_root(request, ours, theirs, what):
     if not re.search(r"/metadata/?$", request.path):
         return False
     listed = request.method == "GET" and ours.status == 200 and theirs.status == 404
-    hinted = ours.status == theirs.status == 404 and b"Non-listing operations on the root" in theirs.body
+    hinted = ours.status in (400, 404) and theirs.status == 404 and b"Non-listing operations on the root" in theirs.body
     return listed or hinted or (request.method == "DELETE" and ours.status == 404 and HINT in ours.body)
 
 

@@ -70,7 +70,9 @@ def main():
         print(f"DIFFERENT ({', '.join(sorted(what))}): {request}\n  okmsd:   {ours}\n  OpenBao: {theirs}")
         if "body" in what:
             print("  in:      " + "; ".join(where(ours.shown, theirs.shown))[:600])
-    print(f"{sent} requests of seed {seed}, in {number} episodes; OpenBao's statuses: {dict(sorted(statuses.items(), key=str))}")
+    print(
+        f"{sent} requests of seed {seed}, in {number} episodes; OpenBao's statuses: {dict(sorted(statuses.items(), key=str))}"
+    )
     for rule, times in used.most_common():
         print(f"  {times:5} differ as written: {rule.row}")
     print(f"  {len(unexplained):5} differ without a reason")
