@@ -60,7 +60,7 @@ func TestList(t *testing.T) {
 	holds(t, "scan finds all", scan != nil && slices.Equal(slices.Sorted(slices.Values(scan.Keys)), names))
 	scan, err = kv.Scan(s.ctx, folder+"/nothing")
 	must(t, "scan of nothing", err)
-	holds(t, "scan of nothing finds nothing", scan == nil)
+	holds(t, "scan of nothing finds nothing", scan == nil || len(scan.Keys) == 0)
 
 	must(t, "delete all of b/x", kv.DeleteMetadata(s.ctx, folder+"/b/x"))
 	same(t, "a folder goes with its last secret", list(folder), []string{"a", "a/", "c", "ca"})
