@@ -9,29 +9,19 @@
 set -euo pipefail
 
 readonly VERSION=v0.4.4
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-
-skip() {
-    echo "okms_cli: skipped: $*"
-    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
-    exit 77
-}
-
-for name in OKMS_ID KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY; do
-    if [[ -z ${!name:-} ]]; then
-        echo "okms_cli: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
-        exit 1
-    fi
-done
-command -v python3 >/dev/null || skip "python3 reads the JSON here and is not installed"
+suite=okms_cli
+# shellcheck source=suite.sh
+source "$(dirname "${BASH_SOURCE[0]}")/suite.sh"
+needs_environment OKMS_ID KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY
+# It reads the JSON here.
+needs_tools python3
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 okms=${OKMS_CLI:-}
 if [[ -z $okms ]]; then
-    okms=${CARGO_TARGET_DIR:-$root/target}/compat/okms-$VERSION/okms
+    okms=$packages/okms-$VERSION/okms
     if [[ ! -x $okms ]]; then
         command -v go >/dev/null || skip "the okms CLI is built with Go, which is not installed (or set OKMS_CLI)"
         if ! GOBIN=$work/bin go install "github.com/ovh/okms-cli/cmd/okms@$VERSION" >"$work/install.log" 2>&1; then

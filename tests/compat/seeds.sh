@@ -13,19 +13,11 @@
 # failure too).
 set -euo pipefail
 
-skip() {
-    echo "seeds: skipped: $*"
-    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
-    exit 77
-}
-
-for name in OKMS_ID KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY; do
-    if [[ -z ${!name:-} ]]; then
-        echo "seeds: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
-        exit 1
-    fi
-done
-for tool in curl jq; do command -v "$tool" >/dev/null || skip "$tool is not installed"; done
+suite=seeds
+# shellcheck source=suite.sh
+source "$(dirname "${BASH_SOURCE[0]}")/suite.sh"
+needs_environment OKMS_ID KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY
+needs_tools curl jq
 binary=${VAULT_CLI:-}
 if [[ -n $binary ]]; then
     binary=$(command -v "$binary") || { echo "seeds: VAULT_CLI=$VAULT_CLI is not there" >&2; exit 1; }

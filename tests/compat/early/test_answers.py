@@ -4,15 +4,12 @@ where 413 was meant, Debian 12's curl `(92) Stream error`, and Java waited for m
 """
 
 import contextlib
-import json
 import socket
-
 import unittest
 from urllib.parse import urlsplit
 
 import hvac
-
-from support import CERT, CLIENTS, DOMAIN, ENDPOINT, KEY, CA, KIB, REFUSED, Request, requests_of, tls
+from support import CA, CERT, CLIENTS, DOMAIN, ENDPOINT, KEY, KIB, REFUSED, requests_of, tls
 
 
 class Answers(unittest.TestCase):

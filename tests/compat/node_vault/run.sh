@@ -8,34 +8,23 @@
 # node-vault cannot be had (COMPAT_STRICT=1 makes that a failure too).
 set -euo pipefail
 
+suite=node_vault
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../../.." && pwd)
-
-skip() {
-    echo "node_vault: skipped: $*"
-    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
-    exit 77
-}
-
-for name in KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY; do
-    if [[ -z ${!name:-} ]]; then
-        echo "node_vault: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
-        exit 1
-    fi
-done
-command -v node >/dev/null || skip "node is not installed"
+# shellcheck source=../suite.sh
+source "$here/../suite.sh"
+needs_environment KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY
+needs_tools node
 major=$(node -p 'process.versions.node.split(".")[0]')
 ((major >= 20)) || skip "node $(node --version) is too old: the tests need 20"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Not beside the tests, so that nothing that looks into tests/ finds foreign code there. npm writes its own copy of
-# the lock last: it marks the packages as complete.
-packages=${CARGO_TARGET_DIR:-$root/target}/compat/node_vault
+# npm writes its own copy of the lock last: it marks the packages as complete.
+packages=$packages/node_vault
 if [[ ! -f $packages/node_modules/.package-lock.json ]] ||
     ! cmp -s "$here/package-lock.json" "$packages/package-lock.json"; then
-    command -v npm >/dev/null || skip "npm is not installed"
+    needs_tools npm
     mkdir -p "$packages"
     cp "$here/package.json" "$here/package-lock.json" "$packages"
     if ! (cd "$packages" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund) >"$work/npm.log" 2>&1; then

@@ -291,6 +291,10 @@ func TestValues(t *testing.T) {
 	must(t, "patch", err)
 	value["one"] = json.Number("1.00")
 	same(t, "value after a patch", s.get(t, mount, path).Data, value)
+	// What no strict reader could read back is refused, as OpenBao does.
+	_, err = s.KVv2(mount).Put(s.ctx, path, object{"power": json.Number("1E+400")})
+	fails(t, "a number beyond a double", err, 400)
+	same(t, "value after what was refused", s.get(t, mount, path).Data, value)
 
 	s.put(t, mount, path, object{})
 	same(t, "an empty value", s.get(t, mount, path).Data, object{})

@@ -1,5 +1,5 @@
 """What differs from OpenBao on purpose. Each rule names a row of docs/COMPATIBILITY.md, by its first cell, and knows the
-differences that this row accounts for. compare.py fails where a row is not there, and where a rule explains nothing.
+differences that this row accounts for. compare.py fails where a row is not there.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FIELD = re.compile(r'^(Field validation failed: )?error converting input for field "(\w+)": ')
+JSON = "the body"
 DECODE = re.compile(r"^(failed to (decode|parse) JSON input)")
 
 
@@ -34,21 +35,24 @@ def says(answer, text):
 
 
 def subject(answer):
-    """What an answer's one error is about: a field by its name, or the body's JSON."""
+    """What an answer's one error is about: a field, by its name, or the body as a whole."""
     if len(answer.errors) != 1:
         return None
     if match := FIELD.match(answer.errors[0]):
         return match[2]
-    return "JSON" if DECODE.match(answer.errors[0]) else None
+    return JSON if DECODE.match(answer.errors[0]) else None
 
 
-def other_words(request, ours, theirs, what):
-    if what != {"text"} or None in (subject(ours), subject(theirs)):
+def other_words_of_fields(request, ours, theirs, what):
+    if what != {"text"} or {subject(ours), subject(theirs)} & {None, JSON}:
         return False
-    # Of several fields that are ill-typed OpenBao names any.
-    named = {subject(ours), subject(theirs)}
+    # Of several that are ill-typed OpenBao names any.
     sent = {*members(request), *(part.partition("=")[0] for part in request.query.split("&"))}
-    return len(named) == 1 or named <= sent
+    return subject(ours) == subject(theirs) or {subject(ours), subject(theirs)} <= sent
+
+
+def other_words_of_bodies(request, ours, theirs, what):
+    return what == {"text"} and subject(ours) == subject(theirs) == JSON
 
 
 def through_a_float(request, ours, theirs, what):
@@ -75,7 +79,9 @@ def relative(request, ours, theirs, what):
 
 
 def unprintable(request, ours, theirs, what):
-    return ours.status in (400, 405) and theirs.status == 400 and theirs.body == b"" and re.search("%0[0A]", request.path)
+    return (
+        ours.status in (400, 405) and theirs.status == 400 and theirs.body == b"" and re.search("%0[0A]", request.path)
+    )
 
 
 def no_help(request, ours, theirs, what):
@@ -83,14 +89,22 @@ def no_help(request, ours, theirs, what):
 
 
 def missing_for_patch(request, ours, theirs, what):
-    return request.method == "PATCH" and what == {"body"} and ours.status == 404 and theirs.json is None and ours.errors == []
+    return (
+        request.method == "PATCH"
+        and what == {"body"}
+        and ours.status == 404
+        and theirs.json is None
+        and ours.errors == []
+    )
 
 
 def vaults_words(request, ours, theirs, what):
     def neutral(answer):
         return {**answer.shown, "warnings": [text.split(" If using the ")[0] for text in answer.shown["warnings"]]}
 
-    if what != {"body"} or not all(isinstance(answer.json, dict) and answer.json.get("warnings") for answer in (ours, theirs)):
+    if what != {"body"} or not all(
+        isinstance(answer.json, dict) and answer.json.get("warnings") for answer in (ours, theirs)
+    ):
         return False
     return neutral(ours) == neutral(theirs)
 
@@ -110,7 +124,11 @@ def in_order(answer):
 
 
 def scan(request, ours, theirs, what):
-    if not (request.method == "SCAN" or "scan=" in request.query) or theirs.status != 200 or ours.status not in (200, 404):
+    if (
+        not (request.method == "SCAN" or "scan=" in request.query)
+        or theirs.status != 200
+        or ours.status not in (200, 404)
+    ):
         return False
     if "limit=" in request.query or "after=" in request.query:
         return True
@@ -128,11 +146,33 @@ def methods(request, ours, theirs, what):
     return (ours.status, theirs.status) == (405, 404) and HINT in theirs.body
 
 
+def folders_in_detail(request, ours, theirs, what):
+    if "/detailed-metadata" not in request.path or what != {"body"} or theirs.status != 200:
+        return False
+    details = theirs.shown["data"].get("key_info", {})
+    bare = {name: {} if name.endswith("/") else members for name, members in details.items()}
+    return ours.shown == {**theirs.shown, "data": {**theirs.shown["data"], "key_info": bare}}
+
+
+def which_fault(request, ours, theirs, what):
+    undecoded = ours.status in (404, 405) and (subject(theirs) == JSON or says(theirs, "cannot write to a path ending in"))
+    unlimited = subject(theirs) == "limit" and ours.errors == []
+    boolean = (
+        ours.status == 405 and theirs.status == 400 and theirs.errors == [] and re.search("list=|scan=", request.query)
+    )
+    nowhere = "X-Vault-Namespace" in request.headers and 404 in (ours.status, theirs.status) and ours.status >= 400
+    return undecoded or unlimited or boolean or nowhere
+
+
+def beyond_a_double(request, ours, theirs, what):
+    return b"1e999" in request.body and theirs.status == 400 and (ours.status in (400, 204))
+
+
 def the_root(request, ours, theirs, what):
     if not re.search(r"/metadata/?$", request.path):
         return False
     listed = request.method == "GET" and ours.status == 200 and theirs.status == 404
-    hinted = ours.status == theirs.status == 404 and b"Non-listing operations on the root" in theirs.body
+    hinted = ours.status in (400, 404) and theirs.status == 404 and b"Non-listing operations on the root" in theirs.body
     return listed or hinted or (request.method == "DELETE" and ours.status == 404 and HINT in ours.body)
 
 
@@ -142,14 +182,21 @@ def method_before_type(request, ours, theirs, what):
 
 
 def warned_of_parameters(request, ours, theirs, what):
-    """OpenBao warns, and what it warns of is no longer nothing."""
-    if not isinstance(theirs.json, dict) or "unrecognized parameters" not in str(theirs.json.get("warnings")):
+    """OpenBao warns of more of them, and what it warns of is no longer nothing."""
+    if request.method in ("PUT", "POST", "PATCH") or not isinstance(theirs.json, dict):
         return False
-    return ours.shown == {**theirs.shown, "warnings": None} or (theirs.shown["data"] == {} and ours.status == 404)
+    if "unrecognized parameters" not in str(theirs.json.get("warnings")):
+        return False
+    same = ours.status == theirs.status and {**ours.shown, "warnings": None} == {**theirs.shown, "warnings": None}
+    return same or (theirs.shown["data"] == {} and ours.status == 404)
 
 
 def named_twice(request, ours, theirs, what):
     return says(ours, "names a member twice")
+
+
+def half_a_pair(request, ours, theirs, what):
+    return says(ours, "half of a surrogate pair")
 
 
 def numbers_in_a_patch(request, ours, theirs, what):
@@ -186,7 +233,8 @@ def same_meaning(request, ours, theirs, what):
 
 ALLOWED = [
     Rule("order and pages of SCAN", scan),
-    Rule("what is said of a field or a body that cannot be read", other_words),
+    Rule("texts of a field that cannot be read", other_words_of_fields),
+    Rule("texts of a body that is no JSON object", other_words_of_bodies),
     Rule("numbers in values", through_a_float),
     Rule("`data: null` in a write", no_data),
     Rule("a negative number of versions", negative),
@@ -200,10 +248,14 @@ ALLOWED = [
     Rule("text after a body's JSON", text_after_json),
     Rule("`data/K/`, `subkeys/K/`", slash_at_the_end),
     Rule("a method that a path does not know", methods),
+    Rule("a folder in a detailed list", folders_in_detail),
+    Rule("which of several faults is told", which_fault),
+    Rule("a number beyond a double", beyond_a_double),
     Rule("`metadata/` without a list", the_root),
     Rule("several faults of a patch", method_before_type),
     Rule("parameters that mean nothing", warned_of_parameters),
     Rule("a name twice in an object of a value", named_twice),
+    Rule("half of a surrogate pair in a value", half_a_pair),
     Rule("numbers in a patch of custom metadata", numbers_in_a_patch),
     Rule("a comma as a list of versions", a_comma),
     Rule("leases of a mount", leases),

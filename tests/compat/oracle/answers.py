@@ -20,7 +20,9 @@ class Server:
 
     def ask(self, request):
         try:
-            self.connection.request(request.method, request.target, request.body or None, {**self.headers, **request.headers})
+            self.connection.request(
+                request.method, request.target, request.body or None, {**self.headers, **request.headers}
+            )
             answer = self.connection.getresponse()
             return Answer(answer.status, answer.headers.get("Content-Type"), answer.read())
         except (OSError, http.client.HTTPException) as error:

@@ -66,21 +66,21 @@ def main():
             server.ask(Request("DELETE", f"sys/mounts/{episode.mount}", query="force=true"))
     page = (Path(__file__).parents[3] / "docs/COMPATIBILITY.md").read_text()
     missing = [rule.row for rule in ALLOWED if f"\n| {rule.row} |" not in page]
-    # With other seeds some meet nothing that they explain.
-    idle = [rule.row for rule in ALLOWED if rule not in used] if "SEED" not in os.environ else []
     for what, request, ours, theirs in unexplained:
         print(f"DIFFERENT ({', '.join(sorted(what))}): {request}\n  okmsd:   {ours}\n  OpenBao: {theirs}")
         if "body" in what:
             print("  in:      " + "; ".join(where(ours.shown, theirs.shown))[:600])
-    print(f"{sent} requests of seed {seed}, in {number} episodes; OpenBao's statuses: {dict(sorted(statuses.items(), key=str))}")
+    print(
+        f"{sent} requests of seed {seed}, in {number} episodes; OpenBao's statuses: {dict(sorted(statuses.items(), key=str))}"
+    )
     for rule, times in used.most_common():
         print(f"  {times:5} differ as written: {rule.row}")
     print(f"  {len(unexplained):5} differ without a reason")
     for row in missing:
         print(f"docs/COMPATIBILITY.md has no row that begins with: {row}")
-    for row in idle:
-        print(f"nothing differs any more in this respect: {row}")
-    sys.exit(bool(unexplained or missing or idle))
+    # Not every seed meets all of them; a rule that none meets has had its day.
+    print(f"  met nothing: {', '.join(rule.row for rule in ALLOWED if rule not in used) or 'none'}")
+    sys.exit(bool(unexplained or missing))
 
 
 if __name__ == "__main__":

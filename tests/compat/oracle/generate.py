@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -48,14 +49,50 @@ ODD_VALUES = [None, "text", [], [1], 1, True, "", {"data": 1}]
 CAS = [0, 0, 1, 1, 2, 3, 4]
 ODD_CAS = ["1", "0", -1, 1.5, None, True, "x", [], {}, "", 99, 2**63, "1.0", " 1"]
 NUMBERS = ["1", "1", "1", "2", "2", "3", "4", "5"]
-ODD_NUMBERS = ["0", "-1", "99", "abc", "1.5", "", "01", "1e0", "0x1", "true", "1,2", "18446744073709551616", "+1", "%201"]
+ODD_NUMBERS = [
+    "0",
+    "-1",
+    "99",
+    "abc",
+    "1.5",
+    "",
+    "01",
+    "1e0",
+    "0x1",
+    "true",
+    "1,2",
+    "18446744073709551616",
+    "+1",
+    "%201",
+]
 BOOLEANS = [True, False]
-ODD_BOOLEANS = ["true", "false", "1", "0", 1, 0, 2, -1, "T", "F", "t", "f", "TRUE", "yes", "no", "on", "", None, 1.0, []]
+ODD_BOOLEANS = [
+    "true",
+    "false",
+    "1",
+    "0",
+    1,
+    0,
+    2,
+    -1,
+    "T",
+    "F",
+    "t",
+    "f",
+    "TRUE",
+    "yes",
+    "no",
+    "on",
+    "",
+    None,
+    1.0,
+    [],
+]
 QUERY_BOOLEANS = ["true", "true", "true", "1", "false", "0", "T", "yes", "", "TRUE", "t", "2"]
 SPANS = ["0s", "1h", "90m", "1h30m", "24h", "720h", "-1s"]
 ODD_SPANS = [
     *("3600", 3600, 0, "", None, "1d", "7d", "abc", "1.5h", "1h 30m", -1, "-5m", True, [], {}, "1w", "10", 1.5, "1y"),
-    *("2562048h", "99999999999h", "1ms", "1us", "s", "h", "0", "-0s", "+1h"),
+    *("2562048h", "99999999999h", "s", "h", "0", "-0s", "+1h"),
 ]
 LIMITS = [0, 1, 2, 3, 5, 10]
 ODD_LIMITS = ["3", "0", -1, 1.5, None, True, "x", "", [], {}, 10.0, "2.0"]
@@ -70,7 +107,37 @@ ODD_VERSIONS = [
     *("1", "1,2", [], ["1"], ["1", 2], [1.5], [-1], [0], [None], "abc", {}, 1, "", None, [99], ["x"], [True], [[1]]),
     *([1, 1], "1, 2", ",", [2**31], [2**63], ["1.0"], [1.0]),
 ]
-ODD_BODIES = [b"", b"{", b"[]", b"null", b'"text"', b"1", b"{}{}", b"{} x", b"\xff", b'{"data":{"a":1,"a":2}}', b" {} "]
+ODD_BODIES = [
+    *(
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"1",
+        b"{}{}",
+        b"{} x",
+        b"\xff",
+        b" {} ",
+        b"a=b",
+        b"max_versions=3&cas_required=0",
+    ),
+    *(
+        b'{"data":{"a":1,"a":2}}',
+        b'{"data":{"a":1e999}}',
+        b'{"data":{"a":"\\ud800"}}',
+        b'{"data":{"a":1.0}}',
+        b'{"data":{"a":1e2}}',
+    ),
+    *(
+        b'{"data":{"a":NaN}}',
+        b'{"data":{"a":01}}',
+        b'{"data":{"a":"\t"}}',
+        b'{"Data":{"a":1}}',
+        b'{"data":{"a":1},"data":{"b":2}}',
+    ),
+]
+NAMESPACES = ["", "root", "/", "root/", "nothing", "nothing/", "a/b"]
 METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "LIST", "SCAN", "HEAD"]
 
 
@@ -98,7 +165,9 @@ class Episode:
     def retire(self, key):
         """The two servers no longer agree on a secret, whatever its spelling; gives what to delete on both."""
         key = canonical(key)
-        self.names = [name for name in self.names if canonical(name) != key] or [f"fresh-{self.random.randrange(10**6)}"]
+        self.names = [name for name in self.names if canonical(name) != key] or [
+            f"fresh-{self.random.randrange(10**6)}"
+        ]
         return Request("DELETE", f"{self.mount}/metadata/{key}")
 
     def maybe(self, chance):
@@ -143,9 +212,11 @@ class Episode:
             if self.random.random() < self.odd / 6:
                 data = self.random.choice(ODD_BODIES)
             if "Content-Type" not in headers:
-                kind = self.pick([JSON, JSON, None], ["text/plain", "application/octet-stream", "application/xml", "x"])
+                kind = self.pick([JSON, JSON, None], ["text/plain", "application/xml", "x", "", FORM, FORM])
                 if kind:
                     headers["Content-Type"] = kind
+        if self.random.random() < self.odd / 20:
+            headers["X-Vault-Namespace"] = self.random.choice(NAMESPACES)
         return Request(method, path, query, headers, data, key)
 
     def fields(self, usual):
@@ -172,7 +243,9 @@ class Episode:
             return ""
         query = "version=" + self.pick(NUMBERS, ODD_NUMBERS)
         if self.random.random() < self.odd / 5:
-            query += self.random.choice(["&version=2", "&unknown=1", "&list=true", "&scan=true", "&", "&=", "&list=false"])
+            query += self.random.choice(
+                ["&version=2", "&unknown=1", "&list=true", "&scan=true", "&", "&=", "&list=false"]
+            )
         return query
 
     def read(self):
@@ -188,7 +261,8 @@ class Episode:
 
     def patch_type(self):
         kind = self.pick(
-            [MERGE_PATCH], [f"{MERGE_PATCH}; charset=utf-8", "text/plain", "", "application/json-patch+json", MERGE_PATCH.upper()]
+            [MERGE_PATCH],
+            [f"{MERGE_PATCH}; charset=utf-8", "text/plain", "", "application/json-patch+json", MERGE_PATCH.upper()],
         )
         return {"Content-Type": kind}
 
@@ -222,23 +296,33 @@ class Episode:
 
     def patch_metadata(self):
         # OpenBao does not take a life span away by a patch, and that shows much later.
-        body = {name: value for name, value in self.metadata().items() if not (name == "delete_version_after" and nothing(value))}
+        body = {
+            name: value
+            for name, value in self.metadata().items()
+            if not (name == "delete_version_after" and nothing(value))
+        }
         return self.about("PATCH", "metadata", body=body, headers=self.patch_type())
 
     def delete_metadata(self):
         return self.about("DELETE", "metadata")
 
     def list(self):
-        method, query = self.random.choice([("LIST", []), ("LIST", []), ("GET", ["list"]), ("SCAN", []), ("GET", ["scan"])])
+        method, query = self.random.choice(
+            [("LIST", []), ("LIST", []), ("GET", ["list"]), ("SCAN", []), ("GET", ["scan"])]
+        )
         query = [f"{name}={self.pick(['true'], QUERY_BOOLEANS)}" for name in query]
         if self.maybe(0.3):
-            query.append("after=" + self.pick(["a", "b", "folder/", "folder"], ["", "zzz", "%20", "a+b", "a%2Bb", "/", "A"]))
+            query.append(
+                "after=" + self.pick(["a", "b", "folder/", "folder"], ["", "zzz", "%20", "a+b", "a%2Bb", "/", "A"])
+            )
         if self.maybe(0.3):
             query.append("limit=" + self.pick(["1", "2", "5"], ["0", "-1", "x", "", "1.5", "99999999999999999999"]))
         kind = self.random.choice(["metadata", "metadata", "metadata", "detailed-metadata"])
         if self.random.random() < self.odd / 3:
             kind = self.random.choice(["data", "subkeys", "config", "delete", "undelete", "destroy"])
-        folder = self.pick(["", "/", "/folder", "/folder/", "/folder/deeper/"], ["/none", "/a", "//", "/folder//", "/."])
+        folder = self.pick(
+            ["", "/", "/folder", "/folder/", "/folder/deeper/"], ["/none", "/a", "//", "/folder//", "/."]
+        )
         return self.sent(method, f"{self.mount}/{kind}{folder}", "&".join(query))
 
     def subkeys(self):
@@ -290,16 +374,34 @@ class Episode:
             return self.sent("GET", f"sys/internal/ui/mounts/{own}-none/a")
         if choice == 7:
             paths = [f"{own}/data/a", f"{own}/metadata/*"][: self.random.randint(0, 2)]
-            return self.sent("POST", "sys/capabilities-self", body={"paths": paths or self.random.choice([None, "x", []])})
+            return self.sent(
+                "POST", "sys/capabilities-self", body={"paths": paths or self.random.choice([None, "x", []])}
+            )
         return self.sent("DELETE", f"sys/mounts/{own}-none")
 
     def anything(self):
         """Any method at any address of the mount."""
         method = self.random.choice(METHODS)
-        kinds = ["data", "metadata", "delete", "undelete", "destroy", "subkeys", "config", "detailed-metadata", "nothing", ""]
+        kinds = [
+            "data",
+            "metadata",
+            "delete",
+            "undelete",
+            "destroy",
+            "subkeys",
+            "config",
+            "detailed-metadata",
+            "nothing",
+            "",
+        ]
         kind = self.random.choice(kinds)
-        path = "/".join(part for part in (self.mount, kind, self.key() if kind != "config" else "") if part)
-        body = self.random.choice([None, {}, {"data": {"k": "v"}}, {"versions": [1]}]) if method in ("PUT", "POST", "PATCH") else None
+        key = self.key() if kind != "config" else ""
+        path = "/".join(part for part in (self.mount, kind, key) if part)
+        body = (
+            self.random.choice([None, {}, {"data": {"k": "v"}}, {"versions": [1]}])
+            if method in ("PUT", "POST", "PATCH")
+            else None
+        )
         headers = self.patch_type() if method == "PATCH" else {}
         query = self.random.choice(["", "", "list=true", "list=false", "scan=true", "version=1", "help=1"])
-        return self.sent(method, path, query, body, headers, key=path.rpartition("/")[2] or None)
+        return self.sent(method, path, query, body, headers, key or None)
