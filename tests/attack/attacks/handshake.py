@@ -148,5 +148,6 @@ def many_hellos(trial):
         net.context().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()
     except net.ssl.SSLWantReadError:
         pass
-    attackers = [trial.start(hellos, trial.address, outgoing.read(), SECONDS) for _ in range(4)]
+    hello = outgoing.read()
+    attackers = [trial.start(hellos, trial.address, hello, SECONDS) for _ in range(4)]
     trial.note(f"{sum(attacker.result() for attacker in attackers)} hellos")
