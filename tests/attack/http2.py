@@ -68,6 +68,8 @@ class Http2:
         self.next_stream = 1
         # What the server is ready to take: of the connection (0), and of streams with a body.
         self.windows, self.first_window = {0: 65535}, 65535
+        # What the connection's own window has to be opened by.
+        self.taken = 0
         # How many streams it allows; few until it says so.
         self.streams = 10
         # Without a table the status is always spelled out.
@@ -100,8 +102,12 @@ class Http2:
             for kind, flags, stream, payload in self._frames():
                 if kind == HEADERS and not statuses[stream]:
                     statuses[stream] = status(payload)
-                elif kind == DATA and payload:
-                    data += window_update(0, len(payload))
+                elif kind == DATA:
+                    # In large steps: what is opened by crumbs is used in crumbs.
+                    self.taken += len(payload)
+                    if self.taken > 1 << 14:
+                        data += window_update(0, self.taken)
+                        self.taken = 0
                 elif kind == WINDOW_UPDATE:
                     self.windows[stream] = self.windows.get(stream, 0) + int.from_bytes(payload, "big")
                 elif kind == SETTINGS and not flags & ACK:
