@@ -1,9 +1,9 @@
 //! The composition root: builds every part once, and hands each what it needs.
 
 use std::{
-    fs, io,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -15,17 +15,21 @@ use crate::{
     auth::Issuer,
     clock::Clock,
     config::Config,
-    crypto::{FileRootKey, RootKeyError},
+    crypto::{FileRootKey, RootKey as _, RootKeyError},
+    domain::{Timestamp, TokenLife},
+    files::FileName,
     http::{Edge, EdgeLimits},
+    material::{self, MaterialError},
     metrics::Metrics,
-    pki::{self, CertificateAuthority, PrivateKeyPem},
+    pki::{self, CertificateAuthority},
     server::{
-        ClientTrust, ConnectionLimits, Listener, Shared, Stopper, TlsAcceptor, TlsError, Trusted, acceptor, serve_admin,
+        Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
+        TlsError, Trusted,
     },
-    service::{self, Service},
+    service::{self, Health, Service},
     store::{
-        engine::{Engine, Observer},
-        engines::redb::{OpenError, RedbEngine, RedbOptions},
+        engine::{Engine, Observer, Space},
+        engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
     },
 };
 
@@ -36,10 +40,9 @@ const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
 pub struct App {
     listener: Listener,
     address: SocketAddr,
-    admin: TcpListener,
+    admin: Admin,
     admin_address: SocketAddr,
     service: Arc<Service>,
-    metrics: Arc<Metrics>,
     stopper: Stopper,
     endpoint: String,
 }
@@ -54,17 +57,20 @@ pub enum AppError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// A file of the certificate authority.
-    #[error("{0}: {1}")]
-    Read(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// The certificate authority.
     #[error("{0}: {1}")]
-    Authority(PathBuf, #[source] pki::Error),
+    Authority(FileName, #[source] pki::Error),
+    /// What a server would start with, and should not.
+    #[error("{0}")]
+    Doubtful(String),
     /// The store.
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),
     /// The root key, of another store.
     #[error("root key {0}: is not the one that the store {1} was made with; give the store its own key")]
-    WrongRootKey(PathBuf, PathBuf),
+    WrongRootKey(FileName, FileName),
     /// What is in the store.
     #[error("store {0}: {1}")]
     Service(PathBuf, #[source] service::Error),
@@ -76,12 +82,22 @@ pub enum AppError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What [`check`] has looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Everything.
+    All,
+    /// All but whether the root key is the store's: another process has the store open.
+    AllButTheStore,
+}
+
 /// Everything that files must provide, loaded and checked.
 struct Materials {
     root: FileRootKey,
     authority: Option<CertificateAuthority>,
     trust: ClientTrust,
-    acceptor: TlsAcceptor,
+    tls: ServerTls,
+    authorities: Vec<Dated>,
 }
 
 impl Materials {
@@ -91,22 +107,63 @@ impl Materials {
         let customers =
             customers.map(|ca| Trusted { certificate: ca.certificate.clone(), issuer: Issuer::Customer(ca.domain) });
         let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
-        let trust = ClientTrust::load(&trusted, config.server.client_auth)?;
+        let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
         Ok(Self {
             root: FileRootKey::load(&config.keys.root_key)?,
             authority: authority(config)?,
-            acceptor: acceptor(&config.server, &trust, Arc::clone(clock))?,
+            tls: ServerTls::load(&config.server, &trust, Arc::clone(clock))?,
             trust,
+            authorities,
         })
+    }
+
+    /// Every certificate with an end.
+    fn dated(&self) -> impl Iterator<Item = &Dated> {
+        std::iter::once(&self.tls.dated).chain(&self.authorities)
+    }
+
+    /// What is wrong with the certificates, and does not keep a server from starting.
+    fn doubts(&self, now: Timestamp) -> Vec<Doubt> {
+        self.tls.doubts.iter().cloned().chain(self.dated().filter_map(|dated| dated.doubt(now))).collect()
+    }
+
+    /// Says what is wrong, and in numbers when each certificate ends.
+    fn tell(&self, now: Timestamp, metrics: &Metrics) {
+        for doubt in self.doubts(now) {
+            tracing::warn!(%doubt, "serving all the same");
+        }
+        for dated in self.dated() {
+            let (certificate, domain) = match dated.role {
+                Role::Server => ("server", String::new()),
+                Role::RegionCa => ("region_ca", String::new()),
+                Role::CustomerCa(domain) => ("customer_ca", domain.to_string()),
+            };
+            metrics.certificate_ends(certificate, &domain, dated.validity.not_after);
+        }
     }
 }
 
-/// Whether `config` and all files that it names would do, short of opening the store and the sockets.
+/// Whether `config` and all files that it names would do, short of opening the sockets. Nothing is changed, whether a
+/// server runs on them or not.
 ///
 /// # Errors
 /// `AppError` names what would not.
-pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<(), AppError> {
-    Materials::load(config, clock).map(drop)
+pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
+    let materials = Materials::load(config, clock)?;
+    let store = &config.store.path;
+    let checked = match RedbEngine::peek(store, Space::Region, &service::root_key_record()) {
+        Ok(Some(record)) if record.bytes != materials.root.id() => {
+            return Err(AppError::WrongRootKey(config.keys.root_key.as_path().into(), store.as_path().into()));
+        }
+        Ok(_) => Checked::All,
+        Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
+        Err(error) => return Err(AppError::Store(store.clone(), error)),
+    };
+    let doubts = materials.doubts(clock.now());
+    if doubts.is_empty() {
+        return Ok(checked);
+    }
+    Err(AppError::Doubtful(doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 impl App {
@@ -142,10 +199,11 @@ impl App {
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
+        materials.tell(clock.now(), &metrics);
         let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
-                AppError::WrongRootKey(config.keys.root_key.clone(), config.store.path.clone())
+                AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())
             }
             error => AppError::Service(config.store.path.clone(), error),
         })?;
@@ -159,6 +217,11 @@ impl App {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
+            token_life: TokenLife {
+                default: config.tokens.default_ttl.0.as_secs(),
+                max: config.tokens.max_ttl.0.as_secs(),
+            },
+            figures: figures(&service, &metrics),
         };
         let limits = EdgeLimits {
             in_flight: config.limits.in_flight,
@@ -169,8 +232,10 @@ impl App {
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
+        let limit = config.limits.handshake_time.0;
+        let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {
-            acceptor: materials.acceptor,
+            handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             trust: materials.trust,
             clock,
             edge,
@@ -178,7 +243,9 @@ impl App {
             limits: ConnectionLimits::from(&config.limits),
         };
         let listener = Listener::new(socket, shared, &config.limits, &stopper);
-        Ok(Self { listener, address, admin, admin_address, service, metrics, stopper, endpoint })
+        let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
+        let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
+        Ok(Self { listener, address, admin, admin_address, service, stopper, endpoint })
     }
 
     /// The use cases, for whoever runs in the same process.
@@ -213,14 +280,18 @@ impl App {
 
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is closed.
     pub async fn run(self) {
-        let admin = serve_admin(self.admin, Arc::clone(&self.service), self.metrics, self.stopper);
-        let admin = tokio::spawn(admin);
-        self.listener.run().await;
-        admin.abort();
-        let _aborted = admin.await;
+        let Self { listener, service, admin, .. } = self;
+        listener.run().await;
+        admin.stop().await;
         // Closing the store waits for its writer.
-        let _closed = tokio::task::spawn_blocking(move || drop(self.service)).await;
+        let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
     }
+}
+
+/// What tells the server's figures.
+fn figures(service: &Arc<Service>, metrics: &Arc<Metrics>) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
+    let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
+    Box::new(move || metrics.render(service.health() == Health::Ready))
 }
 
 /// Tells the metrics what the engine does.
@@ -238,15 +309,11 @@ impl Observer for CommitMetrics {
 
 fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> {
     let Some(key_path) = &config.trust.region_ca_key else { return Ok(None) };
-    let certificate = read(&config.trust.region_ca)?;
-    let key = PrivateKeyPem::parse(read(key_path)?).map_err(|error| AppError::Authority(key_path.clone(), error))?;
+    let certificate = material::text(&config.trust.region_ca)?;
+    let key = material::signing_key(key_path)?;
     let authority = CertificateAuthority::load(&certificate, &key)
-        .map_err(|error| AppError::Authority(config.trust.region_ca.clone(), error))?;
+        .map_err(|error| AppError::Authority(config.trust.region_ca.as_path().into(), error))?;
     Ok(Some(authority))
-}
-
-fn read(path: &Path) -> Result<String, AppError> {
-    fs::read_to_string(path).map_err(|error| AppError::Read(path.into(), error))
 }
 
 async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Engine>, AppError> {

@@ -1,14 +1,14 @@
 //! The configuration: a TOML file, overlaid by the environment, checked once.
 //!
 //! Owns every setting, its default and its unit. Always holds: unknown keys are refused, an error names the key or
-//! the variable at fault, paths are absolute or relative to the folder of the file. Never does: reading keys or
-//! certificates themselves; key material is only ever named by file.
+//! the variable at fault and quotes no value, paths are absolute or relative to the folder of the file. Never does: reading
+//! keys or certificates themselves; key material is only ever named by file.
 //!
 //! Any key can be set in the environment: `OKMSD_SERVER__LISTEN` is `listen` in `[server]`, `OKMSD_REGION` is `region`.
 //! Other names that begin with `OKMSD_` are not ours: Kubernetes makes such for a service called okmsd.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -17,7 +17,10 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::domain::OkmsId;
+use crate::{
+    domain::OkmsId,
+    files::{self, FileName},
+};
 
 /// What the server needs to know.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +36,8 @@ pub struct Config {
     pub keys: Keys,
     /// The store.
     pub store: Store,
+    /// Tokens of the Vault dialect.
+    pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
     /// The log.
@@ -138,12 +143,25 @@ pub struct Store {
     pub queue: usize,
 }
 
+/// `[tokens]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// How long a token lives whose maker asks for nothing.
+    pub default_ttl: Span,
+    /// How long any lives at most, renewed or not.
+    pub max_ttl: Span,
+}
+
 /// `[limits]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
+    /// Those of them that may be of peers without a certificate, handshakes included; at most a quarter. Whoever has been
+    /// idle for longest gives way to the next.
+    pub anonymous_connections: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_time: Span,
     /// From the handshake to a connection's first byte.
@@ -158,15 +176,19 @@ pub struct Limits {
     pub value_bytes: ByteSize,
     /// From a request's head until its answer is taken; measured in steps of this length.
     pub request_time: Span,
+    /// Taking nothing of an answer that waits.
+    pub stall_time: Span,
     /// From an answer to the next request.
     pub idle_time: Span,
+    /// The same for a peer without a certificate.
+    pub anonymous_idle_time: Span,
     /// HTTP/2 streams at once on a connection.
     pub http2_streams: u32,
     /// HTTP/2 streams that a client may reset before they are answered.
     pub http2_resets: usize,
     /// Requests in progress at once; more are answered 429.
     pub in_flight: usize,
-    /// Bodies and answers above 16 KiB in memory at once; more are answered 429.
+    /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain has a quarter of it.
     pub buffer_bytes: ByteSize,
     /// From the signal to stop to the end.
     pub drain_time: Span,
@@ -205,16 +227,61 @@ pub struct ByteSize(pub usize);
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("config file {0}: {1}")]
-    Read(PathBuf, #[source] io::Error),
+    Read(FileName, #[source] io::Error),
     /// The file is not TOML, or a key in it is wrong.
     #[error("config file {0}: {1}")]
-    File(PathBuf, #[source] toml::de::Error),
+    File(FileName, Fault),
     /// What the environment adds makes it wrong.
     #[error("config file {0} with the environment's OKMSD_ variables: {1}")]
-    Environment(PathBuf, #[source] toml::de::Error),
+    Environment(FileName, Fault),
     /// A setting is out of its range.
     #[error("config key {0}: {1}")]
     Value(&'static str, &'static str),
+}
+
+/// What a parser found, and where: never what stands there. The parser's own error shows the whole line, which may be a
+/// key or a password that went astray.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    line: Option<usize>,
+    key: Option<String>,
+    text: String,
+}
+
+impl Fault {
+    /// `text` is what was parsed, where it is known.
+    fn new(mut error: toml::de::Error, text: Option<&str>) -> Self {
+        let line = text.zip(error.span()).and_then(|(text, span)| text.get(..span.start));
+        let line = line.map(|before| before.matches('\n').count() + 1);
+        let message = without_values(error.message());
+        // Without its input, the error tells the key instead of the line.
+        error.set_input(None);
+        let shown = error.to_string();
+        let key = shown.trim_end().rsplit_once("\nin `").and_then(|(_, key)| key.strip_suffix('`')).map(str::to_owned);
+        Self { line, key, text: message }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// A parser's message without the values that it quotes. It says what it wanted last.
+fn without_values(message: &str) -> String {
+    let quotes = ["invalid type", "invalid value", "invalid length", "unknown variant"];
+    if !quotes.iter().any(|beginning| message.starts_with(beginning)) {
+        return message.to_owned();
+    }
+    let wanted = message.rsplit_once(", expected ").map_or("another value", |(_, wanted)| wanted);
+    format!("this value does not fit here, expected {wanted}")
 }
 
 const PREFIX: &str = "OKMSD_";
@@ -232,24 +299,18 @@ impl Config {
     pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        let in_file = |error| ConfigError::File(path.into(), Fault::new(error, Some(&text)));
         // Once without the environment, so that an error tells the line.
-        Self::parse(&text).map_err(|error| ConfigError::File(path.into(), error))?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::File(path.into(), error))?;
+        toml::from_str::<Self>(&text).map_err(in_file)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(in_file)?;
         for (name, value) in environment {
             if let Some(key) = name.strip_prefix(PREFIX) {
                 overlay(&mut table, key, value);
             }
         }
-        let config = Self::deserialize(table).map_err(|error| ConfigError::Environment(path.into(), error))?;
+        let overlaid = |error| ConfigError::Environment(path.into(), Fault::new(error, None));
+        let config = Self::deserialize(table).map_err(overlaid)?;
         Ok(config.checked()?.resolved(folder))
-    }
-
-    /// The configuration in this text alone, unchecked.
-    ///
-    /// # Errors
-    /// The parser's, with line and key.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
@@ -257,6 +318,20 @@ impl Config {
         const HEAD_BYTES_MAX: usize = 48 << 10;
         const COUNT_MAX: usize = 1_000_000;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+        for (key, path) in [
+            ("server.certificate", Some(&self.server.certificate)),
+            ("server.private_key", Some(&self.server.private_key)),
+            ("trust.region_ca", Some(&self.trust.region_ca)),
+            ("trust.region_ca_key", self.trust.region_ca_key.as_ref()),
+            ("keys.root_key", Some(&self.keys.root_key)),
+            ("store.path", Some(&self.store.path)),
+        ] {
+            if path.is_some_and(|path| files::holds_a_key(path)) {
+                return Err(ConfigError::Value(key, "is the name of a file; this is what belongs into one"));
+            }
+        }
+        const SECOND: Duration = Duration::from_secs(1);
+        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         let limits = &self.limits;
         if limits.value_bytes.0 == 0 || limits.value_bytes.0 > VALUE_BYTES_MAX {
             return Err(ConfigError::Value("limits.value_bytes", "must be from 1 byte to 1 MiB"));
@@ -289,6 +364,13 @@ impl Config {
             if time.0.is_zero() || time.0 > TIME_MAX {
                 return Err(ConfigError::Value(key, "must be more than nothing and at most 24h"));
             }
+        }
+        let tokens = &self.tokens;
+        if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
+            return Err(ConfigError::Value("tokens.max_ttl", "must be from 1s to ten years (87840h)"));
+        }
+        if tokens.default_ttl.0 < SECOND || tokens.default_ttl.0 > tokens.max_ttl.0 {
+            return Err(ConfigError::Value("tokens.default_ttl", "must be from 1s to tokens.max_ttl"));
         }
         Ok(self)
     }
@@ -369,11 +451,20 @@ impl Default for Store {
     }
 }
 
+impl Default for Tokens {
+    fn default() -> Self {
+        // Vault's own number.
+        let ttl = Span(Duration::from_secs(768 * 60 * 60));
+        Self { default_ttl: ttl, max_ttl: ttl }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let seconds = |seconds| Span(Duration::from_secs(seconds));
         Self {
             connections: 10_000,
+            anonymous_connections: 1000,
             handshake_time: seconds(10),
             first_byte_time: seconds(10),
             head_time: seconds(10),
@@ -381,7 +472,9 @@ impl Default for Limits {
             body_time: seconds(30),
             value_bytes: ByteSize(512 << 10),
             request_time: seconds(60),
+            stall_time: seconds(10),
             idle_time: seconds(75),
+            anonymous_idle_time: seconds(15),
             http2_streams: 100,
             http2_resets: 20,
             in_flight: 1024,
@@ -480,15 +573,55 @@ mod tests {
         assert_eq!(config.limits.idle_time.0, Duration::from_millis(500));
     }
 
+    /// A key that went astray, into the environment, a value or the place of the config file itself, was shown by the
+    /// error, and the error goes to the log collector.
+    #[test]
+    fn errors_quote_no_value() {
+        let secret = "correct-horse-battery-staple";
+        let pem = format!("-----BEGIN PRIVATE KEY-----{secret}-----END PRIVATE KEY-----");
+        let hex = "0123456789abcdef".repeat(4);
+        let keys = include_str!("config.rs").lines().skip_while(|line| !line.starts_with("pub struct Server"));
+        let keys = keys.filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':').map(|(key, _)| key));
+        let sections = ["server", "trust", "keys", "store", "limits", "log"];
+        let keys: Vec<_> = keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+        assert!(keys.len() > 25, "the test finds the keys");
+        for value in [secret, &pem, &hex, &pem.replace("-----", "\n")] {
+            let mut said = Vec::new();
+            for (section, key) in sections.iter().flat_map(|section| keys.iter().map(move |key| (section, key))) {
+                let name = format!("{PREFIX}{}__{}", section.to_uppercase(), key.to_uppercase());
+                said.extend(load("", &[(&name, value)]).err());
+                said.extend(load(&format!("[{section}]\n{key} = \"{}\"", value.replace('\n', "\\n")), &[]).err());
+                said.extend(load(&format!("[{section}]\n{key} = {value}"), &[]).err());
+            }
+            said.extend(load(value, &[]).err());
+            said.extend(load(&format!("region = \"a\"\nregion = \"{value}\""), &[]).err());
+            said.extend(load("", &[("OKMSD_REGION", &format!("x {value}"))]).err());
+            assert!(said.len() > 200);
+            for error in said {
+                let (shown, printed) = (error.to_string(), format!("{error:?}"));
+                for part in [value, secret, &hex] {
+                    assert!(!shown.contains(part) && !printed.contains(part), "{shown}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn errors_name_what_is_wrong() {
         for (text, environment, names) in [
             ("[server]\nlisen = 1", None, "lisen"),
-            ("[limits]\nidle_time = 5", None, "idle_time"),
+            ("[limits]\nidle_time = 5", None, "line 2: limits.idle_time"),
+            ("[server]\nclient_auth = \"maybe\"", None, "`optional` or `required`"),
+            ("[server", None, "line 1"),
+            ("", Some(("OKMSD_SERVER__PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----")), "config key server.private_key"),
+            ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "many")), "limits.in_flight"),
             ("[limits]\nvalue_bytes = \"2MiB\"", None, "limits.value_bytes"),
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
             ("region = \"a b\"", None, "region's name"),
+            ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
+            ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),
+            ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),
             ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
         ] {

@@ -16,6 +16,7 @@
 //! | [`domain`] | the rules, pure |
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
+//! | [`material`], [`files`] | certificates and keys from files |
 //! | [`metrics`], [`telemetry`], [`clock`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
@@ -28,7 +29,9 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod domain;
+pub mod files;
 pub mod http;
+pub mod material;
 pub mod metrics;
 pub mod pki;
 pub mod server;

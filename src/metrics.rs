@@ -3,11 +3,62 @@
 //! Owns the registry and every metric. Always holds: labels come from closed sets, never from requests' input.
 //! Never does: I/O beyond reading the process's own figures when it is scraped.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
+
+/// Why a handshake was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The peer's certificate, or one above it, has ended.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// No authority that is trusted vouches for it.
+    UnknownIssuer,
+    /// It cannot be used for another reason.
+    BadCertificate,
+    /// There is none, and TLS asks for one.
+    NoCertificate,
+    /// The peer refused us: it does not trust the server's certificate, for instance.
+    ByPeer,
+    /// The peer speaks no TLS.
+    NotTls,
+    /// The peer speaks a TLS that is not understood.
+    Protocol,
+    /// The peer left.
+    Gone,
+    /// It took too long.
+    TooSlow,
+}
+
+impl Refused {
+    /// The reason's name.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::BadCertificate => "bad_certificate",
+            Self::NoCertificate => "no_certificate",
+            Self::ByPeer => "by_peer",
+            Self::NotTls => "not_tls",
+            Self::Protocol => "protocol",
+            Self::Gone => "gone",
+            Self::TooSlow => "too_slow",
+        }
+    }
+}
 
 /// How a handshake ended.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +87,54 @@ impl Handshake {
     }
 }
 
+/// Whose certificate a client showed.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    /// An operator's.
+    Operator,
+    /// A domain's.
+    Client,
+}
+
+impl Seen {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The soonest end among certificates that were seen lately: today and the day before, counted from the first.
+#[derive(Default)]
+struct Soonest {
+    since: i64,
+    today: Option<i64>,
+    yesterday: Option<i64>,
+}
+
+impl Soonest {
+    /// Takes in an end that was seen at `now`; the soonest.
+    fn seen(&mut self, end: i64, now: i64) -> i64 {
+        const DAY: i64 = 86_400;
+        match now.saturating_sub(self.since) {
+            0..DAY => {}
+            DAY..=172_799 => (self.since, self.yesterday) = (self.since + DAY, self.today.take()),
+            _ => *self = Self { since: now, ..Self::default() },
+        }
+        let today = self.today.map_or(end, |soonest| soonest.min(end));
+        self.today = Some(today);
+        self.yesterday.map_or(today, |soonest| soonest.min(today))
+    }
+}
+
 /// Every metric.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     latency: HistogramVec,
     handshakes: IntCounterVec,
+    refused: IntCounterVec,
     connections: IntGauge,
     closed: IntCounterVec,
     commits: IntCounter,
@@ -50,6 +143,9 @@ pub struct Metrics {
     commit_batches: Histogram,
     commit_operations: Histogram,
     corrupt: IntCounter,
+    certificates: IntGaugeVec,
+    operators: Mutex<Soonest>,
+    clients: Mutex<Soonest>,
     ready: IntGauge,
     process: Process,
 }
@@ -60,7 +156,9 @@ struct Process {
     virtual_: IntGauge,
     open_fds: IntGauge,
     threads: IntGauge,
-    cpu: prometheus::Gauge,
+    cpu: prometheus::Counter,
+    /// The ticks of the clock that `cpu` has in it.
+    ticks: AtomicU64,
 }
 
 impl Metrics {
@@ -88,6 +186,7 @@ impl Metrics {
             requests: counters("okmsd_requests_total", "Requests by operation and status.", &["operation", "status"])?,
             latency: registered(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
             handshakes: counters("okmsd_handshakes_total", "TLS handshakes by result.", &["result"])?,
+            refused: counters("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason.", &["reason"])?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
             closed: counters("okmsd_connections_closed_total", "Connections that a deadline closed.", &["deadline"])?,
             commits: counter("okmsd_commits_total", "Durable commits.")?,
@@ -96,6 +195,19 @@ impl Metrics {
             commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
             commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
             corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
+            certificates: registered(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "okmsd_certificate_not_after_seconds",
+                        "When certificates end, in Unix time: the server's and its authorities'; of those that \
+                         operators and clients showed within two days, the one that ends first.",
+                    ),
+                    &["certificate", "domain"],
+                )?,
+            )?,
+            operators: Mutex::default(),
+            clients: Mutex::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process {
                 resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
@@ -104,8 +216,9 @@ impl Metrics {
                 threads: gauge("process_threads", "Threads.")?,
                 cpu: registered(
                     &registry,
-                    prometheus::Gauge::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+                    prometheus::Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
                 )?,
+                ticks: AtomicU64::new(0),
             },
             registry,
         })
@@ -121,6 +234,12 @@ impl Metrics {
     /// A handshake ended.
     pub fn handshake(&self, result: Handshake) {
         self.handshakes.with_label_values(&[result.label()]).inc();
+    }
+
+    /// A handshake was refused, or broken off.
+    pub fn refused(&self, why: Refused) {
+        self.handshake(if why == Refused::TooSlow { Handshake::TimedOut } else { Handshake::Failed });
+        self.refused.with_label_values(&[why.label()]).inc();
     }
 
     /// A connection was opened.
@@ -141,6 +260,27 @@ impl Metrics {
     /// Reads found damaged records.
     pub fn corrupt_records(&self, number: usize) {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    /// A certificate that the server lives by ends at `end`; `domain` is that of a customer's authority. Of several,
+    /// the one that ends first counts.
+    pub fn certificate_ends(&self, certificate: &'static str, domain: &str, end: i64) {
+        let gauge = self.certificates.with_label_values(&[certificate, domain]);
+        let known = Some(gauge.get()).filter(|known| *known != 0);
+        gauge.set(known.map_or(end, |known| known.min(end)));
+    }
+
+    /// A client showed a certificate that ends at `end`. One that is over already says nothing about the future.
+    pub fn certificate_seen(&self, whose: Seen, end: i64, now: i64) {
+        if end < now {
+            return;
+        }
+        let seen = match whose {
+            Seen::Operator => &self.operators,
+            Seen::Client => &self.clients,
+        };
+        let soonest = seen.lock().unwrap_or_else(PoisonError::into_inner).seen(end, now);
+        self.certificates.with_label_values(&[whose.label(), ""]).set(soonest);
     }
 
     /// Writes became durable together.
@@ -186,7 +326,10 @@ impl Process {
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
         self.threads.set(field(17).into());
-        self.cpu.set((f64::from(field(11)) + f64::from(field(12))) / TICKS_PER_SECOND);
+        // Each tick is counted once, also where two scrapes read at a time.
+        let ticks = u64::from(field(11)) + u64::from(field(12));
+        let new = ticks.saturating_sub(self.ticks.fetch_max(ticks, Ordering::Relaxed));
+        self.cpu.inc_by(f64::from(u32::try_from(new).unwrap_or(u32::MAX)) / TICKS_PER_SECOND);
     }
 }
 
@@ -216,5 +359,25 @@ const fn status_label(status: u16) -> &'static str {
         500 => "500",
         503 => "503",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that was replaced is forgotten two days after it was last seen.
+    #[test]
+    fn the_soonest_end_is_that_of_lately() {
+        const DAY: i64 = 86_400;
+        let mut soonest = Soonest::default();
+        let start = 1_700_000_000;
+        assert_eq!(soonest.seen(start + 9 * DAY, start), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 10), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + DAY), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
+        assert_eq!(soonest.seen(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
+        // A clock that went back begins anew.
+        assert_eq!(soonest.seen(start + 95 * DAY, start), start + 95 * DAY);
     }
 }

@@ -14,15 +14,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["domain"]),
     ("metrics", &["domain"]),
     ("telemetry", &["config"]),
-    ("config", &["domain"]),
-    ("crypto", &["domain"]),
+    ("config", &["domain", "files"]),
+    ("files", &[]),
+    ("crypto", &["domain", "files"]),
     ("store", &["domain"]),
-    ("auth", &["domain"]),
+    ("auth", &["domain", "pki"]),
     ("pki", &["domain"]),
+    ("material", &["files", "pki"]),
     ("service", &["auth", "crypto", "domain", "pki", "store"]),
     ("api", &["auth", "domain", "service"]),
     ("http", &["api", "auth", "clock", "domain", "metrics", "service"]),
-    ("server", &["auth", "clock", "config", "http", "metrics", "service"]),
+    (
+        "server",
+        &["auth", "clock", "config", "domain", "files", "http", "material", "metrics", "pki", "service", "telemetry"],
+    ),
 ];
 
 /// Foreign crates with an owner, and the files or folders that may name them.
@@ -30,7 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/engines"]),
     ("rustls", &["server", "cli/client.rs"]),
     ("tokio_rustls", &["server", "cli/client.rs"]),
-    ("rustls_pki_types", &["pki"]),
+    ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
     ("p12_keystore", &["pki"]),
     ("x509_parser", &["auth/identity.rs", "pki"]),

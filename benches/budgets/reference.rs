@@ -16,7 +16,7 @@ use okmsd::{
     auth::Issuer,
     clock::SystemClock,
     config::Config,
-    server::{ClientTrust, Trusted, acceptor},
+    server::{ClientTrust, ServerTls, Trusted},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -80,9 +80,9 @@ async fn answer_one(acceptor: &TlsAcceptor, stream: TcpStream, answer: &[u8]) ->
 async fn start(config: &Path, answer: &Path, listen: SocketAddr) -> Outcome<(TlsAcceptor, TcpListener, Bytes)> {
     let config = Config::load(config, std::env::vars())?;
     let trusted = Trusted { certificate: config.trust.region_ca, issuer: Issuer::Region };
-    let trust = ClientTrust::load(&[trusted], config.server.client_auth)?;
-    let acceptor = acceptor(&config.server, &trust, Arc::new(SystemClock))?;
-    Ok((acceptor, TcpListener::bind(listen).await?, fs::read(answer)?.into()))
+    let (trust, _) = ClientTrust::load(&[trusted], config.server.client_auth)?;
+    let tls = ServerTls::load(&config.server, &trust, Arc::new(SystemClock))?;
+    Ok((tls.acceptor, TcpListener::bind(listen).await?, fs::read(answer)?.into()))
 }
 
 fn response(body: Bytes) -> Response<Full<Bytes>> {

@@ -78,8 +78,8 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
             for _ in (first..tokens).step_by(FILLERS) {
                 let request = TokenRequest {
                     key_sha256: [7; 32],
-                    ttl_seconds: None,
-                    max_ttl_seconds: None,
+                    life_seconds: 768 * 3_600,
+                    most_seconds: 768 * 3_600,
                     is_renewable: true,
                     path: "auth/cert/login",
                     display_name: "bench".to_owned(),

@@ -1,22 +1,17 @@
 //! JSON at the edge: request bodies as maps of raw members, answers written straight into bytes.
 //!
-//! A secret's value is never parsed into a tree: it goes in and out as the text that it is, so that numbers keep
-//! their spelling. Errors name fields, never values.
+//! Members stay the text that they are until somebody asks for more. Errors name fields, never values.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{
-    domain::{CustomPatch, DeactivateAfter, Invalid},
-    service::SecretValue,
-};
+use crate::domain::{CustomPatch, DeactivateAfter, Invalid};
 
-/// The deepest nesting that a value may have.
-const DEPTH_MAX: usize = 100;
-/// The most members and elements of a value, on all levels together.
-const ENTRIES_MAX: usize = 65_536;
 /// The most members of a request's objects, apart from values.
 const MEMBERS_MAX: usize = 4096;
 
@@ -153,66 +148,20 @@ pub(crate) fn duration(raw: &RawValue, allows_never: bool) -> Result<DeactivateA
     }
 }
 
-/// A patch of custom metadata: an object of texts, where null removes an entry.
+/// A change of custom metadata: an object of texts, which replaces what is there. One that has nulls is a patch: they
+/// remove their entries, and what is not named stays. An empty one changes nothing, as there are clients that always send
+/// one.
 pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
     let entries = object(raw, WRONG)?.members.into_iter();
     let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
-    CustomPatch::Merge(entries.collect::<Result<_, Invalid>>()?).published()
-}
-
-/// A secret's value: the text of a JSON object, as it was sent.
-pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
-    let raw = given(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
-    value_of(raw.get(), bytes_max)
-}
-
-/// The same of well-formed JSON text.
-pub(crate) fn value_of(text: &str, bytes_max: usize) -> Result<SecretValue, Invalid> {
-    if !text.starts_with('{') {
-        return Err(Invalid("data must be a JSON object, for instance {\"password\": \"…\"}"));
-    }
-    if text.len() > bytes_max {
-        return Err(Invalid("data is larger than this server takes; split it into several secrets"));
-    }
-    check_shape(text)?;
-    Ok(SecretValue::new(text.as_bytes().to_vec()))
-}
-
-/// Whether well-formed JSON text is not nested too deeply, and has not too many entries: before anything is made of it.
-///
-/// # Errors
-/// `Invalid` where it is, or has.
-pub(crate) fn check_shape(text: &str) -> Result<(), Invalid> {
-    let (depth, entries) = shape(text);
-    if depth > DEPTH_MAX {
-        return Err(Invalid("data is nested too deeply; the most is 100 levels"));
-    }
-    if entries > ENTRIES_MAX {
-        return Err(Invalid("data has too many members and elements; the most is 65536"));
-    }
-    Ok(())
-}
-
-/// How deep well-formed JSON text is nested, and how many members and elements it has at most.
-fn shape(text: &str) -> (usize, usize) {
-    let (mut depth, mut deepest, mut entries, mut in_string, mut escaped) = (0usize, 0, 0, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                entries += 1;
-                deepest = deepest.max(depth);
-            }
-            b',' if !in_string => entries += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    (deepest, entries)
+    let entries: BTreeMap<_, _> = entries.collect::<Result<_, Invalid>>()?;
+    let whole: Option<BTreeMap<_, _>> = entries.iter().map(|(key, text)| Some((key.clone(), text.clone()?))).collect();
+    let patch = match whole.filter(|whole| !whole.is_empty()) {
+        Some(whole) => CustomPatch::Replace(whole),
+        None => CustomPatch::Merge(entries),
+    };
+    patch.published()
 }
 
 /// Writes JSON text.
@@ -369,22 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn values_keep_their_text_and_are_bounded() {
-        let exact = r#"{"n":12345678901234567890,"f":1.0,"e":1e400, "s":"é\u00e9"}"#;
-        assert_eq!(value(Some(&raw(exact)), 1000).unwrap().expose(), exact.as_bytes());
-        assert!(value(Some(&raw("{}")), 2).is_ok() && value(Some(&raw(exact)), 10).is_err());
-        for wrong in ["null", "[]", "\"x\"", "1", "true"] {
-            assert!(value(Some(&raw(wrong)), 100).is_err(), "{wrong}");
-        }
-        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(value(Some(&raw(&nested(99))), 10_000).is_ok());
-        assert!(value(Some(&raw(&nested(100))), 10_000).is_err());
-        assert_eq!(shape(r#"{"[[[":"\"{{{,","b":[1,2]}"#), (2, 4));
-        let wide = |members: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(members));
-        assert!(check_shape(&wide(60_000)).is_ok() && check_shape(&wide(65_536)).is_err());
-    }
-
-    #[test]
     fn fields() {
         const WRONG: Invalid = Invalid("wrong");
         assert_eq!(number(&raw("24000"), WRONG), Ok(24_000));
@@ -396,6 +329,10 @@ mod tests {
         assert!(duration(&raw("-1"), true).is_err() && duration(&raw("{}"), true).is_err());
         assert!(duration(&raw("\"-1s\""), true).unwrap().is_never() && duration(&raw("\"-1s\""), false).is_err());
         assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
+        assert!(matches!(custom_metadata(&raw(r#"{"a":"1"}"#)).unwrap(), CustomPatch::Replace(_)));
+        for patch in [r#"{"a":"1","b":null}"#, r#"{"b":null}"#] {
+            assert!(matches!(custom_metadata(&raw(patch)).unwrap(), CustomPatch::Merge(_)), "{patch}");
+        }
         assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err());
     }
 

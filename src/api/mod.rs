@@ -10,6 +10,7 @@ pub mod okms;
 pub(crate) mod page;
 pub(crate) mod query;
 mod routes;
+pub(crate) mod value;
 pub mod vault;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use hyper::{
 pub use self::routes::{Access, Route, routes};
 use crate::{
     auth::{Principal, VerifiedPeer},
-    domain::{OkmsId, SecretPath, Timestamp, VersionNumber},
+    domain::{OkmsId, SecretPath, Timestamp, TokenLife, VersionNumber},
     service::Service,
 };
 
@@ -40,6 +41,10 @@ pub struct Context {
     pub value_bytes: usize,
     /// The largest answer that is kept for somebody else, in bytes.
     pub wrapped_bytes: usize,
+    /// How long tokens live.
+    pub token_life: TokenLife,
+    /// The server's figures, in Prometheus' text form.
+    pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
 }
 
 impl Context {

@@ -1,4 +1,7 @@
 //! Percent-decoding, once, and query parameters.
+//!
+//! In a query, as in a form, `+` is a blank: what Go, Python and browsers send and read. A path has no such rule. Nothing
+//! that the native dialect takes in a query has a blank or a `+` in it, so that one rule does for both.
 
 use std::borrow::Cow;
 
@@ -30,6 +33,17 @@ pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| BROKEN)
 }
 
+/// `text` of a query or a form, decoded.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn form(text: &str) -> Result<Cow<'_, str>, Invalid> {
+    if text.contains('+') {
+        return decode(&text.replace('+', " ")).map(|text| Cow::Owned(text.into_owned()));
+    }
+    decode(text)
+}
+
 /// The value of the query parameter `name`; `None` where it is absent or empty.
 ///
 /// # Errors
@@ -38,11 +52,11 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a,
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decode(key)? == name && found.replace(value).is_some() {
+        if form(key)? == name && found.replace(value).is_some() {
             return Err(Invalid("a query parameter is given twice; give each one once"));
         }
     }
-    found.filter(|value| !value.is_empty()).map(decode).transpose()
+    found.filter(|value| !value.is_empty()).map(form).transpose()
 }
 
 /// The truth value of the query parameter `name`, by Go's spellings; false where it is absent.
@@ -76,6 +90,8 @@ mod tests {
         assert_eq!(parameter(query, "cas").unwrap().as_deref(), Some("1"));
         assert_eq!(parameter(query, "empty").unwrap(), None);
         assert_eq!(parameter("", "x").unwrap(), None);
+        assert_eq!(parameter("after=a+b%2Bc%20d", "after").unwrap().as_deref(), Some("a b+c d"));
+        assert_eq!(decode("a+b").unwrap(), "a+b");
         assert!(parameter("a=1&a=2", "a").is_err() && parameter("a&%61=2", "a").is_err());
         assert!(flag(query, "includeData").unwrap() && !flag(query, "other").unwrap());
         assert!(flag("list=yes", "list").is_err());

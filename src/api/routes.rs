@@ -61,13 +61,15 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
     use VaultOp as Op;
     const READS: &[&str] = &["GET", "LIST", "SCAN"];
     const WRITES: &[&str] = &["POST", "PUT"];
+    // Vault answers LIST and SCAN of these with 405.
+    const NO_LISTS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
     const ALL: &[&str] = &["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"];
-    let table: [(&[&str], &str, Op); 66] = [
+    let table: [(&[&str], &str, Op); 81] = [
         (&["GET"], "/{mount}/data/{key}", Op::ReadData),
         (WRITES, "/{mount}/data/{key}", Op::WriteData),
         (&["PATCH"], "/{mount}/data/{key}", Op::PatchData),
         (&["DELETE"], "/{mount}/data/{key}", Op::DeleteData),
-        (&["LIST"], "/{mount}/data/{key}", Op::Unrouted),
+        (NO_LISTS, "/{mount}/data", Op::Unrouted),
         (&["GET"], "/{mount}/metadata/{key}", Op::ReadMetadata),
         (&["LIST", "SCAN"], "/{mount}/metadata/{key}", Op::ReadMetadata),
         (WRITES, "/{mount}/metadata/{key}", Op::WriteMetadata),
@@ -78,9 +80,13 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (READS, "/{mount}/detailed-metadata/{key}", Op::ListDetailed),
         (READS, "/{mount}/detailed-metadata", Op::ListDetailed),
         (&["GET"], "/{mount}/subkeys/{key}", Op::ReadSubkeys),
+        (NO_LISTS, "/{mount}/subkeys", Op::Unrouted),
         (WRITES, "/{mount}/delete/{key}", Op::DeleteVersions),
         (WRITES, "/{mount}/undelete/{key}", Op::UndeleteVersions),
         (WRITES, "/{mount}/destroy/{key}", Op::DestroyVersions),
+        (NO_LISTS, "/{mount}/delete", Op::Unrouted),
+        (NO_LISTS, "/{mount}/undelete", Op::Unrouted),
+        (NO_LISTS, "/{mount}/destroy", Op::Unrouted),
         (&["GET"], "/{mount}/config", Op::ReadConfig),
         (WRITES, "/{mount}/config", Op::WriteConfig),
         (&["GET", "HEAD"], "/sys/health", Op::Health),
@@ -96,8 +102,19 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (&["DELETE"], "/sys/mounts/{key}", Op::Disable),
         (&["GET"], "/sys/internal/ui/mounts", Op::UiMounts),
         (&["GET"], "/sys/internal/ui/mounts/{key}", Op::UiMount),
+        (WRITES, "/sys/remount", Op::Remount),
+        (&["GET"], "/sys/remount/status/{key}", Op::RemountStatus),
         (&["GET"], "/sys/auth", Op::AuthMethods),
+        (&["GET"], "/sys/auth/{key}/tune", Op::ReadAuthTune),
+        (WRITES, "/sys/auth/{key}/tune", Op::NotServed),
+        (&["GET"], "/sys/auth/{key}", Op::ReadAuthMethod),
+        (&["LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"], "/sys/auth/{key}", Op::NotServed),
         (WRITES, "/sys/capabilities-self", Op::Capabilities),
+        (WRITES, "/sys/capabilities", Op::CapabilitiesOfToken),
+        (WRITES, "/sys/capabilities-accessor", Op::CapabilitiesOfAccessor),
+        (WRITES, "/sys/tools/random", Op::Random),
+        (WRITES, "/sys/tools/random/{key}", Op::Random),
+        (&["GET"], "/sys/metrics", Op::Metrics),
         (WRITES, "/sys/wrapping/wrap", Op::Wrap),
         (WRITES, "/sys/wrapping/unwrap", Op::Unwrap),
         (&["GET", "POST", "PUT"], "/sys/wrapping/lookup", Op::LookupWrapped),
@@ -107,6 +124,7 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (WRITES, "/auth/token/create-orphan", Op::CreateToken),
         (&["GET", "POST", "PUT"], "/auth/token/lookup-self", Op::LookupSelf),
         (&["GET", "POST", "PUT"], "/auth/token/lookup", Op::LookupToken),
+        (&["GET", "LIST"], "/auth/token/accessors", Op::ListAccessors),
         (WRITES, "/auth/token/lookup-accessor", Op::LookupAccessor),
         (WRITES, "/auth/token/renew-self", Op::RenewSelf),
         (WRITES, "/auth/token/renew", Op::RenewToken),
@@ -123,7 +141,6 @@ fn vault() -> impl Iterator<Item = (Vec<Method>, &'static str, VaultOp)> {
         (ALL, "/sys/audit", Op::NotServed),
         (ALL, "/sys/audit/{key}", Op::NotServed),
         (ALL, "/sys/audit-hash/{key}", Op::NotServed),
-        (ALL, "/sys/auth/{key}", Op::NotServed),
         (ALL, "/sys/leases/{key}", Op::NotServed),
         (WRITES, "/sys/seal", Op::NotServed),
         (WRITES, "/sys/unseal", Op::NotServed),

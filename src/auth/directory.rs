@@ -1,28 +1,42 @@
 //! From a certificate's identity to the principal that it stands for.
 
 use super::identity::{CertIdentity, DomainClaim};
-use crate::domain::{OkmsId, Timestamp};
+use crate::{
+    domain::{OkmsId, Timestamp},
+    pki::Validity,
+};
 
 /// Which certificate authority vouched for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuer {
-    /// The region's own: the domain that its certificates name is believed.
+    /// The region's own: the domain that a certificate names is believed, if the authority itself has signed it.
     Region,
     /// Somebody else's: whatever its certificates say, they reach this domain.
     Customer(OkmsId),
+}
+
+/// By whose word a peer is who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    /// The nearest authority.
+    pub issuer: Issuer,
+    /// Whether it has signed the peer's certificate itself, and not another that signed it.
+    pub is_direct: bool,
+    /// When the authority, and all certificates between, are valid.
+    pub validity: Validity,
 }
 
 /// A peer whose certificate chain the handshake has verified.
 #[derive(Debug)]
 pub struct VerifiedPeer {
     identity: CertIdentity,
-    issuer: Issuer,
+    voucher: Voucher,
 }
 
 impl VerifiedPeer {
     /// For the connection that has just finished a handshake with client authentication, and nobody else.
-    pub(crate) const fn after_handshake(identity: CertIdentity, issuer: Issuer) -> Self {
-        Self { identity, issuer }
+    pub(crate) const fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
+        Self { identity, voucher }
     }
 
     /// What the certificate says.
@@ -53,6 +67,21 @@ pub enum Unauthenticated {
     /// The certificate's time has not come.
     #[error("the client certificate is not valid yet; check the clocks")]
     NotYetValid,
+    /// The time of the authority, or of a certificate between, is over.
+    #[error(
+        "the authority of the client certificate has expired, or a certificate between it and yours; get a certificate \
+         of an authority that is valid"
+    )]
+    AuthorityExpired,
+    /// The same, and its time has not come.
+    #[error("the authority of the client certificate is not valid yet; check the clocks")]
+    AuthorityNotYetValid,
+    /// Signed by somebody whom the region's authority has signed.
+    #[error(
+        "the client certificate is not of the region's authority itself but of one below it, whose word counts for no \
+         domain; use an access certificate issued for your domain"
+    )]
+    Indirect,
     /// The certificate's names cannot be read.
     #[error("the client certificate cannot be read; get a new one for your domain")]
     Unreadable,
@@ -61,21 +90,29 @@ pub enum Unauthenticated {
     NoDomain,
 }
 
-/// The principal that `peer` stands for at `now`. Asked for every request, so that no connection outlives its
-/// certificate.
+/// The principal that `peer` stands for at `now`. Asked for every request, so that no connection and no resumed session
+/// outlives its certificate, nor the authority that vouches for it.
 ///
 /// # Errors
 /// `Unauthenticated` says what is missing.
 pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unauthenticated> {
     let now = now.unix_seconds();
-    if now > peer.identity.not_after() {
+    let (own, above) = (peer.identity.validity(), peer.voucher.validity);
+    if own.is_over(now) {
         return Err(Unauthenticated::Expired);
     }
-    if now < peer.identity.not_before() {
+    if !own.has_begun(now) {
         return Err(Unauthenticated::NotYetValid);
     }
-    match peer.issuer {
+    if above.is_over(now) {
+        return Err(Unauthenticated::AuthorityExpired);
+    }
+    if !above.has_begun(now) {
+        return Err(Unauthenticated::AuthorityNotYetValid);
+    }
+    match peer.voucher.issuer {
         Issuer::Customer(domain) => Ok(Principal::Domain(domain)),
+        Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         Issuer::Region => match peer.identity.okms_domain() {
             Some(DomainClaim::Any) => Ok(Principal::Operator),
             Some(DomainClaim::One(bytes)) => {

@@ -4,13 +4,14 @@
 //! handshake's business before; validity against the clock is checked again by whoever uses the identity.
 //!
 //! Always holds: a [`CertIdentity`] came from one whole, well-formed certificate; each of its names is non-empty
-//! UTF-8 without control characters; it claims at most one okms domain.
+//! UTF-8 without control characters; it claims at most one okms domain. What is kept of a certificate is bounded: its
+//! serial number by RFC 5280's 20 octets, its names in number and length.
 //!
 //! Never does: read the common name (it is decoration), decide what an identity may do, or pass over what it cannot
 //! read: a malformed name is an error, not an absent name. Name kinds that never identify anybody here (IP address,
-//! directory name, other kinds of otherName, and so on) are counted in [`CertIdentity::unused_names`].
+//! directory name, other kinds of otherName, and so on) are passed over.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use aws_lc_rs::digest;
 use uuid::Uuid;
@@ -20,18 +21,21 @@ use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 
+use crate::pki::Validity;
+
 /// What one certificate says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertIdentity {
     names: Vec<SubjectName>,
-    unused_names: usize,
     domain: Option<DomainClaim>,
-    issuer_der: Vec<u8>,
-    serial: String,
+    serial: Serial,
     public_key_sha256: [u8; 32],
-    not_before: i64,
-    not_after: i64,
+    validity: Validity,
 }
+
+/// A serial number: at most 20 octets, as RFC 5280 has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Serial([u8; SERIAL_BYTES_MAX]);
 
 /// A subject alternative name of a kind that can identify somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,8 +64,17 @@ pub enum DomainClaim {
 #[non_exhaustive]
 pub enum IdentityError {
     /// More bytes than any honest client certificate.
-    #[error("the certificate is larger than 64 KiB")]
+    #[error("the certificate is larger than 32 KiB")]
     TooLarge,
+    /// A serial number that RFC 5280 does not allow.
+    #[error("the serial number has more than 20 octets")]
+    Serial,
+    /// More names than anybody needs.
+    #[error("there are more than 64 subject alternative names")]
+    TooManyNames,
+    /// A name longer than anybody needs.
+    #[error("a {0} in the subject alternative names is longer than 1024 bytes")]
+    NameTooLong(NameKind),
     /// Not an X.509 certificate.
     #[error("the certificate is malformed")]
     Malformed,
@@ -117,20 +130,21 @@ impl CertIdentity {
         if !rest.is_empty() {
             return Err(IdentityError::TrailingBytes);
         }
-        let (names, unused_names) = read_names(&certificate)?;
+        let serial = Serial::read(certificate.raw_serial())?;
+        let names = read_names(&certificate)?;
         let domain = claimed_domain(&names)?;
         let validity = certificate.validity();
         let mut public_key_sha256 = [0; 32];
         public_key_sha256.copy_from_slice(digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref());
         Ok(Self {
             names,
-            unused_names,
             domain,
-            issuer_der: certificate.issuer().as_raw().to_vec(),
-            serial: serial_text(certificate.raw_serial()),
+            serial,
             public_key_sha256,
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
+            validity: Validity {
+                not_before: validity.not_before.timestamp(),
+                not_after: validity.not_after.timestamp(),
+            },
         })
     }
 
@@ -140,28 +154,16 @@ impl CertIdentity {
         &self.names
     }
 
-    /// How many further alternative names there are, of kinds that never identify anybody here.
-    #[must_use]
-    pub fn unused_names(&self) -> usize {
-        self.unused_names
-    }
-
     /// The okms domain that the certificate claims, if it claims one.
     #[must_use]
     pub fn okms_domain(&self) -> Option<DomainClaim> {
         self.domain
     }
 
-    /// The issuer's name, DER-encoded as it stands in the certificate.
+    /// The serial number.
     #[must_use]
-    pub fn issuer_der(&self) -> &[u8] {
-        &self.issuer_der
-    }
-
-    /// The serial number in lower-case hexadecimal without leading zero bytes.
-    #[must_use]
-    pub fn serial(&self) -> &str {
-        &self.serial
+    pub fn serial(&self) -> Serial {
+        self.serial
     }
 
     /// SHA-256 of the `SubjectPublicKeyInfo`: the same for every certificate over one key.
@@ -170,16 +172,55 @@ impl CertIdentity {
         &self.public_key_sha256
     }
 
-    /// The first valid second, in Unix time.
+    /// When it is valid.
     #[must_use]
-    pub fn not_before(&self) -> i64 {
-        self.not_before
+    pub const fn validity(&self) -> Validity {
+        self.validity
+    }
+}
+
+impl Serial {
+    fn read(bytes: &[u8]) -> Result<Self, IdentityError> {
+        // DER puts a zero in front of a number whose first bit is set; some authorities put more.
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let number = bytes.get(zeros..).unwrap_or_default();
+        let mut serial = [0; SERIAL_BYTES_MAX];
+        let place = SERIAL_BYTES_MAX.checked_sub(number.len()).ok_or(IdentityError::Serial)?;
+        serial.get_mut(place..).ok_or(IdentityError::Serial)?.copy_from_slice(number);
+        Ok(Self(serial))
     }
 
-    /// The last valid second, in Unix time.
+    /// The number in decimal, as Vault tells it.
     #[must_use]
-    pub fn not_after(&self) -> i64 {
-        self.not_after
+    pub fn to_decimal(self) -> String {
+        // 2^160 has 49 digits; the least is the first.
+        let mut digits = [0_u8; 49];
+        for byte in self.0 {
+            let mut carry = u32::from(byte);
+            for digit in &mut digits {
+                let number = u32::from(*digit) * 256 + carry;
+                *digit = u8::try_from(number % 10).unwrap_or_default();
+                carry = number / 10;
+            }
+        }
+        let text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+        let significant = text.trim_start_matches('0');
+        if significant.is_empty() { "0".to_owned() } else { significant.to_owned() }
+    }
+}
+
+/// Lower-case hexadecimal without leading zero bytes.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (last, before) = self.0.split_last().map_or((0, &[][..]), |(last, before)| (*last, before));
+        before.iter().skip_while(|byte| **byte == 0).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, "{last:02x}")
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -204,26 +245,31 @@ impl fmt::Display for NameKind {
     }
 }
 
-fn read_names(certificate: &X509Certificate<'_>) -> Result<(Vec<SubjectName>, usize), IdentityError> {
+/// Whom a certificate that was refused was issued to, for whoever looks for the reason: one short line of text.
+#[must_use]
+pub fn subject_text(leaf: &[u8]) -> Option<String> {
+    let leaf = (leaf.len() <= CERTIFICATE_BYTES_MAX).then_some(leaf)?;
+    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+    let subject = certificate.subject().to_string();
+    let plain = subject.chars().take(SUBJECT_TEXT_MAX).map(|c| if c.is_control() { '?' } else { c });
+    Some(plain.collect())
+}
+
+fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<SubjectName>, IdentityError> {
     let extension =
         certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).map_err(|_| IdentityError::Names)?;
     let Some(extension) = extension else {
-        return Ok((Vec::new(), 0));
+        return Ok(Vec::new());
     };
     // Read again from the extension's bytes: the parser's own pass drops what follows the list.
     let (rest, list) = SubjectAlternativeName::from_der(extension.value).map_err(|_| IdentityError::Names)?;
     if !rest.is_empty() {
         return Err(IdentityError::TrailingBytes);
     }
-    let mut names = Vec::with_capacity(list.general_names.len());
-    let mut unused = 0;
-    for name in &list.general_names {
-        match read_name(name)? {
-            Some(name) => names.push(name),
-            None => unused += 1,
-        }
+    if list.general_names.len() > NAMES_MAX {
+        return Err(IdentityError::TooManyNames);
     }
-    Ok((names, unused))
+    list.general_names.iter().filter_map(|name| read_name(name).transpose()).collect()
 }
 
 fn read_name(name: &GeneralName<'_>) -> Result<Option<SubjectName>, IdentityError> {
@@ -270,6 +316,9 @@ fn plain(text: &str, kind: NameKind) -> Result<String, IdentityError> {
     if text.is_empty() {
         return Err(IdentityError::Empty(kind));
     }
+    if text.len() > NAME_BYTES_MAX {
+        return Err(IdentityError::NameTooLong(kind));
+    }
     // A NUL would end the name early for a peer that is written in C.
     if text.chars().any(char::is_control) {
         return Err(IdentityError::Control(kind));
@@ -303,19 +352,15 @@ fn parse_claim(upn: &str) -> Result<Option<DomainClaim>, IdentityError> {
     id.map(|id| Some(DomainClaim::One(id.into_bytes()))).ok_or(IdentityError::Domain)
 }
 
-fn serial_text(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes.iter().skip_while(|byte| **byte == 0) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    if text.is_empty() { "00".to_owned() } else { text }
-}
-
 const OID_UPN: Oid<'static> = oid!(1.3.6.1.4.1.311.20.2.3);
 const OKMS_DOMAIN_PREFIX: &str = "okms.domain:";
 const UUID_TEXT_LEN: usize = 36;
-const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
+const CERTIFICATE_BYTES_MAX: usize = super::chain::CHAIN_BYTES_MAX;
+const SERIAL_BYTES_MAX: usize = 20;
+const NAMES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 1024;
+/// What is told of a subject, in characters.
+const SUBJECT_TEXT_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -384,12 +429,10 @@ mod tests {
         let (ca, leaf) = issued(&Subject::Domain(DOMAIN.to_owned()));
         let identity = CertIdentity::from_der(&leaf.certificate_der).unwrap();
         assert_eq!(identity.names(), [SubjectName::Upn(format!("okms.domain:{DOMAIN}"))]);
-        assert_eq!(identity.unused_names(), 0);
         assert_eq!(identity.okms_domain(), Some(DomainClaim::One(*Uuid::try_parse(DOMAIN).unwrap().as_bytes())));
-        assert_eq!(identity.serial(), leaf.serial);
-        assert_eq!(identity.not_before(), leaf.not_before.unix_timestamp());
-        assert_eq!(identity.not_after(), leaf.not_after.unix_timestamp());
-        assert!(identity.issuer_der().windows(9).any(|window| window == b"region CA"));
+        assert_eq!(identity.serial().to_string(), leaf.serial);
+        assert_eq!(identity.validity().not_before, leaf.not_before.unix_timestamp());
+        assert_eq!(identity.validity().not_after, leaf.not_after.unix_timestamp());
         assert!(ca.certificate_pem().contains("CERTIFICATE"));
         let (_, operator) = issued(&Subject::Operator);
         assert_eq!(CertIdentity::from_der(&operator.certificate_der).unwrap().okms_domain(), Some(DomainClaim::Any));
@@ -428,7 +471,6 @@ mod tests {
                 SubjectName::Email("billing@example.com".to_owned()),
             ]
         );
-        assert_eq!(identity.unused_names(), 2);
         assert_eq!(identity.okms_domain(), None);
     }
 
@@ -510,11 +552,34 @@ mod tests {
         assert_eq!(fault(&[der(0x89, b"x")]), IdentityError::Names);
     }
 
+    /// A serial number of 60 KB, turned into decimal, once took 14 s of a worker for each login.
     #[test]
-    fn serials_have_one_text_form() {
-        assert_eq!(serial_text(&[]), "00");
-        assert_eq!(serial_text(&[0, 0]), "00");
-        assert_eq!(serial_text(&[0, 0x80, 0x01]), "8001");
+    fn serials_are_bounded_and_have_one_text_form() {
+        let serial = |bytes: &[u8]| Serial::read(bytes).unwrap();
+        for (bytes, hexadecimal, decimal) in [
+            (&[][..], "00", "0"),
+            (&[0, 0], "00", "0"),
+            (&[0x0a], "0a", "10"),
+            (&[0, 0x80, 0x01], "8001", "32769"),
+            (&[0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01], "0123456789abcdef01", "20988295479420645121"),
+        ] {
+            assert_eq!((&*serial(bytes).to_string(), &*serial(bytes).to_decimal()), (hexadecimal, decimal));
+        }
+        // A leading zero of DER does not count.
+        let most = [&[0][..], &[0xff; 20]].concat();
+        assert_eq!(serial(&most).to_string(), "ff".repeat(20));
+        assert_eq!(serial(&most).to_decimal(), "1461501637330902918203684832716283019655932542975");
+        assert_eq!(Serial::read(&[1; 21]).unwrap_err(), IdentityError::Serial);
+        assert_eq!(Serial::read(&vec![1; 60_000]).unwrap_err(), IdentityError::Serial);
+    }
+
+    #[test]
+    fn names_are_bounded_in_number_and_length() {
+        let name = |len: usize| der(0x82, &vec![b'a'; len]);
+        assert_eq!(named(&[name(1024)]).unwrap().names().len(), 1);
+        assert_eq!(fault(&[name(1025)]), IdentityError::NameTooLong(NameKind::Dns));
+        assert!(named(&vec![name(1); 64]).is_ok());
+        assert_eq!(fault(&vec![name(1); 65]), IdentityError::TooManyNames);
     }
 
     #[test]

@@ -57,6 +57,8 @@ actions! {
     DomainCreate = "okms:apiovh:resource/create",
     /// Issue an access certificate for a domain.
     CredentialCreate = "okms:apiovh:resource/credential/create",
+    /// See the server's figures, which are about all domains.
+    MetricsGet = "okms:apiovh:metrics/get",
 }
 
 /// A set of actions.
@@ -209,7 +211,7 @@ mod tests {
             let actions = Actions::of(&[*action]);
             assert!(Principal::Operator.authorize(foreign, actions).is_ok());
             assert_eq!(principal.authorize(foreign, actions).unwrap_err(), Denied::UnknownDomain);
-            let expected = !matches!(action, Action::DomainCreate | Action::CredentialCreate);
+            let expected = !matches!(action, Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet);
             assert_eq!(principal.authorize(own, actions).is_ok(), expected, "{action:?}");
             assert!(Principal::Operator.authorize_region(*action).is_ok());
             assert_eq!(principal.authorize_region(*action).is_ok(), *action == Action::DomainGet);

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, say};
 use crate::{
-    app::{self, App},
+    app::{self, App, Checked},
     clock::{Clock, SystemClock},
     config::{self, Config},
     telemetry,
@@ -19,7 +19,7 @@ pub(super) struct Serve {
     /// The config file.
     #[arg(long)]
     config: PathBuf,
-    /// Only check the config and the files that it names.
+    /// Only check the config and the files that it names, and change nothing.
     #[arg(long)]
     check: bool,
 }
@@ -29,8 +29,13 @@ impl Serve {
         let config = Config::load(&self.config, config::environment())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         if self.check {
-            app::check(&config, &clock)?;
-            say("ok");
+            match app::check(&config, &clock)? {
+                Checked::All => say("ok"),
+                Checked::AllButTheStore => say(format_args!(
+                    "ok, but for one thing: a process has the store {} open, so that the root key could not be compared",
+                    config.store.path.display()
+                )),
+            }
             return Ok(());
         }
         telemetry::start(&config.log)?;

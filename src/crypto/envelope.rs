@@ -233,6 +233,9 @@ mod tests {
         fn id(&self) -> [u8; 16] {
             [0; 16]
         }
+        fn tag(&self, _: &[u8]) -> Result<[u8; 16], Error> {
+            Ok([0; 16])
+        }
         fn wrap(&self, _: OkmsId, _: u32, key: &[u8; 32]) -> Result<WrappedKey, Error> {
             Ok(WrappedKey(key.to_vec()))
         }

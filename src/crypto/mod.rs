@@ -55,6 +55,16 @@ pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
+/// So many random bytes.
+///
+/// # Errors
+/// `Error` where the system has no randomness.
+pub fn random_bytes(number: usize) -> Result<SecretValue, Error> {
+    let mut bytes = zeroize::Zeroizing::new(vec![0; number]);
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(SecretValue::new(std::mem::take(&mut *bytes)))
+}
+
 /// SHA-256 of `bytes`: under which a token is known without being kept.
 #[must_use]
 pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {

@@ -1,10 +1,6 @@
 //! The root key: the one key that is not in the store.
 
-use std::{
-    fmt, fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -13,7 +9,10 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use super::{Error, keys::expand, random};
-use crate::domain::OkmsId;
+use crate::{
+    domain::OkmsId,
+    files::{self, FileError, FileName},
+};
 
 const FORMAT: u8 = 1;
 const KEY_LEN: usize = 32;
@@ -26,6 +25,12 @@ pub struct WrappedKey(pub Vec<u8>);
 pub trait RootKey: Send + Sync {
     /// A public name of the key: tells a wrong key from a damaged store.
     fn id(&self) -> [u8; 16];
+
+    /// A tag of `text` that tells nothing of it without the key: two texts have the same tag if they are the same.
+    ///
+    /// # Errors
+    /// `Error::Library` where the provider fails.
+    fn tag(&self, text: &[u8]) -> Result<[u8; 16], Error>;
 
     /// Wraps a domain's key.
     ///
@@ -43,41 +48,34 @@ pub trait RootKey: Send + Sync {
 /// A root key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
-    /// It cannot be read or written.
-    #[error("root key file {0}: {1}")]
-    Io(PathBuf, #[source] io::Error),
-    /// Others than its owner and group can read it, or its group can write it.
-    #[error("root key file {0} is open to others (mode {1:o}); run chmod 600 on it")]
-    TooOpen(PathBuf, u32),
+    /// It cannot be read, or must not be.
+    #[error("root key file {0}")]
+    File(#[from] FileError),
     /// It holds something else.
-    #[error("root key file {0} must hold 64 hexadecimal characters (32 bytes) and nothing else")]
-    Malformed(PathBuf),
+    #[error("root key file {0}: must hold 64 hexadecimal characters (32 bytes) and nothing else")]
+    Malformed(FileName),
     /// The library failed.
     #[error("root key file {0}: {1}")]
-    Crypto(PathBuf, #[source] Error),
+    Crypto(FileName, #[source] Error),
 }
 
 /// A root key from a file of 64 hexadecimal characters.
 pub struct FileRootKey {
     id: [u8; 16],
     wrapping: LessSafeKey,
+    tags: Prk,
 }
 
 impl FileRootKey {
-    /// Reads the key. Its owner may read and write the file, its group may read it (mounted secrets need that),
-    /// nobody else may do anything.
+    /// Reads the key from a file that is closed to others.
     ///
     /// # Errors
     /// `RootKeyError` names the file and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, RootKeyError> {
-        let io = |error| RootKeyError::Io(path.into(), error);
-        let mode = fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o037 != 0 {
-            return Err(RootKeyError::TooOpen(path.into(), mode));
-        }
-        let text = Zeroizing::new(fs::read(path).map_err(io)?);
-        let bytes = parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
-        Self::from_bytes(&bytes).map_err(|error| RootKeyError::Crypto(path.into(), error))
+        files::read_private(path, |text| {
+            let bytes = parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
+            Self::from_bytes(&bytes).map_err(|error| RootKeyError::Crypto(path.into(), error))
+        })
     }
 
     /// A new random key in the form of the file.
@@ -97,7 +95,12 @@ impl FileRootKey {
     fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, Error> {
         let prk = Salt::new(HKDF_SHA256, b"okmsd root key v1").extract(bytes);
         let wrapping = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"wrap domain keys"])?);
-        Ok(Self { id: key_id(&prk)?, wrapping: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, wrapping.as_slice())?) })
+        let tags = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"tag texts"])?);
+        Ok(Self {
+            id: key_id(&prk)?,
+            wrapping: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, wrapping.as_slice())?),
+            tags: Salt::new(HKDF_SHA256, b"okmsd tags v1").extract(tags.as_slice()),
+        })
     }
 }
 
@@ -125,6 +128,10 @@ fn aad(domain: OkmsId, generation: u32) -> Aad<Vec<u8>> {
 impl RootKey for FileRootKey {
     fn id(&self) -> [u8; 16] {
         self.id
+    }
+
+    fn tag(&self, text: &[u8]) -> Result<[u8; 16], Error> {
+        expand::<16>(&self.tags, &[text])
     }
 
     fn wrap(&self, domain: OkmsId, generation: u32, key: &[u8; KEY_LEN]) -> Result<WrappedKey, Error> {
@@ -159,6 +166,8 @@ impl fmt::Debug for FileRootKey {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     fn id(byte: u8) -> OkmsId {
@@ -183,6 +192,15 @@ mod tests {
     }
 
     #[test]
+    fn tags_are_of_one_text_and_one_key() {
+        let (root, other) = (FileRootKey::from_bytes(&[1; 32]).unwrap(), FileRootKey::from_bytes(&[2; 32]).unwrap());
+        assert_eq!(root.tag(b"billing"), FileRootKey::from_bytes(&[1; 32]).unwrap().tag(b"billing"));
+        assert_ne!(root.tag(b"billing"), root.tag(b"billing "));
+        assert_ne!(root.tag(b"billing"), other.tag(b"billing"));
+        assert_ne!(root.tag(b"key id").unwrap(), root.id());
+    }
+
+    #[test]
     fn the_file_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root.key");
@@ -190,7 +208,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         };
-        assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::Io(..))));
+        assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::Io(..)))));
         let text = FileRootKey::generate().unwrap();
         for mode in [0o600, 0o400, 0o440] {
             write(text.as_bytes(), mode);
@@ -199,7 +217,7 @@ mod tests {
         }
         for mode in [0o644, 0o604, 0o660, 0o601] {
             write(text.as_bytes(), mode);
-            assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::TooOpen(..))), "{mode:o}");
+            assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::TooOpen(..)))), "{mode:o}");
         }
         for wrong in [b"".as_slice(), b"abc", &[b'g'; 64], &[b'a'; 63], &[b'a'; 66], &[0xff; 64]] {
             write(wrong, 0o600);

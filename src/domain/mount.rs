@@ -1,7 +1,8 @@
 //! KV2's mounts: named views on subtrees of a domain.
 //!
-//! A mount at `team/a` shows the secrets below `team/a/` under their names without that. [`MountPath::is_whole_tree`]
-//! tells the two that are always there and show the domain as it is: `secret`, and `ibmcloud/kv` as IBM spells it.
+//! A mount that is made at `team/a` shows the secrets below `team/a/` under their names without that. It can be moved: then
+//! it has another name and shows the same secrets. [`MountPath::is_whole_tree`] tells the two that are always there and show
+//! the domain as it is: `secret`, and `ibmcloud/kv` as IBM spells it.
 
 use std::{fmt, str::FromStr};
 
@@ -46,13 +47,7 @@ impl MountPath {
     /// The view that is there without anybody having made it, if there is one.
     #[must_use]
     pub fn built_in(&self) -> Option<View> {
-        self.is_whole_tree().then_some(View { below: None })
-    }
-
-    /// The view on the subtree of this name.
-    #[must_use]
-    pub fn view(&self) -> View {
-        View { below: (!self.is_whole_tree()).then(|| self.clone()) }
+        self.is_whole_tree().then_some(View { mount: None })
     }
 
     /// Whether one of the two paths is the other, or lies below it.
@@ -67,7 +62,7 @@ impl MountPath {
         path == self.as_str() || self.is_above(path)
     }
 
-    /// Whether the secret at `path` lies in the mount: below its path, and not at it.
+    /// Whether the secret at `path` lies below this one, and not at it.
     #[must_use]
     pub fn holds(&self, path: &SecretPath) -> bool {
         self.is_above(path.as_str())
@@ -111,18 +106,22 @@ impl fmt::Display for MountPath {
     }
 }
 
-/// What a mount shows.
+/// What a mount shows, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The subtree; `None` for the whole tree.
-    below: Option<MountPath>,
+    /// The mount's name and the subtree; `None` for the views on the whole tree, which are there for good.
+    mount: Option<(MountPath, MountPath)>,
 }
 
 impl View {
-    /// The mount that somebody made, if this is the view of one: others are there for good.
+    /// The name of the mount that somebody made, if this is the view of one.
     #[must_use]
-    pub const fn mount(&self) -> Option<&MountPath> {
-        self.below.as_ref()
+    pub fn name(&self) -> Option<&MountPath> {
+        self.mount.as_ref().map(|(name, _)| name)
+    }
+
+    fn below(&self) -> Option<&MountPath> {
+        self.mount.as_ref().map(|(_, below)| below)
     }
 
     /// The secret that goes by `name` in this view.
@@ -130,12 +129,12 @@ impl View {
     /// # Errors
     /// `Invalid` where that is no path.
     pub fn secret(&self, name: &str) -> Result<SecretPath, Invalid> {
-        match &self.below {
+        match self.below() {
             None => name.parse(),
-            Some(mount) => {
+            Some(below) => {
                 // The name must be a path itself: joined, an empty one would be the mount.
                 let _: SecretPath = name.parse()?;
-                format!("{mount}/{name}").parse()
+                format!("{below}/{name}").parse()
             }
         }
     }
@@ -145,7 +144,7 @@ impl View {
     #[must_use]
     pub fn folder(&self, folder: &str) -> String {
         let mut prefix = String::new();
-        for part in [self.below.as_ref().map_or("", MountPath::as_str), folder] {
+        for part in [self.below().map_or("", MountPath::as_str), folder] {
             if !part.is_empty() {
                 prefix.push_str(part);
                 prefix.push('/');
@@ -158,14 +157,35 @@ impl View {
 /// A mount that somebody made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it is.
+    /// Its name.
     pub path: MountPath,
+    /// The subtree that it shows: where it was made.
+    pub below: MountPath,
+    /// Where it was moved from last, if it ever was.
+    pub moved: Option<Moved>,
     /// What people say of it.
     pub description: String,
     /// Random: tells it from one that is made there later.
     pub uuid: [u8; 16],
     /// Its own defaults for secrets, over the domain's.
     pub settings: Settings,
+}
+
+/// A mount's move to another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Random: by which its mover asks about it.
+    pub id: [u8; 16],
+    /// The name before.
+    pub from: MountPath,
+}
+
+impl Mount {
+    /// What it shows.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { mount: Some((self.path.clone(), self.below.clone())) }
+    }
 }
 
 /// Why there can be no such mount.
@@ -179,6 +199,8 @@ pub enum MountError {
     NotFound,
     /// There are secrets in it.
     HoldsSecrets(MountPath),
+    /// What it would show is in another one, which was moved.
+    Shown(MountPath, MountPath),
 }
 
 /// `description` as it is kept.
@@ -216,13 +238,13 @@ mod tests {
     #[test]
     fn views() {
         assert_eq!(path("secret").built_in().unwrap().secret("a/b").unwrap().as_str(), "a/b");
-        assert_eq!(path("ibmcloud/kv").view().secret("a/b").unwrap().as_str(), "a/b");
+        assert_eq!(path("ibmcloud/kv").built_in().unwrap().secret("a/b").unwrap().as_str(), "a/b");
         assert!(path("team").built_in().is_none());
-        let team = path("team").view();
+        let team = View { mount: Some((path("crew"), path("team"))) };
         assert_eq!(team.secret("a/b").unwrap().as_str(), "team/a/b");
         assert!(team.secret("").is_err() && team.secret("/a").is_err() && team.secret("../a").is_err());
         assert_eq!((team.folder(""), team.folder("x/y")), ("team/".to_owned(), "team/x/y/".to_owned()));
-        let whole = path("secret").view();
+        let whole = path("secret").built_in().unwrap();
         assert_eq!((whole.folder(""), whole.folder("x")), (String::new(), "x/".to_owned()));
     }
 

@@ -4,8 +4,10 @@ use std::{fmt, str::FromStr};
 
 use super::{Invalid, text};
 
-/// The longest path, in bytes, as published.
-pub const PATH_MAX: usize = 255;
+/// The longest path, in bytes. Vault has no such bound, and people have secrets there whose paths are long.
+pub const PATH_MAX: usize = 1024;
+/// The longest path of a new secret in the native dialect, in bytes, as published: its clients check it.
+pub const PUBLISHED_PATH_MAX: usize = 255;
 
 /// A secret's path: `/`-separated segments of printable text, at most [`PATH_MAX`] bytes in all; no segment is empty,
 /// `.` or `..`.
@@ -19,16 +21,20 @@ impl SecretPath {
         &self.0
     }
 
-    /// The path, if the native dialect's published alphabet has all of it: letters, digits and `_ . : / = @ -`.
+    /// The path, if it is one as published for the native dialect: letters, digits and `_ . : / = @ -`, and at most
+    /// [`PUBLISHED_PATH_MAX`] of them.
     ///
     /// # Errors
-    /// `Invalid` for any other path. KV2 knows no such alphabet, so that what it names can be read natively all the
-    /// same; only new secrets are held to it.
+    /// `Invalid` for any other path. KV2 knows no such rule, so that what it names can be read natively all the same;
+    /// only new secrets are held to it.
     pub fn published(self) -> Result<Self, Invalid> {
         if self.0.contains('%') || !text::is_plain(&self.0) {
             return Err(Invalid(
                 "the secret path has a character that is not allowed; use letters, digits and _ . : / = @ -",
             ));
+        }
+        if self.0.len() > PUBLISHED_PATH_MAX {
+            return Err(Invalid("the secret path is longer than 255 bytes; choose a shorter one"));
         }
         Ok(self)
     }
@@ -42,7 +48,7 @@ impl FromStr for SecretPath {
             return Err(Invalid("the secret path is empty; name the secret, for instance app/database"));
         }
         if path.len() > PATH_MAX {
-            return Err(Invalid("the secret path is longer than 255 characters; choose a shorter one"));
+            return Err(Invalid("the secret path is longer than 1024 bytes; choose a shorter one"));
         }
         if !text::is_printable(path) {
             return Err(Invalid(
@@ -78,10 +84,22 @@ mod tests {
 
     #[test]
     fn grammar() {
-        for right in ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", &"x".repeat(PATH_MAX)] {
+        for right in ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", &"x".repeat(PUBLISHED_PATH_MAX)] {
             assert_eq!(right.parse::<SecretPath>().unwrap().published().unwrap().as_str(), right);
         }
-        for wider in ["a b", "a%2fb", "%", "é/漢字", "a\\b", "a?b", "a#b", "a;b"] {
+        for wider in [
+            &*"x".repeat(PUBLISHED_PATH_MAX + 1),
+            &"x".repeat(PATH_MAX),
+            &"é".repeat(PATH_MAX / 2),
+            "a b",
+            "a%2fb",
+            "%",
+            "é/漢字",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "a;b",
+        ] {
             let path: SecretPath = wider.parse().unwrap();
             assert_eq!(path.as_str(), wider);
             assert!(path.published().is_err());

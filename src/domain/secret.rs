@@ -122,13 +122,14 @@ impl Header {
         if patch.is_empty() {
             return Ok(self.clone());
         }
-        Ok(Self {
-            updated_at: self.updated_at.max(now),
-            settings: patch.settings.apply(&self.settings),
-            custom,
-            metadata_version: self.metadata_version.saturating_add(1),
-            ..self.clone()
-        })
+        Ok(Self { settings: patch.settings.apply(&self.settings), custom, ..self.clone() }.written(now))
+    }
+
+    /// The header after a write of its metadata, also after one that changes nothing.
+    #[must_use]
+    pub fn written(self, now: Timestamp) -> Self {
+        let metadata_version = self.metadata_version.saturating_add(1);
+        Self { updated_at: self.updated_at.max(now), metadata_version, ..self }
     }
 
     /// Whether a write of metadata that brings `cas` may go on.

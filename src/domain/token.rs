@@ -3,8 +3,28 @@
 
 use super::Timestamp;
 
-/// How long a token lives, at first and at most: Vault's own number.
-pub const TOKEN_LIFE_SECONDS: u64 = 768 * 3600;
+/// How long an answer is wrapped at most: Vault's own number.
+pub const WRAPPING_LIFE_SECONDS: u64 = 768 * 3600;
+
+/// How long tokens live, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLife {
+    /// One whose maker asks for nothing.
+    pub default: u64,
+    /// Any at most, renewed or not.
+    pub max: u64,
+}
+
+impl TokenLife {
+    /// The life of a token whose maker asks for `ttl` now and for `max` in all; nothing and 0 are no wish. The second
+    /// number is the limit in force.
+    #[must_use]
+    pub fn of(self, ttl: Option<u64>, max: Option<u64>) -> (u64, u64) {
+        let wished = |seconds: Option<u64>| seconds.filter(|seconds| *seconds > 0);
+        let most = wished(max).unwrap_or(self.max).min(self.max);
+        (wished(ttl).unwrap_or(self.default).min(most), most)
+    }
+}
 
 /// A token, apart from its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +68,18 @@ impl Token {
 
     /// The limit of its life that it was made with, in seconds; 0 for that of all tokens.
     #[must_use]
-    pub fn own_limit_seconds(&self) -> u64 {
+    pub fn own_limit_seconds(&self, life: TokenLife) -> u64 {
         let most = u64::try_from(self.ends_at.unix_seconds() - self.created_at.unix_seconds()).unwrap_or(0);
-        if most < TOKEN_LIFE_SECONDS { most } else { 0 }
+        if most < life.max { most } else { 0 }
     }
 
-    /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not beyond its end.
+    /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not beyond its end, nor
+    /// beyond the one that it would have if it were made under `life`.
     #[must_use]
-    pub fn renewed(self, increment: Option<u64>, now: Timestamp) -> Self {
-        let life = increment.filter(|seconds| *seconds > 0).unwrap_or(self.ttl_seconds);
-        Self { renewed_at: Some(now), expires_at: now.plus_seconds(life).min(self.ends_at), ..self }
+    pub fn renewed(self, increment: Option<u64>, life: TokenLife, now: Timestamp) -> Self {
+        let seconds = increment.filter(|seconds| *seconds > 0).unwrap_or(self.ttl_seconds);
+        let ends_at = self.ends_at.min(self.created_at.plus_seconds(life.max));
+        Self { renewed_at: Some(now), expires_at: now.plus_seconds(seconds).min(ends_at), ..self }
     }
 }
 
@@ -89,6 +111,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_wished_is_bounded() {
+        let life = TokenLife { default: 100, max: 1_000 };
+        for (ttl, max, expected) in [
+            (None, None, (100, 1_000)),
+            (Some(0), Some(0), (100, 1_000)),
+            (Some(50), None, (50, 1_000)),
+            (Some(5_000), None, (1_000, 1_000)),
+            (None, Some(60), (60, 60)),
+            (Some(70), Some(60), (60, 60)),
+            (Some(70), Some(5_000), (70, 1_000)),
+        ] {
+            assert_eq!(life.of(ttl, max), expected, "{ttl:?} {max:?}");
+        }
+    }
+
+    #[test]
     fn renewal_stops_at_the_end() {
         let at = Timestamp::from_unix_seconds;
         let token = Token {
@@ -105,11 +143,16 @@ mod tests {
             meta: Vec::new(),
         };
         assert!(!token.is_over(at(1_099)) && token.is_over(at(1_100)));
-        assert_eq!(token.own_limit_seconds(), 250);
+        let life = TokenLife { default: 500, max: 1_000 };
+        assert_eq!(token.own_limit_seconds(life), 250);
+        assert_eq!(token.own_limit_seconds(TokenLife { max: 250, ..life }), 0);
         assert_eq!((token.left_seconds(at(1_040)), token.left_seconds(at(2_000))), (60, 0));
-        assert_eq!(token.clone().renewed(None, at(1_050)).expires_at, at(1_150));
-        assert_eq!(token.clone().renewed(Some(10), at(1_050)).expires_at, at(1_060));
-        assert_eq!(token.clone().renewed(Some(0), at(1_050)).expires_at, at(1_150));
-        assert_eq!(token.renewed(Some(1_000), at(1_090)).expires_at, at(1_250));
+        assert_eq!(token.clone().renewed(None, life, at(1_050)).expires_at, at(1_150));
+        assert_eq!(token.clone().renewed(Some(10), life, at(1_050)).expires_at, at(1_060));
+        assert_eq!(token.clone().renewed(Some(0), life, at(1_050)).expires_at, at(1_150));
+        // A limit that was lowered meanwhile counts.
+        let lower = TokenLife { default: 10, max: 200 };
+        assert_eq!(token.clone().renewed(Some(1_000), lower, at(1_090)).expires_at, at(1_200));
+        assert_eq!(token.renewed(Some(1_000), life, at(1_090)).expires_at, at(1_250));
     }
 }

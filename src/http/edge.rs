@@ -9,35 +9,33 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, Method, Request, Response,
-    body::{Body as _, Incoming},
+    HeaderMap, Method, Request, Response, Version,
+    body::Incoming,
     header::{HOST, HeaderName, HeaderValue, ORIGIN},
     http::request::Parts,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::{
     Problem, Router,
+    arriving::{Arriving, Bounds},
     response::{Body, response},
     router::{Captures, Found, normalized},
+    shares::{Room, Share, Shares},
 };
 use crate::{
     api::{self, Access, Call, Context, Reply, vault},
-    auth::{Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
+    auth::{Action, Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     domain::Timestamp,
     metrics::Metrics,
     service::Error,
 };
 
-/// Bodies and answers up to this size are not counted.
-const SMALL: usize = 16 << 10;
-/// What is counted of the larger ones, in bytes.
-const UNIT: usize = 1 << 10;
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+/// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
+const HEADERS_MAX: usize = 100;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -52,8 +50,14 @@ pub struct EdgeLimits {
     pub body_bytes: usize,
     /// From a request's head to its body's end.
     pub body_time: Duration,
-    /// Large bodies and answers in memory at once, in bytes.
+    /// Bodies that arrive and answers that wait, in memory at once, in bytes.
     pub buffer_bytes: usize,
+}
+
+/// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when every clone is dropped.
+pub trait InProgress: Clone + Send + Sync + 'static {
+    /// From here on the answer waits for the peer.
+    fn answers(&mut self);
 }
 
 /// The edge of the server: shared by all connections.
@@ -63,24 +67,18 @@ pub struct Edge {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limits: EdgeLimits,
-    in_flight: Arc<Semaphore>,
-    buffers: Arc<Semaphore>,
+    shares: Shares,
 }
 
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
     peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
+    share: Arc<Share>,
     first_id: Uuid,
     requests: AtomicU64,
 }
 
 impl Connection {
-    /// A connection of `peer`, or of nobody for the reason that is told.
-    #[must_use]
-    pub fn new(peer: Result<VerifiedPeer, Unauthenticated>) -> Self {
-        Self { peer: peer.map(Arc::new), first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
-    }
-
     /// A fresh request id: random for each connection, counted within it.
     fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
@@ -108,30 +106,42 @@ impl Edge {
     /// An edge that serves `context`.
     #[must_use]
     pub fn new(context: Context, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
-        let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        let buffers = Arc::new(Semaphore::new(limits.buffer_bytes / UNIT));
-        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, in_flight, buffers }
+        let shares = Shares::new(limits.buffer_bytes, limits.in_flight, limits.body_bytes);
+        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, shares }
+    }
+
+    /// A new connection of `peer`, or of nobody for the reason that is told.
+    #[must_use]
+    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
+        let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clock.now()).ok());
+        let share = self.shares.of(principal);
+        Connection { peer: peer.map(Arc::new), share, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
     pub async fn idle(&self) {
-        let all = u32::try_from(self.limits.in_flight).unwrap_or(u32::MAX);
-        drop(self.in_flight.acquire_many(all).await);
+        self.shares.idle(self.limits.in_flight).await;
     }
 
-    /// Answers a request. `guard` lives until the answer is handed over.
-    pub async fn handle<G: Unpin>(
+    /// Answers a request.
+    pub async fn handle(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         request: Request<Incoming>,
-        guard: G,
-    ) -> Response<Body<(G, Option<OwnedSemaphorePermit>)>> {
+        mut in_progress: impl InProgress,
+    ) -> Response<Body> {
         let id = connection.request_id();
-        let is_head = request.method() == Method::HEAD;
-        let namespace = request.headers().get(&NAMESPACE).cloned();
+        let (head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let namespace = head.headers.get(&NAMESPACE).cloned();
+        let mut body = Arriving::new(&head.headers, body);
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
-        let outcome = self.answer(connection, request, &mut event, &id).await;
-        let (mut reply, room) = outcome.unwrap_or_else(|problem| (problem.into_reply(&id), None));
+        let outcome = self.answer(connection, head, &mut body, &mut event, &id).await;
+        body.discard(|| in_progress.clone());
+        let (mut reply, room) = match outcome {
+            Ok((reply, room)) => (reply, room),
+            Err(problem) => (problem.into_reply(&id), None),
+        };
         if is_head {
             reply.body.clear();
         }
@@ -149,44 +159,53 @@ impl Edge {
             micros = elapsed.as_micros(),
             "request"
         );
-        response(reply, &id, (guard, room))
+        // What was changed, or refused, is told whatever it costs.
+        let room = room.unwrap_or_else(|| connection.share.charge(memory(&reply)));
+        in_progress.answers();
+        response(reply, &id, (in_progress, room))
     }
 
-    /// The answer, and the room that it takes until it is handed over.
+    /// The answer, and the room that it takes, where that had to be there before.
     async fn answer(
         self: &Arc<Self>,
         connection: &Connection,
-        request: Request<Incoming>,
+        head: Parts,
+        body: &mut Arriving,
         event: &mut Event,
         id: &Arc<str>,
-    ) -> Result<(Reply, Option<OwnedSemaphorePermit>), Problem> {
-        let (head, body) = request.into_parts();
+    ) -> Result<(Reply, Option<Room>), Problem> {
         let (granted, mut call) = self.admit(connection, head, event, id)?;
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Problem::BUSY)?;
+        let share = &connection.share;
         let is_read = vault::is_read(&call.head.method);
-        if is_read && !vault::is_wrapped(&call) {
-            let reply = self.perform(&granted, &call).await?;
-            // What was only read can be read again; what was changed is told whatever it costs.
-            let room = self.reserve(if reply.body.is_unique() { reply.body.len() } else { 0 })?;
-            return Ok((reply, room));
-        }
-        // What was wrapped is told once, so that there must be room for it before.
-        let told_once = match &granted {
-            Granted::Vault(vault::VaultOp::Unwrap, _) => self.reserve(self.limits.body_bytes)?,
-            _ => None,
-        };
-        let mut room = None;
+        let mut held = None;
         if !is_read {
-            let read = self.read_body(body).await;
-            (call.body, room) = read.map_err(|problem| match granted {
+            let bounds = Bounds { bytes: self.limits.body_bytes, time: self.limits.body_time };
+            let read = body.read(bounds, share).await;
+            let (bytes, room) = read.map_err(|problem| match granted {
                 Granted::Vault(..) => problem.in_vault_words(),
                 _ => problem,
             })?;
+            (call.body, held) = (bytes, Some(room));
         }
+        // Only now: a body may take its time to arrive.
+        let place = share.place().ok_or(Problem::BUSY)?;
+        if is_read && !vault::is_wrapped(&call) {
+            let reply = self.perform(&granted, &call).await?;
+            // What was only read can be read again.
+            let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;
+            return Ok((reply, Some(room)));
+        }
+        // What was wrapped is told once, so that there must be room for it before.
+        let told_once = match &granted {
+            Granted::Vault(vault::VaultOp::Unwrap, _) => {
+                Some(share.reserve(self.limits.body_bytes).ok_or(Problem::BUSY)?)
+            }
+            _ => None,
+        };
         // Detached: a client that hangs up cannot cancel a change half-way.
         let edge = Arc::clone(self);
         let work = tokio::spawn(async move {
-            let _held = (permit, room);
+            let _held = (place, held);
             edge.perform(&granted, &call).await
         });
         Ok((work.await.unwrap_or(Err(Problem::INTERNAL))?, told_once))
@@ -196,15 +215,20 @@ impl Edge {
     fn admit(
         &self,
         connection: &Connection,
-        head: Parts,
+        mut head: Parts,
         event: &mut Event,
         id: &Arc<str>,
     ) -> Result<(Granted, Call), Problem> {
         let path = head.uri.path();
-        if head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers) > self.limits.head_bytes {
+        let bytes = head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers);
+        if bytes > self.limits.head_bytes || head.headers.len() > HEADERS_MAX {
             return Err(Problem::HEAD_TOO_LARGE);
         }
-        let path = normalized(path);
+        if !names_one_host(&head) {
+            return Err(Problem::HOST);
+        }
+        head.method = vault::method(&head);
+        let path = normalized(head.uri.path());
         let (access, captures) = match self.router.find(&head.method, &path) {
             Found::Route(access, captures) => (access, captures),
             Found::Methods(methods) => return Err(not_allowed(&head.method, methods)),
@@ -221,6 +245,11 @@ impl Edge {
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
             Access::Domain(op) => Granted::Domain(op, permit(principal?, &captures, op.actions())?),
             Access::Vault(op) if op.is_open() => Granted::Vault(op, None),
+            // Of the region, whatever domain the path names.
+            Access::Vault(op @ vault::VaultOp::Metrics) => {
+                principal?.authorize_region(Action::MetricsGet)?;
+                Granted::Vault(op, None)
+            }
             Access::Vault(op) => {
                 // A token without its certificate is worth nothing, and says so in Vault's way.
                 let denied = |why| match vault::token(&head.headers) {
@@ -276,31 +305,6 @@ impl Edge {
             self.metrics.corrupt_records(1);
         }
     }
-
-    async fn read_body(&self, body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem> {
-        let max = self.limits.body_bytes;
-        let size = body.size_hint();
-        if size.lower() > max as u64 {
-            return Err(Problem::BODY_TOO_LARGE);
-        }
-        let expected = size.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(max).min(max);
-        let room = self.reserve(expected)?;
-        let collected = tokio::time::timeout(self.limits.body_time, Limited::new(body, max).collect());
-        match collected.await.map_err(|_| Problem::BODY_TOO_SLOW)? {
-            Ok(body) => Ok((body.to_bytes(), room)),
-            Err(error) if error.is::<LengthLimitError>() => Err(Problem::BODY_TOO_LARGE),
-            Err(_) => Err(Problem::BODY_BROKEN),
-        }
-    }
-
-    /// Room for a body or an answer of so many bytes. Small ones are bounded by the number of streams.
-    fn reserve(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
-        if bytes <= SMALL {
-            return Ok(None);
-        }
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.buffers).try_acquire_many_owned(units).map(Some).map_err(|_| Problem::BUSY)
-    }
 }
 
 fn permit(principal: crate::auth::Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
@@ -333,6 +337,22 @@ fn not_allowed(method: &Method, methods: &[(Method, Access)]) -> Problem {
 fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
     let headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     path.len() + query.len() + headers.sum::<usize>()
+}
+
+/// What an answer takes of memory: constants that all answers share take none.
+fn memory(reply: &Reply) -> usize {
+    if reply.body.is_unique() { reply.body.len() } else { 0 }
+}
+
+/// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy.
+fn names_one_host(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (head.version, hosts.next(), hosts.next()) {
+        (_, Some(_), Some(_)) => false,
+        (_, Some(_), None) | (Version::HTTP_10, ..) => true,
+        (Version::HTTP_2, None, _) => head.uri.authority().is_some(),
+        _ => false,
+    }
 }
 
 /// Whether a browser sends the request for a page of somebody else: it would bring the user's certificate along.

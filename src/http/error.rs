@@ -79,6 +79,15 @@ impl Problem {
         ARGUMENT,
         "the URL and the headers are larger than this server takes; send fewer headers",
     );
+    pub(super) const HOST: Self =
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header");
+    pub(super) const UNREADABLE: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        ARGUMENT,
+        "the request is no HTTP that can be read; check the request line and the headers, and escape odd characters",
+    );
+    pub(super) const PLAIN: Self =
+        Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "this port speaks HTTPS only; use https:// in the address");
     pub(super) const FOREIGN_ORIGIN: Self =
         Self::new(StatusCode::FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here");
     pub(super) const BUSY: Self = Self::later(
@@ -203,6 +212,11 @@ impl From<&Error> for Problem {
                 CONFLICT,
                 "a secret exists at this path; update it, or choose another path",
             ),
+            Error::DomainExists => Self::new(
+                StatusCode::CONFLICT,
+                CONFLICT,
+                "a domain of this name exists; choose another name, or list the domains",
+            ),
             Error::VersionDeleted => Self::new(
                 StatusCode::CONFLICT,
                 CONFLICT,
@@ -216,6 +230,13 @@ impl From<&Error> for Problem {
                 }
                 MountError::BuiltIn(path) => {
                     let text = format!("{path}/ shows the whole domain and is there for good");
+                    Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, text)
+                }
+                MountError::Shown(below, by) => {
+                    let text = format!(
+                        "the secrets below {below}/ are in the mount {by}/, which was moved; choose another path, or \
+                         move that mount back"
+                    );
                     Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, text)
                 }
                 MountError::NotFound => {
@@ -281,6 +302,7 @@ impl From<&Failure> for Problem {
                 Self::new(StatusCode::NOT_FOUND, ROUTE_NOT_FOUND, "1 error occurred:\n\t* unsupported path\n\n")
             }
             Failure::PermissionDenied => Self::PERMISSION_DENIED,
+            Failure::NoNamespace => Self::new(StatusCode::NOT_FOUND, ROUTE_NOT_FOUND, "namespace not found"),
             Failure::BadToken => Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "bad token"),
             Failure::Preflight(path) => Self::owned(
                 StatusCode::FORBIDDEN,
@@ -295,6 +317,7 @@ impl From<&Failure> for Problem {
                 ARGUMENT,
                 format!("PATCH requires Content-Type of application/merge-patch+json, provided {given}"),
             ),
+            Failure::NoList => Self::method_not_allowed(&["LIST"]).in_vault_words(),
             Failure::Silent => Self::new(StatusCode::BAD_REQUEST, ARGUMENT, ""),
         }
     }
@@ -358,6 +381,8 @@ mod tests {
         ];
         let failures = [
             Failure::BadToken,
+            Failure::NoNamespace,
+            Failure::NoList,
             Failure::Preflight("team".to_owned()),
             Failure::NoHandler("team/data/app/database".to_owned()),
             Failure::MediaType("text/plain".to_owned()),
@@ -376,6 +401,14 @@ mod tests {
             "only secrets engines of type kv-v2 are served here; enable one with `-path=NAME kv-v2`".to_owned(),
             "missing token: name the token in the field token".to_owned(),
             "invalid accessor".to_owned(),
+            "no matching mount at \"team/\"".to_owned(),
+            "No auth engine at team/".to_owned(),
+            "cannot fetch sysview for path \"auth/team/\"".to_owned(),
+            "1 error occurred:\n\t* invalid token\n\n".to_owned(),
+            "'bytes' cannot be less than 1".to_owned(),
+            "'bytes' cannot be more than 131072".to_owned(),
+            "unsupported encoding format; must be \"hex\" or \"base64\"".to_owned(),
+            "the figures are told in Prometheus' form alone: ask for them with ?format=prometheus".to_owned(),
             "endpoint requires response wrapping".to_owned(),
             "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative".to_owned(),
         ];
@@ -394,6 +427,7 @@ mod tests {
             Problem::BODY_TOO_SLOW,
             Problem::BODY_BROKEN,
             Problem::HEAD_TOO_LARGE,
+            Problem::HOST,
             Problem::FOREIGN_ORIGIN,
             Problem::BUSY,
             Problem::INTERNAL,
@@ -406,6 +440,7 @@ mod tests {
             Problem::from(&Error::SecretNotFound),
             Problem::from(&Error::VersionNotFound),
             Problem::from(&Error::SecretExists),
+            Problem::from(&Error::DomainExists),
             Problem::from(&Error::VersionDeleted),
             Problem::from(&Error::Refused(Refused::CasMismatch)),
             Problem::from(&Error::Refused(Refused::CasRequired)),

@@ -4,14 +4,18 @@
 //! answer of this layer carries the request's id and is counted once; every error has the published body. Never
 //! does: sockets and TLS (that is `server`), rules about secrets.
 
+mod arriving;
 mod edge;
 mod error;
+mod refusal;
 mod response;
 mod router;
+mod shares;
 
 pub use self::{
-    edge::{Connection, Edge, EdgeLimits},
+    edge::{Connection, Edge, EdgeLimits, InProgress},
     error::Problem,
+    refusal::Refusal,
     response::Body,
     router::Router,
 };

@@ -15,52 +15,52 @@ use hyper::{
 
 use crate::api::Reply;
 
-/// What is handed over at once. HTTP takes a piece in whole as soon as the peer takes any of it, so that this is what
-/// a peer can leave lying after its request has ended.
+/// What is handed over at once: HTTP takes a piece in whole as soon as the peer takes any of it.
 const PIECE: usize = 16 << 10;
 
-/// A response's body, whole from the start. It keeps `G` until the last piece is handed over, or nobody wants it.
-pub struct Body<G> {
-    /// What is still to be handed over; never empty.
-    bytes: Option<Bytes>,
-    is_in_pieces: bool,
+/// A response's body, whole from the start.
+pub struct Body(Bytes);
+
+/// The bytes of an answer, and what is to live as long as any piece of them waits for the peer.
+struct Waiting<G> {
+    bytes: Bytes,
     _guard: G,
 }
 
-impl<G: Unpin> hyper::body::Body for Body<G> {
+impl<G> AsRef<[u8]> for Waiting<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { bytes: rest, is_in_pieces, .. } = self.get_mut();
-        let Some(mut bytes) = rest.take() else { return Poll::Ready(None) };
-        if bytes.len() <= PIECE && !*is_in_pieces {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
-        }
-        *is_in_pieces = true;
-        // A copy, so that a piece that is left lying does not keep the whole.
-        let piece = Bytes::copy_from_slice(&bytes.split_to(bytes.len().min(PIECE)));
-        *rest = (!bytes.is_empty()).then_some(bytes);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.len().min(PIECE);
+        Poll::Ready((length > 0).then(|| Ok(Frame::data(self.0.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The response for `reply`, with the headers that every response has.
-pub(super) fn response<G>(reply: Reply, request_id: &str, guard: G) -> Response<Body<G>> {
+/// The response for `reply`, with the headers that every response has. `guard` lives until the last byte is on its way:
+/// where HTTP keeps a piece for a peer that does not take it, the guard is kept as well.
+pub(super) fn response<G: Send + 'static>(reply: Reply, request_id: &str, guard: G) -> Response<Body> {
     // These statuses have no body, whatever a client asked for.
     let is_bare = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-    let bytes = (!reply.body.is_empty() && !is_bare).then_some(reply.body);
-    let mut response = Response::new(Body { bytes, is_in_pieces: false, _guard: guard });
+    let is_empty = reply.body.is_empty() || is_bare;
+    let bytes = if is_empty { Bytes::new() } else { Bytes::from_owner(Waiting { bytes: reply.body, _guard: guard }) };
+    let mut response = Response::new(Body(bytes));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.reserve(4 + reply.headers.len());

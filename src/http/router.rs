@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use hyper::Method;
 
 use crate::{
-    api::{Access, Params, Route, query},
+    api::{Access, Params, Route, query, vault},
     domain::{Invalid, KV_WORDS, MountPath, OkmsId, SecretPath},
 };
 
@@ -107,13 +107,7 @@ pub(super) fn normalized(path: &str) -> Cow<'_, str> {
     if !is_escaped && !path.contains("//") {
         return Cow::Borrowed(path);
     }
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let is_vault = match segments.next() {
-        Some("v1") => true,
-        Some("api") => segments.nth(1) == Some("v1"),
-        _ => false,
-    };
-    if !is_vault {
+    if !vault::is_at(path) {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());

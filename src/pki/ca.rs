@@ -12,14 +12,12 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
+use super::certificate::{Facts, read};
 use super::error::{CertificateFault, Error};
 use super::key::{KeyKind, PrivateKeyPem, generate_key};
 use super::leaf::{backdated, common_name, ending, random_serial};
-use super::pem::{NotOne, exactly_one};
-use super::public_key::accept;
+use super::pem::exactly_one;
 
 /// A CA certificate together with its private key, ready to issue.
 pub struct CertificateAuthority {
@@ -45,7 +43,7 @@ impl CertificateAuthority {
         params.serial_number = Some(random_serial()?.into());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key.pair()?).map_err(Error::Sign)?;
+        let certificate = params.self_signed(&key.pair()?).map_err(|_| Error::Sign)?;
         let ca = Self::load(&certificate.pem(), &key)?;
         Ok((ca, key))
     }
@@ -57,21 +55,27 @@ impl CertificateAuthority {
     /// [`Error`] says which input is at fault.
     pub fn load(certificate_pem: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
         let der = one_certificate(certificate_pem).map_err(Error::CaCertificate)?;
-        let (not_before, not_after, subject, public_key) = read_ca(&der).map_err(Error::CaCertificate)?;
+        let facts = Facts::of_authority(&der).map_err(Error::CaCertificate)?;
+        let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Error::Validity);
+        let (not_before, not_after) = (moment(facts.validity.not_before)?, moment(facts.validity.not_after)?);
         let pair = key.pair()?;
-        if pair.der_bytes() != public_key {
+        if pair.der_bytes() != facts.public_key() {
             return Err(Error::CaMismatch);
         }
         let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
         let ca = Self { issuer, not_before, not_after, certificate_pem: certificate_pem.to_owned() };
-        if ca.issuer_as_written()? == subject { Ok(ca) } else { Err(Error::CaCertificate(CertificateFault::Name)) }
+        if ca.issuer_as_written()? == facts.subject {
+            Ok(ca)
+        } else {
+            Err(Error::CaCertificate(CertificateFault::Name))
+        }
     }
 
     /// The CA's name as rcgen writes it into leaves. It keeps one attribute of each type, so that a name such as
     /// `DC=example, DC=com` comes out shortened: such leaves fail at every verifier, and only there would anybody
     /// notice.
     fn issuer_as_written(&self) -> Result<Vec<u8>, Error> {
-        let probe = CertificateParams::default().signed_by(self.issuer.key(), &self.issuer).map_err(Error::Sign)?;
+        let probe = CertificateParams::default().signed_by(self.issuer.key(), &self.issuer).map_err(|_| Error::Sign)?;
         let read = read(probe.der()).map_err(Error::CaCertificate)?;
         Ok(read.issuer().as_raw().to_vec())
     }
@@ -97,50 +101,14 @@ impl fmt::Debug for CertificateAuthority {
 
 /// The one certificate in PEM text, as DER.
 pub(super) fn one_certificate(text: &str) -> Result<CertificateDer<'static>, CertificateFault> {
-    exactly_one(text).map_err(|fault| match fault {
-        NotOne::None => CertificateFault::Pem,
-        NotOne::Several => CertificateFault::Several,
-    })
-}
-
-/// Reads a whole certificate, nothing more and nothing less.
-pub(super) fn read(der: &[u8]) -> Result<X509Certificate<'_>, CertificateFault> {
-    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateFault::Der)?;
-    if rest.is_empty() { Ok(certificate) } else { Err(CertificateFault::TrailingBytes) }
-}
-
-type CaFacts = (OffsetDateTime, OffsetDateTime, Vec<u8>, Vec<u8>);
-
-/// First and last valid second, subject and public key of a certificate that may sign others.
-fn read_ca(der: &[u8]) -> Result<CaFacts, CertificateFault> {
-    let certificate = read(der)?;
-    let is_ca = certificate.basic_constraints().map_err(|_| CertificateFault::Der)?;
-    if !is_ca.is_some_and(|extension| extension.value.ca) {
-        return Err(CertificateFault::NotCa);
-    }
-    let usage = certificate.key_usage().map_err(|_| CertificateFault::Der)?;
-    if usage.is_some_and(|extension| !extension.value.key_cert_sign()) {
-        return Err(CertificateFault::KeyUsage);
-    }
-    accept(certificate.public_key()).map_err(CertificateFault::PublicKey)?;
-    // Without a name of its own, a CA cannot be told from any other by the leaves that name it.
-    if certificate.subject().iter().next().is_none() {
-        return Err(CertificateFault::Name);
-    }
-    let validity = certificate.validity();
-    Ok((
-        validity.not_before.to_datetime(),
-        validity.not_after.to_datetime(),
-        certificate.subject().as_raw().to_vec(),
-        certificate.public_key().subject_public_key.data.to_vec(),
-    ))
+    Ok(exactly_one(text.as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::test_tools::{now, region};
     use super::*;
-    use crate::pki::{KeyFault, KeySource, Subject};
+    use crate::pki::{KeyFault, KeySource, PemFault, Subject};
 
     fn fault(certificate: &str, key: &PrivateKeyPem) -> Error {
         CertificateAuthority::load(certificate, key).expect_err("the CA is refused")
@@ -159,12 +127,14 @@ mod tests {
         let (ca, key) = region();
         let (_, other_key) = region();
         let pem = ca.certificate_pem();
-        assert!(matches!(fault("", &key), Error::CaCertificate(CertificateFault::Pem)));
-        assert!(matches!(fault(&format!("{pem}{pem}"), &key), Error::CaCertificate(CertificateFault::Several)));
+        let of_pem = |fault| CertificateFault::Pem(fault);
+        assert!(matches!(fault("", &key), Error::CaCertificate(fault) if fault == of_pem(PemFault::Empty)));
+        let twice = fault(&format!("{pem}{pem}"), &key);
+        assert!(matches!(twice, Error::CaCertificate(fault) if fault == of_pem(PemFault::Several)));
         let damaged = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
         assert!(matches!(fault(damaged, &key), Error::CaCertificate(CertificateFault::Der)));
         assert!(matches!(fault(pem, &other_key), Error::CaMismatch));
-        assert!(matches!(PrivateKeyPem::parse(pem.to_owned()), Err(Error::PrivateKey(KeyFault::Pem))));
+        assert!(matches!(PrivateKeyPem::parse(pem.to_owned()), Err(Error::PrivateKey(KeyFault::Pem(_)))));
         let leaf = ca.issue_access(&Subject::Operator, "op", KeySource::Fresh(KeyKind::P256), now(), 1).unwrap();
         assert!(matches!(
             fault(&leaf.certificate_pem, leaf.key.as_ref().unwrap()),

@@ -16,7 +16,7 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 
 use super::error::{PublicKeyFault, RequestFault};
-use super::pem::{NotOne, exactly_one};
+use super::pem::exactly_one;
 use super::public_key::{Accepted, accept};
 
 /// A public key whose holder proved to hold the private half.
@@ -30,10 +30,7 @@ impl RequestedKey {
         }
         // The older label is still written by `openssl req -newhdr` and by some appliances.
         let text = text.replace(" NEW CERTIFICATE REQUEST-----", " CERTIFICATE REQUEST-----");
-        let der: CertificateSigningRequestDer<'static> = exactly_one(&text).map_err(|fault| match fault {
-            NotOne::None => RequestFault::Pem,
-            NotOne::Several => RequestFault::Several,
-        })?;
+        let der: CertificateSigningRequestDer<'static> = exactly_one(text.as_bytes())?;
         Self::from_der(&der)
     }
 
@@ -91,7 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pki::{KeyKind, generate_key, signing_request};
+    use crate::pki::{KeyKind, PemFault, PemKind, generate_key, signing_request};
 
     fn request() -> String {
         signing_request(&generate_key(KeyKind::P256).unwrap(), "billing").unwrap()
@@ -110,9 +107,9 @@ mod tests {
 
     #[test]
     fn text_that_is_not_one_request_is_refused_by_name() {
-        assert_eq!(fault(""), RequestFault::Pem);
-        assert_eq!(fault("hello"), RequestFault::Pem);
-        assert_eq!(fault(&format!("{}{}", request(), request())), RequestFault::Several);
+        assert_eq!(fault(""), RequestFault::Pem(PemFault::Empty));
+        assert_eq!(fault("hello"), RequestFault::Pem(PemFault::NotPem(PemKind::Request)));
+        assert_eq!(fault(&format!("{}{}", request(), request())), RequestFault::Pem(PemFault::Several));
         assert_eq!(fault(&"x".repeat(REQUEST_BYTES_MAX + 1)), RequestFault::TooLarge);
         assert_eq!(
             fault("-----BEGIN CERTIFICATE REQUEST-----\naGVsbG8=\n-----END CERTIFICATE REQUEST-----\n"),
@@ -122,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_changed_request_no_longer_proves_possession() {
-        let der: CertificateSigningRequestDer<'static> = exactly_one(&request()).ok().unwrap();
+        let der: CertificateSigningRequestDer<'static> = exactly_one(request().as_bytes()).unwrap();
         let at = der.windows(7).position(|window| window == b"billing").unwrap();
         let mut changed = der.to_vec();
         changed[at] = b'B';
@@ -143,7 +140,7 @@ mod tests {
     /// another key than the one whose possession was proven.
     #[test]
     fn no_flipped_bit_panics_or_changes_the_key() {
-        let der: CertificateSigningRequestDer<'static> = exactly_one(&request()).ok().unwrap();
+        let der: CertificateSigningRequestDer<'static> = exactly_one(request().as_bytes()).unwrap();
         let honest = RequestedKey::from_der(&der).ok().unwrap();
         for at in 0..der.len() {
             assert!(RequestedKey::from_der(&der[..at]).is_err());

@@ -1,6 +1,9 @@
 //! Everything that can go wrong in the `pki` room, in words that name the faulty input.
 //!
-//! Always holds: no variant carries key material, and input is not echoed beyond the name that was refused.
+//! Always holds: no variant carries key material, nor an error of a library that saw some, whatever that error says
+//! today; input is not echoed beyond the name that was refused.
+
+use super::pem::PemFault;
 
 /// Why the `pki` room refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,40 +53,49 @@ pub enum Error {
     Password(NameFault),
     /// The bundle could not be written.
     #[error("the PKCS#12 bundle could not be written")]
-    Pkcs12(#[source] p12_keystore::error::Error),
+    Pkcs12,
     /// The system's random source failed.
     #[error("the system's random source failed")]
     Random,
     /// Making a key failed.
     #[error("a private key could not be generated")]
-    Generate(#[source] rcgen::Error),
+    Generate,
     /// Building or signing failed.
     #[error("a certificate or request could not be signed")]
-    Sign(#[source] rcgen::Error),
+    Sign,
 }
 
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateFault {
-    /// Not PEM, or PEM with a damaged body.
-    #[error("it is not PEM text with a CERTIFICATE section")]
-    Pem,
-    /// Several certificates where one is expected.
-    #[error("the text holds more than one certificate; give exactly one")]
-    Several,
+    /// Not PEM, or not one certificate.
+    #[error(transparent)]
+    Pem(#[from] PemFault),
     /// The PEM body is not one X.509 certificate.
     #[error("its content is not an X.509 certificate")]
     Der,
     /// Bytes follow the certificate.
     #[error("bytes follow the end of the certificate")]
     TrailingBytes,
+    /// X.509 version 1 or 2, which has no extensions.
+    #[error("it is an X.509 certificate of version 1, without extensions; make it anew with extensions")]
+    Version,
     /// basicConstraints does not say CA.
-    #[error("it is not a CA certificate (basicConstraints does not say CA:TRUE)")]
+    #[error(
+        "it is not a CA certificate (basicConstraints does not say CA:TRUE); give the certificate of the authority itself"
+    )]
     NotCa,
     /// keyUsage forbids signing certificates.
-    #[error("its key usage does not allow signing certificates")]
+    #[error(
+        "its key usage does not allow signing certificates (keyCertSign); make it anew with keyCertSign, or without keyUsage"
+    )]
     KeyUsage,
+    /// extendedKeyUsage keeps the authority from signing clients' certificates.
+    #[error(
+        "its extended key usage does not allow signing clients' certificates; make it anew without extendedKeyUsage, or with clientAuth"
+    )]
+    Purpose,
     /// The subject name is empty, or of a form that cannot be written into a leaf byte for byte.
     #[error(
         "its subject name is empty or of an unsupported form (an attribute given twice, such as DC=, or two in one)"
@@ -98,15 +110,9 @@ pub enum CertificateFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFault {
-    /// Not PEM, or PEM with a damaged body.
-    #[error("it is not PEM text with a PRIVATE KEY section")]
-    Pem,
-    /// Several keys where one is expected.
-    #[error("the text holds more than one private key; give exactly one")]
-    Several,
-    /// The key is protected by a password.
-    #[error("it is encrypted; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
-    Encrypted,
+    /// Not PEM, encrypted, or not one key.
+    #[error(transparent)]
+    Pem(#[from] PemFault),
     /// An older container than PKCS#8.
     #[error("it is not PKCS#8; convert it (openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem)")]
     NotPkcs8,
@@ -122,12 +128,9 @@ pub enum RequestFault {
     /// More text than any honest request needs.
     #[error("it is larger than 32 KiB")]
     TooLarge,
-    /// Not PEM, or PEM with a damaged body.
-    #[error("it is not PEM text with a CERTIFICATE REQUEST section")]
-    Pem,
-    /// Several requests where one is expected.
-    #[error("the text holds more than one request; give exactly one")]
-    Several,
+    /// Not PEM, or not one request.
+    #[error(transparent)]
+    Pem(#[from] PemFault),
     /// The PEM body is not one PKCS#10 request.
     #[error("its content is not a PKCS#10 request")]
     Der,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::{Error, KeyFault};
 use super::leaf::common_name;
-use super::pem::{NotOne, exactly_one};
+use super::pem::exactly_one;
 use super::public_key::accept;
 
 /// The kinds of key that can be generated. Requests may carry further kinds (P-521, Ed25519).
@@ -43,13 +43,8 @@ impl PrivateKeyPem {
     /// [`Error`] says which input is at fault.
     pub fn parse(text: String) -> Result<Self, Error> {
         let text = Zeroizing::new(text);
-        let der: PrivateKeyDer<'static> = exactly_one(&text).map_err(|fault| {
-            Error::PrivateKey(match fault {
-                NotOne::Several => KeyFault::Several,
-                NotOne::None if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") => KeyFault::Encrypted,
-                NotOne::None => KeyFault::Pem,
-            })
-        })?;
+        let der: PrivateKeyDer<'static> =
+            exactly_one(text.as_bytes()).map_err(|fault| Error::PrivateKey(fault.into()))?;
         if !matches!(der, PrivateKeyDer::Pkcs8(_)) {
             return Err(Error::PrivateKey(KeyFault::NotPkcs8));
         }
@@ -95,7 +90,7 @@ pub fn generate_key(kind: KeyKind) -> Result<PrivateKeyPem, Error> {
         KeyKind::Rsa3072 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_3072),
         KeyKind::Rsa4096 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096),
     }
-    .map_err(Error::Generate)?;
+    .map_err(|_| Error::Generate)?;
     Ok(PrivateKeyPem(Zeroizing::new(pair.serialize_pem())))
 }
 
@@ -108,12 +103,13 @@ pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error>
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name(name)?);
-    params.serialize_request(&key.pair()?).and_then(|request| request.pem()).map_err(Error::Sign)
+    params.serialize_request(&key.pair()?).and_then(|request| request.pem()).map_err(|_| Error::Sign)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::PemFault;
 
     fn fault(text: &str) -> KeyFault {
         match PrivateKeyPem::parse(text.to_owned()) {
@@ -150,10 +146,11 @@ mod tests {
     #[test]
     fn a_refused_key_names_its_fault() {
         let key = generate_key(KeyKind::P256).unwrap();
-        assert_eq!(fault(""), KeyFault::Pem);
-        assert_eq!(fault(&key.expose().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")), KeyFault::Encrypted);
+        assert_eq!(fault(""), KeyFault::Pem(PemFault::Empty));
+        let encrypted = key.expose().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        assert_eq!(fault(&encrypted), KeyFault::Pem(PemFault::Encrypted));
         assert_eq!(fault(&key.expose().replace("PRIVATE KEY", "EC PRIVATE KEY")), KeyFault::NotPkcs8);
-        assert_eq!(fault(&format!("{0}{0}", key.expose())), KeyFault::Several);
+        assert_eq!(fault(&format!("{0}{0}", key.expose())), KeyFault::Pem(PemFault::Several));
         assert_eq!(fault("-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n"), KeyFault::Unsupported);
     }
 }

@@ -16,18 +16,21 @@
 //! can read this process's memory can have the CA's key anyway.
 
 mod ca;
+mod certificate;
 mod csr;
 mod error;
 mod key;
 mod leaf;
-mod pem;
+pub mod pem;
 mod pkcs12;
 mod public_key;
 
 pub use ca::CertificateAuthority;
+pub use certificate::{Facts, Validity};
 pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
 pub use key::{KeyKind, PrivateKeyPem, generate_key, signing_request};
 pub use leaf::{Issued, KeySource, ServerName, Subject};
+pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
 
 #[cfg(test)]

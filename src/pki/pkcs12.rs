@@ -9,7 +9,8 @@ use p12_keystore::{
 };
 use rcgen::PublicKeyData;
 
-use super::ca::{one_certificate, read};
+use super::ca::one_certificate;
+use super::certificate::read;
 use super::error::{Error, NameFault};
 use super::key::PrivateKeyPem;
 
@@ -41,8 +42,11 @@ pub fn pkcs12(
 
     let chain = PrivateKeyChain::new(
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &leaf).as_ref(),
-        PrivateKey::from_der(pair.serialized_der()).map_err(Error::Pkcs12)?,
-        [Certificate::from_der(&leaf).map_err(Error::Pkcs12)?, Certificate::from_der(&ca).map_err(Error::Pkcs12)?],
+        PrivateKey::from_der(pair.serialized_der()).map_err(|_| Error::Pkcs12)?,
+        [
+            Certificate::from_der(&leaf).map_err(|_| Error::Pkcs12)?,
+            Certificate::from_der(&ca).map_err(|_| Error::Pkcs12)?,
+        ],
     );
     let mut store = KeyStore::new();
     store.add_entry(&label(friendly_name), KeyStoreEntry::PrivateKeyChain(chain));
@@ -53,7 +57,7 @@ pub fn pkcs12(
         .mac_algorithm(MacAlgorithm::HmacSha256)
         .mac_iterations(ITERATIONS)
         .write()
-        .map_err(Error::Pkcs12)
+        .map_err(|_| Error::Pkcs12)
 }
 
 fn judge_password(password: &str) -> Result<(), Error> {

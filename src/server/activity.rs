@@ -1,12 +1,11 @@
 //! What a connection is doing, and until when it may: the deadlines beneath HTTP.
 //!
 //! A connection is always in one of these states, each with a deadline: silent since its handshake, sending a head,
-//! having requests in progress, or idle between requests. The connection's task looks at the state from time to
-//! time; a request itself only changes a few numbers, and starts no timer.
+//! having requests in progress, having answers of which the peer takes nothing, or idle between requests. The
+//! connection's task looks at the state from time to time; a request itself only changes a few numbers, and starts no
+//! timer.
 
 use std::{
-    io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{
@@ -14,14 +13,15 @@ use std::{
             Ordering::{Acquire, Relaxed, Release},
         },
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::http;
+
+/// So many bytes at once are a part of an answer; fewer may be no more than what HTTP/2 says about itself.
+const SOME: usize = 512;
 
 /// How long a connection may be in each state.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Deadlines {
     pub head: Duration,
     /// Having a request in progress; measured in steps of this length.
     pub request: Duration,
+    /// Taking nothing of any answer that waits.
+    pub stall: Duration,
     /// Between requests.
     pub idle: Duration,
 }
@@ -39,7 +41,7 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// How often to look: often enough that no deadline is missed by more than a quarter of the shortest.
     fn tick(&self) -> Duration {
-        self.first_byte.min(self.head).min(self.request).min(self.idle) / 4
+        self.first_byte.min(self.head).min(self.request).min(self.stall).min(self.idle) / 4
     }
 }
 
@@ -68,12 +70,19 @@ pub(super) struct Activity {
     /// The running step, and when it began.
     step: AtomicUsize,
     step_since: AtomicU64,
+    /// Answers that wait for the peer.
+    answers: AtomicUsize,
+    /// Milliseconds after `started`: when the peer last took something of them.
+    taken_at: AtomicU64,
+    /// The peer sends more than it may.
+    flooded: Notify,
 }
 
 /// A request in progress, until this is dropped.
 pub(super) struct InProgress {
     activity: Arc<Activity>,
     step: usize,
+    answers: bool,
 }
 
 impl Activity {
@@ -89,6 +98,9 @@ impl Activity {
             in_progress: [AtomicUsize::new(0), AtomicUsize::new(0)],
             step: AtomicUsize::new(0),
             step_since: AtomicU64::new(0),
+            answers: AtomicUsize::new(0),
+            taken_at: AtomicU64::new(0),
+            flooded: Notify::new(),
         })
     }
 
@@ -99,11 +111,24 @@ impl Activity {
 
     /// A request begins.
     pub(super) fn begin(self: &Arc<Self>) -> InProgress {
-        let step = self.step.load(Relaxed) % 2;
-        self.counter(step).fetch_add(1, Relaxed);
         self.served.store(true, Relaxed);
         self.first_byte_at.store(0, Relaxed);
-        InProgress { activity: Arc::clone(self), step }
+        InProgress::new(Arc::clone(self), self.step.load(Relaxed) % 2)
+    }
+
+    /// The peer sends more than it may: the connection is to end.
+    pub(super) fn flood(&self) {
+        self.flooded.notify_one();
+    }
+
+    /// Waits until the peer has sent more than it may.
+    pub(super) async fn flooded(&self) {
+        self.flooded.notified().await;
+    }
+
+    /// Since when the peer has asked for nothing and taken nothing.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.started + Duration::from_millis(self.idle_since.load(Relaxed).max(self.taken_at.load(Relaxed)))
     }
 
     /// Judges the connection now. For the connection's own task alone.
@@ -112,8 +137,15 @@ impl Activity {
         if self.busy() {
             let step = self.step.load(Relaxed);
             let due = self.step_since.load(Relaxed) + millis(self.deadlines.request);
+            let stalled_at = match self.answers.load(Acquire) {
+                0 => u64::MAX,
+                _ => self.taken_at.load(Relaxed) + millis(self.deadlines.stall),
+            };
+            if now >= stalled_at {
+                return Verdict::Close("stall");
+            }
             if now < due {
-                return self.until(now, due);
+                return self.until(now, due.min(stalled_at));
             }
             // What began in the step before the running one has been there for a whole step.
             if self.counter((step + 1) % 2).load(Relaxed) > 0 {
@@ -140,10 +172,23 @@ impl Activity {
         !self.served.load(Relaxed) && self.first_byte_at.load(Relaxed) == 0
     }
 
-    fn read_bytes(&self) {
+    /// The peer has sent something.
+    pub(super) fn read_bytes(&self) {
         if self.first_byte_at.load(Relaxed) == 0 && !self.busy() {
             self.first_byte_at.store(self.millis() + 1, Relaxed);
         }
+    }
+
+    /// The peer has taken so many bytes.
+    pub(super) fn wrote(&self, bytes: usize) {
+        if bytes >= SOME {
+            self.taken_at.store(self.millis(), Relaxed);
+        }
+    }
+
+    /// How long the connection is there.
+    pub(super) fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     fn busy(&self) -> bool {
@@ -165,66 +210,47 @@ impl Activity {
     }
 }
 
+impl InProgress {
+    fn new(activity: Arc<Activity>, step: usize) -> Self {
+        activity.counter(step).fetch_add(1, Relaxed);
+        Self { activity, step, answers: false }
+    }
+}
+
+impl Clone for InProgress {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.activity), self.step)
+    }
+}
+
+impl http::InProgress for InProgress {
+    fn answers(&mut self) {
+        if !self.answers {
+            self.answers = true;
+            // In this order, and only where nothing waited: who is judged has had its time.
+            if self.activity.answers.load(Relaxed) == 0 {
+                self.activity.taken_at.store(self.activity.millis(), Relaxed);
+            }
+            self.activity.answers.fetch_add(1, Release);
+        }
+    }
+}
+
 impl Drop for InProgress {
     fn drop(&mut self) {
         // In this order: whoever sees the connection idle must see since when.
-        self.activity.idle_since.store(self.activity.millis(), Release);
+        let now = self.activity.millis();
+        self.activity.idle_since.store(now, Release);
+        if self.answers {
+            self.activity.taken_at.store(now, Relaxed);
+            self.activity.answers.fetch_sub(1, Release);
+        }
         self.activity.counter(self.step).fetch_sub(1, Release);
     }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
-}
-
-/// A stream that tells its [`Activity`] when bytes arrive.
-pub(super) struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-}
-
-impl<S> Watched<S> {
-    /// Watches `stream`.
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.activity.read_bytes();
-        }
-        poll
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
 }
 
 #[cfg(test)]
@@ -234,7 +260,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn activity() -> Arc<Activity> {
-        Activity::new(Deadlines { first_byte: 2 * SECOND, head: 4 * SECOND, request: 10 * SECOND, idle: 20 * SECOND })
+        Activity::new(Deadlines {
+            first_byte: 2 * SECOND,
+            head: 4 * SECOND,
+            request: 10 * SECOND,
+            stall: 3 * SECOND,
+            idle: 20 * SECOND,
+        })
     }
 
     /// Lets the connection's task look whenever it wants to, for `seconds`; what it says in the end.
@@ -276,6 +308,25 @@ mod tests {
         multiplexed.read_bytes();
         assert_eq!(after(&multiplexed, 19).await, None, "a ping is no head");
         assert_eq!(after(&multiplexed, 2).await, Some("idle"));
+    }
+
+    /// A peer that takes nothing of its answers once kept them, and everything that came with them, for two minutes.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken() {
+        use crate::http::InProgress as _;
+        let connection = activity();
+        let mut request = connection.begin();
+        assert_eq!(after(&connection, 9).await, None, "work may take its time");
+        request.answers();
+        assert_eq!(after(&connection, 2).await, None);
+        connection.wrote(SOME);
+        assert_eq!(after(&connection, 2).await, None);
+        let mut other = connection.begin();
+        other.answers();
+        connection.wrote(20);
+        assert_eq!(after(&connection, 2).await, Some("stall"), "neither another request nor a ping takes anything");
+        drop((request, other));
+        assert_eq!(after(&connection, 5).await, None);
     }
 
     #[tokio::test(start_paused = true)]

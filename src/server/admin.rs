@@ -1,4 +1,5 @@
-//! The admin listener: plain HTTP for probes and metrics, apart from the clients' one.
+//! The admin listener: plain HTTP for probes and metrics, apart from the clients' one, on a thread of its own: probes
+//! are answered whatever clients do.
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -6,7 +7,13 @@
 //! | `GET /readyz` | 200 while reads and writes work and the server is not stopping, else 503 with the reason |
 //! | `GET /metrics` | Prometheus' text form |
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -19,6 +26,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Stopper;
 use crate::{
@@ -32,8 +40,47 @@ const CONNECTIONS: usize = 64;
 const LIFE: Duration = Duration::from_secs(30);
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
-/// Serves the admin routes on `socket` until the process ends, so that probes see it drain.
-pub async fn serve(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {
+/// The admin listener while it serves: until this is dropped, so that probes see the server drain.
+pub struct Admin {
+    stop: DropGuard,
+    thread: JoinHandle<()>,
+}
+
+impl Admin {
+    /// Serves the admin routes on `socket`.
+    ///
+    /// # Errors
+    /// The system's, where no thread can be had, or the socket cannot be taken along to it.
+    pub fn serve(
+        socket: TcpListener,
+        service: Arc<Service>,
+        metrics: Arc<Metrics>,
+        stopper: Stopper,
+    ) -> io::Result<Self> {
+        let socket = socket.into_std()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            runtime.block_on(stopped.run_until_cancelled(async {
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => accept(socket, service, metrics, stopper).await,
+                    Err(error) => tracing::error!(%error, "the admin listener does not work"),
+                }
+            }));
+        })?;
+        Ok(Self { stop: stop.drop_guard(), thread })
+    }
+
+    /// Ends the listener, and what it holds of the server with it.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // A panic there was logged there.
+        let _ended = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+}
+
+async fn accept(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };

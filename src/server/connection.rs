@@ -1,6 +1,6 @@
 //! One connection, from its accept to its end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
     Request,
@@ -14,17 +14,19 @@ use hyper_util::{
 };
 use rustls::HandshakeKind;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activity::{Activity, Deadlines, Verdict, Watched},
-    tls::ClientTrust,
+    activity::{Activity, Deadlines, Verdict},
+    handshake::Handshakes,
+    lobby::Seat,
+    trust::ClientTrust,
+    watched::Watched,
 };
 use crate::{
     clock::Clock,
     config::Limits,
-    http::{Connection, Edge},
+    http::Edge,
     metrics::{Handshake, Metrics},
 };
 
@@ -32,11 +34,15 @@ use crate::{
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The hard bound of a head, in bytes; the configured one is checked above it, with an answer that says so.
 const HEAD_BYTES_HARD: u32 = 64 << 10;
+/// HTTP/2 streams at once of a peer without a certificate: it has a few pages to read.
+const STREAMS_OF_STRANGER: u32 = 16;
+/// What such a peer may send before it is read, in bytes.
+const WINDOW_OF_STRANGER: u32 = 64 << 10;
 
 /// What all connections share.
 pub struct Shared {
-    /// Accepts handshakes.
-    pub acceptor: TlsAcceptor,
+    /// Makes handshakes.
+    pub handshakes: Handshakes,
     /// Tells who a peer is.
     pub trust: ClientTrust,
     /// The one clock.
@@ -52,8 +58,8 @@ pub struct Shared {
 /// What bounds a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    handshake: Duration,
     deadlines: Deadlines,
+    idle_of_stranger: Duration,
     http2_streams: u32,
     http2_resets: usize,
 }
@@ -61,37 +67,38 @@ pub struct ConnectionLimits {
 impl From<&Limits> for ConnectionLimits {
     fn from(limits: &Limits) -> Self {
         Self {
-            handshake: limits.handshake_time.0,
             deadlines: Deadlines {
                 first_byte: limits.first_byte_time.0,
                 head: limits.head_time.0,
                 request: limits.request_time.0,
+                stall: limits.stall_time.0,
                 idle: limits.idle_time.0,
             },
+            idle_of_stranger: limits.anonymous_idle_time.0.min(limits.idle_time.0),
             http2_streams: limits.http2_streams,
             http2_resets: limits.http2_resets,
         }
     }
 }
 
-/// Serves `stream` until its peer leaves, a deadline passes, or `stop` is cancelled and what runs is finished.
-pub(super) async fn serve(shared: &Shared, stream: TcpStream, stop: CancellationToken) {
+/// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or `stop` is cancelled and what runs
+/// is finished.
+pub(super) async fn serve(
+    shared: &Shared,
+    stream: TcpStream,
+    address: SocketAddr,
+    seat: Arc<Seat>,
+    stop: CancellationToken,
+) {
     // Answers are small and whole: waiting to fill a segment only delays them.
     let _best_effort = stream.set_nodelay(true);
-    let handshake = tokio::time::timeout(shared.limits.handshake, shared.acceptor.accept(stream));
-    let handshake = tokio::select! {
-        ended = handshake => ended,
+    let stream = tokio::select! {
+        stream = shared.handshakes.accept(stream, address, &seat) => stream,
         // Nothing is lost on a peer that has not asked for anything yet.
         () = stop.cancelled() => return,
+        () = seat.wanted() => return shared.metrics.deadline("wanted"),
     };
-    let stream = match handshake {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a handshake failed");
-            return shared.metrics.handshake(Handshake::Failed);
-        }
-        Err(_) => return shared.metrics.handshake(Handshake::TimedOut),
-    };
+    let Some(stream) = stream else { return };
     let (_, tls) = stream.get_ref();
     shared.metrics.handshake(match (tls.handshake_kind(), tls.peer_certificates()) {
         (Some(HandshakeKind::Resumed), _) => Handshake::Resumed,
@@ -99,37 +106,53 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, stop: Cancellation
         (_, None) => Handshake::Anonymous,
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
-    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock);
-    let connection = Arc::new(Connection::new(peer));
-    let activity = Activity::new(shared.limits.deadlines);
+    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
+    let is_stranger = peer.is_err();
+    let mut deadlines = shared.limits.deadlines;
+    if is_stranger {
+        deadlines.idle = shared.limits.idle_of_stranger;
+    }
+    let activity = Activity::new(deadlines);
+    if is_stranger {
+        seat.is_stranger(&activity);
+    } else {
+        seat.is_known();
+    }
+    let connection = Arc::new(shared.edge.connect(peer));
     let service = {
         let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
-            let (edge, connection, guard) = (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
-            async move { Ok::<_, std::convert::Infallible>(edge.handle(&connection, request, guard).await) }
+            let (edge, connection, in_progress) = (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
+            async move { Ok::<_, std::convert::Infallible>(edge.handle(&connection, request, in_progress).await) }
         })
     };
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));
     if is_http2 {
         activity.is_multiplexed();
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
             .max_concurrent_streams(shared.limits.http2_streams)
             .max_pending_accept_reset_streams(shared.limits.http2_resets)
             .max_local_error_reset_streams(shared.limits.http2_resets)
-            .max_header_list_size(HEAD_BYTES_HARD)
-            .serve_connection(io, service);
-        drive(connection, shared, &activity, stop).await;
+            .max_header_list_size(HEAD_BYTES_HARD);
+        if is_stranger {
+            builder
+                .max_concurrent_streams(shared.limits.http2_streams.min(STREAMS_OF_STRANGER))
+                .initial_stream_window_size(WINDOW_OF_STRANGER)
+                .initial_connection_window_size(WINDOW_OF_STRANGER);
+        }
+        drive(builder.serve_connection(io, service), shared, &activity, &seat, stop).await;
     } else {
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_HARD as usize)
             // Our own deadlines know idleness from a slow head.
             .header_read_timeout(None)
             .serve_connection(io, service);
-        drive(connection, shared, &activity, stop).await;
+        drive(connection, shared, &activity, &seat, stop).await;
     }
 }
 
-async fn drive<C>(connection: C, shared: &Shared, activity: &Activity, stop: CancellationToken)
+async fn drive<C>(connection: C, shared: &Shared, activity: &Activity, seat: &Seat, stop: CancellationToken)
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
@@ -151,6 +174,11 @@ where
                     break;
                 }
             },
+            () = activity.flooded() => {
+                shared.metrics.deadline("flood");
+                break;
+            }
+            () = seat.wanted() => return shared.metrics.deadline("wanted"),
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 // hyper would wait for the beginning of HTTP/2, and close only then.

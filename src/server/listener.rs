@@ -1,14 +1,15 @@
 //! The accept loop of the main listener, and how it stops.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::connection::{self, Shared};
+use super::{
+    connection::{self, Shared},
+    descriptors::fit_connections,
+    lobby::{Lobby, Seat},
+};
 use crate::config::Limits;
 
 /// How long to wait after an accept that failed for want of something.
@@ -21,7 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Listener {
     socket: TcpListener,
     shared: Arc<Shared>,
-    connections: Arc<Semaphore>,
+    lobby: Arc<Lobby>,
     drain: Duration,
     stop: CancellationToken,
 }
@@ -55,7 +56,7 @@ impl Listener {
         Self {
             socket,
             shared: Arc::new(shared),
-            connections: Arc::new(Semaphore::new(limits.connections)),
+            lobby: Lobby::new(fit_connections(limits.connections), limits.anonymous_connections),
             drain: limits.drain_time.0,
             stop: stopper.0.clone(),
         }
@@ -65,14 +66,13 @@ impl Listener {
     /// doing, within the drain time.
     pub async fn run(self) {
         let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-        while let Some((stream, permit)) = self.next().await {
+        while let Some((stream, address, seat)) = self.next().await {
             let (shared, stop, cut) = (Arc::clone(&self.shared), self.stop.clone(), cut.clone());
             tasks.spawn(async move {
                 shared.metrics.connection_opened();
-                let connection = Box::pin(connection::serve(&shared, stream, stop));
+                let connection = Box::pin(connection::serve(&shared, stream, address, seat, stop));
                 let _cut = cut.run_until_cancelled(connection).await;
                 shared.metrics.connection_closed();
-                drop(permit);
             });
         }
         drop(self.socket);
@@ -92,22 +92,24 @@ impl Listener {
     }
 
     /// The next connection, once there is room for it; `None` when it is time to stop.
-    async fn next(&self) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn next(&self) -> Option<(TcpStream, SocketAddr, Arc<Seat>)> {
         loop {
             let accept = async {
-                let permit = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-                Some((self.socket.accept().await, permit))
+                let seat = self.lobby.seat().await;
+                (self.socket.accept().await, seat)
             };
-            let (accepted, permit) = tokio::select! {
-                accepted = accept => accepted?,
+            let (accepted, seat) = tokio::select! {
+                accepted = accept => accepted,
                 () = self.stop.cancelled() => return None,
             };
             match accepted {
-                Ok((stream, _)) => return Some((stream, permit)),
+                Ok((stream, address)) => return Some((stream, address, Arc::new(seat))),
                 // The peer was faster; there is nothing to wait for.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed");
+                    drop(seat);
+                    self.lobby.make_room(Duration::ZERO);
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }

@@ -7,13 +7,23 @@
 mod activity;
 mod admin;
 mod connection;
+mod descriptors;
+mod fitness;
+mod frames;
+mod handshake;
+mod linger;
 mod listener;
+mod lobby;
 mod tls;
+mod trust;
+mod watched;
 
-pub use self::admin::serve as serve_admin;
 pub use self::{
+    admin::Admin,
     connection::{ConnectionLimits, Shared},
+    fitness::{Dated, Doubt, Role},
+    handshake::Handshakes,
     listener::{Listener, Stopper},
-    tls::{ClientTrust, TlsError, Trusted, acceptor},
+    tls::{ServerTls, TlsError},
+    trust::{ClientTrust, Trusted},
 };
-pub use tokio_rustls::TlsAcceptor;

@@ -1,184 +1,129 @@
-//! TLS: the server's certificate, whom it trusts, and by whose word a peer is who it says.
+//! TLS on the main listener: the server's certificate and key.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
-    server::{
-        NoServerSessionStorage, ServerSessionMemoryCache, VerifierBuilderError, WebPkiClientVerifier,
-        danger::ClientCertVerifier,
-    },
+    ServerConfig,
+    pki_types::UnixTime,
+    server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions},
     time_provider::TimeProvider,
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::{
+    fitness::{self, Dated, Doubt, Role},
+    handshake::Remembering,
+    trust::{ClientTrust, unix_time},
+};
 use crate::{
-    auth::{Issuer, Unauthenticated, VerifiedPeer, identity::CertIdentity},
     clock::Clock,
     config,
+    files::FileName,
+    material::{self, MaterialError},
+    pki::{CertificateFault, Facts, Validity},
 };
 
-/// TLS that cannot be set up. Each names the file at fault.
+/// TLS that cannot be set up. Each names the file at fault. What a library said of a key is not among them.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not the PEM that it should be.
-    #[error("{0}: {1}")]
-    Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
-    /// A file holds no certificate.
-    #[error("{0}: there is no certificate in it")]
-    Empty(PathBuf),
+    /// A file does not give what is wanted.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// A certificate authority cannot be one.
     #[error("{0}: not usable as a certificate authority: {1}")]
-    Authority(PathBuf, #[source] rustls::Error),
-    /// The verifier refuses the authorities.
-    #[error("{0}: not usable to verify client certificates: {1}")]
-    Verifier(PathBuf, #[source] VerifierBuilderError),
+    Authority(FileName, #[source] CertificateFault),
+    /// The verifier refuses the authority.
+    #[error("{0}: not usable to verify client certificates: it holds what is not understood here")]
+    Unusable(FileName),
     /// Two authorities would be mistaken for each other.
     #[error("{0}: has the same subject name as another trusted authority; give each its own name")]
-    SameName(PathBuf),
+    SameName(FileName),
     /// Certificate and key do not fit.
-    #[error("{0} with {1}: {2}")]
-    Pair(PathBuf, PathBuf, #[source] rustls::Error),
+    #[error("{0} with {1}: the certificate and the private key do not belong together")]
+    Mismatch(FileName, FileName),
+    /// The certificate is none.
+    #[error("{0}: its first certificate is not one that TLS can use")]
+    Certificate(FileName),
+    /// The key is none.
+    #[error("{0}: the private key is damaged, or of a kind that TLS does not take")]
+    Key(FileName),
     /// The library lacks what is needed.
     #[error("TLS cannot be set up: {0}")]
     Library(#[source] rustls::Error),
 }
 
-/// Whose certificates are believed, and what for.
-pub struct ClientTrust {
-    /// Verifies a chain against all authorities.
-    any: Arc<dyn ClientCertVerifier>,
-    /// Verifies a chain against one authority.
-    each: Vec<(Issuer, Arc<dyn ClientCertVerifier>)>,
+/// What accepts TLS on the main listener.
+pub struct ServerTls {
+    /// Accepts connections.
+    pub acceptor: TlsAcceptor,
+    /// When the server's certificate is valid, with all others in its chain.
+    pub dated: Dated,
+    /// What else is wrong with it.
+    pub doubts: Vec<Doubt>,
 }
 
-/// One authority: its file, and what it is trusted for.
-pub struct Trusted {
-    /// The authority's certificate, PEM.
-    pub certificate: PathBuf,
-    /// What its certificates stand for.
-    pub issuer: Issuer,
-}
-
-impl ClientTrust {
-    /// Trust in `authorities`; peers without a certificate are let through unless `client_auth` forbids it.
+impl ServerTls {
+    /// The server's certificate and key from their files, with trust in whom the `trust` names.
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
-    pub fn load(authorities: &[Trusted], client_auth: config::ClientAuth) -> Result<Self, TlsError> {
-        let mut all = RootCertStore::empty();
-        let mut each = Vec::new();
-        let mut last = PathBuf::new();
-        for authority in authorities {
-            let path = &authority.certificate;
-            let mut own = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                own.add(certificate).map_err(|error| TlsError::Authority(path.clone(), error))?;
-            }
-            // Signatures tell authorities apart; clients and people, who see names only, could not.
-            if own.roots.iter().any(|root| all.roots.iter().any(|known| known.subject == root.subject)) {
-                return Err(TlsError::SameName(path.clone()));
-            }
-            all.roots.extend(own.roots.iter().cloned());
-            each.push((authority.issuer, verifier(own, config::ClientAuth::Required, path)?));
-            last.clone_from(path);
+    pub fn load(settings: &config::Server, trust: &ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+        let (certificate, private_key) = (settings.certificate.as_path(), settings.private_key.as_path());
+        let chain = material::certificates(certificate)?;
+        let key = material::private_key(private_key)?;
+        let facts: Vec<_> = chain.iter().map(|certificate| Facts::read(certificate)).collect();
+        let readable = facts.iter().filter_map(|facts| facts.as_ref().ok().map(|facts| facts.validity));
+        let always = Validity { not_before: i64::MIN, not_after: i64::MAX };
+        let path = FileName::from(certificate);
+        let doubts = facts.first().map(|leaf| fitness::of_server(&path, leaf)).unwrap_or_default();
+        let dated = Dated { role: Role::Server, path, validity: readable.fold(always, Validity::and) };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Library)?
+            .with_client_cert_verifier(Arc::new(Remembering(trust.verifier())))
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => TlsError::Mismatch(certificate.into(), private_key.into()),
+                rustls::Error::InvalidCertificate(_) => TlsError::Certificate(certificate.into()),
+                _ => TlsError::Key(private_key.into()),
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // A session holds its client certificate, so sessions live and die with the trust that made them.
+        if settings.session_cache == 0 {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.session_storage = Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
+            config.send_tls13_tickets = 1;
         }
-        Ok(Self { any: verifier(all, client_auth, &last)?, each })
-    }
-
-    /// The peer that presented `chain`, which the handshake has verified: by whose word it is who it is.
-    ///
-    /// # Errors
-    /// `Unauthenticated` where there is no certificate, or one that cannot be told.
-    pub fn peer(
-        &self,
-        chain: Option<&[CertificateDer<'_>]>,
-        clock: &dyn Clock,
-    ) -> Result<VerifiedPeer, Unauthenticated> {
-        let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
-        let identity = CertIdentity::from_der(leaf).map_err(|error| {
-            tracing::info!(%error, "a client certificate that was verified cannot be read");
-            Unauthenticated::Unreadable
-        })?;
-        let issuer = match self.each.as_slice() {
-            [(issuer, _)] => *issuer,
-            several => {
-                // A resumed session can bring a certificate that has ended since. Every request judges that, and says
-                // so; here only the signatures are in question.
-                let at = unix_time(clock.now().unix_seconds().min(identity.not_after()).max(identity.not_before()));
-                let vouches = |verifier: &Arc<dyn ClientCertVerifier>| {
-                    verifier.verify_client_cert(leaf, intermediates, at).is_ok()
-                };
-                several
-                    .iter()
-                    .find(|(_, verifier)| vouches(verifier))
-                    .map(|(issuer, _)| *issuer)
-                    .ok_or(Unauthenticated::NoDomain)?
-            }
-        };
-        Ok(VerifiedPeer::after_handshake(identity, issuer))
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), dated, doubts })
     }
 }
 
-/// What accepts TLS on the main listener.
-///
-/// # Errors
-/// `TlsError` names the file at fault.
-pub fn acceptor(
-    settings: &config::Server,
-    trust: &ClientTrust,
-    clock: Arc<dyn Clock>,
-) -> Result<TlsAcceptor, TlsError> {
-    let chain = certificates(&settings.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&settings.private_key)
-        .map_err(|error| TlsError::Pem(settings.private_key.clone(), error))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Library)?
-        .with_client_cert_verifier(Arc::clone(&trust.any))
-        .with_single_cert(chain, key)
-        .map_err(|error| TlsError::Pair(settings.certificate.clone(), settings.private_key.clone(), error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // A session holds its client certificate, so sessions live and die with the trust that made them.
-    if settings.session_cache == 0 {
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-    } else {
-        config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
-        config.send_tls13_tickets = 1;
-    }
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
+/// What a session may take, in bytes: it holds the client's certificates, and a client can show many.
+const SESSION_BYTES: usize = 8 << 10;
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = |error| TlsError::Pem(path.into(), error);
-    let text = fs::read(path).map_err(|error| pem(rustls::pki_types::pem::Error::Io(error)))?;
-    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(pem)?;
-    if certificates.is_empty() {
-        return Err(TlsError::Empty(path.into()));
-    }
-    Ok(certificates)
-}
+/// Sessions that are not too large to be kept. One that is begins with a whole handshake again.
+#[derive(Debug)]
+struct SmallSessions(Arc<ServerSessionMemoryCache>);
 
-fn verifier(
-    roots: RootCertStore,
-    client_auth: config::ClientAuth,
-    path: &Path,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let builder = match client_auth {
-        config::ClientAuth::Optional => builder.allow_unauthenticated(),
-        config::ClientAuth::Required => builder,
-    };
-    builder.build().map_err(|error| TlsError::Verifier(path.into(), error))
+impl StoresServerSessions for SmallSessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        value.len() <= SESSION_BYTES && self.0.put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.take(key)
+    }
+
+    fn can_cache(&self) -> bool {
+        self.0.can_cache()
+    }
 }
 
 /// TLS reads the same clock as everybody else.
@@ -194,8 +139,4 @@ impl fmt::Debug for ClockTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClockTime")
     }
-}
-
-fn unix_time(seconds: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or_default()))
 }

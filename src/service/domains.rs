@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{
-    Error,
+    Error, names,
     records::{COMMIT_ATTEMPTS, commit},
     turns::Turns,
 };
@@ -61,14 +61,14 @@ struct Inner {
 impl Domains {
     /// Checks that the store was made with this root key, or marks a new store.
     pub(super) async fn open(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>) -> Result<Self, Error> {
-        let key = keys::region("root-key");
+        let key = root_key_record();
         match engine.snapshot().await?.get(Space::Region, &key).await? {
-            Some(record) if record.bytes == root.id() => {}
+            Some(record) if record.bytes == root.id() => names::complete(&*engine, &*root).await?,
             Some(_) => return Err(Error::WrongRootKey),
             None => {
                 let batch = Batch {
                     preconditions: vec![(Space::Region, key.clone(), Expect::Absent)],
-                    ops: vec![Op::Put(Space::Region, key, root.id().to_vec())],
+                    ops: vec![Op::Put(Space::Region, key, root.id().to_vec()), names::are_complete()],
                 };
                 engine.commit(batch).await?;
             }
@@ -87,10 +87,10 @@ impl Domains {
         })
     }
 
-    /// Creates a domain.
+    /// Creates a domain. No two have one name, however many are created at once.
     ///
     /// # Errors
-    /// `Error::Invalid` for a name that is empty, long, or not printable.
+    /// `Error::Invalid` for a name that is empty, long, or not printable; `Error::DomainExists` for one that is taken.
     pub async fn create(&self, _: &RegionPermit, name: &str, now: Timestamp) -> Result<Domain, Error> {
         let name = name.trim();
         if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
@@ -103,13 +103,38 @@ impl Domains {
             keys: vec![(generation, wrapped.0)],
             info: keys.seal_record(Place::Domain, &info.encode())?,
         };
-        let key = keys::domain(id);
+        let (key, name_key) = (keys::domain(id), names::key(&*self.inner.root, name)?);
         let batch = Batch {
-            preconditions: vec![(Space::Domain, key.clone(), Expect::Absent)],
-            ops: vec![Op::Put(Space::Domain, key, record.encode())],
+            preconditions: vec![
+                (Space::Domain, key.clone(), Expect::Absent),
+                (Space::Region, name_key.clone(), Expect::Absent),
+            ],
+            ops: vec![
+                Op::Put(Space::Domain, key, record.encode()),
+                Op::Put(Space::Region, name_key, id.as_bytes().to_vec()),
+            ],
         };
-        self.inner.engine.commit(batch).await?;
+        // The id is random, so that only the name can be taken.
+        if !commit(&*self.inner.engine, batch).await? {
+            return Err(Error::DomainExists);
+        }
         Ok(Domain { id, name: info.name, created_at: now })
+    }
+
+    /// The domain of this name, for those who may know of all domains.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is none.
+    pub async fn by_name(&self, permit: &RegionPermit, name: &str) -> Result<Domain, Error> {
+        let snapshot = self.inner.engine.snapshot().await?;
+        let key = names::key(&*self.inner.root, name.trim())?;
+        let record = snapshot.get(Space::Region, &key).await?.ok_or(Error::DomainNotFound)?;
+        let id = record.bytes.as_slice().try_into().map_err(|_| crate::store::codec::Malformed)?;
+        let id = OkmsId::from_bytes(id)?;
+        if permit.sees().is_some_and(|own| own != id) {
+            return Err(Error::DomainNotFound);
+        }
+        self.show(id).await
     }
 
     /// The domain of the permit.
@@ -267,9 +292,19 @@ impl Domains {
     }
 
     fn open_record(&self, id: OkmsId, record: &Record) -> Result<(DomainKeys, Domain), Error> {
-        let record = DomainRecord::decode(&record.bytes)?;
-        let keys = DomainKeys::unwrap(&*self.inner.root, id, record.keys)?;
-        let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;
-        Ok((keys, Domain { id, name: info.name, created_at: info.created_at }))
+        open_record(&*self.inner.root, id, record)
     }
+}
+
+/// Where the public name of the root key is kept that a store was made with.
+#[must_use]
+pub fn root_key_record() -> Vec<u8> {
+    keys::region("root-key")
+}
+
+pub(super) fn open_record(root: &dyn RootKey, id: OkmsId, record: &Record) -> Result<(DomainKeys, Domain), Error> {
+    let record = DomainRecord::decode(&record.bytes)?;
+    let keys = DomainKeys::unwrap(root, id, record.keys)?;
+    let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;
+    Ok((keys, Domain { id, name: info.name, created_at: info.created_at }))
 }

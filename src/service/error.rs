@@ -20,6 +20,9 @@ pub enum Error {
     /// There is no such domain.
     #[error("there is no such domain")]
     DomainNotFound,
+    /// The domain's name is taken.
+    #[error("a domain of this name exists")]
+    DomainExists,
     /// There is no such secret.
     #[error("there is no such secret")]
     SecretNotFound,

@@ -10,6 +10,7 @@ mod cursor;
 mod domains;
 mod error;
 mod mounts;
+mod names;
 mod opened;
 mod records;
 mod secrets;
@@ -22,18 +23,22 @@ use std::sync::Arc;
 pub use self::{
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
     cursor::FORGED as FORGED_CURSOR,
-    domains::{Domain, Domains},
+    domains::{Domain, Domains, root_key_record},
     error::Error,
     mounts::MountPatch,
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
         VersionView, Versions,
     },
-    tokens::{FreshToken, KnownToken, TokenRequest, Tokens},
+    tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
-use crate::{crypto::RootKey, pki::CertificateAuthority, store::engine::Engine};
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
+use crate::{
+    crypto::{self, RootKey},
+    pki::CertificateAuthority,
+    store::engine::Engine,
+};
 
 /// Every use case.
 pub struct Service {
@@ -61,14 +66,23 @@ impl Service {
         authority: Option<CertificateAuthority>,
     ) -> Result<Self, Error> {
         let domains = Domains::open(Arc::clone(&engine), root).await?;
+        let long_reads = Arc::new(turns::LongReads::new());
         Ok(Self {
-            secrets: Secrets::new(Arc::clone(&engine), domains.clone()),
+            secrets: Secrets::new(Arc::clone(&engine), domains.clone(), Arc::clone(&long_reads)),
             credentials: Credentials::new(domains.clone(), authority),
-            tokens: Tokens::new(domains.clone()),
+            tokens: Tokens::new(domains.clone(), long_reads),
             wrapping: Wrapping::new(domains.clone()),
             domains,
             engine,
         })
+    }
+
+    /// So many random bytes, for whoever wants some.
+    ///
+    /// # Errors
+    /// `Error` where there is no randomness.
+    pub fn random(&self, bytes: usize) -> Result<SecretValue, Error> {
+        Ok(crypto::random_bytes(bytes)?)
     }
 
     /// How the store feels.

@@ -54,7 +54,7 @@ impl Domains {
     /// Makes a mount. What lies below its path already is in it.
     ///
     /// # Errors
-    /// `Error::Mount` where one is there, above or below; `Error::Invalid` where there are too many.
+    /// `Error::Mount` where one is there, above or below, or shows the same; `Error::Invalid` where there are too many.
     pub async fn enable(
         &self,
         permit: &Permit,
@@ -66,6 +66,8 @@ impl Domains {
         self.change_config(permit, |config| {
             config.enable(Mount {
                 path: path.clone(),
+                below: path.clone(),
+                moved: None,
                 description: mount_description(description)?,
                 uuid: Uuid::new_v4().into_bytes(),
                 settings: patch.apply(&Settings::default()),
@@ -103,13 +105,15 @@ impl Domains {
         if force {
             permit.require(Action::SecretDelete)?;
         }
-        let id = permit.okms_id();
-        let prefix = path.view().folder("");
-        let (from, to) = keys::headers_below(id, &prefix);
+        let view = self.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
+        let (from, to) = keys::headers_below(permit.okms_id(), &view.folder(""));
         let snapshot = self.engine().snapshot().await?;
         // A secret that comes between this look and the commit stays where it is, in the tree.
         let is_empty = snapshot.scan(Space::Header, &from, &to, 1).await?.is_empty();
         self.change_config(permit, |config| {
+            if !config.has(&view) {
+                return Err(MountError::NotFound.into());
+            }
             config.disable(path)?;
             if !is_empty && !force {
                 return Err(MountError::HoldsSecrets(path.clone()).into());
@@ -118,6 +122,21 @@ impl Domains {
             let gone = [Space::Header, Space::Version, Space::Value]
                 .map(|space| Op::DeleteRange(space, from.clone(), to.clone()));
             Ok(((), if force { gone.to_vec() } else { Vec::new() }))
+        })
+        .await
+    }
+
+    /// Gives a mount another name, under which all its secrets are from then on, and tells the move's id. It is one
+    /// change of the mount alone, whatever it holds: its secrets keep their names in the domain's tree.
+    ///
+    /// # Errors
+    /// `Error::Mount` says what stands against it.
+    pub async fn rename(&self, permit: &Permit, from: &MountPath, to: &MountPath) -> Result<Uuid, Error> {
+        permit.require(Action::ConfigUpdate)?;
+        let id = Uuid::new_v4();
+        self.change_config(permit, |config| {
+            config.rename(from, to, id.into_bytes())?;
+            Ok((id, Vec::new()))
         })
         .await
     }

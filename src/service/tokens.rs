@@ -3,7 +3,7 @@
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in it, so that their
 //! number slows nothing down; making one clears away more that are over, so that they do not pile up.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 use super::{
     Domains, Error,
     records::{COMMIT_ATTEMPTS, commit},
+    turns::{LongRead, LongReads},
 };
 use crate::{
     auth::{Action, Permit},
     crypto::{self, DomainKeys, Place},
-    domain::{TOKEN_LIFE_SECONDS, Timestamp, Token},
+    domain::{Invalid, Timestamp, Token, TokenLife},
     store::{
         codec::Codec,
         engine::{Batch, Expect, Op, Revision, Snapshot, Space},
@@ -27,6 +28,13 @@ use crate::{
 const PREFIX: &str = "okms.";
 /// How many that are over are cleared away after a new one is made.
 const CLEARED: usize = 256;
+/// How many accessors are read at once.
+const LISTED_AT_ONCE: usize = 256;
+/// The most of them in one answer.
+const LISTED_MAX: usize = 200_000;
+const TOO_MANY: Invalid = Invalid(
+    "the list is larger than this server tells at once; read it in parts with limit, or by pages (X-Pagination-Size)",
+);
 /// The longest text that can be a token.
 const TEXT_MAX: usize = 128;
 
@@ -35,10 +43,10 @@ const TEXT_MAX: usize = 128;
 pub struct TokenRequest {
     /// SHA-256 of the public key that it is bound to.
     pub key_sha256: [u8; 32],
-    /// Its life in seconds; at most, and by default, [`TOKEN_LIFE_SECONDS`].
-    pub ttl_seconds: Option<u64>,
+    /// Its life in seconds.
+    pub life_seconds: u64,
     /// When it ends at the latest, in seconds from now.
-    pub max_ttl_seconds: Option<u64>,
+    pub most_seconds: u64,
     /// Whether it can be renewed.
     pub is_renewable: bool,
     /// Where it is made.
@@ -72,14 +80,26 @@ pub struct KnownToken {
     pub token: Token,
 }
 
+/// Accessors, or a part of them.
+#[derive(Debug)]
+pub struct Accessors {
+    /// The accessors.
+    pub accessors: Vec<String>,
+    /// The place after the last of them, if there are more.
+    pub next: Option<Vec<u8>>,
+    /// Held while the list is in memory.
+    _turn: LongRead,
+}
+
 /// The use cases on tokens.
 pub struct Tokens {
     domains: Domains,
+    long_reads: Arc<LongReads>,
 }
 
 impl Tokens {
-    pub(super) const fn new(domains: Domains) -> Self {
-        Self { domains }
+    pub(super) const fn new(domains: Domains, long_reads: Arc<LongReads>) -> Self {
+        Self { domains, long_reads }
     }
 
     /// Makes a token.
@@ -90,17 +110,14 @@ impl Tokens {
         permit.require(Action::DomainGet)?;
         let keys = self.domains.keys(permit).await?;
         let Minted { id, text, fingerprint } = Minted::new()?;
-        let most = request.max_ttl_seconds.filter(|seconds| *seconds > 0).unwrap_or(TOKEN_LIFE_SECONDS);
-        let most = most.min(TOKEN_LIFE_SECONDS);
-        let life = request.ttl_seconds.filter(|seconds| *seconds > 0).unwrap_or(most).min(most);
         let token = Token {
             secret_sha256: fingerprint,
             key_sha256: request.key_sha256,
             created_at: now,
             renewed_at: None,
-            expires_at: now.plus_seconds(life),
-            ttl_seconds: life,
-            ends_at: now.plus_seconds(most),
+            expires_at: now.plus_seconds(request.life_seconds),
+            ttl_seconds: request.life_seconds,
+            ends_at: now.plus_seconds(request.most_seconds),
             is_renewable: request.is_renewable,
             path: request.path.to_owned(),
             display_name: request.display_name,
@@ -161,6 +178,7 @@ impl Tokens {
         permit: &Permit,
         accessor: &str,
         increment: Option<u64>,
+        life: TokenLife,
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         permit.require(Action::DomainGet)?;
@@ -172,13 +190,54 @@ impl Tokens {
                 return Err(Error::NotRenewable);
             }
             let mut ops = removed(&keys, accessor, before.expires_at);
-            let token = before.renewed(increment, now);
+            let token = before.renewed(increment, life, now);
             ops.extend(stored(&keys, accessor, token.expires_at, Place::Token(accessor), &token.encode())?);
             if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
                 return Ok(KnownToken { accessor: accessor.to_owned(), token });
             }
         }
         Err(Error::Contended)
+    }
+
+    /// The accessors of the domain's tokens and of what is wrapped there, in the order in which they end; at most `limit`,
+    /// after the place `after`. The place that follows is told where there are more.
+    ///
+    /// # Errors
+    /// `Error::Invalid` where they are too many for one answer.
+    pub async fn accessors(
+        &self,
+        permit: &Permit,
+        after: Option<&[u8]>,
+        limit: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Accessors, Error> {
+        permit.require(Action::DomainGet)?;
+        let keys = self.domains.keys(permit).await?;
+        let turn = self.long_reads.turn(permit.okms_id()).await?;
+        let snapshot = self.domains.engine().snapshot().await?;
+        let (mut from, to) = keys::token_ends_after(keys.id(), now, after);
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut listed = Accessors { accessors: Vec::new(), next: None, _turn: turn };
+        loop {
+            let size = (limit - listed.accessors.len()).saturating_add(1).min(LISTED_AT_ONCE);
+            let batch = snapshot.scan(Space::Token, &from, &to, size).await?;
+            let is_last = batch.len() < size;
+            for (key, _) in batch {
+                if listed.accessors.len() == limit {
+                    listed.next = keys::token_end_place(&from).map(<[u8]>::to_vec);
+                    return Ok(listed);
+                }
+                if listed.accessors.len() == LISTED_MAX {
+                    return Err(TOO_MANY.into());
+                }
+                listed.accessors.extend(keys::parse_token_end(&key).map(str::to_owned));
+                from = [&*key, &[0]].concat();
+            }
+            if is_last {
+                return Ok(listed);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the token with this accessor.

@@ -4,13 +4,15 @@
 //! moment is `i64::MIN` where it is absent. Older formats are read, the newest is written.
 
 use crate::domain::{
-    CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, Settings, Timestamp, Token,
-    VersionNumber, VersionRecord, Wrapped,
+    CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved, Settings, Timestamp,
+    Token, VersionNumber, VersionRecord, Wrapped,
 };
 
 const FORMAT: u8 = 1;
 /// Headers that count the versions of their metadata; configs that have mounts.
 const FORMAT_2: u8 = 2;
+/// Configs whose mounts can have moved.
+const FORMAT_3: u8 = 3;
 const NEVER: i64 = i64::MIN;
 
 /// Bytes that are not of the form that was written.
@@ -87,7 +89,7 @@ impl Codec for DomainInfo {
 
 impl Codec for DomainConfig {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(FORMAT_2);
+        let mut out = Writer::new(FORMAT_3);
         out.settings(&self.settings);
         out.text(&self.description);
         out.length(self.mounts().len());
@@ -96,23 +98,33 @@ impl Codec for DomainConfig {
             out.text(&mount.description);
             out.0.extend_from_slice(&mount.uuid);
             out.settings(&mount.settings);
+            out.text(mount.below.as_str());
+            out.flag(mount.moved.is_some());
+            if let Some(moved) = &mount.moved {
+                out.0.extend_from_slice(&moved.id);
+                out.text(moved.from.as_str());
+            }
         }
         out.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT_2, |format, input| {
+        Reader::read(bytes, FORMAT_3, |format, input| {
             let settings = input.settings()?;
             let (mut description, mut mounts) = (String::new(), Vec::new());
             if format >= FORMAT_2 {
                 description = input.text()?;
                 for _ in 0..input.u32()? {
-                    mounts.push(Mount {
-                        path: input.text()?.parse().map_err(|_| Malformed)?,
-                        description: input.text()?,
-                        uuid: input.chunk()?,
-                        settings: input.settings()?,
-                    });
+                    let path = input.mount_path()?;
+                    let (description, uuid, settings) = (input.text()?, input.chunk()?, input.settings()?);
+                    let (mut below, mut moved) = (path.clone(), None);
+                    if format >= FORMAT_3 {
+                        below = input.mount_path()?;
+                        if input.flag()? {
+                            moved = Some(Moved { id: input.chunk()?, from: input.mount_path()? });
+                        }
+                    }
+                    mounts.push(Mount { path, below, moved, description, uuid, settings });
                 }
             }
             Ok(Self::new(settings, description, mounts))
@@ -314,6 +326,10 @@ impl<'a> Reader<'a> {
         Ok(*chunk)
     }
 
+    fn mount_path(&mut self) -> Result<MountPath, Malformed> {
+        self.text()?.parse().map_err(|_| Malformed)
+    }
+
     fn u8(&mut self) -> Result<u8, Malformed> {
         self.chunk().map(u8::from_be_bytes)
     }
@@ -430,6 +446,30 @@ mod tests {
         assert_eq!(Header::decode(&bytes), Ok(header));
     }
 
+    /// A mount that was stored before there were moves shows what is below its own name.
+    #[test]
+    fn mounts_of_the_second_format_are_read() {
+        let settings = Settings::default();
+        let mut config = Writer::new(FORMAT_2);
+        config.settings(&settings);
+        config.text("about");
+        config.length(1);
+        config.text("team");
+        config.text("a team's");
+        config.0.extend_from_slice(&[7; 16]);
+        config.settings(&settings);
+        let path: MountPath = "team".parse().unwrap();
+        let mount = Mount {
+            below: path.clone(),
+            path,
+            moved: None,
+            description: "a team's".to_owned(),
+            uuid: [7; 16],
+            settings: settings.clone(),
+        };
+        assert_eq!(DomainConfig::decode(&config.0), Ok(DomainConfig::new(settings, "about".to_owned(), vec![mount])));
+    }
+
     proptest! {
         #[test]
         fn headers_round_trip(header in header()) {
@@ -440,7 +480,10 @@ mod tests {
         fn others_round_trip(settings in settings(), created_at in moment(), name in "\\PC{0,20}",
                              deactivate_at in prop::option::of(moment()), deleted_at in prop::option::of(moment())) {
             check(&DomainConfig::new(settings.clone(), name.clone(), Vec::new()));
-            let mount = Mount { path: "team/a".parse().unwrap(), description: name.clone(), uuid: [7; 16], settings };
+            let path: MountPath = "team/a".parse().unwrap();
+            let moved = deleted_at.map(|_| Moved { id: [8; 16], from: path.clone() });
+            let below = "team/b".parse().unwrap();
+            let mount = Mount { path, below, moved, description: name.clone(), uuid: [7; 16], settings };
             check(&DomainConfig::new(mount.settings.clone(), name.clone(), vec![mount]));
             check(&Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 });
             check(&Token {

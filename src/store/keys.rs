@@ -3,6 +3,7 @@
 //! | space | key |
 //! | --- | --- |
 //! | region | 16 zero bytes, name |
+//! | region | 16 zero bytes, `domain-name`, 0x00, tag: the domain of that name |
 //! | domain, config | okmsId |
 //! | header | okmsId, path |
 //! | version, value | okmsId, path, 0x00, version (4 bytes, big-endian) |
@@ -21,6 +22,12 @@ const VERSION_SEPARATOR: u8 = 0;
 #[must_use]
 pub fn region(name: &str) -> Vec<u8> {
     [&[0; 16], name.as_bytes()].concat()
+}
+
+/// Which domain bears a name; `tag` stands for the name, which is nobody's business.
+#[must_use]
+pub fn domain_name(tag: &[u8; 16]) -> Vec<u8> {
+    [&*region("domain-name"), &[0], tag].concat()
 }
 
 /// A domain, or its defaults.
@@ -84,6 +91,22 @@ pub fn token_end(id: OkmsId, end: Timestamp, token: &str) -> Vec<u8> {
 pub fn token_ends(id: OkmsId, end: Timestamp) -> Vec<u8> {
     let seconds = u64::try_from(end.unix_seconds()).unwrap_or_default();
     [id.as_bytes().as_slice(), &[1], &seconds.to_be_bytes()].concat()
+}
+
+/// The range of ends that come after the second of `now`, in their order, after the place of [`token_end_place`]: whatever bytes
+/// that is, it is one of the domain's ends.
+#[must_use]
+pub fn token_ends_after(id: OkmsId, now: Timestamp, place: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
+    let prefix = [id.as_bytes().as_slice(), &[1]].concat();
+    let from = place.map(|place| [&*prefix, place].concat()).unwrap_or_default();
+    let to = [id.as_bytes().as_slice(), &[2]].concat();
+    (from.max(token_ends(id, now.plus_seconds(1))), to)
+}
+
+/// Where a key made by [`token_end`], or what follows one, is among the domain's ends.
+#[must_use]
+pub fn token_end_place(key: &[u8]) -> Option<&[u8]> {
+    key.get(16 + 1..)
 }
 
 /// The token in a key made by [`token_end`].
@@ -154,6 +177,13 @@ mod tests {
             let key = token_end(id(7), one, "x");
             prop_assert_eq!(parse_token_end(&key), Some("x"));
             prop_assert_eq!(key < token_ends(id(7), two), a < b);
+            let (from, to) = token_ends_after(id(7), two, None);
+            prop_assert_eq!((from..to).contains(&key), a > b);
+            let after = [&*key, &[0]].concat();
+            let (from, to) = token_ends_after(id(7), Timestamp::from_unix_seconds(-1), token_end_place(&after));
+            prop_assert!(from == after && to == token(id(7), "").into_iter().take(16).chain([2]).collect::<Vec<_>>());
+            let (from, _) = token_ends_after(id(7), two, token_end_place(&after));
+            prop_assert!(from >= token_ends(id(7), two));
             prop_assert!(token(id(7), "x") < key && key < wrapped_body(id(7), "x"));
         }
 

@@ -1,7 +1,18 @@
 //! The control plane: domains and their access certificates.
 
+use std::sync::Arc;
+
 use hyper::Method;
-use okmsd::pki::{self, KeyKind, PrivateKeyPem};
+use okmsd::{
+    app::CommitMetrics,
+    metrics::Metrics,
+    pki::{self, KeyKind, PrivateKeyPem},
+    store::{
+        engine::{Batch, Engine as _, Op, Space},
+        engines::redb::{RedbEngine, RedbOptions},
+        keys,
+    },
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Client, Http, Leaf, Pair, START, START_TEXT, TestServer};
@@ -230,4 +241,70 @@ async fn a_server_without_the_authoritys_key() {
     let tenant = server.tenant().await;
     let said = credential(&server.operator(), &tenant.id, &json!({"name": "x"})).await.error(400, 50_405_377);
     assert!(said.contains("region_ca_key"), "{said}");
+}
+
+/// Two domains could have one name, and then nobody could tell which was which. However many ask for a name at once, one
+/// gets it.
+#[tokio::test]
+async fn no_two_domains_have_one_name() {
+    let mut server = TestServer::start().await;
+    let operator = server.operator();
+    let create = async |client: &Client, name: &str| {
+        client.call(Method::POST, RESOURCES, &json!({ "name": name }).to_string()).await
+    };
+    create(&operator, "billing").await.ok();
+    for name in ["billing", "  billing "] {
+        let said = create(&operator, name).await.error(409, 50_438_145);
+        assert!(said.contains("another name") && !said.contains("billing"), "{said}");
+    }
+    create(&operator, "Billing").await.ok();
+    let at_once: Vec<_> = (0..16)
+        .map(|_| {
+            let operator = operator.clone();
+            tokio::spawn(async move { create(&operator, "payments").await.status.as_u16() })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for task in at_once {
+        statuses.push(task.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [&[200][..], &[409; 15]].concat());
+    assert_eq!(operator.call(Method::GET, RESOURCES, "").await.ok().as_array().unwrap().len(), 3);
+    server.restart().await;
+    create(&server.at(&operator), "payments").await.error(409, 50_438_145);
+}
+
+/// A store of a time when names could be taken twice still opens, with all its domains; their names are taken.
+#[tokio::test]
+async fn a_store_with_namesakes_opens() {
+    let mut server = TestServer::start().await;
+    let operator = server.operator();
+    let create = async |client: &Client, name: &str| {
+        client.call(Method::POST, RESOURCES, &json!({ "name": name }).to_string()).await
+    };
+    for n in 0..600 {
+        create(&operator, &format!("domain {n}")).await.ok();
+    }
+    create(&operator, "twice").await.ok();
+    let write = async |server: &TestServer, ops: Vec<Op>| {
+        let observer = Arc::new(CommitMetrics(Arc::new(Metrics::new().unwrap())));
+        let engine = RedbEngine::open(&RedbOptions::new(server.config.store.path.clone()), observer).unwrap();
+        engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    };
+    // Without a record of any name, nor the note that there are all: as it was.
+    let forgotten = || Op::DeleteRange(Space::Region, keys::region("domain-name"), keys::region("domain-name~"));
+    let noted = Op::Put(Space::Region, keys::region("domain-names"), vec![1]);
+    server.stop().await;
+    write(&server, vec![forgotten(), noted]).await;
+    server.start_again().await.unwrap();
+    create(&server.at(&operator), "twice").await.ok();
+    server.stop().await;
+    write(&server, vec![forgotten()]).await;
+    server.start_again().await.unwrap();
+    let operator = server.at(&operator);
+    for name in ["twice", "domain 0", "domain 599"] {
+        create(&operator, name).await.error(409, 50_438_145);
+    }
+    create(&operator, "once").await.ok();
 }

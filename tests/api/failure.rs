@@ -92,7 +92,7 @@ enum Fault {
 }
 
 /// An engine whose commits end as the test says, or wait until it lets them go on.
-struct Faulty {
+pub struct Faulty {
     inner: RedbEngine,
     fault: Mutex<Fault>,
     commits: AtomicU64,
@@ -101,7 +101,7 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             inner: RedbEngine::open(&RedbOptions::new(&config.store.path), Arc::new(CommitMetrics(metrics))).unwrap(),
             fault: Mutex::new(Fault::None),
@@ -116,16 +116,16 @@ impl Faulty {
         *self.fault.lock().unwrap() = fault;
     }
 
-    fn commits(&self) -> u64 {
+    pub fn commits(&self) -> u64 {
         self.commits.load(SeqCst)
     }
 
-    fn hold(&self) {
+    pub fn hold(&self) {
         self.commits.store(0, SeqCst);
         self.is_held.store(true, SeqCst);
     }
 
-    fn let_go(&self) {
+    pub fn let_go(&self) {
         self.is_held.store(false, SeqCst);
         self.let_go.notify_waiters();
     }

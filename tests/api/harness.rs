@@ -172,7 +172,9 @@ impl TestServer {
 
     /// A new domain, and a client with a certificate of it.
     pub async fn tenant(&self) -> Client {
-        let created = self.operator().call(Method::POST, "/v2/okms/resource", r#"{"name":"tenant"}"#).await;
+        static NUMBER: AtomicI64 = AtomicI64::new(0);
+        let body = format!(r#"{{"name":"tenant {}"}}"#, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let created = self.operator().call(Method::POST, "/v2/okms/resource", &body).await;
         let id = created.json()["id"].as_str().unwrap().to_owned();
         self.client_of(&id, Http::One)
     }

@@ -32,5 +32,8 @@ mod openapi;
 mod paths;
 mod restart;
 mod secrets;
+mod shares;
+mod strangers;
+mod trust;
 mod vault;
 mod versions;

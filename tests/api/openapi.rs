@@ -20,12 +20,21 @@ struct Documented {
     headers: BTreeMap<&'static str, String>,
     /// The accessor of the token in there.
     accessor: String,
+    /// The id of the last move of a mount.
+    moved: String,
 }
 
 impl Documented {
     async fn by(client: Client) -> Self {
         let document = client.call(Method::GET, "/openapi.json", "").await.ok();
-        Self { client, document, seen: Seen::new(), headers: BTreeMap::new(), accessor: String::new() }
+        Self {
+            client,
+            document,
+            seen: Seen::new(),
+            headers: BTreeMap::new(),
+            accessor: String::new(),
+            moved: String::new(),
+        }
     }
 
     /// The method, the path and the description of the operation `id`.
@@ -39,7 +48,13 @@ impl Documented {
     /// Sends the operation `id` for version 1 of `app/database`, or for the mount `team`.
     async fn send(&self, id: &str, query: &str, body: &str) -> Answer {
         let (method, path, operation) = self.operation(id);
-        let key = if path.contains("{mount}") { "app%2Fdatabase" } else { "team" };
+        let key = match id {
+            "VaultReadAuthMethod" | "VaultReadAuthTune" if self.seen.contains("VaultAuthMethods") => "token",
+            "VaultRandomOfLength" => "8",
+            "VaultRemountStatus" => &*self.moved,
+            _ if path.contains("{mount}") => "app%2Fdatabase",
+            _ => "team",
+        };
         let path = path.replace("{okmsId}", &self.client.id).replace("{path}", "app%2Fdatabase");
         let path = path.replace("{version}", "1").replace("{asset}", "init.js");
         let path = path.replace("{mount}", "secret").replace("{key}", key);
@@ -257,12 +272,18 @@ async fn examples_are_taken_and_answers_are_as_told() {
     for op in ["ListResources", "GetResource"] {
         api.check(op, "", none).await;
     }
-    seen.extend(api.seen);
+    seen.extend(std::mem::take(&mut api.seen));
     seen.extend(vault(server.tenant().await).await);
+    let figures = api.send("VaultMetrics", "?format=prometheus", "").await;
+    assert_eq!(
+        (figures.status, &figures.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"),
+        (StatusCode::OK, true)
+    );
+    seen.insert("VaultMetrics".to_owned());
     // Everything but the documentation itself.
     let told = operations(&api.document).map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 83);
+    assert_eq!(unseen.len(), 93);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = routes()
         .into_iter()
@@ -328,7 +349,11 @@ async fn vault(client: Client) -> Seen {
         "VaultUiMounts",
         "VaultUiMount",
         "VaultAuthMethods",
+        "VaultReadAuthMethod",
+        "VaultReadAuthTune",
         "VaultCapabilities",
+        "VaultRandom",
+        "VaultRandomOfLength",
         "VaultHealth",
         "VaultSealStatus",
         "VaultLeader",
@@ -336,7 +361,13 @@ async fn vault(client: Client) -> Seen {
     ] {
         api.check_each(id, "").await;
     }
+    api.moved = api.check_each("VaultRemount", "").await["data"]["migration_id"].as_str().unwrap().to_owned();
+    api.check_each("VaultRemountStatus", "").await;
+    api.take_token("VaultLogin").await;
+    api.check_each("VaultListAccessors", "?list=true").await;
     for id in [
+        "VaultCapabilitiesOfToken",
+        "VaultCapabilitiesOfAccessor",
         "VaultCreateToken",
         "VaultCreateOrphanToken",
         "VaultLookupSelf",
@@ -368,6 +399,7 @@ async fn vault(client: Client) -> Seen {
 async fn vaults_refusals_are_as_told() {
     let (_server, client) = TestServer::with_tenant().await;
     let mut api = Documented::by(client).await;
+    api.moved = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10".to_owned();
     for (id, query, body, problem) in [
         ("GetSecretRequest", "", "", "KvNotFound"),
         ("GetSecretRequest", "?version=x", "", "BadQuery"),
@@ -380,6 +412,16 @@ async fn vaults_refusals_are_as_told() {
         ("PutSecretDestroy", "", "{}", "NoVersionsToDestroy"),
         ("ListSecretsMetadata", "", "", "KvNotFound"),
         ("VaultCapabilities", "", "{}", "NoPaths"),
+        ("VaultCapabilitiesOfToken", "", r#"{"paths":["x"],"token":"x"}"#, "InvalidToken"),
+        ("VaultCapabilitiesOfAccessor", "", r#"{"paths":["x"],"accessor":"x"}"#, "BadAccessor"),
+        ("VaultRemount", "", r#"{"from":"team","to":"crew"}"#, "NoMountToMove"),
+        ("VaultRemountStatus", "", "", "KvNotFound"),
+        ("VaultReadAuthMethod", "", "", "NoAuthMethod"),
+        ("VaultReadAuthTune", "", "", "NoAuthMethodToTune"),
+        ("VaultRandom", "", r#"{"bytes":0}"#, "TooFewBytes"),
+        ("VaultRandom", "", r#"{"bytes":131073}"#, "TooManyBytes"),
+        ("VaultRandom", "", r#"{"format":"x"}"#, "BadFormat"),
+        ("VaultListAccessors", "?list=true", "", "KvNotFound"),
         ("VaultReadMount", "", "", "NoMount"),
         ("VaultReadTune", "", "", "NoMountToTune"),
         ("VaultTune", "", r#"{"description":"x"}"#, "MountUnknown"),
@@ -401,6 +443,9 @@ async fn vaults_refusals_are_as_told() {
         let path = format!("/api/{}/v1/{path}", api.client.id);
         api.client.send(method, &path, &[("content-type", "text/plain")], body.to_owned()).await
     };
+    let path = format!("/api/{}/v1/secret/data/app", api.client.id);
+    let elsewhere = api.client.send(Method::GET, &path, &[("x-vault-namespace", "team")], "").await;
+    api.is_told("GetSecretRequest", &elsewhere, "NoNamespace");
     let nowhere = send(Method::GET, "team/data/app/database", "").await;
     api.is_told("GetSecretRequest", &nowhere, "NoHandler");
     api.is_told("PatchSecretRequest", &send(Method::PATCH, "secret/data/app", "{}").await, "MediaType");

@@ -153,7 +153,7 @@ async fn what_is_no_path_is_refused_in_every_place() {
     let (_server, client) = TestServer::with_tenant().await;
     client.create("a", "{}").await.ok();
     client.create("b", "{}").await.ok();
-    let long = "x".repeat(256);
+    let long = "x".repeat(1025);
     let mut connection = client.connect().await;
     let wrong = WRONG_IN_URL.iter().copied().chain([&*long]).map(|wrong| (wrong, 400, 50_405_377));
     let wider = WIDER_IN_URL.iter().map(|wider| (*wider, 404, 17_125_377));

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
-# node-vault; the requests of two documents about KV version 2; helm on the chart, and Chromium (tests/browser). Builds
-# nothing of okmsd itself.
+# node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
+# server; Terraform with the vault provider; helm on the chart, and Chromium (tests/browser); whether early answers arrive
+# at curl, Python, Java and Node; schemathesis on the OpenAPI document. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
@@ -21,11 +22,21 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds helm browser)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
+
+# Suites with a server of their own, and its settings. The others share one.
+declare -A own=(
+    [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
+    [bao]=
+    [oracle]=
+    [schemathesis]=
+    [terraform]=
+)
 
 work=$(mktemp -d)
 server=
+serving=
 stop() {
     local ended=0
     if [[ -n $server ]] && kill -TERM "$server" 2>/dev/null; then
@@ -40,9 +51,13 @@ stop() {
         wait "$server" 2>/dev/null || true
     fi
     server=
+    serving=
+}
+finish() {
+    stop
     if [[ ${KEEP:-0} == 1 ]]; then echo "kept: $work"; else rm -rf "$work"; fi
 }
-trap stop EXIT
+trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -70,13 +85,17 @@ answers_200() {
     [[ $status == "HTTP/1.1 200"* ]]
 }
 
+# start NAME [SETTING...]: a server in the folder of that name, with its environment.
 start() {
-    local port admin
+    local name=$1 port admin
+    shift
     port=$(free_port)
     admin=$(free_port "$port")
-    "$OKMSD" dev --dir "$work/dev" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
+    env "$@" "$OKMSD" dev --dir "$work/$name" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
         >"$work/server.log" 2>&1 </dev/null &
     server=$!
+    serving=$name
+    export OKMSD_ADMIN=127.0.0.1:$admin
     for _ in $(seq 300); do
         if ! kill -0 "$server" 2>/dev/null; then
             echo "run.sh: okmsd ended at once:" >&2
@@ -84,7 +103,14 @@ start() {
             server=
             return 1
         fi
-        if answers_200 "$admin" /readyz && [[ -f $work/dev/env.sh ]]; then return 0; fi
+        if answers_200 "$admin" /readyz && [[ -f $work/$name/env.sh ]]; then
+            set +u
+            # shellcheck disable=SC1090 # written by okmsd
+            source "$work/$name/env.sh"
+            set -u
+            export OKMSD_ADMIN=127.0.0.1:$admin
+            return
+        fi
         sleep 0.1
     done
     echo "run.sh: http://127.0.0.1:$admin/readyz did not answer 200 within 30 s:" >&2
@@ -125,8 +151,14 @@ suite_vaultrs() {
 }
 suite_node_vault() { "$here/node_vault/run.sh"; }
 suite_seeds() { "$here/seeds.sh"; }
+suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
+suite_early() { "$here/early/run.sh"; }
+suite_bao() { "$here/bao.sh"; }
+suite_oracle() { "$here/oracle/run.sh"; }
+suite_schemathesis() { "$here/schemathesis/run.sh"; }
+suite_terraform() { "$here/terraform/run.sh"; }
 
 passed=0
 failed=0
@@ -136,20 +168,21 @@ for suite in "${suites[@]}"; do
         echo "run.sh: no suite $suite; there are ${all[*]}" >&2
         exit 1
     fi
-    if needs_server "$suite" && [[ -z $server ]]; then
-        start
-        set +u
-        # shellcheck disable=SC1091 # written by okmsd
-        source "$work/dev/env.sh"
-        set -u
+    name=shared
+    if [[ -v own[$suite] ]]; then name=own-$suite; fi
+    if needs_server "$suite" && [[ $serving != "$name" ]]; then
+        stop
+        # shellcheck disable=SC2086 # settings are words
+        start "$name" ${own[$suite]:-}
     fi
     code=0
+    began=$SECONDS
     ("suite_$suite") >"$work/$suite.log" 2>&1 || code=$?
     if [[ $code == 77 && ${COMPAT_STRICT:-0} == 1 ]]; then code=1; fi
     case $code in
     0)
         passed=$((passed + 1))
-        echo "ok       $suite"
+        echo "ok       $suite ($((SECONDS - began)) s)"
         sed -n 's/^[a-z_]*: skipped: /         without /p' "$work/$suite.log"
         ;;
     77)

@@ -3,7 +3,10 @@
 //! A null member means "not given", as some clients write out what they leave alone. A setting goes back to its
 //! default by that default: false, 0, "0s".
 
-use super::super::json::{self, Object};
+use super::super::{
+    json::{self, Object},
+    value,
+};
 use crate::{
     domain::{Invalid, MaxVersions, MetadataPatch, SecretPath, SettingsPatch, VersionState},
     service::SecretValue,
@@ -41,7 +44,7 @@ pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, 
     let path = json::text(json::given(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?;
     let path = path.parse::<SecretPath>()?.published()?;
     let mut version = json::object(json::given(object.take(&["version"])?).ok_or(NO_VERSION)?, NO_VERSION)?;
-    let value = json::value(version.take(&["data"])?, value_bytes)?;
+    let value = value::value(version.take(&["data"])?, value_bytes)?;
     let (patch, has_unknown) = metadata(&mut object)?;
     let has_unknown = has_unknown || object.has_unknown() || version.has_unknown();
     Ok(Parsed { body: Create { path, patch, value }, has_unknown })
@@ -52,7 +55,7 @@ pub(super) fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, 
     let mut object = Object::from_body(body)?;
     let mut version = json::given(object.take(&["version"])?).map(|raw| json::object(raw, WRONG)).transpose()?;
     let value = match &mut version {
-        Some(version) => Some(json::value(version.take(&["data"])?, value_bytes)?),
+        Some(version) => Some(value::value(version.take(&["data"])?, value_bytes)?),
         None => None,
     };
     let (patch, has_unknown) = metadata(&mut object)?;
@@ -62,7 +65,7 @@ pub(super) fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, 
 
 pub(super) fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretValue>, Invalid> {
     let mut object = Object::from_body(body)?;
-    let value = json::value(object.take(&["data"])?, value_bytes)?;
+    let value = value::value(object.take(&["data"])?, value_bytes)?;
     Ok(Parsed { body: value, has_unknown: object.has_unknown() })
 }
 

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Reply, json::ObjectWriter},
+    super::{Call, Reply, json::ObjectWriter, page},
     Asked, Failure, envelope,
     envelope::{Parts, TOKEN},
     fields::{self, Fields},
@@ -39,11 +39,12 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     check_name(&role)?;
     let warnings = fields.warnings();
     let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
-    let serial = decimal(peer.serial());
+    let serial = peer.serial().to_decimal();
+    let (life_seconds, most_seconds) = context.token_life.of(None, None);
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
-        ttl_seconds: None,
-        max_ttl_seconds: None,
+        life_seconds,
+        most_seconds,
         is_renewable: true,
         path: "auth/cert/login",
         display_name: format!("cert-{}", if role.is_empty() { &serial } else { &role }),
@@ -59,7 +60,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let mut fields = Fields::parse(&body)?;
     let ttl = seconds(fields.seconds("ttl")?)?;
     // The old name of the field.
-    let ttl = ttl.or(seconds(fields.seconds("lease")?)?);
+    let ttl = ttl.or(seconds(fields.seconds("lease")?)?).filter(|seconds| *seconds > 0);
     let max = seconds(fields.seconds("explicit_max_ttl")?)?;
     let is_renewable = fields.flag("renewable")?.unwrap_or(true);
     let name = fields.text("display_name")?.unwrap_or_default();
@@ -92,12 +93,14 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     if fields.text("id")?.is_some_and(|id| !id.is_empty()) {
         return Err(invalid("id is not served: tokens are random"));
     }
-    let warnings = fields.warnings();
+    let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
+    let mut warnings = fields.warnings();
+    warnings.extend(cut(ttl, most_seconds));
     let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
-        ttl_seconds: ttl,
-        max_ttl_seconds: max,
+        life_seconds,
+        most_seconds,
         is_renewable,
         path: "auth/token/create",
         display_name: if name.is_empty() { "token".to_owned() } else { format!("token-{name}") },
@@ -111,13 +114,12 @@ pub(super) fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Failure::PermissionDenied)?;
     let text = super::token(&call.head.headers).unwrap_or_default();
-    Ok(shown(call, own, text))
+    Ok(shown(asked, own, text))
 }
 
 pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
-    let Asked { call, .. } = *asked;
-    let (known, text) = find(asked, named, &mut Fields::parse(&fields::body(call)?)?).await?;
-    Ok(shown(call, &known, &text))
+    let (known, text) = find(asked, named, &mut Fields::parse(&fields::body(asked.call)?)?).await?;
+    Ok(shown(asked, &known, &text))
 }
 
 pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
@@ -126,8 +128,44 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let mut fields = Fields::parse(&body)?;
     let increment = seconds(fields.seconds("increment")?)?;
     let (known, text) = find(asked, named, &mut fields).await?;
-    let renewed = context.service.tokens.renew(permit, &known.accessor, increment, call.now).await?;
-    Ok(envelope::auth(call, &[], |out| auth(out, &renewed, &text, call.now)))
+    let tokens = &context.service.tokens;
+    let renewed = tokens.renew(permit, &known.accessor, increment, context.token_life, call.now).await?;
+    let warnings: Vec<_> = cut(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
+    Ok(envelope::auth(call, &warnings, |out| auth(out, &renewed, &text, call.now)))
+}
+
+/// The warning about a life that is shorter than the one that was asked for.
+fn cut(wished: Option<u64>, most: u64) -> Option<String> {
+    let (wished, most) = (fields::go_seconds(wished.filter(|wished| *wished > most)?), fields::go_seconds(most));
+    Some(format!("TTL of \"{wished}\" exceeded the effective max_ttl of \"{most}\"; TTL value is capped accordingly"))
+}
+
+/// The accessors of all tokens, in the order in which they end; by pages where the client wants pages.
+pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    if call.head.method == hyper::Method::GET {
+        return Err(Failure::NoList);
+    }
+    let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
+    let has = |name| call.head.headers.contains_key(name);
+    let is_page = has("x-pagination-size") || has("x-pagination-cursor");
+    let size = if is_page { Some(limit.unwrap_or(usize::MAX).min(page::size(call)?)) } else { limit };
+    let cursor = page::cursor(call)?;
+    let listed = context.service.tokens.accessors(permit, cursor.as_deref(), size, call.now).await?;
+    if listed.accessors.is_empty() {
+        return Err(Error::SecretNotFound.into());
+    }
+    let warnings = fields::ignored(call, &["list", "limit"]);
+    let parts = Parts { bytes: 32 * listed.accessors.len(), warnings: &warnings };
+    let reply = envelope::data(call, TOKEN, &parts, |out| {
+        out.texts("keys", listed.accessors.iter().map(String::as_str));
+    });
+    Ok(page::with_next(reply, listed.next.filter(|_| is_page)))
+}
+
+/// Whether the token that the request is about is good.
+pub(super) async fn check_named(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(), Failure> {
+    find(asked, named, fields).await.map(drop)
 }
 
 /// Whoever of the domain finds a token may end it, and what is wrapped under one.
@@ -226,7 +264,8 @@ fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timesta
 }
 
 /// What a lookup tells.
-fn shown(call: &Call, known: &KnownToken, text: &str) -> Reply {
+fn shown(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
+    let Asked { context, call, .. } = *asked;
     let KnownToken { accessor, token } = known;
     let seconds = |moment: Timestamp| u64::try_from(moment.unix_seconds()).unwrap_or_default();
     envelope::data(call, TOKEN, &Parts { bytes: 1024, ..Parts::default() }, |out| {
@@ -236,7 +275,7 @@ fn shown(call: &Call, known: &KnownToken, text: &str) -> Reply {
         out.text("display_name", &token.display_name);
         out.text("entity_id", "");
         out.text("expire_time", &token.expires_at.to_rfc3339_nanos());
-        out.number("explicit_max_ttl", token.own_limit_seconds());
+        out.number("explicit_max_ttl", token.own_limit_seconds(context.token_life));
         out.text("id", text);
         out.text("issue_time", &token.created_at.to_rfc3339_nanos());
         if let Some(renewed) = token.renewed_at {
@@ -270,36 +309,4 @@ fn check_name(name: &str) -> Result<(), Failure> {
         return Err(invalid("a name has at most 128 bytes of printable text"));
     }
     Ok(())
-}
-
-/// A serial number in decimal, as Vault tells it.
-fn decimal(hexadecimal: &str) -> String {
-    let mut digits = vec![0u8];
-    for nibble in hexadecimal.chars().filter_map(|c| c.to_digit(16)) {
-        let mut carry = nibble;
-        for digit in &mut digits {
-            let number = u32::from(*digit) * 16 + carry;
-            *digit = u8::try_from(number % 10).unwrap_or_default();
-            carry = number / 10;
-        }
-        while carry > 0 {
-            digits.push(u8::try_from(carry % 10).unwrap_or_default());
-            carry /= 10;
-        }
-    }
-    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_in_decimal() {
-        for (hexadecimal, expected) in
-            [("", "0"), ("0a", "10"), ("ff", "255"), ("0123456789abcdef01", "20988295479420645121")]
-        {
-            assert_eq!(decimal(hexadecimal), expected);
-        }
-    }
 }

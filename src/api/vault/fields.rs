@@ -46,7 +46,7 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failure> {
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decode = |text: &str| query::decode(&text.replace('+', " ")).map(Cow::into_owned);
+        let decode = |text| query::form(text).map(Cow::into_owned);
         let (name, value) = (decode(name)?, decode(value)?);
         fields.entry(name).and_modify(|known| known.extend([",", &value])).or_insert(value);
     }
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
 
 /// The warning about query parameters that an endpoint does not know.
 pub(super) fn ignored(call: &Call, known: &[&str]) -> Vec<String> {
-    let names = call.query().split('&').filter_map(|pair| query::decode(pair.split('=').next()?).ok());
+    let names = call.query().split('&').filter_map(|pair| query::form(pair.split('=').next()?).ok());
     let unknown = names.filter(|name| !name.is_empty() && !known.contains(&&**name));
     unrecognized(unknown.map(Cow::into_owned).collect()).into_iter().collect()
 }
@@ -228,7 +228,10 @@ fn flag(raw: &RawValue) -> Option<bool> {
             "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => None,
         },
-        number => Some(number.parse::<i64>().ok()? != 0),
+        // Of numbers these two alone, as Go's ParseBool has it.
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -262,6 +265,19 @@ fn span(raw: &RawValue) -> Option<Span> {
         return Some(if after.limit_seconds().is_some() { Span::Negative } else { Span::After(after) });
     }
     DeactivateAfter::from_kv(&text).ok().map(Span::After)
+}
+
+/// So many seconds as Vault tells them to people: Go's text, without what is 0 at its end.
+pub(super) fn go_seconds(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes, seconds) {
+        (0, 0, _) => format!("{seconds}s"),
+        (0, _, 0) => format!("{minutes}m"),
+        (0, ..) => format!("{minutes}m{seconds}s"),
+        (_, 0, 0) => format!("{hours}h"),
+        (_, _, 0) => format!("{hours}h{minutes}m"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 fn string(raw: &RawValue) -> Option<String> {
@@ -388,7 +404,7 @@ mod tests {
         ] {
             assert_eq!(flag(&raw(text)), Some(value), "{text}");
         }
-        for wrong in ["\"yes\"", "[]", "{}", "1.5"] {
+        for wrong in ["\"yes\"", "[]", "{}", "1.5", "2", "-1", "1.0", "1e0", "10", "-0", "\"true \""] {
             assert_eq!(flag(&raw(wrong)), None, "{wrong}");
         }
         for (text, numbers) in [
@@ -410,6 +426,21 @@ mod tests {
         assert_eq!(map(&raw(r#"[{"a":1},{"b":2},{"a":3}]"#), "x").unwrap().len(), 2);
         for wrong in ["1", "\"x\"", "true", "[1]"] {
             assert!(map(&raw(wrong), "x").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_for_people() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (90, "1m30s"),
+            (1_800, "30m"),
+            (9_000 * 3_600, "9000h"),
+            (5_400, "1h30m"),
+            (17_999, "4h59m59s"),
+            (3_601, "1h0m1s"),
+        ] {
+            assert_eq!(go_seconds(seconds), text);
         }
     }
 

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         Call, Context, Reply,
-        json::{self, ObjectWriter, Writer},
+        json::{ObjectWriter, Writer},
+        value,
     },
     Asked, Failure, below_base, collapsed, envelope,
     envelope::{KV, Parts},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     auth::Permit,
     domain::{
-        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath,
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath, Refused,
         SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
     },
     service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView, Versions},
@@ -52,11 +53,22 @@ impl Target {
         if key.ends_with('/') {
             return Err(Failure::Unrouted);
         }
-        Ok(Self { path: view.secret(&collapsed(key)?)?, view })
+        Self::named(view, key)
+    }
+
+    /// The same for metadata, where a slash at the end of a secret's name does no harm but to a write.
+    async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failure> {
+        let key = asked.call.params.key.as_deref().unwrap_or_default();
+        let view = view(asked).await?;
+        Self::named(view, key.trim_end_matches('/'))
+    }
+
+    fn named(view: View, name: &str) -> Result<Self, Failure> {
+        Ok(Self { path: view.secret(&collapsed(name)?)?, view })
     }
 
     const fn through(&self) -> Through<'_> {
-        Through { path: &self.path, mount: self.view.mount() }
+        Through { path: &self.path, view: &self.view }
     }
 }
 
@@ -81,7 +93,9 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, .. } = *asked;
-    let depth = fields::query_int(call, "depth")?.and_then(|depth| usize::try_from(depth).ok());
+    // 0 is no bound; what is below it is the least there is.
+    let depth = fields::query_int(call, "depth")?.filter(|depth| *depth != 0);
+    let depth = depth.map(|depth| usize::try_from(depth.max(1)).unwrap_or(usize::MAX));
     let target = Target::of(asked).await?;
     let (secret, version) = version(asked, &target.path, Include::Names).await?;
     let metadata = |out: &mut ObjectWriter<'_>| {
@@ -93,7 +107,7 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failure> {
             out.null("subkeys");
         }));
     };
-    let names = outline::subkeys(value, depth.filter(|depth| *depth > 0));
+    let names = outline::subkeys(value, depth);
     let warnings = fields::ignored(call, &["version", "depth"]);
     Ok(envelope::data(call, KV, &Parts { bytes: 512 + names.len(), warnings: &warnings }, |out| {
         metadata(out);
@@ -121,8 +135,9 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
-    let value = json::value_of(&data, context.value_bytes)?;
+    let options = options(&mut fields)?;
+    let (data, cas) = (object(fields.raw("data")?)?, cas(&options)?);
+    let value = value::value_of(&data, context.value_bytes)?;
     let warnings = fields.warnings();
     let written = context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
     Ok(added(call, &warnings, &written.header, written.added.as_ref()))
@@ -130,13 +145,18 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    check_media_type(call)?;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let (data, cas) = (object(fields.raw("data")?)?, cas(&mut fields)?);
-    json::check_shape(&data)?;
+    let options = options(&mut fields)?;
+    let data = object(fields.raw("data")?)?;
+    value::check(&data)?;
     let warnings = fields.warnings();
+    // Whether the secret is there is told before what is wrong with the CAS: until then it is one that never matches.
+    let (cas, unread) = match cas(&options) {
+        Ok(cas) => (cas, None),
+        Err(wrong) => (Some(Cas::from_kv(-1)), Some(wrong)),
+    };
     let merge = |value: &SecretValue| {
         let merged = outline::merge(value, &data)?;
         if merged.len() > context.value_bytes {
@@ -144,7 +164,12 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
         }
         Ok(merged)
     };
-    match context.service.secrets.patch(permit, target.through(), merge, cas, call.now).await? {
+    let patched = context.service.secrets.patch(permit, target.through(), merge, cas, call.now).await;
+    let patched = patched.map_err(|error| match (error, unread) {
+        (Error::Refused(Refused::CasMismatch), Some(wrong)) => wrong,
+        (error, _) => error.into(),
+    })?;
+    match patched {
         Patched::Changed(written) => Ok(added(call, &warnings, &written.header, written.added.as_ref())),
         Patched::Unreadable(header, number, record) => {
             Ok(envelope::gone(call, |out| five(out, number, &record, &header.custom)))
@@ -154,6 +179,8 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
+    // It is always the current one; but what is asked for must be a number.
+    fields::query_int(call, "version")?;
     let target = Target::of(asked).await?;
     context.service.secrets.act(permit, target.through(), Versions::Current, KvAct::Delete, call.now).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
@@ -185,15 +212,13 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     const METADATA_CAS_OVERRULED: &str =
         "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     let Asked { context, permit, call, .. } = *asked;
-    if is_patch {
-        check_media_type(call)?;
-    }
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let settings = fields.settings(false)?;
     let custom = fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
     let cas = fields.int("metadata_cas")?;
+    let unknown = fields.warnings();
     let patch = MetadataPatch { settings, custom };
     // No field at all changes nothing, not even a patch of what is not there.
     if patch.settings.is_empty() && patch.custom.is_none() {
@@ -206,13 +231,17 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     let cas = (wanted.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
     let metadata_cas =
         (wanted.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
-    let warnings: Vec<_> = cas.into_iter().chain(metadata_cas).collect();
+    let mut warnings: Vec<_> = cas.into_iter().chain(metadata_cas).collect();
+    // What is not known is told where there is a body anyway.
+    if !warnings.is_empty() {
+        warnings.extend(unknown);
+    }
     Ok(envelope::nothing(call, KV, &warnings))
 }
 
 pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, .. } = *asked;
-    let target = Target::of(asked).await?;
+    let target = Target::of_metadata(asked).await?;
     match context.service.secrets.delete(permit, &target.path).await {
         Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
@@ -326,10 +355,16 @@ fn object(data: Option<&RawValue>) -> Result<Cow<'_, str>, Failure> {
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
+/// What is beside `data` in a write: its `options`. A `version` is known and means nothing, but it must be a number.
+fn options<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, Failure> {
+    let options = fields.raw("options")?.map(|raw| fields::map(raw, "options")).transpose()?;
+    fields.int("version")?;
+    Ok(options.unwrap_or_default())
+}
+
 /// The CAS in `options`.
-fn cas(fields: &mut Fields<'_>) -> Result<Option<Cas>, Failure> {
-    let Some(options) = fields.raw("options")? else { return Ok(None) };
-    let found = fields::map(options, "options")?.into_iter().find(|(name, _)| name == "cas");
+fn cas(options: &[(String, &RawValue)]) -> Result<Option<Cas>, Failure> {
+    let found = options.iter().find(|(name, _)| name == "cas");
     let number = found.map(|(_, raw)| fields::int(raw).ok_or(invalid("error parsing check-and-set parameter")));
     Ok(number.transpose()?.map(Cas::from_kv))
 }
@@ -348,7 +383,7 @@ fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failure> 
 }
 
 /// A patch's body must say that it is one; `OVHcloud`'s clients call it JSON.
-fn check_media_type(call: &Call) -> Result<(), Failure> {
+pub(super) fn check_media_type(call: &Call) -> Result<(), Failure> {
     let media_type = call.header("content-type").and_then(|value| value.to_str().ok());
     let media_type = media_type.ok_or(invalid("mime: no media type"))?;
     let essence = media_type.split(';').next().unwrap_or_default().trim();

@@ -24,16 +24,11 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of(call: &Call) -> Result<Self, Failure> {
-        let flag = |name| query::flag(call.query(), name).map_err(|_| Failure::Silent);
-        let (list, scan) = (flag("list")?, flag("scan")?);
+    fn of(call: &Call) -> Self {
         match call.head.method.as_str() {
-            "LIST" => Ok(Self::List),
-            "SCAN" => Ok(Self::Scan),
-            _ if list && scan => Err(Failure::refused("list and scan cannot be asked for together")),
-            _ if list => Ok(Self::List),
-            _ if scan => Ok(Self::Scan),
-            _ => Ok(Self::Secret),
+            "LIST" => Self::List,
+            "SCAN" => Self::Scan,
+            _ => Self::Secret,
         }
     }
 }
@@ -41,14 +36,13 @@ impl Wanted {
 /// `metadata/…`: a secret's metadata, or a list.
 pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let wanted = Wanted::of(call)?;
-    let key = call.params.key.as_deref().unwrap_or_default();
-    let name = collapsed(key)?;
+    let wanted = Wanted::of(call);
+    // A slash at the end does no harm, to a secret's name either.
+    let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
     let view = kv::view(asked).await?;
     match wanted {
         // `OVHcloud`'s way of listing a mount's root.
         Wanted::Secret if name.is_empty() => list(asked, &view, "", wanted, false, true).await,
-        Wanted::Secret if key.ends_with('/') => Err(Failure::Unrouted),
         Wanted::Secret => {
             let path = view.secret(&name)?;
             let (history, _turn) = context.service.secrets.history(permit, &path).await?;
@@ -63,8 +57,8 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
 /// `detailed-metadata/…`: lists that tell each secret's metadata.
 pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, .. } = *asked;
-    let wanted = match Wanted::of(call)? {
-        Wanted::Secret => return Err(Failure::Unrouted),
+    let wanted = match Wanted::of(call) {
+        Wanted::Secret => return Err(Failure::NoList),
         wanted => wanted,
     };
     let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
@@ -97,10 +91,17 @@ async fn list(
         excludes_deleted: fields::query_flag(call, "exclude_deleted")?,
         is_detailed,
     };
+    let warnings = fields::ignored(call, &["list", "scan", "after", "limit", "exclude_deleted"]);
     let listed = context.service.secrets.browse(permit, &browse).await?;
-    let Some(last) = listed.entries.last() else { return Err(Error::SecretNotFound.into()) };
+    let Some(last) = listed.entries.last() else {
+        // As OpenBao has it: a list of nothing is not there, a scan of nothing has nothing in it.
+        return match wanted {
+            Wanted::Scan => Ok(envelope::data(call, KV, &Parts { warnings: &warnings, bytes: 0 }, |_| {})),
+            _ => Err(Error::SecretNotFound.into()),
+        };
+    };
     let bytes = listed.entries.iter().map(|entry| entry.name.len() + if is_detailed { 512 } else { 4 }).sum();
-    let reply = envelope::data(call, KV, &Parts { bytes, ..Parts::default() }, |out| {
+    let reply = envelope::data(call, KV, &Parts { bytes, warnings: &warnings }, |out| {
         if is_detailed {
             out.object("key_info", |out| {
                 for entry in &listed.entries {

@@ -12,6 +12,7 @@ mod lists;
 mod mounts;
 mod outline;
 mod sys;
+mod tools;
 mod wrapping;
 
 use hyper::Method;
@@ -115,10 +116,26 @@ ops! {
     UiMounts = "VaultUiMounts", [DomainGet];
     /// The mount above a path: what the CLI asks before each `kv` command.
     UiMount = "VaultUiMount", [DomainGet];
+    /// Another name for a mount.
+    Remount = "VaultRemount", [ConfigUpdate];
+    /// What became of that.
+    RemountStatus = "VaultRemountStatus", [ConfigGet];
     /// The ways to log in.
     AuthMethods = "VaultAuthMethods", [DomainGet];
+    /// One of them.
+    ReadAuthMethod = "VaultReadAuthMethod", [DomainGet];
+    /// How long its tokens live.
+    ReadAuthTune = "VaultReadAuthTune", [DomainGet];
     /// What the caller may do at some paths.
     Capabilities = "VaultCapabilities", [DomainGet];
+    /// What a token may do.
+    CapabilitiesOfToken = "VaultCapabilitiesOfToken", [DomainGet];
+    /// The same by its accessor.
+    CapabilitiesOfAccessor = "VaultCapabilitiesOfAccessor", [DomainGet];
+    /// Random bytes.
+    Random = "VaultRandom", [DomainGet];
+    /// The server's figures: for operators, as they are about all domains.
+    Metrics = "VaultMetrics", [MetricsGet];
     /// A body, kept for whoever brings its token.
     Wrap = "VaultWrap", [DomainGet];
     /// What was kept.
@@ -135,6 +152,8 @@ ops! {
     LookupSelf = "VaultLookupSelf", [DomainGet];
     /// A token in the body.
     LookupToken = "VaultLookupToken", [DomainGet];
+    /// The accessors of the domain's tokens.
+    ListAccessors = "VaultListAccessors", [DomainGet];
     /// A token by its accessor.
     LookupAccessor = "VaultLookupAccessor", [DomainGet];
     /// The token that comes along, with more time.
@@ -178,7 +197,14 @@ impl VaultOp {
         is_read(method)
             || matches!(
                 self,
-                Self::Wrap | Self::Capabilities | Self::LookupSelf | Self::LookupToken | Self::LookupAccessor
+                Self::Wrap
+                    | Self::Capabilities
+                    | Self::CapabilitiesOfToken
+                    | Self::CapabilitiesOfAccessor
+                    | Self::Random
+                    | Self::LookupSelf
+                    | Self::LookupToken
+                    | Self::LookupAccessor
             )
     }
 
@@ -212,8 +238,12 @@ pub enum Failure {
     Preflight(String),
     /// A token that was asked about is none.
     BadToken,
+    /// The namespace that the header names is none of the caller's.
+    NoNamespace,
     /// A body of a type that a patch cannot have.
     MediaType(String),
+    /// What lists and does nothing else is not asked for a list.
+    NoList,
     /// Nothing more is to be said than that.
     Silent,
 }
@@ -236,6 +266,40 @@ impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Service(error.into())
     }
+}
+
+/// Whether the path, as sent, is one of this dialect's.
+#[must_use]
+pub(crate) fn is_at(path: &str) -> bool {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    match segments.next() {
+        Some("v1") => true,
+        Some("api") => segments.nth(1) == Some("v1"),
+        _ => false,
+    }
+}
+
+/// The method that a request means: on a path of this dialect a GET with `?list=true` is LIST, and one with `?scan=true`
+/// SCAN. So a route that lists nothing never takes it for a read. What a query does not tell is refused later, once it is
+/// known who asks.
+#[must_use]
+pub(crate) fn method(head: &hyper::http::request::Parts) -> Method {
+    told_method(head).unwrap_or_else(|_| head.method.clone())
+}
+
+fn told_method(head: &hyper::http::request::Parts) -> Result<Method, Failure> {
+    let (method, query) = (&head.method, head.uri.query().unwrap_or_default());
+    if *method != Method::GET || query.is_empty() || !is_at(head.uri.path()) {
+        return Ok(method.clone());
+    }
+    let flag = |name| super::query::flag(query, name).map_err(|_| Failure::Silent);
+    let name = match (flag("list")?, flag("scan")?) {
+        (true, true) => return Err(Failure::refused("list and scan cannot be asked for together")),
+        (true, false) => "LIST",
+        (false, true) => "SCAN",
+        (false, false) => return Ok(Method::GET),
+    };
+    name.parse().map_err(|_| Failure::Silent)
 }
 
 /// The text of a token in the headers.
@@ -267,15 +331,22 @@ struct Asked<'a> {
 /// What stands against it.
 pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, call: &Call) -> Result<Reply, Failure> {
     let Some(permit) = permit else { return sys::open(op, context, call) };
+    check_namespace(permit, call)?;
     check_path(call)?;
+    told_method(&call.head)?;
+    if call.head.method == Method::PATCH {
+        kv::check_media_type(call)?;
+    }
     let own = check_token(op, context, permit, call).await?;
     let ttl = if op.is_wrappable() { wrapping::ttl(call)? } else { None };
     let asked = &Asked { context, permit, call, own: own.as_ref() };
-    let reply = match perform(op, asked).await {
+    let mut reply = match perform(op, asked).await {
         // A mount can go while a write through it is on its way.
         Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) => unrouted(asked).await?,
         done => done?,
     };
+    // As Vault has it, and as some of its clients look at the type before the status.
+    reply.content_type = reply.content_type.or(Some("application/json"));
     match ttl {
         Some(ttl) if !reply.body.is_empty() => {
             let wrapped = wrapping::wrap(asked, reply, ttl).await;
@@ -285,6 +356,17 @@ pub async fn handle(op: VaultOp, context: &Context, permit: Option<&Permit>, cal
         }
         _ => Ok(reply),
     }
+}
+
+/// Whether the namespace that the client asks for is the one there is: the domain. Any other is refused, as whoever asks
+/// for two expects two trees, and would write over the one what is in the other.
+fn check_namespace(permit: &Permit, call: &Call) -> Result<(), Failure> {
+    let is_own = |name: &str| {
+        let name = name.trim().trim_matches('/');
+        matches!(name, "" | "root") || name.parse() == Ok(permit.okms_id())
+    };
+    let mut names = call.head.headers.get_all("x-vault-namespace").iter();
+    if names.all(|name| name.to_str().is_ok_and(is_own)) { Ok(()) } else { Err(Failure::NoNamespace) }
 }
 
 /// Whether the path is one that Vault would look at.
@@ -332,7 +414,7 @@ async fn perform(op: VaultOp, asked: &Asked<'_>) -> Result<Reply, Failure> {
         VaultOp::ReadConfig => kv::read_config(asked).await,
         VaultOp::WriteConfig => kv::write_config(asked).await,
         VaultOp::Unrouted => Err(Failure::Unrouted),
-        VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus => {
+        VaultOp::Health | VaultOp::SealStatus | VaultOp::Leader | VaultOp::InitStatus | VaultOp::Metrics => {
             sys::open(op, asked.context, asked.call)
         }
         VaultOp::Mounts => mounts::list(asked).await,
@@ -343,14 +425,22 @@ async fn perform(op: VaultOp, asked: &Asked<'_>) -> Result<Reply, Failure> {
         VaultOp::Tune => mounts::tune(asked).await,
         VaultOp::UiMounts => mounts::for_interfaces(asked).await,
         VaultOp::UiMount => mounts::preflight(asked).await,
+        VaultOp::Remount => mounts::rename(asked).await,
+        VaultOp::RemountStatus => mounts::renamed(asked).await,
         VaultOp::AuthMethods => Ok(sys::auth_methods(asked.call)),
-        VaultOp::Capabilities => sys::capabilities(asked).await,
+        VaultOp::ReadAuthMethod => sys::auth_method(asked),
+        VaultOp::ReadAuthTune => sys::auth_tune(asked),
+        VaultOp::Capabilities => sys::capabilities(asked, auth::Named::Own).await,
+        VaultOp::CapabilitiesOfToken => sys::capabilities(asked, auth::Named::Token).await,
+        VaultOp::CapabilitiesOfAccessor => sys::capabilities(asked, auth::Named::Accessor).await,
+        VaultOp::Random => tools::random(asked),
         VaultOp::Wrap => wrapping::wrap_body(asked.call),
         VaultOp::Unwrap => wrapping::unwrap(asked).await,
         VaultOp::LookupWrapped => wrapping::lookup(asked).await,
         VaultOp::Rewrap => wrapping::rewrap(asked).await,
         VaultOp::Login => auth::login(asked).await,
         VaultOp::CreateToken => auth::create(asked).await,
+        VaultOp::ListAccessors => auth::accessors(asked).await,
         VaultOp::LookupSelf => auth::lookup_self(asked),
         VaultOp::LookupToken => auth::lookup(asked, auth::Named::Token).await,
         VaultOp::LookupAccessor => auth::lookup(asked, auth::Named::Accessor).await,
@@ -454,6 +544,29 @@ mod tests {
         assert_eq!(of(AUTHORIZATION.as_str(), b"Basic abcdef"), None);
         assert_eq!(of("x-vault-token", b""), None);
         assert_eq!(of("x-vault-token", b"\xff").as_deref(), Some("?"));
+    }
+
+    #[test]
+    fn a_list_is_asked_for_by_method_or_query() {
+        let of = |method: &str, url: &str| {
+            let head = hyper::Request::builder().method(method).uri(url).body(()).unwrap().into_parts().0;
+            told_method(&head).map(|method| method.to_string()).ok()
+        };
+        for (method, url, expected) in [
+            ("GET", "/v1/secret/data/a?list=true", Some("LIST")),
+            ("GET", "/api/x/v1/secret/data/a?scan=T", Some("SCAN")),
+            ("GET", "/v1/secret/data/a?l%69st=1", Some("LIST")),
+            ("GET", "/v1/secret/data/a?list=false&scan=", Some("GET")),
+            ("GET", "/v1/secret/data/a?list", Some("GET")),
+            ("GET", "/v1/secret/data/a?list=yes", None),
+            ("GET", "/v1/secret/data/a?list=1&scan=1", None),
+            ("LIST", "/v1/secret/data/a?list=yes", Some("LIST")),
+            ("POST", "/v1/secret/data/a?list=true", Some("POST")),
+            ("GET", "/api/x/v2/secret?list=true", Some("GET")),
+            ("GET", "/v2/okms/resource?list=yes", Some("GET")),
+        ] {
+            assert_eq!(of(method, url).as_deref(), expected, "{method} {url}");
+        }
     }
 
     #[test]

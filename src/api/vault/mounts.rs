@@ -61,7 +61,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
-    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| members(out, mount)))
+    Ok(sys::also_at_top_level(call, |out| members(out, mount)))
 }
 
 pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
@@ -103,13 +103,46 @@ pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }
 }
 
+/// Gives a mount another name.
+pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    const BOTH: Failure = invalid("both 'from' and 'to' path must be specified as a string");
+    let Asked { context, permit, call, .. } = *asked;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let mut named = |name| collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?);
+    let (from, to) = (named("from")?, named("to")?);
+    let unknown = || Failure::Refused(format!("no matching mount at \"{from}/\""));
+    let path: MountPath = from.parse().map_err(|_| unknown())?;
+    let moved = context.service.domains.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
+        Error::Mount(MountError::NotFound) => unknown(),
+        error => error.into(),
+    })?;
+    Ok(sys::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
+}
+
+/// What became of a move: it is done, or there was none.
+pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let Asked { context, permit, call, .. } = *asked;
+    let config = context.service.domains.mounts(permit).await?;
+    let id = call.params.key.as_deref().unwrap_or_default().parse::<Uuid>().ok();
+    let (mount, moved) = id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
+    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
+        out.text("migration_id", &Uuid::from_bytes(moved.id).to_string());
+        out.object("migration_info", |out| {
+            out.text("source_mount", &format!("{}/", moved.from));
+            out.text("status", "success");
+            out.text("target_mount", &format!("{}/", mount.path));
+        });
+    }))
+}
+
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
-    Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
+    Ok(sys::also_at_top_level(call, |out| {
         ttls(out);
         out.text("description", mount.description);
         out.object("options", |out| out.text("version", "2"));

@@ -1,11 +1,11 @@
 //! The outline of a JSON object: the names in it and how they are nested, with every leaf left as the text that it is.
 //!
-//! Made in one pass over text that is well formed and bounded ([`json::check_shape`]), so that a patched value keeps the
+//! Made in one pass over text that is well formed and bounded ([`value::check_shape`]), so that a patched value keeps the
 //! spelling of all that the patch does not touch.
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::super::json;
+use super::super::{json, value};
 use crate::{domain::Invalid, service::SecretValue};
 
 /// An object's members, or anything else as its text.
@@ -15,16 +15,17 @@ enum Node<'a> {
 }
 
 /// What a patch makes of a value, by RFC 7396. Both are texts of JSON objects.
+/// What the patch does not touch stays as it was, also where it would not be taken today.
 ///
 /// # Errors
 /// `Invalid` where the result would be nested too deeply or have too many entries.
-pub(super) fn merge(value: &SecretValue, patch: &str) -> Result<SecretValue, Invalid> {
+pub(super) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, Invalid> {
     // A stored value is text; it was text when it was taken.
-    let before = std::str::from_utf8(value.expose()).map_err(|_| Invalid("the stored value is not text"))?;
+    let before = std::str::from_utf8(before.expose()).map_err(|_| Invalid("the stored value is not text"))?;
     let mut out = Vec::with_capacity(before.len() + patch.len());
     write_merged(Some(&Node::parse(before)), &Node::parse(patch), &mut out);
     let merged = SecretValue::new(out);
-    json::check_shape(std::str::from_utf8(merged.expose()).unwrap_or_default())?;
+    value::check_shape(std::str::from_utf8(merged.expose()).unwrap_or_default())?;
     Ok(merged)
 }
 

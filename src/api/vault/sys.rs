@@ -1,12 +1,17 @@
 //! What the server says of itself, in Vault's words. There is nothing to unseal, and one server.
 
+use std::collections::HashSet;
+
 use hyper::{Method, StatusCode};
 
 use super::{
-    super::{Call, Context, Reply, json::ObjectWriter},
-    Asked, Failure, VaultOp, below_base, collapsed, envelope,
+    super::{Call, Context, Reply, json::ObjectWriter, query},
+    Asked, Failure, VaultOp, auth,
+    auth::Named,
+    below_base, collapsed, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
+    invalid,
     mounts::{raw, ttls},
 };
 use crate::service::Health;
@@ -16,7 +21,7 @@ pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSIO
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
-/// What is open to everybody.
+/// What is about no domain: open to everybody, but for the figures, which the edge opens to operators alone.
 pub(super) fn open(op: VaultOp, context: &Context, call: &Call) -> Result<Reply, Failure> {
     let health = context.service.health();
     match op {
@@ -47,8 +52,19 @@ pub(super) fn open(op: VaultOp, context: &Context, call: &Call) -> Result<Reply,
             out.number("performance_standby_last_remote_wal", 0u32);
         })),
         VaultOp::InitStatus => Ok(raw(|out| out.boolean("initialized", true))),
+        VaultOp::Metrics => metrics(context, call),
         _ => Err(Failure::UnsupportedPath),
     }
+}
+
+/// The server's figures, in the one form that they have here.
+fn metrics(context: &Context, call: &Call) -> Result<Reply, Failure> {
+    const ONLY: Failure =
+        invalid("the figures are told in Prometheus' form alone: ask for them with ?format=prometheus");
+    if query::parameter(call.query(), "format")?.as_deref() != Some("prometheus") {
+        return Err(ONLY);
+    }
+    Ok(Reply::ok("text/plain; version=0.0.4; charset=utf-8", (context.figures)()))
 }
 
 /// Vault's health: its codes can be chosen in the query.
@@ -121,32 +137,74 @@ pub(super) fn auth_methods(call: &Call) -> Reply {
     also_at_top_level(call, auth_mounts)
 }
 
+/// A way to log in.
+struct AuthMethod {
+    kind: &'static str,
+    uuid: &'static str,
+    description: &'static str,
+}
+
+/// The ways to log in. Clients want ids; these name nothing that could change.
+const AUTH_METHODS: [AuthMethod; 2] = [
+    AuthMethod {
+        kind: "cert",
+        uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a01",
+        description: "client certificates of the domain",
+    },
+    AuthMethod { kind: "token", uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02", description: "token based credentials" },
+];
+
 /// The ways to log in.
 pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
-    // Clients want ids; these name nothing that could change.
-    for (path, kind, uuid, description) in [
-        ("cert/", "cert", "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a01", "client certificates of the domain"),
-        ("token/", "token", "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02", "token based credentials"),
-    ] {
-        out.object(path, |out| {
-            out.text("accessor", &format!("auth_{kind}"));
-            out.object("config", |out| {
-                ttls(out);
-                out.text("token_type", "default-service");
-            });
-            out.text("description", description);
-            out.boolean("external_entropy_access", false);
-            out.boolean("local", false);
-            out.null("options");
-            out.boolean("seal_wrap", false);
-            out.text("type", kind);
-            out.text("uuid", uuid);
-        });
+    for method in &AUTH_METHODS {
+        out.object(&format!("{}/", method.kind), |out| method.members(out));
     }
 }
 
-/// What the caller may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is.
-pub(super) async fn capabilities(asked: &Asked<'_>) -> Result<Reply, Failure> {
+impl AuthMethod {
+    /// The one that the path names.
+    fn of(call: &Call, refused: impl FnOnce(&str) -> String) -> Result<&'static Self, Failure> {
+        let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+        AUTH_METHODS.iter().find(|method| method.kind == name).ok_or_else(|| Failure::Refused(refused(&name)))
+    }
+
+    fn members(&self, out: &mut ObjectWriter<'_>) {
+        out.text("accessor", &format!("auth_{}", self.kind));
+        out.object("config", |out| {
+            ttls(out);
+            out.text("token_type", "default-service");
+        });
+        out.text("description", self.description);
+        out.boolean("external_entropy_access", false);
+        out.boolean("local", false);
+        out.null("options");
+        out.boolean("seal_wrap", false);
+        out.text("type", self.kind);
+        out.text("uuid", self.uuid);
+    }
+}
+
+pub(super) fn auth_method(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let method = AuthMethod::of(asked.call, |name| format!("No auth engine at {name}/"))?;
+    Ok(also_at_top_level(asked.call, |out| method.members(out)))
+}
+
+/// How long tokens live, as the operator's config has it.
+pub(super) fn auth_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let method = AuthMethod::of(asked.call, |name| format!("cannot fetch sysview for path \"auth/{name}/\""))?;
+    let life = asked.context.token_life;
+    Ok(also_at_top_level(asked.call, |out| {
+        out.number("default_lease_ttl", life.default);
+        out.text("description", method.description);
+        out.boolean("force_no_cache", false);
+        out.number("max_lease_ttl", life.max);
+        out.text("token_type", "default-service");
+    }))
+}
+
+/// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is. Who has
+/// a token may do what its certificate may, so that of one who is named it matters alone whether the token is good.
+pub(super) async fn capabilities(asked: &Asked<'_>, of: Named) -> Result<Reply, Failure> {
     const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
@@ -154,17 +212,21 @@ pub(super) async fn capabilities(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let mut paths = fields.texts("paths")?;
     paths.extend(fields.texts("path")?);
     if paths.is_empty() || paths.len() > PATHS_MAX {
-        return Err(super::invalid("paths is required: the paths to ask about, at most 1000"));
+        return Err(invalid("paths is required: the paths to ask about, at most 1000"));
+    }
+    match auth::check_named(asked, of, &mut fields).await {
+        // The certificate asks about itself.
+        Err(Failure::PermissionDenied) if of == Named::Own => {}
+        Err(Failure::BadToken) => return Err(invalid("1 error occurred:\n\t* invalid token\n\n")),
+        named => named?,
     }
     let config = context.service.domains.config_for_all(permit).await?;
-    let mut answers: Vec<(&str, &[&str])> = Vec::new();
-    for path in &paths {
+    let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
+    for path in paths.iter().filter(|path| known.insert(path.as_str())) {
         let clean = collapsed(path)?;
         let first = clean.split('/').next().unwrap_or_default();
         let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
-        if !answers.iter().any(|(known, _)| known == path) {
-            answers.push((path, if may { &ALL } else { &["deny"] }));
-        }
+        answers.push((path, if may { &ALL } else { &["deny"] }));
     }
     let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
         for (path, may) in answers.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {

@@ -6,6 +6,7 @@ use super::{
     super::{
         Call, Reply, json,
         json::{Object, ObjectWriter},
+        value,
     },
     Asked, Failure, below_base, envelope,
     envelope::{Parts, SYSTEM},
@@ -13,7 +14,7 @@ use super::{
     invalid,
 };
 use crate::{
-    domain::{DeactivateAfter, TOKEN_LIFE_SECONDS},
+    domain::{DeactivateAfter, WRAPPING_LIFE_SECONDS},
     service::{Error, SecretValue, Unwrapped, WrapInfo},
 };
 
@@ -31,7 +32,7 @@ pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
     let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
     let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
-    Ok(Some(seconds.min(TOKEN_LIFE_SECONDS)).filter(|seconds| *seconds > 0))
+    Ok(Some(seconds.min(WRAPPING_LIFE_SECONDS)).filter(|seconds| *seconds > 0))
 }
 
 /// Keeps `reply`.
@@ -56,7 +57,7 @@ fn accessor(body: &[u8]) -> Option<String> {
 /// Keeps the body of the request itself.
 pub(super) fn wrap_body(call: &Call) -> Result<Reply, Failure> {
     let body = fields::body(call)?;
-    json::check_shape(&body)?;
+    value::check(&body)?;
     Fields::parse(&body)?;
     let reply = envelope::with_raw_data(call, SYSTEM, body.as_bytes());
     // With a time in the header the answer is wrapped as any other is.

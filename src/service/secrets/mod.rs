@@ -75,11 +75,11 @@ pub struct Secrets {
     domains: Domains,
     turns: Turns,
     opened: Opened,
-    long_reads: LongReads,
+    long_reads: Arc<LongReads>,
 }
 
 impl Secrets {
-    pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains) -> Self {
-        Self { engine, domains, turns: Turns::new(), opened: Opened::new(), long_reads: LongReads::new() }
+    pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains, long_reads: Arc<LongReads>) -> Self {
+        Self { engine, domains, turns: Turns::new(), opened: Opened::new(), long_reads }
     }
 }

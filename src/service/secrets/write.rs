@@ -7,8 +7,8 @@ use crate::{
     auth::{Action, Permit},
     crypto::{DomainKeys, SecretValue},
     domain::{
-        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, MountPath, Refused, SecretPath, Settings, Timestamp,
-        Transition, VersionNumber, VersionRecord, VersionState,
+        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp, Transition,
+        VersionNumber, VersionRecord, VersionState, View,
     },
     service::{
         Error,
@@ -29,13 +29,13 @@ pub enum Patched {
     Unreadable(Header, VersionNumber, VersionRecord),
 }
 
-/// A secret, and the mount through which it is named: a write goes on only while that is there.
+/// A secret, and the view through which it is named: a write goes on only while that is there.
 #[derive(Clone, Copy, Debug)]
 pub struct Through<'a> {
     /// The secret.
     pub path: &'a SecretPath,
-    /// The mount, if it is one that can go.
-    pub mount: Option<&'a MountPath>,
+    /// The view.
+    pub view: &'a View,
 }
 
 /// Which versions a KV2 act is about.
@@ -140,7 +140,7 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change(permit, at.path, at.mount, Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
             permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
@@ -165,7 +165,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Patched, Error> {
         permit.require(Action::VersionCreate)?;
-        self.change(permit, at.path, at.mount, Reads::Current(Some(now)), |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.view), Reads::Current(Some(now)), |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
@@ -200,7 +200,7 @@ impl Secrets {
             Versions::Current => Reads::Current(None),
             Versions::Numbers(numbers) => Reads::Versions(numbers),
         };
-        self.change(permit, at.path, at.mount, reads, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.view), reads, |found, defaults, draft| {
             let Some(Found { header, versions, .. }) = found else { return Ok((false, ())) };
             let life = header.settings.life_seconds(&defaults);
             let mut changes = false;
@@ -237,7 +237,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Settings, Error> {
         permit.require(Action::SecretUpdateMetadata)?;
-        self.change(permit, at.path, at.mount, Reads::Header, |found, defaults, draft| {
+        self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
             let before = match found {
                 Some(found) => found.header,
                 None if !write.creates => return Err(Error::SecretNotFound),
@@ -250,7 +250,9 @@ impl Secrets {
                 }
             };
             before.check_metadata_cas(write.cas, &defaults)?;
-            draft.header(&before.patched(&write.patch, now)?)?;
+            let header = before.patched(&write.patch, now)?;
+            // In KV2 a patch with an empty map counts as well.
+            draft.header(&if write.patch.is_empty() { header.written(now) } else { header })?;
             Ok((true, defaults))
         })
         .await
@@ -319,7 +321,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         path: &SecretPath,
-        mount: Option<&MountPath>,
+        view: Option<&View>,
         reads: Reads<'_>,
         decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<(bool, T), Error>,
     ) -> Result<T, Error> {
@@ -329,8 +331,9 @@ impl Secrets {
             let snapshot = self.engine.snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
             let (config, config_revision) = self.domains.config_at(&*snapshot, &keys).await?;
-            // A mount can go between the request's look at it and here; from here on the config's revision holds it.
-            if mount.is_some_and(|mount| config.view(mount).is_none()) {
+            // A mount can go, or move, between the request's look at it and here; from here on the config's revision
+            // holds it.
+            if view.is_some_and(|view| !config.has(view)) {
                 return Err(MountError::NotFound.into());
             }
             let (found, revision) = match reader.header(path).await? {

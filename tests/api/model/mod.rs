@@ -75,6 +75,8 @@ impl Settings {
 struct Patch {
     settings: Settings,
     custom: Option<BTreeMap<&'static str, &'static str>>,
+    /// Whether it leaves alone what it does not name, nulls or not, as KV2's patches do.
+    is_merge: bool,
 }
 
 impl Patch {
@@ -158,6 +160,14 @@ impl Secret {
         self.updated = now;
         self.metadata_version += 1;
         self.settings.apply(&patch.settings);
+        // A map without nulls is all there is; one without anything changes nothing.
+        if let Some(custom) = &patch.custom
+            && !patch.is_merge
+            && !custom.is_empty()
+            && custom.values().all(|text| !text.is_empty())
+        {
+            self.custom.clear();
+        }
         for (key, text) in patch.custom.iter().flatten() {
             if text.is_empty() {
                 self.custom.remove(key);
@@ -270,7 +280,7 @@ fn patch() -> impl Strategy<Value = Patch> {
     );
     prop_oneof![
         1 => Just(Patch::default()),
-        2 => (settings(), prop::option::of(entries)).prop_map(|(settings, custom)| Patch { settings, custom }),
+        2 => (settings(), prop::option::of(entries)).prop_map(|(settings, custom)| Patch { settings, custom, is_merge: false }),
     ]
 }
 

@@ -244,7 +244,9 @@ impl Domain {
                 };
                 let shown = self.secrets.iter().filter(|(_, secret)| is_shown(secret));
                 let keys: Vec<_> = shown.map(|(path, _)| path).collect();
-                let answer = if keys.is_empty() { absent() } else { Says::Vault(200, Ok(json!({ "keys": keys }))) };
+                // A scan of nothing has no names, and is there.
+                let shown = if keys.is_empty() { json!({}) } else { json!({ "keys": keys }) };
+                let answer = Says::Vault(200, Ok(shown));
                 let rest = format!("metadata?scan=true&exclude_deleted={excludes_deleted}");
                 (Method::GET, rest, Value::Null, answer)
             }
@@ -318,7 +320,7 @@ impl Domain {
             None => Secret { created: self.now, updated: self.now, ..Secret::default() },
         };
         let overruled = patch.settings.cas_required == Some(false) && self.settings.cas_required == Some(true);
-        let mut patch = patch.clone();
+        let mut patch = Patch { is_merge: true, ..patch.clone() };
         if let Some(custom) = &mut patch.custom
             && !is_patch
         {
@@ -326,7 +328,7 @@ impl Domain {
             custom.retain(|_, text| !text.is_empty());
         }
         let is_nothing = patch.settings.is_empty() && patch.custom.as_ref().is_some_and(BTreeMap::is_empty);
-        if is_nothing && !is_patch {
+        if is_nothing {
             secret.updated = self.now;
             secret.metadata_version += 1;
         }

@@ -56,11 +56,35 @@ async fn yes_and_no() {
             assert_eq!(vault.get(path).await.shown()["cas_required"], expected, "{path} {typed}");
         }
     }
-    for wrong in ["\"yes\"", "[]", "{}", "\"tRUE\"", "\"null\""] {
+    // Of numbers 0 and 1 alone, as they are written.
+    for wrong in ["\"yes\"", "[]", "{}", "\"tRUE\"", "\"null\"", "2", "-1", "10", "1.0", "1e0", "\"2\"", "\" \""] {
         for path in ["config", "metadata/foo"] {
             vault.put(path, format!(r#"{{"cas_required":{wrong}}}"#)).await.refused_field("cas_required");
         }
     }
+}
+
+/// A write knows the field `version`, as the read of the same path does: it means nothing, but it must be a number.
+#[tokio::test]
+async fn a_version_in_a_write() {
+    let (_server, vault) = Vault::start().await;
+    let mut number = 0;
+    for typed in ["1", "\"1\"", "true", "null", "7"] {
+        let body = format!(r#"{{"data":{{}},"version":{typed}}}"#);
+        for answer in [vault.put("data/foo", &body).await, vault.patch("data/foo", &body).await] {
+            number += 1;
+            assert_eq!(answer.shown()["version"], number, "{typed}");
+        }
+    }
+    for wrong in ["\"x\"", "1.5", "[]", "{}"] {
+        let body = format!(r#"{{"data":{{}},"version":{wrong}}}"#);
+        vault.put("data/foo", &body).await.refused_field("version");
+        vault.patch("data/foo", &body).await.refused_field("version");
+        // Elsewhere it is not known.
+        vault.put("metadata/foo", format!(r#"{{"max_versions":20,"version":{wrong}}}"#)).await.nothing();
+        vault.put("delete/foo", format!(r#"{{"versions":[99],"version":{wrong}}}"#)).await.nothing();
+    }
+    assert_eq!(vault.metadata("foo").await["current_version"], number);
 }
 
 #[tokio::test]

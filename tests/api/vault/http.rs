@@ -87,14 +87,13 @@ async fn a_query_without_anything() {
 async fn what_is_no_operation() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({})).await;
-    for path in ["foo", "foo/bar", "datax/foo", "Data/foo", "", "config/x", "data/foo/", "subkeys", "data/"] {
+    for path in ["foo", "foo/bar", "datax/foo", "Data/foo", "", "config/x", "data/foo/", "subkeys", "data/", "subkeys/"]
+    {
         vault.get(path).await.hints(NO_OPERATION);
     }
     vault.put("foo", json!({"a": 1})).await.hints(NO_OPERATION);
     vault.delete("foo/bar").await.hints(NO_OPERATION);
     vault.list("foo").await.hints(NO_OPERATION);
-    // A list of values is none; OpenBao says 405.
-    vault.list("data/foo").await.hints(NO_OPERATION);
     for path in ["data", "delete", "undelete", "destroy"] {
         vault.get(path).await.hints(ROOT_IS_LISTED);
     }
@@ -123,6 +122,10 @@ async fn methods_that_a_path_does_not_know() {
     for (method, path) in [
         ("DELETE", "config"),
         ("LIST", "config"),
+        ("LIST", "data/foo"),
+        ("SCAN", "data/foo"),
+        ("LIST", "data"),
+        ("SCAN", "subkeys"),
         ("GET", "delete/foo"),
         ("LIST", "destroy/foo"),
         ("DELETE", "undelete/foo"),
@@ -132,10 +135,78 @@ async fn methods_that_a_path_does_not_know() {
         vault.send(method, path, "{}").await.refused(405, UNSUPPORTED);
     }
     for method in ["OPTIONS", "PROPFIND", "get", "FOO"] {
-        let answer = vault.send(method, "data/foo", "").await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["errors"]), (405, &json!([])), "{method}");
+        for http in BOTH {
+            let caller = Vault { client: vault.client.over(http), ..vault.clone() };
+            let answer = caller.send(method, "data/foo", "").await;
+            assert_eq!((answer.status.as_u16(), &answer.json()["errors"]), (405, &json!([])), "{method}");
+            assert_eq!(answer.headers["allow"], "GET, POST, PUT, PATCH, DELETE", "{method}");
+        }
     }
     assert_eq!(vault.read("foo").await["metadata"]["version"], 1);
+}
+
+/// `?list=true` on a path that lists nothing showed the secret's value, to whoever may only list.
+#[tokio::test]
+async fn a_list_of_what_has_none_shows_nothing() {
+    let (_server, vault) = Vault::start().await;
+    vault.write("foo", json!({"password": "canary"})).await;
+    for path in ["data/foo", "data/foo/", "data/unknown", "data", "subkeys/foo", "subkeys", "config", "delete/foo"] {
+        for query in ["list=true", "list=1", "scan=true", "version=1&list=T", "l%69st=true", "scan=t&list=false"] {
+            for caller in bases(&vault) {
+                let answer = caller.get(&format!("{path}?{query}")).await;
+                answer.refused(405, UNSUPPORTED);
+                assert!(answer.headers.contains_key("allow"), "{path}?{query}");
+            }
+        }
+    }
+    for query in ["list=perhaps", "scan=2", "list=true&scan=true", "list=true&list=true"] {
+        for path in ["data/foo", "data", "subkeys/foo", "config", "metadata/foo"] {
+            assert_eq!(vault.get(&format!("{path}?{query}")).await.status, 400, "{path}?{query}");
+        }
+    }
+    assert_eq!(vault.get("data/foo?list=false&scan=0&x").await.envelope()["data"]["data"]["password"], "canary");
+    // The native dialect has no such word.
+    vault.client.get("secret?list=perhaps").await.ok();
+}
+
+/// Go reads a `+` in a query as a blank, and `bao list -after='a b'` sends one: names were skipped.
+#[tokio::test]
+async fn a_plus_in_a_query_is_a_blank() {
+    let (_server, vault) = Vault::start().await;
+    for name in ["a", "a%20b", "a%20c", "a+b", "b"] {
+        vault.write(name, json!({})).await;
+    }
+    for (query, expected) in [
+        ("after=a+b", ["a c", "a+b", "b"].as_slice()),
+        ("after=a%20b", &["a c", "a+b", "b"]),
+        ("after=a%2Bb", &["b"]),
+        ("after=a%2bb&limit=1", &["b"]),
+    ] {
+        assert_eq!(vault.get(&format!("metadata?list=true&{query}")).await.keys(), expected, "{query}");
+    }
+    // In a path it is itself.
+    assert_eq!(vault.get("data/a+b").await.shown()["metadata"]["version"], 1);
+    vault.get("data/a+c").await.absent();
+    vault.get("data/a?version=+1").await.refused_field("version");
+    vault.client.get("secret/a?version=+1").await.error(400, 50_405_377);
+}
+
+/// hvac and others look at the type before the status.
+#[tokio::test]
+async fn what_has_no_body_has_a_type_all_the_same() {
+    let (_server, vault) = Vault::start().await;
+    vault.write("foo", json!({})).await;
+    for answer in [
+        vault.put("metadata/foo", json!({"max_versions": 3})).await,
+        vault.put("config", "{}").await,
+        vault.post("delete/foo", json!({"versions": [1]})).await,
+        vault.delete("data/foo").await,
+        vault.delete("metadata/foo").await,
+        vault.root().delete("sys/mounts/unknown").await,
+    ] {
+        answer.nothing();
+        assert_eq!(answer.headers["content-type"], "application/json");
+    }
 }
 
 #[tokio::test]

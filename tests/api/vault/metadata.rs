@@ -194,3 +194,21 @@ async fn metadata_has_no_version() {
         assert_eq!(warned["warnings"], json!(["Endpoint ignored these unrecognized parameters: [version]"]));
     }
 }
+
+/// As OpenBao has it: a slash at the end of a secret's name does no harm where its metadata is read or deleted.
+#[tokio::test]
+async fn metadata_of_a_name_with_a_slash_at_its_end() {
+    let (_server, vault) = Vault::start().await;
+    for path in ["foo", "foo/bar"] {
+        vault.write(path, json!({})).await;
+        assert_eq!(vault.get(&format!("metadata/{path}/")).await.shown(), vault.metadata(path).await);
+        let text = "cannot write to a path ending in '/'";
+        vault.put(&format!("metadata/{path}/"), json!({"max_versions": 3})).await.refused(400, text);
+        vault.patch(&format!("metadata/{path}/"), json!({"max_versions": 3})).await.refused(400, text);
+    }
+    vault.get("metadata/unknown/").await.absent();
+    vault.delete("metadata/unknown/").await.nothing();
+    vault.delete("metadata/foo/").await.nothing();
+    vault.get("metadata/foo").await.absent();
+    assert_eq!(vault.keys("metadata/foo/").await, ["bar"]);
+}

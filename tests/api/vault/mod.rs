@@ -22,15 +22,18 @@ mod metadata;
 mod metadata_cas;
 mod metadata_patch;
 mod mounts;
+mod namespaces;
 mod pages;
 mod patch;
 mod paths;
 mod pruning;
+mod remount;
 mod scan;
 mod stolen;
 mod subkeys;
 mod system;
 mod tokens;
+mod tools;
 mod versions;
 mod wrapping;
 

@@ -155,6 +155,45 @@ async fn media_types_of_a_patch() {
     }
 }
 
+/// The order in which OpenBao finds fault: type of the body, body, fields, data, secret, CAS.
+#[tokio::test]
+async fn what_of_several_faults_is_told() {
+    let (_server, vault) = Vault::start().await;
+    vault.put("metadata/bare", json!({"max_versions": 5})).await.nothing();
+    vault.write("foo", json!({})).await;
+    let plain = vault.with("content-type", "text/plain");
+    for path in ["data/unknown", "data/foo/", "metadata/unknown", "nothing/here", "data"] {
+        plain.send("PATCH", path, "not json").await.refused_with(415, "provided text/plain");
+        vault.send("PATCH", path, "not json").await.refused(400, "mime: no media type");
+    }
+    let elsewhere = vault.root().with("content-type", "text/plain");
+    elsewhere.send("PATCH", "nowhere/foo", "{}").await.refused_with(415, "text/plain");
+    for path in ["data/unknown", "data/bare", "metadata/unknown"] {
+        vault.patch(path, "not json").await.refused_with(400, "failed to decode JSON input");
+    }
+    for path in ["data/unknown", "data/foo"] {
+        for (body, field) in [
+            (r#"{"options":"x"}"#, "options"),
+            (r#"{"options":"x","data":"x"}"#, "options"),
+            (r#"{"version":"x"}"#, "version"),
+            (r#"{"data":"x","options":{"cas":"x"}}"#, "data"),
+        ] {
+            vault.patch(path, body).await.refused_field(field);
+        }
+        vault.patch(path, r#"{"options":{"cas":"x"}}"#).await.refused(400, "no data provided");
+    }
+    let (unread, wrong) = (json!({"data": {}, "options": {"cas": "x"}}), json!({"data": {}, "options": {"cas": 7}}));
+    vault.patch("data/unknown", &unread).await.absent();
+    vault.patch("data/unknown", &wrong).await.absent();
+    for path in ["data/foo", "data/bare"] {
+        vault.patch(path, &unread).await.refused(400, "error parsing check-and-set parameter");
+        vault.patch(path, &wrong).await.refused(400, CAS_MISMATCH);
+    }
+    vault.patch("metadata/unknown", json!({"max_versions": "x"})).await.refused_field("max_versions");
+    vault.patch("metadata/unknown", json!({"max_versions": 1})).await.absent();
+    assert_eq!(vault.metadata("foo").await["current_version"], 1);
+}
+
 /// A patch that would make a value larger than any write may is refused like one.
 #[tokio::test]
 async fn a_patch_cannot_outgrow_the_limit() {

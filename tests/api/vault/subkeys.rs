@@ -62,6 +62,9 @@ async fn subkeys_to_a_depth() {
         ("?depth=", &whole),
         ("?depth=0", &whole),
         ("?depth=1", &json!({"a": null, "y": null})),
+        // As OpenBao has it: less than nothing is the least there is.
+        ("?depth=-1", &json!({"a": null, "y": null})),
+        ("?depth=-99", &json!({"a": null, "y": null})),
         ("?depth=2", &json!({"a": {"b": null, "x": null}, "y": null})),
         ("?depth=3&version=1", &json!({"a": {"b": {"c": null}, "x": null}, "y": null})),
         ("?depth=4", &whole),

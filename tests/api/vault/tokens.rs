@@ -1,6 +1,8 @@
 //! Tokens: from their login to their end.
 
-use okmsd::pki::Subject;
+use std::time::Duration;
+
+use okmsd::{config::Span, pki::Subject};
 use serde_json::{Value, json};
 
 use super::{DENIED, Vault, after, part};
@@ -365,4 +367,99 @@ async fn only_a_login_writes_a_token() {
     root.token(&token).get("auth/token/lookup-self").await.shown();
     root.token("okms.no.token").get("secret/data/foo").await.refused(403, DENIED);
     assert!((server.metric("okmsd_commits_total").await - before - 1.0).abs() < 0.1);
+}
+
+/// How long tokens live was fixed. It is the operator's to set, and the client's to ask for less.
+#[tokio::test]
+async fn the_life_of_tokens_is_a_setting() {
+    const HOUR: i64 = 3_600;
+    let server = TestServer::start_with(|config| {
+        config.tokens.default_ttl = Span(Duration::from_secs(2 * 3_600));
+        config.tokens.max_ttl = Span(Duration::from_secs(5 * 3_600));
+    })
+    .await;
+    let root = Vault::of(&server.tenant().await).root();
+    let made = async |body: Value| {
+        let envelope = root.post("auth/token/create", body).await.envelope();
+        (envelope["auth"].clone(), envelope["warnings"].clone())
+    };
+    assert_eq!(auth(&root, "auth/cert/login", "{}").await["lease_duration"], 2 * HOUR);
+    let cut = |wished: &str, most: &str| {
+        json!([format!(
+            "TTL of \"{wished}\" exceeded the effective max_ttl of \"{most}\"; TTL value is capped accordingly"
+        )])
+    };
+    for (body, life, limit, warnings) in [
+        (json!({}), 2 * HOUR, 0, json!(null)),
+        (json!({"ttl": "0"}), 2 * HOUR, 0, json!(null)),
+        (json!({"ttl": "90m"}), 5_400, 0, json!(null)),
+        (json!({"ttl": 60}), 60, 0, json!(null)),
+        (json!({"ttl": "9h"}), 5 * HOUR, 0, cut("9h", "5h")),
+        (json!({"explicit_max_ttl": "30m"}), 1_800, 1_800, json!(null)),
+        (json!({"ttl": "1h30m", "explicit_max_ttl": "30m"}), 1_800, 1_800, cut("1h30m", "30m")),
+        (json!({"ttl": "1h", "explicit_max_ttl": "100h"}), HOUR, 0, json!(null)),
+    ] {
+        let (auth, told) = made(body.clone()).await;
+        assert_eq!((&auth["lease_duration"], told), (&json!(life), warnings), "{body}");
+        let shown = lookup(&root, auth["client_token"].as_str().unwrap()).await;
+        assert_eq!((&shown["creation_ttl"], &shown["explicit_max_ttl"]), (&json!(life), &json!(limit)), "{body}");
+    }
+    root.post("auth/token/create", json!({"ttl": "-1h"})).await.refused_with(400, "not negative");
+    let (token, _) = made(json!({"ttl": "1h"})).await;
+    let renew = async |body: Value| {
+        let root = root.token(token["client_token"].as_str().unwrap());
+        let envelope = root.post("auth/token/renew-self", body).await.envelope();
+        (envelope["auth"]["lease_duration"].clone(), envelope["warnings"].clone())
+    };
+    assert_eq!(renew(json!({"increment": "10m"})).await, (json!(600), json!(null)));
+    assert_eq!(renew(json!({})).await, (json!(HOUR), json!(null)));
+    server.clock.advance(1_800);
+    assert_eq!(renew(json!({"increment": "4h"})).await, (json!(4 * HOUR), json!(null)));
+    assert_eq!(renew(json!({"increment": "9h"})).await, (json!(5 * HOUR - 1_800), cut("9h", "4h30m")));
+    server.clock.advance(5 * HOUR - 1_801);
+    assert_eq!(renew(json!({})).await.0, 1);
+    server.clock.advance(1);
+    root.token(token["client_token"].as_str().unwrap()).get("sys/mounts").await.refused(403, DENIED);
+}
+
+/// The list that operators go through to end what they do not know.
+#[tokio::test]
+async fn accessors_are_listed() {
+    let (server, root) = lasting().await;
+    root.list("auth/token/accessors").await.absent();
+    let mut made = Vec::new();
+    for n in 0..25 {
+        let auth = auth(&root, "auth/token/create", json!({"ttl": 100 + 10 * n})).await;
+        made.push(auth["accessor"].as_str().unwrap().to_owned());
+    }
+    let wrapped = root.with("x-vault-wrap-ttl", "1h").post("sys/wrapping/wrap", json!({"a": 1})).await.json();
+    made.push(wrapped["wrap_info"]["accessor"].as_str().unwrap().to_owned());
+    let keys = async |method: &str, path: &str| root.send(method, path, "").await.keys();
+    for (method, path) in
+        [("LIST", "auth/token/accessors"), ("LIST", "auth/token/accessors/"), ("GET", "auth/token/accessors?list=true")]
+    {
+        assert_eq!(keys(method, path).await, made, "{method} {path}");
+    }
+    for method in ["SCAN", "GET", "DELETE"] {
+        root.send(method, "auth/token/accessors", "").await.refused(405, super::UNSUPPORTED);
+    }
+    assert_eq!(keys("LIST", "auth/token/accessors?limit=3").await, made[..3]);
+    // By pages.
+    let (mut paged, mut caller) = (Vec::new(), root.with("x-pagination-size", "10"));
+    loop {
+        let answer = caller.list("auth/token/accessors").await;
+        paged.push(answer.keys().len());
+        let Some(next) = answer.next() else { break };
+        caller = root.with("x-pagination-size", "10").with("x-pagination-cursor", next);
+    }
+    assert_eq!(paged, [10, 10, 6]);
+    // A cursor that nobody gave leads nowhere else.
+    let forged = root.with("x-pagination-cursor", "____").list("auth/token/accessors").await;
+    assert!(matches!(forged.status.as_u16(), 200 | 400 | 404), "{}", forged.text());
+    // What is over, revoked, or another domain's is not in it.
+    server.clock.advance(120);
+    assert_eq!(keys("LIST", "auth/token/accessors").await, made[3..]);
+    root.post("auth/token/revoke-accessor", json!({"accessor": made[4]})).await.nothing();
+    assert_eq!(keys("LIST", "auth/token/accessors").await.len(), made.len() - 4);
+    Vault::of(&server.tenant().await).root().list("auth/token/accessors").await.absent();
 }

@@ -128,7 +128,7 @@ async fn anything_can_be_wrapped() {
 #[tokio::test]
 async fn a_wrapping_keeps_bytes() {
     let (_server, root, wrapping) = wrapped().await;
-    let data = r#"{"n":12345678901234567890,"f":1.0,"e":1e400}"#;
+    let data = r#"{"n":12345678901234567890,"f":1.0,"e":1e308}"#;
     root.put("secret/data/bytes", format!(r#"{{"data":{data}}}"#)).await.shown();
     let token = token(&info(&wrapping.get("secret/data/bytes").await));
     let inner = unwrap(&root, &token).await;

@@ -325,9 +325,9 @@ func TestPaths(t *testing.T) {
 	}
 	same(t, "a leading slash is dropped", s.get(t, mount, "/"+folder+"/UPPER").Data, object{"name": "UPPER"})
 
-	s.put(t, mount, folder+"/"+strings.Repeat("l", 255-len(folder)-1), object{"k": "v"})
-	_, err = s.KVv2(mount).Put(s.ctx, folder+"/"+strings.Repeat("l", 255-len(folder)), object{"k": "v"})
-	fails(t, "256 bytes of path", err, 400)
+	s.put(t, mount, folder+"/"+strings.Repeat("l", 1024-len(folder)-1), object{"k": "v"})
+	_, err = s.KVv2(mount).Put(s.ctx, folder+"/"+strings.Repeat("l", 1024-len(folder)), object{"k": "v"})
+	fails(t, "1025 bytes of path", err, 400)
 }
 
 // A version is deleted by its deadline alone, and undeleting starts the clock again.

@@ -33,17 +33,23 @@ use crate::{
     domain::OkmsId,
 };
 
-/// The document's text; with the caller's own domain filled in, where that is known.
+/// Stands for the caller's own domain until it is known.
+const OWN: &str = "{the caller's own okmsId}";
+
+/// The document's text; with the caller's own domain filled in, where that is known. Made once: a domain that asked for it
+/// again and again once kept everybody else waiting.
 #[must_use]
 pub fn document(own: Option<OkmsId>) -> Bytes {
     static FOR_ALL: LazyLock<Bytes> = LazyLock::new(|| build(None).to_string().into());
+    static FOR_ONE: LazyLock<Vec<String>> =
+        LazyLock::new(|| build(Some(OWN)).to_string().split(OWN).map(str::to_owned).collect());
     match own {
         None => FOR_ALL.clone(),
-        Some(_) => build(own).to_string().into(),
+        Some(id) => FOR_ONE.join(&id.to_string()).into(),
     }
 }
 
-fn build(own: Option<OkmsId>) -> Value {
+fn build(own: Option<&str>) -> Value {
     let mut paths = Map::new();
     let mut problems = Problems::default();
     for route in routes().into_iter().filter(|route| !is_left_out(route)) {
@@ -74,7 +80,7 @@ fn build(own: Option<OkmsId>) -> Value {
     })
 }
 
-fn introduction(own: Option<OkmsId>) -> String {
+fn introduction(own: Option<&str>) -> String {
     let reach = own.map_or_else(String::new, |id| {
         format!("\n\nYour certificate reaches the domain `{id}`, which is filled in below.")
     });
@@ -98,10 +104,13 @@ fn operation(route: &Route, said: Operation, problems: &mut Problems) -> Value {
     let is_central = is_central(route);
     let tag = if is_central { operations::CENTRAL } else { tag };
     let in_pattern = route.pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    // Under `sys` the key is a mount.
-    let in_pattern = in_pattern.map(|name| match name {
-        "key" if !route.pattern.contains("/{mount}/") => "mountPath",
-        name => name,
+    // Under `sys` the key is a mount, or what else there is.
+    let in_pattern = in_pattern.map(|name| match (name, route.access) {
+        ("key", Access::Vault(VaultOp::ReadAuthMethod | VaultOp::ReadAuthTune)) => "methodPath",
+        ("key", Access::Vault(VaultOp::RemountStatus)) => "moveId",
+        ("key", Access::Vault(VaultOp::Random)) => "bytesInPath",
+        ("key", _) if !route.pattern.contains("/{mount}/") => "mountPath",
+        (name, _) => name,
     });
     let parameters = in_pattern.chain(parameters.iter().copied());
     responses.extend(success.into_iter().map(|(status, answer)| (status.to_owned(), answer)));
@@ -138,6 +147,7 @@ fn operation_id(route: &Route, is_central: bool) -> String {
         (Access::Vault(VaultOp::LookupToken), &Method::POST) => "VaultPostLookupToken",
         (Access::Vault(VaultOp::CreateToken), _) if is_orphan => "VaultCreateOrphanToken",
         (Access::Vault(VaultOp::RevokeToken), _) if is_orphan => "VaultRevokeOrphanToken",
+        (Access::Vault(VaultOp::Random), _) if route.pattern.ends_with('}') => "VaultRandomOfLength",
         (Access::Vault(VaultOp::ListDetailed), _) if route.pattern.ends_with('}') => "ListDetailedMetadataOfFolder",
         (access, _) => access.name(),
     };
@@ -176,6 +186,7 @@ const fn purpose(action: Action) -> &'static str {
         Action::DomainGet => "see a domain",
         Action::DomainCreate => "create a domain (operators only)",
         Action::CredentialCreate => "issue an access certificate (operators only)",
+        Action::MetricsGet => "see the server's figures (operators only)",
     }
 }
 
@@ -219,7 +230,7 @@ mod tests {
         assert_eq!(told.len(), shown.len());
         assert_eq!(told, shown.iter().map(|route| (route.method.to_string(), route.pattern.clone())).collect());
         let of_vault = shown.iter().filter(|route| matches!(route.access, Access::Vault(_)));
-        assert_eq!((shown.len(), of_vault.count()), (83, 51));
+        assert_eq!((shown.len(), of_vault.count()), (93, 61));
         // Whatever is served and left out is shown under its other name.
         for Route { method, pattern, access } in left_out {
             let Access::Vault(op) = access else { panic!("{method} {pattern}") };
@@ -310,10 +321,10 @@ mod tests {
             assert_eq!(text.contains("Open to everybody."), actions.is_empty(), "{pattern}");
             match route.access {
                 Access::Domain(_) => assert!(has("400") && has("404"), "{pattern}"),
-                // A domain that is not the caller's is 403 here, so that 404 is about secrets and mounts alone.
+                // A domain that is not the caller's is 403 here; 404 is about secrets, mounts and namespaces.
                 Access::Vault(op) if !op.is_open() => {
                     assert!(has("400"), "{pattern}");
-                    assert_eq!(has("404"), pattern.contains("{mount}"), "{pattern}");
+                    assert_eq!(has("404"), op != VaultOp::Metrics, "{pattern}");
                 }
                 _ => {}
             }

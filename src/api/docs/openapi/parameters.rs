@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::schemas::{merged, version_number};
 use crate::{
     api::docs::ASSETS,
-    domain::{OkmsId, PATH_MAX, VERSION_MAX},
+    domain::{PATH_MAX, VERSION_MAX},
 };
 
 /// The parameters, by the names that the operations and the route patterns call them.
-pub(super) fn parameters(own: Option<OkmsId>) -> Value {
+pub(super) fn parameters(own: Option<&str>) -> Value {
     // Swagger UI fills in the example: somebody else's id would only answer 404.
     let (own_text, own) = match own {
-        Some(own) => (format!(" Your certificate's domain is `{own}`."), json!({ "example": own.to_string() })),
+        Some(own) => (format!(" Your certificate's domain is `{own}`."), json!({ "example": own })),
         None => (String::new(), json!({})),
     };
     let okms_id = json!({
@@ -30,7 +30,7 @@ fn native(okms_id: &Value) -> Value {
         "path": {
             "name": "path", "in": "path", "required": true,
             "description": "The secret's path. It may be escaped as one segment (`app%2Fdatabase`) or written with \
-                            plain slashes; no segment is empty, `.` or `..`.",
+                            plain slashes; at most 1024 bytes, and no segment is empty, `.` or `..`.",
             "schema": { "type": "string", "minLength": 1, "maxLength": PATH_MAX },
             "example": "app/database",
         },
@@ -94,11 +94,18 @@ fn vault() -> Value {
         "key": path(
             "key",
             "A secret's path below the mount, or in lists a folder's; escaped as one segment (`app%2Fdatabase`) or \
-             written with plain slashes.",
+             written with plain slashes. With the mount's own at most 1024 bytes.",
             "app/database",
         ),
+        "methodPath": path("key", "The way to log in: `cert` or `token`.", "token"),
+        "moveId": path("key", "The move's id.", "1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
+        "bytesInPath": path("key", "How many bytes; or their source, which means nothing here; or both.", "32"),
+        "format": {
+            "name": "format", "in": "query", "required": true, "description": "The form, of which there is one.",
+            "schema": { "type": "string", "enum": ["prometheus"] },
+        },
         "mountPath": path("key", "The mount's path, or where the mount above a path is asked for, that path.", "team"),
-        "depth": query("depth", "integer", "How many levels of names are shown; 0: all."),
+        "depth": query("depth", "integer", "How many levels of names are shown; 0: all; less: one."),
         "list": query("list", "boolean", "Whether to list the folder instead."),
         "scan": query("scan", "boolean", "Whether to list all secrets below the folder, at any depth, instead."),
         "after": query("after", "string", "The name after which a list begins."),

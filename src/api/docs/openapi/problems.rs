@@ -10,12 +10,13 @@ use super::{
     operations::{Operation, deleted, gone},
     reference,
 };
-use crate::api::{Access, Route};
+use crate::api::{Access, Route, vault::VaultOp};
 
 /// Every problem that the document shows: name, status, published code, text.
 const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("BadId", 400, 50_405_377, "the okmsId must be a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
     ("BadBody", 400, 50_405_377, "the body is not well-formed JSON; check quotes, commas and brackets"),
+    ("BadHost", 400, 50_405_377, "the request must name one host, in one Host header"),
     ("BrokenBody", 400, 50_405_377, "the body ended before it was complete"),
     ("BadCursor", 400, 50_405_377, "the page cursor is not one of this list; repeat without X-Pagination-Cursor"),
     (
@@ -76,6 +77,19 @@ const PROBLEMS: &[(&str, u16, u32, &str)] = &[
         "team/ holds secrets; delete them first, or repeat with ?force=true, which deletes them",
     ),
     ("MountForGood", 400, 50_405_377, "secret/ shows the whole domain and is there for good"),
+    ("NoMountToMove", 400, 50_405_377, "no matching mount at \"team/\""),
+    ("NoAuthMethod", 400, 50_405_377, "No auth engine at team/"),
+    ("NoAuthMethodToTune", 400, 50_405_377, "cannot fetch sysview for path \"auth/team/\""),
+    ("InvalidToken", 400, 50_405_377, "1 error occurred:\n\t* invalid token\n\n"),
+    ("TooFewBytes", 400, 50_405_377, "'bytes' cannot be less than 1"),
+    ("TooManyBytes", 400, 50_405_377, "'bytes' cannot be more than 131072"),
+    ("BadFormat", 400, 50_405_377, "unsupported encoding format; must be \"hex\" or \"base64\""),
+    (
+        "OnlyPrometheus",
+        400,
+        50_405_377,
+        "the figures are told in Prometheus' form alone: ask for them with ?format=prometheus",
+    ),
     ("MountUnknown", 400, 50_405_377, "there is no such mount; list them with sys/mounts"),
     ("NoMount", 400, 50_405_377, "No secret engine mount at team/"),
     ("NoMountToTune", 400, 50_405_377, "cannot fetch sysview for path \"team/\""),
@@ -117,14 +131,17 @@ const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("DomainNotFound", 404, 16_994_305, "there is no such domain for your certificate; check the okmsId"),
     ("SecretNotFound", 404, 17_125_377, "there is no such secret; check its path, or create it"),
     ("VersionNotFound", 404, 17_125_377, "the secret has no such version, or it was pruned; list its versions"),
+    ("NoNamespace", 404, 50_417_665, "namespace not found"),
     ("KvNotFound", 404, 17_125_377, ""),
     ("ValueGone", 404, 17_125_377, ""),
     ("VersionGone", 404, 17_125_377, ""),
     ("NamesGone", 404, 17_125_377, ""),
     ("NoHandler", 404, 50_417_665, "no handler for route \"team/data/app/database\". route entry not found."),
     ("NoRoute", 404, 50_417_665, "there is nothing at this address; /openapi.json lists what is"),
+    ("NoList", 405, 50_405_377, "1 error occurred:\n\t* unsupported operation\n\n"),
     ("BodyTooSlow", 408, 50_405_377, "the body took too long to arrive; send it faster"),
     ("SecretExists", 409, 50_438_145, "a secret exists at this path; update it, or choose another path"),
+    ("DomainExists", 409, 50_438_145, "a domain of this name exists; choose another name, or list the domains"),
     ("VersionDeleted", 409, 50_438_145, "the version is deleted, which is final; create a new version"),
     ("BodyTooLarge", 413, 50_405_377, "the body is larger than this server takes"),
     ("KvBodyTooLarge", 413, 50_405_377, "http: request body too large"),
@@ -182,7 +199,7 @@ impl Problems {
 
 /// What can go wrong on a route: the edge's part by its kind, the rest by its operation.
 fn names(route: &Route, operation: &Operation) -> Vec<&'static str> {
-    let mut names = vec!["TooManyRequests", "HeadTooLarge"];
+    let mut names = vec!["TooManyRequests", "HeadTooLarge", "BadHost"];
     let has_body = route.method != Method::GET;
     if has_body {
         names.extend(["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"]);
@@ -193,8 +210,10 @@ fn names(route: &Route, operation: &Operation) -> Vec<&'static str> {
         names.extend(["NoCertificate", "Forbidden", "Internal", "Unavailable"]);
     }
     match route.access {
+        // Of the region.
+        Access::Vault(VaultOp::Metrics) => {}
         Access::Vault(op) if !op.is_open() => {
-            names.push("PermissionDenied");
+            names.extend(["PermissionDenied", "NoNamespace"]);
             names.extend(["BadId", "KvDomainNotFound"]);
             names.extend(route.pattern.contains("/{mount}/").then_some("NoHandler"));
             names.extend(operation.parameters.contains(&"wrapTtl").then_some("BadWrapTtl"));
@@ -254,6 +273,7 @@ const fn description(status: u16) -> &'static str {
         401 => "No client certificate, or one that is not valid now.",
         403 => "Not permitted; the text tells why.",
         404 => "Not there, or not for this certificate.",
+        405 => "The path lists, and does nothing else.",
         408 => "The body did not arrive in time.",
         409 => "The request conflicts with what is there. Nothing was changed.",
         413 => "The body is too large.",

@@ -8,13 +8,14 @@
 //! becomes one transaction on the `tables` and one durable commit. Then the `cache` follows, the new view is
 //! published, and the callers are answered. The way of a read: `snapshot` asks the cache, then the view. Under
 //! redb lies `backend`, which lets the database be replaced while the `file` stays open; while writes fail, reads
-//! go through an `overlay`.
+//! go through an `overlay`, and so does whoever takes a `peek`.
 
 mod backend;
 mod cache;
 mod file;
 mod group;
 mod overlay;
+mod peek;
 mod queue;
 mod snapshot;
 mod tables;

@@ -68,11 +68,12 @@ pub(super) fn create_domain() -> Operation {
     Operation {
         tag: CONTROL,
         summary: "Create a domain",
-        text: "A new domain with keys of its own, under a random id. `displayName` is taken for `name` as well.",
+        text: "A new domain with keys of its own, under a random id. No two domains have one name. `displayName` is taken \
+               for `name` as well.",
         parameters: &[],
         body: Some(body("PostResourceRequest", &[("name", json!({ "name": "payments" }))])),
         success: answer("The new domain.", "Resource", &resource()),
-        problems: &["BadBody"],
+        problems: &["BadBody", "DomainExists"],
     }
 }
 

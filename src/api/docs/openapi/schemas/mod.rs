@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::reference;
 use crate::domain::{
-    DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PATH_MAX, VERSION_MAX,
+    DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PATH_MAX, PUBLISHED_PATH_MAX,
+    VERSION_MAX,
 };
 
 /// A domain's id, for examples.
@@ -242,7 +243,9 @@ fn control_plane() -> Value {
 }
 
 const DATA: &str = "The value: a JSON object of at most 512 KiB, unless the server's config says otherwise, and 100 \
-                    levels. It is stored and returned as the text that it is, so that numbers keep their spelling.";
+                    levels. It is stored and returned as the text that it is, so that numbers keep their spelling. No \
+                    object in it names a member twice, and no text has half of a surrogate pair, and no number is \
+                    beyond a double.";
 const CAS_REQUIRED: &str = "Whether each write that adds a version must bring `cas`.";
 
 fn data(text: &str) -> Value {
@@ -251,12 +254,14 @@ fn data(text: &str) -> Value {
 
 /// A secret's path: whatever the Vault dialect named as well.
 fn path() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": PATH_MAX, "description": "The secret's path." })
+    json!({ "type": "string", "minLength": 1, "maxLength": PATH_MAX,
+        "description": format!("The secret's path: at most {PATH_MAX} bytes."),
+    })
 }
 
 fn new_path() -> Value {
     json!({
-        "type": "string", "minLength": 1, "maxLength": PATH_MAX, "pattern": PATH_PATTERN,
+        "type": "string", "minLength": 1, "maxLength": PUBLISHED_PATH_MAX, "pattern": PATH_PATTERN,
         "description": "The secret's path; no segment is empty, `.` or `..`.",
     })
 }
@@ -303,8 +308,9 @@ fn settings() -> Value {
 fn custom_metadata(is_patch: bool) -> Value {
     let rules = format!("Text by name: at most {METADATA_ENTRIES_MAX} entries.");
     let more = format!(
-        " A key has 1 to {METADATA_KEY_MAX} characters of `a-zA-Z0-9_.:/=@%-`. Entries are added or replaced, null \
-         removes one; an empty map, and null in its place, change nothing."
+        " A key has 1 to {METADATA_KEY_MAX} characters of `a-zA-Z0-9_.:/=@%-`. The map replaces what is there. One with \
+         nulls in it is a patch: null removes an entry, and what is not named stays. An empty map, and null in its place, \
+         change nothing."
     );
     // A patch may name more than 64, as it may remove some; and what KV2 wrote has a wider alphabet.
     let (bound, alphabet) = if is_patch {

@@ -145,6 +145,12 @@ fn system() -> Value {
     let capabilities = json!({ "type": "array", "items": { "type": "string" } });
     let by_path = map("By path; of a single path also as `capabilities`.", &capabilities);
     let tune = json!({ "description": text("For people."), "options": options });
+    let paths = json!({
+        "paths": {
+            "type": "array", "items": { "type": "string" }, "maxItems": 1000,
+            "description": "The paths to ask about, each with its mount.",
+        },
+    });
     let kind = json!({ "type": text("`kv-v2`; or `kv` with version 2 in `options`.") });
     merged([
         states(),
@@ -152,8 +158,39 @@ fn system() -> Value {
             "Mount": nullable(whole(of_mount)),
             "AuthMethod": whole(merged([common, of_method])),
             "MountsResponse": repeated(mounts.clone(), &mount),
-            "MountResponse": envelope(&mount),
-            "TuneResponse": envelope(&nullable(whole(merged([leases, tune.clone()])))),
+            "MountResponse": beside(&mount),
+            "TuneResponse": beside(&nullable(whole(merged([leases, tune.clone()])))),
+            "RemountRequest": about(
+                json!({ "from": text("The mount's path."), "to": text("Its new path, where no mount is.") }),
+                json!({}),
+            ),
+            "RemountResponse": beside(&nullable(whole(json!({ "migration_id": text("By which to ask about the move.") })))),
+            "RemountStatusResponse": envelope(&whole(json!({
+                "migration_id": text("The move's id."),
+                "migration_info": whole(json!({
+                    "source_mount": text("The path before, with a slash at its end."),
+                    "status": text("`success`."),
+                    "target_mount": text("The path now, with a slash at its end."),
+                })),
+            }))),
+            "AuthMethodResponse": beside(&method),
+            "AuthTuneResponse": beside(&nullable(whole(json!({
+                "default_lease_ttl": number("How many seconds a token lives whose maker asks for nothing."),
+                "description": text("For people."),
+                "force_no_cache": flag("False."),
+                "max_lease_ttl": number("How many seconds any lives at most."),
+                "token_type": text("`default-service`."),
+            })))),
+            "RandomRequest": some(json!({
+                "bytes": {
+                    "type": "integer", "minimum": 1, "maximum": 131_072, "default": 32,
+                    "description": "How many bytes, where the path does not tell.",
+                },
+                "format": {
+                    "type": "string", "enum": ["base64", "hex"], "default": "base64", "description": "Their form.",
+                },
+            })),
+            "RandomResponse": envelope(&whole(json!({ "random_bytes": text("The bytes.") }))),
             "UiMountsResponse": envelope(&whole(json!({ "auth": methods, "secret": mounts }))),
             "UiMountResponse": envelope(&whole(with_path)),
             "AuthMethodsResponse": repeated(methods.clone(), &method),
@@ -163,15 +200,12 @@ fn system() -> Value {
                 "properties": merged([tune.clone(), kind]),
             },
             "TuneMountRequest": some(tune),
-            "CapabilitiesRequest": {
-                "type": "object", "required": ["paths"],
-                "properties": {
-                    "paths": {
-                        "type": "array", "items": { "type": "string" }, "maxItems": 1000,
-                        "description": "The paths to ask about, each with its mount.",
-                    },
-                },
-            },
+            "CapabilitiesRequest": about(paths.clone(), json!({})),
+            "TokenCapabilitiesRequest": about(merged([paths.clone(), json!({ "token": text("The token.") })]), json!({})),
+            "AccessorCapabilitiesRequest": about(
+                merged([paths, json!({ "accessor": text("The token's accessor.") })]),
+                json!({}),
+            ),
             "WrapRequest": free("What to keep."),
             "UnwrapResponse": free("The answer that was kept."),
             "LookupWrappedResponse": envelope(&whole(json!({
@@ -248,13 +282,15 @@ fn tokens() -> Value {
     json!({
         "Auth": nullable(whole(merged([common, made]))),
         "LookupTokenResponse": envelope(&shown),
+        "ListAccessorsResponse": envelope(&nullable(whole(json!({ "keys": texts("The accessors.") })))),
         "LoginRequest": some(json!({ "name": text("Any name: it is kept with the token.") })),
         "CreateTokenRequest": some(json!({
             "display_name": text("A name for people."),
             "explicit_max_ttl": text("The most that renewals can reach, as `ttl`."),
             "meta": meta,
             "renewable": flag("Whether it can get more time; true where it is not given."),
-            "ttl": text("How long it lives: a Go duration, or seconds (also as a number); 768 hours at most."),
+            "ttl": text("How long it lives: a Go duration, or seconds (also as a number); at most `tokens.max_ttl` of \
+                         the server's config, which is 768 hours where it says nothing."),
         })),
         "TokenRequest": about(token.clone(), json!({})),
         "AccessorRequest": about(accessor.clone(), json!({})),
@@ -287,6 +323,11 @@ fn members(data: &Value) -> Value {
 /// An envelope whose data is beside its members as well, as older clients look for it there.
 fn repeated(data: Value, each: &Value) -> Value {
     merged([envelope(&nullable(data)), json!({ "additionalProperties": each })])
+}
+
+/// An envelope whose data's own members are beside its members as well.
+fn beside(data: &Value) -> Value {
+    merged([envelope(data), json!({ "additionalProperties": true })])
 }
 
 /// An object that always has all of these members.

@@ -114,7 +114,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         parameters: &["list", "scan", "after", "limit", "excludeDeleted", "paginationSize", "paginationCursor"],
-        problems: &["BadQuery", "BadCursor", "KvNotFound"],
+        problems: &["BadQuery", "BadCursor", "KvNotFound", "NoList"],
         ..shows(
             VaultOp::ListDetailed,
             "List a folder with metadata",

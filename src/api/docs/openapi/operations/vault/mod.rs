@@ -35,6 +35,8 @@ enum Answer {
     Nothing,
     /// 204, or 200 with warnings alone.
     Warnings(Examples),
+    /// 200 with text.
+    Text(&'static str),
     /// The same body under several statuses.
     Health(Examples),
 }
@@ -70,6 +72,7 @@ pub(super) fn of(op: VaultOp) -> Option<Operation> {
             Answer::Warnings(example) => {
                 [nothing(), answer("Done, but for what the warnings tell.", "Warnings", &example())].concat()
             }
+            Answer::Text(example) => text(example),
             Answer::Health(example) => health(&example()),
         },
         problems: row.problems,
@@ -88,6 +91,11 @@ fn request(op: VaultOp, schema: &str, examples: Value) -> Value {
         types.insert("application/merge-patch+json".to_owned(), json);
     }
     body
+}
+
+fn text(example: &str) -> Vec<(&'static str, Value)> {
+    let content = json!({ "text/plain": { "schema": { "type": "string" }, "example": example } });
+    vec![("200", json!({ "description": "The answer.", "headers": headers(&[]), "content": content }))]
 }
 
 fn health(example: &Value) -> Vec<(&'static str, Value)> {

@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row {
         problems: &["NoMount"],
-        ..shows(VaultOp::ReadMount, "Show a mount", "A mount that the list has.", "MountResponse", || system(&mount()))
+        ..shows(VaultOp::ReadMount, "Show a mount", "A mount that the list has.", "MountResponse", || repeated(mount()))
     },
     Row {
         body: Some(("EnableMountRequest", || {
@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
             "Its description; secrets have no leases here.",
             "TuneResponse",
             || {
-                system(&json!({
+                repeated(json!({
                     "default_lease_ttl": 0, "description": "secrets of a team", "force_no_cache": false,
                     "max_lease_ttl": 0, "options": { "version": "2" },
                 }))
@@ -107,6 +107,31 @@ pub(super) const ROWS: &[Row] = &[
         }),
         problems: &["MountUnknown"],
         ..does(VaultOp::Tune, "Tune a mount", "A new description. What is not named stays; the version stays 2.")
+    },
+    Row {
+        body: Some(("RemountRequest", || json!({ "move": { "from": "team", "to": "crew" } }))),
+        problems: &["MountInUse", "MountForGood", "NoMountToMove"],
+        ..shows(
+            VaultOp::Remount,
+            "Move a mount",
+            "Gives a mount another name, at once and with everything that it shows, its defaults included. In the domain's \
+             tree, and natively, its secrets keep their paths.",
+            "RemountResponse",
+            || repeated(json!({ "migration_id": EXAMPLE_ID })),
+        )
+    },
+    Row {
+        problems: &["KvNotFound"],
+        ..shows(
+            VaultOp::RemountStatus,
+            "Ask what became of a move",
+            "It is done. What was moved on since is not known any more.",
+            "RemountStatusResponse",
+            || {
+                let info = json!({ "source_mount": "team/", "status": "success", "target_mount": "crew/" });
+                system(&json!({ "migration_id": EXAMPLE_ID, "migration_info": info }))
+            },
+        )
     },
     shows(
         VaultOp::UiMounts,
@@ -133,6 +158,27 @@ pub(super) const ROWS: &[Row] = &[
         || repeated(methods()),
     ),
     Row {
+        problems: &["NoAuthMethod"],
+        ..shows(VaultOp::ReadAuthMethod, "Show a way to log in", "One that the list has.", "AuthMethodResponse", || {
+            repeated(method("token", "token based credentials"))
+        })
+    },
+    Row {
+        problems: &["NoAuthMethodToTune"],
+        ..shows(
+            VaultOp::ReadAuthTune,
+            "Show how long tokens live",
+            "By default and at most, in seconds: the operator's `tokens.default_ttl` and `tokens.max_ttl`.",
+            "AuthTuneResponse",
+            || {
+                repeated(json!({
+                    "default_lease_ttl": 768 * 3_600, "description": "token based credentials", "force_no_cache": false,
+                    "max_lease_ttl": 768 * 3_600, "token_type": "default-service",
+                }))
+            },
+        )
+    },
+    Row {
         body: Some(("CapabilitiesRequest", || json!({ "paths": { "paths": ["secret/data/app/database"] } }))),
         problems: &["NoPaths"],
         ..shows(
@@ -140,10 +186,58 @@ pub(super) const ROWS: &[Row] = &[
             "Ask what one may do",
             "Everything below a mount, as there are no policies yet; nothing elsewhere.",
             "CapabilitiesResponse",
-            || {
-                let all = json!(["create", "delete", "list", "patch", "read", "update"]);
-                repeated(json!({ "capabilities": all, "secret/data/app/database": all }))
-            },
+            capabilities,
+        )
+    },
+    Row {
+        body: Some((
+            "TokenCapabilitiesRequest",
+            || json!({ "paths": { "paths": ["secret/data/app/database"], "token": TOKEN_TEXT } }),
+        )),
+        problems: &["NoPaths", "NoToken", "InvalidToken"],
+        ..shows(
+            VaultOp::CapabilitiesOfToken,
+            "Ask what a token may do",
+            "What its certificate may do.",
+            "CapabilitiesResponse",
+            capabilities,
+        )
+    },
+    Row {
+        body: Some((
+            "AccessorCapabilitiesRequest",
+            || json!({ "paths": { "accessor": "Qm3xT8s1Zr0d", "paths": ["secret/data/app/database"] } }),
+        )),
+        problems: &["NoPaths", "BadAccessor"],
+        ..shows(
+            VaultOp::CapabilitiesOfAccessor,
+            "Ask what a token may do, by its accessor",
+            "What its certificate may do.",
+            "CapabilitiesResponse",
+            capabilities,
+        )
+    },
+    Row {
+        body: Some(("RandomRequest", || json!({ "default": {}, "hexadecimal": { "bytes": 16, "format": "hex" } }))),
+        problems: &["TooFewBytes", "TooManyBytes", "BadFormat"],
+        ..shows(
+            VaultOp::Random,
+            "Get random bytes",
+            "From the system's own source. Their number is 32, or in the path, or in the body.",
+            "RandomResponse",
+            || system(&json!({ "random_bytes": "8lFKpV5ff8lOU6NRMc4V2COYrfjhd09i5ozZnWMRGzw=" })),
+        )
+    },
+    Row {
+        parameters: &["format"],
+        answer: Answer::Text(
+            "# HELP okmsd_ready 1 while the server takes reads and writes.\n# TYPE okmsd_ready gauge\nokmsd_ready 1\n",
+        ),
+        problems: &["OnlyPrometheus"],
+        ..does(
+            VaultOp::Metrics,
+            "Read the server's figures",
+            "Those of the admin listener. They are about all domains, so that only operators may see them.",
         )
     },
     Row {
@@ -198,6 +292,7 @@ pub(super) const ROWS: &[Row] = &[
 
 const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
 const TOKEN: (&str, fn() -> Value) = ("TokenRequest", || json!({ "token": { "token": WRAPPING } }));
+const TOKEN_TEXT: &str = "okms.Qm3xT8s1Zr0d.9eYwZ1f8T3kQ";
 const WRAPPING: &str = "okms.wrapped.9eYwZ1f8T3kQ";
 
 fn system(data: &Value) -> Value {
@@ -225,15 +320,21 @@ fn mount() -> Value {
     })
 }
 
+fn capabilities() -> Value {
+    let all = json!(["create", "delete", "list", "patch", "read", "update"]);
+    repeated(json!({ "capabilities": all, "secret/data/app/database": all }))
+}
+
+fn method(kind: &str, description: &str) -> Value {
+    let config = merged([config(), json!({ "token_type": "default-service" })]);
+    json!({
+        "accessor": format!("auth_{kind}"), "config": config, "description": description,
+        "external_entropy_access": false, "local": false, "options": null, "seal_wrap": false, "type": kind,
+        "uuid": EXAMPLE_ID,
+    })
+}
+
 fn methods() -> Value {
-    let method = |kind: &str, description: &str| {
-        let config = merged([config(), json!({ "token_type": "default-service" })]);
-        json!({
-            "accessor": format!("auth_{kind}"), "config": config, "description": description,
-            "external_entropy_access": false, "local": false, "options": null, "seal_wrap": false, "type": kind,
-            "uuid": EXAMPLE_ID,
-        })
-    };
     json!({
         "cert/": method("cert", "client certificates of the domain"),
         "token/": method("token", "token based credentials"),

@@ -56,6 +56,18 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        parameters: &["list", "limit", "paginationSize", "paginationCursor"],
+        problems: &["BadCursor", "KvNotFound", "NoList"],
+        ..shows(
+            VaultOp::ListAccessors,
+            "List the accessors of tokens",
+            "Those of all the domain's tokens, and of what is wrapped, in the order in which they end. The `X-Pagination` \
+             headers give them by pages. `list=true` is needed. None at all is a 404.",
+            "ListAccessorsResponse",
+            || envelope("token", &json!({ "keys": [ACCESSOR_TEXT] })),
+        )
+    },
+    Row {
         body: Some(ACCESSOR),
         problems: &["BadAccessor"],
         ..shows(
@@ -79,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         ..shows(
             VaultOp::RenewSelf,
             "Renew the token in use",
-            "More time for the token in the header, up to 768 hours from its beginning.",
+            "More time for the token in the header, up to `tokens.max_ttl` from its beginning.",
             "AuthResponse",
             made,
         )

@@ -1,0 +1,132 @@
+//! Reading the files that hold keys, certificates and passwords.
+//!
+//! Always holds: what was read is wiped when it is dropped; a file with a secret in it is refused where others than its
+//! owner and his group could read it; an error names the file, and never shows a "name" that is itself key material.
+//! Never does: understand what is in a file.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// The largest file that is read: more than any bundle of authorities.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// A file that cannot be read, or must not be.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The operating system refused.
+    #[error("{0}: {1}")]
+    Io(FileName, #[source] io::Error),
+    /// Others than its owner and group can read it, or its group can write it.
+    #[error("{0}: is open to others (mode {1:o}); run chmod 600 on it, or chmod 440 where the group must read it")]
+    TooOpen(FileName, u32),
+    /// More bytes than any key or certificate has.
+    #[error("{0}: is larger than 1 MiB, which no key and no certificate is")]
+    TooLarge(FileName),
+}
+
+/// A file's name as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName(PathBuf);
+
+impl From<&Path> for FileName {
+    fn from(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if holds_a_key(&self.0) {
+            return f.write_str("(the name of a file is wanted here, and this is what belongs into the file)");
+        }
+        self.0.display().fmt(f)
+    }
+}
+
+/// Whether a "name" is the content that belongs into the file, as `--key "$(cat key.pem)"` makes it.
+#[must_use]
+pub fn holds_a_key(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let last = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let is_hex = last.len() == 64 && last.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex || text.contains("-----BEGIN") || text.contains(['\n', '\r']) || text.len() > 4096
+}
+
+/// What is in a file that anybody may read.
+///
+/// # Errors
+/// `FileError` names the file.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let file = File::open(path).map_err(|error| FileError::Io(path.into(), error))?;
+    read_whole(path, file)
+}
+
+/// What `parse` finds in a file that holds a secret. Its owner may read and write the file, its group may read it (mounted
+/// secrets need that), nobody else may do anything. What is wrong with the content is told first: a certificate in a
+/// key's place is rightly open to all.
+///
+/// # Errors
+/// `FileError` names the file; the rest is `parse`'s.
+pub fn read_private<T, E: From<FileError>>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<T, E> {
+    let io = |error| FileError::Io(path.into(), error);
+    let file = File::open(path).map_err(io)?;
+    // Of the file that was opened, whatever bears its name by now.
+    let metadata = file.metadata().map_err(io)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let secret = parse(&read_whole(path, file)?)?;
+    if metadata.is_file() && mode & 0o037 != 0 {
+        return Err(FileError::TooOpen(path.into(), mode).into());
+    }
+    Ok(secret)
+}
+
+fn read_whole(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    // Large enough from the beginning, so that no copy is left behind by growing.
+    let size = file.metadata().map_or(0, |metadata| metadata.len()).min(BYTES_MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default().saturating_add(1)));
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| FileError::Io(path.into(), error))?;
+    if bytes.len() as u64 > BYTES_MAX { Err(FileError::TooLarge(path.into())) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        fs::write(&path, "secret").unwrap();
+        for (mode, fine) in
+            [(0o600, true), (0o400, true), (0o440, true), (0o644, false), (0o604, false), (0o660, false)]
+        {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = read_private(&path, |bytes| Ok::<_, FileError>(bytes.len()));
+            assert_eq!(read.is_ok(), fine, "{mode:o}");
+            assert!(fine || read.unwrap_err().to_string().contains("chmod 600"));
+        }
+        assert_eq!(super::read(&path).unwrap().as_slice(), b"secret");
+        fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
+        assert!(matches!(super::read(&path), Err(FileError::TooLarge(_))));
+    }
+
+    /// `OKMSD_KEYS__ROOT_KEY="$(cat root.key)"` made the key a file's name, and the error said that name.
+    #[test]
+    fn a_key_in_the_place_of_a_name_is_not_shown() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----";
+        for name in [key.to_owned(), format!("/etc/okmsd/{key}"), format!("/etc/okmsd/{}", "0a".repeat(32))] {
+            let said = read_private(Path::new(&name), |_| Ok::<_, FileError>(())).unwrap_err().to_string();
+            assert!(said.contains("name of a file") && !said.contains("MIGH") && !said.contains("0a0a"), "{said}");
+        }
+        assert!(read(Path::new("/nowhere/key.pem")).unwrap_err().to_string().starts_with("/nowhere/key.pem: "));
+    }
+}

@@ -1,0 +1,107 @@
+//! A request's body while it arrives: read within bounds, or read on and thrown away.
+//!
+//! Always holds: what is kept of a body is counted before it is kept. A body that is not wanted is still read for a
+//! while, since many clients read an answer only after they have sent everything, and lose it when the connection
+//! is reset under them. Never does: keeping anything of what it throws away.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap,
+    body::{Body as _, Incoming},
+    header::EXPECT,
+};
+
+use super::{
+    Problem,
+    shares::{Room, Share},
+};
+
+/// What is read of a body that nobody wants: until then, or so many bytes.
+const LINGER_TIME: Duration = Duration::from_secs(10);
+const LINGER_BYTES: usize = 32 << 20;
+
+/// What bounds a body that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Its length, in bytes.
+    pub(super) bytes: usize,
+    /// From its head to its end.
+    pub(super) time: Duration,
+}
+
+/// A body of which nothing is read yet, or a part.
+pub(super) struct Arriving {
+    body: Incoming,
+    /// The client sends nothing before it is asked to.
+    is_held_back: bool,
+}
+
+impl Arriving {
+    /// The body behind a head with these headers.
+    pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
+        let is_held_back = !body.is_end_stream() && headers.contains_key(EXPECT);
+        Self { body, is_held_back }
+    }
+
+    /// The whole body, and the room that it takes.
+    pub(super) async fn read(&mut self, bounds: Bounds, share: &Arc<Share>) -> Result<(Bytes, Room), Problem> {
+        let size = self.body.size_hint();
+        if size.lower() > bounds.bytes as u64 {
+            return Err(Problem::BODY_TOO_LARGE);
+        }
+        let told = size.upper().and_then(|upper| usize::try_from(upper).ok()).filter(|told| *told <= bounds.bytes);
+        let mut room = share.reserve(told.unwrap_or_default()).ok_or(Problem::BUSY)?;
+        self.is_held_back = false;
+        let collected = tokio::time::timeout(bounds.time, self.collect(bounds.bytes, told, &mut room));
+        let bytes = collected.await.map_err(|_| Problem::BODY_TOO_SLOW)??;
+        Ok((bytes, room))
+    }
+
+    async fn collect(&mut self, max: usize, told: Option<usize>, room: &mut Room) -> Result<Bytes, Problem> {
+        let mut kept = BytesMut::new();
+        while let Some(frame) = self.body.frame().await {
+            let Ok(data) = frame.map_err(|_| Problem::BODY_BROKEN)?.into_data() else { continue };
+            if kept.len() + data.len() > max {
+                return Err(Problem::BODY_TOO_LARGE);
+            }
+            if kept.is_empty() && self.body.is_end_stream() {
+                return if told.is_some() || room.grow(data.len()) { Ok(data) } else { Err(Problem::BUSY) };
+            }
+            // A copy: a piece of one byte would keep the whole buffer that it came in.
+            let length = kept.len() + data.len();
+            if length > kept.capacity() {
+                let capacity = told.unwrap_or_else(|| length.max(2 * kept.capacity()).min(max)).max(length);
+                if told.is_none() && !room.grow(capacity - kept.capacity()) {
+                    return Err(Problem::BUSY);
+                }
+                kept.reserve(capacity - kept.len());
+            }
+            kept.extend_from_slice(&data);
+        }
+        Ok(kept.freeze())
+    }
+
+    /// Reads on for a while where something is left, so that the answer arrives. `guard` lives until that is over.
+    pub(super) fn discard<G: Send + 'static>(self, guard: impl FnOnce() -> G) {
+        let Self { mut body, is_held_back } = self;
+        if is_held_back || body.is_end_stream() {
+            return;
+        }
+        let guard = guard();
+        tokio::spawn(async move {
+            let _guard = guard;
+            let all = async {
+                let mut left = LINGER_BYTES;
+                while let Some(Ok(frame)) = body.frame().await {
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    let Some(rest) = left.checked_sub(length) else { return };
+                    left = rest;
+                }
+            };
+            let _in_time = tokio::time::timeout(LINGER_TIME, all).await;
+        });
+    }
+}

