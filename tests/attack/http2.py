@@ -64,7 +64,7 @@ class Http2:
 
     def __init__(self, address, how, window=65535, connection_window=0, **options):
         self.socket = net.tls(address, how, **options)
-        self.unread, self.at = b"", 0
+        self.unread, self.at, self.unsent = b"", 0, bytearray()
         self.next_stream = 1
         # What the server is ready to take: of the connection (0), and of streams with a body.
         self.windows, self.first_window = {0: 65535}, 65535
@@ -84,7 +84,7 @@ class Http2:
     def exchange(self, requests, seconds=20):
         """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back their
         statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let them."""
-        waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, bytearray()
+        waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, self.unsent
         end, number = time.monotonic() + seconds, len(waiting)
         self.socket.setblocking(False)
         while len(answered) < number:
