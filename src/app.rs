@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::{
     api::Context,
     auth::Issuer,
-    clock::Clock,
+    clock::{Clock, Step, StoreClock},
     config::Config,
     crypto::{FileRootKey, RootKey as _, RootKeyError},
     domain::{Timestamp, TokenLife},
@@ -31,6 +31,7 @@ use crate::{
         engine::{Engine, Observer, Space},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
     },
+    telemetry,
 };
 
 /// What a body may hold beside a secret's value.
@@ -174,8 +175,10 @@ impl App {
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
-        let engine = open_engine(config, Arc::clone(&metrics)).await?;
-        Self::assemble(config, clock, materials, engine, metrics).await
+        let time = store_clock(&clock, &metrics);
+        let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
+        let engine = open_engine(config, observer).await?;
+        Self::assemble(config, Clocks { machine: clock, store: time }, materials, engine, metrics).await
     }
 
     /// Binds the sockets over an engine that is open already; the config's store is not touched.
@@ -189,17 +192,23 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
-        Self::assemble(config, clock, materials, engine, metrics).await
+        let time = store_clock(&clock, &metrics);
+        Self::assemble(config, Clocks { machine: clock, store: time }, materials, engine, metrics).await
     }
 
     async fn assemble(
         config: &Config,
-        clock: Arc<dyn Clock>,
+        clocks: Clocks,
         materials: Materials,
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
-        materials.tell(clock.now(), &metrics);
+        materials.tell(clocks.machine.now(), &metrics);
+        if let Some(latest) = engine.latest() {
+            clocks.store.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
+        }
+        let time = Arc::clone(&clocks.store);
+        metrics.watch(telemetry::lost_lines, move || time.behind());
         let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
@@ -231,13 +240,13 @@ impl App {
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(context, Arc::clone(&clock), Arc::clone(&metrics), limits));
+        let edge = Arc::new(Edge::new(context, clocks.store, Arc::clone(&metrics), limits));
         let limit = config.limits.handshake_time.0;
         let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             trust: materials.trust,
-            clock,
+            clock: clocks.machine,
             edge,
             metrics: Arc::clone(&metrics),
             limits: ConnectionLimits::from(&config.limits),
@@ -294,6 +303,43 @@ fn figures(service: &Arc<Service>, metrics: &Arc<Metrics>) -> Box<dyn Fn() -> Ve
     Box::new(move || metrics.render(service.health() == Health::Ready))
 }
 
+/// The machine's clock, which TLS asks, and the store's, which everything else asks.
+struct Clocks {
+    machine: Arc<dyn Clock>,
+    store: Arc<StoreClock>,
+}
+
+fn store_clock(machine: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Arc<StoreClock> {
+    let metrics = Arc::clone(metrics);
+    let on_step = move |step| {
+        metrics.clock_step(match step {
+            Step::Back => "back",
+            Step::Ahead => "ahead",
+        });
+    };
+    Arc::new(StoreClock::new(Arc::clone(machine), on_step))
+}
+
+/// Tells the metrics what the engine does, and the engine the time.
+struct StoreObserver {
+    metrics: CommitMetrics,
+    time: Arc<StoreClock>,
+}
+
+impl Observer for StoreObserver {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.metrics.committed(batches, operations, elapsed);
+    }
+
+    fn commit_failed(&self, batches: usize) {
+        self.metrics.commit_failed(batches);
+    }
+
+    fn moment(&self) -> Option<u64> {
+        u64::try_from(self.time.now().unix_nanos()).ok()
+    }
+}
+
 /// Tells the metrics what the engine does.
 pub struct CommitMetrics(pub Arc<Metrics>);
 
@@ -316,7 +362,7 @@ fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> 
     Ok(Some(authority))
 }
 
-async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Engine>, AppError> {
+async fn open_engine(config: &Config, observer: StoreObserver) -> Result<Arc<dyn Engine>, AppError> {
     let path = config.store.path.clone();
     let options = RedbOptions {
         cache_bytes: config.store.cache.0,
@@ -324,8 +370,7 @@ async fn open_engine(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn E
         queue_batches: config.store.queue,
         ..RedbOptions::new(path.clone())
     };
-    let opened =
-        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(CommitMetrics(metrics)))).await;
+    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(observer))).await;
     let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
     Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
 }

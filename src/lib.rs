@@ -17,7 +17,7 @@
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
 //! | [`material`], [`files`] | certificates and keys from files |
-//! | [`metrics`], [`telemetry`], [`clock`] | leaves |
+//! | [`metrics`], [`telemetry`], [`clock`], [`seldom`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
 
@@ -34,6 +34,7 @@ pub mod http;
 pub mod material;
 pub mod metrics;
 pub mod pki;
+pub mod seldom;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -148,6 +148,16 @@ pub struct Metrics {
     clients: Mutex<Soonest>,
     ready: IntGauge,
     process: Process,
+    clock_steps: IntCounterVec,
+    clock_behind: prometheus::Gauge,
+    log_lines_lost: IntCounter,
+    watched: OnceLock<Watched>,
+}
+
+/// What is asked when the metrics are.
+struct Watched {
+    lost_lines: fn() -> u64,
+    clock_behind: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
 /// Figures of the process, as the client libraries of other languages name them.
@@ -220,6 +230,16 @@ impl Metrics {
                 )?,
                 ticks: AtomicU64::new(0),
             },
+            clock_steps: counters("okmsd_clock_steps_total", "Steps of the machine's clock.", &["direction"])?,
+            clock_behind: registered(
+                &registry,
+                prometheus::Gauge::new(
+                    "okmsd_clock_behind_seconds",
+                    "How far the machine's clock is behind the store's time, which does not run backwards.",
+                )?,
+            )?,
+            log_lines_lost: counter("okmsd_log_lines_lost_total", "Log lines that could not be written in time.")?,
+            watched: OnceLock::new(),
             registry,
         })
     }
@@ -296,11 +316,25 @@ impl Metrics {
         self.commit_failures.inc();
     }
 
+    /// The machine's clock made a step: `back` or `ahead`.
+    pub fn clock_step(&self, direction: &'static str) {
+        self.clock_steps.with_label_values(&[direction]).inc();
+    }
+
+    /// Where to ask for the lines that the log has lost, and how far the machine's clock is behind.
+    pub fn watch(&self, lost_lines: fn() -> u64, clock_behind: impl Fn() -> Duration + Send + Sync + 'static) {
+        let _watched_already = self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
+    }
+
     /// Everything, in Prometheus' text form.
     #[must_use]
     pub fn render(&self, ready: bool) -> Vec<u8> {
         self.ready.set(ready.into());
         self.process.read();
+        if let Some(watched) = self.watched.get() {
+            self.clock_behind.set((watched.clock_behind)().as_secs_f64());
+            self.log_lines_lost.inc_by((watched.lost_lines)().saturating_sub(self.log_lines_lost.get()));
+        }
         let mut text = Vec::new();
         // Writing into memory fails only for metrics without values, of which there are none.
         let _infallible = TextEncoder::new().encode(&self.registry.gather(), &mut text);

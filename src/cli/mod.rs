@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 //!
-//! Always holds: no secret is taken from or shown in an argument; an error names the file, key or address at fault.
+//! Always holds: no secret is taken from or shown in an argument; an error names the file, key or address at fault. If
+//! nobody reads what a command says (`okmsd dev | true`), it does its work all the same, and a server goes on serving.
 
 mod cert;
 mod client;
@@ -9,10 +10,16 @@ mod domain;
 mod folder;
 mod init;
 mod serve;
+mod signals;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::{self, ExitCode},
+};
 
 use clap::{Parser, Subcommand};
+
+use self::signals::Cut;
 
 /// A self-hosted secret service: client certificates, versioned and encrypted secrets, the OKMS Secret API.
 #[derive(Parser)]
@@ -58,20 +65,25 @@ pub fn run() -> ExitCode {
             Command::Cert(command) => command.run().await,
         }
     });
+    // What was begun and is not needed any more, such as the opening of a store, is not waited for.
+    runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&*error),
+        Err(error) => match error.downcast_ref::<Cut>() {
+            // Whatever is still at work is not waited for.
+            Some(cut) => process::exit(cut.exit_code()),
+            None => fail(&*error),
+        },
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the end of a command that failed")]
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("okmsd: {error}");
+    let _nobody_reads = writeln!(io::stderr(), "okmsd: {error}");
     ExitCode::FAILURE
 }
 
 /// Says a line to the person at the terminal.
-#[expect(clippy::print_stdout, reason = "the command line's own output")]
 fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+    let mut out = io::stdout().lock();
+    let _nobody_reads = writeln!(out, "{line}").and_then(|()| out.flush());
 }

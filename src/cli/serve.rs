@@ -3,9 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, say};
+use super::{Outcome, say, signals::Signals};
 use crate::{
     app::{self, App, Checked},
     clock::{Clock, SystemClock},
@@ -38,26 +37,45 @@ impl Serve {
             }
             return Ok(());
         }
-        telemetry::start(&config.log)?;
-        let app = App::start(&config, clock).await?;
+        let _log = telemetry::start(&config.log)?;
+        let mut signals = Signals::take()?;
+        let Some(app) = start(&config, clock, &mut signals).await? else { return Ok(()) };
         tracing::info!(listen = %app.address(), admin_listen = %app.admin_address(), "okmsd serves");
-        run_until_signal(app).await
+        run_until_signal(app, signals).await
+    }
+}
+
+/// Starts the server; none where a signal came before it was up. The store may be long in opening.
+pub(super) async fn start(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    signals: &mut Signals,
+) -> Result<Option<App>, Box<dyn std::error::Error + Send + Sync>> {
+    tokio::select! {
+        app = App::start(config, clock) => Ok(Some(app?)),
+        _ = signals.ending() => {
+            tracing::info!("stopped before the server was up");
+            Ok(None)
+        }
     }
 }
 
 /// Runs the server; a signal stops it, and a second one ends the process at once.
-pub(super) async fn run_until_signal(app: App) -> Outcome {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+pub(super) async fn run_until_signal(app: App, mut signals: Signals) -> Outcome {
     let stopper = app.stopper();
-    let mut running = std::pin::pin!(app.run());
-    for _ in 0..2 {
-        tokio::select! {
-            () = running.as_mut() => return Ok(()),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-        stopper.stop();
+    // A task of its own, as it must not be waited for in the end.
+    let mut running = tokio::spawn(app.run());
+    tokio::select! {
+        ended = &mut running => return Ok(ended?),
+        _ = signals.ending() => {}
     }
-    Err("stopped before everything was finished".into())
+    tracing::info!("stopping");
+    stopper.stop();
+    tokio::select! {
+        ended = &mut running => Ok(ended?),
+        ending = signals.ending() => {
+            tracing::warn!("stopped by a second signal, before everything was finished");
+            Err(ending.cut().into())
+        }
+    }
 }

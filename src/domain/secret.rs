@@ -175,6 +175,7 @@ impl Header {
         let record = VersionRecord {
             created_at: now,
             deactivate_at: life.map(|seconds| now.plus_seconds(seconds)),
+            is_deactivated: false,
             deleted_at: None,
         };
         self.current = Some(number);

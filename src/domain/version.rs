@@ -6,6 +6,8 @@
 //! | deactivated | active, life span counted anew | nothing changes | deleted now, value erased |
 //! | deleted | refused | refused | nothing changes |
 //!
+//! What an act has done is in force whatever the clock says later; a deadline is in force from its moment on.
+//!
 //! KV2's words: delete = to deactivated, undelete = to active, destroy = to deleted.
 
 use std::{num::NonZeroU32, str::FromStr};
@@ -144,8 +146,10 @@ pub enum KvAct {
 pub struct VersionRecord {
     /// When the version was written.
     pub created_at: Timestamp,
-    /// From when on it is deactivated: a past act or a deadline to come.
+    /// From when on it is deactivated: when an act did so, or a deadline.
     pub deactivate_at: Option<Timestamp>,
+    /// Whether an act has deactivated it, so that it is so also by a clock that was set back since.
+    pub is_deactivated: bool,
     /// When its value was erased.
     pub deleted_at: Option<Timestamp>,
 }
@@ -169,7 +173,7 @@ impl VersionRecord {
     pub fn state(&self, now: Timestamp) -> VersionState {
         if self.deleted_at.is_some() {
             VersionState::Deleted
-        } else if self.deactivate_at.is_some_and(|at| at <= now) {
+        } else if self.is_deactivated || self.deactivate_at.is_some_and(|at| at <= now) {
             VersionState::Deactivated
         } else {
             VersionState::Active
@@ -180,7 +184,7 @@ impl VersionRecord {
     #[must_use]
     pub fn deactivated_at(&self, now: Timestamp) -> Option<Timestamp> {
         let end = self.deleted_at.unwrap_or(now);
-        self.deactivate_at.filter(|at| *at <= end)
+        self.deactivate_at.filter(|at| self.is_deactivated || *at <= end)
     }
 
     /// What leads from the state at `now` to the state `to`. A version that is activated lives for
@@ -192,9 +196,12 @@ impl VersionRecord {
             (Active, Active) | (Deactivated, Deactivated) | (Deleted, Deleted) => Transition::None,
             (Deactivated, Active) => Transition::Changed(Self {
                 deactivate_at: life_seconds.map(|seconds| now.plus_seconds(seconds)),
+                is_deactivated: false,
                 ..self.clone()
             }),
-            (Active, Deactivated) => Transition::Changed(Self { deactivate_at: Some(now), ..self.clone() }),
+            (Active, Deactivated) => {
+                Transition::Changed(Self { deactivate_at: Some(now), is_deactivated: true, ..self.clone() })
+            }
             (Active | Deactivated, Deleted) => Transition::Erased(Self { deleted_at: Some(now), ..self.clone() }),
             (Deleted, Active | Deactivated) => Transition::Refused,
         }
@@ -209,10 +216,10 @@ impl VersionRecord {
             KvAct::Destroy => VersionState::Deleted,
             KvAct::Undelete => {
                 let deactivate_at = life_seconds.map(|seconds| now.plus_seconds(seconds));
-                if deactivate_at == self.deactivate_at {
+                if deactivate_at == self.deactivate_at && !self.is_deactivated {
                     return Transition::None;
                 }
-                return Transition::Changed(Self { deactivate_at, ..self.clone() });
+                return Transition::Changed(Self { deactivate_at, is_deactivated: false, ..self.clone() });
             }
         };
         self.transition(to, now, life_seconds)
@@ -229,8 +236,14 @@ mod tests {
         VersionRecord {
             created_at: Timestamp::from_unix_seconds(1),
             deactivate_at: deactivate.map(Timestamp::from_unix_seconds),
+            is_deactivated: false,
             deleted_at: deleted.map(Timestamp::from_unix_seconds),
         }
+    }
+
+    /// Deactivated by an act.
+    fn done() -> VersionRecord {
+        VersionRecord { is_deactivated: true, ..record(Some(1_000), None) }
     }
 
     #[test]
@@ -253,6 +266,31 @@ mod tests {
         assert_eq!(version.deactivated_at(NOW), Some(NOW));
     }
 
+    /// A clock that stepped back ten seconds made what was deleted a moment before readable again.
+    #[test]
+    fn an_act_is_in_force_whatever_the_clock_says() {
+        let earlier = Timestamp::from_unix_seconds(10);
+        for life in [None, Some(60)] {
+            for from in [record(None, None), record(Some(2_000), None)] {
+                for by_kv in [false, true] {
+                    let act = |record: &VersionRecord, to, kv| {
+                        let done = if by_kv { record.act(kv, NOW, life) } else { record.transition(to, NOW, life) };
+                        match done {
+                            Transition::Changed(after) | Transition::Erased(after) => after,
+                            other => panic!("{other:?}"),
+                        }
+                    };
+                    let deactivated = act(&from, VersionState::Deactivated, KvAct::Delete);
+                    assert_eq!(deactivated.state(earlier), VersionState::Deactivated);
+                    assert_eq!(deactivated.deactivated_at(earlier), Some(NOW));
+                    let active = act(&deactivated, VersionState::Active, KvAct::Undelete);
+                    assert_eq!(active.state(earlier), VersionState::Active);
+                    assert_eq!(act(&from, VersionState::Deleted, KvAct::Destroy).state(earlier), VersionState::Deleted);
+                }
+            }
+        }
+    }
+
     #[test]
     fn transition_table() {
         use VersionState::{Active, Deactivated, Deleted};
@@ -260,7 +298,7 @@ mod tests {
             (record(Some(2_000), None), record(Some(500), None), record(None, Some(9)));
         for (from, to, expected) in [
             (&active, Active, Transition::None),
-            (&active, Deactivated, Transition::Changed(record(Some(1_000), None))),
+            (&active, Deactivated, Transition::Changed(done())),
             (&active, Deleted, Transition::Erased(record(Some(2_000), Some(1_000)))),
             (&deactivated, Active, Transition::Changed(record(Some(1_060), None))),
             (&deactivated, Deactivated, Transition::None),
@@ -279,8 +317,8 @@ mod tests {
         let (live, timed, gone, erased) =
             (record(None, None), record(Some(2_000), None), record(Some(500), None), record(Some(500), Some(900)));
         for (from, act, expected) in [
-            (&live, KvAct::Delete, Transition::Changed(record(Some(1_000), None))),
-            (&timed, KvAct::Delete, Transition::Changed(record(Some(1_000), None))),
+            (&live, KvAct::Delete, Transition::Changed(done())),
+            (&timed, KvAct::Delete, Transition::Changed(done())),
             (&gone, KvAct::Delete, Transition::None),
             (&live, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
             (&timed, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),

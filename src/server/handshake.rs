@@ -26,13 +26,13 @@ use crate::{
     auth::identity::subject_text,
     http::Refusal,
     metrics::{Metrics, Refused},
-    telemetry::Throttle,
+    seldom::Seldom,
 };
 
 /// The first byte of every TLS handshake.
 const HANDSHAKE_RECORD: u8 = 22;
-/// Lines about refused handshakes: so many at once, and one more a second.
-const LINES: u32 = 20;
+/// Lines about refused handshakes: one in this time, which tells how many were left out.
+const LINE: Duration = Duration::from_secs(1);
 
 task_local! {
     /// Whose certificate the handshake of this task is about, for the line about it.
@@ -98,7 +98,7 @@ pub struct Handshakes {
     acceptor: TlsAcceptor,
     limit: Duration,
     metrics: Arc<Metrics>,
-    lines: Throttle,
+    lines: Seldom,
     threads: Threads,
 }
 
@@ -114,7 +114,7 @@ impl Handshakes {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime =
             Builder::new_multi_thread().worker_threads(threads).thread_name("handshake").enable_all().build()?;
-        let lines = Throttle::new(LINES, Duration::from_secs(1));
+        let lines = Seldom::new(LINE);
         Ok(Self { acceptor, limit, metrics, lines, threads: Threads(Some(runtime)) })
     }
 
@@ -162,9 +162,9 @@ impl Handshakes {
             // Whoever only looks whether the port is open does so all the time.
             return tracing::debug!(peer = %address, %error, "a peer left in its handshake");
         }
-        let Some(unsaid) = self.lines.pass() else { return };
+        let Some(left_out) = self.lines.due() else { return };
         let reason = why.label();
-        tracing::warn!(peer = %address, subject, reason, %error, unsaid, "a handshake was refused");
+        tracing::warn!(peer = %address, subject, reason, %error, left_out, "a handshake was refused");
     }
 }
 

@@ -118,6 +118,7 @@ impl From<CommitError> for Error {
             CommitError::Conflict => Self::Contended,
             CommitError::Overloaded => Self::Overloaded,
             CommitError::Unavailable(source) => Self::Unavailable(source),
+            CommitError::Corrupt(source) => Self::Corrupt(source),
             CommitError::OutcomeUnknown(source) => Self::OutcomeUnknown(source),
         }
     }

@@ -106,6 +106,7 @@ mod tests {
         let record = |second| VersionRecord {
             created_at: Timestamp::from_unix_seconds(second),
             deactivate_at: None,
+            is_deactivated: false,
             deleted_at: None,
         };
         let ask = |revision, second: Option<i64>| {

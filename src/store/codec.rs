@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 const FORMAT: u8 = 1;
-/// Headers that count the versions of their metadata; configs that have mounts.
+/// Headers that count the versions of their metadata; configs that have mounts; versions that know who deactivated them.
 const FORMAT_2: u8 = 2;
 /// Configs whose mounts can have moved.
 const FORMAT_3: u8 = 3;
@@ -198,19 +198,21 @@ impl Codec for Wrapped {
 
 impl Codec for VersionRecord {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(FORMAT);
+        let mut out = Writer::new(FORMAT_2);
         out.i64(self.created_at.unix_nanos());
         out.optional_moment(self.deactivate_at);
         out.optional_moment(self.deleted_at);
+        out.flag(self.is_deactivated);
         out.0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| {
+        Reader::read(bytes, FORMAT_2, |format, input| {
             Ok(Self {
                 created_at: input.moment()?,
                 deactivate_at: input.optional_moment()?,
                 deleted_at: input.optional_moment()?,
+                is_deactivated: format >= FORMAT_2 && input.flag()?,
             })
         })
     }
@@ -432,7 +434,8 @@ mod tests {
         assert_eq!(T::decode(&[&[0], &bytes[1..]].concat()), Err(Malformed));
     }
 
-    /// What the first version wrote is read still: settings alone for a config, no metadata version in a header.
+    /// What the first version wrote is read still: settings alone for a config, no metadata version in a header, no word
+    /// of who deactivated a version.
     #[test]
     fn the_first_formats_are_read() {
         let settings = Settings { cas_required: true, ..Settings::default() };
@@ -444,6 +447,13 @@ mod tests {
         bytes[0] = FORMAT;
         bytes.truncate(bytes.len() - 4);
         assert_eq!(Header::decode(&bytes), Ok(header));
+        let moment = Timestamp::from_unix_seconds(5);
+        let version =
+            VersionRecord { created_at: moment, deactivate_at: Some(moment), deleted_at: None, is_deactivated: false };
+        let mut bytes = version.encode();
+        bytes[0] = FORMAT;
+        bytes.truncate(bytes.len() - 1);
+        assert_eq!(VersionRecord::decode(&bytes), Ok(version));
     }
 
     /// A mount that was stored before there were moves shows what is below its own name.
@@ -499,7 +509,7 @@ mod tests {
                 display_name: name.clone(),
                 meta: vec![(name.clone(), name.clone())],
             });
-            check(&VersionRecord { created_at, deactivate_at, deleted_at });
+            check(&VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() });
             check(&DomainInfo { name: name.clone(), created_at });
             check(&DomainRecord { keys: vec![(1, name.clone().into_bytes()), (2, vec![7; 40])], info: name.into_bytes() });
         }

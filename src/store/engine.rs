@@ -146,6 +146,9 @@ pub enum CommitError {
     /// The engine does not take writes now. Nothing was changed.
     #[error("the store does not take writes: {0}")]
     Unavailable(#[source] Source),
+    /// What the write has to touch is damaged. Nothing was changed, and other writes go on.
+    #[error("what the write touches is damaged: {0}")]
+    Corrupt(#[source] Source),
     /// The write failed half-way: it may be durable or not. Never retry it silently.
     #[error("the outcome of the write is not known: {0}")]
     OutcomeUnknown(#[source] Source),
@@ -210,12 +213,22 @@ pub trait Engine: Send + Sync {
 
     /// Whether reads and writes work, as far as is known without trying.
     fn health(&self) -> Health;
+
+    /// The latest moment that a commit bore when the engine was opened, in nanoseconds since 1970; see
+    /// [`Observer::moment`].
+    fn latest(&self) -> Option<u64> {
+        None
+    }
 }
 
-/// What an engine tells its observer: the numbers behind the metrics.
+/// What an engine tells its observer, the numbers behind the metrics, and the time that it asks for.
 pub trait Observer: Send + Sync {
     /// A group of batches became durable together.
     fn committed(&self, batches: usize, operations: usize, elapsed: std::time::Duration);
     /// A group failed; its writers were told that the outcome is unknown.
     fn commit_failed(&self, batches: usize);
+    /// The present moment, in nanoseconds since 1970. An engine keeps it with each commit, if there is one.
+    fn moment(&self) -> Option<u64> {
+        None
+    }
 }

@@ -44,6 +44,15 @@ impl Disk {
         self.0.is_broken.store(is_broken, SeqCst);
     }
 
+    /// Turns a bit of each of these bytes over, wherever they are.
+    fn flips(&self, bytes: &[u8]) {
+        let mut image = self.0.image.lock().unwrap();
+        let places = 0..image.len() - bytes.len();
+        for start in places.filter(|start| image[*start..].starts_with(bytes)).collect::<Vec<_>>() {
+            image[start] ^= 1;
+        }
+    }
+
     fn works(&self) -> io::Result<()> {
         if self.0.is_broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -250,6 +259,47 @@ async fn a_disk_that_is_full_and_then_is_not() {
     for (name, answer) in writes(&client).await.into_iter().take(2) {
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
     }
+}
+
+/// Once, one flipped bit and one GET made the whole store read-only for ever: the database was given up and opened anew
+/// in a loop, 54,000 times in two minutes, and the client never got an answer. Now it costs the page that it is in.
+#[tokio::test]
+async fn a_flipped_bit_costs_what_is_in_its_page() {
+    let disk = Disk::default();
+    let storage = disk.clone();
+    let server = TestServer::start_on(
+        |_| {},
+        |_, metrics| {
+            let mut options = RedbOptions::new("");
+            (options.cache_bytes, options.record_cache_bytes) = (0, 0);
+            Arc::new(RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics))).unwrap())
+        },
+    )
+    .await;
+    let client = server.tenant().await;
+    let paths: Vec<_> = (0..400).map(|n| format!("{n:03}-{}", "x".repeat(200))).collect();
+    client.create_all(&paths).await;
+    let hit = &paths[200];
+    disk.flips(hit.as_bytes());
+    for round in 1..=3 {
+        client.get(&format!("secret/{hit}?includeData=true")).await.error(500, 50_401_281);
+        assert_eq!(server.metric("okmsd_corrupt_records_total").await, f64::from(round));
+    }
+    client.post(&format!("secret/{hit}/version"), r#"{"data":{}}"#).await.error(500, 50_401_281);
+    let mut lost = 0;
+    for path in &paths {
+        let answer = client.get(&format!("secret/{path}?includeData=true")).await;
+        lost += usize::from(answer.status == 500);
+        assert!(answer.status == 200 || answer.status == 500, "{answer:?}");
+    }
+    assert!((1..80).contains(&lost), "{lost} of {} are lost", paths.len());
+    for path in [&paths[0], &paths[399]] {
+        client.put(&format!("secret/{path}"), r#"{"version":{"data":{"n":2}}}"#).await.ok();
+    }
+    client.create("new", "{}").await.ok();
+    server.tenant().await.create("new", "{}").await.ok();
+    assert_eq!(server.admin("/readyz").await.0, 200);
+    assert_eq!(server.metric("okmsd_commit_failures_total ").await, 0.0);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@
 mod cache;
 mod common;
 mod contract;
+mod damage;
 mod faults;
 mod kill;
 mod many;

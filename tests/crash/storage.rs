@@ -53,6 +53,7 @@ struct Inner {
     log: Vec<Event>,
     fault: Fault,
     reads_fail: bool,
+    flipped: Option<usize>,
     operations: u64,
     syncs: u64,
 }
@@ -60,7 +61,15 @@ struct Inner {
 impl Storage {
     pub fn new(image: Vec<u8>) -> Self {
         let (log, fault) = (Vec::new(), Fault::None);
-        Self(Arc::new(Mutex::new(Inner { image, log, fault, reads_fail: false, operations: 0, syncs: 0 })))
+        Self(Arc::new(Mutex::new(Inner {
+            image,
+            log,
+            fault,
+            reads_fail: false,
+            flipped: None,
+            operations: 0,
+            syncs: 0,
+        })))
     }
 
     /// Counts operations and syncs from here on.
@@ -71,6 +80,25 @@ impl Storage {
 
     pub fn fail_reads(&self, fail: bool) {
         self.inner().reads_fail = fail;
+    }
+
+    /// Turns one bit of what is stored over, unseen by anybody.
+    pub fn flip(&self, bit: usize) {
+        let mut inner = self.inner();
+        inner.image[bit / 8] ^= 1 << (bit % 8);
+        inner.flipped = Some(bit);
+    }
+
+    /// Turns the bit back, unless it was written over meanwhile.
+    pub fn flip_back(&self) {
+        let flipped = self.inner().flipped.take();
+        if let Some(bit) = flipped {
+            self.inner().image[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.inner().image.len()
     }
 
     pub fn mark(&self, mark: Mark) {
@@ -110,6 +138,8 @@ impl Inner {
 
     fn put(&mut self, offset: u64, data: &[u8]) {
         write_at(&mut self.image, offset, data);
+        let start = usize::try_from(offset).unwrap();
+        self.flipped.take_if(|bit| (start..start + data.len()).contains(&(*bit / 8)));
         self.log.push(Event::Write(offset, data.to_vec()));
     }
 }

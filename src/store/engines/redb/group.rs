@@ -2,12 +2,14 @@
 //!
 //! Owns the judgement of preconditions and the order of changes. Always holds: a batch sees what the batches
 //! before it in the group have changed; a batch that is refused changes nothing and does not hurt its neighbours;
-//! every batch that applies gets a revision of its own. Never does: answer callers, or publish a state.
+//! every batch that applies gets a revision of its own; a batch that meets something damaged is refused alone. Never
+//! does: answer callers, or publish a state.
 
 use redb::{ReadableTable, StorageError, WriteTransaction};
 
 use super::{
     cache::Touch,
+    guard::guarded,
     tables::{self, Generation, PerSpace, SpaceTable},
 };
 use crate::store::engine::{Batch, CommitError, Expect, Op, Record, Revision, Source, Space};
@@ -26,6 +28,8 @@ pub(super) struct Committed {
     pub(super) touches: Vec<Touch>,
     /// How many changes became durable.
     pub(super) operations: usize,
+    /// How many batches were refused because what they touch is damaged.
+    pub(super) damaged: usize,
 }
 
 /// A group that failed as a whole.
@@ -42,30 +46,70 @@ impl From<redb::Error> for Failed {
     }
 }
 
-/// Applies the batches and commits once. `last` is the highest revision ever tried, and moves on.
-pub(super) fn commit(database: &Generation, batches: Vec<Batch>, last: &mut Revision) -> Result<Committed, Failed> {
-    // Batches that met a damaged record. They are left out, and the others are tried again without them.
+/// Applies the batches and commits once. `last` is the highest revision ever tried, and moves on; the commit bears the
+/// moment `at`.
+pub(super) fn commit(
+    database: &Generation,
+    batches: Vec<Batch>,
+    last: &mut Revision,
+    at: Option<u64>,
+) -> Result<Committed, Failed> {
+    // Batches that met something damaged. They are left out, and the others are tried again without them.
     let mut damaged: Vec<(usize, Source)> = Vec::new();
     loop {
-        let writing = database.begin()?;
         let skip = |index: usize| damaged.iter().any(|(other, _)| *other == index);
-        match apply(&writing, &batches, skip, last) {
-            Ok(applied) => {
-                if applied.iter().any(Applied::changes) {
-                    tables::write_revision(&writing, *last)?;
-                    writing.commit().map_err(|error| Failed::Within(error.into()))?;
-                } else {
+        let mut reached = *last;
+        let passed = guarded(|| -> Result<_, Failed> {
+            let writing = database.begin()?;
+            match apply(&writing, &batches, skip, &mut reached) {
+                Ok(applied) if applied.iter().any(Applied::changes) => {
+                    tables::write_revision(&writing, reached)?;
+                    if let Some(moment) = at {
+                        tables::write_moment(&writing, moment)?;
+                    }
+                    Ok(Passed::Whole(applied, Some(Box::new(writing))))
+                }
+                Ok(applied) => {
                     writing.abort().map_err(redb::Error::from)?;
+                    Ok(Passed::Whole(applied, None))
+                }
+                Err(Stopped::At(index, why)) => {
+                    writing.abort().map_err(redb::Error::from)?;
+                    Ok(Passed::Without(index, why))
+                }
+                Err(Stopped::Whole(error)) => Err(error.into()),
+            }
+        });
+        *last = reached;
+        match passed.map_err(|panicked| Failed::Before(panicked.into()))?? {
+            Passed::Whole(applied, writing) => {
+                if let Some(writing) = writing {
+                    let within = |error: Source| Failed::Within(error);
+                    guarded(|| writing.commit())
+                        .map_err(|error| within(error.into()))?
+                        .map_err(|e| within(e.into()))?;
                 }
                 return Ok(conclude(batches, applied, damaged));
             }
-            Err((Some(index), StorageError::Corrupted(what))) if !skip(index) => {
-                writing.abort().map_err(redb::Error::from)?;
-                damaged.push((index, what.into()));
-            }
-            Err((_, error)) => return Err(Failed::Before(error.into())),
+            Passed::Without(index, why) => damaged.push((index, why)),
         }
     }
+}
+
+/// What became of one try of a group.
+enum Passed {
+    /// Nothing stands in its way; there is a transaction if anything changes.
+    Whole(Vec<Applied>, Option<Box<WriteTransaction>>),
+    /// This batch met something damaged, and nothing was changed.
+    Without(usize, Source),
+}
+
+/// Why a transaction stopped.
+enum Stopped {
+    /// This batch met something damaged.
+    At(usize, Source),
+    /// The storage failed.
+    Whole(redb::Error),
 }
 
 /// Commits nothing but a new revision: a proof that the storage takes writes.
@@ -94,25 +138,29 @@ fn apply(
     batches: &[Batch],
     skip: impl Fn(usize) -> bool,
     last: &mut Revision,
-) -> Result<Vec<Applied>, (Option<usize>, StorageError)> {
-    let opening = |error: redb::TableError| match error {
-        redb::TableError::Storage(error) => error,
-        // The tables were made when the database was new, with these types.
-        other => StorageError::Corrupted(other.to_string()),
-    };
-    let mut spaces = tables::open_for_write(writing).map_err(|error| (None, opening(error)))?;
-    let apply_one = |(index, batch): (usize, &Batch)| {
-        if skip(index) {
-            return Ok(Applied::Skipped);
-        }
-        if !holds(&spaces, batch).map_err(|error| (Some(index), error))? {
+) -> Result<Vec<Applied>, Stopped> {
+    let mut spaces = tables::open_for_write(writing).map_err(|error| Stopped::Whole(error.into()))?;
+    let mut apply_one = |batch: &Batch| -> Result<Applied, StorageError> {
+        if !holds(&spaces, batch)? {
             return Ok(Applied::Conflict);
         }
         *last = Revision(last.0 + 1);
-        let removed = change(&mut spaces, batch, *last).map_err(|error| (Some(index), error))?;
-        Ok(Applied::Done(*last, removed))
+        Ok(Applied::Done(*last, change(&mut spaces, batch, *last)?))
     };
-    batches.iter().enumerate().map(apply_one).collect()
+    let mut applied = Vec::with_capacity(batches.len());
+    for (index, batch) in batches.iter().enumerate() {
+        // What a panic leaves half-changed is this transaction, and that is given up.
+        applied.push(match skip(index).then_some(Applied::Skipped) {
+            Some(skipped) => skipped,
+            None => match guarded(|| apply_one(batch)) {
+                Ok(Ok(applied)) => applied,
+                Ok(Err(error @ StorageError::Corrupted(_))) => return Err(Stopped::At(index, error.into())),
+                Ok(Err(error)) => return Err(Stopped::Whole(error.into())),
+                Err(panicked) => return Err(Stopped::At(index, panicked.into())),
+            },
+        });
+    }
+    Ok(applied)
 }
 
 fn holds(spaces: &PerSpace<SpaceTable<'_>>, batch: &Batch) -> Result<bool, StorageError> {
@@ -169,7 +217,7 @@ fn remove_range(table: &mut SpaceTable<'_>, from: &[u8], to: &[u8]) -> Result<Op
 }
 
 fn conclude(batches: Vec<Batch>, applied: Vec<Applied>, mut damaged: Vec<(usize, Source)>) -> Committed {
-    let mut concluded = Committed { verdicts: Vec::new(), touches: Vec::new(), operations: 0 };
+    let mut concluded = Committed { verdicts: Vec::new(), touches: Vec::new(), operations: 0, damaged: 0 };
     for (index, (batch, applied)) in batches.into_iter().zip(applied).enumerate() {
         let verdict = match applied {
             Applied::Done(revision, removed) => {
@@ -181,7 +229,8 @@ fn conclude(batches: Vec<Batch>, applied: Vec<Applied>, mut damaged: Vec<(usize,
             Applied::Skipped => {
                 let at = damaged.iter().position(|(other, _)| *other == index);
                 let why = at.map(|at| damaged.swap_remove(at).1);
-                Err(CommitError::Unavailable(why.unwrap_or_else(|| "a record is damaged".into())))
+                concluded.damaged += 1;
+                Err(CommitError::Corrupt(why.unwrap_or_else(|| "a record is damaged".into())))
             }
         };
         concluded.verdicts.push(verdict);

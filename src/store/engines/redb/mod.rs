@@ -9,12 +9,19 @@
 //! published, and the callers are answered. The way of a read: `snapshot` asks the cache, then the view. Under
 //! redb lies `backend`, which lets the database be replaced while the `file` stays open; while writes fail, reads
 //! go through an `overlay`, and so does whoever takes a `peek`.
+//!
+//! A page that is damaged costs what lies in it, and nothing else: `backend` compares each page that is read with what
+//! `pages` knows of it, and leaves redb altogether (`guard`) where it differs. A read is refused alone, a batch is
+//! refused alone while its group goes on. An error of the storage is another matter: then the database is given up and
+//! opened anew.
 
 mod backend;
 mod cache;
 mod file;
 mod group;
+mod guard;
 mod overlay;
+mod pages;
 mod peek;
 mod queue;
 mod snapshot;
@@ -39,12 +46,13 @@ use self::{
     backend::Disk,
     cache::Cache,
     file::{LockedFile, Unnamed},
+    guard::{Panicked, guarded},
     queue::{Job, Limits, Queue, Refusal},
     snapshot::RedbSnapshot,
     tables::{Generation, LayoutError, View},
     writer::{Settings, Writer},
 };
-use crate::store::engine::{Batch, CommitError, Engine, Fut, Health, Observer, ReadError, Revision, Snapshot};
+use crate::store::engine::{Batch, CommitError, Engine, Fut, Health, Observer, ReadError, Revision, Snapshot, Source};
 
 pub use self::file::FileError;
 /// The storage that [`RedbEngine::open_backend`] takes.
@@ -100,6 +108,11 @@ pub enum OpenError {
     /// What is in the file.
     #[error("the database cannot be opened: {0}")]
     Database(#[source] Box<redb::Error>),
+    /// What opening needs is damaged, though the rest may be whole.
+    #[error(
+        "the database cannot be opened: {0}, and nothing can be read without it; put a copy of the file in its place"
+    )]
+    Damaged(#[source] Source),
     /// The file was written by another version of this program.
     #[error("the database file has layout {0}, which this program does not know")]
     Layout(u64),
@@ -113,6 +126,7 @@ impl From<LayoutError> for OpenError {
         match error {
             LayoutError::Redb(error) => Self::Database(Box::new(error)),
             LayoutError::Format(found) => Self::Layout(found),
+            LayoutError::Panicked(panicked) => Self::Damaged(panicked.into()),
         }
     }
 }
@@ -129,6 +143,8 @@ struct Shared {
     cache: Cache,
     queue: Queue,
     health: AtomicU8,
+    /// The latest moment in the database when it was opened.
+    latest: Option<u64>,
     /// Places for reads that may wait for the disk. A reader that gives up while it waits for one leaves nothing behind.
     readers: Arc<Semaphore>,
 }
@@ -167,11 +183,14 @@ impl RedbEngine {
     ) -> Result<Self, OpenError> {
         let disk = Disk::new(Box::new(storage)).map_err(FileError::Io)?;
         let (lease, fence) = disk.lease();
-        let database = Generation::open(lease, fence, options.cache_bytes, 0)?;
-        let view = database.view().map_err(LayoutError::Redb)?;
+        let damaged = |panicked: Panicked| OpenError::Damaged(panicked.into());
+        let database = guarded(|| Generation::open(lease, fence, options.cache_bytes, 0)).map_err(damaged)??;
+        let view = guarded(|| database.view()).map_err(damaged)??;
         disk.mark_durable();
         made()?;
+        let latest = guarded(|| database.moment()).map_err(damaged)?.map_err(LayoutError::Redb)?;
         let shared = Arc::new(Shared {
+            latest,
             readers: Arc::new(Semaphore::new(READERS)),
             view: ArcSwap::from_pointee(view),
             cache: Cache::new(options.record_cache_bytes),
@@ -220,6 +239,10 @@ impl Engine for RedbEngine {
 
     fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    fn latest(&self) -> Option<u64> {
+        self.shared.latest
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) struct Overlay {
     pages: Mutex<Pages>,
 }
 
+/// A way of reading the disk.
+type Read = fn(&Disk, u64, &mut [u8]) -> io::Result<()>;
+
 struct Pages {
     len: u64,
     /// Pages of `HEAD` bytes by their offset. redb writes its header and little else when it opens a database.
@@ -49,12 +52,12 @@ impl Overlay {
     }
 
     /// What the disk has there; zeros behind its end.
-    fn read_disk(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    fn read_disk(&self, offset: u64, out: &mut [u8], read: Read) -> io::Result<()> {
         let present = self.disk.len()?.saturating_sub(offset);
         let present = usize::try_from(present).unwrap_or(usize::MAX).min(out.len());
         out.fill(0);
         match out.get_mut(..present) {
-            Some(out) if !out.is_empty() => self.disk.read(offset, out),
+            Some(out) if !out.is_empty() => read(&self.disk, offset, out),
             _ => Ok(()),
         }
     }
@@ -83,7 +86,7 @@ impl StorageBackend for Overlay {
         if self.pages().len < offset.saturating_add(out.len() as u64) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.fence.pass(|| self.read_disk(offset, out))?;
+        self.fence.pass(|| self.read_disk(offset, out, Disk::read))?;
         let pages = self.pages();
         for page in pages_of(offset, out.len()) {
             if let Some(written) = pages.written.get(&page) {
@@ -109,7 +112,7 @@ impl StorageBackend for Overlay {
                 known
             } else {
                 let mut bytes = vec![0; HEAD];
-                self.fence.pass(|| self.read_disk(page, &mut bytes))?;
+                self.fence.pass(|| self.read_disk(page, &mut bytes, Disk::read_part))?;
                 bytes
             };
             patch(&mut bytes, page, data, offset);

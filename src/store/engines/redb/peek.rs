@@ -15,6 +15,7 @@ use redb::StorageBackend;
 use super::{
     FileError, OpenError, RedbEngine,
     backend::Disk,
+    guard::guarded,
     overlay::Overlay,
     tables::{Generation, LayoutError},
 };
@@ -45,10 +46,12 @@ impl RedbEngine {
         }
         let disk = Disk::new(Box::new(ReadOnly(file))).map_err(FileError::Io)?;
         let (overlay, fence) = Overlay::new(&disk).map_err(FileError::Io)?;
-        let database = Generation::open(overlay, fence, CACHE_BYTES, 0)?;
-        let view = database.view().map_err(LayoutError::Redb)?;
-        let record = view.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?;
-        Ok(record)
+        let look = || -> Result<_, OpenError> {
+            let database = Generation::open(overlay, fence, CACHE_BYTES, 0)?;
+            let record = database.view()?.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?;
+            Ok(record)
+        };
+        guarded(look).unwrap_or_else(|panicked| Err(OpenError::Damaged(panicked.into())))
     }
 }
 

@@ -1,27 +1,28 @@
 //! Reading at one moment.
 //!
 //! Owns the way of a read: from memory if the answer is there, else on a thread that may wait for the disk. Always
-//! holds: an async worker never waits for the disk here. If the database under a snapshot was given up after a
+//! holds: an async worker never waits for the disk here; a read of what is damaged fails alone. If the database under a snapshot was given up after a
 //! failure, the snapshot goes on with the next one as long as that shows the very same revision, and is refused
 //! afterwards: it never shows another moment.
 
-use std::{
-    future,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{future, sync::Arc, thread, time::Duration};
 
 use redb::StorageError;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-use super::{Shared, cache::Answer, tables::View};
+use super::{
+    Shared,
+    cache::Answer,
+    guard::{Panicked, guarded},
+    tables::View,
+};
 use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space, Wanted};
 
 /// How often and how long a read waits for the database to be replaced after a failure.
 const ATTEMPTS: u32 = 50;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
+/// How many databases a read asks, one after the other.
+const DATABASES: usize = 3;
 
 /// A view, and the way to the newest one.
 pub(super) struct RedbSnapshot {
@@ -44,9 +45,14 @@ impl Snapshot for RedbSnapshot {
         Box::pin(blocking(&self.shared.readers, move || {
             for (space, from, to) in wanted {
                 let found = match to {
-                    None => Some((read(&shared, &view, |view| view.get(space, &from))?, from)),
-                    Some(to) => read(&shared, &view, |view| view.last(space, &from, &to))?
-                        .map(|(key, record)| (Some(record), key)),
+                    None => read(&shared, &view, |view| view.get(space, &from)).map(|found| Some((found, from))),
+                    Some(to) => read(&shared, &view, |view| view.last(space, &from, &to))
+                        .map(|last| last.map(|(key, record)| (Some(record), key))),
+                };
+                let found = match found {
+                    // Whoever asks for it in earnest is told.
+                    Err(ReadError::Corrupt(_)) => continue,
+                    found => found?,
                 };
                 if let Some((record, key)) = found {
                     shared.cache.fill(space, &key, view.revision, record.as_ref());
@@ -105,10 +111,13 @@ async fn blocking<T: Send + 'static>(
 
 fn read<T>(shared: &Shared, view: &Arc<View>, read: impl Fn(&View) -> Result<T, StorageError>) -> Result<T, ReadError> {
     let mut view = Arc::clone(view);
+    let mut asked = 0;
     loop {
+        asked += 1;
         let error = match attempt(&view, &read) {
             Ok(found) => return Ok(found),
             Err(Failed::Damaged(error)) => return Err(error),
+            Err(Failed::Broken(error)) if asked == DATABASES => return Err(error),
             Err(Failed::Broken(error)) => error,
         };
         match successor(shared, &view) {
@@ -127,11 +136,16 @@ enum Failed {
 
 fn attempt<T>(view: &View, read: &impl Fn(&View) -> Result<T, StorageError>) -> Result<T, Failed> {
     // A view is only read, so a panic leaves nothing behind in it.
-    match catch_unwind(AssertUnwindSafe(|| read(view))) {
+    match guarded(|| read(view)) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error @ StorageError::Corrupted(_))) => Err(Failed::Damaged(ReadError::Corrupt(error.into()))),
         Ok(Err(error)) => Err(Failed::Broken(ReadError::Unavailable(error.into()))),
-        Err(_) => Err(Failed::Broken(ReadError::Corrupt("the database code panicked".into()))),
+        Err(panicked @ Panicked::Damaged(_)) => Err(Failed::Damaged(ReadError::Corrupt(panicked.into()))),
+        Err(panicked @ Panicked::Code) => {
+            let error = ReadError::Corrupt(panicked.into());
+            // A database that still answers others has fallen over what this read alone touches.
+            Err(if view.lives() { Failed::Damaged(error) } else { Failed::Broken(error) })
+        }
     }
 }
 

@@ -1,21 +1,26 @@
 //! The database as the engine lays it out: one table a space, and one for the engine itself.
 //!
 //! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always holds: the
-//! engine's table carries the highest revision of every durable commit, written in the same transaction. Never
-//! does: concurrency, or a decision about failures.
+//! engine's table carries the highest revision of every durable commit and its moment, written in the same transaction.
+//! Never does: concurrency, or a decision about failures.
 
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, StorageError, Table,
-    TableDefinition, WriteTransaction,
+    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, StorageError,
+    Table, TableDefinition, WriteTransaction,
 };
 
-use super::backend::Fence;
+use super::{
+    backend::Fence,
+    guard::{Panicked, guarded},
+};
 use crate::store::engine::{Entry, Record, Revision, Space};
 
 /// The engine's own table: what it must remember of itself.
 const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
 const FORMAT: &str = "format";
 const REVISION: &str = "revision";
+/// The latest moment that a commit bore.
+const MOMENT: &str = "moment";
 /// The layout that this code writes and reads. Format 1 had no table of tokens.
 const FORMAT_NOW: u64 = 2;
 /// The layouts that are brought up to it when they are opened.
@@ -85,6 +90,8 @@ impl<T> PerSpace<T> {
 pub(super) enum LayoutError {
     #[error(transparent)]
     Redb(#[from] redb::Error),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     #[error("the file has layout {0}, and this program knows layouts 1 to {FORMAT_NOW}")]
     Format(u64),
 }
@@ -143,12 +150,18 @@ impl Generation {
         Ok(writing)
     }
 
+    /// The latest moment that a commit bore.
+    pub(super) fn moment(&self) -> Result<Option<u64>, redb::Error> {
+        Ok(self.database.begin_read()?.open_table(ENGINE)?.get(MOMENT)?.map(|moment| moment.value()))
+    }
+
     /// The newest committed state.
-    pub(super) fn view(&self) -> Result<View, redb::Error> {
-        let reading = self.database.begin_read()?;
-        let revision = reading.open_table(ENGINE)?.get(REVISION)?.map_or(0, |revision| revision.value());
+    pub(super) fn view(&self) -> Result<View, LayoutError> {
+        let reading = self.database.begin_read().map_err(redb::Error::from)?;
+        let engine = reading.open_table(ENGINE).map_err(redb::Error::from)?;
+        let revision = engine.get(REVISION).map_err(redb::Error::from)?.map_or(0, |revision| revision.value());
         let spaces = open_spaces(&reading)?;
-        Ok(View { generation: self.number, revision: Revision(revision), spaces })
+        Ok(View { generation: self.number, revision: Revision(revision), reading, spaces })
     }
 
     /// Closes the database without another write to the disk.
@@ -158,8 +171,13 @@ impl Generation {
     }
 }
 
-fn open_spaces(reading: &ReadTransaction) -> Result<PerSpace<SpaceView>, redb::TableError> {
-    PerSpace::build(|space| reading.open_table(definition(space)))
+/// A space whose first page is damaged is left out, so that the others can be read.
+fn open_spaces(reading: &ReadTransaction) -> Result<PerSpace<Option<SpaceView>>, LayoutError> {
+    PerSpace::build(|space| match guarded(|| reading.open_table(definition(space))) {
+        Ok(table) => Ok(Some(table.map_err(redb::Error::from)?)),
+        Err(Panicked::Damaged(_)) => Ok(None),
+        Err(panicked) => Err(panicked.into()),
+    })
 }
 
 /// The spaces of a transaction.
@@ -172,6 +190,11 @@ pub(super) fn write_revision(writing: &WriteTransaction, revision: Revision) -> 
     write_engine(writing, REVISION, revision.0)
 }
 
+/// Remembers the moment of the transaction.
+pub(super) fn write_moment(writing: &WriteTransaction, moment: u64) -> Result<(), redb::Error> {
+    write_engine(writing, MOMENT, moment)
+}
+
 fn write_engine(writing: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
     writing.open_table(ENGINE)?.insert(name, number)?;
     Ok(())
@@ -181,27 +204,56 @@ fn write_engine(writing: &WriteTransaction, name: &str, number: u64) -> Result<(
 pub(super) struct View {
     pub(super) generation: u64,
     pub(super) revision: Revision,
-    spaces: PerSpace<SpaceView>,
+    reading: ReadTransaction,
+    spaces: PerSpace<Option<SpaceView>>,
 }
 
 impl View {
+    /// Whether the database answers anything at all, damage included.
+    pub(super) fn lives(&self) -> bool {
+        let answers = |space: &SpaceView| guarded(|| drop(space.get(b"".as_slice())));
+        let mut spaces = Space::ALL.into_iter().filter_map(|space| self.spaces.of(space).as_ref());
+        spaces.any(|space| !matches!(answers(space), Err(Panicked::Code)))
+    }
+
+    fn read<T>(
+        &self,
+        space: Space,
+        read: impl FnOnce(&SpaceView) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        match self.spaces.of(space) {
+            Some(table) => read(table),
+            // It was damaged. If it is still, this does not return.
+            None => match self.reading.open_table(definition(space)) {
+                Ok(table) => read(&table),
+                Err(redb::TableError::Storage(error)) => Err(error),
+                Err(other) => Err(StorageError::Corrupted(other.to_string())),
+            },
+        }
+    }
+
     pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Record>, StorageError> {
-        self.spaces.of(space).get(key)?.map(|found| decode(found.value())).transpose()
+        self.read(space, |table| table.get(key)?.map(|found| decode(found.value())).transpose())
     }
 
     /// The last record of a range.
     pub(super) fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Entry>, StorageError> {
-        let found = self.spaces.of(space).range::<&[u8]>(from..to)?.next_back();
-        found.map(|entry| entry.and_then(|(key, value)| Ok((key.value().to_vec(), decode(value.value())?)))).transpose()
+        self.read(space, |table| table.range::<&[u8]>(from..to)?.next_back().map(entry).transpose())
     }
 
     pub(super) fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let found = self.spaces.of(space).range::<&[u8]>(from..to)?.take(limit);
-        found.map(|entry| entry.and_then(|(key, value)| Ok((key.value().to_vec(), decode(value.value())?)))).collect()
+        self.read(space, |table| table.range::<&[u8]>(from..to)?.take(limit).map(entry).collect())
     }
+}
+
+type Found<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+
+fn entry(found: Result<Found<'_>, StorageError>) -> Result<Entry, StorageError> {
+    let (key, value) = found?;
+    Ok((key.value().to_vec(), decode(value.value())?))
 }
 
 /// A record as it lies on disk.

@@ -8,7 +8,6 @@
 //! a caller, or let a panic of the store's code end the service.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,14 +16,19 @@ use super::{
     Shared,
     backend::Disk,
     group::{self, Committed, Failed, Verdict},
+    guard::guarded,
     overlay::Overlay,
     queue::{Call, Job, Limits, Reply},
     tables::{Generation, View},
 };
 use crate::store::engine::{CommitError, Health, Observer, Revision, Source};
 
-/// After a failed read the database is opened anew soon: the storage itself may well be sound.
+/// After a failed read the database is opened anew soon: the storage itself may well be sound. If that does not help,
+/// the pause doubles.
 const PAUSE_AFTER_READ: Duration = Duration::from_millis(100);
+/// While batches meet damaged pages, a group is small: each of them costs the group another try.
+const WARY_BATCHES: usize = 16;
+const WARY_TIME: Duration = Duration::from_secs(10);
 
 /// What the writer is told once.
 pub(super) struct Settings {
@@ -46,6 +50,11 @@ pub(super) struct Writer {
     /// How many generations of the database there were.
     generations: u64,
     pause: Duration,
+    /// The pause after the next failed read, and when the last one was.
+    read_pause: Duration,
+    read_failed: Option<Instant>,
+    /// When a batch last met a damaged page.
+    damage_met: Option<Instant>,
 }
 
 enum Mode {
@@ -76,7 +85,19 @@ impl Writer {
         let last = shared.view.load().revision;
         let generations = database.number;
         let pause = settings.pause_min;
-        Self { shared, disk, observer, settings, mode: Mode::Ready(database), last, generations, pause }
+        Self {
+            shared,
+            disk,
+            observer,
+            settings,
+            mode: Mode::Ready(database),
+            last,
+            generations,
+            pause,
+            read_pause: PAUSE_AFTER_READ,
+            read_failed: None,
+            damage_met: None,
+        }
     }
 
     /// Works until the queue is closed and empty, then closes the database.
@@ -87,7 +108,7 @@ impl Writer {
                 Mode::Ready(_) => None,
                 Mode::Failing(_, retry) => Some(*retry),
             };
-            match self.shared.queue.next(self.settings.group, deadline) {
+            match self.shared.queue.next(self.group_limits(), deadline) {
                 Call::Group(jobs) => self.write(jobs),
                 Call::Broken(generation) => self.broken(generation),
                 Call::Timeout => self.recover(),
@@ -95,11 +116,19 @@ impl Writer {
             }
         }
         let Self { mode, disk, .. } = self;
-        drop(mode);
+        if let Err(error) = guarded(|| drop(mode)) {
+            tracing::error!(%error, "the database was not closed cleanly; it is recovered when it is opened");
+        }
         if let Err(error) = disk.close() {
             tracing::warn!(%error, "the database file was not unlocked");
         }
         drop(farewell);
+    }
+
+    fn group_limits(&self) -> Limits {
+        let Limits { batches, bytes } = self.settings.group;
+        let wary = self.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
+        Limits { batches: if wary { batches.min(WARY_BATCHES) } else { batches }, bytes }
     }
 
     fn write(&mut self, jobs: Vec<Job>) {
@@ -108,13 +137,13 @@ impl Writer {
             return refuse(replies, || CommitError::Unavailable("writes failed, and are tried again soon".into()));
         };
         let started = Instant::now();
-        match guarded(|| group::commit(database, batches, &mut self.last)) {
-            Ok(Ok(committed)) => self.conclude(committed, replies, started),
-            Ok(Err(Failed::Before(source))) => {
+        match group::commit(database, batches, &mut self.last, self.observer.moment()) {
+            Ok(committed) => self.conclude(committed, replies, started),
+            Err(Failed::Before(source)) => {
                 let cause = self.fail(source, replies.len());
                 refuse(replies, || CommitError::Unavailable(cause.clone().into()));
             }
-            Ok(Err(Failed::Within(source))) | Err(source) => {
+            Err(Failed::Within(source)) => {
                 let cause = self.fail(source, replies.len());
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
@@ -123,7 +152,10 @@ impl Writer {
 
     /// The group is durable: show it, then tell.
     fn conclude(&mut self, committed: Committed, replies: Vec<Reply>, started: Instant) {
-        let Committed { verdicts, touches, operations } = committed;
+        let Committed { verdicts, touches, operations, damaged } = committed;
+        if damaged > 0 {
+            self.damage_met = Some(Instant::now());
+        }
         let newest = verdicts.iter().rev().find_map(|verdict| verdict.as_ref().ok().copied());
         if let Some(newest) = newest {
             self.disk.mark_durable();
@@ -173,10 +205,17 @@ impl Writer {
             Mode::Ready(database) | Mode::Failing(Some(database), _) => database.number,
             Mode::Failing(None, _) => return,
         };
-        if number == generation {
-            tracing::error!(generation, "the database does not answer reads; it is opened anew");
-            self.fall_back(PAUSE_AFTER_READ);
+        if number != generation {
+            return;
         }
+        if self.read_failed.is_none_or(|failed| failed.elapsed() > 2 * self.settings.pause_max) {
+            self.read_pause = PAUSE_AFTER_READ;
+        }
+        let pause = self.read_pause;
+        tracing::error!(generation, ?pause, "the database does not answer reads; it is opened anew");
+        self.read_failed = Some(Instant::now());
+        self.read_pause = (pause * 2).min(self.settings.pause_max.max(PAUSE_AFTER_READ));
+        self.fall_back(pause);
     }
 
     /// Gives up the database and lets reads go on from the last durable state.
@@ -234,7 +273,7 @@ impl Writer {
         // Opening writes the header and syncs it, so what the database says from here on is durable: the pages
         // of a commit are synced before its header is written.
         let database = guarded(open)??;
-        let viewed = guarded(|| database.view()).and_then(|view| Ok(view?));
+        let viewed = guarded(|| database.view()).map_err(Source::from).and_then(|view| Ok(view?));
         let view = viewed.inspect_err(|_| fence.close())?;
         self.disk.mark_durable();
         if view.revision != self.shared.view.load().revision {
@@ -262,15 +301,10 @@ impl Writer {
 impl Mode {
     fn abandon(self) {
         if let Self::Ready(database) | Self::Failing(Some(database), _) = self {
-            database.abandon();
+            // Whatever state a failure left it in: it is gone, and behind its fence.
+            let _given_up = guarded(|| database.abandon());
         }
     }
-}
-
-/// Runs what may panic on a damaged file, and turns the panic into an error.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Source> {
-    // What was half-changed by a panic is a database, and that is given up.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| "the database code panicked".into())
 }
 
 fn refuse(replies: Vec<Reply>, error: impl Fn() -> CommitError) {

@@ -1,0 +1,301 @@
+//! Flipped bits: a damaged page costs the reads and writes that touch it, and nothing else.
+//!
+//! Once, one flipped bit and one GET made the whole store read-only for ever: redb panicked over the page, the engine
+//! gave the database up, opened it anew, and panicked again, 54,000 times in two minutes, and the client that waited
+//! never got an answer. A bit in a page's number could even lead a write to somebody else's page.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Once,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use okmsd::store::{
+    engine::{CommitError, Engine, Expect, Health, ReadError, Space},
+    engines::redb::RedbEngine,
+};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::{common::*, storage::Storage};
+
+/// A small generator of chances, the same on every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+/// Counts the lines of the log.
+struct Lines;
+
+static LINES: AtomicUsize = AtomicUsize::new(0);
+
+impl<S: tracing::Subscriber> Layer<S> for Lines {
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        LINES.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn count_lines() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Lines)).unwrap());
+}
+
+const SPACES: [Space; 3] = [Space::Header, Space::Version, Space::Value];
+
+/// Of each of three tenants.
+const SECRETS: usize = 75;
+
+fn key(tenant: u8, n: usize) -> Vec<u8> {
+    [&[tenant; 16], format!("secret/{n:04}").as_bytes()].concat()
+}
+
+fn value(n: usize, round: usize) -> Vec<u8> {
+    let length = [30, 300, 2000, 12_000][n % 4];
+    [u8::try_from((n + round) % 251).unwrap(), u8::try_from(n % 7).unwrap()].repeat(length / 2)
+}
+
+/// A store whose trees have several levels, and what is in it.
+async fn full() -> (Vec<u8>, Model) {
+    let storage = Storage::new(Vec::new());
+    let engine = open(&storage);
+    let mut model = Model::new();
+    for tenant in 1..=3 {
+        for start in (0..SECRETS).step_by(25) {
+            let put =
+                |n| SPACES.map(|space| put(space, &key(tenant, n), &value(n, usize::from(space == Space::Value))));
+            let batch = batch((start..start + 25).flat_map(put).collect());
+            engine.commit(batch.clone()).await.unwrap();
+            apply(&mut model, &batch);
+        }
+    }
+    let more = batch(vec![put(Space::Region, &[0; 20], b"region"), put(Space::Domain, &[1; 16], b"domain")]);
+    engine.commit(more.clone()).await.unwrap();
+    apply(&mut model, &more);
+    drop(engine);
+    (storage.image(), model)
+}
+
+/// Reads every key: each is as it should be, or is told to be damaged. Says which are.
+async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space, Vec<u8>)> {
+    let snapshot = view(engine).await;
+    let mut damaged = Vec::new();
+    for ((space, key), bytes) in model {
+        match snapshot.get(*space, key).await {
+            Ok(found) => assert_eq!(found.map(|record| record.bytes).as_ref(), Some(bytes), "{when}"),
+            Err(ReadError::Corrupt(_)) => damaged.push((*space, key.clone())),
+            Err(other) => panic!("{when}: {other}"),
+        }
+    }
+    damaged
+}
+
+/// Writes keys of every tenant, among them damaged ones: each is written, or told to be damaged and left as it was.
+async fn write_some(engine: &RedbEngine, model: &mut Model, damaged: &[(Space, Vec<u8>)], round: usize) -> usize {
+    let spread = (1..=3).flat_map(|tenant| [3, 37, 74].map(|n| (Space::Value, key(tenant, n))));
+    let places: Vec<_> = spread.chain(damaged.iter().take(3).cloned()).collect();
+    let mut batches: Vec<_> =
+        places.iter().map(|(space, key)| batch(vec![put(*space, key, &value(round, 5))])).collect();
+    batches.push(batch(vec![delete(Space::Version, &key(2, round % SECRETS))]));
+    let answers: Vec<_> = batches.iter().map(|batch| engine.commit(batch.clone())).collect();
+    let mut refused = 0;
+    for (batch, answer) in batches.iter().zip(answers) {
+        match answer.await {
+            Ok(_) => apply(model, batch),
+            Err(CommitError::Corrupt(_)) => refused += 1,
+            Err(other) => panic!("round {round}: {other}"),
+        }
+    }
+    refused
+}
+
+/// Some bit of the file, rather one that matters: the whole of a page's beginning does.
+fn some_bit(chance: &mut Chance, bytes: usize) -> usize {
+    let page = chance.below(bytes / 4096 - 1) + 1;
+    let at = if chance.below(2) == 0 { chance.below(64) } else { chance.below(4096) };
+    (page * 4096 + at) * 8 + chance.below(8)
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    unopened: usize,
+    unharmed: usize,
+    harmed: usize,
+    refused: usize,
+    most: usize,
+}
+
+async fn stopped(seeds: std::ops::Range<u64>) {
+    count_lines();
+    let (image, model) = full().await;
+    let mut seen = Seen::default();
+    for seed in seeds.clone() {
+        let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let bit = some_bit(&mut chance, image.len());
+        let storage = Storage::new(image.clone());
+        storage.flip(bit);
+        let when = format!("byte {}, bit {}", bit / 8, bit % 8);
+        let engine = match RedbEngine::open_backend(storage.clone(), &options(), blind()) {
+            Ok(engine) => engine,
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("damaged") || text.contains("corrupted"), "{when}: {text}");
+                seen.unopened += 1;
+                continue;
+            }
+        };
+        let mut model = model.clone();
+        let damaged = read_all(&engine, &model, &when).await;
+        seen.most = seen.most.max(damaged.len());
+        if damaged.is_empty() {
+            seen.unharmed += 1;
+        } else {
+            seen.harmed += 1;
+        }
+        // What is written over is no longer damaged, if it could be.
+        seen.refused += write_some(&engine, &mut model, &damaged, usize::try_from(seed).unwrap()).await;
+        let left = read_all(&engine, &model, &when).await;
+        assert!(left.iter().all(|place| damaged.contains(place)), "{when}: damage spread");
+        assert_eq!(engine.health(), Health::Ready, "{when}");
+        drop(engine);
+        let engine = open(&storage);
+        assert_eq!(read_all(&engine, &model, &when).await, left, "{when}: after another start");
+    }
+    println!("{seen:?}");
+    let total = usize::try_from(seeds.end - seeds.start).unwrap();
+    assert!(seen.harmed > total / 4 && seen.refused > 0 && seen.unharmed > 0, "{seen:?}");
+    assert!(seen.unopened < total / 20, "{seen:?}");
+}
+
+/// A bit is flipped while nobody looks, and the store is started.
+#[tokio::test]
+async fn a_flipped_bit_in_a_stopped_store_costs_its_page() {
+    stopped(0..250).await;
+}
+
+/// As above, for longer.
+#[tokio::test]
+#[ignore = "minutes"]
+async fn many_flipped_bits_in_a_stopped_store() {
+    stopped(1000..6000).await;
+}
+
+async fn running(seeds: std::ops::Range<u64>) {
+    count_lines();
+    let (image, mut model) = full().await;
+    let storage = Storage::new(image);
+    let mut options = options();
+    // Every page comes from the storage.
+    (options.cache_bytes, options.record_cache_bytes) = (0, 0);
+    let engine = RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap();
+    let (mut seen, mut stopped) = (Seen::default(), 0);
+    for seed in seeds.clone() {
+        let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let bit = some_bit(&mut chance, storage.len());
+        let lines = LINES.load(Ordering::Relaxed);
+        storage.flip(bit);
+        let when = format!("seed {seed}, byte {}, bit {}", bit / 8, bit % 8);
+        let damaged = read_all(&engine, &model, &when).await;
+        if damaged.is_empty() {
+            seen.unharmed += 1;
+        } else {
+            seen.harmed += 1;
+        }
+        let mut places = damaged.clone();
+        places.push((Space::Value, key(1, chance.below(SECRETS))));
+        places.push((Space::Value, key(3, chance.below(SECRETS))));
+        for (space, key) in places.iter().rev().take(4) {
+            let batch = batch(vec![put(*space, key, &value(usize::try_from(seed).unwrap(), 9))]);
+            match engine.commit(batch.clone()).await {
+                Ok(_) => apply(&mut model, &batch),
+                Err(CommitError::Corrupt(_)) => seen.refused += 1,
+                // What the writer itself must touch is damaged, and it says so.
+                Err(CommitError::Unavailable(why) | CommitError::OutcomeUnknown(why)) => {
+                    assert!(why.to_string().contains("damaged") || why.to_string().contains("again soon"), "{why}");
+                    stopped += 1;
+                }
+                Err(other) => panic!("{when}: {other}"),
+            }
+        }
+        assert!(LINES.load(Ordering::Relaxed) - lines < 40, "{when}: the log is flooded");
+        storage.flip_back();
+        ready(&engine).await;
+        let left = read_all(&engine, &model, &when).await;
+        assert!(left.is_empty(), "{when}: {} are damaged still, of {}", left.len(), damaged.len());
+        // A write of unknown outcome may have been made.
+        let found = dump(&*view(&engine).await).await;
+        model.iter_mut().zip(&found).for_each(|(known, found)| assert_eq!(known.0, found.0, "{when}"));
+        model = found;
+    }
+    println!("{seen:?}, {stopped} stopped");
+    let total = usize::try_from(seeds.end - seeds.start).unwrap();
+    assert!(seen.harmed > total / 8 && seen.refused > 0 && stopped < total / 20, "{seen:?}, {stopped} stopped");
+}
+
+/// A bit is flipped under a running engine that has no page in memory, and later back.
+#[tokio::test]
+async fn a_flipped_bit_under_a_running_store_costs_its_page() {
+    running(0..250).await;
+}
+
+/// As above, for longer.
+#[tokio::test]
+#[ignore = "minutes"]
+async fn many_flipped_bits_under_a_running_store() {
+    running(1000..6000).await;
+}
+
+/// Batches that wait together become one transaction. The one that touches a damaged page is refused with words; the
+/// others are durable, and nobody is told that the store does not take writes.
+#[tokio::test]
+async fn one_batch_of_a_group_meets_damage() {
+    let (image, model) = full().await;
+    let storage = Storage::new(image);
+    let engine = open(&storage);
+    // Every page is flipped in turn, until one hits a single space's leaf.
+    let mut harmed = BTreeMap::new();
+    for page in 1..storage.len() / 4096 {
+        storage.flip(page * 4096 * 8 + 20 * 8);
+        let Ok(probe) = RedbEngine::open_backend(Storage::new(storage.image()), &options(), blind()) else {
+            storage.flip(page * 4096 * 8 + 20 * 8);
+            continue;
+        };
+        let damaged = read_all(&probe, &model, "probe").await;
+        drop(probe);
+        storage.flip(page * 4096 * 8 + 20 * 8);
+        if (1..20).contains(&damaged.len()) {
+            harmed.insert(page, damaged);
+            break;
+        }
+    }
+    let (page, damaged) = harmed.pop_first().unwrap();
+    drop(engine);
+    storage.flip(page * 4096 * 8 + 20 * 8);
+    let engine = open(&storage);
+    let (space, lost) = &damaged[0];
+    let bad = batch_if(*space, lost, Expect::Absent, vec![put(*space, lost, b"new")]);
+    for round in 0..3_u8 {
+        let good = |n: usize| batch(vec![put(Space::Token, &key(9, n), &[round])]);
+        let batches: Vec<_> = (0..9).map(|n| if n == 4 { bad.clone() } else { good(n) }).collect();
+        let answers: Vec<_> = batches.into_iter().map(|batch| engine.commit(batch)).collect();
+        for (n, answer) in answers.into_iter().enumerate() {
+            match answer.await {
+                Ok(_) => assert_ne!(n, 4),
+                Err(CommitError::Corrupt(why)) => {
+                    assert_eq!(n, 4);
+                    assert!(why.to_string().contains("is damaged"), "{why}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(engine.health(), Health::Ready);
+        assert_eq!(get(&engine, Space::Token, &key(9, 8)).await.unwrap().bytes, [round]);
+    }
+}
