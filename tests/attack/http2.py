@@ -82,8 +82,9 @@ class Http2:
         self.socket.sendall(data)
 
     def exchange(self, requests, seconds=20):
-        """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back their
-        statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let them."""
+        """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back
+        their statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let
+        them."""
         waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, self.unsent
         end, number = time.monotonic() + seconds, len(waiting)
         self.socket.setblocking(False)

@@ -138,4 +138,5 @@ def stranger(trial):
 @attack("floods of frames, a tenant")
 def tenant(trial):
     """A certificate changes nothing about it."""
-    floods(trial, net.context(trial.region.loud), ["PRIORITY", "WINDOW_UPDATE", "unknown", "PING's answer", "RST_STREAM"])
+    kinds = ["PRIORITY", "WINDOW_UPDATE", "unknown", "PING's answer", "RST_STREAM"]
+    floods(trial, net.context(trial.region.loud), kinds)

@@ -1,12 +1,12 @@
-"""Answers that nobody takes, and requests that are larger inside than outside: what connections make the server hold."""
+"""What connections make the server hold: answers that nobody takes, requests that are larger inside than outside."""
 
 import time
 
 import http1
 import http2
 import net
-from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, integer, literal,
-                   settings, window_update)
+from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, literal, settings,
+                   window_update)
 from trial import attack
 
 CONNECTIONS = 400
@@ -49,7 +49,9 @@ def hold(address, how, requests, connections, drip=b""):
 def held(trial, *attacks):
     """One attacker for each of `attacks`, until all their connections are open."""
     attackers = [trial.start(hold, trial.address, *each) for each in attacks]
-    trial.note(f"{sum(attacker.result() for attacker in attackers)} connections")
+    taken = sum(attacker.result() for attacker in attackers)
+    trial.note(f"{taken} connections")
+    trial.check("no connection was taken", taken)
 
 
 def untaken(trial, *attacks):
@@ -123,7 +125,7 @@ def crowded_strangers(trial):
 @attack("crowded heads, a tenant", rss=192)
 def crowded_tenant(trial):
     """A body that does not come keeps its head."""
-    held(trial, (net.context(trial.region.loud), crowded("POST", "/v1/secret/data/slow", STREAMS), 60))
+    held(trial, (net.context(trial.region.loud), crowded("POST", "/v1/secret/data/slow", STREAMS), 30))
     time.sleep(ARRIVED)
 
 

@@ -189,6 +189,7 @@ def reads(path):
 def tell(trial, *attackers):
     sums = sum((attacker.result() for attacker in attackers), collections.Counter())
     trial.note(", ".join(f"{number} x {status}" for status, number in sorted(sums.items(), key=str)))
+    trial.check("nothing of it was answered", sums[200])
 
 
 @attack("a tenant's 1,000 writers", rss=192, extra=("write",))
