@@ -13,7 +13,7 @@ use super::{
     Outcome,
     folder::{self, Folder, Region},
     say,
-    serve::run_until_signal,
+    serve::{LOG_FILTER, run_until_signal},
 };
 use crate::{
     app::App,
@@ -60,7 +60,7 @@ impl Dev {
         let mut config = Config::load(&folder.config(), config::environment())?;
         config.server.listen = self.listen.unwrap_or(config.server.listen);
         config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
-        telemetry::start(&config.log)?;
+        telemetry::start(&config.log).map_err(|_| LOG_FILTER)?;
         let app = App::start(&config, Arc::new(SystemClock)).await?;
         let okms_id = access(&folder, &self.dir, app.service()).await?;
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;

@@ -13,6 +13,10 @@ use crate::{
     telemetry,
 };
 
+/// What is said of a filter that is none, without what stands there.
+pub(super) const LOG_FILTER: &str =
+    "config key log.filter: is no filter; give a level such as info, or directives such as okmsd=debug";
+
 /// Serves a region until SIGTERM or SIGINT.
 #[derive(Args)]
 pub(super) struct Serve {
@@ -38,7 +42,7 @@ impl Serve {
             }
             return Ok(());
         }
-        telemetry::start(&config.log)?;
+        telemetry::start(&config.log).map_err(|_| LOG_FILTER)?;
         let app = App::start(&config, clock).await?;
         tracing::info!(listen = %app.address(), admin_listen = %app.admin_address(), "okmsd serves");
         run_until_signal(app).await

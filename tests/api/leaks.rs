@@ -47,7 +47,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 async fn domain(server: &TestServer) -> Client {
-    let body = json!({ "name": DOMAIN_NAME }).to_string();
+    let body = json!({ "name": crate::harness::unique(DOMAIN_NAME) }).to_string();
     let created = server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
     server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
 }
