@@ -37,9 +37,9 @@ pub fn lost_lines() -> u64 {
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The filter's directives cannot be understood.
-    #[error("log.filter: {0}")]
-    Filter(#[from] ParseError),
+    /// The filter's directives cannot be understood. What stands there is not told.
+    #[error("config key log.filter: is no filter; give a level such as info, or directives such as okmsd=debug")]
+    Filter,
     /// No thread could be had.
     #[error("the log could not be started: {0}")]
     Thread(#[from] io::Error),
@@ -60,7 +60,7 @@ enum Message {
 /// # Errors
 /// `StartError::Filter` where the filter cannot be understood.
 pub fn start(log: &Log) -> Result<Logging, StartError> {
-    let filter = filter(&log.filter)?;
+    let filter = filter(&log.filter).map_err(|_| StartError::Filter)?;
     let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&receiver, io::stderr()))?;
     let lines = sender.clone();

@@ -172,8 +172,7 @@ impl TestServer {
 
     /// A new domain, and a client with a certificate of it.
     pub async fn tenant(&self) -> Client {
-        static NUMBER: AtomicI64 = AtomicI64::new(0);
-        let body = format!(r#"{{"name":"tenant {}"}}"#, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let body = format!(r#"{{"name":"{}"}}"#, unique("tenant"));
         let created = self.operator().call(Method::POST, "/v2/okms/resource", &body).await;
         let id = created.json()["id"].as_str().unwrap().to_owned();
         self.client_of(&id, Http::One)
@@ -245,6 +244,12 @@ impl TestServer {
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// A domain's name that nobody has: no two have one.
+pub fn unique(name: &str) -> String {
+    static NUMBER: AtomicI64 = AtomicI64::new(0);
+    format!("{name} {}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits until `condition` holds.

@@ -15,7 +15,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, macros::format_description};
 
-use crate::harness::{Answer, Connection, Http, START, TestServer};
+use crate::harness::{Answer, Connection, Http, START, TestServer, unique};
 
 const INVALID: (u16, u64) = (400, 50_405_377);
 const NOT_FOUND: (u16, u64) = (404, 17_125_377);
@@ -525,9 +525,8 @@ fn native(answer: &Answer) -> Result<Option<Value>, (u16, u64)> {
 
 async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), TestCaseError> {
     let operator = server.client(Some(&server.issue(&Subject::Operator, 3000)), None, Http::One);
-    // No two domains have one name.
-    let name = json!({ "name": format!("model {}", uuid::Uuid::new_v4()) }).to_string();
-    let created = operator.call(Method::POST, "/v2/okms/resource", &name).await;
+    let body = format!(r#"{{"name":"{}"}}"#, unique("model"));
+    let created = operator.call(Method::POST, "/v2/okms/resource", &body).await;
     let id = created.ok()["id"].as_str().unwrap().to_owned();
     let client = server.client(Some(&server.issue(&Subject::Domain(id.clone()), 3000)), Some(&id), http);
     let mut connection: Connection = client.connect().await;
