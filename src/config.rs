@@ -318,6 +318,8 @@ impl Config {
         const HEAD_BYTES_MAX: usize = 48 << 10;
         const COUNT_MAX: usize = 1_000_000;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+        const SECOND: Duration = Duration::from_secs(1);
+        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         for (key, path) in [
             ("server.certificate", Some(&self.server.certificate)),
             ("server.private_key", Some(&self.server.private_key)),
@@ -330,8 +332,6 @@ impl Config {
                 return Err(ConfigError::Value(key, "is the name of a file; this is what belongs into one"));
             }
         }
-        const SECOND: Duration = Duration::from_secs(1);
-        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         let limits = &self.limits;
         if limits.value_bytes.0 == 0 || limits.value_bytes.0 > VALUE_BYTES_MAX {
             return Err(ConfigError::Value("limits.value_bytes", "must be from 1 byte to 1 MiB"));

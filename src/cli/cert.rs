@@ -1,6 +1,6 @@
 //! `okmsd cert`
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
@@ -14,6 +14,8 @@ use super::{
 };
 use crate::{
     domain::OkmsId,
+    files::FileName,
+    material,
     pki::{self, KeyKind, PrivateKeyPem},
 };
 
@@ -85,21 +87,16 @@ impl Cert {
 
 impl Issue {
     async fn run(self) -> Outcome {
-        // A key that is in use must not be lost to a second call.
-        for name in ["certificate", "privatekey"] {
-            let path = self.out.join(format!("{}_{name}.pem", self.okms_id));
-            if path.exists() {
-                return Err(
-                    format!("{} exists; move it away, or choose another folder with --out", path.display()).into()
-                );
-            }
-        }
+        self.nothing_is_there()?;
         let password = match &self.pkcs12_password_file {
-            Some(path) => Some(folder::read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            Some(path) => Some(material::text(path)?),
             None => None,
         };
+        let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
         let (csr, key) = if let Some(path) = &self.csr {
-            (folder::read(path)?, None)
+            // Whatever else is in the file stays here.
+            let request = pki::request_alone(&material::text(path)?);
+            (request.map_err(|error| format!("{}: {error}", FileName::from(path.as_path())))?, None)
         } else {
             let key = pki::generate_key(self.key_type.into())?;
             (pki::signing_request(&key, &self.name)?, Some(key))
@@ -108,12 +105,26 @@ impl Issue {
         let body = json!({ "name": self.name, "csr": csr, "validity": self.days });
         let answer = self.client.call(Method::POST, &path, Some(body)).await?;
         let certificate = text(&answer, "certificatePEM").ok_or("the server's answer has no certificate")?;
-        self.write(certificate, key.as_ref(), password.as_deref(), &answer)
+        self.write(certificate, key.as_ref(), password, &answer)
+    }
+
+    /// A key that is in use must not be lost to a second call.
+    fn nothing_is_there(&self) -> Outcome {
+        for name in ["certificate", "privatekey"] {
+            let path = self.out.join(format!("{}_{name}.pem", self.okms_id));
+            if path.exists() {
+                return Err(
+                    format!("{} exists; move it away, or choose another folder with --out", path.display()).into()
+                );
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, certificate: &str, key: Option<&PrivateKeyPem>, password: Option<&str>, answer: &Value) -> Outcome {
         let folder = Folder::new(&self.out);
-        fs::create_dir_all(&self.out).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        let _turn = folder.lock()?;
+        self.nothing_is_there()?;
         let stem = self.okms_id.to_string();
         let certificate_path = folder.file(&format!("{stem}_certificate.pem"));
         match key {

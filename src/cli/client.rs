@@ -1,9 +1,6 @@
 //! The command line's way to a running server: its API, with the operator certificate.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clap::Args;
@@ -15,18 +12,27 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    AlertDescription, CertificateError, ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
 };
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::folder;
-use crate::config::{self, Config};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{self, Config},
+    domain::Timestamp,
+    material,
+    pki::Facts,
+};
 
 /// The largest answer taken, in bytes.
 const ANSWER_BYTES: usize = 16 << 20;
+/// How long to wait for the reason of a connection that has ended.
+const ALERT_TIME: Duration = Duration::from_secs(2);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -84,12 +90,15 @@ impl Client {
         let authority = endpoint.authority().ok_or("the endpoint names no host")?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(443);
-        let failed = |error: std::io::Error| format!("{authority}: {error}");
-        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(failed)?;
+        // What is wrong here is told before anybody is asked for anything.
         let connector = TlsConnector::from(Arc::new(self.tls()?));
-        let stream = connector.connect(ServerName::try_from(host)?, stream).await.map_err(failed)?;
+        let stream = TcpStream::connect((host.as_str(), port)).await;
+        let stream = stream.map_err(|error| format!("{authority}: {error}"))?;
+        let name = ServerName::try_from(host).map_err(|_| "the endpoint's host is no name and no address")?;
+        let stream = connector.connect(name, stream).await;
+        let stream = stream.map_err(|error| format!("{authority}: {}", self.reason(&error)))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let mut request = Request::builder().method(method);
         if let Some(cursor) = cursor {
@@ -100,7 +109,16 @@ impl Client {
             .header(header::HOST, authority.as_str())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        let response = sender.send_request(request).await?;
+        let response = match sender.send_request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                // In TLS 1.3 the server refuses a certificate only after the handshake is done here. What ended the
+                // connection knows the alert; what waited for the answer knows that there is none.
+                let ended = tokio::time::timeout(ALERT_TIME, connection).await;
+                let cause = ended.ok().and_then(Result::ok).and_then(Result::err).unwrap_or(error);
+                return Err(format!("{authority}: {}", self.reason(&cause)).into());
+            }
+        };
         let status = response.status();
         let next = response.headers().get("x-pagination-cursor-next").cloned();
         let bytes = Limited::new(response.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
@@ -114,8 +132,8 @@ impl Client {
     }
 
     /// The certificate authority's PEM text.
-    pub(super) fn ca_pem(&self) -> Result<String, Error> {
-        Ok(folder::read(&self.ca_path())?)
+    pub(super) fn ca_pem(&self) -> Result<Zeroizing<String>, Error> {
+        Ok(material::text(&self.ca_path())?)
     }
 
     fn endpoint(&self) -> Result<String, Error> {
@@ -134,18 +152,104 @@ impl Client {
 
     fn tls(&self) -> Result<ClientConfig, Error> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca_path())? {
-            roots.add(certificate)?;
+        let ca = self.ca_path();
+        for certificate in material::certificates(&ca)? {
+            let unfit = |_| format!("{}: holds a certificate that cannot be an authority's", ca.display());
+            roots.add(certificate).map_err(unfit)?;
         }
-        let cert = self.cert.clone().unwrap_or_else(|| self.dir.join("operator_certificate.pem"));
-        let key = self.key.clone().unwrap_or_else(|| self.dir.join("operator_privatekey.pem"));
-        let key_der = PrivateKeyDer::from_pem_file(&key).map_err(|error| format!("{}: {error}", key.display()))?;
+        let (cert, key) = (self.cert_path(), self.key_path());
+        let pair = (material::certificates(&cert)?, material::private_key(&key)?);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
-            .with_client_auth_cert(certificates(&cert)?, key_der)
-            .map_err(|error| format!("{} with {}: {error}", cert.display(), key.display()))?)
+            .with_client_auth_cert(pair.0, pair.1);
+        // What the library says of a key stays here.
+        Ok(config.map_err(|error| {
+            let what = match error {
+                rustls::Error::InconsistentKeys(_) => "the certificate and the private key do not belong together",
+                _ => "the certificate and the private key cannot be used for TLS",
+            };
+            format!("{} with {}: {what}", cert.display(), key.display())
+        })?)
+    }
+
+    /// Why a connection has ended, in words that say what to do.
+    fn reason(&self, error: &(dyn std::error::Error + 'static)) -> String {
+        let cert = self.cert_path();
+        let cert = cert.display();
+        let own = self.doubt();
+        match tls_error(error) {
+            Some(rustls::Error::AlertReceived(alert)) => {
+                let why = match own {
+                    Some(own) => own,
+                    None => match alert {
+                        AlertDescription::CertificateExpired => "its time is over, or has not come; check the clocks",
+                        AlertDescription::UnknownCA => "it is not of an authority that the server trusts",
+                        AlertDescription::CertificateRequired => "the server wants a certificate, and got none",
+                        _ => "the server's log says why",
+                    }
+                    .to_owned(),
+                };
+                format!("the server refuses the certificate {cert} ({alert:?}): {why}")
+            }
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                let ca = self.ca_path();
+                let why = match why {
+                    CertificateError::UnknownIssuer => format!("is not of an authority in {}; see --ca", ca.display()),
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                        "is for other names than the endpoint's; see --endpoint".to_owned()
+                    }
+                    other => format!("is refused here: {other}"),
+                };
+                format!("the server's certificate {why}")
+            }
+            Some(other) => other.to_string(),
+            // The alert can be lost on the way. What is seen to be wrong from here is told all the same.
+            None => match own {
+                Some(own) => format!("the server ended the connection; the certificate {cert} is refused: {own}"),
+                None => format!("{error}; the server's log may say why"),
+            },
+        }
+    }
+
+    /// What is wrong with the operator certificate, as far as one can see from here.
+    fn doubt(&self) -> Option<String> {
+        let certificate = material::certificates(&self.cert_path()).ok()?;
+        let facts = Facts::read(certificate.first()?).ok()?;
+        let now = SystemClock.now().unix_seconds();
+        let date = |seconds| Timestamp::from_unix_seconds(seconds).to_rfc3339_seconds();
+        let remedy = match &self.cert {
+            None => format!(
+                "move operator_certificate.pem and operator_privatekey.pem away; okmsd init --dir {} makes new ones",
+                self.dir.display()
+            ),
+            Some(_) => "use one that the region's authority has signed, and that is valid".to_owned(),
+        };
+        if facts.validity.is_over(now) {
+            return Some(format!("it has expired ({}); {remedy}", date(facts.validity.not_after)));
+        }
+        if !facts.validity.has_begun(now) {
+            return Some(format!("it is not valid before {}; check the clock", date(facts.validity.not_before)));
+        }
+        let authorities = material::certificates(&self.ca_path()).ok()?;
+        let is_of = |authority: &CertificateDer<'_>| {
+            Facts::read(authority).is_ok_and(|authority| authority.subject == facts.issuer)
+        };
+        if certificate.len() == 1 && !authorities.iter().any(is_of) {
+            let ca = self.ca_path();
+            return Some(format!("it is not of the authority in {}; {remedy}", ca.display()));
+        }
+        None
+    }
+
+    fn cert_path(&self) -> PathBuf {
+        self.cert.clone().unwrap_or_else(|| self.dir.join("operator_certificate.pem"))
+    }
+
+    fn key_path(&self) -> PathBuf {
+        self.key.clone().unwrap_or_else(|| self.dir.join("operator_privatekey.pem"))
     }
 
     fn ca_path(&self) -> PathBuf {
@@ -158,8 +262,15 @@ pub(crate) fn text<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
     answer.get(name)?.as_str()
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let text = folder::read(path)?;
-    let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-    Ok(found.map_err(|error| format!("{}: {error}", path.display()))?)
+/// What TLS has to say about an error, wherever it is in it.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
 }

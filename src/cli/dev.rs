@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
     domain::OkmsId,
+    material,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
     service::{CredentialRequest, Error, KeySource, Service},
     telemetry,
@@ -29,6 +30,8 @@ use crate::{
 /// The password of `client.p12`. It lies beside the key in PEM, so that it protects nothing.
 const PKCS12_PASSWORD: &str = "okmsd";
 const ACCESS_DAYS: u32 = 365;
+/// The name of the domain that a first start makes.
+const DOMAIN: &str = "dev";
 
 /// Makes, where absent, a region with one domain and its access certificate, and serves it.
 #[derive(Args)]
@@ -92,12 +95,17 @@ async fn access(
             Err(error) => return Err(error.into()),
         }
     }
-    let domain = service.domains.create(&operator.authorize_region(Action::DomainCreate)?, "dev", now).await?;
+    let region = operator.authorize_region(Action::DomainCreate)?;
+    // A first start that was killed half-way has left the domain, and no certificate.
+    let domain = match service.domains.by_name(&region, DOMAIN).await {
+        Err(Error::DomainNotFound) => service.domains.create(&region, DOMAIN, now).await?,
+        found => found?,
+    };
     let permit = operator.authorize(domain.id, Actions::of(&[Action::CredentialCreate]))?;
     let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
     let issued = service.credentials.issue(&permit, request, now).await?;
     let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
-    let ca = folder::read(&folder.file("region_ca.pem"))?;
+    let ca = material::text(&folder.file("region_ca.pem"))?;
     let bundle = pki::pkcs12(&issued.certificate_pem, &key, &ca, "okmsd dev", PKCS12_PASSWORD)?;
     folder::write_private(&folder.file("client.p12"), &bundle)?;
     folder.write_pair(&domain.id.to_string(), &issued.certificate_pem, &key)?;

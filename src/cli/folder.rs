@@ -1,7 +1,10 @@
 //! A region's folder: what it holds, and how its files are made.
+//!
+//! Always holds: one process at a time makes files in a folder, others wait; a file is there whole or not at all; what is
+//! there is never replaced by something new of its kind, keys above all.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -13,6 +16,7 @@ use time::OffsetDateTime;
 use crate::{
     clock::{Clock, SystemClock},
     crypto::{self, FileRootKey},
+    material::{self, MaterialError},
     pki::{self, CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, ServerName, Subject},
 };
 
@@ -27,10 +31,13 @@ pub(super) enum FolderError {
     /// A file or the folder itself.
     #[error("{0}: {1}")]
     Io(PathBuf, #[source] io::Error),
+    /// A file with a certificate or key.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// A certificate or key.
     #[error("{0}: {1}")]
     Pki(PathBuf, #[source] pki::Error),
-    /// The root key.
+    /// The root key, or a random name.
     #[error("{0}: {1}")]
     RootKey(PathBuf, #[source] crypto::Error),
 }
@@ -68,10 +75,21 @@ impl Folder {
         self.file("okmsd.toml")
     }
 
+    /// The right to make files in the folder, which this makes too where it is absent. Waits while another process has
+    /// it; ends with what is given back.
+    pub(super) fn lock(&self) -> Result<File, FolderError> {
+        let failed = |error| FolderError::Io(self.0.clone(), error);
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
+        let folder = File::open(&self.0).map_err(failed)?;
+        // Some file systems lock no folders; there one may not start twice at once.
+        let _where_it_can_be_had = folder.lock();
+        Ok(folder)
+    }
+
     /// Makes what is absent. What is there stays as it is.
     pub(super) fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&self.0).map_err(|error| FolderError::Io(self.0.clone(), error))?;
+        let turn = self.lock()?;
         let now = now();
         let authority = self.authority(region, now)?;
         if !self.file("server_certificate.pem").exists() {
@@ -90,7 +108,8 @@ impl Folder {
         if !self.config().exists() {
             write(&self.config(), config_text(region).as_bytes())?;
         }
-        Ok(())
+        // A power cut must not take the root key of a store away that was filled since.
+        turn.sync_all().map_err(|error| FolderError::Io(self.0.clone(), error))
     }
 
     /// Writes a certificate and its key under `<stem>_certificate.pem` and `<stem>_privatekey.pem`.
@@ -103,12 +122,12 @@ impl Folder {
         let (certificate_path, key_path) = (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
         let pki = |error| FolderError::Pki(certificate_path.clone(), error);
         if certificate_path.exists() {
-            let certificate = read(&certificate_path)?;
-            let key = PrivateKeyPem::parse(read(&key_path)?);
-            let key = key.map_err(|error| FolderError::Pki(key_path.clone(), error))?;
+            let certificate = material::text(&certificate_path)?;
+            let key = material::signing_key(&key_path)?;
             return CertificateAuthority::load(&certificate, &key).map_err(pki);
         }
-        let name = format!("okmsd {} region CA", region.name);
+        let name =
+            authority_name(region.name).map_err(|error| FolderError::RootKey(certificate_path.clone(), error))?;
         let (authority, key) = CertificateAuthority::create(&name, now, time::Duration::days(CA_DAYS)).map_err(pki)?;
         write_private(&key_path, key.expose().as_bytes())?;
         write(&certificate_path, authority.certificate_pem().as_bytes())?;
@@ -125,6 +144,16 @@ impl Folder {
     }
 }
 
+/// A name that no other authority has: browsers and verifiers tell authorities apart by nothing else, and every folder on a
+/// machine may have a region of the same name.
+fn authority_name(region: &str) -> Result<String, crypto::Error> {
+    /// What a common name may hold beside these words.
+    const REGION_MAX: usize = 64 - "okmsd  region CA 01234567".len();
+    let region: String = region.chars().take(REGION_MAX).collect();
+    let suffix = u32::from_be_bytes(crypto::random()?);
+    Ok(format!("okmsd {region} region CA {suffix:08x}"))
+}
+
 /// The present moment, for certificates that are issued without a server.
 pub(super) fn now() -> OffsetDateTime {
     let seconds = SystemClock.now().unix_seconds();
@@ -139,11 +168,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
 /// Writes a file that is its owner's alone.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     replace(path, bytes, 0o600).map_err(|error| FolderError::Io(path.to_owned(), error))
-}
-
-/// The text of a file.
-pub(super) fn read(path: &Path) -> Result<String, FolderError> {
-    fs::read_to_string(path).map_err(|error| FolderError::Io(path.to_owned(), error))
 }
 
 /// Writes a file whole or not at all, whenever the process ends.

@@ -5,6 +5,8 @@
 //! are: a request made by `openssl req` for another purpose works too. That is why the request is read with
 //! x509-parser here; rcgen refuses a request whose extensions it does not know, and verifies no P-521 request.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls_pki_types::CertificateSigningRequestDer;
 use x509_parser::asn1_rs::Oid;
@@ -15,7 +17,7 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::FromDer;
 
-use super::error::{PublicKeyFault, RequestFault};
+use super::error::{Error, PublicKeyFault, RequestFault};
 use super::pem::exactly_one;
 use super::public_key::{Accepted, accept};
 
@@ -28,10 +30,7 @@ impl RequestedKey {
         if text.len() > REQUEST_BYTES_MAX {
             return Err(RequestFault::TooLarge);
         }
-        // The older label is still written by `openssl req -newhdr` and by some appliances.
-        let text = text.replace(" NEW CERTIFICATE REQUEST-----", " CERTIFICATE REQUEST-----");
-        let der: CertificateSigningRequestDer<'static> = exactly_one(text.as_bytes())?;
-        Self::from_der(&der)
+        Self::from_der(&request_in(text)?)
     }
 
     fn from_der(der: &[u8]) -> Result<Self, RequestFault> {
@@ -57,6 +56,26 @@ impl RequestedKey {
     pub(super) fn public_key(&self) -> &rcgen::SubjectPublicKeyInfo {
         &self.0
     }
+}
+
+/// The signing request in `text`, alone: what stands around it, a private key perhaps, is left behind. It is judged as it
+/// will be where the certificate is issued.
+///
+/// # Errors
+/// [`Error::Request`] says what is wrong with it.
+pub fn request_alone(text: &str) -> Result<String, Error> {
+    RequestedKey::from_pem(text).map_err(Error::Request)?;
+    let der = request_in(text).map_err(Error::Request)?;
+    let body = STANDARD.encode(&der);
+    let lines = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok());
+    let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
+    Ok(format!("-----BEGIN CERTIFICATE REQUEST-----\n{lines}-----END CERTIFICATE REQUEST-----\n"))
+}
+
+fn request_in(text: &str) -> Result<CertificateSigningRequestDer<'static>, RequestFault> {
+    // The older label is still written by `openssl req -newhdr` and by some appliances.
+    let text = text.replace(" NEW CERTIFICATE REQUEST-----", " CERTIFICATE REQUEST-----");
+    Ok(exactly_one(text.as_bytes())?)
 }
 
 /// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the answers, and the kind of
@@ -103,6 +122,20 @@ mod tests {
         assert!(RequestedKey::from_pem(&request()).is_ok());
         let older = request().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
         assert!(RequestedKey::from_pem(&older).is_ok());
+    }
+
+    #[test]
+    fn a_request_leaves_alone() {
+        let key = generate_key(KeyKind::P256).unwrap();
+        let request = signing_request(&key, "billing").unwrap();
+        let alone = request_alone(&format!("{}\nnote\n{request}", key.expose())).unwrap();
+        assert!(!alone.contains("PRIVATE") && RequestedKey::from_pem(&alone).is_ok());
+        assert_eq!(alone.trim(), request.replace('\r', "").trim());
+        let refused = request_alone(key.expose()).unwrap_err().to_string();
+        assert!(
+            refused.contains("private key") && !refused.contains(key.expose().lines().nth(1).unwrap()),
+            "{refused}"
+        );
     }
 
     #[test]

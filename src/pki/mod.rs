@@ -27,6 +27,7 @@ mod public_key;
 
 pub use ca::CertificateAuthority;
 pub use certificate::{Facts, Validity};
+pub use csr::request_alone;
 pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
 pub use key::{KeyKind, PrivateKeyPem, generate_key, signing_request};
 pub use leaf::{Issued, KeySource, ServerName, Subject};

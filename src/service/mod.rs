@@ -5,6 +5,7 @@
 //! no work without a permit, whose domain is the only one touched; a write is one commit. Never does: parsing or
 //! rendering a dialect, choosing status codes, reading a clock.
 
+mod aside;
 mod credentials;
 mod cursor;
 mod domains;

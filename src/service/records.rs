@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::{
     crypto::{DomainKeys, Place, SecretValue},
     domain::{Header, SecretPath, VersionNumber, VersionRecord},
-    service::Error,
+    service::{Error, aside::aside},
     store::{
         codec::Codec,
         engine::{Batch, CommitError, Engine, Expect, Op, Revision, Snapshot, Space},
@@ -47,7 +47,7 @@ impl Reader<'_> {
     pub(super) async fn value(&self, path: &SecretPath, number: VersionNumber) -> Result<SecretValue, Error> {
         let key = keys::version(self.keys.id(), path, number.get());
         let record = self.snapshot.get(Space::Value, &key).await?.ok_or_else(missing)?;
-        Ok(self.keys.open_value(path, number.get(), record.bytes)?)
+        Ok(aside(record.bytes.len(), || self.keys.open_value(path, number.get(), record.bytes))?)
     }
 }
 
@@ -117,7 +117,8 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn value(&mut self, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
-        let sealed = self.keys.seal_value(self.path, number.get(), value)?.into_bytes();
+        let seal = || self.keys.seal_value(self.path, number.get(), value);
+        let sealed = aside(value.expose().len(), seal)?.into_bytes();
         self.batch.ops.push(Op::Put(Space::Value, self.version_key(number.get()), sealed));
         Ok(())
     }

@@ -35,6 +35,8 @@ const LISTED_MAX: usize = 200_000;
 const TOO_MANY: Invalid = Invalid(
     "the list is larger than this server tells at once; read it in parts with limit, or by pages (X-Pagination-Size)",
 );
+/// How often, where there is no room for another one.
+const CLEARED_AGAIN: usize = 64;
 /// The longest text that can be a token.
 const TEXT_MAX: usize = 128;
 
@@ -123,7 +125,7 @@ impl Tokens {
             display_name: request.display_name,
             meta: request.meta,
         };
-        let ops = stored(&keys, &id, token.expires_at, Place::Token(&id), &token.encode())?;
+        let ops = stored(&keys, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())?;
         commit_fresh(&self.domains, &keys, &id, ops, now).await?;
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
@@ -191,7 +193,8 @@ impl Tokens {
             }
             let mut ops = removed(&keys, accessor, before.expires_at);
             let token = before.renewed(increment, life, now);
-            ops.extend(stored(&keys, accessor, token.expires_at, Place::Token(accessor), &token.encode())?);
+            let end = token.expires_at;
+            ops.extend(stored(&keys, accessor, end, Vec::new(), Place::Token(accessor), &token.encode())?);
             if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
                 return Ok(KnownToken { accessor: accessor.to_owned(), token });
             }
@@ -299,18 +302,19 @@ async fn read(
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok((token, record.revision)) }
 }
 
-/// What stores the record of the token `id`, which ends at `end`.
+/// What stores the record of the token `id`, which ends at `end`, and has that `size` where it wraps something.
 pub(super) fn stored(
     keys: &DomainKeys,
     id: &str,
     end: Timestamp,
+    size: Vec<u8>,
     place: Place<'_>,
     record: &[u8],
 ) -> Result<Vec<Op>, Error> {
     let sealed = keys.seal_record(place, record)?;
     Ok(vec![
         Op::Put(Space::Token, keys::token(keys.id(), id), sealed),
-        Op::Put(Space::Token, keys::token_end(keys.id(), end, id), Vec::new()),
+        Op::Put(Space::Token, keys::token_end(keys.id(), end, id), size),
     ])
 }
 
@@ -345,10 +349,20 @@ pub(super) async fn commit_fresh(
     Ok(())
 }
 
+/// Clears away what is over, much of it at least.
+pub(super) async fn clear_all(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
+    for _ in 0..CLEARED_AGAIN {
+        if clear(domains, keys, now).await? < CLEARED {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Removes tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
-/// another. One request of a domain does so at a time, and others leave it to that one.
-async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
-    let Some(_turn) = domains.clearing(keys.id()) else { return Ok(()) };
+/// another. One request of a domain does so at a time, and others leave it to that one. Says how many were over.
+async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
+    let Some(_turn) = domains.clearing(keys.id()) else { return Ok(0) };
     let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
     let snapshot = domains.engine().snapshot().await?;
     let mut batch = Batch::default();
@@ -361,10 +375,11 @@ async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(
         ]);
         batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
     }
-    if !batch.ops.is_empty() {
+    let over = batch.preconditions.len();
+    if over > 0 {
         commit(domains.engine(), batch).await?;
     }
-    Ok(())
+    Ok(over)
 }
 
 #[cfg(test)]

@@ -1,18 +1,30 @@
 //! Wrapped answers: kept, sealed, for whoever of the domain brings their token, and told once.
+//!
+//! Always holds: what is wrapped in one domain is bounded, in number and in bytes. What was wrapped since the last count
+//! is added up; where that reaches the bound, what is over is cleared away and the rest is counted anew, from the keys in
+//! the order of their ends, which carry the sizes. So the count is right after a start, and what was unwrapped meanwhile
+//! need not be followed.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use quick_cache::sync::Cache;
 
 use zeroize::Zeroizing;
 
 use super::{
     Domains, Error,
+    aside::aside,
     records::commit,
-    tokens::{Minted, commit_fresh, id_of, removed, stored, unchanged},
+    tokens::{Minted, clear_all, commit_fresh, id_of, removed, stored, unchanged},
+    turns::Turns,
 };
 use crate::{
     auth::{Action, Permit},
     crypto::{self, DomainKeys, Place, SecretValue},
-    domain::{Timestamp, Wrapped},
+    domain::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
         codec::Codec,
         engine::{Op, Revision, Snapshot, Space},
@@ -45,14 +57,85 @@ pub struct Unwrapped {
     pub body: SecretValue,
 }
 
+/// What may be wrapped in a domain at once.
+const WRAPPED_MAX: u64 = 10_000;
+const WRAPPED_BYTES_MAX: u64 = 64 << 20;
+/// What is said where it is reached.
+const FULL: Invalid = Invalid(
+    "too much is wrapped in this domain: 10000 answers or 64 MiB at most; unwrap or revoke some, or wait until they are \
+     over",
+);
+/// A domain that is full is not counted more often.
+const COUNT_PAUSE: Duration = Duration::from_secs(1);
+/// How many domains' counts are kept, and how many keys are counted in one go.
+const COUNTS_MAX: usize = 1024;
+const COUNTED_AT_ONCE: usize = 1000;
+
 /// The use cases on wrapped answers.
 pub struct Wrapping {
     domains: Domains,
+    counts: Cache<OkmsId, Count>,
+    turns: Turns,
+}
+
+/// What is wrapped in a domain, or was when it was counted, and what was wrapped since.
+#[derive(Clone, Copy)]
+struct Count {
+    number: u64,
+    bytes: u64,
+    at: Instant,
+}
+
+impl Count {
+    const fn takes(&self, bytes: u64) -> bool {
+        self.number < WRAPPED_MAX && self.bytes.saturating_add(bytes) <= WRAPPED_BYTES_MAX
+    }
+
+    const fn and(self, bytes: u64) -> Self {
+        Self { number: self.number + 1, bytes: self.bytes.saturating_add(bytes), ..self }
+    }
 }
 
 impl Wrapping {
-    pub(super) const fn new(domains: Domains) -> Self {
-        Self { domains }
+    pub(super) fn new(domains: Domains) -> Self {
+        Self { domains, counts: Cache::new(COUNTS_MAX), turns: Turns::new() }
+    }
+
+    /// Finds room for one more answer of so many bytes.
+    async fn reserve(&self, keys: &DomainKeys, bytes: usize, now: Timestamp) -> Result<(), Error> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let _turn = self.turns.take(keys.id(), "").await?;
+        let count = match self.counts.get(&keys.id()) {
+            Some(known) if known.takes(bytes) => known,
+            Some(full) if full.at.elapsed() < COUNT_PAUSE => return Err(FULL.into()),
+            _ => {
+                clear_all(&self.domains, keys, now).await?;
+                self.count(keys).await?
+            }
+        };
+        let takes = count.takes(bytes);
+        self.counts.insert(keys.id(), if takes { count.and(bytes) } else { count });
+        if takes { Ok(()) } else { Err(FULL.into()) }
+    }
+
+    async fn count(&self, keys: &DomainKeys) -> Result<Count, Error> {
+        let mut count = Count { number: 0, bytes: 0, at: Instant::now() };
+        let mut from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
+        let to = keys::end_of_token_ends(keys.id());
+        let snapshot = self.domains.engine().snapshot().await?;
+        loop {
+            let found = snapshot.scan(Space::Token, &from, &to, COUNTED_AT_ONCE).await?;
+            for (_, record) in &found {
+                // A login's token has no size, and is none.
+                if let Ok(size) = record.bytes.as_slice().try_into() {
+                    count = count.and(u32::from_be_bytes(size).into());
+                }
+            }
+            match found.last() {
+                Some((last, _)) if found.len() == COUNTED_AT_ONCE => from = [last.as_slice(), &[0]].concat(),
+                _ => return Ok(count),
+            }
+        }
     }
 
     /// Keeps an answer for `ttl_seconds`.
@@ -69,6 +152,7 @@ impl Wrapping {
     ) -> Result<WrapInfo, Error> {
         permit.require(Action::DomainGet)?;
         let keys = self.domains.keys(permit).await?;
+        self.reserve(&keys, answer.body.expose().len(), now).await?;
         let (path, status) = (path.to_owned(), answer.status);
         let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, Vec::new())?;
         commit_fresh(&self.domains, &keys, &info.accessor, ops, now).await?;
@@ -145,7 +229,8 @@ impl Wrapping {
         let snapshot = self.domains.engine().snapshot().await?;
         let (wrapped, id, revision) = known(&*snapshot, keys, token, now).await?;
         let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), id)).await?;
-        let body = keys.open_wrapped(id, body.ok_or(Error::NothingWrapped)?.bytes)?;
+        let body = body.ok_or(Error::NothingWrapped)?.bytes;
+        let body = aside(body.len(), || keys.open_wrapped(id, body))?;
         let ops = removed(keys, id, wrapped.expires_at());
         Ok((Unwrapped { status: wrapped.status, body }, wrapped, ops, revision))
     }
@@ -194,8 +279,9 @@ fn fresh(
 ) -> Result<(WrapInfo, Vec<Op>), Error> {
     let Minted { id, text, fingerprint } = Minted::new()?;
     let wrapped = Wrapped { secret_sha256: fingerprint, created_at: now, ttl_seconds, path, status };
-    ops.extend(stored(keys, &id, wrapped.expires_at(), Place::WrapInfo(&id), &wrapped.encode())?);
-    let sealed = keys.seal_wrapped(&id, body)?.into_bytes();
+    let size = u32::try_from(body.expose().len()).unwrap_or(u32::MAX).to_be_bytes();
+    ops.extend(stored(keys, &id, wrapped.expires_at(), size.to_vec(), Place::WrapInfo(&id), &wrapped.encode())?);
+    let sealed = aside(body.expose().len(), || keys.seal_wrapped(&id, body))?.into_bytes();
     ops.push(Op::Put(Space::Token, keys::wrapped_body(keys.id(), &id), sealed));
     Ok((WrapInfo { token: text, accessor: id, wrapped }, ops))
 }

@@ -99,14 +99,19 @@ pub fn token_ends(id: OkmsId, end: Timestamp) -> Vec<u8> {
 pub fn token_ends_after(id: OkmsId, now: Timestamp, place: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
     let prefix = [id.as_bytes().as_slice(), &[1]].concat();
     let from = place.map(|place| [&*prefix, place].concat()).unwrap_or_default();
-    let to = [id.as_bytes().as_slice(), &[2]].concat();
-    (from.max(token_ends(id, now.plus_seconds(1))), to)
+    (from.max(token_ends(id, now.plus_seconds(1))), end_of_token_ends(id))
 }
 
 /// Where a key made by [`token_end`], or what follows one, is among the domain's ends.
 #[must_use]
 pub fn token_end_place(key: &[u8]) -> Option<&[u8]> {
     key.get(16 + 1..)
+}
+
+/// The least key greater than every key made by [`token_end`].
+#[must_use]
+pub fn end_of_token_ends(id: OkmsId) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &[2]].concat()
 }
 
 /// The token in a key made by [`token_end`].

@@ -46,8 +46,9 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+/// A domain whose name has the canary in it; no two have one name.
 async fn domain(server: &TestServer) -> Client {
-    let body = json!({ "name": DOMAIN_NAME }).to_string();
+    let body = json!({ "name": format!("{DOMAIN_NAME} {}", uuid::Uuid::new_v4()) }).to_string();
     let created = server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
     server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
 }

@@ -17,6 +17,7 @@ mod harness;
 mod wire;
 
 mod cas;
+mod clock;
 mod concurrency;
 mod config;
 mod control;

@@ -64,10 +64,12 @@ class Http2:
 
     def __init__(self, address, how, window=65535, connection_window=0, **options):
         self.socket = net.tls(address, how, **options)
-        self.unread, self.at = b"", 0
+        self.unread, self.at, self.unsent = b"", 0, bytearray()
         self.next_stream = 1
         # What the server is ready to take: of the connection (0), and of streams with a body.
         self.windows, self.first_window = {0: 65535}, 65535
+        # What the connection's own window has to be opened by.
+        self.taken = 0
         # How many streams it allows; few until it says so.
         self.streams = 10
         # Without a table the status is always spelled out.
@@ -80,9 +82,10 @@ class Http2:
         self.socket.sendall(data)
 
     def exchange(self, requests, seconds=20):
-        """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back their
-        statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let them."""
-        waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, bytearray()
+        """Sends requests, each a header block and a body or None, as many at once as the server allows; gives back
+        their statuses, 0 for one that was reset. Bodies travel side by side, as far as the server's windows let
+        them."""
+        waiting, answered, statuses, bodies, data = list(requests), [], {}, {}, self.unsent
         end, number = time.monotonic() + seconds, len(waiting)
         self.socket.setblocking(False)
         while len(answered) < number:
@@ -100,8 +103,12 @@ class Http2:
             for kind, flags, stream, payload in self._frames():
                 if kind == HEADERS and not statuses[stream]:
                     statuses[stream] = status(payload)
-                elif kind == DATA and payload:
-                    data += window_update(0, len(payload))
+                elif kind == DATA:
+                    # In large steps: what is opened by crumbs is used in crumbs.
+                    self.taken += len(payload)
+                    if self.taken > 1 << 14:
+                        data += window_update(0, self.taken)
+                        self.taken = 0
                 elif kind == WINDOW_UPDATE:
                     self.windows[stream] = self.windows.get(stream, 0) + int.from_bytes(payload, "big")
                 elif kind == SETTINGS and not flags & ACK:

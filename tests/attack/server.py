@@ -23,8 +23,8 @@ PATIENCE = 15
 
 
 class Region:
-    """The folder of `okmsd dev` with a second domain, and an authority of the first one's own: `loud` attacks, `quiet` is
-    attacked."""
+    """The folder of `okmsd dev` with a second domain, and an authority of the first one's own: `loud` attacks, `quiet`
+    is attacked."""
 
     def __init__(self):
         self.work = Path(tempfile.mkdtemp(prefix="okmsd-attack-"))

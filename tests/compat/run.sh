@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
-# server; Terraform with the vault provider; helm on the chart, and Chromium (tests/browser); whether early answers arrive
+# server; Terraform with the vault provider; Prometheus' linter on the figures; helm on the chart, and Chromium (tests/browser); whether early answers arrive
 # at curl, Python, Java and Node; schemathesis on the OpenAPI document. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -95,7 +95,6 @@ start() {
         >"$work/server.log" 2>&1 </dev/null &
     server=$!
     serving=$name
-    export OKMSD_ADMIN=127.0.0.1:$admin
     for _ in $(seq 300); do
         if ! kill -0 "$server" 2>/dev/null; then
             echo "run.sh: okmsd ended at once:" >&2

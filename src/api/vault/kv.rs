@@ -216,8 +216,8 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let settings = fields.settings(false)?;
-    let custom = fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
     let cas = fields.int("metadata_cas")?;
+    let custom = fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
     let unknown = fields.warnings();
     let patch = MetadataPatch { settings, custom };
     // No field at all changes nothing, not even a patch of what is not there.

@@ -525,7 +525,9 @@ fn native(answer: &Answer) -> Result<Option<Value>, (u16, u64)> {
 
 async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), TestCaseError> {
     let operator = server.client(Some(&server.issue(&Subject::Operator, 3000)), None, Http::One);
-    let created = operator.call(Method::POST, "/v2/okms/resource", r#"{"name":"model"}"#).await;
+    // No two domains have one name.
+    let name = json!({ "name": format!("model {}", uuid::Uuid::new_v4()) }).to_string();
+    let created = operator.call(Method::POST, "/v2/okms/resource", &name).await;
     let id = created.ok()["id"].as_str().unwrap().to_owned();
     let client = server.client(Some(&server.issue(&Subject::Domain(id.clone()), 3000)), Some(&id), http);
     let mut connection: Connection = client.connect().await;

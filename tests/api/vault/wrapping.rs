@@ -308,3 +308,38 @@ async fn what_is_too_large_is_not_wrapped() {
     assert_eq!(root.mount("secret").keys("metadata/many").await.len(), 3000);
     wrapping.list("secret/metadata/many").await.refused_with(400, "too large to be wrapped");
 }
+
+/// One connection that wrapped half a megabyte again and again, for a month each time, made the store grow without
+/// bound. A domain may have 64 MiB wrapped; who unwraps, or waits until something is over, has room again.
+#[tokio::test]
+async fn what_is_wrapped_in_a_domain_is_bounded() {
+    let (mut server, root, wrapping) = wrapped().await;
+    let pause = std::time::Duration::from_millis(1100);
+    root.put("secret/data/large", &json!({"data": {"a": "x".repeat(500 << 10)}})).await.shown();
+    let mut tokens = Vec::new();
+    let full = loop {
+        let answer = wrapping.get("secret/data/large").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        tokens.push(token(&info(&answer)));
+        assert!(tokens.len() < 200, "{} are wrapped", tokens.len());
+    };
+    assert!(tokens.len() > 120, "{} are wrapped", tokens.len());
+    full.refused_with(400, "too much is wrapped in this domain");
+    // The count is right after a start, and another domain has room of its own.
+    server.restart().await;
+    let [root, wrapping] = [root, wrapping].map(|vault| Vault { client: server.at(&vault.client), ..vault });
+    wrapping.get("secret/data/large").await.refused_with(400, "too much is wrapped in this domain");
+    let other = Vault::of(&server.tenant().await).root().with("x-vault-wrap-ttl", "60");
+    info(&other.post("sys/wrapping/wrap", json!({"a": "b"})).await);
+    assert_eq!(unwrap(&root, &tokens[0]).await.status, 200);
+    tokio::time::sleep(pause).await;
+    info(&wrapping.get("secret/data/large").await);
+    wrapping.get("secret/data/large").await.refused_with(400, "too much is wrapped in this domain");
+    server.clock.advance(3600);
+    tokio::time::sleep(pause).await;
+    for _ in 0..5 {
+        info(&wrapping.get("secret/data/large").await);
+    }
+}

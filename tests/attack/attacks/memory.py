@@ -1,25 +1,27 @@
-"""Answers that nobody takes, and requests that are larger inside than outside: what connections make the server hold."""
+"""What connections make the server hold: answers that nobody takes, requests that are larger inside than outside."""
 
 import time
 
+import http1
 import http2
 import net
-from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, integer, literal,
-                   settings, window_update)
+from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, literal, settings,
+                   window_update)
 from trial import attack
 
 CONNECTIONS = 400
-STREAMS = 100
+# As many as clients open before they are told how many they may; and few enough for a server that is careful.
+STREAMS, FEW = 100, 16
 # The attacker opens connections for so long at most.
 OPENING = 8
 ENDED_WITHIN = 30
 
 
-def gets(path, window):
-    """A hundred requests for `path`, which then take `window` bytes each."""
+def gets(path, window, streams=FEW):
+    """Requests for `path`, which then take `window` bytes each."""
     block = head("GET", path)
     first = PREFACE + settings([(INITIAL_WINDOW_SIZE, window)])
-    return first + b"".join(get(1 + 2 * n, block) for n in range(STREAMS))
+    return first + b"".join(get(1 + 2 * n, block) for n in range(streams))
 
 
 def hold(address, how, requests, connections, drip=b""):
@@ -44,11 +46,18 @@ def hold(address, how, requests, connections, drip=b""):
         time.sleep(0.5)
 
 
-def untaken(trial, how, requests, connections=CONNECTIONS, drip=b""):
-    """Two attackers hold connections; the server must let go of nearly all of them in time."""
+def held(trial, *attacks):
+    """One attacker for each of `attacks`, until all their connections are open."""
+    attackers = [trial.start(hold, trial.address, *each) for each in attacks]
+    taken = sum(attacker.result() for attacker in attackers)
+    trial.note(f"{taken} connections")
+    trial.check("no connection was taken", taken)
+
+
+def untaken(trial, *attacks):
+    """The same; and the server must let go of nearly all of the connections in time."""
     before = trial.server.sockets()
-    attackers = [trial.start(hold, trial.address, how, requests, connections // 2, drip) for _ in range(2)]
-    trial.note(f"{sum(attacker.result() for attacker in attackers)} connections")
+    held(trial, *attacks)
     began = time.monotonic()
     # Honest clients come and go.
     while trial.server.sockets() > before + 8 and time.monotonic() < began + ENDED_WITHIN:
@@ -59,72 +68,86 @@ def untaken(trial, how, requests, connections=CONNECTIONS, drip=b""):
 @attack("untaken answers, window 0", rss=96)
 def window_0(trial):
     """2-3.7 MiB a connection, held for two minutes: with 768 MiB of memory the process was gone after 1.2 s."""
-    untaken(trial, net.context(), gets("/openapi.json", 0))
+    how, requests = net.context(), gets("/openapi.json", 0, STREAMS)
+    untaken(trial, (how, requests, CONNECTIONS // 2), (how, requests, CONNECTIONS // 2))
 
 
-@attack("untaken answers, socket full", rss=96)
-def socket_full(trial):
-    """The windows are wide, but nobody reads from the socket."""
-    untaken(trial, net.context(), gets("/swagger/swagger-ui-bundle.js", http2.WINDOW_MAX))
-
-
-@attack("untaken answers, a byte at a time", rss=96)
-def drip(trial):
-    """A connection that takes a byte now and then is not idle, and may hold no more than one that is."""
-    requests = gets("/openapi.json", 0) + window_update(0, 1 << 20)
-    drip = b"".join(window_update(1 + 2 * n, 1) for n in range(STREAMS))
-    untaken(trial, net.context(), requests, drip=drip)
+@attack("untaken answers, in every way", rss=96)
+def every_way(trial):
+    """Few at once; windows that are wide, before a socket that is full; a byte of each now and then: a connection that
+    takes next to nothing may hold no more than one that takes nothing."""
+    how, each = net.context(), CONNECTIONS // 4
+    drip = b"".join(window_update(1 + 2 * n, 1) for n in range(FEW))
+    untaken(
+        trial,
+        (how, gets("/openapi.json", 1), each),
+        (how, gets("/swagger/swagger-ui-bundle.js", http2.WINDOW_MAX), each),
+        (how, gets("/openapi.json", 0) + window_update(0, 1 << 20), each, drip),
+        (net.context(None, "http/1.1"), http1.request("GET", "/swagger/swagger-ui-bundle.js") * 20, each),
+    )
 
 
 # Requests. None of what these send is ever complete, or none of it is taken.
 
 NO_WINDOW = PREFACE + settings([(INITIAL_WINDOW_SIZE, 0)])
-SMALL = literal("content-length", "100000")
 
 
-def crowded(method, path):
-    """A head of 1,400 headers, which are a byte each on the wire."""
+def crowded(method, path, streams):
+    """Heads of 1,400 headers, which are a byte each on the wire; a body of ten bytes does not come."""
     entry = b"\x40" + http2.text("a") + http2.text("b")
-    block = head(method, path) + (SMALL if method == "POST" else b"")
+    block = head(method, path) + (literal("content-length", "10") if method == "POST" else b"")
     flags = END_HEADERS if method == "POST" else END_HEADERS | http2.END_STREAM
     heads = [frame(HEADERS, flags, 1, block + entry + b"\xbe" * 1400)]
-    heads += [frame(HEADERS, flags, 1 + 2 * n, block + b"\xbe" * 1400) for n in range(1, STREAMS)]
+    heads += [frame(HEADERS, flags, 1 + 2 * n, block + b"\xbe" * 1400) for n in range(1, streams)]
     return NO_WINDOW + b"".join(heads)
 
 
 def crumbs(path, streams):
     """Bodies in frames of one byte each, as many as the server's windows allow at first."""
-    block, crumb = head("POST", path) + SMALL, 65_000 // streams
+    block, crumb = head("POST", path) + literal("content-length", "100000"), 65_000 // streams
     numbers = [1 + 2 * n for n in range(streams)]
     return NO_WINDOW + b"".join(
         frame(HEADERS, END_HEADERS, number, block) + frame(DATA, 0, number, b" ") * crumb for number in numbers)
 
 
-# Bodies that do not come may be waited for as long as the config says.
-SHORT = {"LIMITS__BODY_TIME": "3s"}
+# How long it takes until what was sent has arrived.
+ARRIVED = 2
 
 
 @attack("crowded heads, strangers", rss=96)
 def crowded_strangers(trial):
     """A head of 14 KiB by what it says is 150 KiB by what it takes."""
-    untaken(trial, net.context(), crowded("GET", "/openapi.json"), connections=200)
+    how, requests = net.context(), crowded("GET", "/openapi.json", FEW)
+    held(trial, (how, requests, CONNECTIONS // 2), (how, requests, CONNECTIONS // 2))
+    time.sleep(ARRIVED)
 
 
-@attack("crowded heads, a tenant", rss=192, settings=SHORT)
+@attack("crowded heads, a tenant", rss=192)
 def crowded_tenant(trial):
     """A body that does not come keeps its head."""
-    untaken(trial, net.context(trial.region.loud), crowded("POST", "/v1/secret/data/slow"), connections=30)
+    held(trial, (net.context(trial.region.loud), crowded("POST", "/v1/secret/data/slow", STREAMS), 30))
+    time.sleep(ARRIVED)
 
 
-@attack("bodies in crumbs", rss=128, settings=SHORT)
+@attack("bodies in crumbs", rss=128)
 def crumbs_of_bodies(trial):
     """Each byte of a body that has arrived costs a frame's place in a queue."""
-    untaken(trial, net.context(), crumbs("/nowhere", 1), connections=60)
-    untaken(trial, net.context(trial.region.loud), crumbs("/v1/secret/data/slow", 4), connections=60)
+    tenant = net.context(trial.region.loud)
+    held(trial, (net.context(), crumbs("/nowhere", 1), 60), (tenant, crumbs("/v1/secret/data/slow", 4), 60))
+    time.sleep(ARRIVED)
 
 
-@attack("chunks in crumbs", rss=128, settings=SHORT)
+@attack("chunks in crumbs", rss=128)
 def crumbs_of_chunks(trial):
     body = b"1\r\n \r\n" * 60_000
     request = b"POST /v1/secret/data/slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
-    untaken(trial, net.context(trial.region.loud, "http/1.1"), request, connections=20)
+    held(trial, (net.context(trial.region.loud, "http/1.1"), request, 20))
+    time.sleep(ARRIVED)
+
+
+@attack("untaken refusals, a tenant", rss=128)
+def refusals(trial):
+    """What is refused is told whatever it costs; but to nobody who does not listen."""
+    how, requests = net.context(trial.region.loud), gets("/nowhere", 0, STREAMS)
+    held(trial, (how, requests, 150), (how, requests, 150))
+    time.sleep(ARRIVED)

@@ -1,5 +1,6 @@
 """Places: connections that a stranger holds for little, and descriptors that run out."""
 
+import collections
 import itertools
 import select
 import time
@@ -14,16 +15,17 @@ PLACES = 300
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
-def refill(address, number, seconds, connect, at=None):
+def refill(address, number, seconds, connect, at, holder):
     """Holds `number` connections that `connect` opens, and opens another where one is ended; gives back how many were
     taken in all. Not more than a hundred a second, so that it is about places and not about handshakes."""
+    how = net.context(holder, "http/1.1")
     poll, held, taken, end = select.poll(), {}, 0, time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(10):
             if len(held) == number:
                 break
             try:
-                connection = connect(address, at)
+                connection = connect(address, at, how)
             except OSError:
                 continue
             connection.setblocking(False)
@@ -43,29 +45,29 @@ def refill(address, number, seconds, connect, at=None):
     yield taken
 
 
-def silent(address, at):
+def silent(address, at, how):
     return net.tcp(address, 1, at=at)
 
 
-def half(address, at):
+def half(address, at, how):
     connection = net.tcp(address, 1, at=at)
     connection.sendall(HELLO)
     return connection
 
 
-def shaken(address, at):
-    return net.tls(address, net.context(alpn="http/1.1"), timeout=1, at=at)
+def shaken(address, at, how):
+    return net.tls(address, how, timeout=1, at=at)
 
 
-def asked(address, at):
+def asked(address, at, how):
     """One request, and then nothing for as long as the server allows."""
-    connection = shaken(address, at)
+    connection = shaken(address, at, how)
     http1.call(connection, "GET", "/v1/sys/health")
     return connection
 
 
-def slow_head(address, at):
-    connection = shaken(address, at)
+def slow_head(address, at, how):
+    connection = shaken(address, at, how)
     connection.sendall(b"GET / HTTP/1.1\r\n")
     return connection
 
@@ -73,14 +75,66 @@ def slow_head(address, at):
 STATES = itertools.cycle((silent, half, shaken, slow_head))
 
 
-def in_turn(address, at):
-    return next(STATES)(address, at)
+def in_turn(address, at, how):
+    return next(STATES)(address, at, how)
 
 
-def take(trial, connect, number=PLACES, at=None):
+def take(trial, connect, number=PLACES, at=None, holder=None):
     """The places are taken as fast as it goes, and then kept."""
-    attacker = trial.start(refill, trial.address, number, SECONDS, connect, at)
+    attacker = trial.start(refill, trial.address, number, SECONDS, connect, at, holder)
     trial.note(f"{attacker.result()} taken")
+
+
+def churn(address, seconds, at):
+    """Opens connections as fast as it goes, each of which takes the place of the one that is idle for longest."""
+    held, number, end = collections.deque(maxlen=1000), 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            connection = net.tcp(address, 1, at=at)
+        except OSError:
+            continue
+        number += 1
+        if len(held) == held.maxlen:
+            held[0].close()
+        held.append(connection)
+    yield number
+
+
+def far_away(address, how, tries):
+    """A client with a certificate and a tenth of a second on the way in each direction; gives back how often it did not
+    get its answer."""
+    failed = 0
+    for _ in range(tries):
+        try:
+            with net.tcp(address, 10, at="127.0.0.3") as plain:
+                incoming, outgoing = net.ssl.MemoryBIO(), net.ssl.MemoryBIO()
+                library = how.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+                time.sleep(0.2)
+                while True:
+                    try:
+                        library.do_handshake()
+                        break
+                    except net.ssl.SSLWantReadError:
+                        plain.sendall(outgoing.read())
+                        time.sleep(0.2)
+                        incoming.write(plain.recv(1 << 16))
+                library.write(http1.request("GET", "/v1/sys/health"))
+                plain.sendall(outgoing.read())
+                time.sleep(0.2)
+                if not plain.recv(1 << 16):
+                    failed += 1
+        except OSError:
+            failed += 1
+    yield failed
+
+
+@attack("places, from far away")
+def far(trial):
+    """Who needs half a second for a handshake may not lose its place to somebody who opens thousands a second."""
+    attackers = [trial.start(churn, trial.address, SECONDS, "127.0.0.66") for _ in range(3)]
+    honest = [trial.start(far_away, trial.address, net.context(trial.region.quiet, "http/1.1"), 4) for _ in range(5)]
+    trial.hold("failed", sum(client.result() for client in honest), 0, " of 20")
+    trial.note(f"{sum(attacker.result() for attacker in attackers)} connections")
 
 
 FEW = {"LIMITS__CONNECTIONS": PLACES}
@@ -102,6 +156,12 @@ def same_address(trial):
 def every_state(trial):
     """Before, within and after the handshake, and within a head."""
     take(trial, in_turn)
+
+
+@attack("places, a tenant's", settings=FEW)
+def of_a_tenant(trial):
+    """A certificate is no licence to all of them."""
+    take(trial, asked, PLACES + 20, holder=trial.region.loud)
 
 
 @attack("descriptors, soft limit 1024", files=(1024, 4096))

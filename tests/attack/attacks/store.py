@@ -44,7 +44,9 @@ def wrapping(trial):
     how = net.context(trial.region.loud, "http/1.1")
     attacker = trial.start(
         keep, trial.address, how, ["X-Vault-Wrap-TTL: 768h"], "/v1/sys/wrapping/wrap", body, 8)
-    trial.note(f"{attacker.result()}")
+    answers = attacker.result()
+    trial.note(f"{answers}")
+    trial.check("nothing was kept", "200" in answers)
     trial.hold("the store grew by", (trial.region.store_bytes() - before) // MIB, GROWTH, " MiB")
 
 

@@ -119,7 +119,9 @@ def untaken_2(address, how, window):
         connection.send(b"".join(get(1 + 2 * n, block) for n in range(STREAMS)))
         connection.socket.setblocking(False)
         made.append(connection.socket)
-    yield stay(SECONDS, made, http2.window_update(0, 1))
+    # A byte of each, now and then.
+    drip = b"".join(http2.window_update(1 + 2 * n, 1) for n in range(STREAMS)) if window else b""
+    yield stay(SECONDS, made, http2.window_update(0, 100) + drip)
 
 
 def untaken_1(address, how, connections):
@@ -187,6 +189,7 @@ def reads(path):
 def tell(trial, *attackers):
     sums = sum((attacker.result() for attacker in attackers), collections.Counter())
     trial.note(", ".join(f"{number} x {status}" for status, number in sorted(sums.items(), key=str)))
+    trial.check("nothing of it was answered", sums[200])
 
 
 @attack("a tenant's 1,000 writers", rss=192, extra=("write",))
@@ -212,6 +215,31 @@ def large_reads(trial):
 def documents(trial):
     """Forty bytes of a request made the whole OpenAPI document anew, with the domain's id: 16 ms each."""
     tell(trial, trial.start(work, trial.address, net.context(trial.region.loud), 4, reads("/openapi.json")))
+
+
+def upload(address, how, request):
+    """Bodies that nobody wants, as fast as they are taken; gives back how many bytes that were."""
+    data, sent, end = b"x" * (1 << 18), 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        try:
+            connection = net.tls(address, how)
+            connection.sendall(request)
+            while time.monotonic() < end:
+                connection.sendall(data)
+                sent += len(data)
+        except OSError:
+            pass
+        net.close(connection)
+    yield sent
+
+
+@attack("a stranger's bodies", rss=96, extra=("write",))
+def bodies_of_strangers(trial):
+    """They are read on for a while, so that the answer arrives; that may not become work without end."""
+    request = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n"
+    how = net.context(None, "http/1.1")
+    attackers = [trial.start(upload, trial.address, how, request) for _ in range(4)]
+    trial.note(f"{sum(attacker.result() for attacker in attackers) >> 20} MiB")
 
 
 @attack("a stranger's requests", rss=96, extra=("write",))

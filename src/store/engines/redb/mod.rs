@@ -24,6 +24,7 @@ mod overlay;
 mod pages;
 mod peek;
 mod queue;
+mod readers;
 mod snapshot;
 mod tables;
 mod writer;
@@ -40,7 +41,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use self::{
     backend::Disk,
@@ -48,6 +49,7 @@ use self::{
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
     queue::{Job, Limits, Queue, Refusal},
+    readers::Readers,
     snapshot::RedbSnapshot,
     tables::{Generation, LayoutError, View},
     writer::{Settings, Writer},
@@ -91,7 +93,7 @@ impl RedbOptions {
             record_cache_bytes: 64 << 20,
             queue_batches: 1024,
             queue_bytes: 32 << 20,
-            group_batches: 256,
+            group_batches: 64,
             group_bytes: 8 << 20,
             pause_min: Duration::from_secs(1),
             pause_max: Duration::from_secs(30),
@@ -145,12 +147,8 @@ struct Shared {
     health: AtomicU8,
     /// The latest moment in the database when it was opened.
     latest: Option<u64>,
-    /// Places for reads that may wait for the disk. A reader that gives up while it waits for one leaves nothing behind.
-    readers: Arc<Semaphore>,
+    readers: Readers,
 }
-
-/// Reads at once that may wait for the disk.
-const READERS: usize = 64;
 
 impl RedbEngine {
     /// Opens the store, or makes a new one. Waits for the disk.
@@ -191,7 +189,7 @@ impl RedbEngine {
         let latest = guarded(|| database.moment()).map_err(damaged)?.map_err(LayoutError::Redb)?;
         let shared = Arc::new(Shared {
             latest,
-            readers: Arc::new(Semaphore::new(READERS)),
+            readers: Readers::new(),
             view: ArcSwap::from_pointee(view),
             cache: Cache::new(options.record_cache_bytes),
             queue: Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes }),

@@ -2,17 +2,19 @@
 //!
 //! Owns the batches between a caller and the writer's thread. Always holds: the queue is bounded by count and by
 //! bytes, and a batch that does not fit is refused at once; a batch in the queue is either given to the writer or
-//! refused, never forgotten. Never does: waiting on the caller's side.
+//! refused, never forgotten. Tenants take turns, so that the batch of a quiet one waits for the group under way and for
+//! a turn of each other, not for all that somebody else has queued; and a tenant may hold as much as is free, half of
+//! the queue where it is alone, so that there is always room for another one. Never does: waiting on the caller's side.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use tokio::sync::oneshot;
 
-use crate::store::engine::{Batch, CommitError, Revision};
+use crate::store::engine::{Batch, CommitError, Op, Revision};
 
 /// How the writer answers a batch.
 pub(super) type Reply = oneshot::Sender<Result<Revision, CommitError>>;
@@ -55,12 +57,31 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
+/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16 bytes.
+type Tenant = [u8; 16];
+
+/// What a tenant's turn is worth, in bytes; a batch counts for at least [`LEAST`].
+const TURN: usize = 16 << 10;
+const LEAST: usize = 1 << 10;
+
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    lanes: HashMap<Tenant, Lane>,
+    /// The tenants that have something in their lanes, the next one first.
+    turns: VecDeque<Tenant>,
+    batches: usize,
     bytes: usize,
     broken: Option<u64>,
     closed: bool,
+}
+
+/// What one tenant has queued, in the order of arrival.
+#[derive(Default)]
+struct Lane {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// What is left of its turn.
+    credit: usize,
 }
 
 impl Queue {
@@ -70,16 +91,11 @@ impl Queue {
 
     /// Takes a batch in, or says at once why not.
     pub(super) fn push(&self, job: Job) -> Result<(), Refusal> {
-        let weight = job.batch.weight();
         let mut state = self.state();
         if state.closed {
             return Err(Refusal::Closed);
         }
-        if state.jobs.len() >= self.limits.batches || state.bytes.saturating_add(weight) > self.limits.bytes {
-            return Err(Refusal::Full);
-        }
-        state.bytes += weight;
-        state.jobs.push_back(job);
+        state.push(job, self.limits)?;
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -102,14 +118,14 @@ impl Queue {
         self.state().closed
     }
 
-    /// The next thing to do. A group takes what waits, within `limits`, in the order of arrival.
+    /// The next thing to do. A group takes what waits, within `limits`: of one tenant in the order of arrival.
     pub(super) fn next(&self, limits: Limits, deadline: Option<Instant>) -> Call {
         let mut state = self.state();
         loop {
             if let Some(generation) = state.broken.take() {
                 return Call::Broken(generation);
             }
-            if !state.jobs.is_empty() {
+            if state.batches > 0 {
                 return Call::Group(state.take(limits));
             }
             if state.closed {
@@ -129,19 +145,153 @@ impl Queue {
 }
 
 impl State {
+    fn push(&mut self, job: Job, limits: Limits) -> Result<(), Refusal> {
+        let weight = job.batch.weight();
+        let free = Limits {
+            batches: limits.batches.saturating_sub(self.batches),
+            bytes: limits.bytes.saturating_sub(self.bytes),
+        };
+        let tenant = tenant(&job.batch);
+        let held = self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
+        if free.batches == 0 || weight > free.bytes {
+            return Err(Refusal::Full);
+        }
+        // As much as would be free then; the first one always fits.
+        if held.0 > 0 && (held.0 + 1 > free.batches || held.1 + weight > free.bytes) {
+            return Err(Refusal::Full);
+        }
+        let lane = self.lanes.entry(tenant).or_default();
+        if lane.jobs.is_empty() {
+            self.turns.push_back(tenant);
+        }
+        lane.jobs.push_back(job);
+        lane.bytes += weight;
+        self.batches += 1;
+        self.bytes += weight;
+        Ok(())
+    }
+
     fn take(&mut self, limits: Limits) -> Vec<Job> {
         let mut group = Vec::new();
         let mut bytes = 0_usize;
-        while let Some(job) = self.jobs.front() {
-            let weight = job.batch.weight();
-            // The first one always goes, however heavy: the queue has let it in.
-            if !group.is_empty() && (group.len() >= limits.batches || bytes.saturating_add(weight) > limits.bytes) {
-                break;
+        'group: while let Some(tenant) = self.turns.front().copied() {
+            let Some(lane) = self.lanes.get_mut(&tenant) else {
+                self.turns.pop_front();
+                continue;
+            };
+            lane.credit += TURN;
+            while let Some(job) = lane.jobs.front() {
+                let weight = job.batch.weight();
+                // The first one always goes, however heavy: the queue has let it in.
+                if !group.is_empty() && (group.len() >= limits.batches || bytes.saturating_add(weight) > limits.bytes) {
+                    // The turn goes on in the next group.
+                    lane.credit = lane.credit.saturating_sub(TURN);
+                    break 'group;
+                }
+                let cost = weight.max(LEAST);
+                if cost > lane.credit {
+                    break;
+                }
+                lane.credit -= cost;
+                lane.bytes = lane.bytes.saturating_sub(weight);
+                bytes = bytes.saturating_add(weight);
+                self.bytes = self.bytes.saturating_sub(weight);
+                self.batches -= 1;
+                group.extend(lane.jobs.pop_front());
             }
-            bytes = bytes.saturating_add(weight);
-            self.bytes = self.bytes.saturating_sub(weight);
-            group.extend(self.jobs.pop_front());
+            let rests = !lane.jobs.is_empty();
+            self.turns.pop_front();
+            if rests {
+                self.turns.push_back(tenant);
+            } else {
+                self.lanes.remove(&tenant);
+            }
         }
         group
+    }
+}
+
+fn tenant(batch: &Batch) -> Tenant {
+    let first = batch.preconditions.first().map(|(_, key, _)| key);
+    let first = first.or_else(|| {
+        batch.ops.first().map(|op| match op {
+            Op::Put(_, key, _) | Op::Delete(_, key) | Op::DeleteRange(_, key, _) => key,
+        })
+    });
+    let mut tenant = Tenant::default();
+    if let Some(key) = first {
+        tenant.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    }
+    tenant
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::engine::Space;
+
+    fn job(tenant: u8, bytes: usize) -> Job {
+        let batch =
+            Batch { preconditions: Vec::new(), ops: vec![Op::Put(Space::Value, vec![tenant; 16], vec![0; bytes])] };
+        Job { batch, reply: oneshot::channel().0 }
+    }
+
+    fn taken(queue: &Queue, batches: usize) -> Vec<u8> {
+        match queue.next(Limits { batches, bytes: usize::MAX }, Some(Instant::now())) {
+            Call::Group(jobs) => jobs.iter().map(|job| tenant(&job.batch)[0]).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn queue(batches: usize, bytes: usize) -> Queue {
+        Queue::new(Limits { batches, bytes })
+    }
+
+    /// A thousand writers of one tenant made a quiet tenant's write wait for all that they had queued.
+    #[test]
+    fn a_quiet_tenant_is_in_the_next_group() {
+        let queue = queue(4096, usize::MAX);
+        for _ in 0..1000 {
+            assert!(queue.push(job(1, 200)).is_ok());
+        }
+        assert_eq!(taken(&queue, 64), [1; 64]);
+        assert!(queue.push(job(2, 200)).is_ok());
+        assert!(queue.push(job(3, 5_000_000)).is_ok());
+        let next = taken(&queue, 64);
+        assert!(next.contains(&2), "{next:?}");
+        // A heavy batch has saved up for its turn in the end, and everything comes out.
+        let mut rest = Vec::new();
+        loop {
+            let more = taken(&queue, 64);
+            if more.is_empty() {
+                break;
+            }
+            rest.extend(more);
+        }
+        assert_eq!((rest.contains(&3), next.len() + rest.len()), (true, 938));
+    }
+
+    #[test]
+    fn tenants_take_turns_by_bytes() {
+        let queue = queue(4096, usize::MAX);
+        for _ in 0..100 {
+            assert!(queue.push(job(1, 100)).is_ok() && queue.push(job(2, 8_000)).is_ok());
+        }
+        let group = taken(&queue, 54);
+        let of = |tenant| group.iter().map(|other| u32::from(*other == tenant)).sum::<u32>();
+        assert_eq!((of(1), of(2)), (48, 6));
+    }
+
+    /// A tenant that fills the queue is refused; another one finds room.
+    #[test]
+    fn a_full_lane_refuses_its_tenant_alone() {
+        for queue in [queue(100, usize::MAX), queue(usize::MAX, 100 * 1016)] {
+            let fill = |tenant| (0..200).filter(|_| queue.push(job(tenant, 1000)).is_ok()).count();
+            assert_eq!((fill(1), fill(2), fill(3)), (50, 25, 13));
+            assert!(queue.push(job(4, 1000)).is_ok());
+        }
+        // What fits an empty queue is taken, though it is more than half of it.
+        assert!(queue(10, 1000).push(job(1, 900)).is_ok());
+        assert!(queue(1, 1000).push(job(1, 9)).is_ok());
     }
 }

@@ -8,12 +8,13 @@
 use std::{future, sync::Arc, thread, time::Duration};
 
 use redb::StorageError;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
 use super::{
     Shared,
     cache::Answer,
     guard::{Panicked, guarded},
+    readers::Readers,
     tables::View,
 };
 use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space, Wanted};
@@ -42,7 +43,8 @@ impl Snapshot for RedbSnapshot {
             Wanted::Last(space, from, to) => (space, from.to_vec(), Some(to.to_vec())),
         };
         let wanted: Vec<_> = wanted.iter().map(owned).collect();
-        Box::pin(blocking(&self.shared.readers, move || {
+        let first = wanted.first().map(|(_, key, _)| key.clone()).unwrap_or_default();
+        Box::pin(blocking(&self.shared.readers, first, move || {
             for (space, from, to) in wanted {
                 let found = match to {
                     None => read(&shared, &view, |view| view.get(space, &from)).map(|found| Some((found, from))),
@@ -67,7 +69,7 @@ impl Snapshot for RedbSnapshot {
             return Box::pin(future::ready(Ok(answer)));
         }
         let (view, shared, key) = (Arc::clone(&self.view), Arc::clone(&self.shared), key.to_vec());
-        Box::pin(blocking(&self.shared.readers, move || {
+        Box::pin(blocking(&self.shared.readers, key.clone(), move || {
             let found = read(&shared, &view, |view| view.get(space, &key))?;
             shared.cache.fill(space, &key, view.revision, found.as_ref());
             Ok(found)
@@ -83,22 +85,23 @@ impl Snapshot for RedbSnapshot {
     ) -> Fut<'a, Result<Vec<Entry>, ReadError>> {
         let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
         let (from, to) = (from.to_vec(), to.to_vec());
-        Box::pin(blocking(&self.shared.readers, move || {
+        Box::pin(blocking(&self.shared.readers, from.clone(), move || {
             read(&shared, &view, |view| view.scan(space, &from, &to, limit))
         }))
     }
 }
 
-/// Runs a read where it may wait.
+/// Runs a read of `key` and its like where it may wait.
 async fn blocking<T: Send + 'static>(
-    readers: &Arc<Semaphore>,
+    readers: &Readers,
+    key: Vec<u8>,
     read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
     let Ok(runtime) = Handle::try_current() else {
         // Nobody else runs on this thread.
         return read();
     };
-    let place = Arc::clone(readers).acquire_owned().await.map_err(|error| ReadError::Unavailable(error.into()))?;
+    let place = readers.place(&key).await.map_err(|error| ReadError::Unavailable(error.into()))?;
     let read = move || {
         let _place = place;
         read()

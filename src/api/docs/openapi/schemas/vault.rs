@@ -27,7 +27,7 @@ fn envelopes() -> Value {
         "PatchSecretResponse": of("SecretVersionMetadata"),
         "GetSecretSubkeysResponse": of("SecretDataSubkeys"),
         "GetMetadataResponse": of("SecretMetadata"),
-        "ListDetailedMetadataResponse": envelope(&nullable(whole(json!({
+        "ListDetailedMetadataResponse": envelope(&nullable(some(json!({
             "key_info": map("Each entry's metadata; nothing of a folder.", &reference("schemas", "SecretMetadata")),
             "keys": keys(),
         })))),
@@ -387,7 +387,7 @@ fn version() -> Value {
 }
 
 fn keys() -> Value {
-    texts("The names in a list, sorted; a folder's ends in a slash.")
+    texts("The names in a list, sorted; a folder's ends in a slash. Absent where a scan finds nothing.")
 }
 
 /// The settings of secrets and mounts.
