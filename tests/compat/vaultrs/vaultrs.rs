@@ -445,6 +445,23 @@ async fn what_there_is_not() {
     refused_somehow(token::new_role(&client, "web", None).await, 400);
     refused_somehow(token::role::read(&client, "web").await, 400);
     assert!(token::tidy(&client).await.is_err());
-    refused_somehow(sys::remount::remount(&client, "secret", "other").await, 404);
-    refused_somehow(sys::tools::random(&client, None).await, 404);
+    refused_somehow(sys::remount::remount(&client, "secret", "other").await, 400);
+}
+
+#[tokio::test]
+async fn moves_of_mounts_and_random_bytes() {
+    let client = connect();
+    let (from, to) = (fresh("vaultrs-from"), fresh("vaultrs-to"));
+    sys::mount::enable(&client, &from, "kv-v2", None).await.unwrap();
+    kv2::set(&client, &from, "a", &json!({"k": "v"})).await.unwrap();
+    let id = sys::remount::remount(&client, &from, &to).await.unwrap().migration_id;
+    let status = sys::remount::remount_status(&client, &id).await.unwrap();
+    assert_eq!((status.migration_id, status.migration_info.status.as_str()), (id, "success"));
+    assert_eq!(read(&client, &to, "a").await.unwrap(), json!({"k": "v"}));
+    refused_somehow(read(&client, &from, "a").await, 404);
+    kv2::delete_metadata(&client, &to, "a").await.unwrap();
+    sys::mount::disable(&client, &to).await.unwrap();
+
+    // 32 bytes, in Base64.
+    assert_eq!(sys::tools::random(&client, None).await.unwrap().random_bytes.len(), 44);
 }
