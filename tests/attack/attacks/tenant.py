@@ -217,6 +217,14 @@ def documents(trial):
     tell(trial, trial.start(work, trial.address, net.context(trial.region.loud), 4, reads("/openapi.json")))
 
 
+@attack("a tenant's random bytes", rss=192)
+def random_bytes(trial):
+    """Twenty bytes of a request, and 130 KB of an answer that is made anew."""
+    request = head("POST", "/v1/sys/tools/random"), b'{"bytes":100000}'
+    how = net.context(trial.region.loud)
+    tell(trial, trial.start(work, trial.address, how, 2, lambda: [request] * STREAMS))
+
+
 def upload(address, how, request):
     """Bodies that nobody wants, as fast as they are taken; gives back how many bytes that were."""
     data, sent, end = b"x" * (1 << 18), 0, time.monotonic() + SECONDS
