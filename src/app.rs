@@ -233,6 +233,7 @@ impl App {
             figures: figures(&service, &metrics),
         };
         let limits = EdgeLimits {
+            connections: config.limits.connections,
             in_flight: config.limits.in_flight,
             head_bytes: config.limits.head_bytes.0,
             body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,

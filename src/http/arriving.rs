@@ -21,7 +21,7 @@ use super::{
 
 /// What is read of a body that nobody wants: until then, or so many bytes.
 const LINGER_TIME: Duration = Duration::from_secs(10);
-const LINGER_BYTES: usize = 32 << 20;
+const LINGER_BYTES: usize = 8 << 20;
 
 /// What bounds a body that is wanted.
 #[derive(Clone, Copy, Debug)]

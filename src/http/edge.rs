@@ -42,6 +42,8 @@ const NO_OPERATION: &str = "none";
 /// What bounds a request.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeLimits {
+    /// Connections at once.
+    pub connections: usize,
     /// Requests in progress at once.
     pub in_flight: usize,
     /// The URL and all headers, in bytes.
@@ -58,6 +60,9 @@ pub struct EdgeLimits {
 pub trait InProgress: Clone + Send + Sync + 'static {
     /// From here on the answer waits for the peer.
     fn answers(&mut self);
+
+    /// The connection is to end: its peer asks for more than it takes.
+    fn ends(&self);
 }
 
 /// The edge of the server: shared by all connections.
@@ -106,16 +111,16 @@ impl Edge {
     /// An edge that serves `context`.
     #[must_use]
     pub fn new(context: Context, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
-        let shares = Shares::new(limits.buffer_bytes, limits.in_flight, limits.body_bytes);
+        let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
         Self { router: Router::new(&api::routes()), context, clock, metrics, limits, shares }
     }
 
-    /// A new connection of `peer`, or of nobody for the reason that is told.
+    /// A new connection of `peer`, or of nobody for the reason that is told; none where it has its share of them.
     #[must_use]
-    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
+    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Option<Connection> {
         let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clock.now()).ok());
-        let share = self.shares.of(principal);
-        Connection { peer: peer.map(Arc::new), share, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) }
+        let share = self.shares.of(principal)?;
+        Some(Connection { peer: peer.map(Arc::new), share, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) })
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -161,6 +166,9 @@ impl Edge {
         );
         // What was changed, or refused, is told whatever it costs.
         let room = room.unwrap_or_else(|| connection.share.charge(memory(&reply)));
+        if connection.share.is_overdrawn() {
+            in_progress.ends();
+        }
         in_progress.answers();
         response(reply, &id, (in_progress, room))
     }
@@ -189,6 +197,7 @@ impl Edge {
         }
         // Only now: a body may take its time to arrive.
         let place = share.place().ok_or(Problem::BUSY)?;
+        let turn = share.turn(is_read).await;
         if is_read && !vault::is_wrapped(&call) {
             let reply = self.perform(&granted, &call).await?;
             // What was only read can be read again.
@@ -205,7 +214,7 @@ impl Edge {
         // Detached: a client that hangs up cannot cancel a change half-way.
         let edge = Arc::clone(self);
         let work = tokio::spawn(async move {
-            let _held = (place, held);
+            let _held = (place, turn, held);
             edge.perform(&granted, &call).await
         });
         Ok((work.await.unwrap_or(Err(Problem::INTERNAL))?, told_once))

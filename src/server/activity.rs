@@ -234,6 +234,10 @@ impl http::InProgress for InProgress {
             self.activity.answers.fetch_add(1, Release);
         }
     }
+
+    fn ends(&self) {
+        self.activity.flood();
+    }
 }
 
 impl Drop for InProgress {

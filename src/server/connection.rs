@@ -118,7 +118,10 @@ pub(super) async fn serve(
     } else {
         seat.is_known();
     }
-    let connection = Arc::new(shared.edge.connect(peer));
+    let Some(connection) = shared.edge.connect(peer) else {
+        return shared.metrics.deadline("share");
+    };
+    let connection = Arc::new(connection);
     let service = {
         let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {

@@ -59,10 +59,10 @@ pub struct Unwrapped {
 
 /// What may be wrapped in a domain at once.
 const WRAPPED_MAX: u64 = 10_000;
-const WRAPPED_BYTES_MAX: u64 = 64 << 20;
+const WRAPPED_BYTES_MAX: u64 = 16 << 20;
 /// What is said where it is reached.
 const FULL: Invalid = Invalid(
-    "too much is wrapped in this domain: 10000 answers or 64 MiB at most; unwrap or revoke some, or wait until they are \
+    "too much is wrapped in this domain: 10000 answers or 16 MiB at most; unwrap or revoke some, or wait until they are \
      over",
 );
 /// A domain that is full is not counted more often.

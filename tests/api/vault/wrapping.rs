@@ -310,7 +310,7 @@ async fn what_is_too_large_is_not_wrapped() {
 }
 
 /// One connection that wrapped half a megabyte again and again, for a month each time, made the store grow without
-/// bound. A domain may have 64 MiB wrapped; who unwraps, or waits until something is over, has room again.
+/// bound. A domain may have 16 MiB wrapped; who unwraps, or waits until something is over, has room again.
 #[tokio::test]
 async fn what_is_wrapped_in_a_domain_is_bounded() {
     let (mut server, root, wrapping) = wrapped().await;
@@ -323,9 +323,9 @@ async fn what_is_wrapped_in_a_domain_is_bounded() {
             break answer;
         }
         tokens.push(token(&info(&answer)));
-        assert!(tokens.len() < 200, "{} are wrapped", tokens.len());
+        assert!(tokens.len() < 40, "{} are wrapped", tokens.len());
     };
-    assert!(tokens.len() > 120, "{} are wrapped", tokens.len());
+    assert!(tokens.len() > 30, "{} are wrapped", tokens.len());
     full.refused_with(400, "too much is wrapped in this domain");
     // The count is right after a start, and another domain has room of its own.
     server.restart().await;
