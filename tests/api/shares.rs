@@ -273,6 +273,60 @@ async fn strangers_give_way() {
     assert!(known.read_until(has_get_answer(&client, 1)).await);
 }
 
+/// One domain with a certificate once held all connections, and everybody else waited for its deadlines.
+#[tokio::test]
+async fn one_domain_leaves_connections_for_the_others() {
+    let (server, client) = server(|limits| limits.connections = 12).await;
+    let other = server.tenant().await;
+    other.create("kept", r#"{"word":"kept"}"#).await.ok();
+    server.metric_reaches("okmsd_connections ", 0.0).await;
+    let mut greedy = Vec::new();
+    for _ in 0..9 {
+        let mut wire = Wire::open(&client).await;
+        wire.send(get(&client, 1)).await;
+        assert!(wire.read_until(has_get_answer(&client, 1)).await);
+        greedy.push(wire);
+    }
+    for _ in 0..4 {
+        let mut beyond = Wire::open(&client).await;
+        beyond.until_closed().await;
+        assert!(beyond.text().is_empty());
+    }
+    server.metric_reaches(&closed_by("share"), 4.0).await;
+    honest(&other).await;
+    greedy.pop();
+    eventually("a place that is left is free again", async || {
+        let mut again = Wire::open(&client).await;
+        again.send(get(&client, 1)).await;
+        again.read_until(has_get_answer(&client, 1)).await
+    })
+    .await;
+}
+
+/// Refusals that nobody takes once grew by thousands. Who asks again and again, and takes none, is cut.
+#[tokio::test]
+async fn refusals_that_nobody_takes() {
+    let (server, client) = server(|limits| {
+        limits.value_bytes = ByteSize(16 << 10);
+        limits.buffer_bytes = ByteSize(1 << 20);
+    })
+    .await;
+    let other = server.tenant().await;
+    other.create("kept", r#"{"word":"kept"}"#).await.ok();
+    let path = client.url("secret/none");
+    let mut greedy = Vec::new();
+    for _ in 0..3 {
+        let mut wire = Wire::open(&client.over(Http::Two)).await;
+        wire.send(preface(&[(INITIAL_WINDOW_SIZE, 0)])).await;
+        wire.send((0..100).flat_map(|n| head(2 * n + 1, END_STREAM, "GET", &path)).collect::<Vec<_>>()).await;
+        greedy.push(wire);
+    }
+    server.metric_reaches(&closed_by("flood"), 1.0).await;
+    honest(&other).await;
+    drop(greedy);
+    eventually("the domain is served again", async || client.get("secret/kept").await.status == 200).await;
+}
+
 #[tokio::test]
 async fn a_stranger_is_idle() {
     let (server, client) = server(|limits| limits.anonymous_idle_time = Span(2 * SHORT)).await;
