@@ -19,9 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{auth::Principal, domain::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
-const EACH: usize = 4 << 10;
+const EACH: usize = 8 << 10;
 /// Reads of one share that are worked on at once: as many long ones as others may have to wait for.
-const READS: usize = 16;
+const READS: usize = 8;
 /// The same for everything else, most of which waits for the disk: enough for one group of commits in the making while
 /// another is written.
 const WRITES: usize = 128;
@@ -194,7 +194,8 @@ impl Share {
 
     /// Whether so much was charged that a connection must end: its peer asks, and takes no answer.
     pub(super) fn is_overdrawn(&self) -> bool {
-        self.party.memory.used.load(Relaxed) > self.party.memory.limit.saturating_mul(2)
+        let limit = self.party.memory.limit;
+        self.party.memory.used.load(Relaxed) > limit + limit / 4
     }
 
     /// Waits for a turn at the processor.
