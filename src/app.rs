@@ -18,13 +18,13 @@ use crate::{
     crypto::{FileRootKey, RootKey as _, RootKeyError},
     domain::{Timestamp, TokenLife},
     files::FileName,
-    http::{Edge, EdgeLimits},
+    http::{Clocks, Edge, EdgeLimits},
     material::{self, MaterialError},
     metrics::Metrics,
     pki::{self, CertificateAuthority},
     server::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
-        TlsError, Trusted,
+        TlsError, Trusted, fit_connections,
     },
     service::{self, Health, Service},
     store::{
@@ -178,7 +178,7 @@ impl App {
         let time = store_clock(&clock, &metrics);
         let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let engine = open_engine(config, observer).await?;
-        Self::assemble(config, Clocks { machine: clock, store: time }, materials, engine, metrics).await
+        Self::assemble(config, clock, time, materials, engine, metrics).await
     }
 
     /// Binds the sockets over an engine that is open already; the config's store is not touched.
@@ -193,21 +193,22 @@ impl App {
     ) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
         let time = store_clock(&clock, &metrics);
-        Self::assemble(config, Clocks { machine: clock, store: time }, materials, engine, metrics).await
+        Self::assemble(config, clock, time, materials, engine, metrics).await
     }
 
     async fn assemble(
         config: &Config,
-        clocks: Clocks,
+        machine: Arc<dyn Clock>,
+        time: Arc<StoreClock>,
         materials: Materials,
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AppError> {
-        materials.tell(clocks.machine.now(), &metrics);
+        materials.tell(machine.now(), &metrics);
         if let Some(latest) = engine.latest() {
-            clocks.store.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
+            time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
-        let time = Arc::clone(&clocks.store);
+        let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&time) as Arc<dyn Clock> };
         metrics.watch(telemetry::lost_lines, move || time.behind());
         let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
         let service = service.map_err(|error| match error {
@@ -232,8 +233,9 @@ impl App {
             },
             figures: figures(&service, &metrics),
         };
+        let connections = fit_connections(config.limits.connections);
         let limits = EdgeLimits {
-            connections: config.limits.connections,
+            connections,
             in_flight: config.limits.in_flight,
             head_bytes: config.limits.head_bytes.0,
             body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
@@ -241,18 +243,18 @@ impl App {
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(context, clocks.store, Arc::clone(&metrics), limits));
+        let edge = Arc::new(Edge::new(context, clocks, Arc::clone(&metrics), limits));
         let limit = config.limits.handshake_time.0;
         let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             trust: materials.trust,
-            clock: clocks.machine,
+            clock: machine,
             edge,
             metrics: Arc::clone(&metrics),
             limits: ConnectionLimits::from(&config.limits),
         };
-        let listener = Listener::new(socket, shared, &config.limits, &stopper);
+        let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
         let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
         Ok(Self { listener, address, admin, admin_address, service, stopper, endpoint })
@@ -302,12 +304,6 @@ impl App {
 fn figures(service: &Arc<Service>, metrics: &Arc<Metrics>) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
     Box::new(move || metrics.render(service.health() == Health::Ready))
-}
-
-/// The machine's clock, which TLS asks, and the store's, which everything else asks.
-struct Clocks {
-    machine: Arc<dyn Clock>,
-    store: Arc<StoreClock>,
 }
 
 fn store_clock(machine: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Arc<StoreClock> {

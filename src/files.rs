@@ -56,7 +56,11 @@ pub fn holds_a_key(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let last = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let is_hex = last.len() == 64 && last.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex || text.contains("-----BEGIN") || text.contains(['\n', '\r']) || text.len() > 4096
+    // PEM or DER once more in base64, as secrets of Kubernetes are.
+    let is_base64 = text.len() >= 64
+        && ["LS0tLS1", "MI", "MC", "MF", "MH"].iter().any(|front| text.starts_with(front))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte));
+    is_hex || is_base64 || text.contains("-----BEGIN") || text.contains(['\n', '\r']) || text.len() > 4096
 }
 
 /// What is in a file that anybody may read.
@@ -127,6 +131,11 @@ mod tests {
             let said = read_private(Path::new(&name), |_| Ok::<_, FileError>(())).unwrap_err().to_string();
             assert!(said.contains("name of a file") && !said.contains("MIGH") && !said.contains("0a0a"), "{said}");
         }
+        // What `base64 -w0` makes of a PEM file, and the inside of one.
+        for front in ["LS0tLS1CRUdJTiBQUklWQVRF", "MIGHAgEAMBMGByqGSM49", "MC4CAQAwBQYDK2VwBCIEIA"] {
+            assert!(holds_a_key(Path::new(&format!("{front}{}", "Zm9v".repeat(20)))), "{front}");
+        }
+        assert!(!holds_a_key(Path::new("MIRROR/keys/server.pem")));
         assert!(read(Path::new("/nowhere/key.pem")).unwrap_err().to_string().starts_with("/nowhere/key.pem: "));
     }
 }

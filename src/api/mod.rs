@@ -73,6 +73,8 @@ pub struct Call {
     pub body: Bytes,
     /// The moment at which it counts.
     pub now: Timestamp,
+    /// The same by the machine's clock, by which certificates live.
+    pub machine_now: Timestamp,
     /// Who sent it, where that is known.
     pub principal: Option<Principal>,
     /// The certificate that came with it.

@@ -65,11 +65,19 @@ pub trait InProgress: Clone + Send + Sync + 'static {
     fn ends(&self);
 }
 
+/// The two times that a request lives by.
+pub struct Clocks {
+    /// The machine's, by which certificates live, as TLS does.
+    pub machine: Arc<dyn Clock>,
+    /// The store's, which does not run backwards, for everything else.
+    pub store: Arc<dyn Clock>,
+}
+
 /// The edge of the server: shared by all connections.
 pub struct Edge {
     router: Router,
     context: Context,
-    clock: Arc<dyn Clock>,
+    clocks: Clocks,
     metrics: Arc<Metrics>,
     limits: EdgeLimits,
     shares: Shares,
@@ -78,12 +86,19 @@ pub struct Edge {
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
     peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
+    is_stranger: bool,
     share: Arc<Share>,
     first_id: Uuid,
     requests: AtomicU64,
 }
 
 impl Connection {
+    /// Whether the peer is nobody here, be it without a certificate or with one that says nothing to us.
+    #[must_use]
+    pub const fn is_stranger(&self) -> bool {
+        self.is_stranger
+    }
+
     /// A fresh request id: random for each connection, counted within it.
     fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
@@ -110,17 +125,24 @@ struct Event {
 impl Edge {
     /// An edge that serves `context`.
     #[must_use]
-    pub fn new(context: Context, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
+    pub fn new(context: Context, clocks: Clocks, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
         let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
-        Self { router: Router::new(&api::routes()), context, clock, metrics, limits, shares }
+        Self { router: Router::new(&api::routes()), context, clocks, metrics, limits, shares }
     }
 
     /// A new connection of `peer`, or of nobody for the reason that is told; none where it has its share of them.
     #[must_use]
     pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Option<Connection> {
-        let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clock.now()).ok());
+        let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
         let share = self.shares.of(principal)?;
-        Some(Connection { peer: peer.map(Arc::new), share, first_id: Uuid::new_v4(), requests: AtomicU64::new(0) })
+        let is_stranger = principal.is_none();
+        Some(Connection {
+            peer: peer.map(Arc::new),
+            is_stranger,
+            share,
+            first_id: Uuid::new_v4(),
+            requests: AtomicU64::new(0),
+        })
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -140,7 +162,7 @@ impl Edge {
         let is_head = head.method == Method::HEAD;
         let namespace = head.headers.get(&NAMESPACE).cloned();
         let mut body = Arriving::new(&head.headers, body);
-        let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clock.now() };
+        let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clocks.store.now() };
         let outcome = self.answer(connection, head, &mut body, &mut event, &id).await;
         body.discard(|| in_progress.clone());
         let (mut reply, room) = match outcome {
@@ -247,8 +269,9 @@ impl Edge {
         if !vault::is_read(&head.method) && is_foreign(&head) {
             return Err(Problem::FOREIGN_ORIGIN);
         }
+        let machine_now = self.clocks.machine.now();
         let principal =
-            connection.peer.as_ref().map_err(|why| *why).and_then(|peer| directory::principal(peer, event.now));
+            connection.peer.as_ref().map_err(|why| *why).and_then(|peer| directory::principal(peer, machine_now));
         let granted = match access {
             Access::Public(page) => Granted::Public(page),
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
@@ -271,8 +294,16 @@ impl Edge {
         };
         let params = captures.params()?;
         let (peer, principal) = (connection.peer.as_ref().ok().map(Arc::clone), principal.ok());
-        let call =
-            Call { head, params, body: Bytes::new(), now: event.now, principal, peer, request_id: Arc::clone(id) };
+        let call = Call {
+            head,
+            params,
+            body: Bytes::new(),
+            now: event.now,
+            machine_now,
+            principal,
+            peer,
+            request_id: Arc::clone(id),
+        };
         Ok((granted, call))
     }
 

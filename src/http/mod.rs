@@ -13,7 +13,7 @@ mod router;
 mod shares;
 
 pub use self::{
-    edge::{Connection, Edge, EdgeLimits, InProgress},
+    edge::{Clocks, Connection, Edge, EdgeLimits, InProgress},
     error::Problem,
     refusal::Refusal,
     response::Body,

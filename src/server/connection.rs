@@ -107,7 +107,10 @@ pub(super) async fn serve(
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
-    let is_stranger = peer.is_err();
+    let Some(connection) = shared.edge.connect(peer) else {
+        return shared.metrics.deadline("share");
+    };
+    let is_stranger = connection.is_stranger();
     let mut deadlines = shared.limits.deadlines;
     if is_stranger {
         deadlines.idle = shared.limits.idle_of_stranger;
@@ -118,9 +121,6 @@ pub(super) async fn serve(
     } else {
         seat.is_known();
     }
-    let Some(connection) = shared.edge.connect(peer) else {
-        return shared.metrics.deadline("share");
-    };
     let connection = Arc::new(connection);
     let service = {
         let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));

@@ -6,7 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVE: usize = 160;
 
 /// Raises the process's own limit as far as the system lets it, and says how many connections of `wanted` fit under it.
-pub(super) fn fit_connections(wanted: usize) -> usize {
+#[must_use]
+pub fn fit_connections(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     // Where the limit cannot be raised, the old one stays.
     let current = match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {

@@ -7,7 +7,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     connection::{self, Shared},
-    descriptors::fit_connections,
     lobby::{Lobby, Seat},
 };
 use crate::config::Limits;
@@ -50,13 +49,13 @@ impl Stopper {
 }
 
 impl Listener {
-    /// Connections that are accepted from `socket`.
+    /// Connections that are accepted from `socket`, so many at once.
     #[must_use]
-    pub fn new(socket: TcpListener, shared: Shared, limits: &Limits, stopper: &Stopper) -> Self {
+    pub fn new(socket: TcpListener, shared: Shared, connections: usize, limits: &Limits, stopper: &Stopper) -> Self {
         Self {
             socket,
             shared: Arc::new(shared),
-            lobby: Lobby::new(fit_connections(limits.connections), limits.anonymous_connections),
+            lobby: Lobby::new(connections, limits.anonymous_connections),
             drain: limits.drain_time.0,
             stop: stopper.0.clone(),
         }
@@ -103,7 +102,10 @@ impl Listener {
                 () = self.stop.cancelled() => return None,
             };
             match accepted {
-                Ok((stream, address)) => return Some((stream, address, Arc::new(seat))),
+                Ok((stream, address)) => {
+                    seat.is_taken();
+                    return Some((stream, address, Arc::new(seat)));
+                }
                 // The peer was faster; there is nothing to wait for.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {

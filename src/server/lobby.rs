@@ -120,6 +120,13 @@ impl Guest {
 }
 
 impl Seat {
+    /// The connection for which this was held has come.
+    pub(super) fn is_taken(&self) {
+        if let Some(guest) = self.lobby.taken().get_mut(&self.number) {
+            guest.since = Instant::now();
+        }
+    }
+
     /// The peer has shown a certificate: it gives way to nobody.
     pub(super) fn is_known(&self) {
         self.lobby.leave(self.number);

@@ -21,6 +21,7 @@ mod watched;
 pub use self::{
     admin::Admin,
     connection::{ConnectionLimits, Shared},
+    descriptors::fit_connections,
     fitness::{Dated, Doubt, Role},
     handshake::Handshakes,
     listener::{Listener, Stopper},

@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     config, material,
     metrics::{Metrics, Seen},
+    pki::Validity,
 };
 
 /// One authority: its file, and what it is trusted for.
@@ -155,7 +156,11 @@ impl Verifier {
         };
         let found = path.authorities.iter().filter(|index| vouches(index));
         let authority =
-            found.filter_map(|index| self.authorities.get(*index)).max_by_key(|one| one.validity().not_after)?;
+            // The one that lasts longest, of those whose time has come: a renewed authority may be there ahead of time.
+            found.filter_map(|index| self.authorities.get(*index)).max_by_key(|one| {
+                let Validity { not_before, not_after } = one.validity();
+                (not_before <= now, not_after)
+            })?;
         let validity = authority.validity().and(path.validity);
         Some(Voucher { issuer: authority.issuer(), is_direct: path.intermediates.is_empty(), validity })
     }

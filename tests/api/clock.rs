@@ -37,6 +37,36 @@ async fn what_was_deleted_stays_deleted_when_the_clock_steps_back() {
     assert_eq!(server.metric(STEPS_BACK).await, 1.0);
 }
 
+/// Certificates live by the machine's clock, as TLS does: a clock that was years ahead for a moment once had every client
+/// refused from then on, as the store's time stays ahead.
+#[tokio::test]
+async fn certificates_live_by_the_machines_clock() {
+    let (server, client) = TestServer::with_tenant().await;
+    let short = server.operator();
+    // Beyond the end of every certificate.
+    let years = 3 * 366 * 86_400;
+    let mut open = client.connect().await;
+    open.send(Method::GET, &client.url("secret/none"), &[], "").await.error(404, 17_125_377);
+    server.clock.advance(years);
+    open.send(Method::GET, &client.url("secret/none"), &[], "").await.error(401, 50_475_011);
+    let long =
+        server.client(Some(&server.issue(&okmsd::pki::Subject::Operator, 3000)), None, crate::harness::Http::One);
+    let ahead = long.call(Method::POST, "/v2/okms/resource", r#"{"name":"ahead"}"#).await.ok();
+    server.clock.advance(-years);
+    assert!(server.metric("okmsd_clock_behind_seconds").await > 86_400.0);
+    client.create("back", r#"{"n":1}"#).await.ok();
+    // What is issued now can be used now.
+    let id = ahead["id"].as_str().unwrap();
+    let path = format!("/v2/okms/resource/{id}/credential");
+    let issued = short.call(Method::POST, &path, r#"{"name":"new","validity":30}"#).await.ok();
+    let pair = crate::harness::Pair {
+        certificate: issued["certificatePEM"].as_str().unwrap().to_owned(),
+        key: okmsd::pki::PrivateKeyPem::parse(issued["privateKeyPEM"].as_str().unwrap().to_owned()).unwrap(),
+    };
+    let fresh = server.client(Some(&pair), Some(id), crate::harness::Http::Two);
+    fresh.create("now", r#"{"n":1}"#).await.ok();
+}
+
 /// The latest moment is in the store: a start with a clock that is behind goes on from there.
 #[tokio::test]
 async fn a_start_with_a_clock_far_behind_goes_on_from_the_latest_write() {

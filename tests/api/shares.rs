@@ -303,6 +303,26 @@ async fn one_domain_leaves_connections_for_the_others() {
     .await;
 }
 
+/// A certificate that says nothing to us is worth as much as none: its holder gives way as strangers do.
+#[tokio::test]
+async fn who_is_nobody_is_a_stranger() {
+    let (server, client) = server(|limits| {
+        limits.connections = 16;
+        limits.anonymous_connections = 3;
+    })
+    .await;
+    let nobody = server.client(Some(&server.mint(&crate::harness::Leaf::default())), None, Http::One);
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut wire = Wire::open(&nobody).await;
+        wire.send("GET /v2/okms/resource HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert!(wire.read_until(|bytes| statuses(&String::from_utf8_lossy(bytes)) == [401]).await);
+        held.push(wire);
+    }
+    server.metric_reaches(&closed_by("wanted"), 5.0).await;
+    honest(&client).await;
+}
+
 /// Refusals that nobody takes once grew by thousands. Who asks again and again, and takes none, is cut.
 #[tokio::test]
 async fn refusals_that_nobody_takes() {

@@ -59,13 +59,13 @@ pub(super) async fn create_credential(context: &Context, permit: &Permit, call: 
         (None, Some(_)) => return Err(KIND.into()),
     };
     let request = CredentialRequest { name: name.clone(), key, days: days.unwrap_or(DAYS) };
-    let issued = context.service.credentials.issue(permit, request, call.now).await?;
+    let issued = context.service.credentials.issue(permit, request, call.machine_now).await?;
     Ok(Reply::json(Writer::object_sized(4096, |out| {
         out.text("certificatePEM", &issued.certificate_pem);
         if let Some(kind) = kind {
             out.text("certificateType", kind);
         }
-        out.text("createdAt", &call.now.to_rfc3339_seconds());
+        out.text("createdAt", &call.machine_now.to_rfc3339_seconds());
         out.text("expiredAt", &issued.expires_at.to_rfc3339_seconds());
         out.boolean("fromCSR", issued.key.is_none());
         out.text("name", &name);
