@@ -6,12 +6,7 @@
 
 use std::{cell::RefCell, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    pki_types::{CertificateDer, UnixTime},
-    server::danger::{ClientCertVerified, ClientCertVerifier},
-};
+use rustls::{CertificateError, Error, pki_types::CertificateDer};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -39,58 +34,10 @@ task_local! {
     static SUBJECT: RefCell<Option<String>>;
 }
 
-/// A verifier that remembers whose certificate it has refused, for the line about the handshake.
-#[derive(Debug)]
-pub(super) struct Remembering(pub(super) Arc<dyn ClientCertVerifier>);
-
-impl ClientCertVerifier for Remembering {
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.verify_client_cert(leaf, intermediates, now);
-        if verified.is_err() {
-            // Outside of a handshake there is nobody to tell.
-            let _told = SUBJECT.try_with(|cell| cell.replace(subject_text(leaf)));
-        }
-        verified
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+/// Remembers whose certificate is refused, for the line about the handshake.
+pub(super) fn remember(leaf: &CertificateDer<'_>) {
+    // Outside of a handshake there is nobody to tell.
+    let _told = SUBJECT.try_with(|cell| cell.replace(subject_text(leaf)));
 }
 
 /// What makes handshakes.

@@ -12,7 +12,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     fitness::{self, Dated, Doubt, Role},
-    handshake::Remembering,
     trust::{ClientTrust, unix_time},
 };
 use crate::{
@@ -81,7 +80,7 @@ impl ServerTls {
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Library)?
-            .with_client_cert_verifier(Arc::new(Remembering(trust.verifier())))
+            .with_client_cert_verifier(trust.verifier())
             .with_single_cert(chain, key)
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => TlsError::Mismatch(certificate.into(), private_key.into()),

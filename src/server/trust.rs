@@ -18,6 +18,7 @@ use rustls::{
 
 use super::{
     fitness::{Dated, Role},
+    handshake::remember,
     tls::TlsError,
 };
 use crate::{
@@ -142,6 +143,26 @@ impl Verifier {
         verifier.verify_client_cert(leaf, links, at)
     }
 
+    /// Whether the way to an authority holds at that time.
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let path = chain::path(leaf, intermediates, &self.authorities).map_err(refused)?;
+        let links = links(&path, intermediates);
+        let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        for index in &path.authorities {
+            let Some(authority) = self.authorities.get(*index) else { continue };
+            outcome = in_time(authority, now).and_then(|()| self.check(*index, leaf, &links, now));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
     /// By whose word the holder of `leaf` is who it is. The handshake has checked the way, so that only where several
     /// certificates of one authority bear the name at its end, signatures tell which of them it is.
     fn voucher(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: i64) -> Option<Voucher> {
@@ -181,17 +202,7 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let path = chain::path(leaf, intermediates, &self.authorities).map_err(refused)?;
-        let links = links(&path, intermediates);
-        let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        for index in &path.authorities {
-            let Some(authority) = self.authorities.get(*index) else { continue };
-            outcome = in_time(authority, now).and_then(|()| self.check(*index, leaf, &links, now));
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        self.judge(leaf, intermediates, now).inspect_err(|_| remember(leaf))
     }
 
     fn verify_tls12_signature(
