@@ -208,7 +208,8 @@ pub trait Engine: Send + Sync {
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>>;
 
     /// Applies `batch`, durably when this returns, and says at which revision. The commit goes on when the
-    /// caller stops waiting.
+    /// caller stops waiting. Of what waits at once, batches whose first keys begin with the same 16 bytes (one
+    /// tenant's) are applied in the order of the calls; between tenants there is no order.
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>>;
 
     /// Whether reads and writes work, as far as is known without trying.

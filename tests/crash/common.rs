@@ -117,7 +117,8 @@ pub async fn ready(engine: &dyn Engine) {
 
 /// Batches that fill, overwrite, remove and grow; the same ones every time.
 pub fn script() -> Vec<Batch> {
-    let key = |n: usize| format!("key-{:02}", n % 23).into_bytes();
+    // All of one tenant: the order of its batches is kept, that between tenants is not.
+    let key = |n: usize| format!("one tenant's key-{:02}", n % 23).into_bytes();
     let value = |n: usize| vec![u8::try_from(n % 251).unwrap(); [40, 900, 9000][n % 3]];
     let step = |n: usize| match n % 5 {
         0 => batch((0..6).map(|i| put(Space::Value, &key(n * 7 + i), &value(n + i))).collect()),
