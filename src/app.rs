@@ -44,6 +44,7 @@ pub struct App {
     admin: Admin,
     admin_address: SocketAddr,
     service: Arc<Service>,
+    time: Arc<StoreClock>,
     stopper: Stopper,
     endpoint: String,
 }
@@ -209,7 +210,10 @@ impl App {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
         let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&time) as Arc<dyn Clock> };
-        metrics.watch(telemetry::lost_lines, move || time.behind());
+        metrics.watch(telemetry::lost_lines, {
+            let time = Arc::clone(&time);
+            move || time.behind()
+        });
         let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
@@ -257,7 +261,7 @@ impl App {
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
         let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
-        Ok(Self { listener, address, admin, admin_address, service, stopper, endpoint })
+        Ok(Self { listener, address, admin, admin_address, service, time, stopper, endpoint })
     }
 
     /// The use cases, for whoever runs in the same process.
@@ -276,6 +280,12 @@ impl App {
     #[must_use]
     pub const fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// The store's present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.time.now()
     }
 
     /// Where clients reach the server, as answers say it.

@@ -58,6 +58,8 @@ pub struct StoreClock {
 #[derive(Clone, Copy)]
 struct Told {
     moment: Timestamp,
+    /// What the machine's clock showed then.
+    machine: Timestamp,
     at: Instant,
     is_behind: bool,
 }
@@ -84,7 +86,7 @@ impl StoreClock {
             return;
         }
         let behind = between(machine, latest);
-        *told = Some(Told { moment: latest, at: Instant::now(), is_behind: true });
+        *told = Some(Told { moment: latest, machine, at: Instant::now(), is_behind: true });
         drop(told);
         if behind > BEHIND_AT_START {
             tracing::warn!(
@@ -122,7 +124,7 @@ impl Clock for StoreClock {
         // Under the lock: who asks later is told a later moment.
         let (machine, at) = (self.machine.now(), Instant::now());
         let Some(before) = *told else {
-            *told = Some(Told { moment: machine, at, is_behind: false });
+            *told = Some(Told { moment: machine, machine, at, is_behind: false });
             return machine;
         };
         let gone = at.duration_since(before.at);
@@ -130,15 +132,14 @@ impl Clock for StoreClock {
         let is_behind = behind > if before.is_behind { Duration::ZERO } else { STEP_BACK };
         let slower = gone * 15 / 16;
         let moment = if is_behind { later(before.moment, slower).max(machine) } else { machine.max(before.moment) };
-        *told = Some(Told { moment, at, is_behind });
+        *told = Some(Told { moment, machine, at, is_behind });
         drop(told);
-        if is_behind && !before.is_behind {
-            self.step(Step::Back, behind);
-        } else if !before.is_behind {
-            let ahead = between(before.moment, machine).saturating_sub(gone);
-            if ahead > STEP_AHEAD {
-                self.step(Step::Ahead, ahead);
-            }
+        // Steps are the machine's own, also while it is behind.
+        let (back, ahead) = (between(machine, before.machine), between(before.machine, machine).saturating_sub(gone));
+        if back > STEP_BACK {
+            self.step(Step::Back, back);
+        } else if ahead > STEP_AHEAD {
+            self.step(Step::Ahead, ahead);
         }
         moment
     }
@@ -201,6 +202,18 @@ mod tests {
         assert_eq!((clock.now(), clock.behind()), (machine.now(), Duration::ZERO));
         machine.0.fetch_add(3_600 * SECOND, SeqCst);
         assert_eq!((clock.now(), steps.load(SeqCst)), (machine.now(), 2));
+    }
+
+    /// Steps were not noticed while the machine's clock was behind.
+    #[test]
+    fn steps_count_while_the_clock_is_behind() {
+        let (machine, steps, clock) = store();
+        clock.now();
+        for (by, count) in [(-900, 1), (300, 2), (-100, 3), (30, 3), (900, 4)] {
+            machine.0.fetch_add(by * SECOND, SeqCst);
+            clock.now();
+            assert_eq!(steps.load(SeqCst), count, "{by}");
+        }
     }
 
     #[test]

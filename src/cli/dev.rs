@@ -23,7 +23,7 @@ use crate::{
     domain::OkmsId,
     material,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
-    service::{CredentialRequest, Error, KeySource, Service},
+    service::{CredentialRequest, Error, KeySource},
     telemetry,
 };
 
@@ -63,7 +63,7 @@ impl Dev {
         let _log = telemetry::start(&config.log)?;
         let mut signals = Signals::take()?;
         let Some(app) = serve::start(&config, Arc::new(SystemClock), &mut signals).await? else { return Ok(()) };
-        let okms_id = access(&folder, &self.dir, app.service()).await?;
+        let okms_id = access(&folder, &self.dir, &app).await?;
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
@@ -80,12 +80,8 @@ fn server_names() -> [ServerName; 3] {
 }
 
 /// The domain whose access certificate is in the folder; a new one with a certificate where there is none.
-async fn access(
-    folder: &Folder,
-    dir: &Path,
-    service: &Service,
-) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
-    let now = SystemClock.now();
+async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
+    let service = app.service();
     let operator = Principal::Operator;
     let get = Actions::of(&[Action::DomainGet]);
     if let Some(id) = known(dir)? {
@@ -98,12 +94,13 @@ async fn access(
     let region = operator.authorize_region(Action::DomainCreate)?;
     // A first start that was killed half-way has left the domain, and no certificate.
     let domain = match service.domains.by_name(&region, DOMAIN).await {
-        Err(Error::DomainNotFound) => service.domains.create(&region, DOMAIN, now).await?,
+        Err(Error::DomainNotFound) => service.domains.create(&region, DOMAIN, app.now()).await?,
         found => found?,
     };
     let permit = operator.authorize(domain.id, Actions::of(&[Action::CredentialCreate]))?;
     let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
-    let issued = service.credentials.issue(&permit, request, now).await?;
+    // Certificates live by the machine's clock.
+    let issued = service.credentials.issue(&permit, request, SystemClock.now()).await?;
     let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
     let ca = material::text(&folder.file("region_ca.pem"))?;
     let bundle = pki::pkcs12(&issued.certificate_pem, &key, &ca, "okmsd dev", PKCS12_PASSWORD)?;

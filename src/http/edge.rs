@@ -30,12 +30,15 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     metrics::Metrics,
+    seldom::Seldom,
     service::Error,
 };
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
 const HEADERS_MAX: usize = 100;
+/// So often there is a line of one kind in the log.
+const LINE_PAUSE: Duration = Duration::from_secs(10);
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -61,8 +64,8 @@ pub trait InProgress: Clone + Send + Sync + 'static {
     /// From here on the answer waits for the peer.
     fn answers(&mut self);
 
-    /// The connection is to end: its peer asks for more than it takes.
-    fn ends(&self);
+    /// The connection is to end once its answers are told, for the reason that is named.
+    fn ends(&self, why: &'static str);
 }
 
 /// The two times that a request lives by.
@@ -81,12 +84,15 @@ pub struct Edge {
     metrics: Arc<Metrics>,
     limits: EdgeLimits,
     shares: Shares,
+    crowded: Seldom,
 }
 
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
-    peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
+    /// Or why it is nobody here.
+    peer: Result<Arc<VerifiedPeer>, Problem>,
     is_stranger: bool,
+    is_beyond_share: bool,
     share: Arc<Share>,
     first_id: Uuid,
     requests: AtomicU64,
@@ -127,22 +133,39 @@ impl Edge {
     #[must_use]
     pub fn new(context: Context, clocks: Clocks, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
         let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
-        Self { router: Router::new(&api::routes()), context, clocks, metrics, limits, shares }
+        Self {
+            router: Router::new(&api::routes()),
+            context,
+            clocks,
+            metrics,
+            limits,
+            shares,
+            crowded: Seldom::new(LINE_PAUSE),
+        }
     }
 
-    /// A new connection of `peer`, or of nobody for the reason that is told; none where it has its share of them.
+    /// A new connection of `peer`, or of nobody for the reason that is told. One beyond its domain's share is of nobody
+    /// too: what it asks for is refused, once.
     #[must_use]
-    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Option<Connection> {
+    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
         let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
-        let share = self.shares.of(principal)?;
-        let is_stranger = principal.is_none();
-        Some(Connection {
-            peer: peer.map(Arc::new),
-            is_stranger,
-            share,
+        let share = principal.and_then(|principal| self.shares.of(principal));
+        let is_beyond_share = principal.is_some() && share.is_none();
+        if is_beyond_share && let Some(left_out) = self.crowded.due() {
+            let whose = match principal {
+                Some(Principal::Domain(id)) => id.to_string(),
+                _ => "operators".to_owned(),
+            };
+            tracing::warn!(whose, left_out, "all connections that one domain may have are taken; more are refused");
+        }
+        Connection {
+            is_stranger: share.is_none(),
+            share: share.unwrap_or_else(|| self.shares.of_stranger()),
+            peer: if is_beyond_share { Err(Problem::CROWDED) } else { peer.map(Arc::new).map_err(Problem::from) },
+            is_beyond_share,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -165,10 +188,11 @@ impl Edge {
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clocks.store.now() };
         let outcome = self.answer(connection, head, &mut body, &mut event, &id).await;
         body.discard(|| in_progress.clone());
-        let (mut reply, room) = match outcome {
-            Ok((reply, room)) => (reply, room),
-            Err(problem) => (problem.into_reply(&id), None),
-        };
+        let (mut reply, room) = outcome.unwrap_or_else(|problem| {
+            let reply = problem.into_reply(&id);
+            let room = connection.share.refuse(reply.body.len());
+            (reply, room)
+        });
         if is_head {
             reply.body.clear();
         }
@@ -186,16 +210,16 @@ impl Edge {
             micros = elapsed.as_micros(),
             "request"
         );
-        // What was changed, or refused, is told whatever it costs.
-        let room = room.unwrap_or_else(|| connection.share.charge(memory(&reply)));
-        if connection.share.is_overdrawn() {
-            in_progress.ends();
+        if connection.is_beyond_share {
+            in_progress.ends("share");
+        } else if connection.share.is_overdrawn() {
+            in_progress.ends("refusals");
         }
         in_progress.answers();
         response(reply, &id, (in_progress, room))
     }
 
-    /// The answer, and the room that it takes, where that had to be there before.
+    /// The answer, and the room that it takes.
     async fn answer(
         self: &Arc<Self>,
         connection: &Connection,
@@ -203,19 +227,19 @@ impl Edge {
         body: &mut Arriving,
         event: &mut Event,
         id: &Arc<str>,
-    ) -> Result<(Reply, Option<Room>), Problem> {
+    ) -> Result<(Reply, Room), Problem> {
         let (granted, mut call) = self.admit(connection, head, event, id)?;
         let share = &connection.share;
         let is_read = vault::is_read(&call.head.method);
-        let mut held = None;
+        let mut room = None;
         if !is_read {
             let bounds = Bounds { bytes: self.limits.body_bytes, time: self.limits.body_time };
             let read = body.read(bounds, share).await;
-            let (bytes, room) = read.map_err(|problem| match granted {
+            let (bytes, of_body) = read.map_err(|problem| match granted {
                 Granted::Vault(..) => problem.in_vault_words(),
                 _ => problem,
             })?;
-            (call.body, held) = (bytes, Some(room));
+            (call.body, room) = (bytes, Some(of_body));
         }
         // Only now: a body may take its time to arrive.
         let place = share.place().ok_or(Problem::BUSY)?;
@@ -224,22 +248,24 @@ impl Edge {
             let reply = self.perform(&granted, &call).await?;
             // What was only read can be read again.
             let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;
-            return Ok((reply, Some(room)));
+            return Ok((reply, room));
         }
+        // A body's room becomes its answer's.
+        let mut room = room.or_else(|| share.reserve(0)).ok_or(Problem::BUSY)?;
         // What was wrapped is told once, so that there must be room for it before.
-        let told_once = match &granted {
-            Granted::Vault(vault::VaultOp::Unwrap, _) => {
-                Some(share.reserve(self.limits.body_bytes).ok_or(Problem::BUSY)?)
-            }
-            _ => None,
-        };
+        let is_told_once = matches!(granted, Granted::Vault(vault::VaultOp::Unwrap, _));
+        if is_told_once && !room.grow(self.limits.body_bytes) {
+            return Err(Problem::BUSY);
+        }
         // Detached: a client that hangs up cannot cancel a change half-way.
         let edge = Arc::clone(self);
         let work = tokio::spawn(async move {
-            let _held = (place, turn, held);
-            edge.perform(&granted, &call).await
+            let _held = (place, turn);
+            let reply = edge.perform(&granted, &call).await?;
+            room.becomes(memory(&reply));
+            Ok((reply, room))
         });
-        Ok((work.await.unwrap_or(Err(Problem::INTERNAL))?, told_once))
+        work.await.unwrap_or(Err(Problem::INTERNAL))
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
@@ -270,8 +296,9 @@ impl Edge {
             return Err(Problem::FOREIGN_ORIGIN);
         }
         let machine_now = self.clocks.machine.now();
-        let principal =
-            connection.peer.as_ref().map_err(|why| *why).and_then(|peer| directory::principal(peer, machine_now));
+        let peer = connection.peer.as_ref().map_err(Problem::clone);
+        let principal = peer.and_then(|peer| Ok(directory::principal(peer, machine_now)?));
+        let known = principal.as_ref().ok().copied();
         let granted = match access {
             Access::Public(page) => Granted::Public(page),
             Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
@@ -283,24 +310,23 @@ impl Edge {
                 Granted::Vault(op, None)
             }
             Access::Vault(op) => {
-                // A token without its certificate is worth nothing, and says so in Vault's way.
-                let denied = |why| match vault::token(&head.headers) {
-                    Some(_) => Problem::PERMISSION_DENIED,
-                    None => Problem::from(why),
+                let denied = |why: Problem| match vault::token(&head.headers) {
+                    Some(_) => why.of_token(),
+                    None => why,
                 };
                 let permit = vault_permit(principal.map_err(denied)?, &captures, op.actions());
                 Granted::Vault(op, Some(permit.map_err(Problem::in_vault_words)?))
             }
         };
         let params = captures.params()?;
-        let (peer, principal) = (connection.peer.as_ref().ok().map(Arc::clone), principal.ok());
+        let peer = connection.peer.as_ref().ok().map(Arc::clone);
         let call = Call {
             head,
             params,
             body: Bytes::new(),
             now: event.now,
             machine_now,
-            principal,
+            principal: known,
             peer,
             request_id: Arc::clone(id),
         };

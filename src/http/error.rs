@@ -96,6 +96,12 @@ impl Problem {
         TOO_MANY,
         "too many requests are in progress; repeat after the time in Retry-After",
     );
+    pub(super) const CROWDED: Self = Self::later(
+        "1",
+        StatusCode::TOO_MANY_REQUESTS,
+        TOO_MANY,
+        "your domain has its share of this server's connections; close some, and repeat after the time in Retry-After",
+    );
     pub(super) const INTERNAL: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         INTERNAL,
@@ -127,6 +133,11 @@ impl Problem {
             _ => return self,
         };
         Self { text: Cow::Borrowed(text), ..self }
+    }
+
+    /// What is said to who brings a token: without its certificate that is worth nothing, which Vault says in its way.
+    pub(super) fn of_token(self) -> Self {
+        if self.status == StatusCode::UNAUTHORIZED { Self::PERMISSION_DENIED } else { self }
     }
 
     /// The same, without a word about it.
@@ -430,6 +441,7 @@ mod tests {
             Problem::HOST,
             Problem::FOREIGN_ORIGIN,
             Problem::BUSY,
+            Problem::CROWDED,
             Problem::INTERNAL,
             Problem::from("x".parse::<OkmsId>().unwrap_err()),
             Problem::from(Object::from_body(b"{").err().unwrap()),

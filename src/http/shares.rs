@@ -3,8 +3,10 @@
 //!
 //! Owns the counts. Always holds: what is reserved stays within the sum, within the share of whom it is for (a
 //! domain, the operators, all peers without a certificate together) and within the share of its connection, so
-//! that nobody can take what the others need; a count goes down when its bytes are gone, not before. Who has much to do
-//! waits for itself, and not the others for it. Never does: looking at what it counts.
+//! that nobody can take what the others need; a count goes down when its bytes are gone, not before. Refusals are told
+//! whatever they cost, and have a count of their own, so that who earns many takes no room from answers; a connection that
+//! takes none of them is to end. Who has much to do waits for itself, and not the others for it. Never does: looking at
+//! what it counts.
 
 use std::{
     collections::HashMap,
@@ -25,6 +27,9 @@ const READS: usize = 8;
 /// The same for everything else, most of which waits for the disk: enough for one group of commits in the making while
 /// another is written.
 const WRITES: usize = 128;
+
+/// Refusals that any connection may have waiting: a peer that takes them has one or two on their way.
+const REFUSALS: usize = 3;
 
 /// How much of something there is, and how much of it is taken.
 struct Account {
@@ -51,11 +56,41 @@ impl Account {
     fn give_back(&self, amount: usize) {
         self.used.fetch_sub(amount, Relaxed);
     }
+
+    fn is_overdrawn(&self) -> bool {
+        self.used.load(Relaxed) > self.limit
+    }
+}
+
+/// What is counted in bytes.
+struct Memory {
+    /// Bodies that arrive and answers that wait.
+    asked: Account,
+    refused: Account,
+}
+
+impl Memory {
+    const fn new(bytes: usize) -> Self {
+        Self { asked: Account::new(bytes), refused: Account::new(bytes / 4) }
+    }
+
+    const fn of(&self, kind: Kind) -> &Account {
+        match kind {
+            Kind::Asked => &self.asked,
+            Kind::Refused => &self.refused,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Asked,
+    Refused,
 }
 
 /// Everything that is shared out.
 pub(super) struct Shares {
-    memory: Arc<Account>,
+    memory: Arc<Memory>,
     places: Arc<Semaphore>,
     strangers: Arc<Party>,
     operators: Arc<Party>,
@@ -78,7 +113,7 @@ struct Most {
 /// One of those that share.
 struct Party {
     connections: Account,
-    memory: Account,
+    memory: Memory,
     places: Account,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
@@ -88,7 +123,7 @@ impl Party {
     fn new(most: Most) -> Arc<Self> {
         Arc::new(Self {
             connections: Account::new(most.connections),
-            memory: Account::new(most.memory),
+            memory: Memory::new(most.memory),
             places: Account::new(most.places),
             reads: Arc::new(Semaphore::new(READS)),
             writes: Arc::new(Semaphore::new(WRITES)),
@@ -101,18 +136,17 @@ pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] Option<OwnedS
 
 /// A connection's share.
 pub(super) struct Share {
-    own: Account,
+    own: Memory,
     party: Arc<Party>,
-    memory: Arc<Account>,
+    memory: Arc<Memory>,
     places: Arc<Semaphore>,
 }
 
 /// Memory that is counted until this is dropped.
 pub(super) struct Room {
     share: Arc<Share>,
+    kind: Kind,
     bytes: usize,
-    /// What of it is counted against what all have together.
-    of_everybody: usize,
 }
 
 /// A place among the requests in progress, until this is dropped.
@@ -128,10 +162,9 @@ impl Shares {
         let part = |of: usize| (memory / of).max(largest + EACH);
         let of_domain =
             Most { connections: connections - connections / 4, memory: part(4), places: places.div_ceil(2) };
-        // Connections of peers without a certificate are counted where they sit.
         let of_strangers = Most { connections: usize::MAX, memory: memory / 16, places: places.div_ceil(8) };
         Self {
-            memory: Arc::new(Account::new(memory)),
+            memory: Arc::new(Memory::new(memory)),
             places: Arc::new(Semaphore::new(places)),
             strangers: Party::new(of_strangers),
             operators: Party::new(of_domain),
@@ -142,15 +175,25 @@ impl Shares {
         }
     }
 
-    /// The share of a new connection of `principal`, or of a peer that is nobody; none where it has enough of them.
-    pub(super) fn of(&self, principal: Option<Principal>) -> Option<Arc<Share>> {
-        let (bytes, party) = match principal {
-            None => (self.of_stranger, Arc::clone(&self.strangers)),
-            Some(Principal::Operator) => (self.of_connection, Arc::clone(&self.operators)),
-            Some(Principal::Domain(id)) => (self.of_connection, self.of_domain(id)),
+    /// The share of a new connection of `principal`; none where it has enough of them.
+    pub(super) fn of(&self, principal: Principal) -> Option<Arc<Share>> {
+        let party = match principal {
+            Principal::Operator => Arc::clone(&self.operators),
+            Principal::Domain(id) => self.of_domain(id),
         };
+        party.connections.take(1).then(|| self.share(self.of_connection, party))
+    }
+
+    /// The share of a new connection of a peer that is nobody.
+    pub(super) fn of_stranger(&self) -> Arc<Share> {
+        // They are counted where they sit.
+        self.strangers.connections.charge(1);
+        self.share(self.of_stranger, Arc::clone(&self.strangers))
+    }
+
+    fn share(&self, bytes: usize, party: Arc<Party>) -> Arc<Share> {
         let (memory, places) = (Arc::clone(&self.memory), Arc::clone(&self.places));
-        party.connections.take(1).then(|| Arc::new(Share { own: Account::new(bytes), party, memory, places }))
+        Arc::new(Share { own: Memory::new(bytes), party, memory, places })
     }
 
     /// Waits until all `places` are free.
@@ -177,25 +220,21 @@ impl Shares {
 impl Share {
     /// Room for a body or an answer of so many bytes, if there is any.
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Room> {
-        let mut room = Room { share: Arc::clone(self), bytes: 0, of_everybody: 0 };
+        let mut room = Room { share: Arc::clone(self), kind: Kind::Asked, bytes: 0 };
         room.grow(bytes.saturating_add(EACH)).then_some(room)
     }
 
-    /// Counts an answer that must be given, whether there is room for it or not. Refusals are such, so that it is not
-    /// counted against those who are not concerned.
-    pub(super) fn charge(self: &Arc<Self>, bytes: usize) -> Room {
-        let bytes = bytes.saturating_add(EACH);
-        let [near @ .., _everybody] = self.accounts();
-        for account in near {
-            account.charge(bytes);
-        }
-        Room { share: Arc::clone(self), bytes, of_everybody: 0 }
+    /// Counts a refusal of so many bytes. It must be told, whether there is room for it or not.
+    pub(super) fn refuse(self: &Arc<Self>, bytes: usize) -> Room {
+        let mut room = Room { share: Arc::clone(self), kind: Kind::Refused, bytes: 0 };
+        room.add(bytes.saturating_add(EACH));
+        room
     }
 
-    /// Whether so much was charged that a connection must end: its peer asks, and takes no answer.
+    /// Whether refusals that nobody takes are too many, and wait for the peer of this connection among others.
     pub(super) fn is_overdrawn(&self) -> bool {
-        let limit = self.party.memory.limit;
-        self.party.memory.used.load(Relaxed) > limit + limit / 4
+        let [own, party, everybody] = self.accounts(Kind::Refused);
+        own.used.load(Relaxed) > REFUSALS * EACH && (party.is_overdrawn() || everybody.is_overdrawn())
     }
 
     /// Waits for a turn at the processor.
@@ -217,19 +256,18 @@ impl Share {
     }
 
     /// The nearest first: who asks for too much is stopped by their own share.
-    fn accounts(&self) -> [&Account; 3] {
-        [&self.own, &self.party.memory, &self.memory]
+    fn accounts(&self, kind: Kind) -> [&Account; 3] {
+        [&self.own, &self.party.memory, &self.memory].map(|memory| memory.of(kind))
     }
 }
 
 impl Room {
     /// Makes room for more bytes, if there is any.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
-        let accounts = self.share.accounts();
+        let accounts = self.share.accounts(self.kind);
         let taken = accounts.iter().take_while(|account| account.take(bytes)).count();
         if taken == accounts.len() {
             self.bytes += bytes;
-            self.of_everybody += bytes;
             return true;
         }
         for account in accounts.iter().take(taken) {
@@ -237,15 +275,35 @@ impl Room {
         }
         false
     }
+
+    /// What was kept is gone, and an answer of so many bytes is there instead. A change that was made is told, whether there
+    /// is room for more or not.
+    pub(super) fn becomes(&mut self, bytes: usize) {
+        let bytes = bytes.saturating_add(EACH);
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.add(more),
+            None => self.give_back(self.bytes - bytes),
+        }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        for account in self.share.accounts(self.kind) {
+            account.charge(bytes);
+        }
+        self.bytes += bytes;
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        for account in self.share.accounts(self.kind) {
+            account.give_back(bytes);
+        }
+        self.bytes -= bytes;
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let [near @ .., everybody] = self.share.accounts();
-        for account in near {
-            account.give_back(self.bytes);
-        }
-        everybody.give_back(self.of_everybody);
+        self.give_back(self.bytes);
     }
 }
 
@@ -267,8 +325,8 @@ mod tests {
 
     const MEMORY: usize = 256 << 20;
 
-    fn domain(byte: u8) -> Option<Principal> {
-        OkmsId::from_bytes([byte; 16]).ok().map(Principal::Domain)
+    fn domain(byte: u8) -> Principal {
+        Principal::Domain(OkmsId::from_bytes([byte; 16]).unwrap())
     }
 
     /// Eleven connections of one domain once took all memory and all places, and everybody else was refused.
@@ -283,13 +341,13 @@ mod tests {
         assert_eq!(places.len(), 512, "half of the places");
         let others: Vec<_> = (2..=255).map(|byte| shares.of(domain(byte)).unwrap()).collect();
         assert!(others.iter().all(|share| share.reserve(16 << 20).is_some() && share.place().is_some()));
-        assert!(shares.of(None).unwrap().reserve(100).is_some());
-        assert!(shares.of(Some(Principal::Operator)).unwrap().place().is_some());
+        assert!(shares.of_stranger().reserve(100).is_some());
+        assert!(shares.of(Principal::Operator).unwrap().place().is_some());
         drop((rooms, places, greedy));
         assert!(shares.of(domain(1)).unwrap().reserve(30 << 20).is_some(), "what was given back can be had again");
         drop(others);
         for round in 0..10_000_u128 {
-            drop(shares.of(OkmsId::from_bytes((round + 1).to_be_bytes()).ok().map(Principal::Domain)));
+            drop(shares.of(Principal::Domain(OkmsId::from_bytes((round + 1).to_be_bytes()).unwrap())));
         }
         assert!(shares.domains.lock().unwrap().len() < 1000, "who has no connection is forgotten");
     }
@@ -302,26 +360,57 @@ mod tests {
         let rooms: Vec<_> = (0..1000).map_while(|_| greedy.reserve(1 << 20)).collect();
         assert!((30..=32).contains(&rooms.len()), "{}", rooms.len());
         assert!(other.reserve(16 << 20).is_some());
-        let stranger = shares.of(None).unwrap();
+        let stranger = shares.of_stranger();
         assert!(stranger.reserve(2 << 20).is_none());
-        let strangers: Vec<_> = (0..1000).filter_map(|_| shares.of(None)).collect();
+        let strangers: Vec<_> = (0..1000).map(|_| shares.of_stranger()).collect();
         let rooms: Vec<_> = strangers.iter().filter_map(|share| share.reserve(900 << 10)).collect();
         assert!(rooms.len() < 20, "a sixteenth of the memory for all of them: {}", rooms.len());
     }
 
-    /// What must be told is told, and counts.
+    /// Refusals are told, and are their domain's own concern; who takes none of them is cut, and who does is not.
     #[test]
-    fn a_charge_counts() {
-        let shares = Shares::new(8, 1 << 20, 8, 1 << 10);
-        let share = shares.of(domain(1)).unwrap();
-        let charged = share.charge(10 << 20);
-        assert!(share.reserve(1).is_none() && share.is_overdrawn());
-        assert!(shares.of(domain(2)).unwrap().reserve(1 << 10).is_some(), "it is nobody else's concern");
-        drop(charged);
-        assert!(!share.is_overdrawn());
-        let mut room = share.reserve(1).unwrap();
-        assert!(room.grow(10 << 10) && !room.grow(10 << 20));
-        drop(room);
-        assert_eq!(shares.memory.used.load(Relaxed) + share.own.used.load(Relaxed), 0);
+    fn refusals_count() {
+        let shares = Shares::new(8, 16 << 20, 8, 1 << 10);
+        let (greedy, modest) = (shares.of(domain(1)).unwrap(), shares.of(domain(1)).unwrap());
+        let refused: Vec<_> = (0..200).map(|_| greedy.refuse(100)).collect();
+        let _told = modest.refuse(100);
+        assert!(greedy.is_overdrawn() && !modest.is_overdrawn());
+        assert!(greedy.reserve(1 << 20).is_some(), "answers have a count of their own");
+        assert!(!shares.of(domain(2)).unwrap().is_overdrawn());
+        drop(refused);
+        assert!(!greedy.is_overdrawn());
+        // Many domains with a few each reach the sum.
+        let many: Vec<_> = (3..90).map(|byte| shares.of(domain(byte)).unwrap()).collect();
+        let refused: Vec<_> = many.iter().flat_map(|share| (0..8).map(|_| share.refuse(100))).collect();
+        assert!(many.iter().all(|share| share.is_overdrawn()) && !modest.is_overdrawn());
+        drop(refused);
+        assert!(!many.iter().any(|share| share.is_overdrawn()));
+    }
+
+    /// A change's answer takes the room of its body. Answers to changes were once not in the sum, so that a few domains
+    /// that took none of them could have kept more than all were to have.
+    #[test]
+    fn answers_to_changes_are_in_the_sum() {
+        let shares = Shares::new(64, 16 << 20, 64, 1 << 10);
+        let mut waiting = Vec::new();
+        for byte in 1..=8 {
+            let connections: Vec<_> = (0..4).map(|_| shares.of(domain(byte)).unwrap()).collect();
+            for share in connections {
+                waiting.extend(std::iter::from_fn(|| share.reserve(1 << 10)).map(|mut room| {
+                    room.becomes(4 << 10);
+                    room
+                }));
+            }
+        }
+        let used = shares.memory.asked.used.load(Relaxed);
+        assert_eq!(used, waiting.len() * (EACH + (4 << 10)));
+        assert!((15 << 20..17 << 20).contains(&used), "{used}");
+        assert!(shares.of(domain(9)).unwrap().reserve(0).is_none());
+        for room in &mut waiting {
+            room.becomes(0);
+        }
+        assert_eq!(shares.memory.asked.used.load(Relaxed), waiting.len() * EACH);
+        drop(waiting);
+        assert_eq!(shares.memory.asked.used.load(Relaxed), 0);
     }
 }

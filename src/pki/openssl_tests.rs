@@ -1,5 +1,5 @@
 //! What OpenSSL and NSS think of what this room makes. The tools are run in a directory of the test's own; a tool that
-//! is not installed skips its test with a printed word.
+//! is not installed skips its test with a printed word; `COMPAT_STRICT=1` makes that a failure.
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,7 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Option<Output> {
     match Command::new(program).args(args).current_dir(dir).output() {
         Ok(output) => Some(output),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            assert!(std::env::var_os("COMPAT_STRICT").is_none(), "{program} is not installed");
             println!("skipped: {program} is not installed");
             None
         }

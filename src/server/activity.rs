@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
@@ -74,8 +74,9 @@ pub(super) struct Activity {
     answers: AtomicUsize,
     /// Milliseconds after `started`: when the peer last took something of them.
     taken_at: AtomicU64,
-    /// The peer sends more than it may.
-    flooded: Notify,
+    /// Why the connection is to end, where it is.
+    over: OnceLock<&'static str>,
+    ends: Notify,
 }
 
 /// A request in progress, until this is dropped.
@@ -100,7 +101,8 @@ impl Activity {
             step_since: AtomicU64::new(0),
             answers: AtomicUsize::new(0),
             taken_at: AtomicU64::new(0),
-            flooded: Notify::new(),
+            over: OnceLock::new(),
+            ends: Notify::new(),
         })
     }
 
@@ -116,14 +118,21 @@ impl Activity {
         InProgress::new(Arc::clone(self), self.step.load(Relaxed) % 2)
     }
 
-    /// The peer sends more than it may: the connection is to end.
-    pub(super) fn flood(&self) {
-        self.flooded.notify_one();
+    /// The connection is to end, for the reason that is named.
+    pub(super) fn end(&self, why: &'static str) {
+        // The first reason is the one.
+        let _first = self.over.set(why);
+        self.ends.notify_one();
     }
 
-    /// Waits until the peer has sent more than it may.
-    pub(super) async fn flooded(&self) {
-        self.flooded.notified().await;
+    /// Waits until the connection is to end, and says why.
+    pub(super) async fn over(&self) -> &'static str {
+        loop {
+            match self.over.get() {
+                Some(why) => return why,
+                None => self.ends.notified().await,
+            }
+        }
     }
 
     /// Since when the peer has asked for nothing and taken nothing.
@@ -235,8 +244,8 @@ impl http::InProgress for InProgress {
         }
     }
 
-    fn ends(&self) {
-        self.activity.flood();
+    fn ends(&self, why: &'static str) {
+        self.activity.end(why);
     }
 }
 

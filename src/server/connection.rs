@@ -107,9 +107,7 @@ pub(super) async fn serve(
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
-    let Some(connection) = shared.edge.connect(peer) else {
-        return shared.metrics.deadline("share");
-    };
+    let connection = shared.edge.connect(peer);
     let is_stranger = connection.is_stranger();
     let mut deadlines = shared.limits.deadlines;
     if is_stranger {
@@ -177,8 +175,8 @@ where
                     break;
                 }
             },
-            () = activity.flooded() => {
-                shared.metrics.deadline("flood");
+            why = activity.over() => {
+                shared.metrics.deadline(why);
                 break;
             }
             () = seat.wanted() => return shared.metrics.deadline("wanted"),

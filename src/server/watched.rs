@@ -114,7 +114,7 @@ impl AsyncRead for Watched {
             && !frames.receive(received, activity.age())
         {
             *is_flooded = true;
-            activity.flood();
+            activity.end("flood");
             buf.set_filled(before);
             return Poll::Pending;
         }

@@ -2,11 +2,13 @@
 //!
 //! Always holds: what is wrapped in one domain is bounded, in number and in bytes. What was wrapped since the last count
 //! is added up; where that reaches the bound, what is over is cleared away and the rest is counted anew, from the keys in
-//! the order of their ends, which carry the sizes. So the count is right after a start, and what was unwrapped meanwhile
-//! need not be followed.
+//! the order of their ends, which carry the sizes, and from what is on its way there. So the count is right after a start,
+//! and what was unwrapped meanwhile need not be followed.
 
 use std::{
+    collections::HashMap,
     fmt,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -75,34 +77,70 @@ const COUNTED_AT_ONCE: usize = 1000;
 pub struct Wrapping {
     domains: Domains,
     counts: Cache<OkmsId, Count>,
+    under_way: Mutex<HashMap<OkmsId, Amount>>,
     turns: Turns,
+}
+
+/// So many answers, and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    number: u64,
+    bytes: u64,
+}
+
+/// An answer that is on its way to the store, until this is dropped.
+struct UnderWay<'a> {
+    all: &'a Mutex<HashMap<OkmsId, Amount>>,
+    id: OkmsId,
+    bytes: u64,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(all: &'a Mutex<HashMap<OkmsId, Amount>>, id: OkmsId, bytes: u64) -> Self {
+        let mut amounts = all.lock().unwrap_or_else(PoisonError::into_inner);
+        let amount = amounts.entry(id).or_default();
+        *amount = Amount { number: amount.number + 1, bytes: amount.bytes.saturating_add(bytes) };
+        drop(amounts);
+        Self { all, id, bytes }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut amounts = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(amount) = amounts.get_mut(&self.id) else { return };
+        *amount = Amount { number: amount.number.saturating_sub(1), bytes: amount.bytes.saturating_sub(self.bytes) };
+        if amount.number == 0 {
+            amounts.remove(&self.id);
+        }
+    }
 }
 
 /// What is wrapped in a domain, or was when it was counted, and what was wrapped since.
 #[derive(Clone, Copy)]
 struct Count {
-    number: u64,
-    bytes: u64,
+    amount: Amount,
     at: Instant,
 }
 
 impl Count {
     const fn takes(&self, bytes: u64) -> bool {
-        self.number < WRAPPED_MAX && self.bytes.saturating_add(bytes) <= WRAPPED_BYTES_MAX
+        self.amount.number < WRAPPED_MAX && self.amount.bytes.saturating_add(bytes) <= WRAPPED_BYTES_MAX
     }
 
     const fn and(self, bytes: u64) -> Self {
-        Self { number: self.number + 1, bytes: self.bytes.saturating_add(bytes), ..self }
+        let Amount { number, bytes: before } = self.amount;
+        Self { amount: Amount { number: number + 1, bytes: before.saturating_add(bytes) }, ..self }
     }
 }
 
 impl Wrapping {
     pub(super) fn new(domains: Domains) -> Self {
-        Self { domains, counts: Cache::new(COUNTS_MAX), turns: Turns::new() }
+        Self { domains, counts: Cache::new(COUNTS_MAX), under_way: Mutex::default(), turns: Turns::new() }
     }
 
-    /// Finds room for one more answer of so many bytes.
-    async fn reserve(&self, keys: &DomainKeys, bytes: usize, now: Timestamp) -> Result<(), Error> {
+    /// Finds room for one more answer of so many bytes, which is under way until what is returned is dropped.
+    async fn reserve(&self, keys: &DomainKeys, bytes: usize, now: Timestamp) -> Result<UnderWay<'_>, Error> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let _turn = self.turns.take(keys.id(), "").await?;
         let count = match self.counts.get(&keys.id()) {
@@ -115,11 +153,13 @@ impl Wrapping {
         };
         let takes = count.takes(bytes);
         self.counts.insert(keys.id(), if takes { count.and(bytes) } else { count });
-        if takes { Ok(()) } else { Err(FULL.into()) }
+        if takes { Ok(UnderWay::new(&self.under_way, keys.id(), bytes)) } else { Err(FULL.into()) }
     }
 
     async fn count(&self, keys: &DomainKeys) -> Result<Count, Error> {
-        let mut count = Count { number: 0, bytes: 0, at: Instant::now() };
+        // First: what arrives in the store meanwhile is counted twice, and not left out.
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&keys.id()).copied();
+        let mut count = Count { amount: under_way.unwrap_or_default(), at: Instant::now() };
         let mut from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
         let to = keys::end_of_token_ends(keys.id());
         let snapshot = self.domains.engine().snapshot().await?;
@@ -152,7 +192,7 @@ impl Wrapping {
     ) -> Result<WrapInfo, Error> {
         permit.require(Action::DomainGet)?;
         let keys = self.domains.keys(permit).await?;
-        self.reserve(&keys, answer.body.expose().len(), now).await?;
+        let _under_way = self.reserve(&keys, answer.body.expose().len(), now).await?;
         let (path, status) = (path.to_owned(), answer.status);
         let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, Vec::new())?;
         commit_fresh(&self.domains, &keys, &info.accessor, ops, now).await?;

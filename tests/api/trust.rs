@@ -314,6 +314,22 @@ async fn a_renewed_authority_can_keep_its_name() {
     client(&server, &tenant, &of_first).get("secret").await.ok();
 }
 
+/// A renewed authority can be there before its time has come. The one that lasts longest was once taken, though it had
+/// not begun, and every client of the other was refused.
+#[tokio::test]
+async fn an_authority_renewed_ahead_of_time_waits_for_its_time() {
+    let first = Signer::root(ca_valid(START - DAY..=START + 1_000));
+    let renewed = ca_valid(START + 500..=START + 3 * DAY).self_signed(first.issuer.key()).unwrap().pem();
+    for pem in [format!("{}{renewed}", first.pem), format!("{renewed}{}", first.pem)] {
+        let (server, tenant) = trusting(&pem).await;
+        let client = client(&server, &tenant, &first.pair(&leaf(), &[]));
+        for by in [0, 600, 600] {
+            server.clock.advance(by);
+            client.get("secret").await.ok();
+        }
+    }
+}
+
 /// Five levels with fifteen look-alikes each cost 1.9 s of signatures for one handshake of a peer without a certificate.
 /// `auth::chain` has the same chain and shows that nothing is checked; here it is refused on the wire, and so are a few
 /// look-alikes within the bounds.

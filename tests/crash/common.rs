@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use okmsd::store::{
-    engine::{Batch, Engine, Expect, Health, Observer, Op, Record, Revision, Snapshot, Space},
+    engine::{Batch, Engine, Expect, Health, Observer, Op, ReadError, Record, Revision, Snapshot, Space},
     engines::redb::{RedbEngine, RedbOptions},
 };
 
@@ -85,13 +85,18 @@ pub async fn write(engine: &dyn Engine, ops: Vec<Op>) -> Revision {
 
 /// Everything that a snapshot shows.
 pub async fn dump(snapshot: &dyn Snapshot) -> Model {
+    try_dump(snapshot).await.unwrap()
+}
+
+/// As above, unless the snapshot has ended: a store that opens its database anew may know more than it shows.
+pub async fn try_dump(snapshot: &dyn Snapshot) -> Result<Model, ReadError> {
     let mut model = Model::new();
     for space in Space::ALL {
-        for (key, record) in snapshot.scan(space, b"", &[0xff; 64], usize::MAX).await.unwrap() {
+        for (key, record) in snapshot.scan(space, b"", &[0xff; 64], usize::MAX).await? {
             model.insert((space, key), record.bytes);
         }
     }
-    model
+    Ok(model)
 }
 
 pub fn open(storage: &Storage) -> RedbEngine {

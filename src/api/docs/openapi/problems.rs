@@ -147,6 +147,12 @@ const PROBLEMS: &[(&str, u16, u32, &str)] = &[
     ("KvBodyTooLarge", 413, 50_405_377, "http: request body too large"),
     ("MediaType", 415, 50_405_377, "PATCH requires Content-Type of application/merge-patch+json, provided text/plain"),
     ("TooManyRequests", 429, 50_434_049, "too many requests are in progress; repeat after the time in Retry-After"),
+    (
+        "TooManyConnections",
+        429,
+        50_434_049,
+        "your domain has its share of this server's connections; close some, and repeat after the time in Retry-After",
+    ),
     ("HeadTooLarge", 431, 50_405_377, "the URL and the headers are larger than this server takes; send fewer headers"),
     ("Internal", 500, 50_401_281, "internal error; tell the operator of the region the request_id"),
     (
@@ -207,7 +213,7 @@ fn names(route: &Route, operation: &Operation) -> Vec<&'static str> {
     let is_open =
         matches!(route.access, Access::Public(_)) || matches!(route.access, Access::Vault(op) if op.is_open());
     if !is_open {
-        names.extend(["NoCertificate", "Forbidden", "Internal", "Unavailable"]);
+        names.extend(["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"]);
     }
     match route.access {
         // Of the region.
