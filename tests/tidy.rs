@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("material", &["files", "pki"]),
     ("service", &["auth", "crypto", "domain", "pki", "store"]),
     ("api", &["auth", "domain", "service"]),
-    ("http", &["api", "auth", "clock", "domain", "metrics", "service"]),
+    ("http", &["api", "auth", "clock", "domain", "metrics", "seldom", "service"]),
     (
         "server",
         &["auth", "clock", "config", "domain", "files", "http", "material", "metrics", "pki", "seldom", "service"],
