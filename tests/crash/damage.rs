@@ -283,6 +283,44 @@ async fn a_flipped_bit_under_a_running_store_costs_its_page() {
     running(0..2500).await;
 }
 
+/// Most disks check by themselves what they read, so that a flipped bit is an error of theirs. One sector that could not be
+/// read, and one reader that asked for it again and again, once kept the whole store from taking writes.
+#[tokio::test]
+async fn a_sector_that_cannot_be_read_costs_its_page() {
+    let (image, mut model) = full().await;
+    let storage = Storage::new(image);
+    let mut options = options();
+    (options.cache_bytes, options.record_cache_bytes) = (0, 0);
+    let engine = RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap();
+    let mut seen = Seen::default();
+    let (mut page, mut round) = (1, 0);
+    while page < storage.len() / 4096 {
+        let when = format!("page {page}");
+        storage.fail_sector(Some(page * 4096 + 512));
+        let mut damaged = read_all(&engine, &model, &when).await;
+        let (refused, goes_on) = write_some(&engine, &mut model, &damaged, round).await;
+        seen.refused += refused;
+        if goes_on {
+            assert_eq!(engine.health(), Health::Ready, "{when}");
+            if damaged.is_empty() {
+                seen.unharmed += 1
+            } else {
+                seen.harmed += 1
+            }
+            damaged = read_all(&engine, &model, &when).await;
+            seen.most = seen.most.max(damaged.len());
+        } else {
+            seen.stopped += 1;
+        }
+        storage.fail_sector(None);
+        ready(&engine).await;
+        assert!(read_all(&engine, &model, &when).await.is_empty(), "{when}: nothing was harmed");
+        (page, round) = (page + 3, round + 1);
+    }
+    println!("{seen:?}");
+    assert!(seen.harmed > 20 && seen.unharmed > 20 && seen.refused > 0 && seen.stopped < round / 20, "{seen:?}");
+}
+
 /// Batches that wait together become one transaction. The one that touches a damaged page is refused with words; the
 /// others are durable, and nobody is told that the store does not take writes.
 #[tokio::test]

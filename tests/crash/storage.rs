@@ -53,6 +53,8 @@ struct Inner {
     log: Vec<Event>,
     fault: Fault,
     reads_fail: bool,
+    /// A sector that cannot be read.
+    bad: Option<usize>,
     flipped: Option<usize>,
     operations: u64,
     syncs: u64,
@@ -66,6 +68,7 @@ impl Storage {
             log,
             fault,
             reads_fail: false,
+            bad: None,
             flipped: None,
             operations: 0,
             syncs: 0,
@@ -80,6 +83,11 @@ impl Storage {
 
     pub fn fail_reads(&self, fail: bool) {
         self.inner().reads_fail = fail;
+    }
+
+    /// From here on the sector at this offset cannot be read, or each can again.
+    pub fn fail_sector(&self, offset: Option<usize>) {
+        self.inner().bad = offset;
     }
 
     /// Turns one bit of what is stored over, unseen by anybody.
@@ -174,6 +182,9 @@ impl StorageBackend for Storage {
             return Err(broken());
         }
         let start = usize::try_from(offset).unwrap();
+        if inner.bad.is_some_and(|bad| (start..start + out.len()).contains(&bad)) {
+            return Err(broken());
+        }
         let found = inner.image.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())

@@ -24,6 +24,8 @@ use super::{
 /// The first page of the file. The header is in it, and nothing else.
 pub(super) const HEAD: usize = 4096;
 
+const PAGE: u64 = HEAD as u64;
+
 /// The storage beneath every database of one engine.
 pub(super) struct Disk {
     inner: Box<dyn StorageBackend>,
@@ -89,10 +91,17 @@ impl Disk {
         self.inner.len()
     }
 
-    /// Reads a page, or whatever else. Does not return from a page that is damaged: see [`guard::leave`].
+    /// Reads a page, or whatever else. Does not return from a page that is damaged: see [`guard::leave`]. One that cannot
+    /// be read while others can is damaged, too: most disks check by themselves what they read.
     pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)?;
-        if self.pages.check(offset, out) { Ok(()) } else { self.leave(DamagedPage { offset }) }
+        match self.inner.read(offset, out) {
+            Ok(()) if self.pages.check(offset, out) => Ok(()),
+            Ok(()) => self.leave(DamagedPage { offset }, None),
+            Err(error) if offset >= PAGE && self.inner.read(0, &mut [0; HEAD]).is_ok() => {
+                self.leave(DamagedPage { offset }, Some(&error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a part of a page, of which nobody can say whether it is sound.
@@ -100,11 +109,12 @@ impl Disk {
         self.inner.read(offset, out)
     }
 
-    fn leave(&self, page: DamagedPage) -> ! {
+    fn leave(&self, page: DamagedPage, error: Option<&io::Error>) -> ! {
         {
             let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
             if damaged.len() < DAMAGED_TOLD && damaged.insert(page.offset) {
-                tracing::error!("{page}; what lies there cannot be read, and everything else goes on");
+                let error = error.map(ToString::to_string);
+                tracing::error!(error, "{page}; what lies there cannot be read, and everything else goes on");
             }
         }
         guard::leave(page)

@@ -12,8 +12,8 @@
 //!
 //! A page that is damaged costs what lies in it, and nothing else: `backend` compares each page that is read with what
 //! `pages` knows of it, and leaves redb altogether (`guard`) where it differs. A read is refused alone, a batch is
-//! refused alone while its group goes on. An error of the storage is another matter: then the database is given up and
-//! opened anew.
+//! refused alone while its group goes on. So it is with a page that the disk cannot read, while it can read others.
+//! Any other error of the storage is another matter: then the database is given up and opened anew.
 
 mod backend;
 mod cache;

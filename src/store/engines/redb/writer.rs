@@ -163,7 +163,7 @@ impl Writer {
             self.pause = self.settings.pause_min;
             if let Err(error) = self.show() {
                 tracing::error!(error, "a durable state cannot be read");
-                self.fall_back(self.pause);
+                self.fall_back(Instant::now() + self.pause);
                 if self.shared.view.load().revision < newest {
                     // Durable, but nobody sees it, and who is told of a commit may rely on seeing it.
                     self.observer.commit_failed(replies.len());
@@ -194,15 +194,17 @@ impl Writer {
     fn fail(&mut self, source: Source, batches: usize) -> Cause {
         let cause = Cause::from(source);
         tracing::error!(error = %cause, batches, "a commit failed; the store is read-only until it recovers");
-        self.fall_back(self.pause);
+        self.fall_back(Instant::now() + self.pause);
         self.observer.commit_failed(batches);
         cause
     }
 
     /// A reader says that a database does not answer.
     fn broken(&mut self, generation: u64) {
-        let number = match &self.mode {
-            Mode::Ready(database) | Mode::Failing(Some(database), _) => database.number,
+        // What is due already is not put off: who reads on and on would put it off for ever.
+        let (number, due) = match &self.mode {
+            Mode::Ready(database) => (database.number, None),
+            Mode::Failing(Some(database), retry) => (database.number, Some(*retry)),
             Mode::Failing(None, _) => return,
         };
         if number != generation {
@@ -215,11 +217,12 @@ impl Writer {
         tracing::error!(generation, ?pause, "the database does not answer reads; it is opened anew");
         self.read_failed = Some(Instant::now());
         self.read_pause = (pause * 2).min(self.settings.pause_max.max(PAUSE_AFTER_READ));
-        self.fall_back(pause);
+        let retry = Instant::now() + pause;
+        self.fall_back(due.map_or(retry, |due| due.min(retry)));
     }
 
-    /// Gives up the database and lets reads go on from the last durable state.
-    fn fall_back(&mut self, pause: Duration) {
+    /// Gives up the database, lets reads go on from the last durable state, and tries again at `retry`.
+    fn fall_back(&mut self, retry: Instant) {
         self.shared.set_health(Health::ReadOnly);
         let overlay = match self.open_overlay() {
             Ok((database, view)) => {
@@ -232,7 +235,7 @@ impl Writer {
                 None
             }
         };
-        let before = std::mem::replace(&mut self.mode, Mode::Failing(overlay, Instant::now() + pause));
+        let before = std::mem::replace(&mut self.mode, Mode::Failing(overlay, retry));
         before.abandon();
     }
 
@@ -259,7 +262,7 @@ impl Writer {
                 if let Mode::Failing(Some(_), retry) = &mut self.mode {
                     *retry = Instant::now() + self.pause;
                 } else {
-                    self.fall_back(self.pause);
+                    self.fall_back(Instant::now() + self.pause);
                 }
             }
         }
@@ -284,7 +287,7 @@ impl Writer {
         self.publish(view);
         // From here on the overlay's pages may be written over.
         std::mem::replace(&mut self.mode, Mode::Ready(database)).abandon();
-        self.prove().inspect_err(|_| self.fall_back(self.pause))
+        self.prove().inspect_err(|_| self.fall_back(Instant::now() + self.pause))
     }
 
     fn prove(&mut self) -> Result<(), Source> {
