@@ -257,7 +257,8 @@ impl Fault {
         // Without its input, the error tells the key instead of the line.
         error.set_input(None);
         let shown = error.to_string();
-        let key = shown.trim_end().rsplit_once("\nin `").and_then(|(_, key)| key.strip_suffix('`')).map(str::to_owned);
+        let key = shown.trim_end().rsplit_once("\nin `").and_then(|(_, key)| key.strip_suffix('`'));
+        let key = key.filter(|key| key.split('.').all(is_plain)).map(str::to_owned);
         Self { line, key, text: message }
     }
 }
@@ -276,12 +277,28 @@ impl fmt::Display for Fault {
 
 /// A parser's message without the values that it quotes. It says what it wanted last.
 fn without_values(message: &str) -> String {
+    let named = message.split('`').nth(1).unwrap_or_default();
+    if ["unknown field", "duplicate"].iter().any(|beginning| message.starts_with(beginning)) && !is_plain(named) {
+        return "there is no such key; the README lists the keys".to_owned();
+    }
     let quotes = ["invalid type", "invalid value", "invalid length", "unknown variant"];
     if !quotes.iter().any(|beginning| message.starts_with(beginning)) {
         return message.to_owned();
     }
     let wanted = message.rsplit_once(", expected ").map_or("another value", |(_, wanted)| wanted);
     format!("this value does not fit here, expected {wanted}")
+}
+
+/// Whether `text` is where clients reach a server: a URL without a user, a query or a fragment.
+fn is_endpoint(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").unwrap_or_default();
+    let is_clean = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#".contains(&byte));
+    is_clean && (1..=255).contains(&rest.len())
+}
+
+/// Whether a key is a word such as ours, and no value that went astray.
+fn is_plain(key: &str) -> bool {
+    key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 const PREFIX: &str = "OKMSD_";
@@ -331,6 +348,12 @@ impl Config {
             if path.is_some_and(|path| files::holds_a_key(path)) {
                 return Err(ConfigError::Value(key, "is the name of a file; this is what belongs into one"));
             }
+        }
+        if self.server.endpoint.as_deref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
+            return Err(ConfigError::Value(
+                "server.endpoint",
+                "must be an address such as https://kms.example.com:8443",
+            ));
         }
         let limits = &self.limits;
         if limits.value_bytes.0 == 0 || limits.value_bytes.0 > VALUE_BYTES_MAX {

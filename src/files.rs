@@ -79,16 +79,29 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
 /// # Errors
 /// `FileError` names the file; the rest is `parse`'s.
 pub fn read_private<T, E: From<FileError>>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<T, E> {
+    read_guarded(path, |_| true, parse)
+}
+
+/// The same for a file that holds a secret only where `is_secret` says so of its content.
+///
+/// # Errors
+/// As [`read_private`].
+pub fn read_guarded<T, E: From<FileError>>(
+    path: &Path,
+    is_secret: impl FnOnce(&[u8]) -> bool,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, E> {
     let io = |error| FileError::Io(path.into(), error);
     let file = File::open(path).map_err(io)?;
     // Of the file that was opened, whatever bears its name by now.
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.permissions().mode() & 0o777;
-    let secret = parse(&read_whole(path, file)?)?;
-    if metadata.is_file() && mode & 0o037 != 0 {
+    let bytes = read_whole(path, file)?;
+    let parsed = parse(&bytes)?;
+    if metadata.is_file() && mode & 0o037 != 0 && is_secret(&bytes) {
         return Err(FileError::TooOpen(path.into(), mode).into());
     }
-    Ok(secret)
+    Ok(parsed)
 }
 
 fn read_whole(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {

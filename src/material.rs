@@ -38,7 +38,10 @@ pub enum MaterialError {
 /// # Errors
 /// `MaterialError` names the file.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
-    pem::every(&files::read(path)?).map_err(|fault| MaterialError::Pem(path.into(), fault))
+    // Some keep a key and its certificates in one file.
+    files::read_guarded(path, pem::has_private_key, |bytes| {
+        pem::every(bytes).map_err(|fault| MaterialError::Pem(path.into(), fault))
+    })
 }
 
 /// The private key in a file, in any form that TLS takes.

@@ -390,6 +390,14 @@ fn no_byte_of_a_key_is_told() {
     region.write("region_ca.pem", region.read("operator_privatekey.pem"));
     fails(&region.check(), "a private key");
     region.write("region_ca.pem", kept);
+    // A certificate's file with its key in it is one with a key.
+    let both = format!("{}{}", region.read("server_certificate.pem"), region.read("server_privatekey.pem"));
+    let kept = region.read("server_certificate.pem");
+    region.write("server_certificate.pem", both);
+    succeeds(&region.check());
+    fs::set_permissions(region.file("server_certificate.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    fails(&region.check(), "chmod 600");
+    region.write("server_certificate.pem", kept);
     // The content in the place of the name.
     let output = Command::new(env!("CARGO_BIN_EXE_okmsd"))
         .args(region.check())
@@ -398,6 +406,54 @@ fn no_byte_of_a_key_is_told() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("keys.root_key") && !said.contains(&region.read("root.key")[..8]), "{said}");
+}
+
+/// The parser of arguments quoted what it did not understand: PEM begins with dashes, as options do.
+#[test]
+fn no_argument_that_holds_a_key_is_told() {
+    let region = Region::new();
+    let (key, root) = (region.read("operator_privatekey.pem"), region.read("root.key"));
+    let (config, text) = (region.file("okmsd.toml"), region.read("okmsd.toml"));
+    let is_not_told = |output: &Output| {
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let told = [&key[..40], &key[40..60], &root[..8], "hunter2"].iter().any(|part| said.contains(part));
+        assert!(!output.status.success() && !told && (20..2000).contains(&said.len()), "{said}");
+    };
+    let endpoint = "https://user:hunter2Hunter@127.0.0.1:1";
+    is_not_told(&okmsd(&["domain", "list", "--endpoint", endpoint, "--dir", region.dir.to_str().unwrap()]));
+    for secret in [key.as_str(), root.trim(), endpoint] {
+        let is_key = secret != endpoint;
+        for command in [
+            &["domain", "list", "--key", secret][..],
+            &["domain", "list", "--endpoint", secret],
+            &["domain", "create", secret, secret],
+            &["cert", "issue", "--csr", secret],
+            &["cert", "issue", "--domain", secret],
+            &["cert", "issue", "--days", secret],
+            &["cert", "issue", "--key-type", secret],
+            &["serve", "--config", secret],
+            &["serve", secret],
+            &["init", "--server-name", secret, "--dir", "/nowhere/at/all"],
+            &["dev", "--listen", secret],
+            &[secret],
+        ] {
+            if is_key {
+                is_not_told(&okmsd(command));
+            }
+        }
+        let quoted = secret.replace('\n', "\\n");
+        for spoilt in [
+            format!("\"{quoted}\" = 1\n{text}"),
+            text.replacen("[server]\n", &format!("[server]\nendpoint = \"{quoted}\"\n"), 1),
+        ] {
+            region.write("okmsd.toml", spoilt);
+            is_not_told(&okmsd(&["serve", "--check", "--config", &config]));
+        }
+    }
+    // A slip of the pen is told.
+    fails(&["serve", "--confg", "x"], "--confg");
+    fails(&["server"], "serve");
 }
 
 /// `--csr` sent whatever file it was given, a private key too.

@@ -93,10 +93,15 @@ impl Client {
         // What is wrong here is told before anybody is asked for anything.
         let connector = TlsConnector::from(Arc::new(self.tls()?));
         let stream = TcpStream::connect((host.as_str(), port)).await;
-        let stream = stream.map_err(|error| format!("{authority}: {error}"))?;
+        // Not the whole authority: some put a password into it.
+        let shown = match authority.port() {
+            Some(port) => format!("{}:{port}", authority.host()),
+            None => authority.host().to_owned(),
+        };
+        let stream = stream.map_err(|error| format!("{shown}: {error}"))?;
         let name = ServerName::try_from(host).map_err(|_| "the endpoint's host is no name and no address")?;
         let stream = connector.connect(name, stream).await;
-        let stream = stream.map_err(|error| format!("{authority}: {}", self.reason(&error)))?;
+        let stream = stream.map_err(|error| format!("{shown}: {}", self.reason(&error)))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
@@ -106,7 +111,7 @@ impl Client {
         }
         let request = request
             .uri(format!("{}{path}", endpoint.path().trim_end_matches('/')))
-            .header(header::HOST, authority.as_str())
+            .header(header::HOST, shown.as_str())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let response = match sender.send_request(request).await {
@@ -116,7 +121,7 @@ impl Client {
                 // connection knows the alert; what waited for the answer knows that there is none.
                 let ended = tokio::time::timeout(ALERT_TIME, connection).await;
                 let cause = ended.ok().and_then(Result::ok).and_then(Result::err).unwrap_or(error);
-                return Err(format!("{authority}: {}", self.reason(&cause)).into());
+                return Err(format!("{shown}: {}", self.reason(&cause)).into());
             }
         };
         let status = response.status();

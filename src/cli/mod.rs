@@ -17,7 +17,10 @@ use std::{
     process::{self, ExitCode},
 };
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use self::signals::Cut;
 
@@ -51,7 +54,10 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// Does what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misread(error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -75,6 +81,33 @@ pub fn run() -> ExitCode {
             None => fail(&*error),
         },
     }
+}
+
+/// Shows what is wrong with the arguments, or the help that was asked for, and never what was typed: with a file's content
+/// in the place of its name, that is a key.
+fn misread(mut error: clap::Error) -> ExitCode {
+    // What an argument is named is ours, unless there is no such argument.
+    let typed: &[_] = match error.kind() {
+        ErrorKind::UnknownArgument => &[ContextKind::InvalidArg, ContextKind::InvalidValue],
+        ErrorKind::InvalidSubcommand => &[ContextKind::InvalidSubcommand],
+        _ => &[ContextKind::InvalidValue],
+    };
+    for kind in typed {
+        if matches!(error.get(*kind), Some(ContextValue::String(text)) if !is_plain(text)) {
+            error.insert(*kind, ContextValue::String("...".to_owned()));
+            // It may repeat it.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    let _nobody_reads = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Whether what was typed is a word such as the command line's own.
+fn is_plain(text: &str) -> bool {
+    let word = text.trim_start_matches('-');
+    let is_short = word.len() <= 24 && text.len() - word.len() <= 2;
+    is_short && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

@@ -40,8 +40,8 @@ pub enum Error {
     #[error("the domain of an access certificate must be a UUID such as 0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d")]
     Subject,
     /// A server name is neither a DNS name nor an IP address.
-    #[error("{0:?} is not a DNS name")]
-    ServerName(String),
+    #[error("a server's name must be a DNS name, or an IP address")]
+    ServerName,
     /// A server certificate was asked for without any name.
     #[error("a server certificate needs at least one DNS name or IP address")]
     NoServerName,

@@ -138,6 +138,12 @@ pub fn exactly_one<T: Section>(text: &[u8]) -> Result<T, PemFault> {
     }
 }
 
+/// Whether a private key is in `text`, in any of its forms.
+#[must_use]
+pub fn has_private_key(text: &[u8]) -> bool {
+    begins(text).any(|label| label.ends_with(b"PRIVATE KEY"))
+}
+
 /// What hides the wanted section, or stands in its place.
 fn diagnose(text: &[u8], wanted: PemKind) -> PemFault {
     match text {
