@@ -34,7 +34,8 @@ pub(super) struct Bounds {
 
 /// A body of which nothing is read yet, or a part.
 pub(super) struct Arriving {
-    body: Incoming,
+    /// None once it is thrown away.
+    body: Option<Incoming>,
     /// The client sends nothing before it is asked to.
     is_held_back: bool,
 }
@@ -43,12 +44,12 @@ impl Arriving {
     /// The body behind a head with these headers.
     pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
         let is_held_back = !body.is_end_stream() && headers.contains_key(EXPECT);
-        Self { body, is_held_back }
+        Self { body: Some(body), is_held_back }
     }
 
     /// The whole body, and the room that it takes.
     pub(super) async fn read(&mut self, bounds: Bounds, share: &Arc<Share>) -> Result<(Bytes, Room), Problem> {
-        let size = self.body.size_hint();
+        let size = self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default();
         if size.lower() > bounds.bytes as u64 {
             return Err(Problem::BODY_TOO_LARGE);
         }
@@ -62,12 +63,13 @@ impl Arriving {
 
     async fn collect(&mut self, max: usize, told: Option<usize>, room: &mut Room) -> Result<Bytes, Problem> {
         let mut kept = BytesMut::new();
-        while let Some(frame) = self.body.frame().await {
+        let Some(body) = &mut self.body else { return Ok(Bytes::new()) };
+        while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Problem::BODY_BROKEN)?.into_data() else { continue };
             if kept.len() + data.len() > max {
                 return Err(Problem::BODY_TOO_LARGE);
             }
-            if kept.is_empty() && self.body.is_end_stream() {
+            if kept.is_empty() && body.is_end_stream() {
                 return if told.is_some() || room.grow(data.len()) { Ok(data) } else { Err(Problem::BUSY) };
             }
             // A copy: a piece of one byte would keep the whole buffer that it came in.
@@ -84,12 +86,11 @@ impl Arriving {
         Ok(kept.freeze())
     }
 
-    /// Reads on for a while where something is left, so that the answer arrives. `guard` lives until that is over.
-    pub(super) fn discard<G: Send + 'static>(self, guard: impl FnOnce() -> G) {
-        let Self { mut body, is_held_back } = self;
-        if is_held_back || body.is_end_stream() {
-            return;
-        }
+    /// Reads on for a while where something is left, so that the answer arrives, and so that nothing of it is kept.
+    /// `guard` lives until that is over.
+    pub(super) fn discard<G: Send + 'static>(&mut self, guard: impl FnOnce() -> G) {
+        let is_wanted = |body: &mut Incoming| !self.is_held_back && !body.is_end_stream();
+        let Some(mut body) = self.body.take_if(is_wanted) else { return };
         let guard = guard();
         tokio::spawn(async move {
             let _guard = guard;

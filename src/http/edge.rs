@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Version,
     body::Incoming,
     header::{HOST, HeaderName, HeaderValue, ORIGIN},
-    http::request::Parts,
+    http::{request::Parts, uri::Authority},
 };
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const HEADERS_MAX: usize = 100;
 /// So often there is a line of one kind in the log.
 const LINE_PAUSE: Duration = Duration::from_secs(10);
+/// The same for failures, of which a client may ask for the reason by the request's id.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -85,6 +87,7 @@ pub struct Edge {
     limits: EdgeLimits,
     shares: Shares,
     crowded: Seldom,
+    failures: Seldom,
 }
 
 /// What is known of a connection once its handshake is done.
@@ -141,6 +144,7 @@ impl Edge {
             limits,
             shares,
             crowded: Seldom::new(LINE_PAUSE),
+            failures: Seldom::new(FAILURE_PAUSE),
         }
     }
 
@@ -186,7 +190,7 @@ impl Edge {
         let namespace = head.headers.get(&NAMESPACE).cloned();
         let mut body = Arriving::new(&head.headers, body);
         let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clocks.store.now() };
-        let outcome = self.answer(connection, head, &mut body, &mut event, &id).await;
+        let outcome = self.answer(connection, head, &mut body, &mut event, &id, &in_progress).await;
         body.discard(|| in_progress.clone());
         let (mut reply, room) = outcome.unwrap_or_else(|problem| {
             let reply = problem.into_reply(&id);
@@ -227,12 +231,16 @@ impl Edge {
         body: &mut Arriving,
         event: &mut Event,
         id: &Arc<str>,
+        in_progress: &impl InProgress,
     ) -> Result<(Reply, Room), Problem> {
         let (granted, mut call) = self.admit(connection, head, event, id)?;
         let share = &connection.share;
         let is_read = vault::is_read(&call.head.method);
         let mut room = None;
-        if !is_read {
+        if is_read {
+            // Nobody wants it, and while the request waits for its turn it would be kept.
+            body.discard(|| in_progress.clone());
+        } else {
             let bounds = Bounds { bytes: self.limits.body_bytes, time: self.limits.body_time };
             let read = body.read(bounds, share).await;
             let (bytes, of_body) = read.map_err(|problem| match granted {
@@ -364,7 +372,13 @@ impl Edge {
             // Overload is counted; a line for each would add to it.
             Error::Contended | Error::Overloaded | Error::Busy => {}
             Error::Unavailable(_) => tracing::debug!(request_id = id, %error, source, "the store refused"),
-            _ if problem.is_ours() => tracing::error!(request_id = id, %error, source, "a request failed on our side"),
+            _ if problem.is_ours() => {
+                if let Some(left_out) = self.failures.due() {
+                    tracing::error!(request_id = id, %error, source, left_out, "a request failed on our side");
+                } else {
+                    tracing::debug!(request_id = id, %error, source, "a request failed on our side");
+                }
+            }
             _ => {}
         }
         if matches!(error, Error::Corrupt(_)) {
@@ -410,15 +424,29 @@ fn memory(reply: &Reply) -> usize {
     if reply.body.is_unique() { reply.body.len() } else { 0 }
 }
 
-/// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy.
-fn names_one_host(head: &Parts) -> bool {
+/// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy, and so is one that
+/// can be read in two ways.
+pub(crate) fn names_one_host(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(HOST).iter();
-    match (head.version, hosts.next(), hosts.next()) {
-        (_, Some(_), Some(_)) => false,
-        (_, Some(_), None) | (Version::HTTP_10, ..) => true,
-        (Version::HTTP_2, None, _) => head.uri.authority().is_some(),
-        _ => false,
+    let told = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return false,
+        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
+            Ok(told) if !told.as_str().contains('@') => Some(told),
+            _ => return false,
+        },
+        (None, _) => None,
+    };
+    match (head.version, told, head.uri.authority()) {
+        (_, Some(told), Some(asked)) => is_same_host(&told, asked),
+        (Version::HTTP_2, None, asked) => asked.is_some(),
+        (version, None, _) => version == Version::HTTP_10,
+        (_, Some(_), None) => true,
     }
+}
+
+fn is_same_host(one: &Authority, other: &Authority) -> bool {
+    let port = |host: &Authority| host.port_u16().unwrap_or(443);
+    one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
 /// Whether a browser sends the request for a page of somebody else: it would bring the user's certificate along.

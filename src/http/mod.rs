@@ -12,6 +12,7 @@ mod response;
 mod router;
 mod shares;
 
+pub(crate) use self::edge::names_one_host;
 pub use self::{
     edge::{Clocks, Connection, Edge, EdgeLimits, InProgress},
     error::Problem,

@@ -8,6 +8,7 @@
 //! | `GET /metrics` | Prometheus' text form |
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     io,
     sync::Arc,
@@ -16,26 +17,31 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Stopper;
 use crate::{
+    http::names_one_host,
     metrics::Metrics,
     service::{Health, Service},
 };
 
-/// Probes and scrapers are few.
+/// Probes and scrapers are few. The oldest gives way to the next.
 const CONNECTIONS: usize = 64;
+/// What is read of a body, which nobody wants: until then, or so many bytes.
+const BODY_TIME: Duration = Duration::from_secs(5);
+const BODY_BYTES: usize = 8 << 20;
 /// A connection's longest life: probes and scrapers connect anew.
 const LIFE: Duration = Duration::from_secs(30);
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -81,37 +87,52 @@ impl Admin {
 }
 
 async fn accept(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let Ok((stream, _)) = socket.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (service, metrics, stopper) = (Arc::clone(&service), Arc::clone(&metrics), stopper.clone());
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
-                let response = answer(&request, &service, &metrics, &stopper);
-                async move { Ok::<_, Infallible>(response) }
+                let (head, body) = request.into_parts();
+                let response = answer(&head, &service, &metrics, &stopper);
+                async move {
+                    // Many clients read an answer only after they have sent everything.
+                    let _in_time = tokio::time::timeout(BODY_TIME, discard(body)).await;
+                    Ok::<_, Infallible>(response)
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIME)
                 .serve_connection(TokioIo::new(stream), answer);
             let _ended = tokio::time::timeout(LIFE, connection).await;
-            drop(permit);
         });
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        connections.push_back(connection.abort_handle());
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    service: &Service,
-    metrics: &Metrics,
-    stopper: &Stopper,
-) -> Response<Full<Bytes>> {
+async fn discard(mut body: Incoming) {
+    let mut left = BODY_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
+    }
+}
+
+fn answer(head: &Parts, service: &Service, metrics: &Metrics, stopper: &Stopper) -> Response<Full<Bytes>> {
     let health = service.health();
-    let (status, body) = match (request.method(), request.uri().path()) {
+    let is_known = matches!(head.uri.path(), "/livez" | "/readyz" | "/metrics");
+    let (status, body) = match (&head.method, head.uri.path()) {
+        _ if !names_one_host(head) => (StatusCode::BAD_REQUEST, b"name one host, in one Host header\n".to_vec()),
         (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, b"ok\n".to_vec()),
         (&Method::GET | &Method::HEAD, "/readyz") => match (stopper.is_stopping(), health) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, b"stopping\n".to_vec()),
@@ -119,13 +140,17 @@ fn answer(
             (false, Health::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, b"the store takes no writes\n".to_vec()),
             (false, Health::Down) => (StatusCode::SERVICE_UNAVAILABLE, b"the store does not work\n".to_vec()),
         },
-        (&Method::GET, "/metrics") => {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
             (StatusCode::OK, metrics.render(health == Health::Ready && !stopper.is_stopping()))
         }
+        _ if is_known => (StatusCode::METHOD_NOT_ALLOWED, b"GET it, or HEAD\n".to_vec()),
         _ => (StatusCode::NOT_FOUND, b"here are /livez, /readyz and /metrics\n".to_vec()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }

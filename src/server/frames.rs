@@ -2,8 +2,9 @@
 //!
 //! Owns the count of a connection's frames. Always holds: each frame that brings no request and no body to speak of
 //! costs of a budget, by its length; requests, and what we send ourselves, give some back, and so does time. An honest client
-//! never comes near the end of it: it acknowledges and opens windows for what it was sent. Never does: judging what
-//! is in a frame; that is the HTTP library's business.
+//! never comes near the end of it: it acknowledges and opens windows for what it was sent. Small pieces of a body are
+//! taken at a pace instead, as some clients send no others. Never does: judging what is in a frame; that is the HTTP
+//! library's business.
 
 use std::time::Duration;
 
@@ -16,8 +17,11 @@ const A_REQUEST: u32 = 16;
 /// So many bytes that we send give one back: a peer may open the window of the stream and of the connection for each
 /// two KiB that it takes.
 const SENT_BYTES: u32 = 1 << 10;
-/// Pieces of a body from this size on are work.
+/// Pieces of a body below this size are crumbs. Empty ones bring nothing.
 const PIECE: u32 = 512;
+/// So many crumbs are taken at once; then there is a pause of so long for each.
+const CRUMBS: u32 = 256;
+const CRUMB_TIME: Duration = Duration::from_micros(80);
 /// Any other frame costs one, and one more for so many bytes: SETTINGS hold thousands of entries.
 const COST_BYTES: u32 = 64;
 
@@ -35,6 +39,7 @@ pub(super) struct Frames {
     head: [u8; HEAD],
     present: usize,
     left: u32,
+    crumbs: u32,
     sent: u32,
     /// When the budget was last added to by time.
     filled_at: Duration,
@@ -43,7 +48,7 @@ pub(super) struct Frames {
 impl Frames {
     /// A connection that begins.
     pub(super) const fn new() -> Self {
-        Self { skip: PREFACE, head: [0; HEAD], present: 0, left: BUDGET, sent: 0, filled_at: Duration::ZERO }
+        Self { skip: PREFACE, head: [0; HEAD], present: 0, left: BUDGET, crumbs: 0, sent: 0, filled_at: Duration::ZERO }
     }
 
     /// Takes in what was received, at a time since the connection's begin; says whether the budget lasts.
@@ -70,6 +75,15 @@ impl Frames {
         true
     }
 
+    /// How long to wait before more is received.
+    pub(super) fn pause(&mut self) -> Option<Duration> {
+        let crumbs = self.crumbs;
+        (crumbs >= CRUMBS).then(|| {
+            self.crumbs = 0;
+            CRUMB_TIME * crumbs
+        })
+    }
+
     /// Takes note of what was sent.
     pub(super) fn send(&mut self, bytes: usize) {
         let sent = self.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -81,6 +95,7 @@ impl Frames {
         match kind {
             HEADERS => self.give_back(A_REQUEST),
             DATA if self.skip >= PIECE || flags & END_STREAM != 0 => {}
+            DATA if self.skip > 0 => self.crumbs = self.crumbs.saturating_add(1),
             _ => {
                 let cost = 1 + self.skip / COST_BYTES;
                 if self.left < cost {
@@ -124,11 +139,27 @@ mod tests {
     /// One connection without a certificate once took a whole core with frames that ask for nothing.
     #[test]
     fn frames_that_bring_nothing_run_out() {
-        // PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, unknown, and DATA next to nothing.
-        for (kind, length) in [(2, 5), (3, 4), (4, 0), (6, 8), (7, 8), (8, 4), (9, 1), (200, 0), (0, 0), (0, 63)] {
+        // PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, unknown, and DATA with nothing in it.
+        for (kind, length) in [(2, 5), (3, 4), (4, 0), (6, 8), (7, 8), (8, 4), (9, 1), (200, 0), (0, 0)] {
             assert_eq!(taken(&mut begun(), &frame(kind, 0, length), Duration::ZERO), BUDGET, "kind {kind}");
         }
         assert_eq!(taken(&mut begun(), &frame(4, 0, 16_380), Duration::ZERO), BUDGET / 256);
+    }
+
+    /// A client that sent its body in pieces of 200 bytes was cut after 100 KB, without an answer.
+    #[test]
+    fn crumbs_take_their_time() {
+        let mut frames = begun();
+        let mut paused = Duration::ZERO;
+        for _ in 0..100_000 {
+            assert!(frames.receive(&frame(DATA, 0, 3), Duration::ZERO));
+            paused += frames.pause().unwrap_or_default();
+        }
+        assert!((7..9).contains(&paused.as_secs()), "{paused:?}");
+        // Many in one go, and larger pieces.
+        assert!(frames.receive(&frame(DATA, 0, 3).repeat(1000), Duration::ZERO));
+        assert!(frames.pause().is_some_and(|pause| pause >= CRUMB_TIME * 1000) && frames.pause().is_none());
+        assert!(frames.receive(&frame(DATA, 0, PIECE).repeat(1000), Duration::ZERO) && frames.pause().is_none());
     }
 
     #[test]

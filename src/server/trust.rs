@@ -25,12 +25,13 @@ use crate::{
     auth::{
         Issuer, Unauthenticated, VerifiedPeer, Voucher,
         chain::{self, Authority, ChainFault},
-        identity::{CertIdentity, DomainClaim},
+        identity::{CertIdentity, DomainClaim, subject_text},
     },
     clock::Clock,
     config, material,
     metrics::{Metrics, Seen},
     pki::Validity,
+    seldom::Seldom,
 };
 
 /// One authority: its file, and what it is trusted for.
@@ -98,7 +99,11 @@ impl ClientTrust {
     ) -> Result<VerifiedPeer, Unauthenticated> {
         let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
         let identity = CertIdentity::from_der(leaf).map_err(|error| {
-            tracing::info!(%error, "a client certificate that was verified cannot be read");
+            static LINES: Seldom = Seldom::new(Duration::from_secs(10));
+            if let Some(left_out) = LINES.due() {
+                let subject = subject_text(leaf);
+                tracing::info!(%error, subject, left_out, "a client certificate that was verified cannot be read");
+            }
             Unauthenticated::Unreadable
         })?;
         let now = clock.now().unix_seconds();

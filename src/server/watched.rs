@@ -2,6 +2,7 @@
 //! library's own refusals, and lingers when it ends.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::Arc,
@@ -13,11 +14,16 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     runtime::Handle,
+    time::Sleep,
 };
 use tokio_rustls::server::TlsStream;
 
 use super::{activity::Activity, frames::Frames, linger::linger, lobby::Seat};
 use crate::http::Refusal;
+
+/// What a connection sends before the others on its thread have their turn. Encrypting and sending so much takes less than
+/// a millisecond; large answers over HTTP/2 would go on for as long as the peer takes them.
+const TURN: usize = 256 << 10;
 
 /// A TLS stream that is watched.
 pub(super) struct Watched {
@@ -29,6 +35,10 @@ pub(super) struct Watched {
     is_over: bool,
     /// The peer has sent more than it may: nothing more is read.
     is_flooded: bool,
+    /// What was sent in this turn, in bytes.
+    sent: usize,
+    /// Until then nothing is read: the peer sends in crumbs.
+    pause: Option<Pin<Box<Sleep>>>,
     seat: Arc<Seat>,
 }
 
@@ -45,15 +55,26 @@ impl Watched {
     /// Watches `stream` for `activity`. The `seat` is kept until the stream has ended.
     pub(super) fn new(stream: TlsStream<TcpStream>, is_http2: bool, activity: Arc<Activity>, seat: Arc<Seat>) -> Self {
         let protocol = if is_http2 { Protocol::Http2(Frames::new()) } else { Protocol::Http1 { instead: None } };
-        Self { stream: Some(stream), activity, protocol, is_over: false, is_flooded: false, seat }
+        Self { stream: Some(stream), activity, protocol, is_over: false, is_flooded: false, sent: 0, pause: None, seat }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
+    /// Whether it is still this connection's turn to send; if not, it will be again soon.
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.sent < TURN {
+            return Poll::Ready(());
+        }
+        self.sent = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Takes note of what was written.
     fn wrote(&mut self, written: usize) {
+        self.sent += written;
         self.activity.wrote(written);
         if let Protocol::Http2(frames) = &mut self.protocol {
             frames.send(written);
@@ -100,23 +121,28 @@ impl AsyncRead for Watched {
             // The connection's task has been told.
             return Poll::Pending;
         }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
         let before = buf.filled().len();
         let is_asked = buf.remaining() > 0;
         ready!(self.stream()?.poll_read(cx, buf))?;
         let received = buf.filled().get(before..).unwrap_or_default();
-        let Self { activity, protocol, is_over, is_flooded, .. } = &mut *self;
+        let Self { activity, protocol, is_over, is_flooded, pause, .. } = &mut *self;
         if received.is_empty() {
             *is_over |= is_asked;
             return Poll::Ready(Ok(()));
         }
         activity.read_bytes();
-        if let Protocol::Http2(frames) = protocol
-            && !frames.receive(received, activity.age())
-        {
-            *is_flooded = true;
-            activity.end("flood");
-            buf.set_filled(before);
-            return Poll::Pending;
+        if let Protocol::Http2(frames) = protocol {
+            if !frames.receive(received, activity.age()) {
+                *is_flooded = true;
+                activity.end("flood");
+                buf.set_filled(before);
+                return Poll::Pending;
+            }
+            *pause = frames.pause().map(|time| Box::pin(tokio::time::sleep(time)));
         }
         Poll::Ready(Ok(()))
     }
@@ -127,6 +153,7 @@ impl AsyncWrite for Watched {
         if let Some(replaced) = ready!(self.poll_instead(cx, buf)) {
             return Poll::Ready(replaced);
         }
+        ready!(self.poll_turn(cx));
         let written = ready!(self.stream()?.poll_write(cx, buf))?;
         self.wrote(written);
         Poll::Ready(Ok(written))
@@ -154,6 +181,7 @@ impl AsyncWrite for Watched {
         {
             return Poll::Ready(replaced);
         }
+        ready!(self.poll_turn(cx));
         let written = ready!(self.stream()?.poll_write_vectored(cx, bufs))?;
         self.wrote(written);
         Poll::Ready(Ok(written))

@@ -21,6 +21,7 @@ use okmsd::{
     },
 };
 use tokio::sync::Notify;
+use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
     harness::{Answer, BOTH, Client, TestServer, eventually},
@@ -106,6 +107,7 @@ pub struct Faulty {
     fault: Mutex<Fault>,
     commits: AtomicU64,
     is_held: AtomicBool,
+    reads_are_held: AtomicBool,
     let_go: Notify,
 }
 
@@ -116,6 +118,7 @@ impl Faulty {
             fault: Mutex::new(Fault::None),
             commits: AtomicU64::new(0),
             is_held: AtomicBool::new(false),
+            reads_are_held: AtomicBool::new(false),
             let_go: Notify::new(),
         })
     }
@@ -134,27 +137,39 @@ impl Faulty {
         self.is_held.store(true, SeqCst);
     }
 
+    pub fn hold_reads(&self) {
+        self.reads_are_held.store(true, SeqCst);
+    }
+
     pub fn let_go(&self) {
         self.is_held.store(false, SeqCst);
+        self.reads_are_held.store(false, SeqCst);
         self.let_go.notify_waiters();
+    }
+
+    async fn passes(&self, is_held: &AtomicBool) {
+        loop {
+            let notified = self.let_go.notified();
+            if !is_held.load(SeqCst) {
+                break;
+            }
+            notified.await;
+        }
     }
 }
 
 impl Engine for Faulty {
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
-        self.inner.snapshot()
+        Box::pin(async {
+            self.passes(&self.reads_are_held).await;
+            self.inner.snapshot().await
+        })
     }
 
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>> {
         Box::pin(async move {
             self.commits.fetch_add(1, SeqCst);
-            loop {
-                let notified = self.let_go.notified();
-                if !self.is_held.load(SeqCst) {
-                    break;
-                }
-                notified.await;
-            }
+            self.passes(&self.is_held).await;
             let fault = *self.fault.lock().unwrap();
             match fault {
                 Fault::None => self.inner.commit(batch).await,
@@ -261,6 +276,15 @@ async fn a_disk_that_is_full_and_then_is_not() {
     }
 }
 
+/// Counts the errors that are logged.
+struct Errors(Arc<AtomicU64>);
+
+impl<S: tracing::Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        self.0.fetch_add(u64::from(*event.metadata().level() == tracing::Level::ERROR), SeqCst);
+    }
+}
+
 /// Once, one flipped bit and one GET made the whole store read-only for ever: the database was given up and opened anew
 /// in a loop, 54,000 times in two minutes, and the client never got an answer. Now it costs the page that it is in.
 #[tokio::test]
@@ -281,11 +305,16 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
     client.create_all(&paths).await;
     let hit = &paths[200];
     disk.flips(hit.as_bytes());
-    for round in 1..=3 {
+    // On this thread, as the server.
+    let lines = Arc::new(AtomicU64::new(0));
+    let _counted = tracing::subscriber::set_default(tracing_subscriber::registry().with(Errors(Arc::clone(&lines))));
+    for round in 1..=30 {
         client.get(&format!("secret/{hit}?includeData=true")).await.error(500, 50_401_281);
         assert_eq!(server.metric("okmsd_corrupt_records_total").await, f64::from(round));
     }
     client.post(&format!("secret/{hit}/version"), r#"{"data":{}}"#).await.error(500, 50_401_281);
+    // There was one for each request.
+    assert!((1..10).contains(&lines.load(SeqCst)), "{} lines", lines.load(SeqCst));
     let mut lost = 0;
     for path in &paths {
         let answer = client.get(&format!("secret/{path}?includeData=true")).await;

@@ -65,7 +65,11 @@ async fn one_host() {
         ("", 400),
         ("host: localhost\r\nhost: localhost\r\n", 400),
         ("host: a\r\nhost: b\r\n", 400),
+        ("host:\r\n", 400),
+        ("host: a b\r\n", 400),
+        ("host: user@localhost\r\n", 400),
         ("host: localhost\r\n", 200),
+        ("host: [::1]:8443\r\n", 200),
     ] {
         let mut wire = Wire::open(&server.anonymous()).await;
         wire.send(format!("GET /openapi.json HTTP/1.1\r\n{headers}connection: close\r\n\r\n")).await;
@@ -82,6 +86,45 @@ async fn one_host() {
     two.send(Method::GET, "/openapi.json", &[("host", "localhost"), ("host", "other")], "")
         .await
         .error(400, 50_405_377);
+    two.send(Method::GET, "/openapi.json", &[("host", "evil.example")], "").await.error(400, 50_405_377);
+    for (asked, status) in [("https://localhost", 200), ("https://LOCALHOST:443", 200), ("https://evil.example", 400)] {
+        let mut wire = Wire::open(&server.anonymous()).await;
+        let rest = "HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        wire.send(format!("GET {asked}/openapi.json {rest}")).await;
+        wire.until_closed().await;
+        assert_eq!(statuses(&wire.text()), [status], "{asked}");
+    }
+}
+
+/// 64 connections that said nothing kept probes out for five seconds, and more of them for longer.
+#[tokio::test]
+async fn probes_find_room() {
+    let server = TestServer::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(tokio::net::TcpStream::connect(server.admin).await.unwrap());
+    }
+    let begun = std::time::Instant::now();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.admin(path).await.0, 200);
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    for (request, status) in [
+        ("GET /livez HTTP/1.1\r\n\r\n", "400"),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
+        ("HEAD /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "200"),
+        ("POST /livez HTTP/1.1\r\nhost: a\r\ncontent-length: 4000000\r\nconnection: close\r\n\r\n", "405"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(server.admin).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if status == "405" {
+            stream.write_all(&vec![b'x'; 4_000_000]).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {said}");
+    }
 }
 
 /// An answer that is given before the body was read arrives, whatever the client is still sending. curl took the reset

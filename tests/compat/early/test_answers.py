@@ -4,10 +4,12 @@ where 413 was meant, Debian 12's curl `(92) Stream error`, and Java waited for m
 """
 
 import contextlib
+import json
 import socket
 import unittest
 from urllib.parse import urlsplit
 
+import httpx
 import hvac
 from support import CA, CERT, CLIENTS, DOMAIN, ENDPOINT, KEY, KIB, REFUSED, requests_of, tls
 
@@ -32,6 +34,18 @@ class Answers(unittest.TestCase):
         """The room for bodies is full; bodies of 64 KiB and more find none, with and without a length."""
         with full():
             self.arrive(requests_of((429, "POST", f"{DOMAIN}/v2/secret", True), sizes=(64 * KIB, 512 * KIB)))
+
+    def test_bodies_in_small_pieces(self):
+        """httpx sends what a generator gives it, as it comes. Over HTTP/2 that was taken for a flood, and cut."""
+        with httpx.Client(verify=tls(), http1=False, http2=True, timeout=30, trust_env=False) as client:
+            for size in (20, 200, 500):
+                with self.subTest(size=size):
+                    body = json.dumps({"data": {"value": "x" * 200 * KIB}}).encode()
+                    pieces = (body[at : at + size] for at in range(0, len(body), size))
+                    answer = client.post(f"{ENDPOINT}{DOMAIN}/v1/secret/data/pieces", content=pieces)
+                    self.assertEqual((answer.http_version, answer.status_code), ("HTTP/2", 200))
+                    kept = client.get(f"{ENDPOINT}{DOMAIN}/v1/secret/data/pieces").json()
+                    self.assertEqual(len(kept["data"]["data"]["value"]), 200 * KIB)
 
     def test_hvac_sees_413(self):
         client = hvac.Client(url=ENDPOINT + DOMAIN, cert=(CERT, KEY), verify=CA, timeout=10)
