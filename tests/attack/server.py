@@ -125,6 +125,10 @@ class Server:
         """Resident bytes; 0 once the process is gone."""
         return resident(self.pid)
 
+    def most_rss(self):
+        """The most bytes that were ever resident; 0 once the process is gone."""
+        return most_resident(self.pid)
+
     def sockets(self):
         """How many descriptors the process has open: what it holds of peers, whatever they have been told."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -153,6 +157,14 @@ def resident(pid):
         with open(f"/proc/{pid}/statm") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()
     except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def most_resident(pid):
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
         return 0
 
 

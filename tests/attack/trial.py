@@ -1,7 +1,7 @@
 """One attack on one server: what is measured beside it, and what must hold.
 
 For every attack: honest clients are answered (no 429, no reset), they wait at most ten times as long as they do without
-the attack, /livez answers within 100 ms, resident memory stays below the attack's figure, and the log stays small.
+the attack, /livez answers within 100 ms, resident memory stays below the attack's figure and the chart's limit, and the log stays small.
 What the machine itself was late is allowed beside that. What else an attack must not achieve it holds to figures
 itself.
 """
@@ -21,6 +21,8 @@ IDLE = 1.0
 FLOORS = {"read": 0.050, "write": 0.200, "large": 0.400}
 CONNECT_WORST = 1.5
 LIVEZ_WORST = 0.100
+# The memory that the Helm chart gives the server. With more it would be killed there.
+CONTAINER = 768 * MIB
 # No peer decides how much is written to the log.
 LOG_BYTES = MIB
 # An attacker that is not done by then is ended.
@@ -165,6 +167,9 @@ def run(attack, region):
             trial.note(f"{kind} p99 {_ms(idle[kind].p99)} -> {_ms(during[kind].p99)} ms")
         if (logged := target.log_bytes() - logged) > LOG_BYTES:
             trial.fail(f"the log grew by {logged / MIB:.1f} MiB")
+        if (most := target.most_rss()) > CONTAINER:
+            trial.fail(f"resident memory reached {most // MIB} MiB > {CONTAINER // MIB} MiB, which is all that the chart gives it")
+        trial.detail(f"resident memory reached {most // MIB} MiB")
         if not target.is_running():
             trial.fail(f"okmsd ended: {target.log_end()}")
         figures = [
