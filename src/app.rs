@@ -303,6 +303,7 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is closed.
     pub async fn run(self) {
         let Self { listener, service, admin, .. } = self;
+        admin.begin();
         listener.run().await;
         admin.stop().await;
         // Closing the store waits for its writer.

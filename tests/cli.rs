@@ -14,8 +14,8 @@ use std::{
     ffi::OsStr,
     fmt::Debug,
     fs::{self, File},
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -723,6 +723,38 @@ fn a_log_that_cannot_be_written_harms_nobody() {
         assert_eq!(ends(&mut server).code(), Some(0), "{case}");
         drop(reader);
     }
+}
+
+/// Who waits until the server is ready finds the files that its greeting names: probes were answered before.
+#[test]
+fn a_server_that_is_ready_has_all_its_files() {
+    for _ in 0..5 {
+        let temporary = tempfile::tempdir().unwrap();
+        let (folder, admin) = (temporary.path().join("dev"), free_port());
+        let child = Command::new(env!("CARGO_BIN_EXE_okmsd"))
+            .args(["dev", "--dir", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _server = Server::from(child);
+        let end = Instant::now() + PATIENCE;
+        while !is_ready(admin) {
+            assert!(Instant::now() < end, "it is not ready");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(folder.join("env.sh").exists() && folder.join("client.p12").exists());
+    }
+}
+
+fn is_ready(admin: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return false };
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    // What ends before it has said anything is not ready.
+    let _said = stream.read_to_string(&mut said);
+    said.starts_with("HTTP/1.1 200")
 }
 
 /// `okmsd dev | true` panicked. Whoever does not read what it says gets a server all the same.

@@ -251,8 +251,14 @@ impl Edge {
         }
         // Only now: a body may take its time to arrive.
         let place = share.place().ok_or(Problem::BUSY)?;
-        let turn = share.turn(is_read).await;
-        if is_read && !vault::is_wrapped(&call) {
+        let is_wrapped = vault::is_wrapped(&call);
+        // Whatever its method: what stores nothing keeps a processor busy, and does not wait for the disk.
+        let only_tells = match &granted {
+            Granted::Vault(op, _) => op.only_tells(&call.head.method),
+            _ => is_read,
+        };
+        let turn = share.turn(only_tells && !is_wrapped).await;
+        if is_read && !is_wrapped {
             let reply = self.perform(&granted, &call).await?;
             // What was only read can be read again.
             let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;

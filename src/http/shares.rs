@@ -22,7 +22,7 @@ use crate::{auth::Principal, domain::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
 const EACH: usize = 8 << 10;
-/// Reads of one share that are worked on at once: as many long ones as others may have to wait for.
+/// Requests of one share that store nothing and are worked on at once: as many long ones as others may have to wait for.
 const READS: usize = 8;
 /// The same for everything else, most of which waits for the disk: enough for one group of commits in the making while
 /// another is written.
@@ -238,8 +238,8 @@ impl Share {
     }
 
     /// Waits for a turn at the processor.
-    pub(super) async fn turn(&self, is_read: bool) -> Turn {
-        let turns = if is_read { &self.party.reads } else { &self.party.writes };
+    pub(super) async fn turn(&self, only_tells: bool) -> Turn {
+        let turns = if only_tells { &self.party.reads } else { &self.party.writes };
         Turn(Arc::clone(turns).acquire_owned().await.ok())
     }
 

@@ -48,12 +48,13 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// The admin listener while it serves: until this is dropped, so that probes see the server drain.
 pub struct Admin {
+    begin: CancellationToken,
     stop: DropGuard,
     thread: JoinHandle<()>,
 }
 
 impl Admin {
-    /// Serves the admin routes on `socket`.
+    /// Serves the admin routes on `socket`, once it is told to [begin](Self::begin): whoever asks before waits.
     ///
     /// # Errors
     /// The system's, where no thread can be had, or the socket cannot be taken along to it.
@@ -65,24 +66,31 @@ impl Admin {
     ) -> io::Result<Self> {
         let socket = socket.into_std()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (begun, stopped) = (begin.clone(), stop.clone());
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(stopped.run_until_cancelled(async {
+                begun.cancelled().await;
                 match TcpListener::from_std(socket) {
                     Ok(socket) => accept(socket, service, metrics, stopper).await,
                     Err(error) => tracing::error!(%error, "the admin listener does not work"),
                 }
             }));
         })?;
-        Ok(Self { stop: stop.drop_guard(), thread })
+        Ok(Self { begin, stop: stop.drop_guard(), thread })
+    }
+
+    /// Answers from here on.
+    pub fn begin(&self) {
+        self.begin.cancel();
     }
 
     /// Ends the listener, and what it holds of the server with it.
     pub async fn stop(self) {
-        drop(self.stop);
+        let Self { stop, thread, .. } = self;
+        drop(stop);
         // A panic there was logged there.
-        let _ended = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        let _ended = tokio::task::spawn_blocking(move || thread.join()).await;
     }
 }
 

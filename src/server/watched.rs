@@ -21,10 +21,6 @@ use tokio_rustls::server::TlsStream;
 use super::{activity::Activity, frames::Frames, linger::linger, lobby::Seat};
 use crate::http::Refusal;
 
-/// What a connection sends before the others on its thread have their turn. Encrypting and sending so much takes less than
-/// a millisecond; large answers over HTTP/2 would go on for as long as the peer takes them.
-const TURN: usize = 256 << 10;
-
 /// A TLS stream that is watched.
 pub(super) struct Watched {
     /// `None` once it is given up.
@@ -35,8 +31,6 @@ pub(super) struct Watched {
     is_over: bool,
     /// The peer has sent more than it may: nothing more is read.
     is_flooded: bool,
-    /// What was sent in this turn, in bytes.
-    sent: usize,
     /// Until then nothing is read: the peer sends in crumbs.
     pause: Option<Pin<Box<Sleep>>>,
     seat: Arc<Seat>,
@@ -55,26 +49,15 @@ impl Watched {
     /// Watches `stream` for `activity`. The `seat` is kept until the stream has ended.
     pub(super) fn new(stream: TlsStream<TcpStream>, is_http2: bool, activity: Arc<Activity>, seat: Arc<Seat>) -> Self {
         let protocol = if is_http2 { Protocol::Http2(Frames::new()) } else { Protocol::Http1 { instead: None } };
-        Self { stream: Some(stream), activity, protocol, is_over: false, is_flooded: false, sent: 0, pause: None, seat }
+        Self { stream: Some(stream), activity, protocol, is_over: false, is_flooded: false, pause: None, seat }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Whether it is still this connection's turn to send; if not, it will be again soon.
-    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.sent < TURN {
-            return Poll::Ready(());
-        }
-        self.sent = 0;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
     /// Takes note of what was written.
     fn wrote(&mut self, written: usize) {
-        self.sent += written;
         self.activity.wrote(written);
         if let Protocol::Http2(frames) = &mut self.protocol {
             frames.send(written);
@@ -153,7 +136,6 @@ impl AsyncWrite for Watched {
         if let Some(replaced) = ready!(self.poll_instead(cx, buf)) {
             return Poll::Ready(replaced);
         }
-        ready!(self.poll_turn(cx));
         let written = ready!(self.stream()?.poll_write(cx, buf))?;
         self.wrote(written);
         Poll::Ready(Ok(written))
@@ -181,7 +163,6 @@ impl AsyncWrite for Watched {
         {
             return Poll::Ready(replaced);
         }
-        ready!(self.poll_turn(cx));
         let written = ready!(self.stream()?.poll_write_vectored(cx, bufs))?;
         self.wrote(written);
         Poll::Ready(Ok(written))

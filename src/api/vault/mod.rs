@@ -193,7 +193,8 @@ impl VaultOp {
     }
 
     /// Whether a request with this method changes nothing.
-    fn only_tells(self, method: &Method) -> bool {
+    #[must_use]
+    pub fn only_tells(self, method: &Method) -> bool {
         is_read(method)
             || matches!(
                 self,
