@@ -29,7 +29,7 @@ const FEW: usize = 1_000;
 const DEEP: u32 = 20_000;
 const DEEP_SECRET: &str = "bench/deep";
 /// How many writes fill a store at once.
-pub(super) const FILLERS: usize = 1_024;
+pub(super) const FILLERS: usize = 400;
 /// How many requests of each kind a turn has.
 const READS: usize = 3_000;
 const WRITES: usize = 100;

@@ -143,7 +143,7 @@ struct Raw {
 
 /// The bytes of a stored record. After the run these are checked against okmsd's own.
 const HEADER_BYTES: usize = 83;
-const VERSION_BYTES: usize = 66;
+const VERSION_BYTES: usize = 67;
 const VALUE_BYTES: usize = 1093;
 
 impl Raw {
