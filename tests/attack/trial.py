@@ -42,8 +42,6 @@ class Attack:
     files: tuple = None
     extra: tuple = ()
     prepare: callable = None
-    # How far beyond ten times their idle time honest clients may wait, where that is not met yet.
-    beyond: float = 1.0
 
 
 def attack(name, rss=64, **needs):
@@ -195,7 +193,7 @@ def _judge(trial, attack, idle, during, growth):
         elif kind == "connect":
             what, figure, bound = "a new honest connection took", series.worst, CONNECT_WORST + stall.worst
         else:
-            bound = attack.beyond * max(10 * idle[kind].p99, FLOORS[kind]) + stall.p99
+            bound = max(10 * idle[kind].p99, FLOORS[kind]) + stall.p99
             what, figure = f"honest {kind}: p99", series.p99
         if figure > bound:
             trial.slow(f"{what} {_ms(figure)} ms > {_ms(bound)} ms")

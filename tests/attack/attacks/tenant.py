@@ -208,7 +208,7 @@ def large_values(trial):
 
 
 # Half-megabyte answers are rendered and encrypted on the threads that serve everybody.
-@attack("a tenant's large reads", rss=384, beyond=2.0, prepare=big, extra=("write",))
+@attack("a tenant's large reads", rss=384, prepare=big, extra=("write",))
 def large_reads(trial):
     tell(trial, trial.start(work, trial.address, net.context(trial.region.loud), 4, reads("/v1/secret/data/big")))
 
