@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Request, Response, Version,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
     header::{HOST, HeaderName, HeaderValue, ORIGIN},
     http::{request::Parts, uri::Authority},
@@ -22,7 +22,7 @@ use super::{
     arriving::{Arriving, Bounds},
     response::{Body, response},
     router::{Captures, Found, normalized},
-    shares::{Room, Share, Shares},
+    shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
     api::{self, Access, Call, Context, Reply, vault},
@@ -41,6 +41,11 @@ const HEADERS_MAX: usize = 100;
 const LINE_PAUSE: Duration = Duration::from_secs(10);
 /// The same for failures, of which a client may ask for the reason by the request's id.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// What is counted of a request whose client has gone before anything was done for it.
+const GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -124,11 +129,50 @@ enum Granted {
     Vault(vault::VaultOp, Option<Permit>),
 }
 
-/// What the event of a request tells when it is closed.
+/// A request that may be worked on, and all that it holds meanwhile.
+struct Ready {
+    granted: Granted,
+    call: Call,
+    /// What its body takes, where it has one.
+    room: Option<Room>,
+    place: Place,
+    turn: Turn,
+    /// It stores something: a client that hangs up cannot cancel it half-way.
+    is_detached: bool,
+}
+
+/// What happens to a request, counted and logged where it is dropped: with the work, so that a change that was made is
+/// counted whether its client has stayed for the answer or not.
 struct Event {
+    metrics: Arc<Metrics>,
+    request_id: Arc<str>,
     operation: &'static str,
     started: Instant,
     now: Timestamp,
+    status: StatusCode,
+}
+
+impl Event {
+    fn ends(&mut self, outcome: &Result<(Reply, Room), Problem>) {
+        self.status = match outcome {
+            Ok((reply, _)) => reply.status,
+            Err(problem) => problem.status(),
+        };
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        self.metrics.request(self.operation, self.status.as_u16(), elapsed);
+        tracing::debug!(
+            request_id = %self.request_id,
+            operation = self.operation,
+            status = self.status.as_u16(),
+            micros = elapsed.as_micros(),
+            "request"
+        );
+    }
 }
 
 impl Edge {
@@ -189,8 +233,15 @@ impl Edge {
         let is_head = head.method == Method::HEAD;
         let namespace = head.headers.get(&NAMESPACE).cloned();
         let mut body = Arriving::new(&head.headers, body);
-        let mut event = Event { operation: NO_OPERATION, started: Instant::now(), now: self.clocks.store.now() };
-        let outcome = self.answer(connection, head, &mut body, &mut event, &id, &in_progress).await;
+        let event = Event {
+            metrics: Arc::clone(&self.metrics),
+            request_id: Arc::clone(&id),
+            operation: NO_OPERATION,
+            started: Instant::now(),
+            now: self.clocks.store.now(),
+            status: GONE,
+        };
+        let outcome = self.answer(connection, head, &mut body, event, &in_progress).await;
         body.discard(|| in_progress.clone());
         let (mut reply, room) = outcome.unwrap_or_else(|problem| {
             let reply = problem.into_reply(&id);
@@ -205,15 +256,6 @@ impl Edge {
         if reply.damaged > 0 {
             self.metrics.corrupt_records(reply.damaged);
         }
-        let elapsed = event.started.elapsed();
-        self.metrics.request(event.operation, reply.status.as_u16(), elapsed);
-        tracing::debug!(
-            request_id = %id,
-            operation = event.operation,
-            status = reply.status.as_u16(),
-            micros = elapsed.as_micros(),
-            "request"
-        );
         if connection.is_beyond_share {
             in_progress.ends("share");
         } else if connection.share.is_overdrawn() {
@@ -229,11 +271,41 @@ impl Edge {
         connection: &Connection,
         head: Parts,
         body: &mut Arriving,
-        event: &mut Event,
-        id: &Arc<str>,
+        mut event: Event,
         in_progress: &impl InProgress,
     ) -> Result<(Reply, Room), Problem> {
-        let (granted, mut call) = self.admit(connection, head, event, id)?;
+        let ready = match self.ready(connection, head, body, &mut event, in_progress).await {
+            Ok(ready) => ready,
+            Err(problem) => {
+                event.status = problem.status();
+                return Err(problem);
+            }
+        };
+        if !ready.is_detached {
+            let outcome = self.read(&connection.share, ready).await;
+            event.ends(&outcome);
+            return outcome;
+        }
+        let (edge, share) = (Arc::clone(self), Arc::clone(&connection.share));
+        let work = tokio::spawn(async move {
+            event.status = StatusCode::INTERNAL_SERVER_ERROR;
+            let outcome = edge.change(&share, ready).await;
+            event.ends(&outcome);
+            outcome
+        });
+        work.await.unwrap_or(Err(Problem::INTERNAL))
+    }
+
+    /// Everything before the work: it may be done, its body is there, and so are a place and a turn for it.
+    async fn ready(
+        &self,
+        connection: &Connection,
+        head: Parts,
+        body: &mut Arriving,
+        event: &mut Event,
+        in_progress: &impl InProgress,
+    ) -> Result<Ready, Problem> {
+        let (granted, mut call) = self.admit(connection, head, event)?;
         let share = &connection.share;
         let is_read = vault::is_read(&call.head.method);
         let mut room = None;
@@ -258,12 +330,19 @@ impl Edge {
             _ => is_read,
         };
         let turn = share.turn(only_tells && !is_wrapped).await;
-        if is_read && !is_wrapped {
-            let reply = self.perform(&granted, &call).await?;
-            // What was only read can be read again.
-            let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;
-            return Ok((reply, room));
-        }
+        Ok(Ready { granted, call, room, place, turn, is_detached: !is_read || is_wrapped })
+    }
+
+    async fn read(&self, share: &Arc<Share>, ready: Ready) -> Result<(Reply, Room), Problem> {
+        let reply = self.perform(&ready.granted, &ready.call).await?;
+        // What was only read can be read again.
+        let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;
+        Ok((reply, room))
+    }
+
+    async fn change(&self, share: &Arc<Share>, ready: Ready) -> Result<(Reply, Room), Problem> {
+        let Ready { granted, call, room, place, turn, .. } = ready;
+        let _held = (place, turn);
         // A body's room becomes its answer's.
         let mut room = room.or_else(|| share.reserve(0)).ok_or(Problem::BUSY)?;
         // What was wrapped is told once, so that there must be room for it before.
@@ -271,25 +350,13 @@ impl Edge {
         if is_told_once && !room.grow(self.limits.body_bytes) {
             return Err(Problem::BUSY);
         }
-        // Detached: a client that hangs up cannot cancel a change half-way.
-        let edge = Arc::clone(self);
-        let work = tokio::spawn(async move {
-            let _held = (place, turn);
-            let reply = edge.perform(&granted, &call).await?;
-            room.becomes(memory(&reply));
-            Ok((reply, room))
-        });
-        work.await.unwrap_or(Err(Problem::INTERNAL))
+        let reply = self.perform(&granted, &call).await?;
+        room.becomes(memory(&reply));
+        Ok((reply, room))
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
-    fn admit(
-        &self,
-        connection: &Connection,
-        mut head: Parts,
-        event: &mut Event,
-        id: &Arc<str>,
-    ) -> Result<(Granted, Call), Problem> {
+    fn admit(&self, connection: &Connection, mut head: Parts, event: &mut Event) -> Result<(Granted, Call), Problem> {
         let path = head.uri.path();
         let bytes = head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers);
         if bytes > self.limits.head_bytes || head.headers.len() > HEADERS_MAX {
@@ -342,7 +409,7 @@ impl Edge {
             machine_now,
             principal: known,
             peer,
-            request_id: Arc::clone(id),
+            request_id: Arc::clone(&event.request_id),
         };
         Ok((granted, call))
     }

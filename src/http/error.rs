@@ -151,6 +151,10 @@ impl Problem {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
     }
 
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether it is our fault, and to be looked at.
     pub(super) fn is_ours(&self) -> bool {
         self.status.is_server_error()

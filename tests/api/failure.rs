@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
-    harness::{Answer, BOTH, Client, TestServer, eventually},
-    wire::Wire,
+    harness::{Answer, BOTH, Client, Http, TestServer, eventually},
+    wire::{END_STREAM, RST_STREAM, Wire, frame, head, preface},
 };
 
 const UNAVAILABLE: u32 = 50_425_858;
@@ -329,6 +329,32 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
     server.tenant().await.create("new", "{}").await.ok();
     assert_eq!(server.admin("/readyz").await.0, 200);
     assert_eq!(server.metric("okmsd_commit_failures_total ").await, 0.0);
+}
+
+/// 40 changes whose clients hung up were committed, and counted 0 times.
+#[tokio::test]
+async fn a_change_counts_whoever_waits_for_it() {
+    let (server, client, engine) = faulty().await;
+    engine.hold();
+    for n in 0..20 {
+        let mut wire = Wire::open(&client).await;
+        let body = format!(r#"{{"path":"abandoned/{n}","version":{{"data":{{}}}}}}"#);
+        let url = client.url("secret");
+        let head = format!("POST {url} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
+        wire.send(head + &body).await;
+        eventually("it is being committed", async || engine.commits() > n).await;
+    }
+    // A read that nobody waits for any more ends, and counts too.
+    engine.hold_reads();
+    let mut two = Wire::open(&client.over(Http::Two)).await;
+    two.send([preface(&[]), head(1, END_STREAM, "GET", &client.url("secret/kept"))].concat()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    two.send(frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
+    server.metric_reaches("okmsd_requests_total{operation=\"GetSecretV2\",status=\"499\"}", 1.0).await;
+    engine.let_go();
+    // And the one of the beginning.
+    server.metric_reaches("okmsd_requests_total{operation=\"PostSecretV2\",status=\"200\"}", 21.0).await;
+    client.get("secret/abandoned/19").await.ok();
 }
 
 #[tokio::test]
