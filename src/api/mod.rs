@@ -2,12 +2,13 @@
 //!
 //! Owns the route table, one folder a dialect, and the forms that they share. Always holds: what a handler gets is
 //! authorized already, and its input is parsed into types before a use case sees it. Never does: sockets, storage,
-//! mapping errors to codes (that is `http::error`).
+//! asking for a permit.
 
 pub mod docs;
 pub(crate) mod json;
 pub mod okms;
 pub(crate) mod page;
+mod problem;
 pub(crate) mod query;
 mod routes;
 pub(crate) mod value;
@@ -22,7 +23,10 @@ use hyper::{
     http::request::Parts,
 };
 
-pub use self::routes::{Access, Route, routes};
+pub use self::{
+    problem::{Failed, Problem, SECRET_NOT_FOUND},
+    routes::{Access, Route, routes},
+};
 use crate::{
     auth::{Principal, VerifiedPeer},
     domain::{OkmsId, SecretPath, Timestamp, TokenLife, VersionNumber},
@@ -58,10 +62,6 @@ impl Context {
         format!("{}/secret/{path}", self.domain_urn(id))
     }
 }
-
-/// The published code of what is not there: `major << 24 | minor << 16 | category << 12 | number`. The others are in
-/// `http::error`; this one is in answers that are more than an error as well.
-pub const SECRET_NOT_FOUND: u32 = 17_125_377;
 
 /// A request, routed and authorized.
 pub struct Call {

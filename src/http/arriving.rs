@@ -14,10 +14,8 @@ use hyper::{
     header::EXPECT,
 };
 
-use super::{
-    Problem,
-    shares::{Room, Share},
-};
+use super::shares::{Room, Share};
+use crate::api::Problem;
 
 /// What is read of a body that nobody wants: until then, or so many bytes.
 const LINGER_TIME: Duration = Duration::from_secs(10);

@@ -18,14 +18,14 @@ use hyper::{
 use uuid::Uuid;
 
 use super::{
-    Problem, Router,
+    Router,
     arriving::{Arriving, Bounds},
     response::{Body, response},
     router::{Captures, Found, normalized},
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
-    api::{self, Access, Call, Context, Reply, vault},
+    api::{self, Access, Call, Context, Failed, Problem, Reply, vault},
     auth::{Action, Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     domain::Timestamp,
@@ -417,29 +417,27 @@ impl Edge {
     async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Problem> {
         let id = &call.request_id;
         let outcome = match granted {
-            Granted::Public(page) => return api::docs::show(*page, call).ok_or(Problem::NO_ROUTE),
-            Granted::Region(op, permit) => api::okms::region(*op, &self.context, permit, call).await,
-            Granted::Domain(op, permit) => api::okms::domain(*op, &self.context, permit, call).await,
+            Granted::Public(page) => api::docs::show(*page, call).ok_or_else(|| Problem::NO_ROUTE.into()),
+            Granted::Region(op, permit) => {
+                api::okms::region(*op, &self.context, permit, call).await.map_err(Failed::from)
+            }
+            Granted::Domain(op, permit) => {
+                api::okms::domain(*op, &self.context, permit, call).await.map_err(Failed::from)
+            }
             Granted::Vault(op, permit) => {
-                let answer = vault::handle(*op, &self.context, permit.as_ref(), call).await;
-                return answer.map_err(|failure| match &failure {
-                    vault::Failure::Service(error) => {
-                        self.report(error, id);
-                        Problem::from(&failure)
-                    }
-                    _ => Problem::from(&failure),
-                });
+                vault::handle(*op, &self.context, permit.as_ref(), call).await.map_err(Failed::from)
             }
         };
-        outcome.map_err(|error| {
-            self.report(&error, id);
-            Problem::from(&error)
+        outcome.map_err(|Failed { problem, cause }| {
+            if let Some(error) = cause {
+                self.report(&error, &problem, id);
+            }
+            problem
         })
     }
 
     /// Tells the operator of an error what the caller is not told.
-    fn report(&self, error: &Error, id: &str) {
-        let problem = Problem::from(error);
+    fn report(&self, error: &Error, problem: &Problem, id: &str) {
         let source = std::error::Error::source(error).map(ToString::to_string);
         match error {
             // Overload is counted; a line for each would add to it.

@@ -1,12 +1,11 @@
 //! The edge: from a request's head to a response's last byte.
 //!
-//! Owns the pipeline, the router, the responses and THE mapping from errors to status codes. Always holds: every
+//! Owns the pipeline, the router and the responses. Always holds: every
 //! answer of this layer carries the request's id and is counted once; every error has the published body. Never
 //! does: sockets and TLS (that is `server`), rules about secrets.
 
 mod arriving;
 mod edge;
-mod error;
 mod refusal;
 mod response;
 mod router;
@@ -15,7 +14,6 @@ mod shares;
 pub(crate) use self::edge::names_one_host;
 pub use self::{
     edge::{Clocks, Connection, Edge, EdgeLimits, InProgress},
-    error::Problem,
     refusal::Refusal,
     response::Body,
     router::Router,

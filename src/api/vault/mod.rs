@@ -13,6 +13,7 @@ mod mounts;
 mod outline;
 mod sys;
 mod tools;
+mod words;
 mod wrapping;
 
 use hyper::Method;

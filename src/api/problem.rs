@@ -26,18 +26,20 @@ use hyper::{
     header::{ALLOW, HeaderValue, RETRY_AFTER},
 };
 
+use super::{Reply, json::Writer};
 use crate::{
-    api::{Reply, SECRET_NOT_FOUND, json::Writer, vault::Failure},
     auth::{Denied, Unauthenticated},
     domain::{Invalid, MountError},
     service::Error,
 };
 
-const ARGUMENT: u32 = 50_405_377;
-const AUTHENTICATION: u32 = 50_475_011;
-const AUTHORIZATION: u32 = 16_924_673;
-const DOMAIN_NOT_FOUND: u32 = 16_994_305;
-const ROUTE_NOT_FOUND: u32 = 50_417_665;
+pub(super) const ARGUMENT: u32 = 50_405_377;
+pub(super) const AUTHENTICATION: u32 = 50_475_011;
+pub(super) const AUTHORIZATION: u32 = 16_924_673;
+pub(super) const DOMAIN_NOT_FOUND: u32 = 16_994_305;
+/// In answers that are more than an error as well.
+pub const SECRET_NOT_FOUND: u32 = 17_125_377;
+pub(super) const ROUTE_NOT_FOUND: u32 = 50_417_665;
 const CONFLICT: u32 = 50_438_145;
 const TOO_MANY: u32 = 50_434_049;
 const UNAVAILABLE: u32 = 50_425_858;
@@ -46,15 +48,15 @@ const INTERNAL: u32 = 50_401_281;
 /// An answer that is an error.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    status: StatusCode,
-    code: u32,
-    text: Cow<'static, str>,
-    retry_after: Option<&'static str>,
-    allow: Option<String>,
+    pub(super) status: StatusCode,
+    pub(super) code: u32,
+    pub(super) text: Cow<'static, str>,
+    pub(super) retry_after: Option<&'static str>,
+    pub(super) allow: Option<String>,
 }
 
 impl Problem {
-    const fn new(status: StatusCode, code: u32, text: &'static str) -> Self {
+    pub(super) const fn new(status: StatusCode, code: u32, text: &'static str) -> Self {
         Self { status, code, text: Cow::Borrowed(text), retry_after: None, allow: None }
     }
 
@@ -63,105 +65,86 @@ impl Problem {
         Self { status, code, text: Cow::Borrowed(text), retry_after: Some(seconds), allow: None }
     }
 
-    pub(super) const NO_ROUTE: Self = Self::new(
+    pub(crate) const NO_ROUTE: Self = Self::new(
         StatusCode::NOT_FOUND,
         ROUTE_NOT_FOUND,
         "there is nothing at this address; /openapi.json lists what is",
     );
-    pub(super) const BODY_TOO_LARGE: Self =
+    pub(crate) const BODY_TOO_LARGE: Self =
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ARGUMENT, "the body is larger than this server takes");
-    pub(super) const BODY_TOO_SLOW: Self =
+    pub(crate) const BODY_TOO_SLOW: Self =
         Self::new(StatusCode::REQUEST_TIMEOUT, ARGUMENT, "the body took too long to arrive; send it faster");
-    pub(super) const BODY_BROKEN: Self =
+    pub(crate) const BODY_BROKEN: Self =
         Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "the body ended before it was complete");
-    pub(super) const HEAD_TOO_LARGE: Self = Self::new(
+    pub(crate) const HEAD_TOO_LARGE: Self = Self::new(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         ARGUMENT,
         "the URL and the headers are larger than this server takes; send fewer headers",
     );
-    pub(super) const HOST: Self =
+    pub(crate) const HOST: Self =
         Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header");
-    pub(super) const UNREADABLE: Self = Self::new(
+    pub(crate) const UNREADABLE: Self = Self::new(
         StatusCode::BAD_REQUEST,
         ARGUMENT,
         "the request is no HTTP that can be read; check the request line and the headers, and escape odd characters",
     );
-    pub(super) const PLAIN: Self =
+    pub(crate) const PLAIN: Self =
         Self::new(StatusCode::BAD_REQUEST, ARGUMENT, "this port speaks HTTPS only; use https:// in the address");
-    pub(super) const FOREIGN_ORIGIN: Self =
+    pub(crate) const FOREIGN_ORIGIN: Self =
         Self::new(StatusCode::FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here");
-    pub(super) const BUSY: Self = Self::later(
+    pub(crate) const BUSY: Self = Self::later(
         "1",
         StatusCode::TOO_MANY_REQUESTS,
         TOO_MANY,
         "too many requests are in progress; repeat after the time in Retry-After",
     );
-    pub(super) const CROWDED: Self = Self::later(
+    pub(crate) const CROWDED: Self = Self::later(
         "1",
         StatusCode::TOO_MANY_REQUESTS,
         TOO_MANY,
         "your domain has its share of this server's connections; close some, and repeat after the time in Retry-After",
     );
-    pub(super) const INTERNAL: Self = Self::new(
+    pub(crate) const INTERNAL: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         INTERNAL,
         "internal error; tell the operator of the region the request_id",
     );
 
     /// A token that is not good here, or missing.
-    pub(super) const PERMISSION_DENIED: Self = Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "permission denied");
+    pub(crate) const PERMISSION_DENIED: Self = Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "permission denied");
     /// An operator asks where only a domain's own certificate tells which domain is meant.
-    pub(super) const NO_DOMAIN: Self = Self::new(
+    pub(crate) const NO_DOMAIN: Self = Self::new(
         StatusCode::BAD_REQUEST,
         ARGUMENT,
         "an operator's certificate names no domain: use /api/OKMS_ID/v1, as in VAULT_ADDR=https://HOST/api/OKMS_ID",
     );
 
-    fn owned(status: StatusCode, code: u32, text: impl Into<String>) -> Self {
+    pub(super) fn owned(status: StatusCode, code: u32, text: impl Into<String>) -> Self {
         Self { text: Cow::Owned(text.into()), ..Self::new(status, code, "") }
     }
 
-    /// What the Vault dialect says where the native one says this.
-    pub(super) fn in_vault_words(self) -> Self {
-        // Its clients take 404 for a secret that is not there, and some delete their copies then.
-        if self.code == DOMAIN_NOT_FOUND {
-            return Self { status: StatusCode::FORBIDDEN, ..self };
-        }
-        let text = match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => "1 error occurred:\n\t* unsupported operation\n\n",
-            StatusCode::PAYLOAD_TOO_LARGE => "http: request body too large",
-            _ => return self,
-        };
-        Self { text: Cow::Borrowed(text), ..self }
-    }
-
-    /// What is said to who brings a token: without its certificate that is worth nothing, which Vault says in its way.
-    pub(super) fn of_token(self) -> Self {
-        if self.status == StatusCode::UNAUTHORIZED { Self::PERMISSION_DENIED } else { self }
-    }
-
     /// The same, without a word about it.
-    pub(super) fn in_no_words(self) -> Self {
+    pub(crate) fn in_no_words(self) -> Self {
         Self { text: Cow::Borrowed(""), ..self }
     }
 
-    pub(super) fn method_not_allowed(methods: &[&str]) -> Self {
+    pub(crate) fn method_not_allowed(methods: &[&str]) -> Self {
         let allow = Some(methods.join(", "));
         let text = "this address does not know the method; the Allow header lists those that it does";
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
     }
 
-    pub(super) const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         self.status
     }
 
     /// Whether it is our fault, and to be looked at.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.status.is_server_error()
     }
 
     /// The answer in the native dialect.
-    pub(super) fn into_reply(self, request_id: &str) -> Reply {
+    pub(crate) fn into_reply(self, request_id: &str) -> Reply {
         let body = Writer::object(|out| {
             out.number("error_code", self.code);
             out.text("error_id", request_id);
@@ -174,6 +157,27 @@ impl Problem {
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
+    }
+}
+
+/// A request that did not end as asked: what is said of it, and what a use case said, as the operator may have to know.
+#[derive(Debug)]
+pub struct Failed {
+    /// What the caller is told.
+    pub problem: Problem,
+    /// Why, where it is more than the caller's mistake.
+    pub cause: Option<Error>,
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self { problem, cause: None }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { problem: Problem::from(&error), cause: Some(error) }
     }
 }
 
@@ -297,47 +301,6 @@ impl From<&Error> for Problem {
     }
 }
 
-impl From<&Failure> for Problem {
-    fn from(failure: &Failure) -> Self {
-        let refused = |text: &str| Self::owned(StatusCode::BAD_REQUEST, ARGUMENT, text);
-        match failure {
-            Failure::Service(Error::SecretNotFound | Error::VersionNotFound) => {
-                Self::new(StatusCode::NOT_FOUND, SECRET_NOT_FOUND, "")
-            }
-            Failure::Service(Error::Refused(why)) => refused(&Failure::text_of(why)),
-            Failure::Service(error) => Self::from(error).in_vault_words(),
-            Failure::Refused(text) => refused(text),
-            Failure::Unrouted => Self::NO_ROUTE,
-            Failure::NoHandler(path) => Self::owned(
-                StatusCode::NOT_FOUND,
-                ROUTE_NOT_FOUND,
-                format!("no handler for route \"{path}\". route entry not found."),
-            ),
-            Failure::UnsupportedPath => {
-                Self::new(StatusCode::NOT_FOUND, ROUTE_NOT_FOUND, "1 error occurred:\n\t* unsupported path\n\n")
-            }
-            Failure::PermissionDenied => Self::PERMISSION_DENIED,
-            Failure::NoNamespace => Self::new(StatusCode::NOT_FOUND, ROUTE_NOT_FOUND, "namespace not found"),
-            Failure::BadToken => Self::new(StatusCode::FORBIDDEN, AUTHENTICATION, "bad token"),
-            Failure::Preflight(path) => Self::owned(
-                StatusCode::FORBIDDEN,
-                AUTHORIZATION,
-                format!(
-                    "preflight capability check returned 403, please ensure client's policies grant access to path \
-                     \"{path}/\""
-                ),
-            ),
-            Failure::MediaType(given) => Self::owned(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                ARGUMENT,
-                format!("PATCH requires Content-Type of application/merge-patch+json, provided {given}"),
-            ),
-            Failure::NoList => Self::method_not_allowed(&["LIST"]).in_vault_words(),
-            Failure::Silent => Self::new(StatusCode::BAD_REQUEST, ARGUMENT, ""),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -346,7 +309,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{docs::document, json::Object},
+        api::{docs::document, json::Object, vault::Failure},
         domain::{MountPath, OkmsId, Refused},
     };
 
