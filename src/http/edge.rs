@@ -499,20 +499,21 @@ fn memory(reply: &Reply) -> usize {
 /// can be read in two ways.
 pub(crate) fn names_one_host(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(HOST).iter();
-    let told = match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => return false,
-        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
-            Ok(told) if !told.as_str().contains('@') => Some(told),
-            _ => return false,
-        },
-        (None, _) => None,
-    };
-    match (head.version, told, head.uri.authority()) {
-        (_, Some(told), Some(asked)) => is_same_host(&told, asked),
-        (Version::HTTP_2, None, asked) => asked.is_some(),
-        (version, None, _) => version == Version::HTTP_10,
-        (_, Some(_), None) => true,
+    match (head.version, hosts.next(), hosts.next(), head.uri.authority()) {
+        (_, Some(_), Some(_), _) => false,
+        (_, Some(told), None, None) => is_host(told.as_bytes()),
+        (_, Some(told), None, Some(asked)) => {
+            is_host(told.as_bytes())
+                && Authority::try_from(told.as_bytes()).is_ok_and(|told| is_same_host(&told, asked))
+        }
+        (Version::HTTP_2, None, _, asked) => asked.is_some(),
+        (version, None, ..) => version == Version::HTTP_10,
     }
+}
+
+/// Whether there is nothing in it that a host and a port have not.
+fn is_host(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() && !b"@,/?#\\".contains(byte))
 }
 
 fn is_same_host(one: &Authority, other: &Authority) -> bool {
