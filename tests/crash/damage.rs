@@ -314,6 +314,12 @@ async fn a_sector_that_cannot_be_read_costs_its_page() {
         }
         storage.fail_sector(None);
         ready(&engine).await;
+        if !goes_on {
+            // A write of unknown outcome may have been made, or a removal.
+            let found = dump(&*view(&engine).await).await;
+            assert!(found.keys().all(|place| model.contains_key(place)) && found.len() + 1 >= model.len(), "{when}");
+            model = found;
+        }
         assert!(read_all(&engine, &model, &when).await.is_empty(), "{when}: nothing was harmed");
         (page, round) = (page + 3, round + 1);
     }
