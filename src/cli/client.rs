@@ -94,10 +94,7 @@ impl Client {
         let connector = TlsConnector::from(Arc::new(self.tls()?));
         let stream = TcpStream::connect((host.as_str(), port)).await;
         // Not the whole authority: some put a password into it.
-        let shown = match authority.port() {
-            Some(port) => format!("{}:{port}", authority.host()),
-            None => authority.host().to_owned(),
-        };
+        let shown = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
         let stream = stream.map_err(|error| format!("{shown}: {error}"))?;
         let name = ServerName::try_from(host).map_err(|_| "the endpoint's host is no name and no address")?;
         let stream = connector.connect(name, stream).await;
@@ -111,7 +108,7 @@ impl Client {
         }
         let request = request
             .uri(format!("{}{path}", endpoint.path().trim_end_matches('/')))
-            .header(header::HOST, shown.as_str())
+            .header(header::HOST, shown)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let response = match sender.send_request(request).await {

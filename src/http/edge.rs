@@ -42,10 +42,7 @@ const LINE_PAUSE: Duration = Duration::from_secs(10);
 /// The same for failures, of which a client may ask for the reason by the request's id.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// What is counted of a request whose client has gone before anything was done for it.
-const GONE: StatusCode = match StatusCode::from_u16(499) {
-    Ok(status) => status,
-    Err(_) => StatusCode::BAD_REQUEST,
-};
+const GONE: u16 = 499;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
@@ -149,26 +146,24 @@ struct Event {
     operation: &'static str,
     started: Instant,
     now: Timestamp,
-    status: StatusCode,
+    status: u16,
 }
 
 impl Event {
     fn ends(&mut self, outcome: &Result<(Reply, Room), Problem>) {
-        self.status = match outcome {
-            Ok((reply, _)) => reply.status,
-            Err(problem) => problem.status(),
-        };
+        let status = outcome.as_ref().map_or_else(Problem::status, |(reply, _)| reply.status);
+        self.status = status.as_u16();
     }
 }
 
 impl Drop for Event {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        self.metrics.request(self.operation, self.status.as_u16(), elapsed);
+        self.metrics.request(self.operation, self.status, elapsed);
         tracing::debug!(
             request_id = %self.request_id,
             operation = self.operation,
-            status = self.status.as_u16(),
+            status = self.status,
             micros = elapsed.as_micros(),
             "request"
         );
@@ -277,7 +272,7 @@ impl Edge {
         let ready = match self.ready(connection, head, body, &mut event, in_progress).await {
             Ok(ready) => ready,
             Err(problem) => {
-                event.status = problem.status();
+                event.status = problem.status().as_u16();
                 return Err(problem);
             }
         };
@@ -288,7 +283,7 @@ impl Edge {
         }
         let (edge, share) = (Arc::clone(self), Arc::clone(&connection.share));
         let work = tokio::spawn(async move {
-            event.status = StatusCode::INTERNAL_SERVER_ERROR;
+            event.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
             let outcome = edge.change(&share, ready).await;
             event.ends(&outcome);
             outcome

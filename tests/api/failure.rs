@@ -112,7 +112,17 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
+    /// A server on such an engine.
+    pub async fn serve(change: impl FnOnce(&mut Config)) -> (TestServer, Arc<Self>) {
+        let mut engine = None;
+        let server = TestServer::start_on(change, |config, metrics| {
+            Arc::clone(engine.insert(Self::new(config, metrics))) as Arc<dyn Engine>
+        })
+        .await;
+        (server, engine.unwrap())
+    }
+
+    fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             inner: RedbEngine::open(&RedbOptions::new(&config.store.path), Arc::new(CommitMetrics(metrics))).unwrap(),
             fault: Mutex::new(Fault::None),
@@ -191,15 +201,10 @@ impl Engine for Faulty {
 }
 
 async fn faulty() -> (TestServer, Client, Arc<Faulty>) {
-    let mut engine = None;
-    let server = TestServer::start_on(
-        |_| {},
-        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
-    )
-    .await;
+    let (server, engine) = Faulty::serve(|_| {}).await;
     let client = server.tenant().await;
     client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
-    (server, client, engine.unwrap())
+    (server, client, engine)
 }
 
 /// Every kind of write there is.

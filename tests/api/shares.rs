@@ -1,20 +1,14 @@
 //! What is shared: places, memory and turns. One peer, one domain, and all peers without a certificate together take
 //! their share of it, and never what the others need.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hyper::Method;
-use okmsd::{
-    config::{ByteSize, Span},
-    store::engine::Engine,
-};
+use okmsd::config::{ByteSize, Span};
 
 use crate::{
     failure::Faulty,
-    harness::{BOTH, Client, Http, TestServer, eventually},
+    harness::{BOTH, Client, Http, eventually},
     limits::{
         SHORT, acted_at, closed_by, get, has_get_answer, honest, large_answers, over_both, piece, post_head, says,
         server,
@@ -25,13 +19,7 @@ use crate::{
 /// A place is held while work is done, be it that a domain has taken all it may, and free afterwards.
 #[tokio::test]
 async fn requests_in_progress() {
-    let mut engine = None;
-    let server = TestServer::start_on(
-        |config| config.limits.in_flight = 4,
-        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
-    )
-    .await;
-    let engine = engine.unwrap();
+    let (server, engine) = Faulty::serve(|config| config.limits.in_flight = 4).await;
     let (client, other) = (server.tenant().await, server.tenant().await);
     for (client, path) in [(&client, "kept"), (&other, "kept")] {
         client.create(path, r#"{"word":"kept"}"#).await.ok();
@@ -100,13 +88,8 @@ async fn slow_bodies_hold_no_place() {
 /// 490 MiB, which nobody had counted.
 #[tokio::test]
 async fn the_bodies_of_reads_are_not_kept() {
-    let mut engine = None;
-    let server = TestServer::start_on(
-        |_| {},
-        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
-    )
-    .await;
-    let (client, engine) = (server.tenant().await, engine.unwrap());
+    let (server, engine) = Faulty::serve(|_| {}).await;
+    let client = server.tenant().await;
     client.create("kept", r#"{"word":"kept"}"#).await.ok();
     engine.hold_reads();
     let mut two = Wire::open(&client.over(Http::Two)).await;

@@ -103,6 +103,13 @@ pub fn open(storage: &Storage) -> RedbEngine {
     RedbEngine::open_backend(storage.clone(), &options(), blind()).unwrap()
 }
 
+/// The same without caches: every page comes from the storage.
+pub fn open_cold(storage: &Storage) -> RedbEngine {
+    let mut options = options();
+    (options.cache_bytes, options.record_cache_bytes) = (0, 0);
+    RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap()
+}
+
 /// Opens an image and says what is in it.
 pub async fn dump_image(image: Vec<u8>) -> Model {
     let engine = open(&Storage::new(image));

@@ -230,10 +230,7 @@ async fn running(seeds: std::ops::Range<u64>) {
     count_lines();
     let (image, mut model) = full().await;
     let storage = Storage::new(image);
-    let mut options = options();
-    // Every page comes from the storage.
-    (options.cache_bytes, options.record_cache_bytes) = (0, 0);
-    let engine = RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap();
+    let engine = open_cold(&storage);
     let mut seen = Seen::default();
     for seed in seeds.clone() {
         let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -289,9 +286,7 @@ async fn a_flipped_bit_under_a_running_store_costs_its_page() {
 async fn a_sector_that_cannot_be_read_costs_its_page() {
     let (image, mut model) = full().await;
     let storage = Storage::new(image);
-    let mut options = options();
-    (options.cache_bytes, options.record_cache_bytes) = (0, 0);
-    let engine = RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap();
+    let engine = open_cold(&storage);
     let mut seen = Seen::default();
     let (mut page, mut round) = (1, 0);
     while page < storage.len() / 4096 {

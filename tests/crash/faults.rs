@@ -110,9 +110,7 @@ async fn a_disk_that_fills_up_loses_nothing() {
 #[tokio::test]
 async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     let storage = Storage::new(Vec::new());
-    let mut small = options();
-    (small.cache_bytes, small.record_cache_bytes) = (0, 0);
-    let engine = okmsd::store::engines::redb::RedbEngine::open_backend(storage.clone(), &small, blind()).unwrap();
+    let engine = open_cold(&storage);
     let ops = (0..200_u32).map(|n| put(Space::Value, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     storage.fail_reads(true);

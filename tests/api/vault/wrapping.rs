@@ -1,8 +1,7 @@
 //! Response wrapping.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use okmsd::store::engine::Engine;
 use serde_json::{Value, json};
 
 use super::{DENIED, Vault, WRAPPING_TOKEN_UNKNOWN, after, five};
@@ -318,13 +317,7 @@ async fn what_is_too_large_is_not_wrapped() {
 /// What is on its way to the store counts as well: where it was counted anew meanwhile, it was forgotten.
 #[tokio::test]
 async fn what_is_being_wrapped_counts() {
-    let mut engine = None;
-    let server = TestServer::start_on(
-        |_| {},
-        |config, metrics| Arc::clone(engine.insert(Faulty::new(config, metrics))) as Arc<dyn Engine>,
-    )
-    .await;
-    let engine = engine.unwrap();
+    let (server, engine) = Faulty::serve(|_| {}).await;
     let root = Vault::of(&server.tenant().await).root();
     let wrapping = root.with("x-vault-wrap-ttl", "60");
     let large = json!({"a": "x".repeat(500 << 10)});

@@ -162,12 +162,13 @@ impl Writer {
             self.shared.cache.apply(touches);
             self.pause = self.settings.pause_min;
             if let Err(error) = self.show() {
+                let why = format!("it cannot be read back: {error}");
                 tracing::error!(error, "a durable state cannot be read");
                 self.fall_back(Instant::now() + self.pause);
                 if self.shared.view.load().revision < newest {
                     // Durable, but nobody sees it, and who is told of a commit may rely on seeing it.
                     self.observer.commit_failed(replies.len());
-                    return refuse(replies, || CommitError::OutcomeUnknown("it cannot be read back".into()));
+                    return refuse(replies, || CommitError::OutcomeUnknown(why.clone().into()));
                 }
             }
             let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
