@@ -11,7 +11,7 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
-    api::Context,
+    api::{self, Context},
     auth::Issuer,
     clock::{Clock, Step, StoreClock},
     config::Config,
@@ -247,7 +247,7 @@ impl App {
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(context, clocks, Arc::clone(&metrics), limits));
+        let edge = Arc::new(Edge::new(api::DIALECTS, context, clocks, Arc::clone(&metrics), limits));
         let limit = config.limits.handshake_time.0;
         let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {

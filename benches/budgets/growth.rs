@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use okmsd::{
-    auth::{Action, Actions, Permit, Principal},
+    auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
     crypto::{FileRootKey, SecretValue},
     domain::{MaxVersions, MetadataPatch, SecretPath, SettingsPatch},
@@ -59,8 +59,8 @@ fn path(number: usize) -> String {
 async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     note(format_args!("filling a store with {secrets} secrets"));
     let service = Arc::new(open(region).await?);
-    let actions = Actions::of(&[Action::SecretCreate, Action::VersionCreate]);
-    let permit = Arc::new(Principal::Operator.authorize(region.id()?.parse()?, actions)?);
+    let actions = &[Action::SecretCreate, Action::VersionCreate];
+    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions)?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(secrets) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));

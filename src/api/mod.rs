@@ -4,15 +4,17 @@
 //! authorized already, and its input is parsed into types before a use case sees it. Never does: sockets, storage,
 //! asking for a permit.
 
+mod address;
+mod control;
 pub mod docs;
 pub(crate) mod json;
-pub mod okms;
+mod okms;
+mod operation;
 pub(crate) mod page;
 mod problem;
 pub(crate) mod query;
-mod routes;
 pub(crate) mod value;
-pub mod vault;
+mod vault;
 
 use std::sync::Arc;
 
@@ -23,15 +25,20 @@ use hyper::{
     http::request::Parts,
 };
 
+use self::address::below;
 pub use self::{
+    address::{Address, Captures, Params},
+    operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
     problem::{Failed, Problem, SECRET_NOT_FOUND},
-    routes::{Access, Route, routes},
 };
 use crate::{
-    auth::{Principal, VerifiedPeer},
-    domain::{OkmsId, SecretPath, Timestamp, TokenLife, VersionNumber},
+    auth::Party,
+    domain::{OkmsId, SecretPath, Timestamp, TokenLife},
     service::Service,
 };
+
+/// The dialects, of which the first whose address a request has answers it.
+pub static DIALECTS: &[&dyn Dialect] = &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];
 
 /// What all handlers share.
 pub struct Context {
@@ -63,11 +70,13 @@ impl Context {
     }
 }
 
-/// A request, routed and authorized.
+/// A request on its way.
 pub struct Call {
-    /// Its method, URL and headers, as sent.
+    /// Its URL and headers, as sent, and the method that it means.
     pub head: Parts,
-    /// The parameters in its path.
+    /// Whose words it is answered in.
+    pub dialect: &'static dyn Dialect,
+    /// The parameters in its address.
     pub params: Params,
     /// Its body; empty for methods that have none.
     pub body: Bytes,
@@ -75,10 +84,8 @@ pub struct Call {
     pub now: Timestamp,
     /// The same by the machine's clock, by which certificates live.
     pub machine_now: Timestamp,
-    /// Who sent it, where that is known.
-    pub principal: Option<Principal>,
-    /// The certificate that came with it.
-    pub peer: Option<Arc<VerifiedPeer>>,
+    /// Whose it is, where that is known.
+    pub caller: Option<Party>,
     /// Its id.
     pub request_id: Arc<str>,
 }
@@ -95,21 +102,6 @@ impl Call {
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
         self.head.headers.get(name).filter(|value| !value.is_empty())
     }
-}
-
-/// What a pattern captured.
-#[derive(Debug, Default)]
-pub struct Params {
-    /// `{path}`.
-    pub path: Option<SecretPath>,
-    /// `{version}`.
-    pub version: Option<VersionNumber>,
-    /// `{asset}`: a file name, unchecked.
-    pub asset: Option<String>,
-    /// `{mount}`: where a mount may be, unchecked.
-    pub mount: Option<String>,
-    /// `{key}`: a name below a mount, or whatever else is there, unchecked.
-    pub key: Option<String>,
 }
 
 /// An answer, before the edge adds what every answer has.

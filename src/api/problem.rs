@@ -123,19 +123,10 @@ impl Problem {
         Self { text: Cow::Owned(text.into()), ..Self::new(status, code, "") }
     }
 
-    /// The same, without a word about it.
-    pub(crate) fn in_no_words(self) -> Self {
-        Self { text: Cow::Borrowed(""), ..self }
-    }
-
     pub(crate) fn method_not_allowed(methods: &[&str]) -> Self {
         let allow = Some(methods.join(", "));
         let text = "this address does not know the method; the Allow header lists those that it does";
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
-    }
-
-    pub(crate) const fn status(&self) -> StatusCode {
-        self.status
     }
 
     /// Whether it is our fault, and to be looked at.

@@ -1,8 +1,8 @@
 //! Who is asking, and what they may do.
 //!
 //! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate, [`identity`] reads it,
-//! [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Permit`] is made by the policy alone, and the domain of a request is
-//! the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
+//! [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Principal`] is made by the directory alone, and a [`Permit`]
+//! by the policy; the tenant of a request is the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod chain;
 pub mod directory;
@@ -10,6 +10,6 @@ pub mod identity;
 pub mod policy;
 
 pub use self::{
-    directory::{Issuer, Principal, Unauthenticated, VerifiedPeer, Voucher},
-    policy::{Action, Actions, Denied, Permit, RegionPermit},
+    directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
+    policy::{Action, Denied, Permit, RegionPermit, Resource},
 };

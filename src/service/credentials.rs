@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{Domains, Error};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{Invalid, Timestamp},
     pki::{self, CertificateAuthority, KeyKind, PrivateKeyPem, Subject},
 };
@@ -72,7 +72,7 @@ impl Credentials {
         request: CredentialRequest,
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
-        permit.require(Action::CredentialCreate)?;
+        permit.check(Action::CredentialCreate, Resource::Tenant)?;
         if request.days == 0 || request.days > DAYS_MAX {
             return Err(Invalid("the validity must be from 1 to 3650 days").into());
         }

@@ -13,7 +13,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    auth::{Action, Permit, RegionPermit},
+    auth::{Action, Permit, RegionPermit, Resource},
     crypto::{DomainKeys, Place, RootKey},
     domain::{DomainConfig, Invalid, OkmsId, Settings, SettingsPatch, Timestamp},
     store::{
@@ -142,7 +142,7 @@ impl Domains {
     /// # Errors
     /// `Error::DomainNotFound` where there is none.
     pub async fn get(&self, permit: &Permit) -> Result<Domain, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         self.show(permit.okms_id()).await
     }
 
@@ -185,7 +185,7 @@ impl Domains {
     /// # Errors
     /// `Error::DomainNotFound` where there is no such domain.
     pub async fn settings(&self, permit: &Permit) -> Result<Settings, Error> {
-        permit.require(Action::ConfigGet)?;
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
         Ok(self.config(permit).await?.settings.clone())
     }
 
@@ -194,7 +194,7 @@ impl Domains {
     /// # Errors
     /// `Error::DomainNotFound` where there is no such domain.
     pub async fn update_settings(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.change_config(permit, |config| {
             config.settings = patch.apply(&config.settings);
             Ok((config.settings.clone(), Vec::new()))

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Domains, Error};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View, mount_description},
     store::{
         engine::{Op, Space},
@@ -38,7 +38,7 @@ impl Domains {
     /// # Errors
     /// `Error::DomainNotFound`.
     pub async fn mounts(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
-        permit.require(Action::ConfigGet)?;
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
         self.config(permit).await
     }
 
@@ -47,7 +47,7 @@ impl Domains {
     /// # Errors
     /// `Error::DomainNotFound`.
     pub async fn config_for_all(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         self.config(permit).await
     }
 
@@ -62,7 +62,7 @@ impl Domains {
         description: &str,
         patch: &SettingsPatch,
     ) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.change_config(permit, |config| {
             config.enable(Mount {
                 path: path.clone(),
@@ -82,7 +82,7 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` where there is none.
     pub async fn tune(&self, permit: &Permit, path: &MountPath, patch: &MountPatch) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let Some(text) = &patch.description else {
             return match self.view(permit, path).await? {
                 Some(_) => Ok(()),
@@ -101,11 +101,11 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` says what stands against it.
     pub async fn disable(&self, permit: &Permit, path: &MountPath, force: bool) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
-        if force {
-            permit.require(Action::SecretDelete)?;
-        }
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let view = self.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
+        if force {
+            permit.check(Action::SecretDelete, Resource::Below(&view.folder("")))?;
+        }
         let (from, to) = keys::headers_below(permit.okms_id(), &view.folder(""));
         let snapshot = self.engine().snapshot().await?;
         // A secret that comes between this look and the commit stays where it is, in the tree.
@@ -132,7 +132,7 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` says what stands against it.
     pub async fn rename(&self, permit: &Permit, from: &MountPath, to: &MountPath) -> Result<Uuid, Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         self.change_config(permit, |config| {
             config.rename(from, to, id.into_bytes())?;
@@ -146,7 +146,7 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` where there is no such mount.
     pub async fn mount_settings(&self, permit: &Permit, path: &MountPath) -> Result<Settings, Error> {
-        permit.require(Action::ConfigGet)?;
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
         let mut config = DomainConfig::clone(&*self.config(permit).await?);
         Ok(config.settings_of(path)?.clone())
     }
@@ -161,7 +161,7 @@ impl Domains {
         path: &MountPath,
         patch: &SettingsPatch,
     ) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.change_config(permit, |config| {
             let settings = config.settings_of(path)?;
             *settings = patch.apply(settings);

@@ -14,7 +14,7 @@ use super::{
     turns::{LongRead, LongReads},
 };
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, Place},
     domain::{Invalid, Timestamp, Token, TokenLife},
     store::{
@@ -109,7 +109,7 @@ impl Tokens {
     /// # Errors
     /// `Error::DomainNotFound`; `Error` where it cannot be stored.
     pub async fn create(&self, permit: &Permit, request: TokenRequest, now: Timestamp) -> Result<FreshToken, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let Minted { id, text, fingerprint } = Minted::new()?;
         let token = Token {
@@ -164,7 +164,7 @@ impl Tokens {
     /// # Errors
     /// `Error::TokenInvalid`.
     pub async fn by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<KnownToken, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.domains.engine().snapshot().await?;
         let (token, _) = read(&*snapshot, &keys, accessor, now).await?;
@@ -183,7 +183,7 @@ impl Tokens {
         life: TokenLife,
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let snapshot = self.domains.engine().snapshot().await?;
@@ -214,7 +214,7 @@ impl Tokens {
         limit: Option<usize>,
         now: Timestamp,
     ) -> Result<Accessors, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let turn = self.long_reads.turn(permit.okms_id()).await?;
         let snapshot = self.domains.engine().snapshot().await?;
@@ -248,7 +248,7 @@ impl Tokens {
     /// # Errors
     /// `Error::TokenInvalid` where there is none.
     pub async fn revoke(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let snapshot = self.domains.engine().snapshot().await?;

@@ -24,7 +24,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, Place, SecretValue},
     domain::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
@@ -190,7 +190,7 @@ impl Wrapping {
         ttl_seconds: u64,
         now: Timestamp,
     ) -> Result<WrapInfo, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let _under_way = self.reserve(&keys, answer.body.expose().len(), now).await?;
         let (path, status) = (path.to_owned(), answer.status);
@@ -204,7 +204,7 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn lookup(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Wrapped, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.domains.engine().snapshot().await?;
         Ok(known(&*snapshot, &keys, token, now).await?.0)
@@ -215,7 +215,7 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`, also where somebody else was faster.
     pub async fn unwrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Unwrapped, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let (answer, _, ops, revision) = self.take(&keys, token, now).await?;
         self.commit(&keys, token, revision, ops).await?;
@@ -236,7 +236,7 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn end_by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let snapshot = self.domains.engine().snapshot().await?;
         let (wrapped, revision) = find(&*snapshot, &keys, accessor, now).await?;
@@ -250,7 +250,7 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn rewrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<WrapInfo, Error> {
-        permit.require(Action::DomainGet)?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.domains.keys(permit).await?;
         let (answer, wrapped, ops, revision) = self.take(&keys, token, now).await?;
         let (path, ttl) = (wrapped.path, wrapped.ttl_seconds);

@@ -109,7 +109,7 @@ pub(super) async fn set_state(context: &Context, permit: &Permit, call: &Call) -
     Ok(version(&view, call, &warnings))
 }
 
-pub(super) async fn get_config(context: &Context, permit: &Permit) -> Result<Reply, Error> {
+pub(super) async fn get_config(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
     let settings = context.service.domains.settings(permit).await?;
     Ok(Reply::json(Writer::object(|out| render::settings(out, &settings))))
 }

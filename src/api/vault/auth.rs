@@ -38,7 +38,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
     let warnings = fields.warnings();
-    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
     let (life_seconds, most_seconds) = context.token_life.of(None, None);
     let request = TokenRequest {
@@ -96,7 +96,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
     let mut warnings = fields.warnings();
     warnings.extend(cut(ttl, most_seconds));
-    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
         life_seconds,
@@ -110,7 +110,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Failure::PermissionDenied)?;
     let text = super::token(&call.head.headers).unwrap_or_default();
@@ -225,7 +225,7 @@ async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Resul
                 None => return Err(NO_TOKEN),
             };
             // A token tells itself, and goes on, for its own key alone.
-            let key = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity().public_key_sha256();
+            let key = permit.subject().certificate().ok_or(Failure::PermissionDenied)?.public_key_sha256();
             match tokens.check(permit, &text, key, call.now).await {
                 Ok(known) => Ok((known, text)),
                 Err(Error::TokenInvalid) => Err(Failure::BadToken),

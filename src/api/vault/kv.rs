@@ -11,10 +11,10 @@ use super::{
         json::{ObjectWriter, Writer},
         value,
     },
-    Asked, Failure, below_base, collapsed, envelope,
+    Asked, Failure, envelope,
     envelope::{KV, Parts},
     fields::{self, Fields},
-    invalid, mount_path, outline,
+    invalid, outline,
 };
 use crate::{
     auth::Permit,
@@ -32,9 +32,9 @@ const NO_DATA: Failure = invalid("no data provided");
 /// # Errors
 /// `Failure::Unrouted` where there is none.
 pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
-    let Asked { context, permit, call, .. } = *asked;
+    let Asked { context, permit, .. } = *asked;
     // What cannot be a mount's path is none.
-    let mount = mount_path(call).map_err(|_| Failure::Unrouted)?;
+    let mount = asked.mount().map_err(|_| Failure::Unrouted)?;
     context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
@@ -48,23 +48,17 @@ impl Target {
     /// # Errors
     /// `Failure::Unrouted` where no route leads to a secret.
     async fn of(asked: &Asked<'_>) -> Result<Self, Failure> {
-        let key = asked.call.params.key.as_deref().unwrap_or_default();
         let view = view(asked).await?;
-        if key.ends_with('/') {
+        if asked.call.params.address.is_folder {
             return Err(Failure::Unrouted);
         }
-        Self::named(view, key)
+        Ok(Self { path: view.secret(asked.name())?, view })
     }
 
     /// The same for metadata, where a slash at the end of a secret's name does no harm but to a write.
     async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failure> {
-        let key = asked.call.params.key.as_deref().unwrap_or_default();
         let view = view(asked).await?;
-        Self::named(view, key.trim_end_matches('/'))
-    }
-
-    fn named(view: View, name: &str) -> Result<Self, Failure> {
-        Ok(Self { path: view.secret(&collapsed(name)?)?, view })
+        Ok(Self { path: view.secret(asked.name())?, view })
     }
 
     const fn through(&self) -> Through<'_> {
@@ -268,9 +262,8 @@ pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failure> {
-    let Asked { call, .. } = *asked;
     view(asked).await?;
-    if below_base(call)?.ends_with('/') { Err(Failure::Unrouted) } else { mount_path(call) }
+    if asked.call.params.address.is_folder { Err(Failure::Unrouted) } else { Ok(asked.mount()?) }
 }
 
 /// A secret's metadata with all its versions.

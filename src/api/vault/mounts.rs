@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Call, Reply,
+        Reply,
         json::{ObjectWriter, Writer},
     },
     Asked, Failure, collapsed, envelope,
@@ -57,7 +57,7 @@ pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let (config, path) = (context.service.domains.mounts(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
@@ -78,7 +78,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     if !is_kv2 {
         return Err(Failure::Refused(format!("{}{ONLY_KV2}", unserved(&kind))));
     }
-    let path = path(call)?;
+    let path = path(asked)?;
     let description = fields.text("description")?.unwrap_or_default();
     context.service.domains.enable(permit, &path, &description, &SettingsPatch::default()).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
@@ -96,7 +96,7 @@ fn unserved(kind: &str) -> &'static str {
 pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
-    match context.service.domains.disable(permit, &path(call)?, force).await {
+    match context.service.domains.disable(permit, &path(asked)?, force).await {
         // As Vault has it: what is not there is disabled.
         Ok(()) | Err(Error::Mount(MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
@@ -109,7 +109,9 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let mut named = |name| collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?);
+    let mut named = |name| -> Result<String, Failure> {
+        Ok(collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?)?)
+    };
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Failure::Refused(format!("no matching mount at \"{from}/\""));
     let path: MountPath = from.parse().map_err(|_| unknown())?;
@@ -124,7 +126,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
 pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.domains.mounts(permit).await?;
-    let id = call.params.key.as_deref().unwrap_or_default().parse::<Uuid>().ok();
+    let id = asked.name().parse::<Uuid>().ok();
     let (mount, moved) = id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
         out.text("migration_id", &Uuid::from_bytes(moved.id).to_string());
@@ -138,7 +140,7 @@ pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let (config, path) = (context.service.domains.mounts(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
@@ -151,7 +153,7 @@ pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let path = path(call)?;
+    let path = path(asked)?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     match version(&mut fields)?.as_deref() {
@@ -194,9 +196,9 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let path_asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+    let path_asked = asked.name();
     let config = context.service.domains.config_for_all(permit).await?;
-    let Some(path) = config.mount_above(&path_asked) else { return Err(Failure::Preflight(path_asked)) };
+    let Some(path) = config.mount_above(path_asked) else { return Err(Failure::Preflight(path_asked.to_owned())) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
@@ -208,8 +210,8 @@ pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-fn path(call: &Call) -> Result<MountPath, Failure> {
-    Ok(collapsed(call.params.key.as_deref().unwrap_or_default())?.parse()?)
+fn path(asked: &Asked<'_>) -> Result<MountPath, Failure> {
+    Ok(asked.name().parse()?)
 }
 
 fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {

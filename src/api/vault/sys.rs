@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter, query},
-    Asked, Failure, VaultOp, auth,
+    Asked, Failure, auth,
     auth::Named,
-    below_base, collapsed, envelope,
+    collapsed, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
     invalid,
@@ -18,47 +18,50 @@ use crate::service::Health;
 
 /// The version of Vault's API that is spoken, which clients compare, and our own.
 pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
+const NOTHING_TO_DO: &str = "there is nothing to initialize, seal or unseal: the server starts by itself";
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
-/// What is about no domain: open to everybody, but for the figures, which the edge opens to operators alone.
-pub(super) fn open(op: VaultOp, context: &Context, call: &Call) -> Result<Reply, Failure> {
-    let health = context.service.health();
-    match op {
-        VaultOp::Health => self::health(context, call, health),
-        VaultOp::SealStatus => Ok(raw(|out| {
-            out.text("build_date", "");
-            out.text("cluster_id", &cluster_id(context));
-            out.text("cluster_name", &context.region);
-            out.boolean("initialized", true);
-            out.boolean("migration", false);
-            out.number("n", 0u32);
-            out.text("nonce", "");
-            out.number("progress", 0u32);
-            out.boolean("recovery_seal", false);
-            out.boolean("sealed", health == Health::Down);
-            out.text("storage_type", "redb");
-            out.number("t", 0u32);
-            out.text("type", "okmsd");
-            out.text("version", VERSION);
-        })),
-        VaultOp::Leader => Ok(raw(|out| {
-            out.text("active_time", "0001-01-01T00:00:00Z");
-            out.boolean("ha_enabled", false);
-            out.boolean("is_self", false);
-            out.text("leader_address", "");
-            out.text("leader_cluster_address", "");
-            out.boolean("performance_standby", false);
-            out.number("performance_standby_last_remote_wal", 0u32);
-        })),
-        VaultOp::InitStatus => Ok(raw(|out| out.boolean("initialized", true))),
-        VaultOp::Metrics => metrics(context, call),
-        _ => Err(Failure::UnsupportedPath),
-    }
+#[expect(clippy::unnecessary_wraps, reason = "as every handler")]
+pub(super) fn seal_status(context: &Context, _: &Call) -> Result<Reply, Failure> {
+    Ok(raw(|out| {
+        out.text("build_date", "");
+        out.text("cluster_id", &cluster_id(context));
+        out.text("cluster_name", &context.region);
+        out.boolean("initialized", true);
+        out.boolean("migration", false);
+        out.number("n", 0u32);
+        out.text("nonce", "");
+        out.number("progress", 0u32);
+        out.boolean("recovery_seal", false);
+        out.boolean("sealed", context.service.health() == Health::Down);
+        out.text("storage_type", "redb");
+        out.number("t", 0u32);
+        out.text("type", "okmsd");
+        out.text("version", VERSION);
+    }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as every handler")]
+pub(super) fn leader(_: &Context, _: &Call) -> Result<Reply, Failure> {
+    Ok(raw(|out| {
+        out.text("active_time", "0001-01-01T00:00:00Z");
+        out.boolean("ha_enabled", false);
+        out.boolean("is_self", false);
+        out.text("leader_address", "");
+        out.text("leader_cluster_address", "");
+        out.boolean("performance_standby", false);
+        out.number("performance_standby_last_remote_wal", 0u32);
+    }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as every handler")]
+pub(super) fn init_status(_: &Context, _: &Call) -> Result<Reply, Failure> {
+    Ok(raw(|out| out.boolean("initialized", true)))
 }
 
 /// The server's figures, in the one form that they have here.
-fn metrics(context: &Context, call: &Call) -> Result<Reply, Failure> {
+pub(super) fn metrics(context: &Context, call: &Call) -> Result<Reply, Failure> {
     const ONLY: Failure =
         invalid("the figures are told in Prometheus' form alone: ask for them with ?format=prometheus");
     if query::parameter(call.query(), "format")?.as_deref() != Some("prometheus") {
@@ -68,7 +71,8 @@ fn metrics(context: &Context, call: &Call) -> Result<Reply, Failure> {
 }
 
 /// Vault's health: its codes can be chosen in the query.
-fn health(context: &Context, call: &Call, health: Health) -> Result<Reply, Failure> {
+pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failure> {
+    let health = context.service.health();
     const RANGE: std::ops::RangeInclusive<i64> = 200..=599;
     let code = |name, default| {
         let chosen = fields::query_int(call, name)?.unwrap_or(i64::from(default));
@@ -133,8 +137,8 @@ fn beside_top_level(
     reply
 }
 
-pub(super) fn auth_methods(call: &Call) -> Reply {
-    also_at_top_level(call, auth_mounts)
+pub(super) async fn auth_methods(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    Ok(also_at_top_level(asked.call, auth_mounts))
 }
 
 /// A way to log in.
@@ -163,9 +167,9 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
 
 impl AuthMethod {
     /// The one that the path names.
-    fn of(call: &Call, refused: impl FnOnce(&str) -> String) -> Result<&'static Self, Failure> {
-        let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
-        AUTH_METHODS.iter().find(|method| method.kind == name).ok_or_else(|| Failure::Refused(refused(&name)))
+    fn of(asked: &Asked<'_>, refused: impl FnOnce(&str) -> String) -> Result<&'static Self, Failure> {
+        let name = asked.name();
+        AUTH_METHODS.iter().find(|method| method.kind == name).ok_or_else(|| Failure::Refused(refused(name)))
     }
 
     fn members(&self, out: &mut ObjectWriter<'_>) {
@@ -184,14 +188,14 @@ impl AuthMethod {
     }
 }
 
-pub(super) fn auth_method(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let method = AuthMethod::of(asked.call, |name| format!("No auth engine at {name}/"))?;
+pub(super) async fn auth_method(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let method = AuthMethod::of(asked, |name| format!("No auth engine at {name}/"))?;
     Ok(also_at_top_level(asked.call, |out| method.members(out)))
 }
 
 /// How long tokens live, as the operator's config has it.
-pub(super) fn auth_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let method = AuthMethod::of(asked.call, |name| format!("cannot fetch sysview for path \"auth/{name}/\""))?;
+pub(super) async fn auth_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let method = AuthMethod::of(asked, |name| format!("cannot fetch sysview for path \"auth/{name}/\""))?;
     let life = asked.context.token_life;
     Ok(also_at_top_level(asked.call, |out| {
         out.number("default_lease_ttl", life.default);
@@ -241,8 +245,8 @@ pub(super) async fn capabilities(asked: &Asked<'_>, of: Named) -> Result<Reply, 
 }
 
 /// What is said of what Vault has and this server not yet.
-pub(super) fn not_served(call: &Call) -> Failure {
-    let path = below_base(call).unwrap_or_default();
+pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let path = asked.path();
     let mut segments = path.split('/');
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
         ("sys", "policy" | "policies") => "policies are",
@@ -252,19 +256,9 @@ pub(super) fn not_served(call: &Call) -> Failure {
         ("auth", "token") => "this way of asking about tokens is",
         ("auth", "cert") => "roles of certificates are",
         ("auth", _) => "this way to log in is",
-        ("sys", "unseal" | "seal" | "init") => return served_by_itself(),
+        ("sys", "unseal" | "seal" | "init") => return Err(Failure::refused(NOTHING_TO_DO)),
         ("sys", _) => "leases are",
         _ => "the database secrets engine is",
     };
-    Failure::Refused(format!("{what} not served by okmsd"))
-}
-
-fn served_by_itself() -> Failure {
-    Failure::refused("there is nothing to initialize, seal or unseal: the server starts by itself")
-}
-
-/// Whether a request has no body, and changes nothing.
-#[must_use]
-pub(crate) fn is_read(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")
+    Err(Failure::Refused(format!("{what} not served by okmsd")))
 }

@@ -8,7 +8,7 @@ use super::{
         json::{Object, ObjectWriter},
         value,
     },
-    Asked, Failure, below_base, envelope,
+    Asked, Failure, WRAP_TTL, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
     invalid,
@@ -20,15 +20,9 @@ use crate::{
 
 const INVALID: Failure = invalid("wrapping token is not valid or does not exist");
 
-/// Whether the client wants the answer kept, so that even a read stores something.
-#[must_use]
-pub(crate) fn is_wrapped(call: &Call) -> bool {
-    call.header("x-vault-wrap-ttl").is_some()
-}
-
 /// For how long the client wants the answer kept; `None` where it wants it at once.
 pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
-    let Some(header) = call.header("x-vault-wrap-ttl") else { return Ok(None) };
+    let Some(header) = call.header(WRAP_TTL.as_str()) else { return Ok(None) };
     let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
     let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
@@ -43,7 +37,7 @@ pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Re
     }
     let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
-    let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;
+    let info = context.service.wrapping.wrap(permit, answer, &asked.path(), ttl, call.now).await?;
     Ok(told(call, &info, accessor.as_deref()))
 }
 
@@ -55,7 +49,8 @@ fn accessor(body: &[u8]) -> Option<String> {
 }
 
 /// Keeps the body of the request itself.
-pub(super) fn wrap_body(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn wrap_body(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let call = asked.call;
     let body = fields::body(call)?;
     value::check(&body)?;
     Fields::parse(&body)?;

@@ -2,7 +2,7 @@
 
 use super::{Page, Secret, Secrets, VersionView};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{Header, OkmsId, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
         Error, cursor,
@@ -41,7 +41,7 @@ pub struct History {
 }
 
 impl Secrets {
-    /// A page of the domain's secrets, by path. A secret whose header is damaged is listed without it, so that one bad
+    /// A page of the domain's secrets that may be seen, by path: fewer than `limit` where others lie between. A secret whose header is damaged is listed without it, so that one bad
     /// record does not hide the others.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Secrets {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
-        permit.require(Action::SecretGet)?;
+        permit.check(Action::SecretGet, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let from = match cursor {
             Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, cursor)?),
@@ -62,9 +62,13 @@ impl Secrets {
         let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let more = entries.len() > limit;
-        let mut secrets = Vec::with_capacity(entries.len());
+        let (mut secrets, mut last) = (Vec::with_capacity(entries.len()), None);
         for (key, record) in entries.into_iter().take(limit) {
             let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
+            last = Some(path.clone());
+            if !permit.allows(Action::SecretGet, Resource::Secret(&path)) {
+                continue;
+            }
             let header = match reader.open_header(&path, record.bytes) {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
@@ -74,10 +78,7 @@ impl Secrets {
             };
             secrets.push((path, header));
         }
-        let next = match secrets.last() {
-            Some((path, _)) if more => Some(cursor::after_secret(&keys, path)?),
-            _ => None,
-        };
+        let next = last.filter(|_| more).map(|last| cursor::after_secret(&keys, &last)).transpose()?;
         Ok((secrets, next))
     }
 
@@ -93,11 +94,11 @@ impl Secrets {
         include: Include,
         now: Timestamp,
     ) -> Result<Secret, Error> {
-        permit.require(Action::SecretGet)?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
         match include {
             Include::Metadata => {}
-            Include::Names => permit.require(Action::SubkeysGet)?,
-            Include::Value => permit.require(Action::VersionGetData)?,
+            Include::Names => permit.check(Action::SubkeysGet, Resource::Secret(path))?,
+            Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
         }
         let include_data = include != Include::Metadata;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
@@ -135,7 +136,7 @@ impl Secrets {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Page<VersionView>, Error> {
-        permit.require(Action::SecretGet)?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let snapshot = self.engine.snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
@@ -166,7 +167,7 @@ impl Secrets {
     /// # Errors
     /// `Error::SecretNotFound`.
     pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
-        permit.require(Action::SecretGet)?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
         let keys = self.domains.keys(permit).await?;
         let mut turn = None;
         loop {

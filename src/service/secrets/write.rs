@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Changed, Secrets, Update, VersionView};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     crypto::{DomainKeys, SecretValue},
     domain::{
         Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp, Transition,
@@ -81,7 +81,7 @@ impl Secrets {
         value: &SecretValue,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        permit.require(Action::SecretCreate)?;
+        permit.check(Action::SecretCreate, Resource::Secret(path))?;
         self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
             if found.is_some() {
                 return Err(Error::SecretExists);
@@ -107,10 +107,10 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         if update.value.is_some() {
-            permit.require(Action::VersionCreate)?;
+            permit.check(Action::VersionCreate, Resource::Secret(path))?;
         }
         if !update.patch.is_empty() {
-            permit.require(Action::SecretUpdateMetadata)?;
+            permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
         self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
             let mut header = found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
@@ -141,7 +141,8 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
-            permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
+            let action = if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
+            permit.check(action, Resource::Secret(at.path))?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
             let added = add_version(&mut header, value, &defaults, draft, now)?;
@@ -164,7 +165,7 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Patched, Error> {
-        permit.require(Action::VersionCreate)?;
+        permit.check(Action::VersionCreate, Resource::Secret(at.path))?;
         self.change(permit, at.path, Some(at.view), Reads::Current(Some(now)), |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
@@ -191,11 +192,12 @@ impl Secrets {
         act: KvAct,
         now: Timestamp,
     ) -> Result<(), Error> {
-        permit.require(match act {
+        let action = match act {
             KvAct::Undelete => Action::VersionActivate,
             KvAct::Delete => Action::VersionDeactivate,
             KvAct::Destroy => Action::VersionDelete,
-        })?;
+        };
+        permit.check(action, Resource::Secret(at.path))?;
         let reads = match which {
             Versions::Current => Reads::Current(None),
             Versions::Numbers(numbers) => Reads::Versions(numbers),
@@ -236,13 +238,13 @@ impl Secrets {
         write: &MetadataWrite,
         now: Timestamp,
     ) -> Result<Settings, Error> {
-        permit.require(Action::SecretUpdateMetadata)?;
+        permit.check(Action::SecretUpdateMetadata, Resource::Secret(at.path))?;
         self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
             let before = match found {
                 Some(found) => found.header,
                 None if !write.creates => return Err(Error::SecretNotFound),
                 None => {
-                    permit.require(Action::SecretCreate)?;
+                    permit.check(Action::SecretCreate, Resource::Secret(at.path))?;
                     if write.cas.is_some_and(|cas| cas != 0) {
                         return Err(Refused::MetadataCasOnCreate.into());
                     }
@@ -263,7 +265,7 @@ impl Secrets {
     /// # Errors
     /// `Error::SecretNotFound`.
     pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
-        permit.require(Action::SecretDelete)?;
+        permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
         let _turn = self.turns.take(id, path.as_str()).await?;
         for _ in 0..COMMIT_ATTEMPTS {
@@ -289,11 +291,12 @@ impl Secrets {
         to: VersionState,
         now: Timestamp,
     ) -> Result<(VersionView, bool), Error> {
-        permit.require(match to {
+        let action = match to {
             VersionState::Active => Action::VersionActivate,
             VersionState::Deactivated => Action::VersionDeactivate,
             VersionState::Deleted => Action::VersionDelete,
-        })?;
+        };
+        permit.check(action, Resource::Secret(path))?;
         self.change(permit, path, None, Reads::Versions(&[number]), |found, defaults, draft| {
             let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;

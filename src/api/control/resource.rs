@@ -1,12 +1,10 @@
-//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API where it has them.
+//! Domains and access certificates.
 
-use super::{
-    super::{
-        Call, Context, Reply,
-        json::{self, Object, ObjectWriter, Writer},
-        page,
-    },
-    render,
+use super::super::{
+    Call, Context, Reply,
+    json::{self, Object, ObjectWriter, Writer},
+    okms::render,
+    page,
 };
 use crate::{
     auth::{Permit, RegionPermit},

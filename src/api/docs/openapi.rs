@@ -1,0 +1,3 @@
+//! stub
+/// stub
+pub fn document(_: Option<crate::domain::OkmsId>) -> Vec<u8> { Vec::new() }
