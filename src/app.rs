@@ -11,7 +11,7 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
-    api::{self, Context},
+    api::{self, Context, Dialect},
     auth::Issuer,
     clock::{Clock, Step, StoreClock},
     config::Config,
@@ -168,6 +168,16 @@ pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppErro
     Err(AppError::Doubtful(doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
+/// The parts of a server that are there before it.
+pub struct Over {
+    /// The store, open.
+    pub engine: Arc<dyn Engine>,
+    /// Where the engine's observer counts already.
+    pub metrics: Arc<Metrics>,
+    /// What is spoken.
+    pub dialects: &'static [&'static dyn Dialect],
+}
+
 impl App {
     /// Opens the store and binds the sockets.
     ///
@@ -179,22 +189,17 @@ impl App {
         let time = store_clock(&clock, &metrics);
         let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let engine = open_engine(config, observer).await?;
-        Self::assemble(config, clock, time, materials, engine, metrics).await
+        Self::assemble(config, clock, time, materials, Over { engine, metrics, dialects: api::DIALECTS }).await
     }
 
-    /// Binds the sockets over an engine that is open already; the config's store is not touched.
+    /// Binds the sockets over these parts; the config's store is not touched.
     ///
     /// # Errors
     /// `AppError` names what stands in the way.
-    pub async fn start_on(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        engine: Arc<dyn Engine>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, AppError> {
+    pub async fn start_on(config: &Config, clock: Arc<dyn Clock>, over: Over) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
-        let time = store_clock(&clock, &metrics);
-        Self::assemble(config, clock, time, materials, engine, metrics).await
+        let time = store_clock(&clock, &over.metrics);
+        Self::assemble(config, clock, time, materials, over).await
     }
 
     async fn assemble(
@@ -202,9 +207,9 @@ impl App {
         machine: Arc<dyn Clock>,
         time: Arc<StoreClock>,
         materials: Materials,
-        engine: Arc<dyn Engine>,
-        metrics: Arc<Metrics>,
+        over: Over,
     ) -> Result<Self, AppError> {
+        let Over { engine, metrics, dialects } = over;
         materials.tell(machine.now(), &metrics);
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
@@ -247,7 +252,7 @@ impl App {
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(api::DIALECTS, context, clocks, Arc::clone(&metrics), limits));
+        let edge = Arc::new(Edge::new(dialects, context, clocks, Arc::clone(&metrics), limits));
         let limit = config.limits.handshake_time.0;
         let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
         let shared = Shared {

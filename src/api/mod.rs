@@ -38,7 +38,8 @@ use crate::{
 };
 
 /// The dialects, of which the first whose address a request has answers it.
-pub static DIALECTS: &[&dyn Dialect] = &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];
+pub static DIALECTS: &[&dyn Dialect] =
+    &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];
 
 /// What all handlers share.
 pub struct Context {

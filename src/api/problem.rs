@@ -129,13 +129,20 @@ impl Problem {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
     }
 
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether it is our fault, and to be looked at.
     pub(crate) fn is_ours(&self) -> bool {
         self.status.is_server_error()
     }
 
     /// The answer in the native dialect.
-    pub(crate) fn into_reply(self, request_id: &str) -> Reply {
+    #[must_use]
+    pub fn into_reply(self, request_id: &str) -> Reply {
         let body = Writer::object(|out| {
             out.number("error_code", self.code);
             out.text("error_id", request_id);

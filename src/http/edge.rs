@@ -377,12 +377,7 @@ impl Edge {
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
-    fn admit(
-        &self,
-        connection: &Connection,
-        call: &mut Call,
-        event: &mut Event,
-    ) -> Result<(Granted, Effect), Problem> {
+    fn admit(&self, connection: &Connection, call: &mut Call, event: &mut Event) -> Result<(Granted, Effect), Problem> {
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
         let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
@@ -412,9 +407,7 @@ impl Edge {
         call.caller = principal.as_ref().ok().map(Principal::party);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
-            Handler::Region(handler) => {
-                Granted::Region(handler, principal?.authorize_region(operation.actions)?)
-            }
+            Handler::Region(handler) => Granted::Region(handler, principal?.authorize_region(operation.actions)?),
             Handler::Tenant(handler) => {
                 let principal = principal?;
                 let tenant = match (address.tenant, principal.party()) {

@@ -16,7 +16,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, header::HeaderMap};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use okmsd::{
-    app::{App, AppError},
+    api::DIALECTS,
+    app::{App, AppError, Over},
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
@@ -118,11 +119,22 @@ impl TestServer {
         change: impl FnOnce(&mut Config),
         make: impl FnOnce(&Config, Arc<Metrics>) -> Arc<dyn Engine>,
     ) -> Self {
+        Self::start_over(change, |config, metrics| {
+            let engine = make(config, Arc::clone(&metrics));
+            Over { engine, metrics, dialects: DIALECTS }
+        })
+        .await
+    }
+
+    /// Starts a server over these parts.
+    pub async fn start_over(
+        change: impl FnOnce(&mut Config),
+        make: impl FnOnce(&Config, Arc<Metrics>) -> Over,
+    ) -> Self {
         let prepared = Prepared::new(change);
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let engine = make(&prepared.config, Arc::clone(&metrics));
+        let over = make(&prepared.config, Arc::new(Metrics::new().unwrap()));
         let clock = Arc::clone(&prepared.clock) as Arc<dyn Clock>;
-        let app = App::start_on(&prepared.config, clock, engine, metrics).await.unwrap();
+        let app = App::start_on(&prepared.config, clock, over).await.unwrap();
         prepared.running(spawn(app))
     }
 

@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn document(_: Option<crate::domain::OkmsId>) -> Vec<u8> { Vec::new() }
+pub fn document(_: Option<crate::domain::OkmsId>) -> Vec<u8> {
+    Vec::new()
+}

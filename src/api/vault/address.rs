@@ -55,10 +55,13 @@ fn is_at(path: &str) -> bool {
 /// `path` with one slash where there were several, and none at its end.
 fn single_slashes(path: Cow<'_, str>) -> Cow<'_, str> {
     if path.contains("//") {
-        return Cow::Owned(path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |mut path, next| {
-            path.extend(["/", next]);
-            path
-        }));
+        return Cow::Owned(path.split('/').filter(|segment| !segment.is_empty()).fold(
+            String::new(),
+            |mut path, next| {
+                path.extend(["/", next]);
+                path
+            },
+        ));
     }
     let length = path.trim_end_matches('/').len();
     match path {

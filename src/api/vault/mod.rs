@@ -207,11 +207,7 @@ async fn enter<'a>(
 }
 
 /// What comes after it.
-async fn leave(
-    entered: &Entered<'_>,
-    outcome: Result<Reply, Failure>,
-    effect: Effect,
-) -> Result<Reply, Failure> {
+async fn leave(entered: &Entered<'_>, outcome: Result<Reply, Failure>, effect: Effect) -> Result<Reply, Failure> {
     let asked = &entered.asked();
     let mut reply = match outcome {
         // A mount can go while a write through it is on its way.

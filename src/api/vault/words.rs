@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Failed},
     super::problem::{
         ARGUMENT, AUTHENTICATION, AUTHORIZATION, DOMAIN_NOT_FOUND, Problem, ROUTE_NOT_FOUND, SECRET_NOT_FOUND,
     },
+    super::{Call, Failed},
     Failure,
 };
 use crate::service::Error;
