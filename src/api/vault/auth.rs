@@ -4,10 +4,11 @@ use hyper::StatusCode;
 
 use super::{
     super::{Call, Reply, json::ObjectWriter, page},
-    Asked, Failure, envelope,
+    asked::{Asked, token},
+    envelope,
     envelope::{Parts, TOKEN},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 use crate::{
     domain::{Timestamp, Token},
@@ -113,7 +114,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
 pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Failure::PermissionDenied)?;
-    let text = super::token(&call.head.headers).unwrap_or_default();
+    let text = token(&call.head.headers).unwrap_or_default();
     Ok(shown(asked, own, text))
 }
 
@@ -215,7 +216,7 @@ fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failure> {
 /// The token that the request is about, and its text where that is known.
 async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failure> {
     let Asked { context, permit, call, own } = *asked;
-    let (tokens, own_text) = (&context.service.tokens, super::token(&call.head.headers).unwrap_or_default());
+    let (tokens, own_text) = (&context.service.tokens, token(&call.head.headers).unwrap_or_default());
     match named {
         Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned())),
         Named::Token => {

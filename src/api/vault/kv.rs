@@ -11,10 +11,12 @@ use super::{
         json::{ObjectWriter, Writer},
         value,
     },
-    Asked, Failure, envelope,
+    asked::Asked,
+    envelope,
     envelope::{KV, Parts},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid, outline,
+    outline,
 };
 use crate::{
     auth::Permit,

@@ -2,8 +2,10 @@
 
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter, page, query},
-    Asked, Failure, envelope,
+    asked::Asked,
+    envelope,
     envelope::{KV, Parts},
+    failure::Failure,
     fields, kv,
 };
 use crate::{

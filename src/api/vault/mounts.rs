@@ -4,14 +4,14 @@ use hyper::StatusCode;
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Reply,
-        json::{ObjectWriter, Writer},
-    },
-    Asked, Failure, collapsed, envelope,
+    super::{Reply, json::ObjectWriter},
+    address::collapsed,
+    asked::Asked,
+    auth_methods, envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid, sys,
+    status,
 };
 use crate::{
     domain::{DomainConfig, MountError, MountPath, OkmsId, SettingsPatch},
@@ -52,7 +52,7 @@ pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let config = context.service.domains.mounts(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
-    Ok(sys::also_at_top_level(call, write))
+    Ok(envelope::also_at_top_level(call, write))
 }
 
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
@@ -61,7 +61,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
-    Ok(sys::also_at_top_level(call, |out| members(out, mount)))
+    Ok(envelope::also_at_top_level(call, |out| members(out, mount)))
 }
 
 pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
@@ -119,7 +119,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
         Error::Mount(MountError::NotFound) => unknown(),
         error => error.into(),
     })?;
-    Ok(sys::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
+    Ok(envelope::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
 }
 
 /// What became of a move: it is done, or there was none.
@@ -144,8 +144,8 @@ pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
-    Ok(sys::also_at_top_level(call, |out| {
-        ttls(out);
+    Ok(envelope::also_at_top_level(call, |out| {
+        envelope::ttls(out);
         out.text("description", mount.description);
         out.object("options", |out| out.text("version", "2"));
     }))
@@ -188,7 +188,7 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
     let config = context.service.domains.config_for_all(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
-        out.object("auth", sys::auth_mounts);
+        out.object("auth", auth_methods::auth_mounts);
         out.object("secret", |out| mounts.iter().for_each(|mount| entry(out, mount)));
     }))
 }
@@ -221,7 +221,7 @@ fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
 fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
     let uuid = mount.uuid.to_string();
     out.text("accessor", &format!("kv_{}", uuid.get(..8).unwrap_or_default()));
-    out.object("config", ttls);
+    out.object("config", envelope::ttls);
     out.text("deprecation_status", "supported");
     out.text("description", mount.description);
     out.boolean("external_entropy_access", false);
@@ -229,21 +229,9 @@ fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
     // Clients want the version as text.
     out.object("options", |out| out.text("version", "2"));
     out.text("plugin_version", "");
-    out.text("running_plugin_version", sys::VERSION);
+    out.text("running_plugin_version", status::VERSION);
     out.text("running_sha256", "");
     out.boolean("seal_wrap", false);
     out.text("type", "kv");
     out.text("uuid", &uuid);
-}
-
-/// Secrets have no leases here.
-pub(super) fn ttls(out: &mut ObjectWriter<'_>) {
-    out.number("default_lease_ttl", 0u32);
-    out.boolean("force_no_cache", false);
-    out.number("max_lease_ttl", 0u32);
-}
-
-/// 200 with `members` alone.
-pub(super) fn raw(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
-    Reply::json(Writer::object_sized(512, members))
 }

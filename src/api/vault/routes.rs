@@ -2,9 +2,12 @@
 
 use super::{
     super::{Effect, Failed, Handler, Operation, Route},
-    Manner::{self, Bare, Login, Usual, Wrapping},
+    around::{
+        Manner::{self, Bare, Login, Usual, Wrapping},
+        enter, leave, unrouted, with_namespace,
+    },
     auth::{self, Named},
-    kv, lists, mounts, sys, tools, unrouted, wrapping,
+    auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
 };
 use crate::{auth::Action, domain::KvAct};
 
@@ -27,9 +30,9 @@ macro_rules! tenant {
             handler: Handler::Tenant(|context, permit, call| {
                 Box::pin(async move {
                     const MANNER: Manner = $manner;
-                    let entered = super::enter(context, permit, call, MANNER).await?;
+                    let entered = enter(context, permit, call, MANNER).await?;
                     let outcome = $($handler)::+(&entered.asked() $(, $argument)*).await;
-                    super::leave(&entered, outcome, Effect::$effect).await.map_err(Failed::from)
+                    leave(&entered, outcome, Effect::$effect).await.map_err(Failed::from)
                 })
             }),
         }
@@ -44,7 +47,7 @@ macro_rules! region {
             effect: Effect::Read,
             actions: &[$(Action::$action),*],
             handler: Handler::Region(|context, _, call| {
-                Box::pin(async move { super::with_namespace(call, $($handler)::+(context, call)) })
+                Box::pin(async move { with_namespace(call, $($handler)::+(context, call)) })
             }),
         }
     };
@@ -58,7 +61,7 @@ macro_rules! open {
             effect: Effect::Read,
             actions: &[],
             handler: Handler::Open(|context, call| {
-                Box::pin(async move { super::with_namespace(call, $($handler)::+(context, call)) })
+                Box::pin(async move { with_namespace(call, $($handler)::+(context, call)) })
             }),
         }
     };
@@ -75,7 +78,7 @@ static READ_METADATA: Operation = tenant!(Read, "GetSecretsMetadata", [SecretGet
 /// A folder's entries with their metadata.
 static LIST_DETAILED: Operation = tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::detailed());
 /// What Vault has and this server not yet.
-static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], sys::not_served());
+static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], status::not_served());
 /// Random bytes.
 static RANDOM: Operation = tenant!(Read, "VaultRandom", [DomainGet], tools::random());
 /// A further token for the certificate.
@@ -144,10 +147,10 @@ pub(super) static ROUTES: &[Route] = &[
     route(NO_LISTS, "/{mount}/destroy", &UNROUTED),
     route(&["GET"], "/{mount}/config", &tenant!(Read, "GetSecretConfig", [ConfigGet], kv::read_config())),
     route(WRITES, "/{mount}/config", &tenant!(Write, "PostSecretConfig", [ConfigUpdate], kv::write_config())),
-    route(&["GET", "HEAD"], "/sys/health", &open!("VaultHealth", sys::health)),
-    route(&["GET"], "/sys/seal-status", &open!("VaultSealStatus", sys::seal_status)),
-    route(&["GET"], "/sys/leader", &open!("VaultLeader", sys::leader)),
-    route(&["GET"], "/sys/init", &open!("VaultInitStatus", sys::init_status)),
+    route(&["GET", "HEAD"], "/sys/health", &open!("VaultHealth", status::health)),
+    route(&["GET"], "/sys/seal-status", &open!("VaultSealStatus", status::seal_status)),
+    route(&["GET"], "/sys/leader", &open!("VaultLeader", status::leader)),
+    route(&["GET"], "/sys/init", &open!("VaultInitStatus", status::init_status)),
     route(WRITES, "/sys/init", &NOT_SERVED),
     route(&["GET"], "/sys/mounts", &tenant!(Read, "VaultMounts", [ConfigGet], mounts::list())),
     route(&["GET"], "/sys/mounts/{key}/tune", &tenant!(Read, "VaultReadTune", [ConfigGet], mounts::read_tune())),
@@ -171,29 +174,33 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     route(WRITES, "/sys/remount", &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename())),
     route(&["GET"], "/sys/remount/status/{key}", &tenant!(Read, "VaultRemountStatus", [ConfigGet], mounts::renamed())),
-    route(&["GET"], "/sys/auth", &tenant!(Read, "VaultAuthMethods", [DomainGet], sys::auth_methods())),
-    route(&["GET"], "/sys/auth/{key}/tune", &tenant!(Read, "VaultReadAuthTune", [DomainGet], sys::auth_tune())),
+    route(&["GET"], "/sys/auth", &tenant!(Read, "VaultAuthMethods", [DomainGet], auth_methods::list())),
+    route(
+        &["GET"],
+        "/sys/auth/{key}/tune",
+        &tenant!(Read, "VaultReadAuthTune", [DomainGet], auth_methods::read_tune()),
+    ),
     route(WRITES, "/sys/auth/{key}/tune", &NOT_SERVED),
-    route(&["GET"], "/sys/auth/{key}", &tenant!(Read, "VaultReadAuthMethod", [DomainGet], sys::auth_method())),
+    route(&["GET"], "/sys/auth/{key}", &tenant!(Read, "VaultReadAuthMethod", [DomainGet], auth_methods::read())),
     route(&["LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"], "/sys/auth/{key}", &NOT_SERVED),
     route(
         WRITES,
         "/sys/capabilities-self",
-        &tenant!(Read, "VaultCapabilities", [DomainGet], sys::capabilities(Named::Own)),
+        &tenant!(Read, "VaultCapabilities", [DomainGet], capabilities::of(Named::Own)),
     ),
     route(
         WRITES,
         "/sys/capabilities",
-        &tenant!(Read, "VaultCapabilitiesOfToken", [DomainGet], sys::capabilities(Named::Token)),
+        &tenant!(Read, "VaultCapabilitiesOfToken", [DomainGet], capabilities::of(Named::Token)),
     ),
     route(
         WRITES,
         "/sys/capabilities-accessor",
-        &tenant!(Read, "VaultCapabilitiesOfAccessor", [DomainGet], sys::capabilities(Named::Accessor)),
+        &tenant!(Read, "VaultCapabilitiesOfAccessor", [DomainGet], capabilities::of(Named::Accessor)),
     ),
     route(WRITES, "/sys/tools/random", &RANDOM),
     route(WRITES, "/sys/tools/random/{key}", &RANDOM),
-    route(&["GET"], "/sys/metrics", &region!("VaultMetrics", [MetricsGet], sys::metrics)),
+    route(&["GET"], "/sys/metrics", &region!("VaultMetrics", [MetricsGet], status::metrics)),
     route(WRITES, "/sys/wrapping/wrap", &tenant!(Read, "VaultWrap", [DomainGet], wrapping::wrap_body())),
     route(WRITES, "/sys/wrapping/unwrap", &tenant!(Take, "VaultUnwrap", [DomainGet], wrapping::unwrap(), Wrapping)),
     route(

@@ -4,10 +4,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     super::Reply,
-    Asked, Failure, envelope,
+    asked::Asked,
+    envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 
 /// How many bytes there are where nobody says.

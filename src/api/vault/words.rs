@@ -9,14 +9,15 @@ use super::{
         ARGUMENT, AUTHENTICATION, AUTHORIZATION, DOMAIN_NOT_FOUND, Problem, ROUTE_NOT_FOUND, SECRET_NOT_FOUND,
     },
     super::{Call, Failed},
-    Failure,
+    asked,
+    failure::Failure,
 };
 use crate::service::Error;
 
 /// What is said of `problem`, which came up on the way of `call`.
 pub(super) fn of(problem: Problem, call: &Call) -> Problem {
     // Without its certificate a token is worth nothing, which Vault says in its way.
-    if problem.status == StatusCode::UNAUTHORIZED && super::token(&call.head.headers).is_some() {
+    if problem.status == StatusCode::UNAUTHORIZED && asked::token(&call.head.headers).is_some() {
         return Problem::PERMISSION_DENIED;
     }
     // Nothing is said of a method that Vault's router does not know.

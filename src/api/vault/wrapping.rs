@@ -8,10 +8,11 @@ use super::{
         json::{Object, ObjectWriter},
         value,
     },
-    Asked, Failure, WRAP_TTL, envelope,
+    asked::{self, Asked, wrap_ttl},
+    envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 use crate::{
     domain::{DeactivateAfter, WRAPPING_LIFE_SECONDS},
@@ -22,7 +23,7 @@ const INVALID: Failure = invalid("wrapping token is not valid or does not exist"
 
 /// For how long the client wants the answer kept; `None` where it wants it at once.
 pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
-    let Some(header) = call.header(WRAP_TTL.as_str()) else { return Ok(None) };
+    let Some(header) = wrap_ttl(&call.head.headers) else { return Ok(None) };
     let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
     let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
@@ -93,7 +94,7 @@ fn token(asked: &Asked<'_>) -> Result<String, Failure> {
     let body = fields::body(call)?;
     let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
     // A token in the header that is no login's is the one that wraps, unless the body names another.
-    let header = super::token(&call.head.headers).filter(|_| own.is_none());
+    let header = asked::token(&call.head.headers).filter(|_| own.is_none());
     match (named, header) {
         (Some(named), Some(header)) if named != header => Err(Failure::PermissionDenied),
         (Some(token), _) => Ok(token),
