@@ -12,6 +12,7 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("seldom", &[]),
+    ("live", &[]),
     ("clock", &["domain", "seldom"]),
     ("metrics", &["domain"]),
     ("telemetry", &["config"]),
@@ -27,7 +28,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["api", "auth", "clock", "domain", "metrics", "seldom", "service"]),
     (
         "server",
-        &["auth", "clock", "config", "domain", "files", "http", "material", "metrics", "pki", "seldom", "service"],
+        &[
+            "auth", "clock", "config", "domain", "files", "http", "live", "material", "metrics", "pki", "seldom",
+            "service",
+        ],
     ),
 ];
 

@@ -67,7 +67,8 @@ impl Dev {
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
-        serve::run_until_signal(app, signals).await
+        let file = folder.config();
+        serve::run_until_signal(app, signals, move || Ok(Config::load(&file, config::environment())?)).await
     }
 }
 

@@ -48,8 +48,11 @@ enum Command {
     Cert(cert::Cert),
 }
 
+/// Why a command does not do what it is for.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a command ends with.
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Outcome<T = ()> = Result<T, Fault>;
 
 /// Does what the command line says.
 #[must_use]

@@ -25,6 +25,6 @@ pub use self::{
     fitness::{Dated, Doubt, Role},
     handshake::Handshakes,
     listener::{Listener, Stopper},
-    tls::{ServerTls, TlsError},
+    tls::{ServerTls, TlsError, TlsState},
     trust::{ClientTrust, Trusted},
 };

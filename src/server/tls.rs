@@ -51,10 +51,18 @@ pub enum TlsError {
     Library(#[source] rustls::Error),
 }
 
-/// What accepts TLS on the main listener.
-pub struct ServerTls {
+/// What handshakes go by. It is replaced whole, as sessions live and die with the trust that made them.
+pub struct TlsState {
     /// Accepts connections.
-    pub acceptor: TlsAcceptor,
+    pub(super) acceptor: TlsAcceptor,
+    /// Tells who a peer is.
+    pub(super) trust: ClientTrust,
+}
+
+/// TLS on the main listener, from its files.
+pub struct ServerTls {
+    /// What handshakes go by.
+    pub state: TlsState,
     /// When the server's certificate is valid, with all others in its chain.
     pub dated: Dated,
     /// What else is wrong with it.
@@ -66,7 +74,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
-    pub fn load(settings: &config::Server, trust: &ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+    pub fn load(settings: &config::Server, trust: ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let (certificate, private_key) = (settings.certificate.as_path(), settings.private_key.as_path());
         let chain = material::certificates(certificate)?;
         let key = material::private_key(private_key)?;
@@ -88,7 +96,6 @@ impl ServerTls {
                 _ => TlsError::Key(private_key.into()),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // A session holds its client certificate, so sessions live and die with the trust that made them.
         if settings.session_cache == 0 {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
@@ -96,7 +103,8 @@ impl ServerTls {
             config.session_storage = Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
             config.send_tls13_tickets = 1;
         }
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), dated, doubts })
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { state: TlsState { acceptor, trust }, dated, doubts })
     }
 }
 

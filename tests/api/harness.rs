@@ -17,7 +17,7 @@ use hyper::{Method, Request, StatusCode, header::HeaderMap};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use okmsd::{
     api::DIALECTS,
-    app::{App, AppError, Over},
+    app::{App, AppError, Over, Reloader},
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
@@ -91,6 +91,7 @@ pub struct TestServer {
     pub config: Config,
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    pub reloader: Reloader,
     stopper: Stopper,
     running: JoinHandle<()>,
 }
@@ -146,8 +147,7 @@ impl TestServer {
 
     /// Starts a server on the same folder, once the one before is stopped.
     pub async fn start_again(&mut self) -> Result<(), AppError> {
-        let (address, admin, stopper, running) = run(&self.config, &self.clock).await?;
-        (self.address, self.admin, self.stopper, self.running) = (address, admin, stopper, running);
+        (self.address, self.admin, self.reloader, self.stopper, self.running) = run(&self.config, &self.clock).await?;
         Ok(())
     }
 
@@ -307,9 +307,9 @@ impl Prepared {
         Self { folder, authority, authority_key, clock, config }
     }
 
-    fn running(self, (address, admin, stopper, running): Running) -> TestServer {
+    fn running(self, (address, admin, reloader, stopper, running): Running) -> TestServer {
         let Self { folder, authority, authority_key, clock, config } = self;
-        TestServer { folder, authority, authority_key, clock, config, address, admin, stopper, running }
+        TestServer { folder, authority, authority_key, clock, config, address, admin, reloader, stopper, running }
     }
 }
 
@@ -361,15 +361,14 @@ pub fn write_private(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-type Running = (SocketAddr, SocketAddr, Stopper, JoinHandle<()>);
+type Running = (SocketAddr, SocketAddr, Reloader, Stopper, JoinHandle<()>);
 
 async fn run(config: &Config, clock: &Arc<MockClock>) -> Result<Running, AppError> {
     Ok(spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await?))
 }
 
 fn spawn(app: App) -> Running {
-    let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
-    (address, admin, stopper, tokio::spawn(app.run()))
+    (app.address(), app.admin_address(), app.reloader(), app.stopper(), tokio::spawn(app.run()))
 }
 
 #[derive(Debug)]
