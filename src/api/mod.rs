@@ -24,7 +24,7 @@ pub use self::{
     call::{Call, Context},
     operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
     problem::{Failed, Problem, SECRET_NOT_FOUND},
-    reply::Reply,
+    reply::{Broken, Reply, Stream},
 };
 
 /// The dialects, of which the first whose address a request has answers it.

@@ -25,7 +25,7 @@ use super::{
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
-    api::{Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows},
+    api::{Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows, Stream},
     auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     metrics::Metrics,
@@ -65,6 +65,12 @@ pub struct EdgeLimits {
 pub trait InProgress: Clone + Send + Sync + 'static {
     /// From here on the answer waits for the peer.
     fn answers(&mut self);
+
+    /// From here on nothing waits for the peer; more may.
+    fn waits(&mut self);
+
+    /// From here on the answer follows as it comes, with a deadline of its own.
+    fn streams(&mut self);
 
     /// The connection is to end once its answers are told, for the reason that is named.
     fn ends(&self, why: &'static str);
@@ -235,7 +241,7 @@ impl Edge {
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         request: Request<Incoming>,
-        mut in_progress: impl InProgress,
+        in_progress: impl InProgress,
     ) -> Response<Body> {
         let id = connection.request_id();
         let (head, body) = request.into_parts();
@@ -263,6 +269,7 @@ impl Edge {
         body.discard(|| in_progress.clone());
         if is_head {
             reply.body.clear();
+            reply.more = None;
         }
         if reply.damaged > 0 {
             self.metrics.corrupt_records(reply.damaged);
@@ -272,7 +279,6 @@ impl Edge {
         } else if connection.share.is_overdrawn() {
             in_progress.ends("refusals");
         }
-        in_progress.answers();
         response(reply, &id, (in_progress, room))
     }
 
@@ -476,7 +482,8 @@ fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
 
 /// What an answer takes of memory: constants that all answers share take none.
 fn memory(reply: &Reply) -> usize {
-    if reply.body.is_unique() { reply.body.len() } else { 0 }
+    let body = if reply.body.is_unique() { reply.body.len() } else { 0 };
+    body + reply.more.as_ref().map_or(0, |_| Stream::MEMORY)
 }
 
 /// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy, and so is one that

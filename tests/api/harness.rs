@@ -470,6 +470,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "date",
     "location",
     "retry-after",
+    "transfer-encoding",
     "x-content-type-options",
     "x-frame-options",
     "x-pagination-cursor-next",
