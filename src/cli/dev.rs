@@ -85,7 +85,7 @@ async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dy
     let service = app.service();
     let operator = Principal::of_process();
     if let Some(id) = known(dir)? {
-        match service.domains.get(&operator.authorize(id, &[Action::DomainGet])?).await {
+        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet])?).await {
             Ok(_) => return Ok(id),
             Err(Error::DomainNotFound) => {}
             Err(error) => return Err(error.into()),
@@ -93,8 +93,8 @@ async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dy
     }
     let region = operator.authorize_region(&[Action::DomainCreate])?;
     // A first start that was killed half-way has left the domain, and no certificate.
-    let domain = match service.domains.by_name(&region, DOMAIN).await {
-        Err(Error::DomainNotFound) => service.domains.create(&region, DOMAIN, app.now()).await?,
+    let domain = match service.tenants.by_name(&region, DOMAIN).await {
+        Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,
         found => found?,
     };
     let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use time::OffsetDateTime;
 
-use super::{Domains, Error};
+use super::{Error, scope::Scope};
 use crate::{
     auth::{Action, Permit, Resource},
     domain::{Invalid, Timestamp},
@@ -52,13 +52,13 @@ impl fmt::Debug for IssuedCredential {
 
 /// The use cases on access certificates.
 pub struct Credentials {
-    domains: Domains,
+    scope: Scope,
     authority: Option<Arc<CertificateAuthority>>,
 }
 
 impl Credentials {
-    pub(super) fn new(domains: Domains, authority: Option<CertificateAuthority>) -> Self {
-        Self { domains, authority: authority.map(Arc::new) }
+    pub(super) fn new(scope: Scope, authority: Option<CertificateAuthority>) -> Self {
+        Self { scope, authority: authority.map(Arc::new) }
     }
 
     /// Issues an access certificate for the permit's domain.
@@ -78,7 +78,7 @@ impl Credentials {
         }
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
         // Only a domain that exists gets certificates.
-        let domain = self.domains.keys(permit).await?.id();
+        let domain = self.scope.keys(permit).await?.id();
         let moment = OffsetDateTime::from_unix_timestamp(now.unix_seconds())
             .map_err(|_| Error::Authority(pki::Error::Validity))?;
         let issue = move || {

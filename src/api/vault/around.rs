@@ -127,7 +127,7 @@ async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failure> {
     if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
         return Err(Failure::refused("cannot write to a path ending in '/'"));
     }
-    let config = context.service.domains.config_for_all(permit).await?;
+    let config = context.service.mounts.known(permit).await?;
     let Some(mount) = config.mount_above(&path) else {
         let first = path.split('/').next().unwrap_or_default();
         let is_ours = matches!(first, "sys" | "auth");

@@ -33,7 +33,7 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure
         Err(Failure::BadToken) => return Err(invalid("1 error occurred:\n\t* invalid token\n\n")),
         good => good?,
     }
-    let config = context.service.domains.config_for_all(permit).await?;
+    let config = context.service.mounts.known(permit).await?;
     let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
         let clean = collapsed(path)?;

@@ -37,7 +37,7 @@ pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
     let Asked { context, permit, .. } = *asked;
     // What cannot be a mount's path is none.
     let mount = asked.mount().map_err(|_| Failure::Unrouted)?;
-    context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
+    context.service.mounts.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
 /// The secret that the path names, and the view through which it does.
@@ -247,7 +247,7 @@ pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure>
 pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let mount = mount(asked).await?;
-    let own = context.service.domains.mount_settings(permit, &mount).await?;
+    let own = context.service.mounts.settings(permit, &mount).await?;
     let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
@@ -258,7 +258,7 @@ pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let body = fields::body(call)?;
     let patch = Fields::parse(&body)?.settings(true)?;
     if !patch.is_empty() {
-        context.service.domains.update_mount_settings(permit, &mount, &patch).await?;
+        context.service.mounts.update_settings(permit, &mount, &patch).await?;
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }

@@ -49,7 +49,7 @@ fn default_description(config: &DomainConfig) -> &str {
 
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.mounts(permit).await?;
+    let config = context.service.mounts.list(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
     Ok(envelope::also_at_top_level(call, write))
@@ -57,7 +57,7 @@ pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(asked)?);
+    let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
@@ -80,7 +80,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }
     let path = path(asked)?;
     let description = fields.text("description")?.unwrap_or_default();
-    context.service.domains.enable(permit, &path, &description, &SettingsPatch::default()).await?;
+    context.service.mounts.enable(permit, &path, &description, &SettingsPatch::default()).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -96,7 +96,7 @@ fn unserved(kind: &str) -> &'static str {
 pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
-    match context.service.domains.disable(permit, &path(asked)?, force).await {
+    match context.service.mounts.disable(permit, &path(asked)?, force).await {
         // As Vault has it: what is not there is disabled.
         Ok(()) | Err(Error::Mount(MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
@@ -115,7 +115,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Failure::Refused(format!("no matching mount at \"{from}/\""));
     let path: MountPath = from.parse().map_err(|_| unknown())?;
-    let moved = context.service.domains.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
+    let moved = context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
         Error::Mount(MountError::NotFound) => unknown(),
         error => error.into(),
     })?;
@@ -125,7 +125,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
 /// What became of a move: it is done, or there was none.
 pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.mounts(permit).await?;
+    let config = context.service.mounts.list(permit).await?;
     let id = asked.name().parse::<Uuid>().ok();
     let (mount, moved) = id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
@@ -140,7 +140,7 @@ pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(asked)?);
+    let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
@@ -168,7 +168,7 @@ pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
             warnings.push(format!("{name} has no effect: secrets have no leases here"));
         }
     }
-    context.service.domains.tune(permit, &path, &patch).await.map_err(|error| match error {
+    context.service.mounts.tune(permit, &path, &patch).await.map_err(|error| match error {
         Error::Mount(MountError::NotFound) => invalid("there is no such mount; list them with sys/mounts"),
         error => error.into(),
     })?;
@@ -185,7 +185,7 @@ fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
 
 pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.config_for_all(permit).await?;
+    let config = context.service.mounts.known(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
         out.object("auth", auth_methods::auth_mounts);
@@ -197,7 +197,7 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let path_asked = asked.name();
-    let config = context.service.domains.config_for_all(permit).await?;
+    let config = context.service.mounts.known(permit).await?;
     let Some(path) = config.mount_above(path_asked) else { return Err(Failure::Preflight(path_asked.to_owned())) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);

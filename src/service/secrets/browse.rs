@@ -65,9 +65,9 @@ impl Secrets {
     /// `Error::Invalid` where the list is too large for one answer.
     pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
         permit.check(Action::SecretGet, Resource::Below(&browse.prefix))?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let turn = self.long_reads.turn(id).await?;
-        let snapshot = self.engine.snapshot().await?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let turn = self.scope.long_reads().turn(id).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let (mut from, to) = keys::headers_below(id, &browse.prefix);
         if let Some(after) = &browse.after {

@@ -53,12 +53,12 @@ impl Secrets {
         limit: usize,
     ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
         permit.check(Action::SecretGet, Resource::Below(""))?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let from = match cursor {
             Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, cursor)?),
             None => keys::domain(id),
         };
-        let snapshot = self.engine.snapshot().await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let more = entries.len() > limit;
@@ -101,8 +101,8 @@ impl Secrets {
             Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
         }
         let include_data = include != Include::Metadata;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let snapshot = self.engine.snapshot().await?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let key = keys::header(id, path);
         if !snapshot.is_near(Space::Header, &key) {
@@ -137,10 +137,10 @@ impl Secrets {
         limit: usize,
     ) -> Result<Page<VersionView>, Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let snapshot = self.engine.snapshot().await?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
         let first = match cursor {
             Some(cursor) => cursor::parse_version(&keys, path, cursor)?.get() + 1,
             None => 0,
@@ -168,26 +168,26 @@ impl Secrets {
     /// `Error::SecretNotFound`.
     pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
-        let keys = self.domains.keys(permit).await?;
+        let keys = self.scope.keys(permit).await?;
         let mut turn = None;
         loop {
-            let snapshot = self.engine.snapshot().await?;
+            let snapshot = self.scope.engine().snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
-            let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+            let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
             let is_long = header.current_number() - header.oldest > LONG_HISTORY;
             if !is_long || turn.is_some() {
                 return Ok((versions_of(&reader, path, header).await?, turn));
             }
             // Whoever waits keeps no snapshot, as that would keep old pages of the store.
             drop(snapshot);
-            turn = Some(self.long_reads.turn(permit.okms_id()).await?);
+            turn = Some(self.scope.long_reads().turn(permit.okms_id()).await?);
         }
     }
 }
 
 /// A secret's header and all its version records.
 pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<History, Error> {
-    let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+    let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
     versions_of(reader, path, header).await
 }
 
