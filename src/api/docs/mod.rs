@@ -1,8 +1,9 @@
 //! The documentation that the server itself serves: the `OpenAPI` document and Swagger UI.
 //!
-//! Always holds: nothing is fetched from elsewhere; the document is made from the route table.
+//! Always holds: nothing is fetched from elsewhere; the document is held against the route table by tests.
 
 mod openapi;
+mod problems;
 
 use std::future::ready;
 
