@@ -27,7 +27,7 @@ use crate::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
         TlsError, TlsState, Trusted, fit_connections,
     },
-    service::{self, Health, Service},
+    service::{self, Ended, Health, Service},
     store::{
         engine::{Engine, Observer, Space},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
@@ -252,7 +252,20 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = Service::open(engine, Arc::new(root), authority).await;
+        let on_commit = {
+            let metrics = Arc::clone(&metrics);
+            Box::new(move |change, ended| {
+                metrics.change(
+                    change,
+                    match ended {
+                        Ended::Committed => "committed",
+                        Ended::Overtaken => "overtaken",
+                        Ended::Failed => "failed",
+                    },
+                );
+            })
+        };
+        let service = Service::open(engine, Arc::new(root), authority, on_commit).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
                 AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())

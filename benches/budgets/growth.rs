@@ -102,7 +102,7 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
     let options = RedbOptions { group_batches: FILLERS, ..RedbOptions::new(region.path("okmsd.redb")) };
     let engine = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved))).await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
-    Ok(Service::open(Arc::new(engine), Arc::new(root), None).await?)
+    Ok(Service::open(Arc::new(engine), Arc::new(root), None, Box::new(|_, _| {})).await?)
 }
 
 struct Unobserved;

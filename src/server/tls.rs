@@ -59,6 +59,14 @@ pub struct TlsState {
     pub(super) trust: ClientTrust,
 }
 
+impl TlsState {
+    /// What accepts connections.
+    #[must_use]
+    pub const fn acceptor(&self) -> &TlsAcceptor {
+        &self.acceptor
+    }
+}
+
 /// TLS on the main listener, from its files.
 pub struct ServerTls {
     /// What handshakes go by.

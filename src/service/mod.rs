@@ -19,6 +19,8 @@ mod scope;
 mod secrets;
 mod settings;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod turns;
 mod unit;
@@ -40,6 +42,7 @@ pub use self::{
     settings::Defaults,
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
+    unit::{Ended, OnCommit},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
@@ -65,7 +68,7 @@ pub struct Service {
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
     pub wrapping: Wrapping,
-    engine: Arc<dyn Engine>,
+    scope: Scope,
 }
 
 impl Service {
@@ -77,9 +80,10 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
+        on_commit: OnCommit,
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
-        let scope = Scope::new(Arc::clone(&engine), root);
+        let scope = Scope::new(engine, root, on_commit);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
@@ -87,8 +91,8 @@ impl Service {
             secrets: Secrets::new(scope.clone()),
             credentials: Credentials::new(scope.clone(), authority),
             tokens: Tokens::new(scope.clone()),
-            wrapping: Wrapping::new(scope),
-            engine,
+            wrapping: Wrapping::new(scope.clone()),
+            scope,
         })
     }
 
@@ -103,6 +107,6 @@ impl Service {
     /// How the store feels.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.engine.health()
+        self.scope.engine().health()
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Error,
     keyring::KeyRing,
     turns::{LongReads, Turns},
+    unit::{Ended, OnCommit},
 };
 use crate::{
     auth::Permit,
@@ -37,18 +38,20 @@ struct Inner {
     configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
     long_reads: LongReads,
+    on_commit: OnCommit,
     /// Each held by the one request that clears away what has expired, for a share of all tenants.
     clearing: Vec<Mutex<()>>,
 }
 
 impl Scope {
-    pub(super) fn new(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>, on_commit: OnCommit) -> Self {
         Self(Arc::new(Inner {
             keyring: KeyRing::new(Arc::clone(&engine), root),
             engine,
             configs: Cache::new(CONFIGS_MAX),
             turns: Turns::new(),
             long_reads: LongReads::new(),
+            on_commit,
             clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
         }))
     }
@@ -76,6 +79,11 @@ impl Scope {
     /// The turns of reads whose answers can be long.
     pub(super) fn long_reads(&self) -> &LongReads {
         &self.0.long_reads
+    }
+
+    /// Tells of a commit.
+    pub(super) fn ended(&self, change: &'static str, ended: Ended) {
+        (self.0.on_commit)(change, ended);
     }
 
     /// The turn of clearing away what has expired in a tenant; `None` while somebody has it.

@@ -22,6 +22,20 @@ use crate::{
     },
 };
 
+/// How a commit of a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What was decided is stored.
+    Committed,
+    /// Somebody was faster: it is decided anew.
+    Overtaken,
+    /// The store took it not, or may have.
+    Failed,
+}
+
+/// Who is told of every commit: the change's name, and how it ended.
+pub type OnCommit = Box<dyn Fn(&'static str, Ended) + Send + Sync>;
+
 /// How often a change that other processes overtook is decided anew.
 const ATTEMPTS: usize = 16;
 
@@ -95,9 +109,15 @@ impl Scope {
                 return Ok(outcome);
             }
             match self.engine().commit(draft.into_batch()).await {
-                Ok(_) => return Ok(outcome),
-                Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    self.ended(change.name, Ended::Committed);
+                    return Ok(outcome);
+                }
+                Err(CommitError::Conflict) => self.ended(change.name, Ended::Overtaken),
+                Err(error) => {
+                    self.ended(change.name, Ended::Failed);
+                    return Err(error.into());
+                }
             }
         }
         Err(Error::Contended)
