@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 /// Each room, and the rooms that it may import. `app` and `cli` may import all.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -39,8 +42,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["server", "cli/client.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
-    ("p12_keystore", &["pki"]),
-    ("x509_parser", &["auth/identity.rs", "pki"]),
+    ("yasna", &["pki"]),
+    ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics.rs"]),
     ("toml", &["config.rs"]),
@@ -55,6 +58,49 @@ const PURE: &[(&str, &[&str])] = &[
     ("domain", &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "serde"]),
     ("auth", &["tokio", "std::fs", "std::net", "std::env", "SystemTime"]),
     ("pki", &["tokio", "std::fs", "std::env", "SystemTime"]),
+];
+
+/// Files that still stand in a circle within their room. This list may only shrink: a file that is in no circle any more
+/// is taken out.
+const CIRCLES: &[&str] = &[
+    "api/docs/openapi/mod.rs",
+    "api/docs/openapi/operations/control.rs",
+    "api/docs/openapi/operations/mod.rs",
+    "api/docs/openapi/operations/public.rs",
+    "api/docs/openapi/operations/secrets.rs",
+    "api/docs/openapi/operations/vault/kv.rs",
+    "api/docs/openapi/operations/vault/mod.rs",
+    "api/docs/openapi/operations/vault/system.rs",
+    "api/docs/openapi/operations/vault/tokens.rs",
+    "api/docs/openapi/parameters.rs",
+    "api/docs/openapi/problems.rs",
+    "api/docs/openapi/schemas/mod.rs",
+    "api/docs/openapi/schemas/vault.rs",
+    "api/okms/control.rs",
+    "api/okms/mod.rs",
+    "api/okms/secrets.rs",
+    "api/vault/auth.rs",
+    "api/vault/fields.rs",
+    "api/vault/kv.rs",
+    "api/vault/lists.rs",
+    "api/vault/mod.rs",
+    "api/vault/mounts.rs",
+    "api/vault/sys.rs",
+    "api/vault/tools.rs",
+    "api/vault/wrapping.rs",
+    "crypto/keys.rs",
+    "crypto/root.rs",
+    "domain/metadata.rs",
+    "domain/secret.rs",
+    "server/tls.rs",
+    "server/trust.rs",
+    "service/domains.rs",
+    "service/names.rs",
+    "store/engines/redb/backend.rs",
+    "store/engines/redb/mod.rs",
+    "store/engines/redb/pages.rs",
+    "store/engines/redb/snapshot.rs",
+    "store/engines/redb/writer.rs",
 ];
 
 #[test]
@@ -88,6 +134,16 @@ fn foreign_crates_have_owners() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Within a room, too, arrows point one way, so that each file can be read, tested and moved with what is below it alone.
+#[test]
+fn no_circles_within_a_room() {
+    let found = circles::circles(&sources());
+    let new: Vec<_> = found.iter().filter(|(file, _)| !CIRCLES.contains(&file.as_str())).collect();
+    assert!(new.is_empty(), "files in a circle, and whom they lean on in it: {new:#?}");
+    let gone: Vec<_> = CIRCLES.iter().filter(|file| !found.contains_key(**file)).collect();
+    assert!(gone.is_empty(), "in no circle any more; take them out of the list: {gone:#?}");
 }
 
 #[test]

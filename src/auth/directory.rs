@@ -1,6 +1,6 @@
 //! From a certificate's identity to the principal that it stands for.
 
-use super::identity::{CertIdentity, DomainClaim};
+use super::{claim::DomainClaim, identity::CertIdentity};
 use crate::{
     domain::{OkmsId, Timestamp},
     pki::Validity,
@@ -61,19 +61,19 @@ pub enum Unauthenticated {
     /// The connection has no client certificate.
     #[error("no client certificate; connect with your access certificate and its private key")]
     NoCertificate,
-    /// The certificate's time is over, perhaps since the handshake.
+    /// The certificate has expired, perhaps since the handshake.
     #[error("the client certificate has expired; get a new one and connect again")]
     Expired,
-    /// The certificate's time has not come.
+    /// The certificate is not valid yet.
     #[error("the client certificate is not valid yet; check the clocks")]
     NotYetValid,
-    /// The time of the authority, or of a certificate between, is over.
+    /// The authority, or a certificate between, has expired.
     #[error(
         "the authority of the client certificate has expired, or a certificate between it and yours; get a certificate \
          of an authority that is valid"
     )]
     AuthorityExpired,
-    /// The same, and its time has not come.
+    /// The authority, or a certificate between, is not valid yet.
     #[error("the authority of the client certificate is not valid yet; check the clocks")]
     AuthorityNotYetValid,
     /// Signed by somebody whom the region's authority has signed.
@@ -96,7 +96,6 @@ pub enum Unauthenticated {
 /// # Errors
 /// `Unauthenticated` says what is missing.
 pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unauthenticated> {
-    let now = now.unix_seconds();
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
     if own.is_over(now) {
         return Err(Unauthenticated::Expired);
@@ -115,9 +114,7 @@ pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unaut
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         Issuer::Region => match peer.identity.okms_domain() {
             Some(DomainClaim::Any) => Ok(Principal::Operator),
-            Some(DomainClaim::One(bytes)) => {
-                OkmsId::from_bytes(bytes).map(Principal::Domain).map_err(|_| Unauthenticated::NoDomain)
-            }
+            Some(DomainClaim::One(domain)) => Ok(Principal::Domain(domain)),
             None => Err(Unauthenticated::NoDomain),
         },
     }

@@ -1,15 +1,20 @@
 //! Who is asking, and what they may do.
 //!
-//! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate, [`identity`] reads it,
-//! [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Permit`] is made by the policy alone, and the domain of a request is
-//! the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
+//! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate, [`identity`] reads it
+//! (with [`names`] and [`claim`]), [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Permit`] is
+//! made by the policy alone, and the domain of a request is the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod chain;
+pub mod claim;
 pub mod directory;
 pub mod identity;
+pub mod names;
 pub mod policy;
 
 pub use self::{
     directory::{Issuer, Principal, Unauthenticated, VerifiedPeer, Voucher},
     policy::{Action, Actions, Denied, Permit, RegionPermit},
 };
+
+#[cfg(test)]
+mod test_tools;

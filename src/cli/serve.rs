@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::{Outcome, say, signals::Signals};
+use super::{
+    output::{Outcome, say},
+    signals::Signals,
+};
 use crate::{
     app::{self, App, Checked},
     clock::{Clock, SystemClock},
