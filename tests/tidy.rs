@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 /// Each room, and the rooms that it may import. `app` and `cli` may import all.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -43,8 +46,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["server", "cli/client.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
-    ("p12_keystore", &["pki"]),
-    ("x509_parser", &["auth/identity.rs", "pki"]),
+    ("yasna", &["pki"]),
+    ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics.rs"]),
     ("toml", &["config.rs"]),
@@ -59,6 +62,20 @@ const PURE: &[(&str, &[&str])] = &[
     ("domain", &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "serde"]),
     ("auth", &["tokio", "std::fs", "std::net", "std::env", "SystemTime"]),
     ("pki", &["tokio", "std::fs", "std::env", "SystemTime"]),
+];
+
+/// Files that still stand in a circle within their room. This list may only shrink: a file that is in no circle any more
+/// is taken out.
+const CIRCLES: &[&str] = &[
+    "crypto/keys.rs",
+    "crypto/root.rs",
+    "domain/metadata.rs",
+    "domain/secret.rs",
+    "store/engines/redb/backend.rs",
+    "store/engines/redb/mod.rs",
+    "store/engines/redb/pages.rs",
+    "store/engines/redb/snapshot.rs",
+    "store/engines/redb/writer.rs",
 ];
 
 #[test]
@@ -92,6 +109,26 @@ fn foreign_crates_have_owners() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Within a room, too, arrows point one way, so that each file can be read, tested and moved with what is below it alone.
+#[test]
+fn no_circles_within_a_room() {
+    let found = circles::circles(&sources());
+    let new: Vec<_> = found.iter().filter(|(file, _)| !CIRCLES.contains(&file.as_str())).collect();
+    assert!(new.is_empty(), "files in a circle, and whom they lean on in it: {new:#?}");
+    let gone: Vec<_> = CIRCLES.iter().filter(|file| !found.contains_key(**file)).collect();
+    assert!(gone.is_empty(), "in no circle any more; take them out of the list: {gone:#?}");
+}
+
+/// The pipeline and the router know the trait of dialects, and none of them.
+#[test]
+fn http_names_no_dialect() {
+    for file in sources().iter().filter(|file| ["http", "server"].contains(&&*file.room)) {
+        for word in ["vault", "okms::", "control::", "namespace", "KV_WORDS", "\"v1\"", "/v2", "/v1"] {
+            assert!(!file.code.to_lowercase().contains(&word.to_lowercase()), "{} names {word}", file.name);
+        }
+    }
 }
 
 #[test]

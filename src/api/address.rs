@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use hyper::{Method, Uri};
+use hyper::Method;
 
-use super::{Route, query};
+use super::query;
 use crate::domain::{Invalid, OkmsId, SecretPath, VersionNumber};
 
 /// A request's address, as its dialect reads it.
@@ -26,25 +26,7 @@ pub struct Address<'u> {
     pub fault: Option<Invalid>,
 }
 
-impl<'u> Address<'u> {
-    /// The address below the first of `bases` that the path, as sent, begins with, if one of `routes` begins with what is
-    /// first there.
-    pub(super) fn literal(bases: &[&str], routes: &[Route], method: &Method, uri: &'u Uri) -> Option<Self> {
-        let first = |path: &str| path.split('/').next().unwrap_or_default().len();
-        let is_ours = |path: &str| {
-            let head = path.get(..first(path));
-            routes.iter().map(|route| route.pattern.trim_start_matches('/')).any(|own| own.get(..first(own)) == head)
-        };
-        let mut found = bases.iter().filter_map(|base| below(base, uri.path()));
-        let (tenant, path) = found.find(|(_, path)| is_ours(path))?;
-        Some(Self {
-            method: method.clone(),
-            tenant: tenant.map(str::parse),
-            path: Cow::Borrowed(path),
-            ..Self::default()
-        })
-    }
-
+impl Address<'_> {
     /// The mount that is named; empty where none is.
     #[must_use]
     pub fn mount(&self) -> &str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::{Dialect, Params};
+use super::Params;
 use crate::{
     auth::Party,
     domain::{OkmsId, SecretPath, Timestamp, TokenLife},
@@ -46,8 +46,6 @@ impl Context {
 pub struct Call {
     /// Its URL and headers, as sent, and the method that it means.
     pub head: Parts,
-    /// Whose words it is answered in.
-    pub dialect: &'static dyn Dialect,
     /// The parameters in its address.
     pub params: Params,
     /// Its body; empty for methods that have none.

@@ -7,6 +7,7 @@
 mod address;
 mod call;
 mod control;
+mod dialects;
 pub mod docs;
 pub(crate) mod json;
 mod okms;
@@ -22,11 +23,8 @@ use self::address::below;
 pub use self::{
     address::{Address, Captures, Params},
     call::{Call, Context},
+    dialects::DIALECTS,
     operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
     problem::{Failed, Problem, SECRET_NOT_FOUND},
     reply::{Broken, Reply, Stream},
 };
-
-/// The dialects, of which the first whose address a request has answers it.
-pub static DIALECTS: &[&dyn Dialect] =
-    &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];

@@ -3,13 +3,13 @@
 //! Always holds: the router, authorization, metrics and the document read the rows; nobody outside a dialect's folder
 //! knows its name. Never does: sockets, and the order of a request's steps (that is `http`).
 
-use std::{future::Future, pin::Pin};
+use std::{borrow::Cow, future::Future, pin::Pin};
 
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
     Call, Context, Failed, Problem, Reply,
-    address::{Address, Captures, Params},
+    address::{Address, Captures, Params, below},
 };
 use crate::{
     auth::{Action, Permit, RegionPermit},
@@ -91,7 +91,7 @@ pub trait Dialect: Send + Sync {
     /// Where a request goes; `None` where that is none of this dialect's addresses. The first dialect whose address it is
     /// answers it.
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
-        Address::literal(self.bases(), self.routes(), method, uri)
+        literal(self.bases(), self.routes(), method, uri)
     }
 
     /// The parameters in an address.
@@ -113,6 +113,24 @@ pub trait Dialect: Send + Sync {
     fn render(&self, problem: Problem, call: &Call) -> Reply {
         problem.into_reply(&call.request_id)
     }
+}
+
+/// The address below the first of `bases` that the path, as sent, begins with, if one of `routes` begins with what is first
+/// there.
+fn literal<'u>(bases: &[&str], routes: &[Route], method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
+    let first = |path: &str| path.split('/').next().unwrap_or_default().len();
+    let is_ours = |path: &str| {
+        let head = path.get(..first(path));
+        routes.iter().map(|route| route.pattern.trim_start_matches('/')).any(|own| own.get(..first(own)) == head)
+    };
+    let mut found = bases.iter().filter_map(|base| below(base, uri.path()));
+    let (tenant, path) = found.find(|(_, path)| is_ours(path))?;
+    Some(Address {
+        method: method.clone(),
+        tenant: tenant.map(str::parse),
+        path: Cow::Borrowed(path),
+        ..Address::default()
+    })
 }
 
 /// A dialect that is its rows, and nothing else.

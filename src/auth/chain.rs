@@ -6,13 +6,13 @@
 //! and no other, and a peer cannot make us check more signatures than the way has certificates.
 //! Never does: check a signature. Whoever does checks this way and no other.
 
-use super::Issuer;
+use super::{Issuer, identity::CERTIFICATE_BYTES_MAX};
 use crate::pki::{CertificateFault, Facts, Validity};
 
 /// Certificates that a client may show, its own included: a handful is enough for any authority that there is.
 pub const CERTIFICATES_MAX: usize = 6;
 /// Their bytes in all.
-pub const CHAIN_BYTES_MAX: usize = 32 << 10;
+pub const CHAIN_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX;
 
 /// Why a chain is refused, in words for the log: the peer gets TLS's alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::identity::{CertIdentity, DomainClaim};
+use super::{claim::DomainClaim, identity::CertIdentity};
 use crate::{
     domain::{OkmsId, Timestamp},
     pki::Validity,
@@ -116,19 +116,19 @@ pub enum Unauthenticated {
     /// The connection has no client certificate.
     #[error("no client certificate; connect with your access certificate and its private key")]
     NoCertificate,
-    /// The certificate's time is over, perhaps since the handshake.
+    /// The certificate has expired, perhaps since the handshake.
     #[error("the client certificate has expired; get a new one and connect again")]
     Expired,
-    /// The certificate's time has not come.
+    /// The certificate is not valid yet.
     #[error("the client certificate is not valid yet; check the clocks")]
     NotYetValid,
-    /// The time of the authority, or of a certificate between, is over.
+    /// The authority, or a certificate between, has expired.
     #[error(
         "the authority of the client certificate has expired, or a certificate between it and yours; get a certificate \
          of an authority that is valid"
     )]
     AuthorityExpired,
-    /// The same, and its time has not come.
+    /// The authority, or a certificate between, is not valid yet.
     #[error("the authority of the client certificate is not valid yet; check the clocks")]
     AuthorityNotYetValid,
     /// Signed by somebody whom the region's authority has signed.
@@ -155,7 +155,6 @@ pub fn principal(peer: &Arc<VerifiedPeer>, now: Timestamp) -> Result<Principal, 
 }
 
 fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> {
-    let now = now.unix_seconds();
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
     if own.is_over(now) {
         return Err(Unauthenticated::Expired);
@@ -174,9 +173,7 @@ fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> 
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         Issuer::Region => match peer.identity.okms_domain() {
             Some(DomainClaim::Any) => Ok(Party::Operator),
-            Some(DomainClaim::One(bytes)) => {
-                OkmsId::from_bytes(bytes).map(Party::Tenant).map_err(|_| Unauthenticated::NoDomain)
-            }
+            Some(DomainClaim::One(tenant)) => Ok(Party::Tenant(tenant)),
             None => Err(Unauthenticated::NoDomain),
         },
     }

@@ -125,12 +125,12 @@ pub enum Denied {
 #[derive(Clone, Copy, Debug)]
 enum Policy {
     /// Everything is allowed.
-    OfOperators,
+    Everything,
     /// These actions are, on everything.
-    OfTenant(Actions),
+    Allowed(Actions),
     /// Whatever a test says.
     #[cfg(test)]
-    OfTest(fn(Action, Resource<'_>) -> bool),
+    Test(fn(Action, Resource<'_>) -> bool),
 }
 
 impl Policy {
@@ -138,10 +138,10 @@ impl Policy {
         // Today's rules are the same for everything in a tenant.
         let _ = resource;
         match self {
-            Self::OfOperators => true,
-            Self::OfTenant(actions) => actions.contains(action),
+            Self::Everything => true,
+            Self::Allowed(actions) => actions.contains(action),
             #[cfg(test)]
-            Self::OfTest(allows) => allows(action, resource),
+            Self::Test(allows) => allows(action, resource),
         }
     }
 }
@@ -186,7 +186,7 @@ impl Permit {
     /// One for tests of what permits are asked for, which allows what `allows` says.
     #[cfg(test)]
     pub(crate) fn of_test(okms_id: OkmsId, allows: fn(Action, Resource<'_>) -> bool) -> Self {
-        let (policy, asked) = (Policy::OfTest(allows), Actions::of(Action::ALL));
+        let (policy, asked) = (Policy::Test(allows), Actions::of(Action::ALL));
         Self { okms_id, policy, asked, principal: Principal::of_process() }
     }
 }
@@ -216,8 +216,8 @@ impl Principal {
     /// actions is allowed on anything in it.
     pub fn authorize(&self, okms_id: OkmsId, actions: &[Action]) -> Result<Permit, Denied> {
         let policy = match self.party() {
-            Party::Operator => Policy::OfOperators,
-            Party::Tenant(own) if own == okms_id => Policy::OfTenant(OF_A_TENANT),
+            Party::Operator => Policy::Everything,
+            Party::Tenant(own) if own == okms_id => Policy::Allowed(OF_A_TENANT),
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
         let may = |action| policy.allows(action, Resource::Tenant) || policy.allows(action, Resource::Below(""));

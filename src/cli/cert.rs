@@ -7,10 +7,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Outcome,
     client::{Client, text},
     folder::{self, Folder},
-    say,
+    output::{Outcome, say},
 };
 use crate::{
     domain::OkmsId,

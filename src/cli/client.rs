@@ -220,7 +220,7 @@ impl Client {
     fn doubt(&self) -> Option<String> {
         let certificate = material::certificates(&self.cert_path()).ok()?;
         let facts = Facts::read(certificate.first()?).ok()?;
-        let now = SystemClock.now().unix_seconds();
+        let now = SystemClock.now();
         let date = |seconds| Timestamp::from_unix_seconds(seconds).to_rfc3339_seconds();
         let remedy = match &self.cert {
             None => format!(

@@ -10,9 +10,9 @@ use std::{
 use clap::Args;
 
 use super::{
-    Outcome,
     folder::{self, Folder, Region},
-    say, serve,
+    output::{Outcome, say},
+    serve,
     signals::Signals,
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Dev {
             name: "local",
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8443))),
             admin_listen: self.admin_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
-            server_names: &server_names(),
+            server_names: &server_names()?,
             endpoint: None,
         })?;
         let mut config = Config::load(&folder.config(), config::environment())?;
@@ -72,12 +72,8 @@ impl Dev {
     }
 }
 
-fn server_names() -> [ServerName; 3] {
-    [
-        ServerName::Dns("localhost".to_owned()),
-        ServerName::Ip(std::net::Ipv4Addr::LOCALHOST.into()),
-        ServerName::Ip(std::net::Ipv6Addr::LOCALHOST.into()),
-    ]
+fn server_names() -> Result<Vec<ServerName>, pki::Error> {
+    ["localhost", "127.0.0.1", "::1"].iter().map(|name| name.parse()).collect()
 }
 
 /// The domain whose access certificate is in the folder; a new one with a certificate where there is none.

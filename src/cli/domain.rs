@@ -5,9 +5,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Outcome,
     client::{Client, text},
-    say,
+    output::{Outcome, say},
 };
 use crate::domain::OkmsId;
 

@@ -11,16 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use time::OffsetDateTime;
-
 use crate::{
     clock::{Clock, SystemClock},
     crypto::{self, FileRootKey},
+    domain::Timestamp,
     material::{self, MaterialError},
     pki::{self, CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, ServerName, Subject},
 };
 
-const CA_DAYS: i64 = 3650;
+const CA_DAYS: u32 = 3650;
 /// What browsers accept at most.
 const SERVER_DAYS: u32 = 397;
 const OPERATOR_DAYS: u32 = 397;
@@ -90,7 +89,7 @@ impl Folder {
     /// Makes what is absent. What is there stays as it is.
     pub(super) fn complete(&self, region: &Region<'_>) -> Result<(), FolderError> {
         let turn = self.lock()?;
-        let now = now();
+        let now = SystemClock.now();
         let authority = self.authority(region, now)?;
         if !self.file("server_certificate.pem").exists() {
             let issued = authority.issue_server(region.server_names, KeySource::Fresh(KeyKind::P256), now, SERVER_DAYS);
@@ -118,7 +117,7 @@ impl Folder {
         write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
     }
 
-    fn authority(&self, region: &Region<'_>, now: OffsetDateTime) -> Result<CertificateAuthority, FolderError> {
+    fn authority(&self, region: &Region<'_>, now: Timestamp) -> Result<CertificateAuthority, FolderError> {
         let (certificate_path, key_path) = (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
         let pki = |error| FolderError::Pki(certificate_path.clone(), error);
         if certificate_path.exists() {
@@ -128,7 +127,7 @@ impl Folder {
         }
         let name =
             authority_name(region.name).map_err(|error| FolderError::RootKey(certificate_path.clone(), error))?;
-        let (authority, key) = CertificateAuthority::create(&name, now, time::Duration::days(CA_DAYS)).map_err(pki)?;
+        let (authority, key) = CertificateAuthority::create(&name, now, CA_DAYS).map_err(pki)?;
         write_private(&key_path, key.expose().as_bytes())?;
         write(&certificate_path, authority.certificate_pem().as_bytes())?;
         Ok(authority)
@@ -152,12 +151,6 @@ fn authority_name(region: &str) -> Result<String, crypto::Error> {
     let region: String = region.chars().take(REGION_MAX).collect();
     let suffix = u32::from_be_bytes(crypto::random()?);
     Ok(format!("okmsd {region} region CA {suffix:08x}"))
-}
-
-/// The present moment, for certificates that are issued without a server.
-pub(super) fn now() -> OffsetDateTime {
-    let seconds = SystemClock.now().unix_seconds();
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Writes a file that everybody may read.

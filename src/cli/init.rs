@@ -5,9 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 
 use super::{
-    Outcome,
     folder::{Folder, Region},
-    say,
+    output::{Outcome, say},
 };
 use crate::{config, pki::ServerName};
 

@@ -9,6 +9,7 @@ mod dev;
 mod domain;
 mod folder;
 mod init;
+mod output;
 mod serve;
 mod signals;
 
@@ -47,12 +48,6 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::Cert),
 }
-
-/// Why a command does not do what it is for.
-type Fault = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a command ends with.
-type Outcome<T = ()> = Result<T, Fault>;
 
 /// Does what the command line says.
 #[must_use]
@@ -116,10 +111,4 @@ fn is_plain(text: &str) -> bool {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     let _nobody_reads = writeln!(io::stderr(), "okmsd: {error}");
     ExitCode::FAILURE
-}
-
-/// Says a line to the person at the terminal.
-fn say(line: impl std::fmt::Display) {
-    let mut out = io::stdout().lock();
-    let _nobody_reads = writeln!(out, "{line}").and_then(|()| out.flush());
 }

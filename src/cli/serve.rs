@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 
 use super::{
-    Fault, Outcome, say,
+    output::{Fault, Outcome, say},
     signals::{Signals, Wish},
 };
 use crate::{

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::{
     Router,
     arriving::{Arriving, Bounds},
+    progress::InProgress,
     response::{Body, response},
     router::Found,
     shares::{Place, Room, Share, Shares, Turn},
@@ -59,21 +60,6 @@ pub struct EdgeLimits {
     pub body_time: Duration,
     /// Bodies that arrive and answers that wait, in memory at once, in bytes.
     pub buffer_bytes: usize,
-}
-
-/// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when every clone is dropped.
-pub trait InProgress: Clone + Send + Sync + 'static {
-    /// From here on the answer waits for the peer.
-    fn answers(&mut self);
-
-    /// From here on nothing waits for the peer; more may.
-    fn waits(&mut self);
-
-    /// From here on the answer follows as it comes, with a deadline of its own.
-    fn streams(&mut self);
-
-    /// The connection is to end once its answers are told, for the reason that is named.
-    fn ends(&self, why: &'static str);
 }
 
 /// The two times that a request lives by.
@@ -144,6 +130,8 @@ impl Granted {
 /// A request that may be worked on, and all that it holds meanwhile.
 struct Ready {
     granted: Granted,
+    /// Whose words it is answered in.
+    dialect: &'static dyn Dialect,
     effect: Effect,
     /// What its body takes, where it has one.
     room: Option<Room>,
@@ -257,7 +245,6 @@ impl Edge {
         };
         let call = Call {
             head,
-            dialect: self.plain,
             params: Params::default(),
             body: Bytes::new(),
             now,
@@ -292,10 +279,11 @@ impl Edge {
         in_progress: &impl InProgress,
     ) -> (Reply, Room) {
         let share = &connection.share;
-        let ready = match self.ready(connection, &mut call, body, &mut event, in_progress).await {
+        let mut dialect = self.plain;
+        let ready = match self.ready(connection, &mut call, &mut dialect, body, &mut event, in_progress).await {
             Ok(ready) => ready,
             Err(problem) => {
-                let reply = call.dialect.render(problem, &call);
+                let reply = dialect.render(problem, &call);
                 event.ends(&reply);
                 return refused(share, reply);
             }
@@ -322,11 +310,12 @@ impl Edge {
         &self,
         connection: &Connection,
         call: &mut Call,
+        dialect: &mut &'static dyn Dialect,
         body: &mut Arriving,
         event: &mut Event,
         in_progress: &impl InProgress,
     ) -> Result<Ready, Problem> {
-        let (granted, effect) = self.admit(connection, call, event)?;
+        let (granted, effect) = self.admit(connection, call, dialect, event)?;
         let share = &connection.share;
         let mut room = None;
         if is_safe(&call.head.method) {
@@ -341,13 +330,13 @@ impl Edge {
         let place = share.place().ok_or(Problem::BUSY)?;
         // What stores nothing keeps a processor busy, and does not wait for the disk.
         let turn = share.turn(effect == Effect::Read).await;
-        Ok(Ready { granted, effect, room, place, turn })
+        Ok(Ready { granted, dialect: *dialect, effect, room, place, turn })
     }
 
     async fn read(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
-        let Ready { granted, room, place, turn, .. } = ready;
+        let Ready { granted, dialect, room, place, turn, .. } = ready;
         let _held = (place, turn);
-        let reply = match self.perform(&granted, call).await {
+        let reply = match self.perform(&granted, dialect, call).await {
             Ok(reply) => reply,
             Err(refusal) => return refused(share, refusal),
         };
@@ -359,21 +348,21 @@ impl Edge {
             // What was only read can be read again.
             None => match share.reserve(memory(&reply)) {
                 Some(room) => (reply, room),
-                None => refused(share, call.dialect.render(Problem::BUSY, call)),
+                None => refused(share, dialect.render(Problem::BUSY, call)),
             },
         }
     }
 
     async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
-        let Ready { granted, effect, room, place, turn } = ready;
+        let Ready { granted, dialect, effect, room, place, turn } = ready;
         let _held = (place, turn);
-        let busy = || refused(share, call.dialect.render(Problem::BUSY, call));
+        let busy = || refused(share, dialect.render(Problem::BUSY, call));
         // A body's room becomes its answer's.
         let Some(mut room) = room.or_else(|| share.reserve(0)) else { return busy() };
         if effect == Effect::Take && !room.grow(self.limits.body_bytes) {
             return busy();
         }
-        match self.perform(&granted, call).await {
+        match self.perform(&granted, dialect, call).await {
             Ok(reply) => {
                 room.becomes(memory(&reply));
                 (reply, room)
@@ -383,7 +372,13 @@ impl Edge {
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
-    fn admit(&self, connection: &Connection, call: &mut Call, event: &mut Event) -> Result<(Granted, Effect), Problem> {
+    fn admit(
+        &self,
+        connection: &Connection,
+        call: &mut Call,
+        dialect: &mut &'static dyn Dialect,
+        event: &mut Event,
+    ) -> Result<(Granted, Effect), Problem> {
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
         let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
@@ -394,7 +389,7 @@ impl Edge {
             return Err(Problem::HOST);
         }
         let (routes, address) = self.router.address(&call.head.method, &uri).ok_or(Problem::NO_ROUTE)?;
-        call.dialect = routes.dialect;
+        *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
             Found::Operation(operation, captures) => (operation, captures),
@@ -432,12 +427,12 @@ impl Edge {
     }
 
     /// Does the work, or says in the dialect's words why not.
-    async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Reply> {
+    async fn perform(&self, granted: &Granted, dialect: &dyn Dialect, call: &Call) -> Result<Reply, Reply> {
         granted.perform(&self.context, call).await.map_err(|Failed { problem, cause }| {
             if let Some(error) = cause {
                 self.report(&error, &problem, &call.request_id);
             }
-            call.dialect.render(problem, call)
+            dialect.render(problem, call)
         })
     }
 

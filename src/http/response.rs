@@ -14,7 +14,7 @@ use hyper::{
 };
 use tokio::time::Sleep;
 
-use super::{edge::InProgress, shares::Room};
+use super::{progress::InProgress, shares::Room};
 use crate::api::{Broken, Reply, Stream};
 
 /// What is handed over at once: HTTP takes a piece in whole as soon as the peer takes any of it.

@@ -160,7 +160,10 @@ fn split_first(path: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{DIALECTS, Params};
+    use crate::{
+        api::{DIALECTS, Params},
+        domain::VersionNumber,
+    };
 
     /// What a request asks for, and the parameters in its path.
     fn find(method: &str, path: &str) -> Option<(&'static str, Params)> {
@@ -194,7 +197,7 @@ mod tests {
                 ("/a:b=c@d", "GetSecretV2", Some("a:b=c@d"), None),
             ] {
                 let (id, params) = find("GET", &format!("{base}{rest}")).unwrap();
-                let found = (id, params.path.map(|path| path.to_string()), params.version.map(|number| number.get()));
+                let found = (id, params.path.map(|path| path.to_string()), params.version.map(VersionNumber::get));
                 assert_eq!(found, (operation, path.map(str::to_owned), version), "{rest}");
             }
             assert_eq!(find("POST", &format!("{base}/")).unwrap().0, "PostSecretV2");

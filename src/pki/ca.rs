@@ -6,41 +6,37 @@
 
 use std::fmt;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData,
-};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
 use rustls_pki_types::CertificateDer;
-use time::{Duration, OffsetDateTime};
 
 use super::certificate::{Facts, read};
 use super::error::{CertificateFault, Error};
 use super::key::{KeyKind, PrivateKeyPem, generate_key};
-use super::leaf::{backdated, common_name, ending, random_serial};
+use super::names::subject;
 use super::pem::exactly_one;
+use super::serial::Serial;
+use super::validity::Validity;
+use crate::domain::Timestamp;
 
 /// A CA certificate together with its private key, ready to issue.
 pub struct CertificateAuthority {
     pub(super) issuer: Issuer<'static, KeyPair>,
-    pub(super) not_before: OffsetDateTime,
-    pub(super) not_after: OffsetDateTime,
+    validity: Validity,
     certificate_pem: String,
 }
 
 impl CertificateAuthority {
-    /// Makes a self-signed P-256 CA, valid from a few minutes before `not_before` for `validity`. The key is for the
-    /// caller to store; the certificate is [`Self::certificate_pem`].
+    /// Makes a self-signed P-256 CA, valid from a few minutes before `now` for `days`. The key is for the caller to store;
+    /// the certificate is [`Self::certificate_pem`].
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
-    pub fn create(name: &str, not_before: OffsetDateTime, validity: Duration) -> Result<(Self, PrivateKeyPem), Error> {
+    pub fn create(name: &str, now: Timestamp, days: u32) -> Result<(Self, PrivateKeyPem), Error> {
         let key = generate_key(KeyKind::P256)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, common_name(name)?);
-        params.not_before = backdated(not_before)?;
-        params.not_after = ending(not_before, validity)?;
-        params.serial_number = Some(random_serial()?.into());
+        params.distinguished_name = subject(name)?;
+        (params.not_before, params.not_after) = Validity::issued(now, days)?.dates()?;
+        params.serial_number = Some(Serial::random()?.significant().to_vec().into());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key.pair()?).map_err(|_| Error::Sign)?;
@@ -54,16 +50,15 @@ impl CertificateAuthority {
     /// # Errors
     /// [`Error`] says which input is at fault.
     pub fn load(certificate_pem: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
-        let der = one_certificate(certificate_pem).map_err(Error::CaCertificate)?;
+        let der: CertificateDer<'_> =
+            exactly_one(certificate_pem.as_bytes()).map_err(|fault| Error::CaCertificate(fault.into()))?;
         let facts = Facts::of_authority(&der).map_err(Error::CaCertificate)?;
-        let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Error::Validity);
-        let (not_before, not_after) = (moment(facts.validity.not_before)?, moment(facts.validity.not_after)?);
         let pair = key.pair()?;
         if pair.der_bytes() != facts.public_key() {
             return Err(Error::CaMismatch);
         }
         let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
-        let ca = Self { issuer, not_before, not_after, certificate_pem: certificate_pem.to_owned() };
+        let ca = Self { issuer, validity: facts.validity, certificate_pem: certificate_pem.to_owned() };
         if ca.issuer_as_written()? == facts.subject {
             Ok(ca)
         } else {
@@ -86,22 +81,17 @@ impl CertificateAuthority {
         &self.certificate_pem
     }
 
-    /// The last second at which anything from this CA is valid.
+    /// When it is valid, and with it anything that it has issued.
     #[must_use]
-    pub fn not_after(&self) -> OffsetDateTime {
-        self.not_after
+    pub const fn validity(&self) -> Validity {
+        self.validity
     }
 }
 
 impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateAuthority").field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("CertificateAuthority").field("validity", &self.validity).finish_non_exhaustive()
     }
-}
-
-/// The one certificate in PEM text, as DER.
-pub(super) fn one_certificate(text: &str) -> Result<CertificateDer<'static>, CertificateFault> {
-    Ok(exactly_one(text.as_bytes())?)
 }
 
 #[cfg(test)]
@@ -118,7 +108,7 @@ mod tests {
     fn a_created_ca_loads_again() {
         let (ca, key) = region();
         let again = CertificateAuthority::load(ca.certificate_pem(), &key).unwrap();
-        assert_eq!(again.not_after(), ca.not_after());
+        assert_eq!(again.validity(), ca.validity());
         assert_eq!(again.certificate_pem(), ca.certificate_pem());
     }
 
@@ -152,8 +142,8 @@ mod tests {
 
     #[test]
     fn impossible_periods_are_refused() {
-        for validity in [Duration::ZERO, Duration::days(-1), Duration::MAX] {
-            assert!(matches!(CertificateAuthority::create("x", now(), validity), Err(Error::Validity)));
+        for days in [0, u32::MAX] {
+            assert!(matches!(CertificateAuthority::create("x", now(), days), Err(Error::Validity)));
         }
     }
 }

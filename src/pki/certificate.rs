@@ -11,36 +11,7 @@ use x509_parser::{
     x509::X509Version,
 };
 
-use super::{error::CertificateFault, public_key::accept};
-
-/// A span of time, both ends included, in Unix seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// The first valid second.
-    pub not_before: i64,
-    /// The last valid second.
-    pub not_after: i64,
-}
-
-impl Validity {
-    /// What both allow.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { not_before: self.not_before.max(other.not_before), not_after: self.not_after.min(other.not_after) }
-    }
-
-    /// Whether it is over at `now`.
-    #[must_use]
-    pub const fn is_over(self, now: i64) -> bool {
-        now > self.not_after
-    }
-
-    /// Whether it has begun at `now`.
-    #[must_use]
-    pub const fn has_begun(self, now: i64) -> bool {
-        now >= self.not_before
-    }
-}
+use super::{error::CertificateFault, public_key::accept, validity::Validity};
 
 /// What one certificate says.
 #[derive(Clone, Debug)]
@@ -109,14 +80,10 @@ impl Facts {
                 _ => {}
             }
         }
-        let validity = certificate.validity();
         Ok(Self {
             subject: certificate.subject().as_raw().to_vec(),
             issuer: certificate.issuer().as_raw().to_vec(),
-            validity: Validity {
-                not_before: validity.not_before.timestamp(),
-                not_after: validity.not_after.timestamp(),
-            },
+            validity: Validity::from(certificate.validity()),
             path_len: constraints.and_then(|constraints| constraints.path_len_constraint),
             key_id,
             issuer_key_id,

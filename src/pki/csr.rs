@@ -1,4 +1,5 @@
-//! The public key of a PKCS#10 signing request, after the proof that the requester holds its private half.
+//! PKCS#10 signing requests: making one, and taking the public key out of one after the proof that the requester holds
+//! its private half.
 //!
 //! Always holds: a [`RequestedKey`] was accepted by the key rules and its request's signature verified.
 //! Never does: hand out the names, alternative names or extensions of a request. They are read past, whatever they
@@ -18,6 +19,8 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 
 use super::error::{Error, PublicKeyFault, RequestFault};
+use super::key::PrivateKeyPem;
+use super::names::subject;
 use super::pem::exactly_one;
 use super::public_key::{Accepted, accept};
 
@@ -56,6 +59,17 @@ impl RequestedKey {
     pub(super) fn public_key(&self) -> &rcgen::SubjectPublicKeyInfo {
         &self.0
     }
+}
+
+/// A PKCS#10 request (PEM) for the key, so that its owner need not send the key. The name is a courtesy to people who
+/// read the request: the server decides what the certificate says.
+///
+/// # Errors
+/// [`Error`] says which input is at fault.
+pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error> {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = subject(name)?;
+    params.serialize_request(&key.pair()?).and_then(|request| request.pem()).map_err(|_| Error::Sign)
 }
 
 /// The signing request in `text`, alone: what stands around it, a private key perhaps, is left behind. It is judged as it
@@ -107,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pki::{KeyKind, PemFault, PemKind, generate_key, signing_request};
+    use crate::pki::{KeyKind, PemFault, PemKind, generate_key};
 
     fn request() -> String {
         signing_request(&generate_key(KeyKind::P256).unwrap(), "billing").unwrap()

@@ -15,7 +15,7 @@ pub enum Error {
     /// The CA's certificate and key are each fine but are not a pair.
     #[error("the CA certificate and the CA private key do not belong together")]
     CaMismatch,
-    /// The CA's certificate has ended, so nothing can be issued any more.
+    /// The CA's certificate has expired, so nothing can be issued any more.
     #[error("the CA certificate has expired; create a new CA")]
     CaExpired,
     /// The moment of issue lies before the CA's first valid second.
@@ -36,9 +36,6 @@ pub enum Error {
     /// The display name (common name) is at fault.
     #[error("the display name cannot be used: {0}")]
     CommonName(NameFault),
-    /// The domain of an access certificate is not a UUID in canonical text, or is the nil UUID.
-    #[error("the domain of an access certificate must be a UUID such as 0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d")]
-    Subject,
     /// A server name is neither a DNS name nor an IP address.
     #[error("a server's name must be a DNS name, or an IP address")]
     ServerName,

@@ -1,4 +1,4 @@
-//! Private keys: making them, carrying them as PEM, and asking for a certificate with them.
+//! Private keys: making them, and carrying them as PEM.
 //!
 //! Always holds: a [`PrivateKeyPem`] is one readable, unencrypted PKCS#8 key of an accepted kind; its text is wiped
 //! when dropped and leaves only through [`PrivateKeyPem::expose`].
@@ -6,14 +6,13 @@
 
 use std::fmt;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, RsaKeySize};
+use rcgen::{KeyPair, RsaKeySize};
 use rustls_pki_types::PrivateKeyDer;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 use super::error::{Error, KeyFault};
-use super::leaf::common_name;
 use super::pem::exactly_one;
 use super::public_key::accept;
 
@@ -92,18 +91,6 @@ pub fn generate_key(kind: KeyKind) -> Result<PrivateKeyPem, Error> {
     }
     .map_err(|_| Error::Generate)?;
     Ok(PrivateKeyPem(Zeroizing::new(pair.serialize_pem())))
-}
-
-/// A PKCS#10 request (PEM) for the key, so that its owner need not send the key. The name is a courtesy to people who
-/// read the request: the server decides what the certificate says.
-///
-/// # Errors
-/// [`Error`] says which input is at fault.
-pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name(name)?);
-    params.serialize_request(&key.pair()?).and_then(|request| request.pem()).map_err(|_| Error::Sign)
 }
 
 #[cfg(test)]

@@ -21,18 +21,24 @@ mod csr;
 mod error;
 mod key;
 mod leaf;
+mod names;
 pub mod pem;
 mod pkcs12;
 mod public_key;
+mod serial;
+mod validity;
 
 pub use ca::CertificateAuthority;
-pub use certificate::{Facts, Validity};
-pub use csr::request_alone;
+pub use certificate::Facts;
+pub use csr::{request_alone, signing_request};
 pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
-pub use key::{KeyKind, PrivateKeyPem, generate_key, signing_request};
-pub use leaf::{Issued, KeySource, ServerName, Subject};
+pub use key::{KeyKind, PrivateKeyPem, generate_key};
+pub use leaf::{Issued, KeySource, Subject};
+pub use names::ServerName;
 pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
+pub use serial::Serial;
+pub use validity::Validity;
 
 #[cfg(test)]
 mod openssl_tests;

@@ -1,4 +1,4 @@
-//! What OpenSSL and NSS think of what this room makes. The tools are run in a directory of the test's own; a tool that
+//! What OpenSSL, NSS and Java think of what this room makes. The tools are run in a directory of the test's own; a tool that
 //! is not installed skips its test with a printed word; `COMPAT_STRICT=1` makes that a failure.
 
 use std::fs;
@@ -7,12 +7,14 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::test_tools::{DOMAIN, now, region};
+use super::test_tools::{DOMAIN, now, region, subject};
 use super::*;
+use crate::domain::Timestamp;
 
 /// Runs a tool in `dir`; `None` when it is not installed.
 fn run(dir: &Path, program: &str, args: &[&str]) -> Option<Output> {
-    match Command::new(program).args(args).current_dir(dir).output() {
+    // Java reads its arguments by the locale's encoding.
+    match Command::new(program).args(args).current_dir(dir).env("LC_ALL", "C.UTF-8").output() {
         Ok(output) => Some(output),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             assert!(std::env::var_os("COMPAT_STRICT").is_none(), "{program} is not installed");
@@ -34,17 +36,13 @@ fn good(dir: &Path, program: &str, args: &[&str]) -> Option<String> {
     Some(text(&output))
 }
 
-fn subject() -> Subject {
-    Subject::Domain(DOMAIN.to_owned())
-}
-
 #[test]
 fn openssl_verifies_and_shows_what_was_issued() {
     let dir = TempDir::new().unwrap();
     let (ca, _) = region();
     fs::write(dir.path().join("ca.pem"), ca.certificate_pem()).unwrap();
     let names: Vec<ServerName> = ["kms.example.com", "127.0.0.1", "::1"].map(|name| name.parse().unwrap()).into();
-    let at = now().unix_timestamp().to_string();
+    let at = now().unix_seconds().to_string();
     let fresh = KeySource::Fresh;
     let leaves = [
         ("server", ca.issue_server(&names, fresh(KeyKind::P256), now(), 30), "sslserver"),
@@ -109,10 +107,10 @@ fn a_ca_made_by_openssl_can_issue() {
         let key = PrivateKeyPem::parse(fs::read_to_string(dir.path().join("ca.key")).unwrap()).unwrap();
         let ca = CertificateAuthority::load(&pem, &key).unwrap();
         // The real clock made this CA, so the moment of issue is taken from it.
-        let moment = ca.not_after() - time::Duration::days(1000);
+        let moment = Timestamp::from_unix_seconds(ca.validity().not_after - 1000 * 86_400);
         let leaf = ca.issue_access(&subject(), "x", KeySource::Fresh(KeyKind::P256), moment, 30).unwrap();
         fs::write(dir.path().join("leaf.pem"), leaf.certificate_pem).unwrap();
-        let at = moment.unix_timestamp().to_string();
+        let at = moment.unix_seconds().to_string();
         good(dir.path(), "openssl", &["verify", "-attime", &at, "-CAfile", "ca.pem", "leaf.pem"]).unwrap();
     }
 }
@@ -161,7 +159,7 @@ fn requests_made_by_openssl_are_taken_whatever_they_ask() {
         &["-newkey", "ed25519"],
         &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-newhdr"],
     ];
-    let at = now().unix_timestamp().to_string();
+    let at = now().unix_seconds().to_string();
     for kind in kinds {
         let mut args = vec!["req", "-new", "-nodes", "-config", "req.cnf", "-keyout", "k.pem", "-out", "r.pem"];
         args.extend_from_slice(kind);
@@ -229,7 +227,7 @@ fn openssl_reads_our_keys_and_requests() {
 }
 
 #[test]
-fn openssl_and_nss_open_the_bundle() {
+fn openssl_nss_and_java_open_the_bundle() {
     let dir = TempDir::new().unwrap();
     let (ca, _) = region();
     let cases = [
@@ -259,6 +257,18 @@ fn openssl_and_nss_open_the_bundle() {
             good(dir.path(), "pk12util", &import).unwrap();
             let keys = good(dir.path(), "certutil", &["-K", "-d", &database]).unwrap();
             assert!(keys.contains("< 0>"), "{keys}");
+        }
+        // Java takes no other characters for a bundle of this kind, whoever has written it.
+        if !password.is_ascii() {
+            continue;
+        }
+        let imported = format!("java{number}.p12");
+        let import = ["-importkeystore", "-srckeystore", "b.p12", "-srcstoretype", "PKCS12", "-srcstorepass", password];
+        let into = ["-destkeystore", &imported, "-deststoretype", "PKCS12", "-deststorepass", "changeit", "-noprompt"];
+        if good(dir.path(), "keytool", &[import.as_slice(), &into].concat()).is_some() {
+            let list = ["-list", "-keystore", &imported, "-storepass", "changeit"];
+            let entries = good(dir.path(), "keytool", &list).unwrap();
+            assert!(entries.contains("PrivateKeyEntry"), "{entries}");
         }
     }
 }

@@ -48,7 +48,6 @@ impl Dated {
     /// Whether the certificate's time is over at `now`, or has not come.
     #[must_use]
     pub fn doubt(&self, now: Timestamp) -> Option<Doubt> {
-        let now = now.unix_seconds();
         let date = |seconds| Timestamp::from_unix_seconds(seconds).to_rfc3339_seconds();
         let what = match self.role {
             Role::Server => "the server's certificate, or one in its chain,",

@@ -17,18 +17,21 @@ use rustls::{
 };
 
 use super::{
+    error::TlsError,
     fitness::{Dated, Role},
     handshake::remember,
-    tls::TlsError,
 };
 use crate::{
     auth::{
         Issuer, Unauthenticated, VerifiedPeer, Voucher,
         chain::{self, Authority, ChainFault},
-        identity::{CertIdentity, DomainClaim, subject_text},
+        claim::DomainClaim,
+        identity::{CertIdentity, subject_text},
     },
     clock::Clock,
-    config, material,
+    config,
+    domain::Timestamp,
+    material,
     metrics::{Metrics, Seen},
     pki::Validity,
     seldom::Seldom,
@@ -250,11 +253,11 @@ fn links<'a>(path: &chain::Path, intermediates: &'a [CertificateDer<'_>]) -> Vec
 
 /// Authorities end as other certificates do; the library judges those only that a peer shows.
 fn in_time(authority: &Authority, now: UnixTime) -> Result<(), Error> {
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    if authority.validity().is_over(seconds) {
+    let now = Timestamp::from_unix_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    if authority.validity().is_over(now) {
         return Err(Error::InvalidCertificate(CertificateError::Expired));
     }
-    if !authority.validity().has_begun(seconds) {
+    if !authority.validity().has_begun(now) {
         return Err(Error::InvalidCertificate(CertificateError::NotValidYet));
     }
     Ok(())

@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use time::OffsetDateTime;
-
 use super::{Error, scope::Scope};
 use crate::{
     auth::{Action, Permit, Resource},
@@ -79,14 +77,12 @@ impl Credentials {
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
         // Only a domain that exists gets certificates.
         let domain = self.scope.keys(permit).await?.id();
-        let moment = OffsetDateTime::from_unix_timestamp(now.unix_seconds())
-            .map_err(|_| Error::Authority(pki::Error::Validity))?;
         let issue = move || {
             let key = match &request.key {
                 KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),
                 KeySource::Request(csr) => pki::KeySource::Request(csr),
             };
-            authority.issue_access(&Subject::Domain(domain.to_string()), &request.name, key, moment, request.days)
+            authority.issue_access(&Subject::Domain(domain), &request.name, key, now, request.days)
         };
         // RSA keys take seconds to find.
         let issued = tokio::task::spawn_blocking(issue).await.map_err(|_| Error::Authority(pki::Error::Random))?;
@@ -99,7 +95,7 @@ impl Credentials {
         Ok(IssuedCredential {
             certificate_pem: issued.certificate_pem,
             key: issued.key,
-            expires_at: Timestamp::from_unix_seconds(issued.not_after.unix_timestamp()),
+            expires_at: Timestamp::from_unix_seconds(issued.validity.not_after),
         })
     }
 }

@@ -35,6 +35,7 @@ pub use self::{
     error::Error,
     mounts::{MountPatch, Mounts},
     region::root_key_record,
+    scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
         VersionView, Versions,
@@ -42,7 +43,6 @@ pub use self::{
     settings::Defaults,
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
-    unit::{Ended, OnCommit},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};

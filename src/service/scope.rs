@@ -9,7 +9,6 @@ use super::{
     Error,
     keyring::KeyRing,
     turns::{LongReads, Turns},
-    unit::{Ended, OnCommit},
 };
 use crate::{
     auth::Permit,
@@ -21,6 +20,20 @@ use crate::{
         keys,
     },
 };
+
+/// How a commit of a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What was decided is stored.
+    Committed,
+    /// Somebody was faster: it is decided anew.
+    Overtaken,
+    /// The store took it not, or may have.
+    Failed,
+}
+
+/// Who is told of every commit: the change's name, and how it ended.
+pub type OnCommit = Box<dyn Fn(&'static str, Ended) + Send + Sync>;
 
 /// How many tenants' configs are kept opened.
 const CONFIGS_MAX: usize = 1024;

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Error,
     records::{Draft, Reader},
-    scope::Scope,
+    scope::{Ended, Scope},
 };
 use crate::{
     crypto::DomainKeys,
@@ -21,20 +21,6 @@ use crate::{
         keys,
     },
 };
-
-/// How a commit of a change ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// What was decided is stored.
-    Committed,
-    /// Somebody was faster: it is decided anew.
-    Overtaken,
-    /// The store took it not, or may have.
-    Failed,
-}
-
-/// Who is told of every commit: the change's name, and how it ended.
-pub type OnCommit = Box<dyn Fn(&'static str, Ended) + Send + Sync>;
 
 /// How often a change that other processes overtook is decided anew.
 const ATTEMPTS: usize = 16;

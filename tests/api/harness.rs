@@ -192,7 +192,7 @@ impl TestServer {
 
     /// A client with a certificate of the domain `id`.
     pub fn client_of(&self, id: &str, http: Http) -> Client {
-        self.client(Some(&self.issue(&Subject::Domain(id.to_owned()), 30)), Some(id), http)
+        self.client(Some(&self.issue(&Subject::Domain(id.parse().unwrap()), 30)), Some(id), http)
     }
 
     /// A client with any certificate, or none, that speaks `http`.
@@ -285,9 +285,8 @@ struct Prepared {
 impl Prepared {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-        let (authority, authority_key) =
-            CertificateAuthority::create("test region CA", moment, time::Duration::days(3650)).unwrap();
+        let moment = Timestamp::from_unix_seconds(START);
+        let (authority, authority_key) = CertificateAuthority::create("test region CA", moment, 3650).unwrap();
         let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
         let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
@@ -315,7 +314,7 @@ impl Prepared {
 
 /// An access certificate of `authority`.
 pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> Pair {
-    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let moment = Timestamp::from_unix_seconds(START);
     let issued = authority.issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days).unwrap();
     Pair { certificate: issued.certificate_pem, key: issued.key.unwrap() }
 }

@@ -4,10 +4,10 @@ use hyper::Method;
 use okmsd::{
     api::{DIALECTS, Handler, Listed, listed},
     config::{ClientAuth, CustomerCa},
+    domain::Timestamp,
     pki::{CertificateAuthority, PrivateKeyPem, Subject},
 };
 use rcgen::ExtendedKeyUsagePurpose;
-use time::OffsetDateTime;
 
 use crate::harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint};
 
@@ -257,9 +257,9 @@ async fn tls_refuses_what_no_client_may_show() {
     let upn = format!("okms.domain:{}", tenant.id);
     let upns = [&*upn];
     let right = || Leaf { upns: &upns, ..Leaf::default() };
-    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-    let (other, other_key) = CertificateAuthority::create("other CA", moment, time::Duration::days(9)).unwrap();
-    let (twin, twin_key) = CertificateAuthority::create("test region CA", moment, time::Duration::days(9)).unwrap();
+    let moment = Timestamp::from_unix_seconds(START);
+    let (other, other_key) = CertificateAuthority::create("other CA", moment, 9).unwrap();
+    let (twin, twin_key) = CertificateAuthority::create("test region CA", moment, 9).unwrap();
     let fine = server.client(Some(&server.mint(&right())), Some(&tenant.id), Http::One);
     fine.get("secret").await.ok();
     assert!(!fine.is_refused_in_tls().await);
@@ -438,8 +438,8 @@ async fn a_customers_authority_needs_a_name_of_its_own() {
 
 /// A customer's authority with this name, configured for the domain `id`.
 fn configure_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
-    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
-    let created = CertificateAuthority::create(name, moment, time::Duration::days(9)).unwrap();
+    let moment = Timestamp::from_unix_seconds(START);
+    let created = CertificateAuthority::create(name, moment, 9).unwrap();
     let certificate = server.path("customer_ca.pem");
     std::fs::write(&certificate, created.0.certificate_pem()).unwrap();
     server.config.trust.customer_ca.push(CustomerCa { certificate, domain: id.parse().unwrap() });

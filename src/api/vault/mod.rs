@@ -28,7 +28,7 @@ mod wrapping;
 use hyper::{Method, Uri, http::request::Parts};
 
 #[cfg(test)]
-pub(in crate::api) use self::failure::Failure;
+pub(crate) use self::failure::Failure;
 use super::{Address, Call, Captures, Dialect, Effect, Operation, Params, Problem, Reply, Route};
 use crate::domain::Invalid;
 

@@ -528,7 +528,7 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     let body = format!(r#"{{"name":"{}"}}"#, unique("model"));
     let created = operator.call(Method::POST, "/v2/okms/resource", &body).await;
     let id = created.ok()["id"].as_str().unwrap().to_owned();
-    let client = server.client(Some(&server.issue(&Subject::Domain(id.clone()), 3000)), Some(&id), http);
+    let client = server.client(Some(&server.issue(&Subject::Domain(id.parse().unwrap()), 3000)), Some(&id), http);
     let mut connection: Connection = client.connect().await;
     let now = okmsd::clock::Clock::now(&*server.clock).unix_seconds();
     let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };

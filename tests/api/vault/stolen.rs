@@ -1,8 +1,10 @@
 //! A token is bound to the key of the certificate that it was given to: to whoever else has it, it is of no use.
 
-use okmsd::pki::{KeyKind, KeySource, PrivateKeyPem, Subject, generate_key, signing_request};
+use okmsd::{
+    domain::Timestamp,
+    pki::{KeyKind, KeySource, PrivateKeyPem, Subject, generate_key, signing_request},
+};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::{DENIED, Vault};
 use crate::harness::{BOTH, Client, Http, Pair, START, TestServer};
@@ -10,9 +12,10 @@ use crate::harness::{BOTH, Client, Http, Pair, START, TestServer};
 /// A client of the domain `id` with a new certificate over `key`.
 fn client_with(server: &TestServer, id: &str, key: &PrivateKeyPem, name: &str) -> Client {
     let request = signing_request(key, "x").unwrap();
-    let moment = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let moment = Timestamp::from_unix_seconds(START);
     let source = KeySource::Request(&request);
-    let issued = server.authority.issue_access(&Subject::Domain(id.to_owned()), name, source, moment, 30).unwrap();
+    let issued =
+        server.authority.issue_access(&Subject::Domain(id.parse().unwrap()), name, source, moment, 30).unwrap();
     let key = PrivateKeyPem::parse(key.expose().to_owned()).unwrap();
     server.client(Some(&Pair { certificate: issued.certificate_pem, key }), Some(id), Http::One)
 }

@@ -13,7 +13,7 @@ const MONTH: i64 = 768 * 3_600;
 /// A domain whose certificate outlives its tokens; the root of its paths.
 async fn lasting() -> (TestServer, Vault) {
     let (server, client) = TestServer::with_tenant().await;
-    let pair = server.issue(&Subject::Domain(client.id.clone()), 365);
+    let pair = server.issue(&Subject::Domain(client.id.parse().unwrap()), 365);
     let client: Client = server.client(Some(&pair), Some(&client.id), Http::One);
     let root = Vault::of(&client).root();
     (server, root)

@@ -1,0 +1,48 @@
+//! What the room's tests share: certificates made to measure.
+
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair};
+
+use super::identity::{CertIdentity, IdentityError};
+
+pub(super) const DOMAIN: &str = "0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d";
+
+/// A self-signed certificate with exactly these extensions.
+pub(super) fn with_extensions(extensions: Vec<CustomExtension>) -> Vec<u8> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "test");
+    params.custom_extensions = extensions;
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+}
+
+pub(super) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![tag];
+    match content.len() {
+        len @ 0..=127 => out.push(u8::try_from(len).unwrap()),
+        len => {
+            out.push(0x82);
+            out.extend(u16::try_from(len).unwrap().to_be_bytes());
+        }
+    }
+    out.extend(content);
+    out
+}
+
+pub(super) fn san(content: Vec<u8>) -> CustomExtension {
+    CustomExtension::from_oid_content(&[2, 5, 29, 17], content)
+}
+
+/// The identity in a certificate with these general names, each already in DER.
+pub(super) fn named(names: &[Vec<u8>]) -> Result<CertIdentity, IdentityError> {
+    CertIdentity::from_der(&with_extensions(vec![san(der(0x30, &names.concat()))]))
+}
+
+const UPN_OID_DER: [u8; 12] = [0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03];
+
+pub(super) fn upn_of(value: &[u8]) -> Vec<u8> {
+    der(0xa0, &[UPN_OID_DER.as_slice(), value].concat())
+}
+
+pub(super) fn upn(text: &str) -> Vec<u8> {
+    upn_of(&der(0xa0, &der(0x0c, text.as_bytes())))
+}
