@@ -12,7 +12,7 @@ pub(crate) mod json;
 mod okms;
 mod operation;
 pub(crate) mod page;
-mod problem;
+mod problems;
 pub(crate) mod query;
 mod reply;
 pub(crate) mod value;
@@ -23,7 +23,7 @@ pub use self::{
     address::{Address, Captures, Params},
     call::{Call, Context},
     operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
-    problem::{Failed, Problem, SECRET_NOT_FOUND},
+    problems::{Failed, Problem},
     reply::{Broken, Reply, Stream},
 };
 
