@@ -46,7 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics.rs"]),
-    ("toml", &["config.rs"]),
+    ("toml", &["config"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
