@@ -103,13 +103,7 @@ fn health(context: &Context, call: &Call, health: Health) -> Result<Reply, Failu
 
 /// Clients want a cluster to have an id: the region's name makes one that does not change.
 fn cluster_id(context: &Context) -> String {
-    let mut bytes = [0; 16];
-    for (at, byte) in context.region.bytes().enumerate() {
-        if let Some(slot) = bytes.get_mut(at % 16) {
-            *slot ^= byte.rotate_left(u32::try_from(at / 16).unwrap_or_default());
-        }
-    }
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("urn:okmsd:{}", context.region).as_bytes()).to_string()
 }
 
 /// Data that is beside the envelope's members as well, as older clients look for it there.
