@@ -45,7 +45,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("yasna", &["pki"]),
     ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
-    ("prometheus", &["metrics.rs"]),
+    ("prometheus", &["metrics"]),
     ("toml", &["config"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
