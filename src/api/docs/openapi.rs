@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
-use super::errors::{Answer, Errors, Names};
+use super::errors::{Answer, Errors, Names, reference};
 use crate::{
     api::{DIALECTS, Listed, listed},
     auth::Action,
@@ -135,11 +135,6 @@ fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
     let purpose = |name| purposes.get(name).map_or("", String::as_str);
     let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(action.name())));
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
-}
-
-/// A reference to a component.
-pub(super) fn reference(kind: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{kind}/{name}") })
 }
 
 #[cfg(test)]

@@ -3,130 +3,27 @@
 //! Owns the registry and every metric. Always holds: labels come from closed sets, never from requests' input.
 //! Never does: I/O beyond reading the process's own figures when it is scraped.
 
+mod certificates;
+mod handshakes;
+mod operation;
+mod process;
+mod registry;
+
 use std::{
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
+pub use self::{
+    certificates::Seen,
+    handshakes::{Handshake, Refused},
+    operation::OperationMetrics,
+};
+use self::{certificates::Soonest, process::Process, registry::registered};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-
-/// Why a handshake was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The peer's certificate, or one above it, has ended.
-    Expired,
-    /// It is not valid yet.
-    NotYetValid,
-    /// No authority that is trusted vouches for it.
-    UnknownIssuer,
-    /// It cannot be used for another reason.
-    BadCertificate,
-    /// There is none, and TLS asks for one.
-    NoCertificate,
-    /// The peer refused us: it does not trust the server's certificate, for instance.
-    ByPeer,
-    /// The peer speaks no TLS.
-    NotTls,
-    /// The peer speaks a TLS that is not understood.
-    Protocol,
-    /// The peer left.
-    Gone,
-    /// It took too long.
-    TooSlow,
-}
-
-impl Refused {
-    /// The reason's name.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::BadCertificate => "bad_certificate",
-            Self::NoCertificate => "no_certificate",
-            Self::ByPeer => "by_peer",
-            Self::NotTls => "not_tls",
-            Self::Protocol => "protocol",
-            Self::Gone => "gone",
-            Self::TooSlow => "too_slow",
-        }
-    }
-}
-
-/// How a handshake ended.
-#[derive(Clone, Copy, Debug)]
-pub enum Handshake {
-    /// With a client certificate.
-    Certificate,
-    /// Without one.
-    Anonymous,
-    /// With a session that was resumed.
-    Resumed,
-    /// Refused, or broken off.
-    Failed,
-    /// Too slow.
-    TimedOut,
-}
-
-impl Handshake {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Anonymous => "anonymous",
-            Self::Resumed => "resumed",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
-/// Whose certificate a client showed.
-#[derive(Clone, Copy, Debug)]
-pub enum Seen {
-    /// An operator's.
-    Operator,
-    /// A domain's.
-    Client,
-}
-
-impl Seen {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Client => "client",
-        }
-    }
-}
-
-/// The soonest end among certificates that were seen lately: today and the day before, counted from the first.
-#[derive(Default)]
-struct Soonest {
-    since: i64,
-    today: Option<i64>,
-    yesterday: Option<i64>,
-}
-
-impl Soonest {
-    /// Takes in an end that was seen at `now`; the soonest.
-    fn seen(&mut self, end: i64, now: i64) -> i64 {
-        const DAY: i64 = 86_400;
-        match now.saturating_sub(self.since) {
-            0..DAY => {}
-            DAY..=172_799 => (self.since, self.yesterday) = (self.since + DAY, self.today.take()),
-            _ => *self = Self { since: now, ..Self::default() },
-        }
-        let today = self.today.map_or(end, |soonest| soonest.min(end));
-        self.today = Some(today);
-        self.yesterday.map_or(today, |soonest| soonest.min(today))
-    }
-}
 
 /// Every metric.
 pub struct Metrics {
@@ -159,17 +56,6 @@ pub struct Metrics {
 struct Watched {
     lost_lines: fn() -> u64,
     clock_behind: Box<dyn Fn() -> Duration + Send + Sync>,
-}
-
-/// Figures of the process, as the client libraries of other languages name them.
-struct Process {
-    resident: IntGauge,
-    virtual_: IntGauge,
-    open_fds: IntGauge,
-    threads: IntGauge,
-    cpu: prometheus::Counter,
-    /// The ticks of the clock that `cpu` has in it.
-    ticks: AtomicU64,
 }
 
 impl Metrics {
@@ -225,17 +111,7 @@ impl Metrics {
             operators: Mutex::default(),
             clients: Mutex::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
-            process: Process {
-                resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
-                virtual_: gauge("process_virtual_memory_bytes", "Virtual memory in bytes.")?,
-                open_fds: gauge("process_open_fds", "Open file descriptors.")?,
-                threads: gauge("process_threads", "Threads.")?,
-                cpu: registered(
-                    &registry,
-                    prometheus::Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
-                )?,
-                ticks: AtomicU64::new(0),
-            },
+            process: Process::new(&registry)?,
             clock_steps: counters("okmsd_clock_steps_total", "Steps of the machine's clock.", &["direction"])?,
             clock_behind: registered(
                 &registry,
@@ -250,11 +126,15 @@ impl Metrics {
         })
     }
 
+    /// The figures of one operation, for whoever counts its requests: asked for once, as they are found by name.
+    #[must_use]
+    pub fn operation(&self, name: &'static str) -> OperationMetrics {
+        OperationMetrics::new(name, self.requests.clone(), self.latency.clone())
+    }
+
     /// A request was answered.
     pub fn request(&self, operation: &'static str, status: u16, elapsed: Duration) {
-        let status = status_label(status);
-        self.requests.with_label_values(&[operation, status]).inc();
-        self.latency.with_label_values(&[operation]).observe(elapsed.as_secs_f64());
+        self.operation(operation).request(status, elapsed);
     }
 
     /// A handshake ended.
@@ -350,80 +230,5 @@ impl Metrics {
         // Writing into memory fails only for metrics without values, of which there are none.
         let _infallible = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
-    }
-}
-
-impl Process {
-    /// Reads `/proc/self`; what cannot be read keeps its last value.
-    fn read(&self) {
-        const PAGE_BYTES: i64 = 4096;
-        const TICKS_PER_SECOND: f64 = 100.0;
-        if let Ok(pages) = std::fs::read_to_string("/proc/self/statm") {
-            let mut pages = pages.split(' ').map_while(|number| number.parse::<i64>().ok());
-            self.virtual_.set(pages.next().unwrap_or_default() * PAGE_BYTES);
-            self.resident.set(pages.next().unwrap_or_default() * PAGE_BYTES);
-        }
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            self.open_fds.set(i64::try_from(files.count()).unwrap_or(i64::MAX));
-        }
-        // The fields behind the command's name, which may hold anything: state is the first of them.
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
-        self.threads.set(field(17).into());
-        // Each tick is counted once, also where two scrapes read at a time.
-        let ticks = u64::from(field(11)) + u64::from(field(12));
-        let new = ticks.saturating_sub(self.ticks.fetch_max(ticks, Ordering::Relaxed));
-        self.cpu.inc_by(f64::from(u32::try_from(new).unwrap_or(u32::MAX)) / TICKS_PER_SECOND);
-    }
-}
-
-fn registered<T: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: T,
-) -> Result<T, prometheus::Error> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-const fn status_label(status: u16) -> &'static str {
-    match status {
-        200 => "200",
-        204 => "204",
-        307 => "307",
-        400 => "400",
-        401 => "401",
-        403 => "403",
-        404 => "404",
-        405 => "405",
-        408 => "408",
-        409 => "409",
-        413 => "413",
-        429 => "429",
-        431 => "431",
-        499 => "499",
-        500 => "500",
-        503 => "503",
-        _ => "other",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A certificate that was replaced is forgotten two days after it was last seen.
-    #[test]
-    fn the_soonest_end_is_that_of_lately() {
-        const DAY: i64 = 86_400;
-        let mut soonest = Soonest::default();
-        let start = 1_700_000_000;
-        assert_eq!(soonest.seen(start + 9 * DAY, start), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + 10), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + DAY), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
-        assert_eq!(soonest.seen(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
-        // A clock that went back begins anew.
-        assert_eq!(soonest.seen(start + 95 * DAY, start), start + 95 * DAY);
     }
 }

@@ -1,0 +1,147 @@
+//! The configuration: a TOML file, overlaid by the environment, checked once.
+//!
+//! Owns every setting, its default and its unit. Always holds: unknown keys are refused, an error names the key or
+//! the variable at fault and quotes no value, paths are absolute or relative to the folder of the file. Never does: reading
+//! keys or certificates themselves; key material is only ever named by file.
+
+mod check;
+mod environment;
+mod fault;
+mod schema;
+mod units;
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+
+pub use self::{
+    environment::environment,
+    fault::{ConfigError, Fault},
+    schema::{ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Server, Store, Tokens, Trust},
+    units::{ByteSize, Region, Span},
+};
+
+impl Config {
+    /// Reads the file at `path`, overlaid by `environment`.
+    ///
+    /// # Errors
+    /// `ConfigError` names the key, variable or file at fault.
+    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let in_file = |error| ConfigError::File(path.into(), Fault::in_text(error, &text));
+        // Once without the environment, so that an error tells the line.
+        toml::from_str::<Self>(&text).map_err(in_file)?;
+        let table = toml::from_str(&text).map_err(in_file)?;
+        let overlaid = environment::overlaid(table, environment);
+        let config = Self::deserialize(overlaid).map_err(|fault| ConfigError::Environment(path.into(), fault))?;
+        Ok(config.checked()?.resolved(folder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("okmsd.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.server.listen.port(), 8443);
+        assert!(config.store.path.is_absolute() && config.store.path.ends_with("okmsd.redb"));
+    }
+
+    #[test]
+    fn the_environment_wins() {
+        let text = "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nvalue_bytes = \"64KiB\"";
+        let config = load(
+            text,
+            &[
+                ("OKMSD_SERVER__LISTEN", "127.0.0.1:2"),
+                ("OKMSD_LIMITS__IN_FLIGHT", "7"),
+                ("OKMSD_REGION", "eu-1"),
+                ("OKMSD_LIMITS__IDLE_TIME", "500ms"),
+                ("HOME", "/"),
+                ("OKMSD_PORT", "tcp://10.0.0.1:8443"),
+            ],
+        )
+        .unwrap();
+        assert_eq!((config.server.listen.port(), config.limits.in_flight), (2, 7));
+        assert_eq!((config.limits.value_bytes.0, config.region.as_str()), (65_536, "eu-1"));
+        assert_eq!(config.limits.idle_time.0, Duration::from_millis(500));
+    }
+
+    /// `OKMSD_REGION=2024` became a number, and the server did not start.
+    #[test]
+    fn a_region_may_be_called_2024() {
+        assert_eq!(load("", &[("OKMSD_REGION", "2024")]).unwrap().region.as_str(), "2024");
+    }
+
+    /// A key that went astray, into the environment, a value or the place of the config file itself, was shown by the
+    /// error, and the error goes to the log collector.
+    #[test]
+    fn errors_quote_no_value() {
+        let secret = "correct-horse-battery-staple";
+        let pem = format!("-----BEGIN PRIVATE KEY-----{secret}-----END PRIVATE KEY-----");
+        let hex = "0123456789abcdef".repeat(4);
+        let keys = include_str!("schema.rs").lines().skip_while(|line| !line.starts_with("pub struct Server"));
+        let keys = keys.filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':').map(|(key, _)| key));
+        let sections = ["server", "trust", "keys", "store", "limits", "log"];
+        let keys: Vec<_> = keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+        assert!(keys.len() > 25, "the test finds the keys");
+        for value in [secret, &pem, &hex, &pem.replace("-----", "\n")] {
+            let mut said = Vec::new();
+            for (section, key) in sections.iter().flat_map(|section| keys.iter().map(move |key| (section, key))) {
+                let name = format!("OKMSD_{}__{}", section.to_uppercase(), key.to_uppercase());
+                said.extend(load("", &[(&name, value)]).err());
+                said.extend(load(&format!("[{section}]\n{key} = \"{}\"", value.replace('\n', "\\n")), &[]).err());
+                said.extend(load(&format!("[{section}]\n{key} = {value}"), &[]).err());
+            }
+            said.extend(load(value, &[]).err());
+            said.extend(load(&format!("region = \"a\"\nregion = \"{value}\""), &[]).err());
+            said.extend(load("", &[("OKMSD_REGION", &format!("x {value}"))]).err());
+            assert!(said.len() > 200);
+            for error in said {
+                let (shown, printed) = (error.to_string(), format!("{error:?}"));
+                for part in [value, secret, &hex] {
+                    assert!(!shown.contains(part) && !printed.contains(part), "{shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        for (text, environment, names) in [
+            ("[server]\nlisen = 1", None, "lisen"),
+            ("[limits]\nidle_time = 5", None, "line 2: limits.idle_time"),
+            ("[server]\nclient_auth = \"maybe\"", None, "`optional` or `required`"),
+            ("[server", None, "line 1"),
+            ("", Some(("OKMSD_SERVER__PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----")), "config key server.private_key"),
+            ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "many")), "limits.in_flight"),
+            ("[limits]\nvalue_bytes = \"2MiB\"", None, "limits.value_bytes"),
+            ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
+            ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
+            ("region = \"a b\"", None, "region's name"),
+            ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
+            ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),
+            ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),
+            ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
+            ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
+        ] {
+            let error = load(text, environment.as_slice()).unwrap_err().to_string();
+            assert!(error.contains(names), "{text}: {error}");
+        }
+        assert!(
+            Config::load(Path::new("/nowhere/x.toml"), std::iter::empty()).unwrap_err().to_string().contains("nowhere")
+        );
+    }
+}

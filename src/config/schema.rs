@@ -1,0 +1,247 @@
+//! Every setting, and its default.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use super::units::{ByteSize, Region, Span, from_text};
+use crate::domain::OkmsId;
+
+/// What the server needs to know.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The region's name, as in URNs.
+    pub region: Region,
+    /// Sockets and TLS.
+    pub server: Server,
+    /// Certificate authorities.
+    pub trust: Trust,
+    /// Key providers.
+    pub keys: Keys,
+    /// The store.
+    pub store: Store,
+    /// Tokens of the Vault dialect.
+    pub tokens: Tokens,
+    /// Limits on everything.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where probes and metrics are, over plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// The address that clients use, as shown in answers; `https://` and `listen` where absent.
+    pub endpoint: Option<String>,
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub private_key: PathBuf,
+    /// Whether TLS refuses peers without a certificate.
+    pub client_auth: ClientAuth,
+    /// TLS sessions that can be resumed; 0 turns resumption off.
+    pub session_cache: usize,
+}
+
+/// Whether a client certificate is needed to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Not to connect, but for everything except the documentation.
+    Optional,
+    /// TLS refuses peers without one.
+    Required,
+}
+
+/// `[trust]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    /// The region's own certificate authority, PEM: its certificates name their domain.
+    pub region_ca: PathBuf,
+    /// Its private key, PEM, where this server issues certificates.
+    pub region_ca_key: Option<PathBuf>,
+    /// Authorities of customers, each for one domain.
+    pub customer_ca: Vec<CustomerCa>,
+}
+
+/// `[[trust.customer_ca]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerCa {
+    /// The authority's certificate, PEM.
+    pub certificate: PathBuf,
+    /// The domain that every certificate of this authority reaches.
+    #[serde(deserialize_with = "from_text")]
+    pub domain: OkmsId,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// The file of the root key: 64 hexadecimal characters, closed to others.
+    pub root_key: PathBuf,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// The database file.
+    pub path: PathBuf,
+    /// Memory for the database's pages.
+    pub cache: ByteSize,
+    /// Memory for records that were read lately (ciphertext).
+    pub record_cache: ByteSize,
+    /// Writes that may wait.
+    pub queue: usize,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// How long a token lives whose maker asks for nothing.
+    pub default_ttl: Span,
+    /// How long any lives at most, renewed or not.
+    pub max_ttl: Span,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Those of them that may be of peers without a certificate, handshakes included; at most a quarter. Whoever has been
+    /// idle for longest gives way to the next.
+    pub anonymous_connections: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_time: Span,
+    /// From the handshake to a connection's first byte.
+    pub first_byte_time: Span,
+    /// From a head's first byte to its last.
+    pub head_time: Span,
+    /// A URL with all headers.
+    pub head_bytes: ByteSize,
+    /// From a request's head to its body's end.
+    pub body_time: Span,
+    /// A secret's value; a body may be 64 KiB larger.
+    pub value_bytes: ByteSize,
+    /// From a request's head until its answer is taken; measured in steps of this length.
+    pub request_time: Span,
+    /// Taking nothing of an answer that waits.
+    pub stall_time: Span,
+    /// From an answer to the next request.
+    pub idle_time: Span,
+    /// The same for a peer without a certificate.
+    pub anonymous_idle_time: Span,
+    /// HTTP/2 streams at once on a connection.
+    pub http2_streams: u32,
+    /// HTTP/2 streams that a client may reset before they are answered.
+    pub http2_resets: usize,
+    /// Requests in progress at once; more are answered 429.
+    pub in_flight: usize,
+    /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain has a quarter of it.
+    pub buffer_bytes: ByteSize,
+    /// From the signal to stop to the end.
+    pub drain_time: Span,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines are written: a level, or directives such as `okmsd=debug`.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            endpoint: None,
+            certificate: "server_certificate.pem".into(),
+            private_key: "server_privatekey.pem".into(),
+            client_auth: ClientAuth::Optional,
+            session_cache: 4096,
+        }
+    }
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self { region_ca: "region_ca.pem".into(), region_ca_key: None, customer_ca: Vec::new() }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { root_key: "root.key".into() }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: "okmsd.redb".into(), cache: ByteSize(256 << 20), record_cache: ByteSize(64 << 20), queue: 1024 }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        // Vault's own number.
+        let ttl = Span(Duration::from_secs(768 * 60 * 60));
+        Self { default_ttl: ttl, max_ttl: ttl }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        Self {
+            connections: 10_000,
+            anonymous_connections: 1000,
+            handshake_time: seconds(10),
+            first_byte_time: seconds(10),
+            head_time: seconds(10),
+            head_bytes: ByteSize(16 << 10),
+            body_time: seconds(30),
+            value_bytes: ByteSize(512 << 10),
+            request_time: seconds(60),
+            stall_time: seconds(10),
+            idle_time: seconds(75),
+            anonymous_idle_time: seconds(15),
+            http2_streams: 100,
+            http2_resets: 20,
+            in_flight: 1024,
+            buffer_bytes: ByteSize(256 << 20),
+            drain_time: seconds(20),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, filter: "info".to_owned() }
+    }
+}

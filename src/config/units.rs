@@ -1,0 +1,138 @@
+//! The forms of values: regions, lengths of time, sizes.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Unexpected, Visitor},
+};
+
+/// A region's name: letters, digits and `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region(String);
+
+impl Region {
+    /// The name's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if text.is_empty() || !text.bytes().all(is_name) {
+            return Err("a region's name is letters, digits and - only");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self("local".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// A length of time: text such as `10s`, `500ms` or `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_unit(text, &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)])
+            .map(|millis| Self(Duration::from_millis(millis)))
+            .ok_or("a time is a whole number and ms, s, m or h, such as \"10s\"")
+    }
+}
+
+/// A number of bytes: a number, or text such as `512KiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub usize);
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_unit(text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)])
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .map(Self)
+            .ok_or("a size is a number of bytes, or text such as \"512KiB\", \"256MiB\" or \"1GiB\"")
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Size;
+
+        impl Visitor<'_> for Size {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, or text such as \"512KiB\", \"256MiB\" or \"1GiB\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
+                usize::try_from(bytes).map(ByteSize).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Size)
+    }
+}
+
+/// `<number><unit>` in the smallest unit.
+fn parse_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// What `text` says, by its own rules.
+pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_have_units() {
+        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("10 s", 10_000)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))));
+        }
+        for (text, bytes) in [("7", 7), ("7B", 7), ("2KiB", 2048), ("1MiB", 1 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)));
+        }
+        for wrong in ["", "s", "10", "1.5s", "-1s", "1d", "99999999999999999h", "1s "] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "KiB", "1KB", "1kib", "-1", "1.5GiB", "99999999999GiB"] {
+            assert!(wrong.parse::<ByteSize>().is_err(), "{wrong:?}");
+        }
+    }
+}

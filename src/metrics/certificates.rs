@@ -1,0 +1,62 @@
+//! Whose certificates were seen lately, and which of them ends first.
+
+/// Whose certificate a client showed.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    /// An operator's.
+    Operator,
+    /// A domain's.
+    Client,
+}
+
+impl Seen {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The soonest end among certificates that were seen lately: today and the day before, counted from the first.
+#[derive(Default)]
+pub(super) struct Soonest {
+    since: i64,
+    today: Option<i64>,
+    yesterday: Option<i64>,
+}
+
+impl Soonest {
+    /// Takes in an end that was seen at `now`; the soonest.
+    pub(super) fn seen(&mut self, end: i64, now: i64) -> i64 {
+        const DAY: i64 = 86_400;
+        match now.saturating_sub(self.since) {
+            0..DAY => {}
+            DAY..=172_799 => (self.since, self.yesterday) = (self.since + DAY, self.today.take()),
+            _ => *self = Self { since: now, ..Self::default() },
+        }
+        let today = self.today.map_or(end, |soonest| soonest.min(end));
+        self.today = Some(today);
+        self.yesterday.map_or(today, |soonest| soonest.min(today))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that was replaced is forgotten two days after it was last seen.
+    #[test]
+    fn the_soonest_end_is_that_of_lately() {
+        const DAY: i64 = 86_400;
+        let mut soonest = Soonest::default();
+        let start = 1_700_000_000;
+        assert_eq!(soonest.seen(start + 9 * DAY, start), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 10), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + DAY), start + 9 * DAY);
+        assert_eq!(soonest.seen(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
+        assert_eq!(soonest.seen(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
+        // A clock that went back begins anew.
+        assert_eq!(soonest.seen(start + 95 * DAY, start), start + 95 * DAY);
+    }
+}
