@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::errors::{Answer, Errors, Names, reference};
 use crate::{
