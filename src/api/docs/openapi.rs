@@ -141,6 +141,8 @@ fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::json;
+
     use super::*;
     use crate::{
         api::{Handler, docs::ASSETS},
