@@ -11,7 +11,7 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
-    api::Context,
+    api::{self, Context, Dialect},
     auth::Issuer,
     clock::{Clock, Step, StoreClock},
     config::Config,
@@ -19,14 +19,15 @@ use crate::{
     domain::{Timestamp, TokenLife},
     files::FileName,
     http::{Clocks, Edge, EdgeLimits},
+    live::Live,
     material::{self, MaterialError},
     metrics::Metrics,
     pki::{self, CertificateAuthority},
     server::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
-        TlsError, Trusted, fit_connections,
+        TlsError, TlsState, Trusted, fit_connections,
     },
-    service::{self, Health, Service},
+    service::{self, Ended, Health, Service},
     store::{
         engine::{Engine, Observer, Space},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
@@ -47,6 +48,29 @@ pub struct App {
     time: Arc<StoreClock>,
     stopper: Stopper,
     endpoint: String,
+    reloader: Reloader,
+}
+
+/// Puts new certificates in the place of those that a running server goes by. Cheap to clone.
+#[derive(Clone)]
+pub struct Reloader {
+    tls: Arc<Live<TlsState>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// Loads the server's certificate and key, and all certificate authorities, from the files that `config` names.
+    /// Connections that are open finish what they do, and end: whoever comes back is judged anew. The number of states
+    /// so far is told. What else `config` says counts after a restart.
+    ///
+    /// # Errors
+    /// `AppError` names the file at fault. Everything goes on as before then.
+    pub fn reload(&self, config: &Config) -> Result<u64, AppError> {
+        let certificates = Certificates::load(config, &self.clock)?;
+        certificates.tell(self.clock.now(), &self.metrics);
+        Ok(self.tls.replace(certificates.tls.state))
+    }
 }
 
 /// A server that cannot start. Each names the file, key or address at fault.
@@ -97,12 +121,26 @@ pub enum Checked {
 struct Materials {
     root: FileRootKey,
     authority: Option<CertificateAuthority>,
-    trust: ClientTrust,
+    certificates: Certificates,
+}
+
+/// What TLS goes by, loaded and checked.
+struct Certificates {
     tls: ServerTls,
     authorities: Vec<Dated>,
 }
 
 impl Materials {
+    fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
+        Ok(Self {
+            root: FileRootKey::load(&config.keys.root_key)?,
+            authority: authority(config)?,
+            certificates: Certificates::load(config, clock)?,
+        })
+    }
+}
+
+impl Certificates {
     fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
         let region = Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
         let customers = config.trust.customer_ca.iter();
@@ -110,13 +148,7 @@ impl Materials {
             customers.map(|ca| Trusted { certificate: ca.certificate.clone(), issuer: Issuer::Customer(ca.domain) });
         let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
         let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
-        Ok(Self {
-            root: FileRootKey::load(&config.keys.root_key)?,
-            authority: authority(config)?,
-            tls: ServerTls::load(&config.server, &trust, Arc::clone(clock))?,
-            trust,
-            authorities,
-        })
+        Ok(Self { tls: ServerTls::load(&config.server, trust, Arc::clone(clock))?, authorities })
     }
 
     /// Every certificate with an end.
@@ -161,11 +193,21 @@ pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppErro
         Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
         Err(error) => return Err(AppError::Store(store.clone(), error)),
     };
-    let doubts = materials.doubts(clock.now());
+    let doubts = materials.certificates.doubts(clock.now());
     if doubts.is_empty() {
         return Ok(checked);
     }
     Err(AppError::Doubtful(doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+}
+
+/// The parts of a server that are there before it.
+pub struct Over {
+    /// The store, open.
+    pub engine: Arc<dyn Engine>,
+    /// Where the engine's observer counts already.
+    pub metrics: Arc<Metrics>,
+    /// What is spoken.
+    pub dialects: &'static [&'static dyn Dialect],
 }
 
 impl App {
@@ -179,22 +221,17 @@ impl App {
         let time = store_clock(&clock, &metrics);
         let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let engine = open_engine(config, observer).await?;
-        Self::assemble(config, clock, time, materials, engine, metrics).await
+        Self::assemble(config, clock, time, materials, Over { engine, metrics, dialects: api::DIALECTS }).await
     }
 
-    /// Binds the sockets over an engine that is open already; the config's store is not touched.
+    /// Binds the sockets over these parts; the config's store is not touched.
     ///
     /// # Errors
     /// `AppError` names what stands in the way.
-    pub async fn start_on(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        engine: Arc<dyn Engine>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, AppError> {
+    pub async fn start_on(config: &Config, clock: Arc<dyn Clock>, over: Over) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
-        let time = store_clock(&clock, &metrics);
-        Self::assemble(config, clock, time, materials, engine, metrics).await
+        let time = store_clock(&clock, &over.metrics);
+        Self::assemble(config, clock, time, materials, over).await
     }
 
     async fn assemble(
@@ -202,10 +239,11 @@ impl App {
         machine: Arc<dyn Clock>,
         time: Arc<StoreClock>,
         materials: Materials,
-        engine: Arc<dyn Engine>,
-        metrics: Arc<Metrics>,
+        over: Over,
     ) -> Result<Self, AppError> {
-        materials.tell(machine.now(), &metrics);
+        let Over { engine, metrics, dialects } = over;
+        let Materials { root, authority, certificates } = materials;
+        certificates.tell(machine.now(), &metrics);
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
@@ -214,7 +252,20 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = Service::open(engine, Arc::new(materials.root), materials.authority).await;
+        let on_commit = {
+            let metrics = Arc::clone(&metrics);
+            Box::new(move |change, ended| {
+                metrics.change(
+                    change,
+                    match ended {
+                        Ended::Committed => "committed",
+                        Ended::Overtaken => "overtaken",
+                        Ended::Failed => "failed",
+                    },
+                );
+            })
+        };
+        let service = Service::open(engine, Arc::new(root), authority, on_commit).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
                 AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())
@@ -247,12 +298,14 @@ impl App {
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(context, clocks, Arc::clone(&metrics), limits));
+        let edge = Arc::new(Edge::new(dialects, context, clocks, Arc::clone(&metrics), limits));
         let limit = config.limits.handshake_time.0;
-        let handshakes = Handshakes::new(materials.tls.acceptor, limit, Arc::clone(&metrics));
+        let handshakes = Handshakes::new(limit, Arc::clone(&metrics));
+        let tls = Arc::new(Live::new(certificates.tls.state));
+        let reloader = Reloader { tls: Arc::clone(&tls), clock: Arc::clone(&machine), metrics: Arc::clone(&metrics) };
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
-            trust: materials.trust,
+            tls,
             clock: machine,
             edge,
             metrics: Arc::clone(&metrics),
@@ -261,7 +314,7 @@ impl App {
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
         let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
-        Ok(Self { listener, address, admin, admin_address, service, time, stopper, endpoint })
+        Ok(Self { listener, address, admin, admin_address, service, time, stopper, endpoint, reloader })
     }
 
     /// The use cases, for whoever runs in the same process.
@@ -292,6 +345,12 @@ impl App {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What loads its certificates again.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// What stops the server.

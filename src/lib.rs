@@ -17,7 +17,7 @@
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
 //! | [`material`], [`files`] | certificates and keys from files |
-//! | [`metrics`], [`telemetry`], [`clock`], [`seldom`] | leaves |
+//! | [`metrics`], [`telemetry`], [`clock`], [`live`], [`seldom`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
 
@@ -31,6 +31,7 @@ pub mod crypto;
 pub mod domain;
 pub mod files;
 pub mod http;
+pub mod live;
 pub mod material;
 pub mod metrics;
 pub mod pki;

@@ -659,7 +659,14 @@ fn signals_that_mean_no_end_change_nothing() {
         while !said.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap().contains(what) {}
     };
     says("okmsd serves");
-    for signal in ["HUP", "USR1", "USR2", "ALRM"] {
+    send(&server, "-HUP");
+    says("certificates are loaded again generation=2");
+    answers(&folder, port);
+    fs::write(folder.join("server_certificate.pem"), "nonsense").unwrap();
+    send(&server, "-HUP");
+    says("certificates could not be loaded again; nothing changes");
+    answers(&folder, port);
+    for signal in ["USR1", "USR2", "ALRM"] {
         send(&server, &format!("-{signal}"));
         says(&format!("this signal changes nothing signal=\"SIG{signal}\""));
         answers(&folder, port);

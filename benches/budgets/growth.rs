@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use okmsd::{
-    auth::{Action, Actions, Permit, Principal},
+    auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
     crypto::{FileRootKey, SecretValue},
     domain::{MaxVersions, MetadataPatch, SecretPath, SettingsPatch},
@@ -59,8 +59,8 @@ fn path(number: usize) -> String {
 async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     note(format_args!("filling a store with {secrets} secrets"));
     let service = Arc::new(open(region).await?);
-    let actions = Actions::of(&[Action::SecretCreate, Action::VersionCreate]);
-    let permit = Arc::new(Principal::Operator.authorize(region.id()?.parse()?, actions)?);
+    let actions = &[Action::SecretCreate, Action::VersionCreate];
+    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions)?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(secrets) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
@@ -102,7 +102,7 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
     let options = RedbOptions { group_batches: FILLERS, ..RedbOptions::new(region.path("okmsd.redb")) };
     let engine = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved))).await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
-    Ok(Service::open(Arc::new(engine), Arc::new(root), None).await?)
+    Ok(Service::open(Arc::new(engine), Arc::new(root), None, Box::new(|_, _| {})).await?)
 }
 
 struct Unobserved;

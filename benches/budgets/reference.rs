@@ -81,8 +81,8 @@ async fn start(config: &Path, answer: &Path, listen: SocketAddr) -> Outcome<(Tls
     let config = Config::load(config, std::env::vars())?;
     let trusted = Trusted { certificate: config.trust.region_ca, issuer: Issuer::Region };
     let (trust, _) = ClientTrust::load(&[trusted], config.server.client_auth)?;
-    let tls = ServerTls::load(&config.server, &trust, Arc::new(SystemClock))?;
-    Ok((tls.acceptor, TcpListener::bind(listen).await?, fs::read(answer)?.into()))
+    let tls = ServerTls::load(&config.server, trust, Arc::new(SystemClock))?;
+    Ok((tls.state.acceptor().clone(), TcpListener::bind(listen).await?, fs::read(answer)?.into()))
 }
 
 fn response(body: Bytes) -> Response<Full<Bytes>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::{Method, header::HeaderValue};
 use okmsd::{
-    auth::{Action, Actions, Principal},
+    auth::{Action, Principal},
     clock::{Clock, SystemClock},
     service::TokenRequest,
 };
@@ -70,10 +70,10 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
 async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
     note(format_args!("making {tokens} tokens"));
     let service = Arc::new(open(region).await?);
-    let permit = Principal::Operator.authorize(region.id()?.parse()?, Actions::of(&[Action::DomainGet]))?;
+    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, &[Action::DomainGet])?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(tokens) {
-        let service = Arc::clone(&service);
+        let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
         fillers.spawn(async move {
             for _ in (first..tokens).step_by(FILLERS) {
                 let request = TokenRequest {

@@ -123,18 +123,15 @@ impl Problem {
         Self { text: Cow::Owned(text.into()), ..Self::new(status, code, "") }
     }
 
-    /// The same, without a word about it.
-    pub(crate) fn in_no_words(self) -> Self {
-        Self { text: Cow::Borrowed(""), ..self }
-    }
-
     pub(crate) fn method_not_allowed(methods: &[&str]) -> Self {
         let allow = Some(methods.join(", "));
         let text = "this address does not know the method; the Allow header lists those that it does";
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ARGUMENT, text) }
     }
 
-    pub(crate) const fn status(&self) -> StatusCode {
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
         self.status
     }
 
@@ -144,7 +141,8 @@ impl Problem {
     }
 
     /// The answer in the native dialect.
-    pub(crate) fn into_reply(self, request_id: &str) -> Reply {
+    #[must_use]
+    pub fn into_reply(self, request_id: &str) -> Reply {
         let body = Writer::object(|out| {
             out.number("error_code", self.code);
             out.text("error_id", request_id);

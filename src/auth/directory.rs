@@ -1,5 +1,7 @@
 //! From a certificate's identity to the principal that it stands for.
 
+use std::sync::Arc;
+
 use super::{claim::DomainClaim, identity::CertIdentity};
 use crate::{
     domain::{OkmsId, Timestamp},
@@ -46,13 +48,66 @@ impl VerifiedPeer {
     }
 }
 
-/// Whom we take a peer to be.
+/// Whose a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Principal {
-    /// One who runs the region: reaches every domain.
+pub enum Party {
+    /// One who runs the region: reaches every tenant.
     Operator,
-    /// A service of one domain.
-    Domain(OkmsId),
+    /// A service of one tenant.
+    Tenant(OkmsId),
+}
+
+/// Whom we take somebody to be. Made here alone.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    party: Party,
+    subject: Subject,
+}
+
+/// Who it is, in words that an operator can follow.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// The holder of a client certificate.
+    Certificate(Arc<VerifiedPeer>),
+    /// The program itself, at the command of whoever started it.
+    Process,
+}
+
+impl Principal {
+    /// Whoever started the program, with its root key in hands, and asks it for something without a connection.
+    #[must_use]
+    pub const fn of_process() -> Self {
+        Self { party: Party::Operator, subject: Subject::Process }
+    }
+
+    /// A service of a tenant, for tests.
+    #[cfg(test)]
+    pub(crate) const fn of_test(tenant: OkmsId) -> Self {
+        Self { party: Party::Tenant(tenant), subject: Subject::Process }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn party(&self) -> Party {
+        self.party
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+}
+
+impl Subject {
+    /// What its certificate says, where it has one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&CertIdentity> {
+        match self {
+            Self::Certificate(peer) => Some(peer.identity()),
+            Self::Process => None,
+        }
+    }
 }
 
 /// Why a request comes from nobody.
@@ -95,7 +150,11 @@ pub enum Unauthenticated {
 ///
 /// # Errors
 /// `Unauthenticated` says what is missing.
-pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unauthenticated> {
+pub fn principal(peer: &Arc<VerifiedPeer>, now: Timestamp) -> Result<Principal, Unauthenticated> {
+    Ok(Principal { party: party(peer, now)?, subject: Subject::Certificate(Arc::clone(peer)) })
+}
+
+fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> {
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
     if own.is_over(now) {
         return Err(Unauthenticated::Expired);
@@ -110,11 +169,11 @@ pub fn principal(peer: &VerifiedPeer, now: Timestamp) -> Result<Principal, Unaut
         return Err(Unauthenticated::AuthorityNotYetValid);
     }
     match peer.voucher.issuer {
-        Issuer::Customer(domain) => Ok(Principal::Domain(domain)),
+        Issuer::Customer(tenant) => Ok(Party::Tenant(tenant)),
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         Issuer::Region => match peer.identity.okms_domain() {
-            Some(DomainClaim::Any) => Ok(Principal::Operator),
-            Some(DomainClaim::One(domain)) => Ok(Principal::Domain(domain)),
+            Some(DomainClaim::Any) => Ok(Party::Operator),
+            Some(DomainClaim::One(tenant)) => Ok(Party::Tenant(tenant)),
             None => Err(Unauthenticated::NoDomain),
         },
     }

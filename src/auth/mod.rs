@@ -1,8 +1,9 @@
 //! Who is asking, and what they may do.
 //!
-//! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate, [`identity`] reads it
-//! (with [`names`] and [`claim`]), [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Permit`] is
-//! made by the policy alone, and the domain of a request is the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
+//! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate, [`identity`] reads it (with
+//! [`names`] and [`claim`]), [`directory`] says whom it stands for, [`policy`] decides. Always holds: a [`Principal`] is made
+//! by the directory alone, and a [`Permit`] by the policy; the tenant of a request is the permit's, never the URL's. Never
+//! does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod chain;
 pub mod claim;
@@ -12,8 +13,8 @@ pub mod names;
 pub mod policy;
 
 pub use self::{
-    directory::{Issuer, Principal, Unauthenticated, VerifiedPeer, Voucher},
-    policy::{Action, Actions, Denied, Permit, RegionPermit},
+    directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
+    policy::{Action, Denied, Permit, RegionPermit, Resource},
 };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
-use super::Principal;
-use crate::domain::OkmsId;
+use super::{Party, Principal, Subject};
+use crate::domain::{OkmsId, SecretPath};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -63,47 +63,38 @@ actions! {
 
 /// A set of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Actions(u32);
+struct Actions(u64);
+
+const _: () = assert!(Action::ALL.len() <= 64, "a set of actions has 64 bits");
 
 impl Actions {
-    /// The set of these.
-    #[must_use]
-    pub const fn of(actions: &[Action]) -> Self {
+    const fn of(actions: &[Action]) -> Self {
         let (mut bits, mut rest) = (0, actions);
         while let [action, tail @ ..] = rest {
-            bits |= 1 << (*action as u32);
+            bits |= 1 << (*action as u64);
             rest = tail;
         }
         Self(bits)
     }
 
-    /// Whether `action` is in the set.
-    #[must_use]
-    pub const fn contains(self, action: Action) -> bool {
-        self.0 & 1 << (action as u32) != 0
-    }
-
-    /// The actions in either set.
-    #[must_use]
-    pub const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The actions in both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Whether the set is empty.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
+    const fn contains(self, action: Action) -> bool {
+        self.0 & 1 << (action as u64) != 0
     }
 }
 
-/// What a domain's own certificate may do in its domain.
-const OF_A_DOMAIN: Actions = Actions::of(&[
+/// What an action is done to, within a permit's tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// The tenant itself: its defaults, mounts, tokens and certificates.
+    Tenant,
+    /// A secret, whether there is one or not.
+    Secret(&'a SecretPath),
+    /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on this.
+    Below(&'a str),
+}
+
+/// What a tenant's own certificates may do in it.
+const OF_A_TENANT: Actions = Actions::of(&[
     Action::SecretGet,
     Action::SecretCreate,
     Action::SecretDelete,
@@ -130,70 +121,125 @@ pub enum Denied {
     Forbidden,
 }
 
-/// Proof that a principal may do some actions in one domain.
+/// By which rules a permit answers.
 #[derive(Clone, Copy, Debug)]
+enum Policy {
+    /// Everything is allowed.
+    Everything,
+    /// These actions are, on everything.
+    Allowed(Actions),
+    /// Whatever a test says.
+    #[cfg(test)]
+    Test(fn(Action, Resource<'_>) -> bool),
+}
+
+impl Policy {
+    fn allows(self, action: Action, resource: Resource<'_>) -> bool {
+        // Today's rules are the same for everything in a tenant.
+        let _ = resource;
+        match self {
+            Self::Everything => true,
+            Self::Allowed(actions) => actions.contains(action),
+            #[cfg(test)]
+            Self::Test(allows) => allows(action, resource),
+        }
+    }
+}
+
+/// Proof that a principal may do some things in one tenant. Made by [`Principal::authorize`] alone.
+#[derive(Clone, Debug)]
 pub struct Permit {
     okms_id: OkmsId,
-    actions: Actions,
+    policy: Policy,
+    /// What the operation has asked for: a use case that does more is not allowed to.
+    asked: Actions,
+    principal: Principal,
 }
 
 impl Permit {
-    /// The domain: the only one that the request's work may touch.
+    /// The tenant: the only one that the request's work may touch.
     #[must_use]
     pub const fn okms_id(&self) -> OkmsId {
         self.okms_id
     }
 
-    /// Goes on if the permit covers `action`.
+    /// Who has it.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        self.principal.subject()
+    }
+
+    /// Goes on if `action` may be done to `resource`.
     ///
     /// # Errors
-    /// `Denied::Forbidden` if it does not.
-    pub const fn require(&self, action: Action) -> Result<(), Denied> {
-        if self.actions.contains(action) { Ok(()) } else { Err(Denied::Forbidden) }
+    /// `Denied::Forbidden` if it may not.
+    pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
+        if self.allows(action, resource) { Ok(()) } else { Err(Denied::Forbidden) }
+    }
+
+    /// Whether `action` may be done to `resource`: for lists, which leave out what may not be seen.
+    #[must_use]
+    pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.asked.contains(action) && self.policy.allows(action, resource)
+    }
+
+    /// One for tests of what permits are asked for, which allows what `allows` says.
+    #[cfg(test)]
+    pub(crate) fn of_test(okms_id: OkmsId, allows: fn(Action, Resource<'_>) -> bool) -> Self {
+        let (policy, asked) = (Policy::Test(allows), Actions::of(Action::ALL));
+        Self { okms_id, policy, asked, principal: Principal::of_process() }
     }
 }
 
-/// Proof that a principal may do some actions on the region as a whole.
-#[derive(Clone, Copy, Debug)]
+/// Proof that a principal may do something on the region as a whole.
+#[derive(Clone, Debug)]
 pub struct RegionPermit {
-    sees: Option<OkmsId>,
+    party: Party,
 }
 
 impl RegionPermit {
-    /// The only domain that the principal may know of; `None` for all of them.
+    /// The only tenant that the principal may know of; `None` for all of them.
     #[must_use]
     pub const fn sees(&self) -> Option<OkmsId> {
-        self.sees
+        match self.party {
+            Party::Operator => None,
+            Party::Tenant(own) => Some(own),
+        }
     }
 }
 
 impl Principal {
-    /// A permit for whichever of `actions` the principal may do in the domain `okms_id`.
+    /// A permit for whichever of `actions` the principal may do in the tenant `okms_id`.
     ///
     /// # Errors
-    /// `Denied::UnknownDomain` for a foreign domain, whether there is one or not; `Denied::Forbidden` where none of
-    /// the actions is allowed.
-    pub fn authorize(&self, okms_id: OkmsId, actions: Actions) -> Result<Permit, Denied> {
-        let actions = match self {
-            Self::Operator => actions,
-            Self::Domain(own) if *own == okms_id => actions.and(OF_A_DOMAIN),
-            Self::Domain(_) => return Err(Denied::UnknownDomain),
+    /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not; `Denied::Forbidden` where none of the
+    /// actions is allowed on anything in it.
+    pub fn authorize(&self, okms_id: OkmsId, actions: &[Action]) -> Result<Permit, Denied> {
+        let policy = match self.party() {
+            Party::Operator => Policy::Everything,
+            Party::Tenant(own) if own == okms_id => Policy::Allowed(OF_A_TENANT),
+            Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
-        if actions.is_empty() {
+        let may = |action| policy.allows(action, Resource::Tenant) || policy.allows(action, Resource::Below(""));
+        if !actions.iter().any(|action| may(*action)) {
             return Err(Denied::Forbidden);
         }
-        Ok(Permit { okms_id, actions })
+        // Whoever may do something in a tenant may know it.
+        let asked = Actions(Actions::of(actions).0 | Actions::of(&[Action::DomainGet]).0);
+        Ok(Permit { okms_id, policy, asked, principal: self.clone() })
     }
 
-    /// A permit for `action` on the region.
+    /// A permit for one of `actions` on the region.
     ///
     /// # Errors
     /// `Denied::Forbidden` for what only operators may do.
-    pub fn authorize_region(&self, action: Action) -> Result<RegionPermit, Denied> {
-        match self {
-            Self::Operator => Ok(RegionPermit { sees: None }),
-            Self::Domain(own) if matches!(action, Action::DomainGet) => Ok(RegionPermit { sees: Some(*own) }),
-            Self::Domain(_) => Err(Denied::Forbidden),
+    pub fn authorize_region(&self, actions: &[Action]) -> Result<RegionPermit, Denied> {
+        let party = self.party();
+        match party {
+            Party::Operator => Ok(RegionPermit { party }),
+            // Each sees its own.
+            Party::Tenant(_) if actions.contains(&Action::DomainGet) => Ok(RegionPermit { party }),
+            Party::Tenant(_) => Err(Denied::Forbidden),
         }
     }
 }
@@ -206,21 +252,26 @@ mod tests {
     fn who_may_what() {
         let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
         let (own, foreign) = (id(1), id(2));
-        let principal = Principal::Domain(own);
+        let (operator, principal) = (Principal::of_process(), Principal::of_test(own));
         for action in Action::ALL {
-            let actions = Actions::of(&[*action]);
-            assert!(Principal::Operator.authorize(foreign, actions).is_ok());
+            let actions = &[*action];
+            assert!(operator.authorize(foreign, actions).is_ok());
             assert_eq!(principal.authorize(foreign, actions).unwrap_err(), Denied::UnknownDomain);
             let expected = !matches!(action, Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet);
             assert_eq!(principal.authorize(own, actions).is_ok(), expected, "{action:?}");
-            assert!(Principal::Operator.authorize_region(*action).is_ok());
-            assert_eq!(principal.authorize_region(*action).is_ok(), *action == Action::DomainGet);
+            assert!(operator.authorize_region(actions).is_ok());
+            assert_eq!(principal.authorize_region(actions).is_ok(), *action == Action::DomainGet);
         }
-        let permit = principal.authorize(own, Actions::of(&[Action::SecretGet, Action::CredentialCreate])).unwrap();
+        let permit = principal.authorize(own, &[Action::SecretGet, Action::CredentialCreate]).unwrap();
         assert_eq!(permit.okms_id(), own);
-        assert!(permit.require(Action::SecretGet).is_ok());
-        assert_eq!(permit.require(Action::CredentialCreate), Err(Denied::Forbidden));
-        assert_eq!(permit.require(Action::VersionGetData), Err(Denied::Forbidden));
-        assert_eq!(principal.authorize_region(Action::DomainGet).unwrap().sees(), Some(own));
+        let path = "a/b".parse().unwrap();
+        for resource in [Resource::Tenant, Resource::Below("a/"), Resource::Secret(&path)] {
+            assert!(permit.check(Action::SecretGet, resource).is_ok());
+            assert!(permit.check(Action::DomainGet, resource).is_ok());
+            assert_eq!(permit.check(Action::CredentialCreate, resource), Err(Denied::Forbidden), "not allowed");
+            assert_eq!(permit.check(Action::VersionGetData, resource), Err(Denied::Forbidden), "not asked for");
+        }
+        assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
+        assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    auth::{Action, Actions, Principal},
+    auth::{Action, Principal},
     clock::{Clock, SystemClock},
     config::{self, Config},
     domain::OkmsId,
@@ -67,7 +67,8 @@ impl Dev {
         let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
-        serve::run_until_signal(app, signals).await
+        let file = folder.config();
+        serve::run_until_signal(app, signals, move || Ok(Config::load(&file, config::environment())?)).await
     }
 }
 
@@ -78,22 +79,21 @@ fn server_names() -> Result<Vec<ServerName>, pki::Error> {
 /// The domain whose access certificate is in the folder; a new one with a certificate where there is none.
 async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
     let service = app.service();
-    let operator = Principal::Operator;
-    let get = Actions::of(&[Action::DomainGet]);
+    let operator = Principal::of_process();
     if let Some(id) = known(dir)? {
-        match service.domains.get(&operator.authorize(id, get)?).await {
+        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet])?).await {
             Ok(_) => return Ok(id),
             Err(Error::DomainNotFound) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let region = operator.authorize_region(Action::DomainCreate)?;
+    let region = operator.authorize_region(&[Action::DomainCreate])?;
     // A first start that was killed half-way has left the domain, and no certificate.
-    let domain = match service.domains.by_name(&region, DOMAIN).await {
-        Err(Error::DomainNotFound) => service.domains.create(&region, DOMAIN, app.now()).await?,
+    let domain = match service.tenants.by_name(&region, DOMAIN).await {
+        Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,
         found => found?,
     };
-    let permit = operator.authorize(domain.id, Actions::of(&[Action::CredentialCreate]))?;
+    let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;
     let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
     // Certificates live by the machine's clock.
     let issued = service.credentials.issue(&permit, request, SystemClock.now()).await?;

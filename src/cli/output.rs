@@ -6,8 +6,11 @@ use std::{
     io::{self, Write},
 };
 
+/// Why a command does not do what it is for.
+pub(super) type Fault = Box<dyn Error + Send + Sync>;
+
 /// What a command ends with.
-pub(super) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+pub(super) type Outcome<T = ()> = Result<T, Fault>;
 
 /// Says a line to the person at the terminal.
 pub(super) fn say(line: impl Display) {

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 
 use super::{
-    output::{Outcome, say},
-    signals::Signals,
+    output::{Fault, Outcome, say},
+    signals::{Signals, Wish},
 };
 use crate::{
     app::{self, App, Checked},
@@ -44,16 +44,14 @@ impl Serve {
         let mut signals = Signals::take()?;
         let Some(app) = start(&config, clock, &mut signals).await? else { return Ok(()) };
         tracing::info!(listen = %app.address(), admin_listen = %app.admin_address(), "okmsd serves");
-        run_until_signal(app, signals).await
+        let file = self.config;
+        let load = move || Ok(Config::load(&file, config::environment())?);
+        run_until_signal(app, signals, load).await
     }
 }
 
 /// Starts the server; none where a signal came before it was up. The store may be long in opening.
-pub(super) async fn start(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    signals: &mut Signals,
-) -> Result<Option<App>, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn start(config: &Config, clock: Arc<dyn Clock>, signals: &mut Signals) -> Outcome<Option<App>> {
     tokio::select! {
         app = App::start(config, clock) => Ok(Some(app?)),
         _ = signals.ending() => {
@@ -63,14 +61,31 @@ pub(super) async fn start(
     }
 }
 
-/// Runs the server; a signal stops it, and a second one ends the process at once.
-pub(super) async fn run_until_signal(app: App, mut signals: Signals) -> Outcome {
-    let stopper = app.stopper();
+/// Runs the server; a signal stops it, and a second one ends the process at once. Where one asks for that, the config is
+/// loaded again for the sake of the certificates that it names.
+pub(super) async fn run_until_signal(
+    app: App,
+    mut signals: Signals,
+    load: impl Fn() -> Outcome<Config> + Send + Sync + 'static,
+) -> Outcome {
+    let (stopper, reloader, load) = (app.stopper(), app.reloader(), Arc::new(load));
     // A task of its own, as it must not be waited for in the end.
     let mut running = tokio::spawn(app.run());
-    tokio::select! {
-        ended = &mut running => return Ok(ended?),
-        _ = signals.ending() => {}
+    loop {
+        tokio::select! {
+            ended = &mut running => return Ok(ended?),
+            wish = signals.wish() => match wish {
+                Wish::End => break,
+                Wish::Reload => {
+                    let (reloader, load) = (reloader.clone(), Arc::clone(&load));
+                    let reloaded = tokio::task::spawn_blocking(move || Ok::<_, Fault>(reloader.reload(&load()?)?)).await?;
+                    match reloaded {
+                        Ok(generation) => tracing::info!(generation, "certificates are loaded again"),
+                        Err(error) => tracing::error!(%error, "certificates could not be loaded again; nothing changes"),
+                    }
+                }
+            },
+        }
     }
     tracing::info!("stopping");
     stopper.stop();

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | SIGTERM, SIGINT | the first drains, and ends with 0; while the store is being opened there is nothing to drain |
 //! | SIGTERM, SIGINT again | ends at once, with 128 and the signal's number |
-//! | SIGHUP, SIGUSR1, SIGUSR2, SIGALRM | nothing changes, and the log says so: they come from `systemctl reload`, log rotation and renewal hooks, and none of them means the end |
+//! | SIGHUP | certificates are loaded again, as `systemctl reload` and renewal hooks want it |
+//! | SIGUSR1, SIGUSR2, SIGALRM | nothing changes, and the log says so: they come from log rotation, and none of them means the end |
 
 use std::{fmt, io, time::Duration};
 
@@ -16,6 +17,16 @@ use crate::seldom::Seldom;
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To load its certificates again.
+    Reload,
+    /// To end.
+    End,
 }
 
 /// A signal that ends a server.
@@ -33,7 +44,6 @@ impl Signals {
     /// The operating system's.
     pub(super) fn take() -> io::Result<Self> {
         for (kind, name) in [
-            (SignalKind::hangup(), "SIGHUP"),
             (SignalKind::user_defined1(), "SIGUSR1"),
             (SignalKind::user_defined2(), "SIGUSR2"),
             (SignalKind::alarm(), "SIGALRM"),
@@ -48,7 +58,19 @@ impl Signals {
                 }
             });
         }
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
+    }
+
+    /// Waits for a signal that asks for something.
+    pub(super) async fn wish(&mut self) -> Wish {
+        let Self { terminate, interrupt, hangup } = self;
+        tokio::select! {
+            _ = terminate.recv() => Wish::End,
+            _ = interrupt.recv() => Wish::End,
+            _ = hangup.recv() => Wish::Reload,
+        }
     }
 
     /// Waits for a signal that ends the server.

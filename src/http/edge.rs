@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{HOST, HeaderName, HeaderValue, ORIGIN},
+    header::{HOST, HeaderValue, ORIGIN},
     http::{request::Parts, uri::Authority},
 };
 use uuid::Uuid;
@@ -20,21 +20,20 @@ use uuid::Uuid;
 use super::{
     Router,
     arriving::{Arriving, Bounds},
+    progress::InProgress,
     response::{Body, response},
-    router::{Captures, Found, normalized},
+    router::Found,
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
-    api::{self, Access, Call, Context, Failed, Problem, Reply, vault},
-    auth::{Action, Actions, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
+    api::{Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows, Stream},
+    auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
-    domain::Timestamp,
     metrics::Metrics,
     seldom::Seldom,
     service::Error,
 };
 
-const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
 const HEADERS_MAX: usize = 100;
 /// So often there is a line of one kind in the log.
@@ -63,15 +62,6 @@ pub struct EdgeLimits {
     pub buffer_bytes: usize,
 }
 
-/// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when every clone is dropped.
-pub trait InProgress: Clone + Send + Sync + 'static {
-    /// From here on the answer waits for the peer.
-    fn answers(&mut self);
-
-    /// The connection is to end once its answers are told, for the reason that is named.
-    fn ends(&self, why: &'static str);
-}
-
 /// The two times that a request lives by.
 pub struct Clocks {
     /// The machine's, by which certificates live, as TLS does.
@@ -83,6 +73,8 @@ pub struct Clocks {
 /// The edge of the server: shared by all connections.
 pub struct Edge {
     router: Router,
+    /// Answers what is no dialect's.
+    plain: &'static dyn Dialect,
     context: Context,
     clocks: Clocks,
     metrics: Arc<Metrics>,
@@ -118,24 +110,33 @@ impl Connection {
     }
 }
 
-/// A request that is authorized, and what for.
+/// A handler, and the permit that it takes.
 enum Granted {
-    Public(api::docs::Page),
-    Region(api::okms::RegionOp, RegionPermit),
-    Domain(api::okms::DomainOp, Permit),
-    Vault(vault::VaultOp, Option<Permit>),
+    Open(for<'a> fn(&'a Context, &'a Call) -> Answer<'a>),
+    Region(for<'a> fn(&'a Context, &'a RegionPermit, &'a Call) -> Answer<'a>, RegionPermit),
+    Tenant(for<'a> fn(&'a Context, &'a Permit, &'a Call) -> Answer<'a>, Permit),
+}
+
+impl Granted {
+    fn perform<'a>(&'a self, context: &'a Context, call: &'a Call) -> Answer<'a> {
+        match self {
+            Self::Open(handler) => handler(context, call),
+            Self::Region(handler, permit) => handler(context, permit, call),
+            Self::Tenant(handler, permit) => handler(context, permit, call),
+        }
+    }
 }
 
 /// A request that may be worked on, and all that it holds meanwhile.
 struct Ready {
     granted: Granted,
-    call: Call,
+    /// Whose words it is answered in.
+    dialect: &'static dyn Dialect,
+    effect: Effect,
     /// What its body takes, where it has one.
     room: Option<Room>,
     place: Place,
     turn: Turn,
-    /// It stores something: a client that hangs up cannot cancel it half-way.
-    is_detached: bool,
 }
 
 /// What happens to a request, counted and logged where it is dropped: with the work, so that a change that was made is
@@ -145,14 +146,12 @@ struct Event {
     request_id: Arc<str>,
     operation: &'static str,
     started: Instant,
-    now: Timestamp,
     status: u16,
 }
 
 impl Event {
-    fn ends(&mut self, outcome: &Result<(Reply, Room), Problem>) {
-        let status = outcome.as_ref().map_or_else(Problem::status, |(reply, _)| reply.status);
-        self.status = status.as_u16();
+    fn ends(&mut self, reply: &Reply) {
+        self.status = reply.status.as_u16();
     }
 }
 
@@ -171,12 +170,19 @@ impl Drop for Event {
 }
 
 impl Edge {
-    /// An edge that serves `context`.
+    /// An edge that serves `context` in `dialects`. What is nobody's is answered in the words of the first.
     #[must_use]
-    pub fn new(context: Context, clocks: Clocks, metrics: Arc<Metrics>, limits: EdgeLimits) -> Self {
+    pub fn new(
+        dialects: &[&'static dyn Dialect],
+        context: Context,
+        clocks: Clocks,
+        metrics: Arc<Metrics>,
+        limits: EdgeLimits,
+    ) -> Self {
         let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
         Self {
-            router: Router::new(&api::routes()),
+            router: Router::new(dialects),
+            plain: dialects.first().copied().unwrap_or(&Rows { bases: &[], routes: &[] }),
             context,
             clocks,
             metrics,
@@ -191,12 +197,14 @@ impl Edge {
     /// too: what it asks for is refused, once.
     #[must_use]
     pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
+        let peer = peer.map(Arc::new);
         let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
-        let share = principal.and_then(|principal| self.shares.of(principal));
-        let is_beyond_share = principal.is_some() && share.is_none();
+        let party = principal.map(|principal| principal.party());
+        let share = party.and_then(|party| self.shares.of(party));
+        let is_beyond_share = party.is_some() && share.is_none();
         if is_beyond_share && let Some(left_out) = self.crowded.due() {
-            let whose = match principal {
-                Some(Principal::Domain(id)) => id.to_string(),
+            let whose = match party {
+                Some(Party::Tenant(id)) => id.to_string(),
                 _ => "operators".to_owned(),
             };
             tracing::warn!(whose, left_out, "all connections that one domain may have are taken; more are refused");
@@ -204,7 +212,7 @@ impl Edge {
         Connection {
             is_stranger: share.is_none(),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
-            peer: if is_beyond_share { Err(Problem::CROWDED) } else { peer.map(Arc::new).map_err(Problem::from) },
+            peer: if is_beyond_share { Err(Problem::CROWDED) } else { peer.map_err(Problem::from) },
             is_beyond_share,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
@@ -221,33 +229,35 @@ impl Edge {
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         request: Request<Incoming>,
-        mut in_progress: impl InProgress,
+        in_progress: impl InProgress,
     ) -> Response<Body> {
         let id = connection.request_id();
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let namespace = head.headers.get(&NAMESPACE).cloned();
         let mut body = Arriving::new(&head.headers, body);
+        let now = self.clocks.store.now();
         let event = Event {
             metrics: Arc::clone(&self.metrics),
             request_id: Arc::clone(&id),
             operation: NO_OPERATION,
             started: Instant::now(),
-            now: self.clocks.store.now(),
             status: GONE,
         };
-        let outcome = self.answer(connection, head, &mut body, event, &in_progress).await;
+        let call = Call {
+            head,
+            params: Params::default(),
+            body: Bytes::new(),
+            now,
+            machine_now: self.clocks.machine.now(),
+            caller: None,
+            request_id: Arc::clone(&id),
+        };
+        let (mut reply, room) = self.answer(connection, call, &mut body, event, &in_progress).await;
         body.discard(|| in_progress.clone());
-        let (mut reply, room) = outcome.unwrap_or_else(|problem| {
-            let reply = problem.into_reply(&id);
-            let room = connection.share.refuse(reply.body.len());
-            (reply, room)
-        });
         if is_head {
             reply.body.clear();
+            reply.more = None;
         }
-        // Vault's clients find it in the answer as they sent it; there is nothing else to it here.
-        reply.headers.extend(namespace.map(|namespace| (NAMESPACE, namespace)));
         if reply.damaged > 0 {
             self.metrics.corrupt_records(reply.damaged);
         }
@@ -256,7 +266,6 @@ impl Edge {
         } else if connection.share.is_overdrawn() {
             in_progress.ends("refusals");
         }
-        in_progress.answers();
         response(reply, &id, (in_progress, room))
     }
 
@@ -264,170 +273,166 @@ impl Edge {
     async fn answer(
         self: &Arc<Self>,
         connection: &Connection,
-        head: Parts,
+        mut call: Call,
         body: &mut Arriving,
         mut event: Event,
         in_progress: &impl InProgress,
-    ) -> Result<(Reply, Room), Problem> {
-        let ready = match self.ready(connection, head, body, &mut event, in_progress).await {
+    ) -> (Reply, Room) {
+        let share = &connection.share;
+        let mut dialect = self.plain;
+        let ready = match self.ready(connection, &mut call, &mut dialect, body, &mut event, in_progress).await {
             Ok(ready) => ready,
             Err(problem) => {
-                event.status = problem.status().as_u16();
-                return Err(problem);
+                let reply = dialect.render(problem, &call);
+                event.ends(&reply);
+                return refused(share, reply);
             }
         };
-        if !ready.is_detached {
-            let outcome = self.read(&connection.share, ready).await;
-            event.ends(&outcome);
-            return outcome;
+        if ready.effect == Effect::Read {
+            let (reply, room) = self.read(share, ready, &call).await;
+            event.ends(&reply);
+            return (reply, room);
         }
-        let (edge, share) = (Arc::clone(self), Arc::clone(&connection.share));
+        let (edge, its_share) = (Arc::clone(self), Arc::clone(share));
+        let id = Arc::clone(&call.request_id);
         let work = tokio::spawn(async move {
             event.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
-            let outcome = edge.change(&share, ready).await;
-            event.ends(&outcome);
-            outcome
+            let (reply, room) = edge.change(&its_share, ready, &call).await;
+            event.ends(&reply);
+            (reply, room)
         });
-        work.await.unwrap_or(Err(Problem::INTERNAL))
+        // A task that panicked has nobody who could word it.
+        work.await.unwrap_or_else(|_| refused(share, Problem::INTERNAL.into_reply(&id)))
     }
 
     /// Everything before the work: it may be done, its body is there, and so are a place and a turn for it.
     async fn ready(
         &self,
         connection: &Connection,
-        head: Parts,
+        call: &mut Call,
+        dialect: &mut &'static dyn Dialect,
         body: &mut Arriving,
         event: &mut Event,
         in_progress: &impl InProgress,
     ) -> Result<Ready, Problem> {
-        let (granted, mut call) = self.admit(connection, head, event)?;
+        let (granted, effect) = self.admit(connection, call, dialect, event)?;
         let share = &connection.share;
-        let is_read = vault::is_read(&call.head.method);
         let mut room = None;
-        if is_read {
+        if is_safe(&call.head.method) {
             // Nobody wants it, and while the request waits for its turn it would be kept.
             body.discard(|| in_progress.clone());
         } else {
             let bounds = Bounds { bytes: self.limits.body_bytes, time: self.limits.body_time };
-            let read = body.read(bounds, share).await;
-            let (bytes, of_body) = read.map_err(|problem| match granted {
-                Granted::Vault(..) => problem.in_vault_words(),
-                _ => problem,
-            })?;
+            let (bytes, of_body) = body.read(bounds, share).await?;
             (call.body, room) = (bytes, Some(of_body));
         }
         // Only now: a body may take its time to arrive.
         let place = share.place().ok_or(Problem::BUSY)?;
-        let is_wrapped = vault::is_wrapped(&call);
-        // Whatever its method: what stores nothing keeps a processor busy, and does not wait for the disk.
-        let only_tells = match &granted {
-            Granted::Vault(op, _) => op.only_tells(&call.head.method),
-            _ => is_read,
-        };
-        let turn = share.turn(only_tells && !is_wrapped).await;
-        Ok(Ready { granted, call, room, place, turn, is_detached: !is_read || is_wrapped })
+        // What stores nothing keeps a processor busy, and does not wait for the disk.
+        let turn = share.turn(effect == Effect::Read).await;
+        Ok(Ready { granted, dialect: *dialect, effect, room, place, turn })
     }
 
-    async fn read(&self, share: &Arc<Share>, ready: Ready) -> Result<(Reply, Room), Problem> {
-        let reply = self.perform(&ready.granted, &ready.call).await?;
-        // What was only read can be read again.
-        let room = share.reserve(memory(&reply)).ok_or(Problem::BUSY)?;
-        Ok((reply, room))
-    }
-
-    async fn change(&self, share: &Arc<Share>, ready: Ready) -> Result<(Reply, Room), Problem> {
-        let Ready { granted, call, room, place, turn, .. } = ready;
+    async fn read(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
+        let Ready { granted, dialect, room, place, turn, .. } = ready;
         let _held = (place, turn);
-        // A body's room becomes its answer's.
-        let mut room = room.or_else(|| share.reserve(0)).ok_or(Problem::BUSY)?;
-        // What was wrapped is told once, so that there must be room for it before.
-        let is_told_once = matches!(granted, Granted::Vault(vault::VaultOp::Unwrap, _));
-        if is_told_once && !room.grow(self.limits.body_bytes) {
-            return Err(Problem::BUSY);
+        let reply = match self.perform(&granted, dialect, call).await {
+            Ok(reply) => reply,
+            Err(refusal) => return refused(share, refusal),
+        };
+        match room {
+            Some(mut room) => {
+                room.becomes(memory(&reply));
+                (reply, room)
+            }
+            // What was only read can be read again.
+            None => match share.reserve(memory(&reply)) {
+                Some(room) => (reply, room),
+                None => refused(share, dialect.render(Problem::BUSY, call)),
+            },
         }
-        let reply = self.perform(&granted, &call).await?;
-        room.becomes(memory(&reply));
-        Ok((reply, room))
     }
 
-    /// Everything that is decided on the head alone: limits, route, principal, parameters, permit.
-    fn admit(&self, connection: &Connection, mut head: Parts, event: &mut Event) -> Result<(Granted, Call), Problem> {
-        let path = head.uri.path();
-        let bytes = head_bytes(path, head.uri.query().unwrap_or_default(), &head.headers);
-        if bytes > self.limits.head_bytes || head.headers.len() > HEADERS_MAX {
+    async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
+        let Ready { granted, dialect, effect, room, place, turn } = ready;
+        let _held = (place, turn);
+        let busy = || refused(share, dialect.render(Problem::BUSY, call));
+        // A body's room becomes its answer's.
+        let Some(mut room) = room.or_else(|| share.reserve(0)) else { return busy() };
+        if effect == Effect::Take && !room.grow(self.limits.body_bytes) {
+            return busy();
+        }
+        match self.perform(&granted, dialect, call).await {
+            Ok(reply) => {
+                room.becomes(memory(&reply));
+                (reply, room)
+            }
+            Err(refusal) => refused(share, refusal),
+        }
+    }
+
+    /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
+    fn admit(
+        &self,
+        connection: &Connection,
+        call: &mut Call,
+        dialect: &mut &'static dyn Dialect,
+        event: &mut Event,
+    ) -> Result<(Granted, Effect), Problem> {
+        // A copy of it is cheap, and the head is written to.
+        let uri = call.head.uri.clone();
+        let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
+        if bytes > self.limits.head_bytes || call.head.headers.len() > HEADERS_MAX {
             return Err(Problem::HEAD_TOO_LARGE);
         }
-        if !names_one_host(&head) {
+        if !names_one_host(&call.head) {
             return Err(Problem::HOST);
         }
-        head.method = vault::method(&head);
-        let path = normalized(head.uri.path());
-        let (access, captures) = match self.router.find(&head.method, &path) {
-            Found::Route(access, captures) => (access, captures),
-            Found::Methods(methods) => return Err(not_allowed(&head.method, methods)),
+        let (routes, address) = self.router.address(&call.head.method, &uri).ok_or(Problem::NO_ROUTE)?;
+        *dialect = routes.dialect;
+        call.head.method = address.method.clone();
+        let (operation, captures) = match routes.find(&address) {
+            Found::Operation(operation, captures) => (operation, captures),
+            Found::Methods(methods) => {
+                let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+                return Err(Problem::method_not_allowed(&methods));
+            }
             Found::Nothing => return Err(Problem::NO_ROUTE),
         };
-        event.operation = access.name();
-        if !vault::is_read(&head.method) && is_foreign(&head) {
+        event.operation = operation.id;
+        if !is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::FOREIGN_ORIGIN);
         }
-        let machine_now = self.clocks.machine.now();
         let peer = connection.peer.as_ref().map_err(Problem::clone);
-        let principal = peer.and_then(|peer| Ok(directory::principal(peer, machine_now)?));
-        let known = principal.as_ref().ok().copied();
-        let granted = match access {
-            Access::Public(page) => Granted::Public(page),
-            Access::Region(op) => Granted::Region(op, principal?.authorize_region(op.action())?),
-            Access::Domain(op) => Granted::Domain(op, permit(principal?, &captures, op.actions())?),
-            Access::Vault(op) if op.is_open() => Granted::Vault(op, None),
-            // Of the region, whatever domain the path names.
-            Access::Vault(op @ vault::VaultOp::Metrics) => {
-                principal?.authorize_region(Action::MetricsGet)?;
-                Granted::Vault(op, None)
-            }
-            Access::Vault(op) => {
-                let denied = |why: Problem| match vault::token(&head.headers) {
-                    Some(_) => why.of_token(),
-                    None => why,
+        let principal = peer.and_then(|peer| Ok(directory::principal(peer, call.machine_now)?));
+        call.caller = principal.as_ref().ok().map(Principal::party);
+        let granted = match operation.handler {
+            Handler::Open(handler) => Granted::Open(handler),
+            Handler::Region(handler) => Granted::Region(handler, principal?.authorize_region(operation.actions)?),
+            Handler::Tenant(handler) => {
+                let principal = principal?;
+                let tenant = match (address.tenant, principal.party()) {
+                    (Some(named), _) => named?,
+                    (None, Party::Tenant(own)) => own,
+                    (None, Party::Operator) => return Err(Problem::NO_DOMAIN),
                 };
-                let permit = vault_permit(principal.map_err(denied)?, &captures, op.actions());
-                Granted::Vault(op, Some(permit.map_err(Problem::in_vault_words)?))
+                Granted::Tenant(handler, principal.authorize(tenant, operation.actions)?)
             }
         };
-        let params = captures.params()?;
-        let peer = connection.peer.as_ref().ok().map(Arc::clone);
-        let call = Call {
-            head,
-            params,
-            body: Bytes::new(),
-            now: event.now,
-            machine_now,
-            principal: known,
-            peer,
-            request_id: Arc::clone(&event.request_id),
-        };
-        Ok((granted, call))
+        if let Some(fault) = address.fault {
+            return Err(fault.into());
+        }
+        call.params = routes.dialect.params(&address, &captures)?;
+        Ok((granted, routes.dialect.effect(operation, &call.head)))
     }
 
-    async fn perform(&self, granted: &Granted, call: &Call) -> Result<Reply, Problem> {
-        let id = &call.request_id;
-        let outcome = match granted {
-            Granted::Public(page) => api::docs::show(*page, call).ok_or_else(|| Problem::NO_ROUTE.into()),
-            Granted::Region(op, permit) => {
-                api::okms::region(*op, &self.context, permit, call).await.map_err(Failed::from)
-            }
-            Granted::Domain(op, permit) => {
-                api::okms::domain(*op, &self.context, permit, call).await.map_err(Failed::from)
-            }
-            Granted::Vault(op, permit) => {
-                vault::handle(*op, &self.context, permit.as_ref(), call).await.map_err(Failed::from)
-            }
-        };
-        outcome.map_err(|Failed { problem, cause }| {
+    /// Does the work, or says in the dialect's words why not.
+    async fn perform(&self, granted: &Granted, dialect: &dyn Dialect, call: &Call) -> Result<Reply, Reply> {
+        granted.perform(&self.context, call).await.map_err(|Failed { problem, cause }| {
             if let Some(error) = cause {
-                self.report(&error, &problem, id);
+                self.report(&error, &problem, &call.request_id);
             }
-            problem
+            dialect.render(problem, call)
         })
     }
 
@@ -453,31 +458,16 @@ impl Edge {
     }
 }
 
-fn permit(principal: crate::auth::Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
-    Ok(principal.authorize(captures.okms_id()?, actions)?)
+/// A refusal, with the room that it takes.
+fn refused(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
+    let room = share.refuse(reply.body.len());
+    (reply, room)
 }
 
-/// A permit in the domain that the path names, or in the principal's own.
-fn vault_permit(principal: Principal, captures: &Captures<'_>, actions: Actions) -> Result<Permit, Problem> {
-    if captures.has_okms_id() {
-        return permit(principal, captures, actions);
-    }
-    match principal {
-        Principal::Domain(own) => Ok(principal.authorize(own, actions)?),
-        Principal::Operator => Err(Problem::NO_DOMAIN),
-    }
-}
-
-fn not_allowed(method: &Method, methods: &[(Method, Access)]) -> Problem {
-    let is_vault = methods.iter().any(|(_, access)| matches!(access, Access::Vault(_)));
-    let is_known = vault::VaultOp::knows(method);
-    let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
-    let problem = Problem::method_not_allowed(&methods);
-    match (is_vault, is_known) {
-        (false, _) => problem,
-        (true, true) => problem.in_vault_words(),
-        (true, false) => problem.in_no_words(),
-    }
+/// Whether a request with this method has no body that counts, and asks for no change (RFC 9110, 9.2.1). LIST and SCAN are
+/// what GET is.
+fn is_safe(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")
 }
 
 fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
@@ -487,7 +477,8 @@ fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
 
 /// What an answer takes of memory: constants that all answers share take none.
 fn memory(reply: &Reply) -> usize {
-    if reply.body.is_unique() { reply.body.len() } else { 0 }
+    let body = if reply.body.is_unique() { reply.body.len() } else { 0 };
+    body + reply.more.as_ref().map_or(0, |_| Stream::MEMORY)
 }
 
 /// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy, and so is one that

@@ -6,6 +6,7 @@
 
 mod arriving;
 mod edge;
+mod progress;
 mod refusal;
 mod response;
 mod router;
@@ -13,7 +14,8 @@ mod shares;
 
 pub(crate) use self::edge::names_one_host;
 pub use self::{
-    edge::{Clocks, Connection, Edge, EdgeLimits, InProgress},
+    edge::{Clocks, Connection, Edge, EdgeLimits},
+    progress::InProgress,
     refusal::Refusal,
     response::Body,
     router::Router,

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{auth::Principal, domain::OkmsId};
+use crate::{auth::Party, domain::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
 const EACH: usize = 8 << 10;
@@ -92,10 +92,10 @@ enum Kind {
 pub(super) struct Shares {
     memory: Arc<Memory>,
     places: Arc<Semaphore>,
-    strangers: Arc<Party>,
-    operators: Arc<Party>,
+    strangers: Arc<Side>,
+    operators: Arc<Side>,
     /// Those that have a connection; others are forgotten when room is needed.
-    domains: Mutex<HashMap<OkmsId, Weak<Party>>>,
+    domains: Mutex<HashMap<OkmsId, Weak<Side>>>,
     of_domain: Most,
     /// Bytes that one connection may take: of a peer with a certificate, and of one without.
     of_connection: usize,
@@ -111,7 +111,7 @@ struct Most {
 }
 
 /// One of those that share.
-struct Party {
+struct Side {
     connections: Account,
     memory: Memory,
     places: Account,
@@ -119,7 +119,7 @@ struct Party {
     writes: Arc<Semaphore>,
 }
 
-impl Party {
+impl Side {
     fn new(most: Most) -> Arc<Self> {
         Arc::new(Self {
             connections: Account::new(most.connections),
@@ -137,7 +137,7 @@ pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] Option<OwnedS
 /// A connection's share.
 pub(super) struct Share {
     own: Memory,
-    party: Arc<Party>,
+    party: Arc<Side>,
     memory: Arc<Memory>,
     places: Arc<Semaphore>,
 }
@@ -151,7 +151,7 @@ pub(super) struct Room {
 
 /// A place among the requests in progress, until this is dropped.
 pub(super) struct Place {
-    party: Arc<Party>,
+    party: Arc<Side>,
     _of_all: OwnedSemaphorePermit,
 }
 
@@ -166,8 +166,8 @@ impl Shares {
         Self {
             memory: Arc::new(Memory::new(memory)),
             places: Arc::new(Semaphore::new(places)),
-            strangers: Party::new(of_strangers),
-            operators: Party::new(of_domain),
+            strangers: Side::new(of_strangers),
+            operators: Side::new(of_domain),
             domains: Mutex::default(),
             of_domain,
             of_connection: part(8),
@@ -176,10 +176,10 @@ impl Shares {
     }
 
     /// The share of a new connection of `principal`; none where it has enough of them.
-    pub(super) fn of(&self, principal: Principal) -> Option<Arc<Share>> {
-        let party = match principal {
-            Principal::Operator => Arc::clone(&self.operators),
-            Principal::Domain(id) => self.of_domain(id),
+    pub(super) fn of(&self, party: Party) -> Option<Arc<Share>> {
+        let party = match party {
+            Party::Operator => Arc::clone(&self.operators),
+            Party::Tenant(id) => self.of_domain(id),
         };
         party.connections.take(1).then(|| self.share(self.of_connection, party))
     }
@@ -191,7 +191,7 @@ impl Shares {
         self.share(self.of_stranger, Arc::clone(&self.strangers))
     }
 
-    fn share(&self, bytes: usize, party: Arc<Party>) -> Arc<Share> {
+    fn share(&self, bytes: usize, party: Arc<Side>) -> Arc<Share> {
         let (memory, places) = (Arc::clone(&self.memory), Arc::clone(&self.places));
         Arc::new(Share { own: Memory::new(bytes), party, memory, places })
     }
@@ -202,7 +202,7 @@ impl Shares {
         drop(self.places.acquire_many(all).await);
     }
 
-    fn of_domain(&self, id: OkmsId) -> Arc<Party> {
+    fn of_domain(&self, id: OkmsId) -> Arc<Side> {
         // Every change is one call, so a poisoned lock loses nothing.
         let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(party) = domains.get(&id).and_then(Weak::upgrade) {
@@ -211,7 +211,7 @@ impl Shares {
         if domains.len() == domains.capacity() {
             domains.retain(|_, party| party.strong_count() > 0);
         }
-        let party = Party::new(self.of_domain);
+        let party = Side::new(self.of_domain);
         domains.insert(id, Arc::downgrade(&party));
         party
     }
@@ -325,8 +325,8 @@ mod tests {
 
     const MEMORY: usize = 256 << 20;
 
-    fn domain(byte: u8) -> Principal {
-        Principal::Domain(OkmsId::from_bytes([byte; 16]).unwrap())
+    fn domain(byte: u8) -> Party {
+        Party::Tenant(OkmsId::from_bytes([byte; 16]).unwrap())
     }
 
     /// Eleven connections of one domain once took all memory and all places, and everybody else was refused.
@@ -342,12 +342,12 @@ mod tests {
         let others: Vec<_> = (2..=255).map(|byte| shares.of(domain(byte)).unwrap()).collect();
         assert!(others.iter().all(|share| share.reserve(16 << 20).is_some() && share.place().is_some()));
         assert!(shares.of_stranger().reserve(100).is_some());
-        assert!(shares.of(Principal::Operator).unwrap().place().is_some());
+        assert!(shares.of(Party::Operator).unwrap().place().is_some());
         drop((rooms, places, greedy));
         assert!(shares.of(domain(1)).unwrap().reserve(30 << 20).is_some(), "what was given back can be had again");
         drop(others);
         for round in 0..10_000_u128 {
-            drop(shares.of(Principal::Domain(OkmsId::from_bytes((round + 1).to_be_bytes()).unwrap())));
+            drop(shares.of(Party::Tenant(OkmsId::from_bytes((round + 1).to_be_bytes()).unwrap())));
         }
         assert!(shares.domains.lock().unwrap().len() < 1000, "who has no connection is forgotten");
     }

@@ -40,6 +40,7 @@ pub struct Metrics {
     commit_batches: Histogram,
     commit_operations: Histogram,
     corrupt: IntCounter,
+    changes: IntCounterVec,
     certificates: IntGaugeVec,
     operators: Mutex<Soonest>,
     clients: Mutex<Soonest>,
@@ -90,6 +91,11 @@ impl Metrics {
             commit_seconds: histogram("okmsd_commit_duration_seconds", "Time of a durable commit.", &seconds)?,
             commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
             commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
+            changes: counters(
+                "okmsd_changes_total",
+                "Commits of changes: what was changed, and whether it is stored, was overtaken and decided anew, or failed.",
+                &["change", "outcome"],
+            )?,
             corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
             certificates: registered(
                 &registry,
@@ -157,7 +163,12 @@ impl Metrics {
         self.closed.with_label_values(&[which]).inc();
     }
 
-    /// Reads found damaged records.
+    /// A commit of the change `name` ended so.
+    pub fn change(&self, name: &str, outcome: &str) {
+        self.changes.with_label_values(&[name, outcome]).inc();
+    }
+
+    /// Reads found so many damaged records.
     pub fn corrupt_records(&self, number: usize) {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
     }

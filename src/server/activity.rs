@@ -70,6 +70,8 @@ pub(super) struct Activity {
     /// The running step, and when it began.
     step: AtomicUsize,
     step_since: AtomicU64,
+    /// Answers that follow as they come: each has a deadline of its own.
+    streams: AtomicUsize,
     /// Answers that wait for the peer.
     answers: AtomicUsize,
     /// Milliseconds after `started`: when the peer last took something of them.
@@ -82,7 +84,8 @@ pub(super) struct Activity {
 /// A request in progress, until this is dropped.
 pub(super) struct InProgress {
     activity: Arc<Activity>,
-    step: usize,
+    /// The parity of the step in which it began; none once it streams.
+    step: Option<usize>,
     answers: bool,
 }
 
@@ -99,6 +102,7 @@ impl Activity {
             in_progress: [AtomicUsize::new(0), AtomicUsize::new(0)],
             step: AtomicUsize::new(0),
             step_since: AtomicU64::new(0),
+            streams: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             taken_at: AtomicU64::new(0),
             over: OnceLock::new(),
@@ -115,7 +119,7 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> InProgress {
         self.served.store(true, Relaxed);
         self.first_byte_at.store(0, Relaxed);
-        InProgress::new(Arc::clone(self), self.step.load(Relaxed) % 2)
+        InProgress::new(Arc::clone(self), Some(self.step.load(Relaxed) % 2))
     }
 
     /// The connection is to end, for the reason that is named.
@@ -157,7 +161,7 @@ impl Activity {
                 return self.until(now, due.min(stalled_at));
             }
             // What began in the step before the running one has been there for a whole step.
-            if self.counter((step + 1) % 2).load(Relaxed) > 0 {
+            if self.counter(Some((step + 1) % 2)).load(Relaxed) > 0 {
                 return Verdict::Close("request");
             }
             self.step.store(step + 1, Relaxed);
@@ -201,12 +205,16 @@ impl Activity {
     }
 
     fn busy(&self) -> bool {
-        self.in_progress.iter().any(|counter| counter.load(Acquire) > 0)
+        self.in_progress.iter().chain([&self.streams]).any(|counter| counter.load(Acquire) > 0)
     }
 
-    fn counter(&self, step: usize) -> &AtomicUsize {
+    fn counter(&self, step: Option<usize>) -> &AtomicUsize {
         let [even, odd] = &self.in_progress;
-        if step == 0 { even } else { odd }
+        match step {
+            Some(0) => even,
+            Some(_) => odd,
+            None => &self.streams,
+        }
     }
 
     fn millis(&self) -> u64 {
@@ -220,7 +228,7 @@ impl Activity {
 }
 
 impl InProgress {
-    fn new(activity: Arc<Activity>, step: usize) -> Self {
+    fn new(activity: Arc<Activity>, step: Option<usize>) -> Self {
         activity.counter(step).fetch_add(1, Relaxed);
         Self { activity, step, answers: false }
     }
@@ -242,6 +250,19 @@ impl http::InProgress for InProgress {
             }
             self.activity.answers.fetch_add(1, Release);
         }
+    }
+
+    fn waits(&mut self) {
+        if std::mem::take(&mut self.answers) {
+            self.activity.answers.fetch_sub(1, Release);
+        }
+    }
+
+    fn streams(&mut self) {
+        // In this order: it is never seen idle.
+        self.activity.streams.fetch_add(1, Relaxed);
+        let before = std::mem::take(&mut self.step);
+        self.activity.counter(before).fetch_sub(1, Release);
     }
 
     fn ends(&self, why: &'static str) {

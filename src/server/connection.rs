@@ -20,13 +20,14 @@ use super::{
     activity::{Activity, Deadlines, Verdict},
     handshake::Handshakes,
     lobby::Seat,
-    trust::ClientTrust,
+    tls::TlsState,
     watched::Watched,
 };
 use crate::{
     clock::Clock,
     config::Limits,
     http::Edge,
+    live::{Current, Live},
     metrics::{Handshake, Metrics},
 };
 
@@ -43,8 +44,8 @@ const WINDOW_OF_STRANGER: u32 = 64 << 10;
 pub struct Shared {
     /// Makes handshakes.
     pub handshakes: Handshakes,
-    /// Tells who a peer is.
-    pub trust: ClientTrust,
+    /// What they go by.
+    pub tls: Arc<Live<TlsState>>,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
     /// Answers requests.
@@ -81,8 +82,8 @@ impl From<&Limits> for ConnectionLimits {
     }
 }
 
-/// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or `stop` is cancelled and what runs
-/// is finished.
+/// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or what runs is finished once `stop` is
+/// cancelled, or once the trust that has let it in is replaced.
 pub(super) async fn serve(
     shared: &Shared,
     stream: TcpStream,
@@ -92,8 +93,9 @@ pub(super) async fn serve(
 ) {
     // Answers are small and whole: waiting to fill a segment only delays them.
     let _best_effort = stream.set_nodelay(true);
+    let state = shared.tls.load();
     let stream = tokio::select! {
-        stream = shared.handshakes.accept(stream, address, &seat) => stream,
+        stream = shared.handshakes.accept(state.acceptor.clone(), stream, address, &seat) => stream,
         // Nothing is lost on a peer that has not asked for anything yet.
         () = stop.cancelled() => return,
         () = seat.wanted() => return shared.metrics.deadline("wanted"),
@@ -106,7 +108,7 @@ pub(super) async fn serve(
         (_, None) => Handshake::Anonymous,
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
-    let peer = shared.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
+    let peer = state.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
     let connection = shared.edge.connect(peer);
     let is_stranger = connection.is_stranger();
     let mut deadlines = shared.limits.deadlines;
@@ -142,24 +144,36 @@ pub(super) async fn serve(
                 .initial_stream_window_size(WINDOW_OF_STRANGER)
                 .initial_connection_window_size(WINDOW_OF_STRANGER);
         }
-        drive(builder.serve_connection(io, service), shared, &activity, &seat, stop).await;
+        drive(builder.serve_connection(io, service), shared, &activity, &seat, (stop, state)).await;
     } else {
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_HARD as usize)
             // Our own deadlines know idleness from a slow head.
             .header_read_timeout(None)
             .serve_connection(io, service);
-        drive(connection, shared, &activity, &seat, stop).await;
+        drive(connection, shared, &activity, &seat, (stop, state)).await;
     }
 }
 
-async fn drive<C>(connection: C, shared: &Shared, activity: &Activity, seat: &Seat, stop: CancellationToken)
-where
+async fn drive<C>(
+    connection: C,
+    shared: &Shared,
+    activity: &Activity,
+    seat: &Seat,
+    (stop, state): (CancellationToken, Arc<Current<TlsState>>),
+) where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = pin!(connection);
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let mut stopping = false;
+    let ending = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = state.replaced() => {}
+        }
+    };
+    let mut ending = pin!(ending);
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -180,7 +194,7 @@ where
                 break;
             }
             () = seat.wanted() => return shared.metrics.deadline("wanted"),
-            () = stop.cancelled(), if !stopping => {
+            () = ending.as_mut(), if !stopping => {
                 stopping = true;
                 // hyper would wait for the beginning of HTTP/2, and close only then.
                 if activity.is_untouched() {

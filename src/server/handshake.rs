@@ -42,7 +42,6 @@ pub(super) fn remember(leaf: &CertificateDer<'_>) {
 
 /// What makes handshakes.
 pub struct Handshakes {
-    acceptor: TlsAcceptor,
     limit: Duration,
     metrics: Arc<Metrics>,
     lines: Seldom,
@@ -53,27 +52,28 @@ pub struct Handshakes {
 struct Threads(Option<Runtime>);
 
 impl Handshakes {
-    /// Handshakes by `acceptor`, each within `limit`.
+    /// Handshakes, each within `limit`.
     ///
     /// # Errors
     /// The system's, where no thread can be had.
-    pub fn new(acceptor: TlsAcceptor, limit: Duration, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn new(limit: Duration, metrics: Arc<Metrics>) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime =
             Builder::new_multi_thread().worker_threads(threads).thread_name("handshake").enable_all().build()?;
         let lines = Seldom::new(LINE);
-        Ok(Self { acceptor, limit, metrics, lines, threads: Threads(Some(runtime)) })
+        Ok(Self { limit, metrics, lines, threads: Threads(Some(runtime)) })
     }
 
     /// The TLS stream over `stream`, or nothing where the peer is refused; it is told, and so is the operator.
     pub(super) async fn accept(
         &self,
+        acceptor: TlsAcceptor,
         stream: TcpStream,
         address: SocketAddr,
         seat: &Arc<Seat>,
     ) -> Option<TlsStream<TcpStream>> {
         let Some(runtime) = &self.threads.0 else { return None };
-        let (acceptor, waiting) = (self.acceptor.clone(), Arc::clone(seat));
+        let waiting = Arc::clone(seat);
         let handshake = SUBJECT.scope(RefCell::default(), async move {
             let accepted = accept(&acceptor, stream).await;
             let (error, stream) = match accepted {

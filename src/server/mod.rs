@@ -8,6 +8,7 @@ mod activity;
 mod admin;
 mod connection;
 mod descriptors;
+mod error;
 mod fitness;
 mod frames;
 mod handshake;
@@ -22,9 +23,10 @@ pub use self::{
     admin::Admin,
     connection::{ConnectionLimits, Shared},
     descriptors::fit_connections,
+    error::TlsError,
     fitness::{Dated, Doubt, Role},
     handshake::Handshakes,
     listener::{Listener, Stopper},
-    tls::{ServerTls, TlsError},
+    tls::{ServerTls, TlsState},
     trust::{ClientTrust, Trusted},
 };

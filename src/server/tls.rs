@@ -11,6 +11,7 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    error::TlsError,
     fitness::{self, Dated, Doubt, Role},
     trust::{ClientTrust, unix_time},
 };
@@ -18,43 +19,30 @@ use crate::{
     clock::Clock,
     config,
     files::FileName,
-    material::{self, MaterialError},
-    pki::{CertificateFault, Facts, Validity},
+    material,
+    pki::{Facts, Validity},
 };
 
-/// TLS that cannot be set up. Each names the file at fault. What a library said of a key is not among them.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A file does not give what is wanted.
-    #[error(transparent)]
-    Material(#[from] MaterialError),
-    /// A certificate authority cannot be one.
-    #[error("{0}: not usable as a certificate authority: {1}")]
-    Authority(FileName, #[source] CertificateFault),
-    /// The verifier refuses the authority.
-    #[error("{0}: not usable to verify client certificates: it holds what is not understood here")]
-    Unusable(FileName),
-    /// Two authorities would be mistaken for each other.
-    #[error("{0}: has the same subject name as another trusted authority; give each its own name")]
-    SameName(FileName),
-    /// Certificate and key do not fit.
-    #[error("{0} with {1}: the certificate and the private key do not belong together")]
-    Mismatch(FileName, FileName),
-    /// The certificate is none.
-    #[error("{0}: its first certificate is not one that TLS can use")]
-    Certificate(FileName),
-    /// The key is none.
-    #[error("{0}: the private key is damaged, or of a kind that TLS does not take")]
-    Key(FileName),
-    /// The library lacks what is needed.
-    #[error("TLS cannot be set up: {0}")]
-    Library(#[source] rustls::Error),
+/// What handshakes go by. It is replaced whole, as sessions live and die with the trust that made them.
+pub struct TlsState {
+    /// Accepts connections.
+    pub(super) acceptor: TlsAcceptor,
+    /// Tells who a peer is.
+    pub(super) trust: ClientTrust,
 }
 
-/// What accepts TLS on the main listener.
+impl TlsState {
+    /// What accepts connections.
+    #[must_use]
+    pub const fn acceptor(&self) -> &TlsAcceptor {
+        &self.acceptor
+    }
+}
+
+/// TLS on the main listener, from its files.
 pub struct ServerTls {
-    /// Accepts connections.
-    pub acceptor: TlsAcceptor,
+    /// What handshakes go by.
+    pub state: TlsState,
     /// When the server's certificate is valid, with all others in its chain.
     pub dated: Dated,
     /// What else is wrong with it.
@@ -66,7 +54,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
-    pub fn load(settings: &config::Server, trust: &ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+    pub fn load(settings: &config::Server, trust: ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let (certificate, private_key) = (settings.certificate.as_path(), settings.private_key.as_path());
         let chain = material::certificates(certificate)?;
         let key = material::private_key(private_key)?;
@@ -88,7 +76,6 @@ impl ServerTls {
                 _ => TlsError::Key(private_key.into()),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // A session holds its client certificate, so sessions live and die with the trust that made them.
         if settings.session_cache == 0 {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
@@ -96,7 +83,8 @@ impl ServerTls {
             config.session_storage = Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
             config.send_tls13_tickets = 1;
         }
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), dated, doubts })
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { state: TlsState { acceptor, trust }, dated, doubts })
     }
 }
 

@@ -17,9 +17,9 @@ use rustls::{
 };
 
 use super::{
+    error::TlsError,
     fitness::{Dated, Role},
     handshake::remember,
-    tls::TlsError,
 };
 use crate::{
     auth::{

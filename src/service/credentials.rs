@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Domains, Error};
+use super::{Error, scope::Scope};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{Invalid, Timestamp},
     pki::{self, CertificateAuthority, KeyKind, PrivateKeyPem, Subject},
 };
@@ -50,13 +50,13 @@ impl fmt::Debug for IssuedCredential {
 
 /// The use cases on access certificates.
 pub struct Credentials {
-    domains: Domains,
+    scope: Scope,
     authority: Option<Arc<CertificateAuthority>>,
 }
 
 impl Credentials {
-    pub(super) fn new(domains: Domains, authority: Option<CertificateAuthority>) -> Self {
-        Self { domains, authority: authority.map(Arc::new) }
+    pub(super) fn new(scope: Scope, authority: Option<CertificateAuthority>) -> Self {
+        Self { scope, authority: authority.map(Arc::new) }
     }
 
     /// Issues an access certificate for the permit's domain.
@@ -70,13 +70,13 @@ impl Credentials {
         request: CredentialRequest,
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
-        permit.require(Action::CredentialCreate)?;
+        permit.check(Action::CredentialCreate, Resource::Tenant)?;
         if request.days == 0 || request.days > DAYS_MAX {
             return Err(Invalid("the validity must be from 1 to 3650 days").into());
         }
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
         // Only a domain that exists gets certificates.
-        let domain = self.domains.keys(permit).await?.id();
+        let domain = self.scope.keys(permit).await?.id();
         let issue = move || {
             let key = match &request.key {
                 KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),

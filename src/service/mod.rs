@@ -8,29 +8,40 @@
 mod aside;
 mod credentials;
 mod cursor;
-mod domains;
 mod error;
+mod keyring;
 mod mounts;
 mod names;
 mod opened;
 mod records;
+mod region;
+mod scope;
 mod secrets;
+mod settings;
+mod tenants;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod turns;
+mod unit;
 mod wrapping;
 
 use std::sync::Arc;
 
+use self::scope::Scope;
 pub use self::{
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
     cursor::FORGED as FORGED_CURSOR,
-    domains::{Domain, Domains, root_key_record},
     error::Error,
-    mounts::MountPatch,
+    mounts::{MountPatch, Mounts},
+    region::root_key_record,
+    scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
         VersionView, Versions,
     },
+    settings::Defaults,
+    tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
@@ -43,8 +54,12 @@ use crate::{
 
 /// Every use case.
 pub struct Service {
-    /// Domains and their defaults.
-    pub domains: Domains,
+    /// Tenants.
+    pub tenants: Tenants,
+    /// Their defaults.
+    pub defaults: Defaults,
+    /// Their mounts.
+    pub mounts: Mounts,
     /// Secrets and their versions.
     pub secrets: Secrets,
     /// Access certificates.
@@ -53,7 +68,7 @@ pub struct Service {
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
     pub wrapping: Wrapping,
-    engine: Arc<dyn Engine>,
+    scope: Scope,
 }
 
 impl Service {
@@ -65,16 +80,19 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
+        on_commit: OnCommit,
     ) -> Result<Self, Error> {
-        let domains = Domains::open(Arc::clone(&engine), root).await?;
-        let long_reads = Arc::new(turns::LongReads::new());
+        region::open(&*engine, &*root).await?;
+        let scope = Scope::new(engine, root, on_commit);
         Ok(Self {
-            secrets: Secrets::new(Arc::clone(&engine), domains.clone(), Arc::clone(&long_reads)),
-            credentials: Credentials::new(domains.clone(), authority),
-            tokens: Tokens::new(domains.clone(), long_reads),
-            wrapping: Wrapping::new(domains.clone()),
-            domains,
-            engine,
+            tenants: Tenants::new(scope.clone()),
+            defaults: Defaults::new(scope.clone()),
+            mounts: Mounts::new(scope.clone()),
+            secrets: Secrets::new(scope.clone()),
+            credentials: Credentials::new(scope.clone(), authority),
+            tokens: Tokens::new(scope.clone()),
+            wrapping: Wrapping::new(scope.clone()),
+            scope,
         })
     }
 
@@ -89,6 +107,6 @@ impl Service {
     /// How the store feels.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.engine.health()
+        self.scope.engine().health()
     }
 }

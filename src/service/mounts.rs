@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Domains, Error};
+use super::{Error, scope::Scope};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View, mount_description},
-    store::{
-        engine::{Op, Space},
-        keys,
-    },
+    store::{engine::Space, keys},
 };
 
 /// Changes to a mount itself.
@@ -21,7 +18,16 @@ pub struct MountPatch {
     pub description: Option<String>,
 }
 
-impl Domains {
+/// The use cases on mounts.
+pub struct Mounts {
+    scope: Scope,
+}
+
+impl Mounts {
+    pub(super) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
     /// What the mount at `path` shows; `None` where there is none.
     ///
     /// # Errors
@@ -29,7 +35,7 @@ impl Domains {
     pub async fn view(&self, permit: &Permit, path: &MountPath) -> Result<Option<View>, Error> {
         match path.built_in() {
             Some(view) => Ok(Some(view)),
-            None => Ok(self.config(permit).await?.view(path)),
+            None => Ok(self.scope.config(permit).await?.view(path)),
         }
     }
 
@@ -37,18 +43,18 @@ impl Domains {
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
-    pub async fn mounts(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
-        permit.require(Action::ConfigGet)?;
-        self.config(permit).await
+    pub async fn list(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
+        self.scope.config(permit).await
     }
 
     /// The same, for everybody who may act in the domain at all: where mounts are is no secret from those.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
-    pub async fn config_for_all(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
-        permit.require(Action::DomainGet)?;
-        self.config(permit).await
+    pub async fn known(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        self.scope.config(permit).await
     }
 
     /// Makes a mount. What lies below its path already is in it.
@@ -62,19 +68,20 @@ impl Domains {
         description: &str,
         patch: &SettingsPatch,
     ) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
-        self.change_config(permit, |config| {
-            config.enable(Mount {
-                path: path.clone(),
-                below: path.clone(),
-                moved: None,
-                description: mount_description(description)?,
-                uuid: Uuid::new_v4().into_bytes(),
-                settings: patch.apply(&Settings::default()),
-            })??;
-            Ok(((), Vec::new()))
-        })
-        .await
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        self.scope
+            .change_config("mounts.enable", permit, |config, _| {
+                config.enable(Mount {
+                    path: path.clone(),
+                    below: path.clone(),
+                    moved: None,
+                    description: mount_description(description)?,
+                    uuid: Uuid::new_v4().into_bytes(),
+                    settings: patch.apply(&Settings::default()),
+                })??;
+                Ok(())
+            })
+            .await
     }
 
     /// Changes a mount itself.
@@ -82,18 +89,19 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` where there is none.
     pub async fn tune(&self, permit: &Permit, path: &MountPath, patch: &MountPatch) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let Some(text) = &patch.description else {
             return match self.view(permit, path).await? {
                 Some(_) => Ok(()),
                 None => Err(MountError::NotFound.into()),
             };
         };
-        self.change_config(permit, |config| {
-            *config.description_of(path)? = mount_description(text)?;
-            Ok(((), Vec::new()))
-        })
-        .await
+        self.scope
+            .change_config("mounts.tune", permit, |config, _| {
+                *config.description_of(path)? = mount_description(text)?;
+                Ok(())
+            })
+            .await
     }
 
     /// Removes a mount. While it holds secrets, only by `force`, which deletes them for good.
@@ -101,29 +109,30 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` says what stands against it.
     pub async fn disable(&self, permit: &Permit, path: &MountPath, force: bool) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         if force {
-            permit.require(Action::SecretDelete)?;
+            permit.check(Action::SecretDelete, Resource::Below(&view.folder("")))?;
         }
-        let view = self.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         let (from, to) = keys::headers_below(permit.okms_id(), &view.folder(""));
-        let snapshot = self.engine().snapshot().await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         // A secret that comes between this look and the commit stays where it is, in the tree.
         let is_empty = snapshot.scan(Space::Header, &from, &to, 1).await?.is_empty();
-        self.change_config(permit, |config| {
-            if !config.has(&view) {
-                return Err(MountError::NotFound.into());
-            }
-            config.disable(path)?;
-            if !is_empty && !force {
-                return Err(MountError::HoldsSecrets(path.clone()).into());
-            }
-            // Versions and values are kept under their secret's path, so that the range is theirs as well.
-            let gone = [Space::Header, Space::Version, Space::Value]
-                .map(|space| Op::DeleteRange(space, from.clone(), to.clone()));
-            Ok(((), if force { gone.to_vec() } else { Vec::new() }))
-        })
-        .await
+        self.scope
+            .change_config("mounts.disable", permit, |config, draft| {
+                if !config.has(&view) {
+                    return Err(MountError::NotFound.into());
+                }
+                config.disable(path)?;
+                if !is_empty && !force {
+                    return Err(MountError::HoldsSecrets(path.clone()).into());
+                }
+                if force {
+                    draft.remove_below(&view.folder(""));
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the move's id. It is one
@@ -132,22 +141,23 @@ impl Domains {
     /// # Errors
     /// `Error::Mount` says what stands against it.
     pub async fn rename(&self, permit: &Permit, from: &MountPath, to: &MountPath) -> Result<Uuid, Error> {
-        permit.require(Action::ConfigUpdate)?;
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
-        self.change_config(permit, |config| {
-            config.rename(from, to, id.into_bytes())?;
-            Ok((id, Vec::new()))
-        })
-        .await
+        self.scope
+            .change_config("mounts.rename", permit, |config, _| {
+                config.rename(from, to, id.into_bytes())?;
+                Ok(id)
+            })
+            .await
     }
 
     /// A mount's own defaults; the domain's for a view on the whole tree.
     ///
     /// # Errors
     /// `Error::Mount` where there is no such mount.
-    pub async fn mount_settings(&self, permit: &Permit, path: &MountPath) -> Result<Settings, Error> {
-        permit.require(Action::ConfigGet)?;
-        let mut config = DomainConfig::clone(&*self.config(permit).await?);
+    pub async fn settings(&self, permit: &Permit, path: &MountPath) -> Result<Settings, Error> {
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
+        let mut config = DomainConfig::clone(&*self.scope.config(permit).await?);
         Ok(config.settings_of(path)?.clone())
     }
 
@@ -155,18 +165,14 @@ impl Domains {
     ///
     /// # Errors
     /// `Error::Mount` where there is no such mount.
-    pub async fn update_mount_settings(
-        &self,
-        permit: &Permit,
-        path: &MountPath,
-        patch: &SettingsPatch,
-    ) -> Result<(), Error> {
-        permit.require(Action::ConfigUpdate)?;
-        self.change_config(permit, |config| {
-            let settings = config.settings_of(path)?;
-            *settings = patch.apply(settings);
-            Ok(((), Vec::new()))
-        })
-        .await
+    pub async fn update_settings(&self, permit: &Permit, path: &MountPath, patch: &SettingsPatch) -> Result<(), Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        self.scope
+            .change_config("mounts.update_settings", permit, |config, _| {
+                let settings = config.settings_of(path)?;
+                *settings = patch.apply(settings);
+                Ok(())
+            })
+            .await
     }
 }

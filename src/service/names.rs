@@ -4,7 +4,7 @@
 //! already. The key is a tag of the name that only the holder of the root key can make, since a domain's name is not to
 //! be read off a stolen file. Never does: tell two spellings of one name apart; a name is its bytes.
 
-use super::{Error, domains::open_record};
+use super::{Error, keyring::open_record};
 use crate::{
     crypto::RootKey,
     store::{
@@ -43,7 +43,7 @@ pub(super) async fn complete(engine: &dyn Engine, root: &dyn RootKey) -> Result<
         for (domain, record) in &page {
             let id = keys::parse_domain(domain).ok_or(Malformed)?;
             match open_record(root, id, record) {
-                Ok((_, domain)) => ops.push(Op::Put(Space::Region, key(root, &domain.name)?, id.as_bytes().to_vec())),
+                Ok((_, info)) => ops.push(Op::Put(Space::Region, key(root, &info.name)?, id.as_bytes().to_vec())),
                 // Nobody can read its name, and it does not hide the others.
                 Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
             }

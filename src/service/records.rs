@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 
 use crate::{
     crypto::{DomainKeys, Place, SecretValue},
-    domain::{Header, SecretPath, VersionNumber, VersionRecord},
+    domain::{DomainConfig, Header, SecretPath, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
     store::{
         codec::Codec,
-        engine::{Batch, CommitError, Engine, Expect, Op, Revision, Snapshot, Space},
+        engine::{Batch, Expect, Op, Snapshot, Space},
         keys,
     },
 };
@@ -20,12 +20,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The secret's header, and its revision.
-    pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<(Header, Revision)>, Error> {
+    /// The secret's header.
+    pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<Header>, Error> {
         let Some(record) = self.snapshot.get(Space::Header, &keys::header(self.keys.id(), path)).await? else {
             return Ok(None);
         };
-        Ok(Some((self.open_header(path, record.bytes)?, record.revision)))
+        Ok(Some(self.open_header(path, record.bytes)?))
     }
 
     pub(super) fn open_header(&self, path: &SecretPath, sealed: Vec<u8>) -> Result<Header, Error> {
@@ -55,88 +55,90 @@ pub(super) fn missing() -> Error {
     Error::Corrupt("a record that must be there is missing".into())
 }
 
-/// How often a write that other processes overtook is decided anew.
-pub(super) const COMMIT_ATTEMPTS: usize = 16;
-
-/// Commits `batch`; false where another process was faster, so that the write is to be decided anew.
-pub(super) async fn commit(engine: &dyn Engine, batch: Batch) -> Result<bool, Error> {
-    match engine.commit(batch).await {
-        Ok(_) => Ok(true),
-        Err(CommitError::Conflict) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Changes to one secret, sealed as they are drafted, to be committed if its header is still as it was read.
+/// Changes to what one tenant has, sealed as they are drafted, to be committed together.
 pub(super) struct Draft<'a> {
-    keys: &'a DomainKeys,
-    path: &'a SecretPath,
+    pub keys: &'a DomainKeys,
     batch: Batch,
 }
 
 impl<'a> Draft<'a> {
-    /// Changes to the secret at `path`, decided on a header and defaults of these revisions, or absent ones.
-    pub(super) fn new(
-        keys: &'a DomainKeys,
-        path: &'a SecretPath,
-        header: Option<Revision>,
-        config: Option<Revision>,
-    ) -> Self {
-        let expect = |read: Option<Revision>| read.map_or(Expect::Absent, Expect::At);
-        let preconditions = vec![
-            (Space::Header, keys::header(keys.id(), path), expect(header)),
-            (Space::Config, keys::domain(keys.id()), expect(config)),
-        ];
-        Self { keys, path, batch: Batch { preconditions, ops: Vec::new() } }
+    /// No changes yet. They count only if what is `held` is still so.
+    pub(super) const fn new(keys: &'a DomainKeys, held: Vec<(Space, Vec<u8>, Expect)>) -> Self {
+        Self { keys, batch: Batch { preconditions: held, ops: Vec::new() } }
     }
 
-    /// Removes the secret at `path` with everything in it, if its header still has this revision.
-    pub(super) fn removal(keys: &'a DomainKeys, path: &'a SecretPath, header: Revision) -> Batch {
-        let key = keys::header(keys.id(), path);
-        let mut draft = Self { keys, path, batch: Batch::default() };
-        draft.batch.preconditions.push((Space::Header, key.clone(), Expect::At(header)));
-        draft.prune(0..=u32::MAX - 1);
-        draft.batch.ops.push(Op::Delete(Space::Header, key));
-        draft.batch
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.ops.is_empty()
     }
 
     pub(super) fn into_batch(self) -> Batch {
         self.batch
     }
 
-    pub(super) fn header(&mut self, header: &Header) -> Result<(), Error> {
-        let sealed = self.keys.seal_record(Place::Header(self.path), &header.encode())?;
-        self.batch.ops.push(Op::Put(Space::Header, keys::header(self.keys.id(), self.path), sealed));
+    pub(super) fn extend(&mut self, ops: impl IntoIterator<Item = Op>) {
+        self.batch.ops.extend(ops);
+    }
+
+    pub(super) fn config(&mut self, config: &DomainConfig) -> Result<(), Error> {
+        let sealed = self.keys.seal_record(Place::Config, &config.encode())?;
+        self.batch.ops.push(Op::Put(Space::Config, keys::domain(self.keys.id()), sealed));
         Ok(())
     }
 
-    pub(super) fn version(&mut self, number: VersionNumber, record: &VersionRecord) -> Result<(), Error> {
-        let sealed = self.keys.seal_record(Place::Version(self.path, number.get()), &record.encode())?;
-        self.batch.ops.push(Op::Put(Space::Version, self.version_key(number.get()), sealed));
+    pub(super) fn header(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
+        let sealed = self.keys.seal_record(Place::Header(path), &header.encode())?;
+        self.batch.ops.push(Op::Put(Space::Header, keys::header(self.keys.id(), path), sealed));
         Ok(())
     }
 
-    pub(super) fn value(&mut self, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
-        let seal = || self.keys.seal_value(self.path, number.get(), value);
+    pub(super) fn version(
+        &mut self,
+        path: &SecretPath,
+        number: VersionNumber,
+        record: &VersionRecord,
+    ) -> Result<(), Error> {
+        let sealed = self.keys.seal_record(Place::Version(path, number.get()), &record.encode())?;
+        self.batch.ops.push(Op::Put(Space::Version, self.version_key(path, number.get()), sealed));
+        Ok(())
+    }
+
+    pub(super) fn value(&mut self, path: &SecretPath, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
+        let seal = || self.keys.seal_value(path, number.get(), value);
         let sealed = aside(value.expose().len(), seal)?.into_bytes();
-        self.batch.ops.push(Op::Put(Space::Value, self.version_key(number.get()), sealed));
+        self.batch.ops.push(Op::Put(Space::Value, self.version_key(path, number.get()), sealed));
         Ok(())
     }
 
-    pub(super) fn erase_value(&mut self, number: VersionNumber) {
-        self.batch.ops.push(Op::Delete(Space::Value, self.version_key(number.get())));
+    pub(super) fn erase_value(&mut self, path: &SecretPath, number: VersionNumber) {
+        self.batch.ops.push(Op::Delete(Space::Value, self.version_key(path, number.get())));
     }
 
     /// Removes versions with their values.
-    pub(super) fn prune(&mut self, versions: RangeInclusive<u32>) {
+    pub(super) fn prune(&mut self, path: &SecretPath, versions: RangeInclusive<u32>) {
         let (first, last) = versions.into_inner();
-        for space in [Space::Version, Space::Value] {
-            let end = self.version_key(last.saturating_add(1));
-            self.batch.ops.push(Op::DeleteRange(space, self.version_key(first), end));
-        }
+        let (from, to) = (self.version_key(path, first), self.version_key(path, last.saturating_add(1)));
+        self.remove_range([Space::Version, Space::Value], &from, &to);
     }
 
-    fn version_key(&self, number: u32) -> Vec<u8> {
-        keys::version(self.keys.id(), self.path, number)
+    /// Removes the secret at `path` with everything in it.
+    pub(super) fn remove(&mut self, path: &SecretPath) {
+        self.prune(path, 0..=u32::MAX - 1);
+        self.batch.ops.push(Op::Delete(Space::Header, keys::header(self.keys.id(), path)));
+    }
+
+    /// Removes every secret whose path begins with `prefix`.
+    pub(super) fn remove_below(&mut self, prefix: &str) {
+        // Versions and values are kept under their secret's path, so that the range is theirs as well.
+        let (from, to) = keys::headers_below(self.keys.id(), prefix);
+        self.remove_range([Space::Header, Space::Version, Space::Value], &from, &to);
+    }
+
+    fn remove_range<const N: usize>(&mut self, spaces: [Space; N], from: &[u8], to: &[u8]) {
+        self.extend(spaces.map(|space| Op::DeleteRange(space, from.to_vec(), to.to_vec())));
+    }
+
+    fn version_key(&self, path: &SecretPath, number: u32) -> Vec<u8> {
+        keys::version(self.keys.id(), path, number)
     }
 }

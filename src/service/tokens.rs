@@ -3,23 +3,25 @@
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in it, so that their
 //! number slows nothing down; making one clears away more that are over, so that they do not pile up.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{
-    Domains, Error,
-    records::{COMMIT_ATTEMPTS, commit},
-    turns::{LongRead, LongReads},
+    Error,
+    records::{Draft, Reader},
+    scope::Scope,
+    turns::LongRead,
+    unit::{Change, Reading, Reads},
 };
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, Place},
     domain::{Invalid, Timestamp, Token, TokenLife},
     store::{
         codec::Codec,
-        engine::{Batch, Expect, Op, Revision, Snapshot, Space},
+        engine::{Expect, Op, Record, Space},
         keys,
     },
 };
@@ -95,13 +97,12 @@ pub struct Accessors {
 
 /// The use cases on tokens.
 pub struct Tokens {
-    domains: Domains,
-    long_reads: Arc<LongReads>,
+    scope: Scope,
 }
 
 impl Tokens {
-    pub(super) const fn new(domains: Domains, long_reads: Arc<LongReads>) -> Self {
-        Self { domains, long_reads }
+    pub(super) const fn new(scope: Scope) -> Self {
+        Self { scope }
     }
 
     /// Makes a token.
@@ -109,8 +110,8 @@ impl Tokens {
     /// # Errors
     /// `Error::DomainNotFound`; `Error` where it cannot be stored.
     pub async fn create(&self, permit: &Permit, request: TokenRequest, now: Timestamp) -> Result<FreshToken, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
         let Minted { id, text, fingerprint } = Minted::new()?;
         let token = Token {
             secret_sha256: fingerprint,
@@ -125,8 +126,12 @@ impl Tokens {
             display_name: request.display_name,
             meta: request.meta,
         };
-        let ops = stored(&keys, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())?;
-        commit_fresh(&self.domains, &keys, &id, ops, now).await?;
+        let change = Change { name: "tokens.create", turns: &[] };
+        let make = |(), draft: &mut Draft<'_>| {
+            store(draft, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())
+        };
+        self.scope.unit(change, &keys, Vacant(&id), make).await?;
+        clear_some(&self.scope, &keys, now).await;
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
 
@@ -164,10 +169,11 @@ impl Tokens {
     /// # Errors
     /// `Error::TokenInvalid`.
     pub async fn by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<KnownToken, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let snapshot = self.domains.engine().snapshot().await?;
-        let (token, _) = read(&*snapshot, &keys, accessor, now).await?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let record = snapshot.get(Space::Token, &key(&keys, accessor)?).await?;
+        let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
     }
 
@@ -183,23 +189,21 @@ impl Tokens {
         life: TokenLife,
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        for _ in 0..COMMIT_ATTEMPTS {
-            let snapshot = self.domains.engine().snapshot().await?;
-            let (before, revision) = read(&*snapshot, &keys, accessor, now).await?;
-            if !before.is_renewable {
-                return Err(Error::NotRenewable);
-            }
-            let mut ops = removed(&keys, accessor, before.expires_at);
-            let token = before.renewed(increment, life, now);
-            let end = token.expires_at;
-            ops.extend(stored(&keys, accessor, end, Vec::new(), Place::Token(accessor), &token.encode())?);
-            if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
-                return Ok(KnownToken { accessor: accessor.to_owned(), token });
-            }
-        }
-        Err(Error::Contended)
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name: "tokens.renew", turns: &[] };
+        self.scope
+            .unit(change, &keys, TokenRead { accessor, now }, |before, draft| {
+                if !before.is_renewable {
+                    return Err(Error::NotRenewable);
+                }
+                remove(draft, accessor, before.expires_at);
+                let token = before.renewed(increment, life, now);
+                let end = token.expires_at;
+                store(draft, accessor, end, Vec::new(), Place::Token(accessor), &token.encode())?;
+                Ok(KnownToken { accessor: accessor.to_owned(), token })
+            })
+            .await
     }
 
     /// The accessors of the domain's tokens and of what is wrapped there, in the order in which they end; at most `limit`,
@@ -214,10 +218,10 @@ impl Tokens {
         limit: Option<usize>,
         now: Timestamp,
     ) -> Result<Accessors, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let turn = self.long_reads.turn(permit.okms_id()).await?;
-        let snapshot = self.domains.engine().snapshot().await?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let turn = self.scope.long_reads().turn(permit.okms_id()).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         let (mut from, to) = keys::token_ends_after(keys.id(), now, after);
         let limit = limit.unwrap_or(usize::MAX);
         let mut listed = Accessors { accessors: Vec::new(), next: None, _turn: turn };
@@ -248,17 +252,15 @@ impl Tokens {
     /// # Errors
     /// `Error::TokenInvalid` where there is none.
     pub async fn revoke(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        for _ in 0..COMMIT_ATTEMPTS {
-            let snapshot = self.domains.engine().snapshot().await?;
-            let (token, revision) = read(&*snapshot, &keys, accessor, now).await?;
-            let ops = removed(&keys, accessor, token.expires_at);
-            if commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await? {
-                return Ok(());
-            }
-        }
-        Err(Error::Contended)
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name: "tokens.revoke", turns: &[] };
+        self.scope
+            .unit(change, &keys, TokenRead { accessor, now }, |token, draft| {
+                remove(draft, accessor, token.expires_at);
+                Ok(())
+            })
+            .await
     }
 }
 
@@ -284,75 +286,88 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
     Some(id)
 }
 
-async fn read(
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    accessor: &str,
+/// A token, held.
+struct TokenRead<'a> {
+    accessor: &'a str,
     now: Timestamp,
-) -> Result<(Token, Revision), Error> {
-    // Whatever text it is, it is found under its own key or not at all.
-    if accessor.len() > TEXT_MAX {
-        return Err(Error::TokenInvalid);
+}
+
+impl Reads for TokenRead<'_> {
+    type Found = Token;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Token, Error> {
+        let keys = reading.reader.keys;
+        let record = reading.hold(Space::Token, key(keys, self.accessor)?).await?;
+        open(keys, self.accessor, record, self.now)
     }
-    let found = snapshot.get(Space::Token, &keys::token(keys.id(), accessor)).await?;
-    let record = found.ok_or(Error::TokenInvalid)?;
+}
+
+/// Where the token with this accessor is.
+fn key(keys: &DomainKeys, accessor: &str) -> Result<Vec<u8>, Error> {
+    // Whatever text it is, it is found under its own key or not at all.
+    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(keys::token(keys.id(), accessor)) }
+}
+
+fn open(keys: &DomainKeys, accessor: &str, record: Option<Record>, now: Timestamp) -> Result<Token, Error> {
+    let record = record.ok_or(Error::TokenInvalid)?;
     // What is wrapped lies under ids as well, is no token, and does not open as one.
     let token = keys.open_record(Place::Token(accessor), record.bytes).map_err(|_| Error::TokenInvalid)?;
     let token = Token::decode(&token)?;
-    if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok((token, record.revision)) }
+    if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
-/// What stores the record of the token `id`, which ends at `end`, and has that `size` where it wraps something.
-pub(super) fn stored(
-    keys: &DomainKeys,
+/// Stores the record of the token `id`, which ends at `end`, and has that `size` where it wraps something.
+pub(super) fn store(
+    draft: &mut Draft<'_>,
     id: &str,
     end: Timestamp,
     size: Vec<u8>,
     place: Place<'_>,
     record: &[u8],
-) -> Result<Vec<Op>, Error> {
+) -> Result<(), Error> {
+    let keys = draft.keys;
     let sealed = keys.seal_record(place, record)?;
-    Ok(vec![
+    draft.extend([
         Op::Put(Space::Token, keys::token(keys.id(), id), sealed),
         Op::Put(Space::Token, keys::token_end(keys.id(), end, id), size),
-    ])
-}
-
-/// What removes the token `id`, which ends at `end`, with all that belongs to it.
-pub(super) fn removed(keys: &DomainKeys, id: &str, end: Timestamp) -> Vec<Op> {
-    vec![
-        Op::Delete(Space::Token, keys::token(keys.id(), id)),
-        Op::Delete(Space::Token, keys::token_end(keys.id(), end, id)),
-        Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
-    ]
-}
-
-/// `ops`, if the record of the token `id` is still at `revision`.
-pub(super) fn unchanged(keys: &DomainKeys, id: &str, revision: Revision, ops: Vec<Op>) -> Batch {
-    Batch { preconditions: vec![(Space::Token, keys::token(keys.id(), id), Expect::At(revision))], ops }
-}
-
-/// Commits `ops`, which make the token `id`, and then clears away what is over.
-pub(super) async fn commit_fresh(
-    domains: &Domains,
-    keys: &DomainKeys,
-    id: &str,
-    ops: Vec<Op>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let preconditions = vec![(Space::Token, keys::token(keys.id(), id), Expect::Absent)];
-    domains.engine().commit(Batch { preconditions, ops }).await?;
-    // The token is made, and what is over can wait for the next one.
-    if let Err(error) = clear(domains, keys, now).await {
-        tracing::debug!(%error, "tokens that are over were not cleared away");
-    }
+    ]);
     Ok(())
 }
 
-/// Clears away what is over, much of it at least.
-pub(super) async fn clear_all(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
+/// Removes the token `id`, which ends at `end`, with all that belongs to it.
+pub(super) fn remove(draft: &mut Draft<'_>, id: &str, end: Timestamp) {
+    let tenant = draft.keys.id();
+    draft.extend([
+        Op::Delete(Space::Token, keys::token(tenant, id)),
+        Op::Delete(Space::Token, keys::token_end(tenant, end, id)),
+        Op::Delete(Space::Token, keys::wrapped_body(tenant, id)),
+    ]);
+}
+
+/// A place where no token is yet.
+pub(super) struct Vacant<'a>(pub &'a str);
+
+impl Reads for Vacant<'_> {
+    type Found = ();
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<(), Error> {
+        let key = keys::token(reading.reader.keys.id(), self.0);
+        // Ids are random, and long.
+        if reading.hold(Space::Token, key).await?.is_some() { Err(Error::Contended) } else { Ok(()) }
+    }
+}
+
+/// Clears away what has expired, after a new token: it is made, and what is over can wait for the next one.
+pub(super) async fn clear_some(scope: &Scope, keys: &DomainKeys, now: Timestamp) {
+    if let Err(error) = clear(scope, keys, now).await {
+        tracing::debug!(%error, "tokens that are over were not cleared away");
+    }
+}
+
+/// Clears away what has expired, much of it at least.
+pub(super) async fn clear_all(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
     for _ in 0..CLEARED_AGAIN {
-        if clear(domains, keys, now).await? < CLEARED {
+        if clear(scope, keys, now).await? < CLEARED {
             break;
         }
     }
@@ -360,26 +375,44 @@ pub(super) async fn clear_all(domains: &Domains, keys: &DomainKeys, now: Timesta
 }
 
 /// Removes tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
-/// another. One request of a domain does so at a time, and others leave it to that one. Says how many were over.
-async fn clear(domains: &Domains, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
-    let Some(_turn) = domains.clearing(keys.id()) else { return Ok(0) };
-    let (from, to) = (keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0)), keys::token_ends(keys.id(), now));
-    let snapshot = domains.engine().snapshot().await?;
-    let mut batch = Batch::default();
-    for (key, end) in snapshot.scan(Space::Token, &from, &to, CLEARED).await? {
-        let Some(id) = keys::parse_token_end(&key) else { continue };
-        batch.ops.extend([
-            Op::Delete(Space::Token, keys::token(keys.id(), id)),
-            Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
-            Op::Delete(Space::Token, key.clone()),
-        ]);
-        batch.preconditions.push((Space::Token, key, Expect::At(end.revision)));
+/// another. One request of a tenant does so at a time, and others leave it to that one. Says how many were over.
+async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
+    let Some(_turn) = scope.clearing(keys.id()) else { return Ok(0) };
+    let change = Change { name: "tokens.clear", turns: &[] };
+    scope
+        .unit(change, keys, Expired(now), |ends, draft| {
+            for end in &ends {
+                let Some(id) = keys::parse_token_end(end) else { continue };
+                draft.extend([
+                    Op::Delete(Space::Token, keys::token(keys.id(), id)),
+                    Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
+                    Op::Delete(Space::Token, end.clone()),
+                ]);
+            }
+            Ok(ends.len())
+        })
+        .await
+}
+
+/// The ends of tokens that are over, held.
+struct Expired(Timestamp);
+
+impl Reads for Expired {
+    type Found = Vec<Vec<u8>>;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        let Reader { snapshot, keys } = reading.reader;
+        let from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
+        let to = keys::token_ends(keys.id(), self.0);
+        let found = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
+        Ok(found
+            .into_iter()
+            .map(|(key, end)| {
+                reading.holds(Space::Token, key.clone(), Expect::At(end.revision));
+                key
+            })
+            .collect())
     }
-    let over = batch.preconditions.len();
-    if over > 0 {
-        commit(domains.engine(), batch).await?;
-    }
-    Ok(over)
 }
 
 #[cfg(test)]

@@ -45,21 +45,28 @@ impl Turns {
         Self { hasher: RandomState::new(), stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
     }
 
-    /// Waits for the turn of one who writes `name` in the domain `id`; it ends when the guard is dropped.
+    /// Waits for the turns of one who writes all of `names` in the tenant `id`; they end when the guards are dropped.
     ///
     /// # Errors
     /// `Error::Overloaded` where too many wait already.
-    pub(super) async fn take(&self, id: OkmsId, name: &str) -> Result<MutexGuard<'_, ()>, Error> {
-        let hash = self.hasher.hash_one((id, name));
-        let index = usize::try_from(hash % STRIPES as u64).unwrap_or_default();
-        // There is a stripe for every hash.
-        let stripe = self.stripes.get(index).ok_or(Error::Overloaded)?;
-        let before = stripe.waiting.fetch_add(1, Relaxed);
-        let _waiting = Waiting(&stripe.waiting);
-        if before >= WAITING_MAX {
-            return Err(Error::Overloaded);
+    pub(super) async fn take(&self, id: OkmsId, names: &[&str]) -> Result<Vec<MutexGuard<'_, ()>>, Error> {
+        // In one order for all, so that no two wait for each other; names may share a queue.
+        let mut indices: Vec<_> = names.iter().map(|name| self.hasher.hash_one((id, name)) % STRIPES as u64).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let mut turns = Vec::with_capacity(indices.len());
+        for index in indices {
+            let index = usize::try_from(index).unwrap_or_default();
+            // There is a stripe for every hash.
+            let stripe = self.stripes.get(index).ok_or(Error::Overloaded)?;
+            let before = stripe.waiting.fetch_add(1, Relaxed);
+            let _waiting = Waiting(&stripe.waiting);
+            if before >= WAITING_MAX {
+                return Err(Error::Overloaded);
+            }
+            turns.push(stripe.turn.lock().await);
         }
-        Ok(stripe.turn.lock().await)
+        Ok(turns)
     }
 }
 

@@ -17,19 +17,21 @@ use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
 
 use super::{
-    Domains, Error,
+    Error,
     aside::aside,
-    records::commit,
-    tokens::{Minted, clear_all, commit_fresh, id_of, removed, stored, unchanged},
+    records::{Draft, Reader},
+    scope::Scope,
+    tokens::{Minted, Vacant, clear_all, clear_some, id_of, remove, store},
     turns::Turns,
+    unit::{Change, Reading, Reads},
 };
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, Place, SecretValue},
     domain::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
         codec::Codec,
-        engine::{Op, Revision, Snapshot, Space},
+        engine::{Op, Record, Space},
         keys,
     },
 };
@@ -75,7 +77,7 @@ const COUNTED_AT_ONCE: usize = 1000;
 
 /// The use cases on wrapped answers.
 pub struct Wrapping {
-    domains: Domains,
+    scope: Scope,
     counts: Cache<OkmsId, Count>,
     under_way: Mutex<HashMap<OkmsId, Amount>>,
     turns: Turns,
@@ -135,19 +137,19 @@ impl Count {
 }
 
 impl Wrapping {
-    pub(super) fn new(domains: Domains) -> Self {
-        Self { domains, counts: Cache::new(COUNTS_MAX), under_way: Mutex::default(), turns: Turns::new() }
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, counts: Cache::new(COUNTS_MAX), under_way: Mutex::default(), turns: Turns::new() }
     }
 
     /// Finds room for one more answer of so many bytes, which is under way until what is returned is dropped.
     async fn reserve(&self, keys: &DomainKeys, bytes: usize, now: Timestamp) -> Result<UnderWay<'_>, Error> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let _turn = self.turns.take(keys.id(), "").await?;
+        let _turn = self.turns.take(keys.id(), &[""]).await?;
         let count = match self.counts.get(&keys.id()) {
             Some(known) if known.takes(bytes) => known,
             Some(full) if full.at.elapsed() < COUNT_PAUSE => return Err(FULL.into()),
             _ => {
-                clear_all(&self.domains, keys, now).await?;
+                clear_all(&self.scope, keys, now).await?;
                 self.count(keys).await?
             }
         };
@@ -162,7 +164,7 @@ impl Wrapping {
         let mut count = Count { amount: under_way.unwrap_or_default(), at: Instant::now() };
         let mut from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
         let to = keys::end_of_token_ends(keys.id());
-        let snapshot = self.domains.engine().snapshot().await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         loop {
             let found = snapshot.scan(Space::Token, &from, &to, COUNTED_AT_ONCE).await?;
             for (_, record) in &found {
@@ -190,13 +192,17 @@ impl Wrapping {
         ttl_seconds: u64,
         now: Timestamp,
     ) -> Result<WrapInfo, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
         let _under_way = self.reserve(&keys, answer.body.expose().len(), now).await?;
-        let (path, status) = (path.to_owned(), answer.status);
-        let (info, ops) = fresh(&keys, &answer.body, path, status, ttl_seconds, now, Vec::new())?;
-        commit_fresh(&self.domains, &keys, &info.accessor, ops, now).await?;
-        Ok(info)
+        let minted = Minted::new()?;
+        let wrapped = minted.wrapped(path, answer.status, ttl_seconds, now);
+        let change = Change { name: "wrapping.wrap", turns: &[] };
+        self.scope
+            .unit(change, &keys, Vacant(&minted.id), |(), draft| keep(draft, &minted, &wrapped, &answer.body))
+            .await?;
+        clear_some(&self.scope, &keys, now).await;
+        Ok(WrapInfo { token: minted.text, accessor: minted.id, wrapped })
     }
 
     /// What is told of an answer without unwrapping it.
@@ -204,10 +210,12 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn lookup(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Wrapped, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let snapshot = self.domains.engine().snapshot().await?;
-        Ok(known(&*snapshot, &keys, token, now).await?.0)
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let id = id_of(token).ok_or(Error::NothingWrapped)?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?;
+        is_right(open(&keys, id, record, now)?, token)
     }
 
     /// Tells an answer, for the one time.
@@ -215,11 +223,15 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`, also where somebody else was faster.
     pub async fn unwrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Unwrapped, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let (answer, _, ops, revision) = self.take(&keys, token, now).await?;
-        self.commit(&keys, token, revision, ops).await?;
-        Ok(answer)
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name: "wrapping.unwrap", turns: &[] };
+        self.scope
+            .unit(change, &keys, WrappedRead::of(token, now)?, |(wrapped, body), draft| {
+                remove(draft, id_of(token).unwrap_or_default(), wrapped.expires_at());
+                Ok(Unwrapped { status: wrapped.status, body })
+            })
+            .await
     }
 
     /// Ends what is wrapped under this token, so that nobody is told of it any more.
@@ -236,13 +248,16 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn end_by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let snapshot = self.domains.engine().snapshot().await?;
-        let (wrapped, revision) = find(&*snapshot, &keys, accessor, now).await?;
-        let ops = removed(&keys, accessor, wrapped.expires_at());
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name: "wrapping.end", turns: &[] };
         // Whoever was faster has unwrapped or ended it.
-        commit(self.domains.engine(), unchanged(&keys, accessor, revision, ops)).await.map(drop)
+        self.scope
+            .unit(change, &keys, InfoRead { id: accessor, now }, |wrapped, draft| {
+                remove(draft, accessor, wrapped.expires_at());
+                Ok(())
+            })
+            .await
     }
 
     /// Keeps an answer under a new token instead, for as long again.
@@ -250,78 +265,90 @@ impl Wrapping {
     /// # Errors
     /// `Error::NothingWrapped`.
     pub async fn rewrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<WrapInfo, Error> {
-        permit.require(Action::DomainGet)?;
-        let keys = self.domains.keys(permit).await?;
-        let (answer, wrapped, ops, revision) = self.take(&keys, token, now).await?;
-        let (path, ttl) = (wrapped.path, wrapped.ttl_seconds);
-        let (info, ops) = fresh(&keys, &answer.body, path, answer.status, ttl, now, ops)?;
-        self.commit(&keys, token, revision, ops).await?;
-        Ok(info)
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let minted = Minted::new()?;
+        let change = Change { name: "wrapping.rewrap", turns: &[] };
+        let wrapped = self
+            .scope
+            .unit(change, &keys, WrappedRead::of(token, now)?, |(before, body), draft| {
+                remove(draft, id_of(token).unwrap_or_default(), before.expires_at());
+                let wrapped = minted.wrapped(&before.path, before.status, before.ttl_seconds, now);
+                keep(draft, &minted, &wrapped, &body)?;
+                Ok(wrapped)
+            })
+            .await?;
+        Ok(WrapInfo { token: minted.text, accessor: minted.id, wrapped })
     }
+}
 
-    /// Reads an answer, and what takes it away.
-    async fn take(
-        &self,
-        keys: &DomainKeys,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<(Unwrapped, Wrapped, Vec<Op>, Revision), Error> {
-        let snapshot = self.domains.engine().snapshot().await?;
-        let (wrapped, id, revision) = known(&*snapshot, keys, token, now).await?;
-        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), id)).await?;
+/// What is told of a wrapped answer, held.
+struct InfoRead<'a> {
+    id: &'a str,
+    now: Timestamp,
+}
+
+impl Reads for InfoRead<'_> {
+    type Found = Wrapped;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Wrapped, Error> {
+        let keys = reading.reader.keys;
+        let record = reading.hold(Space::Token, keys::token(keys.id(), self.id)).await?;
+        open(keys, self.id, record, self.now)
+    }
+}
+
+/// An answer that is wrapped under a token, held.
+struct WrappedRead<'a> {
+    token: &'a str,
+    info: InfoRead<'a>,
+}
+
+impl<'a> WrappedRead<'a> {
+    fn of(token: &'a str, now: Timestamp) -> Result<Self, Error> {
+        Ok(Self { token, info: InfoRead { id: id_of(token).ok_or(Error::NothingWrapped)?, now } })
+    }
+}
+
+impl Reads for WrappedRead<'_> {
+    type Found = (Wrapped, SecretValue);
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        let Reader { snapshot, keys } = reading.reader;
+        let wrapped = is_right(self.info.read(reading).await?, self.token)?;
+        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), self.info.id)).await?;
         let body = body.ok_or(Error::NothingWrapped)?.bytes;
-        let body = aside(body.len(), || keys.open_wrapped(id, body))?;
-        let ops = removed(keys, id, wrapped.expires_at());
-        Ok((Unwrapped { status: wrapped.status, body }, wrapped, ops, revision))
-    }
-
-    async fn commit(&self, keys: &DomainKeys, token: &str, revision: Revision, ops: Vec<Op>) -> Result<(), Error> {
-        let id = id_of(token).ok_or(Error::NothingWrapped)?;
-        let did = commit(self.domains.engine(), unchanged(keys, id, revision, ops)).await?;
-        if did { Ok(()) } else { Err(Error::NothingWrapped) }
+        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.info.id, body))?))
     }
 }
 
-/// What is wrapped under this token, with its id.
-async fn known<'t>(
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    token: &'t str,
-    now: Timestamp,
-) -> Result<(Wrapped, &'t str, Revision), Error> {
-    let id = id_of(token).ok_or(Error::NothingWrapped)?;
-    let (wrapped, revision) = find(snapshot, keys, id, now).await?;
-    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
-    if is_right { Ok((wrapped, id, revision)) } else { Err(Error::NothingWrapped) }
-}
-
-async fn find(
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    id: &str,
-    now: Timestamp,
-) -> Result<(Wrapped, Revision), Error> {
-    let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?.ok_or(Error::NothingWrapped)?;
+fn open(keys: &DomainKeys, id: &str, record: Option<Record>, now: Timestamp) -> Result<Wrapped, Error> {
+    let record = record.ok_or(Error::NothingWrapped)?;
     // A login's token lies under an id as well, wraps nothing, and does not open as if it did.
     let wrapped = keys.open_record(Place::WrapInfo(id), record.bytes).map_err(|_| Error::NothingWrapped)?;
     let wrapped = Wrapped::decode(&wrapped)?;
-    if wrapped.expires_at() > now { Ok((wrapped, record.revision)) } else { Err(Error::NothingWrapped) }
+    if wrapped.expires_at() > now { Ok(wrapped) } else { Err(Error::NothingWrapped) }
 }
 
-fn fresh(
-    keys: &DomainKeys,
-    body: &SecretValue,
-    path: String,
-    status: u16,
-    ttl_seconds: u64,
-    now: Timestamp,
-    mut ops: Vec<Op>,
-) -> Result<(WrapInfo, Vec<Op>), Error> {
-    let Minted { id, text, fingerprint } = Minted::new()?;
-    let wrapped = Wrapped { secret_sha256: fingerprint, created_at: now, ttl_seconds, path, status };
+/// `wrapped`, if `token` is the one that it is wrapped under.
+fn is_right(wrapped: Wrapped, token: &str) -> Result<Wrapped, Error> {
+    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
+    if is_right { Ok(wrapped) } else { Err(Error::NothingWrapped) }
+}
+
+impl Minted {
+    /// What is told of an answer that is wrapped under this token.
+    fn wrapped(&self, path: &str, status: u16, ttl_seconds: u64, now: Timestamp) -> Wrapped {
+        Wrapped { secret_sha256: self.fingerprint, created_at: now, ttl_seconds, path: path.to_owned(), status }
+    }
+}
+
+/// Keeps `body` under the token.
+fn keep(draft: &mut Draft<'_>, minted: &Minted, wrapped: &Wrapped, body: &SecretValue) -> Result<(), Error> {
+    let (keys, id) = (draft.keys, &minted.id);
     let size = u32::try_from(body.expose().len()).unwrap_or(u32::MAX).to_be_bytes();
-    ops.extend(stored(keys, &id, wrapped.expires_at(), size.to_vec(), Place::WrapInfo(&id), &wrapped.encode())?);
-    let sealed = aside(body.expose().len(), || keys.seal_wrapped(&id, body))?.into_bytes();
-    ops.push(Op::Put(Space::Token, keys::wrapped_body(keys.id(), &id), sealed));
-    Ok((WrapInfo { token: text, accessor: id, wrapped }, ops))
+    store(draft, id, wrapped.expires_at(), size.to_vec(), Place::WrapInfo(id), &wrapped.encode())?;
+    let sealed = aside(body.expose().len(), || keys.seal_wrapped(id, body))?.into_bytes();
+    draft.extend([Op::Put(Space::Token, keys::wrapped_body(keys.id(), id), sealed)]);
+    Ok(())
 }

@@ -16,7 +16,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, header::HeaderMap};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use okmsd::{
-    app::{App, AppError},
+    api::DIALECTS,
+    app::{App, AppError, Over, Reloader},
     clock::Clock,
     config::{ByteSize, Config},
     domain::Timestamp,
@@ -90,6 +91,7 @@ pub struct TestServer {
     pub config: Config,
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    pub reloader: Reloader,
     stopper: Stopper,
     running: JoinHandle<()>,
 }
@@ -118,11 +120,22 @@ impl TestServer {
         change: impl FnOnce(&mut Config),
         make: impl FnOnce(&Config, Arc<Metrics>) -> Arc<dyn Engine>,
     ) -> Self {
+        Self::start_over(change, |config, metrics| {
+            let engine = make(config, Arc::clone(&metrics));
+            Over { engine, metrics, dialects: DIALECTS }
+        })
+        .await
+    }
+
+    /// Starts a server over these parts.
+    pub async fn start_over(
+        change: impl FnOnce(&mut Config),
+        make: impl FnOnce(&Config, Arc<Metrics>) -> Over,
+    ) -> Self {
         let prepared = Prepared::new(change);
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let engine = make(&prepared.config, Arc::clone(&metrics));
+        let over = make(&prepared.config, Arc::new(Metrics::new().unwrap()));
         let clock = Arc::clone(&prepared.clock) as Arc<dyn Clock>;
-        let app = App::start_on(&prepared.config, clock, engine, metrics).await.unwrap();
+        let app = App::start_on(&prepared.config, clock, over).await.unwrap();
         prepared.running(spawn(app))
     }
 
@@ -134,8 +147,7 @@ impl TestServer {
 
     /// Starts a server on the same folder, once the one before is stopped.
     pub async fn start_again(&mut self) -> Result<(), AppError> {
-        let (address, admin, stopper, running) = run(&self.config, &self.clock).await?;
-        (self.address, self.admin, self.stopper, self.running) = (address, admin, stopper, running);
+        (self.address, self.admin, self.reloader, self.stopper, self.running) = run(&self.config, &self.clock).await?;
         Ok(())
     }
 
@@ -294,9 +306,9 @@ impl Prepared {
         Self { folder, authority, authority_key, clock, config }
     }
 
-    fn running(self, (address, admin, stopper, running): Running) -> TestServer {
+    fn running(self, (address, admin, reloader, stopper, running): Running) -> TestServer {
         let Self { folder, authority, authority_key, clock, config } = self;
-        TestServer { folder, authority, authority_key, clock, config, address, admin, stopper, running }
+        TestServer { folder, authority, authority_key, clock, config, address, admin, reloader, stopper, running }
     }
 }
 
@@ -348,15 +360,14 @@ pub fn write_private(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-type Running = (SocketAddr, SocketAddr, Stopper, JoinHandle<()>);
+type Running = (SocketAddr, SocketAddr, Reloader, Stopper, JoinHandle<()>);
 
 async fn run(config: &Config, clock: &Arc<MockClock>) -> Result<Running, AppError> {
     Ok(spawn(App::start(config, Arc::clone(clock) as Arc<dyn Clock>).await?))
 }
 
 fn spawn(app: App) -> Running {
-    let (address, admin, stopper) = (app.address(), app.admin_address(), app.stopper());
-    (address, admin, stopper, tokio::spawn(app.run()))
+    (app.address(), app.admin_address(), app.reloader(), app.stopper(), tokio::spawn(app.run()))
 }
 
 #[derive(Debug)]
@@ -458,6 +469,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "date",
     "location",
     "retry-after",
+    "transfer-encoding",
     "x-content-type-options",
     "x-frame-options",
     "x-pagination-cursor-next",

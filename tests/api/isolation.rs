@@ -2,12 +2,7 @@
 
 use hyper::Method;
 use okmsd::{
-    api::{
-        Access, Route,
-        okms::{DomainOp, RegionOp},
-        routes,
-        vault::VaultOp,
-    },
+    api::{DIALECTS, Handler, Listed, listed},
     config::{ClientAuth, CustomerCa},
     domain::Timestamp,
     pki::{CertificateAuthority, PrivateKeyPem, Subject},
@@ -25,88 +20,76 @@ const PUBLIC: &[(&str, &str)] = &[
 ];
 
 /// What answers without a certificate in the Vault dialect, under each of its bases: probes and clients ask it first.
-const OPEN: &[VaultOp] = &[VaultOp::Health, VaultOp::SealStatus, VaultOp::Leader, VaultOp::InitStatus];
+const OPEN: &[&str] = &["VaultHealth", "VaultSealStatus", "VaultLeader", "VaultInitStatus"];
 
 const SECRET: &str = "app/database";
 const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
 
-fn is_public(route: &Route) -> bool {
-    matches!(route.access, Access::Vault(op) if OPEN.contains(&op))
-        || PUBLIC.contains(&(route.method.as_str(), &*route.pattern))
+fn routes() -> Vec<Listed> {
+    listed(DIALECTS)
+}
+
+fn is_public(route: &Listed) -> bool {
+    OPEN.contains(&route.operation.id) || PUBLIC.contains(&(route.method, &*route.pattern))
+}
+
+fn is_of_vault(route: &Listed) -> bool {
+    route.pattern.starts_with("/v1") || route.pattern.starts_with("/api/{okmsId}/v1")
 }
 
 /// The route's path for the domain `id` and the secret at `path`.
-fn url(route: &Route, id: &str, path: &str) -> String {
+fn url(route: &Listed, id: &str, path: &str) -> String {
     let path = path.replace('/', "%2F");
     let url = route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
     url.replace("{asset}", "index.html").replace("{mount}", "secret").replace("{key}", &key(route, &path))
 }
 
 /// What the route's `{key}` is: a mount's path, or a secret's.
-fn key(route: &Route, path: &str) -> String {
-    match route.access {
-        Access::Vault(VaultOp::Enable) => format!("mount-{}", path.len()),
-        Access::Vault(VaultOp::Disable | VaultOp::ReadMount | VaultOp::ReadTune | VaultOp::Tune) => "secret".to_owned(),
-        Access::Vault(VaultOp::ReadAuthMethod | VaultOp::ReadAuthTune) => "token".to_owned(),
-        Access::Vault(VaultOp::Random) => "8".to_owned(),
+fn key(route: &Listed, path: &str) -> String {
+    match route.operation.id {
+        "VaultEnable" => format!("mount-{}", path.len()),
+        "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" => "secret".to_owned(),
+        "VaultReadAuthMethod" | "VaultReadAuthTune" => "token".to_owned(),
+        "VaultRandom" => "8".to_owned(),
         _ => path.to_owned(),
     }
 }
 
 /// A body with which the route's operation would go on.
-fn body(access: Access, path: &str) -> String {
-    let op = match access {
-        Access::Public(_) | Access::Region(RegionOp::ListDomains) => return String::new(),
-        Access::Region(RegionOp::CreateDomain) => return r#"{"name":"a domain"}"#.to_owned(),
-        Access::Vault(op) => return vault_body(op),
-        Access::Domain(op) => op,
-    };
-    match op {
-        DomainOp::ListSecrets
-        | DomainOp::GetSecret
-        | DomainOp::DeleteSecret
-        | DomainOp::ListVersions
-        | DomainOp::GetVersion
-        | DomainOp::GetConfig
-        | DomainOp::GetDomain => String::new(),
-        DomainOp::CreateSecret => format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
-        DomainOp::PutSecret => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#.to_owned(),
-        DomainOp::CreateVersion => r#"{"data":{"v":2}}"#.to_owned(),
-        DomainOp::PutVersion => r#"{"state":"deleted"}"#.to_owned(),
-        DomainOp::PutConfig => r#"{"max_versions":3}"#.to_owned(),
-        DomainOp::CreateCredential => r#"{"name":"intruder"}"#.to_owned(),
-    }
-}
-
-/// The same in the Vault dialect.
-fn vault_body(op: VaultOp) -> String {
-    let body = match op {
-        VaultOp::WriteData | VaultOp::PatchData => r#"{"data":{"v":2}}"#,
-        VaultOp::DeleteVersions | VaultOp::UndeleteVersions | VaultOp::DestroyVersions => r#"{"versions":[1]}"#,
-        VaultOp::WriteMetadata | VaultOp::PatchMetadata | VaultOp::WriteConfig => r#"{"max_versions":3}"#,
-        VaultOp::Enable => r#"{"type":"kv-v2"}"#,
-        VaultOp::Capabilities => r#"{"paths":["secret/data/a"]}"#,
-        VaultOp::Remount => r#"{"from":"mount-1","to":"mount-2"}"#,
+fn body(route: &Listed, path: &str) -> String {
+    let body = match route.operation.id {
+        "PostResource" => r#"{"name":"a domain"}"#,
+        "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
+        "PutSecretV2" => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#,
+        "PutSecretVersionV2" => r#"{"state":"deleted"}"#,
+        "PutSecretConfigV2" => r#"{"max_versions":3}"#,
+        "PostCredential" => r#"{"name":"intruder"}"#,
+        "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
+        "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
+        "PostSecretMetadata" | "PatchSecretMetadata" | "PostSecretConfig" => r#"{"max_versions":3}"#,
+        "VaultEnable" => r#"{"type":"kv-v2"}"#,
+        "VaultCapabilities" => r#"{"paths":["secret/data/a"]}"#,
+        "VaultRemount" => r#"{"from":"mount-1","to":"mount-2"}"#,
         _ => "",
     };
     body.to_owned()
 }
 
+fn method(route: &Listed) -> Method {
+    route.method.parse().unwrap()
+}
+
 /// Asks for `route` in the domain `id`, for data where there is any.
-async fn ask(client: &Client, route: &Route, id: &str, path: &str) -> Answer {
+async fn ask(client: &Client, route: &Listed, id: &str, path: &str) -> Answer {
     let url = format!("{}?includeData=true", url(route, id, path));
-    client.send(route.method.clone(), &url, &[("content-type", "application/json")], body(route.access, path)).await
+    client.send(method(route), &url, &[("content-type", "application/json")], body(route, path)).await
 }
 
 /// The routes that name a domain, and are for those who may act in it.
-fn domain_routes() -> impl Iterator<Item = Route> {
+fn domain_routes() -> impl Iterator<Item = Listed> {
     // The figures are the region's, whatever the path names: `vault::tools` holds who sees them.
-    let names_one = |route: &Route| {
-        route.pattern.contains("{okmsId}") && !is_public(route) && route.access != Access::Vault(VaultOp::Metrics)
-    };
-    routes()
-        .into_iter()
-        .filter(move |route| matches!(route.access, Access::Domain(_) | Access::Vault(_)) && names_one(route))
+    let is_of_one = |route: &Listed| matches!(route.operation.handler, Handler::Tenant(_));
+    routes().into_iter().filter(move |route| is_of_one(route) && route.pattern.contains("{okmsId}"))
 }
 
 /// Everything that a domain's own certificate can see in it.
@@ -128,16 +111,14 @@ async fn contents(client: &Client) -> Vec<String> {
 #[test]
 fn the_table_says_what_is_public() {
     for route in routes() {
-        let public = match route.access {
-            Access::Public(_) => true,
-            Access::Vault(op) => op.is_open(),
-            Access::Region(_) | Access::Domain(_) => false,
-        };
+        let public = matches!(route.operation.handler, Handler::Open(_));
+        assert_eq!(route.operation.actions.is_empty(), public, "{route:?}");
         assert_eq!(is_public(&route), public, "{} {}", route.method, route.pattern);
     }
-    assert!(PUBLIC.iter().all(|(method, pattern)| {
-        routes().iter().any(|route| route.method.as_str() == *method && route.pattern == *pattern)
-    }));
+    let is_there = |(method, pattern): &(&str, &str)| {
+        routes().iter().any(|route| route.method == *method && route.pattern == *pattern)
+    };
+    assert!(PUBLIC.iter().all(is_there));
 }
 
 #[tokio::test]
@@ -154,7 +135,7 @@ async fn nobody_reaches_nothing() {
                     assert!(matches!(answer.status.as_u16(), 200 | 307), "{}", route.pattern);
                     continue;
                 }
-                if route.method == Method::HEAD {
+                if route.method == "HEAD" {
                     assert_eq!(answer.status, 401);
                     continue;
                 }
@@ -187,7 +168,7 @@ async fn a_foreign_domain_is_as_good_as_none() {
             spellings.insert(route.pattern.starts_with("/api/"));
             let unknown = ask(&client, &route, UNKNOWN, SECRET).await;
             // Vault's clients take 404 for a secret that is not there, and some delete their copies then.
-            unknown.error(if matches!(route.access, Access::Vault(_)) { 403 } else { 404 }, 16_994_305);
+            unknown.error(if is_of_vault(&route) { 403 } else { 404 }, 16_994_305);
             for path in [SECRET, "missing", "..", "new/secret", &"x".repeat(256)] {
                 let foreign = ask(&client, &route, &owner.id, path).await;
                 assert_eq!(foreign.likeness(), unknown.likeness(), "{} {} {path}", route.method, route.pattern);
@@ -197,7 +178,7 @@ async fn a_foreign_domain_is_as_good_as_none() {
                 ("?cas=1&version=1", [("x-pagination-cursor", "AAAA")], ""),
             ] {
                 let url = url(&route, &owner.id, SECRET) + query;
-                let answer = client.send(route.method.clone(), &url, &headers, body).await;
+                let answer = client.send(method(&route), &url, &headers, body).await;
                 assert_eq!(answer.likeness(), unknown.likeness(), "{} {}", route.method, route.pattern);
             }
         }
@@ -237,15 +218,15 @@ async fn an_operator_reaches_every_domain() {
     let (server, tenant) = TestServer::with_tenant().await;
     let operator = server.operator();
     // What the Vault dialect says to an operator has tests of its own.
-    let native = |route: &&Route| !is_public(route) && !matches!(route.access, Access::Vault(_));
+    let native = |route: &&Listed| !is_public(route) && !is_of_vault(route);
     for route in routes().iter().filter(native) {
         tenant.delete(&format!("secret/{SECRET}")).await;
-        if route.access != Access::Domain(DomainOp::CreateSecret) {
+        if route.operation.id != "PostSecretV2" {
             tenant.create(SECRET, "{}").await.ok();
         }
         let answer = ask(&operator, route, &tenant.id, SECRET).await;
         assert!(answer.status.is_success(), "{} {} {answer:?}", route.method, route.pattern);
-        if matches!(route.access, Access::Domain(_)) {
+        if matches!(route.operation.handler, Handler::Tenant(_)) {
             tenant.create(SECRET, "{}").await;
             ask(&operator, route, UNKNOWN, SECRET).await.error(404, 16_994_305);
         }

@@ -21,6 +21,7 @@ mod clock;
 mod concurrency;
 mod config;
 mod control;
+mod dialect;
 mod drain;
 mod errors;
 mod failure;

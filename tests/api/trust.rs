@@ -14,7 +14,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::harness::{BOTH, Client, Http, Pair, START, TestServer};
+use super::harness::{BOTH, Client, Http, PATIENCE, Pair, START, TestServer};
 
 const DAY: i64 = 86_400;
 const UPN: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
@@ -395,4 +395,39 @@ async fn the_ends_of_certificates_are_gauges() {
     assert_eq!(server.metric(&ends("operator")).await, (START + 7 * DAY) as f64);
     assert_eq!(server.metric(&ends("client")).await, (START + DAY) as f64, "the one that ends first");
     assert_eq!(server.admin("/readyz").await.0, StatusCode::OK);
+}
+
+/// Certificates are loaded again while the server runs. Whom they let in no more is out, on open connections and in
+/// sessions as well; what cannot be loaded changes nothing.
+#[tokio::test]
+async fn certificates_are_loaded_again() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    let [before, after] = [Signer::root(ca("before")), Signer::root(ca("after"))];
+    trust(&mut server, &before.pem, &tenant.id);
+    assert_eq!(server.reloader.reload(&server.config).unwrap(), 2);
+    let [old, new] = [&before, &after].map(|signer| client(&server, &tenant, &signer.pair(&leaf(), &[])));
+    old.get("secret").await.ok();
+    assert!(new.is_refused_in_tls().await);
+    let mut open = Vec::new();
+    for http in BOTH {
+        let mut connection = old.over(http).connect().await;
+        connection.send(Method::GET, &old.url("secret"), &[], "").await.ok();
+        open.push(connection);
+    }
+    trust(&mut server, "nonsense", &tenant.id);
+    let refused = server.reloader.reload(&server.config).unwrap_err().to_string();
+    assert!(refused.contains("customer_ca.pem"), "{refused}");
+    for connection in &mut open {
+        connection.send(Method::GET, &old.url("secret"), &[], "").await.ok();
+    }
+    trust(&mut server, &after.pem, &tenant.id);
+    assert_eq!(server.reloader.reload(&server.config).unwrap(), 3);
+    for mut connection in open {
+        tokio::time::timeout(PATIENCE, &mut connection.driver).await.expect("the connection ends").unwrap();
+        assert!(connection.try_send(Method::GET, &old.url("secret"), &[], "").await.is_err());
+    }
+    // With the sessions that it has, too.
+    assert!(old.is_refused_in_tls().await);
+    new.get("secret").await.ok();
+    tenant.get("secret").await.ok();
 }

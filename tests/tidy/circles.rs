@@ -59,7 +59,15 @@ impl<'a> House<'a> {
         let own = own.join(";");
         let is_child = |name: &str| self.files.contains_key(&[module.as_slice(), &[name.to_owned()]].concat());
         let starts = starts(&own).filter(|(_, name)| ["crate", "self", "super"].contains(name) || is_child(name));
-        let ends = starts.flat_map(|(at, _)| paths(&own[at..])).filter_map(|path| self.end(module, &path, 0));
+        let (mut found, mut read_to) = (Vec::new(), 0);
+        for (at, _) in starts {
+            // What is within a group begins where the group does.
+            if at >= read_to {
+                let rest = read(&own[at..], &[], &mut found);
+                read_to = own.len() - rest.len();
+            }
+        }
+        let ends = found.iter().filter_map(|path| self.end(module, path, 0));
         ends.filter(|end| end != module && end.first() == module.first()).collect()
     }
 

@@ -1,8 +1,11 @@
 //! The documentation that the server itself serves: the `OpenAPI` document and Swagger UI.
 //!
-//! Always holds: nothing is fetched from elsewhere; the document is made from the route table.
+//! Always holds: nothing is fetched from elsewhere; the document is held against the route table by tests.
 
 mod openapi;
+mod problems;
+
+use std::future::ready;
 
 use bytes::Bytes;
 use hyper::{
@@ -11,33 +14,27 @@ use hyper::{
 };
 
 pub use self::openapi::document;
-use super::{Call, Reply};
-use crate::auth::Principal;
+use super::{Answer, Call, Context, Effect, Failed, Handler, Operation, Problem, Reply, Route, Rows};
+use crate::auth::Party;
 
-/// A page that is open to everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Page {
-    /// The way to Swagger UI.
-    Root,
-    /// The `OpenAPI` document.
-    Document,
-    /// Swagger UI's address without its slash.
-    Swagger,
-    /// A file of Swagger UI.
-    SwaggerAsset,
+/// What everybody may read.
+pub static PAGES: Rows = Rows {
+    bases: &[""],
+    routes: &[
+        page("/openapi.json", &open("GetOpenApi", |_, call| Box::pin(ready(Ok(openapi(call)))))),
+        // Before `/swagger`, which takes a trailing slash as well: `/swagger/` is the page, not the way to it.
+        page("/swagger/{asset}", &open("SwaggerAsset", |_, call| Box::pin(ready(asset(call))))),
+        page("/swagger", &open("Swagger", |_, _| Box::pin(ready(Ok(redirect("/swagger/")))))),
+        page("/", &open("Root", |_, _| Box::pin(ready(Ok(redirect("/swagger/")))))),
+    ],
+};
+
+const fn page(pattern: &'static str, operation: &'static Operation) -> Route {
+    Route { methods: &["GET"], pattern, operation }
 }
 
-impl Page {
-    /// The page's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Root => "Root",
-            Self::Document => "GetOpenApi",
-            Self::Swagger => "Swagger",
-            Self::SwaggerAsset => "SwaggerAsset",
-        }
-    }
+const fn open(id: &'static str, handler: for<'a> fn(&'a Context, &'a Call) -> Answer<'a>) -> Operation {
+    Operation { id, effect: Effect::Read, actions: &[], handler: Handler::Open(handler) }
 }
 
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -59,26 +56,21 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("favicon-32x32.png", "image/png", include_bytes!("../../../web/swagger/favicon-32x32.png")),
 ];
 
-/// Shows `page`; `None` where there is no such file.
-#[must_use]
-pub fn show(page: Page, call: &Call) -> Option<Reply> {
-    Some(match page {
-        Page::Root | Page::Swagger => redirect("/swagger/"),
-        Page::Document => {
-            let own = match call.principal {
-                Some(Principal::Domain(id)) => Some(id),
-                Some(Principal::Operator) | None => None,
-            };
-            Reply::ok("application/json", document(own))
-        }
-        Page::SwaggerAsset => {
-            let name = call.params.asset.as_deref().unwrap_or_default();
-            let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name)?;
-            Reply {
-                headers: vec![(CONTENT_SECURITY_POLICY, POLICY), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))],
-                ..Reply::ok(content_type, Bytes::from_static(body))
-            }
-        }
+/// The document, for the caller.
+fn openapi(call: &Call) -> Reply {
+    let own = match call.caller {
+        Some(Party::Tenant(id)) => Some(id),
+        Some(Party::Operator) | None => None,
+    };
+    Reply::ok("application/json", document(own))
+}
+
+fn asset(call: &Call) -> Result<Reply, Failed> {
+    let name = call.params.name.as_deref().unwrap_or_default();
+    let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name).ok_or(Problem::NO_ROUTE)?;
+    Ok(Reply {
+        headers: vec![(CONTENT_SECURITY_POLICY, POLICY), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))],
+        ..Reply::ok(content_type, Bytes::from_static(body))
     })
 }
 

@@ -6,7 +6,7 @@ use crate::{
     service::VersionView,
 };
 
-pub(super) const IGNORED_FIELDS: &str =
+pub(crate) const IGNORED_FIELDS: &str =
     "the request has fields that are not known here and were ignored; /openapi.json lists the known ones";
 
 pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId, path: &SecretPath, header: &Header) {
@@ -48,7 +48,7 @@ pub(super) fn version(out: &mut ObjectWriter<'_>, version: &VersionView, now: Ti
 }
 
 /// Writes the warnings, if there are any.
-pub(super) fn warnings(out: &mut ObjectWriter<'_>, warnings: &[&str]) {
+pub(crate) fn warnings(out: &mut ObjectWriter<'_>, warnings: &[&str]) {
     if !warnings.is_empty() {
         out.texts("warnings", warnings.iter().copied());
     }

@@ -109,14 +109,14 @@ pub(super) async fn set_state(context: &Context, permit: &Permit, call: &Call) -
     Ok(version(&view, call, &warnings))
 }
 
-pub(super) async fn get_config(context: &Context, permit: &Permit) -> Result<Reply, Error> {
-    let settings = context.service.domains.settings(permit).await?;
+pub(super) async fn get_config(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
+    let settings = context.service.defaults.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| render::settings(out, &settings))))
 }
 
 pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let parsed = parse::config(&call.body)?;
-    let settings = context.service.domains.update_settings(permit, &parsed.body).await?;
+    let settings = context.service.defaults.update(permit, &parsed.body).await?;
     let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &settings);
     Ok(Reply::json(Writer::object(|out| {
         render::settings(out, &settings);

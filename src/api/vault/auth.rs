@@ -4,10 +4,11 @@ use hyper::StatusCode;
 
 use super::{
     super::{Call, Reply, json::ObjectWriter, page},
-    Asked, Failure, envelope,
+    asked::{Asked, token},
+    envelope,
     envelope::{Parts, TOKEN},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 use crate::{
     domain::{Timestamp, Token},
@@ -38,7 +39,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
     let warnings = fields.warnings();
-    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
     let (life_seconds, most_seconds) = context.token_life.of(None, None);
     let request = TokenRequest {
@@ -96,7 +97,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
     let mut warnings = fields.warnings();
     warnings.extend(cut(ttl, most_seconds));
-    let peer = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity();
+    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
         life_seconds,
@@ -110,10 +111,10 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Failure::PermissionDenied)?;
-    let text = super::token(&call.head.headers).unwrap_or_default();
+    let text = token(&call.head.headers).unwrap_or_default();
     Ok(shown(asked, own, text))
 }
 
@@ -215,7 +216,7 @@ fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failure> {
 /// The token that the request is about, and its text where that is known.
 async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failure> {
     let Asked { context, permit, call, own } = *asked;
-    let (tokens, own_text) = (&context.service.tokens, super::token(&call.head.headers).unwrap_or_default());
+    let (tokens, own_text) = (&context.service.tokens, token(&call.head.headers).unwrap_or_default());
     match named {
         Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned())),
         Named::Token => {
@@ -225,7 +226,7 @@ async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Resul
                 None => return Err(NO_TOKEN),
             };
             // A token tells itself, and goes on, for its own key alone.
-            let key = call.peer.as_ref().ok_or(Failure::PermissionDenied)?.identity().public_key_sha256();
+            let key = permit.subject().certificate().ok_or(Failure::PermissionDenied)?.public_key_sha256();
             match tokens.check(permit, &text, key, call.now).await {
                 Ok(known) => Ok((known, text)),
                 Err(Error::TokenInvalid) => Err(Failure::BadToken),

@@ -133,3 +133,36 @@ fn not_found(out: &mut ObjectWriter<'_>, call: &Call) {
     out.number("error_code", SECRET_NOT_FOUND);
     out.text("error_id", &call.request_id);
 }
+
+/// Data that is beside the envelope's members as well, as older clients look for it there.
+pub(super) fn also_at_top_level(call: &Call, members: impl Fn(&mut ObjectWriter<'_>)) -> Reply {
+    beside_top_level(call, &members, &members)
+}
+
+/// Data, and what is told of it beside the envelope's members.
+pub(super) fn beside_top_level(
+    call: &Call,
+    inner: impl FnOnce(&mut ObjectWriter<'_>),
+    members: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Reply {
+    let mut reply = data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, inner);
+    let again = Writer::object(members);
+    if let (Some(inner), Some(outer)) = (again.get(1..), reply.body.strip_suffix(b"}"))
+        && inner.len() > 1
+    {
+        reply.body = [outer, b",", inner].concat().into();
+    }
+    reply
+}
+
+/// Secrets have no leases here.
+pub(super) fn ttls(out: &mut ObjectWriter<'_>) {
+    out.number("default_lease_ttl", 0u32);
+    out.boolean("force_no_cache", false);
+    out.number("max_lease_ttl", 0u32);
+}
+
+/// 200 with `members` alone.
+pub(super) fn raw(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+    Reply::json(Writer::object_sized(512, members))
+}

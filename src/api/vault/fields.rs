@@ -12,7 +12,7 @@ use super::{
         json::{self, Object},
         query,
     },
-    Failure,
+    failure::{Failure, too_many_entries, violations},
 };
 use crate::domain::{
     DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, MaxVersions, SettingsPatch,
@@ -352,18 +352,6 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
         entries.insert(key, Some(value));
     }
     if wrong.is_empty() { Ok(entries) } else { Err(Failure::Refused(violations(&wrong))) }
-}
-
-/// The text about so many entries of custom metadata.
-pub(super) fn too_many_entries(number: usize) -> String {
-    violations(&[format!("payload must contain at most {METADATA_ENTRIES_MAX} keys, provided {number}")])
-}
-
-/// Several texts in Vault's layout of errors, each with the prefix that says what they are about.
-fn violations(texts: &[String]) -> String {
-    let items = texts.iter().map(|text| format!("\t* custom_metadata validation failed: {text}\n"));
-    let count = if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
-    format!("{count} occurred:\n{}\n", items.collect::<String>())
 }
 
 #[cfg(test)]

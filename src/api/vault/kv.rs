@@ -11,10 +11,12 @@ use super::{
         json::{ObjectWriter, Writer},
         value,
     },
-    Asked, Failure, below_base, collapsed, envelope,
+    asked::Asked,
+    envelope,
     envelope::{KV, Parts},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid, mount_path, outline,
+    outline,
 };
 use crate::{
     auth::Permit,
@@ -32,10 +34,10 @@ const NO_DATA: Failure = invalid("no data provided");
 /// # Errors
 /// `Failure::Unrouted` where there is none.
 pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
-    let Asked { context, permit, call, .. } = *asked;
+    let Asked { context, permit, .. } = *asked;
     // What cannot be a mount's path is none.
-    let mount = mount_path(call).map_err(|_| Failure::Unrouted)?;
-    context.service.domains.view(permit, &mount).await?.ok_or(Failure::Unrouted)
+    let mount = asked.mount().map_err(|_| Failure::Unrouted)?;
+    context.service.mounts.view(permit, &mount).await?.ok_or(Failure::Unrouted)
 }
 
 /// The secret that the path names, and the view through which it does.
@@ -48,23 +50,17 @@ impl Target {
     /// # Errors
     /// `Failure::Unrouted` where no route leads to a secret.
     async fn of(asked: &Asked<'_>) -> Result<Self, Failure> {
-        let key = asked.call.params.key.as_deref().unwrap_or_default();
         let view = view(asked).await?;
-        if key.ends_with('/') {
+        if asked.call.params.address.is_folder {
             return Err(Failure::Unrouted);
         }
-        Self::named(view, key)
+        Ok(Self { path: view.secret(asked.name())?, view })
     }
 
     /// The same for metadata, where a slash at the end of a secret's name does no harm but to a write.
     async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failure> {
-        let key = asked.call.params.key.as_deref().unwrap_or_default();
         let view = view(asked).await?;
-        Self::named(view, key.trim_end_matches('/'))
-    }
-
-    fn named(view: View, name: &str) -> Result<Self, Failure> {
-        Ok(Self { path: view.secret(&collapsed(name)?)?, view })
+        Ok(Self { path: view.secret(asked.name())?, view })
     }
 
     const fn through(&self) -> Through<'_> {
@@ -251,7 +247,7 @@ pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure>
 pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let mount = mount(asked).await?;
-    let own = context.service.domains.mount_settings(permit, &mount).await?;
+    let own = context.service.mounts.settings(permit, &mount).await?;
     let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
@@ -262,15 +258,14 @@ pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let body = fields::body(call)?;
     let patch = Fields::parse(&body)?.settings(true)?;
     if !patch.is_empty() {
-        context.service.domains.update_mount_settings(permit, &mount, &patch).await?;
+        context.service.mounts.update_settings(permit, &mount, &patch).await?;
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failure> {
-    let Asked { call, .. } = *asked;
     view(asked).await?;
-    if below_base(call)?.ends_with('/') { Err(Failure::Unrouted) } else { mount_path(call) }
+    if asked.call.params.address.is_folder { Err(Failure::Unrouted) } else { Ok(asked.mount()?) }
 }
 
 /// A secret's metadata with all its versions.

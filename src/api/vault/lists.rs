@@ -2,8 +2,10 @@
 
 use super::{
     super::{Call, Context, Reply, json::ObjectWriter, page, query},
-    Asked, Failure, collapsed, envelope,
+    asked::Asked,
+    envelope,
     envelope::{KV, Parts},
+    failure::Failure,
     fields, kv,
 };
 use crate::{
@@ -38,19 +40,19 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let wanted = Wanted::of(call);
     // A slash at the end does no harm, to a secret's name either.
-    let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
+    let name = asked.name();
     let view = kv::view(asked).await?;
     match wanted {
         // `OVHcloud`'s way of listing a mount's root.
         Wanted::Secret if name.is_empty() => list(asked, &view, "", wanted, false, true).await,
         Wanted::Secret => {
-            let path = view.secret(&name)?;
+            let path = view.secret(name)?;
             let (history, _turn) = context.service.secrets.history(permit, &path).await?;
             let warnings = fields::ignored(call, &["list", "scan"]);
             let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
             Ok(envelope::data(call, KV, &parts, |out| kv::metadata(out, context, permit, &path, &history)))
         }
-        Wanted::List | Wanted::Scan => list(asked, &view, &name, wanted, false, false).await,
+        Wanted::List | Wanted::Scan => list(asked, &view, name, wanted, false, false).await,
     }
 }
 
@@ -61,9 +63,8 @@ pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failure> {
         Wanted::Secret => return Err(Failure::NoList),
         wanted => wanted,
     };
-    let name = collapsed(call.params.key.as_deref().unwrap_or_default())?;
     let view = kv::view(asked).await?;
-    list(asked, &view, &name, wanted, true, false).await
+    list(asked, &view, asked.name(), wanted, true, false).await
 }
 
 async fn list(

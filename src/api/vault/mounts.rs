@@ -4,14 +4,14 @@ use hyper::StatusCode;
 use uuid::Uuid;
 
 use super::{
-    super::{
-        Call, Reply,
-        json::{ObjectWriter, Writer},
-    },
-    Asked, Failure, collapsed, envelope,
+    super::{Reply, json::ObjectWriter},
+    address::collapsed,
+    asked::Asked,
+    auth_methods, envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid, sys,
+    status,
 };
 use crate::{
     domain::{DomainConfig, MountError, MountPath, OkmsId, SettingsPatch},
@@ -49,19 +49,19 @@ fn default_description(config: &DomainConfig) -> &str {
 
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.mounts(permit).await?;
+    let config = context.service.mounts.list(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
-    Ok(sys::also_at_top_level(call, write))
+    Ok(envelope::also_at_top_level(call, write))
 }
 
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
-    Ok(sys::also_at_top_level(call, |out| members(out, mount)))
+    Ok(envelope::also_at_top_level(call, |out| members(out, mount)))
 }
 
 pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
@@ -78,9 +78,9 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     if !is_kv2 {
         return Err(Failure::Refused(format!("{}{ONLY_KV2}", unserved(&kind))));
     }
-    let path = path(call)?;
+    let path = path(asked)?;
     let description = fields.text("description")?.unwrap_or_default();
-    context.service.domains.enable(permit, &path, &description, &SettingsPatch::default()).await?;
+    context.service.mounts.enable(permit, &path, &description, &SettingsPatch::default()).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -96,7 +96,7 @@ fn unserved(kind: &str) -> &'static str {
 pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
-    match context.service.domains.disable(permit, &path(call)?, force).await {
+    match context.service.mounts.disable(permit, &path(asked)?, force).await {
         // As Vault has it: what is not there is disabled.
         Ok(()) | Err(Error::Mount(MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
@@ -109,22 +109,24 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let mut named = |name| collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?);
+    let mut named = |name| -> Result<String, Failure> {
+        Ok(collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?)?)
+    };
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Failure::Refused(format!("no matching mount at \"{from}/\""));
     let path: MountPath = from.parse().map_err(|_| unknown())?;
-    let moved = context.service.domains.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
+    let moved = context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
         Error::Mount(MountError::NotFound) => unknown(),
         error => error.into(),
     })?;
-    Ok(sys::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
+    Ok(envelope::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
 }
 
 /// What became of a move: it is done, or there was none.
 pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.mounts(permit).await?;
-    let id = call.params.key.as_deref().unwrap_or_default().parse::<Uuid>().ok();
+    let config = context.service.mounts.list(permit).await?;
+    let id = asked.name().parse::<Uuid>().ok();
     let (mount, moved) = id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
         out.text("migration_id", &Uuid::from_bytes(moved.id).to_string());
@@ -138,12 +140,12 @@ pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let (config, path) = (context.service.domains.mounts(permit).await?, path(call)?);
+    let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
-    Ok(sys::also_at_top_level(call, |out| {
-        ttls(out);
+    Ok(envelope::also_at_top_level(call, |out| {
+        envelope::ttls(out);
         out.text("description", mount.description);
         out.object("options", |out| out.text("version", "2"));
     }))
@@ -151,7 +153,7 @@ pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
 
 pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let path = path(call)?;
+    let path = path(asked)?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     match version(&mut fields)?.as_deref() {
@@ -166,7 +168,7 @@ pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
             warnings.push(format!("{name} has no effect: secrets have no leases here"));
         }
     }
-    context.service.domains.tune(permit, &path, &patch).await.map_err(|error| match error {
+    context.service.mounts.tune(permit, &path, &patch).await.map_err(|error| match error {
         Error::Mount(MountError::NotFound) => invalid("there is no such mount; list them with sys/mounts"),
         error => error.into(),
     })?;
@@ -183,10 +185,10 @@ fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
 
 pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.domains.config_for_all(permit).await?;
+    let config = context.service.mounts.known(permit).await?;
     let mounts = shown(&config, permit.okms_id());
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
-        out.object("auth", sys::auth_mounts);
+        out.object("auth", auth_methods::auth_mounts);
         out.object("secret", |out| mounts.iter().for_each(|mount| entry(out, mount)));
     }))
 }
@@ -194,9 +196,9 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, permit, call, .. } = *asked;
-    let path_asked = collapsed(call.params.key.as_deref().unwrap_or_default())?;
-    let config = context.service.domains.config_for_all(permit).await?;
-    let Some(path) = config.mount_above(&path_asked) else { return Err(Failure::Preflight(path_asked)) };
+    let path_asked = asked.name();
+    let config = context.service.mounts.known(permit).await?;
+    let Some(path) = config.mount_above(path_asked) else { return Err(Failure::Preflight(path_asked.to_owned())) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
@@ -208,8 +210,8 @@ pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-fn path(call: &Call) -> Result<MountPath, Failure> {
-    Ok(collapsed(call.params.key.as_deref().unwrap_or_default())?.parse()?)
+fn path(asked: &Asked<'_>) -> Result<MountPath, Failure> {
+    Ok(asked.name().parse()?)
 }
 
 fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
@@ -219,7 +221,7 @@ fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
 fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
     let uuid = mount.uuid.to_string();
     out.text("accessor", &format!("kv_{}", uuid.get(..8).unwrap_or_default()));
-    out.object("config", ttls);
+    out.object("config", envelope::ttls);
     out.text("deprecation_status", "supported");
     out.text("description", mount.description);
     out.boolean("external_entropy_access", false);
@@ -227,21 +229,9 @@ fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
     // Clients want the version as text.
     out.object("options", |out| out.text("version", "2"));
     out.text("plugin_version", "");
-    out.text("running_plugin_version", sys::VERSION);
+    out.text("running_plugin_version", status::VERSION);
     out.text("running_sha256", "");
     out.boolean("seal_wrap", false);
     out.text("type", "kv");
     out.text("uuid", &uuid);
-}
-
-/// Secrets have no leases here.
-pub(super) fn ttls(out: &mut ObjectWriter<'_>) {
-    out.number("default_lease_ttl", 0u32);
-    out.boolean("force_no_cache", false);
-    out.number("max_lease_ttl", 0u32);
-}
-
-/// 200 with `members` alone.
-pub(super) fn raw(members: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
-    Reply::json(Writer::object_sized(512, members))
 }

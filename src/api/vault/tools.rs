@@ -4,10 +4,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     super::Reply,
-    Asked, Failure, envelope,
+    asked::Asked,
+    envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 
 /// How many bytes there are where nobody says.
@@ -17,12 +18,12 @@ const BYTES_MAX: i64 = 128 << 10;
 
 /// Random bytes. Their number is in the path or in the body, and where they come from does not matter: there is one
 /// source.
-pub(super) fn random(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let Asked { context, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let in_body = fields.raw("bytes")?.map(|raw| fields::int(raw).ok_or(fields::wrong("bytes", "expected a number")));
-    let in_path = in_path(call.params.key.as_deref().unwrap_or_default())?;
+    let in_path = in_path(asked.name())?;
     let bytes = match in_path {
         Some(bytes) => bytes,
         None => in_body.transpose()?.unwrap_or(BYTES),

@@ -5,13 +5,29 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 
 use super::{
-    super::Failed,
     super::problem::{
         ARGUMENT, AUTHENTICATION, AUTHORIZATION, DOMAIN_NOT_FOUND, Problem, ROUTE_NOT_FOUND, SECRET_NOT_FOUND,
     },
-    Failure,
+    super::{Call, Failed},
+    asked,
+    failure::Failure,
 };
 use crate::service::Error;
+
+/// What is said of `problem`, which came up on the way of `call`.
+pub(super) fn of(problem: Problem, call: &Call) -> Problem {
+    // Without its certificate a token is worth nothing, which Vault says in its way.
+    if problem.status == StatusCode::UNAUTHORIZED && asked::token(&call.head.headers).is_some() {
+        return Problem::PERMISSION_DENIED;
+    }
+    // Nothing is said of a method that Vault's router does not know.
+    let is_known =
+        ["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE", "HEAD"].contains(&call.head.method.as_str());
+    if problem.status == StatusCode::METHOD_NOT_ALLOWED && !is_known {
+        return Problem { text: Cow::Borrowed(""), ..problem };
+    }
+    problem.in_vault_words()
+}
 
 impl Problem {
     /// What the Vault dialect says where the native one says this.
@@ -26,11 +42,6 @@ impl Problem {
             _ => return self,
         };
         Self { text: Cow::Borrowed(text), ..self }
-    }
-
-    /// What is said to who brings a token: without its certificate that is worth nothing, which Vault says in its way.
-    pub(crate) fn of_token(self) -> Self {
-        if self.status == StatusCode::UNAUTHORIZED { Self::PERMISSION_DENIED } else { self }
     }
 }
 

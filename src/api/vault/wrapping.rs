@@ -8,10 +8,11 @@ use super::{
         json::{Object, ObjectWriter},
         value,
     },
-    Asked, Failure, below_base, envelope,
+    asked::{self, Asked, wrap_ttl},
+    envelope,
     envelope::{Parts, SYSTEM},
+    failure::{Failure, invalid},
     fields::{self, Fields},
-    invalid,
 };
 use crate::{
     domain::{DeactivateAfter, WRAPPING_LIFE_SECONDS},
@@ -20,15 +21,9 @@ use crate::{
 
 const INVALID: Failure = invalid("wrapping token is not valid or does not exist");
 
-/// Whether the client wants the answer kept, so that even a read stores something.
-#[must_use]
-pub(crate) fn is_wrapped(call: &Call) -> bool {
-    call.header("x-vault-wrap-ttl").is_some()
-}
-
 /// For how long the client wants the answer kept; `None` where it wants it at once.
 pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failure> {
-    let Some(header) = call.header("x-vault-wrap-ttl") else { return Ok(None) };
+    let Some(header) = wrap_ttl(&call.head.headers) else { return Ok(None) };
     let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let wrong = "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, not negative";
     let seconds = seconds.ok_or_else(|| Failure::refused(wrong))?;
@@ -43,7 +38,7 @@ pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Re
     }
     let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
-    let info = context.service.wrapping.wrap(permit, answer, &below_base(call)?, ttl, call.now).await?;
+    let info = context.service.wrapping.wrap(permit, answer, &asked.path(), ttl, call.now).await?;
     Ok(told(call, &info, accessor.as_deref()))
 }
 
@@ -55,7 +50,8 @@ fn accessor(body: &[u8]) -> Option<String> {
 }
 
 /// Keeps the body of the request itself.
-pub(super) fn wrap_body(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn wrap_body(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let call = asked.call;
     let body = fields::body(call)?;
     value::check(&body)?;
     Fields::parse(&body)?;
@@ -98,7 +94,7 @@ fn token(asked: &Asked<'_>) -> Result<String, Failure> {
     let body = fields::body(call)?;
     let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
     // A token in the header that is no login's is the one that wraps, unless the body names another.
-    let header = super::token(&call.head.headers).filter(|_| own.is_none());
+    let header = asked::token(&call.head.headers).filter(|_| own.is_none());
     match (named, header) {
         (Some(named), Some(header)) if named != header => Err(Failure::PermissionDenied),
         (Some(token), _) => Ok(token),

@@ -5,7 +5,7 @@
 
 use super::{History, Secrets, read::history};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{Invalid, SecretPath},
     service::{Error, records::Reader, turns::LongRead},
     store::{
@@ -64,10 +64,10 @@ impl Secrets {
     /// # Errors
     /// `Error::Invalid` where the list is too large for one answer.
     pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
-        permit.require(Action::SecretGet)?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let turn = self.long_reads.turn(id).await?;
-        let snapshot = self.engine.snapshot().await?;
+        permit.check(Action::SecretGet, Resource::Below(&browse.prefix))?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let turn = self.scope.long_reads().turn(id).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let (mut from, to) = keys::headers_below(id, &browse.prefix);
         if let Some(after) = &browse.after {
@@ -89,8 +89,15 @@ impl Secrets {
                 let name = path.as_str().get(browse.prefix.len()..).unwrap_or_default();
                 let name = if browse.is_recursive { name } else { own_entry(name) };
                 let is_folder = name.ends_with('/');
-                if is_folder {
-                    skip_to = Some(keys::headers_below(id, &format!("{}{name}", browse.prefix)).1);
+                let is_allowed = if is_folder {
+                    let folder = format!("{}{name}", browse.prefix);
+                    skip_to = Some(keys::headers_below(id, &folder).1);
+                    permit.allows(Action::SecretGet, Resource::Below(&folder))
+                } else {
+                    permit.allows(Action::SecretGet, Resource::Secret(&path))
+                };
+                if !is_allowed {
+                    continue;
                 }
                 if !is_folder && browse.excludes_deleted && ends(&reader, &path, record).await? {
                     continue;

@@ -13,15 +13,10 @@ pub use self::{
     read::{History, Include},
     write::{MetadataWrite, Patched, Through, Versions},
 };
-use super::{
-    Domains,
-    opened::Opened,
-    turns::{LongReads, Turns},
-};
+use super::{opened::Opened, scope::Scope};
 use crate::{
     crypto::SecretValue,
     domain::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
-    store::engine::Engine,
 };
 
 /// A secret as it is shown.
@@ -71,15 +66,12 @@ pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
 
 /// The use cases on secrets.
 pub struct Secrets {
-    engine: Arc<dyn Engine>,
-    domains: Domains,
-    turns: Turns,
+    scope: Scope,
     opened: Opened,
-    long_reads: Arc<LongReads>,
 }
 
 impl Secrets {
-    pub(super) fn new(engine: Arc<dyn Engine>, domains: Domains, long_reads: Arc<LongReads>) -> Self {
-        Self { engine, domains, turns: Turns::new(), opened: Opened::new(), long_reads }
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, opened: Opened::new() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Page, Secret, Secrets, VersionView};
 use crate::{
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     domain::{Header, OkmsId, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
         Error, cursor,
@@ -41,7 +41,7 @@ pub struct History {
 }
 
 impl Secrets {
-    /// A page of the domain's secrets, by path. A secret whose header is damaged is listed without it, so that one bad
+    /// A page of the domain's secrets that may be seen, by path: fewer than `limit` where others lie between. A secret whose header is damaged is listed without it, so that one bad
     /// record does not hide the others.
     ///
     /// # Errors
@@ -52,19 +52,23 @@ impl Secrets {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
-        permit.require(Action::SecretGet)?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
+        permit.check(Action::SecretGet, Resource::Below(""))?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let from = match cursor {
             Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, cursor)?),
             None => keys::domain(id),
         };
-        let snapshot = self.engine.snapshot().await?;
+        let snapshot = self.scope.engine().snapshot().await?;
         let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let more = entries.len() > limit;
-        let mut secrets = Vec::with_capacity(entries.len());
+        let (mut secrets, mut last) = (Vec::with_capacity(entries.len()), None);
         for (key, record) in entries.into_iter().take(limit) {
             let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
+            last = Some(path.clone());
+            if !permit.allows(Action::SecretGet, Resource::Secret(&path)) {
+                continue;
+            }
             let header = match reader.open_header(&path, record.bytes) {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
@@ -74,10 +78,7 @@ impl Secrets {
             };
             secrets.push((path, header));
         }
-        let next = match secrets.last() {
-            Some((path, _)) if more => Some(cursor::after_secret(&keys, path)?),
-            _ => None,
-        };
+        let next = last.filter(|_| more).map(|last| cursor::after_secret(&keys, &last)).transpose()?;
         Ok((secrets, next))
     }
 
@@ -93,15 +94,15 @@ impl Secrets {
         include: Include,
         now: Timestamp,
     ) -> Result<Secret, Error> {
-        permit.require(Action::SecretGet)?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
         match include {
             Include::Metadata => {}
-            Include::Names => permit.require(Action::SubkeysGet)?,
-            Include::Value => permit.require(Action::VersionGetData)?,
+            Include::Names => permit.check(Action::SubkeysGet, Resource::Secret(path))?,
+            Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
         }
         let include_data = include != Include::Metadata;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let snapshot = self.engine.snapshot().await?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let key = keys::header(id, path);
         if !snapshot.is_near(Space::Header, &key) {
@@ -135,11 +136,11 @@ impl Secrets {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Page<VersionView>, Error> {
-        permit.require(Action::SecretGet)?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let snapshot = self.engine.snapshot().await?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
         let first = match cursor {
             Some(cursor) => cursor::parse_version(&keys, path, cursor)?.get() + 1,
             None => 0,
@@ -166,27 +167,27 @@ impl Secrets {
     /// # Errors
     /// `Error::SecretNotFound`.
     pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
-        permit.require(Action::SecretGet)?;
-        let keys = self.domains.keys(permit).await?;
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
+        let keys = self.scope.keys(permit).await?;
         let mut turn = None;
         loop {
-            let snapshot = self.engine.snapshot().await?;
+            let snapshot = self.scope.engine().snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
-            let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+            let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
             let is_long = header.current_number() - header.oldest > LONG_HISTORY;
             if !is_long || turn.is_some() {
                 return Ok((versions_of(&reader, path, header).await?, turn));
             }
             // Whoever waits keeps no snapshot, as that would keep old pages of the store.
             drop(snapshot);
-            turn = Some(self.long_reads.turn(permit.okms_id()).await?);
+            turn = Some(self.scope.long_reads().turn(permit.okms_id()).await?);
         }
     }
 }
 
 /// A secret's header and all its version records.
 pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<History, Error> {
-    let (header, _) = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+    let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
     versions_of(reader, path, header).await
 }
 

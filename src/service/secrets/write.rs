@@ -1,18 +1,17 @@
 //! Writing secrets: every write goes one way, which is [`Secrets::change`].
 
-use std::sync::Arc;
-
 use super::{Changed, Secrets, Update, VersionView};
 use crate::{
-    auth::{Action, Permit},
-    crypto::{DomainKeys, SecretValue},
+    auth::{Action, Permit, Resource},
+    crypto::SecretValue,
     domain::{
         Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp, Transition,
         VersionNumber, VersionRecord, VersionState, View,
     },
     service::{
         Error,
-        records::{COMMIT_ATTEMPTS, Draft, Reader, commit},
+        records::{Draft, Reader},
+        unit::{Change, Reading, Reads},
     },
     store::{engine::Space, keys},
 };
@@ -60,8 +59,8 @@ pub struct MetadataWrite {
 
 /// What a write reads beside the header.
 #[derive(Clone, Copy)]
-enum Reads<'a> {
-    Header,
+enum More<'a> {
+    Nothing,
     /// The records of those of these versions that are kept.
     Versions(&'a [VersionNumber]),
     /// The current version's record, and its value if it is active now.
@@ -81,15 +80,15 @@ impl Secrets {
         value: &SecretValue,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        permit.require(Action::SecretCreate)?;
-        self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
+        permit.check(Action::SecretCreate, Resource::Secret(path))?;
+        self.change("secrets.create", permit, SecretRead::of(path), |found, defaults, draft| {
             if found.is_some() {
                 return Err(Error::SecretExists);
             }
             let mut header = Header::new(now).patched(patch, now)?;
-            let added = add_version(&mut header, value, &defaults, draft, now)?;
-            draft.header(&header)?;
-            Ok((true, Changed { header, defaults, added: Some(added) }))
+            let added = add_version(path, &mut header, value, &defaults, draft, now)?;
+            draft.header(path, &header)?;
+            Ok(Changed { header, defaults, added: Some(added) })
         })
         .await
     }
@@ -107,23 +106,22 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         if update.value.is_some() {
-            permit.require(Action::VersionCreate)?;
+            permit.check(Action::VersionCreate, Resource::Secret(path))?;
         }
         if !update.patch.is_empty() {
-            permit.require(Action::SecretUpdateMetadata)?;
+            permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
-        self.change(permit, path, None, Reads::Header, |found, defaults, draft| {
+        self.change("secrets.update", permit, SecretRead::of(path), |found, defaults, draft| {
             let mut header = found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
             header.check_cas(update.cas, &defaults, update.value.is_some())?;
             let added = match &update.value {
-                Some(value) => Some(add_version(&mut header, value, &defaults, draft, now)?),
+                Some(value) => Some(add_version(path, &mut header, value, &defaults, draft, now)?),
                 None => None,
             };
-            let changes = added.is_some() || !update.patch.is_empty();
-            if changes {
-                draft.header(&header)?;
+            if added.is_some() || !update.patch.is_empty() {
+                draft.header(path, &header)?;
             }
-            Ok((changes, Changed { header, defaults, added }))
+            Ok(Changed { header, defaults, added })
         })
         .await
     }
@@ -140,13 +138,14 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
-            permit.require(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
+        self.change("secrets.write", permit, SecretRead::through(at), |found, defaults, draft| {
+            let action = if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
+            permit.check(action, Resource::Secret(at.path))?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
-            let added = add_version(&mut header, value, &defaults, draft, now)?;
-            draft.header(&header)?;
-            Ok((true, Changed { header, defaults, added: Some(added) }))
+            let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
+            draft.header(at.path, &header)?;
+            Ok(Changed { header, defaults, added: Some(added) })
         })
         .await
     }
@@ -160,21 +159,22 @@ impl Secrets {
         &self,
         permit: &Permit,
         at: Through<'_>,
-        merge: impl Fn(&SecretValue) -> Result<SecretValue, Invalid>,
+        merge: impl Fn(&SecretValue) -> Result<SecretValue, Invalid> + Send + Sync,
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Patched, Error> {
-        permit.require(Action::VersionCreate)?;
-        self.change(permit, at.path, Some(at.view), Reads::Current(Some(now)), |found, defaults, draft| {
+        permit.check(Action::VersionCreate, Resource::Secret(at.path))?;
+        let reads = SecretRead::through(at).with(More::Current(Some(now)));
+        self.change("secrets.patch", permit, reads, |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
             let Some(value) = value else {
-                return Ok((false, Patched::Unreadable(header, number, record)));
+                return Ok(Patched::Unreadable(header, number, record));
             };
-            let added = add_version(&mut header, &merge(&value)?, &defaults, draft, now)?;
-            draft.header(&header)?;
-            Ok((true, Patched::Changed(Changed { header, defaults, added: Some(added) })))
+            let added = add_version(at.path, &mut header, &merge(&value)?, &defaults, draft, now)?;
+            draft.header(at.path, &header)?;
+            Ok(Patched::Changed(Changed { header, defaults, added: Some(added) }))
         })
         .await
     }
@@ -191,35 +191,34 @@ impl Secrets {
         act: KvAct,
         now: Timestamp,
     ) -> Result<(), Error> {
-        permit.require(match act {
+        let action = match act {
             KvAct::Undelete => Action::VersionActivate,
             KvAct::Delete => Action::VersionDeactivate,
             KvAct::Destroy => Action::VersionDelete,
-        })?;
-        let reads = match which {
-            Versions::Current => Reads::Current(None),
-            Versions::Numbers(numbers) => Reads::Versions(numbers),
         };
-        self.change(permit, at.path, Some(at.view), reads, |found, defaults, draft| {
-            let Some(Found { header, versions, .. }) = found else { return Ok((false, ())) };
+        permit.check(action, Resource::Secret(at.path))?;
+        let reads = SecretRead::through(at).with(match which {
+            Versions::Current => More::Current(None),
+            Versions::Numbers(numbers) => More::Versions(numbers),
+        });
+        self.change("secrets.act", permit, reads, |found, defaults, draft| {
+            let Some(Found { header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
-            let mut changes = false;
             for (number, before) in versions {
                 let after = match before.act(act, now, life) {
                     Transition::None | Transition::Refused => continue,
                     Transition::Changed(after) => after,
                     Transition::Erased(after) => {
-                        draft.erase_value(number);
+                        draft.erase_value(at.path, number);
                         after
                     }
                 };
-                draft.version(number, &after)?;
-                changes = true;
+                draft.version(at.path, number, &after)?;
             }
-            if changes {
-                draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
+            if !draft.is_empty() {
+                draft.header(at.path, &Header { updated_at: header.updated_at.max(now), ..header })?;
             }
-            Ok((changes, ()))
+            Ok(())
         })
         .await
     }
@@ -236,13 +235,13 @@ impl Secrets {
         write: &MetadataWrite,
         now: Timestamp,
     ) -> Result<Settings, Error> {
-        permit.require(Action::SecretUpdateMetadata)?;
-        self.change(permit, at.path, Some(at.view), Reads::Header, |found, defaults, draft| {
+        permit.check(Action::SecretUpdateMetadata, Resource::Secret(at.path))?;
+        self.change("secrets.write_metadata", permit, SecretRead::through(at), |found, defaults, draft| {
             let before = match found {
                 Some(found) => found.header,
                 None if !write.creates => return Err(Error::SecretNotFound),
                 None => {
-                    permit.require(Action::SecretCreate)?;
+                    permit.check(Action::SecretCreate, Resource::Secret(at.path))?;
                     if write.cas.is_some_and(|cas| cas != 0) {
                         return Err(Refused::MetadataCasOnCreate.into());
                     }
@@ -252,8 +251,8 @@ impl Secrets {
             before.check_metadata_cas(write.cas, &defaults)?;
             let header = before.patched(&write.patch, now)?;
             // In KV2 a patch with an empty map counts as well.
-            draft.header(&if write.patch.is_empty() { header.written(now) } else { header })?;
-            Ok((true, defaults))
+            draft.header(at.path, &if write.patch.is_empty() { header.written(now) } else { header })?;
+            Ok(defaults)
         })
         .await
     }
@@ -263,18 +262,15 @@ impl Secrets {
     /// # Errors
     /// `Error::SecretNotFound`.
     pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
-        permit.require(Action::SecretDelete)?;
-        let (id, keys) = (permit.okms_id(), self.domains.keys(permit).await?);
-        let _turn = self.turns.take(id, path.as_str()).await?;
-        for _ in 0..COMMIT_ATTEMPTS {
-            let snapshot = self.engine.snapshot().await?;
-            // The header is not opened: a damaged secret can still be removed.
-            let found = snapshot.get(Space::Header, &keys::header(id, path)).await?.ok_or(Error::SecretNotFound)?;
-            if commit(&*self.engine, Draft::removal(&keys, path, found.revision)).await? {
-                return Ok(());
-            }
-        }
-        Err(Error::Contended)
+        permit.check(Action::SecretDelete, Resource::Secret(path))?;
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name: "secrets.delete", turns: &[path.as_str()] };
+        self.scope
+            .unit(change, &keys, Removal(path), |(), draft| {
+                draft.remove(path);
+                Ok(())
+            })
+            .await
     }
 
     /// Puts a version into the state `to`. The second part tells whether it was in another one before.
@@ -289,67 +285,101 @@ impl Secrets {
         to: VersionState,
         now: Timestamp,
     ) -> Result<(VersionView, bool), Error> {
-        permit.require(match to {
+        let action = match to {
             VersionState::Active => Action::VersionActivate,
             VersionState::Deactivated => Action::VersionDeactivate,
             VersionState::Deleted => Action::VersionDelete,
-        })?;
-        self.change(permit, path, None, Reads::Versions(&[number]), |found, defaults, draft| {
+        };
+        permit.check(action, Resource::Secret(path))?;
+        let numbers = [number];
+        let reads = SecretRead::of(path).with(More::Versions(&numbers));
+        self.change("secrets.set_state", permit, reads, |found, defaults, draft| {
             let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
             let after = match before.transition(to, now, header.settings.life_seconds(&defaults)) {
-                Transition::None => return Ok((false, (view(before), false))),
+                Transition::None => return Ok((view(before), false)),
                 Transition::Changed(after) => after,
                 Transition::Erased(after) => {
-                    draft.erase_value(number);
+                    draft.erase_value(path, number);
                     after
                 }
                 Transition::Refused => return Err(Error::VersionDeleted),
             };
-            draft.version(number, &after)?;
-            draft.header(&Header { updated_at: header.updated_at.max(now), ..header })?;
-            Ok((true, (view(after), true)))
+            draft.version(path, number, &after)?;
+            draft.header(path, &Header { updated_at: header.updated_at.max(now), ..header })?;
+            Ok((view(after), true))
         })
         .await
     }
 
-    /// The one way of writing: reads the header, what else the write needs, and the defaults; lets `decide` draft the
-    /// changes and commits them if the header and the defaults are still the same then, else begins anew. `decide`
-    /// answers whether there is anything to store.
-    async fn change<T>(
+    /// The one way of writing a secret: `decide` drafts the changes, on the header, what else was read, and the defaults.
+    async fn change<T: Send>(
         &self,
+        name: &'static str,
         permit: &Permit,
-        path: &SecretPath,
-        view: Option<&View>,
-        reads: Reads<'_>,
-        decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<(bool, T), Error>,
+        reads: SecretRead<'_>,
+        decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let keys: Arc<DomainKeys> = self.domains.keys(permit).await?;
-        let _turn = self.turns.take(permit.okms_id(), path.as_str()).await?;
-        for _ in 0..COMMIT_ATTEMPTS {
-            let snapshot = self.engine.snapshot().await?;
-            let reader = Reader { snapshot: &*snapshot, keys: &keys };
-            let (config, config_revision) = self.domains.config_at(&*snapshot, &keys).await?;
-            // A mount can go, or move, between the request's look at it and here; from here on the config's revision
-            // holds it.
-            if view.is_some_and(|view| !config.has(view)) {
-                return Err(MountError::NotFound.into());
-            }
-            let (found, revision) = match reader.header(path).await? {
-                Some((header, revision)) => (Some(find(&reader, path, header, reads).await?), Some(revision)),
-                None => (None, None),
-            };
-            let mut draft = Draft::new(&keys, path, revision, config_revision);
-            let (changes, outcome) = decide(found, config.defaults(path), &mut draft)?;
-            if !changes {
-                return Ok(outcome);
-            }
-            if commit(&*self.engine, draft.into_batch()).await? {
-                return Ok(outcome);
-            }
+        let keys = self.scope.keys(permit).await?;
+        let change = Change { name, turns: &[reads.path.as_str()] };
+        self.scope.unit(change, &keys, reads, |(found, defaults), draft| decide(found, defaults, draft)).await
+    }
+}
+
+/// What a write of a secret reads.
+#[derive(Clone, Copy)]
+struct SecretRead<'a> {
+    path: &'a SecretPath,
+    view: Option<&'a View>,
+    more: More<'a>,
+}
+
+impl<'a> SecretRead<'a> {
+    const fn of(path: &'a SecretPath) -> Self {
+        Self { path, view: None, more: More::Nothing }
+    }
+
+    const fn through(at: Through<'a>) -> Self {
+        Self { path: at.path, view: Some(at.view), more: More::Nothing }
+    }
+
+    const fn with(self, more: More<'a>) -> Self {
+        Self { more, ..self }
+    }
+}
+
+impl Reads for SecretRead<'_> {
+    type Found = (Option<Found>, Settings);
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        let Self { path, view, more } = *self;
+        // A mount can go, or move, between the request's look at it and here; from here on the config is held.
+        let config = reading.config().await?;
+        if view.is_some_and(|view| !config.has(view)) {
+            return Err(MountError::NotFound.into());
         }
-        Err(Error::Contended)
+        let key = keys::header(reading.reader.keys.id(), path);
+        let found = match reading.hold(Space::Header, key).await? {
+            Some(record) => {
+                let header = reading.reader.open_header(path, record.bytes)?;
+                Some(find(&reading.reader, path, header, more).await?)
+            }
+            None => None,
+        };
+        Ok((found, config.defaults(path)))
+    }
+}
+
+/// What the removal of a secret reads: its header, which is not opened, so that a damaged one can be removed as well.
+struct Removal<'a>(&'a SecretPath);
+
+impl Reads for Removal<'_> {
+    type Found = ();
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<(), Error> {
+        let key = keys::header(reading.reader.keys.id(), self.0);
+        reading.hold(Space::Header, key).await?.map(drop).ok_or(Error::SecretNotFound)
     }
 }
 
@@ -362,11 +392,11 @@ struct Found {
     value: Option<SecretValue>,
 }
 
-async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, reads: Reads<'_>) -> Result<Found, Error> {
-    let numbers = match reads {
-        Reads::Header => Vec::new(),
-        Reads::Current(_) => header.current.into_iter().collect(),
-        Reads::Versions(numbers) => {
+async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, more: More<'_>) -> Result<Found, Error> {
+    let numbers = match more {
+        More::Nothing => Vec::new(),
+        More::Current(_) => header.current.into_iter().collect(),
+        More::Versions(numbers) => {
             let mut kept: Vec<_> = numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
             kept.sort_unstable();
             kept.dedup();
@@ -380,8 +410,8 @@ async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, reads: Rea
             tokio::task::yield_now().await;
         }
     }
-    let value = match (reads, versions.last()) {
-        (Reads::Current(Some(now)), Some((number, record))) if record.state(now) == VersionState::Active => {
+    let value = match (more, versions.last()) {
+        (More::Current(Some(now)), Some((number, record))) if record.state(now) == VersionState::Active => {
             Some(reader.value(path, *number).await?)
         }
         _ => None,
@@ -390,6 +420,7 @@ async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, reads: Rea
 }
 
 fn add_version(
+    path: &SecretPath,
     header: &mut Header,
     value: &SecretValue,
     domain: &Settings,
@@ -397,10 +428,10 @@ fn add_version(
     now: Timestamp,
 ) -> Result<(VersionNumber, VersionRecord), Error> {
     let added = header.add_version(domain, now)?;
-    draft.version(added.number, &added.record)?;
-    draft.value(added.number, value)?;
+    draft.version(path, added.number, &added.record)?;
+    draft.value(path, added.number, value)?;
     if let Some(pruned) = added.pruned {
-        draft.prune(pruned);
+        draft.prune(path, pruned);
     }
     Ok((added.number, added.record))
 }

@@ -1,12 +1,10 @@
-//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API where it has them.
+//! Domains and access certificates.
 
-use super::{
-    super::{
-        Call, Context, Reply,
-        json::{self, Object, ObjectWriter, Writer},
-        page,
-    },
-    render,
+use super::super::{
+    Call, Context, Reply,
+    json::{self, Object, ObjectWriter, Writer},
+    okms::render,
+    page,
 };
 use crate::{
     auth::{Permit, RegionPermit},
@@ -20,7 +18,7 @@ const DAYS: u32 = 365;
 pub(super) async fn list_domains(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
     let after = page::cursor(call)?.map(|cursor| cursor.try_into().map_err(|_| FORGED_CURSOR)).transpose()?;
     let after = after.map(|bytes| OkmsId::from_bytes(bytes).map_err(|_| FORGED_CURSOR)).transpose()?;
-    let (domains, last) = context.service.domains.list(permit, after, page::size(call)?).await?;
+    let (domains, last) = context.service.tenants.list(permit, after, page::size(call)?).await?;
     let body = Writer::array(&domains, |domain, out| resource(out, context, domain));
     // Operators may know every id, so that this cursor needs no seal.
     Ok(page::with_next(Reply::json(body), last.map(|id| id.as_bytes().to_vec())))
@@ -30,12 +28,12 @@ pub(super) async fn create_domain(context: &Context, permit: &RegionPermit, call
     const NO_NAME: Invalid = Invalid("name is required: the domain's name as text");
     let mut body = Object::from_body(&call.body)?;
     let name = json::text(json::given(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
-    let domain = context.service.domains.create(permit, &name, call.now).await?;
+    let domain = context.service.tenants.create(permit, &name, call.now).await?;
     Ok(shown(context, &domain, &body))
 }
 
 pub(super) async fn get_domain(context: &Context, permit: &Permit) -> Result<Reply, Error> {
-    let domain = context.service.domains.get(permit).await?;
+    let domain = context.service.tenants.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| resource(out, context, &domain))))
 }
 

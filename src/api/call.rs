@@ -1,0 +1,75 @@
+//! A request on its way to a handler.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{header::HeaderValue, http::request::Parts};
+
+use super::Params;
+use crate::{
+    auth::Party,
+    domain::{OkmsId, SecretPath, Timestamp, TokenLife},
+    service::Service,
+};
+
+/// What all handlers share.
+pub struct Context {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The region's name, as in URNs.
+    pub region: String,
+    /// Where clients reach this server, without a slash at the end.
+    pub endpoint: String,
+    /// The largest value, in bytes.
+    pub value_bytes: usize,
+    /// The largest answer that is kept for somebody else, in bytes.
+    pub wrapped_bytes: usize,
+    /// How long tokens live.
+    pub token_life: TokenLife,
+    /// The server's figures, in Prometheus' text form.
+    pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
+}
+
+impl Context {
+    /// A domain's name in policies.
+    pub(super) fn domain_urn(&self, id: OkmsId) -> String {
+        format!("urn:v1:{}:resource:okms:{id}", self.region)
+    }
+
+    /// A secret's name in policies.
+    pub(super) fn secret_urn(&self, id: OkmsId, path: &SecretPath) -> String {
+        format!("{}/secret/{path}", self.domain_urn(id))
+    }
+}
+
+/// A request on its way.
+pub struct Call {
+    /// Its URL and headers, as sent, and the method that it means.
+    pub head: Parts,
+    /// The parameters in its address.
+    pub params: Params,
+    /// Its body; empty for methods that have none.
+    pub body: Bytes,
+    /// The moment at which it counts.
+    pub now: Timestamp,
+    /// The same by the machine's clock, by which certificates live.
+    pub machine_now: Timestamp,
+    /// Whose it is, where that is known.
+    pub caller: Option<Party>,
+    /// Its id.
+    pub request_id: Arc<str>,
+}
+
+impl Call {
+    /// Its query, as sent.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+
+    /// A header that is not empty.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.head.headers.get(name).filter(|value| !value.is_empty())
+    }
+}

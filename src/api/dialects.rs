@@ -1,0 +1,7 @@
+//! What is spoken.
+
+use super::{Dialect, control, docs, okms, vault};
+
+/// The dialects, of which the first whose address a request has answers it.
+pub static DIALECTS: &[&dyn Dialect] =
+    &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];

@@ -1,0 +1,516 @@
+//! The `OpenAPI` document: `src/api/openapi.yaml`, filled in.
+//!
+//! Owns what the file leaves to others who know it better: the actions that an operation needs, from its row; the answers
+//! that are errors, from the table of problems; the crate's version; the caller's own domain. Always holds: every
+//! operation that is shown is in the route table, and whatever is served there is shown. Never does: fetch, or serve
+//! itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::{Map, Value, json};
+
+use super::problems::{PROBLEMS, Problem};
+use crate::{
+    api::{DIALECTS, Listed, listed},
+    auth::Action,
+    domain::OkmsId,
+};
+
+/// The file, of which the build made JSON.
+const FILE: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
+/// Stands in it for the crate's version.
+const VERSION: &str = "{crate version}";
+/// Stands in it for the caller's own domain.
+const OWN: &str = "{own okmsId}";
+
+/// The document's text; with the caller's own domain filled in, where that is known. Made once: a domain that asked for it
+/// again and again once kept everybody else waiting.
+#[must_use]
+pub fn document(own: Option<OkmsId>) -> Bytes {
+    static FOR_ALL: LazyLock<Bytes> = LazyLock::new(|| build(false).into());
+    static FOR_ONE: LazyLock<Vec<String>> = LazyLock::new(|| build(true).split(OWN).map(str::to_owned).collect());
+    match own {
+        None => FOR_ALL.clone(),
+        Some(id) => FOR_ONE.join(&id.to_string()).into(),
+    }
+}
+
+fn build(is_known: bool) -> String {
+    let mut document = Document::from_file();
+    document.complete(&listed(DIALECTS));
+    document.settle(is_known);
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+/// As much of the document as something is added to.
+#[derive(Default, Deserialize, Serialize)]
+struct Document {
+    info: Adorned,
+    paths: BTreeMap<String, BTreeMap<String, Operation>>,
+    components: Components,
+    /// What each action is needed for.
+    #[serde(rename = "x-actions", skip_serializing)]
+    purposes: BTreeMap<String, String>,
+    /// What an answer of each status is about.
+    #[serde(rename = "x-statuses", skip_serializing)]
+    statuses: BTreeMap<String, String>,
+    /// What the examples of some errors have beside their text.
+    #[serde(rename = "x-examples", skip_serializing)]
+    examples: BTreeMap<String, Example>,
+    /// Used where it is referred to.
+    #[serde(rename = "x-shared", skip_serializing)]
+    _shared: IgnoredAny,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Components {
+    parameters: BTreeMap<String, Adorned>,
+    #[serde(skip_deserializing)]
+    responses: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Operation {
+    description: String,
+    responses: BTreeMap<String, Value>,
+    #[serde(rename = "x-problems", skip_serializing)]
+    problems: Names,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// Names of problems; lists in lists count as their members.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    One(String),
+    Some(Vec<Self>),
+}
+
+/// What the example of an error has beside its text.
+#[derive(Deserialize)]
+struct Example {
+    /// In place of the text.
+    summary: String,
+    /// The name of the whole answer's shape, where that is more than an error.
+    schema: Option<String>,
+    /// The rest of it.
+    #[serde(default)]
+    value: Map<String, Value>,
+}
+
+/// An object that says more to callers whose domain is known.
+#[derive(Default, Deserialize, Serialize)]
+struct Adorned {
+    /// What is added: to the end of a text that is there, or as a member.
+    #[serde(rename = "x-own", default, skip_serializing)]
+    own: BTreeMap<String, String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Document {
+    /// The file as it stands. That it is one is known, as a test has read it.
+    fn from_file() -> Self {
+        serde_json::from_str(&FILE.replace(VERSION, env!("CARGO_PKG_VERSION"))).unwrap_or_default()
+    }
+
+    /// Adds what the rows of the operations tell.
+    fn complete(&mut self, routes: &[Listed]) {
+        for (path, item) in &mut self.paths {
+            for (method, operation) in item {
+                let is_this = |route: &&Listed| route.pattern == *path && route.method.eq_ignore_ascii_case(method);
+                if let Some(route) = routes.iter().find(is_this) {
+                    operation.description += &needs(route.operation.actions, &self.purposes);
+                }
+                let names = operation.problems.flat();
+                let mut by_status = BTreeMap::<_, Vec<_>>::new();
+                for problem in PROBLEMS.iter().filter(|(name, ..)| names.contains(name)) {
+                    by_status.entry(problem.1.to_string()).or_default().push(problem);
+                }
+                for (status, problems) in by_status {
+                    let name = problems.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("Or");
+                    let about = self.statuses.get(&status).map_or("", String::as_str);
+                    let answer = refusal(&status, about, &problems, &self.examples);
+                    // An answer that the operation has itself counts.
+                    operation.responses.entry(status).or_insert_with(|| reference("responses", &name));
+                    self.components.responses.entry(name).or_insert(answer);
+                }
+            }
+        }
+    }
+
+    /// Says what only callers are told whose domain is known, or does not.
+    fn settle(&mut self, is_known: bool) {
+        for Adorned { own, rest } in self.components.parameters.values_mut().chain([&mut self.info]) {
+            for (name, text) in std::mem::take(own).into_iter().filter(|_| is_known) {
+                match rest.get_mut(&name) {
+                    Some(Value::String(before)) => before.push_str(&text),
+                    _ => _ = rest.insert(name, text.into()),
+                }
+            }
+        }
+    }
+}
+
+impl Names {
+    fn flat(&self) -> BTreeSet<&str> {
+        match self {
+            Self::One(name) => [name.as_str()].into(),
+            Self::Some(lists) => lists.iter().flat_map(Self::flat).collect(),
+        }
+    }
+}
+
+/// The actions that an operation takes, under the names that policies use.
+fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
+    if actions.is_empty() {
+        return "\n\nOpen to everybody.".to_owned();
+    }
+    let purpose = |name| purposes.get(name).map_or("", String::as_str);
+    let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(action.name())));
+    format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
+}
+
+/// An answer that is one of these problems.
+fn refusal(status: &str, about: &str, problems: &[&Problem], more: &BTreeMap<String, Example>) -> Value {
+    let headers = ["X-Request-Id"].into_iter().chain(matches!(status, "429" | "503").then_some("Retry-After"));
+    let headers: Map<_, _> = headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
+    let mut schema = "ErrorResponse";
+    let mut examples = Map::new();
+    for (name, _, code, text) in problems {
+        let more = more.get(*name);
+        schema = more.and_then(|more| more.schema.as_deref()).unwrap_or(schema);
+        examples.insert((*name).to_owned(), example(*code, text, more));
+    }
+    json!({
+        "description": about,
+        "headers": headers,
+        "content": { "application/json": { "schema": reference("schemas", schema), "examples": examples } },
+    })
+}
+
+fn example(code: u32, text: &str, more: Option<&Example>) -> Value {
+    const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
+    let mut value = more.map_or_else(Map::new, |more| more.value.clone());
+    value.insert("error_code".to_owned(), code.into());
+    value.insert("error_id".to_owned(), REQUEST.into());
+    // Vault's word for what is not there is none.
+    value.insert("errors".to_owned(), Some(text).filter(|text| !text.is_empty()).into_iter().collect());
+    value.insert("request_id".to_owned(), REQUEST.into());
+    json!({ "summary": more.map_or(text, |more| &more.summary), "value": value })
+}
+
+/// A reference to a component.
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{Handler, docs::ASSETS},
+        domain::{
+            DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PATH_MAX,
+            PUBLISHED_PATH_MAX, VERSION_MAX,
+        },
+    };
+
+    const REGIONAL: &str = "/api/{okmsId}/v2";
+    const CENTRAL: &str = "/v2/okms/resource/{okmsId}";
+    /// The spellings of the Vault dialect's base, of which the first is shown.
+    const VAULT: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v1"];
+
+    fn parsed(own: Option<OkmsId>) -> Value {
+        serde_json::from_slice(&document(own)).unwrap()
+    }
+
+    fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
+        let paths = document["paths"].as_object().unwrap().iter();
+        paths.flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |(method, op)| (path, method, op)))
+    }
+
+    fn walk(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| {
+                see(name, value);
+                walk(value, see);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, see)),
+            _ => {}
+        }
+    }
+
+    fn in_vault(route: &Listed) -> bool {
+        VAULT.iter().any(|base| route.pattern.starts_with(base))
+    }
+
+    /// Whether the document is silent about the route: of the Vault dialect it shows one of the three bases, none of the
+    /// methods that say nothing new or that `OpenAPI` has no word for, and nothing that is not served.
+    fn is_left_out(route: &Listed) -> bool {
+        let [shown, ..] = VAULT;
+        in_vault(route)
+            && (!route.pattern.starts_with(shown)
+                || matches!(route.method, "PUT" | "LIST" | "SCAN" | "HEAD")
+                || !is_served(route))
+    }
+
+    fn is_served(route: &Listed) -> bool {
+        !matches!(route.operation.id, "VaultUnrouted" | "VaultNotServed")
+    }
+
+    fn shown() -> Vec<Listed> {
+        listed(DIALECTS).into_iter().filter(|route| !is_left_out(route)).collect()
+    }
+
+    /// The file is read once more here, as the server itself would show an empty document.
+    #[test]
+    fn the_file_is_as_the_code_reads_it() {
+        serde_json::from_str::<Document>(FILE).unwrap();
+        let document = parsed(None);
+        walk(&document, &mut |name, value| {
+            assert!(!name.starts_with("x-"), "{name} is shown");
+            let text = value.as_str().unwrap_or_default();
+            assert!(!text.contains(VERSION) && !text.contains(OWN), "{text}");
+        });
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn the_route_table_and_nothing_else() {
+        let document = parsed(None);
+        let told: BTreeSet<_> =
+            operations(&document).map(|(path, method, _)| (method.to_uppercase(), path.clone())).collect();
+        let (left_out, shown): (Vec<_>, Vec<_>) = listed(DIALECTS).into_iter().partition(is_left_out);
+        assert_eq!(told.len(), shown.len());
+        assert_eq!(told, shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect());
+        assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (93, 61));
+        // Whatever is served and left out is shown under its other name.
+        for route in left_out {
+            let Listed { method, pattern, operation } = &route;
+            let rest = VAULT.iter().find_map(|base| pattern.strip_prefix(base)).unwrap();
+            let twin = match *method {
+                "PUT" => "POST",
+                "LIST" | "SCAN" | "HEAD" => "GET",
+                other => other,
+            };
+            let is_shown = shown.iter().any(|other| {
+                std::ptr::eq(other.operation, *operation)
+                    && other.method == twin
+                    && other.pattern == format!("{}{rest}", VAULT[0])
+            });
+            assert_eq!(is_shown, is_served(&route), "{method} {pattern}");
+        }
+    }
+
+    /// An operation has its row's id, which is the published one; where a row is shown more than once, the others have
+    /// one that tells them apart.
+    #[test]
+    fn operation_ids_are_unique_and_those_of_the_rows() {
+        let document = parsed(None);
+        let ids: BTreeSet<_> = operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), operations(&document).count());
+        for Listed { method, pattern, operation } in shown() {
+            let repeats = |rest| shown().iter().any(|other| other.pattern.strip_prefix(REGIONAL) == Some(rest));
+            let expected = match (operation.id, method) {
+                ("PostSecretVersionV2", "PUT") => "PutNewSecretVersionV2",
+                ("VaultLookupWrapped", "POST") => "VaultPostLookupWrapped",
+                ("VaultLookupSelf", "POST") => "VaultPostLookupSelf",
+                ("VaultLookupToken", "POST") => "VaultPostLookupToken",
+                ("VaultCreateToken", _) if pattern.ends_with("-orphan") => "VaultCreateOrphanToken",
+                ("VaultRevokeToken", _) if pattern.ends_with("-orphan") => "VaultRevokeOrphanToken",
+                ("VaultRandom", _) if pattern.ends_with('}') => "VaultRandomOfLength",
+                ("ListDetailedMetadata", _) if pattern.ends_with('}') => "ListDetailedMetadataOfFolder",
+                (id, _) => id,
+            };
+            let suffix = if pattern.strip_prefix(CENTRAL).is_some_and(repeats) { "Central" } else { "" };
+            let told = &document["paths"][&pattern][method.to_lowercase()]["operationId"];
+            assert_eq!(*told, format!("{expected}{suffix}"), "{method} {pattern}");
+        }
+        let [vault, ..] = VAULT;
+        for (path, method, expected) in [
+            (format!("{REGIONAL}/secret"), "post", "PostSecretV2"),
+            (format!("{CENTRAL}/secret"), "post", "PostSecretV2Central"),
+            (format!("{CENTRAL}/credential"), "post", "PostCredential"),
+            (format!("{vault}/{{mount}}/config"), "get", "GetSecretConfig"),
+            (format!("{vault}/{{mount}}/config"), "post", "PostSecretConfig"),
+            (format!("{vault}/{{mount}}/data/{{key}}"), "post", "PostSecretRequest"),
+            (format!("{vault}/{{mount}}/data/{{key}}"), "get", "GetSecretRequest"),
+            (format!("{vault}/{{mount}}/data/{{key}}"), "patch", "PatchSecretRequest"),
+            (format!("{vault}/{{mount}}/data/{{key}}"), "delete", "DeleteSecretRequest"),
+            (format!("{vault}/{{mount}}/subkeys/{{key}}"), "get", "GetSecretSubkeys"),
+            (format!("{vault}/{{mount}}/delete/{{key}}"), "post", "DeleteSecretVersions"),
+            (format!("{vault}/{{mount}}/undelete/{{key}}"), "post", "PostSecretUndelete"),
+            (format!("{vault}/{{mount}}/destroy/{{key}}"), "post", "PutSecretDestroy"),
+            (format!("{vault}/{{mount}}/metadata"), "get", "ListSecretsMetadata"),
+            (format!("{vault}/{{mount}}/metadata/{{key}}"), "get", "GetSecretsMetadata"),
+            (format!("{vault}/{{mount}}/metadata/{{key}}"), "post", "PostSecretMetadata"),
+            (format!("{vault}/{{mount}}/metadata/{{key}}"), "patch", "PatchSecretMetadata"),
+            (format!("{vault}/{{mount}}/metadata/{{key}}"), "delete", "DeleteSecretMetadata"),
+        ] {
+            assert_eq!(document["paths"][path][method]["operationId"], expected);
+        }
+    }
+
+    #[test]
+    fn references_resolve_and_components_are_used() {
+        let document = parsed(None);
+        let mut used = BTreeSet::new();
+        walk(&document, &mut |name, value| {
+            if name == "$ref" {
+                let pointer = value.as_str().unwrap().strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{pointer}");
+                used.insert(pointer.to_owned());
+            }
+        });
+        for (kind, components) in document["components"].as_object().unwrap() {
+            for name in components.as_object().unwrap().keys() {
+                assert!(used.contains(&format!("/components/{kind}/{name}")), "nobody refers to {name}");
+            }
+        }
+        let tags: BTreeSet<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str()).collect();
+        assert_eq!(operations(&document).map(|(.., op)| op["tags"][0].as_str()).collect::<BTreeSet<_>>(), tags);
+    }
+
+    #[test]
+    fn every_operation_names_its_actions_parameters_and_answers() {
+        let document = parsed(None);
+        for route in shown() {
+            let Listed { method, pattern, operation: row } = &route;
+            let operation = &document["paths"][pattern][method.to_lowercase()];
+            let text = operation["description"].as_str().unwrap();
+            let answers = operation["responses"].as_object().unwrap();
+            let has = |status: &str| answers.contains_key(status);
+            assert!(has("429") && has("431"), "{pattern}");
+            assert_eq!(has("408") && has("413"), *method != "GET", "{pattern}");
+            let is_open = matches!(row.handler, Handler::Open(_));
+            assert_eq!(is_open, row.actions.is_empty(), "{pattern}");
+            assert_eq!(has("401") && has("500"), !is_open, "{pattern}");
+            assert!(is_open || has("403") && has("503"), "{pattern}");
+            assert!(row.actions.iter().all(|action| text.contains(action.name())), "{pattern}");
+            assert_eq!(text.contains("Open to everybody."), is_open, "{pattern}");
+            let is_of_tenant = matches!(row.handler, Handler::Tenant(_));
+            assert!(!is_of_tenant || has("400") && has("404"), "{pattern}");
+            let refs = operation["parameters"].as_array().unwrap();
+            let names: BTreeSet<_> = refs
+                .iter()
+                .map(|parameter| document.pointer(&parameter["$ref"].as_str().unwrap()[1..]).unwrap())
+                .filter(|parameter| parameter["in"] == "path")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            let segments = pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+            assert_eq!(names, segments.collect(), "{pattern}");
+        }
+    }
+
+    /// What the pipeline itself can answer is told by the kind of the route, so that no operation can be silent about it.
+    /// Of the Vault dialect a domain that is not the caller's is 403; 404 is about secrets, mounts and namespaces.
+    #[test]
+    fn every_operation_names_the_problems_of_its_kind() {
+        let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost"];
+        let of_bodies = ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
+        let of_certificates = ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
+        let of_vault = ["PermissionDenied", "NoNamespace", "BadId", "KvDomainNotFound"];
+        let file = Document::from_file();
+        for route in shown() {
+            let operation = &file.paths[&route.pattern][&route.method.to_lowercase()];
+            let names = operation.problems.flat();
+            let has = |expected: &[&str], is_expected: bool| {
+                for name in expected {
+                    assert_eq!(names.contains(name), is_expected, "{name}: {} {}", route.method, route.pattern);
+                }
+            };
+            let (has_body, is_vault) = (route.method != "GET", in_vault(&route));
+            let is_open = matches!(route.operation.handler, Handler::Open(_));
+            let is_of_tenant = matches!(route.operation.handler, Handler::Tenant(_));
+            has(&of_all, true);
+            has(&of_bodies, has_body);
+            has(&of_certificates, !is_open);
+            has(&["KvBodyTooLarge"], has_body && is_vault);
+            has(&["BodyTooLarge"], has_body && !is_vault);
+            has(&of_vault[..2], is_of_tenant && is_vault);
+            has(&["KvDomainNotFound"], is_of_tenant && is_vault);
+            has(&["DomainNotFound"], is_of_tenant && !is_vault);
+            has(&["BadId"], is_of_tenant);
+            has(&["NoHandler"], is_vault && route.pattern.contains("/{mount}/"));
+            has(&["KvBadBody"], is_vault && is_of_tenant && operation.rest.contains_key("requestBody"));
+            let parameters = operation.rest["parameters"].to_string();
+            has(&["BadWrapTtl"], parameters.contains("/wrapTtl"));
+        }
+    }
+
+    #[test]
+    fn names_are_of_what_there_is() {
+        let file = Document::from_file();
+        let known: BTreeSet<_> = PROBLEMS.iter().map(|(name, ..)| *name).collect();
+        let mut named: BTreeSet<&str> = file.examples.keys().map(String::as_str).collect();
+        named.extend(file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat()));
+        assert_eq!(named, known);
+        let statuses: BTreeSet<_> = PROBLEMS.iter().map(|(_, status, ..)| status.to_string()).collect();
+        assert_eq!(file.statuses.keys().cloned().collect::<BTreeSet<_>>(), statuses);
+        let actions: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        assert_eq!(file.purposes.keys().map(String::as_str).collect::<BTreeSet<_>>(), actions);
+    }
+
+    /// The numbers in the file are the rules' own.
+    #[test]
+    fn limits_are_those_of_the_rules() {
+        let file: Value = serde_json::from_str(FILE).unwrap();
+        let limits = &file["x-shared"]["limits"];
+        assert_eq!(
+            *limits,
+            json!({
+                "pathMax": PATH_MAX,
+                "publishedPathMax": PUBLISHED_PATH_MAX,
+                "versionMax": VERSION_MAX,
+                "metadataEntriesMax": METADATA_ENTRIES_MAX,
+                "metadataValueMax": METADATA_VALUE_MAX,
+            })
+        );
+        let mut texts = String::new();
+        walk(&file, &mut |name, value| {
+            let of = |limit: &str| value == &limits[limit];
+            match name {
+                "maximum" if value.as_u64() > Some(20_000) => assert!(of("versionMax") || *value == 131_072, "{value}"),
+                "maxLength" if value.as_u64() > Some(128) => {
+                    assert!(of("pathMax") || of("publishedPathMax") || of("metadataValueMax"), "{value}");
+                }
+                "maxProperties" => assert!(of("metadataEntriesMax"), "{value}"),
+                "description" => texts.push_str(value.as_str().unwrap_or_default()),
+                _ => {}
+            }
+        });
+        for text in [
+            format!("at most {PATH_MAX} bytes"),
+            format!("at most {METADATA_ENTRIES_MAX} entries. A key has 1 to {METADATA_KEY_MAX} characters"),
+            format!("a key of 1 to {METADATA_KEY_MAX} bytes, a text of 1 to {METADATA_VALUE_MAX}"),
+            format!("0 stands for the default, {DEFAULT_MAX_VERSIONS}."),
+            format!("the domain's number for a secret, {DEFAULT_MAX_VERSIONS} for a domain"),
+        ] {
+            assert!(texts.contains(&text), "{text}");
+        }
+        let assets: Vec<_> = ASSETS.iter().map(|(name, ..)| *name).filter(|name| !name.is_empty()).collect();
+        assert_eq!(file["components"]["parameters"]["asset"]["schema"]["enum"], json!(assets));
+    }
+
+    #[test]
+    fn the_callers_own_domain_is_filled_in() {
+        let own: OkmsId = "6f4b0d1c-5f6e-4d0c-9a44-0d7a2f7a9b10".parse().unwrap();
+        let parameter = |own| parsed(own)["components"]["parameters"]["okmsId"].clone();
+        assert_eq!(parameter(Some(own))["example"], own.to_string());
+        assert!(parameter(Some(own))["description"].as_str().unwrap().contains(&own.to_string()));
+        assert!(parsed(Some(own))["info"]["description"].as_str().unwrap().contains(&own.to_string()));
+        assert!(parameter(None).get("example").is_none());
+        assert!(!String::from_utf8(document(None).to_vec()).unwrap().contains(&own.to_string()));
+    }
+}

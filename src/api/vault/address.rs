@@ -1,0 +1,220 @@
+//! Where a request of this dialect goes: the one place that knows what a slash is.
+//!
+//! `//` and an escaped slash are `/`, as most clients have it already; one at the end tells a folder. Paths are decoded
+//! before they are matched. A GET with `?list=true` asks for LIST, and one with `?scan=true` for SCAN, so that a route
+//! that lists nothing never takes it for a read.
+
+use std::borrow::Cow;
+
+use hyper::{Method, Uri};
+
+use super::super::{Address, Captures, Params, below, query};
+use crate::domain::{Invalid, KV_WORDS, MountPath, text};
+
+/// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's own.
+pub(super) const BASES: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v1"];
+
+/// The address that `uri` is in this dialect.
+pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
+    let raw = uri.path();
+    if !is_at(raw) {
+        return None;
+    }
+    let (path, undecodable) = match query::decode(raw) {
+        Ok(path) => (path, None),
+        Err(fault) => (Cow::Borrowed(raw), Some(fault)),
+    };
+    let is_folder = path.ends_with('/');
+    let path = single_slashes(path);
+    let (tenant, length) = BASES.iter().find_map(|base| {
+        let (tenant, rest) = below(base, &path)?;
+        Some((tenant.map(str::parse), rest.len()))
+    })?;
+    let path = end_of(path, length);
+    let (method, unclear) = meant(method, uri.query().unwrap_or_default());
+    let unfit = if raw.contains("/.") || raw.contains('%') { check(&path).err() } else { None };
+    let is_folder = is_folder && !path.is_empty();
+    Some(Address { method, tenant, mount: mount(&path), is_folder, fault: undecodable.or(unfit).or(unclear), path })
+}
+
+/// Keeps the address: it is told in hints, and where an answer that is wrapped came from.
+pub(super) fn params(address: &Address<'_>, captures: &Captures<'_>) -> Params {
+    Params { name: captures.tail.map(str::to_owned), address: address.clone().into_owned(), ..Params::default() }
+}
+
+/// Whether a path, as sent, is one of this dialect's.
+fn is_at(path: &str) -> bool {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    match segments.next() {
+        Some("v1") => true,
+        Some("api") => segments.nth(1) == Some("v1"),
+        _ => false,
+    }
+}
+
+/// `path` with one slash where there were several, and none at its end.
+fn single_slashes(path: Cow<'_, str>) -> Cow<'_, str> {
+    if path.contains("//") {
+        return Cow::Owned(path.split('/').filter(|segment| !segment.is_empty()).fold(
+            String::new(),
+            |mut path, next| {
+                path.extend(["/", next]);
+                path
+            },
+        ));
+    }
+    let length = path.trim_end_matches('/').len();
+    match path {
+        Cow::Borrowed(path) => Cow::Borrowed(path.get(..length).unwrap_or_default()),
+        Cow::Owned(mut path) => {
+            path.truncate(length);
+            Cow::Owned(path)
+        }
+    }
+}
+
+/// The last `length` bytes.
+fn end_of(path: Cow<'_, str>, length: usize) -> Cow<'_, str> {
+    let start = path.len() - length;
+    match path {
+        Cow::Borrowed(path) => Cow::Borrowed(path.get(start..).unwrap_or_default()),
+        Cow::Owned(mut path) => {
+            path.drain(..start);
+            Cow::Owned(path)
+        }
+    }
+}
+
+/// What is asked for, and what of the query does not tell it.
+fn meant(method: &Method, query: &str) -> (Method, Option<Invalid>) {
+    const BOTH: Invalid = Invalid("list and scan cannot be asked for together");
+    // Vault says nothing of a flag that is none.
+    const SILENT: Invalid = Invalid("");
+    if *method != Method::GET || query.is_empty() {
+        return (method.clone(), None);
+    }
+    let name = match (query::flag(query, "list"), query::flag(query, "scan")) {
+        (Ok(true), Ok(true)) => return (Method::GET, Some(BOTH)),
+        (Ok(true), Ok(false)) => "LIST",
+        (Ok(false), Ok(true)) => "SCAN",
+        (Ok(false), Ok(false)) => return (Method::GET, None),
+        (Err(_), _) | (_, Err(_)) => return (Method::GET, Some(SILENT)),
+    };
+    (name.parse().unwrap_or(Method::GET), None)
+}
+
+/// How much of `path` is before the first word of KV2. What the server itself answers under is no mount.
+fn mount(path: &str) -> usize {
+    let mut end = 0;
+    for (at, segment) in path.split('/').enumerate() {
+        if at == 0 && MountPath::is_reserved(segment) {
+            return 0;
+        }
+        if at > 0 && KV_WORDS.contains(&segment) {
+            return end - 1;
+        }
+        end += segment.len() + 1;
+    }
+    0
+}
+
+/// A path that a client names elsewhere than in the URL, with single slashes between its segments alone.
+///
+/// # Errors
+/// What Vault says to a segment that is `.` or `..`, or that cannot be printed.
+pub(super) fn collapsed(path: &str) -> Result<String, Invalid> {
+    check(path)?;
+    Ok(single_slashes(Cow::Borrowed(path)).trim_start_matches('/').to_owned())
+}
+
+fn check(path: &str) -> Result<(), Invalid> {
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Invalid("relative paths not supported"));
+    }
+    if !text::is_printable(path) {
+        return Err(Invalid("the path has a character that cannot be printed"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &str, url: &str) -> Option<Address<'static>> {
+        parse(&method.parse().unwrap(), &url.parse().unwrap()).map(Address::into_owned)
+    }
+
+    #[test]
+    fn mounts_end_before_the_first_word_of_kv2() {
+        for (path, expected) in [
+            ("secret/data/foo/data/bar", ("secret", "data/foo/data/bar")),
+            ("ibmcloud/kv/metadata", ("ibmcloud/kv", "metadata")),
+            ("data/data/x", ("data", "data/x")),
+            ("config/config", ("config", "config")),
+            ("a/b/c", ("", "a/b/c")),
+            ("sys/mounts/config", ("", "sys/mounts/config")),
+            ("auth/data/x", ("", "auth/data/x")),
+            ("database/config", ("", "database/config")),
+            ("secret", ("", "secret")),
+        ] {
+            let address = of("GET", &format!("/v1/{path}")).unwrap();
+            assert_eq!((address.mount(), address.rest()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn slashes_and_bases() {
+        let id = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+        for (url, tenant, path, is_folder) in [
+            ("/v1/secret/data/a".to_owned(), false, "secret/data/a", false),
+            ("/v1//secret///data/a//".to_owned(), false, "secret/data/a", true),
+            ("//v1/secret%2Fdata%2fa%252Fb".to_owned(), false, "secret/data/a%2Fb", false),
+            (format!("/v1//api//{id}///secret"), true, "secret", false),
+            (format!("/api/{id}/v1/"), true, "", false),
+            (format!("/api//{id}/v1/a/b/"), true, "a/b", true),
+            ("/v1".to_owned(), false, "", false),
+        ] {
+            let address = of("GET", &url).unwrap();
+            assert_eq!(address.tenant.map(|id| id.is_ok()), tenant.then_some(true), "{url}");
+            assert_eq!((&*address.path, address.is_folder, address.fault), (path, is_folder, None), "{url}");
+        }
+        for foreign in ["/api/x/v2/secret//foo", "/v2//okms", "/api", "/v11/secret", "/v1%2Fsecret"] {
+            assert!(of("GET", foreign).is_none(), "{foreign}");
+        }
+        for (url, fault) in [
+            ("/v1/secret/data/a/../b", "relative paths not supported"),
+            ("/v1/secret/data/%2e", "relative paths not supported"),
+            ("/v1/secret/data/a%e2%80%8b", "the path has a character that cannot be printed"),
+        ] {
+            assert_eq!(of("GET", url).unwrap().fault, Some(Invalid(fault)), "{url}");
+        }
+        assert!(of("GET", "/v1/secret/data/%ff").unwrap().fault.is_some());
+        assert!(of("GET", "/v1/secret/data/a...b").unwrap().fault.is_none());
+    }
+
+    #[test]
+    fn a_list_is_asked_for_by_method_or_query() {
+        for (method, url, expected) in [
+            ("GET", "/v1/secret/data/a?list=true", Some("LIST")),
+            ("GET", "/api/x/v1/secret/data/a?scan=T", Some("SCAN")),
+            ("GET", "/v1/secret/data/a?l%69st=1", Some("LIST")),
+            ("GET", "/v1/secret/data/a?list=false&scan=", Some("GET")),
+            ("GET", "/v1/secret/data/a?list", Some("GET")),
+            ("GET", "/v1/secret/data/a?list=yes", None),
+            ("GET", "/v1/secret/data/a?list=1&scan=1", None),
+            ("LIST", "/v1/secret/data/a?list=yes", Some("LIST")),
+            ("POST", "/v1/secret/data/a?list=true", Some("POST")),
+        ] {
+            let address = of(method, url).unwrap();
+            let found = if address.fault.is_some() { None } else { Some(address.method.as_str()) };
+            assert_eq!(found, expected, "{method} {url}");
+        }
+    }
+
+    #[test]
+    fn paths_are_collapsed() {
+        assert_eq!(collapsed("/a//b/").unwrap(), "a/b");
+        assert!(collapsed("a/../b").is_err() && collapsed("a\u{200b}").is_err() && collapsed(".").is_err());
+    }
+}

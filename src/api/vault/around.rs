@@ -1,0 +1,139 @@
+//! What is around every operation in a domain: namespace, token, and what is said of what no route is for.
+
+use hyper::Method;
+
+use super::{
+    super::{Call, Context, Effect, Failed, Reply},
+    asked::{Asked, check_namespace, repeat_namespace, token},
+    envelope,
+    failure::Failure,
+    kv, wrapping,
+};
+use crate::{
+    auth::Permit,
+    domain::MountError,
+    service::{Error, KnownToken},
+};
+
+/// How an operation takes the tokens that come along.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// The token in the header must be good, and the answer can be wrapped.
+    Usual,
+    /// As usual, but who logs in may well bring a token that is over.
+    Login,
+    /// A token in the header may be one under which something is wrapped, and what comes out is not wrapped again.
+    Wrapping,
+    /// The answer cannot be wrapped, as it has no envelope.
+    Bare,
+}
+
+/// A request of somebody who may act in a domain, once what all operations have in common is settled.
+pub(super) struct Entered<'a> {
+    context: &'a Context,
+    permit: &'a Permit,
+    call: &'a Call,
+    own: Option<KnownToken>,
+    /// For how long the answer is to be kept, if it is, in seconds.
+    ttl: Option<u64>,
+}
+
+impl Entered<'_> {
+    pub(super) const fn asked(&self) -> Asked<'_> {
+        let Self { context, permit, call, own, .. } = self;
+        Asked { context, permit, call, own: own.as_ref() }
+    }
+}
+
+/// What comes before every operation in a domain.
+pub(super) async fn enter<'a>(
+    context: &'a Context,
+    permit: &'a Permit,
+    call: &'a Call,
+    manner: Manner,
+) -> Result<Entered<'a>, Failure> {
+    check_namespace(permit, call)?;
+    if call.head.method == Method::PATCH {
+        kv::check_media_type(call)?;
+    }
+    let own = check_token(context, permit, call, manner).await?;
+    let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
+    let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
+    Ok(Entered { context, permit, call, own, ttl })
+}
+
+/// What comes after it.
+pub(super) async fn leave(
+    entered: &Entered<'_>,
+    outcome: Result<Reply, Failure>,
+    effect: Effect,
+) -> Result<Reply, Failure> {
+    let asked = &entered.asked();
+    let mut reply = match outcome {
+        // A mount can go while a write through it is on its way.
+        Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) => unrouted_hint(asked).await?,
+        done => done?,
+    };
+    // As Vault has it, and as some of its clients look at the type before the status.
+    reply.content_type = reply.content_type.or(Some("application/json"));
+    if let Some(ttl) = entered.ttl.filter(|_| !reply.body.is_empty()) {
+        let wrapped = wrapping::wrap(asked, reply, ttl).await;
+        // What was asked for is done, and must not pass for undone.
+        reply = wrapped.map_err(|failure| match effect {
+            Effect::Read => failure,
+            Effect::Write | Effect::Take => failure.after_the_change(),
+        })?;
+    }
+    repeat_namespace(entered.call, &mut reply);
+    Ok(reply)
+}
+
+/// The same for what is about no domain.
+pub(super) fn with_namespace(call: &Call, outcome: Result<Reply, Failure>) -> Result<Reply, Failed> {
+    let mut reply = outcome?;
+    repeat_namespace(call, &mut reply);
+    Ok(reply)
+}
+
+/// The token that comes along, which must be good on this connection.
+async fn check_token(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    manner: Manner,
+) -> Result<Option<KnownToken>, Failure> {
+    let Some(text) = token(&call.head.headers).filter(|_| manner != Manner::Login) else { return Ok(None) };
+    let key = permit.subject().certificate().ok_or(Failure::PermissionDenied)?.public_key_sha256();
+    match context.service.tokens.check(permit, text, key, call.now).await {
+        Ok(known) => Ok(Some(known)),
+        Err(Error::TokenInvalid) if manner == Manner::Wrapping => Ok(None),
+        Err(Error::TokenInvalid) => Err(Failure::PermissionDenied),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whatever else is asked for: how that is told is found out once it is over.
+pub(super) async fn unrouted(_: &Asked<'_>) -> Result<Reply, Failure> {
+    Err(Failure::Unrouted)
+}
+
+/// What is said of a path that no route is for: a hint where a mount is above it, as people forget `data/`.
+async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failure> {
+    const HINT: &str = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API \
+        endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
+    const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
+    let Asked { context, permit, call, .. } = *asked;
+    let path = asked.path();
+    if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
+        return Err(Failure::refused("cannot write to a path ending in '/'"));
+    }
+    let config = context.service.mounts.known(permit).await?;
+    let Some(mount) = config.mount_above(&path) else {
+        let first = path.split('/').next().unwrap_or_default();
+        let is_ours = matches!(first, "sys" | "auth");
+        return Err(if is_ours { Failure::UnsupportedPath } else { Failure::NoHandler(path) });
+    };
+    let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
+    let is_root = ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
+    Ok(envelope::hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
+}

@@ -1,0 +1,54 @@
+//! What somebody may do at paths.
+
+use std::collections::HashSet;
+
+use super::{
+    super::{Reply, json::ObjectWriter},
+    address::collapsed,
+    asked::Asked,
+    auth::{self, Named},
+    envelope,
+    failure::{Failure, invalid},
+    fields::{self, Fields},
+};
+
+/// The most paths of one question about capabilities.
+const PATHS_MAX: usize = 1000;
+
+/// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is. Who has
+/// a token may do what its certificate may, so that of one who is named it matters alone whether the token is good.
+pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+    const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
+    let Asked { context, permit, call, .. } = *asked;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let mut paths = fields.texts("paths")?;
+    paths.extend(fields.texts("path")?);
+    if paths.is_empty() || paths.len() > PATHS_MAX {
+        return Err(invalid("paths is required: the paths to ask about, at most 1000"));
+    }
+    match auth::check_named(asked, named, &mut fields).await {
+        // The certificate asks about itself.
+        Err(Failure::PermissionDenied) if named == Named::Own => {}
+        Err(Failure::BadToken) => return Err(invalid("1 error occurred:\n\t* invalid token\n\n")),
+        good => good?,
+    }
+    let config = context.service.mounts.known(permit).await?;
+    let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
+    for path in paths.iter().filter(|path| known.insert(path.as_str())) {
+        let clean = collapsed(path)?;
+        let first = clean.split('/').next().unwrap_or_default();
+        let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
+        answers.push((path, if may { &ALL } else { &["deny"] }));
+    }
+    let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
+        for (path, may) in answers.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {
+            out.texts(path, may.iter().copied());
+        }
+        if let [(_, may)] = answers.as_slice() {
+            out.texts("capabilities", may.iter().copied());
+        }
+    };
+    // A path may be named like a member of the envelope.
+    Ok(envelope::beside_top_level(call, |out| write(out, &[]), |out| write(out, &envelope::MEMBERS)))
+}

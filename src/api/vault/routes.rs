@@ -1,0 +1,263 @@
+//! The rows of the Vault dialect.
+
+use super::{
+    super::{Effect, Failed, Handler, Operation, Route},
+    around::{
+        Manner::{self, Bare, Login, Usual, Wrapping},
+        enter, leave, unrouted, with_namespace,
+    },
+    auth::{self, Named},
+    auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
+};
+use crate::{auth::Action, domain::KvAct};
+
+const READS: &[&str] = &["GET", "LIST", "SCAN"];
+const WRITES: &[&str] = &["POST", "PUT"];
+/// Vault answers LIST and SCAN of these with 405.
+const NO_LISTS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+const ALL: &[&str] = &["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Something in a tenant, with the dialect's manners around it.
+macro_rules! tenant {
+    ($effect:ident, $id:literal, [$($action:ident),*], $($handler:ident)::+ ($($argument:expr),*)) => {
+        tenant!($effect, $id, [$($action),*], $($handler)::+ ($($argument),*), Usual)
+    };
+    ($effect:ident, $id:literal, [$($action:ident),*], $($handler:ident)::+ ($($argument:expr),*), $manner:ident) => {
+        Operation {
+            id: $id,
+            effect: Effect::$effect,
+            actions: &[$(Action::$action),*],
+            handler: Handler::Tenant(|context, permit, call| {
+                Box::pin(async move {
+                    const MANNER: Manner = $manner;
+                    let entered = enter(context, permit, call, MANNER).await?;
+                    let outcome = $($handler)::+(&entered.asked() $(, $argument)*).await;
+                    leave(&entered, outcome, Effect::$effect).await.map_err(Failed::from)
+                })
+            }),
+        }
+    };
+}
+
+/// Something about no tenant, for operators.
+macro_rules! region {
+    ($id:literal, [$($action:ident),*], $($handler:ident)::+) => {
+        Operation {
+            id: $id,
+            effect: Effect::Read,
+            actions: &[$(Action::$action),*],
+            handler: Handler::Region(|context, _, call| {
+                Box::pin(async move { with_namespace(call, $($handler)::+(context, call)) })
+            }),
+        }
+    };
+}
+
+/// Something about no tenant, for everybody.
+macro_rules! open {
+    ($id:literal, $($handler:ident)::+) => {
+        Operation {
+            id: $id,
+            effect: Effect::Read,
+            actions: &[],
+            handler: Handler::Open(|context, call| {
+                Box::pin(async move { with_namespace(call, $($handler)::+(context, call)) })
+            }),
+        }
+    };
+}
+
+const fn route(methods: &'static [&'static str], pattern: &'static str, operation: &'static Operation) -> Route {
+    Route { methods, pattern, operation }
+}
+
+/// Whatever else is below a mount, or none.
+static UNROUTED: Operation = tenant!(Read, "VaultUnrouted", [DomainGet], unrouted());
+/// A secret's metadata with all versions; or a list.
+static READ_METADATA: Operation = tenant!(Read, "GetSecretsMetadata", [SecretGet], lists::read_or_list());
+/// A folder's entries with their metadata.
+static LIST_DETAILED: Operation = tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::detailed());
+/// What Vault has and this server not yet.
+static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], status::not_served());
+/// Random bytes.
+static RANDOM: Operation = tenant!(Read, "VaultRandom", [DomainGet], tools::random());
+/// A further token for the certificate.
+static CREATE_TOKEN: Operation = tenant!(Write, "VaultCreateToken", [DomainGet], auth::create());
+/// The end of a token in the body.
+static REVOKE_TOKEN: Operation = tenant!(Write, "VaultRevokeToken", [DomainGet], auth::revoke(Named::Token));
+
+pub(super) static ROUTES: &[Route] = &[
+    route(&["GET"], "/{mount}/data/{key}", &tenant!(Read, "GetSecretRequest", [VersionGetData, SecretGet], kv::read())),
+    route(
+        WRITES,
+        "/{mount}/data/{key}",
+        &tenant!(Write, "PostSecretRequest", [SecretCreate, VersionCreate], kv::write()),
+    ),
+    route(&["PATCH"], "/{mount}/data/{key}", &tenant!(Write, "PatchSecretRequest", [VersionCreate], kv::patch())),
+    route(
+        &["DELETE"],
+        "/{mount}/data/{key}",
+        &tenant!(Write, "DeleteSecretRequest", [VersionDeactivate], kv::delete()),
+    ),
+    route(NO_LISTS, "/{mount}/data", &UNROUTED),
+    route(&["GET"], "/{mount}/metadata/{key}", &READ_METADATA),
+    route(&["LIST", "SCAN"], "/{mount}/metadata/{key}", &READ_METADATA),
+    route(
+        WRITES,
+        "/{mount}/metadata/{key}",
+        &tenant!(Write, "PostSecretMetadata", [SecretUpdateMetadata, SecretCreate], kv::write_metadata(false)),
+    ),
+    route(
+        &["PATCH"],
+        "/{mount}/metadata/{key}",
+        &tenant!(Write, "PatchSecretMetadata", [SecretUpdateMetadata], kv::write_metadata(true)),
+    ),
+    route(
+        &["DELETE"],
+        "/{mount}/metadata/{key}",
+        &tenant!(Write, "DeleteSecretMetadata", [SecretDelete], kv::delete_metadata()),
+    ),
+    route(READS, "/{mount}/metadata", &tenant!(Read, "ListSecretsMetadata", [SecretGet], lists::read_or_list())),
+    route(&["POST", "PUT", "PATCH", "DELETE"], "/{mount}/metadata", &UNROUTED),
+    route(READS, "/{mount}/detailed-metadata/{key}", &LIST_DETAILED),
+    route(READS, "/{mount}/detailed-metadata", &LIST_DETAILED),
+    route(
+        &["GET"],
+        "/{mount}/subkeys/{key}",
+        &tenant!(Read, "GetSecretSubkeys", [SubkeysGet, SecretGet], kv::subkeys()),
+    ),
+    route(NO_LISTS, "/{mount}/subkeys", &UNROUTED),
+    route(
+        WRITES,
+        "/{mount}/delete/{key}",
+        &tenant!(Write, "DeleteSecretVersions", [VersionDeactivate], kv::act(KvAct::Delete)),
+    ),
+    route(
+        WRITES,
+        "/{mount}/undelete/{key}",
+        &tenant!(Write, "PostSecretUndelete", [VersionActivate], kv::act(KvAct::Undelete)),
+    ),
+    route(
+        WRITES,
+        "/{mount}/destroy/{key}",
+        &tenant!(Write, "PutSecretDestroy", [VersionDelete], kv::act(KvAct::Destroy)),
+    ),
+    route(NO_LISTS, "/{mount}/delete", &UNROUTED),
+    route(NO_LISTS, "/{mount}/undelete", &UNROUTED),
+    route(NO_LISTS, "/{mount}/destroy", &UNROUTED),
+    route(&["GET"], "/{mount}/config", &tenant!(Read, "GetSecretConfig", [ConfigGet], kv::read_config())),
+    route(WRITES, "/{mount}/config", &tenant!(Write, "PostSecretConfig", [ConfigUpdate], kv::write_config())),
+    route(&["GET", "HEAD"], "/sys/health", &open!("VaultHealth", status::health)),
+    route(&["GET"], "/sys/seal-status", &open!("VaultSealStatus", status::seal_status)),
+    route(&["GET"], "/sys/leader", &open!("VaultLeader", status::leader)),
+    route(&["GET"], "/sys/init", &open!("VaultInitStatus", status::init_status)),
+    route(WRITES, "/sys/init", &NOT_SERVED),
+    route(&["GET"], "/sys/mounts", &tenant!(Read, "VaultMounts", [ConfigGet], mounts::list())),
+    route(&["GET"], "/sys/mounts/{key}/tune", &tenant!(Read, "VaultReadTune", [ConfigGet], mounts::read_tune())),
+    route(WRITES, "/sys/mounts/{key}/tune", &tenant!(Write, "VaultTune", [ConfigUpdate], mounts::tune())),
+    route(&["GET"], "/sys/mounts/{key}", &tenant!(Read, "VaultReadMount", [ConfigGet], mounts::read())),
+    route(WRITES, "/sys/mounts/{key}", &tenant!(Write, "VaultEnable", [ConfigUpdate], mounts::enable())),
+    route(
+        &["DELETE"],
+        "/sys/mounts/{key}",
+        &tenant!(Write, "VaultDisable", [ConfigUpdate, SecretDelete], mounts::disable()),
+    ),
+    route(
+        &["GET"],
+        "/sys/internal/ui/mounts",
+        &tenant!(Read, "VaultUiMounts", [DomainGet], mounts::for_interfaces(), Bare),
+    ),
+    route(
+        &["GET"],
+        "/sys/internal/ui/mounts/{key}",
+        &tenant!(Read, "VaultUiMount", [DomainGet], mounts::preflight(), Bare),
+    ),
+    route(WRITES, "/sys/remount", &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename())),
+    route(&["GET"], "/sys/remount/status/{key}", &tenant!(Read, "VaultRemountStatus", [ConfigGet], mounts::renamed())),
+    route(&["GET"], "/sys/auth", &tenant!(Read, "VaultAuthMethods", [DomainGet], auth_methods::list())),
+    route(
+        &["GET"],
+        "/sys/auth/{key}/tune",
+        &tenant!(Read, "VaultReadAuthTune", [DomainGet], auth_methods::read_tune()),
+    ),
+    route(WRITES, "/sys/auth/{key}/tune", &NOT_SERVED),
+    route(&["GET"], "/sys/auth/{key}", &tenant!(Read, "VaultReadAuthMethod", [DomainGet], auth_methods::read())),
+    route(&["LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"], "/sys/auth/{key}", &NOT_SERVED),
+    route(
+        WRITES,
+        "/sys/capabilities-self",
+        &tenant!(Read, "VaultCapabilities", [DomainGet], capabilities::of(Named::Own)),
+    ),
+    route(
+        WRITES,
+        "/sys/capabilities",
+        &tenant!(Read, "VaultCapabilitiesOfToken", [DomainGet], capabilities::of(Named::Token)),
+    ),
+    route(
+        WRITES,
+        "/sys/capabilities-accessor",
+        &tenant!(Read, "VaultCapabilitiesOfAccessor", [DomainGet], capabilities::of(Named::Accessor)),
+    ),
+    route(WRITES, "/sys/tools/random", &RANDOM),
+    route(WRITES, "/sys/tools/random/{key}", &RANDOM),
+    route(&["GET"], "/sys/metrics", &region!("VaultMetrics", [MetricsGet], status::metrics)),
+    route(WRITES, "/sys/wrapping/wrap", &tenant!(Read, "VaultWrap", [DomainGet], wrapping::wrap_body())),
+    route(WRITES, "/sys/wrapping/unwrap", &tenant!(Take, "VaultUnwrap", [DomainGet], wrapping::unwrap(), Wrapping)),
+    route(
+        &["GET", "POST", "PUT"],
+        "/sys/wrapping/lookup",
+        &tenant!(Read, "VaultLookupWrapped", [DomainGet], wrapping::lookup(), Wrapping),
+    ),
+    route(WRITES, "/sys/wrapping/rewrap", &tenant!(Write, "VaultRewrap", [DomainGet], wrapping::rewrap(), Wrapping)),
+    route(WRITES, "/auth/cert/login", &tenant!(Write, "VaultLogin", [DomainGet], auth::login(), Login)),
+    route(WRITES, "/auth/token/create", &CREATE_TOKEN),
+    route(WRITES, "/auth/token/create-orphan", &CREATE_TOKEN),
+    route(
+        &["GET", "POST", "PUT"],
+        "/auth/token/lookup-self",
+        &tenant!(Read, "VaultLookupSelf", [DomainGet], auth::lookup_self()),
+    ),
+    route(
+        &["GET", "POST", "PUT"],
+        "/auth/token/lookup",
+        &tenant!(Read, "VaultLookupToken", [DomainGet], auth::lookup(Named::Token)),
+    ),
+    route(
+        &["GET", "LIST"],
+        "/auth/token/accessors",
+        &tenant!(Read, "VaultListAccessors", [DomainGet], auth::accessors()),
+    ),
+    route(
+        WRITES,
+        "/auth/token/lookup-accessor",
+        &tenant!(Read, "VaultLookupAccessor", [DomainGet], auth::lookup(Named::Accessor)),
+    ),
+    route(WRITES, "/auth/token/renew-self", &tenant!(Write, "VaultRenewSelf", [DomainGet], auth::renew(Named::Own))),
+    route(WRITES, "/auth/token/renew", &tenant!(Write, "VaultRenewToken", [DomainGet], auth::renew(Named::Token))),
+    route(
+        WRITES,
+        "/auth/token/renew-accessor",
+        &tenant!(Write, "VaultRenewAccessor", [DomainGet], auth::renew(Named::Accessor)),
+    ),
+    route(WRITES, "/auth/token/revoke-self", &tenant!(Write, "VaultRevokeSelf", [DomainGet], auth::revoke(Named::Own))),
+    route(WRITES, "/auth/token/revoke", &REVOKE_TOKEN),
+    route(WRITES, "/auth/token/revoke-orphan", &REVOKE_TOKEN),
+    route(
+        WRITES,
+        "/auth/token/revoke-accessor",
+        &tenant!(Write, "VaultRevokeAccessor", [DomainGet], auth::revoke(Named::Accessor)),
+    ),
+    route(ALL, "/auth/cert/{key}", &NOT_SERVED),
+    route(ALL, "/auth/{key}", &NOT_SERVED),
+    route(ALL, "/sys/policy", &NOT_SERVED),
+    route(ALL, "/sys/policy/{key}", &NOT_SERVED),
+    route(ALL, "/sys/policies/{key}", &NOT_SERVED),
+    route(ALL, "/sys/audit", &NOT_SERVED),
+    route(ALL, "/sys/audit/{key}", &NOT_SERVED),
+    route(ALL, "/sys/audit-hash/{key}", &NOT_SERVED),
+    route(ALL, "/sys/leases/{key}", &NOT_SERVED),
+    route(WRITES, "/sys/seal", &NOT_SERVED),
+    route(WRITES, "/sys/unseal", &NOT_SERVED),
+    route(ALL, "/database/{key}", &NOT_SERVED),
+    route(ALL, "/{key}", &UNROUTED),
+];

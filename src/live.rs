@@ -1,0 +1,99 @@
+//! State that is replaced whole while it is in use.
+//!
+//! Always holds: whoever has loaded a state sees one and the same until it lets go of it, without waiting for anybody; a
+//! state that is replaced says so to all who still use it. Never does: changing a state in place.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+/// A place for a state.
+pub struct Live<T> {
+    current: ArcSwap<Current<T>>,
+    /// Those who replace it take turns.
+    turn: Mutex<()>,
+}
+
+/// A state as it was when it was loaded.
+pub struct Current<T> {
+    state: T,
+    generation: u64,
+    replaced: CancellationToken,
+}
+
+impl<T> Live<T> {
+    /// A place with its first state, of generation 1.
+    #[must_use]
+    pub fn new(state: T) -> Self {
+        Self { current: ArcSwap::new(Current::of(state, 1)), turn: Mutex::new(()) }
+    }
+
+    /// The state as it is now.
+    #[must_use]
+    pub fn load(&self) -> Arc<Current<T>> {
+        self.current.load_full()
+    }
+
+    /// Puts `state` in the place of the one before, and says of which generation it is.
+    pub fn replace(&self, state: T) -> u64 {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.load().generation + 1;
+        let before = self.current.swap(Current::of(state, generation));
+        before.replaced.cancel();
+        generation
+    }
+}
+
+impl<T> Current<T> {
+    fn of(state: T, generation: u64) -> Arc<Self> {
+        Arc::new(Self { state, generation, replaced: CancellationToken::new() })
+    }
+
+    /// How many states there have been, with this one.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Waits until another state is in its place.
+    pub async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+}
+
+impl<T> Deref for Current<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_replaced_whole_and_says_so() {
+        let live = Live::new("a");
+        let first = live.load();
+        let mut replaced = pin!(first.replaced());
+        let mut poll = || replaced.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(poll(), Poll::Pending);
+        assert_eq!(live.replace("b"), 2);
+        assert_eq!(poll(), Poll::Ready(()));
+        assert_eq!((**first, first.generation()), ("a", 1), "who has it keeps it");
+        let second = live.load();
+        assert_eq!((**second, second.generation()), ("b", 2));
+    }
+}

@@ -1,0 +1,60 @@
+//! The keys of tenants, unwrapped when they are first asked for.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::Error;
+use crate::{
+    auth::Permit,
+    crypto::{DomainKeys, Place, RootKey},
+    domain::OkmsId,
+    store::{
+        codec::{Codec, DomainInfo, DomainRecord},
+        engine::{Engine, Record, Space},
+        keys,
+    },
+};
+
+/// How many tenants' keys are kept unwrapped.
+const KEPT_MAX: usize = 16_384;
+
+/// The keys of all tenants.
+pub(super) struct KeyRing {
+    engine: Arc<dyn Engine>,
+    root: Arc<dyn RootKey>,
+    /// A tenant's keys only ever grow, so that an entry is never wrong.
+    kept: Cache<OkmsId, Arc<DomainKeys>>,
+}
+
+impl KeyRing {
+    pub(super) fn new(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>) -> Self {
+        Self { engine, root, kept: Cache::new(KEPT_MAX) }
+    }
+
+    /// The key that wraps all others.
+    pub(super) fn root(&self) -> &dyn RootKey {
+        &*self.root
+    }
+
+    /// The keys of the permit's tenant, which is thereby known to exist.
+    pub(super) async fn of(&self, permit: &Permit) -> Result<Arc<DomainKeys>, Error> {
+        let id = permit.okms_id();
+        if let Some(keys) = self.kept.get(&id) {
+            return Ok(keys);
+        }
+        let snapshot = self.engine.snapshot().await?;
+        let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
+        let keys = Arc::new(open_record(&*self.root, id, &record)?.0);
+        self.kept.insert(id, Arc::clone(&keys));
+        Ok(keys)
+    }
+}
+
+/// The keys in a tenant's record, and what is known of it.
+pub(super) fn open_record(root: &dyn RootKey, id: OkmsId, record: &Record) -> Result<(DomainKeys, DomainInfo), Error> {
+    let record = DomainRecord::decode(&record.bytes)?;
+    let keys = DomainKeys::unwrap(root, id, record.keys)?;
+    let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;
+    Ok((keys, info))
+}

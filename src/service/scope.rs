@@ -1,0 +1,134 @@
+//! What all use cases on a tenant stand on: the store, the tenant's keys, its config, and the turns of its writers.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    Error,
+    keyring::KeyRing,
+    turns::{LongReads, Turns},
+};
+use crate::{
+    auth::Permit,
+    crypto::{DomainKeys, Place, RootKey},
+    domain::{DomainConfig, OkmsId},
+    store::{
+        codec::Codec,
+        engine::{Engine, Revision, Snapshot, Space},
+        keys,
+    },
+};
+
+/// How a commit of a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What was decided is stored.
+    Committed,
+    /// Somebody was faster: it is decided anew.
+    Overtaken,
+    /// The store took it not, or may have.
+    Failed,
+}
+
+/// Who is told of every commit: the change's name, and how it ended.
+pub type OnCommit = Box<dyn Fn(&'static str, Ended) + Send + Sync>;
+
+/// How many tenants' configs are kept opened.
+const CONFIGS_MAX: usize = 1024;
+/// How many shares of all tenants clear away what has expired by themselves.
+const CLEARINGS: usize = 64;
+
+/// Shared by all use cases. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Scope(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    keyring: KeyRing,
+    /// Configs that were opened before; each counts for the revision that it was read at.
+    configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
+    turns: Turns,
+    long_reads: LongReads,
+    on_commit: OnCommit,
+    /// Each held by the one request that clears away what has expired, for a share of all tenants.
+    clearing: Vec<Mutex<()>>,
+}
+
+impl Scope {
+    pub(super) fn new(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>, on_commit: OnCommit) -> Self {
+        Self(Arc::new(Inner {
+            keyring: KeyRing::new(Arc::clone(&engine), root),
+            engine,
+            configs: Cache::new(CONFIGS_MAX),
+            turns: Turns::new(),
+            long_reads: LongReads::new(),
+            on_commit,
+            clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
+        }))
+    }
+
+    /// The store beneath.
+    pub(super) fn engine(&self) -> &dyn Engine {
+        &*self.0.engine
+    }
+
+    /// The key that wraps all others.
+    pub(super) fn root(&self) -> &dyn RootKey {
+        self.0.keyring.root()
+    }
+
+    /// The keys of the permit's tenant, which is thereby known to exist.
+    pub(super) async fn keys(&self, permit: &Permit) -> Result<Arc<DomainKeys>, Error> {
+        self.0.keyring.of(permit).await
+    }
+
+    /// The turns of those who write one name.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    /// The turns of reads whose answers can be long.
+    pub(super) fn long_reads(&self) -> &LongReads {
+        &self.0.long_reads
+    }
+
+    /// Tells of a commit.
+    pub(super) fn ended(&self, change: &'static str, ended: Ended) {
+        (self.0.on_commit)(change, ended);
+    }
+
+    /// The turn of clearing away what has expired in a tenant; `None` while somebody has it.
+    pub(super) fn clearing(&self, id: OkmsId) -> Option<MutexGuard<'_, ()>> {
+        let [.., last] = id.as_bytes();
+        self.0.clearing.get(usize::from(*last) % CLEARINGS)?.try_lock().ok()
+    }
+
+    /// The tenant's defaults and mounts.
+    pub(super) async fn config(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+        let keys = self.keys(permit).await?;
+        let snapshot = self.engine().snapshot().await?;
+        Ok(self.config_at(&*snapshot, &keys).await?.0)
+    }
+
+    /// The tenant's defaults and mounts in this snapshot, and their revision.
+    pub(super) async fn config_at(
+        &self,
+        snapshot: &dyn Snapshot,
+        keys: &DomainKeys,
+    ) -> Result<(Arc<DomainConfig>, Option<Revision>), Error> {
+        let id = keys.id();
+        let Some(record) = snapshot.get(Space::Config, &keys::domain(id)).await? else {
+            return Ok((Arc::default(), None));
+        };
+        if let Some((known, config)) = self.0.configs.get(&id)
+            && known == record.revision
+        {
+            return Ok((config, Some(known)));
+        }
+        let config = Arc::new(DomainConfig::decode(&keys.open_record(Place::Config, record.bytes)?)?);
+        self.0.configs.insert(id, (record.revision, Arc::clone(&config)));
+        Ok((config, Some(record.revision)))
+    }
+}

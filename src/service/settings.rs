@@ -1,0 +1,80 @@
+//! A tenant's config: its defaults, and the one way of changing them and its mounts.
+
+use std::sync::Arc;
+
+use super::{
+    Error,
+    records::Draft,
+    scope::Scope,
+    unit::{Change, Reading, Reads},
+};
+use crate::{
+    auth::{Action, Permit, Resource},
+    domain::{DomainConfig, Settings, SettingsPatch},
+};
+
+/// The use cases on a tenant's defaults.
+pub struct Defaults {
+    scope: Scope,
+}
+
+impl Defaults {
+    pub(super) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    /// The tenant's defaults.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such tenant.
+    pub async fn get(&self, permit: &Permit) -> Result<Settings, Error> {
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
+        Ok(self.scope.config(permit).await?.settings.clone())
+    }
+
+    /// Changes the tenant's defaults, and tells them as they are then.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such tenant.
+    pub async fn update(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        self.scope
+            .change_config("defaults.update", permit, |config, _| {
+                config.settings = patch.apply(&config.settings);
+                Ok(config.settings.clone())
+            })
+            .await
+    }
+}
+
+/// A tenant's config, held.
+pub(super) struct ConfigRead;
+
+impl Reads for ConfigRead {
+    type Found = Arc<DomainConfig>;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        reading.config().await
+    }
+}
+
+impl Scope {
+    /// Changes a tenant's defaults and mounts: `decide` changes them, and may draft more for the same commit.
+    pub(super) async fn change_config<T: Send>(
+        &self,
+        name: &'static str,
+        permit: &Permit,
+        decide: impl Fn(&mut DomainConfig, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error> {
+        let keys = self.keys(permit).await?;
+        // No path is empty.
+        let change = Change { name, turns: &[""] };
+        self.unit(change, &keys, ConfigRead, |before, draft| {
+            let mut config = DomainConfig::clone(&before);
+            let outcome = decide(&mut config, draft)?;
+            draft.config(&config)?;
+            Ok(outcome)
+        })
+        .await
+    }
+}

@@ -1,0 +1,143 @@
+//! Tenants, which operators call domains: made, found and listed.
+
+use uuid::Uuid;
+
+use super::{Error, keyring::open_record, names, scope::Scope};
+use crate::{
+    auth::{Action, Permit, RegionPermit, Resource},
+    crypto::{DomainKeys, Place},
+    domain::{Invalid, OkmsId, Timestamp},
+    store::{
+        codec::{Codec, DomainInfo, DomainRecord},
+        engine::{Batch, CommitError, Expect, Op, Space},
+        keys,
+    },
+};
+
+const NAME_MAX: usize = 128;
+
+/// A domain as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Its id.
+    pub id: OkmsId,
+    /// The name that an operator gave it.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// The use cases on tenants.
+pub struct Tenants {
+    scope: Scope,
+}
+
+impl Tenants {
+    pub(super) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    /// Creates a domain. No two have one name, however many are created at once.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a name that is empty, long, or not printable; `Error::DomainExists` for one that is taken.
+    pub async fn create(&self, _: &RegionPermit, name: &str, now: Timestamp) -> Result<Domain, Error> {
+        let name = name.trim();
+        if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
+            return Err(Invalid("a domain's name is text of 1 to 128 bytes without control characters").into());
+        }
+        let id = OkmsId::from_bytes(Uuid::new_v4().into_bytes())?;
+        let (keys, generation, wrapped) = DomainKeys::create(self.scope.root(), id)?;
+        let info = DomainInfo { name: name.to_owned(), created_at: now };
+        let record = DomainRecord {
+            keys: vec![(generation, wrapped.0)],
+            info: keys.seal_record(Place::Domain, &info.encode())?,
+        };
+        let (key, name_key) = (keys::domain(id), names::key(self.scope.root(), name)?);
+        let batch = Batch {
+            preconditions: vec![
+                (Space::Domain, key.clone(), Expect::Absent),
+                (Space::Region, name_key.clone(), Expect::Absent),
+            ],
+            ops: vec![
+                Op::Put(Space::Domain, key, record.encode()),
+                Op::Put(Space::Region, name_key, id.as_bytes().to_vec()),
+            ],
+        };
+        // The id is random, so that only the name can be taken.
+        match self.scope.engine().commit(batch).await {
+            Ok(_) => Ok(Domain { id, name: info.name, created_at: now }),
+            Err(CommitError::Conflict) => Err(Error::DomainExists),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The domain of this name, for those who may know of all domains.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is none.
+    pub async fn by_name(&self, permit: &RegionPermit, name: &str) -> Result<Domain, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let key = names::key(self.scope.root(), name.trim())?;
+        let record = snapshot.get(Space::Region, &key).await?.ok_or(Error::DomainNotFound)?;
+        let id = record.bytes.as_slice().try_into().map_err(|_| crate::store::codec::Malformed)?;
+        let id = OkmsId::from_bytes(id)?;
+        if permit.sees().is_some_and(|own| own != id) {
+            return Err(Error::DomainNotFound);
+        }
+        self.show(id).await
+    }
+
+    /// The domain of the permit.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is none.
+    pub async fn get(&self, permit: &Permit) -> Result<Domain, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        self.show(permit.okms_id()).await
+    }
+
+    /// A page of the domains that the permit may see, by id, and the last id that it covers unless the list ends there.
+    /// A domain whose record is damaged is left out, so that it does not hide the others.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn list(
+        &self,
+        permit: &RegionPermit,
+        after: Option<OkmsId>,
+        limit: usize,
+    ) -> Result<(Vec<Domain>, Option<OkmsId>), Error> {
+        if let Some(own) = permit.sees() {
+            return match self.show(own).await {
+                Ok(domain) => Ok((vec![domain], None)),
+                Err(Error::DomainNotFound) => Ok((Vec::new(), None)),
+                Err(error) => Err(error),
+            };
+        }
+        let from = after.map_or_else(|| vec![0; 16], |id| [id.as_bytes().as_slice(), &[0]].concat());
+        let snapshot = self.scope.engine().snapshot().await?;
+        let entries = snapshot.scan(Space::Domain, &from, &[0xff; 17], limit + 1).await?;
+        let more = entries.len() > limit;
+        let (mut domains, mut last) = (Vec::with_capacity(entries.len()), None);
+        for (key, record) in entries.into_iter().take(limit) {
+            let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
+            match open_record(self.scope.root(), id, &record) {
+                Ok((_, info)) => domains.push(domain(id, info)),
+                Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
+            }
+            last = Some(id);
+        }
+        Ok((domains, last.filter(|_| more)))
+    }
+
+    async fn show(&self, id: OkmsId) -> Result<Domain, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
+        Ok(domain(id, open_record(self.scope.root(), id, &record)?.1))
+    }
+}
+
+fn domain(id: OkmsId, info: DomainInfo) -> Domain {
+    Domain { id, name: info.name, created_at: info.created_at }
+}

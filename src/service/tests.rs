@@ -1,0 +1,160 @@
+//! What use cases ask of a permit, and what becomes of a unit that is overtaken.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use super::{
+    Browse, Ended, Error, Service, Through, Update,
+    settings::ConfigRead,
+    unit::{Change, Reading, Reads},
+};
+use crate::{
+    auth::{Action, Denied, Permit, Principal, Resource},
+    crypto::{FileRootKey, SecretValue},
+    domain::{MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
+    store::{
+        engine::Observer,
+        engines::redb::{RedbEngine, RedbOptions},
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+struct Silent;
+
+impl Observer for Silent {
+    fn committed(&self, _: usize, _: usize, _: std::time::Duration) {}
+    fn commit_failed(&self, _: usize) {}
+}
+
+type Ends = Arc<Mutex<Vec<(&'static str, Ended)>>>;
+
+/// A service over a store of its own, a tenant, and what its units have ended with.
+async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RedbEngine::open(&RedbOptions::new(folder.path().join("store")), Arc::new(Silent)).unwrap();
+    let key = folder.path().join("root.key");
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
+    file.write_all(FileRootKey::generate().unwrap().as_bytes()).unwrap();
+    let ends = Ends::default();
+    let told = Arc::clone(&ends);
+    let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
+    let root = Arc::new(FileRootKey::load(&key).unwrap());
+    let service = Service::open(Arc::new(engine), root, None, on_commit).await.unwrap();
+    let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
+    let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
+    (folder, service, tenant.id, ends)
+}
+
+fn all(id: OkmsId) -> Permit {
+    Permit::of_test(id, |_, _| true)
+}
+
+fn path(text: &str) -> SecretPath {
+    text.parse().unwrap()
+}
+
+async fn create(service: &Service, permit: &Permit, at: &str) -> Result<(), Error> {
+    let value = SecretValue::new(b"{}".to_vec());
+    service.secrets.create(permit, &path(at), &MetadataPatch::default(), &value, NOW).await.map(drop)
+}
+
+/// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked for by its own path.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_leave_out_what_may_not_be_seen() {
+    let (_folder, service, id, _) = service().await;
+    for at in ["a", "b/x", "b/y", "c/x", "d"] {
+        create(&service, &all(id), at).await.unwrap();
+    }
+    let some = Permit::of_test(id, |_, resource| match resource {
+        Resource::Secret(path) => ["a", "b/y"].contains(&path.as_str()),
+        Resource::Below(prefix) => ["", "b/"].contains(&prefix),
+        Resource::Tenant => true,
+    });
+    let names = async |browse: Browse| {
+        let listed = service.secrets.browse(&some, &browse).await.unwrap();
+        listed.entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(Browse::default()).await, ["a", "b/"]);
+    assert_eq!(names(Browse { is_recursive: true, ..Browse::default() }).await, ["a", "b/y"]);
+    assert_eq!(names(Browse { prefix: "b/".to_owned(), ..Browse::default() }).await, ["y"]);
+    let hidden = service.secrets.browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() }).await;
+    assert!(matches!(hidden, Err(Error::Denied(Denied::Forbidden))));
+    // By pages, of which some may be short.
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let (secrets, next) = service.secrets.list(&some, cursor, 2).await.unwrap();
+        seen.extend(secrets.into_iter().map(|(path, _)| path.as_str().to_owned()));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["a", "b/y"]);
+    let update = Update { patch: MetadataPatch::default(), value: Some(SecretValue::new(b"{}".to_vec())), cas: None };
+    service.secrets.update(&some, &path("a"), &update, NOW).await.unwrap();
+    for at in ["b/x", "d"] {
+        let refused = service.secrets.update(&some, &path(at), &update, NOW).await;
+        assert!(matches!(refused, Err(Error::Denied(Denied::Forbidden))), "{at}");
+        assert!(service.secrets.history(&some, &path(at)).await.is_err(), "{at}");
+        assert!(service.secrets.delete(&some, &path(at)).await.is_err(), "{at}");
+    }
+}
+
+/// Reads the config, and lets somebody else change it the first time.
+struct Overtaken<'a>(&'a Service, Permit, AtomicUsize);
+
+impl Reads for Overtaken<'_> {
+    type Found = usize;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<usize, Error> {
+        ConfigRead.read(reading).await?;
+        let before = self.2.fetch_add(1, SeqCst);
+        if before == 0 {
+            self.0
+                .defaults
+                .update(&self.1, &SettingsPatch { cas_required: Some(true), ..SettingsPatch::default() })
+                .await?;
+        }
+        Ok(before)
+    }
+}
+
+/// What a unit has read is held: where it is something else at the commit, the unit begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_is_overtaken_begins_anew() {
+    let (_folder, service, id, ends) = service().await;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    let reads = Overtaken(&service, all(id), AtomicUsize::new(0));
+    let change = Change { name: "test", turns: &["b", "a", "b"] };
+    let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
+        draft.remove(&path("a"));
+        draft.remove(&path("b"));
+        Ok(round)
+    });
+    assert_eq!(outcome.await.unwrap(), 1);
+    let ends = std::mem::take(&mut *ends.lock().unwrap());
+    assert_eq!(ends, [("defaults.update", Ended::Committed), ("test", Ended::Overtaken), ("test", Ended::Committed)]);
+}
+
+/// A secret that is written through a mount holds the mount: it cannot slip into one that is just removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_slips_into_a_mount_that_is_gone() {
+    let (_folder, service, id, _) = service().await;
+    let (permit, mount): (_, MountPath) = (all(id), "team".parse().unwrap());
+    service.mounts.enable(&permit, &mount, "", &SettingsPatch::default()).await.unwrap();
+    let view = service.mounts.view(&permit, &mount).await.unwrap().unwrap();
+    service.mounts.disable(&permit, &mount, false).await.unwrap();
+    let at = path("team/a");
+    let through = Through { path: &at, view: &view };
+    let late = service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
+    assert!(matches!(late, Err(Error::Mount(_))), "{late:?}");
+    assert!(service.secrets.history(&permit, &at).await.is_err());
+}

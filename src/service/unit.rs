@@ -1,0 +1,111 @@
+//! The one way of changing what is stored: read, decide, commit, and again where somebody was faster.
+//!
+//! Always holds: what a decision stands on, a unit holds: it commits only if that is still as it was read. Writers of one
+//! name take turns, so that one process does not overtake itself. Never does: waiting between reading and deciding.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    Error,
+    records::{Draft, Reader},
+    scope::{Ended, Scope},
+};
+use crate::{
+    crypto::DomainKeys,
+    domain::DomainConfig,
+    store::{
+        engine::{CommitError, Expect, Record, Space},
+        keys,
+    },
+};
+
+/// How often a change that other processes overtook is decided anew.
+const ATTEMPTS: usize = 16;
+
+/// What a unit reads.
+pub(super) trait Reads: Sync {
+    /// What is found.
+    type Found: Send;
+
+    /// Reads it, and holds what the decision stands on.
+    fn read(&self, reading: &Reading<'_>) -> impl Future<Output = Result<Self::Found, Error>> + Send;
+}
+
+/// A snapshot that a unit reads, and what it holds of it.
+pub(super) struct Reading<'a> {
+    pub reader: Reader<'a>,
+    pub scope: &'a Scope,
+    held: Mutex<Vec<(Space, Vec<u8>, Expect)>>,
+}
+
+impl Reading<'_> {
+    /// The record under `key`, which must be the same, or still be missing, when the unit commits.
+    pub(super) async fn hold(&self, space: Space, key: Vec<u8>) -> Result<Option<Record>, Error> {
+        let record = self.reader.snapshot.get(space, &key).await?;
+        self.holds(space, key, record.as_ref().map_or(Expect::Absent, |record| Expect::At(record.revision)));
+        Ok(record)
+    }
+
+    /// The tenant's defaults and mounts, held.
+    pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
+        let (config, revision) = self.scope.config_at(self.reader.snapshot, self.reader.keys).await?;
+        let key = keys::domain(self.reader.keys.id());
+        self.holds(Space::Config, key, revision.map_or(Expect::Absent, Expect::At));
+        Ok(config)
+    }
+
+    /// The same for a record that was read already.
+    pub(super) fn holds(&self, space: Space, key: Vec<u8>, expect: Expect) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push((space, key, expect));
+    }
+}
+
+/// A change, by name: what it is called in metrics, and whose turns it takes.
+#[derive(Clone, Copy)]
+pub(super) struct Change<'a> {
+    pub name: &'static str,
+    pub turns: &'a [&'a str],
+}
+
+impl Scope {
+    /// Reads, lets `decide` draft what to do, and commits that; nothing where nothing was drafted. `decide` is asked again
+    /// where another process was faster.
+    ///
+    /// # Errors
+    /// `Error::Contended` where others were faster too often; what reading and deciding say.
+    pub(super) async fn unit<R: Reads, T: Send>(
+        &self,
+        change: Change<'_>,
+        keys: &DomainKeys,
+        reads: R,
+        decide: impl Fn(R::Found, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error> {
+        let _turns = self.turns().take(keys.id(), change.turns).await?;
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.engine().snapshot().await?;
+            let reader = Reader { snapshot: &*snapshot, keys };
+            let reading = Reading { reader, scope: self, held: Mutex::default() };
+            let found = reads.read(&reading).await?;
+            let mut draft = Draft::new(keys, reading.held.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let outcome = decide(found, &mut draft)?;
+            if draft.is_empty() {
+                return Ok(outcome);
+            }
+            match self.engine().commit(draft.into_batch()).await {
+                Ok(_) => {
+                    self.ended(change.name, Ended::Committed);
+                    return Ok(outcome);
+                }
+                Err(CommitError::Conflict) => self.ended(change.name, Ended::Overtaken),
+                Err(error) => {
+                    self.ended(change.name, Ended::Failed);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(Error::Contended)
+    }
+}
