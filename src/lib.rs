@@ -8,8 +8,8 @@
 //! | [`app`] | builds every part once |
 //! | [`config`] | settings, their defaults and units |
 //! | [`server`] | sockets, TLS, deadlines, drain, the admin listener |
-//! | [`http`] | the pipeline, the router, THE error mapping |
-//! | [`api`] | the route table and the dialects |
+//! | [`http`] | the pipeline, the router |
+//! | [`api`] | the dialects, and the table of errors |
 //! | [`service`] | the use cases, free of HTTP |
 //! | [`auth`] | from a certificate to a permit |
 //! | [`pki`] | the region's certificate authority |

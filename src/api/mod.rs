@@ -13,7 +13,7 @@ pub(crate) mod json;
 mod okms;
 mod operation;
 pub(crate) mod page;
-mod problem;
+mod problems;
 pub(crate) mod query;
 mod reply;
 pub(crate) mod value;
@@ -25,6 +25,6 @@ pub use self::{
     call::{Call, Context},
     dialects::DIALECTS,
     operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
-    problem::{Failed, Problem, SECRET_NOT_FOUND},
+    problems::{Failed, Problem},
     reply::{Broken, Reply, Stream},
 };

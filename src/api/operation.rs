@@ -8,7 +8,7 @@ use std::{borrow::Cow, future::Future, pin::Pin};
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
-    Call, Context, Failed, Problem, Reply,
+    Call, Context, Failed, Reply,
     address::{Address, Captures, Params, below},
 };
 use crate::{
@@ -110,8 +110,8 @@ pub trait Dialect: Send + Sync {
     }
 
     /// The answer to a request that did not end as asked.
-    fn render(&self, problem: Problem, call: &Call) -> Reply {
-        problem.into_reply(&call.request_id)
+    fn render(&self, failed: Failed, call: &Call) -> Reply {
+        failed.into_reply(&call.request_id)
     }
 }
 

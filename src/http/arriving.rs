@@ -49,13 +49,13 @@ impl Arriving {
     pub(super) async fn read(&mut self, bounds: Bounds, share: &Arc<Share>) -> Result<(Bytes, Room), Problem> {
         let size = self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default();
         if size.lower() > bounds.bytes as u64 {
-            return Err(Problem::BODY_TOO_LARGE);
+            return Err(Problem::BodyTooLarge);
         }
         let told = size.upper().and_then(|upper| usize::try_from(upper).ok()).filter(|told| *told <= bounds.bytes);
-        let mut room = share.reserve(told.unwrap_or_default()).ok_or(Problem::BUSY)?;
+        let mut room = share.reserve(told.unwrap_or_default()).ok_or(Problem::TooManyRequests)?;
         self.is_held_back = false;
         let collected = tokio::time::timeout(bounds.time, self.collect(bounds.bytes, told, &mut room));
-        let bytes = collected.await.map_err(|_| Problem::BODY_TOO_SLOW)??;
+        let bytes = collected.await.map_err(|_| Problem::BodyTooSlow)??;
         Ok((bytes, room))
     }
 
@@ -63,19 +63,19 @@ impl Arriving {
         let mut kept = BytesMut::new();
         let Some(body) = &mut self.body else { return Ok(Bytes::new()) };
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| Problem::BODY_BROKEN)?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|_| Problem::BrokenBody)?.into_data() else { continue };
             if kept.len() + data.len() > max {
-                return Err(Problem::BODY_TOO_LARGE);
+                return Err(Problem::BodyTooLarge);
             }
             if kept.is_empty() && body.is_end_stream() {
-                return if told.is_some() || room.grow(data.len()) { Ok(data) } else { Err(Problem::BUSY) };
+                return if told.is_some() || room.grow(data.len()) { Ok(data) } else { Err(Problem::TooManyRequests) };
             }
             // A copy: a piece of one byte would keep the whole buffer that it came in.
             let length = kept.len() + data.len();
             if length > kept.capacity() {
                 let capacity = told.unwrap_or_else(|| length.max(2 * kept.capacity()).min(max)).max(length);
                 if told.is_none() && !room.grow(capacity - kept.capacity()) {
-                    return Err(Problem::BUSY);
+                    return Err(Problem::TooManyRequests);
                 }
                 kept.reserve(capacity - kept.len());
             }

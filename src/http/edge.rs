@@ -87,7 +87,7 @@ pub struct Edge {
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
     /// Or why it is nobody here.
-    peer: Result<Arc<VerifiedPeer>, Problem>,
+    peer: Result<Arc<VerifiedPeer>, Failed>,
     is_stranger: bool,
     is_beyond_share: bool,
     share: Arc<Share>,
@@ -212,7 +212,7 @@ impl Edge {
         Connection {
             is_stranger: share.is_none(),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
-            peer: if is_beyond_share { Err(Problem::CROWDED) } else { peer.map_err(Problem::from) },
+            peer: if is_beyond_share { Err(Problem::TooManyConnections.into()) } else { peer.map_err(Failed::from) },
             is_beyond_share,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
@@ -302,7 +302,7 @@ impl Edge {
             (reply, room)
         });
         // A task that panicked has nobody who could word it.
-        work.await.unwrap_or_else(|_| refused(share, Problem::INTERNAL.into_reply(&id)))
+        work.await.unwrap_or_else(|_| refused(share, Failed::from(Problem::Internal).into_reply(&id)))
     }
 
     /// Everything before the work: it may be done, its body is there, and so are a place and a turn for it.
@@ -314,7 +314,7 @@ impl Edge {
         body: &mut Arriving,
         event: &mut Event,
         in_progress: &impl InProgress,
-    ) -> Result<Ready, Problem> {
+    ) -> Result<Ready, Failed> {
         let (granted, effect) = self.admit(connection, call, dialect, event)?;
         let share = &connection.share;
         let mut room = None;
@@ -327,7 +327,7 @@ impl Edge {
             (call.body, room) = (bytes, Some(of_body));
         }
         // Only now: a body may take its time to arrive.
-        let place = share.place().ok_or(Problem::BUSY)?;
+        let place = share.place().ok_or(Problem::TooManyRequests)?;
         // What stores nothing keeps a processor busy, and does not wait for the disk.
         let turn = share.turn(effect == Effect::Read).await;
         Ok(Ready { granted, dialect: *dialect, effect, room, place, turn })
@@ -348,7 +348,7 @@ impl Edge {
             // What was only read can be read again.
             None => match share.reserve(memory(&reply)) {
                 Some(room) => (reply, room),
-                None => refused(share, dialect.render(Problem::BUSY, call)),
+                None => refused(share, dialect.render(Problem::TooManyRequests.into(), call)),
             },
         }
     }
@@ -356,7 +356,7 @@ impl Edge {
     async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
         let Ready { granted, dialect, effect, room, place, turn } = ready;
         let _held = (place, turn);
-        let busy = || refused(share, dialect.render(Problem::BUSY, call));
+        let busy = || refused(share, dialect.render(Problem::TooManyRequests.into(), call));
         // A body's room becomes its answer's.
         let Some(mut room) = room.or_else(|| share.reserve(0)) else { return busy() };
         if effect == Effect::Take && !room.grow(self.limits.body_bytes) {
@@ -378,32 +378,32 @@ impl Edge {
         call: &mut Call,
         dialect: &mut &'static dyn Dialect,
         event: &mut Event,
-    ) -> Result<(Granted, Effect), Problem> {
+    ) -> Result<(Granted, Effect), Failed> {
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
         let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
         if bytes > self.limits.head_bytes || call.head.headers.len() > HEADERS_MAX {
-            return Err(Problem::HEAD_TOO_LARGE);
+            return Err(Problem::HeadTooLarge.into());
         }
         if !names_one_host(&call.head) {
-            return Err(Problem::HOST);
+            return Err(Problem::BadHost.into());
         }
-        let (routes, address) = self.router.address(&call.head.method, &uri).ok_or(Problem::NO_ROUTE)?;
+        let (routes, address) = self.router.address(&call.head.method, &uri).ok_or(Problem::NoRoute)?;
         *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
             Found::Operation(operation, captures) => (operation, captures),
             Found::Methods(methods) => {
                 let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
-                return Err(Problem::method_not_allowed(&methods));
+                return Err(Failed::unknown_method(&methods));
             }
-            Found::Nothing => return Err(Problem::NO_ROUTE),
+            Found::Nothing => return Err(Problem::NoRoute.into()),
         };
         event.operation = operation.id;
         if !is_safe(&call.head.method) && is_foreign(&call.head) {
-            return Err(Problem::FOREIGN_ORIGIN);
+            return Err(Problem::ForeignOrigin.into());
         }
-        let peer = connection.peer.as_ref().map_err(Problem::clone);
+        let peer = connection.peer.as_ref().map_err(Failed::clone);
         let principal = peer.and_then(|peer| Ok(directory::principal(peer, call.machine_now)?));
         call.caller = principal.as_ref().ok().map(Principal::party);
         let granted = match operation.handler {
@@ -414,7 +414,7 @@ impl Edge {
                 let tenant = match (address.tenant, principal.party()) {
                     (Some(named), _) => named?,
                     (None, Party::Tenant(own)) => own,
-                    (None, Party::Operator) => return Err(Problem::NO_DOMAIN),
+                    (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
                 Granted::Tenant(handler, principal.authorize(tenant, operation.actions)?)
             }
@@ -428,22 +428,22 @@ impl Edge {
 
     /// Does the work, or says in the dialect's words why not.
     async fn perform(&self, granted: &Granted, dialect: &dyn Dialect, call: &Call) -> Result<Reply, Reply> {
-        granted.perform(&self.context, call).await.map_err(|Failed { problem, cause }| {
-            if let Some(error) = cause {
-                self.report(&error, &problem, &call.request_id);
+        granted.perform(&self.context, call).await.map_err(|failed| {
+            if let Some(error) = &failed.cause {
+                self.report(error, &failed, &call.request_id);
             }
-            dialect.render(problem, call)
+            dialect.render(failed, call)
         })
     }
 
     /// Tells the operator of an error what the caller is not told.
-    fn report(&self, error: &Error, problem: &Problem, id: &str) {
+    fn report(&self, error: &Error, failed: &Failed, id: &str) {
         let source = std::error::Error::source(error).map(ToString::to_string);
         match error {
             // Overload is counted; a line for each would add to it.
             Error::Contended | Error::Overloaded | Error::Busy => {}
             Error::Unavailable(_) => tracing::debug!(request_id = id, %error, source, "the store refused"),
-            _ if problem.is_ours() => {
+            _ if failed.is_ours() => {
                 if let Some(left_out) = self.failures.due() {
                     tracing::error!(request_id = id, %error, source, left_out, "a request failed on our side");
                 } else {

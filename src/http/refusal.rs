@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::api::Problem;
+use crate::api::{Failed, Problem};
 
 /// Why there is no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ impl Refusal {
     #[must_use]
     pub fn to_bytes(self) -> Bytes {
         let problem = match self {
-            Self::Unreadable => Problem::UNREADABLE,
-            Self::HeadTooLarge => Problem::HEAD_TOO_LARGE,
-            Self::Plain => Problem::PLAIN,
+            Self::Unreadable => Problem::Unreadable,
+            Self::HeadTooLarge => Problem::HeadTooLarge,
+            Self::Plain => Problem::NoTls,
         };
         let id = Uuid::new_v4().to_string();
-        let reply = problem.into_reply(&id);
+        let reply = Failed::from(problem).into_reply(&id);
         let head = format!(
             "HTTP/1.1 {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
              x-content-type-options: nosniff\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n",

@@ -11,7 +11,7 @@ use std::{
 
 use hyper::{Method, StatusCode, http::request::Parts};
 use okmsd::{
-    api::{Call, Context, DIALECTS, Dialect, Effect, Handler, Operation, Problem, Reply, Route, Stream},
+    api::{Call, Context, DIALECTS, Dialect, Effect, Failed, Handler, Operation, Reply, Route, Stream},
     app::{CommitMetrics, Over},
     auth::{Action, Permit},
     config::{Config, Span},
@@ -78,9 +78,10 @@ impl Dialect for Loud {
         if head.headers.contains_key("x-slow") { Effect::Write } else { operation.effect }
     }
 
-    fn render(&self, problem: Problem, call: &Call) -> Reply {
-        let status = if problem.status() == StatusCode::NOT_FOUND { StatusCode::GONE } else { problem.status() };
-        Reply { status, ..problem.into_reply(&call.request_id) }
+    fn render(&self, failed: Failed, call: &Call) -> Reply {
+        let status =
+            if failed.problem.status() == StatusCode::NOT_FOUND { StatusCode::GONE } else { failed.problem.status() };
+        Reply { status, ..failed.into_reply(&call.request_id) }
     }
 }
 

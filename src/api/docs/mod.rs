@@ -2,8 +2,8 @@
 //!
 //! Always holds: nothing is fetched from elsewhere; the document is held against the route table by tests.
 
+mod errors;
 mod openapi;
-mod problems;
 
 use std::future::ready;
 
@@ -67,7 +67,7 @@ fn openapi(call: &Call) -> Reply {
 
 fn asset(call: &Call) -> Result<Reply, Failed> {
     let name = call.params.name.as_deref().unwrap_or_default();
-    let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name).ok_or(Problem::NO_ROUTE)?;
+    let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name).ok_or(Problem::NoRoute)?;
     Ok(Reply {
         headers: vec![(CONTENT_SECURITY_POLICY, POLICY), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))],
         ..Reply::ok(content_type, Bytes::from_static(body))

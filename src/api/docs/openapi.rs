@@ -5,16 +5,13 @@
 //! operation that is shown is in the route table, and whatever is served there is shown. Never does: fetch, or serve
 //! itself.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
-use super::problems::{PROBLEMS, Problem};
+use super::errors::{Answer, Errors, Names};
 use crate::{
     api::{DIALECTS, Listed, listed},
     auth::Action,
@@ -41,7 +38,7 @@ pub fn document(own: Option<OkmsId>) -> Bytes {
 }
 
 fn build(is_known: bool) -> String {
-    let mut document = Document::from_file();
+    let mut document = from_file();
     document.complete(&listed(DIALECTS));
     document.settle(is_known);
     serde_json::to_string(&document).unwrap_or_default()
@@ -49,19 +46,15 @@ fn build(is_known: bool) -> String {
 
 /// As much of the document as something is added to.
 #[derive(Default, Deserialize, Serialize)]
-struct Document {
+pub(super) struct Document {
     info: Adorned,
-    paths: BTreeMap<String, BTreeMap<String, Operation>>,
+    pub(super) paths: BTreeMap<String, BTreeMap<String, Operation>>,
     components: Components,
     /// What each action is needed for.
     #[serde(rename = "x-actions", skip_serializing)]
     purposes: BTreeMap<String, String>,
-    /// What an answer of each status is about.
-    #[serde(rename = "x-statuses", skip_serializing)]
-    statuses: BTreeMap<String, String>,
-    /// What the examples of some errors have beside their text.
-    #[serde(rename = "x-examples", skip_serializing)]
-    examples: BTreeMap<String, Example>,
+    #[serde(rename = "x-errors", skip_serializing)]
+    pub(super) errors: Errors,
     /// Used where it is referred to.
     #[serde(rename = "x-shared", skip_serializing)]
     _shared: IgnoredAny,
@@ -79,33 +72,13 @@ struct Components {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Operation {
+pub(super) struct Operation {
     description: String,
     responses: BTreeMap<String, Value>,
     #[serde(rename = "x-problems", skip_serializing)]
-    problems: Names,
+    pub(super) problems: Names,
     #[serde(flatten)]
     rest: Map<String, Value>,
-}
-
-/// Names of problems; lists in lists count as their members.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Names {
-    One(String),
-    Some(Vec<Self>),
-}
-
-/// What the example of an error has beside its text.
-#[derive(Deserialize)]
-struct Example {
-    /// In place of the text.
-    summary: String,
-    /// The name of the whole answer's shape, where that is more than an error.
-    schema: Option<String>,
-    /// The rest of it.
-    #[serde(default)]
-    value: Map<String, Value>,
 }
 
 /// An object that says more to callers whose domain is known.
@@ -118,12 +91,12 @@ struct Adorned {
     rest: Map<String, Value>,
 }
 
-impl Document {
-    /// The file as it stands. That it is one is known, as a test has read it.
-    fn from_file() -> Self {
-        serde_json::from_str(&FILE.replace(VERSION, env!("CARGO_PKG_VERSION"))).unwrap_or_default()
-    }
+/// The file as it stands. That it is one is known, as a test has read it.
+pub(super) fn from_file() -> Document {
+    serde_json::from_str(&FILE.replace(VERSION, env!("CARGO_PKG_VERSION"))).unwrap_or_default()
+}
 
+impl Document {
     /// Adds what the rows of the operations tell.
     fn complete(&mut self, routes: &[Listed]) {
         for (path, item) in &mut self.paths {
@@ -132,18 +105,10 @@ impl Document {
                 if let Some(route) = routes.iter().find(is_this) {
                     operation.description += &needs(route.operation.actions, &self.purposes);
                 }
-                let names = operation.problems.flat();
-                let mut by_status = BTreeMap::<_, Vec<_>>::new();
-                for problem in PROBLEMS.iter().filter(|(name, ..)| names.contains(name)) {
-                    by_status.entry(problem.1.to_string()).or_default().push(problem);
-                }
-                for (status, problems) in by_status {
-                    let name = problems.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("Or");
-                    let about = self.statuses.get(&status).map_or("", String::as_str);
-                    let answer = refusal(&status, about, &problems, &self.examples);
+                for Answer { status, name, value } in self.errors.answers(&operation.problems) {
                     // An answer that the operation has itself counts.
                     operation.responses.entry(status).or_insert_with(|| reference("responses", &name));
-                    self.components.responses.entry(name).or_insert(answer);
+                    self.components.responses.entry(name).or_insert(value);
                 }
             }
         }
@@ -162,15 +127,6 @@ impl Document {
     }
 }
 
-impl Names {
-    fn flat(&self) -> BTreeSet<&str> {
-        match self {
-            Self::One(name) => [name.as_str()].into(),
-            Self::Some(lists) => lists.iter().flat_map(Self::flat).collect(),
-        }
-    }
-}
-
 /// The actions that an operation takes, under the names that policies use.
 fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
     if actions.is_empty() {
@@ -181,42 +137,15 @@ fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
 }
 
-/// An answer that is one of these problems.
-fn refusal(status: &str, about: &str, problems: &[&Problem], more: &BTreeMap<String, Example>) -> Value {
-    let headers = ["X-Request-Id"].into_iter().chain(matches!(status, "429" | "503").then_some("Retry-After"));
-    let headers: Map<_, _> = headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
-    let mut schema = "ErrorResponse";
-    let mut examples = Map::new();
-    for (name, _, code, text) in problems {
-        let more = more.get(*name);
-        schema = more.and_then(|more| more.schema.as_deref()).unwrap_or(schema);
-        examples.insert((*name).to_owned(), example(*code, text, more));
-    }
-    json!({
-        "description": about,
-        "headers": headers,
-        "content": { "application/json": { "schema": reference("schemas", schema), "examples": examples } },
-    })
-}
-
-fn example(code: u32, text: &str, more: Option<&Example>) -> Value {
-    const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
-    let mut value = more.map_or_else(Map::new, |more| more.value.clone());
-    value.insert("error_code".to_owned(), code.into());
-    value.insert("error_id".to_owned(), REQUEST.into());
-    // Vault's word for what is not there is none.
-    value.insert("errors".to_owned(), Some(text).filter(|text| !text.is_empty()).into_iter().collect());
-    value.insert("request_id".to_owned(), REQUEST.into());
-    json!({ "summary": more.map_or(text, |more| &more.summary), "value": value })
-}
-
 /// A reference to a component.
-fn reference(kind: &str, name: &str) -> Value {
+pub(super) fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{
         api::{Handler, docs::ASSETS},
@@ -421,7 +350,7 @@ mod tests {
         let of_bodies = ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
         let of_certificates = ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
         let of_vault = ["PermissionDenied", "NoNamespace", "BadId", "KvDomainNotFound"];
-        let file = Document::from_file();
+        let file = from_file();
         for route in shown() {
             let operation = &file.paths[&route.pattern][&route.method.to_lowercase()];
             let names = operation.problems.flat();
@@ -451,13 +380,14 @@ mod tests {
 
     #[test]
     fn names_are_of_what_there_is() {
-        let file = Document::from_file();
-        let known: BTreeSet<_> = PROBLEMS.iter().map(|(name, ..)| *name).collect();
-        let mut named: BTreeSet<&str> = file.examples.keys().map(String::as_str).collect();
-        named.extend(file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat()));
-        assert_eq!(named, known);
-        let statuses: BTreeSet<_> = PROBLEMS.iter().map(|(_, status, ..)| status.to_string()).collect();
-        assert_eq!(file.statuses.keys().cloned().collect::<BTreeSet<_>>(), statuses);
+        let file = from_file();
+        let named = || file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat());
+        for name in file.errors.examples.keys() {
+            assert!(named().any(|other| other == name), "{name} is nowhere an answer");
+        }
+        let statuses: BTreeSet<_> =
+            named().map(|name| file.errors.example(name).unwrap().0.problem.status().as_str().to_owned()).collect();
+        assert_eq!(file.errors.statuses.keys().cloned().collect::<BTreeSet<_>>(), statuses);
         let actions: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         assert_eq!(file.purposes.keys().map(String::as_str).collect::<BTreeSet<_>>(), actions);
     }

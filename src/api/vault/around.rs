@@ -3,15 +3,13 @@
 use hyper::Method;
 
 use super::{
-    super::{Call, Context, Effect, Failed, Reply},
+    super::{Call, Context, Effect, Failed, Problem, Reply},
     asked::{Asked, check_namespace, repeat_namespace, token},
-    envelope,
-    failure::Failure,
-    kv, wrapping,
+    envelope, kv, wrapping,
 };
 use crate::{
     auth::Permit,
-    domain::MountError,
+    domain::{Invalid, MountError},
     service::{Error, KnownToken},
 };
 
@@ -51,7 +49,7 @@ pub(super) async fn enter<'a>(
     permit: &'a Permit,
     call: &'a Call,
     manner: Manner,
-) -> Result<Entered<'a>, Failure> {
+) -> Result<Entered<'a>, Failed> {
     check_namespace(permit, call)?;
     if call.head.method == Method::PATCH {
         kv::check_media_type(call)?;
@@ -65,13 +63,12 @@ pub(super) async fn enter<'a>(
 /// What comes after it.
 pub(super) async fn leave(
     entered: &Entered<'_>,
-    outcome: Result<Reply, Failure>,
+    outcome: Result<Reply, Failed>,
     effect: Effect,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Failed> {
     let asked = &entered.asked();
     let mut reply = match outcome {
-        // A mount can go while a write through it is on its way.
-        Err(Failure::Unrouted | Failure::Service(Error::Mount(MountError::NotFound))) => unrouted_hint(asked).await?,
+        Err(failed) if is_unrouted(&failed) => unrouted_hint(asked).await?,
         done => done?,
     };
     // As Vault has it, and as some of its clients look at the type before the status.
@@ -79,9 +76,9 @@ pub(super) async fn leave(
     if let Some(ttl) = entered.ttl.filter(|_| !reply.body.is_empty()) {
         let wrapped = wrapping::wrap(asked, reply, ttl).await;
         // What was asked for is done, and must not pass for undone.
-        reply = wrapped.map_err(|failure| match effect {
-            Effect::Read => failure,
-            Effect::Write | Effect::Take => failure.after_the_change(),
+        reply = wrapped.map_err(|failed| match effect {
+            Effect::Read => failed,
+            Effect::Write | Effect::Take => after_the_change(failed),
         })?;
     }
     repeat_namespace(entered.call, &mut reply);
@@ -89,7 +86,7 @@ pub(super) async fn leave(
 }
 
 /// The same for what is about no domain.
-pub(super) fn with_namespace(call: &Call, outcome: Result<Reply, Failure>) -> Result<Reply, Failed> {
+pub(super) fn with_namespace(call: &Call, outcome: Result<Reply, Failed>) -> Result<Reply, Failed> {
     let mut reply = outcome?;
     repeat_namespace(call, &mut reply);
     Ok(reply)
@@ -101,37 +98,49 @@ async fn check_token(
     permit: &Permit,
     call: &Call,
     manner: Manner,
-) -> Result<Option<KnownToken>, Failure> {
+) -> Result<Option<KnownToken>, Failed> {
     let Some(text) = token(&call.head.headers).filter(|_| manner != Manner::Login) else { return Ok(None) };
-    let key = permit.subject().certificate().ok_or(Failure::PermissionDenied)?.public_key_sha256();
+    let key = permit.subject().certificate().ok_or(Problem::PermissionDenied)?.public_key_sha256();
     match context.service.tokens.check(permit, text, key, call.now).await {
         Ok(known) => Ok(Some(known)),
         Err(Error::TokenInvalid) if manner == Manner::Wrapping => Ok(None),
-        Err(Error::TokenInvalid) => Err(Failure::PermissionDenied),
+        Err(Error::TokenInvalid) => Err(Problem::PermissionDenied.into()),
         Err(error) => Err(error.into()),
     }
 }
 
+/// What is told where the change is made, and what follows it failed.
+fn after_the_change(failed: Failed) -> Failed {
+    let source = failed.cause.map_or_else(|| failed.text.into_owned().into(), Into::into);
+    Error::OutcomeUnknown(source).into()
+}
+
+/// Whether no route leads where the path points. A mount can go while a write through it is on its way.
+fn is_unrouted(failed: &Failed) -> bool {
+    let went = matches!(failed.cause.as_deref(), Some(Error::Mount(MountError::NotFound)));
+    failed.problem == Problem::NoRoute || went
+}
+
 /// Whatever else is asked for: how that is told is found out once it is over.
-pub(super) async fn unrouted(_: &Asked<'_>) -> Result<Reply, Failure> {
-    Err(Failure::Unrouted)
+pub(super) async fn unrouted(_: &Asked<'_>) -> Result<Reply, Failed> {
+    Err(Problem::NoRoute.into())
 }
 
 /// What is said of a path that no route is for: a hint where a mount is above it, as people forget `data/`.
-async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failure> {
+async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failed> {
     const HINT: &str = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API \
         endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
     const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
     let Asked { context, permit, call, .. } = *asked;
     let path = asked.path();
     if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
-        return Err(Failure::refused("cannot write to a path ending in '/'"));
+        return Err(Invalid("cannot write to a path ending in '/'").into());
     }
     let config = context.service.mounts.known(permit).await?;
     let Some(mount) = config.mount_above(&path) else {
         let first = path.split('/').next().unwrap_or_default();
         let is_ours = matches!(first, "sys" | "auth");
-        return Err(if is_ours { Failure::UnsupportedPath } else { Failure::NoHandler(path) });
+        return Err(if is_ours { Problem::UnsupportedPath.into() } else { Problem::NoHandler.with(&[&path]) });
     };
     let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
     let is_root = ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));

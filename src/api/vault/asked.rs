@@ -5,10 +5,7 @@ use hyper::{
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 
-use super::{
-    super::{Address, Call, Context, Reply},
-    failure::Failure,
-};
+use super::super::{Address, Call, Context, Failed, Problem, Reply};
 use crate::{
     auth::Permit,
     domain::{Invalid, MountPath},
@@ -71,13 +68,13 @@ pub(super) fn repeat_namespace(call: &Call, reply: &mut Reply) {
 
 /// Whether the namespace that the client asks for is the one there is: the domain. Any other is refused, as whoever asks
 /// for two expects two trees, and would write over the one what is in the other.
-pub(super) fn check_namespace(permit: &Permit, call: &Call) -> Result<(), Failure> {
+pub(super) fn check_namespace(permit: &Permit, call: &Call) -> Result<(), Failed> {
     let is_own = |name: &str| {
         let name = name.trim().trim_matches('/');
         matches!(name, "" | "root") || name.parse() == Ok(permit.okms_id())
     };
     let mut names = call.head.headers.get_all(NAMESPACE).iter();
-    if names.all(|name| name.to_str().is_ok_and(is_own)) { Ok(()) } else { Err(Failure::NoNamespace) }
+    if names.all(|name| name.to_str().is_ok_and(is_own)) { Ok(()) } else { Err(Problem::NoNamespace.into()) }
 }
 
 #[cfg(test)]

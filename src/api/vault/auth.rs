@@ -3,15 +3,14 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Reply, json::ObjectWriter, page},
+    super::{Call, Failed, Problem, Reply, json::ObjectWriter, page},
     asked::{Asked, token},
     envelope,
     envelope::{Parts, TOKEN},
-    failure::{Failure, invalid},
     fields::{self, Fields},
 };
 use crate::{
-    domain::{Timestamp, Token},
+    domain::{Invalid, Timestamp, Token},
     service::{Error, FreshToken, KnownToken, TokenRequest},
 };
 
@@ -30,7 +29,7 @@ pub(super) enum Named {
     Accessor,
 }
 
-pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -39,7 +38,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
     let warnings = fields.warnings();
-    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
+    let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
     let (life_seconds, most_seconds) = context.token_life.of(None, None);
     let request = TokenRequest {
@@ -55,7 +54,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -67,11 +66,11 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     let name = fields.text("display_name")?.unwrap_or_default();
     check_name(&name)?;
     if fields.int("num_uses")?.is_some_and(|uses| uses != 0) {
-        return Err(invalid("num_uses is not served: a token lives until it ends or is revoked"));
+        return Err(Invalid("num_uses is not served: a token lives until it ends or is revoked").into());
     }
     let kind = fields.text("type")?.unwrap_or_default();
     if !matches!(kind.as_str(), "" | "service" | "default" | "default-service") {
-        return Err(invalid("only tokens of type service are made here"));
+        return Err(Invalid("only tokens of type service are made here").into());
     }
     let meta = fields.take("meta")?.map(|raw| fields::map(raw, "meta")).transpose()?.unwrap_or_default();
     let meta = meta.into_iter().map(|(key, raw)| {
@@ -80,24 +79,24 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
         check_name(&text)?;
         Ok((key, text))
     });
-    let meta = meta.collect::<Result<Vec<_>, Failure>>()?;
+    let meta = meta.collect::<Result<Vec<_>, Failed>>()?;
     if meta.len() > 64 {
-        return Err(invalid("meta can hold at most 64 entries"));
+        return Err(Invalid("meta can hold at most 64 entries").into());
     }
     // What has no meaning without policies and parents is taken and has none.
     for known in ["policies", "no_parent", "no_default_policy", "entity_alias"] {
         fields.take(known)?;
     }
     if seconds(fields.seconds("period")?)?.is_some_and(|period| period > 0) {
-        return Err(invalid("period is not served: a token is renewed until its end, and not beyond it"));
+        return Err(Invalid("period is not served: a token is renewed until its end, and not beyond it").into());
     }
     if fields.text("id")?.is_some_and(|id| !id.is_empty()) {
-        return Err(invalid("id is not served: tokens are random"));
+        return Err(Invalid("id is not served: tokens are random").into());
     }
     let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
     let mut warnings = fields.warnings();
     warnings.extend(cut(ttl, most_seconds));
-    let peer = permit.subject().certificate().ok_or(Failure::PermissionDenied)?;
+    let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
         life_seconds,
@@ -111,19 +110,19 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(told(call, &warnings, &fresh))
 }
 
-pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, own, .. } = *asked;
-    let own = own.ok_or(Failure::PermissionDenied)?;
+    let own = own.ok_or(Problem::PermissionDenied)?;
     let text = token(&call.head.headers).unwrap_or_default();
     Ok(shown(asked, own, text))
 }
 
-pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let (known, text) = find(asked, named, &mut Fields::parse(&fields::body(asked.call)?)?).await?;
     Ok(shown(asked, &known, &text))
 }
 
-pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -142,10 +141,10 @@ fn cut(wished: Option<u64>, most: u64) -> Option<String> {
 }
 
 /// The accessors of all tokens, in the order in which they end; by pages where the client wants pages.
-pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     if call.head.method == hyper::Method::GET {
-        return Err(Failure::NoList);
+        return Err(Failed::unknown_method(&["LIST"]));
     }
     let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
     let has = |name| call.head.headers.contains_key(name);
@@ -165,20 +164,20 @@ pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// Whether the token that the request is about is good.
-pub(super) async fn check_named(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(), Failure> {
+pub(super) async fn check_named(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(), Failed> {
     find(asked, named, fields).await.map(drop)
 }
 
 /// Whoever of the domain finds a token may end it, and what is wrapped under one.
-pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let Asked { context, permit, call, own } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let (tokens, wrapping) = (&context.service.tokens, &context.service.wrapping);
     let ended = match named {
-        Named::Own => tokens.revoke(permit, &own.ok_or(Failure::PermissionDenied)?.accessor, call.now).await,
+        Named::Own => tokens.revoke(permit, &own.ok_or(Problem::PermissionDenied)?.accessor, call.now).await,
         Named::Token => {
-            let text = token_in(&mut fields)?.ok_or(NO_TOKEN)?;
+            let text = token_in(&mut fields)?.ok_or(Problem::NoToken)?;
             match tokens.lookup(permit, &text, call.now).await {
                 Ok(known) => tokens.revoke(permit, &known.accessor, call.now).await,
                 Err(Error::TokenInvalid) => wrapping.end(permit, &text, call.now).await,
@@ -195,48 +194,45 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
     };
     match ended {
         // As Vault has it: an accessor must be one; a token that is none is revoked.
-        Err(Error::NothingWrapped) if named == Named::Accessor => Err(INVALID_ACCESSOR),
+        Err(Error::NothingWrapped) if named == Named::Accessor => Err(Problem::BadAccessor.into()),
         Ok(()) | Err(Error::TokenInvalid | Error::NothingWrapped) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
 }
 
-const NO_TOKEN: Failure = invalid("missing token: name the token in the field token");
-const INVALID_ACCESSOR: Failure = invalid("invalid accessor");
-
-fn token_in(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
+fn token_in(fields: &mut Fields<'_>) -> Result<Option<String>, Failed> {
     Ok(fields.text("token")?.filter(|text| !text.is_empty()))
 }
 
-fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failure> {
+fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failed> {
     let accessor = fields.text("accessor")?.filter(|text| !text.is_empty());
-    accessor.ok_or(invalid("missing accessor: name the token in the field accessor"))
+    Ok(accessor.ok_or(Invalid("missing accessor: name the token in the field accessor"))?)
 }
 
 /// The token that the request is about, and its text where that is known.
-async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failure> {
+async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failed> {
     let Asked { context, permit, call, own } = *asked;
     let (tokens, own_text) = (&context.service.tokens, token(&call.head.headers).unwrap_or_default());
     match named {
-        Named::Own => Ok((own.ok_or(Failure::PermissionDenied)?.clone(), own_text.to_owned())),
+        Named::Own => Ok((own.ok_or(Problem::PermissionDenied)?.clone(), own_text.to_owned())),
         Named::Token => {
             let text = match token_in(fields)? {
                 Some(text) => text,
                 None if call.head.method == hyper::Method::GET && own.is_some() => own_text.to_owned(),
-                None => return Err(NO_TOKEN),
+                None => return Err(Problem::NoToken.into()),
             };
             // A token tells itself, and goes on, for its own key alone.
-            let key = permit.subject().certificate().ok_or(Failure::PermissionDenied)?.public_key_sha256();
+            let key = permit.subject().certificate().ok_or(Problem::PermissionDenied)?.public_key_sha256();
             match tokens.check(permit, &text, key, call.now).await {
                 Ok(known) => Ok((known, text)),
-                Err(Error::TokenInvalid) => Err(Failure::BadToken),
+                Err(Error::TokenInvalid) => Err(Problem::BadToken.into()),
                 Err(error) => Err(error.into()),
             }
         }
         Named::Accessor => match tokens.by_accessor(permit, &accessor_in(fields)?, call.now).await {
             // Who has the accessor alone is not told the token.
             Ok(known) => Ok((known, String::new())),
-            Err(Error::TokenInvalid) => Err(INVALID_ACCESSOR),
+            Err(Error::TokenInvalid) => Err(Problem::BadAccessor.into()),
             Err(error) => Err(error.into()),
         },
     }
@@ -300,14 +296,15 @@ fn meta(out: &mut ObjectWriter<'_>, token: &Token) {
     }
 }
 
-fn seconds(given: Option<i64>) -> Result<Option<u64>, Failure> {
-    given.map(|given| u64::try_from(given).map_err(|_| invalid("a span of time is not negative"))).transpose()
+fn seconds(given: Option<i64>) -> Result<Option<u64>, Failed> {
+    const NEGATIVE: Invalid = Invalid("a span of time is not negative");
+    Ok(given.map(|given| u64::try_from(given).map_err(|_| NEGATIVE)).transpose()?)
 }
 
 /// A name that is kept with a token.
-fn check_name(name: &str) -> Result<(), Failure> {
+fn check_name(name: &str) -> Result<(), Failed> {
     if name.len() > NAME_MAX || !crate::domain::text::is_printable(name) {
-        return Err(invalid("a name has at most 128 bytes of printable text"));
+        return Err(Invalid("a name has at most 128 bytes of printable text").into());
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! The ways to log in.
 
 use super::{
-    super::{Reply, json::ObjectWriter},
+    super::{Failed, Problem, Reply, json::ObjectWriter},
     asked::Asked,
     envelope::{also_at_top_level, ttls},
-    failure::Failure,
 };
 
-pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
     Ok(also_at_top_level(asked.call, auth_mounts))
 }
 
@@ -37,9 +36,9 @@ pub(super) fn auth_mounts(out: &mut ObjectWriter<'_>) {
 
 impl AuthMethod {
     /// The one that the path names.
-    fn of(asked: &Asked<'_>, refused: impl FnOnce(&str) -> String) -> Result<&'static Self, Failure> {
+    fn of(asked: &Asked<'_>, unless: impl FnOnce(&str) -> Failed) -> Result<&'static Self, Failed> {
         let name = asked.name();
-        AUTH_METHODS.iter().find(|method| method.kind == name).ok_or_else(|| Failure::Refused(refused(name)))
+        AUTH_METHODS.iter().find(|method| method.kind == name).ok_or_else(|| unless(name))
     }
 
     fn members(&self, out: &mut ObjectWriter<'_>) {
@@ -58,14 +57,14 @@ impl AuthMethod {
     }
 }
 
-pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let method = AuthMethod::of(asked, |name| format!("No auth engine at {name}/"))?;
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let method = AuthMethod::of(asked, |name| Problem::NoAuthMethod.with(&[name]))?;
     Ok(also_at_top_level(asked.call, |out| method.members(out)))
 }
 
 /// How long tokens live, as the operator's config has it.
-pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let method = AuthMethod::of(asked, |name| format!("cannot fetch sysview for path \"auth/{name}/\""))?;
+pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let method = AuthMethod::of(asked, |name| Problem::NothingToTune.with(&[&format!("auth/{name}")]))?;
     let life = asked.context.token_life;
     Ok(also_at_top_level(asked.call, |out| {
         out.number("default_lease_ttl", life.default);

@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use super::{
-    super::{Reply, json::ObjectWriter},
+    super::{Failed, Problem, Reply, json::ObjectWriter},
     address::collapsed,
     asked::Asked,
     auth::{self, Named},
     envelope,
-    failure::{Failure, invalid},
     fields::{self, Fields},
 };
 
@@ -17,7 +16,7 @@ const PATHS_MAX: usize = 1000;
 
 /// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is. Who has
 /// a token may do what its certificate may, so that of one who is named it matters alone whether the token is good.
-pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure> {
+pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
@@ -25,12 +24,12 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failure
     let mut paths = fields.texts("paths")?;
     paths.extend(fields.texts("path")?);
     if paths.is_empty() || paths.len() > PATHS_MAX {
-        return Err(invalid("paths is required: the paths to ask about, at most 1000"));
+        return Err(Problem::NoPaths.into());
     }
     match auth::check_named(asked, named, &mut fields).await {
         // The certificate asks about itself.
-        Err(Failure::PermissionDenied) if named == Named::Own => {}
-        Err(Failure::BadToken) => return Err(invalid("1 error occurred:\n\t* invalid token\n\n")),
+        Err(Failed { problem: Problem::PermissionDenied, .. }) if named == Named::Own => {}
+        Err(Failed { problem: Problem::BadToken, .. }) => return Err(Problem::InvalidToken.into()),
         good => good?,
     }
     let config = context.service.mounts.known(permit).await?;

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::super::{
-    Call, Reply, SECRET_NOT_FOUND,
+    Call, Problem, Reply,
     json::{ObjectWriter, Writer},
 };
 
@@ -130,7 +130,7 @@ fn warnings_and(out: &mut ObjectWriter<'_>, warnings: &[String]) {
 
 fn not_found(out: &mut ObjectWriter<'_>, call: &Call) {
     out.texts("errors", []);
-    out.number("error_code", SECRET_NOT_FOUND);
+    out.number("error_code", Problem::KvNotFound.code());
     out.text("error_id", &call.request_id);
 }
 

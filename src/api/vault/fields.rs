@@ -6,13 +6,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::value::RawValue;
 
-use super::{
-    super::{
-        Call,
-        json::{self, Object},
-        query,
-    },
-    failure::{Failure, too_many_entries, violations},
+use super::super::{
+    Call, Failed, Problem,
+    json::{self, Object},
+    query,
 };
 use crate::domain::{
     DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, MaxVersions, SettingsPatch,
@@ -28,9 +25,9 @@ pub(super) struct Fields<'a> {
 }
 
 /// The text of a request's body as JSON: an empty one is an empty object, and a form's fields are texts.
-pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failure> {
-    const NOT_TEXT: &str = "failed to decode JSON input: the body is not UTF-8 text";
-    let text = std::str::from_utf8(&call.body).map_err(|_| Failure::refused(NOT_TEXT))?.trim_ascii();
+pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failed> {
+    const NOT_TEXT: &str = "the body is not UTF-8 text";
+    let text = std::str::from_utf8(&call.body).map_err(|_| Problem::KvBadBody.with(&[NOT_TEXT]))?.trim_ascii();
     if text.is_empty() || text == "null" {
         return Ok(Cow::Borrowed("{}"));
     }
@@ -56,59 +53,59 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failure> {
 
 impl<'a> Fields<'a> {
     /// The fields in the text of [`body`].
-    pub(super) fn parse(body: &'a str) -> Result<Self, Failure> {
+    pub(super) fn parse(body: &'a str) -> Result<Self, Failed> {
         let object = Object::from_body(body.as_bytes());
-        let object = object.map_err(|Invalid(why)| Failure::Refused(format!("failed to decode JSON input: {why}")))?;
+        let object = object.map_err(|Invalid(why)| Problem::KvBadBody.with(&[why]))?;
         Ok(Self { object })
     }
 
     /// Takes a field that is there and not null.
-    pub(super) fn take(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
+    pub(super) fn take(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failed> {
         Ok(json::given(self.raw(name)?))
     }
 
     /// Takes a field that may be null.
-    pub(super) fn raw(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
+    pub(super) fn raw(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failed> {
         Ok(self.object.take(&[name])?)
     }
 
     /// Takes a field of text.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Failure> {
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Failed> {
         self.take(name)?.map(|raw| weak_text(raw).ok_or_else(|| wrong(name, "expected text"))).transpose()
     }
 
     /// Takes a field with a truth value.
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Failure> {
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Failed> {
         self.raw(name)?.map(|raw| flag(raw).ok_or_else(|| wrong(name, "expected true or false"))).transpose()
     }
 
     /// Takes a field with a whole number.
-    pub(super) fn int(&mut self, name: &'static str) -> Result<Option<i64>, Failure> {
+    pub(super) fn int(&mut self, name: &'static str) -> Result<Option<i64>, Failed> {
         self.raw(name)?.map(|raw| int(raw).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
     }
 
     /// Takes a field with a span of time, in seconds; negative ones are cut to -1.
-    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, Failure> {
+    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, Failed> {
         Ok(self.span(name)?.map(|span| match span {
             Span::Negative => -1,
             Span::After(after) => i64::try_from(after.limit_seconds().unwrap_or(0)).unwrap_or(i64::MAX),
         }))
     }
 
-    fn span(&mut self, name: &'static str) -> Result<Option<Span>, Failure> {
+    fn span(&mut self, name: &'static str) -> Result<Option<Span>, Failed> {
         self.take(name)?
             .map(|raw| span(raw).ok_or_else(|| wrong(name, "expected a duration such as 3h25m19s")))
             .transpose()
     }
 
     /// Takes a list of whole numbers.
-    pub(super) fn ints(&mut self, name: &'static str) -> Result<Vec<i64>, Failure> {
+    pub(super) fn ints(&mut self, name: &'static str) -> Result<Vec<i64>, Failed> {
         let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
         ints(raw).ok_or_else(|| wrong(name, "expected a list of at most 1000 whole numbers"))
     }
 
     /// Takes a list of texts, or one text.
-    pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Failure> {
+    pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Failed> {
         let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
         let items: Option<Vec<String>> = if raw.get().starts_with('[') {
             serde_json::from_str(raw.get()).ok()
@@ -120,7 +117,7 @@ impl<'a> Fields<'a> {
 
     /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a negative life span is
     /// one, as in a mount's config.
-    pub(super) fn settings(&mut self, allows_never: bool) -> Result<SettingsPatch, Failure> {
+    pub(super) fn settings(&mut self, allows_never: bool) -> Result<SettingsPatch, Failed> {
         const AFTER: &str = "delete_version_after";
         const NEGATIVE: &str = "cannot provide negative value '-1'";
         let max_versions = self.int("max_versions")?.map(|number| {
@@ -173,18 +170,18 @@ enum Span {
 }
 
 /// The error of a field that could not be converted.
-pub(super) fn wrong(name: &str, reason: &str) -> Failure {
-    Failure::Refused(format!("Field validation failed: error converting input for field \"{name}\": {reason}"))
+pub(super) fn wrong(name: &str, reason: &str) -> Failed {
+    Problem::WrongField.with(&[name, reason])
 }
 
 /// The whole number in a query parameter; `None` where it is absent or empty.
-pub(super) fn query_int(call: &Call, name: &'static str) -> Result<Option<i64>, Failure> {
+pub(super) fn query_int(call: &Call, name: &'static str) -> Result<Option<i64>, Failed> {
     let found = query::parameter(call.query(), name).map_err(|_| wrong(name, "expected one whole number"))?;
     found.map(|text| go_int(&text).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
 }
 
 /// The truth value in a query parameter.
-pub(super) fn query_flag(call: &Call, name: &'static str) -> Result<bool, Failure> {
+pub(super) fn query_flag(call: &Call, name: &'static str) -> Result<bool, Failed> {
     query::flag(call.query(), name).map_err(|_| wrong(name, "expected true or false"))
 }
 
@@ -297,7 +294,7 @@ pub(super) fn weak_text(raw: &RawValue) -> Option<String> {
 }
 
 /// A map: an object; null and `[]` are an empty one, and a list of objects is merged.
-pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a RawValue)>, Failure> {
+pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a RawValue)>, Failed> {
     let not_a_map = || wrong(name, "expected a map");
     match raw.get().as_bytes().first() {
         Some(b'{') => Ok(Object::parse(raw.get())?.into_members()),
@@ -318,10 +315,10 @@ pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a 
 }
 
 /// Custom metadata in a write; `None` for an entry to remove, where `allows_null`.
-pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTreeMap<String, Option<String>>, Failure> {
+pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTreeMap<String, Option<String>>, Failed> {
     let members = map(raw, "custom_metadata")?;
     if members.len() > METADATA_ENTRIES_MAX {
-        return Err(Failure::Refused(too_many_entries(members.len())));
+        return Err(too_many_entries(members.len()));
     }
     let (mut entries, mut wrong) = (BTreeMap::new(), Vec::new());
     for (key, raw) in members {
@@ -351,7 +348,19 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
         }
         entries.insert(key, Some(value));
     }
-    if wrong.is_empty() { Ok(entries) } else { Err(Failure::Refused(violations(&wrong))) }
+    if wrong.is_empty() { Ok(entries) } else { Err(violations(&wrong)) }
+}
+
+/// What is told of so many entries of custom metadata.
+pub(super) fn too_many_entries(number: usize) -> Failed {
+    violations(&[format!("payload must contain at most {METADATA_ENTRIES_MAX} keys, provided {number}")])
+}
+
+/// Several texts in Vault's layout of errors, each with the prefix that says what they are about.
+fn violations(texts: &[String]) -> Failed {
+    let items = texts.iter().map(|text| format!("\t* custom_metadata validation failed: {text}\n"));
+    let count = if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
+    Problem::BadInput.with(&[&format!("{count} occurred:\n{}\n", items.collect::<String>())])
 }
 
 #[cfg(test)]

@@ -7,14 +7,13 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{
-        Call, Context, Reply,
+        Call, Context, Failed, Problem, Reply,
         json::{ObjectWriter, Writer},
         value,
     },
     asked::Asked,
     envelope,
     envelope::{KV, Parts},
-    failure::{Failure, invalid},
     fields::{self, Fields},
     outline,
 };
@@ -27,17 +26,15 @@ use crate::{
     service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView, Versions},
 };
 
-const NO_DATA: Failure = invalid("no data provided");
-
 /// The view that the path names.
 ///
 /// # Errors
-/// `Failure::Unrouted` where there is none.
-pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failure> {
+/// `Problem::NoRoute` where there is none.
+pub(super) async fn view(asked: &Asked<'_>) -> Result<View, Failed> {
     let Asked { context, permit, .. } = *asked;
     // What cannot be a mount's path is none.
-    let mount = asked.mount().map_err(|_| Failure::Unrouted)?;
-    context.service.mounts.view(permit, &mount).await?.ok_or(Failure::Unrouted)
+    let mount = asked.mount().map_err(|_| Problem::NoRoute)?;
+    Ok(context.service.mounts.view(permit, &mount).await?.ok_or(Problem::NoRoute)?)
 }
 
 /// The secret that the path names, and the view through which it does.
@@ -48,17 +45,17 @@ struct Target {
 
 impl Target {
     /// # Errors
-    /// `Failure::Unrouted` where no route leads to a secret.
-    async fn of(asked: &Asked<'_>) -> Result<Self, Failure> {
+    /// `Problem::NoRoute` where no route leads to a secret.
+    async fn of(asked: &Asked<'_>) -> Result<Self, Failed> {
         let view = view(asked).await?;
         if asked.call.params.address.is_folder {
-            return Err(Failure::Unrouted);
+            return Err(Problem::NoRoute.into());
         }
         Ok(Self { path: view.secret(asked.name())?, view })
     }
 
     /// The same for metadata, where a slash at the end of a secret's name does no harm but to a write.
-    async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failure> {
+    async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failed> {
         let view = view(asked).await?;
         Ok(Self { path: view.secret(asked.name())?, view })
     }
@@ -68,7 +65,7 @@ impl Target {
     }
 }
 
-pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, .. } = *asked;
     let target = Target::of(asked).await?;
     let (secret, version) = version(asked, &target.path, Include::Value).await?;
@@ -87,7 +84,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, .. } = *asked;
     // 0 is no bound; what is below it is the least there is.
     let depth = fields::query_int(call, "depth")?.filter(|depth| *depth != 0);
@@ -112,7 +109,7 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// The version that the query names, with its value if it is active.
-async fn version(asked: &Asked<'_>, path: &SecretPath, include: Include) -> Result<(Secret, VersionView), Failure> {
+async fn version(asked: &Asked<'_>, path: &SecretPath, include: Include) -> Result<(Secret, VersionView), Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let number = match fields::query_int(call, "version")? {
         None | Some(..=0) => None,
@@ -126,7 +123,7 @@ async fn version(asked: &Asked<'_>, path: &SecretPath, include: Include) -> Resu
     Ok((secret, version))
 }
 
-pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
@@ -139,7 +136,7 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(added(call, &warnings, &written.header, written.added.as_ref()))
 }
 
-pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
@@ -173,7 +170,7 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }
 }
 
-pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     // It is always the current one; but what is asked for must be a number.
     fields::query_int(call, "version")?;
@@ -182,18 +179,14 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failure> {
+pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
-        // The capitals are Vault's.
-        return Err(invalid(if act == KvAct::Destroy {
-            "no version number provided"
-        } else {
-            "No version number provided"
-        }));
+        let problem = if act == KvAct::Destroy { Problem::NoVersionsToDestroy } else { Problem::NoVersions };
+        return Err(problem.into());
     }
     let numbers = numbers.into_iter().filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
     let numbers: Vec<_> = numbers.collect();
@@ -202,7 +195,7 @@ pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failure>
 }
 
 /// A write of metadata, or a patch of what is there.
-pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<Reply, Failure> {
+pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<Reply, Failed> {
     const CAS_OVERRULED: &str =
         "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     const METADATA_CAS_OVERRULED: &str =
@@ -235,7 +228,7 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     Ok(envelope::nothing(call, KV, &warnings))
 }
 
-pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, .. } = *asked;
     let target = Target::of_metadata(asked).await?;
     match context.service.secrets.delete(permit, &target.path).await {
@@ -244,7 +237,7 @@ pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failure>
     }
 }
 
-pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let mount = mount(asked).await?;
     let own = context.service.mounts.settings(permit, &mount).await?;
@@ -252,7 +245,7 @@ pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
 
-pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let mount = mount(asked).await?;
     let body = fields::body(call)?;
@@ -263,9 +256,9 @@ pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failure> {
+async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failed> {
     view(asked).await?;
-    if asked.call.params.address.is_folder { Err(Failure::Unrouted) } else { Ok(asked.mount()?) }
+    if asked.call.params.address.is_folder { Err(Problem::NoRoute.into()) } else { Ok(asked.mount()?) }
 }
 
 /// A secret's metadata with all its versions.
@@ -336,35 +329,35 @@ fn custom(out: &mut ObjectWriter<'_>, metadata: &CustomMetadata) {
 }
 
 /// The value in `data`: an object, and not null.
-fn object(data: Option<&RawValue>) -> Result<Cow<'_, str>, Failure> {
-    let data = data.ok_or(NO_DATA)?;
+fn object(data: Option<&RawValue>) -> Result<Cow<'_, str>, Failed> {
+    let data = data.ok_or(Problem::NoData)?;
     if data.get().starts_with('{') {
         return Ok(Cow::Borrowed(data.get()));
     }
     // Whatever else can be taken for a map, and is not an empty one.
     let members = fields::map(data, "data")?;
     if members.is_empty() {
-        return Err(NO_DATA);
+        return Err(Problem::NoData.into());
     }
     let text = Writer::object(|out| members.iter().for_each(|(name, raw)| out.raw(name, raw.get().as_bytes())));
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
 /// What is beside `data` in a write: its `options`. A `version` is known and means nothing, but it must be a number.
-fn options<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, Failure> {
+fn options<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, Failed> {
     let options = fields.raw("options")?.map(|raw| fields::map(raw, "options")).transpose()?;
     fields.int("version")?;
     Ok(options.unwrap_or_default())
 }
 
 /// The CAS in `options`.
-fn cas(options: &[(String, &RawValue)]) -> Result<Option<Cas>, Failure> {
+fn cas(options: &[(String, &RawValue)]) -> Result<Option<Cas>, Failed> {
     let found = options.iter().find(|(name, _)| name == "cas");
-    let number = found.map(|(_, raw)| fields::int(raw).ok_or(invalid("error parsing check-and-set parameter")));
+    let number = found.map(|(_, raw)| fields::int(raw).ok_or(Invalid("error parsing check-and-set parameter")));
     Ok(number.transpose()?.map(Cas::from_kv))
 }
 
-fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failure> {
+fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failed> {
     // Null in a patch removes all there is, as an empty map does in a write.
     if raw.get() == "null" {
         return Ok(CustomPatch::Replace(std::collections::BTreeMap::new()));
@@ -378,14 +371,14 @@ fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failure> 
 }
 
 /// A patch's body must say that it is one; `OVHcloud`'s clients call it JSON.
-pub(super) fn check_media_type(call: &Call) -> Result<(), Failure> {
+pub(super) fn check_media_type(call: &Call) -> Result<(), Failed> {
     let media_type = call.header("content-type").and_then(|value| value.to_str().ok());
-    let media_type = media_type.ok_or(invalid("mime: no media type"))?;
+    let media_type = media_type.ok_or(Invalid("mime: no media type"))?;
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     let is_right = |known: &str| essence.eq_ignore_ascii_case(known);
     if is_right("application/merge-patch+json") || is_right("application/json") {
         return Ok(());
     }
     let essence: String = essence.chars().filter(char::is_ascii_graphic).take(100).collect();
-    Err(Failure::MediaType(essence))
+    Err(Problem::MediaType.with(&[&essence]))
 }

@@ -1,11 +1,10 @@
 //! Metadata and lists: one route in KV2, as a query tells them apart.
 
 use super::{
-    super::{Call, Context, Reply, json::ObjectWriter, page, query},
+    super::{Call, Context, Failed, Reply, json::ObjectWriter, page, query},
     asked::Asked,
     envelope,
     envelope::{KV, Parts},
-    failure::Failure,
     fields, kv,
 };
 use crate::{
@@ -36,7 +35,7 @@ impl Wanted {
 }
 
 /// `metadata/…`: a secret's metadata, or a list.
-pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let wanted = Wanted::of(call);
     // A slash at the end does no harm, to a secret's name either.
@@ -57,10 +56,10 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// `detailed-metadata/…`: lists that tell each secret's metadata.
-pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, .. } = *asked;
     let wanted = match Wanted::of(call) {
-        Wanted::Secret => return Err(Failure::NoList),
+        Wanted::Secret => return Err(Failed::unknown_method(&["LIST"])),
         wanted => wanted,
     };
     let view = kv::view(asked).await?;
@@ -74,7 +73,7 @@ async fn list(
     wanted: Wanted,
     is_detailed: bool,
     is_page: bool,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
     let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);

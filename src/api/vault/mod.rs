@@ -13,7 +13,6 @@ mod auth;
 mod auth_methods;
 mod capabilities;
 mod envelope;
-mod failure;
 mod fields;
 mod kv;
 mod lists;
@@ -27,9 +26,7 @@ mod wrapping;
 
 use hyper::{Method, Uri, http::request::Parts};
 
-#[cfg(test)]
-pub(crate) use self::failure::Failure;
-use super::{Address, Call, Captures, Dialect, Effect, Operation, Params, Problem, Reply, Route};
+use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
 use crate::domain::Invalid;
 
 /// The dialect.
@@ -57,8 +54,8 @@ impl Dialect for Vault {
         if asked::wrap_ttl(&head.headers).is_some() { Effect::Write } else { operation.effect }
     }
 
-    fn render(&self, problem: Problem, call: &Call) -> Reply {
-        let mut reply = words::of(problem, call).into_reply(&call.request_id);
+    fn render(&self, failed: Failed, call: &Call) -> Reply {
+        let mut reply = words::of(failed, call).into_reply(&call.request_id);
         asked::repeat_namespace(call, &mut reply);
         reply
     }

@@ -4,22 +4,20 @@ use hyper::StatusCode;
 use uuid::Uuid;
 
 use super::{
-    super::{Reply, json::ObjectWriter},
+    super::{Failed, Problem, Reply, json::ObjectWriter},
     address::collapsed,
     asked::Asked,
     auth_methods, envelope,
     envelope::{Parts, SYSTEM},
-    failure::{Failure, invalid},
     fields::{self, Fields},
     status,
 };
 use crate::{
-    domain::{DomainConfig, MountError, MountPath, OkmsId, SettingsPatch},
+    domain::{DomainConfig, Invalid, MountError, MountPath, OkmsId, SettingsPatch},
     service::{Error, MountPatch},
 };
 
 const DESCRIPTION: &str = "key/value secret storage";
-const ONLY_KV2: &str = "only secrets engines of type kv-v2 are served here; enable one with `-path=NAME kv-v2`";
 
 /// A mount as clients see it.
 struct Shown<'a> {
@@ -47,7 +45,7 @@ fn default_description(config: &DomainConfig) -> &str {
     if config.description.is_empty() { DESCRIPTION } else { &config.description }
 }
 
-pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.list(permit).await?;
     let mounts = shown(&config, permit.okms_id());
@@ -55,16 +53,16 @@ pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failure> {
     Ok(envelope::also_at_top_level(call, write))
 }
 
-pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
-    let mount = mount.ok_or_else(|| Failure::Refused(format!("No secret engine mount at {path}/")))?;
+    let mount = mount.ok_or_else(|| Problem::NoMount.with(&[path.as_str()]))?;
     Ok(envelope::also_at_top_level(call, |out| members(out, mount)))
 }
 
-pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -76,7 +74,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failure> {
         _ => false,
     };
     if !is_kv2 {
-        return Err(Failure::Refused(format!("{}{ONLY_KV2}", unserved(&kind))));
+        return Err(Problem::NotKv2.with(&[unserved(&kind)]));
     }
     let path = path(asked)?;
     let description = fields.text("description")?.unwrap_or_default();
@@ -93,7 +91,7 @@ fn unserved(kind: &str) -> &'static str {
     }
 }
 
-pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
     match context.service.mounts.disable(permit, &path(asked)?, force).await {
@@ -104,16 +102,16 @@ pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// Gives a mount another name.
-pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
-    const BOTH: Failure = invalid("both 'from' and 'to' path must be specified as a string");
+pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    const BOTH: Invalid = Invalid("both 'from' and 'to' path must be specified as a string");
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let mut named = |name| -> Result<String, Failure> {
+    let mut named = |name| -> Result<String, Failed> {
         Ok(collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?)?)
     };
     let (from, to) = (named("from")?, named("to")?);
-    let unknown = || Failure::Refused(format!("no matching mount at \"{from}/\""));
+    let unknown = || Problem::NoMountToMove.with(&[&from]);
     let path: MountPath = from.parse().map_err(|_| unknown())?;
     let moved = context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
         Error::Mount(MountError::NotFound) => unknown(),
@@ -123,7 +121,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// What became of a move: it is done, or there was none.
-pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.list(permit).await?;
     let id = asked.name().parse::<Uuid>().ok();
@@ -138,12 +136,12 @@ pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
     let mounts = shown(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
-    let mount = mount.ok_or_else(|| Failure::Refused(format!("cannot fetch sysview for path \"{path}/\"")))?;
+    let mount = mount.ok_or_else(|| Problem::NothingToTune.with(&[path.as_str()]))?;
     Ok(envelope::also_at_top_level(call, |out| {
         envelope::ttls(out);
         out.text("description", mount.description);
@@ -151,15 +149,15 @@ pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let path = path(asked)?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     match version(&mut fields)?.as_deref() {
         None | Some("2") => {}
-        Some("1") => return Err(invalid("cannot downgrade mount from version 2")),
-        Some(_) => return Err(invalid("the version of a kv mount is 2")),
+        Some("1") => return Err(Invalid("cannot downgrade mount from version 2").into()),
+        Some(_) => return Err(Invalid("the version of a kv mount is 2").into()),
     }
     let patch = MountPatch { description: fields.text("description")? };
     let mut warnings = Vec::new();
@@ -169,21 +167,21 @@ pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failure> {
         }
     }
     context.service.mounts.tune(permit, &path, &patch).await.map_err(|error| match error {
-        Error::Mount(MountError::NotFound) => invalid("there is no such mount; list them with sys/mounts"),
+        Error::Mount(MountError::NotFound) => Failed::from(Problem::MountUnknown),
         error => error.into(),
     })?;
     Ok(envelope::nothing(call, SYSTEM, &warnings))
 }
 
 /// The version in `options`.
-fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
+fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failed> {
     let Some(options) = fields.take("options")? else { return Ok(None) };
     let found = fields::map(options, "options")?.into_iter().find(|(name, _)| name == "version");
     let version = found.map(|(_, raw)| fields::weak_text(raw).ok_or_else(|| fields::wrong("version", "expected text")));
     Ok(version.transpose()?.filter(|version| !version.is_empty()))
 }
 
-pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.known(permit).await?;
     let mounts = shown(&config, permit.okms_id());
@@ -194,11 +192,11 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failure> 
 }
 
 /// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
-pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let path_asked = asked.name();
     let config = context.service.mounts.known(permit).await?;
-    let Some(path) = config.mount_above(path_asked) else { return Err(Failure::Preflight(path_asked.to_owned())) };
+    let Some(path) = config.mount_above(path_asked) else { return Err(Problem::Preflight.with(&[path_asked])) };
     let mounts = shown(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
@@ -210,7 +208,7 @@ pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failure> {
     }))
 }
 
-fn path(asked: &Asked<'_>) -> Result<MountPath, Failure> {
+fn path(asked: &Asked<'_>) -> Result<MountPath, Failed> {
     Ok(asked.name().parse()?)
 }
 

@@ -3,19 +3,19 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Context, Reply, query},
+    super::{Call, Context, Failed, Problem, Reply, query},
     asked::Asked,
     envelope::raw,
-    failure::{Failure, invalid},
     fields,
 };
-use crate::service::Health;
+use crate::{domain::Invalid, service::Health};
 
 /// The version of Vault's API that is spoken, which clients compare, and our own.
 pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
-const NOTHING_TO_DO: &str = "there is nothing to initialize, seal or unseal: the server starts by itself";
+const NOTHING_TO_DO: Invalid = Invalid("there is nothing to initialize, seal or unseal: the server starts by itself");
+
 #[expect(clippy::unnecessary_wraps, reason = "as every handler")]
-pub(super) fn seal_status(context: &Context, _: &Call) -> Result<Reply, Failure> {
+pub(super) fn seal_status(context: &Context, _: &Call) -> Result<Reply, Failed> {
     Ok(raw(|out| {
         out.text("build_date", "");
         out.text("cluster_id", &cluster_id(context));
@@ -35,7 +35,7 @@ pub(super) fn seal_status(context: &Context, _: &Call) -> Result<Reply, Failure>
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as every handler")]
-pub(super) fn leader(_: &Context, _: &Call) -> Result<Reply, Failure> {
+pub(super) fn leader(_: &Context, _: &Call) -> Result<Reply, Failed> {
     Ok(raw(|out| {
         out.text("active_time", "0001-01-01T00:00:00Z");
         out.boolean("ha_enabled", false);
@@ -48,22 +48,20 @@ pub(super) fn leader(_: &Context, _: &Call) -> Result<Reply, Failure> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as every handler")]
-pub(super) fn init_status(_: &Context, _: &Call) -> Result<Reply, Failure> {
+pub(super) fn init_status(_: &Context, _: &Call) -> Result<Reply, Failed> {
     Ok(raw(|out| out.boolean("initialized", true)))
 }
 
 /// The server's figures, in the one form that they have here.
-pub(super) fn metrics(context: &Context, call: &Call) -> Result<Reply, Failure> {
-    const ONLY: Failure =
-        invalid("the figures are told in Prometheus' form alone: ask for them with ?format=prometheus");
+pub(super) fn metrics(context: &Context, call: &Call) -> Result<Reply, Failed> {
     if query::parameter(call.query(), "format")?.as_deref() != Some("prometheus") {
-        return Err(ONLY);
+        return Err(Problem::OnlyPrometheus.into());
     }
     Ok(Reply::ok("text/plain; version=0.0.4; charset=utf-8", (context.figures)()))
 }
 
 /// Vault's health: its codes can be chosen in the query.
-pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failure> {
+pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failed> {
     const RANGE: std::ops::RangeInclusive<i64> = 200..=599;
     let health = context.service.health();
     let code = |name, default| {
@@ -103,7 +101,7 @@ fn cluster_id(context: &Context) -> String {
 }
 
 /// What is said of what Vault has and this server not yet.
-pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let path = asked.path();
     let mut segments = path.split('/');
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
@@ -114,9 +112,9 @@ pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failure> {
         ("auth", "token") => "this way of asking about tokens is",
         ("auth", "cert") => "roles of certificates are",
         ("auth", _) => "this way to log in is",
-        ("sys", "unseal" | "seal" | "init") => return Err(Failure::refused(NOTHING_TO_DO)),
+        ("sys", "unseal" | "seal" | "init") => return Err(NOTHING_TO_DO.into()),
         ("sys", _) => "leases are",
         _ => "the database secrets engine is",
     };
-    Err(Failure::Refused(format!("{what} not served by okmsd")))
+    Err(Problem::BadInput.with(&[&format!("{what} not served by okmsd")]))
 }

@@ -3,13 +3,13 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    super::Reply,
+    super::{Failed, Problem, Reply},
     asked::Asked,
     envelope,
     envelope::{Parts, SYSTEM},
-    failure::{Failure, invalid},
     fields::{self, Fields},
 };
+use crate::domain::Invalid;
 
 /// How many bytes there are where nobody says.
 const BYTES: i64 = 32;
@@ -18,7 +18,7 @@ const BYTES_MAX: i64 = 128 << 10;
 
 /// Random bytes. Their number is in the path or in the body, and where they come from does not matter: there is one
 /// source.
-pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failure> {
+pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -29,14 +29,14 @@ pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failure> {
         None => in_body.transpose()?.unwrap_or(BYTES),
     };
     let bytes = match bytes {
-        ..1 => return Err(invalid("'bytes' cannot be less than 1")),
+        ..1 => return Err(Problem::TooFewBytes.into()),
         1..=BYTES_MAX => usize::try_from(bytes).unwrap_or_default(),
-        _ => return Err(invalid("'bytes' cannot be more than 131072")),
+        _ => return Err(Problem::TooManyBytes.into()),
     };
     let encode = match fields.text("format")?.as_deref() {
         None | Some("base64") => |bytes: &[u8]| STANDARD.encode(bytes),
         Some("hex") => hex,
-        Some(_) => return Err(invalid("unsupported encoding format; must be \"hex\" or \"base64\"")),
+        Some(_) => return Err(Problem::BadFormat.into()),
     };
     fields.take("source")?;
     let warnings = fields.warnings();
@@ -47,15 +47,15 @@ pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failure> {
 }
 
 /// The number in `random/{source}/{bytes}`, either part of which may be missing.
-fn in_path(rest: &str) -> Result<Option<i64>, Failure> {
+fn in_path(rest: &str) -> Result<Option<i64>, Failed> {
     let (source, bytes) = rest.split_once('/').map_or((rest, None), |(source, bytes)| (source, Some(bytes)));
     let number = match (source, bytes) {
         ("" | "platform" | "seal" | "all", bytes) => bytes,
         (bytes, None) => Some(bytes),
-        _ => return Err(invalid("unsupported entropy source; must be \"platform\" or \"seal\", or \"all\"")),
+        _ => return Err(Invalid("unsupported entropy source; must be \"platform\" or \"seal\", or \"all\"").into()),
     };
     let number = number.filter(|number| !number.is_empty()).map(str::parse).transpose();
-    number.map_err(|_| invalid("the number of bytes in the path must be a whole number"))
+    Ok(number.map_err(|_| Invalid("the number of bytes in the path must be a whole number"))?)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,0 +1,168 @@
+//! Answers that are errors, as the document shows them: an example for each, one component for each set of them under one
+//! status.
+//!
+//! Always holds: status, code and text are those of the table of problems.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::openapi::reference;
+use crate::api::{Failed, Problem};
+
+/// What the file says of errors.
+#[derive(Default, Deserialize)]
+pub(super) struct Errors {
+    /// What an answer of each status is about.
+    pub(super) statuses: BTreeMap<String, String>,
+    /// The examples that are not just a problem, under its own name.
+    pub(super) examples: BTreeMap<String, Example>,
+}
+
+/// An example of an error.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Example {
+    /// The problem, where that has another name.
+    pub(super) of: Option<Problem>,
+    /// What is in the places that its text leaves open.
+    #[serde(default)]
+    with: Vec<String>,
+    /// In place of the text.
+    summary: Option<String>,
+    /// The name of the whole answer's shape, where that is more than an error.
+    schema: Option<String>,
+    /// The rest of it.
+    #[serde(default)]
+    value: Map<String, Value>,
+}
+
+/// Names of examples; lists in lists count as their members.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Names {
+    One(String),
+    Some(Vec<Self>),
+}
+
+/// A component: an answer that is one of some errors.
+pub(super) struct Answer {
+    pub(super) status: String,
+    /// Which says what it can be.
+    pub(super) name: String,
+    pub(super) value: Value,
+}
+
+impl Errors {
+    /// The answers that are these errors: one for each status.
+    pub(super) fn answers(&self, names: &Names) -> Vec<Answer> {
+        let mut by_status = BTreeMap::<_, Vec<_>>::new();
+        for name in names.flat() {
+            let Some((failed, example)) = self.example(name) else { continue };
+            by_status.entry(failed.problem.status()).or_default().push((name, failed, example));
+        }
+        by_status.into_iter().map(|(status, errors)| self.answer(status.as_str(), &errors)).collect()
+    }
+
+    /// What the example of this name shows.
+    pub(super) fn example(&self, name: &str) -> Option<(Failed, Example)> {
+        let example = self.examples.get(name).cloned().unwrap_or_default();
+        let problem = example.of.or_else(|| Problem::ALL.iter().copied().find(|problem| problem.id() == name))?;
+        let parts: Vec<_> = example.with.iter().map(String::as_str).collect();
+        Some((problem.with(&parts), example))
+    }
+
+    fn answer(&self, status: &str, errors: &[(&str, Failed, Example)]) -> Answer {
+        let names: Vec<_> = errors.iter().map(|(name, ..)| *name).collect();
+        let headers = ["X-Request-Id"].into_iter().chain(matches!(status, "429" | "503").then_some("Retry-After"));
+        let headers: Map<_, _> = headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
+        let schema = errors.iter().find_map(|(.., example)| example.schema.as_deref()).unwrap_or("ErrorResponse");
+        let examples: Map<_, _> =
+            errors.iter().map(|(name, failed, example)| ((*name).to_owned(), example.shown(failed))).collect();
+        let value = json!({
+            "description": self.statuses.get(status),
+            "headers": headers,
+            "content": { "application/json": { "schema": reference("schemas", schema), "examples": examples } },
+        });
+        Answer { status: status.to_owned(), name: names.join("Or"), value }
+    }
+}
+
+impl Example {
+    fn shown(&self, Failed { problem, text, .. }: &Failed) -> Value {
+        const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
+        let mut value = self.value.clone();
+        value.insert("error_code".to_owned(), problem.code().into());
+        value.insert("error_id".to_owned(), REQUEST.into());
+        // Vault's word for what is not there is none.
+        value.insert("errors".to_owned(), Some(&**text).filter(|text| !text.is_empty()).into_iter().collect());
+        value.insert("request_id".to_owned(), REQUEST.into());
+        json!({ "summary": self.summary.as_deref().unwrap_or(text), "value": value })
+    }
+}
+
+impl Names {
+    pub(super) fn flat(&self) -> BTreeSet<&str> {
+        match self {
+            Self::One(name) => [name.as_str()].into(),
+            Self::Some(lists) => lists.iter().flat_map(Self::flat).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::openapi::from_file, *};
+    use crate::{
+        api::json::Object,
+        auth::{Denied, Unauthenticated},
+        domain::{Invalid, OkmsId, Refused},
+        service::Error,
+    };
+
+    /// Whatever a rule says of itself is repeated in the document, and is the same there.
+    #[test]
+    fn the_document_repeats_the_rules_sentences() {
+        let file = from_file();
+        let by_rules = [
+            ("BadId", Failed::from("x".parse::<OkmsId>().unwrap_err())),
+            ("BadBody", Failed::from(Object::from_body(b"{").err().unwrap())),
+            (
+                "BadCursor",
+                Failed::from(Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor")),
+            ),
+            ("CasMismatch", Failed::from(Error::Refused(Refused::CasMismatch))),
+            ("CasRequired", Failed::from(Error::Refused(Refused::CasRequired))),
+            ("MetadataCasMismatch", Failed::from(Error::Refused(Refused::MetadataCasMismatch))),
+            ("MetadataCasRequired", Failed::from(Error::Refused(Refused::MetadataCasRequired))),
+            ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
+            ("NoCertificate", Failed::from(Unauthenticated::NoCertificate)),
+            ("Forbidden", Failed::from(Denied::Forbidden)),
+        ];
+        for (name, failed) in &by_rules {
+            let (shown, _) = file.errors.example(name).unwrap();
+            assert_eq!((shown.problem, shown.text), (failed.problem, failed.text.clone()), "{name}");
+        }
+        // And of nothing else is the whole text another's.
+        let repeats = |problem: &Problem| problem.with(&["{}"]).text == "{}";
+        for (name, Example { of, .. }) in &file.errors.examples {
+            let is_known = by_rules.iter().any(|(known, _)| known == name);
+            assert!(is_known || !of.as_ref().is_some_and(repeats), "{name} is held against no rule");
+        }
+    }
+
+    /// An example leaves nothing open that its problem does.
+    #[test]
+    fn examples_are_whole() {
+        let file = from_file();
+        for problem in Problem::ALL {
+            let Some((shown, example)) = file.errors.example(problem.id()) else { panic!("{problem:?}") };
+            assert!(example.of.is_none() && shown.problem == *problem, "{problem:?} is the name of another's example");
+        }
+        for name in file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat()) {
+            let (shown, example) = file.errors.example(name).unwrap_or_else(|| panic!("{name}"));
+            let places = shown.problem.with(&["{}"; 8]).text.matches("{}").count();
+            assert_eq!(example.with.len(), places, "{name}: {}", shown.text);
+        }
+    }
+}

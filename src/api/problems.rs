@@ -1,0 +1,368 @@
+//! THE table of errors: whatever is answered to a request that did not end as asked is a row here, with its status, its
+//! published code and its text.
+//!
+//! Always holds: code, document and tests read these rows. What is `{}` in a text is known only when it happens; a row
+//! that is nothing else repeats the sentence of the rule that was broken. What a dialect says otherwise is another row,
+//! named in the dialect's column. Never does: a text that repeats a value.
+//!
+//! A code is `major << 24 | minor << 16 | category << 12 | number`.
+
+use std::{borrow::Cow, sync::Arc};
+
+use hyper::{
+    StatusCode,
+    header::{ALLOW, HeaderValue, RETRY_AFTER},
+};
+use serde::Deserialize;
+
+use super::{Reply, json::Writer};
+use crate::{
+    auth::{Denied, Unauthenticated},
+    domain::{Invalid, MountError, Refused},
+    service::Error,
+};
+
+const ARGUMENT: u32 = 50_405_377;
+const AUTHENTICATION: u32 = 50_475_011;
+const AUTHORIZATION: u32 = 16_924_673;
+const UNKNOWN_DOMAIN: u32 = 16_994_305;
+const UNKNOWN_SECRET: u32 = 17_125_377;
+const UNKNOWN_ROUTE: u32 = 50_417_665;
+const CONFLICT: u32 = 50_438_145;
+const BUSY: u32 = 50_434_049;
+const UNAVAILABLE: u32 = 50_425_858;
+const INTERNAL: u32 = 50_401_281;
+
+/// A row of the table.
+struct Row {
+    id: &'static str,
+    status: StatusCode,
+    code: u32,
+    text: &'static str,
+    /// In how many seconds the request may be repeated, where that is of use.
+    retry_after: Option<&'static str>,
+    /// What the Vault dialect says in its place.
+    vault: Option<Problem>,
+}
+
+macro_rules! problems {
+    ($($id:ident: $status:ident, $code:ident, $text:expr $(, again $seconds:literal)? $(, vault $vault:ident)?;)*) => {
+        /// Why a request did not end as asked, as it is told.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[expect(missing_docs, reason = "each is said by its text")]
+        pub enum Problem {
+            $($id,)*
+        }
+
+        impl Problem {
+            /// All rows.
+            pub const ALL: &[Self] = &[$(Self::$id,)*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$id => {
+                        let (again, vault): (&[_], &[_]) = (&[$($seconds)?], &[$(Self::$vault)?]);
+                        Row {
+                            id: stringify!($id),
+                            status: StatusCode::$status,
+                            code: $code,
+                            text: $text,
+                            retry_after: again.first().copied(),
+                            vault: vault.first().copied(),
+                        }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    // Bad input, and rules that say no.
+    BadInput: BAD_REQUEST, ARGUMENT, "{}";
+    BadHost: BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header";
+    BrokenBody: BAD_REQUEST, ARGUMENT, "the body ended before it was complete";
+    Unreadable: BAD_REQUEST, ARGUMENT, "the request is no HTTP that can be read; check the request line and the headers, \
+        and escape odd characters";
+    NoTls: BAD_REQUEST, ARGUMENT, "this port speaks HTTPS only; use https:// in the address";
+    NoDomain: BAD_REQUEST, ARGUMENT, "an operator's certificate names no domain: use /api/OKMS_ID/v1, as in \
+        VAULT_ADDR=https://HOST/api/OKMS_ID";
+    NoAuthority: BAD_REQUEST, ARGUMENT, "this server issues no certificates; set trust.region_ca_key in its config, or \
+        ask another server";
+    CasMismatch: BAD_REQUEST, ARGUMENT, "{}", vault KvCasMismatch;
+    CasRequired: BAD_REQUEST, ARGUMENT, "{}", vault KvCasRequired;
+    KvCasMismatch: BAD_REQUEST, ARGUMENT, "check-and-set parameter did not match the current version";
+    KvCasRequired: BAD_REQUEST, ARGUMENT, "check-and-set parameter required for this call";
+    KvBadBody: BAD_REQUEST, ARGUMENT, "failed to decode JSON input: {}";
+    WrongField: BAD_REQUEST, ARGUMENT, "Field validation failed: error converting input for field \"{}\": {}";
+    NoData: BAD_REQUEST, ARGUMENT, "no data provided";
+    NoVersions: BAD_REQUEST, ARGUMENT, "No version number provided";
+    NoVersionsToDestroy: BAD_REQUEST, ARGUMENT, "no version number provided";
+    NoPaths: BAD_REQUEST, ARGUMENT, "paths is required: the paths to ask about, at most 1000";
+    MountInUse: BAD_REQUEST, ARGUMENT, "path is already in use at {}/";
+    MountForGood: BAD_REQUEST, ARGUMENT, "{}/ shows the whole domain and is there for good";
+    MountShown: BAD_REQUEST, ARGUMENT, "the secrets below {}/ are in the mount {}/, which was moved; choose another path, \
+        or move that mount back";
+    MountHoldsSecrets: BAD_REQUEST, ARGUMENT, "{}/ holds secrets; delete them first, or repeat with ?force=true, which \
+        deletes them";
+    MountUnknown: BAD_REQUEST, ARGUMENT, "there is no such mount; list them with sys/mounts";
+    NoMount: BAD_REQUEST, ARGUMENT, "No secret engine mount at {}/";
+    NoMountToMove: BAD_REQUEST, ARGUMENT, "no matching mount at \"{}/\"";
+    NothingToTune: BAD_REQUEST, ARGUMENT, "cannot fetch sysview for path \"{}/\"";
+    NotKv2: BAD_REQUEST, ARGUMENT, "{}only secrets engines of type kv-v2 are served here; enable one with `-path=NAME kv-v2`";
+    NoAuthMethod: BAD_REQUEST, ARGUMENT, "No auth engine at {}/";
+    NoToken: BAD_REQUEST, ARGUMENT, "missing token: name the token in the field token";
+    InvalidToken: BAD_REQUEST, ARGUMENT, "1 error occurred:\n\t* invalid token\n\n";
+    BadAccessor: BAD_REQUEST, ARGUMENT, "invalid accessor";
+    NotRenewable: BAD_REQUEST, ARGUMENT, "lease is not renewable";
+    NothingWrapped: BAD_REQUEST, ARGUMENT, "wrapping token is not valid or does not exist";
+    NoWrapTtl: BAD_REQUEST, ARGUMENT, "endpoint requires response wrapping";
+    BadWrapTtl: BAD_REQUEST, ARGUMENT, "error parsing X-Vault-Wrap-TTL header: expected a duration such as 300 or 5m, \
+        not negative";
+    TooFewBytes: BAD_REQUEST, ARGUMENT, "'bytes' cannot be less than 1";
+    TooManyBytes: BAD_REQUEST, ARGUMENT, "'bytes' cannot be more than 131072";
+    BadFormat: BAD_REQUEST, ARGUMENT, "unsupported encoding format; must be \"hex\" or \"base64\"";
+    OnlyPrometheus: BAD_REQUEST, ARGUMENT, "the figures are told in Prometheus' form alone: ask for them with \
+        ?format=prometheus";
+
+    // Who may not.
+    Unauthenticated: UNAUTHORIZED, AUTHENTICATION, "{}";
+    Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
+    ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here";
+    Preflight: FORBIDDEN, AUTHORIZATION, "preflight capability check returned 403, please ensure client's policies grant \
+        access to path \"{}/\"";
+    PermissionDenied: FORBIDDEN, AUTHENTICATION, "permission denied";
+    BadToken: FORBIDDEN, AUTHENTICATION, "bad token";
+
+    // What is not there. Vault's clients take 404 for a secret that is not, and some delete their copies then; of a secret
+    // that is not there Vault says nothing.
+    DomainNotFound: NOT_FOUND, UNKNOWN_DOMAIN, "there is no such domain for your certificate; check the okmsId",
+        vault KvDomainNotFound;
+    KvDomainNotFound: FORBIDDEN, UNKNOWN_DOMAIN, Self::DomainNotFound.row().text;
+    SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound;
+    VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
+        vault KvNotFound;
+    KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
+    NoNamespace: NOT_FOUND, UNKNOWN_ROUTE, "namespace not found";
+    NoRoute: NOT_FOUND, UNKNOWN_ROUTE, "there is nothing at this address; /openapi.json lists what is";
+    NoHandler: NOT_FOUND, UNKNOWN_ROUTE, "no handler for route \"{}\". route entry not found.";
+    UnsupportedPath: NOT_FOUND, UNKNOWN_ROUTE, "1 error occurred:\n\t* unsupported path\n\n";
+
+    // What cannot be done like this, or not now.
+    UnknownMethod: METHOD_NOT_ALLOWED, ARGUMENT, "this address does not know the method; the Allow header lists those \
+        that it does", vault NoList;
+    NoList: METHOD_NOT_ALLOWED, ARGUMENT, "1 error occurred:\n\t* unsupported operation\n\n";
+    KvUnknownMethod: METHOD_NOT_ALLOWED, ARGUMENT, "";
+    BodyTooSlow: REQUEST_TIMEOUT, ARGUMENT, "the body took too long to arrive; send it faster";
+    SecretExists: CONFLICT, CONFLICT, "a secret exists at this path; update it, or choose another path";
+    DomainExists: CONFLICT, CONFLICT, "a domain of this name exists; choose another name, or list the domains";
+    VersionDeleted: CONFLICT, CONFLICT, "the version is deleted, which is final; create a new version";
+    BodyTooLarge: PAYLOAD_TOO_LARGE, ARGUMENT, "the body is larger than this server takes", vault KvBodyTooLarge;
+    KvBodyTooLarge: PAYLOAD_TOO_LARGE, ARGUMENT, "http: request body too large";
+    MediaType: UNSUPPORTED_MEDIA_TYPE, ARGUMENT, "PATCH requires Content-Type of application/merge-patch+json, provided {}";
+    TooManyRequests: TOO_MANY_REQUESTS, BUSY, "too many requests are in progress; repeat after the time in Retry-After",
+        again "1";
+    TooManyConnections: TOO_MANY_REQUESTS, BUSY, "your domain has its share of this server's connections; close some, and \
+        repeat after the time in Retry-After", again "1";
+    HeadTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE, ARGUMENT, "the URL and the headers are larger than this server takes; \
+        send fewer headers";
+    Internal: INTERNAL_SERVER_ERROR, INTERNAL, "internal error; tell the operator of the region the request_id";
+    TooManyWrites: SERVICE_UNAVAILABLE, UNAVAILABLE, "too many writes wait; nothing was changed, repeat after the time in \
+        Retry-After", again "1";
+    Unavailable: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store is not available; nothing was changed, repeat later",
+        again "5";
+    OutcomeUnknown: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store failed while it wrote; the change may have happened or \
+        not, read before you repeat it", again "5";
+}
+
+impl Problem {
+    /// Its name in the document.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        self.row().id
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// Its published code.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self.row().code
+    }
+
+    /// It, with `parts` in the places that its text leaves open.
+    #[must_use]
+    pub fn with(self, parts: &[&str]) -> Failed {
+        let mut pieces = self.row().text.split("{}");
+        let mut text = pieces.next().unwrap_or_default().to_owned();
+        for (part, piece) in parts.iter().zip(pieces) {
+            text.extend([part, piece]);
+        }
+        Failed { text: text.into(), ..self.into() }
+    }
+}
+
+/// A request that did not end as asked: what the caller is told, and why, where that is more than the caller's mistake.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// What is told.
+    pub problem: Problem,
+    /// In these words.
+    pub text: Cow<'static, str>,
+    /// The methods that would do.
+    allow: Option<String>,
+    /// What a use case said, as the operator may have to know.
+    pub cause: Option<Arc<Error>>,
+}
+
+impl Failed {
+    pub(crate) fn unknown_method(methods: &[&str]) -> Self {
+        Self { allow: Some(methods.join(", ")), ..Problem::UnknownMethod.into() }
+    }
+
+    /// Whether it is our fault, and to be looked at.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.problem.status().is_server_error()
+    }
+
+    /// The same, where another problem is told in its place.
+    pub(super) fn in_words_of(self, problem: Problem) -> Self {
+        Self { problem, text: problem.row().text.into(), ..self }
+    }
+
+    /// What the Vault dialect says where the native one says this.
+    pub(super) fn in_vault(self) -> Self {
+        match self.problem.row().vault {
+            Some(problem) => self.in_words_of(problem),
+            None => self,
+        }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn into_reply(self, request_id: &str) -> Reply {
+        let Row { status, code, retry_after, .. } = self.problem.row();
+        let body = Writer::object(|out| {
+            out.number("error_code", code);
+            out.text("error_id", request_id);
+            // Vault's word for what is not there is none.
+            out.texts("errors", Some(&*self.text).filter(|text| !text.is_empty()));
+            out.text("request_id", request_id);
+        });
+        let mut reply = Reply { status, ..Reply::json(body) };
+        reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
+        let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
+        reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
+        reply
+    }
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self { problem, text: problem.row().text.into(), allow: None, cause: None }
+    }
+}
+
+impl From<Invalid> for Failed {
+    fn from(Invalid(text): Invalid) -> Self {
+        Self { text: text.into(), ..Problem::BadInput.into() }
+    }
+}
+
+impl From<Unauthenticated> for Failed {
+    fn from(error: Unauthenticated) -> Self {
+        Problem::Unauthenticated.with(&[&error.to_string()])
+    }
+}
+
+impl From<Denied> for Failed {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::UnknownDomain => Problem::DomainNotFound.into(),
+            Denied::Forbidden => Problem::Forbidden.with(&[&denied.to_string()]),
+        }
+    }
+}
+
+impl From<MountError> for Failed {
+    fn from(error: MountError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        let told = said_of(&error);
+        Self { cause: Some(Arc::new(error)), ..told }
+    }
+}
+
+/// What is told of what a use case says.
+fn said_of(error: &Error) -> Failed {
+    let as_it_says = |problem: Problem| problem.with(&[&error.to_string()]);
+    match error {
+        Error::Denied(denied) => (*denied).into(),
+        Error::DomainNotFound => Problem::DomainNotFound.into(),
+        Error::SecretNotFound => Problem::SecretNotFound.into(),
+        Error::VersionNotFound => Problem::VersionNotFound.into(),
+        Error::SecretExists => Problem::SecretExists.into(),
+        Error::DomainExists => Problem::DomainExists.into(),
+        Error::VersionDeleted => Problem::VersionDeleted.into(),
+        Error::Invalid(invalid) => (*invalid).into(),
+        Error::Refused(Refused::CasMismatch) => as_it_says(Problem::CasMismatch),
+        Error::Refused(Refused::CasRequired) => as_it_says(Problem::CasRequired),
+        Error::Refused(_) | Error::CertificateRefused(_) => as_it_says(Problem::BadInput),
+        Error::Mount(mount) => match mount {
+            MountError::InUse(path) => Problem::MountInUse.with(&[path.as_str()]),
+            MountError::BuiltIn(path) => Problem::MountForGood.with(&[path.as_str()]),
+            MountError::Shown(below, by) => Problem::MountShown.with(&[below.as_str(), by.as_str()]),
+            MountError::NotFound => Problem::MountUnknown.into(),
+            MountError::HoldsSecrets(path) => Problem::MountHoldsSecrets.with(&[path.as_str()]),
+        },
+        Error::TokenInvalid => Problem::PermissionDenied.into(),
+        Error::NotRenewable => Problem::NotRenewable.into(),
+        Error::NothingWrapped => Problem::NothingWrapped.into(),
+        Error::NoAuthority => Problem::NoAuthority.into(),
+        Error::Contended | Error::Overloaded => Problem::TooManyWrites.into(),
+        Error::Busy => Problem::TooManyRequests.into(),
+        Error::Unavailable(_) => Problem::Unavailable.into(),
+        Error::OutcomeUnknown(_) => Problem::OutcomeUnknown.into(),
+        Error::Corrupt(_) | Error::WrongRootKey | Error::Authority(_) => Problem::Internal.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_in_its_words() {
+        assert_eq!(
+            Problem::WrongField.with(&["a", "expected b"]).text,
+            "Field validation failed: error converting \
+            input for field \"a\": expected b"
+        );
+        assert_eq!(Problem::MountInUse.with(&["{}"]).text, "path is already in use at {}/");
+        let failed = Failed::from(Error::SecretNotFound).in_vault();
+        assert_eq!((failed.problem, &*failed.text), (Problem::KvNotFound, ""));
+        assert!(matches!(failed.cause.as_deref(), Some(Error::SecretNotFound)));
+    }
+
+    /// What a client repeats by itself says when, and nothing else does; what Vault says in a row's place is whole.
+    #[test]
+    fn rows_are_sound() {
+        let ids: BTreeSet<_> = Problem::ALL.iter().map(|problem| problem.id()).collect();
+        assert_eq!(ids.len(), Problem::ALL.len());
+        for problem in Problem::ALL {
+            let Row { id, status, retry_after, vault, .. } = problem.row();
+            assert_eq!(retry_after.is_some(), matches!(status.as_u16(), 429 | 503), "{id}");
+            assert!(vault.is_none_or(|other| other.row().vault.is_none() && !other.row().text.contains("{}")), "{id}");
+        }
+    }
+}
