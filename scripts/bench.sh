@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Measures okmsd against its budgets and prints one table, each figure beside its reference from the same run.
+# Measures okmsd against its budgets and prints them, each figure beside its reference from the same run.
 #
 #   scripts/bench.sh                 a quick run, some four minutes
 #   scripts/bench.sh --full          grows the large store to 1,000,000 secrets
-#   scripts/bench.sh --only reads,connections,writes,growth,tokens,footprint --rounds 5 --seconds 5
+#   scripts/bench.sh --only allocations,reads,connections,writes,growth,tokens,footprint --rounds 5 --seconds 5
 #
 # Everything runs on 127.0.0.1, on free ports and in temporary folders. It fails only where something does not work,
-# never because something is slow. What it measures is in benches/budgets.
+# never because something is slow. What it measures is in benches/budgets, and in benches/allocations what is counted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,4 +16,4 @@ if [[ ! -x $oha ]]; then
     echo "bench.sh: building the load generator oha in $tools, once" >&2
     cargo install oha --version 1.16.0 --locked --root "$tools" >&2
 fi
-exec cargo bench --quiet --bench budgets -- --oha "$(realpath "$oha")" "$@"
+exec cargo bench --quiet --bench allocations --bench budgets -- --oha "$(realpath "$oha")" "$@"

@@ -155,13 +155,16 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
-    use crate::pki::{CertificateAuthority, KeyKind, KeySource, Subject};
+    use crate::{
+        domain::Timestamp,
+        pki::{CertificateAuthority, KeyKind, KeySource, Subject},
+    };
 
     /// A certificate of the kind that is read.
     static LEAF: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let now = time::OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
-        let (ca, _) = CertificateAuthority::create("region CA", now, time::Duration::days(100)).unwrap();
-        let subject = Subject::Domain("0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d".to_owned());
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let (ca, _) = CertificateAuthority::create("region CA", now, 100).unwrap();
+        let subject = Subject::Domain("0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d".parse().unwrap());
         ca.issue_access(&subject, "billing", KeySource::Fresh(KeyKind::P256), now, 10).unwrap().certificate_der.clone()
     });
 

@@ -193,13 +193,11 @@ async fn pages(region: &Region, server: &Server, effort: Effort) -> Outcome<Vec<
 
 /// Asks for a page; the cursor of the next one.
 async fn page(connection: &mut Connection, url: &str, cursor: Option<&str>) -> Outcome<Option<String>> {
-    let mut request = client::request(hyper::Method::GET, url, bytes::Bytes::new())?;
-    request.headers_mut().insert("x-pagination-size", PAGE.into());
-    if let Some(cursor) = cursor {
-        request.headers_mut().insert("x-pagination-cursor", cursor.parse()?);
-    }
-    let (headers, _) = connection.call(request).await?;
-    let next = headers.get("x-pagination-cursor-next").map(|next| next.to_str().map(str::to_owned));
+    let size = PAGE.to_string();
+    let mut headers = vec![("x-pagination-size", &*size)];
+    headers.extend(cursor.map(|cursor| ("x-pagination-cursor", cursor)));
+    let answer = connection.call(hyper::Method::GET, url, &headers, bytes::Bytes::new()).await?;
+    let next = answer.headers().get("x-pagination-cursor-next").map(|next| next.to_str().map(str::to_owned));
     Ok(next.transpose()?)
 }
 

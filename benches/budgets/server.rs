@@ -8,14 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
-use super::{Outcome, client::Client};
+use super::{
+    Outcome,
+    client::{Client, mtls},
+};
 
 /// The program that is measured, built like this one.
 pub(super) const OKMSD: &str = env!("CARGO_BIN_EXE_okmsd");
@@ -137,15 +136,8 @@ impl Server {
     }
 
     async fn admin(&self, path: &str) -> Outcome<(StatusCode, String)> {
-        let stream = TcpStream::connect(self.admin).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = Request::get(path).header("host", "localhost").body(Full::default())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, String::from_utf8(body.into())?))
+        let answer = mtls::get_plain(self.admin, path).await?;
+        Ok((answer.status(), String::from_utf8(answer.into_body().into())?))
     }
 
     /// The processor time that the process has used.
@@ -191,6 +183,6 @@ pub(super) fn scheduled_seconds(task: &Path) -> Outcome<f64> {
     Ok(Duration::from_nanos(nanos).as_secs_f64())
 }
 
-fn free_port() -> Outcome<SocketAddr> {
+pub(super) fn free_port() -> Outcome<SocketAddr> {
     Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

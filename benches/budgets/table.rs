@@ -45,6 +45,22 @@ impl Rounds {
     }
 }
 
+impl Rounds {
+    /// The medians, and by how much okmsd is above its reference in the median turn: that is what has the budget.
+    pub(super) fn beyond(&self, what: String, budget: Budget) -> Row {
+        let over = |pick: fn(&(f64, f64)) -> f64| median(self.0.iter().map(pick).collect());
+        let more = over(|(okmsd, reference)| okmsd - reference);
+        Row {
+            what,
+            okmsd: figure(over(|turn| turn.0), ""),
+            reference: figure(over(|turn| turn.1), ""),
+            ratio: format!("{more:+.1}"),
+            budget: budget.text(" more"),
+            met: budget.verdict(more),
+        }
+    }
+}
+
 impl Row {
     /// A figure that has a budget of its own.
     pub(super) fn alone(what: String, value: f64, unit: &str, budget: Budget) -> Self {

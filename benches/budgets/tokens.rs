@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::{Method, header::HeaderValue};
+use hyper::Method;
 use okmsd::{
     auth::{Action, Principal},
     clock::{Clock, SystemClock},
@@ -101,32 +101,30 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
 struct Bearer {
     connection: Connection,
     id: String,
-    token: HeaderValue,
+    token: String,
 }
 
 impl Bearer {
     async fn of(region: &Region, server: &Server) -> Outcome<Self> {
         let (mut connection, id) = (region.client(server)?.connect().await?, region.id()?);
         connection.create(&id, SECRET, &client::value(1024)).await?;
-        let mut bearer = Self { connection, id, token: HeaderValue::from_static("") };
+        let mut bearer = Self { connection, id, token: String::new() };
         let answer = bearer.login().await?;
         let token = answer.split("\"client_token\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        bearer.token = token.ok_or("a login told no token")?.parse()?;
+        token.ok_or("a login told no token")?.clone_into(&mut bearer.token);
         Ok(bearer)
     }
 
     async fn login(&mut self) -> Outcome<String> {
         let url = format!("/api/{}/v1/auth/cert/login", self.id);
-        let (_, body) = self.connection.call(client::request(Method::POST, &url, "{}".into())?).await?;
-        Ok(String::from_utf8(body.to_vec())?)
+        let answer = self.connection.call(Method::POST, &url, &[], "{}".into()).await?;
+        Ok(String::from_utf8(answer.into_body().to_vec())?)
     }
 
     async fn read(&mut self, with_token: bool) -> Outcome<()> {
         let url = Dialect::Kv.secret_url(&self.id, SECRET);
-        let mut request = client::request(Method::GET, &url, bytes::Bytes::new())?;
-        if with_token {
-            request.headers_mut().insert("x-vault-token", self.token.clone());
-        }
-        self.connection.call(request).await.map(drop)
+        let token = [("x-vault-token", &*self.token)];
+        let headers = if with_token { &token[..] } else { &[] };
+        self.connection.call(Method::GET, &url, headers, bytes::Bytes::new()).await.map(drop)
     }
 }

@@ -59,7 +59,7 @@ async fn what_runs_is_finished_and_nobody_new_is_let_in() {
     assert_eq!(server.admin("/readyz").await, (503.try_into().unwrap(), "stopping\n".to_owned()));
     assert_eq!(server.admin("/livez").await.0, 200);
     for connection in idle {
-        tokio::time::timeout(PATIENCE, connection.driver).await.expect("an idle connection is closed").unwrap();
+        tokio::time::timeout(PATIENCE, connection.0.driver).await.expect("an idle connection is closed").unwrap();
     }
     for (client, mut wire, back) in running {
         wire.send(back).await;

@@ -711,7 +711,7 @@ async fn streams_at_once() {
     // A client that has heard of the limit waits its turn and sees nothing of it.
     let mut connection = client.connect().await;
     connection.send(Method::GET, &client.url("secret/kept"), &[], "").await.ok();
-    let crate::harness::Sender::Two(sender) = &connection.sender else { unreachable!() };
+    let crate::harness::Sender::Two(sender) = &connection.0.sender else { unreachable!() };
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..30 {
         let (mut sender, path) = (sender.clone(), client.url("secret/kept"));

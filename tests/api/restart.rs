@@ -94,7 +94,7 @@ async fn a_stop_ends_idle_connections() {
         let mut connection = client.connect().await;
         connection.send(hyper::Method::GET, &client.url("secret"), &[], "").await.ok();
         server.begin_stop();
-        tokio::time::timeout(PATIENCE, connection.driver).await.expect("an end").unwrap();
+        tokio::time::timeout(PATIENCE, connection.0.driver).await.expect("an end").unwrap();
         server.stop().await;
         assert!(client.tls().await.is_err());
     }

@@ -423,7 +423,7 @@ async fn certificates_are_loaded_again() {
     trust(&mut server, &after.pem, &tenant.id);
     assert_eq!(server.reloader.reload(&server.config).unwrap(), 3);
     for mut connection in open {
-        tokio::time::timeout(PATIENCE, &mut connection.driver).await.expect("the connection ends").unwrap();
+        tokio::time::timeout(PATIENCE, &mut connection.0.driver).await.expect("the connection ends").unwrap();
         assert!(connection.try_send(Method::GET, &old.url("secret"), &[], "").await.is_err());
     }
     // With the sessions that it has, too.

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -17,16 +17,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, client::conn::http1::SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use hyper::Method;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, task::JoinSet};
-use tokio_rustls::TlsConnector;
+use tokio::task::JoinSet;
+
+use crate::mtls::{self, Connection, Failure, Http};
 
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 6;
@@ -73,11 +69,7 @@ impl Server {
     }
 
     async fn ready(&self) {
-        let stream = TcpStream::connect(self.admin).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let request = Request::get("/readyz").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
-        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+        assert_eq!(mtls::get_plain(self.admin, "/readyz").await.unwrap().status(), 200);
     }
 }
 
@@ -113,50 +105,33 @@ impl Access {
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let ids = names.filter_map(|name| name.strip_suffix("_certificate.pem").map(str::to_owned));
         let id = ids.into_iter().find(|id| id.len() == 36).unwrap();
-        let pem = |name: String| -> PathBuf { folder.join(name) };
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(pem("region_ca.pem".to_owned())).unwrap()).unwrap();
-        let chain = vec![CertificateDer::from_pem_file(pem(format!("{id}_certificate.pem"))).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(pem(format!("{id}_privatekey.pem"))).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .unwrap();
+        let pem = |name: &str| fs::read(folder.join(name)).unwrap();
+        let (certificates, key) = (pem(&format!("{id}_certificate.pem")), pem(&format!("{id}_privatekey.pem")));
+        let access = mtls::Access { certificates: &certificates, key: &key };
+        let tls = mtls::tls(&pem("region_ca.pem"), Some(&access), Http::One).unwrap();
         Self { id, tls: Arc::new(tls) }
     }
 
     async fn connect(&self, address: SocketAddr) -> Result<Api, Gone> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Api { sender, base: format!("/api/{}/v2/", self.id) })
+        let connection = Connection::open(address, &self.tls).await?;
+        Ok(Api { connection, base: format!("/api/{}/v2/", self.id) })
     }
 }
 
 /// The server is not there any more, so that nobody knows what became of a request.
-type Gone = Box<dyn std::error::Error + Send + Sync>;
+type Gone = Failure;
 
 struct Api {
-    sender: SendRequest<Full<Bytes>>,
+    connection: Connection,
     base: String,
 }
 
 impl Api {
     async fn call(&mut self, method: Method, rest: &str, body: &Value) -> Result<(u16, Value), Gone> {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let request = Request::builder().method(method).uri(format!("{}{rest}", self.base));
-        let request = request.header("host", "localhost").body(Full::new(body)).unwrap();
-        self.sender.ready().await?;
-        let response = tokio::time::timeout(PATIENCE, self.sender.send_request(request)).await??;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+        let url = format!("{}{rest}", self.base);
+        let response = tokio::time::timeout(PATIENCE, self.connection.send(method, &url, &[], body)).await??;
+        Ok((response.status().as_u16(), serde_json::from_slice(response.body()).unwrap_or_default()))
     }
 }
 

@@ -20,5 +20,7 @@ mod damage;
 mod faults;
 mod kill;
 mod many;
+#[path = "../support/mtls.rs"]
+mod mtls;
 mod power;
 mod storage;

@@ -1,0 +1,61 @@
+//! Certificates that a test wants, right or wrong.
+
+use okmsd::{
+    domain::Timestamp,
+    pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
+};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
+use time::OffsetDateTime;
+
+use super::START;
+
+/// A certificate with its key, both PEM.
+pub struct Pair {
+    pub certificate: String,
+    pub key: PrivateKeyPem,
+}
+
+/// An access certificate of `authority`.
+pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> Pair {
+    let moment = Timestamp::from_unix_seconds(START);
+    let issued = authority.issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days).unwrap();
+    Pair { certificate: issued.certificate_pem, key: issued.key.unwrap() }
+}
+
+/// What a hand-made certificate says. The rules of [`okmsd::pki`] do not bind it.
+pub struct Leaf<'a> {
+    pub upns: &'a [&'a str],
+    pub valid: std::ops::RangeInclusive<i64>,
+    pub usage: ExtendedKeyUsagePurpose,
+    pub is_ca: bool,
+}
+
+impl Default for Leaf<'_> {
+    fn default() -> Self {
+        let valid = START - 60..=START + 86_400;
+        Self { upns: &[], valid, usage: ExtendedKeyUsagePurpose::ClientAuth, is_ca: false }
+    }
+}
+
+/// A certificate of `authority` with whatever `leaf` says.
+pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'_>) -> Pair {
+    const UPN: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+    let issuer_key = KeyPair::from_pem(key.expose()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), issuer_key).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "hand-made");
+    params.not_before = OffsetDateTime::from_unix_timestamp(*leaf.valid.start()).unwrap();
+    params.not_after = OffsetDateTime::from_unix_timestamp(*leaf.valid.end()).unwrap();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![leaf.usage.clone()];
+    params.is_ca = if leaf.is_ca { IsCa::Ca(rcgen::BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+    let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
+    params.subject_alt_names = names.collect();
+    let own_key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&own_key, &issuer).unwrap();
+    Pair { certificate: certificate.pem(), key: PrivateKeyPem::parse(own_key.serialize_pem()).unwrap() }
+}
