@@ -1,6 +1,9 @@
 //! A request on its way to a handler.
 
-use std::sync::Arc;
+use std::{
+    fmt::{self, Display},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
@@ -32,13 +35,15 @@ pub struct Context {
 
 impl Context {
     /// A domain's name in policies.
-    pub(super) fn domain_urn(&self, id: OkmsId) -> String {
-        format!("urn:v1:{}:resource:okms:{id}", self.region)
+    pub(super) fn domain_urn(&self, id: OkmsId) -> impl Display {
+        let region = &self.region;
+        fmt::from_fn(move |f| write!(f, "urn:v1:{region}:resource:okms:{id}"))
     }
 
     /// A secret's name in policies.
-    pub(super) fn secret_urn(&self, id: OkmsId, path: &SecretPath) -> String {
-        format!("{}/secret/{path}", self.domain_urn(id))
+    pub(super) fn secret_urn(&self, id: OkmsId, path: &SecretPath) -> impl Display {
+        let domain = self.domain_urn(id);
+        fmt::from_fn(move |f| write!(f, "{domain}/secret/{path}"))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
+    io::Write as _,
 };
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -229,7 +230,17 @@ impl ObjectWriter<'_> {
 
     /// A member with a number.
     pub(crate) fn number(&mut self, name: &str, number: impl Into<u64>) {
-        self.raw(name, number.into().to_string().as_bytes());
+        self.name(name);
+        // Writing into memory cannot fail.
+        let _infallible = write!(self.out, "{}", number.into());
+    }
+
+    /// A member with text that is put together as it is written.
+    pub(crate) fn display(&mut self, name: &str, text: impl fmt::Display) {
+        self.name(name);
+        self.out.push(b'"');
+        let _infallible = fmt::Write::write_fmt(&mut Escaped(self.out), format_args!("{text}"));
+        self.out.push(b'"');
     }
 
     /// A member with null.
@@ -265,15 +276,26 @@ impl ObjectWriter<'_> {
 
 /// Writes a JSON string.
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
-    // Nearly all text here needs no escapes.
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+    out.push(b'"');
+    let _infallible = fmt::Write::write_str(&mut Escaped(out), text);
+    out.push(b'"');
+}
+
+/// Writes what is within the quotes of a JSON string.
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly all text here needs no escapes.
+        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.0.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        let quoted = serde_json::to_string(text).map_err(|_| fmt::Error)?;
+        let within = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or(fmt::Error)?;
+        self.0.extend_from_slice(within.as_bytes());
+        Ok(())
     }
-    // Writing text into memory cannot fail.
-    let _infallible = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

@@ -106,7 +106,8 @@ impl Connection {
     fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
         // The low 48 bits are free of the UUID's version and variant.
-        Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff)).to_string().into()
+        let id = Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff));
+        Arc::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 }
 

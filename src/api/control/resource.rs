@@ -89,7 +89,7 @@ fn resource(out: &mut ObjectWriter<'_>, context: &Context, domain: &Domain) {
     out.object("iam", |out| {
         out.text("displayName", &domain.name);
         out.text("id", &id);
-        out.text("urn", &context.domain_urn(domain.id));
+        out.display("urn", context.domain_urn(domain.id));
     });
     out.text("id", &id);
     out.text("name", &domain.name);

@@ -24,7 +24,7 @@ pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId
 }
 
 pub(super) fn urn(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId, path: &SecretPath) {
-    out.text("urn", &context.secret_urn(id, path));
+    out.display("urn", context.secret_urn(id, path));
 }
 
 pub(super) fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {

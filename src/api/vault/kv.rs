@@ -279,7 +279,7 @@ pub(super) fn metadata(
     custom(out, &header.custom);
     out.number("oldest_version", header.oldest);
     out.text("updated_time", &updated.to_rfc3339_nanos());
-    out.text("urn", &context.secret_urn(permit.okms_id(), path));
+    out.display("urn", context.secret_urn(permit.okms_id(), path));
     out.object("versions", |out| {
         for (number, record) in versions {
             out.object(&number.get().to_string(), |out| times(out, record));
