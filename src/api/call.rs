@@ -35,15 +35,28 @@ pub struct Context {
 
 impl Context {
     /// A domain's name in policies.
-    pub(super) fn domain_urn(&self, id: OkmsId) -> impl Display {
-        let region = &self.region;
-        fmt::from_fn(move |f| write!(f, "urn:v1:{region}:resource:okms:{id}"))
+    pub(super) fn domain_urn(&self, id: OkmsId) -> Urn<'_> {
+        Urn { region: &self.region, id, path: None }
     }
 
     /// A secret's name in policies.
-    pub(super) fn secret_urn(&self, id: OkmsId, path: &SecretPath) -> impl Display {
-        let domain = self.domain_urn(id);
-        fmt::from_fn(move |f| write!(f, "{domain}/secret/{path}"))
+    pub(super) fn secret_urn<'a>(&'a self, id: OkmsId, path: &'a SecretPath) -> Urn<'a> {
+        Urn { region: &self.region, id, path: Some(path) }
+    }
+}
+
+/// A name in policies.
+pub(super) struct Urn<'a> {
+    region: &'a str,
+    id: OkmsId,
+    path: Option<&'a SecretPath>,
+}
+
+impl Display for Urn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { region, id, path } = self;
+        write!(f, "urn:v1:{region}:resource:okms:{id}")?;
+        path.map_or(Ok(()), |path| write!(f, "/secret/{path}"))
     }
 }
 
