@@ -186,7 +186,7 @@ pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppErro
     let materials = Materials::load(config, clock)?;
     let store = &config.store.path;
     let checked = match RedbEngine::peek(store, Space::Region, &service::root_key_record()) {
-        Ok(Some(record)) if record.bytes != materials.root.id() => {
+        Ok(Some(record)) if *record.bytes != materials.root.id() => {
             return Err(AppError::WrongRootKey(config.keys.root_key.as_path().into(), store.as_path().into()));
         }
         Ok(_) => Checked::All,

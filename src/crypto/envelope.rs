@@ -6,7 +6,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     key_wrap::{AES_256, AesKek, KeyWrap},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     DomainKeys, Error, SecretValue,
@@ -112,14 +112,11 @@ impl DomainKeys {
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
-    pub fn open_record(&self, place: Place<'_>, mut sealed: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let (generation, rest) = self.parse_head(&sealed)?;
-        let nonce = rest.first_chunk::<NONCE_LEN>().ok_or(Error::DoesNotOpen)?;
-        let nonce = Nonce::assume_unique_for_key(*nonce);
+    pub fn open_record(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let (generation, rest) = self.parse_head(sealed)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::DoesNotOpen)?;
         let place = place.bytes(self);
-        let key = record_key(generation, &place)?;
-        open_tail(&key, nonce, &place, &mut sealed, HEAD_LEN + NONCE_LEN)?;
-        Ok(sealed)
+        open_body(&record_key(generation, &place)?, Nonce::assume_unique_for_key(*nonce), &place, body)
     }
 
     /// Seals a value for version `version` of the secret at `path`, under a data key of its own.
@@ -158,7 +155,7 @@ impl DomainKeys {
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
-    pub fn open_value(&self, path: &SecretPath, version: u32, sealed: Vec<u8>) -> Result<SecretValue, Error> {
+    pub fn open_value(&self, path: &SecretPath, version: u32, sealed: &[u8]) -> Result<SecretValue, Error> {
         self.open_apart(Place::Value(path, version), sealed)
     }
 
@@ -166,20 +163,19 @@ impl DomainKeys {
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
-    pub fn open_wrapped(&self, id: &str, sealed: Vec<u8>) -> Result<SecretValue, Error> {
+    pub fn open_wrapped(&self, id: &str, sealed: &[u8]) -> Result<SecretValue, Error> {
         self.open_apart(Place::Wrapped(id), sealed)
     }
 
-    fn open_apart(&self, place: Place<'_>, mut sealed: Vec<u8>) -> Result<SecretValue, Error> {
-        let (generation, rest) = self.parse_head(&sealed)?;
-        let wrapped = rest.first_chunk::<WRAPPED_LEN>().ok_or(Error::DoesNotOpen)?;
+    fn open_apart(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretValue, Error> {
+        let (generation, rest) = self.parse_head(sealed)?;
+        let (wrapped, body) = rest.split_first_chunk::<WRAPPED_LEN>().ok_or(Error::DoesNotOpen)?;
         let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
         AesKek::new(&AES_256, generation.values.as_slice())?
             .unwrap(wrapped, data_key.as_mut_slice())
             .map_err(|_| Error::DoesNotOpen)?;
         let place = place.bytes(self);
-        open_tail(&value_key(&data_key)?, zero_nonce(), &place, &mut sealed, HEAD_LEN + WRAPPED_LEN)?;
-        Ok(SecretValue::new(sealed))
+        open_body(&value_key(&data_key)?, zero_nonce(), &place, body).map(SecretValue::new)
     }
 
     fn parse_head<'a>(&self, sealed: &'a [u8]) -> Result<(&Generation, &'a [u8]), Error> {
@@ -208,13 +204,16 @@ fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
-/// Opens what follows `start`, and leaves the plaintext alone in `sealed`.
-fn open_tail(key: &LessSafeKey, nonce: Nonce, place: &[u8], sealed: &mut Vec<u8>, start: usize) -> Result<(), Error> {
-    let body = sealed.get_mut(start..).ok_or(Error::DoesNotOpen)?;
-    let length = key.open_within(nonce, Aad::from(place), body, 0..).map_err(|_| Error::DoesNotOpen)?.len();
-    sealed.copy_within(start..start + length, 0);
-    sealed.truncate(length);
-    Ok(())
+/// The plaintext of a body and its tag.
+fn open_body(key: &LessSafeKey, nonce: Nonce, place: &[u8], body: &[u8]) -> Result<Vec<u8>, Error> {
+    let (body, tag) = body.split_last_chunk::<TAG_LEN>().ok_or(Error::DoesNotOpen)?;
+    let mut plain = vec![0; body.len()];
+    if key.open_separate_gather(nonce, Aad::from(place), body, tag, &mut plain).is_err() {
+        // Nobody is to see what was not proven to be right.
+        plain.zeroize();
+        return Err(Error::DoesNotOpen);
+    }
+    Ok(plain)
 }
 
 #[cfg(test)]
@@ -258,14 +257,14 @@ mod tests {
         let (home, abroad) = (keys(1, &[(1, 5)]), keys(2, &[(1, 5)]));
         let (a, b) = (path("a"), path("b"));
         let sealed = home.seal_value(&a, 1, &SecretValue::new(b"{\"k\":1}".to_vec())).unwrap().into_bytes();
-        assert_eq!(home.open_value(&a, 1, sealed.clone()).unwrap().expose(), b"{\"k\":1}");
+        assert_eq!(home.open_value(&a, 1, &sealed).unwrap().expose(), b"{\"k\":1}");
         for (keys, path, version) in [(&abroad, &a, 1), (&home, &b, 1), (&home, &a, 2)] {
-            assert_eq!(keys.open_value(path, version, sealed.clone()).unwrap_err(), Error::DoesNotOpen);
+            assert_eq!(keys.open_value(path, version, &sealed).unwrap_err(), Error::DoesNotOpen);
         }
-        assert!(home.open_wrapped("a", sealed).is_err());
+        assert!(home.open_wrapped("a", &sealed).is_err());
         let sealed = home.seal_wrapped("x", &SecretValue::new(b"body".to_vec())).unwrap().into_bytes();
-        assert!(home.open_wrapped("y", sealed.clone()).is_err() && home.open_value(&a, 1, sealed.clone()).is_err());
-        assert_eq!(home.open_wrapped("x", sealed).unwrap().expose(), b"body");
+        assert!(home.open_wrapped("y", &sealed).is_err() && home.open_value(&a, 1, &sealed).is_err());
+        assert_eq!(home.open_wrapped("x", &sealed).unwrap().expose(), b"body");
         let places = [
             Place::Domain,
             Place::Config,
@@ -283,9 +282,9 @@ mod tests {
         for (i, made) in places.into_iter().enumerate() {
             let sealed = home.seal_record(made, b"plain").unwrap();
             for (j, opened) in places.into_iter().enumerate() {
-                assert_eq!(home.open_record(opened, sealed.clone()).is_ok(), i == j, "{i} {j}");
+                assert_eq!(home.open_record(opened, &sealed).is_ok(), i == j, "{i} {j}");
             }
-            assert!(abroad.open_record(made, sealed).is_err());
+            assert!(abroad.open_record(made, &sealed).is_err());
         }
     }
 
@@ -298,12 +297,12 @@ mod tests {
         for at in 0..record.len() * 8 {
             let mut edited = record.clone();
             edited[at / 8] ^= 1 << (at % 8);
-            assert!(keys.open_record(Place::Header(&place), edited).is_err(), "bit {at}");
+            assert!(keys.open_record(Place::Header(&place), &edited).is_err(), "bit {at}");
         }
         for at in 0..value.len() * 8 {
             let mut edited = value.clone();
             edited[at / 8] ^= 1 << (at % 8);
-            assert!(keys.open_value(&place, 3, edited).is_err(), "bit {at}");
+            assert!(keys.open_value(&place, 3, &edited).is_err(), "bit {at}");
         }
         assert!(!record.windows(5).any(|window| window == b"plain"));
         assert!(!value.windows(5).any(|window| window == b"plain"));
@@ -314,10 +313,10 @@ mod tests {
         let (old, both, new) = (keys(1, &[(1, 5)]), keys(1, &[(1, 5), (2, 6)]), keys(1, &[(2, 6)]));
         let place = path("a");
         let sealed = old.seal_record(Place::Header(&place), b"x").unwrap();
-        assert_eq!(both.open_record(Place::Header(&place), sealed.clone()).unwrap(), b"x");
-        assert_eq!(new.open_record(Place::Header(&place), sealed), Err(Error::UnknownGeneration));
+        assert_eq!(both.open_record(Place::Header(&place), &sealed).unwrap(), b"x");
+        assert_eq!(new.open_record(Place::Header(&place), &sealed), Err(Error::UnknownGeneration));
         let sealed = both.seal_record(Place::Header(&place), b"x").unwrap();
-        assert_eq!(old.open_record(Place::Header(&place), sealed), Err(Error::UnknownGeneration));
+        assert_eq!(old.open_record(Place::Header(&place), &sealed), Err(Error::UnknownGeneration));
     }
 
     #[test]
@@ -335,17 +334,17 @@ mod tests {
             let keys = keys(1, &[(1, 5)]);
             let place = path("a/b");
             let sealed = keys.seal_record(Place::Version(&place, version), &plain).unwrap();
-            prop_assert_eq!(keys.open_record(Place::Version(&place, version), sealed).unwrap(), plain.clone());
+            prop_assert_eq!(keys.open_record(Place::Version(&place, version), &sealed).unwrap(), plain.clone());
             let sealed = keys.seal_value(&place, version, &SecretValue::new(plain.clone())).unwrap().into_bytes();
-            let opened = keys.open_value(&place, version, sealed).unwrap();
+            let opened = keys.open_value(&place, version, &sealed).unwrap();
             prop_assert_eq!(opened.expose(), plain);
         }
 
         #[test]
         fn arbitrary_bytes_do_not_open(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let keys = keys(1, &[(1, 5)]);
-            prop_assert!(keys.open_record(Place::Config, bytes.clone()).is_err());
-            prop_assert!(keys.open_value(&path("a"), 1, bytes).is_err());
+            prop_assert!(keys.open_record(Place::Config, &bytes).is_err());
+            prop_assert!(keys.open_value(&path("a"), 1, &bytes).is_err());
         }
     }
 }

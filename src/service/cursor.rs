@@ -34,7 +34,7 @@ pub(super) fn after_secret(keys: &DomainKeys, path: &SecretPath) -> Result<Vec<u
 }
 
 /// The path in a cursor of [`after_secret`].
-pub(super) fn parse_secret(keys: &DomainKeys, cursor: Vec<u8>) -> Result<SecretPath, Error> {
+pub(super) fn parse_secret(keys: &DomainKeys, cursor: &[u8]) -> Result<SecretPath, Error> {
     let plain = open(keys, Listing::Secrets, cursor)?;
     let path = std::str::from_utf8(&plain).map_err(|_| FORGED)?;
     Ok(path.parse().map_err(|_| FORGED)?)
@@ -46,7 +46,7 @@ pub(super) fn after_version(keys: &DomainKeys, path: &SecretPath, number: Versio
 }
 
 /// The number in a cursor of [`after_version`] for the same path.
-pub(super) fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: Vec<u8>) -> Result<VersionNumber, Error> {
+pub(super) fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: &[u8]) -> Result<VersionNumber, Error> {
     let plain = open(keys, Listing::Versions(path), cursor)?;
     let number = plain.try_into().map(u32::from_be_bytes).map_err(|_| FORGED)?;
     Ok(VersionNumber::new(number).map_err(|_| FORGED)?)
@@ -56,7 +56,7 @@ fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<
     Ok(keys.seal_record(Place::Cursor(&listing.name()), position)?)
 }
 
-fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: Vec<u8>) -> Result<Vec<u8>, Error> {
+fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: &[u8]) -> Result<Vec<u8>, Error> {
     // Whatever does not open came from the client, so it is the client's mistake, never damage of ours.
     keys.open_record(Place::Cursor(&listing.name()), cursor).map_err(|_| FORGED.into())
 }

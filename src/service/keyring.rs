@@ -55,6 +55,6 @@ impl KeyRing {
 pub(super) fn open_record(root: &dyn RootKey, id: OkmsId, record: &Record) -> Result<(DomainKeys, DomainInfo), Error> {
     let record = DomainRecord::decode(&record.bytes)?;
     let keys = DomainKeys::unwrap(root, id, record.keys)?;
-    let info = DomainInfo::decode(&keys.open_record(Place::Domain, record.info)?)?;
+    let info = DomainInfo::decode(&keys.open_record(Place::Domain, &record.info)?)?;
     Ok((keys, info))
 }

@@ -49,37 +49,43 @@ impl Opened {
         }
     }
 
-    /// The header under `key` at `revision`; opened by `open` unless it is known.
+    /// The header that was opened last under `key`, at whatever revision.
+    pub(super) fn last_header(&self, key: &[u8]) -> Option<(Revision, Arc<Header>)> {
+        self.headers.get(key)
+    }
+
+    /// The header under `key` at `revision`: `known`, if it is of that, else opened by `open`.
     pub(super) fn header<E>(
         &self,
-        key: Vec<u8>,
+        key: &[u8],
         revision: Revision,
+        known: Option<(Revision, Arc<Header>)>,
         open: impl FnOnce() -> Result<Header, E>,
     ) -> Result<Arc<Header>, E> {
-        if let Some((known, header)) = self.headers.get(&key)
-            && known == revision
+        if let Some((of, header)) = known
+            && of == revision
         {
             return Ok(header);
         }
         let header = Arc::new(open()?);
-        self.headers.insert(key, (revision, Arc::clone(&header)));
+        self.headers.insert(key.to_vec(), (revision, Arc::clone(&header)));
         Ok(header)
     }
 
     /// The version record under `key` at `revision`; opened by `open` unless it is known.
     pub(super) fn version<E>(
         &self,
-        key: Vec<u8>,
+        key: &[u8],
         revision: Revision,
         open: impl FnOnce() -> Result<VersionRecord, E>,
     ) -> Result<VersionRecord, E> {
-        if let Some((known, record)) = self.versions.get(&key)
+        if let Some((known, record)) = self.versions.get(key)
             && known == revision
         {
             return Ok(record);
         }
         let record = open()?;
-        self.versions.insert(key, (revision, record.clone()));
+        self.versions.insert(key.to_vec(), (revision, record.clone()));
         Ok(record)
     }
 }
@@ -95,7 +101,7 @@ mod tests {
         let header = |second| Header::new(Timestamp::from_unix_seconds(second));
         let ask = |revision, second: Option<i64>| {
             opened
-                .header(b"key".to_vec(), Revision(revision), || second.map(header).ok_or("opened"))
+                .header(b"key", Revision(revision), opened.last_header(b"key"), || second.map(header).ok_or("opened"))
                 .map(|h| (*h).clone())
         };
         assert_eq!(ask(1, Some(1)), Ok(header(1)));
@@ -110,7 +116,7 @@ mod tests {
             deleted_at: None,
         };
         let ask = |revision, second: Option<i64>| {
-            opened.version(b"key".to_vec(), Revision(revision), || second.map(record).ok_or("opened"))
+            opened.version(b"key", Revision(revision), || second.map(record).ok_or("opened"))
         };
         assert_eq!((ask(1, Some(1)), ask(1, None), ask(2, None)), (Ok(record(1)), Ok(record(1)), Err("opened")));
     }

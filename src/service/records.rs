@@ -25,30 +25,44 @@ impl Reader<'_> {
         let Some(record) = self.snapshot.get(Space::Header, &keys::header(self.keys.id(), path)).await? else {
             return Ok(None);
         };
-        Ok(Some(self.open_header(path, record.bytes)?))
-    }
-
-    pub(super) fn open_header(&self, path: &SecretPath, sealed: Vec<u8>) -> Result<Header, Error> {
-        Ok(Header::decode(&self.keys.open_record(Place::Header(path), sealed)?)?)
+        Ok(Some(open_header(self.keys, path, &record.bytes)?))
     }
 
     /// The record of a version that the header says is kept.
     pub(super) async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<VersionRecord, Error> {
         let key = keys::version(self.keys.id(), path, number.get());
         let record = self.snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
-        self.open_version(path, number.get(), record.bytes)
-    }
-
-    pub(super) fn open_version(&self, path: &SecretPath, number: u32, sealed: Vec<u8>) -> Result<VersionRecord, Error> {
-        Ok(VersionRecord::decode(&self.keys.open_record(Place::Version(path, number), sealed)?)?)
+        open_version(self.keys, path, number.get(), &record.bytes)
     }
 
     /// The value of a version that is active.
     pub(super) async fn value(&self, path: &SecretPath, number: VersionNumber) -> Result<SecretValue, Error> {
         let key = keys::version(self.keys.id(), path, number.get());
         let record = self.snapshot.get(Space::Value, &key).await?.ok_or_else(missing)?;
-        Ok(aside(record.bytes.len(), || self.keys.open_value(path, number.get(), record.bytes))?)
+        open_value(self.keys, path, number, &record.bytes)
     }
+}
+
+pub(super) fn open_header(keys: &DomainKeys, path: &SecretPath, sealed: &[u8]) -> Result<Header, Error> {
+    Ok(Header::decode(&keys.open_record(Place::Header(path), sealed)?)?)
+}
+
+pub(super) fn open_version(
+    keys: &DomainKeys,
+    path: &SecretPath,
+    number: u32,
+    sealed: &[u8],
+) -> Result<VersionRecord, Error> {
+    Ok(VersionRecord::decode(&keys.open_record(Place::Version(path, number), sealed)?)?)
+}
+
+pub(super) fn open_value(
+    keys: &DomainKeys,
+    path: &SecretPath,
+    number: VersionNumber,
+    sealed: &[u8],
+) -> Result<SecretValue, Error> {
+    Ok(aside(sealed.len(), || keys.open_value(path, number.get(), sealed))?)
 }
 
 pub(super) fn missing() -> Error {

@@ -19,7 +19,7 @@ pub fn root_key_record() -> Vec<u8> {
 pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), Error> {
     let key = root_key_record();
     match engine.snapshot().await?.get(Space::Region, &key).await? {
-        Some(record) if record.bytes == root.id() => names::complete(engine, root).await,
+        Some(record) if *record.bytes == root.id() => names::complete(engine, root).await,
         Some(_) => Err(Error::WrongRootKey),
         None => {
             let batch = Batch {

@@ -127,7 +127,7 @@ impl Scope {
         {
             return Ok((config, Some(known)));
         }
-        let config = Arc::new(DomainConfig::decode(&keys.open_record(Place::Config, record.bytes)?)?);
+        let config = Arc::new(DomainConfig::decode(&keys.open_record(Place::Config, &record.bytes)?)?);
         self.0.configs.insert(id, (record.revision, Arc::clone(&config)));
         Ok((config, Some(record.revision)))
     }

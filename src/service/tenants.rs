@@ -80,7 +80,7 @@ impl Tenants {
         let snapshot = self.scope.engine().snapshot().await?;
         let key = names::key(self.scope.root(), name.trim())?;
         let record = snapshot.get(Space::Region, &key).await?.ok_or(Error::DomainNotFound)?;
-        let id = record.bytes.as_slice().try_into().map_err(|_| crate::store::codec::Malformed)?;
+        let id = record.bytes.as_ref().try_into().map_err(|_| crate::store::codec::Malformed)?;
         let id = OkmsId::from_bytes(id)?;
         if permit.sees().is_some_and(|own| own != id) {
             return Err(Error::DomainNotFound);

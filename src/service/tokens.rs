@@ -311,7 +311,7 @@ fn key(keys: &DomainKeys, accessor: &str) -> Result<Vec<u8>, Error> {
 fn open(keys: &DomainKeys, accessor: &str, record: Option<Record>, now: Timestamp) -> Result<Token, Error> {
     let record = record.ok_or(Error::TokenInvalid)?;
     // What is wrapped lies under ids as well, is no token, and does not open as one.
-    let token = keys.open_record(Place::Token(accessor), record.bytes).map_err(|_| Error::TokenInvalid)?;
+    let token = keys.open_record(Place::Token(accessor), &record.bytes).map_err(|_| Error::TokenInvalid)?;
     let token = Token::decode(&token)?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }

@@ -169,7 +169,7 @@ impl Wrapping {
             let found = snapshot.scan(Space::Token, &from, &to, COUNTED_AT_ONCE).await?;
             for (_, record) in &found {
                 // A login's token has no size, and is none.
-                if let Ok(size) = record.bytes.as_slice().try_into() {
+                if let Ok(size) = record.bytes.as_ref().try_into() {
                     count = count.and(u32::from_be_bytes(size).into());
                 }
             }
@@ -318,14 +318,14 @@ impl Reads for WrappedRead<'_> {
         let wrapped = is_right(self.info.read(reading).await?, self.token)?;
         let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), self.info.id)).await?;
         let body = body.ok_or(Error::NothingWrapped)?.bytes;
-        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.info.id, body))?))
+        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.info.id, &body))?))
     }
 }
 
 fn open(keys: &DomainKeys, id: &str, record: Option<Record>, now: Timestamp) -> Result<Wrapped, Error> {
     let record = record.ok_or(Error::NothingWrapped)?;
     // A login's token lies under an id as well, wraps nothing, and does not open as if it did.
-    let wrapped = keys.open_record(Place::WrapInfo(id), record.bytes).map_err(|_| Error::NothingWrapped)?;
+    let wrapped = keys.open_record(Place::WrapInfo(id), &record.bytes).map_err(|_| Error::NothingWrapped)?;
     let wrapped = Wrapped::decode(&wrapped)?;
     if wrapped.expires_at() > now { Ok(wrapped) } else { Err(Error::NothingWrapped) }
 }

@@ -7,6 +7,8 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
+use bytes::Bytes;
+
 /// A boxed future, so that engines can be chosen at run time.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -54,13 +56,13 @@ impl Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
-/// A stored record: sealed bytes and the revision that wrote them.
+/// A stored record: sealed bytes and the revision that wrote them. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// When it was written, in the engine's own counting.
     pub revision: Revision,
     /// The bytes as they were put.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl fmt::Debug for Record {
@@ -160,26 +162,32 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A key and what is stored under it.
 pub type Entry = (Vec<u8>, Record);
 
-/// What a caller will soon ask for.
+/// A part of a read.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
+pub enum Read<'a> {
     /// The record under a key.
     Key(Space, &'a [u8]),
     /// The last record with `from <= key < to`.
     Last(Space, &'a [u8], &'a [u8]),
 }
 
-/// A consistent view of every space at one moment.
+/// What a part of a read has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Under which key, where it was not asked for by that.
+    pub key: Option<Vec<u8>>,
+    /// The record.
+    pub record: Record,
+}
+
+/// What each part of a read has found, in the order of the parts. One whose record is damaged fails alone, with
+/// [`ReadError::Corrupt`].
+pub type Parts = Vec<Result<Option<Found>, ReadError>>;
+
+/// A consistent view of every space at one moment, for what one read cannot tell.
 pub trait Snapshot: Send + Sync {
-    /// Whether getting this record does not wait, as far as is known.
-    fn is_near(&self, space: Space, key: &[u8]) -> bool;
-
-    /// Brings these records near, in one go, so that getting them one by one does not wait for each. Nothing depends
-    /// on it: an engine may do nothing.
-    fn prefetch<'a>(&'a self, wanted: &'a [Wanted<'a>]) -> Fut<'a, Result<(), ReadError>>;
-
-    /// The record under `key`.
-    fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>>;
+    /// Reads all parts, in one go.
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>>;
 
     /// At most `limit` records with `from <= key < to`, in key order.
     fn scan<'a>(
@@ -189,6 +197,19 @@ pub trait Snapshot: Send + Sync {
         to: &'a [u8],
         limit: usize,
     ) -> Fut<'a, Result<Vec<Entry>, ReadError>>;
+}
+
+impl dyn Snapshot + '_ {
+    /// The record under `key`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read`].
+    pub async fn get(&self, space: Space, key: &[u8]) -> Result<Option<Record>, ReadError> {
+        match self.read(&[Read::Key(space, key)]).await?.pop() {
+            Some(found) => Ok(found?.map(|found| found.record)),
+            None => Ok(None),
+        }
+    }
 }
 
 /// How an engine feels. Readiness follows it.
@@ -204,6 +225,9 @@ pub enum Health {
 
 /// An ordered key-value store with snapshots and conditional commits.
 pub trait Engine: Send + Sync {
+    /// Reads all parts at one moment, in one go: every commit that was acknowledged before the call is seen.
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>>;
+
     /// The newest state: sees every commit that was acknowledged before the call.
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>>;
 

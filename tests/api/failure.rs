@@ -16,7 +16,7 @@ use okmsd::{
     config::Config,
     metrics::Metrics,
     store::{
-        engine::{Batch, CommitError, Engine, Fut, Health, ReadError, Revision, Snapshot},
+        engine::{Batch, CommitError, Engine, Fut, Health, Parts, Read, ReadError, Revision, Snapshot},
         engines::redb::{RedbEngine, RedbOptions, StorageBackend},
     },
 };
@@ -169,6 +169,13 @@ impl Faulty {
 }
 
 impl Engine for Faulty {
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
+        Box::pin(async {
+            self.passes(&self.reads_are_held).await;
+            self.inner.read(parts).await
+        })
+    }
+
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
         Box::pin(async {
             self.passes(&self.reads_are_held).await;

@@ -64,7 +64,7 @@ async fn play(steps: Vec<Step>, record_cache_bytes: usize) {
             Step::Get(age, space, n) => {
                 let at = snapshots.len().saturating_sub(age + 1);
                 let (snapshot, model) = &snapshots[at];
-                let found = snapshot.get(space, &key(n)).await.unwrap().map(|record| record.bytes);
+                let found = snapshot.get(space, &key(n)).await.unwrap().map(|record| record.bytes.to_vec());
                 assert_eq!(found.as_ref(), model.get(&(space, key(n))), "{space:?} {n} at snapshot {at}");
             }
         }
@@ -121,7 +121,7 @@ async fn readers_beside_the_writer_see_whole_commits() {
                 let header = snapshot.get(Space::Header, &name(n)).await.unwrap().unwrap();
                 let value = snapshot.get(Space::Value, &name(n)).await.unwrap().unwrap();
                 assert_eq!(header, value);
-                let seen = u64::from_be_bytes(header.bytes.try_into().unwrap());
+                let seen = u64::from_be_bytes(header.bytes.as_ref().try_into().unwrap());
                 let last = &mut last[usize::try_from(n).unwrap()];
                 assert!(seen >= *last);
                 *last = seen;

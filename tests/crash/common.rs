@@ -93,7 +93,7 @@ pub async fn try_dump(snapshot: &dyn Snapshot) -> Result<Model, ReadError> {
     let mut model = Model::new();
     for space in Space::ALL {
         for (key, record) in snapshot.scan(space, b"", &[0xff; 64], usize::MAX).await? {
-            model.insert((space, key), record.bytes);
+            model.insert((space, key), record.bytes.to_vec());
         }
     }
     Ok(model)

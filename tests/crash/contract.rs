@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use okmsd::store::{
-    engine::{Batch, CommitError, Engine, Expect, Health, Revision, Space, Wanted},
-    engines::redb::{FileError, OpenError, RedbEngine},
+    engine::{Batch, CommitError, Engine, Expect, Found, Health, Read, Revision, Space},
+    engines::{
+        memory::MemoryEngine,
+        redb::{FileError, OpenError, RedbEngine},
+    },
 };
 
 use crate::common::*;
@@ -20,11 +23,12 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     neighbours(&*open(6)).await;
     order(&*open(7)).await;
     forgotten(&*open(8)).await;
-    prefetches(|| open(9)).await;
+    reads(|| open(9)).await;
 }
 
-/// Prefetching changes no answer: not for its own snapshot, nor for older and newer ones.
-async fn prefetches(open: impl Fn() -> Arc<dyn Engine>) {
+/// A read tells all its parts of one moment: of its own, whatever older and newer ones have read; and what is last in a
+/// range, and where there is nothing.
+async fn reads(open: impl Fn() -> Arc<dyn Engine>) {
     let engine = open();
     let version = |number: u8| [b"k".as_slice(), &[0, number]].concat();
     let ops = (1..=3).map(|number| put(Space::Version, &version(number), &[number]));
@@ -35,42 +39,32 @@ async fn prefetches(open: impl Fn() -> Arc<dyn Engine>) {
     write(&*engine, vec![put(Space::Version, &version(4), &[4]), put(Space::Header, b"k", b"i")]).await;
     let after = view(&*engine).await;
     let (from, to) = (version(0), version(u8::MAX));
-    for (snapshot, header, last) in [(&before, b"h", 3), (&after, b"i", 4), (&before, b"h", 3)] {
-        let wanted = [
-            Wanted::Key(Space::Header, b"k"),
-            Wanted::Key(Space::Header, b"absent"),
-            Wanted::Last(Space::Version, &from, &to),
-            Wanted::Last(Space::Value, &from, &to),
-        ];
-        snapshot.prefetch(&wanted).await.unwrap();
-        assert_eq!(snapshot.get(Space::Header, b"k").await.unwrap().unwrap().bytes, header);
-        assert_eq!(snapshot.get(Space::Header, b"absent").await.unwrap(), None);
+    let parts = [
+        Read::Key(Space::Header, b"k"),
+        Read::Key(Space::Header, b"absent"),
+        Read::Last(Space::Version, &from, &to),
+        Read::Last(Space::Value, &from, &to),
+        Read::Last(Space::Version, &to, &from),
+    ];
+    let mut answers = Vec::new();
+    for snapshot in [&before, &after, &before] {
+        answers.push(snapshot.read(&parts).await.unwrap());
+    }
+    answers.insert(2, engine.read(&parts).await.unwrap());
+    for (found, (header, last)) in answers.into_iter().zip([(b"h", 3), (b"i", 4), (b"i", 4), (b"h", 3)]) {
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|part| part.unwrap().map(|Found { key, record }| (key, record.bytes.to_vec())))
+            .collect();
+        let expected = [Some((None, header.to_vec())), None, Some((Some(version(last)), vec![last])), None, None];
+        assert_eq!(found, expected);
+    }
+    for (snapshot, last) in [(&before, 3), (&after, 4), (&before, 3)] {
         for number in 1..=4 {
             let found = snapshot.get(Space::Version, &version(number)).await.unwrap();
-            assert_eq!(found.map(|record| record.bytes), (number <= last).then(|| vec![number]), "{number} of {last}");
+            assert_eq!(found.map(|record| record.bytes.to_vec()), (number <= last).then(|| vec![number]), "{number}");
         }
     }
-}
-
-/// What was prefetched is answered without waiting.
-#[tokio::test]
-async fn what_was_prefetched_is_near() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut options = options();
-    options.path = dir.path().join("store.redb");
-    let engine = RedbEngine::open(&options, blind()).unwrap();
-    write(
-        &engine,
-        vec![put(Space::Header, b"k", b"h"), put(Space::Version, b"k1", b"1"), put(Space::Version, b"k2", b"2")],
-    )
-    .await;
-    drop(engine);
-    let engine = RedbEngine::open(&options, blind()).unwrap();
-    let snapshot = view(&engine).await;
-    let near = |key: &[u8]| [Space::Header, Space::Version].map(|space| snapshot.is_near(space, key));
-    assert_eq!((near(b"k"), near(b"k2")), ([false, false], [false, false]));
-    snapshot.prefetch(&[Wanted::Key(Space::Header, b"k"), Wanted::Last(Space::Version, b"k0", b"k9")]).await.unwrap();
-    assert_eq!((near(b"k"), near(b"k1"), near(b"k2")), ([true, false], [false, false], [false, true]));
 }
 
 async fn conflicts(engine: &dyn Engine, batch: Batch) {
@@ -87,7 +81,7 @@ async fn preconditions(engine: &dyn Engine) {
     let second = engine.commit(write(Expect::At(first), b"2")).await.unwrap();
     conflicts(engine, write(Expect::At(first), b"no")).await;
     let found = get(engine, Space::Header, b"k").await.unwrap();
-    assert_eq!((found.revision, found.bytes.as_slice()), (second, b"2".as_slice()));
+    assert_eq!((found.revision, found.bytes.as_ref()), (second, b"2".as_slice()));
     // The same key in another space is another record.
     let other = batch_if(Space::Value, b"k", Expect::Absent, vec![put(Space::Value, b"k", b"v")]);
     engine.commit(other).await.unwrap();
@@ -163,16 +157,16 @@ async fn isolation(engine: &dyn Engine) {
         .await;
     let new = view(engine).await;
     // Newest first, so that what it finds is known when the old one asks.
-    assert_eq!(new.get(Space::Header, b"k").await.unwrap().unwrap().bytes, b"2");
+    assert_eq!(new.get(Space::Header, b"k").await.unwrap().unwrap().bytes.as_ref(), b"2");
     assert_eq!(new.get(Space::Value, b"k").await.unwrap(), None);
     assert!(new.get(Space::Value, b"n").await.unwrap().is_some());
     for _ in 0..2 {
         assert_eq!(old.get(Space::Header, b"k").await.unwrap().unwrap().revision, first);
-        assert_eq!(old.get(Space::Value, b"k").await.unwrap().unwrap().bytes, b"1");
+        assert_eq!(old.get(Space::Value, b"k").await.unwrap().unwrap().bytes.as_ref(), b"1");
         assert_eq!(old.get(Space::Value, b"n").await.unwrap(), None);
         assert_eq!(old.scan(Space::Value, b"", b"\xff", 9).await.unwrap().len(), 1);
     }
-    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes, b"2");
+    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"2");
 }
 
 async fn revisions(open: impl Fn() -> Arc<dyn Engine>) {
@@ -185,7 +179,7 @@ async fn revisions(open: impl Fn() -> Arc<dyn Engine>) {
     }
     drop(engine);
     let engine = open();
-    assert_eq!(get(&*engine, Space::Header, b"k").await.unwrap().bytes, b"2");
+    assert_eq!(get(&*engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"2");
     assert!(write(&*engine, vec![delete(Space::Header, b"k")]).await > last);
 }
 
@@ -198,7 +192,7 @@ async fn neighbours(engine: &dyn Engine) {
     let after = engine.commit(batch(vec![put(Space::Header, b"after", b"x")]));
     let answers = [before.await, winner.await, loser.await, after.await];
     assert!(matches!(answers, [Ok(_), Ok(_), Err(CommitError::Conflict), Ok(_)]), "{answers:?}");
-    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes, b"winner");
+    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"winner");
     assert!(get(engine, Space::Header, b"before").await.is_some());
     assert!(get(engine, Space::Header, b"after").await.is_some());
 }
@@ -241,6 +235,13 @@ async fn redb_keeps_the_contract() {
     }
 }
 
+/// The engine in memory keeps it as well, all but what is about files.
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let engines: Vec<Arc<dyn Engine>> = (0..10).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+    contract(|nth| Arc::clone(&engines[nth])).await;
+}
+
 #[tokio::test]
 async fn a_second_opening_is_refused_until_the_first_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
@@ -254,11 +255,11 @@ async fn a_second_opening_is_refused_until_the_first_is_dropped() {
     let snapshot = view(&engine).await;
     drop(engine);
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes, b"1");
+    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"1");
     // It says the truth of its moment as long as that is in memory, and nothing otherwise.
     write(&engine, vec![put(Space::Header, b"k", b"2")]).await;
     let late = snapshot.scan(Space::Header, b"", b"z", 1).await;
-    assert!(late.is_err() || late.unwrap()[0].1.bytes == b"1");
+    assert!(late.is_err() || late.unwrap()[0].1.bytes.as_ref() == b"1");
 }
 
 #[tokio::test]
@@ -314,7 +315,7 @@ async fn an_unfinished_new_file_is_made_again() {
     drop(engine);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes, b"1");
+    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"1");
     // A file that is something else is refused, and left as it is.
     options.path = dir.path().join("other");
     std::fs::write(&options.path, [7; 5000]).unwrap();

@@ -92,8 +92,9 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
         let found = snapshot.scan(space, &[tenant], &[tenant, 0xff], usize::MAX).await;
         match found {
             Ok(found) => {
-                let found: Vec<_> = found.iter().map(|(key, record)| (key, &record.bytes)).collect();
-                assert!(found == part, "{when}: a range is not as it should be");
+                let found = found.iter().map(|(key, record)| (key.as_slice(), record.bytes.as_ref()));
+                let part = part.iter().map(|(key, bytes)| (key.as_slice(), bytes.as_slice()));
+                assert!(found.eq(part), "{when}: a range is not as it should be");
                 continue;
             }
             Err(ReadError::Corrupt(_)) => {}
@@ -101,7 +102,7 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
         }
         for (key, bytes) in part {
             match snapshot.get(space, key).await {
-                Ok(found) => assert_eq!(found.map(|record| record.bytes).as_ref(), Some(bytes), "{when}"),
+                Ok(found) => assert_eq!(found.map(|record| record.bytes.to_vec()).as_ref(), Some(bytes), "{when}"),
                 Err(ReadError::Corrupt(_)) => damaged.push((space, key.clone())),
                 Err(other) => panic!("{when}: {other}"),
             }
@@ -366,6 +367,6 @@ async fn one_batch_of_a_group_meets_damage() {
             }
         }
         assert_eq!(engine.health(), Health::Ready);
-        assert_eq!(get(&engine, Space::Token, &key(9, 8)).await.unwrap().bytes, [round]);
+        assert_eq!(get(&engine, Space::Token, &key(9, 8)).await.unwrap().bytes.as_ref(), [round]);
     }
 }

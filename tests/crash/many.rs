@@ -39,7 +39,7 @@ async fn increment(engine: &dyn Engine, key: &[u8]) {
         let (expect, count) = match &found {
             None => (Expect::Absent, 0),
             Some(record) => {
-                (Expect::At(record.revision), u64::from_be_bytes(record.bytes.as_slice().try_into().unwrap()))
+                (Expect::At(record.revision), u64::from_be_bytes(record.bytes.as_ref().try_into().unwrap()))
             }
         };
         let next = vec![put(Space::Header, key, &(count + 1).to_be_bytes())];

@@ -159,7 +159,7 @@ async fn check(disk: &mut Disk, luck: Luck, models: &[Model], syncs: usize) {
 /// Reads one by one say the same as a scan, also about what is absent.
 async fn gets_agree(engine: &dyn Engine, models: &[Model], expected: &Model) {
     for place in models.iter().flat_map(Model::keys).collect::<BTreeSet<_>>() {
-        let found = get(engine, place.0, &place.1).await.map(|record| record.bytes);
+        let found = get(engine, place.0, &place.1).await.map(|record| record.bytes.to_vec());
         assert_eq!(found.as_ref(), expected.get(place), "{place:?}");
     }
 }

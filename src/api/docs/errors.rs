@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::openapi::reference;
 use crate::api::{Failed, Problem};
+
+/// A reference to a component.
+pub(super) fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
 
 /// What the file says of errors.
 #[derive(Default, Deserialize)]

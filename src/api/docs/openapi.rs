@@ -9,9 +9,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::errors::{Answer, Errors, Names};
+use super::errors::{Answer, Errors, Names, reference};
 use crate::{
     api::{DIALECTS, Listed, listed},
     auth::Action,
@@ -137,14 +137,11 @@ fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
 }
 
-/// A reference to a component.
-pub(super) fn reference(kind: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{kind}/{name}") })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use serde_json::json;
 
     use super::*;
     use crate::{

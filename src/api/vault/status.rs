@@ -1,6 +1,7 @@
 //! What the server says of itself, in Vault's words. There is nothing to unseal, and one server.
 
 use hyper::StatusCode;
+use uuid::Uuid;
 
 use super::{
     super::{Call, Context, Failed, Problem, Reply, query},
@@ -97,7 +98,7 @@ pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failed> {
 
 /// Clients want a cluster to have an id: the region's name makes one that does not change.
 fn cluster_id(context: &Context) -> String {
-    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("urn:okmsd:{}", context.region).as_bytes()).to_string()
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("urn:okmsd:{}", context.region).as_bytes()).to_string()
 }
 
 /// What is said of what Vault has and this server not yet.

@@ -7,7 +7,11 @@ use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Permit, Resource},
     domain::{Invalid, SecretPath},
-    service::{Error, records::Reader, turns::LongRead},
+    service::{
+        Error,
+        records::{Reader, open_header},
+        turns::LongRead,
+    },
     store::{
         engine::{Record, Space},
         keys,
@@ -140,7 +144,7 @@ fn start(prefix: &[u8], after: &str, is_recursive: bool) -> Vec<u8> {
 /// Whether the current version of a secret has an end, past or to come. One that is damaged is not hidden by that.
 async fn ends(reader: &Reader<'_>, path: &SecretPath, header: Record) -> Result<bool, Error> {
     let read = async {
-        let header = reader.open_header(path, header.bytes)?;
+        let header = open_header(reader.keys, path, &header.bytes)?;
         let Some(current) = header.current else { return Ok(false) };
         Ok(reader.version(path, current).await?.deactivate_at.is_some())
     };

@@ -3,20 +3,23 @@
 use super::{Page, Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Permit, Resource},
-    domain::{Header, OkmsId, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
+    crypto::DomainKeys,
+    domain::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
         Error, cursor,
-        records::{Reader, missing},
+        records::{Reader, missing, open_header, open_value, open_version},
         turns::LongRead,
     },
     store::{
-        engine::{ReadError, Snapshot, Space, Wanted},
+        engine::{Found, Read, ReadError, Space},
         keys,
     },
 };
 
 /// How many versions are read before others get a turn.
 const VERSIONS_AT_ONCE: usize = 256;
+/// How often a secret is read whose current version changes meanwhile.
+const ROUNDS: usize = 16;
 /// More versions than this are a long read.
 const LONG_HISTORY: u32 = 256;
 
@@ -55,12 +58,11 @@ impl Secrets {
         permit.check(Action::SecretGet, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let from = match cursor {
-            Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, cursor)?),
+            Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, &cursor)?),
             None => keys::domain(id),
         };
         let snapshot = self.scope.engine().snapshot().await?;
         let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
-        let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let more = entries.len() > limit;
         let (mut secrets, mut last) = (Vec::with_capacity(entries.len()), None);
         for (key, record) in entries.into_iter().take(limit) {
@@ -69,7 +71,7 @@ impl Secrets {
             if !permit.allows(Action::SecretGet, Resource::Secret(&path)) {
                 continue;
             }
-            let header = match reader.open_header(&path, record.bytes) {
+            let header = match open_header(&keys, &path, &record.bytes) {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
                     None
@@ -100,29 +102,72 @@ impl Secrets {
             Include::Names => permit.check(Action::SubkeysGet, Resource::Secret(path))?,
             Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
         }
-        let include_data = include != Include::Metadata;
-        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
-        let snapshot = self.scope.engine().snapshot().await?;
-        let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let key = keys::header(id, path);
-        if !snapshot.is_near(Space::Header, &key) {
-            prefetch(&*snapshot, id, path, version, include_data).await?;
+        let keys = self.scope.keys(permit).await?;
+        let key = keys::header(keys.id(), path);
+        let known = self.opened.last_header(&key);
+        // What was current when the header was last seen: if it still is, one read tells all.
+        let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
+        for _ in 0..ROUNDS {
+            let parts = self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
+            let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
+            let open = || open_header(&keys, path, &record.bytes);
+            let header = self.opened.header(&key, record.revision, known.clone(), open)?;
+            let Some(number) = version.or(header.current) else {
+                return Ok(Secret { header, version: None });
+            };
+            if !header.keeps(number) {
+                return Err(Error::VersionNotFound);
+            }
+            if parts.number != Some(number) {
+                guess = Some(number);
+                continue;
+            }
+            let record = parts.version?.ok_or_else(missing)?.record;
+            let open = || open_version(&keys, path, number.get(), &record.bytes);
+            let record = self.opened.version(&parts.key, record.revision, open)?;
+            let value = match parts.value {
+                Some(value) if record.state(now) == VersionState::Active => {
+                    Some(open_value(&keys, path, number, &value?.ok_or_else(missing)?.record.bytes)?)
+                }
+                _ => None,
+            };
+            return Ok(Secret { header, version: Some(VersionView { number, record, value }) });
         }
-        let record = snapshot.get(Space::Header, &key).await?.ok_or(Error::SecretNotFound)?;
-        let header = self.opened.header(key, record.revision, || reader.open_header(path, record.bytes))?;
-        let Some(number) = version.or(header.current) else {
-            return Ok(Secret { header, version: None });
-        };
-        if !header.keeps(number) {
-            return Err(Error::VersionNotFound);
+        // Somebody else adds versions faster than they can be read.
+        Err(Error::Contended)
+    }
+
+    /// Reads a header, and with it the version `guess`, or the last one there is.
+    async fn read_parts(
+        &self,
+        keys: &DomainKeys,
+        path: &SecretPath,
+        header: &[u8],
+        guess: Option<VersionNumber>,
+        with_value: bool,
+    ) -> Result<SecretParts, Error> {
+        let from = keys::version(keys.id(), path, guess.map_or(0, VersionNumber::get));
+        let to = if guess.is_some() { Vec::new() } else { keys::version(keys.id(), path, u32::MAX) };
+        let part = |space| if guess.is_some() { Read::Key(space, &from) } else { Read::Last(space, &from, &to) };
+        let wanted = [Read::Key(Space::Header, header), part(Space::Version), part(Space::Value)];
+        let wanted = if with_value { wanted.as_slice() } else { wanted.split_at(2).0 };
+        let mut parts = self.scope.engine().read(wanted).await?.into_iter();
+        let mut next = || parts.next().unwrap_or(Ok(None));
+        let (header, mut version, mut value) = (next(), next(), with_value.then(&mut next));
+        let (mut key, mut number) = (from, guess);
+        if let Ok(Some(Found { key: found, .. })) = &mut version
+            && let Some(found) = found.take()
+        {
+            number = keys::parse_version(&found).and_then(|number| VersionNumber::new(number).ok());
+            // Its value went with it, if the last one there is belongs to an older version.
+            if let Some(Ok(last)) = &mut value
+                && last.as_ref().is_some_and(|last| last.key.as_ref() != Some(&found))
+            {
+                *last = None;
+            }
+            key = found;
         }
-        let key = keys::version(id, path, number.get());
-        let record = snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
-        let open = || reader.open_version(path, number.get(), record.bytes);
-        let record = self.opened.version(key, record.revision, open)?;
-        let readable = include_data && record.state(now) == VersionState::Active;
-        let value = if readable { Some(reader.value(path, number).await?) } else { None };
-        Ok(Secret { header, version: Some(VersionView { number, record, value }) })
+        Ok(SecretParts { header, number, key, version, value })
     }
 
     /// A page of a secret's versions, oldest first.
@@ -142,7 +187,7 @@ impl Secrets {
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
         let first = match cursor {
-            Some(cursor) => cursor::parse_version(&keys, path, cursor)?.get() + 1,
+            Some(cursor) => cursor::parse_version(&keys, path, &cursor)?.get() + 1,
             None => 0,
         };
         let from = keys::version(id, path, first.max(header.oldest));
@@ -152,7 +197,7 @@ impl Secrets {
         let mut versions = Vec::with_capacity(entries.len());
         for (key, record) in entries.into_iter().take(limit) {
             let number = keys::parse_version(&key).unwrap_or_default();
-            let record = reader.open_version(path, number, record.bytes)?;
+            let record = open_version(&keys, path, number, &record.bytes)?;
             versions.push(VersionView { number: VersionNumber::new(number)?, record, value: None });
         }
         let next = match versions.last() {
@@ -201,7 +246,7 @@ async fn versions_of(reader: &Reader<'_>, path: &SecretPath, header: Header) -> 
         let is_last = entries.len() < VERSIONS_AT_ONCE;
         for (key, record) in entries {
             let number = VersionNumber::new(keys::parse_version(&key).unwrap_or_default())?;
-            versions.push((number, reader.open_version(path, number.get(), record.bytes)?));
+            versions.push((number, open_version(reader.keys, path, number.get(), &record.bytes)?));
             from = keys::version(id, path, number.get() + 1);
         }
         if is_last {
@@ -211,23 +256,13 @@ async fn versions_of(reader: &Reader<'_>, path: &SecretPath, header: Header) -> 
     }
 }
 
-/// Asks for all that a read of a secret takes, so that a cold one waits once.
-async fn prefetch(
-    snapshot: &dyn Snapshot,
-    id: OkmsId,
-    path: &SecretPath,
-    version: Option<VersionNumber>,
-    include_data: bool,
-) -> Result<(), ReadError> {
-    // The current version is the last one.
-    let first = keys::version(id, path, version.map_or(0, VersionNumber::get));
-    let end = keys::version(id, path, version.map_or(u32::MAX, |number| number.get() + 1));
-    let header = keys::header(id, path);
-    let wanted = [
-        Wanted::Key(Space::Header, &header),
-        Wanted::Last(Space::Version, &first, &end),
-        Wanted::Last(Space::Value, &first, &end),
-    ];
-    let (without_value, _) = wanted.split_at(2);
-    snapshot.prefetch(if include_data { &wanted } else { without_value }).await
+/// What one read has found of a secret.
+struct SecretParts {
+    header: Result<Option<Found>, ReadError>,
+    /// Which version it is, and under which key.
+    number: Option<VersionNumber>,
+    key: Vec<u8>,
+    version: Result<Option<Found>, ReadError>,
+    /// Its value, where it was asked for.
+    value: Option<Result<Option<Found>, ReadError>>,
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     service::{
         Error,
-        records::{Draft, Reader},
+        records::{Draft, Reader, open_header},
         unit::{Change, Reading, Reads},
     },
     store::{engine::Space, keys},
@@ -362,7 +362,7 @@ impl Reads for SecretRead<'_> {
         let key = keys::header(reading.reader.keys.id(), path);
         let found = match reading.hold(Space::Header, key).await? {
             Some(record) => {
-                let header = reading.reader.open_header(path, record.bytes)?;
+                let header = open_header(reading.reader.keys, path, &record.bytes)?;
                 Some(find(&reading.reader, path, header, more).await?)
             }
             None => None,

@@ -3,4 +3,5 @@
 //! Owns the choice of foreign storage crates: nothing outside this folder names one. Never does: encryption,
 //! key layout, retries.
 
+pub mod memory;
 pub mod redb;

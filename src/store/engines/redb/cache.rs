@@ -13,7 +13,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::store::engine::{Record, Revision, Space};
@@ -60,7 +60,7 @@ struct Slot {
     key: Box<[u8]>,
     /// The answer is true at every snapshot from here on.
     since: Revision,
-    record: Option<Arc<Record>>,
+    record: Option<Record>,
     used: bool,
 }
 
@@ -89,15 +89,7 @@ impl Cache {
             return None;
         }
         slot.used = true;
-        let record = slot.record.clone();
-        drop(shard);
-        Some(Answer(record.map(|record| Record::clone(&record))))
-    }
-
-    /// Whether the answer at snapshot `at` is known.
-    pub(super) fn knows(&self, space: Space, key: &[u8], at: Revision) -> bool {
-        let Some((hash, shard)) = self.shard(space, key) else { return false };
-        shard.slots.get(&hash).is_some_and(|slot| slot.is(space, key) && slot.since <= at)
+        Some(Answer(slot.record.clone()))
     }
 
     /// Remembers what a read at snapshot `at` found.
@@ -106,7 +98,7 @@ impl Cache {
             space,
             key: key.into(),
             since: record.map_or(at, |record| record.revision),
-            record: record.map(|record| Arc::new(record.clone())),
+            record: record.cloned(),
             used: false,
         };
         let Some((hash, mut shard)) = self.shard(space, key) else {
@@ -143,7 +135,7 @@ impl Cache {
         shard.touched = Some(revision);
         // Only what was read before is kept up to date: a key that is written and never read costs no memory.
         if shard.slots.get(&hash).is_some_and(|slot| slot.is(space, key)) {
-            let slot = Slot { space, key: key.into(), since: revision, record: record.map(Arc::new), used: true };
+            let slot = Slot { space, key: key.into(), since: revision, record, used: true };
             shard.put(hash, slot, self.shard_bytes);
         }
     }

@@ -243,7 +243,9 @@ fn touch(touches: &mut Vec<Touch>, ops: Vec<Op>, revision: Revision, removed: Ve
     let gone = |space: Space| move |key| Touch::Deleted(space, key, revision);
     for op in ops {
         match op {
-            Op::Put(space, key, bytes) => touches.push(Touch::Put(space, key, Record { revision, bytes })),
+            Op::Put(space, key, bytes) => {
+                touches.push(Touch::Put(space, key, Record { revision, bytes: bytes.into() }));
+            }
             Op::Delete(space, key) => touches.push(Touch::Deleted(space, key, revision)),
             Op::DeleteRange(space, ..) => match removed.next().flatten() {
                 Some(keys) => touches.extend(keys.into_iter().map(gone(space))),

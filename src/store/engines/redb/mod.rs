@@ -50,11 +50,13 @@ use self::{
     guard::{Panicked, guarded},
     queue::{Job, Limits, Queue, Refusal},
     readers::Readers,
-    snapshot::RedbSnapshot,
+    snapshot::{RedbSnapshot, read_parts},
     tables::{Generation, LayoutError, View},
     writer::{Settings, Writer},
 };
-use crate::store::engine::{Batch, CommitError, Engine, Fut, Health, Observer, ReadError, Revision, Snapshot, Source};
+use crate::store::engine::{
+    Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision, Snapshot, Source,
+};
 
 pub use self::file::FileError;
 /// The storage that [`RedbEngine::open_backend`] takes.
@@ -209,6 +211,10 @@ impl RedbEngine {
 }
 
 impl Engine for RedbEngine {
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
+        read_parts(&self.shared, &self.shared.view.load(), parts)
+    }
+
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
         let snapshot = RedbSnapshot { view: self.shared.view.load_full(), shared: Arc::clone(&self.shared) };
         Box::pin(future::ready(Ok(Box::new(snapshot) as Box<dyn Snapshot>)))

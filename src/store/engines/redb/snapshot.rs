@@ -17,7 +17,7 @@ use super::{
     readers::Readers,
     tables::View,
 };
-use crate::store::engine::{Entry, Fut, ReadError, Record, Snapshot, Space, Wanted};
+use crate::store::engine::{Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};
 
 /// How often and how long a read waits for the database to be replaced after a failure.
 const ATTEMPTS: u32 = 50;
@@ -32,48 +32,8 @@ pub(super) struct RedbSnapshot {
 }
 
 impl Snapshot for RedbSnapshot {
-    fn is_near(&self, space: Space, key: &[u8]) -> bool {
-        self.shared.cache.knows(space, key, self.view.revision)
-    }
-
-    fn prefetch<'a>(&'a self, wanted: &'a [Wanted<'a>]) -> Fut<'a, Result<(), ReadError>> {
-        let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
-        let owned = |wanted: &Wanted<'_>| match *wanted {
-            Wanted::Key(space, key) => (space, key.to_vec(), None),
-            Wanted::Last(space, from, to) => (space, from.to_vec(), Some(to.to_vec())),
-        };
-        let wanted: Vec<_> = wanted.iter().map(owned).collect();
-        let first = wanted.first().map(|(_, key, _)| key.clone()).unwrap_or_default();
-        Box::pin(blocking(&self.shared.readers, first, move || {
-            for (space, from, to) in wanted {
-                let found = match to {
-                    None => read(&shared, &view, |view| view.get(space, &from)).map(|found| Some((found, from))),
-                    Some(to) => read(&shared, &view, |view| view.last(space, &from, &to))
-                        .map(|last| last.map(|(key, record)| (Some(record), key))),
-                };
-                let found = match found {
-                    // Whoever asks for it in earnest is told.
-                    Err(ReadError::Corrupt(_)) => continue,
-                    found => found?,
-                };
-                if let Some((record, key)) = found {
-                    shared.cache.fill(space, &key, view.revision, record.as_ref());
-                }
-            }
-            Ok(())
-        }))
-    }
-
-    fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Fut<'a, Result<Option<Record>, ReadError>> {
-        if let Some(Answer(answer)) = self.shared.cache.get(space, key, self.view.revision) {
-            return Box::pin(future::ready(Ok(answer)));
-        }
-        let (view, shared, key) = (Arc::clone(&self.view), Arc::clone(&self.shared), key.to_vec());
-        Box::pin(blocking(&self.shared.readers, key.clone(), move || {
-            let found = read(&shared, &view, |view| view.get(space, &key))?;
-            shared.cache.fill(space, &key, view.revision, found.as_ref());
-            Ok(found)
-        }))
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
+        read_parts(&self.shared, &self.view, parts)
     }
 
     fn scan<'a>(
@@ -88,6 +48,79 @@ impl Snapshot for RedbSnapshot {
         Box::pin(blocking(&self.shared.readers, from.clone(), move || {
             read(&shared, &view, |view| view.scan(space, &from, &to, limit))
         }))
+    }
+}
+
+/// Reads all parts: from memory where it has them, the others in one go where that may wait.
+pub(super) fn read_parts<'a>(
+    shared: &'a Arc<Shared>,
+    view: &Arc<View>,
+    parts: &[Read<'_>],
+) -> Fut<'a, Result<Parts, ReadError>> {
+    let (mut found, mut missing): (Parts, Vec<(usize, Missing)>) = (Vec::with_capacity(parts.len()), Vec::new());
+    for (at, part) in parts.iter().enumerate() {
+        let known = match *part {
+            Read::Key(space, key) => shared.cache.get(space, key, view.revision),
+            Read::Last(..) => None,
+        };
+        let known = known.unwrap_or_else(|| {
+            missing.push((at, Missing::of(part)));
+            Answer(None)
+        });
+        found.push(Ok(known.0.map(|record| Found { key: None, record })));
+    }
+    let Some((_, first)) = missing.first() else { return Box::pin(future::ready(Ok(found))) };
+    let (key, view) = (first.key().to_vec(), Arc::clone(view));
+    Box::pin(async move {
+        let reader = Arc::clone(shared);
+        let read =
+            move || Ok(missing.into_iter().map(|(at, part)| (at, part.read(&reader, &view))).collect::<Vec<_>>());
+        for (at, part) in blocking(&shared.readers, key, read).await? {
+            match (part, found.get_mut(at)) {
+                (Err(error @ ReadError::Unavailable(_)), _) => return Err(error),
+                (part, Some(slot)) => *slot = part,
+                (_, None) => {}
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// A part that memory does not have.
+enum Missing {
+    Key(Space, Vec<u8>),
+    Last(Space, Vec<u8>, Vec<u8>),
+}
+
+impl Missing {
+    fn of(part: &Read<'_>) -> Self {
+        match *part {
+            Read::Key(space, key) => Self::Key(space, key.to_vec()),
+            Read::Last(space, from, to) => Self::Last(space, from.to_vec(), to.to_vec()),
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Key(_, key) | Self::Last(_, key, _) => key,
+        }
+    }
+
+    fn read(self, shared: &Shared, view: &Arc<View>) -> Result<Option<Found>, ReadError> {
+        match self {
+            Self::Key(space, key) => {
+                let found = read(shared, view, |view| view.get(space, &key))?;
+                shared.cache.fill(space, &key, view.revision, found.as_ref());
+                Ok(found.map(|record| Found { key: None, record }))
+            }
+            Self::Last(space, from, to) => {
+                let Some((key, record)) = read(shared, view, |view| view.last(space, &from, &to))? else {
+                    return Ok(None);
+                };
+                shared.cache.fill(space, &key, view.revision, Some(&record));
+                Ok(Some(Found { key: Some(key), record }))
+            }
+        }
     }
 }
 

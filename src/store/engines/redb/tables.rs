@@ -4,6 +4,7 @@
 //! engine's table carries the highest revision of every durable commit and its moment, written in the same transaction.
 //! Never does: concurrency, or a decision about failures.
 
+use bytes::Bytes;
 use redb::{
     AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, StorageError,
     Table, TableDefinition, WriteTransaction,
@@ -266,7 +267,7 @@ pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {
 
 fn decode(stored: &[u8]) -> Result<Record, StorageError> {
     let (revision, bytes) = split(stored)?;
-    Ok(Record { revision, bytes: bytes.to_vec() })
+    Ok(Record { revision, bytes: Bytes::copy_from_slice(bytes) })
 }
 
 /// The revision of a stored record, without copying its bytes.
@@ -314,7 +315,7 @@ mod tests {
             let engine = RedbEngine::open(&RedbOptions::new(path.clone()), std::sync::Arc::new(Nobody)).unwrap();
             let snapshot = engine.snapshot().await.unwrap();
             let found = snapshot.get(Space::Header, b"key").await.unwrap().unwrap();
-            assert_eq!((found.revision, found.bytes.as_slice()), (Revision(7), b"old".as_slice()));
+            assert_eq!((found.revision, found.bytes.as_ref()), (Revision(7), b"old".as_slice()));
             let batch = |expect| Batch {
                 preconditions: vec![(Space::Token, b"token".to_vec(), expect)],
                 ops: vec![Op::Put(Space::Token, b"token".to_vec(), b"new".to_vec())],

@@ -1,0 +1,119 @@
+//! An engine in memory, for tests and for a look at what an engine has to do. Nothing outlives it.
+//!
+//! A snapshot shares the records of its moment; the first commit after one copies the map, and not what is in it.
+
+use std::{
+    collections::BTreeMap,
+    future,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::store::engine::{
+    Batch, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op, Parts, Read, ReadError, Record, Revision,
+    Snapshot, Space,
+};
+
+/// A store in memory.
+#[derive(Default)]
+pub struct MemoryEngine(Mutex<Arc<State>>);
+
+#[derive(Clone, Default)]
+struct State {
+    revision: u64,
+    records: BTreeMap<(Space, Vec<u8>), Record>,
+}
+
+impl MemoryEngine {
+    fn state(&self) -> MutexGuard<'_, Arc<State>> {
+        // A batch is applied whole before it is seen.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn get(&self, space: Space, key: &[u8]) -> Option<&Record> {
+        self.records.get(&(space, key.to_vec()))
+    }
+
+    fn range(&self, space: Space, from: &[u8], to: &[u8]) -> impl DoubleEndedIterator<Item = Entry> {
+        // A range that ends before it begins holds nothing.
+        let to = to.max(from);
+        let range = (Bound::Included((space, from.to_vec())), Bound::Excluded((space, to.to_vec())));
+        self.records.range(range).map(|((_, key), record)| (key.clone(), record.clone()))
+    }
+
+    fn holds(&self, (space, key, expect): &(Space, Vec<u8>, Expect)) -> bool {
+        match (expect, self.get(*space, key)) {
+            (Expect::Absent, found) => found.is_none(),
+            (Expect::At(revision), found) => found.is_some_and(|record| record.revision == *revision),
+        }
+    }
+
+    fn apply(&mut self, op: Op, revision: Revision) {
+        match op {
+            Op::Put(space, key, bytes) => {
+                self.records.insert((space, key), Record { revision, bytes: bytes.into() });
+            }
+            Op::Delete(space, key) => {
+                self.records.remove(&(space, key));
+            }
+            Op::DeleteRange(space, from, to) => {
+                let gone: Vec<_> = self.range(space, &from, &to).map(|(key, _)| key).collect();
+                for key in gone {
+                    self.records.remove(&(space, key));
+                }
+            }
+        }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
+        let state = Arc::clone(&self.state());
+        Box::pin(async move { state.read(parts).await })
+    }
+
+    fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
+        let state: Box<dyn Snapshot> = Box::new(Arc::clone(&self.state()));
+        Box::pin(future::ready(Ok(state)))
+    }
+
+    fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>> {
+        let mut state = self.state();
+        if !batch.preconditions.iter().all(|precondition| state.holds(precondition)) {
+            return Box::pin(future::ready(Err(CommitError::Conflict)));
+        }
+        let state = Arc::make_mut(&mut state);
+        state.revision += 1;
+        let revision = Revision(state.revision);
+        batch.ops.into_iter().for_each(|op| state.apply(op, revision));
+        Box::pin(future::ready(Ok(revision)))
+    }
+
+    fn health(&self) -> Health {
+        Health::Ready
+    }
+}
+
+impl Snapshot for Arc<State> {
+    fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
+        let read = |part: &Read<'_>| match *part {
+            Read::Key(space, key) => self.get(space, key).map(|record| Found { key: None, record: record.clone() }),
+            Read::Last(space, from, to) => {
+                self.range(space, from, to).next_back().map(|(key, record)| Found { key: Some(key), record })
+            }
+        };
+        Box::pin(future::ready(Ok(parts.iter().map(|part| Ok(read(part))).collect())))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Entry>, ReadError>> {
+        Box::pin(future::ready(Ok(self.range(space, from, to).take(limit).collect())))
+    }
+}
