@@ -30,6 +30,9 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod live;
 pub mod material;

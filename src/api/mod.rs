@@ -20,6 +20,8 @@ pub(crate) mod value;
 mod vault;
 
 use self::address::below;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::vault::outline;
 pub use self::{
     address::{Address, Captures, Params},
     call::{Call, Context},

@@ -18,5 +18,5 @@ pub use self::{
     progress::InProgress,
     refusal::Refusal,
     response::Body,
-    router::Router,
+    router::{Found, Router, Routes},
 };

@@ -17,7 +17,7 @@ mod fields;
 mod kv;
 mod lists;
 mod mounts;
-mod outline;
+pub(crate) mod outline;
 mod routes;
 mod status;
 mod tools;

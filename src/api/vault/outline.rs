@@ -19,7 +19,7 @@ enum Node<'a> {
 ///
 /// # Errors
 /// `Invalid` where the result would be nested too deeply or have too many entries.
-pub(super) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, Invalid> {
+pub(crate) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, Invalid> {
     // A stored value is text; it was text when it was taken.
     let before = std::str::from_utf8(before.expose()).map_err(|_| Invalid("the stored value is not text"))?;
     let mut out = Vec::with_capacity(before.len() + patch.len());
@@ -30,7 +30,7 @@ pub(super) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, In
 }
 
 /// The names in a value, nested as they are, down to `depth` levels; null stands where more would be.
-pub(super) fn subkeys(value: &SecretValue, depth: Option<usize>) -> Vec<u8> {
+pub(crate) fn subkeys(value: &SecretValue, depth: Option<usize>) -> Vec<u8> {
     let mut out = Vec::new();
     let text = std::str::from_utf8(value.expose()).unwrap_or("{}");
     write_names(&Node::parse(text), depth.unwrap_or(usize::MAX), true, &mut out);
