@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 1 << 20;
 /// A file that cannot be read, or must not be.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The operating system refused.
+    /// The operating system does not let it be read.
     #[error("{0}: {1}")]
     Io(FileName, #[source] io::Error),
     /// Others than its owner and group can read it, or its group can write it.
@@ -73,7 +73,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
 }
 
 /// What `parse` finds in a file that holds a secret. Its owner may read and write the file, its group may read it (mounted
-/// secrets need that), nobody else may do anything. What is wrong with the content is told first: a certificate in a
+/// secrets need that), nobody else may do anything. What is wrong with the content is said first: a certificate in a
 /// key's place is rightly open to all.
 ///
 /// # Errors
@@ -82,7 +82,7 @@ pub fn read_private<T, E: From<FileError>>(path: &Path, parse: impl FnOnce(&[u8]
     read_guarded(path, |_| true, parse)
 }
 
-/// The same for a file that holds a secret only where `is_secret` says so of its content.
+/// What `parse` finds in a file that may be open to all, unless `is_secret` says of its content that it must not.
 ///
 /// # Errors
 /// As [`read_private`].

@@ -28,7 +28,7 @@ pub enum MaterialError {
     /// The key in it cannot be used.
     #[error("{0}: {1}")]
     Key(FileName, #[source] pki::Error),
-    /// It is text, and this is none.
+    /// It should be text, and is not UTF-8.
     #[error("{0}: is not UTF-8 text")]
     Text(FileName),
 }

@@ -1,17 +1,17 @@
-//! The certificates that a client shows, and the way through them to an authority that is trusted.
+//! The chain of certificates that a client shows, and the path through it to a CA that is trusted.
 //!
-//! Owns the bounds of what is looked at, the choice of the way, and what each certificate must say for its place.
-//! Always holds: a [`Path`] was found without a single try. Each certificate on it has one issuer, the one that it
-//! names; where an authority has that name, the way ends there. So the authority that is nearest to the leaf vouches,
-//! and no other, and a peer cannot make us check more signatures than the way has certificates.
-//! Never does: check a signature. Whoever does checks this way and no other.
+//! Owns the bounds of what is read, the choice of the path, and what each certificate must say for its place.
+//! Always holds: a [`Path`] was found without trying any. Each certificate on it has one issuer, the one that it
+//! names; where a CA has that name, the path ends there. So the CA that is nearest to the leaf vouches, and no other, and
+//! a peer cannot make the server check more signatures than the path has certificates.
+//! Never does: check a signature. Whoever does checks this path and no other.
 
 use super::{Issuer, identity::CERTIFICATE_BYTES_MAX};
 use crate::pki::{CertificateFault, Facts, Validity};
 
-/// Certificates that a client may show, its own included: a handful is enough for any authority that there is.
+/// How many certificates a client may show, its own included: a handful is enough for any CA.
 pub const CERTIFICATES_MAX: usize = 6;
-/// Their bytes in all.
+/// How many bytes they may have in all.
 pub const CHAIN_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX;
 
 /// Why a chain is refused, in words for the log: the peer gets TLS's alert.
@@ -26,7 +26,7 @@ pub enum ChainFault {
     /// A certificate that cannot be read.
     #[error("a certificate of the client cannot be used: {0}")]
     Certificate(CertificateFault),
-    /// Nobody here knows who signed it.
+    /// It leads to no CA that is trusted.
     #[error("the client's certificate leads to no authority that is trusted here")]
     UnknownIssuer,
     /// Two certificates that could each be the next one.
@@ -38,15 +38,15 @@ pub enum ChainFault {
     /// A certificate whose key must not sign.
     #[error("the client's certificate has a key usage without digitalSignature")]
     NoSignature,
-    /// A certificate of an authority, shown as a client's own.
+    /// A CA certificate, shown as a client's own.
     #[error("the client's certificate is one of an authority (CA:TRUE)")]
     Authority,
-    /// More certificates between than the authority allows.
+    /// More certificates between than the CA allows.
     #[error("there are more certificates between the client's and the authority than the authority's pathlen allows")]
     PathLength,
 }
 
-/// An authority whose word is taken, and what for.
+/// A CA that is trusted, and what it is trusted for.
 #[derive(Clone, Debug)]
 pub struct Authority {
     facts: Facts,
@@ -54,10 +54,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// The authority with this certificate (DER).
+    /// The CA with this certificate (DER).
     ///
     /// # Errors
-    /// `CertificateFault` says why its word cannot be taken.
+    /// `CertificateFault` says why it cannot be trusted.
     pub fn from_der(certificate: &[u8], issuer: Issuer) -> Result<Self, CertificateFault> {
         Ok(Self { facts: Facts::of_authority(certificate)?, issuer })
     }
@@ -74,25 +74,25 @@ impl Authority {
         &self.facts.subject
     }
 
-    /// When its word counts.
+    /// When its certificate is valid.
     #[must_use]
     pub const fn validity(&self) -> Validity {
         self.facts.validity
     }
 }
 
-/// The way from a leaf to an authority.
+/// The path from a leaf to a CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// Which of the intermediates lead there, from the leaf up.
     pub intermediates: Vec<usize>,
-    /// Which of the authorities bear the name at its end: one, or several certificates of one.
+    /// Which of the CA certificates bear the name at its end: one, or several of one CA.
     pub authorities: Vec<usize>,
-    /// When all certificates before the authority are valid.
+    /// When all certificates below the CA are valid.
     pub validity: Validity,
 }
 
-/// The way from `leaf` to one of `authorities`, all of which have been looked at but for signatures and times.
+/// The path from `leaf` to one of `authorities`. Everything on it was checked but signatures and times.
 ///
 /// # Errors
 /// [`ChainFault`] says why there is none.

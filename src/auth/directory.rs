@@ -8,7 +8,7 @@ use crate::{
     pki::Validity,
 };
 
-/// Which certificate authority vouched for a peer.
+/// Which CA vouched for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuer {
     /// The region's own: the domain that a certificate names is believed, if the authority itself has signed it.
@@ -20,11 +20,11 @@ pub enum Issuer {
 /// By whose word a peer is who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Voucher {
-    /// The nearest authority.
+    /// The nearest CA.
     pub issuer: Issuer,
     /// Whether it has signed the peer's certificate itself, and not another that signed it.
     pub is_direct: bool,
-    /// When the authority, and all certificates between, are valid.
+    /// When the CA's certificate, and all between, are valid.
     pub validity: Validity,
 }
 
@@ -122,16 +122,16 @@ pub enum Unauthenticated {
     /// The certificate is not valid yet.
     #[error("the client certificate is not valid yet; check the clocks")]
     NotYetValid,
-    /// The authority, or a certificate between, has expired.
+    /// The CA's certificate, or one between, has expired.
     #[error(
         "the authority of the client certificate has expired, or a certificate between it and yours; get a certificate \
          of an authority that is valid"
     )]
     AuthorityExpired,
-    /// The authority, or a certificate between, is not valid yet.
+    /// The CA's certificate, or one between, is not valid yet.
     #[error("the authority of the client certificate is not valid yet; check the clocks")]
     AuthorityNotYetValid,
-    /// Signed by somebody whom the region's authority has signed.
+    /// It was signed by a CA below the region's own.
     #[error(
         "the client certificate is not of the region's authority itself but of one below it, whose word counts for no \
          domain; use an access certificate issued for your domain"

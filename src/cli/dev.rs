@@ -80,7 +80,7 @@ fn server_names() -> Result<Vec<ServerName>, pki::Error> {
 async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
     let service = app.service();
     let operator = Principal::of_process();
-    if let Some(id) = known(dir)? {
+    if let Some(id) = domain_in(dir)? {
         match service.tenants.get(&operator.authorize(id, &[Action::DomainGet])?).await {
             Ok(_) => return Ok(id),
             Err(Error::DomainNotFound) => {}
@@ -106,7 +106,7 @@ async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dy
 }
 
 /// The domain that a certificate in the folder is named after.
-fn known(dir: &Path) -> Result<Option<OkmsId>, String> {
+fn domain_in(dir: &Path) -> Result<Option<OkmsId>, String> {
     let failed = |error| format!("{}: {error}", dir.display());
     for entry in fs::read_dir(dir).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();

@@ -6,8 +6,8 @@ use super::{fault::ConfigError, schema::Config};
 use crate::files;
 
 impl Config {
-    /// The configuration, if each value is in its range.
-    pub(super) fn checked(self) -> Result<Self, ConfigError> {
+    /// Gives the configuration back if each value is in its range.
+    pub(super) fn check(self) -> Result<Self, ConfigError> {
         const VALUE_BYTES_MAX: usize = 1 << 20;
         const HEAD_BYTES_MAX: usize = 48 << 10;
         const COUNT_MAX: usize = 1_000_000;
@@ -75,8 +75,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Paths that are relative, below `folder`.
-    pub(super) fn resolved(mut self, folder: &Path) -> Self {
+    /// Puts `folder` in front of the paths that are relative.
+    pub(super) fn resolve(mut self, folder: &Path) -> Self {
         let paths = [
             &mut self.server.certificate,
             &mut self.server.private_key,

@@ -24,7 +24,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The file's table with what the environment says in its place.
-pub(super) fn overlaid(table: toml::Table, environment: impl Iterator<Item = (String, String)>) -> Node {
+pub(super) fn overlay(table: toml::Table, environment: impl Iterator<Item = (String, String)>) -> Node {
     let mut root = Node::from(toml::Value::Table(table));
     for (name, text) in environment {
         let Some(name) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
@@ -219,7 +219,7 @@ mod tests {
 
     fn read(file: &str, environment: &[(&str, &str)]) -> Result<All, String> {
         let variables = environment.iter().map(|(name, text)| (format!("OKMSD_{name}"), (*text).to_owned()));
-        All::deserialize(overlaid(toml::from_str(file).unwrap(), variables)).map_err(|fault| fault.to_string())
+        All::deserialize(overlay(toml::from_str(file).unwrap(), variables)).map_err(|fault| fault.to_string())
     }
 
     /// What looked like a number or a truth value was made one, so that a region called 2024, or a file called true, kept

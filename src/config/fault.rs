@@ -44,7 +44,7 @@ impl Fault {
         Self { line, key, text: message }
     }
 
-    /// The same fault, seen from a table: the key is in `name` there.
+    /// Puts the table `name` in front of the key.
     pub(super) fn within(self, name: &str) -> Self {
         let key = match self.key {
             Some(key) => format!("{name}.{key}"),

@@ -33,9 +33,9 @@ impl Config {
         // Once without the environment, so that an error tells the line.
         toml::from_str::<Self>(&text).map_err(in_file)?;
         let table = toml::from_str(&text).map_err(in_file)?;
-        let overlaid = environment::overlaid(table, environment);
+        let overlaid = environment::overlay(table, environment);
         let config = Self::deserialize(overlaid).map_err(|fault| ConfigError::Environment(path.into(), fault))?;
-        Ok(config.checked()?.resolved(folder))
+        Ok(config.check()?.resolve(folder))
     }
 }
 

@@ -100,7 +100,7 @@ pub struct Store {
     pub cache: ByteSize,
     /// Memory for records that were read lately (ciphertext).
     pub record_cache: ByteSize,
-    /// Writes that may wait.
+    /// How many writes may wait for their commit.
     pub queue: usize,
 }
 
@@ -108,9 +108,9 @@ pub struct Store {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
-    /// How long a token lives whose maker asks for nothing.
+    /// How long a token lives if its maker asks for no time.
     pub default_ttl: Span,
-    /// How long any lives at most, renewed or not.
+    /// How long a token lives at most, renewed or not.
     pub max_ttl: Span,
 }
 
@@ -118,7 +118,7 @@ pub struct Tokens {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections at once; more wait in the kernel's queue.
+    /// Connections that may be open at once; more wait in the kernel's queue.
     pub connections: usize,
     /// Those of them that may be of peers without a certificate, handshakes included; at most a quarter. Whoever has been
     /// idle for longest gives way to the next.
@@ -137,11 +137,11 @@ pub struct Limits {
     pub value_bytes: ByteSize,
     /// From a request's head until its answer is taken; measured in steps of this length.
     pub request_time: Span,
-    /// Taking nothing of an answer that waits.
+    /// How long a client may take nothing of an answer that waits for it.
     pub stall_time: Span,
     /// From an answer to the next request.
     pub idle_time: Span,
-    /// The same for a peer without a certificate.
+    /// From an answer to the next request of a peer without a certificate.
     pub anonymous_idle_time: Span,
     /// HTTP/2 streams at once on a connection.
     pub http2_streams: u32,
@@ -171,7 +171,7 @@ pub struct Log {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// A line of text, for people.
     Text,
 }
 

@@ -27,8 +27,8 @@ pub(super) struct Soonest {
 }
 
 impl Soonest {
-    /// Takes in an end that was seen at `now`; the soonest.
-    pub(super) fn seen(&mut self, end: i64, now: i64) -> i64 {
+    /// Adds an end that was seen at `now`, and gives back the soonest.
+    pub(super) fn add(&mut self, end: i64, now: i64) -> i64 {
         const DAY: i64 = 86_400;
         match now.saturating_sub(self.since) {
             0..DAY => {}
@@ -51,12 +51,12 @@ mod tests {
         const DAY: i64 = 86_400;
         let mut soonest = Soonest::default();
         let start = 1_700_000_000;
-        assert_eq!(soonest.seen(start + 9 * DAY, start), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + 10), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + DAY), start + 9 * DAY);
-        assert_eq!(soonest.seen(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
-        assert_eq!(soonest.seen(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
+        assert_eq!(soonest.add(start + 9 * DAY, start), start + 9 * DAY);
+        assert_eq!(soonest.add(start + 90 * DAY, start + 10), start + 9 * DAY);
+        assert_eq!(soonest.add(start + 90 * DAY, start + DAY), start + 9 * DAY);
+        assert_eq!(soonest.add(start + 90 * DAY, start + 2 * DAY), start + 90 * DAY);
+        assert_eq!(soonest.add(start + 80 * DAY, start + 9 * DAY), start + 80 * DAY);
         // A clock that went back begins anew.
-        assert_eq!(soonest.seen(start + 95 * DAY, start), start + 95 * DAY);
+        assert_eq!(soonest.add(start + 95 * DAY, start), start + 95 * DAY);
     }
 }

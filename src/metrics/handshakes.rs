@@ -5,28 +5,28 @@
 pub enum Refused {
     /// The peer's certificate, or one above it, has expired.
     Expired,
-    /// It is not valid yet.
+    /// The peer's certificate, or one above it, is not valid yet.
     NotYetValid,
-    /// No authority that is trusted vouches for it.
+    /// The peer's certificate leads to no CA that is trusted.
     UnknownIssuer,
-    /// It cannot be used for another reason.
+    /// The peer's certificate cannot be used for another reason.
     BadCertificate,
-    /// There is none, and TLS asks for one.
+    /// The peer showed no certificate, and TLS asks for one.
     NoCertificate,
-    /// The peer refused us: it does not trust the server's certificate, for instance.
+    /// The peer refused the server: it does not trust its certificate, for instance.
     ByPeer,
     /// The peer speaks no TLS.
     NotTls,
     /// The peer speaks a TLS that is not understood.
     Protocol,
-    /// The peer left.
+    /// The peer closed the connection.
     Gone,
-    /// It took too long.
+    /// The handshake took longer than it may.
     TooSlow,
 }
 
 impl Refused {
-    /// The reason's name.
+    /// The reason's label.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {

@@ -19,7 +19,7 @@ pub use self::{
     handshakes::{Handshake, Refused},
     operation::OperationMetrics,
 };
-use self::{certificates::Soonest, process::Process, registry::registered};
+use self::{certificates::Soonest, process::Process, registry::register};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -52,7 +52,7 @@ pub struct Metrics {
     watched: OnceLock<Watched>,
 }
 
-/// What is asked when the metrics are.
+/// What is read whenever the metrics are.
 struct Watched {
     lost_lines: fn() -> u64,
     clock_behind: Box<dyn Fn() -> Duration + Send + Sync>,
@@ -65,13 +65,13 @@ impl Metrics {
     /// The library's, where two metrics collide: a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help)?);
-        let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            registered(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?)
+            register(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?)
         };
         let seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
         let sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
@@ -81,7 +81,7 @@ impl Metrics {
         );
         Ok(Self {
             requests: counters("okmsd_requests_total", "Requests by operation and status.", &["operation", "status"])?,
-            latency: registered(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
+            latency: register(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
             handshakes: counters("okmsd_handshakes_total", "TLS handshakes by result.", &["result"])?,
             refused: counters("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason.", &["reason"])?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
@@ -97,7 +97,7 @@ impl Metrics {
                 &["change", "outcome"],
             )?,
             corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
-            certificates: registered(
+            certificates: register(
                 &registry,
                 IntGaugeVec::new(
                     Opts::new(
@@ -113,7 +113,7 @@ impl Metrics {
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process::new(&registry)?,
             clock_steps: counters("okmsd_clock_steps_total", "Steps of the machine's clock.", &["direction"])?,
-            clock_behind: registered(
+            clock_behind: register(
                 &registry,
                 prometheus::Gauge::new(
                     "okmsd_clock_behind_seconds",
@@ -126,7 +126,7 @@ impl Metrics {
         })
     }
 
-    /// The figures of one operation, for whoever counts its requests: asked for once, as they are found by name.
+    /// The figures of one operation. Ask for them once, and keep them: here they are found by name.
     #[must_use]
     pub fn operation(&self, name: &'static str) -> OperationMetrics {
         OperationMetrics::new(name, self.requests.clone(), self.latency.clone())
@@ -143,7 +143,7 @@ impl Metrics {
     }
 
     /// A handshake was refused, or broken off.
-    pub fn refused(&self, why: Refused) {
+    pub fn handshake_refused(&self, why: Refused) {
         self.handshake(if why == Refused::TooSlow { Handshake::TimedOut } else { Handshake::Failed });
         self.refused.with_label_values(&[why.label()]).inc();
     }
@@ -163,17 +163,17 @@ impl Metrics {
         self.closed.with_label_values(&[which]).inc();
     }
 
-    /// A commit of the change `name` ended so.
+    /// A commit of the change `name` had this outcome.
     pub fn change(&self, name: &str, outcome: &str) {
         self.changes.with_label_values(&[name, outcome]).inc();
     }
 
-    /// Reads found so many damaged records.
+    /// Reads found this many corrupt records.
     pub fn corrupt_records(&self, number: usize) {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
-    /// A certificate that the server lives by ends at `end`; `domain` is that of a customer's authority. Of several,
+    /// A certificate that the server needs ends at `end`; `domain` is that of a customer's authority. Of several,
     /// the one that ends first counts.
     pub fn certificate_ends(&self, certificate: &'static str, domain: &str, end: i64) {
         let gauge = self.certificates.with_label_values(&[certificate, domain]);
@@ -181,7 +181,7 @@ impl Metrics {
         gauge.set(known.map_or(end, |known| known.min(end)));
     }
 
-    /// A client showed a certificate that ends at `end`. One that is over already says nothing about the future.
+    /// A client showed a certificate that ends at `end`. One that has expired says nothing about the future.
     pub fn certificate_seen(&self, whose: Seen, end: i64, now: i64) {
         if end < now {
             return;
@@ -190,7 +190,7 @@ impl Metrics {
             Seen::Operator => &self.operators,
             Seen::Client => &self.clients,
         };
-        let soonest = seen.lock().unwrap_or_else(PoisonError::into_inner).seen(end, now);
+        let soonest = seen.lock().unwrap_or_else(PoisonError::into_inner).add(end, now);
         self.certificates.with_label_values(&[whose.label(), ""]).set(soonest);
     }
 

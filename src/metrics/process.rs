@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::{Counter, IntGauge, Registry};
 
-use super::registry::registered;
+use super::registry::register;
 
 /// The process itself.
 pub(super) struct Process {
@@ -22,13 +22,13 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help)?);
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
         Ok(Self {
             resident: gauge("process_resident_memory_bytes", "Resident memory in bytes.")?,
             virtual_: gauge("process_virtual_memory_bytes", "Virtual memory in bytes.")?,
             open_fds: gauge("process_open_fds", "Open file descriptors.")?,
             threads: gauge("process_threads", "Threads.")?,
-            cpu: registered(registry, Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?)?,
+            cpu: register(registry, Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?)?,
             ticks: AtomicU64::new(0),
         })
     }

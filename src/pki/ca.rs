@@ -35,7 +35,7 @@ impl CertificateAuthority {
         let key = generate_key(KeyKind::P256)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(name)?;
-        (params.not_before, params.not_after) = Validity::issued(now, days)?.dates()?;
+        (params.not_before, params.not_after) = Validity::for_days(now, days)?.dates()?;
         params.serial_number = Some(Serial::random()?.significant().to_vec().into());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -102,7 +102,7 @@ impl CertificateAuthority {
         if !self.validity().has_begun(now) {
             return Err(Error::CaNotYetValid);
         }
-        Ok(Validity::issued(now, days)?.and(self.validity()))
+        Ok(Validity::for_days(now, days)?.and(self.validity()))
     }
 
     fn issue(&self, params: CertificateParams, key: KeySource<'_>, validity: Validity) -> Result<Issued, Error> {

@@ -20,7 +20,7 @@ pub struct Validity {
 
 impl Validity {
     /// The span of something that is issued at `now` for `days`. It begins a little earlier, for peers whose clock is late.
-    pub(super) fn issued(now: Timestamp, days: u32) -> Result<Self, Error> {
+    pub(super) fn for_days(now: Timestamp, days: u32) -> Result<Self, Error> {
         const DAY: i64 = 86_400;
         const SKEW: i64 = 300;
         let now = now.unix_seconds();
@@ -69,12 +69,12 @@ mod tests {
     #[test]
     fn impossible_spans_are_refused() {
         let at = Timestamp::from_unix_seconds;
-        let day = Validity::issued(at(1_000_000), 1).unwrap();
+        let day = Validity::for_days(at(1_000_000), 1).unwrap();
         assert_eq!((day.not_before, day.not_after), (999_700, 1_086_400));
         for (now, days) in
             [(at(0), 0), (at(0), u32::MAX), (at(-700_000_000), 1), (Timestamp::from_unix_nanos(i64::MIN), 1)]
         {
-            assert!(matches!(Validity::issued(now, days), Err(Error::Validity)), "{now:?} {days}");
+            assert!(matches!(Validity::for_days(now, days), Err(Error::Validity)), "{now:?} {days}");
         }
     }
 

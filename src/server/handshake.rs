@@ -104,7 +104,7 @@ impl Handshakes {
     }
 
     fn refused(&self, why: Refused, address: SocketAddr, subject: Option<&str>, error: &dyn std::error::Error) {
-        self.metrics.refused(why);
+        self.metrics.handshake_refused(why);
         if why == Refused::Gone {
             // Whoever only looks whether the port is open does so all the time.
             return tracing::debug!(peer = %address, %error, "a peer left in its handshake");

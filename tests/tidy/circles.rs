@@ -43,8 +43,8 @@ impl<'a> House<'a> {
             .collect();
         let mut signposts = BTreeMap::new();
         for (module, source) in &files {
-            for passed_on in source.code.split(';').filter_map(passed_on) {
-                for path in paths(passed_on) {
+            for re_export in source.code.split(';').filter_map(re_export) {
+                for path in paths(re_export) {
                     let path: Path = path.into_iter().skip_while(|segment| segment == "self").collect();
                     let Some(name) = path.last().cloned() else { continue };
                     signposts.insert((module.clone(), name), path);
@@ -55,7 +55,7 @@ impl<'a> House<'a> {
     }
 
     fn leans_on(&self, module: &Path, source: &Source) -> BTreeSet<Path> {
-        let own: Vec<_> = source.code.split(';').filter(|statement| passed_on(statement).is_none()).collect();
+        let own: Vec<_> = source.code.split(';').filter(|statement| re_export(statement).is_none()).collect();
         let own = own.join(";");
         let is_child = |name: &str| self.files.contains_key(&[module.as_slice(), &[name.to_owned()]].concat());
         let starts = starts(&own).filter(|(_, name)| ["crate", "self", "super"].contains(name) || is_child(name));
@@ -104,7 +104,7 @@ fn module(name: &str) -> Path {
 }
 
 /// What a statement passes on, where it is a `pub use`.
-fn passed_on(statement: &str) -> Option<&str> {
+fn re_export(statement: &str) -> Option<&str> {
     let at = statement.find("pub").filter(|at| {
         statement[..*at].trim_end().lines().last().is_none_or(|line| line.ends_with(['}', ']']) || line.is_empty())
     })?;
