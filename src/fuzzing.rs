@@ -24,14 +24,14 @@ use crate::{
 
 /// The first byte is the method, the rest a URL.
 pub fn address(data: &[u8]) {
-    static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(DIALECTS));
+    static ROUTER: LazyLock<Router<()>> = LazyLock::new(|| Router::new(DIALECTS, |_| ()));
     const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let Some((first, url)) = data.split_first() else { return };
     let Some(method) = METHODS.get(usize::from(*first) % METHODS.len()) else { return };
     let Ok(uri) = Uri::try_from(url) else { return };
     let Some((routes, address)) = ROUTER.address(method, &uri) else { return };
     assert!(address.path.is_char_boundary(address.mount), "a mount is a part of its path");
-    if let Found::Operation(_, captures) = routes.find(&address)
+    if let Found::Operation(_, (), captures) = routes.find(&address)
         && let Ok(params) = routes.dialect.params(&address, &captures)
         && let Some(path) = params.path
     {

@@ -29,7 +29,7 @@ use crate::{
     api::{Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows, Stream},
     auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
-    metrics::Metrics,
+    metrics::{Metrics, OperationMetrics},
     seldom::Seldom,
     service::Error,
 };
@@ -72,7 +72,9 @@ pub struct Clocks {
 
 /// The edge of the server: shared by all connections.
 pub struct Edge {
-    router: Router,
+    router: Router<Arc<OperationMetrics>>,
+    /// Of requests that no route was found for.
+    nowhere: Arc<OperationMetrics>,
     /// Answers what is no dialect's.
     plain: &'static dyn Dialect,
     context: Context,
@@ -143,9 +145,8 @@ struct Ready {
 /// What happens to a request, counted and logged where it is dropped: with the work, so that a change that was made is
 /// counted whether its client has stayed for the answer or not.
 struct Event {
-    metrics: Arc<Metrics>,
+    metrics: Arc<OperationMetrics>,
     request_id: Arc<str>,
-    operation: &'static str,
     started: Instant,
     status: u16,
 }
@@ -159,10 +160,10 @@ impl Event {
 impl Drop for Event {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        self.metrics.request(self.operation, self.status, elapsed);
+        self.metrics.request(self.status, elapsed);
         tracing::debug!(
             request_id = %self.request_id,
-            operation = self.operation,
+            operation = self.metrics.name(),
             status = self.status,
             micros = elapsed.as_micros(),
             "request"
@@ -182,7 +183,8 @@ impl Edge {
     ) -> Self {
         let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
         Self {
-            router: Router::new(dialects),
+            router: Router::new(dialects, |operation| Arc::new(metrics.operation(operation.id))),
+            nowhere: Arc::new(metrics.operation(NO_OPERATION)),
             plain: dialects.first().copied().unwrap_or(&Rows { bases: &[], routes: &[] }),
             context,
             clocks,
@@ -238,9 +240,8 @@ impl Edge {
         let mut body = Arriving::new(&head.headers, body);
         let now = self.clocks.store.now();
         let event = Event {
-            metrics: Arc::clone(&self.metrics),
+            metrics: Arc::clone(&self.nowhere),
             request_id: Arc::clone(&id),
-            operation: NO_OPERATION,
             started: Instant::now(),
             status: GONE,
         };
@@ -393,14 +394,16 @@ impl Edge {
         *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
-            Found::Operation(operation, captures) => (operation, captures),
+            Found::Operation(operation, metrics, captures) => {
+                event.metrics = Arc::clone(metrics);
+                (operation, captures)
+            }
             Found::Methods(methods) => {
-                let methods: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+                let methods: Vec<_> = methods.iter().map(|(method, ..)| method.as_str()).collect();
                 return Err(Failed::unknown_method(&methods));
             }
             Found::Nothing => return Err(Problem::NoRoute.into()),
         };
-        event.operation = operation.id;
         if !is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());
         }

@@ -7,22 +7,22 @@ use hyper::{Method, Uri};
 
 use crate::api::{Address, Captures, Dialect, Operation, Route};
 
-/// The compiled routes of all dialects.
-pub struct Router {
-    dialects: Vec<Routes>,
+/// The compiled routes of all dialects, with something of the caller's beside each operation.
+pub struct Router<T> {
+    dialects: Vec<Routes<T>>,
 }
 
 /// The compiled routes of a dialect.
-pub struct Routes {
+pub struct Routes<T> {
     /// Whose they are.
     pub dialect: &'static dyn Dialect,
-    patterns: Vec<Pattern>,
+    patterns: Vec<Pattern<T>>,
 }
 
-struct Pattern {
+struct Pattern<T> {
     has_mount: bool,
     segments: Vec<Segment>,
-    methods: Vec<(Method, &'static Operation)>,
+    methods: Vec<(Method, &'static Operation, T)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,39 +37,40 @@ enum Segment {
 }
 
 /// Where an address leads.
-pub enum Found<'r, 'p> {
+pub enum Found<'r, 'p, T> {
     /// To this operation.
-    Operation(&'static Operation, Captures<'p>),
+    Operation(&'static Operation, &'r T, Captures<'p>),
     /// To a pattern that does not know the method, only these.
-    Methods(&'r [(Method, &'static Operation)]),
+    Methods(&'r [(Method, &'static Operation, T)]),
     /// Nowhere.
     Nothing,
 }
 
-impl Router {
-    /// Compiles the routes of `dialects`, of which the first whose address it is answers.
+impl<T> Router<T> {
+    /// Compiles the routes of `dialects`, of which the first whose address it is answers. `beside` makes what is kept with
+    /// each operation.
     #[must_use]
-    pub fn new(dialects: &[&'static dyn Dialect]) -> Self {
-        Self { dialects: dialects.iter().map(|dialect| Routes::new(*dialect)).collect() }
+    pub fn new(dialects: &[&'static dyn Dialect], beside: impl Fn(&'static Operation) -> T) -> Self {
+        Self { dialects: dialects.iter().map(|dialect| Routes::new(*dialect, &beside)).collect() }
     }
 
     /// Whose address `uri` is, and how that dialect reads it.
     #[must_use]
-    pub fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<(&Routes, Address<'u>)> {
+    pub fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<(&Routes<T>, Address<'u>)> {
         self.dialects.iter().find_map(|routes| Some((routes, routes.dialect.address(method, uri)?)))
     }
 }
 
-impl Routes {
-    fn new(dialect: &'static dyn Dialect) -> Self {
-        let mut patterns: Vec<Pattern> = Vec::new();
+impl<T> Routes<T> {
+    fn new(dialect: &'static dyn Dialect, beside: impl Fn(&'static Operation) -> T) -> Self {
+        let mut patterns: Vec<Pattern<T>> = Vec::new();
         for Route { methods, pattern, operation } in dialect.routes() {
             let (has_mount, pattern) = match pattern.strip_prefix("/{mount}") {
                 Some(rest) => (true, rest),
                 None => (false, *pattern),
             };
             let segments: Vec<_> = pattern.split('/').skip(1).map(Segment::parse).collect();
-            let methods = methods.iter().filter_map(|name| Some((name.parse().ok()?, *operation)));
+            let methods = methods.iter().filter_map(|name| Some((name.parse().ok()?, *operation, beside(operation))));
             match patterns.iter_mut().find(|known| known.has_mount == has_mount && known.segments == segments) {
                 Some(known) => known.methods.extend(methods),
                 None => patterns.push(Pattern { has_mount, segments, methods: methods.collect() }),
@@ -80,7 +81,7 @@ impl Routes {
 
     /// The operation that `address` asks for.
     #[must_use]
-    pub fn find<'p>(&self, address: &'p Address<'_>) -> Found<'_, 'p> {
+    pub fn find<'p>(&self, address: &'p Address<'_>) -> Found<'_, 'p, T> {
         let has_mount = address.mount > 0;
         for pattern in &self.patterns {
             let path = match (pattern.has_mount, has_mount) {
@@ -89,8 +90,8 @@ impl Routes {
                 (false, _) => &address.path,
             };
             let Some(captures) = pattern.matches(path) else { continue };
-            return match pattern.methods.iter().find(|(known, _)| *known == address.method) {
-                Some((_, operation)) => Found::Operation(operation, captures),
+            return match pattern.methods.iter().find(|(known, ..)| *known == address.method) {
+                Some((_, operation, beside)) => Found::Operation(operation, beside, captures),
                 None => Found::Methods(&pattern.methods),
             };
         }
@@ -121,7 +122,7 @@ impl Segment {
     }
 }
 
-impl Pattern {
+impl<T> Pattern<T> {
     /// The captures, if the whole of `path` fits. A collection's path may end in a slash.
     fn matches<'p>(&self, path: &'p str) -> Option<Captures<'p>> {
         let (mut captures, mut rest) = (Captures::default(), Some(path));
@@ -167,9 +168,9 @@ mod tests {
 
     /// What a request asks for, and the parameters in its path.
     fn find(method: &str, path: &str) -> Option<(&'static str, Params)> {
-        let (router, uri) = (Router::new(DIALECTS), path.parse().unwrap());
+        let (router, uri) = (Router::new(DIALECTS, |_| ()), path.parse().unwrap());
         let (routes, address) = router.address(&method.parse().unwrap(), &uri)?;
-        let Found::Operation(operation, captures) = routes.find(&address) else { return None };
+        let Found::Operation(operation, (), captures) = routes.find(&address) else { return None };
         if address.fault.is_some() {
             return None;
         }
@@ -256,11 +257,11 @@ mod tests {
 
     #[test]
     fn methods_and_nothing() {
-        let router = Router::new(DIALECTS);
+        let router = Router::new(DIALECTS, |_| ());
         let uri = "/api/x/v2/secret/foo/version/3".parse().unwrap();
         let (routes, address) = router.address(&Method::DELETE, &uri).unwrap();
         let Found::Methods(methods) = routes.find(&address) else { panic!("a version of a secret") };
-        assert_eq!(methods.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>(), ["GET", "PUT"]);
+        assert_eq!(methods.iter().map(|(method, ..)| method.as_str()).collect::<Vec<_>>(), ["GET", "PUT"]);
         for nowhere in ["/api", "/api/x/v3/secret", "/swaggerx", "/openapi.json/x", "/api/x/v2/secretconfig"] {
             assert!(find("GET", nowhere).is_none(), "{nowhere}");
         }

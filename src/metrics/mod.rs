@@ -132,11 +132,6 @@ impl Metrics {
         OperationMetrics::new(name, self.requests.clone(), self.latency.clone())
     }
 
-    /// A request was answered.
-    pub fn request(&self, operation: &'static str, status: u16, elapsed: Duration) {
-        self.operation(operation).request(status, elapsed);
-    }
-
     /// A handshake ended.
     pub fn handshake(&self, result: Handshake) {
         self.handshakes.with_label_values(&[result.label()]).inc();
