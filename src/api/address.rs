@@ -39,7 +39,7 @@ impl Address<'_> {
         self.path.get(self.mount..).unwrap_or_default().trim_start_matches('/')
     }
 
-    /// The same, on its own.
+    /// The address with a path of its own.
     #[must_use]
     pub fn into_owned(self) -> Address<'static> {
         let Self { method, tenant, path, mount, is_folder, fault } = self;

@@ -70,7 +70,7 @@ pub struct Call {
     pub body: Bytes,
     /// The moment at which it counts.
     pub now: Timestamp,
-    /// The same by the machine's clock, by which certificates live.
+    /// That moment by the machine's clock, by which certificates live.
     pub machine_now: Timestamp,
     /// Whose it is, where that is known.
     pub caller: Option<Party>,

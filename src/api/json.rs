@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for Members {
 
 /// Whether a member is there and not null: null means "not given" wherever nothing can be cleared.
 #[must_use]
-pub(crate) fn given(raw: Option<&RawValue>) -> Option<&RawValue> {
+pub(crate) fn non_null(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn duration(raw: &RawValue, allows_never: bool) -> Result<DeactivateA
 pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
     let entries = object(raw, WRONG)?.members.into_iter();
-    let entries = entries.map(|(key, raw)| Ok((key, given(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
+    let entries = entries.map(|(key, raw)| Ok((key, non_null(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
     let entries: BTreeMap<_, _> = entries.collect::<Result<_, Invalid>>()?;
     let whole: Option<BTreeMap<_, _>> = entries.iter().map(|(key, text)| Some((key.clone(), text.clone()?))).collect();
     let patch = match whole.filter(|whole| !whole.is_empty()) {
@@ -313,7 +313,7 @@ mod tests {
         let mut object = Object::from_body(br#" {"a":1,"b_c":{"x":[1.0, 1e400]},"z":null} "#).unwrap();
         assert_eq!(object.take(&["bC", "b_c"]).unwrap().unwrap().get(), r#"{"x":[1.0, 1e400]}"#);
         assert!(object.take(&["bC", "b_c"]).unwrap().is_none());
-        assert!(given(object.take(&["z"]).unwrap()).is_none() && object.has_unknown());
+        assert!(non_null(object.take(&["z"]).unwrap()).is_none() && object.has_unknown());
         object.take(&["a"]).unwrap();
         assert!(!object.has_unknown());
         for wrong in [

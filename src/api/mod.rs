@@ -26,7 +26,7 @@ pub use self::{
     address::{Address, Captures, Params},
     call::{Call, Context},
     dialects::DIALECTS,
-    operation::{Answer, Dialect, Effect, Handler, Listed, Operation, Route, Rows, listed},
+    operation::{Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list},
     problems::{Failed, Problem},
     reply::{Broken, Reply, Stream},
 };

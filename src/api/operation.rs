@@ -154,7 +154,7 @@ impl Dialect for Rows {
 
 /// A route as people read it: in full, with one method.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct ListedRoute {
     /// The method.
     pub method: &'static str,
     /// The pattern with its base.
@@ -164,14 +164,14 @@ pub struct Listed {
 }
 
 /// Every route of `dialects`, in the order in which they count.
-pub fn listed(dialects: &[&'static dyn Dialect]) -> Vec<Listed> {
+pub fn route_list(dialects: &[&'static dyn Dialect]) -> Vec<ListedRoute> {
     let of = |dialect: &&'static dyn Dialect| {
         dialect.bases().iter().flat_map({
             let routes = dialect.routes();
             move |base| {
                 routes.iter().flat_map(move |route| {
                     let pattern = format!("{base}{}", route.pattern);
-                    let of = move |method: &&'static str| Listed {
+                    let of = move |method: &&'static str| ListedRoute {
                         method,
                         pattern: pattern.clone(),
                         operation: route.operation,

@@ -24,11 +24,12 @@ const TOO_GREAT: Invalid = Invalid("data has a number beyond what a double can h
 
 /// The value in a request's member: the text of a JSON object, as it was sent.
 pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
-    let raw = json::given(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
+    let raw =
+        json::non_null(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
     value_of(raw.get(), bytes_max)
 }
 
-/// The same of well-formed JSON text.
+/// Whether strict readers will read this well-formed JSON text back.
 pub(crate) fn value_of(text: &str, bytes_max: usize) -> Result<SecretValue, Invalid> {
     if !text.starts_with('{') {
         return Err(Invalid("data must be a JSON object, for instance {\"password\": \"…\"}"));

@@ -38,7 +38,7 @@ use crate::{
 const HEADERS_MAX: usize = 100;
 /// So often there is a line of one kind in the log.
 const LINE_PAUSE: Duration = Duration::from_secs(10);
-/// The same for failures, of which a client may ask for the reason by the request's id.
+/// So often there is a line about a failure, of which a client may ask for the reason by the request's id.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// What is counted of a request whose client has gone before anything was done for it.
 const GONE: u16 = 499;
@@ -287,7 +287,7 @@ impl Edge {
             Err(problem) => {
                 let reply = dialect.render(problem, &call);
                 event.ends(&reply);
-                return refused(share, reply);
+                return refuse(share, reply);
             }
         };
         if ready.effect == Effect::Read {
@@ -304,7 +304,7 @@ impl Edge {
             (reply, room)
         });
         // A task that panicked has nobody who could word it.
-        work.await.unwrap_or_else(|_| refused(share, Failed::from(Problem::Internal).into_reply(&id)))
+        work.await.unwrap_or_else(|_| refuse(share, Failed::from(Problem::Internal).into_reply(&id)))
     }
 
     /// Everything before the work: it may be done, its body is there, and so are a place and a turn for it.
@@ -340,7 +340,7 @@ impl Edge {
         let _held = (place, turn);
         let reply = match self.perform(&granted, dialect, call).await {
             Ok(reply) => reply,
-            Err(refusal) => return refused(share, refusal),
+            Err(refusal) => return refuse(share, refusal),
         };
         match room {
             Some(mut room) => {
@@ -350,7 +350,7 @@ impl Edge {
             // What was only read can be read again.
             None => match share.reserve(memory(&reply)) {
                 Some(room) => (reply, room),
-                None => refused(share, dialect.render(Problem::TooManyRequests.into(), call)),
+                None => refuse(share, dialect.render(Problem::TooManyRequests.into(), call)),
             },
         }
     }
@@ -358,7 +358,7 @@ impl Edge {
     async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
         let Ready { granted, dialect, effect, room, place, turn } = ready;
         let _held = (place, turn);
-        let busy = || refused(share, dialect.render(Problem::TooManyRequests.into(), call));
+        let busy = || refuse(share, dialect.render(Problem::TooManyRequests.into(), call));
         // A body's room becomes its answer's.
         let Some(mut room) = room.or_else(|| share.reserve(0)) else { return busy() };
         if effect == Effect::Take && !room.grow(self.limits.body_bytes) {
@@ -369,7 +369,7 @@ impl Edge {
                 room.becomes(memory(&reply));
                 (reply, room)
             }
-            Err(refusal) => refused(share, refusal),
+            Err(refusal) => refuse(share, refusal),
         }
     }
 
@@ -463,7 +463,7 @@ impl Edge {
 }
 
 /// A refusal, with the room that it takes.
-fn refused(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
+fn refuse(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
     let room = share.refuse(reply.body.len());
     (reply, room)
 }

@@ -95,15 +95,15 @@ impl Handshakes {
         let handshake = AbortOnDropHandle::new(runtime.spawn(handshake));
         match tokio::time::timeout(self.limit, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
-            Ok(Ok(Err((error, subject)))) => self.refused(Refused::from(&error), address, subject.as_deref(), &error),
+            Ok(Ok(Err((error, subject)))) => self.report(Refused::from(&error), address, subject.as_deref(), &error),
             // The task cannot panic, and nobody else aborts it.
-            Ok(Err(error)) => self.refused(Refused::Protocol, address, None, &error),
-            Err(elapsed) => self.refused(Refused::TooSlow, address, None, &elapsed),
+            Ok(Err(error)) => self.report(Refused::Protocol, address, None, &error),
+            Err(elapsed) => self.report(Refused::TooSlow, address, None, &elapsed),
         }
         None
     }
 
-    fn refused(&self, why: Refused, address: SocketAddr, subject: Option<&str>, error: &dyn std::error::Error) {
+    fn report(&self, why: Refused, address: SocketAddr, subject: Option<&str>, error: &dyn std::error::Error) {
         self.metrics.handshake_refused(why);
         if why == Refused::Gone {
             // Whoever only looks whether the port is open does so all the time.

@@ -158,7 +158,7 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let path = chain::path(leaf, intermediates, &self.authorities).map_err(refused)?;
+        let path = chain::path(leaf, intermediates, &self.authorities).map_err(tls_error)?;
         let links = links(&path, intermediates);
         let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         for index in &path.authorities {
@@ -264,7 +264,7 @@ fn in_time(authority: &Authority, now: UnixTime) -> Result<(), Error> {
 }
 
 /// The same as the library would say where it has a word for it; it chooses the alert by that.
-fn refused(fault: ChainFault) -> Error {
+fn tls_error(fault: ChainFault) -> Error {
     Error::InvalidCertificate(match fault {
         ChainFault::UnknownIssuer => CertificateError::UnknownIssuer,
         fault => CertificateError::Other(OtherError(Arc::new(fault))),

@@ -48,11 +48,11 @@ impl Mounts {
         self.scope.config(permit).await
     }
 
-    /// The same, for everybody who may act in the domain at all: where mounts are is no secret from those.
+    /// The mounts and defaults, for everybody who may act in the domain at all: where mounts are is no secret from those.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
-    pub async fn known(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
+    pub async fn config(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         self.scope.config(permit).await
     }
@@ -161,7 +161,7 @@ impl Mounts {
         Ok(config.settings_of(path)?.clone())
     }
 
-    /// Changes them.
+    /// Changes a mount's own defaults; the domain's for a view on the whole tree.
     ///
     /// # Errors
     /// `Error::Mount` where there is no such mount.

@@ -57,7 +57,7 @@ pub struct TokenRequest {
     pub path: &'static str,
     /// What shows who has it.
     pub display_name: String,
-    /// More about that.
+    /// More about who has it: names and texts.
     pub meta: Vec<(String, String)>,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Debug for FreshToken {
 pub struct KnownToken {
     /// Its id.
     pub accessor: String,
-    /// The rest.
+    /// What the store has of it.
     pub token: Token,
 }
 

@@ -57,7 +57,7 @@ impl Reading<'_> {
         Ok(config)
     }
 
-    /// The same for a record that was read already.
+    /// Holds a record that was read already.
     pub(super) fn holds(&self, space: Space, key: Vec<u8>, expect: Expect) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push((space, key, expect));
     }

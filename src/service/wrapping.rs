@@ -243,7 +243,7 @@ impl Wrapping {
         self.end_by_accessor(permit, id_of(token).ok_or(Error::NothingWrapped)?, now).await
     }
 
-    /// The same for whoever knows the token's id alone.
+    /// Ends what is wrapped under the token with this id, for whoever knows that alone.
     ///
     /// # Errors
     /// `Error::NothingWrapped`.

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use okmsd::{
-    api::{DIALECTS, Handler, Listed, listed},
+    api::{DIALECTS, Handler, ListedRoute, route_list},
     config::{ClientAuth, CustomerCa},
     domain::Timestamp,
     pki::{CertificateAuthority, PrivateKeyPem, Subject},
@@ -25,27 +25,27 @@ const OPEN: &[&str] = &["VaultHealth", "VaultSealStatus", "VaultLeader", "VaultI
 const SECRET: &str = "app/database";
 const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
 
-fn routes() -> Vec<Listed> {
-    listed(DIALECTS)
+fn routes() -> Vec<ListedRoute> {
+    route_list(DIALECTS)
 }
 
-fn is_public(route: &Listed) -> bool {
+fn is_public(route: &ListedRoute) -> bool {
     OPEN.contains(&route.operation.id) || PUBLIC.contains(&(route.method, &*route.pattern))
 }
 
-fn is_of_vault(route: &Listed) -> bool {
+fn is_of_vault(route: &ListedRoute) -> bool {
     route.pattern.starts_with("/v1") || route.pattern.starts_with("/api/{okmsId}/v1")
 }
 
 /// The route's path for the domain `id` and the secret at `path`.
-fn url(route: &Listed, id: &str, path: &str) -> String {
+fn url(route: &ListedRoute, id: &str, path: &str) -> String {
     let path = path.replace('/', "%2F");
     let url = route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
     url.replace("{asset}", "index.html").replace("{mount}", "secret").replace("{key}", &key(route, &path))
 }
 
 /// What the route's `{key}` is: a mount's path, or a secret's.
-fn key(route: &Listed, path: &str) -> String {
+fn key(route: &ListedRoute, path: &str) -> String {
     match route.operation.id {
         "VaultEnable" => format!("mount-{}", path.len()),
         "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" => "secret".to_owned(),
@@ -56,7 +56,7 @@ fn key(route: &Listed, path: &str) -> String {
 }
 
 /// A body with which the route's operation would go on.
-fn body(route: &Listed, path: &str) -> String {
+fn body(route: &ListedRoute, path: &str) -> String {
     let body = match route.operation.id {
         "PostResource" => r#"{"name":"a domain"}"#,
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
@@ -75,20 +75,20 @@ fn body(route: &Listed, path: &str) -> String {
     body.to_owned()
 }
 
-fn method(route: &Listed) -> Method {
+fn method(route: &ListedRoute) -> Method {
     route.method.parse().unwrap()
 }
 
 /// Asks for `route` in the domain `id`, for data where there is any.
-async fn ask(client: &Client, route: &Listed, id: &str, path: &str) -> Answer {
+async fn ask(client: &Client, route: &ListedRoute, id: &str, path: &str) -> Answer {
     let url = format!("{}?includeData=true", url(route, id, path));
     client.send(method(route), &url, &[("content-type", "application/json")], body(route, path)).await
 }
 
 /// The routes that name a domain, and are for those who may act in it.
-fn domain_routes() -> impl Iterator<Item = Listed> {
+fn domain_routes() -> impl Iterator<Item = ListedRoute> {
     // The figures are the region's, whatever the path names: `vault::tools` holds who sees them.
-    let is_of_one = |route: &Listed| matches!(route.operation.handler, Handler::Tenant(_));
+    let is_of_one = |route: &ListedRoute| matches!(route.operation.handler, Handler::Tenant(_));
     routes().into_iter().filter(move |route| is_of_one(route) && route.pattern.contains("{okmsId}"))
 }
 
@@ -218,7 +218,7 @@ async fn an_operator_reaches_every_domain() {
     let (server, tenant) = TestServer::with_tenant().await;
     let operator = server.operator();
     // What the Vault dialect says to an operator has tests of its own.
-    let native = |route: &&Listed| !is_public(route) && !is_of_vault(route);
+    let native = |route: &&ListedRoute| !is_public(route) && !is_of_vault(route);
     for route in routes().iter().filter(native) {
         tenant.delete(&format!("secret/{SECRET}")).await;
         if route.operation.id != "PostSecretV2" {

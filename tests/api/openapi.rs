@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use hyper::{Method, StatusCode};
-use okmsd::api::{DIALECTS, Handler, listed};
+use okmsd::api::{DIALECTS, Handler, route_list};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Answer, Client, TestServer};
@@ -285,7 +285,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let mut unseen: Seen = told.collect();
     assert_eq!(unseen.len(), 93);
     unseen.retain(|id| !seen.contains(id));
-    let public: Seen = listed(DIALECTS)
+    let public: Seen = route_list(DIALECTS)
         .into_iter()
         .filter(|route| matches!(route.operation.handler, Handler::Open(_)) && !route.pattern.contains("v1"))
         .map(|route| route.operation.id.to_owned())

@@ -27,9 +27,9 @@ pub(super) async fn list_domains(context: &Context, permit: &RegionPermit, call:
 pub(super) async fn create_domain(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
     const NO_NAME: Invalid = Invalid("name is required: the domain's name as text");
     let mut body = Object::from_body(&call.body)?;
-    let name = json::text(json::given(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
+    let name = json::text(json::non_null(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
     let domain = context.service.tenants.create(permit, &name, call.now).await?;
-    Ok(shown(context, &domain, &body))
+    Ok(domain_reply(context, &domain, &body))
 }
 
 pub(super) async fn get_domain(context: &Context, permit: &Permit) -> Result<Reply, Error> {
@@ -43,10 +43,10 @@ pub(super) async fn create_credential(context: &Context, permit: &Permit, call: 
     const KIND: Invalid = Invalid("certificateType must be ECDSA or RSA");
     const DAYS_WRONG: Invalid = Invalid("validity must be a whole number of days");
     let mut body = Object::from_body(&call.body)?;
-    let name = json::text(json::given(body.take(&["name"])?).ok_or(NO_NAME)?, NO_NAME)?;
-    let csr = json::given(body.take(&["csr"])?).map(|raw| json::text(raw, CSR)).transpose()?;
-    let kind = json::given(body.take(&["certificateType"])?).map(|raw| json::text(raw, KIND)).transpose()?;
-    let days = json::given(body.take(&["validity"])?).map(|raw| json::number(raw, DAYS_WRONG)).transpose()?;
+    let name = json::text(json::non_null(body.take(&["name"])?).ok_or(NO_NAME)?, NO_NAME)?;
+    let csr = json::non_null(body.take(&["csr"])?).map(|raw| json::text(raw, CSR)).transpose()?;
+    let kind = json::non_null(body.take(&["certificateType"])?).map(|raw| json::text(raw, KIND)).transpose()?;
+    let days = json::non_null(body.take(&["validity"])?).map(|raw| json::number(raw, DAYS_WRONG)).transpose()?;
     let (key, kind) = match (csr, kind.as_deref()) {
         (Some(csr), None) => (KeySource::Request(csr), None),
         (Some(_), Some(_)) => {
@@ -76,7 +76,7 @@ pub(super) async fn create_credential(context: &Context, permit: &Permit, call: 
     })))
 }
 
-fn shown(context: &Context, domain: &Domain, body: &Object<'_>) -> Reply {
+fn domain_reply(context: &Context, domain: &Domain, body: &Object<'_>) -> Reply {
     Reply::json(Writer::object(|out| {
         resource(out, context, domain);
         unknown(out, body);

@@ -82,7 +82,7 @@ impl Errors {
         let headers: Map<_, _> = headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
         let schema = errors.iter().find_map(|(.., example)| example.schema.as_deref()).unwrap_or("ErrorResponse");
         let examples: Map<_, _> =
-            errors.iter().map(|(name, failed, example)| ((*name).to_owned(), example.shown(failed))).collect();
+            errors.iter().map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed))).collect();
         let value = json!({
             "description": self.statuses.get(status),
             "headers": headers,
@@ -93,7 +93,7 @@ impl Errors {
 }
 
 impl Example {
-    fn shown(&self, Failed { problem, text, .. }: &Failed) -> Value {
+    fn example_of(&self, Failed { problem, text, .. }: &Failed) -> Value {
         const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
         let mut value = self.value.clone();
         value.insert("error_code".to_owned(), problem.code().into());

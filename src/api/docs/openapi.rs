@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::errors::{Answer, Errors, Names, reference};
 use crate::{
-    api::{DIALECTS, Listed, listed},
+    api::{DIALECTS, ListedRoute, route_list},
     auth::Action,
     domain::OkmsId,
 };
@@ -39,7 +39,7 @@ pub fn document(own: Option<OkmsId>) -> Bytes {
 
 fn build(is_known: bool) -> String {
     let mut document = from_file();
-    document.complete(&listed(DIALECTS));
+    document.complete(&route_list(DIALECTS));
     document.settle(is_known);
     serde_json::to_string(&document).unwrap_or_default()
 }
@@ -98,10 +98,11 @@ pub(super) fn from_file() -> Document {
 
 impl Document {
     /// Adds what the rows of the operations tell.
-    fn complete(&mut self, routes: &[Listed]) {
+    fn complete(&mut self, routes: &[ListedRoute]) {
         for (path, item) in &mut self.paths {
             for (method, operation) in item {
-                let is_this = |route: &&Listed| route.pattern == *path && route.method.eq_ignore_ascii_case(method);
+                let is_this =
+                    |route: &&ListedRoute| route.pattern == *path && route.method.eq_ignore_ascii_case(method);
                 if let Some(route) = routes.iter().find(is_this) {
                     operation.description += &needs(route.operation.actions, &self.purposes);
                 }
@@ -177,13 +178,13 @@ mod tests {
         }
     }
 
-    fn in_vault(route: &Listed) -> bool {
+    fn in_vault(route: &ListedRoute) -> bool {
         VAULT.iter().any(|base| route.pattern.starts_with(base))
     }
 
     /// Whether the document is silent about the route: of the Vault dialect it shows one of the three bases, none of the
     /// methods that say nothing new or that `OpenAPI` has no word for, and nothing that is not served.
-    fn is_left_out(route: &Listed) -> bool {
+    fn is_left_out(route: &ListedRoute) -> bool {
         let [shown, ..] = VAULT;
         in_vault(route)
             && (!route.pattern.starts_with(shown)
@@ -191,12 +192,12 @@ mod tests {
                 || !is_served(route))
     }
 
-    fn is_served(route: &Listed) -> bool {
+    fn is_served(route: &ListedRoute) -> bool {
         !matches!(route.operation.id, "VaultUnrouted" | "VaultNotServed")
     }
 
-    fn shown() -> Vec<Listed> {
-        listed(DIALECTS).into_iter().filter(|route| !is_left_out(route)).collect()
+    fn shown_routes() -> Vec<ListedRoute> {
+        route_list(DIALECTS).into_iter().filter(|route| !is_left_out(route)).collect()
     }
 
     /// The file is read once more here, as the server itself would show an empty document.
@@ -217,13 +218,13 @@ mod tests {
         let document = parsed(None);
         let told: BTreeSet<_> =
             operations(&document).map(|(path, method, _)| (method.to_uppercase(), path.clone())).collect();
-        let (left_out, shown): (Vec<_>, Vec<_>) = listed(DIALECTS).into_iter().partition(is_left_out);
+        let (left_out, shown): (Vec<_>, Vec<_>) = route_list(DIALECTS).into_iter().partition(is_left_out);
         assert_eq!(told.len(), shown.len());
         assert_eq!(told, shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect());
         assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (93, 61));
         // Whatever is served and left out is shown under its other name.
         for route in left_out {
-            let Listed { method, pattern, operation } = &route;
+            let ListedRoute { method, pattern, operation } = &route;
             let rest = VAULT.iter().find_map(|base| pattern.strip_prefix(base)).unwrap();
             let twin = match *method {
                 "PUT" => "POST",
@@ -246,8 +247,8 @@ mod tests {
         let document = parsed(None);
         let ids: BTreeSet<_> = operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), operations(&document).count());
-        for Listed { method, pattern, operation } in shown() {
-            let repeats = |rest| shown().iter().any(|other| other.pattern.strip_prefix(REGIONAL) == Some(rest));
+        for ListedRoute { method, pattern, operation } in shown_routes() {
+            let repeats = |rest| shown_routes().iter().any(|other| other.pattern.strip_prefix(REGIONAL) == Some(rest));
             let expected = match (operation.id, method) {
                 ("PostSecretVersionV2", "PUT") => "PutNewSecretVersionV2",
                 ("VaultLookupWrapped", "POST") => "VaultPostLookupWrapped",
@@ -311,8 +312,8 @@ mod tests {
     #[test]
     fn every_operation_names_its_actions_parameters_and_answers() {
         let document = parsed(None);
-        for route in shown() {
-            let Listed { method, pattern, operation: row } = &route;
+        for route in shown_routes() {
+            let ListedRoute { method, pattern, operation: row } = &route;
             let operation = &document["paths"][pattern][method.to_lowercase()];
             let text = operation["description"].as_str().unwrap();
             let answers = operation["responses"].as_object().unwrap();
@@ -348,7 +349,7 @@ mod tests {
         let of_certificates = ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
         let of_vault = ["PermissionDenied", "NoNamespace", "BadId", "KvDomainNotFound"];
         let file = from_file();
-        for route in shown() {
+        for route in shown_routes() {
             let operation = &file.paths[&route.pattern][&route.method.to_lowercase()];
             let names = operation.problems.flat();
             let has = |expected: &[&str], is_expected: bool| {

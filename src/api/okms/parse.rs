@@ -41,9 +41,9 @@ pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, 
     const NO_PATH: Invalid = Invalid("path is required: the secret's name as text, for instance app/database");
     const NO_VERSION: Invalid = Invalid("version is required: an object with the secret's value in data");
     let mut object = Object::from_body(body)?;
-    let path = json::text(json::given(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?;
+    let path = json::text(json::non_null(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?;
     let path = path.parse::<SecretPath>()?.published()?;
-    let mut version = json::object(json::given(object.take(&["version"])?).ok_or(NO_VERSION)?, NO_VERSION)?;
+    let mut version = json::object(json::non_null(object.take(&["version"])?).ok_or(NO_VERSION)?, NO_VERSION)?;
     let value = value::value(version.take(&["data"])?, value_bytes)?;
     let (patch, has_unknown) = metadata(&mut object)?;
     let has_unknown = has_unknown || object.has_unknown() || version.has_unknown();
@@ -53,7 +53,7 @@ pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, 
 pub(super) fn update(body: &[u8], value_bytes: usize) -> Result<Parsed<Update>, Invalid> {
     const WRONG: Invalid = Invalid("version must be an object with the secret's new value in data");
     let mut object = Object::from_body(body)?;
-    let mut version = json::given(object.take(&["version"])?).map(|raw| json::object(raw, WRONG)).transpose()?;
+    let mut version = json::non_null(object.take(&["version"])?).map(|raw| json::object(raw, WRONG)).transpose()?;
     let value = match &mut version {
         Some(version) => Some(value::value(version.take(&["data"])?, value_bytes)?),
         None => None,
@@ -72,7 +72,7 @@ pub(super) fn version(body: &[u8], value_bytes: usize) -> Result<Parsed<SecretVa
 pub(super) fn state(body: &[u8]) -> Result<Parsed<VersionState>, Invalid> {
     const WRONG: Invalid = Invalid("state is required: active, deactivated or deleted");
     let mut object = Object::from_body(body)?;
-    let state = json::text(json::given(object.take(&["state"])?).ok_or(WRONG)?, WRONG)?.parse()?;
+    let state = json::text(json::non_null(object.take(&["state"])?).ok_or(WRONG)?, WRONG)?.parse()?;
     Ok(Parsed { body: state, has_unknown: object.has_unknown() })
 }
 
@@ -88,7 +88,7 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
     const WRONG: Invalid = Invalid("metadata must be an object");
     const BOTH: Invalid = Invalid("metadata fields stand both inside and outside of metadata; put them all inside");
     let flat = patch(object)?;
-    let Some(raw) = json::given(object.take(&["metadata"])?) else { return Ok((flat, false)) };
+    let Some(raw) = json::non_null(object.take(&["metadata"])?) else { return Ok((flat, false)) };
     if !flat.settings.is_empty() || flat.custom.is_some() {
         return Err(BOTH);
     }
@@ -98,16 +98,16 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
 }
 
 fn patch(object: &mut Object<'_>) -> Result<MetadataPatch, Invalid> {
-    let custom = json::given(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
+    let custom = json::non_null(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
     Ok(MetadataPatch { settings: settings(object, false)?, custom })
 }
 
 fn settings(object: &mut Object<'_>, allows_never: bool) -> Result<SettingsPatch, Invalid> {
     const CAS_WRONG: Invalid = Invalid("casRequired must be true or false");
     const MAX_WRONG: Invalid = Invalid("maxVersions must be a whole number from 0 (the default) to 24000");
-    let cas = json::given(object.take(CAS_REQUIRED)?);
-    let max = json::given(object.take(MAX_VERSIONS)?);
-    let after = json::given(object.take(DEACTIVATE_AFTER)?);
+    let cas = json::non_null(object.take(CAS_REQUIRED)?);
+    let max = json::non_null(object.take(MAX_VERSIONS)?);
+    let after = json::non_null(object.take(DEACTIVATE_AFTER)?);
     Ok(SettingsPatch {
         cas_required: cas.map(|raw| json::boolean(raw, CAS_WRONG)).transpose()?,
         max_versions: max.map(|raw| MaxVersions::new(json::number(raw, MAX_WRONG)?)).transpose()?,

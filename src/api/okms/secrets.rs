@@ -39,7 +39,7 @@ pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> R
     let created = context.service.secrets.create(permit, &path, &patch, &value, call.now).await?;
     let mut warnings = warnings(parsed.has_unknown, &patch, &created.defaults);
     warnings.extend(cas.map(|_| CAS_IGNORED));
-    Ok(changed(context, permit, &path, &created, &warnings))
+    Ok(change_reply(context, permit, &path, &created, &warnings))
 }
 
 pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -67,7 +67,7 @@ pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> R
     if update.value.is_none() && update.patch.is_empty() {
         warnings.push(NOTHING);
     }
-    Ok(changed(context, permit, path, &updated, &warnings))
+    Ok(change_reply(context, permit, path, &updated, &warnings))
 }
 
 pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -125,7 +125,7 @@ pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) 
 }
 
 /// The answer to a secret's creation or change.
-fn changed(context: &Context, permit: &Permit, path: &SecretPath, created: &Changed, warnings: &[&str]) -> Reply {
+fn change_reply(context: &Context, permit: &Permit, path: &SecretPath, created: &Changed, warnings: &[&str]) -> Reply {
     Reply::json(Writer::object(|out| {
         out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &created.header));
         out.text("path", path.as_str());

@@ -31,7 +31,7 @@ pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         Some((tenant.map(str::parse), rest.len()))
     })?;
     let path = end_of(path, length);
-    let (method, unclear) = meant(method, uri.query().unwrap_or_default());
+    let (method, unclear) = intent(method, uri.query().unwrap_or_default());
     let unfit = if raw.contains("/.") || raw.contains('%') { check(&path).err() } else { None };
     let is_folder = is_folder && !path.is_empty();
     Some(Address { method, tenant, mount: mount(&path), is_folder, fault: undecodable.or(unfit).or(unclear), path })
@@ -86,7 +86,7 @@ fn end_of(path: Cow<'_, str>, length: usize) -> Cow<'_, str> {
 }
 
 /// What is asked for, and what of the query does not tell it.
-fn meant(method: &Method, query: &str) -> (Method, Option<Invalid>) {
+fn intent(method: &Method, query: &str) -> (Method, Option<Invalid>) {
     const BOTH: Invalid = Invalid("list and scan cannot be asked for together");
     // Vault says nothing of a flag that is none.
     const SILENT: Invalid = Invalid("");
@@ -122,7 +122,7 @@ fn mount(path: &str) -> usize {
 ///
 /// # Errors
 /// What Vault says to a segment that is `.` or `..`, or that cannot be printed.
-pub(super) fn collapsed(path: &str) -> Result<String, Invalid> {
+pub(super) fn collapse(path: &str) -> Result<String, Invalid> {
     check(path)?;
     Ok(single_slashes(Cow::Borrowed(path)).trim_start_matches('/').to_owned())
 }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn paths_are_collapsed() {
-        assert_eq!(collapsed("/a//b/").unwrap(), "a/b");
-        assert!(collapsed("a/../b").is_err() && collapsed("a\u{200b}").is_err() && collapsed(".").is_err());
+        assert_eq!(collapse("/a//b/").unwrap(), "a/b");
+        assert!(collapse("a/../b").is_err() && collapse("a\u{200b}").is_err() && collapse(".").is_err());
     }
 }

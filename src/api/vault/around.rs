@@ -85,7 +85,7 @@ pub(super) async fn leave(
     Ok(reply)
 }
 
-/// The same for what is about no domain.
+/// What comes after an operation that is about no domain.
 pub(super) fn with_namespace(call: &Call, outcome: Result<Reply, Failed>) -> Result<Reply, Failed> {
     let mut reply = outcome?;
     repeat_namespace(call, &mut reply);
@@ -136,7 +136,7 @@ async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
         return Err(Invalid("cannot write to a path ending in '/'").into());
     }
-    let config = context.service.mounts.known(permit).await?;
+    let config = context.service.mounts.config(permit).await?;
     let Some(mount) = config.mount_above(&path) else {
         let first = path.split('/').next().unwrap_or_default();
         let is_ours = matches!(first, "sys" | "auth");
@@ -144,5 +144,5 @@ async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failed> {
     };
     let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
     let is_root = ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
-    Ok(envelope::hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
+    Ok(envelope::not_found_hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
 }

@@ -51,7 +51,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
         meta: vec![("cert_name".to_owned(), role), ("serial_number".to_owned(), serial)],
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
-    Ok(told(call, &warnings, &fresh))
+    Ok(login_reply(call, &warnings, &fresh))
 }
 
 pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -95,7 +95,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     }
     let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
     let mut warnings = fields.warnings();
-    warnings.extend(cut(ttl, most_seconds));
+    warnings.extend(cap_warning(ttl, most_seconds));
     let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
@@ -107,19 +107,19 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
         meta,
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
-    Ok(told(call, &warnings, &fresh))
+    Ok(login_reply(call, &warnings, &fresh))
 }
 
 pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, own, .. } = *asked;
     let own = own.ok_or(Problem::PermissionDenied)?;
     let text = token(&call.head.headers).unwrap_or_default();
-    Ok(shown(asked, own, text))
+    Ok(lookup_reply(asked, own, text))
 }
 
 pub(super) async fn lookup(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let (known, text) = find(asked, named, &mut Fields::parse(&fields::body(asked.call)?)?).await?;
-    Ok(shown(asked, &known, &text))
+    Ok(lookup_reply(asked, &known, &text))
 }
 
 pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
@@ -130,12 +130,12 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let (known, text) = find(asked, named, &mut fields).await?;
     let tokens = &context.service.tokens;
     let renewed = tokens.renew(permit, &known.accessor, increment, context.token_life, call.now).await?;
-    let warnings: Vec<_> = cut(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
+    let warnings: Vec<_> = cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
     Ok(envelope::auth(call, &warnings, |out| auth(out, &renewed, &text, call.now)))
 }
 
 /// The warning about a life that is shorter than the one that was asked for.
-fn cut(wished: Option<u64>, most: u64) -> Option<String> {
+fn cap_warning(wished: Option<u64>, most: u64) -> Option<String> {
     let (wished, most) = (fields::go_seconds(wished.filter(|wished| *wished > most)?), fields::go_seconds(most));
     Some(format!("TTL of \"{wished}\" exceeded the effective max_ttl of \"{most}\"; TTL value is capped accordingly"))
 }
@@ -239,7 +239,7 @@ async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Resul
 }
 
 /// A token that was just made.
-fn told(call: &Call, warnings: &[String], fresh: &FreshToken) -> Reply {
+fn login_reply(call: &Call, warnings: &[String], fresh: &FreshToken) -> Reply {
     envelope::auth(call, warnings, |out| auth(out, &fresh.known, &fresh.text, call.now))
 }
 
@@ -261,7 +261,7 @@ fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timesta
 }
 
 /// What a lookup tells.
-fn shown(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
+fn lookup_reply(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
     let Asked { context, call, .. } = *asked;
     let KnownToken { accessor, token } = known;
     let seconds = |moment: Timestamp| u64::try_from(moment.unix_seconds()).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
-    address::collapsed,
+    address::collapse,
     asked::Asked,
     auth::{self, Named},
     envelope,
@@ -32,10 +32,10 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         Err(Failed { problem: Problem::BadToken, .. }) => return Err(Problem::InvalidToken.into()),
         good => good?,
     }
-    let config = context.service.mounts.known(permit).await?;
+    let config = context.service.mounts.config(permit).await?;
     let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
-        let clean = collapsed(path)?;
+        let clean = collapse(path)?;
         let first = clean.split('/').next().unwrap_or_default();
         let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
         answers.push((path, if may { &ALL } else { &["deny"] }));

@@ -80,7 +80,7 @@ pub(super) fn nothing(call: &Call, mount: Mount, warnings: &[String]) -> Reply {
 }
 
 /// 404 with `data`: the version is there, its value is not. `OVHcloud`'s clients find the members of an error beside it.
-pub(super) fn gone(call: &Call, data: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+pub(super) fn not_found_with(call: &Call, data: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
     let body = Writer::object_sized(768, |out| {
         head(out, call);
         out.object("data", data);
@@ -92,7 +92,7 @@ pub(super) fn gone(call: &Call, data: impl FnOnce(&mut ObjectWriter<'_>)) -> Rep
 }
 
 /// 404 with a hint for people, which the CLI prints.
-pub(super) fn hint(call: &Call, text: &str) -> Reply {
+pub(super) fn not_found_hint(call: &Call, text: &str) -> Reply {
     let body = Writer::object_sized(768, |out| {
         without_data(out, call, KV, &[text.to_owned()]);
         not_found(out, call);

@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a field that is there and not null.
     pub(super) fn take(&mut self, name: &str) -> Result<Option<&'a RawValue>, Failed> {
-        Ok(json::given(self.raw(name)?))
+        Ok(json::non_null(self.raw(name)?))
     }
 
     /// Takes a field that may be null.

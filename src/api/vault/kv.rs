@@ -54,7 +54,7 @@ impl Target {
         Ok(Self { path: view.secret(asked.name())?, view })
     }
 
-    /// The same for metadata, where a slash at the end of a secret's name does no harm but to a write.
+    /// The target of a request about metadata, where a slash at the end of a secret's name does no harm but to a write.
     async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failed> {
         let view = view(asked).await?;
         Ok(Self { path: view.secret(asked.name())?, view })
@@ -71,7 +71,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let (secret, version) = version(asked, &target.path, Include::Value).await?;
     let warnings = fields::ignored(call, &["version"]);
     let Some(value) = &version.value else {
-        return Ok(envelope::gone(call, |out| {
+        return Ok(envelope::not_found_with(call, |out| {
             out.null("data");
             out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
         }));
@@ -95,7 +95,7 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
         out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
     };
     let Some(value) = &version.value else {
-        return Ok(envelope::gone(call, |out| {
+        return Ok(envelope::not_found_with(call, |out| {
             metadata(out);
             out.null("subkeys");
         }));
@@ -133,7 +133,7 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let value = value::value_of(&data, context.value_bytes)?;
     let warnings = fields.warnings();
     let written = context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
-    Ok(added(call, &warnings, &written.header, written.added.as_ref()))
+    Ok(write_reply(call, &warnings, &written.header, written.added.as_ref()))
 }
 
 pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -163,9 +163,9 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
         (error, _) => error.into(),
     })?;
     match patched {
-        Patched::Changed(written) => Ok(added(call, &warnings, &written.header, written.added.as_ref())),
+        Patched::Changed(written) => Ok(write_reply(call, &warnings, &written.header, written.added.as_ref())),
         Patched::Unreadable(header, number, record) => {
-            Ok(envelope::gone(call, |out| five(out, number, &record, &header.custom)))
+            Ok(envelope::not_found_with(call, |out| five(out, number, &record, &header.custom)))
         }
     }
 }
@@ -296,7 +296,12 @@ fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {
 }
 
 /// The answer to a write that added a version.
-fn added(call: &Call, warnings: &[String], header: &Header, added: Option<&(VersionNumber, VersionRecord)>) -> Reply {
+fn write_reply(
+    call: &Call,
+    warnings: &[String],
+    header: &Header,
+    added: Option<&(VersionNumber, VersionRecord)>,
+) -> Reply {
     envelope::data(call, KV, &Parts { warnings, bytes: 512 }, |out| {
         if let Some((number, record)) = added {
             five(out, *number, record, &header.custom);

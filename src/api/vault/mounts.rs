@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
-    address::collapsed,
+    address::collapse,
     asked::Asked,
     auth_methods, envelope,
     envelope::{Parts, SYSTEM},
@@ -20,20 +20,20 @@ use crate::{
 const DESCRIPTION: &str = "key/value secret storage";
 
 /// A mount as clients see it.
-struct Shown<'a> {
+struct MountView<'a> {
     path: MountPath,
     description: &'a str,
     uuid: Uuid,
 }
 
 /// The mounts of a domain: the one that is always there, and those that were made.
-fn shown(config: &DomainConfig, id: OkmsId) -> Vec<Shown<'_>> {
+fn views(config: &DomainConfig, id: OkmsId) -> Vec<MountView<'_>> {
     // Of the two names of the whole tree only the first is listed.
     let built_in = MountPath::whole_trees().take(1).map(|path| {
         // The domain's own id is as good a name as any, and never changes.
-        Shown { path, description: default_description(config), uuid: Uuid::from_bytes(*id.as_bytes()) }
+        MountView { path, description: default_description(config), uuid: Uuid::from_bytes(*id.as_bytes()) }
     });
-    let made = config.mounts().iter().map(|mount| Shown {
+    let made = config.mounts().iter().map(|mount| MountView {
         path: mount.path.clone(),
         description: &mount.description,
         uuid: Uuid::from_bytes(mount.uuid),
@@ -48,7 +48,7 @@ fn default_description(config: &DomainConfig) -> &str {
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.list(permit).await?;
-    let mounts = shown(&config, permit.okms_id());
+    let mounts = views(&config, permit.okms_id());
     let write = |out: &mut ObjectWriter<'_>| mounts.iter().for_each(|mount| entry(out, mount));
     Ok(envelope::also_at_top_level(call, write))
 }
@@ -56,7 +56,7 @@ pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
-    let mounts = shown(&config, permit.okms_id());
+    let mounts = views(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Problem::NoMount.with(&[path.as_str()]))?;
     Ok(envelope::also_at_top_level(call, |out| members(out, mount)))
@@ -108,7 +108,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let mut named = |name| -> Result<String, Failed> {
-        Ok(collapsed(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?)?)
+        Ok(collapse(&fields.text(name)?.filter(|path| !path.is_empty()).ok_or(BOTH)?)?)
     };
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Problem::NoMountToMove.with(&[&from]);
@@ -121,7 +121,7 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
 }
 
 /// What became of a move: it is done, or there was none.
-pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failed> {
+pub(super) async fn remount_status(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.list(permit).await?;
     let id = asked.name().parse::<Uuid>().ok();
@@ -139,7 +139,7 @@ pub(super) async fn renamed(asked: &Asked<'_>) -> Result<Reply, Failed> {
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let (config, path) = (context.service.mounts.list(permit).await?, path(asked)?);
-    let mounts = shown(&config, permit.okms_id());
+    let mounts = views(&config, permit.okms_id());
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.ok_or_else(|| Problem::NothingToTune.with(&[path.as_str()]))?;
     Ok(envelope::also_at_top_level(call, |out| {
@@ -183,8 +183,8 @@ fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failed> {
 
 pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
-    let config = context.service.mounts.known(permit).await?;
-    let mounts = shown(&config, permit.okms_id());
+    let config = context.service.mounts.config(permit).await?;
+    let mounts = views(&config, permit.okms_id());
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
         out.object("auth", auth_methods::auth_mounts);
         out.object("secret", |out| mounts.iter().for_each(|mount| entry(out, mount)));
@@ -195,13 +195,13 @@ pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failed> {
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let path_asked = asked.name();
-    let config = context.service.mounts.known(permit).await?;
+    let config = context.service.mounts.config(permit).await?;
     let Some(path) = config.mount_above(path_asked) else { return Err(Problem::Preflight.with(&[path_asked])) };
-    let mounts = shown(&config, permit.okms_id());
+    let mounts = views(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
     let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
     let mount =
-        Shown { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
+        MountView { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 512, ..Parts::default() }, |out| {
         members(out, &mount);
         out.text("path", &format!("{}/", mount.path));
@@ -212,11 +212,11 @@ fn path(asked: &Asked<'_>) -> Result<MountPath, Failed> {
     Ok(asked.name().parse()?)
 }
 
-fn entry(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
+fn entry(out: &mut ObjectWriter<'_>, mount: &MountView<'_>) {
     out.object(&format!("{}/", mount.path), |out| members(out, mount));
 }
 
-fn members(out: &mut ObjectWriter<'_>, mount: &Shown<'_>) {
+fn members(out: &mut ObjectWriter<'_>, mount: &MountView<'_>) {
     let uuid = mount.uuid.to_string();
     out.text("accessor", &format!("kv_{}", uuid.get(..8).unwrap_or_default()));
     out.object("config", envelope::ttls);

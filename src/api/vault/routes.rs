@@ -173,7 +173,11 @@ pub(super) static ROUTES: &[Route] = &[
         &tenant!(Read, "VaultUiMount", [DomainGet], mounts::preflight(), Bare),
     ),
     route(WRITES, "/sys/remount", &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename())),
-    route(&["GET"], "/sys/remount/status/{key}", &tenant!(Read, "VaultRemountStatus", [ConfigGet], mounts::renamed())),
+    route(
+        &["GET"],
+        "/sys/remount/status/{key}",
+        &tenant!(Read, "VaultRemountStatus", [ConfigGet], mounts::remount_status()),
+    ),
     route(&["GET"], "/sys/auth", &tenant!(Read, "VaultAuthMethods", [DomainGet], auth_methods::list())),
     route(
         &["GET"],

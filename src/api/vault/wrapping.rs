@@ -37,12 +37,12 @@ pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Re
     let accessor = accessor(&reply.body);
     let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
     let info = context.service.wrapping.wrap(permit, answer, &asked.path(), ttl, call.now).await?;
-    Ok(told(call, &info, accessor.as_deref()))
+    Ok(wrap_reply(call, &info, accessor.as_deref()))
 }
 
 /// The accessor of the token in an answer, if there is one: who wraps it may know that much of it.
 fn accessor(body: &[u8]) -> Option<String> {
-    let auth = json::given(Object::from_body(body).ok()?.take(&["auth"]).ok()?)?;
+    let auth = json::non_null(Object::from_body(body).ok()?.take(&["auth"]).ok()?)?;
     let accessor = Object::parse(auth.get()).ok()?.take(&["accessor"]).ok()??;
     json::text(accessor, crate::domain::Invalid("not a text")).ok()
 }
@@ -82,7 +82,7 @@ pub(super) async fn rewrap(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let token = token(asked)?;
     let info = context.service.wrapping.rewrap(permit, &token, call.now).await?;
-    Ok(told(call, &info, None))
+    Ok(wrap_reply(call, &info, None))
 }
 
 /// The wrapping token: in the body, or in the header of a client that has no other.
@@ -100,7 +100,7 @@ fn token(asked: &Asked<'_>) -> Result<String, Failed> {
     }
 }
 
-fn told(call: &Call, info: &WrapInfo, accessor: Option<&str>) -> Reply {
+fn wrap_reply(call: &Call, info: &WrapInfo, accessor: Option<&str>) -> Reply {
     envelope::wrapped(call, |out: &mut ObjectWriter<'_>| {
         out.text("accessor", &info.accessor);
         out.text("creation_path", &info.wrapped.path);

@@ -110,7 +110,8 @@ impl Secrets {
                     listed.has_more = true;
                     return Ok(listed);
                 }
-                let history = if browse.is_detailed && !is_folder { known(&reader, &path).await? } else { None };
+                let history =
+                    if browse.is_detailed && !is_folder { history_or_damaged(&reader, &path).await? } else { None };
                 bytes += size_of::<ListEntry>() + 32 + name.len() + history.as_deref().map_or(0, weight);
                 if bytes > LIST_BYTES_MAX {
                     return Err(TOO_LARGE.into());
@@ -151,7 +152,7 @@ async fn ends(reader: &Reader<'_>, path: &SecretPath, header: Record) -> Result<
     or_damaged(read.await).map(Option::unwrap_or_default)
 }
 
-async fn known(reader: &Reader<'_>, path: &SecretPath) -> Result<Option<Box<History>>, Error> {
+async fn history_or_damaged(reader: &Reader<'_>, path: &SecretPath) -> Result<Option<Box<History>>, Error> {
     or_damaged(history(reader, path).await.map(Box::new))
 }
 
