@@ -26,6 +26,7 @@ mod drain;
 mod errors;
 mod failure;
 mod isolation;
+mod layouts;
 mod leaks;
 mod limits;
 mod lists;
