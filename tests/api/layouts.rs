@@ -45,8 +45,8 @@ impl Old {
     async fn client(&self, name: &str) -> Client {
         let operator = self.server.client(Some(&self.server.issue(&Subject::Operator, 3000)), None, Http::One);
         let domains = operator.call(Method::GET, "/v2/okms/resource", "").await.ok();
-        let domains = domains.as_array().unwrap().iter();
-        let found = domains.into_iter().find(|domain| domain["name"] == name).expect("the domain");
+        let domains = domains.as_array().unwrap();
+        let found = domains.iter().find(|domain| domain["name"] == name).expect("the domain");
         let id = found["id"].as_str().unwrap();
         let pair = self.server.issue(&Subject::Domain(id.parse().unwrap()), 3000);
         self.server.client(Some(&pair), Some(id), Http::One)
