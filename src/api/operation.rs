@@ -80,6 +80,26 @@ pub struct Route {
     pub operation: &'static Operation,
 }
 
+/// A row whose handler takes the context, a permit and the call, and fails as whatever [`Failed`] can be made of.
+macro_rules! row {
+    ($methods:expr, $pattern:literal, $id:literal, $effect:ident, $actions:expr, $access:ident($handler:path)) => {
+        $crate::api::Route {
+            methods: $methods,
+            pattern: $pattern,
+            operation: &$crate::api::Operation {
+                id: $id,
+                effect: $crate::api::Effect::$effect,
+                actions: $actions,
+                handler: $crate::api::Handler::$access(|context, permit, call| {
+                    Box::pin(async move { Ok($handler(context, permit, call).await?) })
+                }),
+            },
+        }
+    };
+}
+
+pub(super) use row;
+
 /// A set of operations that speak alike.
 pub trait Dialect: Send + Sync {
     /// What its addresses begin with: literal segments and `{okmsId}`. The first one that fits counts.

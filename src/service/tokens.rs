@@ -13,7 +13,7 @@ use super::{
     records::{Draft, Reader},
     scope::Scope,
     turns::LongRead,
-    unit::{Change, Reading, Reads},
+    unit::{Change, Held, Reading, Reads},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -127,10 +127,12 @@ impl Tokens {
             meta: request.meta,
         };
         let change = Change { name: "tokens.create", turns: &[] };
-        let make = |(), draft: &mut Draft<'_>| {
-            store(draft, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())
-        };
-        self.scope.unit(change, &keys, Vacant(&id), make).await?;
+        self.scope
+            .unit(change, &keys, record_of(&keys, &id), |found, draft| {
+                is_free(found.as_ref())?;
+                store(draft, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())
+            })
+            .await?;
         clear_some(&self.scope, &keys, now).await;
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
@@ -172,7 +174,8 @@ impl Tokens {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let record = snapshot.get(Space::Token, &key(&keys, accessor)?).await?;
+        let Held(space, key) = known_of(&keys, accessor)?;
+        let record = snapshot.get(space, &key).await?;
         let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
     }
@@ -193,7 +196,8 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.renew", turns: &[] };
         self.scope
-            .unit(change, &keys, TokenRead { accessor, now }, |before, draft| {
+            .unit(change, &keys, known_of(&keys, accessor)?, |found, draft| {
+                let before = open(&keys, accessor, found, now)?;
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
                 }
@@ -256,7 +260,8 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.revoke", turns: &[] };
         self.scope
-            .unit(change, &keys, TokenRead { accessor, now }, |token, draft| {
+            .unit(change, &keys, known_of(&keys, accessor)?, |found, draft| {
+                let token = open(&keys, accessor, found, now)?;
                 remove(draft, accessor, token.expires_at);
                 Ok(())
             })
@@ -286,26 +291,14 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
     Some(id)
 }
 
-/// A token, held.
-struct TokenRead<'a> {
-    accessor: &'a str,
-    now: Timestamp,
+/// The record of the token `id`, or of what is wrapped under it.
+pub(super) fn record_of(keys: &DomainKeys, id: &str) -> Held {
+    Held(Space::Token, keys::token(keys.id(), id))
 }
 
-impl Reads for TokenRead<'_> {
-    type Found = Token;
-
-    async fn read(&self, reading: &Reading<'_>) -> Result<Token, Error> {
-        let keys = reading.reader.keys;
-        let record = reading.hold(Space::Token, key(keys, self.accessor)?).await?;
-        open(keys, self.accessor, record, self.now)
-    }
-}
-
-/// Where the token with this accessor is.
-fn key(keys: &DomainKeys, accessor: &str) -> Result<Vec<u8>, Error> {
-    // Whatever text it is, it is found under its own key or not at all.
-    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(keys::token(keys.id(), accessor)) }
+/// The record of the token with this accessor, whatever text that is: it is found under its own key or not at all.
+fn known_of(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
+    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(record_of(keys, accessor)) }
 }
 
 fn open(keys: &DomainKeys, accessor: &str, record: Option<Record>, now: Timestamp) -> Result<Token, Error> {
@@ -344,17 +337,9 @@ pub(super) fn remove(draft: &mut Draft<'_>, id: &str, end: Timestamp) {
     ]);
 }
 
-/// A place where no token is yet.
-pub(super) struct Vacant<'a>(pub &'a str);
-
-impl Reads for Vacant<'_> {
-    type Found = ();
-
-    async fn read(&self, reading: &Reading<'_>) -> Result<(), Error> {
-        let key = keys::token(reading.reader.keys.id(), self.0);
-        // Ids are random, and long.
-        if reading.hold(Space::Token, key).await?.is_some() { Err(Error::Contended) } else { Ok(()) }
-    }
+/// Goes on if nothing was `found` in the place of a new token: ids are random, and long.
+pub(super) fn is_free(found: Option<&Record>) -> Result<(), Error> {
+    if found.is_some() { Err(Error::Contended) } else { Ok(()) }
 }
 
 /// Clears away what has expired, after a new token: it is made, and what is over can wait for the next one.

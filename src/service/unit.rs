@@ -63,6 +63,17 @@ impl Reading<'_> {
     }
 }
 
+/// One record, for a change that stands on that alone.
+pub(super) struct Held(pub Space, pub Vec<u8>);
+
+impl Reads for Held {
+    type Found = Option<Record>;
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        reading.hold(self.0, self.1.clone()).await
+    }
+}
+
 /// A change, by name: what it is called in metrics, and whose turns it takes.
 #[derive(Clone, Copy)]
 pub(super) struct Change<'a> {

@@ -21,7 +21,7 @@ use super::{
     aside::aside,
     records::{Draft, Reader},
     scope::Scope,
-    tokens::{Minted, Vacant, clear_all, clear_some, id_of, remove, store},
+    tokens::{Minted, clear_all, clear_some, id_of, is_free, record_of, remove, store},
     turns::Turns,
     unit::{Change, Reading, Reads},
 };
@@ -199,7 +199,10 @@ impl Wrapping {
         let wrapped = minted.wrapped(path, answer.status, ttl_seconds, now);
         let change = Change { name: "wrapping.wrap", turns: &[] };
         self.scope
-            .unit(change, &keys, Vacant(&minted.id), |(), draft| keep(draft, &minted, &wrapped, &answer.body))
+            .unit(change, &keys, record_of(&keys, &minted.id), |found, draft| {
+                is_free(found.as_ref())?;
+                keep(draft, &minted, &wrapped, &answer.body)
+            })
             .await?;
         clear_some(&self.scope, &keys, now).await;
         Ok(WrapInfo { token: minted.text, accessor: minted.id, wrapped })
@@ -251,9 +254,9 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.end", turns: &[] };
-        // Whoever was faster has unwrapped or ended it.
         self.scope
-            .unit(change, &keys, InfoRead { id: accessor, now }, |wrapped, draft| {
+            .unit(change, &keys, record_of(&keys, accessor), |found, draft| {
+                let wrapped = open(&keys, accessor, found, now)?;
                 remove(draft, accessor, wrapped.expires_at());
                 Ok(())
             })
@@ -282,31 +285,16 @@ impl Wrapping {
     }
 }
 
-/// What is told of a wrapped answer, held.
-struct InfoRead<'a> {
+/// An answer that is wrapped under a token, held.
+struct WrappedRead<'a> {
+    token: &'a str,
     id: &'a str,
     now: Timestamp,
 }
 
-impl Reads for InfoRead<'_> {
-    type Found = Wrapped;
-
-    async fn read(&self, reading: &Reading<'_>) -> Result<Wrapped, Error> {
-        let keys = reading.reader.keys;
-        let record = reading.hold(Space::Token, keys::token(keys.id(), self.id)).await?;
-        open(keys, self.id, record, self.now)
-    }
-}
-
-/// An answer that is wrapped under a token, held.
-struct WrappedRead<'a> {
-    token: &'a str,
-    info: InfoRead<'a>,
-}
-
 impl<'a> WrappedRead<'a> {
     fn of(token: &'a str, now: Timestamp) -> Result<Self, Error> {
-        Ok(Self { token, info: InfoRead { id: id_of(token).ok_or(Error::NothingWrapped)?, now } })
+        Ok(Self { token, id: id_of(token).ok_or(Error::NothingWrapped)?, now })
     }
 }
 
@@ -315,10 +303,11 @@ impl Reads for WrappedRead<'_> {
 
     async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
         let Reader { snapshot, keys } = reading.reader;
-        let wrapped = is_right(self.info.read(reading).await?, self.token)?;
-        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), self.info.id)).await?;
+        let found = record_of(keys, self.id).read(reading).await?;
+        let wrapped = is_right(open(keys, self.id, found, self.now)?, self.token)?;
+        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), self.id)).await?;
         let body = body.ok_or(Error::NothingWrapped)?.bytes;
-        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.info.id, &body))?))
+        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.id, &body))?))
     }
 }
 

@@ -2,37 +2,16 @@
 
 mod resource;
 
-use super::{Effect, Handler, Operation, Route, Rows};
-use crate::auth::Action;
+use super::{Rows, operation::row};
+use crate::auth::Action::{CredentialCreate, DomainCreate, DomainGet};
 
 /// What is asked of one domain.
+#[rustfmt::skip]
 pub(super) static DOMAIN: Rows = Rows {
     bases: &["/v2/okms/resource/{okmsId}"],
     routes: &[
-        Route {
-            methods: &["POST"],
-            pattern: "/credential",
-            operation: &Operation {
-                id: "PostCredential",
-                effect: Effect::Write,
-                actions: &[Action::CredentialCreate],
-                handler: Handler::Tenant(|context, permit, call| {
-                    Box::pin(async move { Ok(resource::create_credential(context, permit, call).await?) })
-                }),
-            },
-        },
-        Route {
-            methods: &["GET"],
-            pattern: "",
-            operation: &Operation {
-                id: "GetResource",
-                effect: Effect::Read,
-                actions: &[Action::DomainGet],
-                handler: Handler::Tenant(|context, permit, _| {
-                    Box::pin(async move { Ok(resource::get_domain(context, permit).await?) })
-                }),
-            },
-        },
+        row!(&["POST"], "/credential", "PostCredential", Write, &[CredentialCreate], Tenant(resource::create_credential)),
+        row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
 };
 
@@ -40,29 +19,7 @@ pub(super) static DOMAIN: Rows = Rows {
 pub(super) static REGION: Rows = Rows {
     bases: &["/v2/okms/resource"],
     routes: &[
-        Route {
-            methods: &["GET"],
-            pattern: "",
-            operation: &Operation {
-                id: "ListResources",
-                effect: Effect::Read,
-                actions: &[Action::DomainGet],
-                handler: Handler::Region(|context, permit, call| {
-                    Box::pin(async move { Ok(resource::list_domains(context, permit, call).await?) })
-                }),
-            },
-        },
-        Route {
-            methods: &["POST"],
-            pattern: "",
-            operation: &Operation {
-                id: "PostResource",
-                effect: Effect::Write,
-                actions: &[Action::DomainCreate],
-                handler: Handler::Region(|context, permit, call| {
-                    Box::pin(async move { Ok(resource::create_domain(context, permit, call).await?) })
-                }),
-            },
-        },
+        row!(&["GET"], "", "ListResources", Read, &[DomainGet], Region(resource::list_domains)),
+        row!(&["POST"], "", "PostResource", Write, &[DomainCreate], Region(resource::create_domain)),
     ],
 };

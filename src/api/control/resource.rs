@@ -32,7 +32,7 @@ pub(super) async fn create_domain(context: &Context, permit: &RegionPermit, call
     Ok(domain_reply(context, &domain, &body))
 }
 
-pub(super) async fn get_domain(context: &Context, permit: &Permit) -> Result<Reply, Error> {
+pub(super) async fn get_domain(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
     let domain = context.service.tenants.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| resource(out, context, &domain))))
 }

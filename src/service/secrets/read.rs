@@ -104,14 +104,14 @@ impl Secrets {
         }
         let keys = self.scope.keys(permit).await?;
         let key = keys::header(keys.id(), path);
-        let known = self.opened.last_header(&key);
+        let mut known = self.opened.last_header(&key);
         // What was current when the header was last seen: if it still is, one read tells all.
         let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
         for _ in 0..ROUNDS {
             let parts = self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
             let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
             let open = || open_header(&keys, path, &record.bytes);
-            let header = self.opened.header(&key, record.revision, known.clone(), open)?;
+            let header = self.opened.header(&key, record.revision, known, open)?;
             let Some(number) = version.or(header.current) else {
                 return Ok(Secret { header, version: None });
             };
@@ -119,7 +119,7 @@ impl Secrets {
                 return Err(Error::VersionNotFound);
             }
             if parts.number != Some(number) {
-                guess = Some(number);
+                (guess, known) = (Some(number), Some((record.revision, header)));
                 continue;
             }
             let record = parts.version?.ok_or_else(missing)?.record;

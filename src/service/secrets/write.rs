@@ -11,7 +11,7 @@ use crate::{
     service::{
         Error,
         records::{Draft, Reader, open_header},
-        unit::{Change, Reading, Reads},
+        unit::{Change, Held, Reading, Reads},
     },
     store::{engine::Space, keys},
 };
@@ -265,8 +265,11 @@ impl Secrets {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "secrets.delete", turns: &[path.as_str()] };
+        // The header is not opened: a damaged secret can still be removed.
+        let header = Held(Space::Header, keys::header(keys.id(), path));
         self.scope
-            .unit(change, &keys, Removal(path), |(), draft| {
+            .unit(change, &keys, header, |found, draft| {
+                found.ok_or(Error::SecretNotFound)?;
                 draft.remove(path);
                 Ok(())
             })
@@ -368,18 +371,6 @@ impl Reads for SecretRead<'_> {
             None => None,
         };
         Ok((found, config.defaults(path)))
-    }
-}
-
-/// What the removal of a secret reads: its header, which is not opened, so that a damaged one can be removed as well.
-struct Removal<'a>(&'a SecretPath);
-
-impl Reads for Removal<'_> {
-    type Found = ();
-
-    async fn read(&self, reading: &Reading<'_>) -> Result<(), Error> {
-        let key = keys::header(reading.reader.keys.id(), self.0);
-        reading.hold(Space::Header, key).await?.map(drop).ok_or(Error::SecretNotFound)
     }
 }
 
