@@ -27,12 +27,16 @@ for url in /v1/secret/data/a%2Fb /api/0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d/v2/se
 done
 printf '{"a":{"b":1},"c":null}\n{"a":{"b":null,"d":[1.0]}}' >corpus/outline/patch
 
-for target in "${targets[@]}"; do
+fuzz() {
     # A finding stays in artifacts/, and ends the run.
+    local target=$1
     mkdir -p "artifacts/$target"
     "../target/debug/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="artifacts/$target/" "corpus/$target" >"artifacts/$target/log" 2>&1 \
-        || { tail -n 40 "artifacts/$target/log"; exit 1; }
+        || { tail -n 40 "artifacts/$target/log"; return 255; }
     printf '%s: %s runs, %s\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "artifacts/$target/log")" \
         "$(grep -o 'cov: [0-9]*' "artifacts/$target/log" | tail -n 1)"
-done
+}
+export -f fuzz
+export seconds
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I {} bash -c 'fuzz {}'

@@ -21,6 +21,7 @@ mod file;
 mod group;
 mod guard;
 mod overlay;
+mod pace;
 mod pages;
 mod peek;
 mod queue;
@@ -77,7 +78,7 @@ pub struct RedbOptions {
     pub queue_bytes: usize,
     /// Batches that become durable together.
     pub group_batches: usize,
-    /// Bytes that become durable together, unless one batch alone is heavier.
+    /// The most bytes that become durable together, unless one batch alone is heavier. Fewer on a slow disk.
     pub group_bytes: usize,
     /// How long after a failed commit the engine first tries to write again.
     pub pause_min: Duration,

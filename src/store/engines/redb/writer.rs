@@ -18,10 +18,11 @@ use super::{
     group::{self, Committed, Failed, Verdict},
     guard::guarded,
     overlay::Overlay,
+    pace::Pace,
     queue::{Call, Job, Limits, Reply},
     tables::{Generation, View},
 };
-use crate::store::engine::{CommitError, Health, Observer, Revision, Source};
+use crate::store::engine::{Batch, CommitError, Health, Observer, Revision, Source};
 
 /// After a failed read the database is opened anew soon: the storage itself may well be sound. If that does not help,
 /// the pause doubles.
@@ -44,6 +45,7 @@ pub(super) struct Writer {
     disk: Arc<Disk>,
     observer: Arc<dyn Observer>,
     settings: Settings,
+    pace: Pace,
     mode: Mode,
     /// The highest revision that was ever tried.
     last: Revision,
@@ -85,11 +87,13 @@ impl Writer {
         let last = shared.view.load().revision;
         let generations = database.number;
         let pause = settings.pause_min;
+        let pace = Pace::new(settings.group.bytes);
         Self {
             shared,
             disk,
             observer,
             settings,
+            pace,
             mode: Mode::Ready(database),
             last,
             generations,
@@ -126,9 +130,9 @@ impl Writer {
     }
 
     fn group_limits(&self) -> Limits {
-        let Limits { batches, bytes } = self.settings.group;
+        let batches = self.settings.group.batches;
         let wary = self.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
-        Limits { batches: if wary { batches.min(WARY_BATCHES) } else { batches }, bytes }
+        Limits { batches: if wary { batches.min(WARY_BATCHES) } else { batches }, bytes: self.pace.bytes() }
     }
 
     fn write(&mut self, jobs: Vec<Job>) {
@@ -137,7 +141,10 @@ impl Writer {
             return refuse(replies, || CommitError::Unavailable("writes failed, and are tried again soon".into()));
         };
         let started = Instant::now();
-        match group::commit(database, batches, &mut self.last, self.observer.moment()) {
+        let bytes = batches.iter().map(Batch::weight).sum();
+        let result = group::commit(database, batches, &mut self.last, self.observer.moment());
+        self.pace.took(bytes, started.elapsed());
+        match result {
             Ok(committed) => self.conclude(committed, replies, started),
             Err(Failed::Before(source)) => {
                 let cause = self.fail(source, replies.len());
