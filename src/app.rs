@@ -27,10 +27,11 @@ use crate::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
         TlsError, TlsState, Trusted, fit_connections,
     },
-    service::{self, Ended, Health, Service},
+    service::{self, Ended, Health, Service, Upgrade},
     store::{
-        engine::{Engine, Observer, Space},
+        engine::{Engine, Observer},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
+        kinds::region,
     },
     telemetry,
 };
@@ -119,7 +120,7 @@ pub enum Checked {
 
 /// Everything that files must provide, loaded and checked.
 struct Materials {
-    root: FileRootKey,
+    root: Arc<FileRootKey>,
     authority: Option<CertificateAuthority>,
     certificates: Certificates,
 }
@@ -133,7 +134,7 @@ struct Certificates {
 impl Materials {
     fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
         Ok(Self {
-            root: FileRootKey::load(&config.keys.root_key)?,
+            root: Arc::new(FileRootKey::load(&config.keys.root_key)?),
             authority: authority(config)?,
             certificates: Certificates::load(config, clock)?,
         })
@@ -185,7 +186,7 @@ impl Certificates {
 pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
     let materials = Materials::load(config, clock)?;
     let store = &config.store.path;
-    let checked = match RedbEngine::peek(store, Space::Region, &service::root_key_record()) {
+    let checked = match RedbEngine::peek(store, region::SPACE, &region::root_key()) {
         Ok(Some(record)) if *record.bytes != materials.root.id() => {
             return Err(AppError::WrongRootKey(config.keys.root_key.as_path().into(), store.as_path().into()));
         }
@@ -220,7 +221,8 @@ impl App {
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let time = store_clock(&clock, &metrics);
         let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
-        let engine = open_engine(config, observer).await?;
+        let upgrade = Arc::new(Upgrade::new(materials.root.clone()));
+        let engine = open_engine(config, observer, upgrade).await?;
         Self::assemble(config, clock, time, materials, Over { engine, metrics, dialects: api::DIALECTS }).await
     }
 
@@ -265,7 +267,7 @@ impl App {
                 );
             })
         };
-        let service = Service::open(engine, Arc::new(root), authority, on_commit).await;
+        let service = Service::open(engine, root, authority, on_commit).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => {
                 AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())
@@ -429,12 +431,17 @@ fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> 
     Ok(Some(authority))
 }
 
-async fn open_engine(config: &Config, observer: StoreObserver) -> Result<Arc<dyn Engine>, AppError> {
+async fn open_engine(
+    config: &Config,
+    observer: StoreObserver,
+    upgrade: Arc<Upgrade>,
+) -> Result<Arc<dyn Engine>, AppError> {
     let path = config.store.path.clone();
     let options = RedbOptions {
         cache_bytes: config.store.cache.0,
         record_cache_bytes: config.store.record_cache.0,
         queue_batches: config.store.queue,
+        upgrade: Some(upgrade),
         ..RedbOptions::new(path.clone())
     };
     let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(observer))).await;

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use okmsd::{
     domain::{OkmsId, SecretPath},
-    store::{engine::Space, keys},
+    store::{
+        engine::Space,
+        kinds::{header, value, version},
+    },
 };
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -177,9 +180,9 @@ impl Raw {
         let mut writing: WriteTransaction = self.database.begin_write()?;
         writing.set_quick_repair(true);
         {
-            let mut headers = writing.open_table(records(Space::Header))?;
-            let mut versions = writing.open_table(records(Space::Version))?;
-            let mut values = writing.open_table(records(Space::Value))?;
+            let mut headers = writing.open_table(records(header::SPACE))?;
+            let mut versions = writing.open_table(records(version::SPACE))?;
+            let mut values = writing.open_table(records(value::SPACE))?;
             let mut next = self.next.lock().map_err(|_| "a writer failed")?;
             for _ in 0..writes {
                 let (index, version) = *next;
@@ -199,12 +202,12 @@ impl Raw {
         path: &SecretPath,
         version: u32,
     ) -> Outcome<()> {
-        let key = keys::version(self.id, path, version);
-        headers.insert(keys::header(self.id, path).as_slice(), [7; HEADER_BYTES].as_slice())?;
+        let key = version::key(self.id, path, version);
+        headers.insert(header::key(self.id, path).as_slice(), [7; HEADER_BYTES].as_slice())?;
         versions.insert(key.as_slice(), [7; VERSION_BYTES].as_slice())?;
         values.insert(key.as_slice(), [7; VALUE_BYTES].as_slice())?;
         if let Some(oldest) = version.checked_sub(KEPT).filter(|oldest| *oldest > 0) {
-            let key = keys::version(self.id, path, oldest);
+            let key = version::key(self.id, path, oldest);
             versions.remove(key.as_slice())?;
             values.remove(key.as_slice())?;
         }
@@ -223,7 +226,7 @@ fn shape(file: &Path) -> Outcome<Vec<(usize, usize)>> {
 
 fn shape_of(database: &Database) -> Outcome<Vec<(usize, usize)>> {
     let reading = database.begin_read()?;
-    [Space::Header, Space::Version, Space::Value]
+    [header::SPACE, version::SPACE, value::SPACE]
         .into_iter()
         .map(|space| {
             let table = reading.open_table(records(space))?;

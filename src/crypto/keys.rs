@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use zeroize::Zeroizing;
 
-use super::{Error, RootKey, WrappedKey, random};
+use super::{Error, RootKey, WrappedKey, derive::expand, random};
 use crate::domain::OkmsId;
 
 /// The keys of one domain, by generation. New records use the newest; old ones name theirs.
@@ -76,17 +76,4 @@ impl fmt::Debug for DomainKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DomainKeys({}, {} generations)", self.id, self.generations.len())
     }
-}
-
-/// `N` bytes derived for the purpose that `info` tells.
-pub(super) fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> Result<[u8; N], Error> {
-    struct Length(usize);
-    impl KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
-        }
-    }
-    let mut out = [0; N];
-    prk.expand(info, Length(N))?.fill(&mut out)?;
-    Ok(out)
 }

@@ -1,7 +1,7 @@
 //! Encryption at rest.
 //!
 //! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's key wraps one
-//! fresh data key per value and derives one key per record. Always holds: what is sealed is bound to its place,
+//! fresh data key per value and derives one key per record. Always holds: what is sealed is bound to its space and key,
 //! so that a record moved, swapped or edited does not open; key material and plaintext never print and are wiped
 //! when dropped. Never does: I/O beyond reading a key file at start, knowing what is inside a record.
 //!
@@ -10,18 +10,22 @@
 //! | what | bytes |
 //! | --- | --- |
 //! | record | `01`, generation (4), nonce (12), ciphertext, tag |
-//! | value | `01`, generation (4), wrapped data key (40, AES-KW), ciphertext, tag |
+//! | value | ciphertext, tag |
+//! | a value's key, kept apart from it | `01`, generation (4), wrapped data key (40, AES-KW) |
 //! | domain key | `01`, nonce (12), ciphertext (32), tag |
 
+mod derive;
 mod envelope;
 mod keys;
 mod root;
+mod sealed;
 mod value;
 
 pub use self::{
-    envelope::{Place, SealedValue},
+    envelope::{Binding, WrappedDataKey},
     keys::DomainKeys,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
+    sealed::Sealed,
     value::SecretValue,
 };
 

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use super::{Error, keys::expand, random};
+use super::{Error, derive::expand, random};
 use crate::{
     domain::OkmsId,
     files::{self, FileError, FileName},
@@ -19,7 +19,15 @@ const KEY_LEN: usize = 32;
 
 /// A domain key as it is stored: wrapped by the root key for one domain and generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrappedKey(pub Vec<u8>);
+pub struct WrappedKey(pub(super) Vec<u8>);
+
+impl WrappedKey {
+    /// The bytes to store.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
 
 /// Whatever holds the root key and wraps domain keys with it.
 pub trait RootKey: Send + Sync {

@@ -21,9 +21,18 @@ pub struct DomainConfig {
 
 impl DomainConfig {
     /// The config of these parts, as they were stored.
-    #[must_use]
-    pub const fn new(settings: Settings, description: String, mounts: Vec<Mount>) -> Self {
-        Self { settings, description, mounts }
+    ///
+    /// # Errors
+    /// `Invalid` where the mounts are not in order, or meet.
+    pub fn stored(settings: Settings, description: String, mounts: Vec<Mount>) -> Result<Self, Invalid> {
+        let is_sorted = mounts.is_sorted_by(|one, next| one.path.as_str() < next.path.as_str());
+        let meet = |(at, one): (usize, &Mount)| {
+            mounts.iter().skip(at + 1).any(|other| one.path.meets(&other.path) || one.below.meets(&other.below))
+        };
+        if !is_sorted || mounts.len() > MOUNTS_MAX || mounts.iter().enumerate().any(meet) {
+            return Err(Invalid("the mounts of a stored config cannot be"));
+        }
+        Ok(Self { settings, description, mounts })
     }
 
     /// The mounts that were made, in the order of their paths.

@@ -12,6 +12,7 @@ mod ids;
 mod metadata;
 mod mount;
 mod path;
+mod refused;
 mod secret;
 mod settings;
 pub mod text;
@@ -27,7 +28,8 @@ pub use self::{
     metadata::{CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX},
     mount::{KV_WORDS, Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
-    secret::{Added, Header, MetadataPatch, Refused},
+    refused::Refused,
+    secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
     token::{Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},

@@ -1,7 +1,7 @@
 //! Cursors: where a list goes on, sealed by the domain so that nobody else can make, move or read one.
 
 use crate::{
-    crypto::{DomainKeys, Place},
+    crypto::{Binding, DomainKeys},
     domain::{Invalid, SecretPath, VersionNumber},
     service::Error,
 };
@@ -19,11 +19,12 @@ pub(super) enum Listing<'a> {
 }
 
 impl Listing<'_> {
-    // No path begins with a NUL, so that no two listings share a name.
-    fn name(self) -> String {
+    /// What its cursors are sealed for: no place in a store, as no space has this name.
+    fn place(self) -> Binding {
         match self {
-            Self::Secrets => "\0secrets".to_owned(),
-            Self::Versions(path) => path.as_str().to_owned(),
+            Self::Secrets => Binding::to("cursor", b""),
+            // No path is empty.
+            Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }
 }
@@ -53,10 +54,10 @@ pub(super) fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: &[u8])
 }
 
 fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<u8>, Error> {
-    Ok(keys.seal_record(Place::Cursor(&listing.name()), position)?)
+    Ok(keys.seal(&listing.place(), position)?.into_bytes().into())
 }
 
 fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: &[u8]) -> Result<Vec<u8>, Error> {
     // Whatever does not open came from the client, so it is the client's mistake, never damage of ours.
-    keys.open_record(Place::Cursor(&listing.name()), cursor).map_err(|_| FORGED.into())
+    keys.open(&listing.place(), cursor).map_err(|_| FORGED.into())
 }

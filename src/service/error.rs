@@ -6,8 +6,8 @@ use crate::{
     domain::{Invalid, MountError, Refused},
     pki,
     store::{
-        codec::Malformed,
         engine::{CommitError, ReadError},
+        kinds::Malformed,
     },
 };
 

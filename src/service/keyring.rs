@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::Error;
+use super::{Error, records::bind};
 use crate::{
     auth::Permit,
-    crypto::{DomainKeys, Place, RootKey},
+    crypto::{DomainKeys, RootKey},
     domain::OkmsId,
     store::{
-        codec::{Codec, DomainInfo, DomainRecord},
-        engine::{Engine, Record, Space},
-        keys,
+        engine::{Engine, Record},
+        kinds::{
+            Kind,
+            tenant::{self, DomainInfo, DomainRecord},
+        },
     },
 };
 
@@ -44,7 +46,7 @@ impl KeyRing {
             return Ok(keys);
         }
         let snapshot = self.engine.snapshot().await?;
-        let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
+        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
         let keys = Arc::new(open_record(&*self.root, id, &record)?.0);
         self.kept.insert(id, Arc::clone(&keys));
         Ok(keys)
@@ -55,6 +57,6 @@ impl KeyRing {
 pub(super) fn open_record(root: &dyn RootKey, id: OkmsId, record: &Record) -> Result<(DomainKeys, DomainInfo), Error> {
     let record = DomainRecord::decode(&record.bytes)?;
     let keys = DomainKeys::unwrap(root, id, record.keys)?;
-    let info = DomainInfo::decode(&keys.open_record(Place::Domain, &record.info)?)?;
+    let info = DomainInfo::decode(&keys.open(&bind(tenant::SPACE, &tenant::key(id)), &record.info)?)?;
     Ok((keys, info))
 }

@@ -24,6 +24,7 @@ mod tests;
 mod tokens;
 mod turns;
 mod unit;
+mod upgrade;
 mod wrapping;
 
 use std::sync::Arc;
@@ -34,7 +35,6 @@ pub use self::{
     cursor::FORGED as FORGED_CURSOR,
     error::Error,
     mounts::{MountPatch, Mounts},
-    region::root_key_record,
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
@@ -43,6 +43,7 @@ pub use self::{
     settings::Defaults,
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
+    upgrade::Upgrade,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};

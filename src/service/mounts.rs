@@ -8,7 +8,7 @@ use super::{Error, scope::Scope};
 use crate::{
     auth::{Action, Permit, Resource},
     domain::{DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View, mount_description},
-    store::{engine::Space, keys},
+    store::kinds::header,
 };
 
 /// Changes to a mount itself.
@@ -114,10 +114,10 @@ impl Mounts {
         if force {
             permit.check(Action::SecretDelete, Resource::Below(&view.folder("")))?;
         }
-        let (from, to) = keys::headers_below(permit.okms_id(), &view.folder(""));
+        let (from, to) = header::below(permit.okms_id(), &view.folder(""));
         let snapshot = self.scope.engine().snapshot().await?;
         // A secret that comes between this look and the commit stays where it is, in the tree.
-        let is_empty = snapshot.scan(Space::Header, &from, &to, 1).await?.is_empty();
+        let is_empty = snapshot.scan(header::SPACE, &from, &to, 1).await?.is_empty();
         self.scope
             .change_config("mounts.disable", permit, |config, draft| {
                 if !config.has(&view) {

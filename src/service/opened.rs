@@ -8,8 +8,8 @@ use std::sync::Arc;
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
-    domain::{Header, VersionRecord},
-    store::engine::Revision,
+    domain::Header,
+    store::{engine::Revision, kinds::version::Version},
 };
 
 /// The most memory that headers take, roughly, in bytes.
@@ -22,7 +22,7 @@ const OVERHEAD: u64 = 256;
 /// The two caches, by the record's key in the store.
 pub(super) struct Opened {
     headers: Cache<Vec<u8>, (Revision, Arc<Header>), Bytes>,
-    versions: Cache<Vec<u8>, (Revision, VersionRecord), Bytes>,
+    versions: Cache<Vec<u8>, (Revision, Version), Bytes>,
 }
 
 #[derive(Clone)]
@@ -35,8 +35,8 @@ impl Weighter<Vec<u8>, (Revision, Arc<Header>)> for Bytes {
     }
 }
 
-impl Weighter<Vec<u8>, (Revision, VersionRecord)> for Bytes {
-    fn weight(&self, key: &Vec<u8>, _: &(Revision, VersionRecord)) -> u64 {
+impl Weighter<Vec<u8>, (Revision, Version)> for Bytes {
+    fn weight(&self, key: &Vec<u8>, _: &(Revision, Version)) -> u64 {
         OVERHEAD + key.len() as u64
     }
 }
@@ -77,8 +77,8 @@ impl Opened {
         &self,
         key: &[u8],
         revision: Revision,
-        open: impl FnOnce() -> Result<VersionRecord, E>,
-    ) -> Result<VersionRecord, E> {
+        open: impl FnOnce() -> Result<Version, E>,
+    ) -> Result<Version, E> {
         if let Some((known, record)) = self.versions.get(key)
             && known == revision
         {
@@ -93,7 +93,7 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Timestamp;
+    use crate::domain::{Timestamp, VersionRecord};
 
     #[test]
     fn an_entry_counts_for_its_own_revision_only() {
@@ -109,11 +109,14 @@ mod tests {
         assert_eq!(ask(2, None), Err("opened"), "another revision is opened");
         assert_eq!(ask(2, Some(2)), Ok(header(2)));
         assert_eq!(ask(1, Some(1)), Ok(header(1)), "an older snapshot sees its own");
-        let record = |second| VersionRecord {
-            created_at: Timestamp::from_unix_seconds(second),
-            deactivate_at: None,
-            is_deactivated: false,
-            deleted_at: None,
+        let record = |second| Version {
+            data_key: None,
+            record: VersionRecord {
+                created_at: Timestamp::from_unix_seconds(second),
+                deactivate_at: None,
+                is_deactivated: false,
+                deleted_at: None,
+            },
         };
         let ask = |revision, second: Option<i64>| {
             opened.version(b"key", Revision(revision), || second.map(record).ok_or("opened"))

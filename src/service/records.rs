@@ -1,19 +1,49 @@
-//! Records on their way between the domain's types and the store's bytes: opened when read, sealed when written.
+//! Records on their way between the model's types and the store's bytes: opened when read, sealed when written.
 
 use std::ops::RangeInclusive;
 
 use crate::{
-    crypto::{DomainKeys, Place, SecretValue},
-    domain::{DomainConfig, Header, SecretPath, VersionNumber, VersionRecord},
+    crypto::{Binding, DomainKeys, SecretValue},
+    domain::{Header, SecretPath, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
     store::{
-        codec::Codec,
         engine::{Batch, Expect, Op, Snapshot, Space},
-        keys,
+        kinds::{
+            Kind, header, value,
+            version::{self, Version},
+        },
     },
 };
 
-/// A snapshot, read with one domain's keys.
+/// What a record under `key` is sealed for.
+pub(super) fn bind(space: Space, key: &[u8]) -> Binding {
+    Binding::to(space.name(), key)
+}
+
+/// Opens the record that lies under `key`.
+pub(super) fn open<K: Kind>(keys: &DomainKeys, key: &[u8], sealed: &[u8]) -> Result<K, Error> {
+    Ok(K::decode(&keys.open(&bind(K::SPACE, key), sealed)?)?)
+}
+
+/// What stores a record, sealed.
+pub(super) fn put<K: Kind>(keys: &DomainKeys, name: K::Name<'_>, record: &K) -> Result<Op, Error> {
+    let key = K::key(keys.id(), name);
+    let sealed = keys.seal(&bind(K::SPACE, &key), &record.encode()?)?;
+    Ok(Op::Put(K::SPACE, key, sealed))
+}
+
+/// Opens the value under `key`, whose data key is in its version's record.
+pub(super) fn open_value(
+    keys: &DomainKeys,
+    key: &[u8],
+    version: &Version,
+    sealed: &[u8],
+) -> Result<SecretValue, Error> {
+    let data_key = version.data_key.as_ref().ok_or_else(missing)?;
+    Ok(aside(sealed.len(), || keys.open_value(&bind(value::SPACE, key), data_key, sealed))?)
+}
+
+/// A snapshot, read with one tenant's keys.
 pub(super) struct Reader<'a> {
     pub snapshot: &'a dyn Snapshot,
     pub keys: &'a DomainKeys,
@@ -22,47 +52,31 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The secret's header.
     pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<Header>, Error> {
-        let Some(record) = self.snapshot.get(Space::Header, &keys::header(self.keys.id(), path)).await? else {
-            return Ok(None);
-        };
-        Ok(Some(open_header(self.keys, path, &record.bytes)?))
+        self.find(path).await
     }
 
-    /// The record of a version that the header says is kept.
-    pub(super) async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<VersionRecord, Error> {
-        let key = keys::version(self.keys.id(), path, number.get());
-        let record = self.snapshot.get(Space::Version, &key).await?.ok_or_else(missing)?;
-        open_version(self.keys, path, number.get(), &record.bytes)
+    /// A version that the header says is kept.
+    pub(super) async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<Version, Error> {
+        self.find((path, number.get())).await?.ok_or_else(missing)
     }
 
     /// The value of a version that is active.
-    pub(super) async fn value(&self, path: &SecretPath, number: VersionNumber) -> Result<SecretValue, Error> {
-        let key = keys::version(self.keys.id(), path, number.get());
-        let record = self.snapshot.get(Space::Value, &key).await?.ok_or_else(missing)?;
-        open_value(self.keys, path, number, &record.bytes)
+    pub(super) async fn value(
+        &self,
+        path: &SecretPath,
+        number: VersionNumber,
+        version: &Version,
+    ) -> Result<SecretValue, Error> {
+        let key = version::key(self.keys.id(), path, number.get());
+        let record = self.snapshot.get(value::SPACE, &key).await?.ok_or_else(missing)?;
+        open_value(self.keys, &key, version, &record.bytes)
     }
-}
 
-pub(super) fn open_header(keys: &DomainKeys, path: &SecretPath, sealed: &[u8]) -> Result<Header, Error> {
-    Ok(Header::decode(&keys.open_record(Place::Header(path), sealed)?)?)
-}
-
-pub(super) fn open_version(
-    keys: &DomainKeys,
-    path: &SecretPath,
-    number: u32,
-    sealed: &[u8],
-) -> Result<VersionRecord, Error> {
-    Ok(VersionRecord::decode(&keys.open_record(Place::Version(path, number), sealed)?)?)
-}
-
-pub(super) fn open_value(
-    keys: &DomainKeys,
-    path: &SecretPath,
-    number: VersionNumber,
-    sealed: &[u8],
-) -> Result<SecretValue, Error> {
-    Ok(aside(sealed.len(), || keys.open_value(path, number.get(), sealed))?)
+    async fn find<K: Kind>(&self, name: K::Name<'_>) -> Result<Option<K>, Error> {
+        let key = K::key(self.keys.id(), name);
+        let Some(record) = self.snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
+        open(self.keys, &key, &record.bytes).map(Some)
+    }
 }
 
 pub(super) fn missing() -> Error {
@@ -94,65 +108,60 @@ impl<'a> Draft<'a> {
         self.batch.ops.extend(ops);
     }
 
-    pub(super) fn config(&mut self, config: &DomainConfig) -> Result<(), Error> {
-        let sealed = self.keys.seal_record(Place::Config, &config.encode())?;
-        self.batch.ops.push(Op::Put(Space::Config, keys::domain(self.keys.id()), sealed));
+    /// A record of any kind.
+    pub(super) fn put<K: Kind>(&mut self, name: K::Name<'_>, record: &K) -> Result<(), Error> {
+        self.batch.ops.push(put(self.keys, name, record)?);
         Ok(())
     }
 
-    pub(super) fn header(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
-        let sealed = self.keys.seal_record(Place::Header(path), &header.encode())?;
-        self.batch.ops.push(Op::Put(Space::Header, keys::header(self.keys.id(), path), sealed));
-        Ok(())
-    }
-
-    pub(super) fn version(
+    /// A version with its value.
+    pub(super) fn add(
         &mut self,
         path: &SecretPath,
         number: VersionNumber,
-        record: &VersionRecord,
+        record: VersionRecord,
+        value: &SecretValue,
     ) -> Result<(), Error> {
-        let sealed = self.keys.seal_record(Place::Version(path, number.get()), &record.encode())?;
-        self.batch.ops.push(Op::Put(Space::Version, self.version_key(path, number.get()), sealed));
-        Ok(())
+        let key = version::key(self.keys.id(), path, number.get());
+        let at = bind(value::SPACE, &key);
+        let (data_key, sealed) = aside(value.len(), || self.keys.seal_value(&at, value))?;
+        self.batch.ops.push(Op::Put(value::SPACE, key, sealed));
+        self.put((path, number.get()), &Version { record, data_key: Some(data_key) })
     }
 
-    pub(super) fn value(&mut self, path: &SecretPath, number: VersionNumber, value: &SecretValue) -> Result<(), Error> {
-        let seal = || self.keys.seal_value(path, number.get(), value);
-        let sealed = aside(value.expose().len(), seal)?.into_bytes();
-        self.batch.ops.push(Op::Put(Space::Value, self.version_key(path, number.get()), sealed));
-        Ok(())
-    }
-
-    pub(super) fn erase_value(&mut self, path: &SecretPath, number: VersionNumber) {
-        self.batch.ops.push(Op::Delete(Space::Value, self.version_key(path, number.get())));
+    /// A version without its value, and without the only key of that.
+    pub(super) fn erase(
+        &mut self,
+        path: &SecretPath,
+        number: VersionNumber,
+        record: VersionRecord,
+    ) -> Result<(), Error> {
+        self.batch.ops.push(Op::Delete(value::SPACE, version::key(self.keys.id(), path, number.get())));
+        self.put((path, number.get()), &Version { record, data_key: None })
     }
 
     /// Removes versions with their values.
     pub(super) fn prune(&mut self, path: &SecretPath, versions: RangeInclusive<u32>) {
         let (first, last) = versions.into_inner();
-        let (from, to) = (self.version_key(path, first), self.version_key(path, last.saturating_add(1)));
-        self.remove_range([Space::Version, Space::Value], &from, &to);
+        let key = |number| version::key(self.keys.id(), path, number);
+        let (from, to) = (key(first), key(last.saturating_add(1)));
+        self.remove_range([version::SPACE, value::SPACE], &from, &to);
     }
 
     /// Removes the secret at `path` with everything in it.
     pub(super) fn remove(&mut self, path: &SecretPath) {
         self.prune(path, 0..=u32::MAX - 1);
-        self.batch.ops.push(Op::Delete(Space::Header, keys::header(self.keys.id(), path)));
+        self.batch.ops.push(Op::Delete(header::SPACE, header::key(self.keys.id(), path)));
     }
 
     /// Removes every secret whose path begins with `prefix`.
     pub(super) fn remove_below(&mut self, prefix: &str) {
         // Versions and values are kept under their secret's path, so that the range is theirs as well.
-        let (from, to) = keys::headers_below(self.keys.id(), prefix);
-        self.remove_range([Space::Header, Space::Version, Space::Value], &from, &to);
+        let (from, to) = header::below(self.keys.id(), prefix);
+        self.remove_range([header::SPACE, version::SPACE, value::SPACE], &from, &to);
     }
 
     fn remove_range<const N: usize>(&mut self, spaces: [Space; N], from: &[u8], to: &[u8]) {
         self.extend(spaces.map(|space| Op::DeleteRange(space, from.to_vec(), to.to_vec())));
-    }
-
-    fn version_key(&self, path: &SecretPath, number: u32) -> Vec<u8> {
-        keys::version(self.keys.id(), path, number)
     }
 }

@@ -8,16 +8,16 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     Error,
     keyring::KeyRing,
+    records::open,
     turns::{LongReads, Turns},
 };
 use crate::{
     auth::Permit,
-    crypto::{DomainKeys, Place, RootKey},
+    crypto::{DomainKeys, RootKey},
     domain::{DomainConfig, OkmsId},
     store::{
-        codec::Codec,
-        engine::{Engine, Revision, Snapshot, Space},
-        keys,
+        engine::{Engine, Revision, Snapshot},
+        kinds::Kind,
     },
 };
 
@@ -119,7 +119,8 @@ impl Scope {
         keys: &DomainKeys,
     ) -> Result<(Arc<DomainConfig>, Option<Revision>), Error> {
         let id = keys.id();
-        let Some(record) = snapshot.get(Space::Config, &keys::domain(id)).await? else {
+        let key = DomainConfig::key(id, ());
+        let Some(record) = snapshot.get(DomainConfig::SPACE, &key).await? else {
             return Ok((Arc::default(), None));
         };
         if let Some((known, config)) = self.0.configs.get(&id)
@@ -127,7 +128,7 @@ impl Scope {
         {
             return Ok((config, Some(known)));
         }
-        let config = Arc::new(DomainConfig::decode(&keys.open_record(Place::Config, &record.bytes)?)?);
+        let config = Arc::new(open::<DomainConfig>(keys, &key, &record.bytes)?);
         self.0.configs.insert(id, (record.revision, Arc::clone(&config)));
         Ok((config, Some(record.revision)))
     }

@@ -72,7 +72,7 @@ impl Scope {
         self.unit(change, &keys, ConfigRead, |before, draft| {
             let mut config = DomainConfig::clone(&before);
             let outcome = decide(&mut config, draft)?;
-            draft.config(&config)?;
+            draft.put((), &config)?;
             Ok(outcome)
         })
         .await

@@ -2,15 +2,17 @@
 
 use uuid::Uuid;
 
-use super::{Error, keyring::open_record, names, scope::Scope};
+use super::{Error, keyring::open_record, names, records::bind, scope::Scope};
 use crate::{
     auth::{Action, Permit, RegionPermit, Resource},
-    crypto::{DomainKeys, Place},
+    crypto::{DomainKeys, Sealed},
     domain::{Invalid, OkmsId, Timestamp},
     store::{
-        codec::{Codec, DomainInfo, DomainRecord},
-        engine::{Batch, CommitError, Expect, Op, Space},
-        keys,
+        engine::{Batch, CommitError, Expect, Op},
+        kinds::{
+            Kind, Malformed, region,
+            tenant::{self, DomainInfo, DomainRecord},
+        },
     },
 };
 
@@ -49,19 +51,17 @@ impl Tenants {
         let id = OkmsId::from_bytes(Uuid::new_v4().into_bytes())?;
         let (keys, generation, wrapped) = DomainKeys::create(self.scope.root(), id)?;
         let info = DomainInfo { name: name.to_owned(), created_at: now };
-        let record = DomainRecord {
-            keys: vec![(generation, wrapped.0)],
-            info: keys.seal_record(Place::Domain, &info.encode())?,
-        };
-        let (key, name_key) = (keys::domain(id), names::key(self.scope.root(), name)?);
+        let (key, name_key) = (tenant::key(id), names::key(self.scope.root(), name)?);
+        let sealed = keys.seal(&bind(tenant::SPACE, &key), &info.encode()?)?;
+        let record = DomainRecord { keys: vec![(generation, wrapped.into_bytes())], info: sealed.into_bytes().into() };
         let batch = Batch {
             preconditions: vec![
-                (Space::Domain, key.clone(), Expect::Absent),
-                (Space::Region, name_key.clone(), Expect::Absent),
+                (tenant::SPACE, key.clone(), Expect::Absent),
+                (region::SPACE, name_key.clone(), Expect::Absent),
             ],
             ops: vec![
-                Op::Put(Space::Domain, key, record.encode()),
-                Op::Put(Space::Region, name_key, id.as_bytes().to_vec()),
+                Op::Put(tenant::SPACE, key, Sealed::public(record.encode()?)),
+                Op::Put(region::SPACE, name_key, Sealed::public(id.as_bytes().to_vec())),
             ],
         };
         // The id is random, so that only the name can be taken.
@@ -79,8 +79,8 @@ impl Tenants {
     pub async fn by_name(&self, permit: &RegionPermit, name: &str) -> Result<Domain, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
         let key = names::key(self.scope.root(), name.trim())?;
-        let record = snapshot.get(Space::Region, &key).await?.ok_or(Error::DomainNotFound)?;
-        let id = record.bytes.as_ref().try_into().map_err(|_| crate::store::codec::Malformed)?;
+        let record = snapshot.get(region::SPACE, &key).await?.ok_or(Error::DomainNotFound)?;
+        let id = record.bytes.as_ref().try_into().map_err(|_| Malformed)?;
         let id = OkmsId::from_bytes(id)?;
         if permit.sees().is_some_and(|own| own != id) {
             return Err(Error::DomainNotFound);
@@ -117,11 +117,11 @@ impl Tenants {
         }
         let from = after.map_or_else(|| vec![0; 16], |id| [id.as_bytes().as_slice(), &[0]].concat());
         let snapshot = self.scope.engine().snapshot().await?;
-        let entries = snapshot.scan(Space::Domain, &from, &[0xff; 17], limit + 1).await?;
+        let entries = snapshot.scan(tenant::SPACE, &from, &[0xff; 17], limit + 1).await?;
         let more = entries.len() > limit;
         let (mut domains, mut last) = (Vec::with_capacity(entries.len()), None);
         for (key, record) in entries.into_iter().take(limit) {
-            let id = keys::parse_domain(&key).ok_or(crate::store::codec::Malformed)?;
+            let id = tenant::parse(&key).ok_or(Malformed)?;
             match open_record(self.scope.root(), id, &record) {
                 Ok((_, info)) => domains.push(domain(id, info)),
                 Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
@@ -133,7 +133,7 @@ impl Tenants {
 
     async fn show(&self, id: OkmsId) -> Result<Domain, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let record = snapshot.get(Space::Domain, &keys::domain(id)).await?.ok_or(Error::DomainNotFound)?;
+        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
         Ok(domain(id, open_record(self.scope.root(), id, &record)?.1))
     }
 }

@@ -11,17 +11,18 @@ use std::{
 };
 
 use super::{
-    Browse, Ended, Error, Service, Through, Update,
+    Browse, Ended, Error, Service, Through, Update, records,
     settings::ConfigRead,
-    unit::{Change, Reading, Reads},
+    unit::{Change, Held, Reading, Reads},
 };
 use crate::{
     auth::{Action, Denied, Permit, Principal, Resource},
     crypto::{FileRootKey, SecretValue},
     domain::{MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
     store::{
-        engine::Observer,
+        engine::{Observer, Space},
         engines::redb::{RedbEngine, RedbOptions},
+        kinds::{self, Kind, Malformed},
     },
 };
 
@@ -39,7 +40,11 @@ type Ends = Arc<Mutex<Vec<(&'static str, Ended)>>>;
 /// A service over a store of its own, a tenant, and what its units have ended with.
 async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
     let folder = tempfile::tempdir().unwrap();
-    let engine = RedbEngine::open(&RedbOptions::new(folder.path().join("store")), Arc::new(Silent)).unwrap();
+    let mut options = RedbOptions::new(folder.path().join("store"));
+    drop(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
+    // A store gets the spaces that it lacks when it is opened.
+    options.spaces.push(Toy::SPACE);
+    let engine = RedbEngine::open(&options, Arc::new(Silent)).unwrap();
     let key = folder.path().join("root.key");
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
     file.write_all(FileRootKey::generate().unwrap().as_bytes()).unwrap();
@@ -157,4 +162,50 @@ async fn no_secret_slips_into_a_mount_that_is_gone() {
     let late = service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
     assert!(matches!(late, Err(Error::Mount(_))), "{late:?}");
     assert!(service.secrets.history(&permit, &at).await.is_err());
+}
+
+/// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind of record takes.
+#[derive(Debug)]
+struct Toy {
+    colour: u32,
+}
+
+impl Kind for Toy {
+    const SPACE: Space = Space::new("toy");
+    type Name<'a> = &'a str;
+
+    fn key(id: OkmsId, name: &str) -> Vec<u8> {
+        [id.as_bytes().as_slice(), name.as_bytes()].concat()
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        kinds::encode(&self.colour)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self { colour: kinds::decode(bytes)? })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_kind_of_record_in_a_few_lines() {
+    let (_folder, service, id, ends) = service().await;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    let paint = |name: &'static str, by: u32| {
+        let change = Change { name: "toys.paint", turns: &[] };
+        service.scope.unit(change, &keys, Held::of::<Toy>(&keys, name), move |found, draft| {
+            let key = Toy::key(draft.keys.id(), name);
+            let before = found.map(|record| records::open::<Toy>(draft.keys, &key, &record.bytes)).transpose()?;
+            let colour = before.map_or(0, |toy| toy.colour) + by;
+            draft.put(name, &Toy { colour })?;
+            Ok(colour)
+        })
+    };
+    assert_eq!((paint("ball", 5).await.unwrap(), paint("ball", 2).await.unwrap()), (5, 7));
+    assert_eq!(paint("kite", 1).await.unwrap(), 1);
+    assert_eq!(ends.lock().unwrap().iter().filter(|(name, _)| *name == "toys.paint").count(), 3);
+    let snapshot = service.scope.engine().snapshot().await.unwrap();
+    let sealed = snapshot.get(Toy::SPACE, &Toy::key(id, "ball")).await.unwrap().unwrap();
+    let moved = records::open::<Toy>(&keys, &Toy::key(id, "kite"), &sealed.bytes);
+    assert!(matches!(moved, Err(Error::Corrupt(_))), "it opens in its place alone: {moved:?}");
 }

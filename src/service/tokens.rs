@@ -10,19 +10,18 @@ use zeroize::Zeroizing;
 
 use super::{
     Error,
-    records::{Draft, Reader},
+    records::{self, Draft, Reader},
     scope::Scope,
     turns::LongRead,
     unit::{Change, Held, Reading, Reads},
 };
 use crate::{
     auth::{Action, Permit, Resource},
-    crypto::{self, DomainKeys, Place},
+    crypto::{self, DomainKeys, Sealed},
     domain::{Invalid, Timestamp, Token, TokenLife},
     store::{
-        codec::Codec,
-        engine::{Expect, Op, Record, Space},
-        keys,
+        engine::{Expect, Op, Record},
+        kinds::{Kind, token, wrapped},
     },
 };
 
@@ -128,9 +127,9 @@ impl Tokens {
         };
         let change = Change { name: "tokens.create", turns: &[] };
         self.scope
-            .unit(change, &keys, record_of(&keys, &id), |found, draft| {
+            .unit(change, &keys, Held::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
-                store(draft, &id, token.expires_at, Vec::new(), Place::Token(&id), &token.encode())
+                store(draft, &id, token.expires_at, Vec::new(), &token)
             })
             .await?;
         clear_some(&self.scope, &keys, now).await;
@@ -174,7 +173,7 @@ impl Tokens {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let Held(space, key) = known_of(&keys, accessor)?;
+        let Held(space, key) = held(&keys, accessor)?;
         let record = snapshot.get(space, &key).await?;
         let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
@@ -196,15 +195,14 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.renew", turns: &[] };
         self.scope
-            .unit(change, &keys, known_of(&keys, accessor)?, |found, draft| {
+            .unit(change, &keys, held(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
                 }
                 remove(draft, accessor, before.expires_at);
                 let token = before.renewed(increment, life, now);
-                let end = token.expires_at;
-                store(draft, accessor, end, Vec::new(), Place::Token(accessor), &token.encode())?;
+                store(draft, accessor, token.expires_at, Vec::new(), &token)?;
                 Ok(KnownToken { accessor: accessor.to_owned(), token })
             })
             .await
@@ -226,22 +224,22 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let turn = self.scope.long_reads().turn(permit.okms_id()).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let (mut from, to) = keys::token_ends_after(keys.id(), now, after);
+        let (mut from, to) = token::ends_after(keys.id(), now, after);
         let limit = limit.unwrap_or(usize::MAX);
         let mut listed = Accessors { accessors: Vec::new(), next: None, _turn: turn };
         loop {
             let size = (limit - listed.accessors.len()).saturating_add(1).min(LISTED_AT_ONCE);
-            let batch = snapshot.scan(Space::Token, &from, &to, size).await?;
+            let batch = snapshot.scan(token::SPACE, &from, &to, size).await?;
             let is_last = batch.len() < size;
             for (key, _) in batch {
                 if listed.accessors.len() == limit {
-                    listed.next = keys::token_end_place(&from).map(<[u8]>::to_vec);
+                    listed.next = token::place(&from).map(<[u8]>::to_vec);
                     return Ok(listed);
                 }
                 if listed.accessors.len() == LISTED_MAX {
                     return Err(TOO_MANY.into());
                 }
-                listed.accessors.extend(keys::parse_token_end(&key).map(str::to_owned));
+                listed.accessors.extend(token::parse_end(&key).map(str::to_owned));
                 from = [&*key, &[0]].concat();
             }
             if is_last {
@@ -260,7 +258,7 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.revoke", turns: &[] };
         self.scope
-            .unit(change, &keys, known_of(&keys, accessor)?, |found, draft| {
+            .unit(change, &keys, held(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
                 remove(draft, accessor, token.expires_at);
                 Ok(())
@@ -291,50 +289,44 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
     Some(id)
 }
 
-/// The record of the token `id`, or of what is wrapped under it.
-pub(super) fn record_of(keys: &DomainKeys, id: &str) -> Held {
-    Held(Space::Token, keys::token(keys.id(), id))
-}
-
 /// The record of the token with this accessor, whatever text that is: it is found under its own key or not at all.
-fn known_of(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
-    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(record_of(keys, accessor)) }
+fn held(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
+    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(Held::of::<Token>(keys, accessor)) }
 }
 
 fn open(keys: &DomainKeys, accessor: &str, record: Option<Record>, now: Timestamp) -> Result<Token, Error> {
     let record = record.ok_or(Error::TokenInvalid)?;
-    // What is wrapped lies under ids as well, is no token, and does not open as one.
-    let token = keys.open_record(Place::Token(accessor), &record.bytes).map_err(|_| Error::TokenInvalid)?;
-    let token = Token::decode(&token)?;
+    let token: Token =
+        records::open(keys, &token::key(keys.id(), accessor), &record.bytes).map_err(|error| damaged(&error))?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
-/// Stores the record of the token `id`, which ends at `end`, and has that `size` where it wraps something.
-pub(super) fn store(
-    draft: &mut Draft<'_>,
-    id: &str,
-    end: Timestamp,
-    size: Vec<u8>,
-    place: Place<'_>,
-    record: &[u8],
-) -> Result<(), Error> {
-    let keys = draft.keys;
-    let sealed = keys.seal_record(place, record)?;
-    draft.extend([
-        Op::Put(Space::Token, keys::token(keys.id(), id), sealed),
-        Op::Put(Space::Token, keys::token_end(keys.id(), end, id), size),
-    ]);
-    Ok(())
+/// A token that is damaged is none: whoever brings it makes another one, as for any that is over.
+fn damaged(error: &Error) -> Error {
+    tracing::error!(error = error as &dyn std::error::Error, "a token's record is damaged");
+    Error::TokenInvalid
+}
+
+/// Stores what belongs to the token `id`, which ends at `end`, and has that `size` where it wraps something.
+pub(super) fn store<K>(draft: &mut Draft<'_>, id: &str, end: Timestamp, size: Vec<u8>, record: &K) -> Result<(), Error>
+where
+    K: for<'a> Kind<Name<'a> = &'a str>,
+{
+    draft.extend([Op::Put(token::SPACE, token::end(draft.keys.id(), end, id), Sealed::public(size))]);
+    draft.put(id, record)
 }
 
 /// Removes the token `id`, which ends at `end`, with all that belongs to it.
 pub(super) fn remove(draft: &mut Draft<'_>, id: &str, end: Timestamp) {
     let tenant = draft.keys.id();
-    draft.extend([
-        Op::Delete(Space::Token, keys::token(tenant, id)),
-        Op::Delete(Space::Token, keys::token_end(tenant, end, id)),
-        Op::Delete(Space::Token, keys::wrapped_body(tenant, id)),
-    ]);
+    clear_away(draft, id, token::end(tenant, end, id));
+}
+
+/// Removes whatever lies under the token `id`, and the record of its end.
+fn clear_away(draft: &mut Draft<'_>, id: &str, end: Vec<u8>) {
+    let tenant = draft.keys.id();
+    let keys = [end, token::key(tenant, id), wrapped::key(tenant, id), wrapped::body(tenant, id)];
+    draft.extend(keys.map(|key| Op::Delete(token::SPACE, key)));
 }
 
 /// Goes on if nothing was `found` in the place of a new token: ids are random, and long.
@@ -367,12 +359,9 @@ async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize
     scope
         .unit(change, keys, Expired(now), |ends, draft| {
             for end in &ends {
-                let Some(id) = keys::parse_token_end(end) else { continue };
-                draft.extend([
-                    Op::Delete(Space::Token, keys::token(keys.id(), id)),
-                    Op::Delete(Space::Token, keys::wrapped_body(keys.id(), id)),
-                    Op::Delete(Space::Token, end.clone()),
-                ]);
+                if let Some(id) = token::parse_end(end) {
+                    clear_away(draft, id, end.clone());
+                }
             }
             Ok(ends.len())
         })
@@ -387,13 +376,13 @@ impl Reads for Expired {
 
     async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
         let Reader { snapshot, keys } = reading.reader;
-        let from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
-        let to = keys::token_ends(keys.id(), self.0);
-        let found = snapshot.scan(Space::Token, &from, &to, CLEARED).await?;
+        let from = token::ends(keys.id(), Timestamp::from_unix_seconds(0));
+        let to = token::ends(keys.id(), self.0);
+        let found = snapshot.scan(token::SPACE, &from, &to, CLEARED).await?;
         Ok(found
             .into_iter()
             .map(|(key, end)| {
-                reading.holds(Space::Token, key.clone(), Expect::At(end.revision));
+                reading.holds(token::SPACE, key.clone(), Expect::At(end.revision));
                 key
             })
             .collect())

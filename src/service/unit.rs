@@ -18,7 +18,7 @@ use crate::{
     domain::DomainConfig,
     store::{
         engine::{CommitError, Expect, Record, Space},
-        keys,
+        kinds::Kind,
     },
 };
 
@@ -52,8 +52,8 @@ impl Reading<'_> {
     /// The tenant's defaults and mounts, held.
     pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
         let (config, revision) = self.scope.config_at(self.reader.snapshot, self.reader.keys).await?;
-        let key = keys::domain(self.reader.keys.id());
-        self.holds(Space::Config, key, revision.map_or(Expect::Absent, Expect::At));
+        let key = DomainConfig::key(self.reader.keys.id(), ());
+        self.holds(DomainConfig::SPACE, key, revision.map_or(Expect::Absent, Expect::At));
         Ok(config)
     }
 
@@ -65,6 +65,13 @@ impl Reading<'_> {
 
 /// One record, for a change that stands on that alone.
 pub(super) struct Held(pub Space, pub Vec<u8>);
+
+impl Held {
+    /// The record of this kind and name.
+    pub(super) fn of<K: Kind>(keys: &DomainKeys, name: K::Name<'_>) -> Self {
+        Self(K::SPACE, K::key(keys.id(), name))
+    }
+}
 
 impl Reads for Held {
     type Found = Option<Record>;

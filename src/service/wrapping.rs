@@ -19,20 +19,22 @@ use zeroize::Zeroizing;
 use super::{
     Error,
     aside::aside,
-    records::{Draft, Reader},
+    records::{self, Draft, Reader, bind},
     scope::Scope,
-    tokens::{Minted, clear_all, clear_some, id_of, is_free, record_of, remove, store},
+    tokens::{Minted, clear_all, clear_some, id_of, is_free, remove, store},
     turns::Turns,
-    unit::{Change, Reading, Reads},
+    unit::{Change, Held, Reading, Reads},
 };
 use crate::{
     auth::{Action, Permit, Resource},
-    crypto::{self, DomainKeys, Place, SecretValue},
+    crypto::{self, DomainKeys, SecretValue},
     domain::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
-        codec::Codec,
-        engine::{Op, Record, Space},
-        keys,
+        engine::{Op, Record},
+        kinds::{
+            token,
+            wrapped::{self, WrappedAnswer},
+        },
     },
 };
 
@@ -162,11 +164,11 @@ impl Wrapping {
         // First: what arrives in the store meanwhile is counted twice, and not left out.
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&keys.id()).copied();
         let mut count = Count { amount: under_way.unwrap_or_default(), at: Instant::now() };
-        let mut from = keys::token_ends(keys.id(), Timestamp::from_unix_seconds(0));
-        let to = keys::end_of_token_ends(keys.id());
+        let mut from = token::ends(keys.id(), Timestamp::from_unix_seconds(0));
+        let to = token::end_of_ends(keys.id());
         let snapshot = self.scope.engine().snapshot().await?;
         loop {
-            let found = snapshot.scan(Space::Token, &from, &to, COUNTED_AT_ONCE).await?;
+            let found = snapshot.scan(token::SPACE, &from, &to, COUNTED_AT_ONCE).await?;
             for (_, record) in &found {
                 // A login's token has no size, and is none.
                 if let Ok(size) = record.bytes.as_ref().try_into() {
@@ -199,7 +201,7 @@ impl Wrapping {
         let wrapped = minted.wrapped(path, answer.status, ttl_seconds, now);
         let change = Change { name: "wrapping.wrap", turns: &[] };
         self.scope
-            .unit(change, &keys, record_of(&keys, &minted.id), |found, draft| {
+            .unit(change, &keys, Held::of::<WrappedAnswer>(&keys, &minted.id), |found, draft| {
                 is_free(found.as_ref())?;
                 keep(draft, &minted, &wrapped, &answer.body)
             })
@@ -217,8 +219,8 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let id = id_of(token).ok_or(Error::NothingWrapped)?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let record = snapshot.get(Space::Token, &keys::token(keys.id(), id)).await?;
-        is_right(open(&keys, id, record, now)?, token)
+        let record = snapshot.get(token::SPACE, &wrapped::key(keys.id(), id)).await?;
+        Ok(is_right(open(&keys, id, record, now)?, token)?.wrapped)
     }
 
     /// Tells an answer, for the one time.
@@ -255,9 +257,9 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.end", turns: &[] };
         self.scope
-            .unit(change, &keys, record_of(&keys, accessor), |found, draft| {
-                let wrapped = open(&keys, accessor, found, now)?;
-                remove(draft, accessor, wrapped.expires_at());
+            .unit(change, &keys, Held::of::<WrappedAnswer>(&keys, accessor), |found, draft| {
+                let answer = open(&keys, accessor, found, now)?;
+                remove(draft, accessor, answer.wrapped.expires_at());
                 Ok(())
             })
             .await
@@ -303,26 +305,28 @@ impl Reads for WrappedRead<'_> {
 
     async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
         let Reader { snapshot, keys } = reading.reader;
-        let found = record_of(keys, self.id).read(reading).await?;
-        let wrapped = is_right(open(keys, self.id, found, self.now)?, self.token)?;
-        let body = snapshot.get(Space::Token, &keys::wrapped_body(keys.id(), self.id)).await?;
-        let body = body.ok_or(Error::NothingWrapped)?.bytes;
-        Ok((wrapped, aside(body.len(), || keys.open_wrapped(self.id, &body))?))
+        let found = Held::of::<WrappedAnswer>(keys, self.id).read(reading).await?;
+        let answer = is_right(open(keys, self.id, found, self.now)?, self.token)?;
+        let key = wrapped::body(keys.id(), self.id);
+        let body = snapshot.get(token::SPACE, &key).await?.ok_or(Error::NothingWrapped)?.bytes;
+        let at = bind(token::SPACE, &key);
+        Ok((answer.wrapped, aside(body.len(), || keys.open_value(&at, &answer.data_key, &body))?))
     }
 }
 
-fn open(keys: &DomainKeys, id: &str, record: Option<Record>, now: Timestamp) -> Result<Wrapped, Error> {
+fn open(keys: &DomainKeys, id: &str, record: Option<Record>, now: Timestamp) -> Result<WrappedAnswer, Error> {
     let record = record.ok_or(Error::NothingWrapped)?;
-    // A login's token lies under an id as well, wraps nothing, and does not open as if it did.
-    let wrapped = keys.open_record(Place::WrapInfo(id), &record.bytes).map_err(|_| Error::NothingWrapped)?;
-    let wrapped = Wrapped::decode(&wrapped)?;
-    if wrapped.expires_at() > now { Ok(wrapped) } else { Err(Error::NothingWrapped) }
+    let answer: WrappedAnswer = records::open(keys, &wrapped::key(keys.id(), id), &record.bytes).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the record of a wrapped answer is damaged");
+        Error::NothingWrapped
+    })?;
+    if answer.wrapped.expires_at() > now { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 
-/// `wrapped`, if `token` is the one that it is wrapped under.
-fn is_right(wrapped: Wrapped, token: &str) -> Result<Wrapped, Error> {
-    let is_right = crypto::is_same(&wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
-    if is_right { Ok(wrapped) } else { Err(Error::NothingWrapped) }
+/// `answer`, if `token` is the one that it is wrapped under.
+fn is_right(answer: WrappedAnswer, token: &str) -> Result<WrappedAnswer, Error> {
+    let is_right = crypto::is_same(&answer.wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
+    if is_right { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 
 impl Minted {
@@ -335,9 +339,11 @@ impl Minted {
 /// Keeps `body` under the token.
 fn keep(draft: &mut Draft<'_>, minted: &Minted, wrapped: &Wrapped, body: &SecretValue) -> Result<(), Error> {
     let (keys, id) = (draft.keys, &minted.id);
-    let size = u32::try_from(body.expose().len()).unwrap_or(u32::MAX).to_be_bytes();
-    store(draft, id, wrapped.expires_at(), size.to_vec(), Place::WrapInfo(id), &wrapped.encode())?;
-    let sealed = aside(body.expose().len(), || keys.seal_wrapped(id, body))?.into_bytes();
-    draft.extend([Op::Put(Space::Token, keys::wrapped_body(keys.id(), id), sealed)]);
-    Ok(())
+    let size = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let key = wrapped::body(keys.id(), id);
+    let at = bind(token::SPACE, &key);
+    let (data_key, sealed) = aside(body.len(), || keys.seal_value(&at, body))?;
+    draft.extend([Op::Put(token::SPACE, key, sealed)]);
+    let answer = WrappedAnswer { wrapped: wrapped.clone(), data_key };
+    store(draft, id, wrapped.expires_at(), size.to_vec(), &answer)
 }

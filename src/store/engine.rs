@@ -9,45 +9,26 @@ use std::{fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
 
+use crate::crypto::Sealed;
+
 /// A boxed future, so that engines can be chosen at run time.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A named, ordered key space.
+/// A named, ordered key space. [`crate::store::kinds::SPACES`] has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Space {
-    /// What belongs to the region as a whole.
-    Region,
-    /// Domains: their wrapped keys and names.
-    Domain,
-    /// A domain's defaults.
-    Config,
-    /// Secrets: one header each.
-    Header,
-    /// State and times of versions.
-    Version,
-    /// Ciphertexts of values.
-    Value,
-    /// Tokens and wrapped answers.
-    Token,
-}
+pub struct Space(&'static str);
 
 impl Space {
-    /// Every space, in the order of declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Region, Self::Domain, Self::Config, Self::Header, Self::Version, Self::Value, Self::Token];
+    /// The space of this name, which has no NUL in it and never changes.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
 
-    /// The name of the space's table on disk. Never changes.
+    /// The name of the space, and of its table on disk.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Region => "region",
-            Self::Domain => "domain",
-            Self::Config => "config",
-            Self::Header => "header",
-            Self::Version => "version",
-            Self::Value => "value",
-            Self::Token => "token",
-        }
+        self.0
     }
 }
 
@@ -84,7 +65,7 @@ pub enum Expect {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     /// Writes a record, replacing what was there.
-    Put(Space, Vec<u8>, Vec<u8>),
+    Put(Space, Vec<u8>, Sealed),
     /// Removes a record, if there is one.
     Delete(Space, Vec<u8>),
     /// Removes every record with `from <= key < to`.

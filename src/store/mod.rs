@@ -1,9 +1,10 @@
 //! Where records live.
 //!
-//! Owns the engine contract, the engines, the keys and the byte form of records. Always holds: every key begins
-//! with its domain's 16 bytes; what an engine stores is sealed already. Never does: sealing, opening, deciding.
+//! Owns the engine contract, the engines, and the kinds of records with their keys and byte forms. Always holds: every
+//! key begins with its tenant's 16 bytes; what an engine stores is sealed already ([`crate::crypto::Sealed`]). Never
+//! does: sealing, opening, deciding.
 
-pub mod codec;
 pub mod engine;
 pub mod engines;
-pub mod keys;
+pub mod kinds;
+pub mod past;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hyper::Method;
 use okmsd::{
     app::CommitMetrics,
+    crypto::Sealed,
     metrics::Metrics,
     pki::{self, KeyKind, PrivateKeyPem},
     store::{
-        engine::{Batch, Engine as _, Op, Space},
+        engine::{Batch, Engine as _, Op},
         engines::redb::{RedbEngine, RedbOptions},
-        keys,
+        kinds::region,
     },
 };
 use serde_json::{Value, json};
@@ -293,8 +294,8 @@ async fn a_store_with_namesakes_opens() {
         engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
     };
     // Without a record of any name, nor the note that there are all: as it was.
-    let forgotten = || Op::DeleteRange(Space::Region, keys::region("domain-name"), keys::region("domain-name~"));
-    let noted = Op::Put(Space::Region, keys::region("domain-names"), vec![1]);
+    let forgotten = || Op::DeleteRange(region::SPACE, region::key("domain-name"), region::key("domain-name~"));
+    let noted = Op::Put(region::SPACE, region::key("domain-names"), Sealed::public(vec![1]));
     server.stop().await;
     write(&server, vec![forgotten(), noted]).await;
     server.start_again().await.unwrap();

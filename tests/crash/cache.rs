@@ -30,7 +30,7 @@ fn key(n: u8) -> Vec<u8> {
 }
 
 fn ops() -> impl Strategy<Value = Op> {
-    let space = || prop_oneof![Just(Space::Header), Just(Space::Value)];
+    let space = || prop_oneof![Just(HEADER), Just(VALUE)];
     prop_oneof![
         4 => (space(), 0..12_u8, 0..600_usize, any::<u8>()).prop_map(|(s, k, n, b)| put(s, &key(k), &vec![b; n])),
         2 => (space(), 0..12_u8).prop_map(|(s, k)| delete(s, &key(k))),
@@ -39,7 +39,7 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let space = prop_oneof![Just(Space::Header), Just(Space::Value)];
+    let space = prop_oneof![Just(HEADER), Just(VALUE)];
     let step = prop_oneof![
         2 => prop::collection::vec(ops(), 1..4).prop_map(|ops| Step::Commit(batch(ops))),
         2 => Just(Step::Snapshot),
@@ -85,16 +85,16 @@ proptest! {
 #[tokio::test]
 async fn a_big_range_is_forgotten_whole() {
     let engine = open(&Storage::new(Vec::new()));
-    let ops = (0..6000_u32).map(|n| put(Space::Value, &n.to_be_bytes(), b"x")).collect();
+    let ops = (0..6000_u32).map(|n| put(VALUE, &n.to_be_bytes(), b"x")).collect();
     write(&engine, ops).await;
     let old = view(&engine).await;
     for n in (0..6000_u32).step_by(500) {
-        assert!(get(&engine, Space::Value, &n.to_be_bytes()).await.is_some());
+        assert!(get(&engine, VALUE, &n.to_be_bytes()).await.is_some());
     }
-    write(&engine, vec![delete_range(Space::Value, &[0; 4], &5000_u32.to_be_bytes())]).await;
+    write(&engine, vec![delete_range(VALUE, &[0; 4], &5000_u32.to_be_bytes())]).await;
     for n in (0..6000_u32).step_by(500) {
-        assert!(old.get(Space::Value, &n.to_be_bytes()).await.unwrap().is_some());
-        assert_eq!(get(&engine, Space::Value, &n.to_be_bytes()).await.is_some(), n >= 5000, "{n}");
+        assert!(old.get(VALUE, &n.to_be_bytes()).await.unwrap().is_some());
+        assert_eq!(get(&engine, VALUE, &n.to_be_bytes()).await.is_some(), n >= 5000, "{n}");
     }
 }
 
@@ -107,7 +107,7 @@ async fn readers_beside_the_writer_see_whole_commits() {
     let name = |n: u64| [b'k', u8::try_from(n).unwrap()];
     let both = |n: u64, value: u64| {
         let value = value.to_be_bytes();
-        vec![put(Space::Header, &name(n), &value), put(Space::Value, &name(n), &value)]
+        vec![put(HEADER, &name(n), &value), put(VALUE, &name(n), &value)]
     };
     for n in 0..4 {
         write(&*engine, both(n, 0)).await;
@@ -118,8 +118,8 @@ async fn readers_beside_the_writer_see_whole_commits() {
         while !stop.load(Ordering::Relaxed) {
             let snapshot = view(&*engine).await;
             for n in 0..4 {
-                let header = snapshot.get(Space::Header, &name(n)).await.unwrap().unwrap();
-                let value = snapshot.get(Space::Value, &name(n)).await.unwrap().unwrap();
+                let header = snapshot.get(HEADER, &name(n)).await.unwrap().unwrap();
+                let value = snapshot.get(VALUE, &name(n)).await.unwrap().unwrap();
                 assert_eq!(header, value);
                 let seen = u64::from_be_bytes(header.bytes.as_ref().try_into().unwrap());
                 let last = &mut last[usize::try_from(n).unwrap()];

@@ -2,9 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use okmsd::store::{
-    engine::{Batch, Engine, Expect, Health, Observer, Op, ReadError, Record, Revision, Snapshot, Space},
-    engines::redb::{RedbEngine, RedbOptions},
+pub use okmsd::store::kinds::{
+    config::SPACE as CONFIG, header::SPACE as HEADER, region::SPACE as REGION, tenant::SPACE as TENANT,
+    token::SPACE as TOKEN, value::SPACE as VALUE, version::SPACE as VERSION,
+};
+use okmsd::{
+    crypto::Sealed,
+    store::{
+        engine::{Batch, Engine, Expect, Health, Observer, Op, ReadError, Record, Revision, Snapshot, Space},
+        engines::redb::{RedbEngine, RedbOptions},
+        kinds,
+    },
 };
 
 use crate::storage::Storage;
@@ -35,7 +43,7 @@ pub fn blind() -> Arc<dyn Observer> {
 }
 
 pub fn put(space: Space, key: &[u8], bytes: &[u8]) -> Op {
-    Op::Put(space, key.to_vec(), bytes.to_vec())
+    Op::Put(space, key.to_vec(), Sealed::public(bytes.to_vec()))
 }
 
 pub fn delete(space: Space, key: &[u8]) -> Op {
@@ -59,7 +67,7 @@ pub fn apply(model: &mut Model, batch: &Batch) {
     for op in &batch.ops {
         match op {
             Op::Put(space, key, bytes) => {
-                model.insert((*space, key.clone()), bytes.clone());
+                model.insert((*space, key.clone()), bytes.as_ref().to_vec());
             }
             Op::Delete(space, key) => {
                 model.remove(&(*space, key.clone()));
@@ -91,7 +99,7 @@ pub async fn dump(snapshot: &dyn Snapshot) -> Model {
 /// As above, unless the snapshot has ended: a store that opens its database anew may know more than it shows.
 pub async fn try_dump(snapshot: &dyn Snapshot) -> Result<Model, ReadError> {
     let mut model = Model::new();
-    for space in Space::ALL {
+    for space in kinds::SPACES {
         for (key, record) in snapshot.scan(space, b"", &[0xff; 64], usize::MAX).await? {
             model.insert((space, key), record.bytes.to_vec());
         }
@@ -133,11 +141,11 @@ pub fn script() -> Vec<Batch> {
     let key = |n: usize| format!("one tenant's key-{:02}", n % 23).into_bytes();
     let value = |n: usize| vec![u8::try_from(n % 251).unwrap(); [40, 900, 9000][n % 3]];
     let step = |n: usize| match n % 5 {
-        0 => batch((0..6).map(|i| put(Space::Value, &key(n * 7 + i), &value(n + i))).collect()),
-        1 => batch(vec![put(Space::Header, &key(n), &value(n)), put(Space::Version, &key(n), &value(n * 3))]),
-        2 => batch(vec![delete(Space::Value, &key(n * 7 - 14)), put(Space::Header, &key(n - 1), b"again")]),
-        3 => batch(vec![delete_range(Space::Value, &key(n), &key(n + 4)), put(Space::Region, b"step", &value(n))]),
-        _ => batch(vec![put(Space::Value, &key(n), &vec![7; 60_000])]),
+        0 => batch((0..6).map(|i| put(VALUE, &key(n * 7 + i), &value(n + i))).collect()),
+        1 => batch(vec![put(HEADER, &key(n), &value(n)), put(VERSION, &key(n), &value(n * 3))]),
+        2 => batch(vec![delete(VALUE, &key(n * 7 - 14)), put(HEADER, &key(n - 1), b"again")]),
+        3 => batch(vec![delete_range(VALUE, &key(n), &key(n + 4)), put(REGION, b"step", &value(n))]),
+        _ => batch(vec![put(VALUE, &key(n), &vec![7; 60_000])]),
     };
     (0..12).map(step).collect()
 }

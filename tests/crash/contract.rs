@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use okmsd::store::{
-    engine::{Batch, CommitError, Engine, Expect, Found, Health, Read, Revision, Space},
+    engine::{Batch, CommitError, Engine, Expect, Found, Health, Read, Revision},
     engines::{
         memory::MemoryEngine,
         redb::{FileError, OpenError, RedbEngine},
@@ -31,20 +31,20 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
 async fn reads(open: impl Fn() -> Arc<dyn Engine>) {
     let engine = open();
     let version = |number: u8| [b"k".as_slice(), &[0, number]].concat();
-    let ops = (1..=3).map(|number| put(Space::Version, &version(number), &[number]));
-    write(&*engine, ops.chain([put(Space::Header, b"k", b"h")]).collect()).await;
+    let ops = (1..=3).map(|number| put(VERSION, &version(number), &[number]));
+    write(&*engine, ops.chain([put(HEADER, b"k", b"h")]).collect()).await;
     drop(engine);
     let engine = open();
     let before = view(&*engine).await;
-    write(&*engine, vec![put(Space::Version, &version(4), &[4]), put(Space::Header, b"k", b"i")]).await;
+    write(&*engine, vec![put(VERSION, &version(4), &[4]), put(HEADER, b"k", b"i")]).await;
     let after = view(&*engine).await;
     let (from, to) = (version(0), version(u8::MAX));
     let parts = [
-        Read::Key(Space::Header, b"k"),
-        Read::Key(Space::Header, b"absent"),
-        Read::Last(Space::Version, &from, &to),
-        Read::Last(Space::Value, &from, &to),
-        Read::Last(Space::Version, &to, &from),
+        Read::Key(HEADER, b"k"),
+        Read::Key(HEADER, b"absent"),
+        Read::Last(VERSION, &from, &to),
+        Read::Last(VALUE, &from, &to),
+        Read::Last(VERSION, &to, &from),
     ];
     let mut answers = Vec::new();
     for snapshot in [&before, &after, &before] {
@@ -61,7 +61,7 @@ async fn reads(open: impl Fn() -> Arc<dyn Engine>) {
     }
     for (snapshot, last) in [(&before, 3), (&after, 4), (&before, 3)] {
         for number in 1..=4 {
-            let found = snapshot.get(Space::Version, &version(number)).await.unwrap();
+            let found = snapshot.get(VERSION, &version(number)).await.unwrap();
             assert_eq!(found.map(|record| record.bytes.to_vec()), (number <= last).then(|| vec![number]), "{number}");
         }
     }
@@ -73,71 +73,66 @@ async fn conflicts(engine: &dyn Engine, batch: Batch) {
 }
 
 async fn preconditions(engine: &dyn Engine) {
-    let write = |expect, value: &[u8]| batch_if(Space::Header, b"k", expect, vec![put(Space::Header, b"k", value)]);
+    let write = |expect, value: &[u8]| batch_if(HEADER, b"k", expect, vec![put(HEADER, b"k", value)]);
     conflicts(engine, write(Expect::At(Revision(1)), b"no")).await;
     let first = engine.commit(write(Expect::Absent, b"1")).await.unwrap();
     conflicts(engine, write(Expect::Absent, b"no")).await;
     conflicts(engine, write(Expect::At(Revision(first.0 + 1)), b"no")).await;
     let second = engine.commit(write(Expect::At(first), b"2")).await.unwrap();
     conflicts(engine, write(Expect::At(first), b"no")).await;
-    let found = get(engine, Space::Header, b"k").await.unwrap();
+    let found = get(engine, HEADER, b"k").await.unwrap();
     assert_eq!((found.revision, found.bytes.as_ref()), (second, b"2".as_slice()));
     // The same key in another space is another record.
-    let other = batch_if(Space::Value, b"k", Expect::Absent, vec![put(Space::Value, b"k", b"v")]);
+    let other = batch_if(VALUE, b"k", Expect::Absent, vec![put(VALUE, b"k", b"v")]);
     engine.commit(other).await.unwrap();
     // A precondition is about the state before the batch, also if the batch itself changes the record.
-    let twice = batch_if(
-        Space::Header,
-        b"k",
-        Expect::At(second),
-        vec![delete(Space::Header, b"k"), put(Space::Header, b"k", b"3")],
-    );
+    let twice = batch_if(HEADER, b"k", Expect::At(second), vec![delete(HEADER, b"k"), put(HEADER, b"k", b"3")]);
     let third = engine.commit(twice).await.unwrap();
-    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().revision, third);
+    assert_eq!(get(engine, HEADER, b"k").await.unwrap().revision, third);
 }
 
 async fn all_or_nothing(engine: &dyn Engine) {
-    write(engine, vec![put(Space::Header, b"taken", b"x")]).await;
-    let mut two = batch(vec![put(Space::Header, b"a", b"1"), put(Space::Value, b"b", b"2")]);
-    two.preconditions.push((Space::Header, b"a".to_vec(), Expect::Absent));
-    two.preconditions.push((Space::Header, b"taken".to_vec(), Expect::Absent));
+    write(engine, vec![put(HEADER, b"taken", b"x")]).await;
+    let mut two = batch(vec![put(HEADER, b"a", b"1"), put(VALUE, b"b", b"2")]);
+    two.preconditions.push((HEADER, b"a".to_vec(), Expect::Absent));
+    two.preconditions.push((HEADER, b"taken".to_vec(), Expect::Absent));
     conflicts(engine, two.clone()).await;
-    assert_eq!(get(engine, Space::Header, b"a").await, None);
-    assert_eq!(get(engine, Space::Value, b"b").await, None);
+    assert_eq!(get(engine, HEADER, b"a").await, None);
+    assert_eq!(get(engine, VALUE, b"b").await, None);
     two.preconditions.pop();
     let revision = engine.commit(two).await.unwrap();
-    assert_eq!(get(engine, Space::Header, b"a").await.unwrap().revision, revision);
-    assert_eq!(get(engine, Space::Value, b"b").await.unwrap().revision, revision);
+    assert_eq!(get(engine, HEADER, b"a").await.unwrap().revision, revision);
+    assert_eq!(get(engine, VALUE, b"b").await.unwrap().revision, revision);
 }
 
 async fn ranges(engine: &dyn Engine) {
     let keys: [&[u8]; 5] = [b"a", b"b", b"b\0", b"c", b"d"];
     let fill = |space| keys.iter().map(|key| put(space, key, b"x")).collect::<Vec<_>>();
-    write(engine, [fill(Space::Version), fill(Space::Value)].concat()).await;
+    write(engine, [fill(VERSION), fill(VALUE)].concat()).await;
     // Make them known, so that a cache has something to forget.
     for key in keys {
-        assert!(get(engine, Space::Version, key).await.is_some());
+        assert!(get(engine, VERSION, key).await.is_some());
     }
-    write(engine, vec![delete_range(Space::Version, b"b", b"c"), put(Space::Version, b"bb", b"later")]).await;
+    write(engine, vec![delete_range(VERSION, b"b", b"c"), put(VERSION, b"bb", b"later")]).await;
     for (key, there) in [(&b"a"[..], true), (b"b", false), (b"b\0", false), (b"bb", true), (b"c", true), (b"d", true)] {
-        assert_eq!(get(engine, Space::Version, key).await.is_some(), there, "{key:?}");
+        assert_eq!(get(engine, VERSION, key).await.is_some(), there, "{key:?}");
     }
-    assert_eq!(view(engine).await.scan(Space::Value, b"", b"\xff", 9).await.unwrap().len(), 5);
+    assert_eq!(view(engine).await.scan(VALUE, b"", b"\xff", 9).await.unwrap().len(), 5);
     // Empty and upside-down ranges are nothing.
-    write(engine, vec![delete_range(Space::Version, b"a", b"a"), delete_range(Space::Version, b"d", b"a")]).await;
-    assert!(get(engine, Space::Version, b"a").await.is_some());
-    write(engine, vec![delete_range(Space::Version, b"", b"\xff")]).await;
-    assert!(view(engine).await.scan(Space::Version, b"", b"\xff", 9).await.unwrap().is_empty());
+    write(engine, vec![delete_range(VERSION, b"a", b"a"), delete_range(VERSION, b"d", b"a")]).await;
+    assert!(get(engine, VERSION, b"a").await.is_some());
+    write(engine, vec![delete_range(VERSION, b"", b"\xff")]).await;
+    assert!(view(engine).await.scan(VERSION, b"", b"\xff", 9).await.unwrap().is_empty());
 }
 
 async fn scans(engine: &dyn Engine) {
     let keys: [&[u8]; 6] = [b"", b"\0", b"a", b"a\0", b"a\xff", b"b"];
     // Written in no order, found in order of bytes.
-    let ops = keys.iter().rev().map(|key| put(Space::Domain, key, key)).collect();
+    let ops = keys.iter().rev().map(|key| put(TENANT, key, key)).collect();
     write(engine, ops).await;
     let snapshot = view(engine).await;
     let scan = async |from: &[u8], to: &[u8], limit| {
-        let found = snapshot.scan(Space::Domain, from, to, limit).await.unwrap();
+        let found = snapshot.scan(TENANT, from, to, limit).await.unwrap();
         found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
     };
     assert_eq!(scan(b"", b"\xff", 99).await, keys.map(<[u8]>::to_vec));
@@ -147,77 +142,76 @@ async fn scans(engine: &dyn Engine) {
     for (from, to, limit) in [(&b"a"[..], &b"a"[..], 9), (b"b", b"a", 9), (b"c", b"d", 9), (b"a", b"b", 0)] {
         assert!(scan(from, to, limit).await.is_empty());
     }
-    assert!(snapshot.scan(Space::Config, b"", b"\xff", 9).await.unwrap().is_empty());
+    assert!(snapshot.scan(CONFIG, b"", b"\xff", 9).await.unwrap().is_empty());
 }
 
 async fn isolation(engine: &dyn Engine) {
-    let first = write(engine, vec![put(Space::Header, b"k", b"1"), put(Space::Value, b"k", b"1")]).await;
+    let first = write(engine, vec![put(HEADER, b"k", b"1"), put(VALUE, b"k", b"1")]).await;
     let old = view(engine).await;
-    write(engine, vec![put(Space::Header, b"k", b"2"), delete(Space::Value, b"k"), put(Space::Value, b"n", b"2")])
-        .await;
+    write(engine, vec![put(HEADER, b"k", b"2"), delete(VALUE, b"k"), put(VALUE, b"n", b"2")]).await;
     let new = view(engine).await;
     // Newest first, so that what it finds is known when the old one asks.
-    assert_eq!(new.get(Space::Header, b"k").await.unwrap().unwrap().bytes.as_ref(), b"2");
-    assert_eq!(new.get(Space::Value, b"k").await.unwrap(), None);
-    assert!(new.get(Space::Value, b"n").await.unwrap().is_some());
+    assert_eq!(new.get(HEADER, b"k").await.unwrap().unwrap().bytes.as_ref(), b"2");
+    assert_eq!(new.get(VALUE, b"k").await.unwrap(), None);
+    assert!(new.get(VALUE, b"n").await.unwrap().is_some());
     for _ in 0..2 {
-        assert_eq!(old.get(Space::Header, b"k").await.unwrap().unwrap().revision, first);
-        assert_eq!(old.get(Space::Value, b"k").await.unwrap().unwrap().bytes.as_ref(), b"1");
-        assert_eq!(old.get(Space::Value, b"n").await.unwrap(), None);
-        assert_eq!(old.scan(Space::Value, b"", b"\xff", 9).await.unwrap().len(), 1);
+        assert_eq!(old.get(HEADER, b"k").await.unwrap().unwrap().revision, first);
+        assert_eq!(old.get(VALUE, b"k").await.unwrap().unwrap().bytes.as_ref(), b"1");
+        assert_eq!(old.get(VALUE, b"n").await.unwrap(), None);
+        assert_eq!(old.scan(VALUE, b"", b"\xff", 9).await.unwrap().len(), 1);
     }
-    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"2");
+    assert_eq!(get(engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"2");
 }
 
 async fn revisions(open: impl Fn() -> Arc<dyn Engine>) {
     let engine = open();
-    let mut last = write(&*engine, vec![put(Space::Header, b"k", b"1")]).await;
-    for ops in [vec![delete(Space::Header, b"k")], vec![put(Space::Header, b"k", b"2")], Vec::new()] {
+    let mut last = write(&*engine, vec![put(HEADER, b"k", b"1")]).await;
+    for ops in [vec![delete(HEADER, b"k")], vec![put(HEADER, b"k", b"2")], Vec::new()] {
         let next = write(&*engine, ops).await;
         assert!(next > last);
         last = next;
     }
     drop(engine);
     let engine = open();
-    assert_eq!(get(&*engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"2");
-    assert!(write(&*engine, vec![delete(Space::Header, b"k")]).await > last);
+    assert_eq!(get(&*engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"2");
+    assert!(write(&*engine, vec![delete(HEADER, b"k")]).await > last);
 }
 
 /// Batches that are queued together judge each other, and a refused one hurts nobody.
 async fn neighbours(engine: &dyn Engine) {
-    let claim = |value: &[u8]| batch_if(Space::Header, b"k", Expect::Absent, vec![put(Space::Header, b"k", value)]);
-    let before = engine.commit(batch(vec![put(Space::Header, b"before", b"x")]));
+    let claim = |value: &[u8]| batch_if(HEADER, b"k", Expect::Absent, vec![put(HEADER, b"k", value)]);
+    let before = engine.commit(batch(vec![put(HEADER, b"before", b"x")]));
     let winner = engine.commit(claim(b"winner"));
     let loser = engine.commit(claim(b"loser"));
-    let after = engine.commit(batch(vec![put(Space::Header, b"after", b"x")]));
+    let after = engine.commit(batch(vec![put(HEADER, b"after", b"x")]));
     let answers = [before.await, winner.await, loser.await, after.await];
     assert!(matches!(answers, [Ok(_), Ok(_), Err(CommitError::Conflict), Ok(_)]), "{answers:?}");
-    assert_eq!(get(engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"winner");
-    assert!(get(engine, Space::Header, b"before").await.is_some());
-    assert!(get(engine, Space::Header, b"after").await.is_some());
+    assert_eq!(get(engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"winner");
+    assert!(get(engine, HEADER, b"before").await.is_some());
+    assert!(get(engine, HEADER, b"after").await.is_some());
 }
 
 /// Changes of a batch apply in order.
 async fn order(engine: &dyn Engine) {
     let ops = vec![
-        put(Space::Header, b"a", b"1"),
-        put(Space::Header, b"a", b"2"),
-        put(Space::Header, b"b", b"1"),
-        delete(Space::Header, b"b"),
-        delete_range(Space::Header, b"c", b"d"),
-        put(Space::Header, b"c", b"1"),
+        put(HEADER, b"a", b"1"),
+        put(HEADER, b"a", b"2"),
+        put(HEADER, b"b", b"1"),
+        delete(HEADER, b"b"),
+        delete_range(HEADER, b"c", b"d"),
+        put(HEADER, b"c", b"1"),
     ];
     write(engine, ops).await;
     let found = dump(&*view(engine).await).await;
-    let expected = [(b"a", b"2"), (b"c", b"1")].map(|(key, value)| ((Space::Header, key.to_vec()), value.to_vec()));
+    let expected = [(b"a", b"2"), (b"c", b"1")].map(|(key, value)| ((HEADER, key.to_vec()), value.to_vec()));
     assert_eq!(found, Model::from(expected));
 }
 
 /// A commit goes on when its caller stops waiting.
 async fn forgotten(engine: &dyn Engine) {
-    drop(engine.commit(batch(vec![put(Space::Header, b"forgotten", b"x")])));
-    write(engine, vec![put(Space::Header, b"next", b"x")]).await;
-    assert!(get(engine, Space::Header, b"forgotten").await.is_some());
+    drop(engine.commit(batch(vec![put(HEADER, b"forgotten", b"x")])));
+    write(engine, vec![put(HEADER, b"next", b"x")]).await;
+    assert!(get(engine, HEADER, b"forgotten").await.is_some());
     assert_eq!(engine.health(), Health::Ready);
 }
 
@@ -248,17 +242,17 @@ async fn a_second_opening_is_refused_until_the_first_is_dropped() {
     let mut options = options();
     options.path = dir.path().join("store.redb");
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    write(&engine, vec![put(Space::Header, b"k", b"1")]).await;
+    write(&engine, vec![put(HEADER, b"k", b"1")]).await;
     let second = RedbEngine::open(&options, blind());
     assert!(matches!(second, Err(OpenError::File(FileError::InUse))));
     // A snapshot that is still held does not keep the file.
     let snapshot = view(&engine).await;
     drop(engine);
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"1");
+    assert_eq!(get(&engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"1");
     // It says the truth of its moment as long as that is in memory, and nothing otherwise.
-    write(&engine, vec![put(Space::Header, b"k", b"2")]).await;
-    let late = snapshot.scan(Space::Header, b"", b"z", 1).await;
+    write(&engine, vec![put(HEADER, b"k", b"2")]).await;
+    let late = snapshot.scan(HEADER, b"", b"z", 1).await;
     assert!(late.is_err() || late.unwrap()[0].1.bytes.as_ref() == b"1");
 }
 
@@ -270,7 +264,7 @@ async fn a_full_queue_refuses_at_once_and_keeps_what_it_took() {
         options.path = dir.path().join(format!("{queue_batches}.redb"));
         (options.queue_batches, options.queue_bytes) = (queue_batches, queue_bytes);
         let engine = RedbEngine::open(&options, blind()).unwrap();
-        let write = |n: u32| engine.commit(batch(vec![put(Space::Value, &n.to_be_bytes(), &[7; 96])]));
+        let write = |n: u32| engine.commit(batch(vec![put(VALUE, &n.to_be_bytes(), &[7; 96])]));
         let waiting: Vec<_> = (0..200).map(|n| (n, write(n))).collect();
         let mut taken = 0;
         for (n, answer) in waiting {
@@ -280,7 +274,7 @@ async fn a_full_queue_refuses_at_once_and_keeps_what_it_took() {
                 Err(other) => panic!("{other}"),
             };
             taken += u32::from(there);
-            assert_eq!(get(&engine, Space::Value, &n.to_be_bytes()).await.is_some(), there);
+            assert_eq!(get(&engine, VALUE, &n.to_be_bytes()).await.is_some(), there);
         }
         assert!((4..200).contains(&taken), "{taken} were taken");
     }
@@ -293,13 +287,13 @@ async fn dropping_the_engine_writes_what_waits() {
     options.path = dir.path().join("store.redb");
     let engine = RedbEngine::open(&options, blind()).unwrap();
     let waiting: Vec<_> = (0..100_u32)
-        .map(|n| (n, engine.commit(batch(vec![put(Space::Value, &n.to_be_bytes(), b"x")]))))
+        .map(|n| (n, engine.commit(batch(vec![put(VALUE, &n.to_be_bytes(), b"x")]))))
         .map(|(n, _)| n)
         .collect();
     drop(engine);
     let engine = RedbEngine::open(&options, blind()).unwrap();
     for n in waiting {
-        assert!(get(&engine, Space::Value, &n.to_be_bytes()).await.is_some());
+        assert!(get(&engine, VALUE, &n.to_be_bytes()).await.is_some());
     }
 }
 
@@ -311,11 +305,11 @@ async fn an_unfinished_new_file_is_made_again() {
     options.path = dir.path().join("store.redb");
     std::fs::write(dir.path().join("store.redb.new"), [0; 5000]).unwrap();
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    write(&engine, vec![put(Space::Header, b"k", b"1")]).await;
+    write(&engine, vec![put(HEADER, b"k", b"1")]).await;
     drop(engine);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     let engine = RedbEngine::open(&options, blind()).unwrap();
-    assert_eq!(get(&engine, Space::Header, b"k").await.unwrap().bytes.as_ref(), b"1");
+    assert_eq!(get(&engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"1");
     // A file that is something else is refused, and left as it is.
     options.path = dir.path().join("other");
     std::fs::write(&options.path, [7; 5000]).unwrap();

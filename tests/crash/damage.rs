@@ -48,7 +48,7 @@ fn count_lines() {
     ONCE.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Lines)).unwrap());
 }
 
-const SPACES: [Space; 3] = [Space::Header, Space::Version, Space::Value];
+const SPACES: [Space; 3] = [HEADER, VERSION, VALUE];
 
 /// Of each of three tenants.
 const SECRETS: usize = 75;
@@ -69,14 +69,13 @@ async fn full() -> (Vec<u8>, Model) {
     let mut model = Model::new();
     for tenant in 1..=3 {
         for start in (0..SECRETS).step_by(25) {
-            let put =
-                |n| SPACES.map(|space| put(space, &key(tenant, n), &value(n, usize::from(space == Space::Value))));
+            let put = |n| SPACES.map(|space| put(space, &key(tenant, n), &value(n, usize::from(space == VALUE))));
             let batch = batch((start..start + 25).flat_map(put).collect());
             engine.commit(batch.clone()).await.unwrap();
             apply(&mut model, &batch);
         }
     }
-    let more = batch(vec![put(Space::Region, &[0; 20], b"region"), put(Space::Domain, &[1; 16], b"domain")]);
+    let more = batch(vec![put(REGION, &[0; 20], b"region"), put(TENANT, &[1; 16], b"domain")]);
     engine.commit(more.clone()).await.unwrap();
     apply(&mut model, &more);
     drop(engine);
@@ -132,11 +131,11 @@ async fn write_some(
     damaged: &[(Space, Vec<u8>)],
     round: usize,
 ) -> (usize, bool) {
-    let spread = (1..=3).flat_map(|tenant| [3, 37, 74].map(|n| (Space::Value, key(tenant, n))));
+    let spread = (1..=3).flat_map(|tenant| [3, 37, 74].map(|n| (VALUE, key(tenant, n))));
     let places: Vec<_> = spread.chain(damaged.iter().take(3).cloned()).collect();
     let mut batches: Vec<_> =
         places.iter().map(|(space, key)| batch(vec![put(*space, key, &value(round, 5))])).collect();
-    batches.push(batch(vec![delete(Space::Version, &key(2, round % SECRETS))]));
+    batches.push(batch(vec![delete(VERSION, &key(2, round % SECRETS))]));
     let answers: Vec<_> = batches.iter().map(|batch| engine.commit(batch.clone())).collect();
     let (mut refused, mut goes_on) = (0, true);
     for (batch, answer) in batches.iter().zip(answers) {
@@ -246,8 +245,8 @@ async fn running(seeds: std::ops::Range<u64>) {
             seen.harmed += 1;
         }
         let mut places = damaged.clone();
-        places.push((Space::Value, key(1, chance.below(SECRETS))));
-        places.push((Space::Value, key(3, chance.below(SECRETS))));
+        places.push((VALUE, key(1, chance.below(SECRETS))));
+        places.push((VALUE, key(3, chance.below(SECRETS))));
         for (space, key) in places.iter().rev().take(4) {
             let batch = batch(vec![put(*space, key, &value(usize::try_from(seed).unwrap(), 9))]);
             match engine.commit(batch.clone()).await {
@@ -353,7 +352,7 @@ async fn one_batch_of_a_group_meets_damage() {
     let (space, lost) = &damaged[0];
     let bad = batch_if(*space, lost, Expect::Absent, vec![put(*space, lost, b"new")]);
     for round in 0..3_u8 {
-        let good = |n: usize| batch(vec![put(Space::Token, &key(9, n), &[round])]);
+        let good = |n: usize| batch(vec![put(TOKEN, &key(9, n), &[round])]);
         let batches: Vec<_> = (0..9).map(|n| if n == 4 { bad.clone() } else { good(n) }).collect();
         let answers: Vec<_> = batches.into_iter().map(|batch| engine.commit(batch)).collect();
         for (n, answer) in answers.into_iter().enumerate() {
@@ -367,6 +366,6 @@ async fn one_batch_of_a_group_meets_damage() {
             }
         }
         assert_eq!(engine.health(), Health::Ready);
-        assert_eq!(get(&engine, Space::Token, &key(9, 8)).await.unwrap().bytes.as_ref(), [round]);
+        assert_eq!(get(&engine, TOKEN, &key(9, 8)).await.unwrap().bytes.as_ref(), [round]);
     }
 }

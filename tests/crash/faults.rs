@@ -1,7 +1,7 @@
 //! Storage that fails at any moment: what was acknowledged stays, what was refused is absent, what is not known
 //! is there or not there, and reads go on.
 
-use okmsd::store::engine::{CommitError, Engine, Health, Space};
+use okmsd::store::engine::{CommitError, Engine, Health};
 
 use crate::{
     common::*,
@@ -66,7 +66,7 @@ async fn run(fault: Fault, heal: bool, seen: &mut Seen) {
         ready(&engine).await;
         let found = dump(&*view(&engine).await).await;
         possible.admit(&found, "after recovery");
-        let last = batch(vec![put(Space::Region, b"recovered", b"yes")]);
+        let last = batch(vec![put(REGION, b"recovered", b"yes")]);
         let answer = engine.commit(last.clone()).await;
         assert!(answer.is_ok(), "{answer:?}");
         possible.hear(&last, &answer);
@@ -111,15 +111,15 @@ async fn a_disk_that_fills_up_loses_nothing() {
 async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     let storage = Storage::new(Vec::new());
     let engine = open_cold(&storage);
-    let ops = (0..200_u32).map(|n| put(Space::Value, &n.to_be_bytes(), &[3; 2000])).collect();
+    let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     storage.fail_reads(true);
-    let failed = view(&engine).await.get(Space::Value, &77_u32.to_be_bytes()).await;
+    let failed = view(&engine).await.get(VALUE, &77_u32.to_be_bytes()).await;
     assert!(failed.is_err());
     storage.fail_reads(false);
     ready(&engine).await;
     assert_eq!(dump(&*view(&engine).await).await.len(), 200);
-    write(&engine, vec![put(Space::Value, b"more", b"x")]).await;
+    write(&engine, vec![put(VALUE, b"more", b"x")]).await;
 }
 
 /// A snapshot that was taken before a failure goes on, because the next database shows the same moment.
@@ -130,15 +130,15 @@ async fn a_snapshot_outlives_a_failure() {
     (small.cache_bytes, small.record_cache_bytes) = (0, 0);
     small.pause_min = std::time::Duration::from_mins(1);
     let engine = okmsd::store::engines::redb::RedbEngine::open_backend(storage.clone(), &small, blind()).unwrap();
-    let ops = (0..200_u32).map(|n| put(Space::Value, &n.to_be_bytes(), &[3; 2000])).collect();
+    let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     let snapshot = view(&engine).await;
     storage.fail(Fault::Broken(0));
-    let failed = engine.commit(batch(vec![delete_range(Space::Value, b"", b"\xff")])).await;
+    let failed = engine.commit(batch(vec![delete_range(VALUE, b"", b"\xff")])).await;
     assert!(matches!(failed, Err(CommitError::OutcomeUnknown(_) | CommitError::Unavailable(_))), "{failed:?}");
     assert_eq!(engine.health(), Health::ReadOnly);
     for n in 0..200_u32 {
-        assert!(snapshot.get(Space::Value, &n.to_be_bytes()).await.unwrap().is_some());
+        assert!(snapshot.get(VALUE, &n.to_be_bytes()).await.unwrap().is_some());
     }
     assert_eq!(dump(&*snapshot).await.len(), 200);
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use okmsd::store::{
-    engine::{CommitError, Engine, Expect, Observer, Space},
+    engine::{CommitError, Engine, Expect, Observer},
     engines::redb::RedbEngine,
 };
 
@@ -35,15 +35,15 @@ impl Observer for Count {
 /// Reads, adds one, writes if nobody was faster.
 async fn increment(engine: &dyn Engine, key: &[u8]) {
     loop {
-        let found = get(engine, Space::Header, key).await;
+        let found = get(engine, HEADER, key).await;
         let (expect, count) = match &found {
             None => (Expect::Absent, 0),
             Some(record) => {
                 (Expect::At(record.revision), u64::from_be_bytes(record.bytes.as_ref().try_into().unwrap()))
             }
         };
-        let next = vec![put(Space::Header, key, &(count + 1).to_be_bytes())];
-        match engine.commit(batch_if(Space::Header, key, expect, next)).await {
+        let next = vec![put(HEADER, key, &(count + 1).to_be_bytes())];
+        match engine.commit(batch_if(HEADER, key, expect, next)).await {
             Ok(_) => return,
             Err(CommitError::Conflict) => {}
             Err(other) => panic!("{other}"),
@@ -86,7 +86,7 @@ async fn overwriting_does_not_let_the_file_grow() {
     let mut sizes = Vec::new();
     for round in 0..600_u32 {
         let value = vec![u8::try_from(round % 251).unwrap(); 40_000];
-        write(&engine, vec![put(Space::Value, b"k", &value), put(Space::Header, b"k", &round.to_be_bytes())]).await;
+        write(&engine, vec![put(VALUE, b"k", &value), put(HEADER, b"k", &round.to_be_bytes())]).await;
         if round % 100 == 99 {
             sizes.push(storage.image().len());
         }

@@ -6,15 +6,15 @@
 use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Permit, Resource},
-    domain::{Invalid, SecretPath},
+    domain::{Header, Invalid, SecretPath},
     service::{
         Error,
-        records::{Reader, open_header},
+        records::{Reader, open},
         turns::LongRead,
     },
     store::{
-        engine::{Record, Space},
-        keys,
+        engine::Entry,
+        kinds::{Malformed, header},
     },
 };
 
@@ -73,7 +73,7 @@ impl Secrets {
         let turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let (mut from, to) = keys::headers_below(id, &browse.prefix);
+        let (mut from, to) = header::below(id, &browse.prefix);
         if let Some(after) = &browse.after {
             from = start(&from, after, browse.is_recursive);
         }
@@ -81,21 +81,21 @@ impl Secrets {
         let mut listed = Listed { entries: Vec::new(), has_more: false, _turn: turn };
         let (mut bytes, mut size) = (0, *BATCH.start());
         loop {
-            let batch = snapshot.scan(Space::Header, &from, &to, size).await?;
+            let batch = snapshot.scan(header::SPACE, &from, &to, size).await?;
             let is_last = batch.len() < size;
             let mut skip_to: Option<Vec<u8>> = None;
-            for (key, record) in batch {
-                if skip_to.as_ref().is_some_and(|skip| key < *skip) {
+            for entry in batch {
+                if skip_to.as_ref().is_some_and(|skip| entry.0 < *skip) {
                     continue;
                 }
-                from = [&*key, &[0]].concat();
-                let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
+                from = [&*entry.0, &[0]].concat();
+                let path = header::parse(id, &entry.0).ok_or(Malformed)?;
                 let name = path.as_str().get(browse.prefix.len()..).unwrap_or_default();
                 let name = if browse.is_recursive { name } else { own_entry(name) };
                 let is_folder = name.ends_with('/');
                 let is_allowed = if is_folder {
                     let folder = format!("{}{name}", browse.prefix);
-                    skip_to = Some(keys::headers_below(id, &folder).1);
+                    skip_to = Some(header::below(id, &folder).1);
                     permit.allows(Action::SecretGet, Resource::Below(&folder))
                 } else {
                     permit.allows(Action::SecretGet, Resource::Secret(&path))
@@ -103,7 +103,7 @@ impl Secrets {
                 if !is_allowed {
                     continue;
                 }
-                if !is_folder && browse.excludes_deleted && ends(&reader, &path, record).await? {
+                if !is_folder && browse.excludes_deleted && ends(&reader, &path, entry).await? {
                     continue;
                 }
                 if listed.entries.len() == limit {
@@ -143,11 +143,11 @@ fn start(prefix: &[u8], after: &str, is_recursive: bool) -> Vec<u8> {
 }
 
 /// Whether the current version of a secret has an end, past or to come. One that is damaged is not hidden by that.
-async fn ends(reader: &Reader<'_>, path: &SecretPath, header: Record) -> Result<bool, Error> {
+async fn ends(reader: &Reader<'_>, path: &SecretPath, (key, header): Entry) -> Result<bool, Error> {
     let read = async {
-        let header = open_header(reader.keys, path, &header.bytes)?;
+        let header: Header = open(reader.keys, &key, &header.bytes)?;
         let Some(current) = header.current else { return Ok(false) };
-        Ok(reader.version(path, current).await?.deactivate_at.is_some())
+        Ok(reader.version(path, current).await?.record.deactivate_at.is_some())
     };
     or_damaged(read.await).map(Option::unwrap_or_default)
 }

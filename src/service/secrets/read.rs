@@ -7,12 +7,15 @@ use crate::{
     domain::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
         Error, cursor,
-        records::{Reader, missing, open_header, open_value, open_version},
+        records::{Reader, missing, open, open_value},
         turns::LongRead,
     },
     store::{
-        engine::{Found, Read, ReadError, Space},
-        keys,
+        engine::{Found, Read, ReadError},
+        kinds::{
+            Malformed, header, value,
+            version::{self, Version},
+        },
     },
 };
 
@@ -58,20 +61,20 @@ impl Secrets {
         permit.check(Action::SecretGet, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let from = match cursor {
-            Some(cursor) => keys::after_header(id, &cursor::parse_secret(&keys, &cursor)?),
-            None => keys::domain(id),
+            Some(cursor) => header::after(id, &cursor::parse_secret(&keys, &cursor)?),
+            None => header::first(id),
         };
         let snapshot = self.scope.engine().snapshot().await?;
-        let entries = snapshot.scan(Space::Header, &from, &keys::end_of_domain(id), limit + 1).await?;
+        let entries = snapshot.scan(header::SPACE, &from, &header::end(id), limit + 1).await?;
         let more = entries.len() > limit;
         let (mut secrets, mut last) = (Vec::with_capacity(entries.len()), None);
         for (key, record) in entries.into_iter().take(limit) {
-            let path = keys::parse_header(id, &key).ok_or(crate::store::codec::Malformed)?;
+            let path = header::parse(id, &key).ok_or(Malformed)?;
             last = Some(path.clone());
             if !permit.allows(Action::SecretGet, Resource::Secret(&path)) {
                 continue;
             }
-            let header = match open_header(&keys, &path, &record.bytes) {
+            let header = match open(&keys, &key, &record.bytes) {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
                     None
@@ -103,15 +106,15 @@ impl Secrets {
             Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
         }
         let keys = self.scope.keys(permit).await?;
-        let key = keys::header(keys.id(), path);
+        let key = header::key(keys.id(), path);
         let mut known = self.opened.last_header(&key);
         // What was current when the header was last seen: if it still is, one read tells all.
         let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
         for _ in 0..ROUNDS {
             let parts = self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
             let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
-            let open = || open_header(&keys, path, &record.bytes);
-            let header = self.opened.header(&key, record.revision, known, open)?;
+            let opened = || open(&keys, &key, &record.bytes);
+            let header = self.opened.header(&key, record.revision, known, opened)?;
             let Some(number) = version.or(header.current) else {
                 return Ok(Secret { header, version: None });
             };
@@ -123,15 +126,15 @@ impl Secrets {
                 continue;
             }
             let record = parts.version?.ok_or_else(missing)?.record;
-            let open = || open_version(&keys, path, number.get(), &record.bytes);
-            let record = self.opened.version(&parts.key, record.revision, open)?;
+            let opened = || open(&keys, &parts.key, &record.bytes);
+            let version: Version = self.opened.version(&parts.key, record.revision, opened)?;
             let value = match parts.value {
-                Some(value) if record.state(now) == VersionState::Active => {
-                    Some(open_value(&keys, path, number, &value?.ok_or_else(missing)?.record.bytes)?)
+                Some(value) if version.record.state(now) == VersionState::Active => {
+                    Some(open_value(&keys, &parts.key, &version, &value?.ok_or_else(missing)?.record.bytes)?)
                 }
                 _ => None,
             };
-            return Ok(Secret { header, version: Some(VersionView { number, record, value }) });
+            return Ok(Secret { header, version: Some(VersionView { number, record: version.record, value }) });
         }
         // Somebody else adds versions faster than they can be read.
         Err(Error::Contended)
@@ -146,10 +149,10 @@ impl Secrets {
         guess: Option<VersionNumber>,
         with_value: bool,
     ) -> Result<SecretParts, Error> {
-        let from = keys::version(keys.id(), path, guess.map_or(0, VersionNumber::get));
-        let to = if guess.is_some() { Vec::new() } else { keys::version(keys.id(), path, u32::MAX) };
+        let from = version::key(keys.id(), path, guess.map_or(0, VersionNumber::get));
+        let to = if guess.is_some() { Vec::new() } else { version::key(keys.id(), path, u32::MAX) };
         let part = |space| if guess.is_some() { Read::Key(space, &from) } else { Read::Last(space, &from, &to) };
-        let wanted = [Read::Key(Space::Header, header), part(Space::Version), part(Space::Value)];
+        let wanted = [Read::Key(header::SPACE, header), part(version::SPACE), part(value::SPACE)];
         let wanted = if with_value { wanted.as_slice() } else { wanted.split_at(2).0 };
         let mut parts = self.scope.engine().read(wanted).await?.into_iter();
         let mut next = || parts.next().unwrap_or(Ok(None));
@@ -158,7 +161,7 @@ impl Secrets {
         if let Ok(Some(Found { key: found, .. })) = &mut version
             && let Some(found) = found.take()
         {
-            number = keys::parse_version(&found).and_then(|number| VersionNumber::new(number).ok());
+            number = version::number(&found).and_then(|number| VersionNumber::new(number).ok());
             // Its value went with it, if the last one there is belongs to an older version.
             if let Some(Ok(last)) = &mut value
                 && last.as_ref().is_some_and(|last| last.key.as_ref() != Some(&found))
@@ -190,14 +193,14 @@ impl Secrets {
             Some(cursor) => cursor::parse_version(&keys, path, &cursor)?.get() + 1,
             None => 0,
         };
-        let from = keys::version(id, path, first.max(header.oldest));
-        let to = keys::version(id, path, header.current_number() + 1);
-        let entries = snapshot.scan(Space::Version, &from, &to, limit + 1).await?;
+        let from = version::key(id, path, first.max(header.oldest));
+        let to = version::key(id, path, header.current_number() + 1);
+        let entries = snapshot.scan(version::SPACE, &from, &to, limit + 1).await?;
         let more = entries.len() > limit;
         let mut versions = Vec::with_capacity(entries.len());
         for (key, record) in entries.into_iter().take(limit) {
-            let number = keys::parse_version(&key).unwrap_or_default();
-            let record = open_version(&keys, path, number, &record.bytes)?;
+            let number = version::number(&key).unwrap_or_default();
+            let Version { record, .. } = open(&keys, &key, &record.bytes)?;
             versions.push(VersionView { number: VersionNumber::new(number)?, record, value: None });
         }
         let next = match versions.last() {
@@ -238,16 +241,17 @@ pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<Hi
 
 async fn versions_of(reader: &Reader<'_>, path: &SecretPath, header: Header) -> Result<History, Error> {
     let id = reader.keys.id();
-    let to = keys::version(id, path, header.current_number() + 1);
-    let mut from = keys::version(id, path, header.oldest);
+    let to = version::key(id, path, header.current_number() + 1);
+    let mut from = version::key(id, path, header.oldest);
     let mut versions = Vec::new();
     loop {
-        let entries = reader.snapshot.scan(Space::Version, &from, &to, VERSIONS_AT_ONCE).await?;
+        let entries = reader.snapshot.scan(version::SPACE, &from, &to, VERSIONS_AT_ONCE).await?;
         let is_last = entries.len() < VERSIONS_AT_ONCE;
         for (key, record) in entries {
-            let number = VersionNumber::new(keys::parse_version(&key).unwrap_or_default())?;
-            versions.push((number, open_version(reader.keys, path, number.get(), &record.bytes)?));
-            from = keys::version(id, path, number.get() + 1);
+            let number = VersionNumber::new(version::number(&key).unwrap_or_default())?;
+            let Version { record, .. } = open(reader.keys, &key, &record.bytes)?;
+            versions.push((number, record));
+            from = version::key(id, path, number.get() + 1);
         }
         if is_last {
             return Ok(History { header, versions });

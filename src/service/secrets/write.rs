@@ -10,10 +10,10 @@ use crate::{
     },
     service::{
         Error,
-        records::{Draft, Reader, open_header},
+        records::{Draft, Reader, open},
         unit::{Change, Held, Reading, Reads},
     },
-    store::{engine::Space, keys},
+    store::kinds::{header, version::Version},
 };
 
 /// How many versions are read before others get a turn.
@@ -87,7 +87,7 @@ impl Secrets {
             }
             let mut header = Header::new(now).patched(patch, now)?;
             let added = add_version(path, &mut header, value, &defaults, draft, now)?;
-            draft.header(path, &header)?;
+            draft.put(path, &header)?;
             Ok(Changed { header, defaults, added: Some(added) })
         })
         .await
@@ -119,7 +119,7 @@ impl Secrets {
                 None => None,
             };
             if added.is_some() || !update.patch.is_empty() {
-                draft.header(path, &header)?;
+                draft.put(path, &header)?;
             }
             Ok(Changed { header, defaults, added })
         })
@@ -144,7 +144,7 @@ impl Secrets {
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
             header.check_cas(cas, &defaults, true)?;
             let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
-            draft.header(at.path, &header)?;
+            draft.put(at.path, &header)?;
             Ok(Changed { header, defaults, added: Some(added) })
         })
         .await
@@ -168,12 +168,12 @@ impl Secrets {
         self.change("secrets.patch", permit, reads, |found, defaults, draft| {
             let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
-            let (number, record) = versions.pop().ok_or(Error::SecretNotFound)?;
+            let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
             let Some(value) = value else {
-                return Ok(Patched::Unreadable(header, number, record));
+                return Ok(Patched::Unreadable(header, number, version.record));
             };
             let added = add_version(at.path, &mut header, &merge(&value)?, &defaults, draft, now)?;
-            draft.header(at.path, &header)?;
+            draft.put(at.path, &header)?;
             Ok(Patched::Changed(Changed { header, defaults, added: Some(added) }))
         })
         .await
@@ -205,18 +205,14 @@ impl Secrets {
             let Some(Found { header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
             for (number, before) in versions {
-                let after = match before.act(act, now, life) {
-                    Transition::None | Transition::Refused => continue,
-                    Transition::Changed(after) => after,
-                    Transition::Erased(after) => {
-                        draft.erase_value(at.path, number);
-                        after
-                    }
-                };
-                draft.version(at.path, number, &after)?;
+                match before.record.act(act, now, life) {
+                    Transition::None | Transition::Refused => {}
+                    Transition::Changed(record) => draft.put((at.path, number.get()), &Version { record, ..before })?,
+                    Transition::Erased(record) => draft.erase(at.path, number, record)?,
+                }
             }
             if !draft.is_empty() {
-                draft.header(at.path, &Header { updated_at: header.updated_at.max(now), ..header })?;
+                draft.put(at.path, &Header { updated_at: header.updated_at.max(now), ..header })?;
             }
             Ok(())
         })
@@ -251,7 +247,7 @@ impl Secrets {
             before.check_metadata_cas(write.cas, &defaults)?;
             let header = before.patched(&write.patch, now)?;
             // In KV2 a patch with an empty map counts as well.
-            draft.header(at.path, &if write.patch.is_empty() { header.written(now) } else { header })?;
+            draft.put(at.path, &if write.patch.is_empty() { header.written(now) } else { header })?;
             Ok(defaults)
         })
         .await
@@ -266,9 +262,8 @@ impl Secrets {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "secrets.delete", turns: &[path.as_str()] };
         // The header is not opened: a damaged secret can still be removed.
-        let header = Held(Space::Header, keys::header(keys.id(), path));
         self.scope
-            .unit(change, &keys, header, |found, draft| {
+            .unit(change, &keys, Held::of::<Header>(&keys, path), |found, draft| {
                 found.ok_or(Error::SecretNotFound)?;
                 draft.remove(path);
                 Ok(())
@@ -300,17 +295,19 @@ impl Secrets {
             let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
-            let after = match before.transition(to, now, header.settings.life_seconds(&defaults)) {
-                Transition::None => return Ok((view(before), false)),
-                Transition::Changed(after) => after,
+            let after = match before.record.transition(to, now, header.settings.life_seconds(&defaults)) {
+                Transition::None => return Ok((view(before.record), false)),
+                Transition::Changed(after) => {
+                    draft.put((path, number.get()), &Version { record: after.clone(), ..before })?;
+                    after
+                }
                 Transition::Erased(after) => {
-                    draft.erase_value(path, number);
+                    draft.erase(path, number, after.clone())?;
                     after
                 }
                 Transition::Refused => return Err(Error::VersionDeleted),
             };
-            draft.version(path, number, &after)?;
-            draft.header(path, &Header { updated_at: header.updated_at.max(now), ..header })?;
+            draft.put(path, &Header { updated_at: header.updated_at.max(now), ..header })?;
             Ok((view(after), true))
         })
         .await
@@ -362,10 +359,10 @@ impl Reads for SecretRead<'_> {
         if view.is_some_and(|view| !config.has(view)) {
             return Err(MountError::NotFound.into());
         }
-        let key = keys::header(reading.reader.keys.id(), path);
-        let found = match reading.hold(Space::Header, key).await? {
+        let key = header::key(reading.reader.keys.id(), path);
+        let found = match reading.hold(header::SPACE, key.clone()).await? {
             Some(record) => {
-                let header = open_header(reading.reader.keys, path, &record.bytes)?;
+                let header = open(reading.reader.keys, &key, &record.bytes)?;
                 Some(find(&reading.reader, path, header, more).await?)
             }
             None => None,
@@ -378,7 +375,7 @@ impl Reads for SecretRead<'_> {
 struct Found {
     header: Header,
     /// The versions that the write is about, as far as they are kept.
-    versions: Vec<(VersionNumber, VersionRecord)>,
+    versions: Vec<(VersionNumber, Version)>,
     /// The current version's value, where it was asked for and can be read.
     value: Option<SecretValue>,
 }
@@ -402,8 +399,8 @@ async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, more: More
         }
     }
     let value = match (more, versions.last()) {
-        (More::Current(Some(now)), Some((number, record))) if record.state(now) == VersionState::Active => {
-            Some(reader.value(path, *number).await?)
+        (More::Current(Some(now)), Some((number, version))) if version.record.state(now) == VersionState::Active => {
+            Some(reader.value(path, *number, version).await?)
         }
         _ => None,
     };
@@ -419,8 +416,7 @@ fn add_version(
     now: Timestamp,
 ) -> Result<(VersionNumber, VersionRecord), Error> {
     let added = header.add_version(domain, now)?;
-    draft.version(path, added.number, &added.record)?;
-    draft.value(path, added.number, value)?;
+    draft.add(path, added.number, added.record.clone(), value)?;
     if let Some(pruned) = added.pruned {
         draft.prune(path, pruned);
     }

@@ -52,8 +52,8 @@ impl State {
 
     fn apply(&mut self, op: Op, revision: Revision) {
         match op {
-            Op::Put(space, key, bytes) => {
-                self.records.insert((space, key), Record { revision, bytes: bytes.into() });
+            Op::Put(space, key, sealed) => {
+                self.records.insert((space, key), Record { revision, bytes: sealed.into_bytes() });
             }
             Op::Delete(space, key) => {
                 self.records.remove(&(space, key));

@@ -18,11 +18,8 @@ use redb::StorageBackend;
 
 use super::{
     guard::{self, DamagedPage},
-    pages::Pages,
+    pages::{HEAD, Pages},
 };
-
-/// The first page of the file. The header is in it, and nothing else.
-pub(super) const HEAD: usize = 4096;
 
 const PAGE: u64 = HEAD as u64;
 
@@ -217,9 +214,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::{
-        engine::{Batch, Engine, Observer, Op, Space},
-        engines::redb::{RedbEngine, RedbOptions, tables::Generation},
+    use crate::{
+        crypto::Sealed,
+        store::{
+            engine::{Batch, Engine, Observer, Op},
+            engines::redb::{RedbEngine, RedbOptions, tables::Generation},
+            kinds::{self, header, value},
+        },
     };
 
     struct Nobody;
@@ -273,8 +274,8 @@ mod tests {
         for round in 0..6_u8 {
             let put = |n: usize| {
                 let key = format!("{n:04}").into_bytes();
-                let value = vec![round; [10, 300, 5_000, 70_000][n % 4]];
-                [Space::Header, Space::Value].map(|space| Op::Put(space, key.clone(), value.clone()))
+                let bytes = vec![round; [10, 300, 5_000, 70_000][n % 4]];
+                [header::SPACE, value::SPACE].map(|space| Op::Put(space, key.clone(), Sealed::public(bytes.clone())))
             };
             let ops = (0..200).flat_map(put).collect();
             engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
@@ -283,9 +284,9 @@ mod tests {
         memory.read.lock().unwrap().clear();
         let disk = Disk::new(Box::new(memory.clone())).unwrap();
         let (lease, fence) = disk.lease();
-        let database = Generation::open(lease, fence, 0, 0).unwrap();
+        let database = Generation::open(lease, fence, 0, 0, &kinds::SPACES).unwrap();
         let view = database.view().unwrap();
-        for space in Space::ALL {
+        for space in kinds::SPACES {
             view.scan(space, b"", &[0xff; 8], usize::MAX).unwrap();
         }
         let read = memory.read.lock().unwrap().clone();

@@ -10,7 +10,7 @@ use redb::{ReadableTable, StorageError, WriteTransaction};
 use super::{
     cache::Touch,
     guard::guarded,
-    tables::{self, Generation, PerSpace, SpaceTable},
+    tables::{self, Generation, SpaceTable, Spaces},
 };
 use crate::store::engine::{Batch, CommitError, Expect, Op, Record, Revision, Source, Space};
 
@@ -61,7 +61,7 @@ pub(super) fn commit(
         let mut reached = *last;
         let passed = guarded(|| -> Result<_, Failed> {
             let writing = database.begin()?;
-            match apply(&writing, &batches, skip, &mut reached) {
+            match apply(&writing, &database.spaces, &batches, skip, &mut reached) {
                 Ok(applied) if applied.iter().any(Applied::changes) => {
                     tables::write_revision(&writing, reached)?;
                     if let Some(moment) = at {
@@ -135,11 +135,12 @@ impl Applied {
 
 fn apply(
     writing: &WriteTransaction,
+    spaces: &[Space],
     batches: &[Batch],
     skip: impl Fn(usize) -> bool,
     last: &mut Revision,
 ) -> Result<Vec<Applied>, Stopped> {
-    let mut spaces = tables::open_for_write(writing).map_err(|error| Stopped::Whole(error.into()))?;
+    let mut spaces = tables::open_for_write(writing, spaces).map_err(|error| Stopped::Whole(error.into()))?;
     let mut apply_one = |batch: &Batch| -> Result<Applied, StorageError> {
         if !holds(&spaces, batch)? {
             return Ok(Applied::Conflict);
@@ -163,9 +164,9 @@ fn apply(
     Ok(applied)
 }
 
-fn holds(spaces: &PerSpace<SpaceTable<'_>>, batch: &Batch) -> Result<bool, StorageError> {
+fn holds(spaces: &Spaces<SpaceTable<'_>>, batch: &Batch) -> Result<bool, StorageError> {
     for (space, key, expect) in &batch.preconditions {
-        let found = spaces.of(*space).get(key.as_slice())?;
+        let found = spaces.of(*space)?.get(key.as_slice())?;
         let found = found.map(|stored| tables::revision_of(stored.value())).transpose()?;
         let as_expected = match expect {
             Expect::Absent => found.is_none(),
@@ -179,21 +180,21 @@ fn holds(spaces: &PerSpace<SpaceTable<'_>>, batch: &Batch) -> Result<bool, Stora
 }
 
 fn change(
-    spaces: &mut PerSpace<SpaceTable<'_>>,
+    spaces: &mut Spaces<SpaceTable<'_>>,
     batch: &Batch,
     revision: Revision,
 ) -> Result<Vec<Option<Vec<Vec<u8>>>>, StorageError> {
     let mut removed = Vec::new();
     for op in &batch.ops {
         match op {
-            Op::Put(space, key, bytes) => {
-                let stored = tables::encode(revision, bytes);
-                spaces.of_mut(*space).insert(key.as_slice(), stored.as_slice())?;
+            Op::Put(space, key, sealed) => {
+                let stored = tables::encode(revision, sealed.as_ref());
+                spaces.of_mut(*space)?.insert(key.as_slice(), stored.as_slice())?;
             }
             Op::Delete(space, key) => {
-                spaces.of_mut(*space).remove(key.as_slice())?;
+                spaces.of_mut(*space)?.remove(key.as_slice())?;
             }
-            Op::DeleteRange(space, from, to) => removed.push(remove_range(spaces.of_mut(*space), from, to)?),
+            Op::DeleteRange(space, from, to) => removed.push(remove_range(spaces.of_mut(*space)?, from, to)?),
         }
     }
     Ok(removed)
@@ -243,8 +244,8 @@ fn touch(touches: &mut Vec<Touch>, ops: Vec<Op>, revision: Revision, removed: Ve
     let gone = |space: Space| move |key| Touch::Deleted(space, key, revision);
     for op in ops {
         match op {
-            Op::Put(space, key, bytes) => {
-                touches.push(Touch::Put(space, key, Record { revision, bytes: bytes.into() }));
+            Op::Put(space, key, sealed) => {
+                touches.push(Touch::Put(space, key, Record { revision, bytes: sealed.into_bytes() }));
             }
             Op::Delete(space, key) => touches.push(Touch::Deleted(space, key, revision)),
             Op::DeleteRange(space, ..) => match removed.next().flatten() {

@@ -26,6 +26,7 @@ mod pages;
 mod peek;
 mod queue;
 mod readers;
+mod shared;
 mod snapshot;
 mod tables;
 mod writer;
@@ -33,15 +34,11 @@ mod writer;
 use std::{
     future,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use self::{
@@ -50,13 +47,17 @@ use self::{
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
     queue::{Job, Limits, Queue, Refusal},
-    readers::Readers,
+    shared::Shared,
     snapshot::{RedbSnapshot, read_parts},
-    tables::{Generation, LayoutError, View},
+    tables::{Generation, LayoutError},
     writer::{Settings, Writer},
 };
-use crate::store::engine::{
-    Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision, Snapshot, Source,
+use crate::store::{
+    engine::{
+        Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision, Snapshot, Source, Space,
+    },
+    kinds,
+    past::Upgrade,
 };
 
 pub use self::file::FileError;
@@ -84,6 +85,10 @@ pub struct RedbOptions {
     pub pause_min: Duration,
     /// The longest time between two tries.
     pub pause_max: Duration,
+    /// The spaces that there are. The file gets those that it lacks.
+    pub spaces: Vec<Space>,
+    /// Who brings a file of an earlier layout up to this one's. Without it such a file is refused.
+    pub upgrade: Option<Arc<dyn Upgrade>>,
 }
 
 impl RedbOptions {
@@ -100,6 +105,8 @@ impl RedbOptions {
             group_bytes: 8 << 20,
             pause_min: Duration::from_secs(1),
             pause_max: Duration::from_secs(30),
+            spaces: kinds::SPACES.to_vec(),
+            upgrade: None,
         }
     }
 }
@@ -121,6 +128,9 @@ pub enum OpenError {
     /// The file was written by another version of this program.
     #[error("the database file has layout {0}, which this program does not know")]
     Layout(u64),
+    /// The file was written by an earlier version, and is as it was.
+    #[error("the database file has layout {0}, and could not be brought up to this program's: {1}")]
+    Upgrade(u64, #[source] Source),
     /// No thread could be had.
     #[error("the writer could not be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -131,6 +141,7 @@ impl From<LayoutError> for OpenError {
         match error {
             LayoutError::Redb(error) => Self::Database(Box::new(error)),
             LayoutError::Format(found) => Self::Layout(found),
+            LayoutError::Upgrade(found, source) => Self::Upgrade(found, source),
             LayoutError::Panicked(panicked) => Self::Damaged(panicked.into()),
         }
     }
@@ -140,17 +151,6 @@ impl From<LayoutError> for OpenError {
 pub struct RedbEngine {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-}
-
-/// What readers, callers and the writer have in common.
-struct Shared {
-    view: ArcSwap<View>,
-    cache: Cache,
-    queue: Queue,
-    health: AtomicU8,
-    /// The latest moment in the database when it was opened.
-    latest: Option<u64>,
-    readers: Readers,
 }
 
 impl RedbEngine {
@@ -185,21 +185,18 @@ impl RedbEngine {
         let disk = Disk::new(Box::new(storage)).map_err(FileError::Io)?;
         let (lease, fence) = disk.lease();
         let damaged = |panicked: Panicked| OpenError::Damaged(panicked.into());
-        let database = guarded(|| Generation::open(lease, fence, options.cache_bytes, 0)).map_err(damaged)??;
+        let open = || Generation::open(lease, fence, options.cache_bytes, 0, &options.spaces);
+        let database = guarded(open).map_err(damaged)??;
+        guarded(|| database.prepare(options.upgrade.as_deref())).map_err(damaged)??;
         let view = guarded(|| database.view()).map_err(damaged)??;
         disk.mark_durable();
         made()?;
         let latest = guarded(|| database.moment()).map_err(damaged)?.map_err(LayoutError::Redb)?;
-        let shared = Arc::new(Shared {
-            latest,
-            readers: Readers::new(),
-            view: ArcSwap::from_pointee(view),
-            cache: Cache::new(options.record_cache_bytes),
-            queue: Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes }),
-            health: AtomicU8::new(READY),
-        });
+        let queue = Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
+        let shared = Arc::new(Shared::new(view, Cache::new(options.record_cache_bytes), queue, latest));
         let settings = Settings {
             cache_bytes: options.cache_bytes,
+            spaces: options.spaces.clone(),
             group: Limits { batches: options.group_batches, bytes: options.group_bytes },
             pause_min: options.pause_min,
             pause_max: options.pause_max,
@@ -261,33 +258,5 @@ impl Drop for RedbEngine {
         {
             tracing::error!("the store's writer had panicked");
         }
-    }
-}
-
-const READY: u8 = 0;
-const READ_ONLY: u8 = 1;
-const DOWN: u8 = 2;
-
-impl Shared {
-    fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            READY => Health::Ready,
-            READ_ONLY => Health::ReadOnly,
-            _ => Health::Down,
-        }
-    }
-
-    fn set_health(&self, health: Health) {
-        let health = match health {
-            Health::Ready => READY,
-            Health::ReadOnly => READ_ONLY,
-            Health::Down => DOWN,
-        };
-        self.health.store(health, Ordering::Release);
-    }
-
-    /// Whether the writer has ended for good.
-    fn stopped(&self) -> bool {
-        self.queue.closed()
     }
 }

@@ -14,7 +14,10 @@ use std::{
 
 use redb::StorageBackend;
 
-use super::backend::{Disk, Fence, HEAD};
+use super::{
+    backend::{Disk, Fence},
+    pages::HEAD,
+};
 
 /// The last durable state of the disk, with changes that go to memory only.
 pub(super) struct Overlay {

@@ -14,8 +14,8 @@ use std::sync::{PoisonError, RwLock};
 
 use twox_hash::XxHash3_128;
 
-use super::backend::HEAD;
-
+/// The first page of the file. The header is in it, and nothing else.
+pub(super) const HEAD: usize = 4096;
 const PAGE: u64 = HEAD as u64;
 const PAGES_PER_CHUNK: usize = 1024;
 const LEAF: u8 = 1;

@@ -17,7 +17,7 @@ use super::{
     backend::Disk,
     guard::guarded,
     overlay::Overlay,
-    tables::{Generation, LayoutError},
+    tables::{Generation, Layout, LayoutError},
 };
 use crate::store::engine::{Record, Space};
 
@@ -47,9 +47,11 @@ impl RedbEngine {
         let disk = Disk::new(Box::new(ReadOnly(file))).map_err(FileError::Io)?;
         let (overlay, fence) = Overlay::new(&disk).map_err(FileError::Io)?;
         let look = || -> Result<_, OpenError> {
-            let database = Generation::open(overlay, fence, CACHE_BYTES, 0)?;
-            let record = database.view()?.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?;
-            Ok(record)
+            let database = Generation::open(overlay, fence, CACHE_BYTES, 0, &[space])?;
+            if database.layout()? == Layout::New {
+                return Ok(None);
+            }
+            Ok(database.view()?.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?)
         };
         guarded(look).unwrap_or_else(|panicked| Err(OpenError::Damaged(panicked.into())))
     }

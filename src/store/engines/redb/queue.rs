@@ -228,11 +228,13 @@ fn tenant(batch: &Batch) -> Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::engine::Space;
+    use crate::{crypto::Sealed, store::kinds::value};
 
     fn job(tenant: u8, bytes: usize) -> Job {
-        let batch =
-            Batch { preconditions: Vec::new(), ops: vec![Op::Put(Space::Value, vec![tenant; 16], vec![0; bytes])] };
+        let batch = Batch {
+            preconditions: Vec::new(),
+            ops: vec![Op::Put(value::SPACE, vec![tenant; 16], Sealed::public(vec![0; bytes]))],
+        };
         Job { batch, reply: oneshot::channel().0 }
     }
 

@@ -11,10 +11,10 @@ use redb::StorageError;
 use tokio::runtime::Handle;
 
 use super::{
-    Shared,
     cache::Answer,
     guard::{Panicked, guarded},
     readers::Readers,
+    shared::Shared,
     tables::View,
 };
 use crate::store::engine::{Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};

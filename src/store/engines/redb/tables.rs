@@ -6,15 +6,18 @@
 
 use bytes::Bytes;
 use redb::{
-    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend, StorageError,
-    Table, TableDefinition, WriteTransaction,
+    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+    StorageError, Table, TableDefinition, WriteTransaction,
 };
 
 use super::{
     backend::Fence,
     guard::{Panicked, guarded},
 };
-use crate::store::engine::{Entry, Record, Revision, Space};
+use crate::store::{
+    engine::{Entry, Op, Record, Revision, Source, Space},
+    past::{self, Upgrade},
+};
 
 /// The engine's own table: what it must remember of itself.
 const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
@@ -22,8 +25,8 @@ const FORMAT: &str = "format";
 const REVISION: &str = "revision";
 /// The latest moment that a commit bore.
 const MOMENT: &str = "moment";
-/// The layout that this code writes and reads. Format 1 had no table of tokens.
-const FORMAT_NOW: u64 = 2;
+/// The layout that this code writes and reads.
+const FORMAT_NOW: u64 = 3;
 /// The layouts that are brought up to it when they are opened.
 const FORMATS_BEFORE: std::ops::Range<u64> = 1..FORMAT_NOW;
 
@@ -37,53 +40,25 @@ const fn definition(space: Space) -> Definition {
     TableDefinition::new(space.name())
 }
 
-/// Something for every space.
-pub(super) struct PerSpace<T> {
-    region: T,
-    domain: T,
-    config: T,
-    header: T,
-    version: T,
-    value: T,
-    token: T,
+/// Something for each of some spaces.
+pub(super) struct Spaces<T>(Vec<(Space, T)>);
+
+impl<T> Spaces<T> {
+    fn build<E>(spaces: &[Space], mut make: impl FnMut(Space) -> Result<T, E>) -> Result<Self, E> {
+        spaces.iter().map(|space| Ok((*space, make(*space)?))).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn of(&self, space: Space) -> Result<&T, StorageError> {
+        self.0.iter().find(|(other, _)| *other == space).map(|(_, it)| it).ok_or_else(|| unknown(space))
+    }
+
+    pub(super) fn of_mut(&mut self, space: Space) -> Result<&mut T, StorageError> {
+        self.0.iter_mut().find(|(other, _)| *other == space).map(|(_, it)| it).ok_or_else(|| unknown(space))
+    }
 }
 
-impl<T> PerSpace<T> {
-    fn build<E>(mut make: impl FnMut(Space) -> Result<T, E>) -> Result<Self, E> {
-        Ok(Self {
-            region: make(Space::Region)?,
-            domain: make(Space::Domain)?,
-            config: make(Space::Config)?,
-            header: make(Space::Header)?,
-            version: make(Space::Version)?,
-            value: make(Space::Value)?,
-            token: make(Space::Token)?,
-        })
-    }
-
-    pub(super) fn of(&self, space: Space) -> &T {
-        match space {
-            Space::Region => &self.region,
-            Space::Domain => &self.domain,
-            Space::Config => &self.config,
-            Space::Header => &self.header,
-            Space::Version => &self.version,
-            Space::Value => &self.value,
-            Space::Token => &self.token,
-        }
-    }
-
-    pub(super) fn of_mut(&mut self, space: Space) -> &mut T {
-        match space {
-            Space::Region => &mut self.region,
-            Space::Domain => &mut self.domain,
-            Space::Config => &mut self.config,
-            Space::Header => &mut self.header,
-            Space::Version => &mut self.version,
-            Space::Value => &mut self.value,
-            Space::Token => &mut self.token,
-        }
-    }
+fn unknown(space: Space) -> StorageError {
+    StorageError::Corrupted(format!("this store has no space {}", space.name()))
 }
 
 /// The database is not one of ours, or not of a version that we know.
@@ -95,6 +70,8 @@ pub(super) enum LayoutError {
     Panicked(#[from] Panicked),
     #[error("the file has layout {0}, and this program knows layouts 1 to {FORMAT_NOW}")]
     Format(u64),
+    #[error("the file has layout {0}, and could not be brought up to layout {FORMAT_NOW}: {1}")]
+    Upgrade(u64, #[source] Source),
 }
 
 /// One opening of the database. A failure ends it, and the next opening has a new number.
@@ -103,44 +80,98 @@ pub(super) struct Generation {
     database: Database,
     fence: Fence,
     pub(super) number: u64,
+    pub(super) spaces: Vec<Space>,
+}
+
+/// How a database is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// There is nothing in it.
+    New,
+    /// As this code writes it.
+    Now,
+    /// As an earlier one did, in this format.
+    Past(u64),
 }
 
 impl Generation {
-    /// Opens the database, creates it if the storage is empty, and returns when its header is durable.
+    /// Opens the database, makes one if the storage is empty, and returns when its header is durable.
     pub(super) fn open(
         backend: impl StorageBackend,
         fence: Fence,
         cache_bytes: usize,
         number: u64,
+        spaces: &[Space],
     ) -> Result<Self, LayoutError> {
         let database =
             Builder::new().set_cache_size(cache_bytes).create_with_backend(backend).map_err(redb::Error::from)?;
-        let generation = Self { database, fence, number };
-        generation.check_layout()?;
-        Ok(generation)
+        Ok(Self { database, fence, number, spaces: spaces.to_vec() })
     }
 
-    /// Creates the tables of a new database, and those that an older one lacks.
-    fn check_layout(&self) -> Result<(), LayoutError> {
+    /// How the database is laid out.
+    ///
+    /// # Errors
+    /// `Format` for a layout that is to come.
+    pub(super) fn layout(&self) -> Result<Layout, LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
-        let is_new = match reading.open_table(ENGINE) {
+        match reading.open_table(ENGINE) {
             Ok(engine) => match engine.get(FORMAT).map_err(redb::Error::from)?.map(|format| format.value()) {
-                Some(FORMAT_NOW) => return Ok(()),
-                Some(before) if FORMATS_BEFORE.contains(&before) => false,
-                other => return Err(LayoutError::Format(other.unwrap_or_default())),
+                Some(FORMAT_NOW) => Ok(Layout::Now),
+                Some(before) if FORMATS_BEFORE.contains(&before) => Ok(Layout::Past(before)),
+                other => Err(LayoutError::Format(other.unwrap_or_default())),
             },
-            Err(redb::TableError::TableDoesNotExist(_)) => true,
-            Err(error) => return Err(LayoutError::Redb(error.into())),
-        };
-        drop(reading);
-        let writing = self.begin()?;
-        PerSpace::build(|space| writing.open_table(definition(space)).map(drop)).map_err(redb::Error::from)?;
-        write_engine(&writing, FORMAT, FORMAT_NOW)?;
-        if is_new {
-            write_engine(&writing, REVISION, 0)?;
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(Layout::New),
+            Err(error) => Err(LayoutError::Redb(error.into())),
         }
+    }
+
+    /// Makes what the database lacks, and brings up one of an earlier layout: all of it in one commit, so that whoever
+    /// is interrupted finds it as it was.
+    pub(super) fn prepare(&self, upgrade: Option<&dyn Upgrade>) -> Result<(), LayoutError> {
+        let layout = self.layout()?;
+        let reading = self.database.begin_read().map_err(redb::Error::from)?;
+        if layout == Layout::Now && self.spaces.iter().all(|space| is_there(&reading, *space)) {
+            return Ok(());
+        }
+        let writing = self.begin()?;
+        drop(open_for_write(&writing, &self.spaces).map_err(redb::Error::from)?);
+        match (layout, upgrade) {
+            (Layout::Now, _) => {}
+            (Layout::New, _) => write_revision(&writing, Revision(0))?,
+            (Layout::Past(format), None) => return Err(LayoutError::Format(format)),
+            (Layout::Past(format), Some(upgrade)) => {
+                let revision = Revision(read_revision(&reading)?.0 + 1);
+                self.upgrade(&Former(&reading), &writing, revision, upgrade)
+                    .map_err(|error| LayoutError::Upgrade(format, error))?;
+                write_revision(&writing, revision)?;
+            }
+        }
+        write_engine(&writing, FORMAT, FORMAT_NOW)?;
         writing.commit().map_err(redb::Error::from)?;
         Ok(())
+    }
+
+    fn upgrade(
+        &self,
+        former: &Former<'_>,
+        writing: &WriteTransaction,
+        revision: Revision,
+        upgrade: &dyn Upgrade,
+    ) -> Result<(), Source> {
+        let mut spaces = open_for_write(writing, &self.spaces)?;
+        upgrade.upgrade(former, &mut |op| {
+            match op {
+                Op::Put(space, key, sealed) => {
+                    let stored = encode(revision, sealed.as_ref());
+                    spaces.of_mut(space)?.insert(key.as_slice(), stored.as_slice())?;
+                }
+                Op::Delete(space, key) => drop(spaces.of_mut(space)?.remove(key.as_slice())?),
+                Op::DeleteRange(space, from, to) => {
+                    spaces.of_mut(space)?.retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// A transaction whose commit is durable, and leaves a database that opens at once after a crash.
@@ -159,10 +190,9 @@ impl Generation {
     /// The newest committed state.
     pub(super) fn view(&self) -> Result<View, LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
-        let engine = reading.open_table(ENGINE).map_err(redb::Error::from)?;
-        let revision = engine.get(REVISION).map_err(redb::Error::from)?.map_or(0, |revision| revision.value());
-        let spaces = open_spaces(&reading)?;
-        Ok(View { generation: self.number, revision: Revision(revision), reading, spaces })
+        let revision = read_revision(&reading)?;
+        let spaces = open_spaces(&reading, &self.spaces)?;
+        Ok(View { generation: self.number, revision, reading, spaces })
     }
 
     /// Closes the database without another write to the disk.
@@ -173,17 +203,62 @@ impl Generation {
 }
 
 /// A space whose first page is damaged is left out, so that the others can be read.
-fn open_spaces(reading: &ReadTransaction) -> Result<PerSpace<Option<SpaceView>>, LayoutError> {
-    PerSpace::build(|space| match guarded(|| reading.open_table(definition(space))) {
+fn open_spaces(reading: &ReadTransaction, spaces: &[Space]) -> Result<Spaces<Option<SpaceView>>, LayoutError> {
+    Spaces::build(spaces, |space| match guarded(|| reading.open_table(definition(space))) {
         Ok(table) => Ok(Some(table.map_err(redb::Error::from)?)),
         Err(Panicked::Damaged(_)) => Ok(None),
         Err(panicked) => Err(panicked.into()),
     })
 }
 
-/// The spaces of a transaction.
-pub(super) fn open_for_write(writing: &WriteTransaction) -> Result<PerSpace<SpaceTable<'_>>, redb::TableError> {
-    PerSpace::build(|space| writing.open_table(definition(space)))
+/// Whether there is such a space. One whose first page is damaged is there.
+fn is_there(reading: &ReadTransaction, space: Space) -> bool {
+    let opened = guarded(|| reading.open_table(definition(space)).map(drop));
+    !matches!(opened, Ok(Err(redb::TableError::TableDoesNotExist(_))))
+}
+
+/// These spaces in a transaction.
+pub(super) fn open_for_write<'txn>(
+    writing: &'txn WriteTransaction,
+    spaces: &[Space],
+) -> Result<Spaces<SpaceTable<'txn>>, redb::TableError> {
+    Spaces::build(spaces, |space| writing.open_table(definition(space)))
+}
+
+/// A database of an earlier layout, as it was before anything of it was brought up.
+struct Former<'a>(&'a ReadTransaction);
+
+impl Former<'_> {
+    /// A space; an earlier layout may not have had it.
+    fn space(&self, space: Space) -> Result<Option<SpaceView>, Source> {
+        match self.0.open_table(definition(space)) {
+            Ok(table) => Ok(Some(table)),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl past::Store for Former<'_> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Source> {
+        let Some(table) = self.space(space)? else { return Ok(None) };
+        let found = table.get(key)?.map(|found| decode(found.value())).transpose()?;
+        Ok(found.map(|record| record.bytes))
+    }
+
+    fn each(&self, space: Space, visit: &mut past::Visit<'_>) -> Result<(), Source> {
+        let Some(table) = self.space(space)? else { return Ok(()) };
+        for found in table.iter()? {
+            let (key, stored) = found?;
+            visit(key.value(), split(stored.value())?.1)?;
+        }
+        Ok(())
+    }
+}
+
+/// The highest revision of all commits.
+fn read_revision(reading: &ReadTransaction) -> Result<Revision, redb::Error> {
+    Ok(Revision(reading.open_table(ENGINE)?.get(REVISION)?.map_or(0, |revision| revision.value())))
 }
 
 /// Remembers the highest revision of the transaction.
@@ -206,14 +281,14 @@ pub(super) struct View {
     pub(super) generation: u64,
     pub(super) revision: Revision,
     reading: ReadTransaction,
-    spaces: PerSpace<Option<SpaceView>>,
+    spaces: Spaces<Option<SpaceView>>,
 }
 
 impl View {
     /// Whether the database answers anything at all, damage included.
     pub(super) fn lives(&self) -> bool {
         let answers = |space: &SpaceView| guarded(|| drop(space.get(b"".as_slice())));
-        let mut spaces = Space::ALL.into_iter().filter_map(|space| self.spaces.of(space).as_ref());
+        let mut spaces = self.spaces.0.iter().filter_map(|(_, space)| space.as_ref());
         spaces.any(|space| !matches!(answers(space), Err(Panicked::Code)))
     }
 
@@ -222,7 +297,7 @@ impl View {
         space: Space,
         read: impl FnOnce(&SpaceView) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        match self.spaces.of(space) {
+        match self.spaces.of(space)? {
             Some(table) => read(table),
             // It was damaged. If it is still, this does not return.
             None => match self.reading.open_table(definition(space)) {
@@ -283,9 +358,17 @@ fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
     use super::*;
-    use crate::store::engine::{Batch, CommitError, Engine, Expect, Observer, Op};
-    use crate::store::engines::redb::{RedbEngine, RedbOptions};
+    use crate::{
+        crypto::Sealed,
+        store::{
+            engine::{Batch, Engine, Observer},
+            engines::redb::{OpenError, RedbEngine, RedbOptions},
+            kinds::{self, header, token},
+        },
+    };
 
     struct Nobody;
 
@@ -294,44 +377,77 @@ mod tests {
         fn commit_failed(&self, _: usize) {}
     }
 
-    /// A store of the first format has no table of tokens. It is opened with all that is in it, goes on counting its
-    /// revisions, and takes tokens.
-    #[tokio::test]
-    async fn a_store_of_the_first_format_is_brought_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("old.redb");
-        let database = Database::create(&path).unwrap();
+    /// Doubles every header, and fails at the last one if it is to.
+    #[derive(Debug)]
+    struct Doubling {
+        fails: bool,
+    }
+
+    impl Upgrade for Doubling {
+        fn upgrade(&self, former: &dyn past::Store, write: &mut past::Write<'_>) -> Result<(), Source> {
+            assert!(former.get(token::SPACE, b"any")?.is_none(), "a space that there was not has nothing in it");
+            former.each(token::SPACE, &mut |_, _| Err("it has".into()))?;
+            former.each(header::SPACE, &mut |key, bytes| {
+                assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
+                write(Op::Put(header::SPACE, key.to_vec(), Sealed::public([bytes, bytes].concat())))?;
+                // What is written is not read again.
+                assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
+                if self.fails && key == b"z" { Err("not today".into()) } else { Ok(()) }
+            })
+        }
+    }
+
+    /// A store of the first layout, which had no table of tokens.
+    fn old(path: &Path, format: u64) {
+        let database = Database::create(path).unwrap();
         let writing = database.begin_write().unwrap();
-        for space in Space::ALL.into_iter().filter(|space| *space != Space::Token) {
+        for space in kinds::SPACES.into_iter().filter(|space| *space != token::SPACE) {
             writing.open_table(definition(space)).unwrap();
         }
-        let put = encode(Revision(7), b"old");
-        writing.open_table(definition(Space::Header)).unwrap().insert(b"key".as_slice(), put.as_slice()).unwrap();
-        write_engine(&writing, FORMAT, 1).unwrap();
+        for key in [b"a".as_slice(), b"z"] {
+            let stored = encode(Revision(7), b"old");
+            writing.open_table(definition(header::SPACE)).unwrap().insert(key, stored.as_slice()).unwrap();
+        }
+        write_engine(&writing, FORMAT, format).unwrap();
         write_engine(&writing, REVISION, 7).unwrap();
         writing.commit().unwrap();
-        drop(database);
+    }
+
+    fn open(path: &Path, upgrade: Option<Doubling>) -> Result<RedbEngine, OpenError> {
+        let mut options = RedbOptions::new(path);
+        options.upgrade = upgrade.map(|upgrade| Arc::new(upgrade) as Arc<dyn Upgrade>);
+        RedbEngine::open(&options, Arc::new(Nobody))
+    }
+
+    #[tokio::test]
+    async fn an_earlier_layout_is_brought_up_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.redb");
+        old(&path, 1);
+        assert!(matches!(open(&path, None), Err(OpenError::Layout(1))));
         for _ in 0..2 {
-            let engine = RedbEngine::open(&RedbOptions::new(path.clone()), std::sync::Arc::new(Nobody)).unwrap();
+            assert!(matches!(open(&path, Some(Doubling { fails: true })), Err(OpenError::Upgrade(1, _))));
+        }
+        // Once, however often it is opened.
+        for _ in 0..2 {
+            let engine = open(&path, Some(Doubling { fails: false })).unwrap();
             let snapshot = engine.snapshot().await.unwrap();
-            let found = snapshot.get(Space::Header, b"key").await.unwrap().unwrap();
-            assert_eq!((found.revision, found.bytes.as_ref()), (Revision(7), b"old".as_slice()));
-            let batch = |expect| Batch {
-                preconditions: vec![(Space::Token, b"token".to_vec(), expect)],
-                ops: vec![Op::Put(Space::Token, b"token".to_vec(), b"new".to_vec())],
-            };
-            match engine.commit(batch(Expect::Absent)).await {
-                Ok(revision) => assert_eq!(revision, Revision(8)),
-                Err(error) => assert!(matches!(error, CommitError::Conflict), "{error}"),
+            for key in [b"a", b"z"] {
+                let found = snapshot.get(header::SPACE, key).await.unwrap().unwrap();
+                assert_eq!((found.revision, found.bytes.as_ref()), (Revision(8), b"oldold".as_slice()));
             }
         }
-        let database = Database::create(&path).unwrap();
-        let format = database.begin_read().unwrap().open_table(ENGINE).unwrap().get(FORMAT).unwrap().unwrap().value();
-        assert_eq!(format, FORMAT_NOW);
-        let writing = database.begin_write().unwrap();
-        write_engine(&writing, FORMAT, FORMAT_NOW + 1).unwrap();
-        writing.commit().unwrap();
-        drop(database);
-        assert!(RedbEngine::open(&RedbOptions::new(path), std::sync::Arc::new(Nobody)).is_err(), "a layout to come");
+        let engine = open(&path, None).unwrap();
+        let put = Op::Put(token::SPACE, b"token".to_vec(), Sealed::public("new"));
+        assert_eq!(engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(), Revision(9));
+    }
+
+    #[test]
+    fn a_layout_to_come_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.redb");
+        old(&path, FORMAT_NOW + 1);
+        let opened = open(&path, Some(Doubling { fails: false }));
+        assert!(matches!(opened, Err(OpenError::Layout(found)) if found == FORMAT_NOW + 1));
     }
 }

@@ -13,16 +13,16 @@ use std::{
 };
 
 use super::{
-    Shared,
     backend::Disk,
     group::{self, Committed, Failed, Verdict},
     guard::guarded,
     overlay::Overlay,
     pace::Pace,
     queue::{Call, Job, Limits, Reply},
+    shared::Shared,
     tables::{Generation, View},
 };
-use crate::store::engine::{Batch, CommitError, Health, Observer, Revision, Source};
+use crate::store::engine::{Batch, CommitError, Health, Observer, Revision, Source, Space};
 
 /// After a failed read the database is opened anew soon: the storage itself may well be sound. If that does not help,
 /// the pause doubles.
@@ -34,6 +34,7 @@ const WARY_TIME: Duration = Duration::from_secs(10);
 /// What the writer is told once.
 pub(super) struct Settings {
     pub(super) cache_bytes: usize,
+    pub(super) spaces: Vec<Space>,
     pub(super) group: Limits,
     pub(super) pause_min: Duration,
     pub(super) pause_max: Duration,
@@ -250,7 +251,8 @@ impl Writer {
     fn open_overlay(&mut self) -> Result<(Generation, View), Source> {
         self.generations += 1;
         let (overlay, fence) = Overlay::new(&self.disk)?;
-        let open = || Generation::open(overlay, fence, self.settings.cache_bytes, self.generations);
+        let Settings { cache_bytes, spaces, .. } = &self.settings;
+        let open = || Generation::open(overlay, fence, *cache_bytes, self.generations, spaces);
         let database = guarded(open)??;
         let view = guarded(|| database.view())??;
         Ok((database, view))
@@ -280,7 +282,8 @@ impl Writer {
     fn reopen(&mut self) -> Result<(), Source> {
         self.generations += 1;
         let (lease, fence) = self.disk.lease();
-        let open = || Generation::open(lease, fence.clone(), self.settings.cache_bytes, self.generations);
+        let Settings { cache_bytes, spaces, .. } = &self.settings;
+        let open = || Generation::open(lease, fence.clone(), *cache_bytes, self.generations, spaces);
         // Opening writes the header and syncs it, so what the database says from here on is durable: the pages
         // of a commit are synced before its header is written.
         let database = guarded(open)??;

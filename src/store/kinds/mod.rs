@@ -1,0 +1,29 @@
+//! The kinds of records: one file says all of one.
+//!
+//! Each declares its space, its key and its byte form. [`SPACES`] is the one list of spaces: the engines make their
+//! tables of it. Always holds: every key begins with its tenant's 16 bytes; a record is sealed for its space and key
+//! ([`crate::crypto::Binding`]), so that no two kinds may share a key.
+//!
+//! Never does: seal, or decide.
+
+pub mod config;
+pub mod header;
+pub mod region;
+pub mod tenant;
+pub mod token;
+pub mod value;
+pub mod version;
+pub mod wrapped;
+
+mod kind;
+mod settings;
+
+pub use self::kind::{Kind, Malformed, decode, encode};
+use crate::store::engine::Space;
+
+/// Every space there is.
+pub const SPACES: [Space; 7] =
+    [region::SPACE, tenant::SPACE, config::SPACE, header::SPACE, version::SPACE, value::SPACE, token::SPACE];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! What belongs to the region as a whole. None of it is a secret, and none is sealed.
+//!
+//! | key | record |
+//! | --- | --- |
+//! | zeros, `root-key` | the public name of the root key |
+//! | zeros, `domain-names` | the note that every tenant's name has its record |
+//! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
+
+use crate::store::engine::Space;
+
+/// Where these records are.
+pub const SPACE: Space = Space::new("region");
+
+/// A record of the region; the nil id is no tenant's.
+#[must_use]
+pub fn key(name: &str) -> Vec<u8> {
+    [&[0; 16], name.as_bytes()].concat()
+}
+
+/// Where the public name of the root key is kept.
+#[must_use]
+pub fn root_key() -> Vec<u8> {
+    key("root-key")
+}
+
+/// Where it is noted that every name has its record.
+#[must_use]
+pub fn names_are_complete() -> Vec<u8> {
+    key("domain-names")
+}
+
+/// Which tenant bears a name; `tag` stands for the name, which is nobody's business.
+#[must_use]
+pub fn name(tag: &[u8; 16]) -> Vec<u8> {
+    [&*key("domain-name"), &[0], tag].concat()
+}

@@ -1,0 +1,216 @@
+//! What each kind of record writes it reads again, and nothing else; and how its keys lie.
+
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+
+use minicbor::{Decode, Encode};
+
+use super::{
+    header,
+    kind::FORM,
+    region,
+    tenant::{self, DomainInfo, DomainRecord},
+    token,
+    version::{self, Version},
+    wrapped::{self, WrappedAnswer},
+    *,
+};
+use crate::{
+    crypto::WrappedDataKey,
+    domain::{
+        CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved, OkmsId,
+        SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+    },
+};
+
+fn id(byte: u8) -> OkmsId {
+    OkmsId::from_bytes([byte; 16]).unwrap()
+}
+
+fn path() -> impl Strategy<Value = SecretPath> {
+    "[a-z0-9_.:=@ é-]{1,6}(/[a-z0-9_:=@ é-]{1,6}){0,3}".prop_filter_map("a path", |text| text.parse().ok())
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp::from_unix_nanos)
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let after = prop::option::of(prop_oneof!["[1-9][0-9]{0,5}[smhd]", "-1s"]);
+    (any::<[bool; 2]>(), 0u32..=24_000, after).prop_map(|([cas, metadata_cas], max, after)| Settings {
+        cas_required: cas,
+        max_versions: MaxVersions::new(max).unwrap(),
+        deactivate_after: after.and_then(|text| DeactivateAfter::from_stored(&text).ok()),
+        metadata_cas_required: metadata_cas,
+    })
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let custom = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9%/ é]{1,20}", 0..5);
+    let numbers = (0u32..=24_000).prop_flat_map(|current| (Just(current), 0..=current));
+    (moment(), moment(), numbers, settings(), custom, any::<u32>()).prop_map(
+        |(created_at, updated_at, (current, oldest), settings, custom, metadata_version)| Header {
+            created_at,
+            updated_at,
+            current: VersionNumber::new(current).ok(),
+            oldest,
+            settings,
+            custom: CustomMetadata::from_entries(custom).unwrap(),
+            metadata_version,
+        },
+    )
+}
+
+/// Decodes to what was encoded; no shorter, longer or differently marked bytes are taken.
+fn check<K: Kind + PartialEq + Debug>(record: &K) {
+    check_with(record, K::encode, K::decode);
+}
+
+fn check_with<T: PartialEq + Debug>(
+    record: &T,
+    encode: fn(&T) -> Result<Vec<u8>, Malformed>,
+    decode: fn(&[u8]) -> Result<T, Malformed>,
+) {
+    let bytes = encode(record).unwrap();
+    assert_eq!(decode(&bytes).as_ref(), Ok(record));
+    for end in 0..bytes.len() {
+        assert_eq!(decode(&bytes[..end]), Err(Malformed));
+    }
+    assert_eq!(decode(&[bytes.as_slice(), &[0]].concat()), Err(Malformed));
+    for form in [0, FORM + 1, 0xff] {
+        assert_eq!(decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
+    }
+}
+
+#[derive(Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct Toy {
+    #[n(0)]
+    colour: u32,
+}
+
+/// The same noun, some time later: it has a shape as well, and had a size for a while.
+#[derive(Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+struct LaterToy {
+    #[n(0)]
+    colour: u32,
+    #[n(2)]
+    #[cbor(default)]
+    shape: u32,
+}
+
+/// An older program passes over what it does not know, and a newer one does without.
+#[test]
+fn fields_can_come_and_go() {
+    let (toy, later) = (Toy { colour: 5 }, LaterToy { colour: 5, shape: 7 });
+    assert_eq!(decode(&encode(&later).unwrap()), Ok(Toy { colour: 5 }));
+    assert_eq!(decode(&encode(&toy).unwrap()), Ok(LaterToy { colour: 5, shape: 0 }));
+}
+
+/// No two kinds share a space and a key: what is sealed for one does not open as another.
+#[test]
+fn spaces_have_names_of_their_own() {
+    let names: std::collections::BTreeSet<_> = SPACES.iter().map(|space| space.name()).collect();
+    assert_eq!(names.len(), SPACES.len());
+    assert!(names.iter().all(|name| !name.contains('\0') && !name.starts_with('\u{1}') && *name != "cursor"));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let mut header = Header::new(Timestamp::from_unix_seconds(5));
+    header.oldest = 1;
+    assert_eq!(Header::decode(&header.encode().unwrap()), Err(Malformed), "older than the newest");
+}
+
+proptest! {
+    #[test]
+    fn headers_round_trip(header in header()) {
+        check(&header);
+    }
+
+    #[test]
+    fn others_round_trip(settings in settings(), created_at in moment(), name in "\\PC{0,20}",
+                         deactivate_at in prop::option::of(moment()), deleted_at in prop::option::of(moment()), key: [u8; 16]) {
+        check(&DomainConfig::stored(settings.clone(), name.clone(), Vec::new()).unwrap());
+        let path: MountPath = "team/a".parse().unwrap();
+        let moved = deleted_at.map(|_| Moved { id: [8; 16], from: path.clone() });
+        let below = "team/b".parse().unwrap();
+        let mount = Mount { path, below, moved, description: name.clone(), uuid: [7; 16], settings };
+        check(&DomainConfig::stored(mount.settings.clone(), name.clone(), vec![mount]).unwrap());
+        let mut wrapped_key = [3; WrappedDataKey::LEN];
+        wrapped_key[..16].copy_from_slice(&key);
+        let data_key = WrappedDataKey::from_bytes(wrapped_key);
+        let wrapped = Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 };
+        check(&WrappedAnswer { wrapped, data_key: data_key.clone() });
+        check(&Token {
+            secret_sha256: [1; 32],
+            key_sha256: [2; 32],
+            created_at,
+            renewed_at: deactivate_at,
+            expires_at: created_at,
+            ttl_seconds: 5,
+            ends_at: created_at,
+            is_renewable: deleted_at.is_some(),
+            path: name.clone(),
+            display_name: name.clone(),
+            meta: vec![(name.clone(), name.clone())],
+        });
+        let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
+        check(&Version { record, data_key: deleted_at.is_none().then_some(data_key) });
+        check(&DomainInfo { name: name.clone(), created_at });
+        let tenant = DomainRecord { keys: vec![(1, name.clone().into_bytes()), (2, vec![7; 40])], info: name.into_bytes() };
+        check_with(&tenant, DomainRecord::encode, DomainRecord::decode);
+    }
+
+    #[test]
+    fn keys_are_read_back(path in path(), number in 1u32..=24_000) {
+        prop_assert_eq!(header::parse(id(7), &header::key(id(7), &path)), Some(path.clone()));
+        prop_assert_eq!(header::parse(id(8), &header::key(id(7), &path)), None);
+        prop_assert_eq!(version::number(&version::key(id(7), &path, number)), Some(number));
+        prop_assert_eq!(tenant::parse(&tenant::key(id(9))), Some(id(9)));
+        prop_assert!(region::key("root-key") < tenant::key(id(1)));
+    }
+
+    /// The versions of a secret are one range, in the order of their numbers, that no other secret enters.
+    #[test]
+    fn versions_keep_together(a in path(), b in path(), n in 0u32..=24_000, m in 0u32..=24_000) {
+        prop_assume!(a != b);
+        let range = version::key(id(7), &a, 0)..=version::key(id(7), &a, u32::MAX);
+        prop_assert!(!range.contains(&version::key(id(7), &b, n)));
+        prop_assert_eq!(version::key(id(7), &a, n) < version::key(id(7), &a, m), n < m);
+    }
+
+    #[test]
+    fn tokens_sort_by_their_ends(a in 0i64..=i64::MAX / 2_000_000_000, b in 0i64..=i64::MAX / 2_000_000_000) {
+        let (one, two) = (Timestamp::from_unix_seconds(a), Timestamp::from_unix_seconds(b));
+        let key = token::end(id(7), one, "x");
+        prop_assert_eq!(token::parse_end(&key), Some("x"));
+        prop_assert_eq!(key < token::ends(id(7), two), a < b);
+        let (from, to) = token::ends_after(id(7), two, None);
+        prop_assert_eq!((from..to).contains(&key), a > b);
+        let after = [&*key, &[0]].concat();
+        let (from, to) = token::ends_after(id(7), Timestamp::from_unix_seconds(-1), token::place(&after));
+        prop_assert!(from == after && to == [id(7).as_bytes().as_slice(), &[2]].concat());
+        let (from, _) = token::ends_after(id(7), two, token::place(&after));
+        prop_assert!(from >= token::ends(id(7), two));
+        prop_assert!(token::key(id(7), "x") < key && key < wrapped::body(id(7), "x"));
+        prop_assert!(wrapped::body(id(7), "x") < wrapped::key(id(7), "x"));
+    }
+
+    #[test]
+    fn a_folder_is_a_range(a in path(), b in path()) {
+        let (from, to) = header::below(id(7), &format!("{a}/"));
+        let inside = b.as_str().starts_with(&format!("{a}/"));
+        prop_assert_eq!((from..to).contains(&header::key(id(7), &b)), inside);
+    }
+
+    #[test]
+    fn headers_sort_by_path_within_the_tenant(a in path(), b in path()) {
+        prop_assert_eq!(header::key(id(7), &a) < header::key(id(7), &b), a < b);
+        prop_assert!(header::first(id(7)) < header::key(id(7), &a) && header::key(id(7), &a) < header::end(id(7)));
+        prop_assert!(header::end(id(7)) < header::key(id(8), &b));
+        prop_assert_eq!(header::after(id(7), &a) <= header::key(id(7), &b), a < b);
+    }
+}

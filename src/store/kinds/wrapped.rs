@@ -1,0 +1,85 @@
+//! Wrapped answers: what is told of one, with the wrapped key of its body, and the body's ciphertext. They lie beside the
+//! tokens, under the id in their own.
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+
+use super::{
+    kind::{self, Kind, Malformed},
+    token::{SPACE, under},
+};
+use crate::{
+    crypto::WrappedDataKey,
+    domain::{OkmsId, Timestamp, Wrapped},
+    store::engine::Space,
+};
+
+/// What is told of the answer.
+#[must_use]
+pub fn key(id: OkmsId, token: &str) -> Vec<u8> {
+    under(id, 3, token.as_bytes())
+}
+
+/// Its body.
+#[must_use]
+pub fn body(id: OkmsId, token: &str) -> Vec<u8> {
+    under(id, 2, token.as_bytes())
+}
+
+/// A wrapped answer as it is stored, apart from its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedAnswer {
+    /// What is told of it.
+    pub wrapped: Wrapped,
+    /// What opens its body.
+    pub data_key: WrappedDataKey,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Fields<'a> {
+    #[n(0)]
+    secret_sha256: ByteArray<32>,
+    #[n(1)]
+    created_at: i64,
+    #[n(2)]
+    ttl_seconds: u64,
+    #[b(3)]
+    path: &'a str,
+    #[n(4)]
+    status: u16,
+    #[n(5)]
+    data_key: ByteArray<{ WrappedDataKey::LEN }>,
+}
+
+impl Kind for WrappedAnswer {
+    const SPACE: Space = SPACE;
+    type Name<'a> = &'a str;
+
+    fn key(id: OkmsId, token: &str) -> Vec<u8> {
+        key(id, token)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        let wrapped = &self.wrapped;
+        kind::encode(&Fields {
+            secret_sha256: wrapped.secret_sha256.into(),
+            created_at: wrapped.created_at.unix_nanos(),
+            ttl_seconds: wrapped.ttl_seconds,
+            path: &wrapped.path,
+            status: wrapped.status,
+            data_key: self.data_key.to_bytes().into(),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let fields: Fields<'_> = kind::decode(bytes)?;
+        let wrapped = Wrapped {
+            secret_sha256: fields.secret_sha256.into(),
+            created_at: Timestamp::from_unix_nanos(fields.created_at),
+            ttl_seconds: fields.ttl_seconds,
+            path: fields.path.to_owned(),
+            status: fields.status,
+        };
+        Ok(Self { wrapped, data_key: WrappedDataKey::from_bytes(fields.data_key.into()) })
+    }
+}
