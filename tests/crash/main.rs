@@ -24,3 +24,4 @@ mod many;
 mod mtls;
 mod power;
 mod storage;
+mod upgrade;

@@ -32,7 +32,7 @@ impl Chance {
 }
 
 /// A disk that is played a record of events.
-struct Disk {
+pub struct Disk {
     durable: Vec<u8>,
     pending: Vec<Event>,
     known: usize,
@@ -42,7 +42,7 @@ struct Disk {
 
 /// How much of what was not synced has reached the disk.
 #[derive(Clone, Copy, Debug)]
-enum Luck {
+pub enum Luck {
     Nothing,
     Everything,
     Some,
@@ -50,7 +50,11 @@ enum Luck {
 }
 
 impl Disk {
-    fn play(&mut self, event: &Event) {
+    pub fn new(image: Vec<u8>, seed: u64) -> Self {
+        Self { durable: image, pending: Vec::new(), known: 0, begun: 0, chance: Chance(seed * 2 + 1) }
+    }
+
+    pub fn play(&mut self, event: &Event) {
         match event {
             Event::Sync => {
                 let pending = std::mem::take(&mut self.pending);
@@ -68,7 +72,7 @@ impl Disk {
         }
     }
 
-    fn crash(&mut self, luck: Luck) -> Vec<u8> {
+    pub fn crash(&mut self, luck: Luck) -> Vec<u8> {
         let mut image = self.durable.clone();
         let mut pending = self.pending.clone();
         match luck {
@@ -124,8 +128,7 @@ fn made() -> Vec<u8> {
 
 /// Crashes at the syncs numbered `from..to` of the record, and once at its end.
 async fn crash_everywhere(log: &[Event], models: &[Model], from: usize, to: usize, seed: u64) -> usize {
-    let chance = Chance(seed * 2 + 1);
-    let mut disk = Disk { durable: made(), pending: Vec::new(), known: 0, begun: 0, chance };
+    let mut disk = Disk::new(made(), seed);
     let mut syncs = 0;
     let mut crashes = 0;
     for event in log {
