@@ -16,7 +16,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     api::{self, DIALECTS, outline},
     auth::identity::{CertIdentity, subject_text},
-    domain::{DeactivateAfter, DomainConfig, Header, Token},
+    domain::{Credential, DeactivateAfter, DomainConfig, Header, Token},
     http::{Found, Router},
     service::SecretValue,
     store::kinds::{
@@ -141,6 +141,7 @@ pub fn record(data: &[u8]) {
         record_again::<Version>,
         record_again::<Token>,
         record_again::<WrappedAnswer>,
+        record_again::<Credential>,
     ];
     let Some((first, bytes)) = data.split_first() else { return };
     if let Some(kind) = KINDS.get(usize::from(*first) % KINDS.len()) {

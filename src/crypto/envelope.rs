@@ -1,5 +1,7 @@
 //! Sealing and opening.
 
+use std::fmt;
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     key_wrap::{AES_256, AesKek, KeyWrap},
@@ -33,7 +35,7 @@ impl Binding {
 }
 
 /// The key of one value, wrapped by a tenant's key. It is worth nothing without that, nor for another value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WrappedDataKey([u8; Self::LEN]);
 
 impl WrappedDataKey {
@@ -50,6 +52,12 @@ impl WrappedDataKey {
     #[must_use]
     pub const fn to_bytes(&self) -> [u8; Self::LEN] {
         self.0
+    }
+}
+
+impl fmt::Debug for WrappedDataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrappedDataKey")
     }
 }
 

@@ -6,6 +6,7 @@
 //! Never does: I/O, reading a clock, randomness, JSON, HTTP.
 
 mod config;
+mod credential;
 mod duration;
 mod error;
 mod ids;
@@ -22,6 +23,7 @@ mod version;
 
 pub use self::{
     config::DomainConfig,
+    credential::Credential,
     duration::DeactivateAfter,
     error::Invalid,
     ids::OkmsId,

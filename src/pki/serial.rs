@@ -39,7 +39,8 @@ impl Serial {
     }
 
     /// The bytes, without zeros in front; a single zero for the number zero.
-    pub(super) fn significant(&self) -> &[u8] {
+    #[must_use]
+    pub fn significant(&self) -> &[u8] {
         let zeros = self.0.iter().take_while(|byte| **byte == 0).count().min(BYTES_MAX - 1);
         self.0.get(zeros..).unwrap_or_default()
     }

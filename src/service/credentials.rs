@@ -2,11 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Error, scope::Scope};
+use super::{
+    Error,
+    scope::Scope,
+    unit::{Change, Held},
+};
 use crate::{
-    auth::{Action, Permit, Resource},
-    domain::{Invalid, Timestamp},
-    pki::{self, CertificateAuthority, KeyKind, PrivateKeyPem, Subject},
+    auth::{Action, Permit, Resource, identity::CertIdentity},
+    crypto::{self, DomainKeys},
+    domain::{Credential, Invalid, Timestamp},
+    pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Subject},
 };
 
 /// The longest life of an access certificate, in days.
@@ -59,7 +64,7 @@ impl Credentials {
         Self { scope, authority: authority.map(Arc::new) }
     }
 
-    /// Issues an access certificate for the permit's domain.
+    /// Issues an access certificate for the permit's domain. It is remembered before anybody gets it.
     ///
     /// # Errors
     /// `Error::DomainNotFound`; `Error::CertificateRefused` where name, key or request cannot be taken;
@@ -76,7 +81,8 @@ impl Credentials {
         }
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
         // Only a domain that exists gets certificates.
-        let domain = self.scope.keys(permit).await?.id();
+        let keys = self.scope.keys(permit).await?;
+        let (domain, name) = (keys.id(), request.name.clone());
         let issue = move || {
             let key = match &request.key {
                 KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),
@@ -92,10 +98,31 @@ impl Credentials {
             }
             ours => Error::Authority(ours),
         })?;
+        self.remember(&keys, name, &issued, now).await?;
         Ok(IssuedCredential {
             certificate_pem: issued.certificate_pem,
             key: issued.key,
             expires_at: Timestamp::from_unix_seconds(issued.validity.not_after),
         })
+    }
+
+    async fn remember(&self, keys: &DomainKeys, name: String, issued: &Issued, now: Timestamp) -> Result<(), Error> {
+        // As it will be read when it is shown.
+        let identity =
+            CertIdentity::from_der(&issued.certificate_der).map_err(|_| Error::Authority(pki::Error::Sign))?;
+        let validity = identity.validity();
+        let credential = Credential {
+            name,
+            serial: identity.serial().significant().to_vec(),
+            key_sha256: *identity.public_key_sha256(),
+            issued_at: now,
+            begins_at: Timestamp::from_unix_seconds(validity.not_before),
+            ends_at: Timestamp::from_unix_seconds(validity.not_after),
+            is_from_request: issued.key.is_none(),
+        };
+        let millis = u64::try_from(now.unix_nanos() / 1_000_000).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?).into_uuid().into_bytes();
+        let change = Change { name: "credentials.issue", turns: &[] };
+        self.scope.unit(change, keys, Held::of::<Credential>(keys, &id), |_, draft| draft.put(&id, &credential)).await
     }
 }

@@ -11,14 +11,15 @@ use std::{
 };
 
 use super::{
-    Browse, Ended, Error, Service, Through, Update, records,
+    Browse, CredentialRequest, Ended, Error, KeySource, Service, Through, Update, records,
     settings::ConfigRead,
     unit::{Change, Held, Reading, Reads},
 };
 use crate::{
-    auth::{Action, Denied, Permit, Principal, Resource},
+    auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
     crypto::{FileRootKey, SecretValue},
-    domain::{MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
+    domain::{Credential, MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
+    pki::{self, CertificateAuthority, KeyKind},
     store::{
         engine::{Observer, Space},
         engines::redb::{RedbEngine, RedbOptions},
@@ -39,6 +40,10 @@ type Ends = Arc<Mutex<Vec<(&'static str, Ended)>>>;
 
 /// A service over a store of its own, a tenant, and what its units have ended with.
 async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
+    service_with(None).await
+}
+
+async fn service_with(authority: Option<CertificateAuthority>) -> (tempfile::TempDir, Service, OkmsId, Ends) {
     let folder = tempfile::tempdir().unwrap();
     let mut options = RedbOptions::new(folder.path().join("store"));
     drop(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
@@ -52,7 +57,7 @@ async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let service = Service::open(Arc::new(engine), root, None, on_commit).await.unwrap();
+    let service = Service::open(Arc::new(engine), root, authority, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     (folder, service, tenant.id, ends)
@@ -208,4 +213,48 @@ async fn another_kind_of_record_in_a_few_lines() {
     let sealed = snapshot.get(Toy::SPACE, &Toy::key(id, "ball")).await.unwrap().unwrap();
     let moved = records::open::<Toy>(&keys, &Toy::key(id, "kite"), &sealed.bytes);
     assert!(matches!(moved, Err(Error::Corrupt(_))), "it opens in its place alone: {moved:?}");
+}
+
+/// What is not remembered can be neither listed nor revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn issued_certificates_are_remembered() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let (_folder, service, id, ends) = service_with(Some(authority)).await;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    let issue = |name: &str, key, days| {
+        let request = CredentialRequest { name: name.to_owned(), key, days };
+        let (service, permit) = (&service, all(id));
+        async move { service.credentials.issue(&permit, request, NOW).await }
+    };
+    let key = pki::generate_key(KeyKind::P256).unwrap();
+    let request = pki::signing_request(&key, "own").unwrap();
+    let first = issue("first", KeySource::Fresh(KeyKind::P256), 10).await.unwrap();
+    let second = issue("second", KeySource::Request(request), 20).await.unwrap();
+    assert!(first.key.is_some() && second.key.is_none());
+    for (name, days) in [("", 10), ("third", 0)] {
+        assert!(issue(name, KeySource::Fresh(KeyKind::P256), days).await.is_err());
+    }
+    assert_eq!(ends.lock().unwrap().iter().filter(|(name, _)| *name == "credentials.issue").count(), 2);
+    let snapshot = service.scope.engine().snapshot().await.unwrap();
+    let (from, to) = (id.as_bytes(), [id.as_bytes().as_slice(), &[0xff; 16]].concat());
+    let found = snapshot.scan(Credential::SPACE, from, &to, 9).await.unwrap();
+    let mut found: Vec<_> =
+        found.iter().map(|(key, record)| records::open::<Credential>(&keys, key, &record.bytes).unwrap()).collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    for (credential, issued) in found.iter().zip([&first, &second]) {
+        let der = pem_body(&issued.certificate_pem);
+        let shown = CertIdentity::from_der(&der).unwrap();
+        assert_eq!(credential.serial, shown.serial().significant());
+        assert_eq!(&credential.key_sha256, shown.public_key_sha256());
+        assert_eq!(credential.begins_at.unix_seconds(), shown.validity().not_before);
+        assert_eq!((credential.ends_at, credential.issued_at), (issued.expires_at, NOW));
+        assert_eq!(credential.is_from_request, issued.key.is_none());
+    }
+    assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), ["first", "second"]);
+}
+
+fn pem_body(pem: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }

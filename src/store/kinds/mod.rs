@@ -7,6 +7,7 @@
 //! Never does: seal, or decide.
 
 pub mod config;
+pub mod credential;
 pub mod header;
 pub mod region;
 pub mod tenant;
@@ -22,8 +23,16 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 7] =
-    [region::SPACE, tenant::SPACE, config::SPACE, header::SPACE, version::SPACE, value::SPACE, token::SPACE];
+pub const SPACES: [Space; 8] = [
+    region::SPACE,
+    tenant::SPACE,
+    config::SPACE,
+    header::SPACE,
+    version::SPACE,
+    value::SPACE,
+    token::SPACE,
+    credential::SPACE,
+];
 
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     crypto::WrappedDataKey,
     domain::{
-        CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved, OkmsId,
-        SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+        Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved,
+        OkmsId, SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
     },
 };
 
@@ -159,6 +159,15 @@ proptest! {
         });
         let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
         check(&Version { record, data_key: deleted_at.is_none().then_some(data_key) });
+        check(&Credential {
+            name: name.clone(),
+            serial: key.to_vec(),
+            key_sha256: [4; 32],
+            issued_at: created_at,
+            begins_at: created_at,
+            ends_at: deactivate_at.unwrap_or(created_at),
+            is_from_request: deleted_at.is_some(),
+        });
         check(&DomainInfo { name: name.clone(), created_at });
         let tenant = DomainRecord { keys: vec![(1, name.clone().into_bytes()), (2, vec![7; 40])], info: name.into_bytes() };
         check_with(&tenant, DomainRecord::encode, DomainRecord::decode);
