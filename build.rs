@@ -1,5 +1,5 @@
-//! Makes JSON of the `OpenAPI` document, so that the server needs no reader of YAML, and a document that is none does
-//! not build.
+//! Makes JSON of the `OpenAPI` document, so that the server needs no reader of YAML, and a document
+//! that is none does not build.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -16,16 +16,16 @@ use crate::{
     clock::{Clock, Step, StoreClock},
     config::Config,
     crypto::{FileRootKey, RootKey as _, RootKeyError},
-    domain::{Timestamp, TokenLife},
     files::FileName,
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
     material::{self, MaterialError},
     metrics::Metrics,
+    model::{Timestamp, TokenLife},
     pki::{self, CertificateAuthority},
     server::{
-        Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls, Shared, Stopper,
-        TlsError, TlsState, Trusted, fit_connections,
+        Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls,
+        Shared, Stopper, TlsError, TlsState, Trusted, fit_connections,
     },
     service::{self, Ended, Health, Service, Upgrade},
     store::{
@@ -61,9 +61,10 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Loads the server's certificate and key, and all certificate authorities, from the files that `config` names.
-    /// Connections that are open finish what they do, and end: whoever comes back is judged anew. The number of states
-    /// so far is told. What else `config` says counts after a restart.
+    /// Loads the server's certificate and key, and all certificate authorities, from the files that
+    /// `config` names. Connections that are open finish what they do, and end: whoever comes back
+    /// is judged anew. The number of states so far is told. What else `config` says counts after a
+    /// restart.
     ///
     /// # Errors
     /// `AppError` names the file at fault. Everything goes on as before then.
@@ -96,7 +97,9 @@ pub enum AppError {
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),
     /// The root key, of another store.
-    #[error("root key {0}: is not the one that the store {1} was made with; give the store its own key")]
+    #[error(
+        "root key {0}: is not the one that the store {1} was made with; give the store its own key"
+    )]
     WrongRootKey(FileName, FileName),
     /// What is in the store.
     #[error("store {0}: {1}")]
@@ -143,10 +146,13 @@ impl Materials {
 
 impl Certificates {
     fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
-        let region = Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
+        let region =
+            Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
         let customers = config.trust.customer_ca.iter();
-        let customers =
-            customers.map(|ca| Trusted { certificate: ca.certificate.clone(), issuer: Issuer::Customer(ca.domain) });
+        let customers = customers.map(|ca| Trusted {
+            certificate: ca.certificate.clone(),
+            issuer: Issuer::Customer(ca.domain),
+        });
         let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
         let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
         Ok(Self { tls: ServerTls::load(&config.server, trust, Arc::clone(clock))?, authorities })
@@ -159,7 +165,12 @@ impl Certificates {
 
     /// What is wrong with the certificates, and does not keep a server from starting.
     fn doubts(&self, now: Timestamp) -> Vec<Doubt> {
-        self.tls.doubts.iter().cloned().chain(self.dated().filter_map(|dated| dated.doubt(now))).collect()
+        self.tls
+            .doubts
+            .iter()
+            .cloned()
+            .chain(self.dated().filter_map(|dated| dated.doubt(now)))
+            .collect()
     }
 
     /// Says what is wrong, and in numbers when each certificate ends.
@@ -178,8 +189,8 @@ impl Certificates {
     }
 }
 
-/// Whether `config` and all files that it names would do, short of opening the sockets. Nothing is changed, whether a
-/// server runs on them or not.
+/// Whether `config` and all files that it names would do, short of opening the sockets. Nothing is
+/// changed, whether a server runs on them or not.
 ///
 /// # Errors
 /// `AppError` names what would not.
@@ -188,7 +199,10 @@ pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppErro
     let store = &config.store.path;
     let checked = match RedbEngine::peek(store, region::SPACE, &region::root_key()) {
         Ok(Some(record)) if *record.bytes != materials.root.id() => {
-            return Err(AppError::WrongRootKey(config.keys.root_key.as_path().into(), store.as_path().into()));
+            return Err(AppError::WrongRootKey(
+                config.keys.root_key.as_path().into(),
+                store.as_path().into(),
+            ));
         }
         Ok(_) => Checked::All,
         Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
@@ -220,17 +234,29 @@ impl App {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let time = store_clock(&clock, &metrics);
-        let observer = StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
+        let observer =
+            StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let upgrade = Arc::new(Upgrade::new(materials.root.clone()));
         let engine = open_engine(config, observer, upgrade).await?;
-        Self::assemble(config, clock, time, materials, Over { engine, metrics, dialects: api::DIALECTS }).await
+        Self::assemble(
+            config,
+            clock,
+            time,
+            materials,
+            Over { engine, metrics, dialects: api::DIALECTS },
+        )
+        .await
     }
 
     /// Binds the sockets over these parts; the config's store is not touched.
     ///
     /// # Errors
     /// `AppError` names what stands in the way.
-    pub async fn start_on(config: &Config, clock: Arc<dyn Clock>, over: Over) -> Result<Self, AppError> {
+    pub async fn start_on(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        over: Over,
+    ) -> Result<Self, AppError> {
         let materials = Materials::load(config, &clock)?;
         let time = store_clock(&clock, &over.metrics);
         Self::assemble(config, clock, time, materials, over).await
@@ -249,7 +275,8 @@ impl App {
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
-        let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&time) as Arc<dyn Clock> };
+        let clocks =
+            Clocks { machine: Arc::clone(&machine), store: Arc::clone(&time) as Arc<dyn Clock> };
         metrics.watch(telemetry::lost_lines, {
             let time = Arc::clone(&time);
             move || time.behind()
@@ -269,9 +296,10 @@ impl App {
         };
         let service = Service::open(engine, root, authority, on_commit).await;
         let service = service.map_err(|error| match error {
-            service::Error::WrongRootKey => {
-                AppError::WrongRootKey(config.keys.root_key.as_path().into(), config.store.path.as_path().into())
-            }
+            service::Error::WrongRootKey => AppError::WrongRootKey(
+                config.keys.root_key.as_path().into(),
+                config.store.path.as_path().into(),
+            ),
             error => AppError::Service(config.store.path.clone(), error),
         })?;
         let service = Arc::new(service);
@@ -304,7 +332,11 @@ impl App {
         let limit = config.limits.handshake_time.0;
         let handshakes = Handshakes::new(limit, Arc::clone(&metrics));
         let tls = Arc::new(Live::new(certificates.tls.state));
-        let reloader = Reloader { tls: Arc::clone(&tls), clock: Arc::clone(&machine), metrics: Arc::clone(&metrics) };
+        let reloader = Reloader {
+            tls: Arc::clone(&tls),
+            clock: Arc::clone(&machine),
+            metrics: Arc::clone(&metrics),
+        };
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             tls,
@@ -316,7 +348,17 @@ impl App {
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
         let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
-        Ok(Self { listener, address, admin, admin_address, service, time, stopper, endpoint, reloader })
+        Ok(Self {
+            listener,
+            address,
+            admin,
+            admin_address,
+            service,
+            time,
+            stopper,
+            endpoint,
+            reloader,
+        })
     }
 
     /// The use cases, for whoever runs in the same process.
@@ -361,7 +403,8 @@ impl App {
         self.stopper.clone()
     }
 
-    /// Serves until the stopper is asked to stop, what was running has finished, and the store is closed.
+    /// Serves until the stopper is asked to stop, what was running has finished, and the store is
+    /// closed.
     pub async fn run(self) {
         let Self { listener, service, admin, .. } = self;
         admin.begin();
@@ -373,7 +416,10 @@ impl App {
 }
 
 /// What tells the server's figures.
-fn figures(service: &Arc<Service>, metrics: &Arc<Metrics>) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
+fn figures(
+    service: &Arc<Service>,
+    metrics: &Arc<Metrics>,
+) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
     Box::new(move || metrics.render(service.health() == Health::Ready))
 }
@@ -444,7 +490,8 @@ async fn open_engine(
         upgrade: Some(upgrade),
         ..RedbOptions::new(path.clone())
     };
-    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(observer))).await;
+    let opened =
+        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(observer))).await;
     let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
     Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
 }

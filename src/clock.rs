@@ -1,19 +1,20 @@
 //! The one clock. Everything else takes the time as a parameter.
 //!
-//! A machine's clock can step: back by seconds when it is set right, ahead by years when its battery is flat. A store's
-//! time ([`StoreClock`]) does not run backwards, so that what was done stays done and what is over stays over. After a
-//! step back it goes on from the latest moment that it has told, a little slower than the machine's clock (15 seconds
-//! for 16), until that has caught up: never frozen, since what has a life would never end then. After a clock that was
-//! a year ahead the store's time is ahead for long; the moments that it shows are wrong by that, lives are right to one
-//! part in sixteen. That is said in the log at each start, and shown in the metrics. TLS asks the machine's clock, as a
-//! certificate's dates are not the store's.
+//! A machine's clock can step: back by seconds when it is set right, ahead by years when its
+//! battery is flat. A store's time ([`StoreClock`]) does not run backwards, so that what was done
+//! stays done and what is over stays over. After a step back it goes on from the latest moment that
+//! it has told, a little slower than the machine's clock (15 seconds for 16), until that has caught
+//! up: never frozen, since what has a life would never end then. After a clock that was a year
+//! ahead the store's time is ahead for long; the moments that it shows are wrong by that, lives are
+//! right to one part in sixteen. That is said in the log at each start, and shown in the metrics.
+//! TLS asks the machine's clock, as a certificate's dates are not the store's.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{domain::Timestamp, seldom::Seldom};
+use crate::{model::Timestamp, seldom::Seldom};
 
 /// Tells the time: read once a request, and by TLS.
 pub trait Clock: Send + Sync {
@@ -28,7 +29,8 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is broken; the epoch then makes every certificate not yet valid, which is refused.
+        // A clock before 1970 is broken; the epoch then makes every certificate not yet valid,
+        // which is refused.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_unix_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
     }
@@ -64,7 +66,8 @@ struct Told {
     is_behind: bool,
 }
 
-/// Differences up to here are no steps: clocks are set right by less, and processors differ by a little.
+/// Differences up to here are no steps: clocks are set right by less, and processors differ by a
+/// little.
 const STEP_BACK: Duration = Duration::from_millis(100);
 const STEP_AHEAD: Duration = Duration::from_secs(60);
 /// A start with a clock that is further behind the store is warned of.
@@ -131,11 +134,18 @@ impl Clock for StoreClock {
         let behind = between(machine, before.moment);
         let is_behind = behind > if before.is_behind { Duration::ZERO } else { STEP_BACK };
         let slower = gone * 15 / 16;
-        let moment = if is_behind { later(before.moment, slower).max(machine) } else { machine.max(before.moment) };
+        let moment = if is_behind {
+            later(before.moment, slower).max(machine)
+        } else {
+            machine.max(before.moment)
+        };
         *told = Some(Told { moment, machine, at, is_behind });
         drop(told);
         // Steps are the machine's own, also while it is behind.
-        let (back, ahead) = (between(machine, before.machine), between(before.machine, machine).saturating_sub(gone));
+        let (back, ahead) = (
+            between(machine, before.machine),
+            between(before.machine, machine).saturating_sub(gone),
+        );
         if back > STEP_BACK {
             self.step(Step::Back, back);
         } else if ahead > STEP_AHEAD {
@@ -147,7 +157,9 @@ impl Clock for StoreClock {
 
 /// The time from one moment to a later one.
 fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::from_nanos(u64::try_from(to.unix_nanos().saturating_sub(from.unix_nanos())).unwrap_or_default())
+    Duration::from_nanos(
+        u64::try_from(to.unix_nanos().saturating_sub(from.unix_nanos())).unwrap_or_default(),
+    )
 }
 
 fn later(moment: Timestamp, by: Duration) -> Timestamp {
@@ -177,7 +189,8 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     fn store() -> (Arc<Machine>, Arc<AtomicUsize>, StoreClock) {
-        let (machine, steps) = (Arc::new(Machine(AtomicI64::new(1_000 * SECOND))), Arc::new(AtomicUsize::new(0)));
+        let (machine, steps) =
+            (Arc::new(Machine(AtomicI64::new(1_000 * SECOND))), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&steps);
         let clock = StoreClock::new(Arc::clone(&machine) as Arc<dyn Clock>, move |_| {
             count.fetch_add(1, SeqCst);
@@ -185,7 +198,8 @@ mod tests {
         (machine, steps, clock)
     }
 
-    /// A step back is counted once; time goes on meanwhile, and is the machine's again when that has caught up.
+    /// A step back is counted once; time goes on meanwhile, and is the machine's again when that
+    /// has caught up.
     #[test]
     fn time_goes_on_after_a_step_back() {
         let (machine, steps, clock) = store();
@@ -227,7 +241,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the machine's clock does, time does not run backwards, and is never behind the machine's.
+        /// Whatever the machine's clock does, time does not run backwards, and is never behind the
+        /// machine's.
         #[test]
         fn never_backwards(moves in prop::collection::vec(
             prop_oneof![-100 * SECOND..100 * SECOND, -SECOND / 20..SECOND / 20],

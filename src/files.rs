@@ -1,8 +1,8 @@
 //! Reading the files that hold keys, certificates and passwords.
 //!
-//! Always holds: what was read is wiped when it is dropped; a file with a secret in it is refused where others than its
-//! owner and his group could read it; an error names the file, and never shows a "name" that is itself key material.
-//! Never does: understand what is in a file.
+//! Always holds: what was read is wiped when it is dropped; a file with a secret in it is refused
+//! where others than its owner and his group could read it; an error names the file, and never
+//! shows a "name" that is itself key material. Never does: understand what is in a file.
 
 use std::{
     fmt,
@@ -24,7 +24,9 @@ pub enum FileError {
     #[error("{0}: {1}")]
     Io(FileName, #[source] io::Error),
     /// Others than its owner and group can read it, or its group can write it.
-    #[error("{0}: is open to others (mode {1:o}); run chmod 600 on it, or chmod 440 where the group must read it")]
+    #[error(
+        "{0}: is open to others (mode {1:o}); run chmod 600 on it, or chmod 440 where the group must read it"
+    )]
     TooOpen(FileName, u32),
     /// More bytes than any key or certificate has.
     #[error("{0}: is larger than 1 MiB, which no key and no certificate is")]
@@ -44,13 +46,16 @@ impl From<&Path> for FileName {
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if holds_a_key(&self.0) {
-            return f.write_str("(the name of a file is wanted here, and this is what belongs into the file)");
+            return f.write_str(
+                "(the name of a file is wanted here, and this is what belongs into the file)",
+            );
         }
         self.0.display().fmt(f)
     }
 }
 
-/// Whether a "name" is the content that belongs into the file, as `--key "$(cat key.pem)"` makes it.
+/// Whether a "name" is the content that belongs into the file, as `--key "$(cat key.pem)"` makes
+/// it.
 #[must_use]
 pub fn holds_a_key(path: &Path) -> bool {
     let text = path.to_string_lossy();
@@ -60,7 +65,11 @@ pub fn holds_a_key(path: &Path) -> bool {
     let is_base64 = text.len() >= 64
         && ["LS0tLS1", "MI", "MC", "MF", "MH"].iter().any(|front| text.starts_with(front))
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte));
-    is_hex || is_base64 || text.contains("-----BEGIN") || text.contains(['\n', '\r']) || text.len() > 4096
+    is_hex
+        || is_base64
+        || text.contains("-----BEGIN")
+        || text.contains(['\n', '\r'])
+        || text.len() > 4096
 }
 
 /// What is in a file that anybody may read.
@@ -72,17 +81,21 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     read_whole(path, file)
 }
 
-/// What `parse` finds in a file that holds a secret. Its owner may read and write the file, its group may read it (mounted
-/// secrets need that), nobody else may do anything. What is wrong with the content is said first: a certificate in a
-/// key's place is rightly open to all.
+/// What `parse` finds in a file that holds a secret. Its owner may read and write the file, its
+/// group may read it (mounted secrets need that), nobody else may do anything. What is wrong with
+/// the content is said first: a certificate in a key's place is rightly open to all.
 ///
 /// # Errors
 /// `FileError` names the file; the rest is `parse`'s.
-pub fn read_private<T, E: From<FileError>>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<T, E> {
+pub fn read_private<T, E: From<FileError>>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, E> {
     read_guarded(path, |_| true, parse)
 }
 
-/// What `parse` finds in a file that may be open to all, unless `is_secret` says of its content that it must not.
+/// What `parse` finds in a file that may be open to all, unless `is_secret` says of its content
+/// that it must not.
 ///
 /// # Errors
 /// As [`read_private`].
@@ -107,8 +120,12 @@ pub fn read_guarded<T, E: From<FileError>>(
 fn read_whole(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Large enough from the beginning, so that no copy is left behind by growing.
     let size = file.metadata().map_or(0, |metadata| metadata.len()).min(BYTES_MAX);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default().saturating_add(1)));
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| FileError::Io(path.into(), error))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(size).unwrap_or_default().saturating_add(1),
+    ));
+    file.take(BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| FileError::Io(path.into(), error))?;
     if bytes.len() as u64 > BYTES_MAX { Err(FileError::TooLarge(path.into())) } else { Ok(bytes) }
 }
 
@@ -123,9 +140,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         fs::write(&path, "secret").unwrap();
-        for (mode, fine) in
-            [(0o600, true), (0o400, true), (0o440, true), (0o644, false), (0o604, false), (0o660, false)]
-        {
+        for (mode, fine) in [
+            (0o600, true),
+            (0o400, true),
+            (0o440, true),
+            (0o644, false),
+            (0o604, false),
+            (0o660, false),
+        ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let read = read_private(&path, |bytes| Ok::<_, FileError>(bytes.len()));
             assert_eq!(read.is_ok(), fine, "{mode:o}");
@@ -136,19 +158,32 @@ mod tests {
         assert!(matches!(super::read(&path), Err(FileError::TooLarge(_))));
     }
 
-    /// `OKMSD_KEYS__ROOT_KEY="$(cat root.key)"` made the key a file's name, and the error said that name.
+    /// `OKMSD_KEYS__ROOT_KEY="$(cat root.key)"` made the key a file's name, and the error said that
+    /// name.
     #[test]
     fn a_key_in_the_place_of_a_name_is_not_shown() {
         let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----";
-        for name in [key.to_owned(), format!("/etc/okmsd/{key}"), format!("/etc/okmsd/{}", "0a".repeat(32))] {
-            let said = read_private(Path::new(&name), |_| Ok::<_, FileError>(())).unwrap_err().to_string();
-            assert!(said.contains("name of a file") && !said.contains("MIGH") && !said.contains("0a0a"), "{said}");
+        for name in
+            [key.to_owned(), format!("/etc/okmsd/{key}"), format!("/etc/okmsd/{}", "0a".repeat(32))]
+        {
+            let said =
+                read_private(Path::new(&name), |_| Ok::<_, FileError>(())).unwrap_err().to_string();
+            assert!(
+                said.contains("name of a file") && !said.contains("MIGH") && !said.contains("0a0a"),
+                "{said}"
+            );
         }
         // What `base64 -w0` makes of a PEM file, and the inside of one.
-        for front in ["LS0tLS1CRUdJTiBQUklWQVRF", "MIGHAgEAMBMGByqGSM49", "MC4CAQAwBQYDK2VwBCIEIA"] {
+        for front in ["LS0tLS1CRUdJTiBQUklWQVRF", "MIGHAgEAMBMGByqGSM49", "MC4CAQAwBQYDK2VwBCIEIA"]
+        {
             assert!(holds_a_key(Path::new(&format!("{front}{}", "Zm9v".repeat(20)))), "{front}");
         }
         assert!(!holds_a_key(Path::new("MIRROR/keys/server.pem")));
-        assert!(read(Path::new("/nowhere/key.pem")).unwrap_err().to_string().starts_with("/nowhere/key.pem: "));
+        assert!(
+            read(Path::new("/nowhere/key.pem"))
+                .unwrap_err()
+                .to_string()
+                .starts_with("/nowhere/key.pem: ")
+        );
     }
 }

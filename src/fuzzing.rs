@@ -1,7 +1,9 @@
-//! What must hold of any input, whoever made it: a function for each reader of what strangers send or a disk returns.
+//! What must hold of any input, whoever made it: a function for each reader of what strangers send
+//! or a disk returns.
 //!
-//! Each is called by a fuzz target (`fuzz/`) with bytes that look for new ways through the code, and by a test below with
-//! bytes of the right alphabet. Always holds: it is in no server, only in tests and under the feature `fuzzing`.
+//! Each is called by a fuzz target (`fuzz/`) with bytes that look for new ways through the code,
+//! and by a test below with bytes of the right alphabet. Always holds: it is in no server, only in
+//! tests and under the feature `fuzzing`.
 #![allow(
     missing_docs,
     clippy::missing_panics_doc,
@@ -16,8 +18,8 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     api::{self, DIALECTS, outline},
     auth::identity::{CertIdentity, subject_text},
-    domain::{Credential, DeactivateAfter, DomainConfig, Header, Token},
     http::{Found, Router},
+    model::{Credential, DeactivateAfter, DomainConfig, Header, Token},
     service::SecretValue,
     store::kinds::{
         Kind, Malformed,
@@ -30,7 +32,8 @@ use crate::{
 /// The first byte is the method, the rest a URL.
 pub fn address(data: &[u8]) {
     static ROUTER: LazyLock<Router<()>> = LazyLock::new(|| Router::new(DIALECTS, |_| ()));
-    const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    const METHODS: [Method; 5] =
+        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let Some((first, url)) = data.split_first() else { return };
     let Some(method) = METHODS.get(usize::from(*first) % METHODS.len()) else { return };
     let Ok(uri) = Uri::try_from(url) else { return };
@@ -46,8 +49,10 @@ pub fn address(data: &[u8]) {
     if uri.path().starts_with("/v1/") {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let more: Option<Uri> = format!("{}{query}", uri.path().replace('/', "//")).parse().ok();
-        let again =
-            more.as_ref().and_then(|uri| ROUTER.address(method, uri)).map(|(_, again)| (again.path, again.mount));
+        let again = more
+            .as_ref()
+            .and_then(|uri| ROUTER.address(method, uri))
+            .map(|(_, again)| (again.path, again.mount));
         assert_eq!(again, Some((address.path, address.mount)));
     }
 }
@@ -65,8 +70,13 @@ pub fn outline(data: &[u8]) {
         serde_json::from_str::<Value>(raw.get()).ok()
     };
     // Beyond that nothing is promised but to come to an end.
-    let (Some(before), Some(patch), Ok(merged)) = (tree(before), tree(patch), merged) else { return };
-    assert_eq!(serde_json::from_slice::<Value>(merged.expose()).ok(), Some(patched(before.clone(), &patch)));
+    let (Some(before), Some(patch), Ok(merged)) = (tree(before), tree(patch), merged) else {
+        return;
+    };
+    assert_eq!(
+        serde_json::from_slice::<Value>(merged.expose()).ok(),
+        Some(patched(before.clone(), &patch))
+    );
     assert_eq!(serde_json::from_slice::<Value>(&names).ok(), Some(names_of(&before, true)));
 }
 
@@ -123,7 +133,8 @@ pub fn duration(data: &[u8]) {
         assert_eq!(again, Ok(span.limit_seconds()), "Go's spelling means the same");
     }
     if let Ok(seconds) = DeactivateAfter::seconds_rounded_up(text) {
-        let cut = DeactivateAfter::from_kv(text).map(|span| span.limit_seconds().unwrap_or_default());
+        let cut =
+            DeactivateAfter::from_kv(text).map(|span| span.limit_seconds().unwrap_or_default());
         assert!(
             cut.is_ok_and(|cut| cut == seconds || cut + 1 == seconds),
             "what is below a second is cut, or rounded up"
@@ -170,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::Timestamp,
+        model::Timestamp,
         pki::{CertificateAuthority, KeyKind, KeySource, Subject},
     };
 
@@ -179,10 +190,14 @@ mod tests {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let (ca, _) = CertificateAuthority::create("region CA", now, 100).unwrap();
         let subject = Subject::Domain("0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d".parse().unwrap());
-        ca.issue_access(&subject, "billing", KeySource::Fresh(KeyKind::P256), now, 10).unwrap().certificate_der.clone()
+        ca.issue_access(&subject, "billing", KeySource::Fresh(KeyKind::P256), now, 10)
+            .unwrap()
+            .certificate_der
+            .clone()
     });
 
-    /// Words in any order: the alphabet of a language, so that more than its first letter is understood.
+    /// Words in any order: the alphabet of a language, so that more than its first letter is
+    /// understood.
     fn text(words: &'static [&'static str], max: usize) -> impl Strategy<Value = Vec<u8>> {
         vec(select(words), 0..max).prop_map(|words| words.concat().into_bytes())
     }

@@ -13,7 +13,7 @@
 //! | [`service`] | the use cases, free of HTTP |
 //! | [`auth`] | from a certificate to a permit |
 //! | [`pki`] | the region's certificate authority |
-//! | [`domain`] | the rules, pure |
+//! | [`model`] | the rules, pure |
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
 //! | [`material`], [`files`] | certificates and keys from files |
@@ -28,7 +28,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
-pub mod domain;
 pub mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -37,6 +36,7 @@ pub mod http;
 pub mod live;
 pub mod material;
 pub mod metrics;
+pub mod model;
 pub mod pki;
 pub mod seldom;
 pub mod server;

@@ -1,7 +1,8 @@
 //! State that is replaced whole while it is in use.
 //!
-//! Always holds: whoever has loaded a state sees one and the same until it lets go of it, without waiting for anybody; a
-//! state that is replaced says so to all who still use it. Never does: changing a state in place.
+//! Always holds: whoever has loaded a state sees one and the same until it lets go of it, without
+//! waiting for anybody; a state that is replaced says so to all who still use it. Never does:
+//! changing a state in place.
 
 use std::{
     ops::Deref,

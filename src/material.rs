@@ -1,7 +1,8 @@
-//! Certificates and keys from files: the one way in, for the server, for `serve --check` and for the command line.
+//! Certificates and keys from files: the one way in, for the server, for `serve --check` and for
+//! the command line.
 //!
-//! Always holds: a file with a private key is closed to others; an error names the file, says what to do, and has no
-//! byte of its content. Never does: decide what a certificate is good for.
+//! Always holds: a file with a private key is closed to others; an error names the file, says what
+//! to do, and has no byte of its content. Never does: decide what a certificate is good for.
 
 use std::path::Path;
 
@@ -49,7 +50,9 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Materia
 /// # Errors
 /// `MaterialError` names the file.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, MaterialError> {
-    files::read_private(path, |bytes| pem::exactly_one(bytes).map_err(|fault| MaterialError::Pem(path.into(), fault)))
+    files::read_private(path, |bytes| {
+        pem::exactly_one(bytes).map_err(|fault| MaterialError::Pem(path.into(), fault))
+    })
 }
 
 /// The private key in a file, in the form that signs certificates.
@@ -58,7 +61,8 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, MaterialError>
 /// `MaterialError` names the file.
 pub fn signing_key(path: &Path) -> Result<PrivateKeyPem, MaterialError> {
     files::read_private(path, |bytes| {
-        PrivateKeyPem::parse(utf8(path, bytes)?).map_err(|error| MaterialError::Key(path.into(), error))
+        PrivateKeyPem::parse(utf8(path, bytes)?)
+            .map_err(|error| MaterialError::Key(path.into(), error))
     })
 }
 

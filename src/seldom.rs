@@ -1,7 +1,7 @@
 //! Log lines for what may happen a thousand times a second.
 //!
-//! Owns the judgement whether a line is due. Always holds: of one kind, there is at most one line in each pause, and
-//! the next one tells how many were left out. Never does: the logging itself.
+//! Owns the judgement whether a line is due. Always holds: of one kind, there is at most one line
+//! in each pause, and the next one tells how many were left out. Never does: the logging itself.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,9 +1,10 @@
 //! The log: set up once, for the whole process. Lines go to standard error.
 //!
-//! Owns the lines between whoever logs and standard error, and the thread that writes them. Always holds: whoever logs
-//! never waits and never panics, whatever became of standard error: a line that finds no place, or that cannot be
-//! written, is lost and counted. What is logged before [`Logging`] is dropped is written by then, if it can be within a
-//! second. A panic is a line like others, with its place and not its text, which may quote what it fell over.
+//! Owns the lines between whoever logs and standard error, and the thread that writes them. Always
+//! holds: whoever logs never waits and never panics, whatever became of standard error: a line that
+//! finds no place, or that cannot be written, is lost and counted. What is logged before
+//! [`Logging`] is dropped is written by then, if it can be within a second. A panic is a line like
+//! others, with its place and not its text, which may quote what it fell over.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -38,7 +39,9 @@ pub fn lost_lines() -> u64 {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The filter's directives cannot be understood. What stands there is not told.
-    #[error("config key log.filter: is no filter; give a level such as info, or directives such as okmsd=debug")]
+    #[error(
+        "config key log.filter: is no filter; give a level such as info, or directives such as okmsd=debug"
+    )]
     Filter,
     /// No thread could be had.
     #[error("the log could not be started: {0}")]
@@ -82,8 +85,8 @@ pub fn start(log: &Log) -> Result<Logging, StartError> {
     Ok(Logging(sender))
 }
 
-/// Libraries that have something to say of every frame and every handshake of a peer that does not behave. What
-/// matters of it is said by us, and no peer is to fill the log.
+/// Libraries that have something to say of every frame and every handshake of a peer that does not
+/// behave. What matters of it is said by us, and no peer is to fill the log.
 const QUIET: &str = "h2=error,hyper=error,hyper_util=error,rustls=error,tokio_rustls=error";
 
 /// What is logged: as configured, and of [`QUIET`] libraries what is asked for by their names.
@@ -179,7 +182,8 @@ mod tests {
         Logging(sender)
     }
 
-    /// Once, a log on a full disk or a pipe without a reader ended the process or left the store's writer dead.
+    /// Once, a log on a full disk or a pipe without a reader ended the process or left the store's
+    /// writer dead.
     #[test]
     fn lines_that_cannot_be_written_are_lost_and_nobody_waits() {
         for log in [logging(Broken), logging(Stuck)] {
@@ -207,11 +211,13 @@ mod tests {
         }
     }
 
-    /// One connection without a certificate once filled 84 MB of log in two seconds: a library has a line for every
-    /// ping that nobody asked for.
+    /// One connection without a certificate once filled 84 MB of log in two seconds: a library has
+    /// a line for every ping that nobody asked for.
     #[test]
     fn no_peer_fills_the_log() {
-        for (configured, expected) in [("info", "ours"), ("okmsd=info,h2=warn", "theirs ours"), ("warn", "ours")] {
+        for (configured, expected) in
+            [("info", "ours"), ("okmsd=info,h2=warn", "theirs ours"), ("warn", "ours")]
+        {
             let lines = Kept::default();
             let writer = lines.clone();
             let subscriber = tracing_subscriber::fmt()
@@ -223,7 +229,8 @@ mod tests {
                 tracing::warn!(target: "okmsd::server", "ours");
             });
             let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-            let said: Vec<_> = ["theirs", "ours"].into_iter().filter(|word| text.contains(word)).collect();
+            let said: Vec<_> =
+                ["theirs", "ours"].into_iter().filter(|word| text.contains(word)).collect();
             assert_eq!(said.join(" "), expected, "{configured}: {text}");
         }
     }

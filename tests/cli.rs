@@ -24,7 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use time::OffsetDateTime;
 
 /// A server's process, ended with the test, and what it said before it served.
@@ -69,7 +72,10 @@ fn fails<A: AsRef<OsStr> + Debug>(arguments: &[A], what: &str) {
 fn serve(folder: &Path) -> (Server, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_okmsd"))
         .args(["serve", "--config", folder.join("okmsd.toml").to_str().unwrap()])
-        .envs([("OKMSD_SERVER__LISTEN", "127.0.0.1:0"), ("OKMSD_SERVER__ADMIN_LISTEN", "127.0.0.1:0")])
+        .envs([
+            ("OKMSD_SERVER__LISTEN", "127.0.0.1:0"),
+            ("OKMSD_SERVER__ADMIN_LISTEN", "127.0.0.1:0"),
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -96,17 +102,31 @@ fn a_region_from_nothing() {
     succeeds(&["init", "--dir", dir, "--region", "test-1", "--listen", "0.0.0.0:8443"]);
     let config = fs::read_to_string(folder.join("okmsd.toml")).unwrap();
     assert!(config.contains("endpoint = \"https://localhost:8443\""), "{config}");
-    for private in ["root.key", "region_ca_privatekey.pem", "server_privatekey.pem", "operator_privatekey.pem"] {
-        assert_eq!(fs::metadata(folder.join(private)).unwrap().permissions().mode() & 0o777, 0o600, "{private}");
+    for private in
+        ["root.key", "region_ca_privatekey.pem", "server_privatekey.pem", "operator_privatekey.pem"]
+    {
+        assert_eq!(
+            fs::metadata(folder.join(private)).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{private}"
+        );
     }
     let before = fs::read(folder.join("root.key")).unwrap();
     succeeds(&["init", "--dir", dir]);
-    assert_eq!(fs::read(folder.join("root.key")).unwrap(), before, "a second init keeps what is there");
+    assert_eq!(
+        fs::read(folder.join("root.key")).unwrap(),
+        before,
+        "a second init keeps what is there"
+    );
     assert_eq!(succeeds(&["serve", "--config", &file("okmsd.toml"), "--check"]).trim(), "ok");
 
     let (_server, endpoint) = serve(&folder);
     let with = |arguments: &[&str]| -> Vec<String> {
-        arguments.iter().chain(&["--dir", dir, "--endpoint", &endpoint]).map(|text| (*text).to_owned()).collect()
+        arguments
+            .iter()
+            .chain(&["--dir", dir, "--endpoint", &endpoint])
+            .map(|text| (*text).to_owned())
+            .collect()
     };
     let id = succeeds(&with(&["domain", "create", "billing"])).trim().to_owned();
     assert_eq!(succeeds(&with(&["domain", "list"])).trim(), format!("{id}  billing"));
@@ -120,7 +140,9 @@ fn a_region_from_nothing() {
     let (out, password, bundle) = (file("out"), file("password"), file("client.p12"));
     fs::write(&password, "pass phrase\n").unwrap();
     let issue = ["cert", "issue", "--domain", &id, "--name", "billing-1", "--out", &out];
-    succeeds(&with(&[&issue[..], &["--pkcs12", &bundle, "--pkcs12-password-file", &password]].concat()));
+    succeeds(&with(
+        &[&issue[..], &["--pkcs12", &bundle, "--pkcs12-password-file", &password]].concat(),
+    ));
     let key = format!("{out}/{id}_privatekey.pem");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     // The key of a certificate that is in use is not lost to a second call.
@@ -130,21 +152,36 @@ fn a_region_from_nothing() {
 
     // A request made by somebody else.
     let (csr, own_key, other) = (file("own.csr"), file("own.pem"), file("other"));
-    let request =
-        ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=own", "-keyout", &own_key, "-out", &csr];
+    let request = [
+        "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=own", "-keyout", &own_key,
+        "-out", &csr,
+    ];
     assert!(Command::new("openssl").args(request).output().unwrap().status.success());
-    succeeds(&with(&["cert", "issue", "--domain", &id, "--csr", &csr, "--days", "7", "--out", &other]));
+    succeeds(&with(&[
+        "cert", "issue", "--domain", &id, "--csr", &csr, "--days", "7", "--out", &other,
+    ]));
     assert!(!Path::new(&format!("{other}/{id}_privatekey.pem")).exists());
-    for certificate in [format!("{out}/{id}_certificate.pem"), format!("{other}/{id}_certificate.pem")] {
-        let verify = ["verify", "-purpose", "sslclient", "-CAfile", &file("region_ca.pem"), &certificate];
-        assert!(Command::new("openssl").args(verify).output().unwrap().status.success(), "{certificate}");
+    for certificate in
+        [format!("{out}/{id}_certificate.pem"), format!("{other}/{id}_certificate.pem")]
+    {
+        let verify =
+            ["verify", "-purpose", "sslclient", "-CAfile", &file("region_ca.pem"), &certificate];
+        assert!(
+            Command::new("openssl").args(verify).output().unwrap().status.success(),
+            "{certificate}"
+        );
     }
-    let open = ["pkcs12", "-in", &bundle, "-passin", &format!("file:{password}"), "-nodes", "-noout"];
+    let open =
+        ["pkcs12", "-in", &bundle, "-passin", &format!("file:{password}"), "-nodes", "-noout"];
     assert!(Command::new("openssl").args(open).output().unwrap().status.success());
 
     fails(&with(&["domain", "show", "1b4e28ba-2fa1-41d2-883f-0016d3cca427"]), "404");
-    let foreign = ["--cert", &format!("{out}/{id}_certificate.pem"), "--key", &key].map(str::to_owned);
-    fails(&with(&["domain", "create", "x", &foreign[0], &foreign[1], &foreign[2], &foreign[3]]), "403");
+    let foreign =
+        ["--cert", &format!("{out}/{id}_certificate.pem"), "--key", &key].map(str::to_owned);
+    fails(
+        &with(&["domain", "create", "x", &foreign[0], &foreign[1], &foreign[2], &foreign[3]]),
+        "403",
+    );
 }
 
 #[test]
@@ -230,13 +267,15 @@ impl Region {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Every folder's authority had one name, and a browser that had imported one took it for the other.
+/// Every folder's authority had one name, and a browser that had imported one took it for the
+/// other.
 #[test]
 fn every_folder_has_an_authority_of_its_own_name() {
     let names: std::collections::HashSet<_> = (0..3)
         .map(|_| {
             let region = Region::new();
-            let shown = ["x509", "-noout", "-subject", "-in", &region.file("region_ca.pem")].map(str::to_owned);
+            let shown = ["x509", "-noout", "-subject", "-in", &region.file("region_ca.pem")]
+                .map(str::to_owned);
             String::from_utf8(Command::new("openssl").args(shown).output().unwrap().stdout).unwrap()
         })
         .collect();
@@ -246,20 +285,28 @@ fn every_folder_has_an_authority_of_its_own_name() {
     succeeds(&["init", "--dir", temporary.path().to_str().unwrap(), "--region", &"r".repeat(200)]);
 }
 
-/// A server certificate that no client takes, an authority that has ended: `serve --check` said ok, and `serve` nothing.
+/// A server certificate that no client takes, an authority that has ended: `serve --check` said ok,
+/// and `serve` nothing.
 #[test]
 fn a_check_says_what_will_not_work() {
     let region = Region::new();
     let past = |days: u32| OffsetDateTime::now_utc() - days * DAY;
     let server = region.read("server_certificate.pem");
-    let expired = region.sign("server_privatekey.pem", |leaf| (leaf.not_before, leaf.not_after) = (past(9), past(1)));
+    let expired = region.sign("server_privatekey.pem", |leaf| {
+        (leaf.not_before, leaf.not_after) = (past(9), past(1))
+    });
     for (certificate, says) in [
         (expired.clone(), "has expired"),
         (
-            region.sign("server_privatekey.pem", |leaf| leaf.not_before = OffsetDateTime::now_utc() + DAY / 2),
+            region.sign("server_privatekey.pem", |leaf| {
+                leaf.not_before = OffsetDateTime::now_utc() + DAY / 2
+            }),
             "not valid before",
         ),
-        (region.sign("server_privatekey.pem", |leaf| leaf.subject_alt_names.clear()), "no DNS name"),
+        (
+            region.sign("server_privatekey.pem", |leaf| leaf.subject_alt_names.clear()),
+            "no DNS name",
+        ),
         (
             region.sign("server_privatekey.pem", |leaf| {
                 leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -274,7 +321,8 @@ fn a_check_says_what_will_not_work() {
     // One date that was missed does not keep a restart from happening; it is told.
     region.write("server_certificate.pem", expired);
     let (mut running, _) = serve(&region.dir);
-    let told = running.told.drain(..).any(|line| line.contains("has expired") && line.contains("WARN"));
+    let told =
+        running.told.drain(..).any(|line| line.contains("has expired") && line.contains("WARN"));
     assert!(told, "the server says it at start");
     drop(running);
     region.write("server_certificate.pem", &server);
@@ -333,18 +381,28 @@ fn a_check_compares_the_root_key_and_changes_nothing() {
     assert_eq!(fs::read(region.file("okmsd.redb")).unwrap(), b"something else");
 }
 
-/// A key whose line breaks were lost was printed whole, as numbers, by three commands, and went to the log collector.
-/// Whatever is wrong with a key, no byte of it is told; and a key that others can read is refused.
+/// A key whose line breaks were lost was printed whole, as numbers, by three commands, and went to
+/// the log collector. Whatever is wrong with a key, no byte of it is told; and a key that others
+/// can read is refused.
 #[test]
 fn no_byte_of_a_key_is_told() {
     let region = Region::new();
     region.write("root.key.text", region.read("root.key"));
-    let list: Vec<String> =
-        ["domain", "list", "--endpoint", "https://127.0.0.1:1", "--dir", region.dir.to_str().unwrap()]
-            .map(str::to_owned)
-            .into();
-    let serve: Vec<String> = ["serve", "--config", &region.file("okmsd.toml")].map(str::to_owned).into();
-    for name in ["server_privatekey.pem", "region_ca_privatekey.pem", "operator_privatekey.pem", "root.key"] {
+    let list: Vec<String> = [
+        "domain",
+        "list",
+        "--endpoint",
+        "https://127.0.0.1:1",
+        "--dir",
+        region.dir.to_str().unwrap(),
+    ]
+    .map(str::to_owned)
+    .into();
+    let serve: Vec<String> =
+        ["serve", "--config", &region.file("okmsd.toml")].map(str::to_owned).into();
+    for name in
+        ["server_privatekey.pem", "region_ca_privatekey.pem", "operator_privatekey.pem", "root.key"]
+    {
         let commands = if name.starts_with("operator") { vec![&list] } else { vec![] };
         let check = region.check();
         let commands = if commands.is_empty() { vec![&check, &serve] } else { commands };
@@ -368,12 +426,19 @@ fn no_byte_of_a_key_is_told() {
             region.write(name, &spoilt);
             for command in &commands {
                 let output = okmsd(command);
-                let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+                let said =
+                    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
                 assert!(!output.status.success() && said.contains(name), "{command:?}: {said}");
-                assert!(said.contains(if name == "root.key" { "64 hexadecimal" } else { says }), "{name}: {said}");
+                assert!(
+                    said.contains(if name == "root.key" { "64 hexadecimal" } else { says }),
+                    "{name}: {said}"
+                );
                 let secret = key.lines().find(|line| !line.starts_with('-')).unwrap();
                 let decimal: Vec<_> = secret.bytes().take(4).map(|byte| byte.to_string()).collect();
-                assert!(!said.contains(&secret[..8]) && !said.contains(&decimal.join(", ")), "{said}");
+                assert!(
+                    !said.contains(&secret[..8]) && !said.contains(&decimal.join(", ")),
+                    "{said}"
+                );
             }
         }
         region.write(name, &key);
@@ -391,11 +456,16 @@ fn no_byte_of_a_key_is_told() {
     fails(&region.check(), "a private key");
     region.write("region_ca.pem", kept);
     // A certificate's file with its key in it is one with a key.
-    let both = format!("{}{}", region.read("server_certificate.pem"), region.read("server_privatekey.pem"));
+    let both = format!(
+        "{}{}",
+        region.read("server_certificate.pem"),
+        region.read("server_privatekey.pem")
+    );
     let kept = region.read("server_certificate.pem");
     region.write("server_certificate.pem", both);
     succeeds(&region.check());
-    fs::set_permissions(region.file("server_certificate.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(region.file("server_certificate.pem"), fs::Permissions::from_mode(0o644))
+        .unwrap();
     fails(&region.check(), "chmod 600");
     region.write("server_certificate.pem", kept);
     // The content in the place of the name.
@@ -405,10 +475,14 @@ fn no_byte_of_a_key_is_told() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("keys.root_key") && !said.contains(&region.read("root.key")[..8]), "{said}");
+    assert!(
+        said.contains("keys.root_key") && !said.contains(&region.read("root.key")[..8]),
+        "{said}"
+    );
 }
 
-/// The parser of arguments quoted what it did not understand: PEM begins with dashes, as options do.
+/// The parser of arguments quoted what it did not understand: PEM begins with dashes, as options
+/// do.
 #[test]
 fn no_argument_that_holds_a_key_is_told() {
     let region = Region::new();
@@ -417,11 +491,20 @@ fn no_argument_that_holds_a_key_is_told() {
     let is_not_told = |output: &Output| {
         let said = [output.stdout.as_slice(), &output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        let told = [&key[..40], &key[40..60], &root[..8], "hunter2"].iter().any(|part| said.contains(part));
+        let told = [&key[..40], &key[40..60], &root[..8], "hunter2"]
+            .iter()
+            .any(|part| said.contains(part));
         assert!(!output.status.success() && !told && (20..2000).contains(&said.len()), "{said}");
     };
     let endpoint = "https://user:hunter2Hunter@127.0.0.1:1";
-    is_not_told(&okmsd(&["domain", "list", "--endpoint", endpoint, "--dir", region.dir.to_str().unwrap()]));
+    is_not_told(&okmsd(&[
+        "domain",
+        "list",
+        "--endpoint",
+        endpoint,
+        "--dir",
+        region.dir.to_str().unwrap(),
+    ]));
     for secret in [key.as_str(), root.trim(), endpoint] {
         let is_key = secret != endpoint;
         for command in [
@@ -468,16 +551,28 @@ fn only_a_signing_request_is_sent() {
         ("root.key", "not PEM"),
         ("okmsd.toml", "not PEM"),
     ] {
-        let command =
-            ["cert", "issue", "--domain", id, "--endpoint", "https://127.0.0.1:1", "--csr", &region.file(file)];
+        let command = [
+            "cert",
+            "issue",
+            "--domain",
+            id,
+            "--endpoint",
+            "https://127.0.0.1:1",
+            "--csr",
+            &region.file(file),
+        ];
         let command = [&command[..], &["--dir", region.dir.to_str().unwrap()]].concat();
         let output = okmsd(&command);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(says) && said.contains(file) && !said.contains("127.0.0.1:1"), "{said}");
+        assert!(
+            said.contains(says) && said.contains(file) && !said.contains("127.0.0.1:1"),
+            "{said}"
+        );
     }
 }
 
-/// With an operator certificate that had expired, or was another region's, every command said `operation was canceled`.
+/// With an operator certificate that had expired, or was another region's, every command said
+/// `operation was canceled`.
 #[test]
 fn a_command_says_why_the_server_refuses_it() {
     let (region, other) = (Region::new(), Region::new());
@@ -504,7 +599,8 @@ fn a_command_says_why_the_server_refuses_it() {
         fails(&list, "refuse");
     }
     region.write("operator_certificate.pem", own);
-    let (cert, key) = (other.file("operator_certificate.pem"), other.file("operator_privatekey.pem"));
+    let (cert, key) =
+        (other.file("operator_certificate.pem"), other.file("operator_privatekey.pem"));
     let foreign = [&list[..], &["--cert", &cert, "--key", &key]].concat();
     fails(&foreign, "not of the authority in");
     fails(&foreign, &cert);
@@ -519,13 +615,15 @@ fn a_command_says_why_the_server_refuses_it() {
 /// `okmsd dev` in `dir`, on free ports.
 fn dev(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_okmsd"));
-    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"]).arg(dir);
+    command
+        .args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"])
+        .arg(dir);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// The endpoint that the greeting tells, once it does. What follows is read as well: nobody to write to is no state for a
-/// server to be in.
+/// The endpoint that the greeting tells, once it does. What follows is read as well: nobody to
+/// write to is no state for a server to be in.
 fn greeting(child: &mut Child) -> std::sync::mpsc::Receiver<String> {
     let (tell, told) = std::sync::mpsc::channel();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -539,8 +637,8 @@ fn greeting(child: &mut Child) -> std::sync::mpsc::Receiver<String> {
     told
 }
 
-/// Eight first starts in one folder spoilt each other's files, and none survived. One makes them; of the others each ends
-/// with a sentence that says that the store is taken.
+/// Eight first starts in one folder spoilt each other's files, and none survived. One makes them;
+/// of the others each ends with a sentence that says that the store is taken.
 #[test]
 fn first_starts_at_once_leave_one() {
     let temporary = tempfile::tempdir().unwrap();
@@ -562,11 +660,18 @@ fn first_starts_at_once_leave_one() {
             child.wait().unwrap();
         }
     }
-    assert_eq!(fs::read_dir(&dir).unwrap().filter(|e| e.as_ref().unwrap().path().ends_with("root.key")).count(), 1);
+    assert_eq!(
+        fs::read_dir(&dir)
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().ends_with("root.key"))
+            .count(),
+        1
+    );
 }
 
-/// A kill during the first start left two domains in 21 of 300 folders: one that was created, and the one of the next
-/// start, which found no certificate. However often it is killed, one domain is there in the end.
+/// A kill during the first start left two domains in 21 of 300 folders: one that was created, and
+/// the one of the next start, which found no certificate. However often it is killed, one domain is
+/// there in the end.
 #[test]
 fn a_killed_first_start_leaves_one_domain() {
     let mut delay = Duration::from_millis(3);
@@ -578,14 +683,29 @@ fn a_killed_first_start_leaves_one_domain() {
             child.kill().unwrap();
             child.wait().unwrap();
             // Spread over what a first start takes.
-            delay = Duration::from_micros((u64::try_from(delay.as_micros()).unwrap() * 7 + 11_000) % 350_000);
+            delay = Duration::from_micros(
+                (u64::try_from(delay.as_micros()).unwrap() * 7 + 11_000) % 350_000,
+            );
         }
         let mut server = Server::from(dev(temporary.path()).spawn().unwrap());
         let endpoint = greeting(&mut server.child).recv().expect("a start after kills serves");
-        let list = ["domain", "list", "--endpoint", &endpoint, "--dir", temporary.path().to_str().unwrap()];
+        let list = [
+            "domain",
+            "list",
+            "--endpoint",
+            &endpoint,
+            "--dir",
+            temporary.path().to_str().unwrap(),
+        ];
         assert_eq!(succeeds(&list).lines().count(), 1);
-        let names = fs::read_dir(temporary.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        assert_eq!(names.filter(|name| name.ends_with("-") || name.len() > 50).count(), 2, "one certificate, one key");
+        let names = fs::read_dir(temporary.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert_eq!(
+            names.filter(|name| name.ends_with("-") || name.len() > 50).count(),
+            2,
+            "one certificate, one key"
+        );
     }
 }
 
@@ -614,7 +734,8 @@ fn answers(folder: &Path, port: u16) {
     let end = Instant::now() + PATIENCE;
     let endpoint = format!("https://127.0.0.1:{port}");
     loop {
-        let output = okmsd(&["domain", "list", "--dir", folder.to_str().unwrap(), "--endpoint", &endpoint]);
+        let output =
+            okmsd(&["domain", "list", "--dir", folder.to_str().unwrap(), "--endpoint", &endpoint]);
         if output.status.success() {
             return;
         }
@@ -624,7 +745,13 @@ fn answers(folder: &Path, port: u16) {
 }
 
 fn send(server: &Server, signal: &str) {
-    assert!(Command::new("kill").args([signal, &server.child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([signal, &server.child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[track_caller]
@@ -645,7 +772,8 @@ fn region(temporary: &tempfile::TempDir) -> std::path::PathBuf {
     folder
 }
 
-/// SIGHUP, which `systemctl reload`, log rotation and renewal hooks send, ended the server at once and without a drain.
+/// SIGHUP, which `systemctl reload`, log rotation and renewal hooks send, ended the server at once
+/// and without a drain.
 #[test]
 fn signals_that_mean_no_end_change_nothing() {
     let temporary = tempfile::tempdir().unwrap();
@@ -656,7 +784,11 @@ fn signals_that_mean_no_end_change_nothing() {
     thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let says = |what: &str| {
         let end = Instant::now() + PATIENCE;
-        while !said.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap().contains(what) {}
+        while !said
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+            .unwrap()
+            .contains(what)
+        {}
     };
     says("okmsd serves");
     send(&server, "-HUP");
@@ -675,7 +807,8 @@ fn signals_that_mean_no_end_change_nothing() {
     assert_eq!(ends(&mut server).code(), Some(0), "the first drains");
 }
 
-/// The first signal drains, and waits for a request that is under way; the second one ends the process at once.
+/// The first signal drains, and waits for a request that is under way; the second one ends the
+/// process at once.
 #[test]
 fn a_second_signal_ends_at_once() {
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
@@ -686,14 +819,20 @@ fn a_second_signal_ends_at_once() {
         let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let mut peer = Command::new("openssl")
             .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}")])
-            .args(["-cert", &file("operator_certificate.pem"), "-key", &file("operator_privatekey.pem")])
+            .args([
+                "-cert",
+                &file("operator_certificate.pem"),
+                "-key",
+                &file("operator_privatekey.pem"),
+            ])
             .args(["-CAfile", &file("region_ca.pem")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let head = "POST /v2/okms/resource HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+        let head =
+            "POST /v2/okms/resource HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
         peer.stdin.as_mut().unwrap().write_all(head.as_bytes()).unwrap();
         thread::sleep(Duration::from_secs(1));
         send(&server, signal);
@@ -707,22 +846,34 @@ fn a_second_signal_ends_at_once() {
     }
 }
 
-/// A log stream that cannot be written ended the process, or left the store's writer dead: a full disk, a pipe whose
-/// reader has gone, and one whose reader has stopped reading.
+/// A log stream that cannot be written ended the process, or left the store's writer dead: a full
+/// disk, a pipe whose reader has gone, and one whose reader has stopped reading.
 #[test]
 fn a_log_that_cannot_be_written_harms_nobody() {
     for case in ["full", "gone", "stuck"] {
         let temporary = tempfile::tempdir().unwrap();
         let (folder, port) = (region(&temporary), free_port());
-        let stderr =
-            if case == "full" { File::options().write(true).open("/dev/full").unwrap().into() } else { Stdio::piped() };
+        let stderr = if case == "full" {
+            File::options().write(true).open("/dev/full").unwrap().into()
+        } else {
+            Stdio::piped()
+        };
         let mut server = serve_at(&folder, port, stderr);
         let reader = server.child.stderr.take().filter(|_| case == "stuck");
         answers(&folder, port);
-        let (dir, endpoint) = (folder.to_str().unwrap().to_owned(), format!("https://127.0.0.1:{port}"));
+        let (dir, endpoint) =
+            (folder.to_str().unwrap().to_owned(), format!("https://127.0.0.1:{port}"));
         // Everything is logged, and each of these is several pages of it.
         for n in 0..12 {
-            succeeds(&["domain", "create", &format!("{case} {n}"), "--dir", &dir, "--endpoint", &endpoint]);
+            succeeds(&[
+                "domain",
+                "create",
+                &format!("{case} {n}"),
+                "--dir",
+                &dir,
+                "--endpoint",
+                &endpoint,
+            ]);
         }
         let said = succeeds(&["domain", "list", "--dir", &dir, "--endpoint", &endpoint]);
         assert_eq!(said.lines().count(), 12, "{case}");
@@ -732,7 +883,8 @@ fn a_log_that_cannot_be_written_harms_nobody() {
     }
 }
 
-/// Who waits until the server is ready finds the files that its greeting names: probes were answered before.
+/// Who waits until the server is ready finds the files that its greeting names: probes were
+/// answered before.
 #[test]
 fn a_server_that_is_ready_has_all_its_files() {
     for _ in 0..5 {
@@ -757,7 +909,9 @@ fn a_server_that_is_ready_has_all_its_files() {
 
 fn is_ready(admin: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return false };
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .unwrap();
     let mut said = String::new();
     // What ends before it has said anything is not ready.
     let _said = stream.read_to_string(&mut said);

@@ -1,7 +1,12 @@
-//! The house's own rules: who may import whom, which foreign crate belongs to which room, and that every module says
-//! what it is.
+//! The house's own rules: who may import whom, which foreign crate belongs to which room, and that
+//! every module says what it is.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     fs,
@@ -13,27 +18,27 @@ mod circles;
 
 /// Each room, and the rooms that it may import. `app` and `cli` may import all.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("domain", &[]),
+    ("model", &[]),
     ("seldom", &[]),
     ("live", &[]),
-    ("clock", &["domain", "seldom"]),
-    ("metrics", &["domain"]),
+    ("clock", &["model", "seldom"]),
+    ("metrics", &["model"]),
     ("telemetry", &["config"]),
-    ("config", &["domain", "files"]),
+    ("config", &["model", "files"]),
     ("files", &[]),
-    ("crypto", &["domain", "files"]),
-    ("store", &["crypto", "domain", "seldom"]),
-    ("auth", &["domain", "pki"]),
-    ("pki", &["domain"]),
+    ("crypto", &["model", "files"]),
+    ("store", &["crypto", "model", "seldom"]),
+    ("auth", &["model", "pki"]),
+    ("pki", &["model"]),
     ("material", &["files", "pki"]),
-    ("service", &["auth", "crypto", "domain", "pki", "store"]),
-    ("api", &["auth", "domain", "service"]),
-    ("http", &["api", "auth", "clock", "domain", "metrics", "seldom", "service"]),
+    ("service", &["auth", "crypto", "model", "pki", "store"]),
+    ("api", &["auth", "model", "service"]),
+    ("http", &["api", "auth", "clock", "model", "metrics", "seldom", "service"]),
     (
         "server",
         &[
-            "auth", "clock", "config", "domain", "files", "http", "live", "material", "metrics", "pki", "seldom",
-            "service",
+            "auth", "clock", "config", "model", "files", "http", "live", "material", "metrics",
+            "pki", "seldom", "service",
         ],
     ),
 ];
@@ -60,7 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 
 /// What the pure rooms never do, beside what they may not import.
 const PURE: &[(&str, &[&str])] = &[
-    ("domain", &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "serde"]),
+    ("model", &["tokio", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "serde"]),
     ("auth", &["tokio", "std::fs", "std::net", "std::env", "SystemTime"]),
     ("pki", &["tokio", "std::fs", "std::env", "SystemTime"]),
 ];
@@ -69,7 +74,9 @@ const PURE: &[(&str, &[&str])] = &[
 fn rooms_import_what_they_may() {
     let mut faults = Vec::new();
     for file in sources() {
-        let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| file.room == *room) else { continue };
+        let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| file.room == *room) else {
+            continue;
+        };
         for import in imports(&file.code) {
             if import != file.room && !allowed.contains(&import.as_str()) {
                 faults.push(format!("{}: {} may not import {import}", file.name, file.room));
@@ -84,13 +91,20 @@ fn rooms_import_what_they_may() {
 fn the_store_does_not_seal() {
     let mut named = 0;
     for file in sources().iter().filter(|file| file.room == "store") {
-        let code = file.code.split("#[cfg(test)]").next().unwrap_or_default().replace(['\n', ' '], "");
+        let code =
+            file.code.split("#[cfg(test)]").next().unwrap_or_default().replace(['\n', ' '], "");
         for (at, word) in code.match_indices("crypto::") {
             let rest = &code[at + word.len()..];
-            let items = rest.strip_prefix('{').map_or(rest, |items| items.split('}').next().unwrap_or_default());
+            let items = rest
+                .strip_prefix('{')
+                .map_or(rest, |items| items.split('}').next().unwrap_or_default());
             for item in items.split(',').take(if rest.starts_with('{') { usize::MAX } else { 1 }) {
                 let item: String = item.chars().take_while(|c| c.is_alphanumeric()).collect();
-                assert!(["Sealed", "WrappedDataKey", ""].contains(&&*item), "{}: crypto::{item}", file.name);
+                assert!(
+                    ["Sealed", "WrappedDataKey", ""].contains(&&*item),
+                    "{}: crypto::{item}",
+                    file.name
+                );
                 named += 1;
             }
         }
@@ -109,7 +123,8 @@ fn foreign_crates_have_owners() {
             }
         }
         for (room, words) in PURE {
-            for word in words.iter().filter(|word| file.room == *room && file.code.contains(**word)) {
+            for word in words.iter().filter(|word| file.room == *room && file.code.contains(**word))
+            {
                 faults.push(format!("{}: {room} never touches {word}", file.name));
             }
         }
@@ -117,7 +132,8 @@ fn foreign_crates_have_owners() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Within a room, too, arrows point one way, so that each file can be read, tested and moved with what is below it alone.
+/// Within a room, too, arrows point one way, so that each file can be read, tested and moved with
+/// what is below it alone.
 #[test]
 fn no_circles_within_a_room() {
     let found = circles::circles(&sources());
@@ -128,8 +144,14 @@ fn no_circles_within_a_room() {
 #[test]
 fn http_names_no_dialect() {
     for file in sources().iter().filter(|file| ["http", "server"].contains(&&*file.room)) {
-        for word in ["vault", "okms::", "control::", "namespace", "KV_WORDS", "\"v1\"", "/v2", "/v1"] {
-            assert!(!file.code.to_lowercase().contains(&word.to_lowercase()), "{} names {word}", file.name);
+        for word in
+            ["vault", "okms::", "control::", "namespace", "KV_WORDS", "\"v1\"", "/v2", "/v1"]
+        {
+            assert!(
+                !file.code.to_lowercase().contains(&word.to_lowercase()),
+                "{} names {word}",
+                file.name
+            );
         }
     }
 }
@@ -155,9 +177,18 @@ fn no_key_is_in_the_repository() {
     for folder in ["src", "tests", "certs", "scripts", "helm", "docs", "benches", "fuzz/targets"] {
         for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
             let text = fs::read(&path).unwrap();
-            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-            assert!(!holds_key(&String::from_utf8_lossy(&text)), "{} holds a private key", path.display());
-            assert!(!["key", "p12", "pfx"].contains(&extension), "{} is key material", path.display());
+            let extension =
+                path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            assert!(
+                !holds_key(&String::from_utf8_lossy(&text)),
+                "{} holds a private key",
+                path.display()
+            );
+            assert!(
+                !["key", "p12", "pfx"].contains(&extension),
+                "{} is key material",
+                path.display()
+            );
         }
     }
 }
@@ -172,7 +203,10 @@ fn the_table_of_compatibility_names_tests_that_are_there() {
     for (module, name) in named {
         let file = root.join(format!("tests/api/vault/{module}.rs"));
         let text = fs::read_to_string(&file).unwrap_or_default();
-        assert!(text.contains(&format!("async fn {name}()")), "{module}::{name} is in the table and not in the tests");
+        assert!(
+            text.contains(&format!("async fn {name}()")),
+            "{module}::{name} is in the table and not in the tests"
+        );
     }
 }
 
@@ -187,13 +221,19 @@ fn holds_key(text: &str) -> bool {
 /// The scanner itself can fail: it sees what it must see.
 #[test]
 fn the_scanner_sees() {
-    let code = "use crate::{\n    auth::{Action, Permit},\n    store::engine::{Engine, Space},\n};\nuse crate::domain::X;\nlet y = crate::pki::Z;";
-    assert_eq!(imports(code), ["auth", "store", "domain", "pki"]);
-    assert!(names_crate("use redb::Database;", "redb") && names_crate("let x: redb::Error", "redb"));
+    let code = "use crate::{\n    auth::{Action, Permit},\n    store::engine::{Engine, Space},\n};\nuse crate::model::X;\nlet y = crate::pki::Z;";
+    assert_eq!(imports(code), ["auth", "store", "model", "pki"]);
     assert!(
-        holds_key(&format!("-----BEGIN PRIVATE KEY-----\n{}", "A".repeat(64))) && !holds_key("PRIVATE KEY-----\n…")
+        names_crate("use redb::Database;", "redb") && names_crate("let x: redb::Error", "redb")
     );
-    assert!(!names_crate("use super::redb::RedbEngine;", "redb") && !names_crate("hyper_util::rt", "hyper"));
+    assert!(
+        holds_key(&format!("-----BEGIN PRIVATE KEY-----\n{}", "A".repeat(64)))
+            && !holds_key("PRIVATE KEY-----\n…")
+    );
+    assert!(
+        !names_crate("use super::redb::RedbEngine;", "redb")
+            && !names_crate("hyper_util::rt", "hyper")
+    );
 }
 
 struct Source {
@@ -210,14 +250,22 @@ fn sources() -> Vec<Source> {
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(&path).unwrap();
-        let is_test = name.ends_with("_tests.rs") || name.ends_with("test_tools.rs") || name == "fuzzing.rs";
+        let is_test =
+            name.ends_with("_tests.rs") || name.ends_with("test_tools.rs") || name == "fuzzing.rs";
         let code = if is_test { "" } else { text.split("#[cfg(test)]\nmod tests").next().unwrap() };
-        let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let room = name.split(['/', '.']).next().unwrap().to_owned();
         Source { name, room, text, code }
     };
-    let sources: Vec<_> =
-        files(&root).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs")).map(read).collect();
+    let sources: Vec<_> = files(&root)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .map(read)
+        .collect();
     assert!(sources.len() > 40, "the scanner finds the sources");
     sources
 }
@@ -239,7 +287,8 @@ fn imports(code: &str) -> Vec<String> {
         let rest = &code[at + marker.len()..];
         let members = rest.strip_prefix('{').map_or_else(|| vec![rest], top_level);
         for member in members {
-            let name: String = member.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                member.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if name.starts_with(char::is_lowercase) && !found.contains(&name) {
                 found.push(name);
             }

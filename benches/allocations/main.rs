@@ -1,8 +1,10 @@
-//! How often memory is asked for in a request, counted: okmsd beside a bare hyper and rustls server.
+//! How often memory is asked for in a request, counted: okmsd beside a bare hyper and rustls
+//! server.
 //!
-//! Always holds: both run in this one process with the same client, one request at a time over one connection, so that what
-//! is counted for the client is the same in both and goes out in the difference. A program of its own, as counting would
-//! slow down what `budgets` measures. `scripts/bench.sh` runs both.
+//! Always holds: both run in this one process with the same client, one request at a time over one
+//! connection, so that what is counted for the client is the same in both and goes out in the
+//! difference. A program of its own, as counting would slow down what `budgets` measures.
+//! `scripts/bench.sh` runs both.
 
 #[allow(dead_code, reason = "the budgets need all of it")]
 #[path = "../budgets/client.rs"]
@@ -43,7 +45,10 @@ const REQUESTS: u32 = 1000;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().collect();
-    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
+    let only = arguments
+        .iter()
+        .position(|argument| argument == "--only")
+        .and_then(|at| arguments.get(at + 1));
     if only.is_some_and(|only| !only.split(',').any(|only| only == "allocations")) {
         return ExitCode::SUCCESS;
     }
@@ -71,7 +76,11 @@ async fn report() -> Outcome<String> {
     let region = Region::create()?;
     let okmsd = Server::okmsd(&region, &[]).await?;
     let id = region.id()?;
-    let read = Request { method: Method::GET, url: Dialect::Native.secret_url(&id, SECRET), body: Bytes::new() };
+    let read = Request {
+        method: Method::GET,
+        url: Dialect::Native.secret_url(&id, SECRET),
+        body: Bytes::new(),
+    };
     let body = Dialect::Native.update(&client::value(1024));
     let write = Request { method: Method::PUT, url: Dialect::Native.update_url(&id, SECRET), body };
     let mut connection = region.client(&okmsd)?.connect().await?;
@@ -88,16 +97,24 @@ async fn report() -> Outcome<String> {
     let (address, stopper) = (app.address(), app.stopper());
     let running = tokio::spawn(app.run());
     let mut rows = Vec::new();
-    for (request, what, budget) in [(&read, "read", Budget::AtMost(24.0)), (&write, "durable write", Budget::None)] {
+    for (request, what, budget) in
+        [(&read, "read", Budget::AtMost(24.0)), (&write, "durable write", Budget::None)]
+    {
         let listen = free_port()?;
         let (config, answer) = (region.path("okmsd.toml"), region.path(request.method.as_str()));
         let bare = tokio::spawn(async move { reference::http(&config, &answer, listen).await });
         let mut counts = Rounds::default();
         for _ in 0..ROUNDS {
-            counts.push(count(&region, address, request).await?, count(&region, listen, request).await?);
+            counts.push(
+                count(&region, address, request).await?,
+                count(&region, listen, request).await?,
+            );
         }
         bare.abort();
-        rows.push(counts.beyond(format!("allocations of a native {what} of 1 KiB, the client's among them"), budget));
+        rows.push(counts.beyond(
+            format!("allocations of a native {what} of 1 KiB, the client's among them"),
+            budget,
+        ));
     }
     stopper.stop();
     running.await?;

@@ -29,7 +29,12 @@ pub(super) struct Client {
 pub(super) struct Connection(mtls::Connection);
 
 impl Client {
-    pub(super) fn new(address: SocketAddr, ca: &Path, certificate: &Path, key: &Path) -> Outcome<Self> {
+    pub(super) fn new(
+        address: SocketAddr,
+        ca: &Path,
+        certificate: &Path,
+        key: &Path,
+    ) -> Outcome<Self> {
         let (certificates, key) = (fs::read(certificate)?, fs::read(key)?);
         let access = Access { certificates: &certificates, key: &key };
         Ok(Self { address, tls: Arc::new(mtls::tls(&fs::read(ca)?, Some(&access), Http::One)?) })
@@ -51,7 +56,12 @@ impl Connection {
     ) -> Outcome<Response<Bytes>> {
         let response = self.0.send(method, url, headers, body).await?;
         if response.status() != StatusCode::OK {
-            return Err(format!("{}: {}", response.status(), String::from_utf8_lossy(response.body())).into());
+            return Err(format!(
+                "{}: {}",
+                response.status(),
+                String::from_utf8_lossy(response.body())
+            )
+            .into());
         }
         Ok(response)
     }
@@ -67,7 +77,13 @@ impl Connection {
     }
 
     /// Adds a version to a secret; `body` is [`Dialect::update`]'s.
-    pub(super) async fn update(&mut self, dialect: Dialect, id: &str, path: &str, body: Bytes) -> Outcome<()> {
+    pub(super) async fn update(
+        &mut self,
+        dialect: Dialect,
+        id: &str,
+        path: &str,
+        body: Bytes,
+    ) -> Outcome<()> {
         self.call(Method::PUT, &dialect.update_url(id, path), &[], body).await.map(drop)
     }
 }

@@ -45,6 +45,11 @@ pub(super) async fn measure(_: Effort) -> Outcome<Vec<Row>> {
             " ms",
             Budget::AtMost(100.0),
         ),
-        Row::alone(format!("resident with {IDLE} idle connections"), resident, " MiB", Budget::AtMost(40.0)),
+        Row::alone(
+            format!("resident with {IDLE} idle connections"),
+            resident,
+            " MiB",
+            Budget::AtMost(40.0),
+        ),
     ])
 }

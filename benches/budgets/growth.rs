@@ -6,7 +6,7 @@ use okmsd::{
     auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
     crypto::{FileRootKey, SecretValue},
-    domain::{MaxVersions, MetadataPatch, SecretPath, SettingsPatch},
+    model::{MaxVersions, MetadataPatch, SecretPath, SettingsPatch},
     service::{Service, Update},
     store::{
         engine::Observer,
@@ -66,7 +66,8 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
         fillers.spawn(async move {
             for number in (first..secrets).step_by(FILLERS) {
-                create(&service, &permit, &path(number).parse()?, &MetadataPatch::default()).await?;
+                create(&service, &permit, &path(number).parse()?, &MetadataPatch::default())
+                    .await?;
             }
             Outcome::Ok(())
         });
@@ -76,12 +77,16 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     }
     if versions > 0 {
         note(format_args!("adding {versions} versions to a secret"));
-        let settings = SettingsPatch { max_versions: Some(MaxVersions::new(24_000)?), ..SettingsPatch::default() };
+        let settings = SettingsPatch {
+            max_versions: Some(MaxVersions::new(24_000)?),
+            ..SettingsPatch::default()
+        };
         let patch = MetadataPatch { settings, custom: None };
         let deep = DEEP_SECRET.parse()?;
         create(&service, &permit, &deep, &patch).await?;
         for _ in 1..versions {
-            let update = Update { patch: MetadataPatch::default(), value: Some(value()), cas: None };
+            let update =
+                Update { patch: MetadataPatch::default(), value: Some(value()), cas: None };
             service.secrets.update(&permit, &deep, &update, SystemClock.now()).await?;
         }
     }
@@ -89,7 +94,12 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     Ok(())
 }
 
-async fn create(service: &Service, permit: &Permit, path: &SecretPath, metadata: &MetadataPatch) -> Outcome<()> {
+async fn create(
+    service: &Service,
+    permit: &Permit,
+    path: &SecretPath,
+    metadata: &MetadataPatch,
+) -> Outcome<()> {
     service.secrets.create(permit, path, metadata, &value(), SystemClock.now()).await?;
     Ok(())
 }
@@ -99,8 +109,11 @@ fn value() -> SecretValue {
 }
 
 pub(super) async fn open(region: &Region) -> Outcome<Service> {
-    let options = RedbOptions { group_batches: FILLERS, ..RedbOptions::new(region.path("okmsd.redb")) };
-    let engine = tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved))).await??;
+    let options =
+        RedbOptions { group_batches: FILLERS, ..RedbOptions::new(region.path("okmsd.redb")) };
+    let engine =
+        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved)))
+            .await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
     Ok(Service::open(Arc::new(engine), Arc::new(root), None, Box::new(|_, _| {})).await?)
 }
@@ -113,16 +126,24 @@ impl Observer for Unobserved {
 }
 
 /// Reads of secrets picked evenly at random, one after the other, from both stores by turns.
-async fn reads(few: (&Region, &Server), many: (&Region, &Server), effort: Effort) -> Outcome<Vec<Row>> {
+async fn reads(
+    few: (&Region, &Server),
+    many: (&Region, &Server),
+    effort: Effort,
+) -> Outcome<Vec<Row>> {
     let (few_id, many_id) = (few.0.id()?, many.0.id()?);
-    let (mut few, mut many) = (few.0.client(few.1)?.connect().await?, many.0.client(many.1)?.connect().await?);
+    let (mut few, mut many) =
+        (few.0.client(few.1)?.connect().await?, many.0.client(many.1)?.connect().await?);
     let mut pick = Pick(0x2545_f491_4f6c_dd1d);
     let (mut any, mut hot) = (Rounds::default(), Rounds::default());
     for round in 0..=effort.rounds {
         note(format_args!("reads from both stores, turn {round}"));
         let (mut of_few, mut of_many, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..READS {
-            of_few.push(micros(timed(few.get(&Dialect::Native.secret_url(&few_id, &path(pick.below(FEW))))).await?));
+            of_few.push(micros(
+                timed(few.get(&Dialect::Native.secret_url(&few_id, &path(pick.below(FEW)))))
+                    .await?,
+            ));
             let url = Dialect::Native.secret_url(&many_id, &path(pick.below(effort.secrets)));
             of_many.push(micros(timed(many.get(&url)).await?));
             again.push(micros(timed(many.get(&url)).await?));
@@ -134,8 +155,13 @@ async fn reads(few: (&Region, &Server), many: (&Region, &Server), effort: Effort
             hot.push(median(again), of_few);
         }
     }
-    let what = |which: &str| format!("p50 of a read of {which} of {} secrets, beside {FEW}", effort.secrets);
-    Ok(vec![any.row(what("any"), " us", Budget::AtMost(1.3)), hot.row(what("one just read"), " us", Budget::None)])
+    let what = |which: &str| {
+        format!("p50 of a read of {which} of {} secrets, beside {FEW}", effort.secrets)
+    };
+    Ok(vec![
+        any.row(what("any"), " us", Budget::AtMost(1.3)),
+        hot.row(what("one just read"), " us", Budget::None),
+    ])
 }
 
 /// Writes that make version 20,001 and on, and version 2, by turns.
@@ -148,12 +174,20 @@ async fn writes(region: &Region, server: &Server, effort: Effort) -> Outcome<Row
         let (mut deep, mut shallow) = (Vec::new(), Vec::new());
         for number in 0..WRITES.min(FEW / effort.rounds) {
             let fresh = path(round * (FEW / effort.rounds) + number);
-            shallow.push(micros(timed(connection.update(Dialect::Native, &id, &fresh, body.clone())).await?));
-            deep.push(micros(timed(connection.update(Dialect::Native, &id, DEEP_SECRET, body.clone())).await?));
+            shallow.push(micros(
+                timed(connection.update(Dialect::Native, &id, &fresh, body.clone())).await?,
+            ));
+            deep.push(micros(
+                timed(connection.update(Dialect::Native, &id, DEEP_SECRET, body.clone())).await?,
+            ));
         }
         rounds.push(median(deep), median(shallow));
     }
-    Ok(rounds.row(format!("p50 of a write at version {DEEP}, beside version 2"), " us", Budget::AtMost(1.3)))
+    Ok(rounds.row(
+        format!("p50 of a write at version {DEEP}, beside version 2"),
+        " us",
+        Budget::AtMost(1.3),
+    ))
 }
 
 /// Pages of 100 in the middle and at the end of the list, beside the first one.
@@ -162,11 +196,18 @@ async fn pages(region: &Region, server: &Server, effort: Effort) -> Outcome<Vec<
     let url = format!("/api/{}/v2/secret", region.id()?);
     let mut connection = region.client(server)?.connect().await?;
     let mut cursors = vec![None];
-    while let Some(next) = page(&mut connection, &url, cursors.last().and_then(Option::as_deref)).await? {
+    while let Some(next) =
+        page(&mut connection, &url, cursors.last().and_then(Option::as_deref)).await?
+    {
         cursors.push(Some(next));
     }
     if cursors.len() != effort.secrets.div_ceil(PAGE) {
-        return Err(format!("the list has {} pages of {PAGE} for {} secrets", cursors.len(), effort.secrets).into());
+        return Err(format!(
+            "the list has {} pages of {PAGE} for {} secrets",
+            cursors.len(),
+            effort.secrets
+        )
+        .into());
     }
     let at = |index: usize| cursors.get(index).cloned().flatten();
     // The last page may be a short one.
@@ -184,7 +225,9 @@ async fn pages(region: &Region, server: &Server, effort: Effort) -> Outcome<Vec<
         in_middle.push(median(times.1), first);
         at_end.push(median(times.2), first);
     }
-    let what = |place: &str| format!("p50 of a page of {PAGE} {place} of {} secrets, beside the first", effort.secrets);
+    let what = |place: &str| {
+        format!("p50 of a page of {PAGE} {place} of {} secrets, beside the first", effort.secrets)
+    };
     Ok(vec![
         in_middle.row(what("in the middle"), " us", Budget::AtMost(1.1)),
         at_end.row(what("at the end"), " us", Budget::AtMost(1.1)),
@@ -192,12 +235,19 @@ async fn pages(region: &Region, server: &Server, effort: Effort) -> Outcome<Vec<
 }
 
 /// Asks for a page; the cursor of the next one.
-async fn page(connection: &mut Connection, url: &str, cursor: Option<&str>) -> Outcome<Option<String>> {
+async fn page(
+    connection: &mut Connection,
+    url: &str,
+    cursor: Option<&str>,
+) -> Outcome<Option<String>> {
     let size = PAGE.to_string();
     let mut headers = vec![("x-pagination-size", &*size)];
     headers.extend(cursor.map(|cursor| ("x-pagination-cursor", cursor)));
     let answer = connection.call(hyper::Method::GET, url, &headers, bytes::Bytes::new()).await?;
-    let next = answer.headers().get("x-pagination-cursor-next").map(|next| next.to_str().map(str::to_owned));
+    let next = answer
+        .headers()
+        .get("x-pagination-cursor-next")
+        .map(|next| next.to_str().map(str::to_owned));
     Ok(next.transpose()?)
 }
 

@@ -43,15 +43,31 @@ impl Load<'_> {
     pub(super) async fn run(&self, url: &str, time: Duration) -> Outcome<Done> {
         let (certificate, key) = self.region.access()?;
         let mut command = Command::new(self.oha);
-        command.args(["--no-tui", "--output-format", "json", "-z", &format!("{}ms", time.as_millis())]);
-        command.arg("--cacert").arg(self.region.path("region_ca.pem")).arg("--cert").arg(certificate);
+        command.args([
+            "--no-tui",
+            "--output-format",
+            "json",
+            "-z",
+            &format!("{}ms", time.as_millis()),
+        ]);
+        command
+            .arg("--cacert")
+            .arg(self.region.path("region_ca.pem"))
+            .arg("--cert")
+            .arg(certificate);
         command.arg("--key").arg(key);
         match self.protocol {
             Protocol::Http1(connections) => command.args(["-c", &connections.to_string()]),
-            Protocol::Http2(connections, streams) => {
-                command.args(["--http2", "-c", &connections.to_string(), "-p", &streams.to_string()])
+            Protocol::Http2(connections, streams) => command.args([
+                "--http2",
+                "-c",
+                &connections.to_string(),
+                "-p",
+                &streams.to_string(),
+            ]),
+            Protocol::Connect(clients) => {
+                command.args(["--disable-keepalive", "-c", &clients.to_string()])
             }
-            Protocol::Connect(clients) => command.args(["--disable-keepalive", "-c", &clients.to_string()]),
         };
         command.arg(format!("https://{}{url}", self.server.address));
         command.stdin(Stdio::null()).stderr(Stdio::inherit());

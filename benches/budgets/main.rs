@@ -1,8 +1,9 @@
 //! The budgets, measured: okmsd beside a reference, in one run on one machine.
 //!
-//! Owns the order of the measurements and their budgets. Always holds: a figure and its reference are measured in
-//! turns, several times, and a ratio is the median of the turns' ratios; every request that counts was answered 200.
-//! Never does: fail because something is slow. `scripts/bench.sh` runs it.
+//! Owns the order of the measurements and their budgets. Always holds: a figure and its reference
+//! are measured in turns, several times, and a ratio is the median of the turns' ratios; every
+//! request that counts was answered 200. Never does: fail because something is slow.
+//! `scripts/bench.sh` runs it.
 //!
 //! | module | what is in it |
 //! | --- | --- |
@@ -122,7 +123,8 @@ fn main() -> ExitCode {
 }
 
 async fn stopped() -> Outcome<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -134,9 +136,13 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
     let effort = Effort {
         rounds: arguments.rounds.max(1),
         turn: Duration::from_secs(arguments.seconds.max(1)),
-        secrets: arguments.secrets.unwrap_or(if arguments.full { 1_000_000 } else { 100_000 }).max(1_000),
+        secrets: arguments
+            .secrets
+            .unwrap_or(if arguments.full { 1_000_000 } else { 100_000 })
+            .max(1_000),
     };
-    let wants = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let wants =
+        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
     let load_before = machine::load_average();
     let mut rows = Vec::new();
     if wants("reads") {
@@ -174,26 +180,45 @@ async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
     let region = Region::create()?;
     let (okmsd, reference) = pair(&region, "http", &[]).await?;
     let mut rows = Vec::new();
-    for (protocol, name) in
-        [(Protocol::Http1(READERS), "HTTP/1.1"), (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2")]
-    {
-        let (mut rates, mut costs, mut dialects) = (Rounds::default(), Rounds::default(), Rounds::default());
+    for (protocol, name) in [
+        (Protocol::Http1(READERS), "HTTP/1.1"),
+        (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2"),
+    ] {
+        let (mut rates, mut costs, mut dialects) =
+            (Rounds::default(), Rounds::default(), Rounds::default());
         for round in 0..effort.rounds {
             note(format_args!("reads over {name}, turn {}", round + 1));
             let (native, kv) = (Target::native(&okmsd, &region)?, Target::kv(&okmsd, &region)?);
-            let both = alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn).await?;
+            let both = alternate(
+                round,
+                oha,
+                &region,
+                &native,
+                &native.at(&reference),
+                protocol,
+                effort.turn,
+            )
+            .await?;
             rates.push(both.0.rate, both.1.rate);
             costs.push(both.0.cpu_micros, both.1.cpu_micros);
             let both = alternate(round, oha, &region, &kv, &native, protocol, effort.turn).await?;
             dialects.push(both.0.rate, both.1.rate);
         }
-        rows.push(rates.row(format!("reads of a 1 KiB secret, {name}"), "/s", Budget::AtLeast(0.8)));
+        rows.push(rates.row(
+            format!("reads of a 1 KiB secret, {name}"),
+            "/s",
+            Budget::AtLeast(0.8),
+        ));
         rows.push(dialects.row(
             format!("reads of a 1 KiB secret over KV2, beside native ones, {name}"),
             "/s",
             Budget::AtLeast(0.9),
         ));
-        rows.push(costs.row(format!("the server's processor time for one, {name}"), " us", Budget::None));
+        rows.push(costs.row(
+            format!("the server's processor time for one, {name}"),
+            " us",
+            Budget::None,
+        ));
     }
     Ok(rows)
 }
@@ -202,13 +227,16 @@ async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
 async fn connections(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
     let region = Region::create()?;
     // Clients that can resume a session do.
-    let (okmsd, reference) = pair(&region, "accept", &[("OKMSD_SERVER__SESSION_CACHE", "0")]).await?;
+    let (okmsd, reference) =
+        pair(&region, "accept", &[("OKMSD_SERVER__SESSION_CACHE", "0")]).await?;
     let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
     for round in 0..effort.rounds {
         note(format_args!("new connections, turn {}", round + 1));
         let protocol = Protocol::Connect(CONNECTORS);
         let native = Target::native(&okmsd, &region)?;
-        let both = alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn).await?;
+        let both =
+            alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn)
+                .await?;
         rates.push(both.0.rate, both.1.rate);
         costs.push(both.0.cpu_micros, both.1.cpu_micros);
     }
@@ -296,8 +324,10 @@ mod machine {
 
     pub(crate) fn size() -> String {
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        let model = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-        let kib = field("/proc/meminfo", "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
+        let model = field("/proc/cpuinfo", "model name")
+            .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+        let kib = field("/proc/meminfo", "MemTotal")
+            .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
         format!("{cores} cores ({model}), {} GiB", kib.unwrap_or_default() >> 20)
     }
 
@@ -308,7 +338,10 @@ mod machine {
 
     fn field(path: &str, name: &str) -> Option<String> {
         let text = fs::read_to_string(path).ok()?;
-        let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name)?;
+        let (_, value) = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.trim() == name)?;
         Some(value.trim().to_owned())
     }
 }

@@ -50,10 +50,12 @@ pub(super) async fn http(config: &Path, answer: &Path, listen: SocketAddr) -> Ou
     }
 }
 
-/// A bare acceptor: completes handshakes, and answers one request with the bytes in the file `answer`.
+/// A bare acceptor: completes handshakes, and answers one request with the bytes in the file
+/// `answer`.
 pub(super) async fn accept(config: &Path, answer: &Path, listen: SocketAddr) -> Outcome<()> {
     let (acceptor, listener, body) = start(config, answer, listen).await?;
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     let answer = Bytes::from([head.as_bytes(), &body].concat());
     loop {
         let (stream, _) = listener.accept().await?;
@@ -64,7 +66,11 @@ pub(super) async fn accept(config: &Path, answer: &Path, listen: SocketAddr) -> 
     }
 }
 
-async fn answer_one(acceptor: &TlsAcceptor, stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+async fn answer_one(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    answer: &[u8],
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = acceptor.accept(stream).await?;
     let mut head = Vec::with_capacity(1024);
@@ -77,7 +83,11 @@ async fn answer_one(acceptor: &TlsAcceptor, stream: TcpStream, answer: &[u8]) ->
     stream.shutdown().await
 }
 
-async fn start(config: &Path, answer: &Path, listen: SocketAddr) -> Outcome<(TlsAcceptor, TcpListener, Bytes)> {
+async fn start(
+    config: &Path,
+    answer: &Path,
+    listen: SocketAddr,
+) -> Outcome<(TlsAcceptor, TcpListener, Bytes)> {
     let config = Config::load(config, std::env::vars())?;
     let trusted = Trusted { certificate: config.trust.region_ca, issuer: Issuer::Region };
     let (trust, _) = ClientTrust::load(&[trusted], config.server.client_auth)?;

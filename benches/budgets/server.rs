@@ -48,7 +48,10 @@ impl Region {
     /// The access certificate of its domain, and the key.
     pub(super) fn access(&self) -> Outcome<(PathBuf, PathBuf)> {
         let id = self.id()?;
-        Ok((self.path(&format!("{id}_certificate.pem")), self.path(&format!("{id}_privatekey.pem"))))
+        Ok((
+            self.path(&format!("{id}_certificate.pem")),
+            self.path(&format!("{id}_privatekey.pem")),
+        ))
     }
 
     /// A client of its domain.
@@ -87,7 +90,8 @@ impl Server {
         Ok((server, started.elapsed()))
     }
 
-    /// A reference of this program, on the region's certificates, without resumption if it is the acceptor.
+    /// A reference of this program, on the region's certificates, without resumption if it is the
+    /// acceptor.
     pub(super) async fn reference(region: &Region, name: &str, answer: &Path) -> Outcome<Self> {
         let address = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -105,7 +109,8 @@ impl Server {
     }
 
     fn spawn(command: &mut Command, address: SocketAddr, admin: SocketAddr) -> Outcome<Self> {
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
+        let process =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
         Ok(Self { process, address, admin })
     }
 
@@ -143,7 +148,8 @@ impl Server {
     /// The processor time that the process has used.
     pub(super) fn cpu_seconds(&self) -> Outcome<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The command's name may hold anything; behind it the state comes first, user and system time later.
+        // The command's name may hold anything; behind it the state comes first, user and system
+        // time later.
         let (_, fields) = stat.rsplit_once(')').ok_or("no process statistics")?;
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
         Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / TICKS_PER_SECOND)
@@ -164,7 +170,10 @@ impl Server {
     /// The memory that the process has resident.
     pub(super) fn resident_kib(&self) -> Outcome<u32> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory statistics")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("no memory statistics")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 }

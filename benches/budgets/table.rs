@@ -46,7 +46,8 @@ impl Rounds {
 }
 
 impl Rounds {
-    /// The medians, and by how much okmsd is above its reference in the median turn: that is what has the budget.
+    /// The medians, and by how much okmsd is above its reference in the median turn: that is what
+    /// has the budget.
     pub(super) fn beyond(&self, what: String, budget: Budget) -> Row {
         let over = |pick: fn(&(f64, f64)) -> f64| median(self.0.iter().map(pick).collect());
         let more = over(|(okmsd, reference)| okmsd - reference);
@@ -111,7 +112,8 @@ pub(super) fn markdown(rows: &[Row]) -> String {
         "| what | okmsd | reference | ratio | budget | met |\n| --- | --: | --: | --: | --: | --- |\n".to_owned();
     for Row { what, okmsd, reference, ratio, budget, met } in rows {
         // Writing into memory does not fail.
-        let _infallible = writeln!(text, "| {what} | {okmsd} | {reference} | {ratio} | {budget} | {met} |");
+        let _infallible =
+            writeln!(text, "| {what} | {okmsd} | {reference} | {ratio} | {budget} | {met} |");
     }
     text
 }

@@ -32,7 +32,8 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let few = Server::okmsd(&small, &[]).await?;
     let many = Server::okmsd(&large, &[]).await?;
     let (mut few, mut many) = (Bearer::of(&small, &few).await?, Bearer::of(&large, &many).await?);
-    let (mut with, mut without, mut logins) = (Rounds::default(), Rounds::default(), Rounds::default());
+    let (mut with, mut without, mut logins) =
+        (Rounds::default(), Rounds::default(), Rounds::default());
     for round in 0..=effort.rounds {
         note(format_args!("reads with a token, turn {round}"));
         let mut times = (Vec::new(), Vec::new(), Vec::new());
@@ -56,8 +57,16 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     }
     let tokens = effort.secrets;
     Ok(vec![
-        with.row(format!("p50 of a read with one of {tokens} tokens, beside one of a few"), " us", Budget::AtMost(1.3)),
-        without.row(format!("p50 of a read with one of {tokens} tokens, beside none"), " us", Budget::None),
+        with.row(
+            format!("p50 of a read with one of {tokens} tokens, beside one of a few"),
+            " us",
+            Budget::AtMost(1.3),
+        ),
+        without.row(
+            format!("p50 of a read with one of {tokens} tokens, beside none"),
+            " us",
+            Budget::None,
+        ),
         logins.row(
             format!("p50 of a login beside {tokens} tokens, beside one among a few"),
             " us",
@@ -70,7 +79,8 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
 async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
     note(format_args!("making {tokens} tokens"));
     let service = Arc::new(open(region).await?);
-    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, &[Action::DomainGet])?);
+    let permit =
+        Arc::new(Principal::of_process().authorize(region.id()?.parse()?, &[Action::DomainGet])?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(tokens) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
@@ -110,7 +120,8 @@ impl Bearer {
         connection.create(&id, SECRET, &client::value(1024)).await?;
         let mut bearer = Self { connection, id, token: String::new() };
         let answer = bearer.login().await?;
-        let token = answer.split("\"client_token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let token =
+            answer.split("\"client_token\":\"").nth(1).and_then(|rest| rest.split('"').next());
         token.ok_or("a login told no token")?.clone_into(&mut bearer.token);
         Ok(bearer)
     }

@@ -8,13 +8,15 @@ use std::{
 
 use bytes::Bytes;
 use okmsd::{
-    domain::{OkmsId, SecretPath},
+    model::{OkmsId, SecretPath},
     store::{
         engine::Space,
         kinds::{header, value, version},
     },
 };
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
 
 use super::{
     Effort, Outcome,
@@ -27,7 +29,8 @@ use super::{
 const WRITERS: usize = 64;
 /// The thread of okmsd that commits.
 const WRITER_THREAD: &str = "store-writer";
-/// How many versions a secret keeps where nobody says otherwise: each write beyond removes the oldest.
+/// How many versions a secret keeps where nobody says otherwise: each write beyond removes the
+/// oldest.
 const KEPT: u32 = 10;
 
 type Records = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -59,10 +62,12 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let mut groups = Vec::new();
     for round in 0..effort.rounds {
         note(format_args!("writes, turn {}", round + 1));
-        let (before, cpu_before) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)?);
+        let (before, cpu_before) =
+            (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)?);
         let (rate, again) = write(writers, Dialect::Native, &id, effort.turn).await?;
         writers = again;
-        let (after, cpu) = (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)? - cpu_before);
+        let (after, cpu) =
+            (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)? - cpu_before);
         let mean = (after.0 - before.0) / (after.1 - before.1);
         groups.push(mean);
         let raw = Arc::clone(&raw);
@@ -76,14 +81,20 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     drop((writers, server));
     let (ours, theirs) = (shape(&region.path("okmsd.redb"))?, raw.shape()?);
     if ours != theirs {
-        return Err(format!("raw redb was not asked to store the same: {ours:?}, {theirs:?}").into());
+        return Err(
+            format!("raw redb was not asked to store the same: {ours:?}, {theirs:?}").into()
+        );
     }
     let group = super::table::median(groups);
     let what = format!("durable writes of 1 KiB, {WRITERS} writers, {group:.1} in a commit");
     Ok(vec![
         rates.row(what, "/s", Budget::AtLeast(0.7)),
         costs.row("the committing thread's processor time for one".to_owned(), " us", Budget::None),
-        kv.row("durable writes over KV2, beside native ones".to_owned(), "/s", Budget::AtLeast(0.9)),
+        kv.row(
+            "durable writes over KV2, beside native ones".to_owned(),
+            "/s",
+            Budget::AtLeast(0.9),
+        ),
     ])
 }
 
@@ -101,7 +112,14 @@ async fn write(
     let body = dialect.update(&client::value(1024));
     let started = Instant::now();
     let tasks = writers.into_iter().enumerate().map(|(number, connection)| {
-        tokio::spawn(write_one(connection, dialect, id.to_owned(), path(number), body.clone(), started + time))
+        tokio::spawn(write_one(
+            connection,
+            dialect,
+            id.to_owned(),
+            path(number),
+            body.clone(),
+            started + time,
+        ))
     });
     let tasks: Vec<_> = tasks.collect();
     let (mut total, mut connections) = (0, Vec::new());
@@ -133,7 +151,10 @@ async fn write_one(
 
 /// How many batches became durable, and in how many commits.
 async fn batches(server: &Server) -> Outcome<(f64, f64)> {
-    Ok((server.metric("okmsd_commit_batches_sum").await?, server.metric("okmsd_commit_batches_count").await?))
+    Ok((
+        server.metric("okmsd_commit_batches_sum").await?,
+        server.metric("okmsd_commit_batches_count").await?,
+    ))
 }
 
 /// redb alone: the same records, without encryption, requests and preconditions.
@@ -157,7 +178,8 @@ impl Raw {
         Ok(Self { database, id, paths, next: std::sync::Mutex::new((0, 1)) })
     }
 
-    /// Commits groups of `mean` writes for so long: the writes a second, and the processor time of one in us.
+    /// Commits groups of `mean` writes for so long: the writes a second, and the processor time of
+    /// one in us.
     fn run(&self, mean: f64, time: Duration) -> Outcome<(f64, f64)> {
         let this = Path::new("/proc/thread-self");
         let (started, cpu_before) = (Instant::now(), scheduled_seconds(this)?);

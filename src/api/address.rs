@@ -1,13 +1,14 @@
 //! Where a request goes, and the parameters in that.
 //!
-//! An address is read once, by its dialect: what is asked for, of which tenant, and what is left for the patterns.
+//! An address is read once, by its dialect: what is asked for, of which tenant, and what is left
+//! for the patterns.
 
 use std::borrow::Cow;
 
 use hyper::Method;
 
 use super::query;
-use crate::domain::{Invalid, OkmsId, SecretPath, VersionNumber};
+use crate::model::{Invalid, OkmsId, SecretPath, VersionNumber};
 
 /// A request's address, as its dialect reads it.
 #[derive(Clone, Debug, Default)]

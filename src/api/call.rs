@@ -11,7 +11,7 @@ use hyper::{header::HeaderValue, http::request::Parts};
 use super::Params;
 use crate::{
     auth::Party,
-    domain::{OkmsId, SecretPath, Timestamp, TokenLife},
+    model::{OkmsId, SecretPath, Timestamp, TokenLife},
     service::Service,
 };
 

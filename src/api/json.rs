@@ -1,6 +1,7 @@
 //! JSON at the edge: request bodies as maps of raw members, answers written straight into bytes.
 //!
-//! Members stay the text that they are until somebody asks for more. Errors name fields, never values.
+//! Members stay the text that they are until somebody asks for more. Errors name fields, never
+//! values.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -11,12 +12,13 @@ use std::{
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::domain::{CustomPatch, DeactivateAfter, Invalid};
+use crate::model::{CustomPatch, DeactivateAfter, Invalid};
 
 /// The most members of a request's objects, apart from values.
 const MEMBERS_MAX: usize = 4096;
 
-/// A JSON object whose members are not parsed yet. Members are taken one by one; what is left was not understood.
+/// A JSON object whose members are not parsed yet. Members are taken one by one; what is left was
+/// not understood.
 pub(crate) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
 }
@@ -46,7 +48,9 @@ impl<'a> Object<'a> {
         let object = parser.deserialize_map(Members).map_err(|error| {
             // The library's own text would quote what it found.
             if error.is_data() {
-                Invalid("a JSON object of the request names a member twice, or has too many members")
+                Invalid(
+                    "a JSON object of the request names a member twice, or has too many members",
+                )
             } else {
                 Invalid("the body is not well-formed JSON; check quotes, commas and brackets")
             }
@@ -140,7 +144,8 @@ pub(crate) fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Inval
 
 /// A duration: text, or a number of seconds; or, where it may be, the one that rules out any.
 pub(crate) fn duration(raw: &RawValue, allows_never: bool) -> Result<DeactivateAfter, Invalid> {
-    const WRONG: Invalid = Invalid("deactivateVersionAfter must be text such as 10h30m10s, 1d or 90");
+    const WRONG: Invalid =
+        Invalid("deactivateVersionAfter must be text such as 10h30m10s, 1d or 90");
     match raw.get().as_bytes().first() {
         Some(b'"') if allows_never => DeactivateAfter::from_stored(&text(raw, WRONG)?),
         Some(b'"') => text(raw, WRONG)?.parse(),
@@ -149,15 +154,17 @@ pub(crate) fn duration(raw: &RawValue, allows_never: bool) -> Result<DeactivateA
     }
 }
 
-/// A change of custom metadata: an object of texts, which replaces what is there. One that has nulls is a patch: they
-/// remove their entries, and what is not named stays. An empty one changes nothing, as there are clients that always send
-/// one.
+/// A change of custom metadata: an object of texts, which replaces what is there. One that has
+/// nulls is a patch: they remove their entries, and what is not named stays. An empty one changes
+/// nothing, as there are clients that always send one.
 pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
     const WRONG: Invalid = Invalid("customMetadata must be an object whose values are texts");
     let entries = object(raw, WRONG)?.members.into_iter();
-    let entries = entries.map(|(key, raw)| Ok((key, non_null(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
+    let entries = entries
+        .map(|(key, raw)| Ok((key, non_null(Some(raw)).map(|raw| text(raw, WRONG)).transpose()?)));
     let entries: BTreeMap<_, _> = entries.collect::<Result<_, Invalid>>()?;
-    let whole: Option<BTreeMap<_, _>> = entries.iter().map(|(key, text)| Some((key.clone(), text.clone()?))).collect();
+    let whole: Option<BTreeMap<_, _>> =
+        entries.iter().map(|(key, text)| Some((key.clone(), text.clone()?))).collect();
     let patch = match whole.filter(|whole| !whole.is_empty()) {
         Some(whole) => CustomPatch::Replace(whole),
         None => CustomPatch::Merge(entries),
@@ -185,7 +192,10 @@ impl Writer {
     }
 
     /// The text of one object, with room for `bytes`.
-    pub(crate) fn object_sized(bytes: usize, members: impl FnOnce(&mut ObjectWriter<'_>)) -> Vec<u8> {
+    pub(crate) fn object_sized(
+        bytes: usize,
+        members: impl FnOnce(&mut ObjectWriter<'_>),
+    ) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes);
         write_object(&mut out, members);
         out
@@ -198,7 +208,11 @@ fn write_object(out: &mut Vec<u8>, members: impl FnOnce(&mut ObjectWriter<'_>)) 
     out.push(b'}');
 }
 
-fn write_array<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+fn write_array<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
     out.push(b'[');
     for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
@@ -292,7 +306,8 @@ impl fmt::Write for Escaped<'_> {
             return Ok(());
         }
         let quoted = serde_json::to_string(text).map_err(|_| fmt::Error)?;
-        let within = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or(fmt::Error)?;
+        let within =
+            quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or(fmt::Error)?;
         self.0.extend_from_slice(within.as_bytes());
         Ok(())
     }
@@ -310,7 +325,8 @@ mod tests {
 
     #[test]
     fn bodies() {
-        let mut object = Object::from_body(br#" {"a":1,"b_c":{"x":[1.0, 1e400]},"z":null} "#).unwrap();
+        let mut object =
+            Object::from_body(br#" {"a":1,"b_c":{"x":[1.0, 1e400]},"z":null} "#).unwrap();
         assert_eq!(object.take(&["bC", "b_c"]).unwrap().unwrap().get(), r#"{"x":[1.0, 1e400]}"#);
         assert!(object.take(&["bC", "b_c"]).unwrap().is_none());
         assert!(non_null(object.take(&["z"]).unwrap()).is_none() && object.has_unknown());
@@ -349,13 +365,21 @@ mod tests {
         assert_eq!(duration(&raw("90"), false).unwrap().as_typed(), "90");
         assert_eq!(duration(&raw("\"1d\""), false).unwrap().as_typed(), "1d");
         assert!(duration(&raw("-1"), true).is_err() && duration(&raw("{}"), true).is_err());
-        assert!(duration(&raw("\"-1s\""), true).unwrap().is_never() && duration(&raw("\"-1s\""), false).is_err());
+        assert!(
+            duration(&raw("\"-1s\""), true).unwrap().is_never()
+                && duration(&raw("\"-1s\""), false).is_err()
+        );
         assert!(custom_metadata(&raw("{}")).unwrap().is_empty());
         assert!(matches!(custom_metadata(&raw(r#"{"a":"1"}"#)).unwrap(), CustomPatch::Replace(_)));
         for patch in [r#"{"a":"1","b":null}"#, r#"{"b":null}"#] {
-            assert!(matches!(custom_metadata(&raw(patch)).unwrap(), CustomPatch::Merge(_)), "{patch}");
+            assert!(
+                matches!(custom_metadata(&raw(patch)).unwrap(), CustomPatch::Merge(_)),
+                "{patch}"
+            );
         }
-        assert!(custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err());
+        assert!(
+            custom_metadata(&raw("{\"a\":1}")).is_err() && custom_metadata(&raw("null")).is_err()
+        );
     }
 
     proptest! {

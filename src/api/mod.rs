@@ -1,8 +1,8 @@
 //! The dialects: parse, call a use case, render.
 //!
-//! Owns the route table, one folder a dialect, and the forms that they share. Always holds: what a handler gets is
-//! authorized already, and its input is parsed into types before a use case sees it. Never does: sockets, storage,
-//! asking for a permit.
+//! Owns the route table, one folder a dialect, and the forms that they share. Always holds: what a
+//! handler gets is authorized already, and its input is parsed into types before a use case sees
+//! it. Never does: sockets, storage, asking for a permit.
 
 mod address;
 mod call;
@@ -26,7 +26,9 @@ pub use self::{
     address::{Address, Captures, Params},
     call::{Call, Context},
     dialects::DIALECTS,
-    operation::{Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list},
+    operation::{
+        Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,
+    },
     problems::{Failed, Problem},
     reply::{Broken, Reply, Stream},
 };

@@ -1,7 +1,8 @@
 //! What a dialect is made of: rows, one for each operation, and what is peculiar to it beside them.
 //!
-//! Always holds: the router, authorization, metrics and the document read the rows; nobody outside a dialect's folder
-//! knows its name. Never does: sockets, and the order of a request's steps (that is `http`).
+//! Always holds: the router, authorization, metrics and the document read the rows; nobody outside
+//! a dialect's folder knows its name. Never does: sockets, and the order of a request's steps (that
+//! is `http`).
 
 use std::{borrow::Cow, future::Future, pin::Pin};
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     auth::{Action, Permit, RegionPermit},
-    domain::Invalid,
+    model::Invalid,
 };
 
 /// An operation: one row, which all that needs to know it reads.
@@ -23,8 +24,9 @@ pub struct Operation {
     pub id: &'static str,
     /// What it does to what is stored.
     pub effect: Effect,
-    /// The actions of which a principal needs at least one. Which of them a request takes is known once its body is
-    /// read; the use cases ask the permit for each. None for what is open to everybody.
+    /// The actions of which a principal needs at least one. Which of them a request takes is known
+    /// once its body is read; the use cases ask the permit for each. None for what is open to
+    /// everybody.
     pub actions: &'static [Action],
     /// Who may ask for it, and what answers.
     pub handler: Handler,
@@ -51,7 +53,8 @@ pub enum Handler {
     Open(for<'a> fn(&'a Context, &'a Call) -> Answer<'a>),
     /// A principal who may act on the region as a whole.
     Region(for<'a> fn(&'a Context, &'a RegionPermit, &'a Call) -> Answer<'a>),
-    /// A principal who may act in the tenant that the address names, or in its own where that names none.
+    /// A principal who may act in the tenant that the address names, or in its own where that names
+    /// none.
     Tenant(for<'a> fn(&'a Context, &'a Permit, &'a Call) -> Answer<'a>),
 }
 
@@ -67,9 +70,9 @@ impl std::fmt::Debug for Handler {
 
 /// Where an operation is found: methods on a pattern.
 ///
-/// Patterns are `/`-separated: literal segments, `{version}` (digits), `{asset}` (one segment, empty or not), `{path}`
-/// and `{key}` (one or more segments; what follows them in the pattern binds tighter), and at the beginning `{mount}`
-/// (what the address says is one).
+/// Patterns are `/`-separated: literal segments, `{version}` (digits), `{asset}` (one segment,
+/// empty or not), `{path}` and `{key}` (one or more segments; what follows them in the pattern
+/// binds tighter), and at the beginning `{mount}` (what the address says is one).
 #[derive(Debug)]
 pub struct Route {
     /// The methods.
@@ -80,7 +83,8 @@ pub struct Route {
     pub operation: &'static Operation,
 }
 
-/// A row whose handler takes the context, a permit and the call, and fails as whatever [`Failed`] can be made of.
+/// A row whose handler takes the context, a permit and the call, and fails as whatever [`Failed`]
+/// can be made of.
 macro_rules! row {
     ($methods:expr, $pattern:literal, $id:literal, $effect:ident, $actions:expr, $access:ident($handler:path)) => {
         $crate::api::Route {
@@ -102,14 +106,16 @@ pub(super) use row;
 
 /// A set of operations that speak alike.
 pub trait Dialect: Send + Sync {
-    /// What its addresses begin with: literal segments and `{okmsId}`. The first one that fits counts.
+    /// What its addresses begin with: literal segments and `{okmsId}`. The first one that fits
+    /// counts.
     fn bases(&self) -> &'static [&'static str];
 
-    /// What there is below each base. Of several patterns that fit an address, the first one counts.
+    /// What there is below each base. Of several patterns that fit an address, the first one
+    /// counts.
     fn routes(&self) -> &'static [Route];
 
-    /// Where a request goes; `None` where that is none of this dialect's addresses. The first dialect whose address it is
-    /// answers it.
+    /// Where a request goes; `None` where that is none of this dialect's addresses. The first
+    /// dialect whose address it is answers it.
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         literal(self.bases(), self.routes(), method, uri)
     }
@@ -135,13 +141,21 @@ pub trait Dialect: Send + Sync {
     }
 }
 
-/// The address below the first of `bases` that the path, as sent, begins with, if one of `routes` begins with what is first
-/// there.
-fn literal<'u>(bases: &[&str], routes: &[Route], method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
+/// The address below the first of `bases` that the path, as sent, begins with, if one of `routes`
+/// begins with what is first there.
+fn literal<'u>(
+    bases: &[&str],
+    routes: &[Route],
+    method: &Method,
+    uri: &'u Uri,
+) -> Option<Address<'u>> {
     let first = |path: &str| path.split('/').next().unwrap_or_default().len();
     let is_ours = |path: &str| {
         let head = path.get(..first(path));
-        routes.iter().map(|route| route.pattern.trim_start_matches('/')).any(|own| own.get(..first(own)) == head)
+        routes
+            .iter()
+            .map(|route| route.pattern.trim_start_matches('/'))
+            .any(|own| own.get(..first(own)) == head)
     };
     let mut found = bases.iter().filter_map(|base| below(base, uri.path()));
     let (tenant, path) = found.find(|(_, path)| is_ours(path))?;

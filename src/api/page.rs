@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::{Call, Reply};
-use crate::{domain::Invalid, service::FORGED_CURSOR};
+use crate::{model::Invalid, service::FORGED_CURSOR};
 
 /// The fewest entries of a page, as published.
 const SIZE_MIN: u64 = 10;
@@ -16,7 +16,10 @@ const NEXT: HeaderName = HeaderName::from_static("x-pagination-cursor-next");
 pub(crate) fn size(call: &Call) -> Result<usize, Invalid> {
     const WRONG: Invalid = Invalid("X-Pagination-Size must be a whole number from 10 to 100");
     let Some(size) = call.head.headers.get("x-pagination-size") else { return Ok(100) };
-    let size = size.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let size = size
+        .to_str()
+        .ok()
+        .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
     let size = size.ok_or(WRONG)?.parse::<u64>().unwrap_or(u64::MAX).clamp(SIZE_MIN, SIZE_MAX);
     usize::try_from(size).map_err(|_| WRONG)
 }

@@ -1,9 +1,10 @@
-//! THE table of errors: whatever is answered to a request that did not end as asked is a row here, with its status, its
-//! published code and its text.
+//! THE table of errors: whatever is answered to a request that did not end as asked is a row here,
+//! with its status, its published code and its text.
 //!
-//! Always holds: code, document and tests read these rows. What is `{}` in a text is known only when it happens; a row
-//! that is nothing else repeats the sentence of the rule that was broken. What a dialect says otherwise is another row,
-//! named in the dialect's column. Never does: a text that repeats a value.
+//! Always holds: code, document and tests read these rows. What is `{}` in a text is known only
+//! when it happens; a row that is nothing else repeats the sentence of the rule that was broken.
+//! What a dialect says otherwise is another row, named in the dialect's column. Never does: a text
+//! that repeats a value.
 //!
 //! A code is `major << 24 | minor << 16 | category << 12 | number`.
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use super::{Reply, json::Writer};
 use crate::{
     auth::{Denied, Unauthenticated},
-    domain::{Invalid, MountError, Refused},
+    model::{Invalid, MountError, Refused},
     service::Error,
 };
 
@@ -134,8 +135,8 @@ problems! {
     PermissionDenied: FORBIDDEN, AUTHENTICATION, "permission denied";
     BadToken: FORBIDDEN, AUTHENTICATION, "bad token";
 
-    // What is not there. Vault's clients take 404 for a secret that is not, and some delete their copies then; of a secret
-    // that is not there Vault says nothing.
+    // What is not there. Vault's clients take 404 for a secret that is not, and some delete their
+    // copies then; of a secret that is not there Vault says nothing.
     DomainNotFound: NOT_FOUND, UNKNOWN_DOMAIN, "there is no such domain for your certificate; check the okmsId",
         vault KvDomainNotFound;
     KvDomainNotFound: FORBIDDEN, UNKNOWN_DOMAIN, Self::DomainNotFound.row().text;
@@ -206,7 +207,8 @@ impl Problem {
     }
 }
 
-/// A request that did not end as asked: what the caller is told, and why, where that is more than the caller's mistake.
+/// A request that did not end as asked: what the caller is told, and why, where that is more than
+/// the caller's mistake.
 #[derive(Clone, Debug)]
 pub struct Failed {
     /// What is told.
@@ -254,7 +256,9 @@ impl Failed {
             out.text("request_id", request_id);
         });
         let mut reply = Reply { status, ..Reply::json(body) };
-        reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
+        reply
+            .headers
+            .extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
@@ -319,7 +323,9 @@ fn said_of(error: &Error) -> Failed {
         Error::Mount(mount) => match mount {
             MountError::InUse(path) => Problem::MountInUse.with(&[path.as_str()]),
             MountError::BuiltIn(path) => Problem::MountForGood.with(&[path.as_str()]),
-            MountError::Shown(below, by) => Problem::MountShown.with(&[below.as_str(), by.as_str()]),
+            MountError::Shown(below, by) => {
+                Problem::MountShown.with(&[below.as_str(), by.as_str()])
+            }
             MountError::NotFound => Problem::MountUnknown.into(),
             MountError::HoldsSecrets(path) => Problem::MountHoldsSecrets.with(&[path.as_str()]),
         },
@@ -354,7 +360,8 @@ mod tests {
         assert!(matches!(failed.cause.as_deref(), Some(Error::SecretNotFound)));
     }
 
-    /// What a client repeats by itself says when, and nothing else does; what Vault says in a row's place is whole.
+    /// What a client repeats by itself says when, and nothing else does; what Vault says in a row's
+    /// place is whole.
     #[test]
     fn rows_are_sound() {
         let ids: BTreeSet<_> = Problem::ALL.iter().map(|problem| problem.id()).collect();
@@ -362,7 +369,12 @@ mod tests {
         for problem in Problem::ALL {
             let Row { id, status, retry_after, vault, .. } = problem.row();
             assert_eq!(retry_after.is_some(), matches!(status.as_u16(), 429 | 503), "{id}");
-            assert!(vault.is_none_or(|other| other.row().vault.is_none() && !other.row().text.contains("{}")), "{id}");
+            assert!(
+                vault.is_none_or(
+                    |other| other.row().vault.is_none() && !other.row().text.contains("{}")
+                ),
+                "{id}"
+            );
         }
     }
 }

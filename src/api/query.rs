@@ -1,23 +1,24 @@
 //! Percent-decoding, once, and query parameters.
 //!
-//! In a query, as in a form, `+` is a blank: what Go, Python and browsers send and read. A path has no such rule. Nothing
-//! that the native dialect takes in a query has a blank or a `+` in it, so that one rule does for both.
+//! In a query, as in a form, `+` is a blank: what Go, Python and browsers send and read. A path has
+//! no such rule. Nothing that the native dialect takes in a query has a blank or a `+` in it, so
+//! that one rule does for both.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::domain::Invalid;
+use crate::model::Invalid;
 
 /// `text` with its percent-escapes resolved, once.
 ///
 /// # Errors
 /// `Invalid` for a broken escape, or where the bytes are not UTF-8.
 pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, Invalid> {
-    const BROKEN: Invalid = Invalid("the URL has a broken percent-escape; escape each special byte as %XX, in UTF-8");
+    const BROKEN: Invalid =
+        Invalid("the URL has a broken percent-escape; escape each special byte as %XX, in UTF-8");
     // The library leaves a broken escape as it is, under which two names can mean one thing.
-    let is_escape =
-        |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let is_escape = |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     if !text.split('%').skip(1).all(is_escape) {
         return Err(BROKEN);
     }
@@ -69,7 +70,10 @@ mod tests {
     #[test]
     fn decodes_once() {
         assert_eq!(decode("foo%2Fbar%252F").unwrap(), "foo/bar%2F");
-        assert!(matches!(decode("foo").unwrap(), Cow::Borrowed(_)), "no copy where nothing is escaped");
+        assert!(
+            matches!(decode("foo").unwrap(), Cow::Borrowed(_)),
+            "no copy where nothing is escaped"
+        );
         for broken in ["%", "%2", "%zz", "%ff", "a%+1", "%2%41", "%é", "%%41", "%4\u{ff11}"] {
             assert!(decode(broken).is_err(), "{broken}");
         }

@@ -86,6 +86,13 @@ impl Reply {
     /// `status` without a body.
     #[must_use]
     pub const fn empty(status: StatusCode) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), more: None, damaged: 0 }
+        Self {
+            status,
+            content_type: None,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            more: None,
+            damaged: 0,
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! Secrets' values: JSON objects that go in and out as the text that they are.
 //!
-//! Always holds: what is taken can be read back by every strict JSON reader. Each check is one pass over the text, and
-//! makes no tree of it. Never does: repeat a value in an error.
+//! Always holds: what is taken can be read back by every strict JSON reader. Each check is one pass
+//! over the text, and makes no tree of it. Never does: repeat a value in an error.
 
 use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::value::RawValue;
 
 use super::json;
-use crate::{domain::Invalid, service::SecretValue};
+use crate::{model::Invalid, service::SecretValue};
 
 /// The deepest nesting that a value may have.
 const DEPTH_MAX: usize = 100;
@@ -17,15 +17,18 @@ const ENTRIES_MAX: usize = 65_536;
 /// The longest number that cannot be beyond a double unless it has an exponent.
 const DIGITS_MAX: usize = 308;
 
-const TWICE: Invalid = Invalid("data has an object that names a member twice; readers would keep only one of the two");
-const SURROGATE: Invalid =
-    Invalid("data has a text with half of a surrogate pair, such as \\ud800 alone; it stands for no character");
-const TOO_GREAT: Invalid = Invalid("data has a number beyond what a double can hold, such as 1e999; send it as text");
+const TWICE: Invalid =
+    Invalid("data has an object that names a member twice; readers would keep only one of the two");
+const SURROGATE: Invalid = Invalid(
+    "data has a text with half of a surrogate pair, such as \\ud800 alone; it stands for no character",
+);
+const TOO_GREAT: Invalid =
+    Invalid("data has a number beyond what a double can hold, such as 1e999; send it as text");
 
 /// The value in a request's member: the text of a JSON object, as it was sent.
 pub(crate) fn value(raw: Option<&RawValue>, bytes_max: usize) -> Result<SecretValue, Invalid> {
-    let raw =
-        json::non_null(raw).ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
+    let raw = json::non_null(raw)
+        .ok_or(Invalid("no data: give the secret's value as a JSON object in the field data"))?;
     value_of(raw.get(), bytes_max)
 }
 
@@ -35,7 +38,9 @@ pub(crate) fn value_of(text: &str, bytes_max: usize) -> Result<SecretValue, Inva
         return Err(Invalid("data must be a JSON object, for instance {\"password\": \"…\"}"));
     }
     if text.len() > bytes_max {
-        return Err(Invalid("data is larger than this server takes; split it into several secrets"));
+        return Err(Invalid(
+            "data is larger than this server takes; split it into several secrets",
+        ));
     }
     check(text)?;
     Ok(SecretValue::new(text.as_bytes().to_vec()))
@@ -44,13 +49,14 @@ pub(crate) fn value_of(text: &str, bytes_max: usize) -> Result<SecretValue, Inva
 /// Whether well-formed JSON text can be a value, or a part of one.
 ///
 /// # Errors
-/// As [`check_shape`]; and where strict readers would refuse it, or not all read the same: a name twice in an object,
-/// half of a surrogate pair, a number that is no double's.
+/// As [`check_shape`]; and where strict readers would refuse it, or not all read the same: a name
+/// twice in an object, half of a surrogate pair, a number that is no double's.
 pub(crate) fn check(text: &str) -> Result<(), Invalid> {
     check_shape(text)?;
     // The objects and arrays around the place, of objects their number.
     let (mut around, mut objects) = (Vec::<Option<usize>>::new(), 0);
-    // One set for all objects: a name costs the same however many there are, and in however deep an object.
+    // One set for all objects: a name costs the same however many there are, and in however deep an
+    // object.
     let mut names = HashSet::new();
     let (mut rest, mut is_name) = (text, false);
     while let Some(first) = rest.bytes().next() {
@@ -73,7 +79,9 @@ pub(crate) fn check(text: &str) -> Result<(), Invalid> {
             b'"' => {
                 token = string_len(rest);
                 let string = unescaped(rest.get(..token).unwrap_or_default())?;
-                if std::mem::take(&mut is_name) && !names.insert((around.last().copied().flatten(), string)) {
+                if std::mem::take(&mut is_name)
+                    && !names.insert((around.last().copied().flatten(), string))
+                {
                     return Err(TWICE);
                 }
             }
@@ -117,10 +125,15 @@ fn unescaped(string: &str) -> Result<Cow<'_, str>, Invalid> {
 
 fn check_number(number: &str) -> Result<(), Invalid> {
     let is_plain = number.len() <= DIGITS_MAX && !number.contains(['e', 'E']);
-    if is_plain || number.parse::<f64>().is_ok_and(f64::is_finite) { Ok(()) } else { Err(TOO_GREAT) }
+    if is_plain || number.parse::<f64>().is_ok_and(f64::is_finite) {
+        Ok(())
+    } else {
+        Err(TOO_GREAT)
+    }
 }
 
-/// Whether well-formed JSON text is not nested too deeply, and has not too many entries: before anything is made of it.
+/// Whether well-formed JSON text is not nested too deeply, and has not too many entries: before
+/// anything is made of it.
 ///
 /// # Errors
 /// `Invalid` where it is, or has.
@@ -137,7 +150,8 @@ pub(crate) fn check_shape(text: &str) -> Result<(), Invalid> {
 
 /// How deep well-formed JSON text is nested, and how many members and elements it has at most.
 fn shape(text: &str) -> (usize, usize) {
-    let (mut depth, mut deepest, mut entries, mut in_string, mut escaped) = (0usize, 0, 0, false, false);
+    let (mut depth, mut deepest, mut entries, mut in_string, mut escaped) =
+        (0usize, 0, 0, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
@@ -174,7 +188,8 @@ mod tests {
         for wrong in ["null", "[]", "\"x\"", "1", "true"] {
             assert!(value(Some(&raw(wrong)), 100).is_err(), "{wrong}");
         }
-        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        let nested =
+            |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(value(Some(&raw(&nested(99))), 10_000).is_ok());
         assert!(value(Some(&raw(&nested(100))), 10_000).is_err());
         assert_eq!(shape(r#"{"[[[":"\"{{{,","b":[1,2]}"#), (2, 4));
@@ -182,7 +197,8 @@ mod tests {
         assert!(check(&wide(60_000)).is_ok() && check_shape(&wide(65_536)).is_err());
     }
 
-    /// Values were taken that Python, Go and JavaScript then read each in its own way, or not at all.
+    /// Values were taken that Python, Go and JavaScript then read each in its own way, or not at
+    /// all.
     #[test]
     fn what_strict_readers_refuse_is_refused() {
         let zeros = "0".repeat(400);

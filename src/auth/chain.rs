@@ -1,10 +1,11 @@
 //! The chain of certificates that a client shows, and the path through it to a CA that is trusted.
 //!
-//! Owns the bounds of what is read, the choice of the path, and what each certificate must say for its place.
-//! Always holds: a [`Path`] was found without trying any. Each certificate on it has one issuer, the one that it
-//! names; where a CA has that name, the path ends there. So the CA that is nearest to the leaf vouches, and no other, and
-//! a peer cannot make the server check more signatures than the path has certificates.
-//! Never does: check a signature. Whoever does checks this path and no other.
+//! Owns the bounds of what is read, the choice of the path, and what each certificate must say for
+//! its place. Always holds: a [`Path`] was found without trying any. Each certificate on it has one
+//! issuer, the one that it names; where a CA has that name, the path ends there. So the CA that is
+//! nearest to the leaf vouches, and no other, and a peer cannot make the server check more
+//! signatures than the path has certificates. Never does: check a signature. Whoever does checks
+//! this path and no other.
 
 use super::{Issuer, identity::CERTIFICATE_BYTES_MAX};
 use crate::pki::{CertificateFault, Facts, Validity};
@@ -18,7 +19,9 @@ pub const CHAIN_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainFault {
     /// More certificates than anybody needs.
-    #[error("the client shows more than 6 certificates; its own and those between it and the authority are enough")]
+    #[error(
+        "the client shows more than 6 certificates; its own and those between it and the authority are enough"
+    )]
     TooMany,
     /// More bytes than anybody needs.
     #[error("the client's certificates are larger than 32 KiB in all")]
@@ -30,7 +33,9 @@ pub enum ChainFault {
     #[error("the client's certificate leads to no authority that is trusted here")]
     UnknownIssuer,
     /// Two certificates that could each be the next one.
-    #[error("the client shows two certificates of one name and key identifier; it must show the issuing one alone")]
+    #[error(
+        "the client shows two certificates of one name and key identifier; it must show the issuing one alone"
+    )]
     Ambiguous,
     /// A certificate that was not made for clients.
     #[error("the client's certificate does not name clientAuth in its extended key usage")]
@@ -42,7 +47,9 @@ pub enum ChainFault {
     #[error("the client's certificate is one of an authority (CA:TRUE)")]
     Authority,
     /// More certificates between than the CA allows.
-    #[error("there are more certificates between the client's and the authority than the authority's pathlen allows")]
+    #[error(
+        "there are more certificates between the client's and the authority than the authority's pathlen allows"
+    )]
     PathLength,
 }
 
@@ -92,11 +99,16 @@ pub struct Path {
     pub validity: Validity,
 }
 
-/// The path from `leaf` to one of `authorities`. Everything on it was checked but signatures and times.
+/// The path from `leaf` to one of `authorities`. Everything on it was checked but signatures and
+/// times.
 ///
 /// # Errors
 /// [`ChainFault`] says why there is none.
-pub fn path<D: AsRef<[u8]>>(leaf: &D, intermediates: &[D], authorities: &[Authority]) -> Result<Path, ChainFault> {
+pub fn path<D: AsRef<[u8]>>(
+    leaf: &D,
+    intermediates: &[D],
+    authorities: &[Authority],
+) -> Result<Path, ChainFault> {
     if intermediates.len() >= CERTIFICATES_MAX {
         return Err(ChainFault::TooMany);
     }
@@ -116,23 +128,32 @@ pub fn path<D: AsRef<[u8]>>(leaf: &D, intermediates: &[D], authorities: &[Author
         return Err(ChainFault::NoSignature);
     }
     let mut links: Vec<(usize, Facts)> = Vec::new();
-    // Read when they are needed: most clients show their own certificate alone, or more than leads anywhere.
+    // Read when they are needed: most clients show their own certificate alone, or more than leads
+    // anywhere.
     let mut rest: Option<Vec<(usize, Facts)>> = None;
     loop {
         let last = links.last().map_or(&leaf, |(_, link)| link);
         let named = |authority: &Authority| authority.facts.subject == last.issuer;
-        let found: Vec<usize> = (0..).zip(authorities).filter(|(_, one)| named(one)).map(|(index, _)| index).collect();
+        let found: Vec<usize> =
+            (0..).zip(authorities).filter(|(_, one)| named(one)).map(|(index, _)| index).collect();
         if !found.is_empty() {
             let between = links.len();
             let allows = |index: &usize| {
-                authorities.get(*index).is_some_and(|authority| allows(authority.facts.path_len, between))
+                authorities
+                    .get(*index)
+                    .is_some_and(|authority| allows(authority.facts.path_len, between))
             };
             let authorities: Vec<usize> = found.into_iter().filter(allows).collect();
             if authorities.is_empty() {
                 return Err(ChainFault::PathLength);
             }
-            let validity = links.iter().fold(leaf.validity, |all, (_, link)| all.and(link.validity));
-            return Ok(Path { intermediates: links.iter().map(|(index, _)| *index).collect(), authorities, validity });
+            let validity =
+                links.iter().fold(leaf.validity, |all, (_, link)| all.and(link.validity));
+            return Ok(Path {
+                intermediates: links.iter().map(|(index, _)| *index).collect(),
+                authorities,
+                validity,
+            });
         }
         let candidates = match &mut rest {
             Some(rest) => rest,
@@ -160,9 +181,12 @@ fn distinct<D: AsRef<[u8]>>(
     Ok(distinct)
 }
 
-/// Takes the one certificate that has issued `last` out of the candidates, by its name and, where both tell it, its
-/// key's identifier. Taken out, it cannot be met again: there are no rounds.
-fn next_link(last: &Facts, candidates: &mut Vec<(usize, Facts)>) -> Result<(usize, Facts), ChainFault> {
+/// Takes the one certificate that has issued `last` out of the candidates, by its name and, where
+/// both tell it, its key's identifier. Taken out, it cannot be met again: there are no rounds.
+fn next_link(
+    last: &Facts,
+    candidates: &mut Vec<(usize, Facts)>,
+) -> Result<(usize, Facts), ChainFault> {
     let is_issuer = |candidate: &Facts| {
         let key_differs = match (&last.issuer_key_id, &candidate.key_id) {
             (Some(wanted), Some(own)) => wanted != own,
@@ -170,7 +194,8 @@ fn next_link(last: &Facts, candidates: &mut Vec<(usize, Facts)>) -> Result<(usiz
         };
         candidate.subject == last.issuer && !key_differs
     };
-    let mut fitting = (0..).zip(candidates.iter()).filter(|(_, (_, facts))| is_issuer(facts)).map(|(at, _)| at);
+    let mut fitting =
+        (0..).zip(candidates.iter()).filter(|(_, (_, facts))| is_issuer(facts)).map(|(at, _)| at);
     match (fitting.next(), fitting.next()) {
         (None, _) => Err(ChainFault::UnknownIssuer),
         (Some(at), None) => Ok(candidates.remove(at)),
@@ -185,8 +210,8 @@ fn allows(path_len: Option<u32>, between: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use rcgen::{
-        BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-        Issuer as Signer, KeyPair, KeyUsagePurpose,
+        BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+        IsCa, Issuer as Signer, KeyPair, KeyUsagePurpose,
     };
 
     use super::*;
@@ -235,7 +260,10 @@ mod tests {
         let leaf = under(&params("leaf", None), "b");
         let between = [under(&ca("unrelated"), "z"), under(&ca("a"), "root"), under(&ca("b"), "a")];
         let (far, near) = (root(&ca("root")), root(&ca("a")));
-        assert_eq!(path(&leaf, &between, std::slice::from_ref(&far)).unwrap().intermediates, [2, 1]);
+        assert_eq!(
+            path(&leaf, &between, std::slice::from_ref(&far)).unwrap().intermediates,
+            [2, 1]
+        );
         let nearest = path(&leaf, &between, &[far.clone(), near]).unwrap();
         assert_eq!((nearest.intermediates, nearest.authorities), (vec![2], vec![1]));
         let alone = path(&leaf, &[], &[far.clone(), root(&ca("b"))]).unwrap();
@@ -243,8 +271,9 @@ mod tests {
         assert_eq!(fault(&leaf, &between[..2], &[far]), ChainFault::UnknownIssuer);
     }
 
-    /// Five levels with fifteen look-alikes each made one handshake cost 1.9 s of signatures. Now it is refused for
-    /// what can be counted, and what is left to count cannot multiply: each certificate is taken at most once.
+    /// Five levels with fifteen look-alikes each made one handshake cost 1.9 s of signatures. Now
+    /// it is refused for what can be counted, and what is left to count cannot multiply: each
+    /// certificate is taken at most once.
     #[test]
     fn look_alikes_multiply_nothing() {
         let (leaf, top) = (under(&params("leaf", None), "level 1"), root(&ca("root")));
@@ -265,11 +294,13 @@ mod tests {
         let round = [under(&ca("level 1"), "level 2"), under(&ca("level 2"), "level 1")];
         assert_eq!(fault(&leaf, &round, std::slice::from_ref(&top)), ChainFault::UnknownIssuer);
         let mut large = params("leaf", None);
-        large.subject_alt_names = vec![rcgen::SanType::URI(format!("x:{}", "a".repeat(33_000)).try_into().unwrap())];
+        large.subject_alt_names =
+            vec![rcgen::SanType::URI(format!("x:{}", "a".repeat(33_000)).try_into().unwrap())];
         assert_eq!(fault(&under(&large, "root"), &[], &[top]), ChainFault::TooLarge);
     }
 
-    /// The key's identifier tells two certificates of one name apart; where it does not, none is taken.
+    /// The key's identifier tells two certificates of one name apart; where it does not, none is
+    /// taken.
     #[test]
     fn key_identifiers_tell_namesakes_apart() {
         let (first, second) = (signer(&ca("b")), signer(&ca("b")));
@@ -279,11 +310,16 @@ mod tests {
         };
         let mut knows = params("leaf", None);
         knows.use_authority_key_identifier_extension = true;
-        let leaf = |params: &CertificateParams| params.signed_by(&KeyPair::generate().unwrap(), &second).unwrap();
+        let leaf = |params: &CertificateParams| {
+            params.signed_by(&KeyPair::generate().unwrap(), &second).unwrap()
+        };
         let between = [of(&first), of(&second)];
         let top = [root(&ca("root"))];
         assert_eq!(path(&leaf(&knows).der().to_vec(), &between, &top).unwrap().intermediates, [1]);
-        assert_eq!(fault(&leaf(&params("leaf", None)).der().to_vec(), &between, &top), ChainFault::Ambiguous);
+        assert_eq!(
+            fault(&leaf(&params("leaf", None)).der().to_vec(), &between, &top),
+            ChainFault::Ambiguous
+        );
     }
 
     #[test]
@@ -295,10 +331,15 @@ mod tests {
             under(&params, "root")
         };
         assert!(path(&with(&|_| {}), &[], &top).is_ok());
-        assert!(path(&with(&|leaf| leaf.key_usages.clear()), &[], &top).is_ok(), "no keyUsage restricts nothing");
+        assert!(
+            path(&with(&|leaf| leaf.key_usages.clear()), &[], &top).is_ok(),
+            "no keyUsage restricts nothing"
+        );
         let no_signature = with(&|leaf| leaf.key_usages = vec![KeyUsagePurpose::KeyEncipherment]);
         assert_eq!(fault(&no_signature, &[], &top), ChainFault::NoSignature);
-        for purposes in [vec![], vec![ExtendedKeyUsagePurpose::Any], vec![ExtendedKeyUsagePurpose::ServerAuth]] {
+        for purposes in
+            [vec![], vec![ExtendedKeyUsagePurpose::Any], vec![ExtendedKeyUsagePurpose::ServerAuth]]
+        {
             let leaf = with(&|leaf| leaf.extended_key_usages.clone_from(&purposes));
             assert_eq!(fault(&leaf, &[], &top), ChainFault::NotForClients, "{purposes:?}");
         }
@@ -335,10 +376,19 @@ mod tests {
             change(&mut params);
             fault(&params)
         };
-        assert_eq!(with(&|ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]), Some(CertificateFault::KeyUsage));
+        assert_eq!(
+            with(&|ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]),
+            Some(CertificateFault::KeyUsage)
+        );
         assert_eq!(with(&|ca| ca.key_usages.clear()), None);
         let server = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        assert_eq!(with(&|ca| ca.extended_key_usages.clone_from(&server)), Some(CertificateFault::Purpose));
-        assert_eq!(with(&|ca| ca.distinguished_name = DistinguishedName::new()), Some(CertificateFault::Name));
+        assert_eq!(
+            with(&|ca| ca.extended_key_usages.clone_from(&server)),
+            Some(CertificateFault::Purpose)
+        );
+        assert_eq!(
+            with(&|ca| ca.distinguished_name = DistinguishedName::new()),
+            Some(CertificateFault::Name)
+        );
     }
 }

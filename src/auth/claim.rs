@@ -1,12 +1,13 @@
 //! The domain that a certificate claims by its user principal names.
 //!
-//! Always holds: a certificate claims at most one. A name without the exact prefix claims nothing; one with it must be
-//! right.
+//! Always holds: a certificate claims at most one. A name without the exact prefix claims nothing;
+//! one with it must be right.
 
 use super::names::SubjectName;
-use crate::domain::OkmsId;
+use crate::model::OkmsId;
 
-/// The domain that a certificate claims. Whether the claim is believed depends on who signed the certificate.
+/// The domain that a certificate claims. Whether the claim is believed depends on who signed the
+/// certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DomainClaim {
     /// `okms.domain:*`: an operator's.
@@ -32,7 +33,10 @@ impl DomainClaim {
         let mut found = None;
         for name in names {
             let SubjectName::Upn(upn) = name else { continue };
-            let Some(claim) = upn.strip_prefix(OKMS_DOMAIN_PREFIX).map(Self::parse).transpose()? else { continue };
+            let Some(claim) = upn.strip_prefix(OKMS_DOMAIN_PREFIX).map(Self::parse).transpose()?
+            else {
+                continue;
+            };
             if found.is_some_and(|earlier| earlier != claim) {
                 return Err(ClaimFault::Conflicting);
             }
@@ -57,7 +61,9 @@ mod tests {
     use super::*;
 
     fn among(upns: &[&str]) -> Result<Option<DomainClaim>, ClaimFault> {
-        DomainClaim::among(&upns.iter().map(|upn| SubjectName::Upn((*upn).to_owned())).collect::<Vec<_>>())
+        DomainClaim::among(
+            &upns.iter().map(|upn| SubjectName::Upn((*upn).to_owned())).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -67,12 +73,26 @@ mod tests {
         assert_eq!(claim(&format!("okms.domain:{DOMAIN}")), Ok(one));
         assert_eq!(claim(&format!("okms.domain:{}", DOMAIN.to_uppercase())), Ok(one));
         assert_eq!(claim("okms.domain:*"), Ok(Some(DomainClaim::Any)));
-        for other in [&format!("OKMS.domain:{DOMAIN}"), &format!(" okms.domain:{DOMAIN}"), "okms.domain", "me@x"] {
+        for other in [
+            &format!("OKMS.domain:{DOMAIN}"),
+            &format!(" okms.domain:{DOMAIN}"),
+            "okms.domain",
+            "me@x",
+        ] {
             assert_eq!(claim(other), Ok(None), "{other:?}");
         }
         let simple = DOMAIN.replace('-', "");
         let nil = "00000000-0000-0000-0000-000000000000";
-        for bad in ["", "**", " *", nil, &simple, &format!("{{{DOMAIN}}}"), &format!("urn:uuid:{DOMAIN}"), "x"] {
+        for bad in [
+            "",
+            "**",
+            " *",
+            nil,
+            &simple,
+            &format!("{{{DOMAIN}}}"),
+            &format!("urn:uuid:{DOMAIN}"),
+            "x",
+        ] {
             assert_eq!(claim(&format!("okms.domain:{bad}")), Err(ClaimFault::Domain), "{bad:?}");
         }
         assert_eq!(DomainClaim::among(&[SubjectName::Uri("okms.domain:*".to_owned())]), Ok(None));

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::{claim::DomainClaim, identity::CertIdentity};
 use crate::{
-    domain::{OkmsId, Timestamp},
+    model::{OkmsId, Timestamp},
     pki::Validity,
 };
 
 /// Which CA vouched for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issuer {
-    /// The region's own: the domain that a certificate names is believed, if the authority itself has signed it.
+    /// The region's own: the domain that a certificate names is believed, if the authority itself
+    /// has signed it.
     Region,
     /// Somebody else's: whatever its certificates say, they reach this domain.
     Customer(OkmsId),
@@ -36,7 +37,8 @@ pub struct VerifiedPeer {
 }
 
 impl VerifiedPeer {
-    /// For the connection that has just finished a handshake with client authentication, and nobody else.
+    /// For the connection that has just finished a handshake with client authentication, and nobody
+    /// else.
     pub(crate) const fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
         Self { identity, voucher }
     }
@@ -74,7 +76,8 @@ pub enum Subject {
 }
 
 impl Principal {
-    /// Whoever started the program, with its root key in hands, and asks it for something without a connection.
+    /// Whoever started the program, with its root key in hands, and asks it for something without a
+    /// connection.
     #[must_use]
     pub const fn of_process() -> Self {
         Self { party: Party::Operator, subject: Subject::Process }
@@ -141,12 +144,14 @@ pub enum Unauthenticated {
     #[error("the client certificate cannot be read; get a new one for your domain")]
     Unreadable,
     /// The certificate is fine, but names no domain here.
-    #[error("the client certificate names no okms.domain; use an access certificate issued for your domain")]
+    #[error(
+        "the client certificate names no okms.domain; use an access certificate issued for your domain"
+    )]
     NoDomain,
 }
 
-/// The principal that `peer` stands for at `now`. Asked for every request, so that no connection and no resumed session
-/// outlives its certificate, nor the authority that vouches for it.
+/// The principal that `peer` stands for at `now`. Asked for every request, so that no connection
+/// and no resumed session outlives its certificate, nor the authority that vouches for it.
 ///
 /// # Errors
 /// `Unauthenticated` says what is missing.

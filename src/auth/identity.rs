@@ -1,10 +1,11 @@
 //! What a client certificate says about its holder, read once a connection.
 //!
-//! Owns: the way from the leaf's DER bytes to a [`CertIdentity`]. Chain, signature, usage and revocation were the TLS
-//! handshake's business before; validity against the clock is checked again by whoever uses the identity.
+//! Owns: the way from the leaf's DER bytes to a [`CertIdentity`]. Chain, signature, usage and
+//! revocation were the TLS handshake's business before; validity against the clock is checked again
+//! by whoever uses the identity.
 //!
-//! Always holds: a [`CertIdentity`] came from one whole, well-formed certificate; it claims at most one okms domain; what
-//! is kept of a certificate is bounded.
+//! Always holds: a [`CertIdentity`] came from one whole, well-formed certificate; it claims at most
+//! one okms domain; what is kept of a certificate is bounded.
 //!
 //! Never does: decide what an identity may do.
 
@@ -61,16 +62,26 @@ impl CertIdentity {
         if leaf.len() > CERTIFICATE_BYTES_MAX {
             return Err(IdentityError::TooLarge);
         }
-        let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|_| IdentityError::Malformed)?;
+        let (rest, certificate) =
+            X509Certificate::from_der(leaf).map_err(|_| IdentityError::Malformed)?;
         if !rest.is_empty() {
             return Err(IdentityError::TrailingBytes);
         }
-        let serial = Serial::from_be_bytes(certificate.raw_serial()).ok_or(IdentityError::Serial)?;
+        let serial =
+            Serial::from_be_bytes(certificate.raw_serial()).ok_or(IdentityError::Serial)?;
         let names = read_names(&certificate)?;
         let domain = DomainClaim::among(&names)?;
         let mut public_key_sha256 = [0; 32];
-        public_key_sha256.copy_from_slice(digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref());
-        Ok(Self { names, domain, serial, public_key_sha256, validity: Validity::from(certificate.validity()) })
+        public_key_sha256.copy_from_slice(
+            digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref(),
+        );
+        Ok(Self {
+            names,
+            domain,
+            serial,
+            public_key_sha256,
+            validity: Validity::from(certificate.validity()),
+        })
     }
 
     /// The names that can identify, in the certificate's order.
@@ -104,7 +115,8 @@ impl CertIdentity {
     }
 }
 
-/// Names of customers' machines and people are not for logs: the serial finds the certificate again.
+/// Names of customers' machines and people are not for logs: the serial finds the certificate
+/// again.
 impl fmt::Debug for CertIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CertIdentity")
@@ -114,13 +126,15 @@ impl fmt::Debug for CertIdentity {
     }
 }
 
-/// Whom a certificate that was refused was issued to, for whoever looks for the reason: one short line of text.
+/// Whom a certificate that was refused was issued to, for whoever looks for the reason: one short
+/// line of text.
 #[must_use]
 pub fn subject_text(leaf: &[u8]) -> Option<String> {
     let leaf = (leaf.len() <= CERTIFICATE_BYTES_MAX).then_some(leaf)?;
     let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
     let subject = certificate.subject().to_string();
-    let plain = subject.chars().take(SUBJECT_TEXT_MAX).map(|c| if c.is_control() { '?' } else { c });
+    let plain =
+        subject.chars().take(SUBJECT_TEXT_MAX).map(|c| if c.is_control() { '?' } else { c });
     Some(plain.collect())
 }
 
@@ -136,7 +150,7 @@ mod tests {
 
     use super::super::test_tools::{DOMAIN, der, named, san, upn, with_extensions};
     use super::*;
-    use crate::domain::Timestamp;
+    use crate::model::Timestamp;
     use crate::pki::{CertificateAuthority, Issued, KeyKind, KeySource, Subject};
 
     fn issued(subject: &Subject) -> Issued {
@@ -154,7 +168,10 @@ mod tests {
         assert_eq!(identity.okms_domain(), Some(DomainClaim::One(domain)));
         assert_eq!((identity.serial(), identity.validity()), (leaf.serial, leaf.validity));
         let operator = issued(&Subject::Operator);
-        assert_eq!(CertIdentity::from_der(&operator.certificate_der).unwrap().okms_domain(), Some(DomainClaim::Any));
+        assert_eq!(
+            CertIdentity::from_der(&operator.certificate_der).unwrap().okms_domain(),
+            Some(DomainClaim::Any)
+        );
     }
 
     #[test]
@@ -174,7 +191,10 @@ mod tests {
         longer.push(0);
         assert_eq!(CertIdentity::from_der(&longer), Err(IdentityError::TrailingBytes));
         assert_eq!(CertIdentity::from_der(&[]), Err(IdentityError::Malformed));
-        assert_eq!(CertIdentity::from_der(&vec![0; CERTIFICATE_BYTES_MAX + 1]), Err(IdentityError::TooLarge));
+        assert_eq!(
+            CertIdentity::from_der(&vec![0; CERTIFICATE_BYTES_MAX + 1]),
+            Err(IdentityError::TooLarge)
+        );
     }
 
     /// A claim that cannot be read is refused, and not passed over.

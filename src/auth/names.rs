@@ -1,9 +1,10 @@
-//! The names of a certificate that can identify its holder: its subject alternative names of four kinds.
+//! The names of a certificate that can identify its holder: its subject alternative names of four
+//! kinds.
 //!
-//! Always holds: each name is non-empty UTF-8 without control characters, and their number and length are bounded.
-//! Never does: read the common name (it is decoration), or pass over what it cannot read: a malformed name is an error,
-//! not an absent name. Name kinds that never identify anybody here (IP address, directory name, other kinds of otherName,
-//! and so on) are passed over.
+//! Always holds: each name is non-empty UTF-8 without control characters, and their number and
+//! length are bounded. Never does: read the common name (it is decoration), or pass over what it
+//! cannot read: a malformed name is an error, not an absent name. Name kinds that never identify
+//! anybody here (IP address, directory name, other kinds of otherName, and so on) are passed over.
 
 use std::fmt;
 
@@ -82,13 +83,15 @@ impl fmt::Display for NameKind {
 
 /// The names in a certificate that can identify, in its order.
 pub(super) fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<SubjectName>, NameFault> {
-    let extension =
-        certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).map_err(|_| NameFault::Malformed)?;
+    let extension = certificate
+        .get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME)
+        .map_err(|_| NameFault::Malformed)?;
     let Some(extension) = extension else {
         return Ok(Vec::new());
     };
     // Read again from the extension's bytes: the parser's own pass drops what follows the list.
-    let (rest, list) = SubjectAlternativeName::from_der(extension.value).map_err(|_| NameFault::Malformed)?;
+    let (rest, list) =
+        SubjectAlternativeName::from_der(extension.value).map_err(|_| NameFault::Malformed)?;
     if !rest.is_empty() {
         return Err(NameFault::TrailingBytes);
     }
@@ -100,7 +103,9 @@ pub(super) fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<Subjec
 
 fn read_name(name: &GeneralName<'_>) -> Result<Option<SubjectName>, NameFault> {
     Ok(Some(match name {
-        GeneralName::OtherName(kind, value) if *kind == OID_UPN => SubjectName::Upn(utf8_string(value)?),
+        GeneralName::OtherName(kind, value) if *kind == OID_UPN => {
+            SubjectName::Upn(utf8_string(value)?)
+        }
         GeneralName::URI(text) => SubjectName::Uri(ia5(text, NameKind::Uri)?),
         GeneralName::DNSName(text) => SubjectName::Dns(ia5(text, NameKind::Dns)?),
         GeneralName::RFC822Name(text) => SubjectName::Email(ia5(text, NameKind::Email)?),
@@ -120,12 +125,16 @@ fn read_name(name: &GeneralName<'_>) -> Result<Option<SubjectName>, NameFault> {
 /// The text of `[0] EXPLICIT UTF8String`, with nothing after it on either level.
 fn utf8_string(value: &[u8]) -> Result<String, NameFault> {
     let (rest, outer) = Any::from_der(value).map_err(|_| NameFault::UpnType)?;
-    let wrapped = outer.class() == Class::ContextSpecific && outer.tag() == Tag(0) && outer.header.is_constructed();
+    let wrapped = outer.class() == Class::ContextSpecific
+        && outer.tag() == Tag(0)
+        && outer.header.is_constructed();
     if !wrapped || !rest.is_empty() {
         return Err(NameFault::UpnType);
     }
     let (rest, text) = Any::from_der(outer.data).map_err(|_| NameFault::UpnType)?;
-    let is_text = text.class() == Class::Universal && text.tag() == Tag::Utf8String && !text.header.is_constructed();
+    let is_text = text.class() == Class::Universal
+        && text.tag() == Tag::Utf8String
+        && !text.header.is_constructed();
     if !is_text || !rest.is_empty() {
         return Err(NameFault::UpnType);
     }
@@ -133,7 +142,8 @@ fn utf8_string(value: &[u8]) -> Result<String, NameFault> {
     plain(text, NameKind::Upn)
 }
 
-/// `IA5String` is ASCII. The parser lets any UTF-8 through, under which two different names can look the same.
+/// `IA5String` is ASCII. The parser lets any UTF-8 through, under which two different names can
+/// look the same.
 fn ia5(text: &str, kind: NameKind) -> Result<String, NameFault> {
     if text.is_ascii() { plain(text, kind) } else { Err(NameFault::Encoding(kind)) }
 }
@@ -178,7 +188,10 @@ mod tests {
             SanType::URI("spiffe://example.com/billing".try_into().unwrap()),
             SanType::IpAddress("127.0.0.1".parse().unwrap()),
             SanType::DnsName("billing.example.com".try_into().unwrap()),
-            SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], "someone@example.com".into())),
+            SanType::OtherName((
+                vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3],
+                "someone@example.com".into(),
+            )),
             SanType::OtherName((vec![1, 2, 3, 4], "another kind".into())),
             SanType::Rfc822Name("billing@example.com".try_into().unwrap()),
         ];
@@ -205,7 +218,10 @@ mod tests {
         assert_eq!(fault(&[upn("")]), NameFault::Empty(NameKind::Upn));
         assert_eq!(fault(&[der(0x82, b"\xff")]), NameFault::Encoding(NameKind::Dns));
         assert_eq!(fault(&[der(0x86, "é".as_bytes())]), NameFault::Encoding(NameKind::Uri));
-        assert_eq!(fault(&[upn_of(&der(0xa0, &der(0x0c, b"\xff")))]), NameFault::Encoding(NameKind::Upn));
+        assert_eq!(
+            fault(&[upn_of(&der(0xa0, &der(0x0c, b"\xff")))]),
+            NameFault::Encoding(NameKind::Upn)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
 use super::{Party, Principal, Subject};
-use crate::domain::{OkmsId, SecretPath};
+use crate::model::{OkmsId, SecretPath};
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -89,7 +89,8 @@ pub enum Resource<'a> {
     Tenant,
     /// A secret, whether there is one or not.
     Secret(&'a SecretPath),
-    /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on this.
+    /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on
+    /// this.
     Below(&'a str),
 }
 
@@ -212,15 +213,17 @@ impl Principal {
     /// A permit for whichever of `actions` the principal may do in the tenant `okms_id`.
     ///
     /// # Errors
-    /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not; `Denied::Forbidden` where none of the
-    /// actions is allowed on anything in it.
+    /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not;
+    /// `Denied::Forbidden` where none of the actions is allowed on anything in it.
     pub fn authorize(&self, okms_id: OkmsId, actions: &[Action]) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             Party::Tenant(own) if own == okms_id => Policy::Allowed(OF_A_TENANT),
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
-        let may = |action| policy.allows(action, Resource::Tenant) || policy.allows(action, Resource::Below(""));
+        let may = |action| {
+            policy.allows(action, Resource::Tenant) || policy.allows(action, Resource::Below(""))
+        };
         if !actions.iter().any(|action| may(*action)) {
             return Err(Denied::Forbidden);
         }
@@ -257,19 +260,31 @@ mod tests {
             let actions = &[*action];
             assert!(operator.authorize(foreign, actions).is_ok());
             assert_eq!(principal.authorize(foreign, actions).unwrap_err(), Denied::UnknownDomain);
-            let expected = !matches!(action, Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet);
+            let expected = !matches!(
+                action,
+                Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet
+            );
             assert_eq!(principal.authorize(own, actions).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());
             assert_eq!(principal.authorize_region(actions).is_ok(), *action == Action::DomainGet);
         }
-        let permit = principal.authorize(own, &[Action::SecretGet, Action::CredentialCreate]).unwrap();
+        let permit =
+            principal.authorize(own, &[Action::SecretGet, Action::CredentialCreate]).unwrap();
         assert_eq!(permit.okms_id(), own);
         let path = "a/b".parse().unwrap();
         for resource in [Resource::Tenant, Resource::Below("a/"), Resource::Secret(&path)] {
             assert!(permit.check(Action::SecretGet, resource).is_ok());
             assert!(permit.check(Action::DomainGet, resource).is_ok());
-            assert_eq!(permit.check(Action::CredentialCreate, resource), Err(Denied::Forbidden), "not allowed");
-            assert_eq!(permit.check(Action::VersionGetData, resource), Err(Denied::Forbidden), "not asked for");
+            assert_eq!(
+                permit.check(Action::CredentialCreate, resource),
+                Err(Denied::Forbidden),
+                "not allowed"
+            );
+            assert_eq!(
+                permit.check(Action::VersionGetData, resource),
+                Err(Denied::Forbidden),
+                "not asked for"
+            );
         }
         assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
         assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);

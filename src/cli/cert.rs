@@ -12,17 +12,18 @@ use super::{
     output::{Outcome, say},
 };
 use crate::{
-    domain::OkmsId,
     files::FileName,
     material,
+    model::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem},
 };
 
 /// Access certificates: how services prove who they are.
 #[derive(Subcommand)]
 pub(super) enum Cert {
-    /// Issue an access certificate for a domain: `<okmsId>_certificate.pem`, and `<okmsId>_privatekey.pem` unless a
-    /// request brings its own key. The key is made here and never leaves this machine.
+    /// Issue an access certificate for a domain: `<okmsId>_certificate.pem`, and
+    /// `<okmsId>_privatekey.pem` unless a request brings its own key. The key is made here and
+    /// never leaves this machine.
     Issue(Issue),
 }
 
@@ -103,7 +104,8 @@ impl Issue {
         let path = format!("/v2/okms/resource/{}/credential", self.okms_id);
         let body = json!({ "name": self.name, "csr": csr, "validity": self.days });
         let answer = self.client.call(Method::POST, &path, Some(body)).await?;
-        let certificate = text(&answer, "certificatePEM").ok_or("the server's answer has no certificate")?;
+        let certificate =
+            text(&answer, "certificatePEM").ok_or("the server's answer has no certificate")?;
         self.write(certificate, key.as_ref(), password, &answer)
     }
 
@@ -112,15 +114,23 @@ impl Issue {
         for name in ["certificate", "privatekey"] {
             let path = self.out.join(format!("{}_{name}.pem", self.okms_id));
             if path.exists() {
-                return Err(
-                    format!("{} exists; move it away, or choose another folder with --out", path.display()).into()
-                );
+                return Err(format!(
+                    "{} exists; move it away, or choose another folder with --out",
+                    path.display()
+                )
+                .into());
             }
         }
         Ok(())
     }
 
-    fn write(&self, certificate: &str, key: Option<&PrivateKeyPem>, password: Option<&str>, answer: &Value) -> Outcome {
+    fn write(
+        &self,
+        certificate: &str,
+        key: Option<&PrivateKeyPem>,
+        password: Option<&str>,
+        answer: &Value,
+    ) -> Outcome {
         let folder = Folder::new(&self.out);
         let _turn = folder.lock()?;
         self.nothing_is_there()?;
@@ -131,7 +141,8 @@ impl Issue {
             None => folder::write(&certificate_path, certificate.as_bytes())?,
         }
         if let (Some(path), Some(key), Some(password)) = (&self.pkcs12, key, password) {
-            let bundle = pki::pkcs12(certificate, key, &self.client.ca_pem()?, &self.name, password)?;
+            let bundle =
+                pki::pkcs12(certificate, key, &self.client.ca_pem()?, &self.name, password)?;
             folder::write_private(path, &bundle)?;
             say(format_args!("{}", path.display()));
         }

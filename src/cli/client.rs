@@ -24,8 +24,8 @@ use zeroize::Zeroizing;
 use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
-    domain::Timestamp,
     material,
+    model::Timestamp,
     pki::Facts,
 };
 
@@ -45,7 +45,8 @@ pub(super) struct Client {
     /// The server's address, for instance <https://secrets.example:8443>.
     #[arg(long)]
     endpoint: Option<String>,
-    /// The certificate authority of the server's certificate, PEM [default: `region_ca.pem` in the folder].
+    /// The certificate authority of the server's certificate, PEM [default: `region_ca.pem` in the
+    /// folder].
     #[arg(long)]
     ca: Option<PathBuf>,
     /// The operator certificate, PEM [default: `operator_certificate.pem` in the folder].
@@ -58,7 +59,12 @@ pub(super) struct Client {
 
 impl Client {
     /// Sends a request and gives back the answer's JSON.
-    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Error> {
         Ok(self.page(method, path, body, None).await?.0)
     }
 
@@ -83,7 +89,8 @@ impl Client {
         body: Option<Value>,
         cursor: Option<HeaderValue>,
     ) -> Result<(Value, Option<HeaderValue>), Error> {
-        let endpoint: Uri = self.endpoint()?.parse().map_err(|error| format!("the endpoint is no URL: {error}"))?;
+        let endpoint: Uri =
+            self.endpoint()?.parse().map_err(|error| format!("the endpoint is no URL: {error}"))?;
         if endpoint.scheme() != Some(&uri::Scheme::HTTPS) {
             return Err("the endpoint must begin with https://".into());
         }
@@ -94,12 +101,15 @@ impl Client {
         let connector = TlsConnector::from(Arc::new(self.tls()?));
         let stream = TcpStream::connect((host.as_str(), port)).await;
         // Not the whole authority: some put a password into it.
-        let shown = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+        let shown =
+            authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
         let stream = stream.map_err(|error| format!("{shown}: {error}"))?;
-        let name = ServerName::try_from(host).map_err(|_| "the endpoint's host is no name and no address")?;
+        let name = ServerName::try_from(host)
+            .map_err(|_| "the endpoint's host is no name and no address")?;
         let stream = connector.connect(name, stream).await;
         let stream = stream.map_err(|error| format!("{shown}: {}", self.reason(&error)))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let mut request = Request::builder().method(method);
@@ -114,8 +124,9 @@ impl Client {
         let response = match sender.send_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                // In TLS 1.3 the server refuses a certificate only after the handshake is done here. What ended the
-                // connection knows the alert; what waited for the answer knows that there is none.
+                // In TLS 1.3 the server refuses a certificate only after the handshake is done
+                // here. What ended the connection knows the alert; what waited for the answer knows
+                // that there is none.
                 let ended = tokio::time::timeout(ALERT_TIME, connection).await;
                 let cause = ended.ok().and_then(Result::ok).and_then(Result::err).unwrap_or(error);
                 return Err(format!("{shown}: {}", self.reason(&cause)).into());
@@ -126,7 +137,12 @@ impl Client {
         let bytes = Limited::new(response.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if !status.is_success() {
-            let texts = answer.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let texts = answer
+                .get("errors")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
             let text = texts.collect::<Vec<_>>().join("; ");
             return Err(format!("the server says {status}: {text}").into());
         }
@@ -156,7 +172,8 @@ impl Client {
         let mut roots = RootCertStore::empty();
         let ca = self.ca_path();
         for certificate in material::certificates(&ca)? {
-            let unfit = |_| format!("{}: holds a certificate that cannot be an authority's", ca.display());
+            let unfit =
+                |_| format!("{}: holds a certificate that cannot be an authority's", ca.display());
             roots.add(certificate).map_err(unfit)?;
         }
         let (cert, key) = (self.cert_path(), self.key_path());
@@ -169,7 +186,9 @@ impl Client {
         // What the library says of a key stays here.
         Ok(config.map_err(|error| {
             let what = match error {
-                rustls::Error::InconsistentKeys(_) => "the certificate and the private key do not belong together",
+                rustls::Error::InconsistentKeys(_) => {
+                    "the certificate and the private key do not belong together"
+                }
                 _ => "the certificate and the private key cannot be used for TLS",
             };
             format!("{} with {}: {what}", cert.display(), key.display())
@@ -186,9 +205,15 @@ impl Client {
                 let why = match own {
                     Some(own) => own,
                     None => match alert {
-                        AlertDescription::CertificateExpired => "its time is over, or has not come; check the clocks",
-                        AlertDescription::UnknownCA => "it is not of an authority that the server trusts",
-                        AlertDescription::CertificateRequired => "the server wants a certificate, and got none",
+                        AlertDescription::CertificateExpired => {
+                            "its time is over, or has not come; check the clocks"
+                        }
+                        AlertDescription::UnknownCA => {
+                            "it is not of an authority that the server trusts"
+                        }
+                        AlertDescription::CertificateRequired => {
+                            "the server wants a certificate, and got none"
+                        }
                         _ => "the server's log says why",
                     }
                     .to_owned(),
@@ -198,9 +223,14 @@ impl Client {
             Some(rustls::Error::InvalidCertificate(why)) => {
                 let ca = self.ca_path();
                 let why = match why {
-                    CertificateError::UnknownIssuer => format!("is not of an authority in {}; see --ca", ca.display()),
-                    CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
-                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    CertificateError::UnknownIssuer => {
+                        format!("is not of an authority in {}; see --ca", ca.display())
+                    }
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                        "has expired".to_owned()
+                    }
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. } => {
                         "is for other names than the endpoint's; see --endpoint".to_owned()
                     }
                     other => format!("is refused here: {other}"),
@@ -208,9 +238,12 @@ impl Client {
                 format!("the server's certificate {why}")
             }
             Some(other) => other.to_string(),
-            // The alert can be lost on the way. What is seen to be wrong from here is told all the same.
+            // The alert can be lost on the way. What is seen to be wrong from here is told all the
+            // same.
             None => match own {
-                Some(own) => format!("the server ended the connection; the certificate {cert} is refused: {own}"),
+                Some(own) => format!(
+                    "the server ended the connection; the certificate {cert} is refused: {own}"
+                ),
                 None => format!("{error}; the server's log may say why"),
             },
         }
@@ -227,13 +260,18 @@ impl Client {
                 "move operator_certificate.pem and operator_privatekey.pem away; okmsd init --dir {} makes new ones",
                 self.dir.display()
             ),
-            Some(_) => "use one that the region's authority has signed, and that is valid".to_owned(),
+            Some(_) => {
+                "use one that the region's authority has signed, and that is valid".to_owned()
+            }
         };
         if facts.validity.is_over(now) {
             return Some(format!("it has expired ({}); {remedy}", date(facts.validity.not_after)));
         }
         if !facts.validity.has_begun(now) {
-            return Some(format!("it is not valid before {}; check the clock", date(facts.validity.not_before)));
+            return Some(format!(
+                "it is not valid before {}; check the clock",
+                date(facts.validity.not_before)
+            ));
         }
         let authorities = material::certificates(&self.ca_path()).ok()?;
         let is_of = |authority: &CertificateDer<'_>| {
@@ -272,7 +310,9 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
             return Some(found);
         }
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+        next = inner
+            .map(|inner| inner as &(dyn std::error::Error + 'static))
+            .or_else(|| error.source());
     }
     None
 }

@@ -20,8 +20,8 @@ use crate::{
     auth::{Action, Principal},
     clock::{Clock, SystemClock},
     config::{self, Config},
-    domain::OkmsId,
     material,
+    model::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
     service::{CredentialRequest, Error, KeySource},
     telemetry,
@@ -62,13 +62,19 @@ impl Dev {
         config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
         let _log = telemetry::start(&config.log)?;
         let mut signals = Signals::take()?;
-        let Some(app) = serve::start(&config, Arc::new(SystemClock), &mut signals).await? else { return Ok(()) };
+        let Some(app) = serve::start(&config, Arc::new(SystemClock), &mut signals).await? else {
+            return Ok(());
+        };
         let okms_id = access(&folder, &self.dir, &app).await?;
-        let root = fs::canonicalize(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))?;
+        let root = fs::canonicalize(&self.dir)
+            .map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
         let file = folder.config();
-        serve::run_until_signal(app, signals, move || Ok(Config::load(&file, config::environment())?)).await
+        serve::run_until_signal(app, signals, move || {
+            Ok(Config::load(&file, config::environment())?)
+        })
+        .await
     }
 }
 
@@ -76,8 +82,13 @@ fn server_names() -> Result<Vec<ServerName>, pki::Error> {
     ["localhost", "127.0.0.1", "::1"].iter().map(|name| name.parse()).collect()
 }
 
-/// The domain whose access certificate is in the folder; a new one with a certificate where there is none.
-async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
+/// The domain whose access certificate is in the folder; a new one with a certificate where there
+/// is none.
+async fn access(
+    folder: &Folder,
+    dir: &Path,
+    app: &App,
+) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
     let service = app.service();
     let operator = Principal::of_process();
     if let Some(id) = domain_in(dir)? {
@@ -94,7 +105,11 @@ async fn access(folder: &Folder, dir: &Path, app: &App) -> Result<OkmsId, Box<dy
         found => found?,
     };
     let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;
-    let request = CredentialRequest { name: "dev".to_owned(), key: KeySource::Fresh(KeyKind::P256), days: ACCESS_DAYS };
+    let request = CredentialRequest {
+        name: "dev".to_owned(),
+        key: KeySource::Fresh(KeyKind::P256),
+        days: ACCESS_DAYS,
+    };
     // Certificates live by the machine's clock.
     let issued = service.credentials.issue(&permit, request, SystemClock.now()).await?;
     let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
@@ -149,7 +164,8 @@ fn quoted(text: &str) -> String {
 
 fn greet(root: &Path, id: OkmsId, app: &App) {
     let env_file = root.join("env.sh");
-    let curl = "curl --cacert \"$KMS_RESTAPI_CA\" --cert \"$KMS_RESTAPI_CERT\" --key \"$KMS_RESTAPI_KEY\"";
+    let curl =
+        "curl --cacert \"$KMS_RESTAPI_CA\" --cert \"$KMS_RESTAPI_CERT\" --key \"$KMS_RESTAPI_KEY\"";
     let base = "\"$KMS_RESTAPI_ENDPOINT/api/$OKMS_ID/v2/secret";
     say(format_args!(
         "okmsd serves one domain.\n\

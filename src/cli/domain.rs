@@ -8,7 +8,7 @@ use super::{
     client::{Client, text},
     output::{Outcome, say},
 };
-use crate::domain::OkmsId;
+use crate::model::OkmsId;
 
 /// Domains: the tenants of a region.
 #[derive(Subcommand)]
@@ -58,7 +58,8 @@ impl Domain {
                 }
             }
             Self::Show(Show { okms_id, client }) => {
-                let domain = client.call(Method::GET, &format!("/v2/okms/resource/{okms_id}"), None).await?;
+                let domain =
+                    client.call(Method::GET, &format!("/v2/okms/resource/{okms_id}"), None).await?;
                 say(format_args!("{domain:#}"));
             }
         }

@@ -1,7 +1,7 @@
 //! A region's folder: what it holds, and how its files are made.
 //!
-//! Always holds: one process at a time makes files in a folder, others wait; a file is there whole or not at all; what is
-//! there is never replaced by something new of its kind, keys above all.
+//! Always holds: one process at a time makes files in a folder, others wait; a file is there whole
+//! or not at all; what is there is never replaced by something new of its kind, keys above all.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,8 +14,8 @@ use std::{
 use crate::{
     clock::{Clock, SystemClock},
     crypto::{self, FileRootKey},
-    domain::Timestamp,
     material::{self, MaterialError},
+    model::Timestamp,
     pki::{self, CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, ServerName, Subject},
 };
 
@@ -74,8 +74,8 @@ impl Folder {
         self.file("okmsd.toml")
     }
 
-    /// The right to make files in the folder, which this makes too where it is absent. Waits while another process has
-    /// it; ends with what is given back.
+    /// The right to make files in the folder, which this makes too where it is absent. Waits while
+    /// another process has it; ends with what is given back.
     pub(super) fn lock(&self) -> Result<File, FolderError> {
         let failed = |error| FolderError::Io(self.0.clone(), error);
         let mut builder = fs::DirBuilder::new();
@@ -92,16 +92,25 @@ impl Folder {
         let now = SystemClock.now();
         let authority = self.authority(region, now)?;
         if !self.file("server_certificate.pem").exists() {
-            let issued = authority.issue_server(region.server_names, KeySource::Fresh(KeyKind::P256), now, SERVER_DAYS);
+            let issued = authority.issue_server(
+                region.server_names,
+                KeySource::Fresh(KeyKind::P256),
+                now,
+                SERVER_DAYS,
+            );
             self.keep("server", issued)?;
         }
         if !self.file("operator_certificate.pem").exists() {
             let key = KeySource::Fresh(KeyKind::P256);
-            self.keep("operator", authority.issue_access(&Subject::Operator, "operator", key, now, OPERATOR_DAYS))?;
+            self.keep(
+                "operator",
+                authority.issue_access(&Subject::Operator, "operator", key, now, OPERATOR_DAYS),
+            )?;
         }
         let root = self.file("root.key");
         if !root.exists() {
-            let key = FileRootKey::generate().map_err(|error| FolderError::RootKey(root.clone(), error))?;
+            let key = FileRootKey::generate()
+                .map_err(|error| FolderError::RootKey(root.clone(), error))?;
             write_private(&root, key.as_bytes())?;
         }
         if !self.config().exists() {
@@ -112,21 +121,31 @@ impl Folder {
     }
 
     /// Writes a certificate and its key under `<stem>_certificate.pem` and `<stem>_privatekey.pem`.
-    pub(super) fn write_pair(&self, stem: &str, certificate: &str, key: &PrivateKeyPem) -> Result<(), FolderError> {
+    pub(super) fn write_pair(
+        &self,
+        stem: &str,
+        certificate: &str,
+        key: &PrivateKeyPem,
+    ) -> Result<(), FolderError> {
         write_private(&self.file(&format!("{stem}_privatekey.pem")), key.expose().as_bytes())?;
         write(&self.file(&format!("{stem}_certificate.pem")), certificate.as_bytes())
     }
 
-    fn authority(&self, region: &Region<'_>, now: Timestamp) -> Result<CertificateAuthority, FolderError> {
-        let (certificate_path, key_path) = (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
+    fn authority(
+        &self,
+        region: &Region<'_>,
+        now: Timestamp,
+    ) -> Result<CertificateAuthority, FolderError> {
+        let (certificate_path, key_path) =
+            (self.file("region_ca.pem"), self.file("region_ca_privatekey.pem"));
         let pki = |error| FolderError::Pki(certificate_path.clone(), error);
         if certificate_path.exists() {
             let certificate = material::text(&certificate_path)?;
             let key = material::signing_key(&key_path)?;
             return CertificateAuthority::load(&certificate, &key).map_err(pki);
         }
-        let name =
-            authority_name(region.name).map_err(|error| FolderError::RootKey(certificate_path.clone(), error))?;
+        let name = authority_name(region.name)
+            .map_err(|error| FolderError::RootKey(certificate_path.clone(), error))?;
         let (authority, key) = CertificateAuthority::create(&name, now, CA_DAYS).map_err(pki)?;
         write_private(&key_path, key.expose().as_bytes())?;
         write(&certificate_path, authority.certificate_pem().as_bytes())?;
@@ -143,8 +162,8 @@ impl Folder {
     }
 }
 
-/// A name that no other authority has: browsers and verifiers tell authorities apart by nothing else, and every folder on a
-/// machine may have a region of the same name.
+/// A name that no other authority has: browsers and verifiers tell authorities apart by nothing
+/// else, and every folder on a machine may have a region of the same name.
 fn authority_name(region: &str) -> Result<String, crypto::Error> {
     /// What a common name may hold beside these words.
     const REGION_MAX: usize = 64 - "okmsd  region CA 01234567".len();
@@ -207,6 +226,10 @@ fn config_text(region: &Region<'_>) -> String {
         region.name,
         region.listen,
         region.admin_listen,
-        region.endpoint.as_ref().map(|endpoint| format!("endpoint = \"{endpoint}\"\n")).unwrap_or_default()
+        region
+            .endpoint
+            .as_ref()
+            .map(|endpoint| format!("endpoint = \"{endpoint}\"\n"))
+            .unwrap_or_default()
     )
 }

@@ -25,14 +25,16 @@ pub(super) struct Init {
     /// Where probes and metrics will be, over plain HTTP.
     #[arg(long, default_value = "127.0.0.1:9464")]
     admin_listen: SocketAddr,
-    /// A DNS name or IP address of the server; repeat for more. Answers and commands use the first one.
+    /// A DNS name or IP address of the server; repeat for more. Answers and commands use the first
+    /// one.
     #[arg(long = "server-name", default_values = ["localhost", "127.0.0.1", "::1"])]
     server_names: Vec<String>,
 }
 
 impl Init {
     pub(super) fn run(self) -> Outcome {
-        let names: Vec<ServerName> = self.server_names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let names: Vec<ServerName> =
+            self.server_names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         let folder = Folder::new(&self.dir);
         folder.complete(&Region {
             name: self.region.as_str(),
@@ -53,5 +55,9 @@ impl Init {
 }
 
 fn endpoint(name: &str, port: u16) -> String {
-    if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") }
+    if name.contains(':') {
+        format!("https://[{name}]:{port}")
+    } else {
+        format!("https://{name}:{port}")
+    }
 }

@@ -1,7 +1,8 @@
 //! The command line: one file a subcommand.
 //!
-//! Always holds: no secret is taken from or shown in an argument; an error names the file, key or address at fault. If
-//! nobody reads what a command says (`okmsd dev | true`), it does its work all the same, and a server goes on serving.
+//! Always holds: no secret is taken from or shown in an argument; an error names the file, key or
+//! address at fault. If nobody reads what a command says (`okmsd dev | true`), it does its work all
+//! the same, and a server goes on serving.
 
 mod cert;
 mod client;
@@ -25,7 +26,8 @@ use clap::{
 
 use self::signals::Cut;
 
-/// A self-hosted secret service: client certificates, versioned and encrypted secrets, the OKMS Secret API.
+/// A self-hosted secret service: client certificates, versioned and encrypted secrets, the OKMS
+/// Secret API.
 #[derive(Parser)]
 #[command(name = "okmsd", version, max_term_width = 100)]
 struct Arguments {
@@ -37,7 +39,8 @@ struct Arguments {
 enum Command {
     /// Make everything that is needed to try okmsd on this machine, and serve it.
     Dev(dev::Dev),
-    /// Make a folder for a new region: config, certificate authority, server and operator certificate, root key.
+    /// Make a folder for a new region: config, certificate authority, server and operator
+    /// certificate, root key.
     Init(init::Init),
     /// Serve a region.
     Serve(serve::Serve),
@@ -81,8 +84,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Shows what is wrong with the arguments, or the help that was asked for, and never what was typed: with a file's content
-/// in the place of its name, that is a key.
+/// Shows what is wrong with the arguments, or the help that was asked for, and never what was
+/// typed: with a file's content in the place of its name, that is a key.
 fn misread(mut error: clap::Error) -> ExitCode {
     // What an argument is named is ours, unless there is no such argument.
     let typed: &[_] = match error.kind() {

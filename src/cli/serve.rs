@@ -51,7 +51,11 @@ impl Serve {
 }
 
 /// Starts the server; none where a signal came before it was up. The store may be long in opening.
-pub(super) async fn start(config: &Config, clock: Arc<dyn Clock>, signals: &mut Signals) -> Outcome<Option<App>> {
+pub(super) async fn start(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    signals: &mut Signals,
+) -> Outcome<Option<App>> {
     tokio::select! {
         app = App::start(config, clock) => Ok(Some(app?)),
         _ = signals.ending() => {
@@ -61,8 +65,8 @@ pub(super) async fn start(config: &Config, clock: Arc<dyn Clock>, signals: &mut 
     }
 }
 
-/// Runs the server; a signal stops it, and a second one ends the process at once. Where one asks for that, the config is
-/// loaded again for the sake of the certificates that it names.
+/// Runs the server; a signal stops it, and a second one ends the process at once. Where one asks
+/// for that, the config is loaded again for the sake of the certificates that it names.
 pub(super) async fn run_until_signal(
     app: App,
     mut signals: Signals,

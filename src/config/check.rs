@@ -23,7 +23,10 @@ impl Config {
             ("store.path", Some(&self.store.path)),
         ] {
             if path.is_some_and(|path| files::holds_a_key(path)) {
-                return Err(ConfigError::Value(key, "is the name of a file; this is what belongs into one"));
+                return Err(ConfigError::Value(
+                    key,
+                    "is the name of a file; this is what belongs into one",
+                ));
             }
         }
         if self.server.endpoint.as_deref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
@@ -67,10 +70,16 @@ impl Config {
         }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
-            return Err(ConfigError::Value("tokens.max_ttl", "must be from 1s to ten years (87840h)"));
+            return Err(ConfigError::Value(
+                "tokens.max_ttl",
+                "must be from 1s to ten years (87840h)",
+            ));
         }
         if tokens.default_ttl.0 < SECOND || tokens.default_ttl.0 > tokens.max_ttl.0 {
-            return Err(ConfigError::Value("tokens.default_ttl", "must be from 1s to tokens.max_ttl"));
+            return Err(ConfigError::Value(
+                "tokens.default_ttl",
+                "must be from 1s to tokens.max_ttl",
+            ));
         }
         Ok(self)
     }

@@ -1,16 +1,20 @@
 //! What the environment says.
 //!
-//! Any key can be set there: `OKMSD_SERVER__LISTEN` is `listen` in `[server]`, `OKMSD_REGION` is `region`. Other names that
-//! begin with `OKMSD_` are not ours: Kubernetes makes such for a service called okmsd.
+//! Any key can be set there: `OKMSD_SERVER__LISTEN` is `listen` in `[server]`, `OKMSD_REGION` is
+//! `region`. Other names that begin with `OKMSD_` are not ours: Kubernetes makes such for a service
+//! called okmsd.
 //!
-//! Always holds: a variable is text until the setting's own type reads it. Nothing is guessed from what it looks like, so
-//! that a region may be called 2024.
+//! Always holds: a variable is text until the setting's own type reads it. Nothing is guessed from
+//! what it looks like, so that a region may be called 2024.
 
 use std::collections::{BTreeMap, btree_map};
 
 use serde::{
     Deserializer,
-    de::{self, DeserializeSeed, Error, IntoDeserializer, MapAccess, Unexpected, Visitor, value::SeqDeserializer},
+    de::{
+        self, DeserializeSeed, Error, IntoDeserializer, MapAccess, Unexpected, Visitor,
+        value::SeqDeserializer,
+    },
     forward_to_deserialize_any,
 };
 
@@ -20,11 +24,15 @@ const PREFIX: &str = "OKMSD_";
 
 /// The process's environment, as far as it is text.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The file's table with what the environment says in its place.
-pub(super) fn overlay(table: toml::Table, environment: impl Iterator<Item = (String, String)>) -> Node {
+pub(super) fn overlay(
+    table: toml::Table,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Node {
     let mut root = Node::from(toml::Value::Table(table));
     for (name, text) in environment {
         let Some(name) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
@@ -44,7 +52,8 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Puts `text` where the names lead; what stands in the way gives place, and is missed by its type.
+    /// Puts `text` where the names lead; what stands in the way gives place, and is missed by its
+    /// type.
     fn put<'a>(&mut self, mut names: impl Iterator<Item = &'a str>, text: String) {
         let Some(name) = names.next() else {
             *self = Self::Text(text);
@@ -54,7 +63,10 @@ impl Node {
             *self = Self::Table(BTreeMap::new());
         }
         if let Self::Table(entries) = self {
-            entries.entry(name.to_owned()).or_insert_with(|| Self::Table(BTreeMap::new())).put(names, text);
+            entries
+                .entry(name.to_owned())
+                .or_insert_with(|| Self::Table(BTreeMap::new()))
+                .put(names, text);
         }
     }
 }
@@ -90,8 +102,12 @@ impl<'de> Deserializer<'de> for Node {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
-            Self::Table(entries) => visitor.visit_map(Entries { rest: entries.into_iter(), value: None }),
-            Self::File(value) => value.deserialize_any(visitor).map_err(|error| Fault::custom(error.message())),
+            Self::Table(entries) => {
+                visitor.visit_map(Entries { rest: entries.into_iter(), value: None })
+            }
+            Self::File(value) => {
+                value.deserialize_any(visitor).map_err(|error| Fault::custom(error.message()))
+            }
             Self::Text(text) => visitor.visit_string(text),
         }
     }
@@ -120,7 +136,8 @@ impl<'de> Deserializer<'de> for Node {
         match self {
             Self::Text(text) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                visitor.visit_seq(SeqDeserializer::new(parts.map(|part| Self::Text(part.to_owned()))))
+                visitor
+                    .visit_seq(SeqDeserializer::new(parts.map(|part| Self::Text(part.to_owned()))))
             }
             node => node.deserialize_any(visitor),
         }
@@ -134,14 +151,18 @@ impl<'de> Deserializer<'de> for Node {
     ) -> Result<V::Value, Fault> {
         match self {
             Self::Text(text) => visitor.visit_enum(text.into_deserializer()),
-            Self::File(value) => {
-                value.deserialize_enum(name, variants, visitor).map_err(|error| Fault::custom(error.message()))
-            }
+            Self::File(value) => value
+                .deserialize_enum(name, variants, visitor)
+                .map_err(|error| Fault::custom(error.message())),
             Self::Table(_) => Err(Fault::invalid_type(Unexpected::Map, &visitor)),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -167,7 +188,10 @@ struct Entries {
 impl<'de> MapAccess<'de> for Entries {
     type Error = Fault;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
         let Some((name, node)) = self.rest.next() else { return Ok(None) };
         let key = seed.deserialize(name.clone().into_deserializer())?;
         self.value = Some((name, node));
@@ -175,7 +199,8 @@ impl<'de> MapAccess<'de> for Entries {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        let (name, node) = self.value.take().ok_or_else(|| de::Error::custom("a value without a key"))?;
+        let (name, node) =
+            self.value.take().ok_or_else(|| de::Error::custom("a value without a key"))?;
         seed.deserialize(node).map_err(|fault| fault.within(&name))
     }
 }
@@ -218,19 +243,24 @@ mod tests {
     }
 
     fn read(file: &str, environment: &[(&str, &str)]) -> Result<All, String> {
-        let variables = environment.iter().map(|(name, text)| (format!("OKMSD_{name}"), (*text).to_owned()));
-        All::deserialize(overlay(toml::from_str(file).unwrap(), variables)).map_err(|fault| fault.to_string())
+        let variables =
+            environment.iter().map(|(name, text)| (format!("OKMSD_{name}"), (*text).to_owned()));
+        All::deserialize(overlay(toml::from_str(file).unwrap(), variables))
+            .map_err(|fault| fault.to_string())
     }
 
-    /// What looked like a number or a truth value was made one, so that a region called 2024, or a file called true, kept
-    /// a server from starting.
+    /// What looked like a number or a truth value was made one, so that a region called 2024, or a
+    /// file called true, kept a server from starting.
     #[test]
     fn the_settings_type_reads_the_text() {
         for text in ["2024", "true", "1e3", "1.5", "'a'", "[1]", "2024-01-01", " a ", ""] {
             assert_eq!(read("", &[("REGION", text)]).unwrap().region, text);
             assert_eq!(read("", &[("SECTION__TEXT", text)]).unwrap().section.text, text);
         }
-        assert_eq!(read("", &[("SECTION__NAME", "2024")]).unwrap().section.name, Some("2024".parse().unwrap()));
+        assert_eq!(
+            read("", &[("SECTION__NAME", "2024")]).unwrap().section.name,
+            Some("2024".parse().unwrap())
+        );
         let all = read(
             "[section]\ntext = 'of the file'\nnumber = 1\nwhether = false\nlist = ['x']\n[section.deeper]\nnumber = 5",
             &[
@@ -245,8 +275,12 @@ mod tests {
                 ("SECTION__DEEPER__SIZE", "2KiB"),
             ],
         );
-        let deeper =
-            Section { text: "7".to_owned(), number: Some(5), size: Some(ByteSize(2048)), ..Section::default() };
+        let deeper = Section {
+            text: "7".to_owned(),
+            number: Some(5),
+            size: Some(ByteSize(2048)),
+            ..Section::default()
+        };
         let section = Section {
             text: "of the file".to_owned(),
             number: Some(65_535),
@@ -265,24 +299,43 @@ mod tests {
     #[test]
     fn faults_name_the_key_and_quote_nothing() {
         for (name, text, expected) in [
-            ("SECTION__NUMBER", "65536", "section.number: this value does not fit here, expected u16"),
+            (
+                "SECTION__NUMBER",
+                "65536",
+                "section.number: this value does not fit here, expected u16",
+            ),
             (
                 "SECTION__DEEPER__WHETHER",
                 "yes",
                 "section.deeper.whether: this value does not fit here, expected a boolean",
             ),
             ("SECTION__KIND", "two", "section.kind: this value does not fit here, expected `one`"),
-            ("SECTION__NUMBERS", "1,x", "section.numbers: this value does not fit here, expected u8"),
-            ("SECTION__TIME", "5", "section.time: a time is a whole number and ms, s, m or h, such as \"10s\""),
+            (
+                "SECTION__NUMBERS",
+                "1,x",
+                "section.numbers: this value does not fit here, expected u8",
+            ),
+            (
+                "SECTION__TIME",
+                "5",
+                "section.time: a time is a whole number and ms, s, m or h, such as \"10s\"",
+            ),
             ("SECTION__NAME", "a b", "section.name: a region's name is letters, digits and - only"),
             ("SECTION__TEXTS", "x", "section: unknown field `texts`"),
-            ("SECTION__TEXT__X", "x", "section.text: this value does not fit here, expected a string"),
+            (
+                "SECTION__TEXT__X",
+                "x",
+                "section.text: this value does not fit here, expected a string",
+            ),
             ("REGION__X", "x", "region: this value does not fit here, expected a string"),
         ] {
             let said = read("", &[(name, text)]).unwrap_err();
             assert!(said.starts_with(expected), "{said}");
         }
         // Of a service called okmsd.
-        assert_eq!(read("", &[("PORT", "tcp://10.0.0.1:8443"), ("SERVICE_HOST", "10.0.0.1")]), Ok(All::default()));
+        assert_eq!(
+            read("", &[("PORT", "tcp://10.0.0.1:8443"), ("SERVICE_HOST", "10.0.0.1")]),
+            Ok(All::default())
+        );
     }
 }

@@ -21,8 +21,8 @@ pub enum ConfigError {
     Value(&'static str, &'static str),
 }
 
-/// What a parser found, and where: never what stands there. The parser's own error shows the whole line, which may be a
-/// key or a password that went astray.
+/// What a parser found, and where: never what stands there. The parser's own error shows the whole
+/// line, which may be a key or a password that went astray.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     line: Option<usize>,
@@ -77,7 +77,9 @@ impl fmt::Display for Fault {
 /// A parser's message without the values that it quotes. It says what it wanted last.
 fn without_values(message: &str) -> String {
     let named = message.split('`').nth(1).unwrap_or_default();
-    if ["unknown field", "duplicate"].iter().any(|beginning| message.starts_with(beginning)) && !is_plain(named) {
+    if ["unknown field", "duplicate"].iter().any(|beginning| message.starts_with(beginning))
+        && !is_plain(named)
+    {
         return "there is no such key; the README lists the keys".to_owned();
     }
     let quotes = ["invalid type", "invalid value", "invalid length", "unknown variant"];

@@ -1,8 +1,9 @@
 //! The configuration: a TOML file, overlaid by the environment, checked once.
 //!
-//! Owns every setting, its default and its unit. Always holds: unknown keys are refused, an error names the key or
-//! the variable at fault and quotes no value, paths are absolute or relative to the folder of the file. Never does: reading
-//! keys or certificates themselves; key material is only ever named by file.
+//! Owns every setting, its default and its unit. Always holds: unknown keys are refused, an error
+//! names the key or the variable at fault and quotes no value, paths are absolute or relative to
+//! the folder of the file. Never does: reading keys or certificates themselves; key material is
+//! only ever named by file.
 
 mod check;
 mod environment;
@@ -17,7 +18,9 @@ use serde::Deserialize;
 pub use self::{
     environment::environment,
     fault::{ConfigError, Fault},
-    schema::{ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Server, Store, Tokens, Trust},
+    schema::{
+        ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Server, Store, Tokens, Trust,
+    },
     units::{ByteSize, Region, Span},
 };
 
@@ -26,15 +29,20 @@ impl Config {
     ///
     /// # Errors
     /// `ConfigError` names the key, variable or file at fault.
-    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
+    pub fn load(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let in_file = |error| ConfigError::File(path.into(), Fault::in_text(error, &text));
         // Once without the environment, so that an error tells the line.
         toml::from_str::<Self>(&text).map_err(in_file)?;
         let table = toml::from_str(&text).map_err(in_file)?;
         let overlaid = environment::overlay(table, environment);
-        let config = Self::deserialize(overlaid).map_err(|fault| ConfigError::Environment(path.into(), fault))?;
+        let config = Self::deserialize(overlaid)
+            .map_err(|fault| ConfigError::Environment(path.into(), fault))?;
         Ok(config.check()?.resolve(folder))
     }
 }
@@ -85,24 +93,34 @@ mod tests {
         assert_eq!(load("", &[("OKMSD_REGION", "2024")]).unwrap().region.as_str(), "2024");
     }
 
-    /// A key that went astray, into the environment, a value or the place of the config file itself, was shown by the
-    /// error, and the error goes to the log collector.
+    /// A key that went astray, into the environment, a value or the place of the config file
+    /// itself, was shown by the error, and the error goes to the log collector.
     #[test]
     fn errors_quote_no_value() {
         let secret = "correct-horse-battery-staple";
         let pem = format!("-----BEGIN PRIVATE KEY-----{secret}-----END PRIVATE KEY-----");
         let hex = "0123456789abcdef".repeat(4);
-        let keys = include_str!("schema.rs").lines().skip_while(|line| !line.starts_with("pub struct Server"));
-        let keys = keys.filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':').map(|(key, _)| key));
+        let keys = include_str!("schema.rs")
+            .lines()
+            .skip_while(|line| !line.starts_with("pub struct Server"));
+        let keys = keys.filter_map(|line| {
+            line.trim().strip_prefix("pub ")?.split_once(':').map(|(key, _)| key)
+        });
         let sections = ["server", "trust", "keys", "store", "limits", "log"];
-        let keys: Vec<_> = keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+        let keys: Vec<_> =
+            keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
         assert!(keys.len() > 25, "the test finds the keys");
         for value in [secret, &pem, &hex, &pem.replace("-----", "\n")] {
             let mut said = Vec::new();
-            for (section, key) in sections.iter().flat_map(|section| keys.iter().map(move |key| (section, key))) {
+            for (section, key) in
+                sections.iter().flat_map(|section| keys.iter().map(move |key| (section, key)))
+            {
                 let name = format!("OKMSD_{}__{}", section.to_uppercase(), key.to_uppercase());
                 said.extend(load("", &[(&name, value)]).err());
-                said.extend(load(&format!("[{section}]\n{key} = \"{}\"", value.replace('\n', "\\n")), &[]).err());
+                said.extend(
+                    load(&format!("[{section}]\n{key} = \"{}\"", value.replace('\n', "\\n")), &[])
+                        .err(),
+                );
                 said.extend(load(&format!("[{section}]\n{key} = {value}"), &[]).err());
             }
             said.extend(load(value, &[]).err());
@@ -125,7 +143,11 @@ mod tests {
             ("[limits]\nidle_time = 5", None, "line 2: limits.idle_time"),
             ("[server]\nclient_auth = \"maybe\"", None, "`optional` or `required`"),
             ("[server", None, "line 1"),
-            ("", Some(("OKMSD_SERVER__PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----")), "config key server.private_key"),
+            (
+                "",
+                Some(("OKMSD_SERVER__PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----")),
+                "config key server.private_key",
+            ),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "many")), "limits.in_flight"),
             ("[limits]\nvalue_bytes = \"2MiB\"", None, "limits.value_bytes"),
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
@@ -141,7 +163,10 @@ mod tests {
             assert!(error.contains(names), "{text}: {error}");
         }
         assert!(
-            Config::load(Path::new("/nowhere/x.toml"), std::iter::empty()).unwrap_err().to_string().contains("nowhere")
+            Config::load(Path::new("/nowhere/x.toml"), std::iter::empty())
+                .unwrap_err()
+                .to_string()
+                .contains("nowhere")
         );
     }
 }

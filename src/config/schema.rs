@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::units::{ByteSize, Region, Span, from_text};
-use crate::domain::OkmsId;
+use crate::model::OkmsId;
 
 /// What the server needs to know.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -120,8 +120,8 @@ pub struct Tokens {
 pub struct Limits {
     /// Connections that may be open at once; more wait in the kernel's queue.
     pub connections: usize,
-    /// Those of them that may be of peers without a certificate, handshakes included; at most a quarter. Whoever has been
-    /// idle for longest gives way to the next.
+    /// Those of them that may be of peers without a certificate, handshakes included; at most a
+    /// quarter. Whoever has been idle for longest gives way to the next.
     pub anonymous_connections: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_time: Span,
@@ -149,7 +149,8 @@ pub struct Limits {
     pub http2_resets: usize,
     /// Requests in progress at once; more are answered 429.
     pub in_flight: usize,
-    /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain has a quarter of it.
+    /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain
+    /// has a quarter of it.
     pub buffer_bytes: ByteSize,
     /// From the signal to stop to the end.
     pub drain_time: Span,
@@ -203,7 +204,12 @@ impl Default for Keys {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "okmsd.redb".into(), cache: ByteSize(256 << 20), record_cache: ByteSize(64 << 20), queue: 1024 }
+        Self {
+            path: "okmsd.redb".into(),
+            cache: ByteSize(256 << 20),
+            record_cache: ByteSize(64 << 20),
+            queue: 1024,
+        }
     }
 }
 

@@ -74,7 +74,9 @@ impl FromStr for ByteSize {
         parse_unit(text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)])
             .and_then(|bytes| usize::try_from(bytes).ok())
             .map(Self)
-            .ok_or("a size is a number of bytes, or text such as \"512KiB\", \"256MiB\" or \"1GiB\"")
+            .ok_or(
+                "a size is a number of bytes, or text such as \"512KiB\", \"256MiB\" or \"1GiB\"",
+            )
     }
 }
 
@@ -90,7 +92,9 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                usize::try_from(bytes).map(ByteSize).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+                usize::try_from(bytes)
+                    .map(ByteSize)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
@@ -122,10 +126,14 @@ mod tests {
 
     #[test]
     fn times_and_sizes_have_units() {
-        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("10 s", 10_000)] {
+        for (text, millis) in
+            [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("10 s", 10_000)]
+        {
             assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))));
         }
-        for (text, bytes) in [("7", 7), ("7B", 7), ("2KiB", 2048), ("1MiB", 1 << 20), ("1GiB", 1 << 30)] {
+        for (text, bytes) in
+            [("7", 7), ("7B", 7), ("2KiB", 2048), ("1MiB", 1 << 20), ("1GiB", 1 << 30)]
+        {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)));
         }
         for wrong in ["", "s", "10", "1.5s", "-1s", "1d", "99999999999999999h", "1s "] {

@@ -16,7 +16,8 @@ const WRAPPED_LEN: usize = DATA_KEY_LEN + 8;
 const TAG_LEN: usize = 16;
 const HEAD_LEN: usize = 1 + 4;
 
-/// What a sealed thing is bound to: the space and the key under which it lies. It opens nowhere else.
+/// What a sealed thing is bound to: the space and the key under which it lies. It opens nowhere
+/// else.
 pub struct Binding(Vec<u8>);
 
 impl Binding {
@@ -27,14 +28,16 @@ impl Binding {
         Self([space.as_bytes(), &[0], key].concat())
     }
 
-    /// A place as earlier layouts of stores named it: bytes that begin with 1, which no space's name does.
+    /// A place as earlier layouts of stores named it: bytes that begin with 1, which no space's
+    /// name does.
     #[must_use]
     pub const fn past(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 }
 
-/// The key of one value, wrapped by a tenant's key. It is worth nothing without that, nor for another value.
+/// The key of one value, wrapped by a tenant's key. It is worth nothing without that, nor for
+/// another value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WrappedDataKey([u8; Self::LEN]);
 
@@ -75,7 +78,11 @@ impl DomainKeys {
         sealed.extend_from_slice(plain);
         let (_, body) = sealed.split_at_mut(HEAD_LEN + NONCE_LEN);
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = record_key(generation, at)?.seal_in_place_separate_tag(nonce, Aad::from(&at.0), body)?;
+        let tag = record_key(generation, at)?.seal_in_place_separate_tag(
+            nonce,
+            Aad::from(&at.0),
+            body,
+        )?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(Sealed::new(sealed.into()))
     }
@@ -94,7 +101,11 @@ impl DomainKeys {
     ///
     /// # Errors
     /// `Error::Library` where the library fails.
-    pub fn seal_value(&self, at: &Binding, value: &SecretValue) -> Result<(WrappedDataKey, Sealed), Error> {
+    pub fn seal_value(
+        &self,
+        at: &Binding,
+        value: &SecretValue,
+    ) -> Result<(WrappedDataKey, Sealed), Error> {
         let generation = self.newest()?;
         let data_key = Zeroizing::new(random::<DATA_KEY_LEN>()?);
         let mut wrapped = [0; WrappedDataKey::LEN];
@@ -103,16 +114,26 @@ impl DomainKeys {
         AesKek::new(&AES_256, generation.values.as_slice())?.wrap(data_key.as_slice(), rest)?;
         let mut sealed = Vec::with_capacity(value.len() + TAG_LEN);
         sealed.extend_from_slice(value.expose());
-        let tag = value_key(&data_key)?.seal_in_place_separate_tag(zero_nonce(), Aad::from(&at.0), &mut sealed)?;
+        let tag = value_key(&data_key)?.seal_in_place_separate_tag(
+            zero_nonce(),
+            Aad::from(&at.0),
+            &mut sealed,
+        )?;
         sealed.extend_from_slice(tag.as_ref());
         Ok((WrappedDataKey(wrapped), Sealed::new(sealed.into())))
     }
 
-    /// Opens what [`DomainKeys::seal_value`] made for the same place, with the key that came with it.
+    /// Opens what [`DomainKeys::seal_value`] made for the same place, with the key that came with
+    /// it.
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with other keys, or was changed.
-    pub fn open_value(&self, at: &Binding, key: &WrappedDataKey, sealed: &[u8]) -> Result<SecretValue, Error> {
+    pub fn open_value(
+        &self,
+        at: &Binding,
+        key: &WrappedDataKey,
+        sealed: &[u8],
+    ) -> Result<SecretValue, Error> {
         let (generation, wrapped) = self.parse_head(&key.0)?;
         let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
         AesKek::new(&AES_256, generation.values.as_slice())?
@@ -166,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::{FileRootKey, RootKey, WrappedKey},
-        domain::OkmsId,
+        model::OkmsId,
     };
 
     struct Fixed;
@@ -181,7 +202,12 @@ mod tests {
         fn wrap(&self, _: OkmsId, _: u32, key: &[u8; 32]) -> Result<WrappedKey, Error> {
             Ok(WrappedKey(key.to_vec()))
         }
-        fn unwrap(&self, _: OkmsId, _: u32, key: &WrappedKey) -> Result<Zeroizing<[u8; 32]>, Error> {
+        fn unwrap(
+            &self,
+            _: OkmsId,
+            _: u32,
+            key: &WrappedKey,
+        ) -> Result<Zeroizing<[u8; 32]>, Error> {
             Ok(Zeroizing::new(key.0.as_slice().try_into().unwrap()))
         }
     }
@@ -232,7 +258,8 @@ mod tests {
         };
         assert!(flips(record.as_ref()).all(|edited| keys.open(&place, &edited).is_err()));
         assert!(flips(body.as_ref()).all(|edited| keys.open_value(&place, &key, &edited).is_err()));
-        let mut wrong = flips(&key.to_bytes()).map(|edited| WrappedDataKey::from_bytes(edited.try_into().unwrap()));
+        let mut wrong = flips(&key.to_bytes())
+            .map(|edited| WrappedDataKey::from_bytes(edited.try_into().unwrap()));
         assert!(wrong.all(|key| keys.open_value(&place, &key, body.as_ref()).is_err()));
         for sealed in [record.as_ref(), body.as_ref()] {
             assert!(!sealed.windows(5).any(|window| window == b"plain"));
@@ -260,7 +287,9 @@ mod tests {
         let root = FileRootKey::generate().unwrap();
         let sealed = keys.seal_value(&Binding::to("values", b"a"), &value).unwrap();
         let shown = format!("{value:?} {keys:?} {sealed:?} {:?}", Sealed::public("canary"));
-        assert!(!shown.contains("canary") && !shown.contains(root.trim()) && !shown.contains("5, 5"));
+        assert!(
+            !shown.contains("canary") && !shown.contains(root.trim()) && !shown.contains("5, 5")
+        );
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use zeroize::Zeroizing;
 
 use super::{Error, RootKey, WrappedKey, derive::expand, random};
-use crate::domain::OkmsId;
+use crate::model::OkmsId;
 
 /// The keys of one domain, by generation. New records use the newest; old ones name theirs.
 pub struct DomainKeys {
@@ -37,11 +37,17 @@ impl DomainKeys {
     /// Unwraps a domain's keys, oldest first.
     ///
     /// # Errors
-    /// `Error::DoesNotOpen` where one was not wrapped for this domain by this root key, or there is none.
-    pub fn unwrap(root: &dyn RootKey, id: OkmsId, wrapped: Vec<(u32, Vec<u8>)>) -> Result<Self, Error> {
+    /// `Error::DoesNotOpen` where one was not wrapped for this domain by this root key, or there is
+    /// none.
+    pub fn unwrap(
+        root: &dyn RootKey,
+        id: OkmsId,
+        wrapped: Vec<(u32, Vec<u8>)>,
+    ) -> Result<Self, Error> {
         let mut generations = Vec::with_capacity(wrapped.len());
         for (number, key) in wrapped {
-            generations.push(Generation::new(number, &*root.unwrap(id, number, &WrappedKey(key))?)?);
+            generations
+                .push(Generation::new(number, &*root.unwrap(id, number, &WrappedKey(key))?)?);
         }
         if generations.is_empty() {
             return Err(Error::DoesNotOpen);
@@ -60,7 +66,11 @@ impl DomainKeys {
     }
 
     pub(super) fn generation(&self, number: u32) -> Result<&Generation, Error> {
-        self.generations.iter().rev().find(|key| key.number == number).ok_or(Error::UnknownGeneration)
+        self.generations
+            .iter()
+            .rev()
+            .find(|key| key.number == number)
+            .ok_or(Error::UnknownGeneration)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Encryption at rest.
 //!
-//! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's key wraps one
-//! fresh data key per value and derives one key per record. Always holds: what is sealed is bound to its space and key,
-//! so that a record moved, swapped or edited does not open; key material and plaintext never print and are wiped
-//! when dropped. Never does: I/O beyond reading a key file at start, knowing what is inside a record.
+//! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's
+//! key wraps one fresh data key per value and derives one key per record. Always holds: what is
+//! sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
+//! key material and plaintext never print and are wiped when dropped. Never does: I/O beyond
+//! reading a key file at start, knowing what is inside a record.
 //!
 //! Forms on disk (all integers big-endian, the tag is GCM's 16 bytes at the end):
 //!

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{Error, derive::expand, random};
 use crate::{
-    domain::OkmsId,
     files::{self, FileError, FileName},
+    model::OkmsId,
 };
 
 const FORMAT: u8 = 1;
@@ -34,7 +34,8 @@ pub trait RootKey: Send + Sync {
     /// A public name of the key: tells a wrong key from a damaged store.
     fn id(&self) -> [u8; 16];
 
-    /// A tag of `text` that tells nothing of it without the key: two texts have the same tag if they are the same.
+    /// A tag of `text` that tells nothing of it without the key: two texts have the same tag if
+    /// they are the same.
     ///
     /// # Errors
     /// `Error::Library` where the provider fails.
@@ -44,13 +45,23 @@ pub trait RootKey: Send + Sync {
     ///
     /// # Errors
     /// `Error::Library` where the provider fails.
-    fn wrap(&self, domain: OkmsId, generation: u32, key: &[u8; KEY_LEN]) -> Result<WrappedKey, Error>;
+    fn wrap(
+        &self,
+        domain: OkmsId,
+        generation: u32,
+        key: &[u8; KEY_LEN],
+    ) -> Result<WrappedKey, Error>;
 
     /// Unwraps what [`RootKey::wrap`] made for the same domain and generation.
     ///
     /// # Errors
     /// `Error::DoesNotOpen` where it was made for another, with another key, or was changed.
-    fn unwrap(&self, domain: OkmsId, generation: u32, key: &WrappedKey) -> Result<Zeroizing<[u8; KEY_LEN]>, Error>;
+    fn unwrap(
+        &self,
+        domain: OkmsId,
+        generation: u32,
+        key: &WrappedKey,
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Error>;
 }
 
 /// A root key file that cannot be used.
@@ -81,7 +92,8 @@ impl FileRootKey {
     /// `RootKeyError` names the file and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, RootKeyError> {
         files::read_private(path, |text| {
-            let bytes = parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
+            let bytes =
+                parse_hex(text.trim_ascii()).ok_or_else(|| RootKeyError::Malformed(path.into()))?;
             Self::from_bytes(&bytes).map_err(|error| RootKeyError::Crypto(path.into(), error))
         })
     }
@@ -123,14 +135,17 @@ fn parse_hex(text: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     }
     for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         let [high, low] = digits else { return None };
-        let nibble = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let nibble =
+            |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         *byte = nibble(high)? << 4 | nibble(low)?;
     }
     Some(bytes)
 }
 
 fn aad(domain: OkmsId, generation: u32) -> Aad<Vec<u8>> {
-    Aad::from([b"okmsd domain key".as_slice(), domain.as_bytes(), &generation.to_be_bytes()].concat())
+    Aad::from(
+        [b"okmsd domain key".as_slice(), domain.as_bytes(), &generation.to_be_bytes()].concat(),
+    )
 }
 
 impl RootKey for FileRootKey {
@@ -142,7 +157,12 @@ impl RootKey for FileRootKey {
         expand::<16>(&self.tags, &[text])
     }
 
-    fn wrap(&self, domain: OkmsId, generation: u32, key: &[u8; KEY_LEN]) -> Result<WrappedKey, Error> {
+    fn wrap(
+        &self,
+        domain: OkmsId,
+        generation: u32,
+        key: &[u8; KEY_LEN],
+    ) -> Result<WrappedKey, Error> {
         let nonce = random::<NONCE_LEN>()?;
         let mut sealed = Zeroizing::new(key.to_vec());
         let tag = self.wrapping.seal_in_place_separate_tag(
@@ -153,8 +173,14 @@ impl RootKey for FileRootKey {
         Ok(WrappedKey([&[FORMAT], nonce.as_slice(), &sealed, tag.as_ref()].concat()))
     }
 
-    fn unwrap(&self, domain: OkmsId, generation: u32, key: &WrappedKey) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
-        let (head, sealed) = key.0.split_first_chunk::<{ 1 + NONCE_LEN }>().ok_or(Error::DoesNotOpen)?;
+    fn unwrap(
+        &self,
+        domain: OkmsId,
+        generation: u32,
+        key: &WrappedKey,
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Error> {
+        let (head, sealed) =
+            key.0.split_first_chunk::<{ 1 + NONCE_LEN }>().ok_or(Error::DoesNotOpen)?;
         let (&[FORMAT], nonce) = head.split_first_chunk::<1>().ok_or(Error::DoesNotOpen)? else {
             return Err(Error::DoesNotOpen);
         };
@@ -201,8 +227,14 @@ mod tests {
 
     #[test]
     fn tags_are_of_one_text_and_one_key() {
-        let (root, other) = (FileRootKey::from_bytes(&[1; 32]).unwrap(), FileRootKey::from_bytes(&[2; 32]).unwrap());
-        assert_eq!(root.tag(b"billing"), FileRootKey::from_bytes(&[1; 32]).unwrap().tag(b"billing"));
+        let (root, other) = (
+            FileRootKey::from_bytes(&[1; 32]).unwrap(),
+            FileRootKey::from_bytes(&[2; 32]).unwrap(),
+        );
+        assert_eq!(
+            root.tag(b"billing"),
+            FileRootKey::from_bytes(&[1; 32]).unwrap().tag(b"billing")
+        );
         assert_ne!(root.tag(b"billing"), root.tag(b"billing "));
         assert_ne!(root.tag(b"billing"), other.tag(b"billing"));
         assert_ne!(root.tag(b"key id").unwrap(), root.id());
@@ -225,7 +257,10 @@ mod tests {
         }
         for mode in [0o644, 0o604, 0o660, 0o601] {
             write(text.as_bytes(), mode);
-            assert!(matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::TooOpen(..)))), "{mode:o}");
+            assert!(
+                matches!(FileRootKey::load(&path), Err(RootKeyError::File(FileError::TooOpen(..)))),
+                "{mode:o}"
+            );
         }
         for wrong in [b"".as_slice(), b"abc", &[b'g'; 64], &[b'a'; 63], &[b'a'; 66], &[0xff; 64]] {
             write(wrong, 0o600);

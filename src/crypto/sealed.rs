@@ -13,10 +13,11 @@ impl Sealed {
         Self(bytes)
     }
 
-    /// Bytes that are stored as they are. This is the one way around the cipher, for three things: what tells nothing (the
-    /// root key's public name, tags of names, sizes and ends of tokens), what is wrapped or sealed within already (a
-    /// tenant's record), and what lay in the store so before (a record of an earlier layout that does not open).
-    /// Every caller is a place where a secret could leave: review them.
+    /// Bytes that are stored as they are. This is the one way around the cipher, for three things:
+    /// what tells nothing (the root key's public name, tags of names, sizes and ends of tokens),
+    /// what is wrapped or sealed within already (a tenant's record), and what lay in the store so
+    /// before (a record of an earlier layout that does not open). Every caller is a place where a
+    /// secret could leave: review them.
     #[must_use]
     pub fn public(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())

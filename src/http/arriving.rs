@@ -1,8 +1,9 @@
 //! A request's body while it arrives: read within bounds, or read on and thrown away.
 //!
-//! Always holds: what is kept of a body is counted before it is kept. A body that is not wanted is still read for a
-//! while, since many clients read an answer only after they have sent everything, and lose it when the connection
-//! is reset under them. Never does: keeping anything of what it throws away.
+//! Always holds: what is kept of a body is counted before it is kept. A body that is not wanted is
+//! still read for a while, since many clients read an answer only after they have sent everything,
+//! and lose it when the connection is reset under them. Never does: keeping anything of what it
+//! throws away.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,20 +47,33 @@ impl Arriving {
     }
 
     /// The whole body, and the room that it takes.
-    pub(super) async fn read(&mut self, bounds: Bounds, share: &Arc<Share>) -> Result<(Bytes, Room), Problem> {
+    pub(super) async fn read(
+        &mut self,
+        bounds: Bounds,
+        share: &Arc<Share>,
+    ) -> Result<(Bytes, Room), Problem> {
         let size = self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default();
         if size.lower() > bounds.bytes as u64 {
             return Err(Problem::BodyTooLarge);
         }
-        let told = size.upper().and_then(|upper| usize::try_from(upper).ok()).filter(|told| *told <= bounds.bytes);
+        let told = size
+            .upper()
+            .and_then(|upper| usize::try_from(upper).ok())
+            .filter(|told| *told <= bounds.bytes);
         let mut room = share.reserve(told.unwrap_or_default()).ok_or(Problem::TooManyRequests)?;
         self.is_held_back = false;
-        let collected = tokio::time::timeout(bounds.time, self.collect(bounds.bytes, told, &mut room));
+        let collected =
+            tokio::time::timeout(bounds.time, self.collect(bounds.bytes, told, &mut room));
         let bytes = collected.await.map_err(|_| Problem::BodyTooSlow)??;
         Ok((bytes, room))
     }
 
-    async fn collect(&mut self, max: usize, told: Option<usize>, room: &mut Room) -> Result<Bytes, Problem> {
+    async fn collect(
+        &mut self,
+        max: usize,
+        told: Option<usize>,
+        room: &mut Room,
+    ) -> Result<Bytes, Problem> {
         let mut kept = BytesMut::new();
         let Some(body) = &mut self.body else { return Ok(Bytes::new()) };
         while let Some(frame) = body.frame().await {
@@ -68,12 +82,17 @@ impl Arriving {
                 return Err(Problem::BodyTooLarge);
             }
             if kept.is_empty() && body.is_end_stream() {
-                return if told.is_some() || room.grow(data.len()) { Ok(data) } else { Err(Problem::TooManyRequests) };
+                return if told.is_some() || room.grow(data.len()) {
+                    Ok(data)
+                } else {
+                    Err(Problem::TooManyRequests)
+                };
             }
             // A copy: a piece of one byte would keep the whole buffer that it came in.
             let length = kept.len() + data.len();
             if length > kept.capacity() {
-                let capacity = told.unwrap_or_else(|| length.max(2 * kept.capacity()).min(max)).max(length);
+                let capacity =
+                    told.unwrap_or_else(|| length.max(2 * kept.capacity()).min(max)).max(length);
                 if told.is_none() && !room.grow(capacity - kept.capacity()) {
                     return Err(Problem::TooManyRequests);
                 }
@@ -84,8 +103,8 @@ impl Arriving {
         Ok(kept.freeze())
     }
 
-    /// Reads on for a while where something is left, so that the answer arrives, and so that nothing of it is kept.
-    /// `guard` lives until that is over.
+    /// Reads on for a while where something is left, so that the answer arrives, and so that
+    /// nothing of it is kept. `guard` lives until that is over.
     pub(super) fn discard<G: Send + 'static>(&mut self, guard: impl FnOnce() -> G) {
         let is_wanted = |body: &mut Incoming| !self.is_held_back && !body.is_end_stream();
         let Some(mut body) = self.body.take_if(is_wanted) else { return };

@@ -26,7 +26,10 @@ use super::{
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
-    api::{Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows, Stream},
+    api::{
+        Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows,
+        Stream,
+    },
     auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     metrics::{Metrics, OperationMetrics},
@@ -34,11 +37,13 @@ use crate::{
     service::Error,
 };
 
-/// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as much memory.
+/// As many as HTTP/1.1's parser takes. Over HTTP/2 a header costs a byte or two, and ten times as
+/// much memory.
 const HEADERS_MAX: usize = 100;
 /// So often there is a line of one kind in the log.
 const LINE_PAUSE: Duration = Duration::from_secs(10);
-/// So often there is a line about a failure, of which a client may ask for the reason by the request's id.
+/// So often there is a line about a failure, of which a client may ask for the reason by the
+/// request's id.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// What is counted of a request whose client has gone before anything was done for it.
 const GONE: u16 = 499;
@@ -98,7 +103,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether the peer is nobody here, be it without a certificate or with one that says nothing to us.
+    /// Whether the peer is nobody here, be it without a certificate or with one that says nothing
+    /// to us.
     #[must_use]
     pub const fn is_stranger(&self) -> bool {
         self.is_stranger
@@ -142,8 +148,8 @@ struct Ready {
     turn: Turn,
 }
 
-/// What happens to a request, counted and logged where it is dropped: with the work, so that a change that was made is
-/// counted whether its client has stayed for the answer or not.
+/// What happens to a request, counted and logged where it is dropped: with the work, so that a
+/// change that was made is counted whether its client has stayed for the answer or not.
 struct Event {
     metrics: Arc<OperationMetrics>,
     request_id: Arc<str>,
@@ -172,7 +178,8 @@ impl Drop for Event {
 }
 
 impl Edge {
-    /// An edge that serves `context` in `dialects`. What is nobody's is answered in the words of the first.
+    /// An edge that serves `context` in `dialects`. What is nobody's is answered in the words of
+    /// the first.
     #[must_use]
     pub fn new(
         dialects: &[&'static dyn Dialect],
@@ -181,7 +188,12 @@ impl Edge {
         metrics: Arc<Metrics>,
         limits: EdgeLimits,
     ) -> Self {
-        let shares = Shares::new(limits.connections, limits.buffer_bytes, limits.in_flight, limits.body_bytes);
+        let shares = Shares::new(
+            limits.connections,
+            limits.buffer_bytes,
+            limits.in_flight,
+            limits.body_bytes,
+        );
         Self {
             router: Router::new(dialects, |operation| Arc::new(metrics.operation(operation.id))),
             nowhere: Arc::new(metrics.operation(NO_OPERATION)),
@@ -196,12 +208,15 @@ impl Edge {
         }
     }
 
-    /// A new connection of `peer`, or of nobody for the reason that is told. One beyond its domain's share is of nobody
-    /// too: what it asks for is refused, once.
+    /// A new connection of `peer`, or of nobody for the reason that is told. One beyond its
+    /// domain's share is of nobody too: what it asks for is refused, once.
     #[must_use]
     pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
         let peer = peer.map(Arc::new);
-        let principal = peer.as_ref().ok().and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
+        let principal = peer
+            .as_ref()
+            .ok()
+            .and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
         let party = principal.map(|principal| principal.party());
         let share = party.and_then(|party| self.shares.of(party));
         let is_beyond_share = party.is_some() && share.is_none();
@@ -210,12 +225,20 @@ impl Edge {
                 Some(Party::Tenant(id)) => id.to_string(),
                 _ => "operators".to_owned(),
             };
-            tracing::warn!(whose, left_out, "all connections that one domain may have are taken; more are refused");
+            tracing::warn!(
+                whose,
+                left_out,
+                "all connections that one domain may have are taken; more are refused"
+            );
         }
         Connection {
             is_stranger: share.is_none(),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
-            peer: if is_beyond_share { Err(Problem::TooManyConnections.into()) } else { peer.map_err(Failed::from) },
+            peer: if is_beyond_share {
+                Err(Problem::TooManyConnections.into())
+            } else {
+                peer.map_err(Failed::from)
+            },
             is_beyond_share,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
@@ -282,7 +305,10 @@ impl Edge {
     ) -> (Reply, Room) {
         let share = &connection.share;
         let mut dialect = self.plain;
-        let ready = match self.ready(connection, &mut call, &mut dialect, body, &mut event, in_progress).await {
+        let ready = match self
+            .ready(connection, &mut call, &mut dialect, body, &mut event, in_progress)
+            .await
+        {
             Ok(ready) => ready,
             Err(problem) => {
                 let reply = dialect.render(problem, &call);
@@ -304,10 +330,12 @@ impl Edge {
             (reply, room)
         });
         // A task that panicked has nobody who could word it.
-        work.await.unwrap_or_else(|_| refuse(share, Failed::from(Problem::Internal).into_reply(&id)))
+        work.await
+            .unwrap_or_else(|_| refuse(share, Failed::from(Problem::Internal).into_reply(&id)))
     }
 
-    /// Everything before the work: it may be done, its body is there, and so are a place and a turn for it.
+    /// Everything before the work: it may be done, its body is there, and so are a place and a turn
+    /// for it.
     async fn ready(
         &self,
         connection: &Connection,
@@ -390,7 +418,8 @@ impl Edge {
         if !names_one_host(&call.head) {
             return Err(Problem::BadHost.into());
         }
-        let (routes, address) = self.router.address(&call.head.method, &uri).ok_or(Problem::NoRoute)?;
+        let (routes, address) =
+            self.router.address(&call.head.method, &uri).ok_or(Problem::NoRoute)?;
         *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
@@ -412,7 +441,9 @@ impl Edge {
         call.caller = principal.as_ref().ok().map(Principal::party);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
-            Handler::Region(handler) => Granted::Region(handler, principal?.authorize_region(operation.actions)?),
+            Handler::Region(handler) => {
+                Granted::Region(handler, principal?.authorize_region(operation.actions)?)
+            }
             Handler::Tenant(handler) => {
                 let principal = principal?;
                 let tenant = match (address.tenant, principal.party()) {
@@ -431,7 +462,12 @@ impl Edge {
     }
 
     /// Does the work, or says in the dialect's words why not.
-    async fn perform(&self, granted: &Granted, dialect: &dyn Dialect, call: &Call) -> Result<Reply, Reply> {
+    async fn perform(
+        &self,
+        granted: &Granted,
+        dialect: &dyn Dialect,
+        call: &Call,
+    ) -> Result<Reply, Reply> {
         granted.perform(&self.context, call).await.map_err(|failed| {
             if let Some(error) = &failed.cause {
                 self.report(error, &failed, &call.request_id);
@@ -446,7 +482,9 @@ impl Edge {
         match error {
             // Overload is counted; a line for each would add to it.
             Error::Contended | Error::Overloaded | Error::Busy => {}
-            Error::Unavailable(_) => tracing::debug!(request_id = id, %error, source, "the store refused"),
+            Error::Unavailable(_) => {
+                tracing::debug!(request_id = id, %error, source, "the store refused");
+            }
             _ if failed.is_ours() => {
                 if let Some(left_out) = self.failures.due() {
                     tracing::error!(request_id = id, %error, source, left_out, "a request failed on our side");
@@ -468,8 +506,8 @@ fn refuse(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
     (reply, room)
 }
 
-/// Whether a request with this method has no body that counts, and asks for no change (RFC 9110, 9.2.1). LIST and SCAN are
-/// what GET is.
+/// Whether a request with this method has no body that counts, and asks for no change (RFC 9110,
+/// 9.2.1). LIST and SCAN are what GET is.
 fn is_safe(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")
 }
@@ -485,8 +523,8 @@ fn memory(reply: &Reply) -> usize {
     body + reply.more.as_ref().map_or(0, |_| Stream::MEMORY)
 }
 
-/// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a proxy, and so is one that
-/// can be read in two ways.
+/// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a
+/// proxy, and so is one that can be read in two ways.
 pub(crate) fn names_one_host(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(HOST).iter();
     match (head.version, hosts.next(), hosts.next(), head.uri.authority()) {
@@ -503,7 +541,8 @@ pub(crate) fn names_one_host(head: &Parts) -> bool {
 
 /// Whether there is nothing in it that a host and a port have not.
 fn is_host(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() && !b"@,/?#\\".contains(byte))
+    !text.is_empty()
+        && text.iter().all(|byte| byte.is_ascii_graphic() && !b"@,/?#\\".contains(byte))
 }
 
 fn is_same_host(one: &Authority, other: &Authority) -> bool {
@@ -511,10 +550,15 @@ fn is_same_host(one: &Authority, other: &Authority) -> bool {
     one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
-/// Whether a browser sends the request for a page of somebody else: it would bring the user's certificate along.
+/// Whether a browser sends the request for a page of somebody else: it would bring the user's
+/// certificate along.
 fn is_foreign(head: &Parts) -> bool {
     let Some(origin) = head.headers.get(ORIGIN) else { return false };
     let host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = host.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
-    origin.as_bytes().strip_prefix(b"https://").is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
+    let host =
+        host.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
+    origin
+        .as_bytes()
+        .strip_prefix(b"https://")
+        .is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
 }

@@ -1,8 +1,8 @@
 //! The edge: from a request's head to a response's last byte.
 //!
-//! Owns the pipeline, the router and the responses. Always holds: every
-//! answer of this layer carries the request's id and is counted once; every error has the published body. Never
-//! does: sockets and TLS (that is `server`), rules about secrets.
+//! Owns the pipeline, the router and the responses. Always holds: every answer of this layer
+//! carries the request's id and is counted once; every error has the published body. Never does:
+//! sockets and TLS (that is `server`), rules about secrets.
 
 mod arriving;
 mod edge;

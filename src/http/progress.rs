@@ -1,6 +1,7 @@
 //! What whoever keeps a connection's deadlines is told of a request.
 
-/// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when every clone is dropped.
+/// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when
+/// every clone is dropped.
 pub trait InProgress: Clone + Send + Sync + 'static {
     /// From here on the answer waits for the peer.
     fn answers(&mut self);

@@ -67,7 +67,10 @@ impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Self { bytes, more } = &mut *self;
         // A piece may be empty.
         while bytes.is_empty()
@@ -95,17 +98,29 @@ impl hyper::body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.more.is_some() { SizeHint::default() } else { SizeHint::with_exact(self.bytes.len() as u64) }
+        if self.more.is_some() {
+            SizeHint::default()
+        } else {
+            SizeHint::with_exact(self.bytes.len() as u64)
+        }
     }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The response for `reply`, with the headers that every response has. `held` lives until the last byte is on its way:
-/// where HTTP keeps a piece for a peer that does not take it, it is kept as well.
-pub(super) fn response<P: InProgress>(reply: Reply, request_id: &str, mut held: (P, Room)) -> Response<Body> {
+/// The response for `reply`, with the headers that every response has. `held` lives until the last
+/// byte is on its way: where HTTP keeps a piece for a peer that does not take it, it is kept as
+/// well.
+pub(super) fn response<P: InProgress>(
+    reply: Reply,
+    request_id: &str,
+    mut held: (P, Room),
+) -> Response<Body> {
     // These statuses have no body, whatever a client asked for.
-    let is_bare = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_bare = matches!(
+        reply.status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    );
     let is_empty = reply.body.is_empty() || is_bare;
     let body = match reply.more {
         Some(stream) if !is_bare => {
@@ -116,7 +131,10 @@ pub(super) fn response<P: InProgress>(reply: Reply, request_id: &str, mut held: 
         _ if is_empty => Body { bytes: Bytes::new(), more: None },
         _ => {
             held.0.answers();
-            Body { bytes: Bytes::from_owner(Waiting { bytes: reply.body, _guard: held }), more: None }
+            Body {
+                bytes: Bytes::from_owner(Waiting { bytes: reply.body, _guard: held }),
+                more: None,
+            }
         }
     };
     let mut response = Response::new(body);

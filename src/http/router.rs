@@ -1,7 +1,7 @@
 //! Finds an address's route among a dialect's, and the parameters in it.
 //!
-//! An address is the first dialect's that says so. How it is spelled, and what of it is decoded before it is matched, is
-//! that dialect's business.
+//! An address is the first dialect's that says so. How it is spelled, and what of it is decoded
+//! before it is matched, is that dialect's business.
 
 use hyper::{Method, Uri};
 
@@ -47,10 +47,13 @@ pub enum Found<'r, 'p, T> {
 }
 
 impl<T> Router<T> {
-    /// Compiles the routes of `dialects`, of which the first whose address it is answers. `beside` makes what is kept with
-    /// each operation.
+    /// Compiles the routes of `dialects`, of which the first whose address it is answers. `beside`
+    /// makes what is kept with each operation.
     #[must_use]
-    pub fn new(dialects: &[&'static dyn Dialect], beside: impl Fn(&'static Operation) -> T) -> Self {
+    pub fn new(
+        dialects: &[&'static dyn Dialect],
+        beside: impl Fn(&'static Operation) -> T,
+    ) -> Self {
         Self { dialects: dialects.iter().map(|dialect| Routes::new(*dialect, &beside)).collect() }
     }
 
@@ -70,8 +73,13 @@ impl<T> Routes<T> {
                 None => (false, *pattern),
             };
             let segments: Vec<_> = pattern.split('/').skip(1).map(Segment::parse).collect();
-            let methods = methods.iter().filter_map(|name| Some((name.parse().ok()?, *operation, beside(operation))));
-            match patterns.iter_mut().find(|known| known.has_mount == has_mount && known.segments == segments) {
+            let methods = methods
+                .iter()
+                .filter_map(|name| Some((name.parse().ok()?, *operation, beside(operation))));
+            match patterns
+                .iter_mut()
+                .find(|known| known.has_mount == has_mount && known.segments == segments)
+            {
                 Some(known) => known.methods.extend(methods),
                 None => patterns.push(Pattern { has_mount, segments, methods: methods.collect() }),
             }
@@ -112,7 +120,9 @@ impl Segment {
     fn capture<'p>(&self, segment: &'p str, captures: &mut Captures<'p>) -> bool {
         match self {
             Self::Literal(literal) => return *literal == segment,
-            Self::Version if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Self::Version
+                if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
                 captures.version = Some(segment);
             }
             Self::Asset => captures.asset = Some(segment),
@@ -163,7 +173,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{DIALECTS, Params},
-        domain::VersionNumber,
+        model::VersionNumber,
     };
 
     /// What a request asks for, and the parameters in its path.
@@ -198,7 +208,11 @@ mod tests {
                 ("/a:b=c@d", "GetSecretV2", Some("a:b=c@d"), None),
             ] {
                 let (id, params) = find("GET", &format!("{base}{rest}")).unwrap();
-                let found = (id, params.path.map(|path| path.to_string()), params.version.map(VersionNumber::get));
+                let found = (
+                    id,
+                    params.path.map(|path| path.to_string()),
+                    params.version.map(VersionNumber::get),
+                );
                 assert_eq!(found, (operation, path.map(str::to_owned), version), "{rest}");
             }
             assert_eq!(find("POST", &format!("{base}/")).unwrap().0, "PostSecretV2");
@@ -240,7 +254,13 @@ mod tests {
                 ("GET", "/sys/mounts/", "VaultMounts", "", ""),
                 ("POST", "/sys/mounts/a/b", "VaultEnable", "", "a/b"),
                 ("POST", "/sys/mounts/a/b/tune", "VaultTune", "", "a/b"),
-                ("GET", "/sys/internal/ui/mounts/secret/data/x", "VaultUiMount", "", "secret/data/x"),
+                (
+                    "GET",
+                    "/sys/internal/ui/mounts/secret/data/x",
+                    "VaultUiMount",
+                    "",
+                    "secret/data/x",
+                ),
                 ("PUT", "/auth/cert/login", "VaultLogin", "", ""),
                 ("PUT", "/auth/cert/certs/x", "VaultNotServed", "", "certs/x"),
                 ("GET", "/sys/nothing", "VaultUnrouted", "", "sys/nothing"),
@@ -248,7 +268,11 @@ mod tests {
                 let (found, params) = find(method, &format!("{base}{rest}")).unwrap();
                 let name_found = params.name.as_deref().unwrap_or_default();
                 let tenant = params.address.tenant.is_some();
-                assert_eq!((found, params.address.mount(), name_found), (id, mount, name), "{method} {base}{rest}");
+                assert_eq!(
+                    (found, params.address.mount(), name_found),
+                    (id, mount, name),
+                    "{method} {base}{rest}"
+                );
                 assert_eq!(tenant, base != "/v1");
             }
             assert!(find("HEAD", &format!("{base}/secret/data/a")).is_none());
@@ -260,13 +284,23 @@ mod tests {
         let router = Router::new(DIALECTS, |_| ());
         let uri = "/api/x/v2/secret/foo/version/3".parse().unwrap();
         let (routes, address) = router.address(&Method::DELETE, &uri).unwrap();
-        let Found::Methods(methods) = routes.find(&address) else { panic!("a version of a secret") };
-        assert_eq!(methods.iter().map(|(method, ..)| method.as_str()).collect::<Vec<_>>(), ["GET", "PUT"]);
-        for nowhere in ["/api", "/api/x/v3/secret", "/swaggerx", "/openapi.json/x", "/api/x/v2/secretconfig"] {
+        let Found::Methods(methods) = routes.find(&address) else {
+            panic!("a version of a secret")
+        };
+        assert_eq!(
+            methods.iter().map(|(method, ..)| method.as_str()).collect::<Vec<_>>(),
+            ["GET", "PUT"]
+        );
+        for nowhere in
+            ["/api", "/api/x/v3/secret", "/swaggerx", "/openapi.json/x", "/api/x/v2/secretconfig"]
+        {
             assert!(find("GET", nowhere).is_none(), "{nowhere}");
         }
-        for (path, id) in [("/swagger", "Swagger"), ("/swagger/", "SwaggerAsset"), ("/swagger/init.js", "SwaggerAsset")]
-        {
+        for (path, id) in [
+            ("/swagger", "Swagger"),
+            ("/swagger/", "SwaggerAsset"),
+            ("/swagger/init.js", "SwaggerAsset"),
+        ] {
             assert_eq!(find("GET", path).unwrap().0, id, "{path}");
         }
     }

@@ -1,11 +1,12 @@
-//! What peers have in common, and each one's share of it: connections, memory for bodies that arrive and answers that
-//! wait, places for work in progress, and turns at the processor.
+//! What peers have in common, and each one's share of it: connections, memory for bodies that
+//! arrive and answers that wait, places for work in progress, and turns at the processor.
 //!
-//! Owns the counts. Always holds: what is reserved stays within the sum, within the share of whom it is for (a
-//! domain, the operators, all peers without a certificate together) and within the share of its connection, so
-//! that nobody can take what the others need; a count goes down when its bytes are gone, not before. Refusals are told
-//! whatever they cost, and have a count of their own, so that who earns many takes no room from answers; a connection that
-//! takes none of them is to end. Who has much to do waits for itself, and not the others for it. Never does: looking at
+//! Owns the counts. Always holds: what is reserved stays within the sum, within the share of whom
+//! it is for (a domain, the operators, all peers without a certificate together) and within the
+//! share of its connection, so that nobody can take what the others need; a count goes down when
+//! its bytes are gone, not before. Refusals are told whatever they cost, and have a count of their
+//! own, so that who earns many takes no room from answers; a connection that takes none of them is
+//! to end. Who has much to do waits for itself, and not the others for it. Never does: looking at
 //! what it counts.
 
 use std::{
@@ -18,17 +19,19 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{auth::Party, domain::OkmsId};
+use crate::{auth::Party, model::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
 const EACH: usize = 8 << 10;
-/// Requests of one share that store nothing and are worked on at once: as many long ones as others may have to wait for.
+/// Requests of one share that store nothing and are worked on at once: as many long ones as others
+/// may have to wait for.
 const READS: usize = 8;
-/// The same for everything else, most of which waits for the disk: enough for one group of commits in the making while
-/// another is written.
+/// The same for everything else, most of which waits for the disk: enough for one group of commits
+/// in the making while another is written.
 const WRITES: usize = 128;
 
-/// Refusals that any connection may have waiting: a peer that takes them has one or two on their way.
+/// Refusals that any connection may have waiting: a peer that takes them has one or two on their
+/// way.
 const REFUSALS: usize = 3;
 
 /// How much of something there is, and how much of it is taken.
@@ -156,13 +159,17 @@ pub(super) struct Place {
 }
 
 impl Shares {
-    /// Shares of so many `connections`, of `memory` bytes and of `places`. Whatever the sum, one request of `largest` bytes
-    /// fits in each share.
+    /// Shares of so many `connections`, of `memory` bytes and of `places`. Whatever the sum, one
+    /// request of `largest` bytes fits in each share.
     pub(super) fn new(connections: usize, memory: usize, places: usize, largest: usize) -> Self {
         let part = |of: usize| (memory / of).max(largest + EACH);
-        let of_domain =
-            Most { connections: connections - connections / 4, memory: part(4), places: places.div_ceil(2) };
-        let of_strangers = Most { connections: usize::MAX, memory: memory / 16, places: places.div_ceil(8) };
+        let of_domain = Most {
+            connections: connections - connections / 4,
+            memory: part(4),
+            places: places.div_ceil(2),
+        };
+        let of_strangers =
+            Most { connections: usize::MAX, memory: memory / 16, places: places.div_ceil(8) };
         Self {
             memory: Arc::new(Memory::new(memory)),
             places: Arc::new(Semaphore::new(places)),
@@ -231,10 +238,12 @@ impl Share {
         room
     }
 
-    /// Whether refusals that nobody takes are too many, and wait for the peer of this connection among others.
+    /// Whether refusals that nobody takes are too many, and wait for the peer of this connection
+    /// among others.
     pub(super) fn is_overdrawn(&self) -> bool {
         let [own, party, everybody] = self.accounts(Kind::Refused);
-        own.used.load(Relaxed) > REFUSALS * EACH && (party.is_overdrawn() || everybody.is_overdrawn())
+        own.used.load(Relaxed) > REFUSALS * EACH
+            && (party.is_overdrawn() || everybody.is_overdrawn())
     }
 
     /// Waits for a turn at the processor.
@@ -276,8 +285,8 @@ impl Room {
         false
     }
 
-    /// What was kept is gone, and an answer of so many bytes is there instead. A change that was made is told, whether there
-    /// is room for more or not.
+    /// What was kept is gone, and an answer of so many bytes is there instead. A change that was
+    /// made is told, whether there is room for more or not.
     pub(super) fn becomes(&mut self, bytes: usize) {
         let bytes = bytes.saturating_add(EACH);
         match bytes.checked_sub(self.bytes) {
@@ -329,22 +338,32 @@ mod tests {
         Party::Tenant(OkmsId::from_bytes([byte; 16]).unwrap())
     }
 
-    /// Eleven connections of one domain once took all memory and all places, and everybody else was refused.
+    /// Eleven connections of one domain once took all memory and all places, and everybody else was
+    /// refused.
     #[test]
     fn one_domain_leaves_room_for_the_others() {
         let shares = Shares::new(1000, MEMORY, 1024, 1 << 20);
         let greedy: Vec<_> = (0..1000).map_while(|_| shares.of(domain(1))).collect();
         assert_eq!(greedy.len(), 750, "three quarters of the connections");
-        let rooms: Vec<_> = greedy.iter().flat_map(|share| (0..100).map_while(|_| share.reserve(1 << 20))).collect();
-        let places: Vec<_> = greedy.iter().flat_map(|share| (0..100).map_while(|_| share.place())).collect();
+        let rooms: Vec<_> = greedy
+            .iter()
+            .flat_map(|share| (0..100).map_while(|_| share.reserve(1 << 20)))
+            .collect();
+        let places: Vec<_> =
+            greedy.iter().flat_map(|share| (0..100).map_while(|_| share.place())).collect();
         assert!((60..=64).contains(&rooms.len()), "a quarter of the memory: {}", rooms.len());
         assert_eq!(places.len(), 512, "half of the places");
         let others: Vec<_> = (2..=255).map(|byte| shares.of(domain(byte)).unwrap()).collect();
-        assert!(others.iter().all(|share| share.reserve(16 << 20).is_some() && share.place().is_some()));
+        assert!(
+            others.iter().all(|share| share.reserve(16 << 20).is_some() && share.place().is_some())
+        );
         assert!(shares.of_stranger().reserve(100).is_some());
         assert!(shares.of(Party::Operator).unwrap().place().is_some());
         drop((rooms, places, greedy));
-        assert!(shares.of(domain(1)).unwrap().reserve(30 << 20).is_some(), "what was given back can be had again");
+        assert!(
+            shares.of(domain(1)).unwrap().reserve(30 << 20).is_some(),
+            "what was given back can be had again"
+        );
         drop(others);
         for round in 0..10_000_u128 {
             drop(shares.of(Party::Tenant(OkmsId::from_bytes((round + 1).to_be_bytes()).unwrap())));
@@ -367,7 +386,8 @@ mod tests {
         assert!(rooms.len() < 20, "a sixteenth of the memory for all of them: {}", rooms.len());
     }
 
-    /// Refusals are told, and are their domain's own concern; who takes none of them is cut, and who does is not.
+    /// Refusals are told, and are their domain's own concern; who takes none of them is cut, and
+    /// who does is not.
     #[test]
     fn refusals_count() {
         let shares = Shares::new(8, 16 << 20, 8, 1 << 10);
@@ -381,14 +401,15 @@ mod tests {
         assert!(!greedy.is_overdrawn());
         // Many domains with a few each reach the sum.
         let many: Vec<_> = (3..90).map(|byte| shares.of(domain(byte)).unwrap()).collect();
-        let refused: Vec<_> = many.iter().flat_map(|share| (0..8).map(|_| share.refuse(100))).collect();
+        let refused: Vec<_> =
+            many.iter().flat_map(|share| (0..8).map(|_| share.refuse(100))).collect();
         assert!(many.iter().all(|share| share.is_overdrawn()) && !modest.is_overdrawn());
         drop(refused);
         assert!(!many.iter().any(|share| share.is_overdrawn()));
     }
 
-    /// A change's answer takes the room of its body. Answers to changes were once not in the sum, so that a few domains
-    /// that took none of them could have kept more than all were to have.
+    /// A change's answer takes the room of its body. Answers to changes were once not in the sum,
+    /// so that a few domains that took none of them could have kept more than all were to have.
     #[test]
     fn answers_to_changes_are_in_the_sum() {
         let shares = Shares::new(64, 16 << 20, 64, 1 << 10);

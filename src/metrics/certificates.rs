@@ -18,7 +18,8 @@ impl Seen {
     }
 }
 
-/// The soonest end among certificates that were seen lately: today and the day before, counted from the first.
+/// The soonest end among certificates that were seen lately: today and the day before, counted from
+/// the first.
 #[derive(Default)]
 pub(super) struct Soonest {
     since: i64,

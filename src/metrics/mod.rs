@@ -1,7 +1,7 @@
 //! Numbers about the running server, in Prometheus' form.
 //!
-//! Owns the registry and every metric. Always holds: labels come from closed sets, never from requests' input.
-//! Never does: I/O beyond reading the process's own figures when it is scraped.
+//! Owns the registry and every metric. Always holds: labels come from closed sets, never from
+//! requests' input. Never does: I/O beyond reading the process's own figures when it is scraped.
 
 mod certificates;
 mod handshakes;
@@ -21,8 +21,8 @@ pub use self::{
 };
 use self::{certificates::Soonest, process::Process, registry::register};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Every metric.
@@ -58,6 +58,12 @@ struct Watched {
     clock_behind: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
+/// Bounds of buckets of times, in seconds.
+const SECONDS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Bounds of buckets of numbers.
+const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
 impl Metrics {
     /// Metrics in a registry of their own.
     ///
@@ -71,26 +77,58 @@ impl Metrics {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            register(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?)
+            register(
+                &registry,
+                Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?,
+            )
         };
-        let seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-        let sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
         let latency = HistogramOpts::new(
             "okmsd_request_duration_seconds",
             "Time from a request's head to its answer, by operation.",
         );
         Ok(Self {
-            requests: counters("okmsd_requests_total", "Requests by operation and status.", &["operation", "status"])?,
-            latency: register(&registry, HistogramVec::new(latency.buckets(seconds.into()), &["operation"])?)?,
-            handshakes: counters("okmsd_handshakes_total", "TLS handshakes by result.", &["result"])?,
-            refused: counters("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason.", &["reason"])?,
+            requests: counters(
+                "okmsd_requests_total",
+                "Requests by operation and status.",
+                &["operation", "status"],
+            )?,
+            latency: register(
+                &registry,
+                HistogramVec::new(latency.buckets(SECONDS.into()), &["operation"])?,
+            )?,
+            handshakes: counters(
+                "okmsd_handshakes_total",
+                "TLS handshakes by result.",
+                &["result"],
+            )?,
+            refused: counters(
+                "okmsd_handshakes_refused_total",
+                "TLS handshakes that failed, by reason.",
+                &["reason"],
+            )?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
-            closed: counters("okmsd_connections_closed_total", "Connections that a deadline closed.", &["deadline"])?,
+            closed: counters(
+                "okmsd_connections_closed_total",
+                "Connections that a deadline closed.",
+                &["deadline"],
+            )?,
             commits: counter("okmsd_commits_total", "Durable commits.")?,
             commit_failures: counter("okmsd_commit_failures_total", "Commits that failed.")?,
-            commit_seconds: histogram("okmsd_commit_duration_seconds", "Time of a durable commit.", &seconds)?,
-            commit_batches: histogram("okmsd_commit_batches", "Writes that became durable together.", &sizes)?,
-            commit_operations: histogram("okmsd_commit_operations", "Record changes in a commit.", &sizes)?,
+            commit_seconds: histogram(
+                "okmsd_commit_duration_seconds",
+                "Time of a durable commit.",
+                &SECONDS,
+            )?,
+            commit_batches: histogram(
+                "okmsd_commit_batches",
+                "Writes that became durable together.",
+                &SIZES,
+            )?,
+            commit_operations: histogram(
+                "okmsd_commit_operations",
+                "Record changes in a commit.",
+                &SIZES,
+            )?,
             changes: counters(
                 "okmsd_changes_total",
                 "Commits of changes: what was changed, and whether it is stored, was overtaken and decided anew, or failed.",
@@ -112,7 +150,11 @@ impl Metrics {
             clients: Mutex::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process::new(&registry)?,
-            clock_steps: counters("okmsd_clock_steps_total", "Steps of the machine's clock.", &["direction"])?,
+            clock_steps: counters(
+                "okmsd_clock_steps_total",
+                "Steps of the machine's clock.",
+                &["direction"],
+            )?,
             clock_behind: register(
                 &registry,
                 prometheus::Gauge::new(
@@ -120,7 +162,10 @@ impl Metrics {
                     "How far the machine's clock is behind the store's time, which does not run backwards.",
                 )?,
             )?,
-            log_lines_lost: counter("okmsd_log_lines_lost_total", "Log lines that could not be written in time.")?,
+            log_lines_lost: counter(
+                "okmsd_log_lines_lost_total",
+                "Log lines that could not be written in time.",
+            )?,
             watched: OnceLock::new(),
             registry,
         })
@@ -139,7 +184,11 @@ impl Metrics {
 
     /// A handshake was refused, or broken off.
     pub fn handshake_refused(&self, why: Refused) {
-        self.handshake(if why == Refused::TooSlow { Handshake::TimedOut } else { Handshake::Failed });
+        self.handshake(if why == Refused::TooSlow {
+            Handshake::TimedOut
+        } else {
+            Handshake::Failed
+        });
         self.refused.with_label_values(&[why.label()]).inc();
     }
 
@@ -168,15 +217,16 @@ impl Metrics {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
-    /// A certificate that the server needs ends at `end`; `domain` is that of a customer's authority. Of several,
-    /// the one that ends first counts.
+    /// A certificate that the server needs ends at `end`; `domain` is that of a customer's
+    /// authority. Of several, the one that ends first counts.
     pub fn certificate_ends(&self, certificate: &'static str, domain: &str, end: i64) {
         let gauge = self.certificates.with_label_values(&[certificate, domain]);
         let known = Some(gauge.get()).filter(|known| *known != 0);
         gauge.set(known.map_or(end, |known| known.min(end)));
     }
 
-    /// A client showed a certificate that ends at `end`. One that has expired says nothing about the future.
+    /// A client showed a certificate that ends at `end`. One that has expired says nothing about
+    /// the future.
     pub fn certificate_seen(&self, whose: Seen, end: i64, now: i64) {
         if end < now {
             return;
@@ -208,8 +258,13 @@ impl Metrics {
     }
 
     /// Where to ask for the lines that the log has lost, and how far the machine's clock is behind.
-    pub fn watch(&self, lost_lines: fn() -> u64, clock_behind: impl Fn() -> Duration + Send + Sync + 'static) {
-        let _watched_already = self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
+    pub fn watch(
+        &self,
+        lost_lines: fn() -> u64,
+        clock_behind: impl Fn() -> Duration + Send + Sync + 'static,
+    ) {
+        let _watched_already =
+            self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
     }
 
     /// Everything, in Prometheus' text form.
@@ -219,7 +274,8 @@ impl Metrics {
         self.process.read();
         if let Some(watched) = self.watched.get() {
             self.clock_behind.set((watched.clock_behind)().as_secs_f64());
-            self.log_lines_lost.inc_by((watched.lost_lines)().saturating_sub(self.log_lines_lost.get()));
+            self.log_lines_lost
+                .inc_by((watched.lost_lines)().saturating_sub(self.log_lines_lost.get()));
         }
         let mut text = Vec::new();
         // Writing into memory fails only for metrics without values, of which there are none.

@@ -1,14 +1,14 @@
 //! The figures of one operation.
 //!
-//! Always holds: after the first request of a kind, counting one is an index and an addition: nothing is searched for by
-//! its text, nothing is locked.
+//! Always holds: after the first request of a kind, counting one is an index and an addition:
+//! nothing is searched for by its text, nothing is locked.
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
-/// The counters of an operation's requests. Each comes into being with the first request that it counts, so that what was
-/// never asked for is not listed.
+/// The counters of an operation's requests. Each comes into being with the first request that it
+/// counts, so that what was never asked for is not listed.
 pub struct OperationMetrics {
     name: &'static str,
     requests: IntCounterVec,
@@ -18,7 +18,11 @@ pub struct OperationMetrics {
 }
 
 impl OperationMetrics {
-    pub(super) const fn new(name: &'static str, requests: IntCounterVec, latency: HistogramVec) -> Self {
+    pub(super) const fn new(
+        name: &'static str,
+        requests: IntCounterVec,
+        latency: HistogramVec,
+    ) -> Self {
         Self {
             name,
             requests,
@@ -36,7 +40,8 @@ impl OperationMetrics {
 
     /// A request was answered.
     pub fn request(&self, status: u16, elapsed: Duration) {
-        let index = STATUSES.binary_search_by_key(&status, |(status, _)| *status).unwrap_or(STATUSES.len());
+        let index =
+            STATUSES.binary_search_by_key(&status, |(status, _)| *status).unwrap_or(STATUSES.len());
         let label = STATUSES.get(index).map_or("other", |(_, label)| label);
         if let Some(counter) = self.by_status.get(index) {
             counter.get_or_init(|| self.requests.with_label_values(&[self.name, label])).inc();

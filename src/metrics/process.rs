@@ -1,7 +1,7 @@
 //! Figures of the process, as the client libraries of other languages name them.
 //!
-//! Read here, and not by the `process` feature of prometheus: that brings five crates, an older rustix beside ours among
-//! them.
+//! Read here, and not by the `process` feature of prometheus: that brings five crates, an older
+//! rustix beside ours among them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,10 @@ impl Process {
             virtual_: gauge("process_virtual_memory_bytes", "Virtual memory in bytes.")?,
             open_fds: gauge("process_open_fds", "Open file descriptors.")?,
             threads: gauge("process_threads", "Threads.")?,
-            cpu: register(registry, Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?)?,
+            cpu: register(
+                registry,
+                Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+            )?,
             ticks: AtomicU64::new(0),
         })
     }
@@ -46,10 +49,14 @@ impl Process {
         if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
             self.open_fds.set(i64::try_from(files.count()).unwrap_or(i64::MAX));
         }
-        // The fields behind the command's name, which may hold anything: state is the first of them.
+        // The fields behind the command's name, which may hold anything: state is the first of
+        // them.
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
+        let fields: Vec<_> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let field = |index: usize| {
+            fields.get(index).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default()
+        };
         self.threads.set(field(17).into());
         // Each tick is counted once, also where two scrapes read at a time.
         let ticks = u64::from(field(11)) + u64::from(field(12));

@@ -1,12 +1,14 @@
 //! The certificate authority: making one, loading one.
 //!
-//! Always holds: a [`CertificateAuthority`] has a CA certificate that may sign, and the private key that belongs to
-//! it; the CA's name goes into leaves byte for byte. A CA made here may sign leaves only (path length 0).
-//! Never does: print or hand out its key again after `create`.
+//! Always holds: a [`CertificateAuthority`] has a CA certificate that may sign, and the private key
+//! that belongs to it; the CA's name goes into leaves byte for byte. A CA made here may sign leaves
+//! only (path length 0). Never does: print or hand out its key again after `create`.
 
 use std::fmt;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+};
 use rustls_pki_types::CertificateDer;
 
 use super::certificate::{Facts, read};
@@ -16,7 +18,7 @@ use super::names::subject;
 use super::pem::exactly_one;
 use super::serial::Serial;
 use super::validity::Validity;
-use crate::domain::Timestamp;
+use crate::model::Timestamp;
 
 /// A CA certificate together with its private key, ready to issue.
 pub struct CertificateAuthority {
@@ -26,8 +28,8 @@ pub struct CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// Makes a self-signed P-256 CA, valid from a few minutes before `now` for `days`. The key is for the caller to store;
-    /// the certificate is [`Self::certificate_pem`].
+    /// Makes a self-signed P-256 CA, valid from a few minutes before `now` for `days`. The key is
+    /// for the caller to store; the certificate is [`Self::certificate_pem`].
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
@@ -44,21 +46,23 @@ impl CertificateAuthority {
         Ok((ca, key))
     }
 
-    /// Takes a CA certificate (PEM, exactly one) and its key. The error says which of the two is at fault, or that
-    /// they are not a pair.
+    /// Takes a CA certificate (PEM, exactly one) and its key. The error says which of the two is at
+    /// fault, or that they are not a pair.
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
     pub fn load(certificate_pem: &str, key: &PrivateKeyPem) -> Result<Self, Error> {
-        let der: CertificateDer<'_> =
-            exactly_one(certificate_pem.as_bytes()).map_err(|fault| Error::CaCertificate(fault.into()))?;
+        let der: CertificateDer<'_> = exactly_one(certificate_pem.as_bytes())
+            .map_err(|fault| Error::CaCertificate(fault.into()))?;
         let facts = Facts::of_authority(&der).map_err(Error::CaCertificate)?;
         let pair = key.pair()?;
         if pair.der_bytes() != facts.public_key() {
             return Err(Error::CaMismatch);
         }
-        let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
-        let ca = Self { issuer, validity: facts.validity, certificate_pem: certificate_pem.to_owned() };
+        let issuer = Issuer::from_ca_cert_der(&der, pair)
+            .map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
+        let ca =
+            Self { issuer, validity: facts.validity, certificate_pem: certificate_pem.to_owned() };
         if ca.issuer_as_written()? == facts.subject {
             Ok(ca)
         } else {
@@ -66,11 +70,13 @@ impl CertificateAuthority {
         }
     }
 
-    /// The CA's name as rcgen writes it into leaves. It keeps one attribute of each type, so that a name such as
-    /// `DC=example, DC=com` comes out shortened: such leaves fail at every verifier, and only there would anybody
-    /// notice.
+    /// The CA's name as rcgen writes it into leaves. It keeps one attribute of each type, so that a
+    /// name such as `DC=example, DC=com` comes out shortened: such leaves fail at every verifier,
+    /// and only there would anybody notice.
     fn issuer_as_written(&self) -> Result<Vec<u8>, Error> {
-        let probe = CertificateParams::default().signed_by(self.issuer.key(), &self.issuer).map_err(|_| Error::Sign)?;
+        let probe = CertificateParams::default()
+            .signed_by(self.issuer.key(), &self.issuer)
+            .map_err(|_| Error::Sign)?;
         let read = read(probe.der()).map_err(Error::CaCertificate)?;
         Ok(read.issuer().as_raw().to_vec())
     }
@@ -90,7 +96,9 @@ impl CertificateAuthority {
 
 impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateAuthority").field("validity", &self.validity).finish_non_exhaustive()
+        f.debug_struct("CertificateAuthority")
+            .field("validity", &self.validity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,14 +126,21 @@ mod tests {
         let (_, other_key) = region();
         let pem = ca.certificate_pem();
         let of_pem = |fault| CertificateFault::Pem(fault);
-        assert!(matches!(fault("", &key), Error::CaCertificate(fault) if fault == of_pem(PemFault::Empty)));
+        assert!(
+            matches!(fault("", &key), Error::CaCertificate(fault) if fault == of_pem(PemFault::Empty))
+        );
         let twice = fault(&format!("{pem}{pem}"), &key);
         assert!(matches!(twice, Error::CaCertificate(fault) if fault == of_pem(PemFault::Several)));
         let damaged = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
         assert!(matches!(fault(damaged, &key), Error::CaCertificate(CertificateFault::Der)));
         assert!(matches!(fault(pem, &other_key), Error::CaMismatch));
-        assert!(matches!(PrivateKeyPem::parse(pem.to_owned()), Err(Error::PrivateKey(KeyFault::Pem(_)))));
-        let leaf = ca.issue_access(&Subject::Operator, "op", KeySource::Fresh(KeyKind::P256), now(), 1).unwrap();
+        assert!(matches!(
+            PrivateKeyPem::parse(pem.to_owned()),
+            Err(Error::PrivateKey(KeyFault::Pem(_)))
+        ));
+        let leaf = ca
+            .issue_access(&Subject::Operator, "op", KeySource::Fresh(KeyKind::P256), now(), 1)
+            .unwrap();
         assert!(matches!(
             fault(&leaf.certificate_pem, leaf.key.as_ref().unwrap()),
             Error::CaCertificate(CertificateFault::NotCa)

@@ -1,8 +1,9 @@
-//! What a certificate says that decides whether it is fit for its place: as an authority, a link, a client, a server.
+//! What a certificate says that decides whether it is fit for its place: as an authority, a link, a
+//! client, a server.
 //!
-//! Always holds: [`Facts`] came from one whole certificate of X.509 version 3. What RFC 5280 restricts only where the
-//! extension is present is restricted only then; the one exception is a client's purpose, see [`Facts::is_client`].
-//! Never does: check a signature, read a clock.
+//! Always holds: [`Facts`] came from one whole certificate of X.509 version 3. What RFC 5280
+//! restricts only where the extension is present is restricted only then; the one exception is a
+//! client's purpose, see [`Facts::is_client`]. Never does: check a signature, read a clock.
 
 use x509_parser::{
     certificate::X509Certificate,
@@ -58,18 +59,23 @@ impl Facts {
         if certificate.version() != X509Version::V3 {
             return Err(CertificateFault::Version);
         }
-        let constraints = certificate.basic_constraints().map_err(|_| CertificateFault::Der)?.map(|e| e.value);
-        let key_usage = certificate.key_usage().map_err(|_| CertificateFault::Der)?.map(|usage| KeyUsage {
-            signs_certificates: usage.value.key_cert_sign(),
-            signs_messages: usage.value.digital_signature(),
-        });
+        let constraints =
+            certificate.basic_constraints().map_err(|_| CertificateFault::Der)?.map(|e| e.value);
+        let key_usage =
+            certificate.key_usage().map_err(|_| CertificateFault::Der)?.map(|usage| KeyUsage {
+                signs_certificates: usage.value.key_cert_sign(),
+                signs_messages: usage.value.digital_signature(),
+            });
         let purposes = certificate.extended_key_usage().map_err(|_| CertificateFault::Der)?;
-        let purposes =
-            purposes.map(|usage| Purposes { client: usage.value.client_auth, server: usage.value.server_auth });
+        let purposes = purposes.map(|usage| Purposes {
+            client: usage.value.client_auth,
+            server: usage.value.server_auth,
+        });
         let names = certificate.subject_alternative_name().map_err(|_| CertificateFault::Der)?;
         let names = names.iter().flat_map(|names| &names.value.general_names);
-        let is_server_name =
-            |name: &&GeneralName<'_>| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
+        let is_server_name = |name: &&GeneralName<'_>| {
+            matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_))
+        };
         let (mut key_id, mut issuer_key_id) = (None, None);
         for extension in certificate.extensions() {
             match extension.parsed_extension() {
@@ -95,8 +101,8 @@ impl Facts {
         })
     }
 
-    /// Reads the certificate of an authority whose word is taken: it must be fit to sign, of a kind of key that
-    /// signatures can be checked with, and have a name.
+    /// Reads the certificate of an authority whose word is taken: it must be fit to sign, of a kind
+    /// of key that signatures can be checked with, and have a name.
     ///
     /// # Errors
     /// [`CertificateFault`] says what it lacks, and what to do.
@@ -129,9 +135,9 @@ impl Facts {
         Ok(())
     }
 
-    /// Whether it says that it is a client's. A certificate without extendedKeyUsage is for anything by RFC 5280: also
-    /// for what its owner never meant to open secrets with. So it must say clientAuth, and anyExtendedKeyUsage is not
-    /// enough.
+    /// Whether it says that it is a client's. A certificate without extendedKeyUsage is for
+    /// anything by RFC 5280: also for what its owner never meant to open secrets with. So it must
+    /// say clientAuth, and anyExtendedKeyUsage is not enough.
     #[must_use]
     pub fn is_client(&self) -> bool {
         self.purposes.is_some_and(|purposes| purposes.client)

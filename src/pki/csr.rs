@@ -1,10 +1,11 @@
-//! PKCS#10 signing requests: making one, and taking the public key out of one after the proof that the requester holds
-//! its private half.
+//! PKCS#10 signing requests: making one, and taking the public key out of one after the proof that
+//! the requester holds its private half.
 //!
-//! Always holds: a [`RequestedKey`] was accepted by the key rules and its request's signature verified.
-//! Never does: hand out the names, alternative names or extensions of a request. They are read past, whatever they
-//! are: a request made by `openssl req` for another purpose works too. That is why the request is read with
-//! x509-parser here; rcgen refuses a request whose extensions it does not know, and verifies no P-521 request.
+//! Always holds: a [`RequestedKey`] was accepted by the key rules and its request's signature
+//! verified. Never does: hand out the names, alternative names or extensions of a request. They are
+//! read past, whatever they are: a request made by `openssl req` for another purpose works too.
+//! That is why the request is read with x509-parser here; rcgen refuses a request whose extensions
+//! it does not know, and verifies no P-521 request.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -13,8 +14,9 @@ use rustls_pki_types::CertificateSigningRequestDer;
 use x509_parser::asn1_rs::Oid;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{
-    OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256,
-    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519,
+    OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
+    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
+    OID_SIG_ED25519,
 };
 use x509_parser::prelude::FromDer;
 
@@ -37,15 +39,16 @@ impl RequestedKey {
     }
 
     fn from_der(der: &[u8]) -> Result<Self, RequestFault> {
-        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| RequestFault::Der)?;
+        let (rest, request) =
+            X509CertificationRequest::from_der(der).map_err(|_| RequestFault::Der)?;
         if !rest.is_empty() {
             return Err(RequestFault::Der);
         }
         let info = &request.certification_request_info;
         let key = accept(&info.subject_pki).map_err(RequestFault::PublicKey)?;
 
-        let algorithm =
-            verification(key, &request.signature_algorithm.algorithm).ok_or(RequestFault::SignatureAlgorithm)?;
+        let algorithm = verification(key, &request.signature_algorithm.algorithm)
+            .ok_or(RequestFault::SignatureAlgorithm)?;
         UnparsedPublicKey::new(algorithm, &info.subject_pki.subject_public_key.data)
             .verify(info.raw, &request.signature_value.data)
             .map_err(|_| RequestFault::Signature)?;
@@ -61,19 +64,22 @@ impl RequestedKey {
     }
 }
 
-/// A PKCS#10 request (PEM) for the key, so that its owner need not send the key. The name is a courtesy to people who
-/// read the request: the server decides what the certificate says.
+/// A PKCS#10 request (PEM) for the key, so that its owner need not send the key. The name is a
+/// courtesy to people who read the request: the server decides what the certificate says.
 ///
 /// # Errors
 /// [`Error`] says which input is at fault.
 pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error> {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = subject(name)?;
-    params.serialize_request(&key.pair()?).and_then(|request| request.pem()).map_err(|_| Error::Sign)
+    params
+        .serialize_request(&key.pair()?)
+        .and_then(|request| request.pem())
+        .map_err(|_| Error::Sign)
 }
 
-/// The signing request in `text`, alone: what stands around it, a private key perhaps, is left behind. It is judged as it
-/// will be where the certificate is issued.
+/// The signing request in `text`, alone: what stands around it, a private key perhaps, is left
+/// behind. It is judged as it will be where the certificate is issued.
 ///
 /// # Errors
 /// [`Error::Request`] says what is wrong with it.
@@ -92,8 +98,9 @@ fn request_in(text: &str) -> Result<CertificateSigningRequestDer<'static>, Reque
     Ok(exactly_one(text.as_bytes())?)
 }
 
-/// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the answers, and the kind of
-/// the key and of the signature must agree, or a key could be judged as one kind and verified as another.
+/// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the
+/// answers, and the kind of the key and of the signature must agree, or a key could be judged as
+/// one kind and verified as another.
 fn verification(key: Accepted, algorithm: &Oid<'_>) -> Option<&'static dyn VerificationAlgorithm> {
     let is = |oid: &Oid<'_>| *algorithm == *oid;
     Some(match key {
@@ -147,7 +154,8 @@ mod tests {
         assert_eq!(alone.trim(), request.replace('\r', "").trim());
         let refused = request_alone(key.expose()).unwrap_err().to_string();
         assert!(
-            refused.contains("private key") && !refused.contains(key.expose().lines().nth(1).unwrap()),
+            refused.contains("private key")
+                && !refused.contains(key.expose().lines().nth(1).unwrap()),
             "{refused}"
         );
     }
@@ -156,10 +164,15 @@ mod tests {
     fn text_that_is_not_one_request_is_refused_by_name() {
         assert_eq!(fault(""), RequestFault::Pem(PemFault::Empty));
         assert_eq!(fault("hello"), RequestFault::Pem(PemFault::NotPem(PemKind::Request)));
-        assert_eq!(fault(&format!("{}{}", request(), request())), RequestFault::Pem(PemFault::Several));
+        assert_eq!(
+            fault(&format!("{}{}", request(), request())),
+            RequestFault::Pem(PemFault::Several)
+        );
         assert_eq!(fault(&"x".repeat(REQUEST_BYTES_MAX + 1)), RequestFault::TooLarge);
         assert_eq!(
-            fault("-----BEGIN CERTIFICATE REQUEST-----\naGVsbG8=\n-----END CERTIFICATE REQUEST-----\n"),
+            fault(
+                "-----BEGIN CERTIFICATE REQUEST-----\naGVsbG8=\n-----END CERTIFICATE REQUEST-----\n"
+            ),
             RequestFault::Der
         );
     }
@@ -183,8 +196,8 @@ mod tests {
         }
     }
 
-    /// The parser is lax about some tags outside the signed part. That may make a damaged request pass, but never with
-    /// another key than the one whose possession was proven.
+    /// The parser is lax about some tags outside the signed part. That may make a damaged request
+    /// pass, but never with another key than the one whose possession was proven.
     #[test]
     fn no_flipped_bit_panics_or_changes_the_key() {
         let der: CertificateSigningRequestDer<'static> = exactly_one(request().as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! Everything that can go wrong in the `pki` room, in words that name the faulty input.
 //!
-//! Always holds: no variant carries key material, nor an error of a library that saw some, whatever that error says
-//! today; input is not echoed beyond the name that was refused.
+//! Always holds: no variant carries key material, nor an error of a library that saw some, whatever
+//! that error says today; input is not echoed beyond the name that was refused.
 
 use super::pem::PemFault;
 
@@ -76,7 +76,9 @@ pub enum CertificateFault {
     #[error("bytes follow the end of the certificate")]
     TrailingBytes,
     /// X.509 version 1 or 2, which has no extensions.
-    #[error("it is an X.509 certificate of version 1, without extensions; make it anew with extensions")]
+    #[error(
+        "it is an X.509 certificate of version 1, without extensions; make it anew with extensions"
+    )]
     Version,
     /// basicConstraints does not say CA.
     #[error(
@@ -111,10 +113,14 @@ pub enum KeyFault {
     #[error(transparent)]
     Pem(#[from] PemFault),
     /// An older container than PKCS#8.
-    #[error("it is not PKCS#8; convert it (openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem)")]
+    #[error(
+        "it is not PKCS#8; convert it (openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem)"
+    )]
     NotPkcs8,
     /// The body is not a key, or of a kind that is not supported.
-    #[error("it is damaged or of an unsupported kind (supported: P-256, P-384, P-521, RSA from 2048 bits, Ed25519)")]
+    #[error(
+        "it is damaged or of an unsupported kind (supported: P-256, P-384, P-521, RSA from 2048 bits, Ed25519)"
+    )]
     Unsupported,
 }
 
@@ -135,7 +141,9 @@ pub enum RequestFault {
     #[error("its key is refused: {0}")]
     PublicKey(PublicKeyFault),
     /// The signature uses an algorithm that is not accepted for this key.
-    #[error("its signature algorithm is not accepted for its key; sign it with SHA-256, SHA-384 or SHA-512")]
+    #[error(
+        "its signature algorithm is not accepted for its key; sign it with SHA-256, SHA-384 or SHA-512"
+    )]
     SignatureAlgorithm,
     /// The proof of possession failed: the requester may not hold the key.
     #[error("its signature does not verify, so it does not prove possession of the key")]

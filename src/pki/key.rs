@@ -1,8 +1,8 @@
 //! Private keys: making them, and carrying them as PEM.
 //!
-//! Always holds: a [`PrivateKeyPem`] is one readable, unencrypted PKCS#8 key of an accepted kind; its text is wiped
-//! when dropped and leaves only through [`PrivateKeyPem::expose`].
-//! Never does: print a key, write it anywhere, or clone it.
+//! Always holds: a [`PrivateKeyPem`] is one readable, unencrypted PKCS#8 key of an accepted kind;
+//! its text is wiped when dropped and leaves only through [`PrivateKeyPem::expose`]. Never does:
+//! print a key, write it anywhere, or clone it.
 
 use std::fmt;
 
@@ -36,7 +36,8 @@ pub enum KeyKind {
 pub struct PrivateKeyPem(Zeroizing<String>);
 
 impl PrivateKeyPem {
-    /// Takes over PEM text that holds exactly one PKCS#8 key, and wipes the text, also when it is refused.
+    /// Takes over PEM text that holds exactly one PKCS#8 key, and wipes the text, also when it is
+    /// refused.
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
@@ -47,14 +48,16 @@ impl PrivateKeyPem {
         if !matches!(der, PrivateKeyDer::Pkcs8(_)) {
             return Err(Error::PrivateKey(KeyFault::NotPkcs8));
         }
-        // Written anew, so that what stood around the key (a certificate, comments) does not travel with it.
+        // Written anew, so that what stood around the key (a certificate, comments) does not travel
+        // with it.
         let pair = KeyPair::try_from(&der).map_err(|_| Error::PrivateKey(KeyFault::Unsupported))?;
         let key = Self(Zeroizing::new(pair.serialize_pem()));
         key.pair()?;
         Ok(key)
     }
 
-    /// The PEM text, for whoever writes it to a file or hands it to its owner. Search for this name in a review.
+    /// The PEM text, for whoever writes it to a file or hands it to its owner. Search for this name
+    /// in a review.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -118,7 +121,8 @@ mod tests {
     fn what_stands_around_a_key_is_left_behind() {
         let key = generate_key(KeyKind::P256).unwrap();
         let certificate = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
-        let parsed = PrivateKeyPem::parse(format!("a note\n{certificate}{}", key.expose())).unwrap();
+        let parsed =
+            PrivateKeyPem::parse(format!("a note\n{certificate}{}", key.expose())).unwrap();
         assert_eq!(parsed.expose(), key.expose());
     }
 
@@ -136,8 +140,14 @@ mod tests {
         assert_eq!(fault(""), KeyFault::Pem(PemFault::Empty));
         let encrypted = key.expose().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
         assert_eq!(fault(&encrypted), KeyFault::Pem(PemFault::Encrypted));
-        assert_eq!(fault(&key.expose().replace("PRIVATE KEY", "EC PRIVATE KEY")), KeyFault::NotPkcs8);
+        assert_eq!(
+            fault(&key.expose().replace("PRIVATE KEY", "EC PRIVATE KEY")),
+            KeyFault::NotPkcs8
+        );
         assert_eq!(fault(&format!("{0}{0}", key.expose())), KeyFault::Pem(PemFault::Several));
-        assert_eq!(fault("-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n"), KeyFault::Unsupported);
+        assert_eq!(
+            fault("-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n"),
+            KeyFault::Unsupported
+        );
     }
 }

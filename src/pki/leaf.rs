@@ -1,12 +1,13 @@
 //! Issuing: server certificates, access certificates, operator certificates.
 //!
-//! Always holds: every leaf has a random positive 16-byte serial, CA:FALSE, one extended key usage, the key
-//! identifiers of its own and its CA's key, and ends no later than its CA.
-//! Never does: take a name from a signing request. The text `*`, which means "operator", is written for
+//! Always holds: every leaf has a random positive 16-byte serial, CA:FALSE, one extended key usage,
+//! the key identifiers of its own and its CA's key, and ends no later than its CA. Never does: take
+//! a name from a signing request. The text `*`, which means "operator", is written for
 //! [`Subject::Operator`] only.
 
 use rcgen::{
-    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, PublicKeyData, SanType,
+    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+    PublicKeyData, SanType,
 };
 
 use super::ca::CertificateAuthority;
@@ -16,7 +17,7 @@ use super::key::{KeyKind, PrivateKeyPem, generate_key};
 use super::names::{ServerName, subject};
 use super::serial::Serial;
 use super::validity::Validity;
-use crate::domain::{OkmsId, Timestamp};
+use crate::model::{OkmsId, Timestamp};
 
 /// Whom an access certificate speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub enum KeySource<'a> {
     Request(&'a str),
 }
 
-/// A certificate just issued. The leaf stands alone: its issuer is the root that both sides already trust.
+/// A certificate just issued. The leaf stands alone: its issuer is the root that both sides already
+/// trust.
 #[derive(Debug)]
 pub struct Issued {
     /// The certificate as PEM.
@@ -52,7 +54,8 @@ pub struct Issued {
 }
 
 impl CertificateAuthority {
-    /// Issues a server certificate for the given names, valid from a few minutes before `now` for `days`.
+    /// Issues a server certificate for the given names, valid from a few minutes before `now` for
+    /// `days`.
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
@@ -64,15 +67,17 @@ impl CertificateAuthority {
         days: u32,
     ) -> Result<Issued, Error> {
         let first = names.first().ok_or(Error::NoServerName)?;
-        // Only people read this name. A DNS name too long for it stands in the alternative names all the same.
+        // Only people read this name. A DNS name too long for it stands in the alternative names
+        // all the same.
         let name = subject(&first.to_string()).or_else(|_| subject("okmsd server"))?;
         let mut params = leaf_params(name, ExtendedKeyUsagePurpose::ServerAuth);
         params.subject_alt_names = names.iter().map(ServerName::san).collect();
         self.issue(params, key, self.leaf_validity(now, days)?)
     }
 
-    /// Issues an access certificate (a domain's or an operator's), valid from a few minutes before `now` for `days`. The
-    /// display name becomes the common name, for people to read: nothing is ever decided by it.
+    /// Issues an access certificate (a domain's or an operator's), valid from a few minutes before
+    /// `now` for `days`. The display name becomes the common name, for people to read: nothing is
+    /// ever decided by it.
     ///
     /// # Errors
     /// [`Error`] says which input is at fault.
@@ -105,7 +110,12 @@ impl CertificateAuthority {
         Ok(Validity::for_days(now, days)?.and(self.validity()))
     }
 
-    fn issue(&self, params: CertificateParams, key: KeySource<'_>, validity: Validity) -> Result<Issued, Error> {
+    fn issue(
+        &self,
+        params: CertificateParams,
+        key: KeySource<'_>,
+        validity: Validity,
+    ) -> Result<Issued, Error> {
         match key {
             KeySource::Fresh(kind) => {
                 let key = generate_key(kind)?;
@@ -155,9 +165,11 @@ const UPN_OID: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
 mod tests {
     use super::super::test_tools::{now, region, subject};
     use super::{Error, Issued, KeyKind, KeySource, PublicKeyData, ServerName, Subject};
-    use crate::domain::Timestamp;
+    use crate::model::Timestamp;
     use crate::pki::certificate::read;
-    use crate::pki::{CertificateAuthority, NameFault, RequestFault, generate_key, signing_request};
+    use crate::pki::{
+        CertificateAuthority, NameFault, RequestFault, generate_key, signing_request,
+    };
 
     fn access(ca: &CertificateAuthority, subject: &Subject, name: &str) -> Result<Issued, Error> {
         ca.issue_access(subject, name, KeySource::Fresh(KeyKind::P256), now(), 30)
@@ -166,7 +178,10 @@ mod tests {
     #[test]
     fn a_display_name_is_judged() {
         let (ca, _) = region();
-        assert!(matches!(access(&ca, &Subject::Operator, ""), Err(Error::CommonName(NameFault::Empty))));
+        assert!(matches!(
+            access(&ca, &Subject::Operator, ""),
+            Err(Error::CommonName(NameFault::Empty))
+        ));
         assert!(access(&ca, &subject(), "Facturation é").is_ok());
     }
 
@@ -192,7 +207,9 @@ mod tests {
     #[test]
     fn a_server_has_a_name() {
         let (ca, _) = region();
-        let issue = |names: &[ServerName]| ca.issue_server(names, KeySource::Fresh(KeyKind::P256), now(), 1);
+        let issue = |names: &[ServerName]| {
+            ca.issue_server(names, KeySource::Fresh(KeyKind::P256), now(), 1)
+        };
         assert!(matches!(issue(&[]), Err(Error::NoServerName)));
         let long = format!("{}.{}.example", "a".repeat(60), "b".repeat(60));
         assert!(issue(&[long.parse().unwrap()]).is_ok());
@@ -203,12 +220,14 @@ mod tests {
         let (ca, _) = region();
         let key = generate_key(KeyKind::P256).unwrap();
         let request = signing_request(&key, "i-am-the-operator").unwrap();
-        let leaf = ca.issue_access(&subject(), "billing", KeySource::Request(&request), now(), 1).unwrap();
+        let leaf =
+            ca.issue_access(&subject(), "billing", KeySource::Request(&request), now(), 1).unwrap();
         assert!(leaf.key.is_none());
         let read = read(&leaf.certificate_der).unwrap();
         assert_eq!(read.subject().to_string(), "CN=billing");
         assert_eq!(read.public_key().subject_public_key.data, key.pair().unwrap().der_bytes());
-        let refused = ca.issue_access(&subject(), "billing", KeySource::Request("nonsense"), now(), 1);
+        let refused =
+            ca.issue_access(&subject(), "billing", KeySource::Request("nonsense"), now(), 1);
         assert!(matches!(refused, Err(Error::Request(RequestFault::Pem(_)))));
     }
 

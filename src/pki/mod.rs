@@ -1,7 +1,7 @@
 //! The region's certificate authority: it makes keys, certificates and PKCS#12 bundles.
 //!
-//! Owns: the CA's key while it is loaded, the shape of every certificate that the region issues, and the rules for
-//! the keys that it will certify.
+//! Owns: the CA's key while it is loaded, the shape of every certificate that the region issues,
+//! and the rules for the keys that it will certify.
 //!
 //! Always holds:
 //! - A subject is decided by the caller alone. From a signing request only the public key is taken, after its proof
@@ -9,11 +9,11 @@
 //! - A leaf never outlives its CA and never is a CA itself.
 //! - A private key leaves only as a [`PrivateKeyPem`], which does not print and is wiped when dropped.
 //!
-//! Never does: read a file, read the clock (the moment of issue is a parameter), speak HTTP, or keep a key that it
-//! made for somebody else.
+//! Never does: read a file, read the clock (the moment of issue is a parameter), speak HTTP, or
+//! keep a key that it made for somebody else.
 //!
-//! What it cannot promise: the libraries below hold short-lived copies of key bytes that they do not wipe. Whoever
-//! can read this process's memory can have the CA's key anyway.
+//! What it cannot promise: the libraries below hold short-lived copies of key bytes that they do
+//! not wipe. Whoever can read this process's memory can have the CA's key anyway.
 
 mod ca;
 mod certificate;

@@ -1,7 +1,7 @@
 //! The names that go into certificates.
 //!
-//! Always holds: a [`ServerName`] is a DNS name or an IP address that clients can match; a common name is short, plain
-//! text.
+//! Always holds: a [`ServerName`] is a DNS name or an IP address that clients can match; a common
+//! name is short, plain text.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -10,7 +10,8 @@ use rustls_pki_types::DnsName;
 
 use super::error::{Error, NameFault};
 
-/// A name under which clients reach a server: a DNS name, possibly with `*` as its whole first label, or an IP address.
+/// A name under which clients reach a server: a DNS name, possibly with `*` as its whole first
+/// label, or an IP address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerName {
     text: String,
@@ -35,7 +36,8 @@ impl FromStr for ServerName {
         if text.ends_with('.') || !text.is_ascii() {
             return Err(Error::ServerName);
         }
-        DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).map_err(|_| Error::ServerName)?;
+        DnsName::try_from(text.strip_prefix("*.").unwrap_or(text))
+            .map_err(|_| Error::ServerName)?;
         let text = text.to_ascii_lowercase();
         let name = text.as_str().try_into().map_err(|_| Error::ServerName)?;
         Ok(Self { text, san: SanType::DnsName(name) })
@@ -48,7 +50,8 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// A subject with this common name and nothing else. The library's default subject is a name of its own.
+/// A subject with this common name and nothing else. The library's default subject is a name of its
+/// own.
 pub(super) fn subject(common_name: &str) -> Result<DistinguishedName, Error> {
     let fault = if common_name.trim().is_empty() {
         NameFault::Empty
@@ -76,19 +79,30 @@ mod tests {
         let fault = |name: &str| subject(name).expect_err("refused");
         assert!(matches!(fault(" "), Error::CommonName(NameFault::Empty)));
         assert!(matches!(fault("a\0b"), Error::CommonName(NameFault::Control)));
-        assert!(matches!(fault(&"é".repeat(65)), Error::CommonName(NameFault::TooLong { max: 64 })));
+        assert!(matches!(
+            fault(&"é".repeat(65)),
+            Error::CommonName(NameFault::TooLong { max: 64 })
+        ));
         assert!(subject(&"é".repeat(64)).is_ok());
     }
 
     #[test]
     fn server_names_are_judged() {
-        let san = |text: &str| text.parse::<ServerName>().map(|name| (name.to_string(), name.san()));
-        for (text, shown) in [("KMS.example.com", "kms.example.com"), ("*.example.com", "*.example.com")] {
-            assert!(matches!(san(text), Ok((name, SanType::DnsName(_))) if name == shown), "{text}");
+        let san =
+            |text: &str| text.parse::<ServerName>().map(|name| (name.to_string(), name.san()));
+        for (text, shown) in
+            [("KMS.example.com", "kms.example.com"), ("*.example.com", "*.example.com")]
+        {
+            assert!(
+                matches!(san(text), Ok((name, SanType::DnsName(_))) if name == shown),
+                "{text}"
+            );
         }
         assert!(matches!(san("127.0.0.1"), Ok((_, SanType::IpAddress(_)))));
         assert!(matches!(san("::1"), Ok((_, SanType::IpAddress(_)))));
-        for text in ["", ".", "a b", "example.com.", "*", "*.*.com", "a\0b", "exämple.com", "http://x"] {
+        for text in
+            ["", ".", "a b", "example.com.", "*", "*.*.com", "a\0b", "exämple.com", "http://x"]
+        {
             assert!(text.parse::<ServerName>().is_err(), "{text:?}");
         }
     }

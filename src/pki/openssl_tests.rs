@@ -1,5 +1,6 @@
-//! What OpenSSL, NSS and Java think of what this room makes. The tools are run in a directory of the test's own; a tool that
-//! is not installed skips its test with a printed word; `COMPAT_STRICT=1` makes that a failure.
+//! What OpenSSL, NSS and Java think of what this room makes. The tools are run in a directory of
+//! the test's own; a tool that is not installed skips its test with a printed word;
+//! `COMPAT_STRICT=1` makes that a failure.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use super::test_tools::{DOMAIN, now, region, subject};
 use super::*;
-use crate::domain::Timestamp;
+use crate::model::Timestamp;
 
 /// Runs a tool in `dir`; `None` when it is not installed.
 fn run(dir: &Path, program: &str, args: &[&str]) -> Option<Output> {
@@ -26,7 +27,11 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Option<Output> {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Runs a tool that must succeed.
@@ -41,41 +46,75 @@ fn openssl_verifies_and_shows_what_was_issued() {
     let dir = TempDir::new().unwrap();
     let (ca, _) = region();
     fs::write(dir.path().join("ca.pem"), ca.certificate_pem()).unwrap();
-    let names: Vec<ServerName> = ["kms.example.com", "127.0.0.1", "::1"].map(|name| name.parse().unwrap()).into();
+    let names: Vec<ServerName> =
+        ["kms.example.com", "127.0.0.1", "::1"].map(|name| name.parse().unwrap()).into();
     let at = now().unix_seconds().to_string();
     let fresh = KeySource::Fresh;
     let leaves = [
         ("server", ca.issue_server(&names, fresh(KeyKind::P256), now(), 30), "sslserver"),
-        ("access", ca.issue_access(&subject(), "Facturation é", fresh(KeyKind::P256), now(), 30), "sslclient"),
-        ("operator", ca.issue_access(&Subject::Operator, "op", fresh(KeyKind::P384), now(), 30), "sslclient"),
-        ("rsa", ca.issue_access(&subject(), "rsa", fresh(KeyKind::Rsa2048), now(), 30), "sslclient"),
+        (
+            "access",
+            ca.issue_access(&subject(), "Facturation é", fresh(KeyKind::P256), now(), 30),
+            "sslclient",
+        ),
+        (
+            "operator",
+            ca.issue_access(&Subject::Operator, "op", fresh(KeyKind::P384), now(), 30),
+            "sslclient",
+        ),
+        (
+            "rsa",
+            ca.issue_access(&subject(), "rsa", fresh(KeyKind::Rsa2048), now(), 30),
+            "sslclient",
+        ),
     ];
     for (name, leaf, purpose) in leaves {
         let leaf = leaf.unwrap();
         let file = format!("{name}.pem");
         fs::write(dir.path().join(&file), &leaf.certificate_pem).unwrap();
-        let verify = ["verify", "-x509_strict", "-purpose", purpose, "-attime", &at, "-CAfile", "ca.pem", &file];
+        let verify = [
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            purpose,
+            "-attime",
+            &at,
+            "-CAfile",
+            "ca.pem",
+            &file,
+        ];
         if good(dir.path(), "openssl", &verify).is_none() {
             return;
         }
-        let shown = good(dir.path(), "openssl", &["x509", "-in", &file, "-noout", "-text"]).unwrap();
+        let shown =
+            good(dir.path(), "openssl", &["x509", "-in", &file, "-noout", "-text"]).unwrap();
         assert!(shown.contains("CA:FALSE"), "{shown}");
         assert!(shown.contains("Digital Signature"), "{shown}");
         assert!(shown.contains("X509v3 Subject Key Identifier"), "{shown}");
         assert!(shown.contains("X509v3 Authority Key Identifier"), "{shown}");
         assert_eq!(shown.contains("TLS Web Client Authentication"), purpose == "sslclient");
         assert_eq!(shown.contains("TLS Web Server Authentication"), purpose == "sslserver");
-        let serial = good(dir.path(), "openssl", &["x509", "-in", &file, "-noout", "-serial"]).unwrap();
+        let serial =
+            good(dir.path(), "openssl", &["x509", "-in", &file, "-noout", "-serial"]).unwrap();
         assert_eq!(serial.trim().to_ascii_lowercase(), format!("serial={}", leaf.serial));
         let other = if purpose == "sslclient" { "sslserver" } else { "sslclient" };
-        let wrong =
-            run(dir.path(), "openssl", &["verify", "-purpose", other, "-attime", &at, "-CAfile", "ca.pem", &file]);
+        let wrong = run(
+            dir.path(),
+            "openssl",
+            &["verify", "-purpose", other, "-attime", &at, "-CAfile", "ca.pem", &file],
+        );
         assert!(!wrong.unwrap().status.success(), "{name} must not serve as {other}");
     }
-    let shown =
-        |file: &str| good(dir.path(), "openssl", &["x509", "-in", file, "-noout", "-ext", "subjectAltName"]).unwrap();
+    let shown = |file: &str| {
+        good(dir.path(), "openssl", &["x509", "-in", file, "-noout", "-ext", "subjectAltName"])
+            .unwrap()
+    };
     assert!(shown("server.pem").contains("DNS:kms.example.com, IP Address:127.0.0.1"));
-    assert!(shown("access.pem").contains(&format!("UPN::okms.domain:{DOMAIN}")), "{}", shown("access.pem"));
+    assert!(
+        shown("access.pem").contains(&format!("UPN::okms.domain:{DOMAIN}")),
+        "{}",
+        shown("access.pem")
+    );
     assert!(shown("operator.pem").contains("UPN::okms.domain:*"));
     let root = good(dir.path(), "openssl", &["x509", "-in", "ca.pem", "-noout", "-text"]).unwrap();
     assert!(root.contains("CA:TRUE, pathlen:0"), "{root}");
@@ -98,43 +137,54 @@ fn a_ca_made_by_openssl_can_issue() {
         &["-newkey", "ed25519", "-utf8", "-subj", "/O=Société/CN=CA"],
     ];
     for case in cases {
-        let mut args = vec!["req", "-x509", "-nodes", "-days", "36500", "-keyout", "ca.key", "-out", "ca.pem"];
+        let mut args =
+            vec!["req", "-x509", "-nodes", "-days", "36500", "-keyout", "ca.key", "-out", "ca.pem"];
         args.extend_from_slice(case);
         if good(dir.path(), "openssl", &args).is_none() {
             return;
         }
         let pem = fs::read_to_string(dir.path().join("ca.pem")).unwrap();
-        let key = PrivateKeyPem::parse(fs::read_to_string(dir.path().join("ca.key")).unwrap()).unwrap();
+        let key =
+            PrivateKeyPem::parse(fs::read_to_string(dir.path().join("ca.key")).unwrap()).unwrap();
         let ca = CertificateAuthority::load(&pem, &key).unwrap();
         // The real clock made this CA, so the moment of issue is taken from it.
         let moment = Timestamp::from_unix_seconds(ca.validity().not_after - 1000 * 86_400);
-        let leaf = ca.issue_access(&subject(), "x", KeySource::Fresh(KeyKind::P256), moment, 30).unwrap();
+        let leaf =
+            ca.issue_access(&subject(), "x", KeySource::Fresh(KeyKind::P256), moment, 30).unwrap();
         fs::write(dir.path().join("leaf.pem"), leaf.certificate_pem).unwrap();
         let at = moment.unix_seconds().to_string();
-        good(dir.path(), "openssl", &["verify", "-attime", &at, "-CAfile", "ca.pem", "leaf.pem"]).unwrap();
+        good(dir.path(), "openssl", &["verify", "-attime", &at, "-CAfile", "ca.pem", "leaf.pem"])
+            .unwrap();
     }
 }
 
-/// rcgen keeps one attribute of each type in a name. Before the name was compared at load, such a CA loaded, issued,
-/// and every one of its leaves failed to verify.
+/// rcgen keeps one attribute of each type in a name. Before the name was compared at load, such a
+/// CA loaded, issued, and every one of its leaves failed to verify.
 #[test]
 fn a_ca_whose_name_cannot_be_reproduced_is_refused_at_load() {
     let dir = TempDir::new().unwrap();
     for name in ["/DC=example/DC=com/CN=CA", "/"] {
-        let mut args = vec!["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-keyout", "ca.key", "-out", "ca.pem"];
+        let mut args = vec![
+            "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-keyout", "ca.key", "-out", "ca.pem",
+        ];
         args.extend_from_slice(&["-subj", name]);
         if good(dir.path(), "openssl", &args).is_none() {
             return;
         }
         let pem = fs::read_to_string(dir.path().join("ca.pem")).unwrap();
-        let key = PrivateKeyPem::parse(fs::read_to_string(dir.path().join("ca.key")).unwrap()).unwrap();
+        let key =
+            PrivateKeyPem::parse(fs::read_to_string(dir.path().join("ca.key")).unwrap()).unwrap();
         let refused = CertificateAuthority::load(&pem, &key);
-        assert!(matches!(refused, Err(Error::CaCertificate(CertificateFault::Name))), "{name}: {refused:?}");
+        assert!(
+            matches!(refused, Err(Error::CaCertificate(CertificateFault::Name))),
+            "{name}: {refused:?}"
+        );
     }
 }
 
-/// A request made for anything else still serves, since only its key is taken. rcgen refuses requests with extensions
-/// that it does not know (rustls/rcgen#150) and x509-parser verifies no P-521 request, so this runs the real tool.
+/// A request made for anything else still serves, since only its key is taken. rcgen refuses
+/// requests with extensions that it does not know (rustls/rcgen#150) and x509-parser verifies no
+/// P-521 request, so this runs the real tool.
 #[test]
 fn requests_made_by_openssl_are_taken_whatever_they_ask() {
     let dir = TempDir::new().unwrap();
@@ -161,7 +211,9 @@ fn requests_made_by_openssl_are_taken_whatever_they_ask() {
     ];
     let at = now().unix_seconds().to_string();
     for kind in kinds {
-        let mut args = vec!["req", "-new", "-nodes", "-config", "req.cnf", "-keyout", "k.pem", "-out", "r.pem"];
+        let mut args = vec![
+            "req", "-new", "-nodes", "-config", "req.cnf", "-keyout", "k.pem", "-out", "r.pem",
+        ];
         args.extend_from_slice(kind);
         if good(dir.path(), "openssl", &args).is_none() {
             return;
@@ -170,13 +222,26 @@ fn requests_made_by_openssl_are_taken_whatever_they_ask() {
         let leaf = ca.issue_access(&subject(), "billing", KeySource::Request(&request), now(), 1);
         let leaf = leaf.unwrap_or_else(|error| panic!("{kind:?}: {error}"));
         fs::write(dir.path().join("leaf.pem"), leaf.certificate_pem).unwrap();
-        good(dir.path(), "openssl", &["verify", "-attime", &at, "-CAfile", "ca.pem", "leaf.pem"]).unwrap();
-        let shown = good(dir.path(), "openssl", &["x509", "-in", "leaf.pem", "-noout", "-text"]).unwrap();
-        for asked in ["intruder", "CA:TRUE", "Server Authentication", "spiffe", "okms.domain:*", "1.2.3", "hello"] {
+        good(dir.path(), "openssl", &["verify", "-attime", &at, "-CAfile", "ca.pem", "leaf.pem"])
+            .unwrap();
+        let shown =
+            good(dir.path(), "openssl", &["x509", "-in", "leaf.pem", "-noout", "-text"]).unwrap();
+        for asked in [
+            "intruder",
+            "CA:TRUE",
+            "Server Authentication",
+            "spiffe",
+            "okms.domain:*",
+            "1.2.3",
+            "hello",
+        ] {
             assert!(!shown.contains(asked), "{kind:?}: {asked} reached the certificate:\n{shown}");
         }
         let public = good(dir.path(), "openssl", &["pkey", "-in", "k.pem", "-pubout"]).unwrap();
-        assert_eq!(public, good(dir.path(), "openssl", &["x509", "-in", "leaf.pem", "-noout", "-pubkey"]).unwrap());
+        assert_eq!(
+            public,
+            good(dir.path(), "openssl", &["x509", "-in", "leaf.pem", "-noout", "-pubkey"]).unwrap()
+        );
     }
 }
 
@@ -190,16 +255,30 @@ fn weak_and_foreign_keys_are_refused_by_name() {
         (&["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"], key(PublicKeyFault::Curve)),
         (&["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-224"], key(PublicKeyFault::Curve)),
         (
-            &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"],
+            &[
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-pkeyopt",
+                "ec_param_enc:explicit",
+            ],
             key(PublicKeyFault::Curve),
         ),
         (&["-newkey", "ed448"], key(PublicKeyFault::Algorithm)),
-        (&["-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"], key(PublicKeyFault::Algorithm)),
+        (
+            &["-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"],
+            key(PublicKeyFault::Algorithm),
+        ),
         (&["-newkey", "rsa:2048", "-sha1"], RequestFault::SignatureAlgorithm),
-        (&["-newkey", "rsa:2048", "-sigopt", "rsa_padding_mode:pss"], RequestFault::SignatureAlgorithm),
+        (
+            &["-newkey", "rsa:2048", "-sigopt", "rsa_padding_mode:pss"],
+            RequestFault::SignatureAlgorithm,
+        ),
     ];
     for (kind, expected) in kinds {
-        let mut args = vec!["req", "-new", "-nodes", "-subj", "/CN=x", "-keyout", "k.pem", "-out", "r.pem"];
+        let mut args =
+            vec!["req", "-new", "-nodes", "-subj", "/CN=x", "-keyout", "k.pem", "-out", "r.pem"];
         args.extend_from_slice(kind);
         if good(dir.path(), "openssl", &args).is_none() {
             return;
@@ -236,9 +315,11 @@ fn openssl_nss_and_java_open_the_bundle() {
         (KeyKind::P384, "", "x"),
     ];
     for (number, (kind, label, password)) in cases.into_iter().enumerate() {
-        let leaf = ca.issue_access(&subject(), "billing", KeySource::Fresh(kind), now(), 3000).unwrap();
+        let leaf =
+            ca.issue_access(&subject(), "billing", KeySource::Fresh(kind), now(), 3000).unwrap();
         let key = leaf.key.as_ref().unwrap();
-        let bundle = pkcs12(&leaf.certificate_pem, key, ca.certificate_pem(), label, password).unwrap();
+        let bundle =
+            pkcs12(&leaf.certificate_pem, key, ca.certificate_pem(), label, password).unwrap();
         fs::write(dir.path().join("b.p12"), bundle).unwrap();
         let pass = format!("pass:{password}");
         let info = ["pkcs12", "-in", "b.p12", "-info", "-nodes", "-passin", &pass];
@@ -263,8 +344,24 @@ fn openssl_nss_and_java_open_the_bundle() {
             continue;
         }
         let imported = format!("java{number}.p12");
-        let import = ["-importkeystore", "-srckeystore", "b.p12", "-srcstoretype", "PKCS12", "-srcstorepass", password];
-        let into = ["-destkeystore", &imported, "-deststoretype", "PKCS12", "-deststorepass", "changeit", "-noprompt"];
+        let import = [
+            "-importkeystore",
+            "-srckeystore",
+            "b.p12",
+            "-srcstoretype",
+            "PKCS12",
+            "-srcstorepass",
+            password,
+        ];
+        let into = [
+            "-destkeystore",
+            &imported,
+            "-deststoretype",
+            "PKCS12",
+            "-deststorepass",
+            "changeit",
+            "-noprompt",
+        ];
         if good(dir.path(), "keytool", &[import.as_slice(), &into].concat()).is_some() {
             let list = ["-list", "-keystore", &imported, "-storepass", "changeit"];
             let entries = good(dir.path(), "keytool", &list).unwrap();

@@ -1,13 +1,15 @@
 //! PEM text: taking what is wanted out of it, or naming what is wrong.
 //!
-//! Always holds: a section of the wanted kind is never silently passed over, whatever hides it from a parser; a
-//! [`PemFault`] says what to do and has no byte of the text in it. That is why no error of the library's parser is
-//! passed on: it quotes the line that it cannot read, and the line may be a private key.
-//! Never does: look inside the DER.
+//! Always holds: a section of the wanted kind is never silently passed over, whatever hides it from
+//! a parser; a [`PemFault`] says what to do and has no byte of the text in it. That is why no error
+//! of the library's parser is passed on: it quotes the line that it cannot read, and the line may
+//! be a private key. Never does: look inside the DER.
 
 use std::fmt;
 
-use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject,
+};
 
 /// What a PEM section holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,9 @@ pub enum PemFault {
     #[error("it is encrypted; decrypt it first (openssl pkey -in key.pem -out plain.pem)")]
     Encrypted,
     /// OpenSSH's own form of a key.
-    #[error("it is in OpenSSH's own form; convert a copy of it (ssh-keygen -p -N '' -m PKCS8 -f copy)")]
+    #[error(
+        "it is in OpenSSH's own form; convert a copy of it (ssh-keygen -p -N '' -m PKCS8 -f copy)"
+    )]
     OpenSsh,
     /// One long line, as `tr -d '\n'` and environment variables make it.
     #[error(
@@ -70,7 +74,9 @@ pub enum PemFault {
     )]
     LineBreaks,
     /// Blanks in front, as in a block that was copied out of YAML.
-    #[error("its lines are indented; remove the blanks in front of the BEGIN line, the END line and what is between")]
+    #[error(
+        "its lines are indented; remove the blanks in front of the BEGIN line, the END line and what is between"
+    )]
     Indented,
     /// Another kind of section.
     #[error("it holds {found}, and what belongs here is {wanted}")]
@@ -157,7 +163,9 @@ fn diagnose(text: &[u8], wanted: PemKind) -> PemFault {
     match wanted {
         PemKind::Certificate if has(b"TRUSTED CERTIFICATE") => return PemFault::Trusted,
         PemKind::PrivateKey if has(b"OPENSSH PRIVATE KEY") => return PemFault::OpenSsh,
-        PemKind::PrivateKey if has(b"ENCRYPTED PRIVATE KEY") || positions(text, b",ENCRYPTED").next().is_some() => {
+        PemKind::PrivateKey
+            if has(b"ENCRYPTED PRIVATE KEY") || positions(text, b",ENCRYPTED").next().is_some() =>
+        {
             return PemFault::Encrypted;
         }
         _ => {}
@@ -210,7 +218,10 @@ fn kind_of(label: &[u8]) -> PemKind {
 
 /// Where `what` stands in `text`.
 fn positions<'a>(text: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    text.windows(what.len()).enumerate().filter(move |(_, window)| *window == what).map(|(at, _)| at)
+    text.windows(what.len())
+        .enumerate()
+        .filter(move |(_, window)| *window == what)
+        .map(|(at, _)| at)
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -245,24 +256,36 @@ mod tests {
     #[test]
     fn what_is_right_is_taken() {
         let (certificate, key) = (certificate(), key());
-        for text in [certificate.clone(), certificate.replace('\n', "\r\n"), certificate.replace('\n', "\r")] {
+        for text in [
+            certificate.clone(),
+            certificate.replace('\n', "\r\n"),
+            certificate.replace('\n', "\r"),
+        ] {
             assert_eq!(every::<Certificate>(text.as_bytes()).unwrap().len(), 1);
         }
         let both = format!("a note\n{certificate}\nanother\n{key}{certificate}");
         assert_eq!(every::<Certificate>(both.as_bytes()).unwrap().len(), 2);
         assert!(exactly_one::<Key>(both.as_bytes()).is_ok());
-        assert!(exactly_one::<Key>(key.replace('\n', " \r\n").as_bytes()).is_ok(), "blanks at the ends do no harm");
-        assert!(exactly_one::<Certificate>(both.as_bytes()).is_err_and(|fault| fault == PemFault::Several));
+        assert!(
+            exactly_one::<Key>(key.replace('\n', " \r\n").as_bytes()).is_ok(),
+            "blanks at the ends do no harm"
+        );
+        assert!(
+            exactly_one::<Certificate>(both.as_bytes())
+                .is_err_and(|fault| fault == PemFault::Several)
+        );
         let request = signing_request(&generate_key(KeyKind::P256).unwrap(), "x").unwrap();
         assert!(exactly_one::<CertificateSigningRequestDer<'static>>(request.as_bytes()).is_ok());
     }
 
-    /// A key whose line breaks an environment variable had taken was printed whole in the library's error. Each habit
-    /// that hides or spoils a section has a text of its own, and none has a byte of the section in it.
+    /// A key whose line breaks an environment variable had taken was printed whole in the library's
+    /// error. Each habit that hides or spoils a section has a text of its own, and none has a byte
+    /// of the section in it.
     #[test]
     fn each_habit_has_its_text_and_no_text_has_the_key() {
         let (certificate, key) = (certificate(), key());
-        let indented = |text: &str| text.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
+        let indented =
+            |text: &str| text.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
         let utf16 = |text: &str| {
             let units = std::iter::once(0xfeff).chain(text.encode_utf16());
             units.flat_map(u16::to_le_bytes).collect::<Vec<_>>()
@@ -298,19 +321,34 @@ mod tests {
             let fault = of_key(&text);
             assert_eq!(fault, expected, "{fault}");
             let said = format!("{fault} {fault:?}");
-            let quoted = key.lines().filter(|line| !line.starts_with('-')).any(|line| said.contains(&line[..8]));
+            let quoted = key
+                .lines()
+                .filter(|line| !line.starts_with('-'))
+                .any(|line| said.contains(&line[..8]));
             assert!(!quoted && !said.contains("45, 45"), "{said}");
         }
         assert_eq!(of_key(utf16(&key)), PemFault::Utf16);
         assert_eq!(of_key(&*der), PemFault::Binary);
         let (wanted, found) = (PemKind::Certificate, PemKind::PrivateKey);
         assert_eq!(of_certificate(&key), PemFault::Instead { wanted, found });
-        assert_eq!(of_certificate(certificate.replace("CERTIFICATE", "TRUSTED CERTIFICATE")), PemFault::Trusted);
+        assert_eq!(
+            of_certificate(certificate.replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
+            PemFault::Trusted
+        );
         assert_eq!(of_certificate(&*der), PemFault::Binary);
         // A second certificate behind one that is hidden does not make the first one optional.
-        assert_eq!(of_certificate(format!("\u{feff}{certificate}{certificate}")), PemFault::ByteOrderMark);
-        assert_eq!(of_certificate(format!("{}{certificate}", indented(&certificate))), PemFault::Indented);
-        assert_eq!(of_certificate(format!("{}{certificate}", certificate.replace('\n', ""))), PemFault::LineBreaks);
+        assert_eq!(
+            of_certificate(format!("\u{feff}{certificate}{certificate}")),
+            PemFault::ByteOrderMark
+        );
+        assert_eq!(
+            of_certificate(format!("{}{certificate}", indented(&certificate))),
+            PemFault::Indented
+        );
+        assert_eq!(
+            of_certificate(format!("{}{certificate}", certificate.replace('\n', ""))),
+            PemFault::LineBreaks
+        );
     }
 
     proptest::proptest! {

@@ -1,12 +1,13 @@
-//! PKCS#12 bundles (RFC 7292): key, certificate and CA in one file with a password, for browsers and Java.
+//! PKCS#12 bundles (RFC 7292): key, certificate and CA in one file with a password, for browsers
+//! and Java.
 //!
-//! Always holds: PBES2 (RFC 8018) with PBKDF2, HMAC-SHA256 and AES-256-CBC, and a MAC with HMAC-SHA256, so that OpenSSL 3
-//! reads the bundle without its legacy provider; the certificate belongs to the key.
-//! Never does: read a bundle, or choose a password.
+//! Always holds: PBES2 (RFC 8018) with PBKDF2, HMAC-SHA256 and AES-256-CBC, and a MAC with
+//! HMAC-SHA256, so that OpenSSL 3 reads the bundle without its legacy provider; the certificate
+//! belongs to the key. Never does: read a bundle, or choose a password.
 //!
-//! Written here, on the DER writer that the certificates need anyway: a library for bundles of all kinds would bring every
-//! cipher that was ever in one. The MAC is the format's own (RFC 7292, appendix B): of RFC 9579's better one, OpenSSL knows
-//! nothing before 3.4, and Java before 24.
+//! Written here, on the DER writer that the certificates need anyway: a library for bundles of all
+//! kinds would bring every cipher that was ever in one. The MAC is the format's own (RFC 7292,
+//! appendix B): of RFC 9579's better one, OpenSSL knows nothing before 3.4, and Java before 24.
 
 use std::num::NonZeroU32;
 
@@ -26,10 +27,11 @@ use super::pem::exactly_one;
 
 /// Writes a bundle of a certificate, its key and the CA's certificate.
 ///
-/// The password is stretched deliberately slowly (some tens of milliseconds): not on an async thread. It may hold any
-/// characters up to U+FFFF except control characters; Java opens the bundle only where they are ASCII. An empty one is refused: OpenSSL, NSS and Java would open such
-/// a bundle, but it would protect nothing. The friendly name is a label for people; characters that the format cannot
-/// express become U+FFFD.
+/// The password is stretched deliberately slowly (some tens of milliseconds): not on an async
+/// thread. It may hold any characters up to U+FFFF except control characters; Java opens the bundle
+/// only where they are ASCII. An empty one is refused: OpenSSL, NSS and Java would open such a
+/// bundle, but it would protect nothing. The friendly name is a label for people; characters that
+/// the format cannot express become U+FFFD.
 ///
 /// # Errors
 /// [`Error`] says which input is at fault.
@@ -50,7 +52,8 @@ pub fn pkcs12(
     }
     read(&ca).map_err(Error::CaCertificate)?;
 
-    let label = Label { name: &label(friendly_name), key_id: digest::digest(&digest::SHA256, &leaf) };
+    let label =
+        Label { name: &label(friendly_name), key_id: digest::digest(&digest::SHA256, &leaf) };
     let certificates = safe_contents(|bags| {
         certificate_bag(bags.next(), &leaf, Some(&label));
         certificate_bag(bags.next(), &ca, None);
@@ -87,12 +90,21 @@ impl Sealed {
     fn new(bytes: &[u8], password: &str) -> Result<Self, Error> {
         let salt = salt()?;
         let mut key = Zeroizing::new([0; 32]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, password.as_bytes(), &mut *key);
-        // Encrypted in place, with room for the padding: growing would leave a copy of the clear text behind.
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            ITERATIONS,
+            &salt,
+            password.as_bytes(),
+            &mut *key,
+        );
+        // Encrypted in place, with room for the padding: growing would leave a copy of the clear
+        // text behind.
         let mut buffer = Zeroizing::new(Vec::with_capacity(bytes.len() + 16));
         buffer.extend_from_slice(bytes);
-        let sealed = UnboundCipherKey::new(&AES_256, &*key).and_then(PaddedBlockEncryptingKey::cbc_pkcs7);
-        let context = sealed.and_then(|key| key.encrypt(&mut *buffer)).map_err(|_| Error::Pkcs12)?;
+        let sealed =
+            UnboundCipherKey::new(&AES_256, &*key).and_then(PaddedBlockEncryptingKey::cbc_pkcs7);
+        let context =
+            sealed.and_then(|key| key.encrypt(&mut *buffer)).map_err(|_| Error::Pkcs12)?;
         let iv = <&[u8]>::try_from(&context).map_err(|_| Error::Pkcs12)?;
         let iv = iv.try_into().map_err(|_| Error::Pkcs12)?;
         Ok(Self { salt, iv, ciphertext: std::mem::take(&mut *buffer) })
@@ -129,7 +141,9 @@ impl Sealed {
             data.next().write_sequence(|content| {
                 write_oid(content.next(), DATA);
                 self.write_algorithm(content.next());
-                content.next().write_tagged_implicit(Tag::context(0), |bytes| bytes.write_bytes(&self.ciphertext));
+                content.next().write_tagged_implicit(Tag::context(0), |bytes| {
+                    bytes.write_bytes(&self.ciphertext);
+                });
             });
         });
     }
@@ -160,8 +174,8 @@ impl Mac {
     }
 }
 
-/// The MAC's key, by RFC 7292, appendix B.2. It is as long as one output of SHA-256, so that the first round is the last,
-/// and step 6.C has nothing to do.
+/// The MAC's key, by RFC 7292, appendix B.2. It is as long as one output of SHA-256, so that the
+/// first round is the last, and step 6.C has nothing to do.
 fn mac_key(password: &str, salt: &[u8]) -> digest::Digest {
     /// What the key is for (appendix B.3), and the block of SHA-256.
     const PURPOSE: [u8; BLOCK] = [3; BLOCK];
@@ -173,9 +187,12 @@ fn mac_key(password: &str, salt: &[u8]) -> digest::Digest {
     context.update(&PURPOSE);
     for part in [salt, &password] {
         let filled = part.len().div_ceil(BLOCK) * BLOCK;
-        context.update(&Zeroizing::new(part.iter().copied().cycle().take(filled).collect::<Vec<u8>>()));
+        context.update(&Zeroizing::new(
+            part.iter().copied().cycle().take(filled).collect::<Vec<u8>>(),
+        ));
     }
-    (1..ITERATIONS.get()).fold(context.finish(), |hash, _| digest::digest(&digest::SHA256, hash.as_ref()))
+    (1..ITERATIONS.get())
+        .fold(context.finish(), |hash, _| digest::digest(&digest::SHA256, hash.as_ref()))
 }
 
 /// What ties a certificate to its key, and names both.
@@ -190,7 +207,12 @@ fn safe_contents(write: impl FnOnce(&mut yasna::DERWriterSeq<'_>)) -> Vec<u8> {
 }
 
 /// `SafeBag` with its attributes (RFC 2985, 5.5).
-fn bag(writer: DERWriter<'_>, kind: &[u64], value: impl FnOnce(DERWriter<'_>), label: Option<&Label<'_>>) {
+fn bag(
+    writer: DERWriter<'_>,
+    kind: &[u64],
+    value: impl FnOnce(DERWriter<'_>),
+    label: Option<&Label<'_>>,
+) {
     writer.write_sequence(|bag| {
         write_oid(bag.next(), kind);
         bag.next().write_tagged(Tag::context(0), value);
@@ -202,8 +224,12 @@ fn bag(writer: DERWriter<'_>, kind: &[u64], value: impl FnOnce(DERWriter<'_>), l
             });
         };
         bag.next().write_set_of(|attributes| {
-            attribute(attributes.next(), FRIENDLY_NAME, &|value| value.write_bmp_string(label.name));
-            attribute(attributes.next(), LOCAL_KEY_ID, &|value| value.write_bytes(label.key_id.as_ref()));
+            attribute(attributes.next(), FRIENDLY_NAME, &|value| {
+                value.write_bmp_string(label.name);
+            });
+            attribute(attributes.next(), LOCAL_KEY_ID, &|value| {
+                value.write_bytes(label.key_id.as_ref());
+            });
         });
     });
 }
@@ -266,14 +292,17 @@ fn judge_password(password: &str) -> Result<(), Error> {
 }
 
 fn label(text: &str) -> String {
-    text.chars().map(|c| if beyond_bmp(c) || c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars()
+        .map(|c| if beyond_bmp(c) || c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 fn beyond_bmp(c: char) -> bool {
     u32::from(c) > 0xffff
 }
 
-/// Slow enough to make guessing expensive, fast enough not to be noticed; well below the limits of NSS and Java.
+/// Slow enough to make guessing expensive, fast enough not to be noticed; well below the limits of
+/// NSS and Java.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
 const PASSWORD_MAX: usize = 256;
 const SALT_LEN: usize = 16;
@@ -300,7 +329,9 @@ mod tests {
     #[test]
     fn faults_are_named() {
         let (ca, _) = region();
-        let leaf = ca.issue_access(&subject(), "billing", KeySource::Fresh(KeyKind::P256), now(), 1).unwrap();
+        let leaf = ca
+            .issue_access(&subject(), "billing", KeySource::Fresh(KeyKind::P256), now(), 1)
+            .unwrap();
         let key = leaf.key.as_ref().unwrap();
         let bundle = |certificate: &str, key, ca: &str, password: &str| {
             pkcs12(certificate, key, ca, "billing", password).expect_err("the bundle is refused")
@@ -309,7 +340,10 @@ mod tests {
         assert!(matches!(bundle(pem, key, root, ""), Error::Password(NameFault::Empty)));
         assert!(matches!(bundle(pem, key, root, "a\0"), Error::Password(NameFault::Control)));
         assert!(matches!(bundle(pem, key, root, "🔑"), Error::Password(NameFault::BeyondBmp)));
-        assert!(matches!(bundle(pem, key, root, &"a".repeat(257)), Error::Password(NameFault::TooLong { .. })));
+        assert!(matches!(
+            bundle(pem, key, root, &"a".repeat(257)),
+            Error::Password(NameFault::TooLong { .. })
+        ));
         assert!(matches!(bundle("", key, root, "pw"), Error::Certificate(_)));
         assert!(matches!(bundle(pem, key, "", "pw"), Error::CaCertificate(_)));
         let other = generate_key(KeyKind::P256).unwrap();

@@ -1,12 +1,12 @@
 //! Which public keys the region certifies.
 //!
-//! Always holds: a key that passed [`accept`] is RSA of 2048 to 8192 bits, a NIST curve point in uncompressed form,
-//! or Ed25519. Everything else is refused by name.
-//! Never does: decide who the key belongs to.
+//! Always holds: a key that passed [`accept`] is RSA of 2048 to 8192 bits, a NIST curve point in
+//! uncompressed form, or Ed25519. Everything else is refused by name. Never does: decide who the
+//! key belongs to.
 
 use x509_parser::oid_registry::{
-    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
-    OID_SIG_ED25519,
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
+    OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
 };
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -40,7 +40,8 @@ pub(super) fn accept(spki: &SubjectPublicKeyInfo<'_>) -> Result<Accepted, Public
         };
     }
     if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
-        let curve = spki.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+        let curve =
+            spki.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
         let (accepted, point_len) = match curve {
             Some(oid) if oid == OID_EC_P256 => (Accepted::P256, 65),
             Some(oid) if oid == OID_NIST_EC_P384 => (Accepted::P384, 97),
@@ -53,7 +54,11 @@ pub(super) fn accept(spki: &SubjectPublicKeyInfo<'_>) -> Result<Accepted, Public
         return Ok(accepted);
     }
     if *algorithm == OID_SIG_ED25519 {
-        return if key.data.len() == 32 { Ok(Accepted::Ed25519) } else { Err(PublicKeyFault::Damaged) };
+        return if key.data.len() == 32 {
+            Ok(Accepted::Ed25519)
+        } else {
+            Err(PublicKeyFault::Damaged)
+        };
     }
     Err(PublicKeyFault::Algorithm)
 }

@@ -1,6 +1,7 @@
 //! Serial numbers of certificates.
 //!
-//! Always holds: a [`Serial`] has at most 20 octets, as RFC 5280 has it, and one text in each notation.
+//! Always holds: a [`Serial`] has at most 20 octets, as RFC 5280 has it, and one text in each
+//! notation.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use super::error::Error;
 pub struct Serial([u8; BYTES_MAX]);
 
 impl Serial {
-    /// A number of 16 random bytes. It is positive and does not begin with a zero byte, so that every tool shows it alike.
+    /// A number of 16 random bytes. It is positive and does not begin with a zero byte, so that
+    /// every tool shows it alike.
     pub(super) fn random() -> Result<Self, Error> {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;
@@ -21,7 +23,8 @@ impl Serial {
         Self::from_be_bytes(&number.to_be_bytes()).ok_or(Error::Random)
     }
 
-    /// The number with these bytes, as a certificate has them; `None` where it is longer than 20 octets.
+    /// The number with these bytes, as a certificate has them; `None` where it is longer than 20
+    /// octets.
     #[must_use]
     pub fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
         // DER puts a zero in front of a number whose first bit is set; some authorities put more.
@@ -66,9 +69,15 @@ mod tests {
 
     #[test]
     fn random_serials_are_positive_and_differ() {
-        let serials: std::collections::HashSet<_> = (0..200).map(|_| Serial::random().unwrap()).collect();
+        let serials: std::collections::HashSet<_> =
+            (0..200).map(|_| Serial::random().unwrap()).collect();
         assert_eq!(serials.len(), 200);
-        assert!(serials.iter().all(|serial| serial.significant().len() == 16 && (0x40..0x80).contains(&serial.0[4])));
+        assert!(
+            serials
+                .iter()
+                .all(|serial| serial.significant().len() == 16
+                    && (0x40..0x80).contains(&serial.0[4]))
+        );
     }
 
     /// A serial number of 60 KB, turned into decimal, once took 14 s of a worker for each login.
@@ -80,14 +89,24 @@ mod tests {
             (&[0, 0], "00", "0"),
             (&[0x0a], "0a", "10"),
             (&[0, 0x80, 0x01], "8001", "32769"),
-            (&[0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01], "0123456789abcdef01", "20988295479420645121"),
+            (
+                &[0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01],
+                "0123456789abcdef01",
+                "20988295479420645121",
+            ),
         ] {
-            assert_eq!((&*serial(bytes).to_string(), &*serial(bytes).to_decimal()), (hexadecimal, decimal));
+            assert_eq!(
+                (&*serial(bytes).to_string(), &*serial(bytes).to_decimal()),
+                (hexadecimal, decimal)
+            );
         }
         // A leading zero of DER does not count.
         let most = [&[0][..], &[0xff; 20]].concat();
         assert_eq!(serial(&most).to_string(), "ff".repeat(20));
         assert_eq!(serial(&most).to_decimal(), "1461501637330902918203684832716283019655932542975");
-        assert!(Serial::from_be_bytes(&[1; 21]).is_none() && Serial::from_be_bytes(&vec![1; 60_000]).is_none());
+        assert!(
+            Serial::from_be_bytes(&[1; 21]).is_none()
+                && Serial::from_be_bytes(&vec![1; 60_000]).is_none()
+        );
     }
 }

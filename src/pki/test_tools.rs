@@ -1,7 +1,7 @@
 //! What the room's tests share: one moment, one domain, one region's CA.
 
 use super::{CertificateAuthority, PrivateKeyPem, Subject};
-use crate::domain::Timestamp;
+use crate::model::Timestamp;
 
 pub(super) const DOMAIN: &str = "0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d";
 

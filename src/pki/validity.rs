@@ -1,15 +1,15 @@
 //! When a certificate is valid.
 //!
-//! Always holds: what is issued begins a few minutes early, lasts at least a day, and ends before the year 9999.
-//! Never does: read a clock.
+//! Always holds: what is issued begins a few minutes early, lasts at least a day, and ends before
+//! the year 9999. Never does: read a clock.
 
 use time::OffsetDateTime;
 
 use super::error::Error;
-use crate::domain::Timestamp;
+use crate::model::Timestamp;
 
-/// A span of time, both ends included, in Unix seconds: certificates may last until the year 9999, and a [`Timestamp`]
-/// ends in 2262.
+/// A span of time, both ends included, in Unix seconds: certificates may last until the year 9999,
+/// and a [`Timestamp`] ends in 2262.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// The first valid second.
@@ -19,28 +19,37 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// The span of something that is issued at `now` for `days`. It begins a little earlier, for peers whose clock is late.
+    /// The span of something that is issued at `now` for `days`. It begins a little earlier, for
+    /// peers whose clock is late.
     pub(super) fn for_days(now: Timestamp, days: u32) -> Result<Self, Error> {
         const DAY: i64 = 86_400;
         const SKEW: i64 = 300;
         let now = now.unix_seconds();
         let validity = Self { not_before: now - SKEW, not_after: now + i64::from(days) * DAY };
         let (begin, end) = validity.dates()?;
-        // Below 1950 the two date forms of X.509 stop being well defined, and 9999-12-31 means "never ends" in it, which
-        // nothing here should.
-        if days == 0 || begin.year() < 1950 || end.year() >= 9999 { Err(Error::Validity) } else { Ok(validity) }
+        // Below 1950 the two date forms of X.509 stop being well defined, and 9999-12-31 means
+        // "never ends" in it, which nothing here should.
+        if days == 0 || begin.year() < 1950 || end.year() >= 9999 {
+            Err(Error::Validity)
+        } else {
+            Ok(validity)
+        }
     }
 
     /// Both ends as the library writes them.
     pub(super) fn dates(self) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
-        let date = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Error::Validity);
+        let date =
+            |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Error::Validity);
         Ok((date(self.not_before)?, date(self.not_after)?))
     }
 
     /// What both allow.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { not_before: self.not_before.max(other.not_before), not_after: self.not_after.min(other.not_after) }
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
     }
 
     /// Whether it has expired at `now`.
@@ -58,7 +67,10 @@ impl Validity {
 
 impl From<&x509_parser::certificate::Validity> for Validity {
     fn from(validity: &x509_parser::certificate::Validity) -> Self {
-        Self { not_before: validity.not_before.timestamp(), not_after: validity.not_after.timestamp() }
+        Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        }
     }
 }
 
@@ -71,10 +83,16 @@ mod tests {
         let at = Timestamp::from_unix_seconds;
         let day = Validity::for_days(at(1_000_000), 1).unwrap();
         assert_eq!((day.not_before, day.not_after), (999_700, 1_086_400));
-        for (now, days) in
-            [(at(0), 0), (at(0), u32::MAX), (at(-700_000_000), 1), (Timestamp::from_unix_nanos(i64::MIN), 1)]
-        {
-            assert!(matches!(Validity::for_days(now, days), Err(Error::Validity)), "{now:?} {days}");
+        for (now, days) in [
+            (at(0), 0),
+            (at(0), u32::MAX),
+            (at(-700_000_000), 1),
+            (Timestamp::from_unix_nanos(i64::MIN), 1),
+        ] {
+            assert!(
+                matches!(Validity::for_days(now, days), Err(Error::Validity)),
+                "{now:?} {days}"
+            );
         }
     }
 
@@ -85,7 +103,11 @@ mod tests {
             [(99, false, false), (100, true, false), (200, true, false), (201, true, true)]
         {
             let now = Timestamp::from_unix_seconds(second);
-            assert_eq!((validity.has_begun(now), validity.is_over(now)), (has_begun, is_over), "{second}");
+            assert_eq!(
+                (validity.has_begun(now), validity.is_over(now)),
+                (has_begun, is_over),
+                "{second}"
+            );
         }
         assert_eq!(
             validity.and(Validity { not_before: 0, not_after: 150 }),

@@ -1,9 +1,9 @@
 //! What a connection is doing, and until when it may: the deadlines beneath HTTP.
 //!
-//! A connection is always in one of these states, each with a deadline: silent since its handshake, sending a head,
-//! having requests in progress, having answers of which the peer takes nothing, or idle between requests. The
-//! connection's task looks at the state from time to time; a request itself only changes a few numbers, and starts no
-//! timer.
+//! A connection is always in one of these states, each with a deadline: silent since its handshake,
+//! sending a head, having requests in progress, having answers of which the peer takes nothing, or
+//! idle between requests. The connection's task looks at the state from time to time; a request
+//! itself only changes a few numbers, and starts no timer.
 
 use std::{
     sync::{
@@ -20,7 +20,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::http;
 
-/// So many bytes at once are a part of an answer; fewer may be no more than what HTTP/2 says about itself.
+/// So many bytes at once are a part of an answer; fewer may be no more than what HTTP/2 says about
+/// itself.
 const SOME: usize = 512;
 
 /// How long a connection may be in each state.
@@ -39,7 +40,8 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// How often to look: often enough that no deadline is missed by more than a quarter of the shortest.
+    /// How often to look: often enough that no deadline is missed by more than a quarter of the
+    /// shortest.
     fn tick(&self) -> Duration {
         self.first_byte.min(self.head).min(self.request).min(self.stall).min(self.idle) / 4
     }
@@ -58,7 +60,8 @@ pub(super) enum Verdict {
 pub(super) struct Activity {
     started: Instant,
     deadlines: Deadlines,
-    /// Whether every head is preceded by silence, as on HTTP/1. HTTP/2 sends frames for other ends too.
+    /// Whether every head is preceded by silence, as on HTTP/1. HTTP/2 sends frames for other ends
+    /// too.
     sequential: AtomicBool,
     served: AtomicBool,
     /// Milliseconds after `started`: when the connection last went idle.
@@ -141,7 +144,8 @@ impl Activity {
 
     /// Since when the peer has asked for nothing and taken nothing.
     pub(super) fn idle_since(&self) -> Instant {
-        self.started + Duration::from_millis(self.idle_since.load(Relaxed).max(self.taken_at.load(Relaxed)))
+        self.started
+            + Duration::from_millis(self.idle_since.load(Relaxed).max(self.taken_at.load(Relaxed)))
     }
 
     /// Judges the connection now. For the connection's own task alone.
@@ -303,7 +307,8 @@ mod tests {
         })
     }
 
-    /// Lets the connection's task look whenever it wants to, for `seconds`; what it says in the end.
+    /// Lets the connection's task look whenever it wants to, for `seconds`; what it says in the
+    /// end.
     async fn after(activity: &Activity, seconds: u32) -> Option<&'static str> {
         let end = Instant::now() + seconds * SECOND;
         loop {
@@ -344,7 +349,8 @@ mod tests {
         assert_eq!(after(&multiplexed, 2).await, Some("idle"));
     }
 
-    /// A peer that takes nothing of its answers once kept them, and everything that came with them, for two minutes.
+    /// A peer that takes nothing of its answers once kept them, and everything that came with them,
+    /// for two minutes.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_taken() {
         use crate::http::InProgress as _;
@@ -358,7 +364,11 @@ mod tests {
         let mut other = connection.begin();
         other.answers();
         connection.wrote(20);
-        assert_eq!(after(&connection, 2).await, Some("stall"), "neither another request nor a ping takes anything");
+        assert_eq!(
+            after(&connection, 2).await,
+            Some("stall"),
+            "neither another request nor a ping takes anything"
+        );
         drop((request, other));
         assert_eq!(after(&connection, 5).await, None);
     }

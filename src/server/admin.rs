@@ -1,5 +1,5 @@
-//! The admin listener: plain HTTP for probes and metrics, apart from the clients' one, on a thread of its own: probes
-//! are answered whatever clients do.
+//! The admin listener: plain HTTP for probes and metrics, apart from the clients' one, on a thread
+//! of its own: probes are answered whatever clients do.
 //!
 //! | route | answer |
 //! | --- | --- |
@@ -54,7 +54,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves the admin routes on `socket`, once it is told to [begin](Self::begin): whoever asks before waits.
+    /// Serves the admin routes on `socket`, once it is told to [begin](Self::begin): whoever asks
+    /// before waits.
     ///
     /// # Errors
     /// The system's, where no thread can be had, or the socket cannot be taken along to it.
@@ -94,14 +95,20 @@ impl Admin {
     }
 }
 
-async fn accept(socket: TcpListener, service: Arc<Service>, metrics: Arc<Metrics>, stopper: Stopper) {
+async fn accept(
+    socket: TcpListener,
+    service: Arc<Service>,
+    metrics: Arc<Metrics>,
+    stopper: Stopper,
+) {
     let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
     loop {
         let Ok((stream, _)) = socket.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (service, metrics, stopper) = (Arc::clone(&service), Arc::clone(&metrics), stopper.clone());
+        let (service, metrics, stopper) =
+            (Arc::clone(&service), Arc::clone(&metrics), stopper.clone());
         let connection = tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
                 let (head, body) = request.into_parts();
@@ -136,17 +143,28 @@ async fn discard(mut body: Incoming) {
     }
 }
 
-fn answer(head: &Parts, service: &Service, metrics: &Metrics, stopper: &Stopper) -> Response<Full<Bytes>> {
+fn answer(
+    head: &Parts,
+    service: &Service,
+    metrics: &Metrics,
+    stopper: &Stopper,
+) -> Response<Full<Bytes>> {
     let health = service.health();
     let is_known = matches!(head.uri.path(), "/livez" | "/readyz" | "/metrics");
     let (status, body) = match (&head.method, head.uri.path()) {
-        _ if !names_one_host(head) => (StatusCode::BAD_REQUEST, b"name one host, in one Host header\n".to_vec()),
+        _ if !names_one_host(head) => {
+            (StatusCode::BAD_REQUEST, b"name one host, in one Host header\n".to_vec())
+        }
         (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, b"ok\n".to_vec()),
         (&Method::GET | &Method::HEAD, "/readyz") => match (stopper.is_stopping(), health) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, b"stopping\n".to_vec()),
             (false, Health::Ready) => (StatusCode::OK, b"ok\n".to_vec()),
-            (false, Health::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, b"the store takes no writes\n".to_vec()),
-            (false, Health::Down) => (StatusCode::SERVICE_UNAVAILABLE, b"the store does not work\n".to_vec()),
+            (false, Health::ReadOnly) => {
+                (StatusCode::SERVICE_UNAVAILABLE, b"the store takes no writes\n".to_vec())
+            }
+            (false, Health::Down) => {
+                (StatusCode::SERVICE_UNAVAILABLE, b"the store does not work\n".to_vec())
+            }
         },
         (&Method::GET | &Method::HEAD, "/metrics") => {
             (StatusCode::OK, metrics.render(health == Health::Ready && !stopper.is_stopping()))
@@ -159,6 +177,8 @@ fn answer(head: &Parts, service: &Service, metrics: &Metrics, stopper: &Stopper)
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }

@@ -33,7 +33,8 @@ use crate::{
 
 /// How long a connection that was asked to end may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// The hard bound of a head, in bytes; the configured one is checked above it, with an answer that says so.
+/// The hard bound of a head, in bytes; the configured one is checked above it, with an answer that
+/// says so.
 const HEAD_BYTES_HARD: u32 = 64 << 10;
 /// HTTP/2 streams at once of a peer without a certificate: it has a few pages to read.
 const STREAMS_OF_STRANGER: u32 = 16;
@@ -82,8 +83,8 @@ impl From<&Limits> for ConnectionLimits {
     }
 }
 
-/// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or what runs is finished once `stop` is
-/// cancelled, or once the trust that has let it in is replaced.
+/// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or what runs is
+/// finished once `stop` is cancelled, or once the trust that has let it in is replaced.
 pub(super) async fn serve(
     shared: &Shared,
     stream: TcpStream,
@@ -125,8 +126,13 @@ pub(super) async fn serve(
     let service = {
         let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
-            let (edge, connection, in_progress) = (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
-            async move { Ok::<_, std::convert::Infallible>(edge.handle(&connection, request, in_progress).await) }
+            let (edge, connection, in_progress) =
+                (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
+            async move {
+                Ok::<_, std::convert::Infallible>(
+                    edge.handle(&connection, request, in_progress).await,
+                )
+            }
         })
     };
     let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));

@@ -2,7 +2,8 @@
 
 use crate::{files::FileName, material::MaterialError, pki::CertificateFault};
 
-/// TLS that cannot be set up. Each names the file at fault. What a library said of a key is not among them.
+/// TLS that cannot be set up. Each names the file at fault. What a library said of a key is not
+/// among them.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file does not give what is wanted.

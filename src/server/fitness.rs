@@ -1,14 +1,15 @@
 //! Whether the certificates that a server lives by are fit for it, and for how long.
 //!
-//! What can never be right about whom to trust keeps the server from starting. What is told here does not: a
-//! certificate that is over, or that clients will refuse. Such a server starts, says so loudly, and serves whom it can,
-//! so that one date that was missed does not keep a restart from happening. `serve --check` refuses it all.
+//! What can never be right about whom to trust keeps the server from starting. What is told here
+//! does not: a certificate that is over, or that clients will refuse. Such a server starts, says so
+//! loudly, and serves whom it can, so that one date that was missed does not keep a restart from
+//! happening. `serve --check` refuses it all.
 
 use std::fmt;
 
 use crate::{
-    domain::{OkmsId, Timestamp},
     files::FileName,
+    model::{OkmsId, Timestamp},
     pki::{CertificateFault, Facts, Validity},
 };
 
@@ -59,7 +60,9 @@ impl Dated {
             let ended = date(self.validity.not_after);
             let remedy = match self.role {
                 Role::Server => "no client will connect; get a new certificate and restart",
-                Role::RegionCa => "none of its certificates is let in; make a new authority and certificates of it",
+                Role::RegionCa => {
+                    "none of its certificates is let in; make a new authority and certificates of it"
+                }
                 Role::CustomerCa(_) => {
                     "none of its certificates is let in; put the new authority's certificate there, or remove the entry"
                 }
@@ -68,7 +71,9 @@ impl Dated {
         }
         if !self.validity.has_begun(now) {
             let begins = date(self.validity.not_before);
-            return Some(Doubt(format!("{path}: {what} is not valid before {begins}; check the clock, or wait")));
+            return Some(Doubt(format!(
+                "{path}: {what} is not valid before {begins}; check the clock, or wait"
+            )));
         }
         None
     }
@@ -76,10 +81,17 @@ impl Dated {
 
 /// What will keep clients from accepting the server's certificate, beside its dates.
 #[must_use]
-pub(super) fn of_server(path: &FileName, certificate: &Result<Facts, CertificateFault>) -> Vec<Doubt> {
+pub(super) fn of_server(
+    path: &FileName,
+    certificate: &Result<Facts, CertificateFault>,
+) -> Vec<Doubt> {
     let facts = match certificate {
         Ok(facts) => facts,
-        Err(fault) => return vec![Doubt(format!("{path}: clients will refuse the server's certificate: {fault}"))],
+        Err(fault) => {
+            return vec![Doubt(format!(
+                "{path}: clients will refuse the server's certificate: {fault}"
+            ))];
+        }
     };
     let doubts = [
         (
@@ -87,8 +99,14 @@ pub(super) fn of_server(path: &FileName, certificate: &Result<Facts, Certificate
             "has no DNS name and no IP address in its subject alternative names, and clients do not look elsewhere; \
              get one with the server's names",
         ),
-        (!facts.can_be_server(), "is not for servers: its extended key usage lacks serverAuth; get one that has it"),
-        (!facts.signs_messages(), "has a key usage without digitalSignature, which TLS needs; get one that has it"),
+        (
+            !facts.can_be_server(),
+            "is not for servers: its extended key usage lacks serverAuth; get one that has it",
+        ),
+        (
+            !facts.signs_messages(),
+            "has a key usage without digitalSignature, which TLS needs; get one that has it",
+        ),
     ];
     let doubts = doubts.into_iter().filter(|(holds, _)| *holds);
     doubts.map(|(_, text)| Doubt(format!("{path}: the server's certificate {text}"))).collect()
@@ -109,10 +127,17 @@ mod tests {
         };
         let domain = OkmsId::from_bytes([1; 16]).unwrap();
         for role in [Role::Server, Role::RegionCa, Role::CustomerCa(domain)] {
-            let at = |seconds| dated(role).doubt(Timestamp::from_unix_seconds(seconds)).map(|doubt| doubt.to_string());
+            let at = |seconds| {
+                dated(role)
+                    .doubt(Timestamp::from_unix_seconds(seconds))
+                    .map(|doubt| doubt.to_string())
+            };
             assert_eq!((at(100), at(200)), (None, None));
             let (early, late) = (at(99).unwrap(), at(201).unwrap());
-            assert!(early.contains("/x/ca.pem") && early.contains("1970-01-01T00:01:40Z"), "{early}");
+            assert!(
+                early.contains("/x/ca.pem") && early.contains("1970-01-01T00:01:40Z"),
+                "{early}"
+            );
             assert!(late.contains("has expired (1970-01-01T00:03:20Z)"), "{late}");
         }
     }

@@ -1,10 +1,11 @@
 //! How much of what an HTTP/2 peer sends is work, and how much only keeps us busy.
 //!
-//! Owns the count of a connection's frames. Always holds: each frame that brings no request and no body to speak of
-//! costs of a budget, by its length; requests, and what we send ourselves, give some back, and so does time. An honest client
-//! never comes near the end of it: it acknowledges and opens windows for what it was sent. Small pieces of a body are
-//! taken at a pace instead, as some clients send no others. Never does: judging what is in a frame; that is the HTTP
-//! library's business.
+//! Owns the count of a connection's frames. Always holds: each frame that brings no request and no
+//! body to speak of costs of a budget, by its length; requests, and what we send ourselves, give
+//! some back, and so does time. An honest client never comes near the end of it: it acknowledges
+//! and opens windows for what it was sent. Small pieces of a body are taken at a pace instead, as
+//! some clients send no others. Never does: judging what is in a frame; that is the HTTP library's
+//! business.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ const BUDGET: u32 = 2000;
 const A_SECOND: u32 = 200;
 /// What a request gives back: its cancellation, and the windows that its answer needs.
 const A_REQUEST: u32 = 16;
-/// So many bytes that we send give one back: a peer may open the window of the stream and of the connection for each
-/// two KiB that it takes.
+/// So many bytes that we send give one back: a peer may open the window of the stream and of the
+/// connection for each two KiB that it takes.
 const SENT_BYTES: u32 = 1 << 10;
 /// Pieces of a body below this size are crumbs. Empty ones bring nothing.
 const PIECE: u32 = 512;
@@ -48,10 +49,19 @@ pub(super) struct Frames {
 impl Frames {
     /// A connection that begins.
     pub(super) const fn new() -> Self {
-        Self { skip: PREFACE, head: [0; HEAD], present: 0, left: BUDGET, crumbs: 0, sent: 0, filled_at: Duration::ZERO }
+        Self {
+            skip: PREFACE,
+            head: [0; HEAD],
+            present: 0,
+            left: BUDGET,
+            crumbs: 0,
+            sent: 0,
+            filled_at: Duration::ZERO,
+        }
     }
 
-    /// Takes in what was received, at a time since the connection's begin; says whether the budget lasts.
+    /// Takes in what was received, at a time since the connection's begin; says whether the budget
+    /// lasts.
     pub(super) fn receive(&mut self, mut bytes: &[u8], at: Duration) -> bool {
         while !bytes.is_empty() {
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
@@ -100,7 +110,8 @@ impl Frames {
                 let cost = 1 + self.skip / COST_BYTES;
                 if self.left < cost {
                     let since = at.saturating_sub(self.filled_at).as_millis();
-                    let earned = u32::try_from(since * u128::from(A_SECOND) / 1000).unwrap_or(BUDGET);
+                    let earned =
+                        u32::try_from(since * u128::from(A_SECOND) / 1000).unwrap_or(BUDGET);
                     self.filled_at = at;
                     self.give_back(earned);
                 }
@@ -136,12 +147,20 @@ mod tests {
         (0..).take_while(|_| frames.receive(frame, at)).take(100_000).count().try_into().unwrap()
     }
 
-    /// One connection without a certificate once took a whole core with frames that ask for nothing.
+    /// One connection without a certificate once took a whole core with frames that ask for
+    /// nothing.
     #[test]
     fn frames_that_bring_nothing_run_out() {
-        // PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, unknown, and DATA with nothing in it.
-        for (kind, length) in [(2, 5), (3, 4), (4, 0), (6, 8), (7, 8), (8, 4), (9, 1), (200, 0), (0, 0)] {
-            assert_eq!(taken(&mut begun(), &frame(kind, 0, length), Duration::ZERO), BUDGET, "kind {kind}");
+        // PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, unknown, and
+        // DATA with nothing in it.
+        for (kind, length) in
+            [(2, 5), (3, 4), (4, 0), (6, 8), (7, 8), (8, 4), (9, 1), (200, 0), (0, 0)]
+        {
+            assert_eq!(
+                taken(&mut begun(), &frame(kind, 0, length), Duration::ZERO),
+                BUDGET,
+                "kind {kind}"
+            );
         }
         assert_eq!(taken(&mut begun(), &frame(4, 0, 16_380), Duration::ZERO), BUDGET / 256);
     }
@@ -158,8 +177,14 @@ mod tests {
         assert!((7..9).contains(&paused.as_secs()), "{paused:?}");
         // Many in one go, and larger pieces.
         assert!(frames.receive(&frame(DATA, 0, 3).repeat(1000), Duration::ZERO));
-        assert!(frames.pause().is_some_and(|pause| pause >= CRUMB_TIME * 1000) && frames.pause().is_none());
-        assert!(frames.receive(&frame(DATA, 0, PIECE).repeat(1000), Duration::ZERO) && frames.pause().is_none());
+        assert!(
+            frames.pause().is_some_and(|pause| pause >= CRUMB_TIME * 1000)
+                && frames.pause().is_none()
+        );
+        assert!(
+            frames.receive(&frame(DATA, 0, PIECE).repeat(1000), Duration::ZERO)
+                && frames.pause().is_none()
+        );
     }
 
     #[test]
@@ -169,7 +194,8 @@ mod tests {
         }
         // A request with its two windows and a ping each, as often as one likes.
         let mut frames = begun();
-        let request = [frame(HEADERS, 5, 30), frame(8, 0, 4), frame(8, 0, 4), frame(6, 0, 8)].concat();
+        let request =
+            [frame(HEADERS, 5, 30), frame(8, 0, 4), frame(8, 0, 4), frame(6, 0, 8)].concat();
         assert_eq!(taken(&mut frames, &request, Duration::ZERO), 100_000);
         // A long answer, the windows of which are opened after every frame of it.
         let mut frames = begun();
@@ -199,7 +225,11 @@ mod tests {
                 all.extend([frame(8, 0, 4), frame(DATA, 0, 600), frame(4, 0, 0)].concat());
             }
             assert!(all.chunks(size).all(|piece| frames.receive(piece, Duration::ZERO)));
-            assert_eq!((frames.left, frames.skip, frames.present), (BUDGET - 200, 0, 0), "pieces of {size}");
+            assert_eq!(
+                (frames.left, frames.skip, frames.present),
+                (BUDGET - 200, 0, 0),
+                "pieces of {size}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The handshake: from a TCP stream to a TLS one, or to a line that says why not.
 //!
-//! Always holds: a handshake runs on threads of its own, so that one that costs much delays other handshakes at most;
-//! its time is bounded; who is refused gets the alert, or an HTTP answer where no TLS was spoken. Never does: deciding
-//! whom to trust.
+//! Always holds: a handshake runs on threads of its own, so that one that costs much delays other
+//! handshakes at most; its time is bounded; who is refused gets the alert, or an HTTP answer where
+//! no TLS was spoken. Never does: deciding whom to trust.
 
 use std::{cell::RefCell, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -58,13 +58,17 @@ impl Handshakes {
     /// The system's, where no thread can be had.
     pub fn new(limit: Duration, metrics: Arc<Metrics>) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime =
-            Builder::new_multi_thread().worker_threads(threads).thread_name("handshake").enable_all().build()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("handshake")
+            .enable_all()
+            .build()?;
         let lines = Seldom::new(LINE);
         Ok(Self { limit, metrics, lines, threads: Threads(Some(runtime)) })
     }
 
-    /// The TLS stream over `stream`, or nothing where the peer is refused; it is told, and so is the operator.
+    /// The TLS stream over `stream`, or nothing where the peer is refused; it is told, and so is
+    /// the operator.
     pub(super) async fn accept(
         &self,
         acceptor: TlsAcceptor,
@@ -95,7 +99,9 @@ impl Handshakes {
         let handshake = AbortOnDropHandle::new(runtime.spawn(handshake));
         match tokio::time::timeout(self.limit, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
-            Ok(Ok(Err((error, subject)))) => self.report(Refused::from(&error), address, subject.as_deref(), &error),
+            Ok(Ok(Err((error, subject)))) => {
+                self.report(Refused::from(&error), address, subject.as_deref(), &error);
+            }
             // The task cannot panic, and nobody else aborts it.
             Ok(Err(error)) => self.report(Refused::Protocol, address, None, &error),
             Err(elapsed) => self.report(Refused::TooSlow, address, None, &elapsed),
@@ -103,7 +109,13 @@ impl Handshakes {
         None
     }
 
-    fn report(&self, why: Refused, address: SocketAddr, subject: Option<&str>, error: &dyn std::error::Error) {
+    fn report(
+        &self,
+        why: Refused,
+        address: SocketAddr,
+        subject: Option<&str>,
+        error: &dyn std::error::Error,
+    ) {
         self.metrics.handshake_refused(why);
         if why == Refused::Gone {
             // Whoever only looks whether the port is open does so all the time.
@@ -117,7 +129,10 @@ impl Handshakes {
 
 type Failed = (io::Error, Option<TcpStream>);
 
-async fn accept(acceptor: &TlsAcceptor, mut stream: TcpStream) -> Result<TlsStream<TcpStream>, Failed> {
+async fn accept(
+    acceptor: &TlsAcceptor,
+    mut stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Failed> {
     let mut first = [0];
     match stream.peek(&mut first).await {
         Ok(0) => return Err((io::ErrorKind::UnexpectedEof.into(), None)),
@@ -147,8 +162,12 @@ impl From<&io::Error> for Refused {
             None => Self::Gone,
             Some(Error::NoCertificatesPresented) => Self::NoCertificate,
             Some(Error::InvalidCertificate(error)) => match error {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    Self::Expired
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    Self::NotYetValid
+                }
                 CertificateError::UnknownIssuer => Self::UnknownIssuer,
                 _ => Self::BadCertificate,
             },

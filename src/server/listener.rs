@@ -51,7 +51,13 @@ impl Stopper {
 impl Listener {
     /// Connections that are accepted from `socket`, so many at once.
     #[must_use]
-    pub fn new(socket: TcpListener, shared: Shared, connections: usize, limits: &Limits, stopper: &Stopper) -> Self {
+    pub fn new(
+        socket: TcpListener,
+        shared: Shared,
+        connections: usize,
+        limits: &Limits,
+        stopper: &Stopper,
+    ) -> Self {
         Self {
             socket,
             shared: Arc::new(shared),
@@ -61,8 +67,8 @@ impl Listener {
         }
     }
 
-    /// Accepts connections until the stopper says otherwise, then lets those that are open finish what they are
-    /// doing, within the drain time.
+    /// Accepts connections until the stopper says otherwise, then lets those that are open finish
+    /// what they are doing, within the drain time.
     pub async fn run(self) {
         let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         while let Some((stream, address, seat)) = self.next().await {
@@ -82,7 +88,10 @@ impl Listener {
             self.shared.edge.idle().await;
         };
         if tokio::time::timeout(self.drain, drained).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "the drain time is over; closing what is left");
+            tracing::warn!(
+                connections = tasks.len(),
+                "the drain time is over; closing what is left"
+            );
             cut.cancel();
             tasks.wait().await;
             // What had no connection left to wait for ends now, and lets go of the store.

@@ -1,9 +1,10 @@
 //! Who is connected, and who gives way when there is no room.
 //!
-//! Owns the places of all connections. Peers that have shown no certificate, be it that their handshake is under way
-//! or that they came without one, sit in the lobby: it has few seats, and whoever has been idle there for longest
-//! gives way to the next. Always holds: no more connections than configured; peers without a certificate never keep
-//! others out. Never does: closing a connection itself; it only says that the place is wanted.
+//! Owns the places of all connections. Peers that have shown no certificate, be it that their
+//! handshake is under way or that they came without one, sit in the lobby: it has few seats, and
+//! whoever has been idle there for longest gives way to the next. Always holds: no more connections
+//! than configured; peers without a certificate never keep others out. Never does: closing a
+//! connection itself; it only says that the place is wanted.
 
 use std::{
     collections::HashMap,
@@ -97,7 +98,8 @@ impl Lobby {
 
     fn take(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Seat {
         let number = self.next.fetch_add(1, Relaxed);
-        let waiting = Arc::new(Waiting { wanted: CancellationToken::new(), activity: OnceLock::new() });
+        let waiting =
+            Arc::new(Waiting { wanted: CancellationToken::new(), activity: OnceLock::new() });
         self.taken().insert(number, Guest { since: Instant::now(), seat: Arc::clone(&waiting) });
         Seat { lobby: Arc::clone(self), number, waiting, place: Some(place) }
     }
@@ -177,7 +179,10 @@ mod tests {
         assert!(at_once(&lobby).await.is_none(), "all seats were taken a moment ago");
         let known = lobby.seat().await;
         let gone: Vec<_> = strangers.iter().map(Seat::is_wanted).collect();
-        assert!(gone[0] && gone.iter().filter(|gone| **gone).count() == 1, "the one that came first: {gone:?}");
+        assert!(
+            gone[0] && gone.iter().filter(|gone| **gone).count() == 1,
+            "the one that came first: {gone:?}"
+        );
         // Thirty with a certificate come in beside them, and nobody else.
         known.is_known();
         let mut all = vec![known];

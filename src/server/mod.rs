@@ -1,8 +1,8 @@
 //! Sockets: accept, TLS, the connection's deadlines, drain, and the admin listener.
 //!
-//! Owns every socket. Always holds: the accept loops do nothing but accept; no peer can hold anything longer than a
-//! configured time; what is running when the server stops may finish within a deadline. Never does: routing,
-//! reading a body, deciding who may do what.
+//! Owns every socket. Always holds: the accept loops do nothing but accept; no peer can hold
+//! anything longer than a configured time; what is running when the server stops may finish within
+//! a deadline. Never does: routing, reading a body, deciding who may do what.
 
 mod activity;
 mod admin;

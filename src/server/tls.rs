@@ -23,7 +23,8 @@ use crate::{
     pki::{Facts, Validity},
 };
 
-/// What handshakes go by. It is replaced whole, as sessions live and die with the trust that made them.
+/// What handshakes go by. It is replaced whole, as sessions live and die with the trust that made
+/// them.
 pub struct TlsState {
     /// Accepts connections.
     pub(super) acceptor: TlsAcceptor,
@@ -54,16 +55,23 @@ impl ServerTls {
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
-    pub fn load(settings: &config::Server, trust: ClientTrust, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
-        let (certificate, private_key) = (settings.certificate.as_path(), settings.private_key.as_path());
+    pub fn load(
+        settings: &config::Server,
+        trust: ClientTrust,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TlsError> {
+        let (certificate, private_key) =
+            (settings.certificate.as_path(), settings.private_key.as_path());
         let chain = material::certificates(certificate)?;
         let key = material::private_key(private_key)?;
         let facts: Vec<_> = chain.iter().map(|certificate| Facts::read(certificate)).collect();
-        let readable = facts.iter().filter_map(|facts| facts.as_ref().ok().map(|facts| facts.validity));
+        let readable =
+            facts.iter().filter_map(|facts| facts.as_ref().ok().map(|facts| facts.validity));
         let always = Validity { not_before: i64::MIN, not_after: i64::MAX };
         let path = FileName::from(certificate);
         let doubts = facts.first().map(|leaf| fitness::of_server(&path, leaf)).unwrap_or_default();
-        let dated = Dated { role: Role::Server, path, validity: readable.fold(always, Validity::and) };
+        let dated =
+            Dated { role: Role::Server, path, validity: readable.fold(always, Validity::and) };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
             .with_safe_default_protocol_versions()
@@ -71,7 +79,9 @@ impl ServerTls {
             .with_client_cert_verifier(trust.verifier())
             .with_single_cert(chain, key)
             .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => TlsError::Mismatch(certificate.into(), private_key.into()),
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::Mismatch(certificate.into(), private_key.into())
+                }
                 rustls::Error::InvalidCertificate(_) => TlsError::Certificate(certificate.into()),
                 _ => TlsError::Key(private_key.into()),
             })?;
@@ -80,7 +90,8 @@ impl ServerTls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
-            config.session_storage = Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
+            config.session_storage =
+                Arc::new(SmallSessions(ServerSessionMemoryCache::new(settings.session_cache)));
             config.send_tls13_tickets = 1;
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -88,7 +99,8 @@ impl ServerTls {
     }
 }
 
-/// What a session may take, in bytes: it holds the client's certificates, and a client can show many.
+/// What a session may take, in bytes: it holds the client's certificates, and a client can show
+/// many.
 const SESSION_BYTES: usize = 8 << 10;
 
 /// Sessions that are not too large to be kept. One that is begins with a whole handshake again.

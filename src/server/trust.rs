@@ -1,13 +1,14 @@
 //! Whose word is taken about clients, and by whose word a peer is who it is.
 //!
-//! Always holds: the way from a client's certificate to an authority is chosen by [`chain::path`], and the handshake
-//! checks the signatures on that way alone. So the way can be told again afterwards, and for a resumed session, without
-//! checking anything twice.
+//! Always holds: the way from a client's certificate to an authority is chosen by [`chain::path`],
+//! and the handshake checks the signatures on that way alone. So the way can be told again
+//! afterwards, and for a resumed session, without checking anything twice.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
     client::danger::HandshakeSignatureValid,
     pki_types::{CertificateDer, UnixTime},
     server::{
@@ -29,10 +30,9 @@ use crate::{
         identity::{CertIdentity, subject_text},
     },
     clock::Clock,
-    config,
-    domain::Timestamp,
-    material,
+    config, material,
     metrics::{Metrics, Seen},
+    model::Timestamp,
     pki::Validity,
     seldom::Seldom,
 };
@@ -50,12 +50,15 @@ pub struct Trusted {
 pub struct ClientTrust(Arc<Verifier>);
 
 impl ClientTrust {
-    /// Trust in `authorities`, and when each is valid; peers without a certificate are let through unless `client_auth`
-    /// forbids it.
+    /// Trust in `authorities`, and when each is valid; peers without a certificate are let through
+    /// unless `client_auth` forbids it.
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
-    pub fn load(authorities: &[Trusted], client_auth: config::ClientAuth) -> Result<(Self, Vec<Dated>), TlsError> {
+    pub fn load(
+        authorities: &[Trusted],
+        client_auth: config::ClientAuth,
+    ) -> Result<(Self, Vec<Dated>), TlsError> {
         let mut verifier = Verifier {
             authorities: Vec::new(),
             each: Vec::new(),
@@ -68,7 +71,8 @@ impl ClientTrust {
             for certificate in material::certificates(path)? {
                 let unfit = |error| TlsError::Authority(path.as_path().into(), error);
                 let authority = Authority::from_der(&certificate, *issuer).map_err(unfit)?;
-                // Signatures tell authorities apart; clients and people, who see names only, could not.
+                // Signatures tell authorities apart; clients and people, who see names only, could
+                // not.
                 let known = verifier.authorities.iter().take(before);
                 if known.into_iter().any(|known| known.subject() == authority.subject()) {
                     return Err(TlsError::SameName(path.as_path().into()));
@@ -77,8 +81,14 @@ impl ClientTrust {
                     Issuer::Region => Role::RegionCa,
                     Issuer::Customer(domain) => Role::CustomerCa(*domain),
                 };
-                dated.push(Dated { role, path: path.as_path().into(), validity: authority.validity() });
-                verifier.add(authority, certificate).map_err(|()| TlsError::Unusable(path.as_path().into()))?;
+                dated.push(Dated {
+                    role,
+                    path: path.as_path().into(),
+                    validity: authority.validity(),
+                });
+                verifier
+                    .add(authority, certificate)
+                    .map_err(|()| TlsError::Unusable(path.as_path().into()))?;
             }
         }
         Ok((Self(Arc::new(verifier)), dated))
@@ -90,7 +100,8 @@ impl ClientTrust {
         Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
     }
 
-    /// The peer that presented `chain`, which the handshake has verified: by whose word it is who it is.
+    /// The peer that presented `chain`, which the handshake has verified: by whose word it is who
+    /// it is.
     ///
     /// # Errors
     /// `Unauthenticated` where there is no certificate, or one that cannot be told.
@@ -100,7 +111,9 @@ impl ClientTrust {
         clock: &dyn Clock,
         metrics: &Metrics,
     ) -> Result<VerifiedPeer, Unauthenticated> {
-        let Some([leaf, intermediates @ ..]) = chain else { return Err(Unauthenticated::NoCertificate) };
+        let Some([leaf, intermediates @ ..]) = chain else {
+            return Err(Unauthenticated::NoCertificate);
+        };
         let identity = CertIdentity::from_der(leaf).map_err(|error| {
             static LINES: Seldom = Seldom::new(Duration::from_secs(10));
             if let Some(left_out) = LINES.due() {
@@ -111,7 +124,8 @@ impl ClientTrust {
         })?;
         let now = clock.now().unix_seconds();
         let voucher = self.0.voucher(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
-        let is_operator = voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
+        let is_operator =
+            voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
         let seen = if is_operator { Seen::Operator } else { Seen::Client };
         metrics.certificate_seen(seen, identity.validity().not_after, now);
         Ok(VerifiedPeer::after_handshake(identity, voucher))
@@ -128,12 +142,17 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn add(&mut self, authority: Authority, certificate: CertificateDer<'static>) -> Result<(), ()> {
+    fn add(
+        &mut self,
+        authority: Authority,
+        certificate: CertificateDer<'static>,
+    ) -> Result<(), ()> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate).map_err(|_| ())?;
         self.hints.extend(roots.subjects());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
         self.each.push(verifier.map_err(|_| ())?);
         self.authorities.push(authority);
         Ok(())
@@ -147,7 +166,10 @@ impl Verifier {
         links: &[CertificateDer<'_>],
         at: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verifier = self.each.get(index).ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let verifier = self
+            .each
+            .get(index)
+            .ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         verifier.verify_client_cert(leaf, links, at)
     }
 
@@ -171,13 +193,19 @@ impl Verifier {
         outcome
     }
 
-    /// By whose word the holder of `leaf` is who it is. The handshake has checked the way, so that only where several
-    /// certificates of one authority bear the name at its end, signatures tell which of them it is.
-    fn voucher(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: i64) -> Option<Voucher> {
+    /// By whose word the holder of `leaf` is who it is. The handshake has checked the way, so that
+    /// only where several certificates of one authority bear the name at its end, signatures tell
+    /// which of them it is.
+    fn voucher(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Option<Voucher> {
         let path = chain::path(leaf, intermediates, &self.authorities).ok()?;
         let links = links(&path, intermediates);
-        // A resumed session can bring certificates that have ended since. Every request judges that, and says so; here
-        // only the signatures are in question.
+        // A resumed session can bring certificates that have ended since. Every request judges
+        // that, and says so; here only the signatures are in question.
         let at = unix_time(now.min(path.validity.not_after).max(path.validity.not_before));
         let vouches = |index: &usize| match path.authorities.as_slice() {
             [_] => true,
@@ -185,13 +213,18 @@ impl Verifier {
         };
         let found = path.authorities.iter().filter(|index| vouches(index));
         let authority =
-            // The one that lasts longest, of those whose time has come: a renewed authority may be there ahead of time.
+            // The one that lasts longest, of those whose time has come: a renewed authority may be
+            // there ahead of time.
             found.filter_map(|index| self.authorities.get(*index)).max_by_key(|one| {
                 let Validity { not_before, not_after } = one.validity();
                 (not_before <= now, not_after)
             })?;
         let validity = authority.validity().and(path.validity);
-        Some(Voucher { issuer: authority.issuer(), is_direct: path.intermediates.is_empty(), validity })
+        Some(Voucher {
+            issuer: authority.issuer(),
+            is_direct: path.intermediates.is_empty(),
+            validity,
+        })
     }
 }
 
@@ -219,7 +252,8 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let algorithms =
+            rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
     }
 
@@ -229,7 +263,8 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let algorithms =
+            rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
     }
 
@@ -246,7 +281,10 @@ impl fmt::Debug for Verifier {
 }
 
 /// The certificates on the way, and no others: what is left out cannot be tried.
-fn links<'a>(path: &chain::Path, intermediates: &'a [CertificateDer<'_>]) -> Vec<CertificateDer<'a>> {
+fn links<'a>(
+    path: &chain::Path,
+    intermediates: &'a [CertificateDer<'_>],
+) -> Vec<CertificateDer<'a>> {
     let chosen = path.intermediates.iter().filter_map(|index| intermediates.get(*index));
     chosen.map(|certificate| CertificateDer::from(certificate.as_ref())).collect()
 }

@@ -1,5 +1,5 @@
-//! The stream beneath HTTP: it tells the connection's [`Activity`] what comes and goes, gives a body to the HTTP
-//! library's own refusals, and lingers when it ends.
+//! The stream beneath HTTP: it tells the connection's [`Activity`] what comes and goes, gives a
+//! body to the HTTP library's own refusals, and lingers when it ends.
 
 use std::{
     future::Future,
@@ -47,9 +47,26 @@ enum Protocol {
 
 impl Watched {
     /// Watches `stream` for `activity`. The `seat` is kept until the stream has ended.
-    pub(super) fn new(stream: TlsStream<TcpStream>, is_http2: bool, activity: Arc<Activity>, seat: Arc<Seat>) -> Self {
-        let protocol = if is_http2 { Protocol::Http2(Frames::new()) } else { Protocol::Http1 { instead: None } };
-        Self { stream: Some(stream), activity, protocol, is_over: false, is_flooded: false, pause: None, seat }
+    pub(super) fn new(
+        stream: TlsStream<TcpStream>,
+        is_http2: bool,
+        activity: Arc<Activity>,
+        seat: Arc<Seat>,
+    ) -> Self {
+        let protocol = if is_http2 {
+            Protocol::Http2(Frames::new())
+        } else {
+            Protocol::Http1 { instead: None }
+        };
+        Self {
+            stream: Some(stream),
+            activity,
+            protocol,
+            is_over: false,
+            is_flooded: false,
+            pause: None,
+            seat,
+        }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
@@ -64,8 +81,13 @@ impl Watched {
         }
     }
 
-    /// Sends what goes in place of the library's own refusal; says how much of that is done with, if there is one.
-    fn poll_instead(&mut self, cx: &mut Context<'_>, front: &[u8]) -> Poll<Option<io::Result<usize>>> {
+    /// Sends what goes in place of the library's own refusal; says how much of that is done with,
+    /// if there is one.
+    fn poll_instead(
+        &mut self,
+        cx: &mut Context<'_>,
+        front: &[u8],
+    ) -> Poll<Option<io::Result<usize>>> {
         let Self { stream: Some(stream), protocol: Protocol::Http1 { instead }, .. } = self else {
             return Poll::Ready(None);
         };
@@ -86,7 +108,8 @@ impl Watched {
     }
 }
 
-/// What the HTTP library refuses by itself, in a head without a body. Our own answers have a request id.
+/// What the HTTP library refuses by itself, in a head without a body. Our own answers have a
+/// request id.
 fn refusal(head: &[u8]) -> Option<Refusal> {
     let status = head.strip_prefix(b"HTTP/1.1 ")?.first_chunk()?;
     let refusal = match status {
@@ -95,11 +118,16 @@ fn refusal(head: &[u8]) -> Option<Refusal> {
         _ => return None,
     };
     let has = |text: &[u8]| head.windows(text.len()).any(|window| window == text);
-    (has(b"content-length: 0\r\n") && !has(b"x-request-id") && head.ends_with(b"\r\n\r\n")).then_some(refusal)
+    (has(b"content-length: 0\r\n") && !has(b"x-request-id") && head.ends_with(b"\r\n\r\n"))
+        .then_some(refusal)
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.is_flooded {
             // The connection's task has been told.
             return Poll::Pending;
@@ -132,7 +160,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if let Some(replaced) = ready!(self.poll_instead(cx, buf)) {
             return Poll::Ready(replaced);
         }
@@ -194,9 +226,14 @@ mod tests {
 
     #[test]
     fn only_the_librarys_own_refusals_are_replaced() {
-        let bare = |status: &str| format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        let bare = |status: &str| {
+            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        };
         assert_eq!(refusal(bare("400 Bad Request").as_bytes()), Some(Refusal::Unreadable));
-        assert_eq!(refusal(bare("431 Request Header Fields Too Large").as_bytes()), Some(Refusal::HeadTooLarge));
+        assert_eq!(
+            refusal(bare("431 Request Header Fields Too Large").as_bytes()),
+            Some(Refusal::HeadTooLarge)
+        );
         assert_eq!(refusal(bare("200 OK").as_bytes()), None);
         assert_eq!(refusal(bare("400 Bad Request\r\nx-request-id: 1").as_bytes()), None);
         assert_eq!(refusal(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 7\r\n\r\n"), None);

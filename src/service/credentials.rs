@@ -10,7 +10,7 @@ use super::{
 use crate::{
     auth::{Action, Permit, Resource, identity::CertIdentity},
     crypto::{self, DomainKeys},
-    domain::{Credential, Invalid, Timestamp},
+    model::{Credential, Invalid, Timestamp},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Subject},
 };
 
@@ -64,11 +64,12 @@ impl Credentials {
         Self { scope, authority: authority.map(Arc::new) }
     }
 
-    /// Issues an access certificate for the permit's domain. It is remembered before anybody gets it.
+    /// Issues an access certificate for the permit's domain. It is remembered before anybody gets
+    /// it.
     ///
     /// # Errors
-    /// `Error::DomainNotFound`; `Error::CertificateRefused` where name, key or request cannot be taken;
-    /// `Error::NoAuthority` where this server has no authority.
+    /// `Error::DomainNotFound`; `Error::CertificateRefused` where name, key or request cannot be
+    /// taken; `Error::NoAuthority` where this server has no authority.
     pub async fn issue(
         &self,
         permit: &Permit,
@@ -91,7 +92,9 @@ impl Credentials {
             authority.issue_access(&Subject::Domain(domain), &request.name, key, now, request.days)
         };
         // RSA keys take seconds to find.
-        let issued = tokio::task::spawn_blocking(issue).await.map_err(|_| Error::Authority(pki::Error::Random))?;
+        let issued = tokio::task::spawn_blocking(issue)
+            .await
+            .map_err(|_| Error::Authority(pki::Error::Random))?;
         let issued = issued.map_err(|error| match error {
             pki::Error::Request(_) | pki::Error::CommonName(_) | pki::Error::Validity => {
                 Error::CertificateRefused(error)
@@ -106,10 +109,16 @@ impl Credentials {
         })
     }
 
-    async fn remember(&self, keys: &DomainKeys, name: String, issued: &Issued, now: Timestamp) -> Result<(), Error> {
+    async fn remember(
+        &self,
+        keys: &DomainKeys,
+        name: String,
+        issued: &Issued,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         // As it will be read when it is shown.
-        let identity =
-            CertIdentity::from_der(&issued.certificate_der).map_err(|_| Error::Authority(pki::Error::Sign))?;
+        let identity = CertIdentity::from_der(&issued.certificate_der)
+            .map_err(|_| Error::Authority(pki::Error::Sign))?;
         let validity = identity.validity();
         let credential = Credential {
             name,
@@ -121,8 +130,14 @@ impl Credentials {
             is_from_request: issued.key.is_none(),
         };
         let millis = u64::try_from(now.unix_nanos() / 1_000_000).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?).into_uuid().into_bytes();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?)
+            .into_uuid()
+            .into_bytes();
         let change = Change { name: "credentials.issue", turns: &[] };
-        self.scope.unit(change, keys, Held::of::<Credential>(keys, &id), |_, draft| draft.put(&id, &credential)).await
+        self.scope
+            .unit(change, keys, Held::of::<Credential>(keys, &id), |_, draft| {
+                draft.put(&id, &credential)
+            })
+            .await
     }
 }

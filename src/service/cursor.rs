@@ -1,13 +1,15 @@
-//! Cursors: where a list goes on, sealed by the domain so that nobody else can make, move or read one.
+//! Cursors: where a list goes on, sealed by the domain so that nobody else can make, move or read
+//! one.
 
 use crate::{
     crypto::{Binding, DomainKeys},
-    domain::{Invalid, SecretPath, VersionNumber},
+    model::{Invalid, SecretPath, VersionNumber},
     service::Error,
 };
 
 /// What is said of a cursor that is not ours.
-pub const FORGED: Invalid = Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
+pub const FORGED: Invalid =
+    Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
 
 /// A list that is shown by pages.
 #[derive(Clone, Copy)]
@@ -42,12 +44,20 @@ pub(super) fn parse_secret(keys: &DomainKeys, cursor: &[u8]) -> Result<SecretPat
 }
 
 /// A cursor after version `number` of the secret at `path`.
-pub(super) fn after_version(keys: &DomainKeys, path: &SecretPath, number: VersionNumber) -> Result<Vec<u8>, Error> {
+pub(super) fn after_version(
+    keys: &DomainKeys,
+    path: &SecretPath,
+    number: VersionNumber,
+) -> Result<Vec<u8>, Error> {
     seal(keys, Listing::Versions(path), &number.get().to_be_bytes())
 }
 
 /// The number in a cursor of [`after_version`] for the same path.
-pub(super) fn parse_version(keys: &DomainKeys, path: &SecretPath, cursor: &[u8]) -> Result<VersionNumber, Error> {
+pub(super) fn parse_version(
+    keys: &DomainKeys,
+    path: &SecretPath,
+    cursor: &[u8],
+) -> Result<VersionNumber, Error> {
     let plain = open(keys, Listing::Versions(path), cursor)?;
     let number = plain.try_into().map(u32::from_be_bytes).map_err(|_| FORGED)?;
     Ok(VersionNumber::new(number).map_err(|_| FORGED)?)
@@ -58,6 +68,7 @@ fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<
 }
 
 fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: &[u8]) -> Result<Vec<u8>, Error> {
-    // Whatever does not open came from the client, so it is the client's mistake, never damage of ours.
+    // Whatever does not open came from the client, so it is the client's mistake, never damage of
+    // ours.
     keys.open(&listing.place(), cursor).map_err(|_| FORGED.into())
 }

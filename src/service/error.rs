@@ -3,7 +3,7 @@
 use crate::{
     auth::Denied,
     crypto,
-    domain::{Invalid, MountError, Refused},
+    model::{Invalid, MountError, Refused},
     pki,
     store::{
         engine::{CommitError, ReadError},
@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-/// Why a use case did not end as asked. The dialects choose words and codes; this says what happened.
+/// Why a use case did not end as asked. The dialects choose words and codes; this says what
+/// happened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The principal may not.

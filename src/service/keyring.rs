@@ -8,7 +8,7 @@ use super::{Error, records::bind};
 use crate::{
     auth::Permit,
     crypto::{DomainKeys, RootKey},
-    domain::OkmsId,
+    model::OkmsId,
     store::{
         engine::{Engine, Record},
         kinds::{
@@ -46,7 +46,8 @@ impl KeyRing {
             return Ok(keys);
         }
         let snapshot = self.engine.snapshot().await?;
-        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
+        let record =
+            snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
         let keys = Arc::new(open_record(&*self.root, id, &record)?.0);
         self.kept.insert(id, Arc::clone(&keys));
         Ok(keys)
@@ -54,9 +55,14 @@ impl KeyRing {
 }
 
 /// The keys in a tenant's record, and what is known of it.
-pub(super) fn open_record(root: &dyn RootKey, id: OkmsId, record: &Record) -> Result<(DomainKeys, DomainInfo), Error> {
+pub(super) fn open_record(
+    root: &dyn RootKey,
+    id: OkmsId,
+    record: &Record,
+) -> Result<(DomainKeys, DomainInfo), Error> {
     let record = DomainRecord::decode(&record.bytes)?;
     let keys = DomainKeys::unwrap(root, id, record.keys)?;
-    let info = DomainInfo::decode(&keys.open(&bind(tenant::SPACE, &tenant::key(id)), &record.info)?)?;
+    let info =
+        DomainInfo::decode(&keys.open(&bind(tenant::SPACE, &tenant::key(id)), &record.info)?)?;
     Ok((keys, info))
 }

@@ -1,9 +1,10 @@
 //! The use cases, free of HTTP.
 //!
-//! Owns what happens between a permit and an outcome: read a snapshot, let [`crate::domain`] decide, seal, commit
-//! with preconditions, and again on a conflict. Here the store and the cipher meet, and only here. Always holds:
-//! no work without a permit, whose domain is the only one touched; a write is one commit. Never does: parsing or
-//! rendering a dialect, choosing status codes, reading a clock.
+//! Owns what happens between a permit and an outcome: read a snapshot, let [`crate::model`]
+//! decide, seal, commit with preconditions, and again on a conflict. Here the store and the cipher
+//! meet, and only here. Always holds: no work without a permit, whose domain is the only one
+//! touched; a write is one commit. Never does: parsing or rendering a dialect, choosing status
+//! codes, reading a clock.
 
 mod aside;
 mod credentials;
@@ -37,8 +38,8 @@ pub use self::{
     mounts::{MountPatch, Mounts},
     scope::{Ended, OnCommit},
     secrets::{
-        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret, Secrets, Through, Update,
-        VersionView, Versions,
+        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret,
+        Secrets, Through, Update, VersionView, Versions,
     },
     settings::Defaults,
     tenants::{Domain, Tenants},
@@ -76,7 +77,8 @@ impl Service {
     /// The use cases over these parts. Without a certificate authority, none are issued.
     ///
     /// # Errors
-    /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it cannot be read.
+    /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it
+    /// cannot be read.
     pub async fn open(
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,

@@ -1,4 +1,5 @@
-//! Mounts: the use cases on a domain's named views. Their secrets are the domain's own; a mount adds a name and defaults.
+//! Mounts: the use cases on a domain's named views. Their secrets are the domain's own; a mount
+//! adds a name and defaults.
 
 use std::sync::Arc;
 
@@ -7,7 +8,10 @@ use uuid::Uuid;
 use super::{Error, scope::Scope};
 use crate::{
     auth::{Action, Permit, Resource},
-    domain::{DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View, mount_description},
+    model::{
+        DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View,
+        mount_description,
+    },
     store::kinds::header,
 };
 
@@ -48,7 +52,8 @@ impl Mounts {
         self.scope.config(permit).await
     }
 
-    /// The mounts and defaults, for everybody who may act in the domain at all: where mounts are is no secret from those.
+    /// The mounts and defaults, for everybody who may act in the domain at all: where mounts are is
+    /// no secret from those.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
@@ -60,7 +65,8 @@ impl Mounts {
     /// Makes a mount. What lies below its path already is in it.
     ///
     /// # Errors
-    /// `Error::Mount` where one is there, above or below, or shows the same; `Error::Invalid` where there are too many.
+    /// `Error::Mount` where one is there, above or below, or shows the same; `Error::Invalid` where
+    /// there are too many.
     pub async fn enable(
         &self,
         permit: &Permit,
@@ -88,7 +94,12 @@ impl Mounts {
     ///
     /// # Errors
     /// `Error::Mount` where there is none.
-    pub async fn tune(&self, permit: &Permit, path: &MountPath, patch: &MountPatch) -> Result<(), Error> {
+    pub async fn tune(
+        &self,
+        permit: &Permit,
+        path: &MountPath,
+        patch: &MountPatch,
+    ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let Some(text) = &patch.description else {
             return match self.view(permit, path).await? {
@@ -108,7 +119,12 @@ impl Mounts {
     ///
     /// # Errors
     /// `Error::Mount` says what stands against it.
-    pub async fn disable(&self, permit: &Permit, path: &MountPath, force: bool) -> Result<(), Error> {
+    pub async fn disable(
+        &self,
+        permit: &Permit,
+        path: &MountPath,
+        force: bool,
+    ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         if force {
@@ -135,12 +151,18 @@ impl Mounts {
             .await
     }
 
-    /// Gives a mount another name, under which all its secrets are from then on, and tells the move's id. It is one
-    /// change of the mount alone, whatever it holds: its secrets keep their names in the domain's tree.
+    /// Gives a mount another name, under which all its secrets are from then on, and tells the
+    /// move's id. It is one change of the mount alone, whatever it holds: its secrets keep their
+    /// names in the domain's tree.
     ///
     /// # Errors
     /// `Error::Mount` says what stands against it.
-    pub async fn rename(&self, permit: &Permit, from: &MountPath, to: &MountPath) -> Result<Uuid, Error> {
+    pub async fn rename(
+        &self,
+        permit: &Permit,
+        from: &MountPath,
+        to: &MountPath,
+    ) -> Result<Uuid, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         self.scope
@@ -165,7 +187,12 @@ impl Mounts {
     ///
     /// # Errors
     /// `Error::Mount` where there is no such mount.
-    pub async fn update_settings(&self, permit: &Permit, path: &MountPath, patch: &SettingsPatch) -> Result<(), Error> {
+    pub async fn update_settings(
+        &self,
+        permit: &Permit,
+        path: &MountPath,
+        patch: &SettingsPatch,
+    ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
             .change_config("mounts.update_settings", permit, |config, _| {

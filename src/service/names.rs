@@ -1,8 +1,9 @@
 //! Which names of domains are taken.
 //!
-//! Always holds: a name's record is written with its domain, in one commit that fails where the name has a record
-//! already. The key is a tag of the name that only the holder of the root key can make, since a domain's name is not to
-//! be read off a stolen file. Never does: tell two spellings of one name apart; a name is its bytes.
+//! Always holds: a name's record is written with its domain, in one commit that fails where the
+//! name has a record already. The key is a tag of the name that only the holder of the root key can
+//! make, since a domain's name is not to be read off a stolen file. Never does: tell two spellings
+//! of one name apart; a name is its bytes.
 
 use super::{Error, keyring::open_record};
 use crate::{
@@ -26,8 +27,8 @@ pub(super) fn are_complete() -> Op {
     Op::Put(region::SPACE, region::names_are_complete(), Sealed::public(vec![1]))
 }
 
-/// Makes the records in a store of a time when there were none. Where two domains have one name already, both stay, and
-/// the name is taken.
+/// Makes the records in a store of a time when there were none. Where two domains have one name
+/// already, both stay, and the name is taken.
 pub(super) async fn complete(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), Error> {
     let snapshot = engine.snapshot().await?;
     if snapshot.get(region::SPACE, &region::names_are_complete()).await?.is_some() {

@@ -1,14 +1,16 @@
-//! Headers and version records that were opened lately, so that a hot secret is not opened for every read.
+//! Headers and version records that were opened lately, so that a hot secret is not opened for
+//! every read.
 //!
-//! Always holds: an entry counts only for the very revision of the record that the snapshot shows, so that it is never
-//! stale. Never does: keeping values; those are opened for each read and wiped after it.
+//! Always holds: an entry counts only for the very revision of the record that the snapshot shows,
+//! so that it is never stale. Never does: keeping values; those are opened for each read and wiped
+//! after it.
 
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
-    domain::Header,
+    model::Header,
     store::{engine::Revision, kinds::version::Version},
 };
 
@@ -30,7 +32,8 @@ struct Bytes;
 
 impl Weighter<Vec<u8>, (Revision, Arc<Header>)> for Bytes {
     fn weight(&self, key: &Vec<u8>, (_, header): &(Revision, Arc<Header>)) -> u64 {
-        let text = header.custom.iter().map(|(key, value)| 64 + key.len() + value.len()).sum::<usize>();
+        let text =
+            header.custom.iter().map(|(key, value)| 64 + key.len() + value.len()).sum::<usize>();
         OVERHEAD + (key.len() + text) as u64
     }
 }
@@ -93,7 +96,7 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Timestamp, VersionRecord};
+    use crate::model::{Timestamp, VersionRecord};
 
     #[test]
     fn an_entry_counts_for_its_own_revision_only() {
@@ -101,7 +104,9 @@ mod tests {
         let header = |second| Header::new(Timestamp::from_unix_seconds(second));
         let ask = |revision, second: Option<i64>| {
             opened
-                .header(b"key", Revision(revision), opened.last_header(b"key"), || second.map(header).ok_or("opened"))
+                .header(b"key", Revision(revision), opened.last_header(b"key"), || {
+                    second.map(header).ok_or("opened")
+                })
                 .map(|h| (*h).clone())
         };
         assert_eq!(ask(1, Some(1)), Ok(header(1)));
@@ -121,6 +126,9 @@ mod tests {
         let ask = |revision, second: Option<i64>| {
             opened.version(b"key", Revision(revision), || second.map(record).ok_or("opened"))
         };
-        assert_eq!((ask(1, Some(1)), ask(1, None), ask(2, None)), (Ok(record(1)), Ok(record(1)), Err("opened")));
+        assert_eq!(
+            (ask(1, Some(1)), ask(1, None), ask(2, None)),
+            (Ok(record(1)), Ok(record(1)), Err("opened"))
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Records on their way between the model's types and the store's bytes: opened when read, sealed when written.
+//! Records on their way between the model's types and the store's bytes: opened when read, sealed
+//! when written.
 
 use std::ops::RangeInclusive;
 
 use crate::{
     crypto::{Binding, DomainKeys, SecretValue},
-    domain::{Header, SecretPath, VersionNumber, VersionRecord},
+    model::{Header, SecretPath, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
     store::{
         engine::{Batch, Expect, Op, Snapshot, Space},
@@ -56,7 +57,11 @@ impl Reader<'_> {
     }
 
     /// A version that the header says is kept.
-    pub(super) async fn version(&self, path: &SecretPath, number: VersionNumber) -> Result<Version, Error> {
+    pub(super) async fn version(
+        &self,
+        path: &SecretPath,
+        number: VersionNumber,
+    ) -> Result<Version, Error> {
         self.find((path, number.get())).await?.ok_or_else(missing)
     }
 
@@ -136,7 +141,9 @@ impl<'a> Draft<'a> {
         number: VersionNumber,
         record: VersionRecord,
     ) -> Result<(), Error> {
-        self.batch.ops.push(Op::Delete(value::SPACE, version::key(self.keys.id(), path, number.get())));
+        self.batch
+            .ops
+            .push(Op::Delete(value::SPACE, version::key(self.keys.id(), path, number.get())));
         self.put((path, number.get()), &Version { record, data_key: None })
     }
 
@@ -156,7 +163,8 @@ impl<'a> Draft<'a> {
 
     /// Removes every secret whose path begins with `prefix`.
     pub(super) fn remove_below(&mut self, prefix: &str) {
-        // Versions and values are kept under their secret's path, so that the range is theirs as well.
+        // Versions and values are kept under their secret's path, so that the range is theirs as
+        // well.
         let (from, to) = header::below(self.keys.id(), prefix);
         self.remove_range([header::SPACE, version::SPACE, value::SPACE], &from, &to);
     }

@@ -18,7 +18,10 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
         None => {
             let batch = Batch {
                 preconditions: vec![(region::SPACE, key.clone(), Expect::Absent)],
-                ops: vec![Op::Put(region::SPACE, key, Sealed::public(root.id().to_vec())), names::are_complete()],
+                ops: vec![
+                    Op::Put(region::SPACE, key, Sealed::public(root.id().to_vec())),
+                    names::are_complete(),
+                ],
             };
             engine.commit(batch).await?;
             Ok(())

@@ -1,4 +1,5 @@
-//! What all use cases on a tenant stand on: the store, the tenant's keys, its config, and the turns of its writers.
+//! What all use cases on a tenant stand on: the store, the tenant's keys, its config, and the turns
+//! of its writers.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     auth::Permit,
     crypto::{DomainKeys, RootKey},
-    domain::{DomainConfig, OkmsId},
+    model::{DomainConfig, OkmsId},
     store::{
         engine::{Engine, Revision, Snapshot},
         kinds::Kind,
@@ -57,7 +58,11 @@ struct Inner {
 }
 
 impl Scope {
-    pub(super) fn new(engine: Arc<dyn Engine>, root: Arc<dyn RootKey>, on_commit: OnCommit) -> Self {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        root: Arc<dyn RootKey>,
+        on_commit: OnCommit,
+    ) -> Self {
         Self(Arc::new(Inner {
             keyring: KeyRing::new(Arc::clone(&engine), root),
             engine,

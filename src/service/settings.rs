@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{Action, Permit, Resource},
-    domain::{DomainConfig, Settings, SettingsPatch},
+    model::{DomainConfig, Settings, SettingsPatch},
 };
 
 /// The use cases on a tenant's defaults.
@@ -59,7 +59,8 @@ impl Reads for ConfigRead {
 }
 
 impl Scope {
-    /// Changes a tenant's defaults and mounts: `decide` changes them, and may draft more for the same commit.
+    /// Changes a tenant's defaults and mounts: `decide` changes them, and may draft more for the
+    /// same commit.
     pub(super) async fn change_config<T: Send>(
         &self,
         name: &'static str,

@@ -6,7 +6,7 @@ use super::{Error, keyring::open_record, names, records::bind, scope::Scope};
 use crate::{
     auth::{Action, Permit, RegionPermit, Resource},
     crypto::{DomainKeys, Sealed},
-    domain::{Invalid, OkmsId, Timestamp},
+    model::{Invalid, OkmsId, Timestamp},
     store::{
         engine::{Batch, CommitError, Expect, Op},
         kinds::{
@@ -42,18 +42,30 @@ impl Tenants {
     /// Creates a domain. No two have one name, however many are created at once.
     ///
     /// # Errors
-    /// `Error::Invalid` for a name that is empty, long, or not printable; `Error::DomainExists` for one that is taken.
-    pub async fn create(&self, _: &RegionPermit, name: &str, now: Timestamp) -> Result<Domain, Error> {
+    /// `Error::Invalid` for a name that is empty, long, or not printable; `Error::DomainExists` for
+    /// one that is taken.
+    pub async fn create(
+        &self,
+        _: &RegionPermit,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Domain, Error> {
         let name = name.trim();
         if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
-            return Err(Invalid("a domain's name is text of 1 to 128 bytes without control characters").into());
+            return Err(Invalid(
+                "a domain's name is text of 1 to 128 bytes without control characters",
+            )
+            .into());
         }
         let id = OkmsId::from_bytes(Uuid::new_v4().into_bytes())?;
         let (keys, generation, wrapped) = DomainKeys::create(self.scope.root(), id)?;
         let info = DomainInfo { name: name.to_owned(), created_at: now };
         let (key, name_key) = (tenant::key(id), names::key(self.scope.root(), name)?);
         let sealed = keys.seal(&bind(tenant::SPACE, &key), &info.encode()?)?;
-        let record = DomainRecord { keys: vec![(generation, wrapped.into_bytes())], info: sealed.into_bytes().into() };
+        let record = DomainRecord {
+            keys: vec![(generation, wrapped.into_bytes())],
+            info: sealed.into_bytes().into(),
+        };
         let batch = Batch {
             preconditions: vec![
                 (tenant::SPACE, key.clone(), Expect::Absent),
@@ -97,8 +109,9 @@ impl Tenants {
         self.show(permit.okms_id()).await
     }
 
-    /// A page of the domains that the permit may see, by id, and the last id that it covers unless the list ends there.
-    /// A domain whose record is damaged is left out, so that it does not hide the others.
+    /// A page of the domains that the permit may see, by id, and the last id that it covers unless
+    /// the list ends there. A domain whose record is damaged is left out, so that it does not hide
+    /// the others.
     ///
     /// # Errors
     /// `Error` where the store cannot be read.
@@ -115,7 +128,8 @@ impl Tenants {
                 Err(error) => Err(error),
             };
         }
-        let from = after.map_or_else(|| vec![0; 16], |id| [id.as_bytes().as_slice(), &[0]].concat());
+        let from =
+            after.map_or_else(|| vec![0; 16], |id| [id.as_bytes().as_slice(), &[0]].concat());
         let snapshot = self.scope.engine().snapshot().await?;
         let entries = snapshot.scan(tenant::SPACE, &from, &[0xff; 17], limit + 1).await?;
         let more = entries.len() > limit;
@@ -133,7 +147,8 @@ impl Tenants {
 
     async fn show(&self, id: OkmsId) -> Result<Domain, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
+        let record =
+            snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
         Ok(domain(id, open_record(self.scope.root(), id, &record)?.1))
     }
 }

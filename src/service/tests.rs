@@ -18,7 +18,7 @@ use super::{
 use crate::{
     auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
     crypto::{FileRootKey, SecretValue},
-    domain::{Credential, MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
+    model::{Credential, MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
     pki::{self, CertificateAuthority, KeyKind},
     store::{
         engine::{Observer, Space},
@@ -43,7 +43,9 @@ async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
     service_with(None).await
 }
 
-async fn service_with(authority: Option<CertificateAuthority>) -> (tempfile::TempDir, Service, OkmsId, Ends) {
+async fn service_with(
+    authority: Option<CertificateAuthority>,
+) -> (tempfile::TempDir, Service, OkmsId, Ends) {
     let folder = tempfile::tempdir().unwrap();
     let mut options = RedbOptions::new(folder.path().join("store"));
     drop(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
@@ -51,7 +53,8 @@ async fn service_with(authority: Option<CertificateAuthority>) -> (tempfile::Tem
     options.spaces.push(Toy::SPACE);
     let engine = RedbEngine::open(&options, Arc::new(Silent)).unwrap();
     let key = folder.path().join("root.key");
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
     file.write_all(FileRootKey::generate().unwrap().as_bytes()).unwrap();
     let ends = Ends::default();
     let told = Arc::clone(&ends);
@@ -73,10 +76,15 @@ fn path(text: &str) -> SecretPath {
 
 async fn create(service: &Service, permit: &Permit, at: &str) -> Result<(), Error> {
     let value = SecretValue::new(b"{}".to_vec());
-    service.secrets.create(permit, &path(at), &MetadataPatch::default(), &value, NOW).await.map(drop)
+    service
+        .secrets
+        .create(permit, &path(at), &MetadataPatch::default(), &value, NOW)
+        .await
+        .map(drop)
 }
 
-/// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked for by its own path.
+/// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked
+/// for by its own path.
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_leave_out_what_may_not_be_seen() {
     let (_folder, service, id, _) = service().await;
@@ -95,7 +103,10 @@ async fn lists_leave_out_what_may_not_be_seen() {
     assert_eq!(names(Browse::default()).await, ["a", "b/"]);
     assert_eq!(names(Browse { is_recursive: true, ..Browse::default() }).await, ["a", "b/y"]);
     assert_eq!(names(Browse { prefix: "b/".to_owned(), ..Browse::default() }).await, ["y"]);
-    let hidden = service.secrets.browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() }).await;
+    let hidden = service
+        .secrets
+        .browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() })
+        .await;
     assert!(matches!(hidden, Err(Error::Denied(Denied::Forbidden))));
     // By pages, of which some may be short.
     let (mut seen, mut cursor) = (Vec::new(), None);
@@ -108,7 +119,11 @@ async fn lists_leave_out_what_may_not_be_seen() {
         }
     }
     assert_eq!(seen, ["a", "b/y"]);
-    let update = Update { patch: MetadataPatch::default(), value: Some(SecretValue::new(b"{}".to_vec())), cas: None };
+    let update = Update {
+        patch: MetadataPatch::default(),
+        value: Some(SecretValue::new(b"{}".to_vec())),
+        cas: None,
+    };
     service.secrets.update(&some, &path("a"), &update, NOW).await.unwrap();
     for at in ["b/x", "d"] {
         let refused = service.secrets.update(&some, &path(at), &update, NOW).await;
@@ -130,7 +145,10 @@ impl Reads for Overtaken<'_> {
         if before == 0 {
             self.0
                 .defaults
-                .update(&self.1, &SettingsPatch { cas_required: Some(true), ..SettingsPatch::default() })
+                .update(
+                    &self.1,
+                    &SettingsPatch { cas_required: Some(true), ..SettingsPatch::default() },
+                )
                 .await?;
         }
         Ok(before)
@@ -151,10 +169,18 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     });
     assert_eq!(outcome.await.unwrap(), 1);
     let ends = std::mem::take(&mut *ends.lock().unwrap());
-    assert_eq!(ends, [("defaults.update", Ended::Committed), ("test", Ended::Overtaken), ("test", Ended::Committed)]);
+    assert_eq!(
+        ends,
+        [
+            ("defaults.update", Ended::Committed),
+            ("test", Ended::Overtaken),
+            ("test", Ended::Committed)
+        ]
+    );
 }
 
-/// A secret that is written through a mount holds the mount: it cannot slip into one that is just removed.
+/// A secret that is written through a mount holds the mount: it cannot slip into one that is just
+/// removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_slips_into_a_mount_that_is_gone() {
     let (_folder, service, id, _) = service().await;
@@ -164,12 +190,14 @@ async fn no_secret_slips_into_a_mount_that_is_gone() {
     service.mounts.disable(&permit, &mount, false).await.unwrap();
     let at = path("team/a");
     let through = Through { path: &at, view: &view };
-    let late = service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
+    let late =
+        service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
     assert!(matches!(late, Err(Error::Mount(_))), "{late:?}");
     assert!(service.secrets.history(&permit, &at).await.is_err());
 }
 
-/// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind of record takes.
+/// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind
+/// of record takes.
 #[derive(Debug)]
 struct Toy {
     colour: u32,
@@ -200,7 +228,9 @@ async fn another_kind_of_record_in_a_few_lines() {
         let change = Change { name: "toys.paint", turns: &[] };
         service.scope.unit(change, &keys, Held::of::<Toy>(&keys, name), move |found, draft| {
             let key = Toy::key(draft.keys.id(), name);
-            let before = found.map(|record| records::open::<Toy>(draft.keys, &key, &record.bytes)).transpose()?;
+            let before = found
+                .map(|record| records::open::<Toy>(draft.keys, &key, &record.bytes))
+                .transpose()?;
             let colour = before.map_or(0, |toy| toy.colour) + by;
             draft.put(name, &Toy { colour })?;
             Ok(colour)
@@ -234,12 +264,17 @@ async fn issued_certificates_are_remembered() {
     for (name, days) in [("", 10), ("third", 0)] {
         assert!(issue(name, KeySource::Fresh(KeyKind::P256), days).await.is_err());
     }
-    assert_eq!(ends.lock().unwrap().iter().filter(|(name, _)| *name == "credentials.issue").count(), 2);
+    assert_eq!(
+        ends.lock().unwrap().iter().filter(|(name, _)| *name == "credentials.issue").count(),
+        2
+    );
     let snapshot = service.scope.engine().snapshot().await.unwrap();
     let (from, to) = (id.as_bytes(), [id.as_bytes().as_slice(), &[0xff; 16]].concat());
     let found = snapshot.scan(Credential::SPACE, from, &to, 9).await.unwrap();
-    let mut found: Vec<_> =
-        found.iter().map(|(key, record)| records::open::<Credential>(&keys, key, &record.bytes).unwrap()).collect();
+    let mut found: Vec<_> = found
+        .iter()
+        .map(|(key, record)| records::open::<Credential>(&keys, key, &record.bytes).unwrap())
+        .collect();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     for (credential, issued) in found.iter().zip([&first, &second]) {
         let der = pem_body(&issued.certificate_pem);

@@ -1,7 +1,9 @@
-//! Tokens: made for a certificate that is authenticated already, and good on connections with its key alone.
+//! Tokens: made for a certificate that is authenticated already, and good on connections with its
+//! key alone.
 //!
-//! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in it, so that their
-//! number slows nothing down; making one clears away more that are over, so that they do not pile up.
+//! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in
+//! it, so that their number slows nothing down; making one clears away more that are over, so that
+//! they do not pile up.
 
 use std::fmt;
 
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, Sealed},
-    domain::{Invalid, Timestamp, Token, TokenLife},
+    model::{Invalid, Timestamp, Token, TokenLife},
     store::{
         engine::{Expect, Op, Record},
         kinds::{Kind, token, wrapped},
@@ -108,7 +110,12 @@ impl Tokens {
     ///
     /// # Errors
     /// `Error::DomainNotFound`; `Error` where it cannot be stored.
-    pub async fn create(&self, permit: &Permit, request: TokenRequest, now: Timestamp) -> Result<FreshToken, Error> {
+    pub async fn create(
+        &self,
+        permit: &Permit,
+        request: TokenRequest,
+        now: Timestamp,
+    ) -> Result<FreshToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let Minted { id, text, fingerprint } = Minted::new()?;
@@ -148,14 +155,23 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         let known = self.lookup(permit, text, now).await?;
-        if crypto::is_same(&known.token.key_sha256, key_sha256) { Ok(known) } else { Err(Error::TokenInvalid) }
+        if crypto::is_same(&known.token.key_sha256, key_sha256) {
+            Ok(known)
+        } else {
+            Err(Error::TokenInvalid)
+        }
     }
 
     /// The token of this text.
     ///
     /// # Errors
     /// `Error::TokenInvalid`.
-    pub async fn lookup(&self, permit: &Permit, text: &str, now: Timestamp) -> Result<KnownToken, Error> {
+    pub async fn lookup(
+        &self,
+        permit: &Permit,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<KnownToken, Error> {
         let accessor = id_of(text).ok_or(Error::TokenInvalid)?;
         let known = self.by_accessor(permit, accessor, now).await?;
         if crypto::is_same(&known.token.secret_sha256, &crypto::fingerprint(text.as_bytes())) {
@@ -169,7 +185,12 @@ impl Tokens {
     ///
     /// # Errors
     /// `Error::TokenInvalid`.
-    pub async fn by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<KnownToken, Error> {
+    pub async fn by_accessor(
+        &self,
+        permit: &Permit,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
@@ -208,8 +229,9 @@ impl Tokens {
             .await
     }
 
-    /// The accessors of the domain's tokens and of what is wrapped there, in the order in which they end; at most `limit`,
-    /// after the place `after`. The place that follows is told where there are more.
+    /// The accessors of the domain's tokens and of what is wrapped there, in the order in which
+    /// they end; at most `limit`, after the place `after`. The place that follows is told where
+    /// there are more.
     ///
     /// # Errors
     /// `Error::Invalid` where they are too many for one answer.
@@ -253,7 +275,12 @@ impl Tokens {
     ///
     /// # Errors
     /// `Error::TokenInvalid` where there is none.
-    pub async fn revoke(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn revoke(
+        &self,
+        permit: &Permit,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.revoke", turns: &[] };
@@ -277,7 +304,8 @@ pub(super) struct Minted {
 impl Minted {
     pub(super) fn new() -> Result<Self, Error> {
         let id = URL_SAFE_NO_PAD.encode(crypto::random::<18>()?);
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crypto::random::<32>()?)));
+        let secret =
+            Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crypto::random::<32>()?)));
         let text = Zeroizing::new(format!("{PREFIX}{id}.{}", *secret));
         Ok(Self { fingerprint: crypto::fingerprint(text.as_bytes()), id, text })
     }
@@ -289,15 +317,25 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
     Some(id)
 }
 
-/// The record of the token with this accessor, whatever text that is: it is found under its own key or not at all.
+/// The record of the token with this accessor, whatever text that is: it is found under its own key
+/// or not at all.
 fn held(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
-    if accessor.len() > TEXT_MAX { Err(Error::TokenInvalid) } else { Ok(Held::of::<Token>(keys, accessor)) }
+    if accessor.len() > TEXT_MAX {
+        Err(Error::TokenInvalid)
+    } else {
+        Ok(Held::of::<Token>(keys, accessor))
+    }
 }
 
-fn open(keys: &DomainKeys, accessor: &str, record: Option<Record>, now: Timestamp) -> Result<Token, Error> {
+fn open(
+    keys: &DomainKeys,
+    accessor: &str,
+    record: Option<Record>,
+    now: Timestamp,
+) -> Result<Token, Error> {
     let record = record.ok_or(Error::TokenInvalid)?;
-    let token: Token =
-        records::open(keys, &token::key(keys.id(), accessor), &record.bytes).map_err(|error| damaged(&error))?;
+    let token: Token = records::open(keys, &token::key(keys.id(), accessor), &record.bytes)
+        .map_err(|error| damaged(&error))?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
@@ -307,12 +345,23 @@ fn damaged(error: &Error) -> Error {
     Error::TokenInvalid
 }
 
-/// Stores what belongs to the token `id`, which ends at `end`, and has that `size` where it wraps something.
-pub(super) fn store<K>(draft: &mut Draft<'_>, id: &str, end: Timestamp, size: Vec<u8>, record: &K) -> Result<(), Error>
+/// Stores what belongs to the token `id`, which ends at `end`, and has that `size` where it wraps
+/// something.
+pub(super) fn store<K>(
+    draft: &mut Draft<'_>,
+    id: &str,
+    end: Timestamp,
+    size: Vec<u8>,
+    record: &K,
+) -> Result<(), Error>
 where
     K: for<'a> Kind<Name<'a> = &'a str>,
 {
-    draft.extend([Op::Put(token::SPACE, token::end(draft.keys.id(), end, id), Sealed::public(size))]);
+    draft.extend([Op::Put(
+        token::SPACE,
+        token::end(draft.keys.id(), end, id),
+        Sealed::public(size),
+    )]);
     draft.put(id, record)
 }
 
@@ -334,7 +383,8 @@ pub(super) fn is_free(found: Option<&Record>) -> Result<(), Error> {
     if found.is_some() { Err(Error::Contended) } else { Ok(()) }
 }
 
-/// Clears away what has expired, after a new token: it is made, and what is over can wait for the next one.
+/// Clears away what has expired, after a new token: it is made, and what is over can wait for the
+/// next one.
 pub(super) async fn clear_some(scope: &Scope, keys: &DomainKeys, now: Timestamp) {
     if let Err(error) = clear(scope, keys, now).await {
         tracing::debug!(%error, "tokens that are over were not cleared away");
@@ -342,7 +392,11 @@ pub(super) async fn clear_some(scope: &Scope, keys: &DomainKeys, now: Timestamp)
 }
 
 /// Clears away what has expired, much of it at least.
-pub(super) async fn clear_all(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<(), Error> {
+pub(super) async fn clear_all(
+    scope: &Scope,
+    keys: &DomainKeys,
+    now: Timestamp,
+) -> Result<(), Error> {
     for _ in 0..CLEARED_AGAIN {
         if clear(scope, keys, now).await? < CLEARED {
             break;
@@ -351,8 +405,9 @@ pub(super) async fn clear_all(scope: &Scope, keys: &DomainKeys, now: Timestamp) 
     Ok(())
 }
 
-/// Removes tokens that are over, if their ends are still as they were read: a token that was renewed meanwhile has
-/// another. One request of a tenant does so at a time, and others leave it to that one. Says how many were over.
+/// Removes tokens that are over, if their ends are still as they were read: a token that was
+/// renewed meanwhile has another. One request of a tenant does so at a time, and others leave it to
+/// that one. Says how many were over.
 async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
     let Some(_turn) = scope.clearing(keys.id()) else { return Ok(0) };
     let change = Change { name: "tokens.clear", turns: &[] };
@@ -400,7 +455,9 @@ mod tests {
         assert_eq!(minted.id.len(), 24);
         assert!(minted.text.len() <= TEXT_MAX && minted.text.starts_with("okms."));
         assert_ne!(Minted::new().unwrap().fingerprint, minted.fingerprint);
-        for wrong in ["", "okms.", "okms.abc", "hvs.abc.def", &format!("okms.a.{}", "x".repeat(TEXT_MAX))] {
+        for wrong in
+            ["", "okms.", "okms.abc", "hvs.abc.def", &format!("okms.a.{}", "x".repeat(TEXT_MAX))]
+        {
             assert_eq!(id_of(wrong), None, "{wrong}");
         }
     }

@@ -1,5 +1,5 @@
-//! Writers of one record take turns, so that a hot secret costs no retries; and so do reads whose answers can be long, so
-//! that their memory is bounded however many ask.
+//! Writers of one record take turns, so that a hot secret costs no retries; and so do reads whose
+//! answers can be long, so that their memory is bounded however many ask.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
-use crate::domain::OkmsId;
+use crate::model::OkmsId;
 
 const STRIPES: usize = 1024;
 /// The most writers that wait for one turn: a hot secret must not take up the whole server.
@@ -42,16 +42,25 @@ impl Drop for Waiting<'_> {
 impl Turns {
     /// Empty queues.
     pub(super) fn new() -> Self {
-        Self { hasher: RandomState::new(), stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
+        Self {
+            hasher: RandomState::new(),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+        }
     }
 
-    /// Waits for the turns of one who writes all of `names` in the tenant `id`; they end when the guards are dropped.
+    /// Waits for the turns of one who writes all of `names` in the tenant `id`; they end when the
+    /// guards are dropped.
     ///
     /// # Errors
     /// `Error::Overloaded` where too many wait already.
-    pub(super) async fn take(&self, id: OkmsId, names: &[&str]) -> Result<Vec<MutexGuard<'_, ()>>, Error> {
+    pub(super) async fn take(
+        &self,
+        id: OkmsId,
+        names: &[&str],
+    ) -> Result<Vec<MutexGuard<'_, ()>>, Error> {
         // In one order for all, so that no two wait for each other; names may share a queue.
-        let mut indices: Vec<_> = names.iter().map(|name| self.hasher.hash_one((id, name)) % STRIPES as u64).collect();
+        let mut indices: Vec<_> =
+            names.iter().map(|name| self.hasher.hash_one((id, name)) % STRIPES as u64).collect();
         indices.sort_unstable();
         indices.dedup();
         let mut turns = Vec::with_capacity(indices.len());
@@ -72,7 +81,8 @@ impl Turns {
 
 /// How many long reads are in memory at once. Others wait, first come first served.
 const LONG_READS: usize = 16;
-/// How many of them are one domain's: its own wait for each other before they stand in the way of somebody else's.
+/// How many of them are one domain's: its own wait for each other before they stand in the way of
+/// somebody else's.
 const LONG_READS_OF_ONE: usize = 8;
 /// The most of one domain that wait.
 const LONG_READS_WAITING_MAX: usize = 256;
@@ -101,7 +111,10 @@ pub struct LongRead {
 impl LongReads {
     /// All turns are free.
     pub(super) fn new() -> Self {
-        let share = || Share { turns: Arc::new(Semaphore::new(LONG_READS_OF_ONE)), waiting: AtomicUsize::new(0) };
+        let share = || Share {
+            turns: Arc::new(Semaphore::new(LONG_READS_OF_ONE)),
+            waiting: AtomicUsize::new(0),
+        };
         let shares = (0..SHARES).map(|_| share()).collect();
         Self { hasher: RandomState::new(), all: Arc::new(Semaphore::new(LONG_READS)), shares }
     }
@@ -129,7 +142,8 @@ impl LongReads {
 mod tests {
     use super::*;
 
-    /// One domain takes half of all turns at most, and is told to come back where too many of its own wait.
+    /// One domain takes half of all turns at most, and is told to come back where too many of its
+    /// own wait.
     #[tokio::test]
     async fn long_reads_of_one_domain_leave_room_for_others() {
         let reads = Arc::new(LongReads::new());
@@ -139,12 +153,14 @@ mod tests {
         for _ in 0..LONG_READS_OF_ONE {
             held.push(reads.turn(id(1)).await.unwrap());
         }
-        let mut waiting: Vec<_> = (0..LONG_READS_WAITING_MAX).map(|_| Box::pin(reads.turn(id(1)))).collect();
+        let mut waiting: Vec<_> =
+            (0..LONG_READS_WAITING_MAX).map(|_| Box::pin(reads.turn(id(1)))).collect();
         for turn in &mut waiting {
             assert!(at_once(turn.as_mut()).is_none());
         }
         assert!(matches!(reads.turn(id(1)).await, Err(Error::Busy)));
-        let is_free = (2..=255).any(|byte| at_once(Box::pin(reads.turn(id(byte))).as_mut()).is_some());
+        let is_free =
+            (2..=255).any(|byte| at_once(Box::pin(reads.turn(id(byte))).as_mut()).is_some());
         assert!(is_free, "another domain gets a turn at once");
         held.pop();
         assert!(at_once(waiting.first_mut().unwrap().as_mut()).unwrap().is_ok());

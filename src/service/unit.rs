@@ -1,7 +1,9 @@
-//! The one way of changing what is stored: read, decide, commit, and again where somebody was faster.
+//! The one way of changing what is stored: read, decide, commit, and again where somebody was
+//! faster.
 //!
-//! Always holds: what a decision stands on, a unit holds: it commits only if that is still as it was read. Writers of one
-//! name take turns, so that one process does not overtake itself. Never does: waiting between reading and deciding.
+//! Always holds: what a decision stands on, a unit holds: it commits only if that is still as it
+//! was read. Writers of one name take turns, so that one process does not overtake itself. Never
+//! does: waiting between reading and deciding.
 
 use std::{
     future::Future,
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{
     crypto::DomainKeys,
-    domain::DomainConfig,
+    model::DomainConfig,
     store::{
         engine::{CommitError, Expect, Record, Space},
         kinds::Kind,
@@ -31,7 +33,10 @@ pub(super) trait Reads: Sync {
     type Found: Send;
 
     /// Reads it, and holds what the decision stands on.
-    fn read(&self, reading: &Reading<'_>) -> impl Future<Output = Result<Self::Found, Error>> + Send;
+    fn read(
+        &self,
+        reading: &Reading<'_>,
+    ) -> impl Future<Output = Result<Self::Found, Error>> + Send;
 }
 
 /// A snapshot that a unit reads, and what it holds of it.
@@ -45,13 +50,18 @@ impl Reading<'_> {
     /// The record under `key`, which must be the same, or still be missing, when the unit commits.
     pub(super) async fn hold(&self, space: Space, key: Vec<u8>) -> Result<Option<Record>, Error> {
         let record = self.reader.snapshot.get(space, &key).await?;
-        self.holds(space, key, record.as_ref().map_or(Expect::Absent, |record| Expect::At(record.revision)));
+        self.holds(
+            space,
+            key,
+            record.as_ref().map_or(Expect::Absent, |record| Expect::At(record.revision)),
+        );
         Ok(record)
     }
 
     /// The tenant's defaults and mounts, held.
     pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
-        let (config, revision) = self.scope.config_at(self.reader.snapshot, self.reader.keys).await?;
+        let (config, revision) =
+            self.scope.config_at(self.reader.snapshot, self.reader.keys).await?;
         let key = DomainConfig::key(self.reader.keys.id(), ());
         self.holds(DomainConfig::SPACE, key, revision.map_or(Expect::Absent, Expect::At));
         Ok(config)
@@ -89,8 +99,8 @@ pub(super) struct Change<'a> {
 }
 
 impl Scope {
-    /// Reads, lets `decide` draft what to do, and commits that; nothing where nothing was drafted. `decide` is asked again
-    /// where another process was faster.
+    /// Reads, lets `decide` draft what to do, and commits that; nothing where nothing was drafted.
+    /// `decide` is asked again where another process was faster.
     ///
     /// # Errors
     /// `Error::Contended` where others were faster too often; what reading and deciding say.
@@ -107,7 +117,8 @@ impl Scope {
             let reader = Reader { snapshot: &*snapshot, keys };
             let reading = Reading { reader, scope: self, held: Mutex::default() };
             let found = reads.read(&reading).await?;
-            let mut draft = Draft::new(keys, reading.held.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let mut draft =
+                Draft::new(keys, reading.held.into_inner().unwrap_or_else(PoisonError::into_inner));
             let outcome = decide(found, &mut draft)?;
             if draft.is_empty() {
                 return Ok(outcome);

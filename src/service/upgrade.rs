@@ -1,8 +1,9 @@
 //! Bringing a store of an earlier layout up to today's, once, before anything is served from it.
 //!
-//! Always holds: all of it is one commit of the engine's, so that a store is of one layout or of the other; what does
-//! not open stays as it is, so that damage stays where it was and hides nothing else. Never does: read what a secret
-//! says; a value is opened and sealed again, under a new key of its own.
+//! Always holds: all of it is one commit of the engine's, so that a store is of one layout or of
+//! the other; what does not open stays as it is, so that damage stays where it was and hides
+//! nothing else. Never does: read what a secret says; a value is opened and sealed again, under a
+//! new key of its own.
 
 use std::{
     fmt,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     crypto::{Binding, DomainKeys, RootKey, Sealed, WrappedDataKey},
-    domain::{DomainConfig, Header, OkmsId, SecretPath, Token, VersionRecord, Wrapped},
+    model::{DomainConfig, Header, OkmsId, SecretPath, Token, VersionRecord, Wrapped},
     store::{
         engine::{Op, Source, Space},
         kinds::{
@@ -52,17 +53,30 @@ impl fmt::Debug for Upgrade {
 
 impl past::Upgrade for Upgrade {
     fn upgrade(&self, former: &dyn Store, write: &mut Write<'_>) -> Result<(), Source> {
-        if former.get(region::SPACE, &region::root_key())?.is_some_and(|name| *name != self.0.id()) {
+        if former.get(region::SPACE, &region::root_key())?.is_some_and(|name| *name != self.0.id())
+        {
             return Err(Error::WrongRootKey.into());
         }
-        tracing::info!("the store is of an earlier layout, and is brought up; its file may double until that is done");
-        let mut walk = Walk { former, root: &*self.0, write, tenant: None, records: 0, reported: Instant::now() };
+        tracing::info!(
+            "the store is of an earlier layout, and is brought up; its file may double until that is done"
+        );
+        let mut walk = Walk {
+            former,
+            root: &*self.0,
+            write,
+            tenant: None,
+            records: 0,
+            reported: Instant::now(),
+        };
         walk.space(tenant::SPACE, tenants)?;
         walk.space(config::SPACE, configs)?;
         walk.space(header::SPACE, headers)?;
         walk.space(version::SPACE, versions)?;
         walk.space(token::SPACE, tokens)?;
-        tracing::info!(records = walk.records, "the store is brought up; earlier versions of okmsd do not open it");
+        tracing::info!(
+            records = walk.records,
+            "the store is brought up; earlier versions of okmsd do not open it"
+        );
         Ok(())
     }
 }
@@ -80,7 +94,8 @@ struct Walk<'a> {
 /// What to write in the place of a record.
 type How = fn(&Entry<'_>) -> Result<Vec<Op>, Error>;
 
-/// A record of an earlier layout: whose it is, its key, what follows the tenant's id there, and its bytes.
+/// A record of an earlier layout: whose it is, its key, what follows the tenant's id there, and its
+/// bytes.
 struct Entry<'a> {
     former: &'a dyn Store,
     keys: &'a DomainKeys,
@@ -97,7 +112,11 @@ impl Walk<'_> {
                 Ok(ops) => ops.into_iter().try_for_each(&mut *self.write)?,
                 Err(error @ Error::Corrupt(_)) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(space = space.name(), error, "a record is damaged, and stays as it is");
+                    tracing::error!(
+                        space = space.name(),
+                        error,
+                        "a record is damaged, and stays as it is"
+                    );
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -119,7 +138,8 @@ impl Walk<'_> {
     /// The tenant's keys; none where they do not open.
     fn keys(&mut self, id: OkmsId) -> Result<Option<Arc<DomainKeys>>, Error> {
         if self.tenant.as_ref().is_none_or(|(other, _)| *other != id) {
-            let record = self.former.get(tenant::SPACE, &tenant::key(id)).map_err(Error::Unavailable)?;
+            let record =
+                self.former.get(tenant::SPACE, &tenant::key(id)).map_err(Error::Unavailable)?;
             let opened = record.map(|bytes| -> Result<_, Error> {
                 Ok(DomainKeys::unwrap(self.root, id, DomainRecord::decode_past(&bytes)?.keys)?)
             });
@@ -171,7 +191,8 @@ fn versions(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     Ok(ops)
 }
 
-/// A token; or what is told of a wrapped answer, which lay where tokens lie, with the answer's body.
+/// A token; or what is told of a wrapped answer, which lay where tokens lie, with the answer's
+/// body.
 fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     // The ends of both are as they were. A body comes with what is told of it.
     let Some((0, id)) = entry.name.split_first() else { return Ok(Vec::new()) };
@@ -181,7 +202,8 @@ fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     }
     let wrapped: Wrapped = open(keys, Place::WrapInfo(id), entry.bytes)?;
     let key = wrapped::body(keys.id(), id);
-    let body = entry.former.get(token::SPACE, &key).map_err(Error::Unavailable)?.ok_or(Malformed)?;
+    let body =
+        entry.former.get(token::SPACE, &key).map_err(Error::Unavailable)?.ok_or(Malformed)?;
     let (data_key, body) = reseal(keys, Place::Wrapped(id), token::SPACE, &key, &body)?;
     let told = put(keys, id, &WrappedAnswer { wrapped, data_key })?;
     Ok(vec![Op::Delete(token::SPACE, entry.key.to_vec()), told, body])
@@ -208,7 +230,9 @@ fn reseal(
     sealed: &[u8],
 ) -> Result<(WrappedDataKey, Op), Error> {
     let (data_key, body) = sealed.split_first_chunk().ok_or(Malformed)?;
-    let (from, data_key) = (Binding::past(place.bytes(keys.id())), WrappedDataKey::from_bytes(*data_key));
-    let (data_key, sealed) = keys.seal_value(&bind(space, key), &keys.open_value(&from, &data_key, body)?)?;
+    let (from, data_key) =
+        (Binding::past(place.bytes(keys.id())), WrappedDataKey::from_bytes(*data_key));
+    let (data_key, sealed) =
+        keys.seal_value(&bind(space, key), &keys.open_value(&from, &data_key, body)?)?;
     Ok((data_key, Op::Put(space, key.to_vec(), sealed)))
 }

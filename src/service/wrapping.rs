@@ -1,9 +1,10 @@
 //! Wrapped answers: kept, sealed, for whoever of the domain brings their token, and told once.
 //!
-//! Always holds: what is wrapped in one domain is bounded, in number and in bytes. What was wrapped since the last count
-//! is added up; where that reaches the bound, what is over is cleared away and the rest is counted anew, from the keys in
-//! the order of their ends, which carry the sizes, and from what is on its way there. So the count is right after a start,
-//! and what was unwrapped meanwhile need not be followed.
+//! Always holds: what is wrapped in one domain is bounded, in number and in bytes. What was wrapped
+//! since the last count is added up; where that reaches the bound, what is over is cleared away and
+//! the rest is counted anew, from the keys in the order of their ends, which carry the sizes, and
+//! from what is on its way there. So the count is right after a start, and what was unwrapped
+//! meanwhile need not be followed.
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::{self, DomainKeys, SecretValue},
-    domain::{Invalid, OkmsId, Timestamp, Wrapped},
+    model::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
         engine::{Op, Record},
         kinds::{
@@ -113,7 +114,10 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut amounts = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(amount) = amounts.get_mut(&self.id) else { return };
-        *amount = Amount { number: amount.number.saturating_sub(1), bytes: amount.bytes.saturating_sub(self.bytes) };
+        *amount = Amount {
+            number: amount.number.saturating_sub(1),
+            bytes: amount.bytes.saturating_sub(self.bytes),
+        };
         if amount.number == 0 {
             amounts.remove(&self.id);
         }
@@ -129,7 +133,8 @@ struct Count {
 
 impl Count {
     const fn takes(&self, bytes: u64) -> bool {
-        self.amount.number < WRAPPED_MAX && self.amount.bytes.saturating_add(bytes) <= WRAPPED_BYTES_MAX
+        self.amount.number < WRAPPED_MAX
+            && self.amount.bytes.saturating_add(bytes) <= WRAPPED_BYTES_MAX
     }
 
     const fn and(self, bytes: u64) -> Self {
@@ -140,11 +145,22 @@ impl Count {
 
 impl Wrapping {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, counts: Cache::new(COUNTS_MAX), under_way: Mutex::default(), turns: Turns::new() }
+        Self {
+            scope,
+            counts: Cache::new(COUNTS_MAX),
+            under_way: Mutex::default(),
+            turns: Turns::new(),
+        }
     }
 
-    /// Finds room for one more answer of so many bytes, which is under way until what is returned is dropped.
-    async fn reserve(&self, keys: &DomainKeys, bytes: usize, now: Timestamp) -> Result<UnderWay<'_>, Error> {
+    /// Finds room for one more answer of so many bytes, which is under way until what is returned
+    /// is dropped.
+    async fn reserve(
+        &self,
+        keys: &DomainKeys,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Result<UnderWay<'_>, Error> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let _turn = self.turns.take(keys.id(), &[""]).await?;
         let count = match self.counts.get(&keys.id()) {
@@ -162,7 +178,8 @@ impl Wrapping {
 
     async fn count(&self, keys: &DomainKeys) -> Result<Count, Error> {
         // First: what arrives in the store meanwhile is counted twice, and not left out.
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&keys.id()).copied();
+        let under_way =
+            self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&keys.id()).copied();
         let mut count = Count { amount: under_way.unwrap_or_default(), at: Instant::now() };
         let mut from = token::ends(keys.id(), Timestamp::from_unix_seconds(0));
         let to = token::end_of_ends(keys.id());
@@ -176,7 +193,9 @@ impl Wrapping {
                 }
             }
             match found.last() {
-                Some((last, _)) if found.len() == COUNTED_AT_ONCE => from = [last.as_slice(), &[0]].concat(),
+                Some((last, _)) if found.len() == COUNTED_AT_ONCE => {
+                    from = [last.as_slice(), &[0]].concat();
+                }
                 _ => return Ok(count),
             }
         }
@@ -214,7 +233,12 @@ impl Wrapping {
     ///
     /// # Errors
     /// `Error::NothingWrapped`.
-    pub async fn lookup(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Wrapped, Error> {
+    pub async fn lookup(
+        &self,
+        permit: &Permit,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Wrapped, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let id = id_of(token).ok_or(Error::NothingWrapped)?;
@@ -227,7 +251,12 @@ impl Wrapping {
     ///
     /// # Errors
     /// `Error::NothingWrapped`, also where somebody else was faster.
-    pub async fn unwrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<Unwrapped, Error> {
+    pub async fn unwrap(
+        &self,
+        permit: &Permit,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Unwrapped, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.unwrap", turns: &[] };
@@ -252,7 +281,12 @@ impl Wrapping {
     ///
     /// # Errors
     /// `Error::NothingWrapped`.
-    pub async fn end_by_accessor(&self, permit: &Permit, accessor: &str, now: Timestamp) -> Result<(), Error> {
+    pub async fn end_by_accessor(
+        &self,
+        permit: &Permit,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.end", turns: &[] };
@@ -269,7 +303,12 @@ impl Wrapping {
     ///
     /// # Errors
     /// `Error::NothingWrapped`.
-    pub async fn rewrap(&self, permit: &Permit, token: &str, now: Timestamp) -> Result<WrapInfo, Error> {
+    pub async fn rewrap(
+        &self,
+        permit: &Permit,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<WrapInfo, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let minted = Minted::new()?;
@@ -314,30 +353,51 @@ impl Reads for WrappedRead<'_> {
     }
 }
 
-fn open(keys: &DomainKeys, id: &str, record: Option<Record>, now: Timestamp) -> Result<WrappedAnswer, Error> {
+fn open(
+    keys: &DomainKeys,
+    id: &str,
+    record: Option<Record>,
+    now: Timestamp,
+) -> Result<WrappedAnswer, Error> {
     let record = record.ok_or(Error::NothingWrapped)?;
-    let answer: WrappedAnswer = records::open(keys, &wrapped::key(keys.id(), id), &record.bytes).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the record of a wrapped answer is damaged");
-        Error::NothingWrapped
-    })?;
+    let answer: WrappedAnswer = records::open(keys, &wrapped::key(keys.id(), id), &record.bytes)
+        .map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the record of a wrapped answer is damaged"
+            );
+            Error::NothingWrapped
+        })?;
     if answer.wrapped.expires_at() > now { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 
 /// `answer`, if `token` is the one that it is wrapped under.
 fn is_right(answer: WrappedAnswer, token: &str) -> Result<WrappedAnswer, Error> {
-    let is_right = crypto::is_same(&answer.wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
+    let is_right =
+        crypto::is_same(&answer.wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
     if is_right { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 
 impl Minted {
     /// What is told of an answer that is wrapped under this token.
     fn wrapped(&self, path: &str, status: u16, ttl_seconds: u64, now: Timestamp) -> Wrapped {
-        Wrapped { secret_sha256: self.fingerprint, created_at: now, ttl_seconds, path: path.to_owned(), status }
+        Wrapped {
+            secret_sha256: self.fingerprint,
+            created_at: now,
+            ttl_seconds,
+            path: path.to_owned(),
+            status,
+        }
     }
 }
 
 /// Keeps `body` under the token.
-fn keep(draft: &mut Draft<'_>, minted: &Minted, wrapped: &Wrapped, body: &SecretValue) -> Result<(), Error> {
+fn keep(
+    draft: &mut Draft<'_>,
+    minted: &Minted,
+    wrapped: &Wrapped,
+    body: &SecretValue,
+) -> Result<(), Error> {
     let (keys, id) = (draft.keys, &minted.id);
     let size = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
     let key = wrapped::body(keys.id(), id);

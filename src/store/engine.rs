@@ -1,9 +1,10 @@
 //! The engine contract: what any key-value store must offer to stand under okmsd.
 //!
-//! Owns the vocabulary ([`Space`], [`Record`], [`Batch`], [`Expect`]) and the two traits. Always holds: a
-//! [`Snapshot`] is consistent; a commit is all or nothing and durable when it returns; a commit whose fate is
-//! not known says so. Nothing here assumes one process or one writer: revisions are the engine's, and a
-//! precondition is checked where the write happens. Never does: encryption, key layout, retries.
+//! Owns the vocabulary ([`Space`], [`Record`], [`Batch`], [`Expect`]) and the two traits. Always
+//! holds: a [`Snapshot`] is consistent; a commit is all or nothing and durable when it returns; a
+//! commit whose fate is not known says so. Nothing here assumes one process or one writer:
+//! revisions are the engine's, and a precondition is checked where the write happens. Never does:
+//! encryption, key layout, retries.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -32,8 +33,8 @@ impl Space {
     }
 }
 
-/// Identifies one write of one record: two records with the same key and revision hold the same bytes.
-/// Revisions grow with every commit and are never used again, deletes and restarts included.
+/// Identifies one write of one record: two records with the same key and revision hold the same
+/// bytes. Revisions grow with every commit and are never used again, deletes and restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
@@ -161,8 +162,8 @@ pub struct Found {
     pub record: Record,
 }
 
-/// What each part of a read has found, in the order of the parts. One whose record is damaged fails alone, with
-/// [`ReadError::Corrupt`].
+/// What each part of a read has found, in the order of the parts. One whose record is damaged fails
+/// alone, with [`ReadError::Corrupt`].
 pub type Parts = Vec<Result<Option<Found>, ReadError>>;
 
 /// A consistent view of every space at one moment, for what one read cannot tell.
@@ -206,34 +207,38 @@ pub enum Health {
 
 /// An ordered key-value store with snapshots and conditional commits.
 pub trait Engine: Send + Sync {
-    /// Reads all parts at one moment, in one go: every commit that was acknowledged before the call is seen.
+    /// Reads all parts at one moment, in one go: every commit that was acknowledged before the call
+    /// is seen.
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>>;
 
     /// The newest state: sees every commit that was acknowledged before the call.
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>>;
 
-    /// Applies `batch`, durably when this returns, and says at which revision. The commit goes on when the
-    /// caller stops waiting. Of what waits at once, batches whose first keys begin with the same 16 bytes (one
-    /// tenant's) are applied in the order of the calls; between tenants there is no order.
+    /// Applies `batch`, durably when this returns, and says at which revision. The commit goes on
+    /// when the caller stops waiting. Of what waits at once, batches whose first keys begin with
+    /// the same 16 bytes (one tenant's) are applied in the order of the calls; between tenants
+    /// there is no order.
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>>;
 
     /// Whether reads and writes work, as far as is known without trying.
     fn health(&self) -> Health;
 
-    /// The latest moment that a commit bore when the engine was opened, in nanoseconds since 1970; see
-    /// [`Observer::moment`].
+    /// The latest moment that a commit bore when the engine was opened, in nanoseconds since 1970;
+    /// see [`Observer::moment`].
     fn latest(&self) -> Option<u64> {
         None
     }
 }
 
-/// What an engine tells its observer, the numbers behind the metrics, and the time that it asks for.
+/// What an engine tells its observer, the numbers behind the metrics, and the time that it asks
+/// for.
 pub trait Observer: Send + Sync {
     /// A group of batches became durable together.
     fn committed(&self, batches: usize, operations: usize, elapsed: std::time::Duration);
     /// A group failed; its writers were told that the outcome is unknown.
     fn commit_failed(&self, batches: usize);
-    /// The present moment, in nanoseconds since 1970. An engine keeps it with each commit, if there is one.
+    /// The present moment, in nanoseconds since 1970. An engine keeps it with each commit, if there
+    /// is one.
     fn moment(&self) -> Option<u64> {
         None
     }

@@ -1,8 +1,8 @@
 //! Where records live.
 //!
-//! Owns the engine contract, the engines, and the kinds of records with their keys and byte forms. Always holds: every
-//! key begins with its tenant's 16 bytes; what an engine stores is sealed already ([`crate::crypto::Sealed`]). Never
-//! does: sealing, opening, deciding.
+//! Owns the engine contract, the engines, and the kinds of records with their keys and byte forms.
+//! Always holds: every key begins with its tenant's 16 bytes; what an engine stores is sealed
+//! already ([`crate::crypto::Sealed`]). Never does: sealing, opening, deciding.
 
 pub mod engine;
 pub mod engines;

@@ -1,9 +1,11 @@
-//! What earlier layouts of stores had: their places and their byte forms. Nothing else knows of them.
+//! What earlier layouts of stores had: their places and their byte forms. Nothing else knows of
+//! them.
 //!
-//! Layouts 1 and 2 (the first had no tokens) kept a value's wrapped key before its ciphertext, and bound what they sealed
-//! to a place of its own naming. Records began with a format byte; integers were big-endian, text was a 4-byte length and
-//! its bytes, and an optional moment `i64::MIN` where it was absent. Their keys were today's, but for what is told of a
-//! wrapped answer, which lay where tokens lie. Never does: write any of it; what is read is brought up by
+//! Layouts 1 and 2 (the first had no tokens) kept a value's wrapped key before its ciphertext, and
+//! bound what they sealed to a place of its own naming. Records began with a format byte; integers
+//! were big-endian, text was a 4-byte length and its bytes, and an optional moment `i64::MIN` where
+//! it was absent. Their keys were today's, but for what is told of a wrapped answer, which lay
+//! where tokens lie. Never does: write any of it; what is read is brought up by
 //! `service/upgrade.rs`.
 
 use std::fmt;
@@ -11,9 +13,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::{
-    domain::{
-        CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved, OkmsId, Settings,
-        Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+    model::{
+        CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath,
+        Moved, OkmsId, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
     },
     store::{
         engine::{Op, Source, Space},
@@ -47,7 +49,8 @@ pub type Write<'a> = dyn FnMut(Op) -> Result<(), Source> + 'a;
 
 /// Who brings the records of a store of an earlier layout up to today's.
 pub trait Upgrade: fmt::Debug + Send + Sync {
-    /// Writes whatever changes; what is not written over stays as it is. All of it becomes durable together, or nothing.
+    /// Writes whatever changes; what is not written over stays as it is. All of it becomes durable
+    /// together, or nothing.
     ///
     /// # Errors
     /// Why the store has to stay as it is.
@@ -90,12 +93,14 @@ impl Place<'_> {
             Self::WrapInfo(id) => (9, id, 0),
         };
         let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes();
-        [&[1, kind], id.as_bytes().as_slice(), &length, name.as_bytes(), &version.to_be_bytes()].concat()
+        [&[1, kind], id.as_bytes().as_slice(), &length, name.as_bytes(), &version.to_be_bytes()]
+            .concat()
     }
 }
 
 const FORMAT: u8 = 1;
-/// Headers that count the versions of their metadata; configs that have mounts; versions that know who deactivated them.
+/// Headers that count the versions of their metadata; configs that have mounts; versions that know
+/// who deactivated them.
 const FORMAT_2: u8 = 2;
 /// Configs whose mounts can have moved.
 const FORMAT_3: u8 = 3;
@@ -125,7 +130,9 @@ impl Past for DomainRecord {
 
 impl Past for DomainInfo {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| Ok(Self { name: input.text()?, created_at: input.moment()? }))
+        Reader::read(bytes, FORMAT, |_, input| {
+            Ok(Self { name: input.text()?, created_at: input.moment()? })
+        })
     }
 }
 
@@ -138,7 +145,8 @@ impl Past for DomainConfig {
                 description = input.text()?;
                 for _ in 0..input.u32()? {
                     let path = input.mount_path()?;
-                    let (description, uuid, settings) = (input.text()?, input.chunk()?, input.settings()?);
+                    let (description, uuid, settings) =
+                        (input.text()?, input.chunk()?, input.settings()?);
                     let (mut below, mut moved) = (path.clone(), None);
                     if format >= FORMAT_3 {
                         below = input.mount_path()?;
@@ -218,7 +226,8 @@ impl Past for Header {
             }
             let custom = CustomMetadata::from_entries(custom).map_err(|_| Malformed)?;
             let metadata_version = if format >= FORMAT_2 { input.u32()? } else { 0 };
-            Ok(Self { created_at, updated_at, current, oldest, settings, custom, metadata_version }.checked()?)
+            Ok(Self { created_at, updated_at, current, oldest, settings, custom, metadata_version }
+                .checked()?)
         })
     }
 }

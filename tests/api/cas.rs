@@ -44,7 +44,9 @@ async fn a_cas_that_matches_goes_on_and_any_other_is_refused() {
 async fn what_is_no_cas_is_refused() {
     let (_server, client) = TestServer::with_tenant().await;
     client.create("a", "{}").await.ok();
-    for wrong in ["-1", "+1", "1.0", "one", "24001", "99999999999", "1&cas=1", "1&c%61s=1", "%zz", "1%20"] {
+    for wrong in
+        ["-1", "+1", "1.0", "one", "24001", "99999999999", "1&cas=1", "1&c%61s=1", "%zz", "1%20"]
+    {
         for answer in writes(&client, &format!("?cas={wrong}")).await {
             answer.error(400, 50_405_377);
         }
@@ -75,18 +77,27 @@ async fn a_required_cas_must_be_there() {
     }
 }
 
-/// What okms-cli's own suite asserts of the real service: new metadata applies before the CAS check.
+/// What okms-cli's own suite asserts of the real service: new metadata applies before the CAS
+/// check.
 #[tokio::test]
 async fn new_metadata_counts_before_the_check() {
     let (_server, client) = TestServer::with_tenant().await;
-    client.post("secret", r#"{"path":"a","metadata":{"casRequired":true},"version":{"data":{}}}"#).await.ok();
-    let both = |required: bool| format!(r#"{{"metadata":{{"casRequired":{required}}},"version":{VALUE}}}"#);
+    client
+        .post("secret", r#"{"path":"a","metadata":{"casRequired":true},"version":{"data":{}}}"#)
+        .await
+        .ok();
+    let both = |required: bool| {
+        format!(r#"{{"metadata":{{"casRequired":{required}}},"version":{VALUE}}}"#)
+    };
     let updated = client.put("secret/a", &both(false)).await.ok();
     assert_eq!(updated["metadata"]["currentVersion"], 2);
     assert_eq!(updated["metadata"]["casRequired"], false);
     assert!(client.put("secret/a", &both(true)).await.error(400, 50_405_377).contains("cas"));
     assert_eq!(client.get("secret/a").await.ok()["metadata"]["casRequired"], false);
-    assert_eq!(client.put("secret/a?cas=2", &both(true)).await.ok()["metadata"]["currentVersion"], 3);
+    assert_eq!(
+        client.put("secret/a?cas=2", &both(true)).await.ok()["metadata"]["currentVersion"],
+        3
+    );
     // What the domain demands is not lifted by a secret.
     client.put("secretConfig", r#"{"casRequired":true}"#).await.ok();
     client.put("secret/a", &both(false)).await.error(400, 50_405_377);
@@ -95,7 +106,10 @@ async fn new_metadata_counts_before_the_check() {
 #[tokio::test]
 async fn a_mismatch_stores_neither_value_nor_metadata() {
     let (server, client) = TestServer::with_tenant().await;
-    client.post("secret", r#"{"path":"a","customMetadata":{"k":"v"},"version":{"data":{}}}"#).await.ok();
+    client
+        .post("secret", r#"{"path":"a","customMetadata":{"k":"v"},"version":{"data":{}}}"#)
+        .await
+        .ok();
     let before = client.get("secret/a?includeData=true").await.ok();
     server.clock.advance(10);
     for body in [
@@ -112,7 +126,8 @@ async fn a_mismatch_stores_neither_value_nor_metadata() {
     assert_eq!(client.get("secret/a?includeData=true").await.ok(), before);
 }
 
-/// Metadata alone makes no version, so no demand for a CAS holds it up: or a demand could never be lifted.
+/// Metadata alone makes no version, so no demand for a CAS holds it up: or a demand could never be
+/// lifted.
 #[tokio::test]
 async fn metadata_alone_needs_no_cas() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -132,7 +147,10 @@ async fn cas_counts_versions_in_every_state() {
     let (_server, client) = TestServer::with_tenant().await;
     client.create("a", "{}").await.ok();
     for (version, state) in [(1, "deactivated"), (2, "deleted")] {
-        client.put(&format!("secret/a/version/{version}"), &json!({ "state": state }).to_string()).await.ok();
+        client
+            .put(&format!("secret/a/version/{version}"), &json!({ "state": state }).to_string())
+            .await
+            .ok();
         client.post("secret/a/version?cas=0", VALUE).await.error(400, 50_405_377);
         client.post(&format!("secret/a/version?cas={version}"), VALUE).await.ok();
     }
@@ -146,7 +164,9 @@ async fn racing_creators_have_one_winner() {
     let race = async |method: Method, rest: &'static str, body: &'static str| {
         let racers = (0..8).map(|_| {
             let (client, method) = (client.clone(), method.clone());
-            tokio::spawn(async move { client.call(method, &client.url(rest), body).await.status.as_u16() })
+            tokio::spawn(async move {
+                client.call(method, &client.url(rest), body).await.status.as_u16()
+            })
         });
         let mut statuses = Vec::new();
         for racer in racers.collect::<Vec<_>>() {
@@ -164,26 +184,30 @@ async fn racing_creators_have_one_winner() {
     }
 }
 
-/// Writers that race with CAS: each version is written by exactly one of them, and holds what that one sent. The
-/// history of each writer shows no version older than what it had seen before.
+/// Writers that race with CAS: each version is written by exactly one of them, and holds what that
+/// one sent. The history of each writer shows no version older than what it had seen before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn racing_writers_lose_nothing() {
     const WRITERS: usize = 6;
     const ROUNDS: usize = 12;
     let (_server, client) = TestServer::with_tenant().await;
-    let body = r#"{"path":"a","casRequired":true,"maxVersions":1000,"version":{"data":{"by":"nobody"}}}"#;
+    let body =
+        r#"{"path":"a","casRequired":true,"maxVersions":1000,"version":{"data":{"by":"nobody"}}}"#;
     client.post("secret", body).await.ok();
     let writers = (0..WRITERS).map(|writer| {
         let client = client.clone();
         tokio::spawn(async move {
             let (mut connection, mut won, mut seen) = (client.connect().await, Vec::new(), 0);
             for round in 0..ROUNDS {
-                let read = connection.send(Method::GET, &client.url("secret/a"), &[], "").await.ok();
+                let read =
+                    connection.send(Method::GET, &client.url("secret/a"), &[], "").await.ok();
                 let current = read["metadata"]["currentVersion"].as_u64().unwrap();
                 assert!(current >= seen, "a read went back in time");
                 let by = format!("{writer}.{round}");
                 let url = client.url(&format!("secret/a/version?cas={current}"));
-                let answer = connection.send(Method::POST, &url, &[], format!(r#"{{"data":{{"by":"{by}"}}}}"#)).await;
+                let answer = connection
+                    .send(Method::POST, &url, &[], format!(r#"{{"data":{{"by":"{by}"}}}}"#))
+                    .await;
                 seen = current;
                 if answer.status == 200 {
                     seen = answer.json()["id"].as_u64().unwrap();
@@ -202,7 +226,11 @@ async fn racing_writers_lose_nothing() {
     }
     history.sort();
     let numbers: Vec<_> = history.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (2..2 + numbers.len() as u64).collect::<Vec<_>>(), "no number twice, none missing");
+    assert_eq!(
+        numbers,
+        (2..2 + numbers.len() as u64).collect::<Vec<_>>(),
+        "no number twice, none missing"
+    );
     assert!(numbers.len() >= ROUNDS, "in every round somebody wins");
     assert_eq!(current(&client).await, *numbers.last().unwrap());
     for (number, by) in history {
@@ -220,5 +248,7 @@ async fn create_ignores_cas_and_says_so() {
     let created = client.post("secret?cas=7", body).await.ok();
     assert_eq!(created["metadata"]["currentVersion"], 1);
     assert!(created["warnings"][0].as_str().unwrap().contains("cas"));
-    assert!(client.post("secret", &body.replace("foo", "bar")).await.ok().get("warnings").is_none());
+    assert!(
+        client.post("secret", &body.replace("foo", "bar")).await.ok().get("warnings").is_none()
+    );
 }

@@ -27,8 +27,11 @@ async fn what_was_deleted_stays_deleted_when_the_clock_steps_back() {
     assert!(server.metric("okmsd_clock_behind_seconds").await > 9.0);
     // What is written now is not older than what was written before.
     client.create("later", r#"{"n":1}"#).await.ok();
-    let created = |answer: serde_json::Value| answer["metadata"]["createdAt"].as_str().unwrap_or_default().to_owned();
-    let (first, later) = (client.get("secret/native").await.ok(), client.get("secret/later").await.ok());
+    let created = |answer: serde_json::Value| {
+        answer["metadata"]["createdAt"].as_str().unwrap_or_default().to_owned()
+    };
+    let (first, later) =
+        (client.get("secret/native").await.ok(), client.get("secret/later").await.ok());
     assert!(created(first) < created(later));
     // The clock is right again, and leads again.
     server.clock.advance(60);
@@ -37,8 +40,8 @@ async fn what_was_deleted_stays_deleted_when_the_clock_steps_back() {
     assert_eq!(server.metric(STEPS_BACK).await, 1.0);
 }
 
-/// Certificates live by the machine's clock, as TLS does: a clock that was years ahead for a moment once had every client
-/// refused from then on, as the store's time stays ahead.
+/// Certificates live by the machine's clock, as TLS does: a clock that was years ahead for a moment
+/// once had every client refused from then on, as the store's time stays ahead.
 #[tokio::test]
 async fn certificates_live_by_the_machines_clock() {
     let (server, client) = TestServer::with_tenant().await;
@@ -49,8 +52,11 @@ async fn certificates_live_by_the_machines_clock() {
     open.send(Method::GET, &client.url("secret/none"), &[], "").await.error(404, 17_125_377);
     server.clock.advance(years);
     open.send(Method::GET, &client.url("secret/none"), &[], "").await.error(401, 50_475_011);
-    let long =
-        server.client(Some(&server.issue(&okmsd::pki::Subject::Operator, 3000)), None, crate::harness::Http::One);
+    let long = server.client(
+        Some(&server.issue(&okmsd::pki::Subject::Operator, 3000)),
+        None,
+        crate::harness::Http::One,
+    );
     let ahead = long.call(Method::POST, "/v2/okms/resource", r#"{"name":"ahead"}"#).await.ok();
     server.clock.advance(-years);
     assert!(server.metric("okmsd_clock_behind_seconds").await > 86_400.0);
@@ -61,7 +67,8 @@ async fn certificates_live_by_the_machines_clock() {
     let issued = short.call(Method::POST, &path, r#"{"name":"new","validity":30}"#).await.ok();
     let pair = crate::harness::Pair {
         certificate: issued["certificatePEM"].as_str().unwrap().to_owned(),
-        key: okmsd::pki::PrivateKeyPem::parse(issued["privateKeyPEM"].as_str().unwrap().to_owned()).unwrap(),
+        key: okmsd::pki::PrivateKeyPem::parse(issued["privateKeyPEM"].as_str().unwrap().to_owned())
+            .unwrap(),
     };
     let fresh = server.client(Some(&pair), Some(id), crate::harness::Http::Two);
     fresh.create("now", r#"{"n":1}"#).await.ok();
@@ -87,8 +94,8 @@ async fn a_start_with_a_clock_far_behind_goes_on_from_the_latest_write() {
     assert!(server.metric("okmsd_clock_behind_seconds").await > 4.0 * 86_400.0);
 }
 
-/// The clock jumps ahead and comes back: what was written in between does not outlive its life by the jump, as time goes
-/// on meanwhile.
+/// The clock jumps ahead and comes back: what was written in between does not outlive its life by
+/// the jump, as time goes on meanwhile.
 #[tokio::test]
 async fn a_jump_ahead_does_not_prolong_a_life() {
     let (server, client) = TestServer::with_tenant().await;

@@ -1,7 +1,8 @@
 //! Many writers at once, and a history of what each of them was told, checked afterwards.
 //!
-//! Every life of a secret, from its creation to its deletion, carries a name in its custom metadata, and every value
-//! is written once. So an answer tells which life it belongs to, and a value which write it came from.
+//! Every life of a secret, from its creation to its deletion, carries a name in its custom
+//! metadata, and every value is written once. So an answer tells which life it belongs to, and a
+//! value which write it came from.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,8 @@ use crate::harness::{Answer, BOTH, Client, Connection, Http, TestServer};
 /// What a writer or reader was told.
 #[derive(Clone, Debug)]
 enum Told {
-    /// A write was acknowledged as this version of this life; `cas` is what it expected, if it said so.
+    /// A write was acknowledged as this version of this life; `cas` is what it expected, if it said
+    /// so.
     Wrote { path: usize, life: String, version: u64, cas: Option<u64>, value: String },
     /// A read found this value there.
     Read { path: usize, life: String, version: u64, value: String },
@@ -67,8 +69,13 @@ impl Worker {
 
     async fn read(&mut self, path: usize, version: Option<u64>) -> Option<(String, u64)> {
         let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
-        let answer =
-            self.call(Method::GET, &format!("secret/hot/{path}?includeData=true{version}"), String::new()).await;
+        let answer = self
+            .call(
+                Method::GET,
+                &format!("secret/hot/{path}?includeData=true{version}"),
+                String::new(),
+            )
+            .await;
         if answer.status == 404 {
             answer.error(404, 17_125_377);
             return None;
@@ -77,7 +84,9 @@ impl Worker {
         let (life, current) = life(&body);
         let value = body["version"]["data"]["value"].as_str().unwrap().to_owned();
         let version = body["version"]["id"].as_u64().unwrap();
-        assert!(version <= current && version >= body["metadata"]["oldestVersion"].as_u64().unwrap());
+        assert!(
+            version <= current && version >= body["metadata"]["oldestVersion"].as_u64().unwrap()
+        );
         self.history.push(Told::Read { path, life: life.clone(), version, value });
         Some((life, current))
     }
@@ -128,7 +137,10 @@ impl Worker {
 /// The life and the current version that an answer is about.
 fn life(body: &Value) -> (String, u64) {
     let metadata = &body["metadata"];
-    (metadata["customMetadata"]["life"].as_str().unwrap().to_owned(), metadata["currentVersion"].as_u64().unwrap())
+    (
+        metadata["customMetadata"]["life"].as_str().unwrap().to_owned(),
+        metadata["currentVersion"].as_u64().unwrap(),
+    )
 }
 
 /// What was written, by path, life and version.
@@ -143,9 +155,16 @@ fn check(history: &[Told]) -> Written {
             Told::Wrote { path, life, version, cas, value } => {
                 let versions = written.entry((*path, life.clone())).or_default();
                 let before = versions.insert(*version, value.clone());
-                assert_eq!(before, None, "version {version} of {path} in life {life} was given to two writers");
+                assert_eq!(
+                    before, None,
+                    "version {version} of {path} in life {life} was given to two writers"
+                );
                 if let Some(cas) = cas {
-                    assert_eq!(*version, cas + 1, "a write that expected {cas} became {version}: an update was lost");
+                    assert_eq!(
+                        *version,
+                        cas + 1,
+                        "a write that expected {cas} became {version}: an update was lost"
+                    );
                 }
             }
             Told::Deleted { path } => *deleted.entry(*path).or_default() += 1,
@@ -155,12 +174,20 @@ fn check(history: &[Told]) -> Written {
     for ((path, life), versions) in &written {
         let numbers: Vec<_> = versions.keys().copied().collect();
         let expected: Vec<_> = (1..=versions.len() as u64).collect();
-        assert_eq!(numbers, expected, "{path} in life {life}: a number was left out, or a write was not acknowledged");
+        assert_eq!(
+            numbers, expected,
+            "{path} in life {life}: a number was left out, or a write was not acknowledged"
+        );
     }
     for told in history {
         if let Told::Read { path, life, version, value } = told {
-            let found = written.get(&(*path, life.clone())).and_then(|versions| versions.get(version));
-            assert_eq!(found, Some(value), "version {version} of {path} in life {life} was never that");
+            let found =
+                written.get(&(*path, life.clone())).and_then(|versions| versions.get(version));
+            assert_eq!(
+                found,
+                Some(value),
+                "version {version} of {path} in life {life} was never that"
+            );
         }
     }
     let paths: BTreeSet<_> = written.keys().map(|(path, _)| *path).collect();
@@ -178,7 +205,11 @@ async fn check_end(client: &Client, written: &Written, paths: usize) {
     for path in 0..paths {
         let Some((life, current)) = reader.read(path, None).await else { continue };
         let versions = &written[&(path, life)];
-        assert_eq!(current, versions.len() as u64, "{path}: the last acknowledged write is not the current version");
+        assert_eq!(
+            current,
+            versions.len() as u64,
+            "{path}: the last acknowledged write is not the current version"
+        );
         let shown = client.get(&format!("secret/hot/{path}")).await.ok();
         let oldest = shown["metadata"]["oldestVersion"].as_u64().unwrap().max(1);
         for version in 1..=current {
@@ -235,12 +266,16 @@ async fn cas_writers_of_one_secret() {
     .await;
     history.extend(first.history);
     let written = check(&history);
-    assert_eq!(written.values().map(BTreeMap::len).sum::<usize>(), usize::try_from(WORKERS * WINS + 1).unwrap());
+    assert_eq!(
+        written.values().map(BTreeMap::len).sum::<usize>(),
+        usize::try_from(WORKERS * WINS + 1).unwrap()
+    );
     assert!(refused > 0, "nobody ever lost: this was no contest");
     check_end(&client, &written, 1).await;
 }
 
-/// A few secrets that come and go, some that keep only a few versions, writers with and without CAS, readers.
+/// A few secrets that come and go, some that keep only a few versions, writers with and without
+/// CAS, readers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_deleters_and_readers() {
     const PATHS: u64 = 4;
@@ -295,7 +330,8 @@ async fn cas_writers_of_many_secrets() {
     let server = TestServer::start().await;
     let client = server.tenant().await;
     let (history, refused) = run(&client, 16, async |mut worker: Worker| {
-        let paths = [worker.number, worker.number + 16, worker.number + 32].map(|path| usize::try_from(path).unwrap());
+        let paths = [worker.number, worker.number + 16, worker.number + 32]
+            .map(|path| usize::try_from(path).unwrap());
         for path in paths {
             assert!(worker.create(path, 1000).await);
         }
@@ -350,8 +386,7 @@ async fn changes_of_the_config_are_merged() {
         });
         tokio::join!(max, cas, after);
         let config = client.get("secretConfig").await.ok();
-        let expected =
-            json!({"casRequired": round % 2 == 0, "deactivateVersionAfter": format!("{round}h"), "maxVersions": round});
+        let expected = json!({"casRequired": round % 2 == 0, "deactivateVersionAfter": format!("{round}h"), "maxVersions": round});
         assert_eq!(config, expected);
     }
 }

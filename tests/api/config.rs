@@ -63,7 +63,13 @@ async fn what_cannot_be_a_default_is_refused_as_a_whole() {
 async fn defaults_are_one_domains() {
     let (server, client) = TestServer::with_tenant().await;
     let other = server.tenant().await;
-    client.put("secretConfig", r#"{"casRequired":true,"maxVersions":1,"deactivateVersionAfter":"1s"}"#).await.ok();
+    client
+        .put(
+            "secretConfig",
+            r#"{"casRequired":true,"maxVersions":1,"deactivateVersionAfter":"1s"}"#,
+        )
+        .await
+        .ok();
     for client in [&client, &other] {
         client.create("a", "{}").await.ok();
         let metadata = client.get("secret/a").await.ok()["metadata"].clone();
@@ -79,7 +85,8 @@ async fn defaults_are_one_domains() {
     assert_eq!(other.get("secretConfig").await.ok()["maxVersions"], 0);
 }
 
-/// A secret's setting that the domain's default overrules is stored, and the answer says that it has no effect.
+/// A secret's setting that the domain's default overrules is stored, and the answer says that it
+/// has no effect.
 #[tokio::test]
 async fn overruled_settings_are_warned_of() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -92,18 +99,25 @@ async fn overruled_settings_are_warned_of() {
         (r#""deactivateVersionAfter":"1h""#, vec![]),
         (r#""deactivateVersionAfter":"1m""#, vec![]),
         (r#""maxVersions":100"#, vec![]),
-        (r#""casRequired":false,"deactivateVersionAfter":"2h""#, vec!["casRequired", "deactivateVersionAfter"]),
+        (
+            r#""casRequired":false,"deactivateVersionAfter":"2h""#,
+            vec!["casRequired", "deactivateVersionAfter"],
+        ),
     ]
     .into_iter()
     .enumerate()
     {
         let path = index.to_string();
-        let created =
-            client.post("secret", &format!(r#"{{"path":"{path}",{settings},"version":{{"data":{{}}}}}}"#)).await;
+        let created = client
+            .post("secret", &format!(r#"{{"path":"{path}",{settings},"version":{{"data":{{}}}}}}"#))
+            .await;
         let updated = client.put(&format!("secret/{path}"), &format!("{{{settings}}}")).await;
         for warnings in [created.warnings(), updated.warnings()] {
             assert_eq!(warnings.len(), warns.len(), "{settings}: {warnings:?}");
-            assert!(warns.iter().zip(warnings).all(|(expected, text)| text.contains(expected)), "{settings}");
+            assert!(
+                warns.iter().zip(warnings).all(|(expected, text)| text.contains(expected)),
+                "{settings}"
+            );
         }
     }
 }

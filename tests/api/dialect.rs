@@ -1,4 +1,5 @@
-//! A dialect in a few lines: rows, and what is peculiar to it. Nobody else knows it, and it has all that the others have.
+//! A dialect in a few lines: rows, and what is peculiar to it. Nobody else knows it, and it has all
+//! that the others have.
 
 use std::{
     future::ready,
@@ -11,7 +12,9 @@ use std::{
 
 use hyper::{Method, StatusCode, http::request::Parts};
 use okmsd::{
-    api::{Call, Context, DIALECTS, Dialect, Effect, Failed, Handler, Operation, Reply, Route, Stream},
+    api::{
+        Call, Context, DIALECTS, Dialect, Effect, Failed, Handler, Operation, Reply, Route, Stream,
+    },
     app::{CommitMetrics, Over},
     auth::{Action, Permit},
     config::{Config, Span},
@@ -36,13 +39,15 @@ static ROUTES: &[Route] = &[
 /// How many streams have nobody to take them any more.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// Sends pieces: how many, how large, how far apart and for how long in all is in the query, in milliseconds.
+/// Sends pieces: how many, how large, how far apart and for how long in all is in the query, in
+/// milliseconds.
 static TRICKLE: Operation = Operation {
     id: "Trickle",
     effect: Effect::Read,
     actions: &[Action::SecretGet],
     handler: Handler::Tenant(|_, _, call| {
-        let numbers: Vec<usize> = call.query().split(',').map(|number| number.parse().unwrap()).collect();
+        let numbers: Vec<usize> =
+            call.query().split(',').map(|number| number.parse().unwrap()).collect();
         let [pieces, size, pause, time] = numbers[..] else { panic!("four numbers") };
         let (sender, stream) = Stream::new(Duration::from_millis(time as u64));
         tokio::spawn(async move {
@@ -62,7 +67,9 @@ static SHOUT: Operation = Operation {
     id: "Shout",
     effect: Effect::Read,
     actions: &[Action::SecretGet, Action::VersionGetData],
-    handler: Handler::Tenant(|context, permit, call| Box::pin(async move { Ok(shout(context, permit, call).await?) })),
+    handler: Handler::Tenant(|context, permit, call| {
+        Box::pin(async move { Ok(shout(context, permit, call).await?) })
+    }),
 };
 
 impl Dialect for Loud {
@@ -79,13 +86,20 @@ impl Dialect for Loud {
     }
 
     fn render(&self, failed: Failed, call: &Call) -> Reply {
-        let status =
-            if failed.problem.status() == StatusCode::NOT_FOUND { StatusCode::GONE } else { failed.problem.status() };
+        let status = if failed.problem.status() == StatusCode::NOT_FOUND {
+            StatusCode::GONE
+        } else {
+            failed.problem.status()
+        };
         Reply { status, ..failed.into_reply(&call.request_id) }
     }
 }
 
-async fn shout(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, okmsd::service::Error> {
+async fn shout(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, okmsd::service::Error> {
     let path = call.params.path.as_ref().unwrap();
     let secret = context.service.secrets.get(permit, path, None, Include::Value, call.now).await?;
     let value = secret.version.unwrap().value.unwrap();
@@ -93,10 +107,13 @@ async fn shout(context: &Context, permit: &Permit, call: &Call) -> Result<Reply,
 }
 
 async fn loud(change: impl FnOnce(&mut Config)) -> TestServer {
-    let dialects: Vec<&'static dyn Dialect> = DIALECTS.iter().copied().chain([&Loud as &dyn Dialect]).collect();
+    let dialects: Vec<&'static dyn Dialect> =
+        DIALECTS.iter().copied().chain([&Loud as &dyn Dialect]).collect();
     TestServer::start_over(change, |config, metrics: Arc<Metrics>| {
         let options = RedbOptions::new(&config.store.path);
-        let engine = Arc::new(RedbEngine::open(&options, Arc::new(CommitMetrics(Arc::clone(&metrics)))).unwrap());
+        let engine = Arc::new(
+            RedbEngine::open(&options, Arc::new(CommitMetrics(Arc::clone(&metrics)))).unwrap(),
+        );
         Over { engine, metrics, dialects: dialects.leak() }
     })
     .await
@@ -132,8 +149,8 @@ async fn a_dialect_in_a_few_lines() {
     assert!(figures.contains(r#"operation="Shout""#), "{figures}");
 }
 
-/// An answer that comes as it is made: no deadline of requests ends it, its own does; who takes nothing of it is cut off,
-/// and whoever makes it learns that nobody takes it any more.
+/// An answer that comes as it is made: no deadline of requests ends it, its own does; who takes
+/// nothing of it is cut off, and whoever makes it learns that nobody takes it any more.
 #[tokio::test]
 async fn answers_that_come_piece_by_piece() {
     let server = loud(|config| {
@@ -160,7 +177,9 @@ async fn answers_that_come_piece_by_piece() {
             Http::Two => [preface(&[]), head(1, END_STREAM, "GET", path)].concat(),
         })
         .await;
-        server.metric_reaches(r#"okmsd_connections_closed_total{deadline="stall"}"#, stalls + 1.0).await;
+        server
+            .metric_reaches(r#"okmsd_connections_closed_total{deadline="stall"}"#, stalls + 1.0)
+            .await;
         eventually("its sender learns of that", async || LEFT.load(SeqCst) == left + 2).await;
         drop(wire);
     }

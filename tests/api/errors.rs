@@ -1,5 +1,5 @@
-//! Every way of asking wrongly, and the one shape of what is answered. That shape itself (keys, request id, headers)
-//! is checked by the harness on every answer of every test.
+//! Every way of asking wrongly, and the one shape of what is answered. That shape itself (keys,
+//! request id, headers) is checked by the harness on every answer of every test.
 
 use hyper::Method;
 use serde_json::json;
@@ -63,7 +63,9 @@ async fn methods_that_an_address_does_not_know() {
             ("/".to_owned(), "GET"),
         ] {
             let known: Vec<_> = allow.split(", ").collect();
-            for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "LIST", "SCAN", "get"] {
+            for method in
+                ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "LIST", "SCAN", "get"]
+            {
                 if known.contains(&method) {
                     continue;
                 }
@@ -159,19 +161,27 @@ async fn values_that_are_no_json_object() {
         "{\"a\":1,}",
     ] {
         client.create("b", wrong).await.error(400, 50_405_377);
-        client.post("secret/a/version", &format!(r#"{{"data":{wrong}}}"#)).await.error(400, 50_405_377);
-        client.put("secret/a", &format!(r#"{{"version":{{"data":{wrong}}}}}"#)).await.error(400, 50_405_377);
+        client
+            .post("secret/a/version", &format!(r#"{{"data":{wrong}}}"#))
+            .await
+            .error(400, 50_405_377);
+        client
+            .put("secret/a", &format!(r#"{{"version":{{"data":{wrong}}}}}"#))
+            .await
+            .error(400, 50_405_377);
     }
     client.get("secret/b").await.error(404, 17_125_377);
     assert_eq!(client.get("secret/a").await.ok()["metadata"]["currentVersion"], 1);
 }
 
-/// CVE-2025-6203: nesting must cost the client, not the server. 100 levels are taken, deeper ones are refused at any
-/// place of a body.
+/// CVE-2025-6203: nesting must cost the client, not the server. 100 levels are taken, deeper ones
+/// are refused at any place of a body.
 #[tokio::test]
 async fn deep_nesting() {
     let (_server, client) = TestServer::with_tenant().await;
-    let nested = |levels: usize| format!("{}{}{}", r#"{"a":"#.repeat(levels - 1), "{}", "}".repeat(levels - 1));
+    let nested = |levels: usize| {
+        format!("{}{}{}", r#"{"a":"#.repeat(levels - 1), "{}", "}".repeat(levels - 1))
+    };
     client.create("deepest", &nested(100)).await.ok();
     assert_eq!(client.get("secret/deepest?includeData=true").await.data().unwrap(), nested(100));
     let arrays = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -181,7 +191,10 @@ async fn deep_nesting() {
         format!(r#"{{"path":"a","version":{{"data":{{"x":{}}}}}}}"#, arrays(200_000)),
         format!(r#"{{"path":{},"version":{{"data":{{}}}}}}"#, arrays(100_000)),
         format!(r#"{{"path":"a","version":{}}}"#, arrays(100_000)),
-        format!(r#"{{"path":"a","version":{{"data":{{}}}},"customMetadata":{{"k":{}}}}}"#, arrays(100_000)),
+        format!(
+            r#"{{"path":"a","version":{{"data":{{}}}},"customMetadata":{{"k":{}}}}}"#,
+            arrays(100_000)
+        ),
         format!(r#"{{"path":"a","version":{{"data":{{}}}},"metadata":{}}}"#, arrays(100_000)),
         arrays(100_000),
         "[".repeat(250_000),
@@ -213,8 +226,9 @@ async fn fields_that_are_given_twice() {
     assert_eq!(client.get("secret").await.text(), "[]");
 }
 
-/// CVE-2025-4166, CVE-2025-52893: an error that repeats its input puts secrets into the logs of clients. A canary
-/// stands in every field, query parameter and header in turn; no answer may have it.
+/// CVE-2025-4166, CVE-2025-52893: an error that repeats its input puts secrets into the logs of
+/// clients. A canary stands in every field, query parameter and header in turn; no answer may have
+/// it.
 #[tokio::test]
 async fn errors_do_not_repeat_the_input() {
     let (server, tenant) = TestServer::with_tenant().await;
@@ -237,8 +251,16 @@ async fn errors_do_not_repeat_the_input() {
             ("secret", Method::POST, format!(r#"{{"path":{text},"version":{{"data":{{}}}}}}"#)),
             ("secret", Method::POST, format!(r#"{{"path":"new","version":{text}}}"#)),
             ("secret", Method::POST, format!(r#"{{"path":"/","version":{{"data":{text}}}}}"#)),
-            ("secret", Method::POST, format!(r#"{{"path":"a","version":{{"data":{{"v":{text}}}}}}}"#)),
-            ("secret", Method::POST, format!(r#"{{"path":"new","version":{{"data":{{}}}},"metadata":{text}}}"#)),
+            (
+                "secret",
+                Method::POST,
+                format!(r#"{{"path":"a","version":{{"data":{{"v":{text}}}}}}}"#),
+            ),
+            (
+                "secret",
+                Method::POST,
+                format!(r#"{{"path":"new","version":{{"data":{{}}}},"metadata":{text}}}"#),
+            ),
             ("secret/a", Method::PUT, format!(r#"{{"metadata":{{"casRequired":{text}}}}}"#)),
             ("secret/a", Method::PUT, format!(r#"{{"max_versions":{text}}}"#)),
             ("secret/a", Method::PUT, format!(r#"{{"deactivateVersionAfter":{text}}}"#)),
@@ -264,7 +286,10 @@ async fn errors_do_not_repeat_the_input() {
             let url = format!("/v2/okms/resource/{}/credential", tenant.id);
             for url in ["/v2/okms/resource", &url] {
                 let answer = operator.call(Method::POST, url, &body).await;
-                assert!(answer.status.is_success() || !answer.text().contains(CANARY), "{body}: {answer:?}");
+                assert!(
+                    answer.status.is_success() || !answer.text().contains(CANARY),
+                    "{body}: {answer:?}"
+                );
             }
         }
     }
@@ -280,7 +305,10 @@ async fn errors_do_not_repeat_the_input() {
         format!("secret/a?version=1&version={CANARY}"),
     ] {
         let answer = tenant.get(&rest).await;
-        assert!(answer.status.is_client_error() && !answer.text().contains(CANARY), "{rest}: {answer:?}");
+        assert!(
+            answer.status.is_client_error() && !answer.text().contains(CANARY),
+            "{rest}: {answer:?}"
+        );
     }
     for header in ["x-pagination-size", "x-pagination-cursor"] {
         let answer = tenant.send(Method::GET, &tenant.url("secret"), &[(header, CANARY)], "").await;
@@ -290,7 +318,8 @@ async fn errors_do_not_repeat_the_input() {
     assert!(!tenant.call(Method::GET, &url, "").await.error(400, 50_405_377).contains(CANARY));
 }
 
-/// A page of another site can make the browser send the user's certificate along, so it may change nothing.
+/// A page of another site can make the browser send the user's certificate along, so it may change
+/// nothing.
 #[tokio::test]
 async fn foreign_origins() {
     let (server, tenant) = TestServer::with_tenant().await;
@@ -318,17 +347,22 @@ async fn foreign_origins() {
                 (Method::PUT, "secret/a/version/1", r#"{"state":"deleted"}"#),
                 (Method::PUT, "secretConfig", r#"{"maxVersions":1}"#),
             ] {
-                let answer = client.send(method, &client.url(rest), &[("origin", origin)], body).await;
+                let answer =
+                    client.send(method, &client.url(rest), &[("origin", origin)], body).await;
                 answer.error(403, 16_924_673);
             }
-            let create = client.send(Method::POST, "/v2/okms/resource", &[("origin", origin)], r#"{"name":"x"}"#).await;
+            let create = client
+                .send(Method::POST, "/v2/okms/resource", &[("origin", origin)], r#"{"name":"x"}"#)
+                .await;
             create.error(403, 16_924_673);
         }
         assert_eq!(tenant.get("secret/a?includeData=true").await.ok(), before);
         for own in ["https://localhost", "https://LOCALHOST"] {
             client.send(Method::PUT, &client.url("secret/a"), &[("origin", own)], "{}").await.ok();
         }
-        let read = client.send(Method::GET, &client.url("secret"), &[("origin", "https://evil.example")], "").await;
+        let read = client
+            .send(Method::GET, &client.url("secret"), &[("origin", "https://evil.example")], "")
+            .await;
         read.ok();
         assert!(!read.headers.keys().any(|name| name.as_str().starts_with("access-control")));
     }
@@ -348,19 +382,23 @@ async fn published_codes() {
         anonymous.call(Method::GET, &tenant.url("secret"), "").await.error(401, 50_475_011);
         client.create("a", "{}").await.error(409, 50_438_145);
         client.put("secret/a?cas=9", "{}").await.error(400, 50_405_377);
-        client.call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#).await.error(403, 16_924_673);
+        client
+            .call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#)
+            .await
+            .error(403, 16_924_673);
         client.call(Method::GET, "/nothing", "").await.error(404, 50_417_665);
         client.post("secret", &"x".repeat(1 << 20)).await.error(413, 50_405_377);
         let headers = [("x-filler", &*"x".repeat(17 << 10))];
         client.send(Method::GET, &tenant.url("secret"), &headers, "").await.error(431, 50_405_377);
     }
     // Every error has an id of its own.
-    let ids =
-        [tenant.get("secret/b").await, tenant.get("secret/b").await].map(|answer| answer.json()["error_id"].clone());
+    let ids = [tenant.get("secret/b").await, tenant.get("secret/b").await]
+        .map(|answer| answer.json()["error_id"].clone());
     assert_ne!(ids[0], ids[1]);
 }
 
-/// The statuses that clients repeat by themselves are not for a client's mistake; 412 is never used.
+/// The statuses that clients repeat by themselves are not for a client's mistake; 412 is never
+/// used.
 #[tokio::test]
 async fn a_busy_server_says_when_to_come_back() {
     let server = TestServer::start_with(|config| config.limits.in_flight = 1).await;

@@ -1,5 +1,6 @@
-//! The failure policy, seen through the API: while the store takes no writes, writes are refused with 503 and
-//! Retry-After, reads go on, readiness is off; afterwards everything goes on as if nothing had happened.
+//! The failure policy, seen through the API: while the store takes no writes, writes are refused
+//! with 503 and Retry-After, reads go on, readiness is off; afterwards everything goes on as if
+//! nothing had happened.
 
 use std::{
     io,
@@ -16,7 +17,9 @@ use okmsd::{
     config::Config,
     metrics::Metrics,
     store::{
-        engine::{Batch, CommitError, Engine, Fut, Health, Parts, Read, ReadError, Revision, Snapshot},
+        engine::{
+            Batch, CommitError, Engine, Fut, Health, Parts, Read, ReadError, Revision, Snapshot,
+        },
         engines::redb::{RedbEngine, RedbOptions, StorageBackend},
     },
 };
@@ -124,7 +127,11 @@ impl Faulty {
 
     fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            inner: RedbEngine::open(&RedbOptions::new(&config.store.path), Arc::new(CommitMetrics(metrics))).unwrap(),
+            inner: RedbEngine::open(
+                &RedbOptions::new(&config.store.path),
+                Arc::new(CommitMetrics(metrics)),
+            )
+            .unwrap(),
             fault: Mutex::new(Fault::None),
             commits: AtomicU64::new(0),
             is_held: AtomicBool::new(false),
@@ -232,7 +239,10 @@ async fn reads(client: &Client) {
     for http in BOTH {
         let client = client.over(http);
         let read = client.get("secret/kept?includeData=true").await.ok();
-        assert_eq!((&read["version"]["data"]["n"], &read["metadata"]["casRequired"]), (&1.into(), &false.into()));
+        assert_eq!(
+            (&read["version"]["data"]["n"], &read["metadata"]["casRequired"]),
+            (&1.into(), &false.into())
+        );
         assert_eq!(client.get("secret").await.ok().as_array().unwrap().len(), 1);
         assert_eq!(client.get("secret/kept/version").await.ok()[0]["state"], "active");
         assert_eq!(client.get("secret/kept/version/1?includeData=true").await.ok()["data"]["n"], 1);
@@ -253,7 +263,10 @@ async fn a_disk_that_is_full_and_then_is_not() {
             options.record_cache_bytes = 0;
             options.pause_min = Duration::from_millis(20);
             options.pause_max = Duration::from_millis(100);
-            Arc::new(RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics))).unwrap())
+            Arc::new(
+                RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics)))
+                    .unwrap(),
+            )
         },
     )
     .await;
@@ -264,9 +277,13 @@ async fn a_disk_that_is_full_and_then_is_not() {
         disk.breaks(true);
         for (name, answer) in writes(&client.over(http)).await {
             let text = answer.error(503, UNAVAILABLE);
-            assert!(text.contains("read before you repeat") || text.contains("nothing was changed"), "{name}: {text}");
+            assert!(
+                text.contains("read before you repeat") || text.contains("nothing was changed"),
+                "{name}: {text}"
+            );
         }
-        let operator = server.operator().call(Method::POST, "/v2/okms/resource", r#"{"name":"more"}"#).await;
+        let operator =
+            server.operator().call(Method::POST, "/v2/okms/resource", r#"{"name":"more"}"#).await;
         operator.error(503, UNAVAILABLE);
         reads(&client).await;
         let (status, text) = server.admin("/readyz").await;
@@ -276,7 +293,10 @@ async fn a_disk_that_is_full_and_then_is_not() {
         server.metric_reaches("okmsd_commit_failures_total ", 1.0).await;
         // Mistakes are still told as mistakes, not as a failure that clients would repeat.
         client.put("secret/kept?cas=7", r#"{"version":{"data":{}}}"#).await.error(400, 50_405_377);
-        client.post("secret", r#"{"path":"kept","version":{"data":{}}}"#).await.error(409, 50_438_145);
+        client
+            .post("secret", r#"{"path":"kept","version":{"data":{}}}"#)
+            .await
+            .error(409, 50_438_145);
         disk.breaks(false);
         eventually("ready again", async || server.admin("/readyz").await.0 == 200).await;
         assert_eq!(server.metric("okmsd_ready ").await, 1.0);
@@ -297,8 +317,9 @@ impl<S: tracing::Subscriber> Layer<S> for Errors {
     }
 }
 
-/// Once, one flipped bit and one GET made the whole store read-only for ever: the database was given up and opened anew
-/// in a loop, 54,000 times in two minutes, and the client never got an answer. Now it costs the page that it is in.
+/// Once, one flipped bit and one GET made the whole store read-only for ever: the database was
+/// given up and opened anew in a loop, 54,000 times in two minutes, and the client never got an
+/// answer. Now it costs the page that it is in.
 #[tokio::test]
 async fn a_flipped_bit_costs_what_is_in_its_page() {
     let disk = Disk::default();
@@ -308,7 +329,10 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
         |_, metrics| {
             let mut options = RedbOptions::new("");
             (options.cache_bytes, options.record_cache_bytes) = (0, 0);
-            Arc::new(RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics))).unwrap())
+            Arc::new(
+                RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics)))
+                    .unwrap(),
+            )
         },
     )
     .await;
@@ -319,7 +343,9 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
     disk.flips(hit.as_bytes());
     // On this thread, as the server.
     let lines = Arc::new(AtomicU64::new(0));
-    let _counted = tracing::subscriber::set_default(tracing_subscriber::registry().with(Errors(Arc::clone(&lines))));
+    let _counted = tracing::subscriber::set_default(
+        tracing_subscriber::registry().with(Errors(Arc::clone(&lines))),
+    );
     for round in 1..=30 {
         client.get(&format!("secret/{hit}?includeData=true")).await.error(500, 50_401_281);
         assert_eq!(server.metric("okmsd_corrupt_records_total").await, f64::from(round));
@@ -353,7 +379,10 @@ async fn a_change_counts_whoever_waits_for_it() {
         let mut wire = Wire::open(&client).await;
         let body = format!(r#"{{"path":"abandoned/{n}","version":{{"data":{{}}}}}}"#);
         let url = client.url("secret");
-        let head = format!("POST {url} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST {url} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         wire.send(head + &body).await;
         wires.push(wire);
     }
@@ -367,10 +396,14 @@ async fn a_change_counts_whoever_waits_for_it() {
     two.send([preface(&[]), head(1, END_STREAM, "GET", &client.url("secret/kept"))].concat()).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     two.send(frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
-    server.metric_reaches("okmsd_requests_total{operation=\"GetSecretV2\",status=\"499\"}", 1.0).await;
+    server
+        .metric_reaches("okmsd_requests_total{operation=\"GetSecretV2\",status=\"499\"}", 1.0)
+        .await;
     engine.let_go();
     // And the one of the beginning.
-    server.metric_reaches("okmsd_requests_total{operation=\"PostSecretV2\",status=\"200\"}", 21.0).await;
+    server
+        .metric_reaches("okmsd_requests_total{operation=\"PostSecretV2\",status=\"200\"}", 21.0)
+        .await;
     client.get("secret/abandoned/19").await.ok();
 }
 
@@ -405,7 +438,8 @@ async fn an_engine_that_refuses_is_503_and_never_500() {
     }
 }
 
-/// A write of unknown outcome is tried once, whatever becomes of it: a second try could do it twice.
+/// A write of unknown outcome is tried once, whatever becomes of it: a second try could do it
+/// twice.
 #[tokio::test]
 async fn an_unknown_outcome_is_not_repeated() {
     let (_server, client, engine) = faulty().await;
@@ -429,7 +463,8 @@ async fn an_unknown_outcome_is_not_repeated() {
     }
 }
 
-/// A conflict means that another process was faster; it is decided again, a bounded number of times.
+/// A conflict means that another process was faster; it is decided again, a bounded number of
+/// times.
 #[tokio::test]
 async fn conflicts_are_decided_again_but_not_for_ever() {
     let (_server, client, engine) = faulty().await;
@@ -447,29 +482,41 @@ async fn a_change_whose_client_hung_up_is_completed() {
         let sender = client.over(http);
         let url = client.url("secret/kept");
         let request = tokio::spawn(async move {
-            sender.call(Method::PUT, &url, &format!(r#"{{"version":{{"data":{{"n":{n}}}}}}}"#)).await
+            sender
+                .call(Method::PUT, &url, &format!(r#"{{"version":{{"data":{{"n":{n}}}}}}}"#))
+                .await
         });
         eventually("the commit has begun", async || engine.commits() == 1).await;
         let open = server.metric("okmsd_connections ").await;
         request.abort();
         assert!(request.await.unwrap_err().is_cancelled());
-        eventually("the connection has gone", async || server.metric("okmsd_connections ").await < open).await;
+        eventually("the connection has gone", async || {
+            server.metric("okmsd_connections ").await < open
+        })
+        .await;
         engine.let_go();
         eventually("the change is there", async || {
             client.get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"] == n
         })
         .await;
     }
-    // The same while the server stops: it waits for the change, although nobody is connected any more.
+    // The same while the server stops: it waits for the change, although nobody is connected any
+    // more.
     engine.hold();
     let mut last = Wire::open(&client).await;
     let body = r#"{"version":{"data":{"n":4}}}"#;
-    let head =
-        format!("PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}", client.url("secret/kept"), body.len());
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}",
+        client.url("secret/kept"),
+        body.len()
+    );
     last.send(format!("{head}\r\n\r\n{body}")).await;
     eventually("the commit has begun", async || engine.commits() == 1).await;
     drop(last);
-    eventually("the connection has gone", async || server.metric("okmsd_connections ").await == 0.0).await;
+    eventually("the connection has gone", async || {
+        server.metric("okmsd_connections ").await == 0.0
+    })
+    .await;
     server.begin_stop();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.admin("/readyz").await.1, "stopping\n", "the server did not wait");
@@ -477,5 +524,8 @@ async fn a_change_whose_client_hung_up_is_completed() {
     server.stop().await;
     drop(engine);
     server.start_again().await.unwrap();
-    assert_eq!(server.at(&client).get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"], 4);
+    assert_eq!(
+        server.at(&client).get("secret/kept?includeData=true").await.ok()["version"]["data"]["n"],
+        4
+    );
 }

@@ -1,10 +1,11 @@
-//! Who reaches what: every route of the table, for strangers, for nobody, for other domains and for the operator.
+//! Who reaches what: every route of the table, for strangers, for nobody, for other domains and for
+//! the operator.
 
 use hyper::Method;
 use okmsd::{
     api::{DIALECTS, Handler, ListedRoute, route_list},
     config::{ClientAuth, CustomerCa},
-    domain::Timestamp,
+    model::Timestamp,
     pki::{CertificateAuthority, PrivateKeyPem, Subject},
 };
 use rcgen::ExtendedKeyUsagePurpose;
@@ -19,7 +20,8 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"), // the way there
 ];
 
-/// What answers without a certificate in the Vault dialect, under each of its bases: probes and clients ask it first.
+/// What answers without a certificate in the Vault dialect, under each of its bases: probes and
+/// clients ask it first.
 const OPEN: &[&str] = &["VaultHealth", "VaultSealStatus", "VaultLeader", "VaultInitStatus"];
 
 const SECRET: &str = "app/database";
@@ -40,8 +42,11 @@ fn is_of_vault(route: &ListedRoute) -> bool {
 /// The route's path for the domain `id` and the secret at `path`.
 fn url(route: &ListedRoute, id: &str, path: &str) -> String {
     let path = path.replace('/', "%2F");
-    let url = route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
-    url.replace("{asset}", "index.html").replace("{mount}", "secret").replace("{key}", &key(route, &path))
+    let url =
+        route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
+    url.replace("{asset}", "index.html")
+        .replace("{mount}", "secret")
+        .replace("{key}", &key(route, &path))
 }
 
 /// What the route's `{key}` is: a mount's path, or a secret's.
@@ -66,7 +71,9 @@ fn body(route: &ListedRoute, path: &str) -> String {
         "PostCredential" => r#"{"name":"intruder"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
         "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
-        "PostSecretMetadata" | "PatchSecretMetadata" | "PostSecretConfig" => r#"{"max_versions":3}"#,
+        "PostSecretMetadata" | "PatchSecretMetadata" | "PostSecretConfig" => {
+            r#"{"max_versions":3}"#
+        }
         "VaultEnable" => r#"{"type":"kv-v2"}"#,
         "VaultCapabilities" => r#"{"paths":["secret/data/a"]}"#,
         "VaultRemount" => r#"{"from":"mount-1","to":"mount-2"}"#,
@@ -82,7 +89,9 @@ fn method(route: &ListedRoute) -> Method {
 /// Asks for `route` in the domain `id`, for data where there is any.
 async fn ask(client: &Client, route: &ListedRoute, id: &str, path: &str) -> Answer {
     let url = format!("{}?includeData=true", url(route, id, path));
-    client.send(method(route), &url, &[("content-type", "application/json")], body(route, path)).await
+    client
+        .send(method(route), &url, &[("content-type", "application/json")], body(route, path))
+        .await
 }
 
 /// The routes that name a domain, and are for those who may act in it.
@@ -142,9 +151,20 @@ async fn nobody_reaches_nothing() {
                 let said = answer.error(401, 50_475_011);
                 assert!(said.contains("certificate"), "{said}");
                 // As for a domain or a secret that is not there: who is nobody learns nothing.
-                for (id, path) in [(UNKNOWN, SECRET), (&*tenant.id, "missing"), ("no-id", SECRET), (UNKNOWN, "..")] {
+                for (id, path) in [
+                    (UNKNOWN, SECRET),
+                    (&*tenant.id, "missing"),
+                    ("no-id", SECRET),
+                    (UNKNOWN, ".."),
+                ] {
                     let other = ask(&client, &route, id, path).await;
-                    assert_eq!(other.likeness(), answer.likeness(), "{} {}", route.method, route.pattern);
+                    assert_eq!(
+                        other.likeness(),
+                        answer.likeness(),
+                        "{} {}",
+                        route.method,
+                        route.pattern
+                    );
                 }
             }
         }
@@ -152,8 +172,8 @@ async fn nobody_reaches_nothing() {
     assert_eq!(contents(&tenant).await, before);
 }
 
-/// For a stranger, a domain that exists answers as one that does not: on every route, in both spellings, whether the
-/// secret is there or not, whether the request would make sense or not.
+/// For a stranger, a domain that exists answers as one that does not: on every route, in both
+/// spellings, whether the secret is there or not, whether the request would make sense or not.
 #[tokio::test]
 async fn a_foreign_domain_is_as_good_as_none() {
     let (server, owner) = TestServer::with_tenant().await;
@@ -167,11 +187,18 @@ async fn a_foreign_domain_is_as_good_as_none() {
         for route in domain_routes() {
             spellings.insert(route.pattern.starts_with("/api/"));
             let unknown = ask(&client, &route, UNKNOWN, SECRET).await;
-            // Vault's clients take 404 for a secret that is not there, and some delete their copies then.
+            // Vault's clients take 404 for a secret that is not there, and some delete their copies
+            // then.
             unknown.error(if is_of_vault(&route) { 403 } else { 404 }, 16_994_305);
             for path in [SECRET, "missing", "..", "new/secret", &"x".repeat(256)] {
                 let foreign = ask(&client, &route, &owner.id, path).await;
-                assert_eq!(foreign.likeness(), unknown.likeness(), "{} {} {path}", route.method, route.pattern);
+                assert_eq!(
+                    foreign.likeness(),
+                    unknown.likeness(),
+                    "{} {} {path}",
+                    route.method,
+                    route.pattern
+                );
             }
             for (query, headers, body) in [
                 ("?cas=nonsense&version=0", [("x-pagination-size", "nonsense")], "not json"),
@@ -179,7 +206,13 @@ async fn a_foreign_domain_is_as_good_as_none() {
             ] {
                 let url = url(&route, &owner.id, SECRET) + query;
                 let answer = client.send(method(&route), &url, &headers, body).await;
-                assert_eq!(answer.likeness(), unknown.likeness(), "{} {}", route.method, route.pattern);
+                assert_eq!(
+                    answer.likeness(),
+                    unknown.likeness(),
+                    "{} {}",
+                    route.method,
+                    route.pattern
+                );
             }
         }
     }
@@ -204,9 +237,10 @@ async fn spellings_of_an_id() {
         ("*".to_owned(), 400),
         ("%2A".to_owned(), 400),
     ] {
-        for path in
-            [format!("/api/{spelling}/v2/secret/{SECRET}"), format!("/v2/okms/resource/{spelling}/secret/{SECRET}")]
-        {
+        for path in [
+            format!("/api/{spelling}/v2/secret/{SECRET}"),
+            format!("/v2/okms/resource/{spelling}/secret/{SECRET}"),
+        ] {
             let answer = client.call(Method::GET, &path, "").await;
             assert_eq!(answer.status, status, "{path} {answer:?}");
         }
@@ -239,10 +273,15 @@ async fn both_spellings_are_one_domain() {
     let central = |rest: &str| format!("/v2/okms/resource/{}/{rest}", tenant.id);
     let body = r#"{"path":"a/b","version":{"data":{"v":1}}}"#;
     tenant.call(Method::POST, &central("secret"), body).await.ok();
-    for rest in
-        ["secret", "secret/a%2Fb?includeData=true", "secret/a/b/version", "secret/a/b/version/1", "secretConfig"]
-    {
-        let (regional, central) = (tenant.get(rest).await, tenant.call(Method::GET, &central(rest), "").await);
+    for rest in [
+        "secret",
+        "secret/a%2Fb?includeData=true",
+        "secret/a/b/version",
+        "secret/a/b/version/1",
+        "secretConfig",
+    ] {
+        let (regional, central) =
+            (tenant.get(rest).await, tenant.call(Method::GET, &central(rest), "").await);
         regional.ok();
         assert_eq!(regional.likeness(), central.likeness(), "{rest}");
     }
@@ -266,7 +305,10 @@ async fn tls_refuses_what_no_client_may_show() {
     for (what, pair) in [
         ("expired", server.mint(&Leaf { valid: START - 100..=START - 1, ..right() })),
         ("not yet valid", server.mint(&Leaf { valid: START + 1..=START + 100, ..right() })),
-        ("a server's", server.mint(&Leaf { usage: ExtendedKeyUsagePurpose::ServerAuth, ..right() })),
+        (
+            "a server's",
+            server.mint(&Leaf { usage: ExtendedKeyUsagePurpose::ServerAuth, ..right() }),
+        ),
         ("an authority's", server.mint(&Leaf { is_ca: true, ..right() })),
         ("another authority's", mint(&other, &other_key, &right())),
         ("an authority's of the same name", mint(&twin, &twin_key, &right())),
@@ -279,7 +321,8 @@ async fn tls_refuses_what_no_client_may_show() {
     assert_eq!(server.metric(r#"okmsd_handshakes_total{result="failed"}"#).await, 12.0);
 }
 
-/// Certificates that TLS takes, and that name no domain: 401 on every request, whatever they look like.
+/// Certificates that TLS takes, and that name no domain: 401 on every request, whatever they look
+/// like.
 #[tokio::test]
 async fn a_certificate_must_name_one_domain() {
     let (server, tenant) = TestServer::with_tenant().await;
@@ -310,18 +353,23 @@ async fn a_certificate_must_name_one_domain() {
             assert!(!said.contains(&tenant.id), "{what}: {said}");
         }
     }
-    let twice = server.mint(&Leaf { upns: &[&own, &own, "somebody@example.com"], ..Leaf::default() });
+    let twice =
+        server.mint(&Leaf { upns: &[&own, &own, "somebody@example.com"], ..Leaf::default() });
     server.client(Some(&twice), Some(&tenant.id), Http::One).get("secret").await.ok();
 }
 
-/// A connection does not outlive its certificate: the same keep-alive connection that was served is refused from the
-/// second on at which the certificate ends, and on every protocol.
+/// A connection does not outlive its certificate: the same keep-alive connection that was served is
+/// refused from the second on at which the certificate ends, and on every protocol.
 #[tokio::test]
 async fn a_certificate_can_expire_on_an_open_connection() {
     for http in BOTH {
         let (server, tenant) = TestServer::with_tenant().await;
         let upn = format!("okms.domain:{}", tenant.id);
-        let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+        let pair = server.mint(&Leaf {
+            upns: &[&upn],
+            valid: START - 10..=START + 100,
+            ..Leaf::default()
+        });
         let client = server.client(Some(&pair), Some(&tenant.id), http);
         let mut connection = client.connect().await;
         let url = client.url("secret");
@@ -338,12 +386,14 @@ async fn a_certificate_can_expire_on_an_open_connection() {
     }
 }
 
-/// A resumed session skips the verification of its certificate, so the request has to judge it again.
+/// A resumed session skips the verification of its certificate, so the request has to judge it
+/// again.
 #[tokio::test]
 async fn a_session_resumed_after_expiry_is_nobodys() {
     let (server, tenant) = TestServer::with_tenant().await;
     let upn = format!("okms.domain:{}", tenant.id);
-    let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+    let pair =
+        server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
     let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
     client.get("secret").await.ok();
     client.get("secret").await.ok();
@@ -355,7 +405,8 @@ async fn a_session_resumed_after_expiry_is_nobodys() {
     assert_eq!(server.metric(resumed).await, 2.0);
 }
 
-/// A session belongs to the certificate that made it: resumed, it is the same principal, whatever the URL names.
+/// A session belongs to the certificate that made it: resumed, it is the same principal, whatever
+/// the URL names.
 #[tokio::test]
 async fn a_resumed_session_keeps_its_principal() {
     let (server, tenant) = TestServer::with_tenant().await;
@@ -369,21 +420,24 @@ async fn a_resumed_session_keeps_its_principal() {
 
 #[tokio::test]
 async fn required_mode_refuses_in_tls() {
-    let server = TestServer::start_with(|config| config.server.client_auth = ClientAuth::Required).await;
+    let server =
+        TestServer::start_with(|config| config.server.client_auth = ClientAuth::Required).await;
     for http in BOTH {
         assert!(server.anonymous().over(http).is_refused_in_tls().await);
         assert!(!server.operator().over(http).is_refused_in_tls().await);
     }
 }
 
-/// Where several authorities are trusted, the server looks for the one that vouches for a peer. It once did so at the
-/// present moment, found none for a certificate that had ended, and told its holder to get one that names a domain.
+/// Where several authorities are trusted, the server looks for the one that vouches for a peer. It
+/// once did so at the present moment, found none for a certificate that had ended, and told its
+/// holder to get one that names a domain.
 #[tokio::test]
 async fn an_expired_certificate_is_told_so_among_several_authorities() {
     let (mut server, tenant) = TestServer::with_tenant().await;
     trust_customer(&mut server, "customer CA", &tenant.id).await;
     let upn = format!("okms.domain:{}", tenant.id);
-    let pair = server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
+    let pair =
+        server.mint(&Leaf { upns: &[&upn], valid: START - 10..=START + 100, ..Leaf::default() });
     let client = server.client(Some(&pair), Some(&tenant.id), Http::One);
     client.get("secret").await.ok();
     server.clock.advance(101);
@@ -437,7 +491,11 @@ async fn a_customers_authority_needs_a_name_of_its_own() {
 }
 
 /// A customer's authority with this name, configured for the domain `id`.
-fn configure_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+fn configure_customer(
+    server: &mut TestServer,
+    name: &str,
+    id: &str,
+) -> (CertificateAuthority, PrivateKeyPem) {
     let moment = Timestamp::from_unix_seconds(START);
     let created = CertificateAuthority::create(name, moment, 9).unwrap();
     let certificate = server.path("customer_ca.pem");
@@ -447,13 +505,18 @@ fn configure_customer(server: &mut TestServer, name: &str, id: &str) -> (Certifi
 }
 
 /// The same, and in force.
-async fn trust_customer(server: &mut TestServer, name: &str, id: &str) -> (CertificateAuthority, PrivateKeyPem) {
+async fn trust_customer(
+    server: &mut TestServer,
+    name: &str,
+    id: &str,
+) -> (CertificateAuthority, PrivateKeyPem) {
     let created = configure_customer(server, name, id);
     server.restart().await;
     created
 }
 
-/// Another authority's certificates reach the domain that the mapping names, and no other, whatever they claim.
+/// Another authority's certificates reach the domain that the mapping names, and no other, whatever
+/// they claim.
 #[tokio::test]
 async fn a_customers_authority_reaches_its_domain_alone() {
     let (mut server, mapped) = TestServer::with_tenant().await;
@@ -471,18 +534,25 @@ async fn a_customers_authority_reaches_its_domain_alone() {
         issue(&customer, &Subject::Operator, 5),
     ] {
         let client = server.client(Some(&pair), Some(&mapped.id), Http::One);
-        assert_eq!(client.get("secret/mapped?includeData=true").await.data().unwrap(), r#"{"v":1}"#);
+        assert_eq!(
+            client.get("secret/mapped?includeData=true").await.data().unwrap(),
+            r#"{"v":1}"#
+        );
         let unknown = Client { id: UNKNOWN.to_owned(), ..client.clone() }.get("secret/other").await;
         unknown.error(404, 16_994_305);
         let elsewhere = Client { id: other.id.clone(), ..client.clone() };
         assert_eq!(elsewhere.get("secret/other").await.likeness(), unknown.likeness());
-        client.call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#).await.error(403, 16_924_673);
+        client
+            .call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#)
+            .await
+            .error(403, 16_924_673);
         let seen = client.call(Method::GET, "/v2/okms/resource", "").await.ok();
         assert_eq!(seen.as_array().unwrap().len(), 1);
         assert_eq!(seen[0]["id"], mapped.id.as_str());
     }
     // What cannot be read is nobody's, also where no name would be needed.
-    let unreadable = server.client(Some(&hand_made(&["okms.domain:x"])), Some(&mapped.id), Http::One);
+    let unreadable =
+        server.client(Some(&hand_made(&["okms.domain:x"])), Some(&mapped.id), Http::One);
     unreadable.get("secret").await.error(401, 50_475_011);
     // The region's own certificates count as before.
     server.client_of(&other.id, Http::One).get("secret/other").await.ok();

@@ -1,7 +1,7 @@
 //! Stores that programs of some time ago have written are opened with everything in them.
 //!
-//! `tests/fixtures/make.sh` made each of them and kept what the program of that time answered. A member that answers have
-//! got since is no difference.
+//! `tests/fixtures/make.sh` made each of them and kept what the program of that time answered. A
+//! member that answers have got since is no difference.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,7 +33,10 @@ impl Old {
             write_private(&config.keys.root_key, &"07".repeat(32));
             let store = std::fs::File::create(&config.store.path).unwrap();
             let mut unpack = Command::new("gzip");
-            unpack.arg("-dc").arg(fixture(&format!("layout{layout}.redb.gz"))).stdout(Stdio::from(store));
+            unpack
+                .arg("-dc")
+                .arg(fixture(&format!("layout{layout}.redb.gz")))
+                .stdout(Stdio::from(store));
             assert!(unpack.status().unwrap().success());
         })
         .await;
@@ -43,7 +46,8 @@ impl Old {
 
     /// A client of the domain with this name, which the operator finds.
     async fn client(&self, name: &str) -> Client {
-        let operator = self.server.client(Some(&self.server.issue(&Subject::Operator, 3000)), None, Http::One);
+        let operator =
+            self.server.client(Some(&self.server.issue(&Subject::Operator, 3000)), None, Http::One);
         let domains = operator.call(Method::GET, "/v2/okms/resource", "").await.ok();
         let domains = domains.as_array().unwrap();
         let found = domains.iter().find(|domain| domain["name"] == name).expect("the domain");
@@ -57,7 +61,8 @@ impl Old {
         for (name, answers) in self.answers["domains"].as_object().unwrap() {
             let client = self.client(name).await;
             for (path, before) in answers.as_object().unwrap() {
-                let now = client.call(Method::GET, &format!("/api/{}/{path}", client.id), "").await.ok();
+                let now =
+                    client.call(Method::GET, &format!("/api/{}/{path}", client.id), "").await.ok();
                 assert_part(before, &now, &format!("{name}: {path}"));
             }
         }
@@ -97,7 +102,11 @@ async fn holds_what_was_written(old: &Old) {
         ("numbers", r#"{"big":12345678901234567890123,"one":1.0}"#),
         ("large", &format!(r#"{{"text":"{}"}}"#, "okmsd".repeat(16_000))),
     ] {
-        assert_eq!(first.get(&format!("secret/{path}?includeData=true")).await.data().as_deref(), Some(data), "{path}");
+        assert_eq!(
+            first.get(&format!("secret/{path}?includeData=true")).await.data().as_deref(),
+            Some(data),
+            "{path}"
+        );
     }
     for (version, expected) in [(1, "deleted"), (2, "deactivated"), (3, "active"), (4, "active")] {
         assert_eq!(state(&first, "app/states", version).await, expected, "{version}");
@@ -127,7 +136,10 @@ async fn lives_on(layout: u32) -> Old {
     old.client("second").await.create("new", r#"{"n":1}"#).await.ok();
     old.server.restart().await;
     let first = old.client("first").await;
-    assert_eq!(first.get("secret/numbers?includeData=true").await.data().as_deref(), Some(r#"{"n":2}"#));
+    assert_eq!(
+        first.get("secret/numbers?includeData=true").await.data().as_deref(),
+        Some(r#"{"n":2}"#)
+    );
     let brought_back = first.get("secret/app/states/version/2?includeData=true").await;
     assert_eq!(brought_back.data().as_deref(), Some(r#"{"n":2}"#));
     assert_eq!(state(&old.client("second").await, "new", 1).await, "active");

@@ -49,7 +49,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 /// A domain whose name has the canary in it; no two have one name.
 async fn domain(server: &TestServer) -> Client {
     let body = json!({ "name": crate::harness::unique(DOMAIN_NAME) }).to_string();
-    let created = server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
+    let created =
+        server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
     server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
 }
 
@@ -57,17 +58,24 @@ async fn domain(server: &TestServer) -> Client {
 async fn plant(client: &Client) {
     let data = json!({VALUE_KEY: VALUE, "many": VALUE.repeat(500)});
     let metadata = json!({"customMetadata": {METADATA_KEY: METADATA}});
-    let create = json!({"path": SECRET, "metadata": metadata, "version": {"data": data}}).to_string();
+    let create =
+        json!({"path": SECRET, "metadata": metadata, "version": {"data": data}}).to_string();
     client.post("secret", &create).await.ok();
     client.post("secret", &create).await.error(409, 50_438_145);
     client.post("secret", &create[..create.len() - 1]).await.error(400, 50_405_377);
     let version = json!({"data": data}).to_string();
     client.post(&format!("secret/{SECRET}/version"), &version).await.ok();
     client.post(&format!("secret/{SECRET}/version?cas=9"), &version).await.error(400, 50_405_377);
-    client.put(&format!("secret/{SECRET}"), &json!({"version": {"data": data}}).to_string()).await.ok();
+    client
+        .put(&format!("secret/{SECRET}"), &json!({"version": {"data": data}}).to_string())
+        .await
+        .ok();
     client.put(&format!("secret/{SECRET}/version/1"), r#"{"state":"deactivated"}"#).await.ok();
     let read = client.get(&format!("secret/{SECRET}?includeData=true")).await;
-    assert!(HIDDEN[..4].iter().all(|canary| read.text().contains(canary)), "the canaries are planted");
+    assert!(
+        HIDDEN[..4].iter().all(|canary| read.text().contains(canary)),
+        "the canaries are planted"
+    );
 }
 
 #[tokio::test]
@@ -134,9 +142,9 @@ async fn the_disk_shows_paths_and_nothing_else() {
 fn secrets_do_not_print() {
     let value = okmsd::crypto::SecretValue::new(VALUE.as_bytes().to_vec());
     assert!(!format!("{value:?} {value:#?}").contains(VALUE));
-    let path: okmsd::domain::SecretPath = SECRET.parse().unwrap();
+    let path: okmsd::model::SecretPath = SECRET.parse().unwrap();
     assert!(!format!("{path:?} {path:#?}").contains("canary"));
     let entries = [(METADATA_KEY.to_owned(), METADATA.to_owned())];
-    let metadata = okmsd::domain::CustomMetadata::from_entries(entries).unwrap();
+    let metadata = okmsd::model::CustomMetadata::from_entries(entries).unwrap();
     assert!(!format!("{metadata:?} {metadata:#?}").contains("canary"));
 }

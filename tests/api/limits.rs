@@ -1,6 +1,7 @@
-//! Limits: every key of `[limits]` is crossed, over HTTP/1.1 and over HTTP/2 where it means something there. What
-//! is asserted each time: the offender is cut or told so in the published form, a client that stays below the limit
-//! is served, and so is an honest client on another connection meanwhile.
+//! Limits: every key of `[limits]` is crossed, over HTTP/1.1 and over HTTP/2 where it means
+//! something there. What is asserted each time: the offender is cut or told so in the published
+//! form, a client that stays below the limit is served, and so is an honest client on another
+//! connection meanwhile.
 
 use std::{
     future::Future,
@@ -25,10 +26,20 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("anonymous_connections", &["strangers_give_way"]),
     ("handshake_time", &["a_handshake_takes_so_long"]),
     ("first_byte_time", &["silence_after_the_handshake"]),
-    ("head_time", &["a_head_takes_so_long", "a_second_head_takes_so_long", "a_preface_is_no_request"]),
+    (
+        "head_time",
+        &["a_head_takes_so_long", "a_second_head_takes_so_long", "a_preface_is_no_request"],
+    ),
     ("head_bytes", &["a_head_is_so_large", "a_head_far_beyond_the_limit"]),
     ("body_time", &["a_body_takes_so_long"]),
-    ("value_bytes", &["a_value_is_so_large", "a_body_is_so_large", "a_body_that_is_sent_before_anything_is_read"]),
+    (
+        "value_bytes",
+        &[
+            "a_value_is_so_large",
+            "a_body_is_so_large",
+            "a_body_that_is_sent_before_anything_is_read",
+        ],
+    ),
     ("request_time", &["an_answer_is_taken_within_a_time", "an_answer_that_is_taken_byte_by_byte"]),
     ("stall_time", &["a_peer_that_takes_nothing"]),
     ("idle_time", &["idle_connections_are_closed"]),
@@ -53,9 +64,11 @@ const LONG: Duration = Duration::from_secs(120);
 fn every_limit_is_crossed() {
     let shown = format!("{:?}", Limits::default());
     let (_, members) = shown.split_once('{').unwrap();
-    let keys: Vec<_> = members.split(", ").map(|member| member.split(':').next().unwrap().trim()).collect();
+    let keys: Vec<_> =
+        members.split(", ").map(|member| member.split(':').next().unwrap().trim()).collect();
     assert_eq!(keys, CROSSED.iter().map(|(key, _)| *key).collect::<Vec<_>>());
-    let tests = concat!(include_str!("limits.rs"), include_str!("drain.rs"), include_str!("shares.rs"));
+    let tests =
+        concat!(include_str!("limits.rs"), include_str!("drain.rs"), include_str!("shares.rs"));
     for name in CROSSED.iter().flat_map(|(_, names)| *names) {
         assert!(tests.contains(&format!("async fn {name}()")), "there is no test {name}");
     }
@@ -113,7 +126,9 @@ pub fn has_get_answer(client: &Client, stream: u32) -> impl Fn(&[u8]) -> bool {
     let http = client.http;
     move |bytes| match http {
         Http::One => String::from_utf8_lossy(bytes).contains(r#""word":"kept""#),
-        Http::Two => wire::body(bytes, stream).is_some_and(|body| body.contains(r#""word":"kept""#)),
+        Http::Two => {
+            wire::body(bytes, stream).is_some_and(|body| body.contains(r#""word":"kept""#))
+        }
     }
 }
 
@@ -122,7 +137,8 @@ pub fn post_head(client: &Client, stream: u32, length: usize) -> Vec<u8> {
     let path = client.url("secret");
     match client.http {
         Http::One => {
-            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n").into_bytes()
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n")
+                .into_bytes()
         }
         Http::Two => head(stream, 0, "POST", &path),
     }
@@ -149,7 +165,10 @@ pub fn says(client: &Client, stream: u32, text: &str) -> impl Fn(&[u8]) -> bool 
 #[track_caller]
 pub fn acted_at(begun: Instant, limit: Duration, what: impl std::fmt::Debug) {
     let elapsed = begun.elapsed();
-    assert!(elapsed >= limit * 9 / 10 && elapsed < SOON, "{what:?}: after {elapsed:?} instead of {limit:?}");
+    assert!(
+        elapsed >= limit * 9 / 10 && elapsed < SOON,
+        "{what:?}: after {elapsed:?} instead of {limit:?}"
+    );
 }
 
 pub fn closed_by(deadline: &str) -> String {
@@ -167,7 +186,10 @@ async fn connections_beyond_the_limit_wait() {
     }
     let third = client.clone();
     let mut third = tokio::spawn(async move { third.get("secret/kept").await });
-    assert!(tokio::time::timeout(SHORT / 2, &mut third).await.is_err(), "a third connection was let in");
+    assert!(
+        tokio::time::timeout(SHORT / 2, &mut third).await.is_err(),
+        "a third connection was let in"
+    );
     drop(first);
     tokio::time::timeout(PATIENCE, third).await.expect("room for the third").unwrap().ok();
     drop(second);
@@ -187,7 +209,9 @@ async fn a_handshake_takes_so_long() {
     // A handshake record of 512 bytes, of which two come.
     partial.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
     honest(&client).await;
-    for (name, stream) in [("garbage", &mut garbage), ("silent", &mut silent), ("partial", &mut partial)] {
+    for (name, stream) in
+        [("garbage", &mut garbage), ("silent", &mut silent), ("partial", &mut partial)]
+    {
         let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "{name} was not closed");
         acted_at(begun, if name == "garbage" { Duration::ZERO } else { 2 * SHORT }, name);
@@ -210,7 +234,12 @@ async fn silence_after_the_handshake() {
             patient.send(preface(&[])).await;
         }
         patient.send(get(&client, 1)).await;
-        assert!(patient.read_until(has_get_answer(&client, 1)).await, "{:?}: {}", client.http, patient.text());
+        assert!(
+            patient.read_until(has_get_answer(&client, 1)).await,
+            "{:?}: {}",
+            client.http,
+            patient.text()
+        );
         honest(&client).await;
         silent.until_closed().await;
         acted_at(begun, SHORT, client.http);
@@ -267,7 +296,8 @@ async fn a_second_head_takes_so_long() {
     server.metric_reaches(&closed_by("head"), 1.0).await;
 }
 
-/// HTTP/2 without a request: hyper has no deadline for this, neither before the preface nor after it.
+/// HTTP/2 without a request: hyper has no deadline for this, neither before the preface nor after
+/// it.
 #[tokio::test]
 async fn a_preface_is_no_request() {
     let (server, client) = server(|limits| limits.head_time = Span(SHORT)).await;
@@ -293,9 +323,13 @@ async fn a_head_is_so_large() {
         let (fits, large) = ("x".repeat(3500), "x".repeat(4097));
         connection.send(Method::GET, &path, &[("x-pad", &fits)], "").await.ok();
         connection.send(Method::GET, &path, &[("x-pad", &large)], "").await.error(431, 50_405_377);
-        connection.send(Method::GET, &format!("{path}?x={large}"), &[], "").await.error(431, 50_405_377);
+        connection
+            .send(Method::GET, &format!("{path}?x={large}"), &[], "")
+            .await
+            .error(431, 50_405_377);
         let many: Vec<_> = (0..90).map(|n| (format!("x-{n}"), "y".repeat(50))).collect();
-        let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let many: Vec<_> =
+            many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         connection.send(Method::GET, &path, &many, "").await.error(431, 50_405_377);
         connection.send(Method::GET, &path, &many[..40], "").await.ok();
         // Over HTTP/2 a header takes a byte or two on the wire, and much more here.
@@ -309,7 +343,8 @@ async fn a_head_is_so_large() {
     honest(&client).await;
 }
 
-/// Far beyond the limit the connection's own buffers are the bound: 431 by the HTTP library, or the end.
+/// Far beyond the limit the connection's own buffers are the bound: 431 by the HTTP library, or the
+/// end.
 #[tokio::test]
 async fn a_head_far_beyond_the_limit() {
     let (_server, client) = server(|_| {}).await;
@@ -322,7 +357,12 @@ async fn a_head_far_beyond_the_limit() {
     two.send(preface(&[])).await;
     let mut flood = frame(HEADERS, END_STREAM, 1, &fields("GET", "/", &[]));
     for _ in 0..1000 {
-        flood.extend(frame(CONTINUATION, 0, 1, &[&[0, 1, b'x', 120][..], &[b'y'; 120]].concat().repeat(8)));
+        flood.extend(frame(
+            CONTINUATION,
+            0,
+            1,
+            &[&[0, 1, b'x', 120][..], &[b'y'; 120]].concat().repeat(8),
+        ));
     }
     two.send(flood).await;
     two.until_closed().await;
@@ -378,7 +418,10 @@ async fn a_chunked_body_takes_so_long() {
     let (_server, client) = server(|limits| limits.body_time = Span(SHORT)).await;
     let mut slow = Wire::open(&client).await;
     let path = client.url("secret");
-    slow.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")).await;
+    slow.send(format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    ))
+    .await;
     slow.trickle_until_closed(SHORT / 20, "1\r\n \r\n").await;
     assert_eq!(statuses(&slow.text()), [408]);
 }
@@ -395,7 +438,10 @@ async fn a_value_is_so_large() {
         client.post("secret", &body((4 << 10) + 1)).await.error(400, 50_405_377);
         client.post("secret", &body(4 << 10)).await.ok();
         let version = format!(r#"{{"data":{{"x":"{}"}}}}"#, "v".repeat(4 << 10));
-        client.post(&format!("secret/large/{:?}/version", client.http), &version).await.error(400, 50_405_377);
+        client
+            .post(&format!("secret/large/{:?}/version", client.http), &version)
+            .await
+            .error(400, 50_405_377);
     })
     .await;
     honest(&client).await;
@@ -430,7 +476,8 @@ async fn a_body_is_so_large() {
             }
             Http::Two => {
                 untold.send([preface(&[]), post_head(&client, 1, 0)].concat()).await;
-                // The windows are wider than at first once the server has said so, and the client has agreed.
+                // The windows are wider than at first once the server has said so, and the client
+                // has agreed.
                 let widened = |bytes: &[u8]| wire::frames(bytes).iter().any(|frame| frame.kind == WINDOW_UPDATE);
                 assert!(untold.read_until(widened).await);
                 untold.send(frame(SETTINGS, ACK, 0, &[])).await;
@@ -449,7 +496,8 @@ async fn a_body_is_so_large() {
     honest(&client).await;
 }
 
-/// A client that sends everything and only then reads must find the answer, not a connection that was reset.
+/// A client that sends everything and only then reads must find the answer, not a connection that
+/// was reset.
 #[tokio::test]
 async fn a_body_that_is_sent_before_anything_is_read() {
     let (_server, client) = server(|limits| limits.value_bytes = ByteSize(4 << 10)).await;
@@ -462,13 +510,18 @@ async fn a_body_that_is_sent_before_anything_is_read() {
         assert_eq!(statuses(&told.text()), [413], "round {round}");
         let mut chunked = Wire::open(&client).await;
         let path = client.url("secret");
-        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
         chunked.send(format!("{head}{sent:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(sent))).await;
         chunked.read_until(is_whole).await;
         assert_eq!(statuses(&chunked.text()), [413], "round {round}");
         // The same for what is refused on its head alone.
         let mut lost = Wire::open(&client).await;
-        lost.send(format!("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: {sent}\r\n\r\n")).await;
+        lost.send(format!(
+            "POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: {sent}\r\n\r\n"
+        ))
+        .await;
         lost.send(vec![b' '; sent]).await;
         lost.read_until(is_whole).await;
         assert_eq!(statuses(&lost.text()), [404], "round {round}");
@@ -479,7 +532,8 @@ async fn a_body_that_is_sent_before_anything_is_read() {
     // Over HTTP/2 refusals do not use up the connection.
     let mut connection = client.over(Http::Two).connect().await;
     for _ in 0..50 {
-        let answer = connection.send(Method::POST, &client.url("secret"), &[], vec![b' '; SENT]).await;
+        let answer =
+            connection.send(Method::POST, &client.url("secret"), &[], vec![b' '; SENT]).await;
         answer.error(413, 50_405_377);
     }
     connection.send(Method::GET, &client.url("secret/kept"), &[], "").await.ok();
@@ -489,8 +543,8 @@ fn is_whole(bytes: &[u8]) -> bool {
     String::from_utf8_lossy(bytes).contains("\"request_id\"")
 }
 
-/// What an HTTP/1.1 client may send, and must not: the answer is one clear refusal, and nothing behind it is taken
-/// for a request.
+/// What an HTTP/1.1 client may send, and must not: the answer is one clear refusal, and nothing
+/// behind it is taken for a request.
 #[tokio::test]
 async fn malformed_requests_smuggle_nothing() {
     let (_server, client) = server(|_| {}).await;
@@ -500,22 +554,63 @@ async fn malformed_requests_smuggle_nothing() {
     for (name, request) in [
         (
             "two lengths",
-            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\ncontent-length: {length}\r\n\r\n"),
+            format!(
+                "POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\ncontent-length: {length}\r\n\r\n"
+            ),
         ),
-        ("a list of lengths", format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0, {length}\r\n\r\n")),
-        ("a signed length", format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: +0\r\n\r\n")),
-        ("a hexadecimal length", format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0x0\r\n\r\n")),
-        ("a huge length", format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999999999999\r\n\r\n")),
-        ("an unknown coding", format!("POST {path} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: xchunked\r\n\r\n")),
-        ("chunked is not last", format!("POST {path} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, x\r\n\r\n")),
-        ("a coding in 1.0", format!("POST {path} HTTP/1.0\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
-        ("a folded line", format!("POST {path} HTTP/1.1\r\nhost: h\r\nx: y\r\n z\r\ncontent-length: 0\r\n\r\n")),
-        ("a blank before the colon", format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length : 0\r\n\r\n")),
-        ("a bare CR", format!("POST {path} HTTP/1.1\r\nhost: h\rx: y\r\ncontent-length: 0\r\n\r\n")),
-        ("a NUL", format!("POST {path} HTTP/1.1\r\nhost: h\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n")),
+        (
+            "a list of lengths",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0, {length}\r\n\r\n"),
+        ),
+        (
+            "a signed length",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: +0\r\n\r\n"),
+        ),
+        (
+            "a hexadecimal length",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0x0\r\n\r\n"),
+        ),
+        (
+            "a huge length",
+            format!(
+                "POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999999999999\r\n\r\n"
+            ),
+        ),
+        (
+            "an unknown coding",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: xchunked\r\n\r\n"),
+        ),
+        (
+            "chunked is not last",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, x\r\n\r\n"),
+        ),
+        (
+            "a coding in 1.0",
+            format!(
+                "POST {path} HTTP/1.0\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+            ),
+        ),
+        (
+            "a folded line",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\nx: y\r\n z\r\ncontent-length: 0\r\n\r\n"),
+        ),
+        (
+            "a blank before the colon",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length : 0\r\n\r\n"),
+        ),
+        (
+            "a bare CR",
+            format!("POST {path} HTTP/1.1\r\nhost: h\rx: y\r\ncontent-length: 0\r\n\r\n"),
+        ),
+        (
+            "a NUL",
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n"),
+        ),
         (
             "a broken chunk",
-            format!("POST {path}/version HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+            format!(
+                "POST {path}/version HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+            ),
         ),
         (
             "a huge chunk",
@@ -539,17 +634,33 @@ async fn malformed_requests_smuggle_nothing() {
         assert!(!text.contains("kept"), "{name}: {text}");
         assert!(matches!(statuses(&text).as_slice(), [] | [400 | 413]), "{name}: {text}");
     }
-    // Lines that end in a bare LF are lines, as the standard allows; a body begins where it would otherwise.
+    // Lines that end in a bare LF are lines, as the standard allows; a body begins where it would
+    // otherwise.
     let mut bare = Wire::open(&client).await;
-    bare.send(format!("POST {path}/version HTTP/1.1\nhost: h\ncontent-length: 11\n\n{{\"data\":{{}}}}")).await;
-    assert!(bare.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":2")).await, "{}", bare.text());
+    bare.send(format!(
+        "POST {path}/version HTTP/1.1\nhost: h\ncontent-length: 11\n\n{{\"data\":{{}}}}"
+    ))
+    .await;
+    assert!(
+        bare.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":2")).await,
+        "{}",
+        bare.text()
+    );
     assert_eq!(statuses(&bare.text()), [200]);
-    // Both ways of telling a length: chunked counts, and what the other one would have made a body is a request
-    // of its own. There is no second reading that a proxy could have been made to believe.
+    // Both ways of telling a length: chunked counts, and what the other one would have made a body
+    // is a request of its own. There is no second reading that a proxy could have been made to
+    // believe.
     let mut both = Wire::open(&client).await;
     let head = "host: h\r\ncontent-length: 5\r\ntransfer-encoding: chunked";
-    both.send(format!("POST {path}/version HTTP/1.1\r\n{head}\r\n\r\nb\r\n{{\"data\":{{}}}}\r\n0\r\n\r\n")).await;
-    assert!(both.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":3")).await, "{}", both.text());
+    both.send(format!(
+        "POST {path}/version HTTP/1.1\r\n{head}\r\n\r\nb\r\n{{\"data\":{{}}}}\r\n0\r\n\r\n"
+    ))
+    .await;
+    assert!(
+        both.read_until(|bytes| String::from_utf8_lossy(bytes).contains("\"id\":3")).await,
+        "{}",
+        both.text()
+    );
     assert_eq!(statuses(&both.text()), [200]);
 }
 
@@ -573,7 +684,9 @@ async fn expect_100_continue() {
     let (_server, client) = server(|limits| limits.value_bytes = ByteSize(4 << 10)).await;
     let path = client.url("secret");
     let head = |length: usize| {
-        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        )
     };
     let body = r#"{"path":"expected","version":{"data":{}}}"#;
     let mut right = Wire::open(&client).await;
@@ -581,7 +694,9 @@ async fn expect_100_continue() {
     assert!(right.read_until(|bytes| bytes.ends_with(b"\r\n\r\n")).await);
     assert_eq!(statuses(&right.text()), [100]);
     right.send(body).await;
-    assert!(right.read_until(|bytes| String::from_utf8_lossy(bytes).contains("currentVersion")).await);
+    assert!(
+        right.read_until(|bytes| String::from_utf8_lossy(bytes).contains("currentVersion")).await
+    );
     assert_eq!(statuses(&right.text()), [100, 200]);
     // What would be refused is refused before it is sent.
     let mut large = Wire::open(&client).await;
@@ -592,7 +707,8 @@ async fn expect_100_continue() {
 
 /// The bytes of many GETs of a large secret, and the connection on which nobody takes the answers.
 pub async fn large_answers(server: &TestServer, client: &Client) -> String {
-    let body = format!(r#"{{"path":"large","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(500 << 10));
+    let body =
+        format!(r#"{{"path":"large","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(500 << 10));
     client.post("secret", &body).await.ok();
     server.metric_reaches("okmsd_connections ", 0.0).await;
     client.url("secret/large?includeData=true")
@@ -622,7 +738,8 @@ async fn an_answer_is_taken_within_a_time() {
             }
         }
         let closed = async || {
-            // Where the buffers happen to be full at the very end of an answer, the next one has not begun.
+            // Where the buffers happen to be full at the very end of an answer, the next one has
+            // not begun.
             let (request, idle) = (closed_by("request"), closed_by("idle"));
             server.metric(&request).await + server.metric(&idle).await >= 2.0
         };
@@ -638,8 +755,8 @@ async fn an_answer_is_taken_within_a_time() {
     client.over(Http::Two).call(Method::GET, &path, "").await.ok();
 }
 
-/// A client whose window is ever so small takes an answer byte by byte: as long as the answer is not taken, the
-/// request is in progress and counts.
+/// A client whose window is ever so small takes an answer byte by byte: as long as the answer is
+/// not taken, the request is in progress and counts.
 #[tokio::test]
 async fn an_answer_that_is_taken_byte_by_byte() {
     let (server, client) = server(|limits| limits.request_time = Span(SHORT)).await;
@@ -648,7 +765,9 @@ async fn an_answer_that_is_taken_byte_by_byte() {
     let mut stalled = Wire::open(&client).await;
     stalled.send(preface(&[(INITIAL_WINDOW_SIZE, 1)])).await;
     stalled.send(head(1, END_STREAM, "GET", &path)).await;
-    stalled.trickle_until_closed(SHORT / 20, frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes())).await;
+    stalled
+        .trickle_until_closed(SHORT / 20, frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()))
+        .await;
     server.metric_reaches(&closed_by("request"), 1.0).await;
     honest(&client).await;
 }
@@ -666,7 +785,11 @@ async fn idle_connections_are_closed() {
         for n in 0..6 {
             let stream = 2 * n + 1;
             idle.send(get(&client, stream)).await;
-            assert!(idle.read_until(has_get_answer(&client, stream)).await, "request {n}: {}", idle.text());
+            assert!(
+                idle.read_until(has_get_answer(&client, stream)).await,
+                "request {n}: {}",
+                idle.text()
+            );
             begun = Instant::now();
             tokio::time::sleep(SHORT / 2).await;
         }
@@ -677,7 +800,10 @@ async fn idle_connections_are_closed() {
         };
         acted_at(begun, 2 * SHORT, client.http);
         if client.http == Http::Two {
-            assert!(idle.frames().iter().any(|frame| frame.kind == GOAWAY), "closed without a word");
+            assert!(
+                idle.frames().iter().any(|frame| frame.kind == GOAWAY),
+                "closed without a word"
+            );
         }
     })
     .await;
@@ -694,8 +820,9 @@ async fn streams_at_once() {
     for stream in [1, 3, 5, 7] {
         wire.send(post_head(&client, stream, 0)).await;
     }
-    let refused =
-        |frames: &[Frame]| frames.iter().any(|frame| frame.stream == 7 && frame.error() == Some(REFUSED_STREAM));
+    let refused = |frames: &[Frame]| {
+        frames.iter().any(|frame| frame.stream == 7 && frame.error() == Some(REFUSED_STREAM))
+    };
     while !refused(&wire.frames()) {
         let seen = wire.frames().len();
         assert!(wire.read_until(|bytes| frames_in(bytes) > seen).await, "{:?}", wire.frames());
@@ -703,7 +830,13 @@ async fn streams_at_once() {
     let settings = wire.frames().iter().find_map(|frame| frame.setting(MAX_CONCURRENT_STREAMS));
     assert_eq!(settings, Some(3));
     for stream in [1, 3, 5] {
-        wire.send(piece(&client, stream, &format!(r#"{{"path":"s/{stream}","version":{{"data":{{}}}}}}"#), true)).await;
+        wire.send(piece(
+            &client,
+            stream,
+            &format!(r#"{{"path":"s/{stream}","version":{{"data":{{}}}}}}"#),
+            true,
+        ))
+        .await;
     }
     for stream in [1, 3, 5] {
         assert!(wire.read_until(says(&client, stream, "\"currentVersion\":1")).await);
@@ -718,10 +851,20 @@ async fn streams_at_once() {
         all.spawn(async move {
             let request = hyper::Request::get(format!("https://localhost{path}"));
             sender.ready().await.unwrap();
-            sender.send_request(request.body(http_body_util::Full::default()).unwrap()).await.unwrap().status()
+            sender
+                .send_request(request.body(http_body_util::Full::default()).unwrap())
+                .await
+                .unwrap()
+                .status()
         });
     }
-    assert!(tokio::time::timeout(PATIENCE, all.join_all()).await.unwrap().iter().all(|status| *status == 200));
+    assert!(
+        tokio::time::timeout(PATIENCE, all.join_all())
+            .await
+            .unwrap()
+            .iter()
+            .all(|status| *status == 200)
+    );
     honest(&client).await;
 }
 
@@ -737,22 +880,35 @@ async fn rapid_resets() {
         let streams = streams.map(|n| 2 * n + 1);
         let path = client.url("secret/kept");
         streams.flat_map(move |stream| {
-            [head(stream, END_STREAM, "GET", &path), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()
+            [
+                head(stream, END_STREAM, "GET", &path),
+                frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+            ]
+            .concat()
         })
     };
     let mut wire = Wire::open(&client).await;
     wire.send(preface(&[])).await;
     wire.send(pairs(0..2).collect::<Vec<_>>()).await;
     wire.send(get(&client, 101)).await;
-    assert!(wire.read_until(has_get_answer(&client, 101)).await, "a few resets are fine: {:?}", wire.frames());
+    assert!(
+        wire.read_until(has_get_answer(&client, 101)).await,
+        "a few resets are fine: {:?}",
+        wire.frames()
+    );
     wire.send(pairs(100..118).collect::<Vec<_>>()).await;
     honest(&client).await;
     wire.until_closed().await;
-    assert_eq!(wire.frames().iter().find_map(Frame::error), Some(ENHANCE_YOUR_CALM), "{:?}", wire.frames());
+    assert_eq!(
+        wire.frames().iter().find_map(Frame::error),
+        Some(ENHANCE_YOUR_CALM),
+        "{:?}",
+        wire.frames()
+    );
 }
 
-/// A client can also provoke resets by the server, with frames that are wrong for their stream: here windows that
-/// grow beyond what there is.
+/// A client can also provoke resets by the server, with frames that are wrong for their stream:
+/// here windows that grow beyond what there is.
 #[tokio::test]
 async fn resets_that_the_server_is_made_to_send() {
     let (_server, client) = server(|limits| limits.http2_resets = 5).await;
@@ -764,20 +920,27 @@ async fn resets_that_the_server_is_made_to_send() {
     for n in 0..15 {
         let stream = 2 * n + 1;
         wire.send(
-            [head(stream, 0, "POST", &path), frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat(),
+            [
+                head(stream, 0, "POST", &path),
+                frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]),
+            ]
+            .concat(),
         )
         .await;
     }
     wire.until_closed().await;
     assert!(
-        wire.frames().iter().any(|frame| frame.kind == GOAWAY && frame.error() == Some(ENHANCE_YOUR_CALM)),
+        wire.frames()
+            .iter()
+            .any(|frame| frame.kind == GOAWAY && frame.error() == Some(ENHANCE_YOUR_CALM)),
         "{:?}",
         wire.frames()
     );
     honest(&client).await;
 }
 
-/// Large bodies and answers in memory at once are bounded by their bytes: what goes beyond is told to come back.
+/// Large bodies and answers in memory at once are bounded by their bytes: what goes beyond is told
+/// to come back.
 #[tokio::test]
 async fn large_answers_and_bodies_at_once() {
     let (server, client) = server(|limits| limits.buffer_bytes = ByteSize(2 << 20)).await;
@@ -791,7 +954,10 @@ async fn large_answers_and_bodies_at_once() {
         }
         eventually("429", async || client.call(Method::GET, &path, "").await.status == 429).await;
         client.call(Method::GET, &path, "").await.error(429, 50_434_049);
-        let large = format!(r#"{{"path":"other","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(200 << 10));
+        let large = format!(
+            r#"{{"path":"other","version":{{"data":{{"x":"{}"}}}}}}"#,
+            "v".repeat(200 << 10)
+        );
         client.post("secret", &large).await.error(429, 50_434_049);
         // Small ones go on.
         honest(&client).await;
@@ -811,9 +977,15 @@ async fn page_sizes_are_clamped() {
     }
     over_both(&client, async |client| {
         let mut connection = client.connect().await;
-        for (size, count) in
-            [("0", 10), ("9", 10), ("10", 10), ("42", 42), ("100", 100), ("101", 100), ("99999999999999999999", 100)]
-        {
+        for (size, count) in [
+            ("0", 10),
+            ("9", 10),
+            ("10", 10),
+            ("42", 42),
+            ("100", 100),
+            ("101", 100),
+            ("99999999999999999999", 100),
+        ] {
             let headers = [("x-pagination-size", size)];
             let page = connection.send(Method::GET, &client.url("secret"), &headers, "").await;
             assert_eq!(page.ok().as_array().unwrap().len(), count, "size {size}");
@@ -821,7 +993,10 @@ async fn page_sizes_are_clamped() {
         }
         for size in ["-1", "1.5", "many"] {
             let headers = [("x-pagination-size", size)];
-            connection.send(Method::GET, &client.url("secret"), &headers, "").await.error(400, 50_405_377);
+            connection
+                .send(Method::GET, &client.url("secret"), &headers, "")
+                .await
+                .error(400, 50_405_377);
         }
     })
     .await;

@@ -14,7 +14,12 @@ fn names(page: &Answer) -> Vec<String> {
 }
 
 /// Every page of the list at `rest`; `between` runs after each, with the pages so far.
-async fn walk(client: &Client, rest: &str, size: &str, between: impl AsyncFn(&[Vec<String>])) -> Vec<Vec<String>> {
+async fn walk(
+    client: &Client,
+    rest: &str,
+    size: &str,
+    between: impl AsyncFn(&[Vec<String>]),
+) -> Vec<Vec<String>> {
     let (mut pages, mut cursor) = (Vec::new(), None);
     loop {
         let page = client.page(rest, size, cursor.as_deref()).await;
@@ -62,9 +67,12 @@ async fn a_walk_meets_every_secret_once() {
     client.create_all(&all).await;
     server.tenant().await.create("of/another", "{}").await.ok();
     all.sort();
-    for (size, pages) in
-        [("100", vec![100, 100, 50]), ("125", vec![100, 100, 50]), ("50", vec![50; 5]), ("10", vec![10; 25])]
-    {
+    for (size, pages) in [
+        ("100", vec![100, 100, 50]),
+        ("125", vec![100, 100, 50]),
+        ("50", vec![50; 5]),
+        ("10", vec![10; 25]),
+    ] {
         let walked = walk(&client, "secret", size, async |_| ()).await;
         assert_eq!(walked.iter().map(Vec::len).collect::<Vec<_>>(), pages, "{size}");
         assert_eq!(walked.concat(), all);
@@ -78,7 +86,10 @@ async fn the_size_of_a_page_is_clamped_to_10_and_100() {
     client.post("secret", r#"{"path":"v","maxVersions":24000,"version":{"data":{}}}"#).await.ok();
     let mut connection = client.connect().await;
     for _ in 1..12 {
-        connection.send(Method::POST, &client.url("secret/v/version"), &[], r#"{"data":{}}"#).await.ok();
+        connection
+            .send(Method::POST, &client.url("secret/v/version"), &[], r#"{"data":{}}"#)
+            .await
+            .ok();
     }
     for (size, secrets, versions) in [
         ("0", 10, 10),
@@ -94,7 +105,11 @@ async fn the_size_of_a_page_is_clamped_to_10_and_100() {
         ("007", 10, 10),
     ] {
         assert_eq!(names(&client.page("secret", size, None).await).len(), secrets, "{size}");
-        assert_eq!(names(&client.page("secret/v/version", size, None).await).len(), versions, "{size}");
+        assert_eq!(
+            names(&client.page("secret/v/version", size, None).await).len(),
+            versions,
+            "{size}"
+        );
     }
     assert_eq!(names(&client.get("secret").await).len(), 100);
     for wrong in ["", "-1", "+10", "ten", "10.0", "1e2", "0x10", "10 20", "10,10", "é"] {
@@ -108,10 +123,16 @@ async fn the_size_of_a_page_is_clamped_to_10_and_100() {
 #[tokio::test]
 async fn versions_are_listed_by_pages() {
     let (_server, client) = TestServer::with_tenant().await;
-    client.post("secret", r#"{"path":"a/b","maxVersions":24000,"version":{"data":{"v":1}}}"#).await.ok();
+    client
+        .post("secret", r#"{"path":"a/b","maxVersions":24000,"version":{"data":{"v":1}}}"#)
+        .await
+        .ok();
     let mut connection = client.connect().await;
     for _ in 1..25 {
-        connection.send(Method::POST, &client.url("secret/a/b/version"), &[], r#"{"data":{}}"#).await.ok();
+        connection
+            .send(Method::POST, &client.url("secret/a/b/version"), &[], r#"{"data":{}}"#)
+            .await
+            .ok();
     }
     let all: Vec<_> = (1..=25).map(|n| n.to_string()).collect();
     for rest in ["secret/a/b/version", "secret/a%2Fb/version"] {
@@ -122,8 +143,8 @@ async fn versions_are_listed_by_pages() {
     }
 }
 
-/// What was there all the time is met exactly once, whatever comes and goes meanwhile: also where the entry that the
-/// cursor stands on is deleted.
+/// What was there all the time is met exactly once, whatever comes and goes meanwhile: also where
+/// the entry that the cursor stands on is deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walk_is_stable_while_others_write() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -156,7 +177,10 @@ async fn a_walk_of_versions_survives_pruning() {
     let mut connection = client.connect().await;
     let mut add = async |count: usize| {
         for _ in 0..count {
-            connection.send(Method::POST, &client.url("secret/a/version"), &[], r#"{"data":{}}"#).await.ok();
+            connection
+                .send(Method::POST, &client.url("secret/a/version"), &[], r#"{"data":{}}"#)
+                .await
+                .ok();
         }
     };
     add(19).await;
@@ -183,13 +207,18 @@ async fn only_the_cursor_of_this_list_is_taken() {
             }
         }
     }
-    let cursor = async |client: &Client, rest: &str| client.page(rest, "10", None).await.next().unwrap();
-    let (secrets, versions) = (cursor(&client, "secret").await, cursor(&client, "secret/v/version").await);
+    let cursor =
+        async |client: &Client, rest: &str| client.page(rest, "10", None).await.next().unwrap();
+    let (secrets, versions) =
+        (cursor(&client, "secret").await, cursor(&client, "secret/v/version").await);
     client.page("secret", "10", Some(&secrets)).await.ok();
     client.page("secret/v/version", "10", Some(&versions)).await.ok();
     client.page("secret", "10", Some("")).await.ok();
 
-    assert!(secrets.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "base64url");
+    assert!(
+        secrets.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+        "base64url"
+    );
     let edited = |at: usize| {
         let mut bytes = secrets.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };

@@ -1,5 +1,6 @@
-//! The `OpenAPI` document says what the server takes and gives: its example requests are sent, and what comes back is
-//! held against its statuses, schemas and examples. Its page is there for a browser.
+//! The `OpenAPI` document says what the server takes and gives: its example requests are sent, and
+//! what comes back is held against its statuses, schemas and examples. Its page is there for a
+//! browser.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,7 +17,8 @@ struct Documented {
     client: Client,
     document: Value,
     seen: Seen,
-    /// What headers hold, by the names of their components: they go along wherever the document has them.
+    /// What headers hold, by the names of their components: they go along wherever the document has
+    /// them.
     headers: BTreeMap<&'static str, String>,
     /// The accessor of the token in there.
     accessor: String,
@@ -40,7 +42,9 @@ impl Documented {
     /// The method, the path and the description of the operation `id`.
     fn operation(&self, id: &str) -> (Method, String, &Value) {
         let paths = self.document["paths"].as_object().unwrap();
-        let mut all = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |op| (path, op)));
+        let mut all = paths
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |op| (path, op)));
         let (path, (method, operation)) = all.find(|(_, (_, op))| op["operationId"] == id).unwrap();
         (method.to_uppercase().parse().unwrap(), path.clone(), operation)
     }
@@ -49,7 +53,11 @@ impl Documented {
     async fn send(&self, id: &str, query: &str, body: &str) -> Answer {
         let (method, path, operation) = self.operation(id);
         let key = match id {
-            "VaultReadAuthMethod" | "VaultReadAuthTune" if self.seen.contains("VaultAuthMethods") => "token",
+            "VaultReadAuthMethod" | "VaultReadAuthTune"
+                if self.seen.contains("VaultAuthMethods") =>
+            {
+                "token"
+            }
             "VaultRandomOfLength" => "8",
             "VaultRemountStatus" => &*self.moved,
             _ if path.contains("{mount}") => "app%2Fdatabase",
@@ -60,16 +68,21 @@ impl Documented {
         let path = path.replace("{mount}", "secret").replace("{key}", key);
         let mut headers = Vec::new();
         // A patch says that it is one.
-        if let Some((media, _)) =
-            operation["requestBody"]["content"].as_object().and_then(|types| types.iter().next_back())
+        if let Some((media, _)) = operation["requestBody"]["content"]
+            .as_object()
+            .and_then(|types| types.iter().next_back())
         {
             headers.push(("content-type", media.as_str()));
         }
         for parameter in operation["parameters"].as_array().unwrap() {
             let (_, component) = parameter["$ref"].as_str().unwrap().rsplit_once('/').unwrap();
             // A token in the body goes alone.
-            if let Some(text) = self.headers.get(component).filter(|_| !body.contains("\"token\":")) {
-                headers.push((self.document["components"]["parameters"][component]["name"].as_str().unwrap(), text));
+            if let Some(text) = self.headers.get(component).filter(|_| !body.contains("\"token\":"))
+            {
+                headers.push((
+                    self.document["components"]["parameters"][component]["name"].as_str().unwrap(),
+                    text,
+                ));
             }
         }
         self.client.send(method, &format!("{path}{query}"), &headers, body.to_owned()).await
@@ -94,11 +107,14 @@ impl Documented {
         answer
     }
 
-    /// As [`Self::check`], with each of the operation's examples, or with nothing where it has none.
+    /// As [`Self::check`], with each of the operation's examples, or with nothing where it has
+    /// none.
     async fn check_each(&mut self, id: &str, query: &str) -> Value {
         let mut answer = Value::Null;
         let examples = self.requests(id);
-        for body in if examples.is_empty() { vec![Value::Null] } else { examples.into_values().collect() } {
+        for body in
+            if examples.is_empty() { vec![Value::Null] } else { examples.into_values().collect() }
+        {
             answer = self.check(id, query, &body).await;
         }
         answer
@@ -108,9 +124,14 @@ impl Documented {
     fn is_told(&self, id: &str, answer: &Answer, problem: &str) {
         let reference = &self.operation(id).2["responses"][answer.status.as_str()]["$ref"];
         let reference = reference.as_str().unwrap_or_else(|| panic!("{id} answers {answer:?}"));
-        let content = &self.document.pointer(&reference[1..]).unwrap()["content"]["application/json"];
+        let content =
+            &self.document.pointer(&reference[1..]).unwrap()["content"]["application/json"];
         let (example, answer) = (&content["examples"][problem]["value"], answer.json());
-        assert_eq!((&answer["errors"], &answer["error_code"]), (&example["errors"], &example["error_code"]), "{id}");
+        assert_eq!(
+            (&answer["errors"], &answer["error_code"]),
+            (&example["errors"], &example["error_code"]),
+            "{id}"
+        );
         self.fits(&content["schema"], example, problem);
         self.fits(&content["schema"], &answer, problem);
         self.alike(&content["schema"], &answer, example, problem);
@@ -119,7 +140,8 @@ impl Documented {
     /// A token to use: from a login, or under which something is wrapped.
     async fn take_token(&mut self, id: &str) {
         let answer = self.check_each(id, "").await;
-        let (from, name) = if id == "VaultWrap" { ("wrap_info", "token") } else { ("auth", "client_token") };
+        let (from, name) =
+            if id == "VaultWrap" { ("wrap_info", "token") } else { ("auth", "client_token") };
         let text = |name: &str| answer[from][name].as_str().unwrap().to_owned();
         self.headers.extend([("token", text(name)), ("wrappingToken", text(name))]);
         self.accessor = text("accessor");
@@ -128,7 +150,9 @@ impl Documented {
     /// The example with a token and an accessor that there are.
     fn real(&self, example: &Value) -> Value {
         let mut body = example.clone();
-        for (name, real) in [("token", self.headers.get("token")), ("accessor", Some(&self.accessor))] {
+        for (name, real) in
+            [("token", self.headers.get("token")), ("accessor", Some(&self.accessor))]
+        {
             if let (Some(member), Some(real)) = (body.get_mut(name), real) {
                 *member = real.clone().into();
             }
@@ -146,7 +170,9 @@ impl Documented {
 
     /// The schema, or that which it refers to.
     fn resolved<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema["$ref"].as_str().map_or(schema, |reference| self.document.pointer(&reference[1..]).unwrap())
+        schema["$ref"]
+            .as_str()
+            .map_or(schema, |reference| self.document.pointer(&reference[1..]).unwrap())
     }
 
     /// As much of JSON Schema as the document uses; members that it does not name do not fit.
@@ -166,28 +192,44 @@ impl Documented {
                         (Some(schema), _) | (None, schema @ Value::Object(_)) => {
                             self.fits(schema, value, &format!("{place}.{name}"));
                         }
-                        (None, free) => assert_eq!(*free, true, "{place} has {name}, which the document does not tell"),
+                        (None, free) => assert_eq!(
+                            *free, true,
+                            "{place} has {name}, which the document does not tell"
+                        ),
                     }
                 }
             }
-            "array" => value.as_array().unwrap().iter().for_each(|item| self.fits(&schema["items"], item, place)),
+            "array" => value
+                .as_array()
+                .unwrap()
+                .iter()
+                .for_each(|item| self.fits(&schema["items"], item, place)),
             "string" => {
                 let text = value.as_str().unwrap_or_else(|| panic!("{place}: {value}"));
                 let allowed = schema["enum"].as_array();
-                assert!(allowed.is_none_or(|allowed| allowed.iter().any(|one| one == text)), "{place}: {text}");
+                assert!(
+                    allowed.is_none_or(|allowed| allowed.iter().any(|one| one == text)),
+                    "{place}: {text}"
+                );
             }
             "integer" => {
                 let number = value.as_u64().unwrap_or_else(|| panic!("{place}: {value}"));
-                assert!(schema["minimum"].as_u64().is_none_or(|min| min <= number), "{place}: {number}");
-                assert!(schema["maximum"].as_u64().is_none_or(|max| number <= max), "{place}: {number}");
+                assert!(
+                    schema["minimum"].as_u64().is_none_or(|min| min <= number),
+                    "{place}: {number}"
+                );
+                assert!(
+                    schema["maximum"].as_u64().is_none_or(|max| number <= max),
+                    "{place}: {number}"
+                );
             }
             "boolean" => assert!(value.is_boolean(), "{place}: {value}"),
             other => panic!("{place}: type {other}"),
         }
     }
 
-    /// That both have the same members all the way down, and are null in the same places; of names that clients choose,
-    /// the first counts.
+    /// That both have the same members all the way down, and are null in the same places; of names
+    /// that clients choose, the first counts.
     fn alike(&self, schema: &Value, answer: &Value, example: &Value, place: &str) {
         let schema = self.resolved(schema);
         assert_eq!(answer.is_null(), example.is_null(), "{place}: {answer}");
@@ -240,7 +282,9 @@ async fn examples_are_taken_and_answers_are_as_told() {
         }
         for op in ["PostSecretVersionV2", "PutNewSecretVersionV2", "PutSecretV2"] {
             for body in api.requests(&id(op)).values() {
-                let current = api.send(&id("GetSecretV2"), "", "").await.ok()["metadata"]["currentVersion"].clone();
+                let current =
+                    api.send(&id("GetSecretV2"), "", "").await.ok()["metadata"]["currentVersion"]
+                        .clone();
                 api.check(&id(op), &format!("?cas={current}"), body).await;
             }
         }
@@ -249,7 +293,9 @@ async fn examples_are_taken_and_answers_are_as_told() {
         api.check(&id("PutSecretVersionV2"), "", &states["deactivate"]).await;
         for state in ["activate", "delete"] {
             let body = states[state].to_string();
-            assert!(api.send(&id("PutSecretVersionV2"), "", &body).await.ok().get("warnings").is_none());
+            assert!(
+                api.send(&id("PutSecretVersionV2"), "", &body).await.ok().get("warnings").is_none()
+            );
         }
         for body in api.requests(&id("PutSecretConfigV2")).values() {
             api.check(&id("PutSecretConfigV2"), "", body).await;
@@ -276,18 +322,24 @@ async fn examples_are_taken_and_answers_are_as_told() {
     seen.extend(vault(server.tenant().await).await);
     let figures = api.send("VaultMetrics", "?format=prometheus", "").await;
     assert_eq!(
-        (figures.status, &figures.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            figures.status,
+            &figures.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        ),
         (StatusCode::OK, true)
     );
     seen.insert("VaultMetrics".to_owned());
     // Everything but the documentation itself.
-    let told = operations(&api.document).map(|operation| operation["operationId"].as_str().unwrap().to_owned());
+    let told = operations(&api.document)
+        .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
     assert_eq!(unseen.len(), 93);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
-        .filter(|route| matches!(route.operation.handler, Handler::Open(_)) && !route.pattern.contains("v1"))
+        .filter(|route| {
+            matches!(route.operation.handler, Handler::Open(_)) && !route.pattern.contains("v1")
+        })
         .map(|route| route.operation.id.to_owned())
         .collect();
     assert_eq!(unseen, public);
@@ -297,8 +349,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
 async fn vault(client: Client) -> Seen {
     let mut api = Documented::by(client).await;
     // Something below `app/database` to list.
-    let below =
-        r#"{"path":"app/database/replica","metadata":{"customMetadata":{"owner":"payments"}},"version":{"data":{}}}"#;
+    let below = r#"{"path":"app/database/replica","metadata":{"customMetadata":{"owner":"payments"}},"version":{"data":{}}}"#;
     api.client.post("secret", below).await.ok();
     for (id, query) in [
         ("PostSecretConfig", ""),
@@ -330,7 +381,11 @@ async fn vault(client: Client) -> Seen {
         api.check_each(id, "").await;
     }
     let patch = api.requests("PatchSecretRequest")["change"].to_string();
-    api.is_told("PatchSecretRequest", &api.send("PatchSecretRequest", "", &patch).await, "VersionGone");
+    api.is_told(
+        "PatchSecretRequest",
+        &api.send("PatchSecretRequest", "", &patch).await,
+        "VersionGone",
+    );
     // What the mount demands is only told where a secret would do without.
     api.check("PostSecretConfig", "", &json!({ "cas_required": true })).await;
     for id in ["PostSecretMetadata", "PatchSecretMetadata"] {
@@ -361,7 +416,10 @@ async fn vault(client: Client) -> Seen {
     ] {
         api.check_each(id, "").await;
     }
-    api.moved = api.check_each("VaultRemount", "").await["data"]["migration_id"].as_str().unwrap().to_owned();
+    api.moved = api.check_each("VaultRemount", "").await["data"]["migration_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     api.check_each("VaultRemountStatus", "").await;
     api.take_token("VaultLogin").await;
     api.check_each("VaultListAccessors", "?list=true").await;
@@ -448,7 +506,11 @@ async fn vaults_refusals_are_as_told() {
     api.is_told("GetSecretRequest", &elsewhere, "NoNamespace");
     let nowhere = send(Method::GET, "team/data/app/database", "").await;
     api.is_told("GetSecretRequest", &nowhere, "NoHandler");
-    api.is_told("PatchSecretRequest", &send(Method::PATCH, "secret/data/app", "{}").await, "MediaType");
+    api.is_told(
+        "PatchSecretRequest",
+        &send(Method::PATCH, "secret/data/app", "{}").await,
+        "MediaType",
+    );
 }
 
 /// What the document says of each operation.
@@ -466,7 +528,10 @@ async fn every_operation_answers_with_statuses_that_are_told() {
     for client in [foreign, nobody, server.tenant().await] {
         let api = Documented::by(client).await;
         for operation in operations(&api.document) {
-            let (id, told) = (operation["operationId"].as_str().unwrap(), operation["responses"].as_object().unwrap());
+            let (id, told) = (
+                operation["operationId"].as_str().unwrap(),
+                operation["responses"].as_object().unwrap(),
+            );
             let answer = api.send(id, "", "{}").await;
             assert!(told.contains_key(answer.status.as_str()), "{id} answers {answer:?}");
         }
@@ -483,12 +548,22 @@ async fn the_page_is_open_and_whole() {
         assert_eq!(answer.headers["location"], "/swagger/");
     }
     let page = browser.call(Method::GET, "/swagger/", "").await;
-    assert_eq!((page.status, &page.headers["content-type"] == "text/html; charset=utf-8"), (StatusCode::OK, true));
-    let files: Vec<_> =
-        page.text().split('"').filter(|text| text.contains('.') && !text.contains([' ', '/'])).collect();
+    assert_eq!(
+        (page.status, &page.headers["content-type"] == "text/html; charset=utf-8"),
+        (StatusCode::OK, true)
+    );
+    let files: Vec<_> = page
+        .text()
+        .split('"')
+        .filter(|text| text.contains('.') && !text.contains([' ', '/']))
+        .collect();
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
-        assert_eq!(browser.call(Method::GET, &format!("/swagger/{file}"), "").await.status, StatusCode::OK, "{file}");
+        assert_eq!(
+            browser.call(Method::GET, &format!("/swagger/{file}"), "").await.status,
+            StatusCode::OK,
+            "{file}"
+        );
     }
     browser.call(Method::GET, "/swagger/nothing.js", "").await.error(404, 50_417_665);
 }
@@ -497,7 +572,8 @@ async fn the_page_is_open_and_whole() {
 async fn the_document_names_the_callers_own_domain() {
     let server = TestServer::start().await;
     let tenant = server.tenant().await;
-    let example = |document: Value| document["components"]["parameters"]["okmsId"]["example"].clone();
+    let example =
+        |document: Value| document["components"]["parameters"]["okmsId"]["example"].clone();
     assert_eq!(example(tenant.call(Method::GET, "/openapi.json", "").await.ok()), tenant.id);
     for client in [server.anonymous(), server.operator()] {
         assert!(example(client.call(Method::GET, "/openapi.json", "").await.ok()).is_null());

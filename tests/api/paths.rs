@@ -11,22 +11,33 @@ fn escaped(path: &str) -> String {
 }
 
 async fn value_at(client: &Client, rest: &str) -> String {
-    client.get(&format!("secret/{rest}?includeData=true")).await.ok()["version"]["data"]["of"].to_string()
+    client.get(&format!("secret/{rest}?includeData=true")).await.ok()["version"]["data"]["of"]
+        .to_string()
 }
 
 #[tokio::test]
 async fn escaped_and_plain_name_the_same_secret() {
     let (_server, client) = TestServer::with_tenant().await;
     let longest = format!("{}/{}", "x".repeat(127), "y".repeat(127));
-    for path in ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", "0", "-", &longest, &"z".repeat(255)] {
+    for path in
+        ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", "0", "-", &longest, &"z".repeat(255)]
+    {
         let created = client.create(path, &json!({"of": path}).to_string()).await.ok();
         assert_eq!(created["path"], path);
-        for rest in [path.to_owned(), escaped(path), path.replace('/', "%2f"), path.replace('a', "%61")] {
+        for rest in
+            [path.to_owned(), escaped(path), path.replace('/', "%2f"), path.replace('a', "%61")]
+        {
             assert_eq!(value_at(&client, &rest).await, json!(path).to_string(), "{rest}");
         }
-        assert_eq!(client.put(&format!("secret/{}", escaped(path)), r#"{"maxVersions":3}"#).await.ok()["path"], path);
+        assert_eq!(
+            client.put(&format!("secret/{}", escaped(path)), r#"{"maxVersions":3}"#).await.ok()["path"],
+            path
+        );
         for (rest, id) in [(path.to_owned(), 2), (escaped(path), 3)] {
-            assert_eq!(client.post(&format!("secret/{rest}/version"), r#"{"data":{}}"#).await.ok()["id"], id);
+            assert_eq!(
+                client.post(&format!("secret/{rest}/version"), r#"{"data":{}}"#).await.ok()["id"],
+                id
+            );
             assert_eq!(client.get(&format!("secret/{rest}/version/{id}")).await.ok()["id"], id);
         }
         assert_eq!(client.delete(&format!("secret/{}", escaped(path))).await.status, 204);
@@ -34,7 +45,8 @@ async fn escaped_and_plain_name_the_same_secret() {
     }
 }
 
-/// With plain slashes a last `/version` or `/version/N` is the sub-resource; escaped, it is part of the name.
+/// With plain slashes a last `/version` or `/version/N` is the sub-resource; escaped, it is part of
+/// the name.
 #[tokio::test]
 async fn version_at_the_end_of_a_name() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -73,7 +85,8 @@ async fn version_at_the_end_of_a_name() {
     assert_eq!(client.get("secret").await.ok().as_array().unwrap().len(), 5);
 }
 
-/// Paths that are refused in a URL: what would be normalized, what hides something, what cannot be printed.
+/// Paths that are refused in a URL: what would be normalized, what hides something, what cannot be
+/// printed.
 const WRONG_IN_URL: &[&str] = &[
     ".",
     "..",
@@ -120,7 +133,8 @@ const WRONG_IN_URL: &[&str] = &[
     "%E2%80%AE",
 ];
 
-/// Names that the native dialect does not give and KV2 does: here they are like any other that is not there.
+/// Names that the native dialect does not give and KV2 does: here they are like any other that is
+/// not there.
 const WIDER_IN_URL: &[&str] = &[
     "%252e%252e",
     "a%252Fb",
@@ -172,7 +186,15 @@ async fn what_is_no_path_is_refused_in_every_place() {
             assert_eq!(answer.status, status, "{method} {rest}");
         }
     }
-    let left: Vec<_> = client.get("secret").await.ok().as_array().unwrap().iter().map(|s| s["path"].clone()).collect();
+    let left: Vec<_> = client
+        .get("secret")
+        .await
+        .ok()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["path"].clone())
+        .collect();
     assert_eq!(left, ["a", "b"]);
     assert_eq!(client.get("secret/a").await.ok()["version"]["state"], "active");
 }
@@ -220,11 +242,17 @@ async fn what_is_no_path_is_refused_in_a_body() {
         assert!(said.contains("path"), "{text:?}: {said}");
     }
     for path in ["1", "[\"a\"]", "{}", "true", r#""\ud800""#] {
-        client.post("secret", &format!(r#"{{"path":{path},"version":{{"data":{{}}}}}}"#)).await.error(400, 50_405_377);
+        client
+            .post("secret", &format!(r#"{{"path":{path},"version":{{"data":{{}}}}}}"#))
+            .await
+            .error(400, 50_405_377);
     }
     assert_eq!(client.get("secret").await.text(), "[]");
     // An escape of JSON is not one of the URL: this is the plain text a/b.
-    assert_eq!(client.post("secret", r#"{"path":"a\/\u0062","version":{"data":{}}}"#).await.ok()["path"], "a/b");
+    assert_eq!(
+        client.post("secret", r#"{"path":"a\/\u0062","version":{"data":{}}}"#).await.ok()["path"],
+        "a/b"
+    );
 }
 
 /// Dots in front of the secret do not lead out of the domain, and nothing normalizes them away.

@@ -1,4 +1,5 @@
-//! The same store, later: what a restart keeps, and what happens to a store that somebody has changed meanwhile.
+//! The same store, later: what a restart keeps, and what happens to a store that somebody has
+//! changed meanwhile.
 
 use okmsd::crypto::FileRootKey;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -23,13 +24,20 @@ async fn everything(client: &Client) -> Vec<String> {
         seen.push(answer.text().to_owned());
     }
     seen.push(
-        client.call(hyper::Method::GET, &format!("/v2/okms/resource/{}", client.id), "").await.ok()["name"].to_string(),
+        client.call(hyper::Method::GET, &format!("/v2/okms/resource/{}", client.id), "").await.ok()
+            ["name"]
+            .to_string(),
     );
     seen
 }
 
 /// Changes the record of `table` whose key ends so, in a store that nobody has open.
-fn tamper(server: &TestServer, table: &'static str, key_end: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+fn tamper(
+    server: &TestServer,
+    table: &'static str,
+    key_end: &[u8],
+    change: impl FnOnce(&mut Vec<u8>),
+) {
     let database = Database::open(&server.config.store.path).unwrap();
     let writing = database.begin_write().unwrap();
     {
@@ -38,7 +46,8 @@ fn tamper(server: &TestServer, table: &'static str, key_end: &[u8], change: impl
             let (key, value) = entry.unwrap();
             (key.value().to_vec(), value.value().to_vec())
         });
-        let (key, mut record) = records.find(|(key, _)| key.ends_with(key_end)).expect("such a record");
+        let (key, mut record) =
+            records.find(|(key, _)| key.ends_with(key_end)).expect("such a record");
         drop(records);
         change(&mut record);
         table.insert(&*key, &*record).unwrap();
@@ -112,9 +121,12 @@ async fn another_root_key_is_refused_at_start() {
     let said = server.start_again().await.err().unwrap().to_string();
     assert!(said.contains("okmsd.redb") && said.contains("root.key"), "{said}");
     assert!(!said.contains(std::fs::read_to_string(&key).unwrap().trim()));
-    for (text, mode) in
-        [(&*right, 0o644), ("", 0o600), ("00", 0o600), (&*right.replace(|c: char| c.is_ascii_hexdigit(), "x"), 0o600)]
-    {
+    for (text, mode) in [
+        (&*right, 0o644),
+        ("", 0o600),
+        ("00", 0o600),
+        (&*right.replace(|c: char| c.is_ascii_hexdigit(), "x"), 0o600),
+    ] {
         use std::os::unix::fs::PermissionsExt;
         write_private(&key, text);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -147,7 +159,10 @@ async fn deleted_values_leave_the_store() {
     client.put("secret/a/version/3", r#"{"state":"deleted"}"#).await.ok();
     client.put("secret/a/version/4", r#"{"state":"deactivated"}"#).await.ok();
     server.stop().await;
-    assert_eq!((stored(&server, "version"), stored(&server, "value")), (vec![3, 4, 5, 1], vec![4, 5, 1]));
+    assert_eq!(
+        (stored(&server, "version"), stored(&server, "value")),
+        (vec![3, 4, 5, 1], vec![4, 5, 1])
+    );
     server.start_again().await.unwrap();
     let client = server.client_of(&client.id, Http::One);
     client.delete("secret/a").await;
@@ -156,13 +171,17 @@ async fn deleted_values_leave_the_store() {
     assert_eq!(stored(&server, "header"), b"b");
 }
 
-/// A record that was moved, edited or cut does not open: that read fails and is counted, all others go on.
+/// A record that was moved, edited or cut does not open: that read fails and is counted, all others
+/// go on.
 #[tokio::test]
 async fn a_changed_record_does_not_open() {
     let (mut server, client) = TestServer::with_tenant().await;
     for path in ["swapped/1", "swapped/2", "flipped", "cut", "older", "header", "state", "fine"] {
         client.create(path, &format!(r#"{{"of":"{path}"}}"#)).await.ok();
-        client.post(&format!("secret/{path}/version"), &format!(r#"{{"data":{{"of":"{path} 2"}}}}"#)).await.ok();
+        client
+            .post(&format!("secret/{path}/version"), &format!(r#"{{"data":{{"of":"{path} 2"}}}}"#))
+            .await
+            .ok();
     }
     server.stop().await;
     let (one, two) = (version_key("swapped/1", 2), version_key("swapped/2", 2));
@@ -206,19 +225,28 @@ async fn a_changed_record_does_not_open() {
         }
         assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged, "{rest}");
     }
-    // A list shows all of them, the damaged one with what its path tells, and the damage is counted again.
+    // A list shows all of them, the damaged one with what its path tells, and the damage is counted
+    // again.
     let list = client.get("secret").await.ok();
-    let paths: Vec<_> = list.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["cut", "fine", "flipped", "header", "older", "state", "swapped/1", "swapped/2"]);
+    let paths: Vec<_> =
+        list.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
+    assert_eq!(
+        paths,
+        ["cut", "fine", "flipped", "header", "older", "state", "swapped/1", "swapped/2"]
+    );
     for entry in list.as_array().unwrap() {
         let members = entry["metadata"].as_object().unwrap().len();
         assert_eq!(members, if entry["path"] == "header" { 1 } else { 9 }, "{entry}");
     }
     assert_eq!(server.metric("okmsd_corrupt_records_total").await, damaged + 1.0);
-    // A write on damaged metadata is refused; a value that cannot be read can be followed by another one.
+    // A write on damaged metadata is refused; a value that cannot be read can be followed by
+    // another one.
     client.post("secret/header/version", r#"{"data":{}}"#).await.error(500, 50_401_281);
     client.post("secret/flipped/version?cas=2", r#"{"data":{"of":"3"}}"#).await.ok();
-    assert_eq!(client.get("secret/flipped?includeData=true").await.data().unwrap(), r#"{"of":"3"}"#);
+    assert_eq!(
+        client.get("secret/flipped?includeData=true").await.data().unwrap(),
+        r#"{"of":"3"}"#
+    );
     // What cannot be read any more can still be removed, and the path used again.
     assert_eq!(client.delete("secret/header").await.status, 204);
     client.create("header", "{}").await.ok();
@@ -236,7 +264,8 @@ async fn a_record_of_another_domain_does_not_open() {
     other.create("mine", r#"{"of":"theirs"}"#).await.ok();
     server.stop().await;
     let key = |id: &str| {
-        [id.parse::<okmsd::domain::OkmsId>().unwrap().as_bytes().as_slice(), &version_key("mine", 1)].concat()
+        [id.parse::<okmsd::model::OkmsId>().unwrap().as_bytes().as_slice(), &version_key("mine", 1)]
+            .concat()
     };
     let theirs = record(&server, "value", &key(&other.id));
     tamper(&server, "value", &key(&client.id), |record| *record = theirs);
@@ -244,7 +273,10 @@ async fn a_record_of_another_domain_does_not_open() {
     let client = server.client_of(&client.id, Http::One);
     client.get("secret/mine?includeData=true").await.error(500, 50_401_281);
     let other = server.client_of(&other.id, Http::One);
-    assert_eq!(other.get("secret/mine?includeData=true").await.data().unwrap(), r#"{"of":"theirs"}"#);
+    assert_eq!(
+        other.get("secret/mine?includeData=true").await.data().unwrap(),
+        r#"{"of":"theirs"}"#
+    );
 }
 
 /// A file that is no store, or of a layout that is not known, is refused by its name.

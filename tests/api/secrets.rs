@@ -39,7 +39,9 @@ async fn lives(http: Http) {
     assert_eq!(read["metadata"]["updatedAt"], "2025-01-02T03:05:05Z");
     assert_eq!(client.get("secret/foo/bar?includeData=true").await.data().unwrap(), r#"{"n":2}"#);
     assert_eq!(client.delete("secret/foo/bar").await.status, 204);
-    for rest in ["secret/foo/bar", "secret/foo/bar/version", "secret/foo/bar/version/1?includeData=true"] {
+    for rest in
+        ["secret/foo/bar", "secret/foo/bar/version", "secret/foo/bar/version/1?includeData=true"]
+    {
         client.get(rest).await.error(404, 17_125_377);
     }
 }
@@ -50,7 +52,10 @@ async fn what_is_not_there_is_not_found() {
     client.get("secret/nothing").await.error(404, 17_125_377);
     client.get("secret/nothing?version=3&includeData=true").await.error(404, 17_125_377);
     client.put("secret/nothing", r#"{"version":{"data":{}}}"#).await.error(404, 17_125_377);
-    client.put("secret/nothing", r#"{"metadata":{"casRequired":true}}"#).await.error(404, 17_125_377);
+    client
+        .put("secret/nothing", r#"{"metadata":{"casRequired":true}}"#)
+        .await
+        .error(404, 17_125_377);
     client.put("secret/nothing", "{}").await.error(404, 17_125_377);
     client.delete("secret/nothing").await.error(404, 17_125_377);
     client.get("secret/nothing/version").await.error(404, 17_125_377);
@@ -79,7 +84,8 @@ async fn a_path_names_one_secret_alone() {
     }
 }
 
-/// Numbers, escapes and blanks of a value are the caller's text, and come back as that text, however they came in.
+/// Numbers, escapes and blanks of a value are the caller's text, and come back as that text,
+/// however they came in.
 #[tokio::test]
 async fn a_value_comes_back_byte_for_byte() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -97,11 +103,20 @@ async fn a_value_comes_back_byte_for_byte() {
     {
         let path = format!("value/{index}");
         client.create(&path, value).await.ok();
-        client.post(&format!("secret/{path}/version"), &format!(r#"{{"data":{value}}}"#)).await.ok();
-        client.put(&format!("secret/{path}"), &format!(r#"{{"version":{{"data":{value}}}}}"#)).await.ok();
+        client
+            .post(&format!("secret/{path}/version"), &format!(r#"{{"data":{value}}}"#))
+            .await
+            .ok();
+        client
+            .put(&format!("secret/{path}"), &format!(r#"{{"version":{{"data":{value}}}}}"#))
+            .await
+            .ok();
         client.put(&format!("secret/{path}/version"), &format!(r#"{{"data":{value}}}"#)).await.ok();
         for version in 1..=4 {
-            for rest in [format!("?version={version}&includeData=1"), format!("/version/{version}?includeData=true")] {
+            for rest in [
+                format!("?version={version}&includeData=1"),
+                format!("/version/{version}?includeData=true"),
+            ] {
                 let read = client.get(&format!("secret/{path}{rest}")).await;
                 assert_eq!(read.data().as_deref(), Some(value), "{rest}");
             }
@@ -114,7 +129,9 @@ async fn a_value_comes_back_byte_for_byte() {
 async fn without_include_data_there_is_none() {
     let (_server, client) = TestServer::with_tenant().await;
     client.create("a", r#"{"canary":"value"}"#).await.ok();
-    for rest in ["secret/a", "secret/a?version=1", "secret/a/version/1", "secret/a/version", "secret"] {
+    for rest in
+        ["secret/a", "secret/a?version=1", "secret/a/version/1", "secret/a/version", "secret"]
+    {
         let read = client.get(rest).await;
         read.ok();
         assert!(!read.text().contains("canary"), "{rest}");
@@ -133,7 +150,12 @@ async fn a_value_has_at_most_512_kib() {
         for answer in [
             client.post("secret/large/version", &format!(r#"{{"data":{value}}}"#)).await,
             client
-                .put("secret/large", &format!(r#"{{"metadata":{{"casRequired":true}},"version":{{"data":{value}}}}}"#))
+                .put(
+                    "secret/large",
+                    &format!(
+                        r#"{{"metadata":{{"casRequired":true}},"version":{{"data":{value}}}}}"#
+                    ),
+                )
                 .await,
         ] {
             assert!(matches!(answer.status.as_u16(), 400 | 413), "{}", answer.status);
@@ -169,7 +191,9 @@ async fn spellings_of_create() {
     .iter()
     .enumerate()
     {
-        for (collection, path) in [("secret", format!("plain/{index}")), ("secret/", format!("slash/{index}"))] {
+        for (collection, path) in
+            [("secret", format!("plain/{index}")), ("secret/", format!("slash/{index}"))]
+        {
             let body = format!(r#"{{"path":"{path}",{metadata},"version":{{"data":{{}}}}}}"#);
             let created = client.post(collection, &body).await;
             let shown = &created.ok()["metadata"];
@@ -223,12 +247,19 @@ async fn ambiguous_metadata_is_refused() {
     client.get("secret/new").await.error(404, 17_125_377);
 }
 
-/// Entries were merged, so that Terraform's provider of OVHcloud, which sends the map as it shall be, could not remove one.
-/// okms-cli sends `customMetadata: {}` with every update: it must not wipe what is there.
+/// Entries were merged, so that Terraform's provider of OVHcloud, which sends the map as it shall
+/// be, could not remove one. okms-cli sends `customMetadata: {}` with every update: it must not
+/// wipe what is there.
 #[tokio::test]
 async fn custom_metadata_is_replaced() {
     let (_server, client) = TestServer::with_tenant().await;
-    client.post("secret", r#"{"path":"a","customMetadata":{"one":"1","two":"2"},"version":{"data":{}}}"#).await.ok();
+    client
+        .post(
+            "secret",
+            r#"{"path":"a","customMetadata":{"one":"1","two":"2"},"version":{"data":{}}}"#,
+        )
+        .await
+        .ok();
     for (custom, expected) in [
         ("{}", json!({"one": "1", "two": "2"})),
         (r#"{"two":"zwei","three":"3"}"#, json!({"two": "zwei", "three": "3"})),
@@ -241,21 +272,35 @@ async fn custom_metadata_is_replaced() {
         (r#"{"five":"5"}"#, json!({"five": "5"})),
         (r#"{"five":null}"#, json!({})),
     ] {
-        let updated = client.put("secret/a", &format!(r#"{{"metadata":{{"customMetadata":{custom}}}}}"#)).await.ok();
+        let updated = client
+            .put("secret/a", &format!(r#"{{"metadata":{{"customMetadata":{custom}}}}}"#))
+            .await
+            .ok();
         assert_eq!(updated["metadata"]["customMetadata"], expected, "{custom}");
-        assert_eq!(client.get("secret/a").await.ok()["metadata"]["customMetadata"], expected, "{custom}");
+        assert_eq!(
+            client.get("secret/a").await.ok()["metadata"]["customMetadata"],
+            expected,
+            "{custom}"
+        );
     }
 }
 
-/// Values were taken that readers then refuse, or read each in its own way: Python stops at half of a surrogate pair, Go at
-/// 1e999, and of a name that is there twice JavaScript keeps the last and jq the first. What was stored so could not be
-/// read back.
+/// Values were taken that readers then refuse, or read each in its own way: Python stops at half of
+/// a surrogate pair, Go at 1e999, and of a name that is there twice JavaScript keeps the last and
+/// jq the first. What was stored so could not be read back.
 #[tokio::test]
 async fn a_value_is_one_that_strict_readers_read() {
     let (_server, client) = TestServer::with_tenant().await;
     let vault = format!("/api/{}/v1/secret/data/a", client.id);
     let kv = async |method: Method, body: &str| {
-        client.send(method, &vault, &[("content-type", "application/merge-patch+json")], body.to_owned()).await
+        client
+            .send(
+                method,
+                &vault,
+                &[("content-type", "application/merge-patch+json")],
+                body.to_owned(),
+            )
+            .await
     };
     client.create("a", r#"{"v":1}"#).await.ok();
     let many = (0..30_000).map(|n| format!(r#""{n}":1,"#)).collect::<Vec<_>>().concat();
@@ -278,7 +323,8 @@ async fn a_value_is_one_that_strict_readers_read() {
             client.post("secret/a/version", &bare).await,
             kv(Method::PUT, &bare).await,
             kv(Method::PATCH, &bare).await,
-            kv(Method::PATCH, &bare.replace("{\"data\":", "{\"options\":{\"cas\":1},\"data\":")).await,
+            kv(Method::PATCH, &bare.replace("{\"data\":", "{\"options\":{\"cas\":1},\"data\":"))
+                .await,
         ] {
             let text = answer.error(400, 50_405_377);
             assert!(text.contains(word), "{text}");
@@ -287,8 +333,7 @@ async fn a_value_is_one_that_strict_readers_read() {
     client.get("secret/new").await.error(404, 17_125_377);
     assert_eq!(client.get("secret/a").await.ok()["metadata"]["currentVersion"], 1);
     // Digits and zeros are nobody's business.
-    let exact =
-        r#"{"n":123456789012345678901234567890,"f":1.0,"pair":"\ud83d\ude00","a":{"a":{"a":[{"a":1},{"a":1}]}}}"#;
+    let exact = r#"{"n":123456789012345678901234567890,"f":1.0,"pair":"\ud83d\ude00","a":{"a":{"a":[{"a":1},{"a":1}]}}}"#;
     client.create("exact", exact).await.ok();
     assert_eq!(client.get("secret/exact?includeData=true").await.data().unwrap(), exact);
 }
@@ -297,13 +342,17 @@ async fn a_value_is_one_that_strict_readers_read() {
 async fn custom_metadata_is_bounded() {
     let (_server, client) = TestServer::with_tenant().await;
     let entries = |range: std::ops::Range<usize>| {
-        let entries: serde_json::Map<_, _> = range.map(|n| (n.to_string(), Value::from("x"))).collect();
+        let entries: serde_json::Map<_, _> =
+            range.map(|n| (n.to_string(), Value::from("x"))).collect();
         json!({"metadata": {"customMetadata": entries}}).to_string()
     };
     client.create("a", "{}").await.ok();
     client.put("secret/a", &entries(0..65)).await.error(400, 50_405_377);
     assert_eq!(
-        client.put("secret/a", &entries(0..64)).await.ok()["metadata"]["customMetadata"].as_object().unwrap().len(),
+        client.put("secret/a", &entries(0..64)).await.ok()["metadata"]["customMetadata"]
+            .as_object()
+            .unwrap()
+            .len(),
         64
     );
     let more = json!({"metadata": {"customMetadata": {"64": "x", "absent": null}}});
@@ -317,13 +366,15 @@ async fn custom_metadata_is_bounded() {
         ("k\n", "x".to_owned()),
         (&*"k".repeat(129), "x".to_owned()),
     ] {
-        let body = json!({"metadata": {"casRequired": true, "customMetadata": {key: value, "0": null}}});
+        let body =
+            json!({"metadata": {"casRequired": true, "customMetadata": {key: value, "0": null}}});
         client.put("secret/a", &body.to_string()).await.error(400, 50_405_377);
     }
     let read = client.get("secret/a").await.ok();
     assert_eq!(read["metadata"]["customMetadata"].as_object().unwrap().len(), 64);
     assert_eq!(read["metadata"]["casRequired"], false, "a refused body stores nothing of itself");
-    let largest = json!({"customMetadata": {"0": "v".repeat(512), "a_.:/=@%-": "a_.:/=@%-", "1": null}});
+    let largest =
+        json!({"customMetadata": {"0": "v".repeat(512), "a_.:/=@%-": "a_.:/=@%-", "1": null}});
     client.put("secret/a", &largest.to_string()).await.ok();
 }
 
@@ -332,7 +383,8 @@ async fn metadata_alone_makes_no_version() {
     let (server, client) = TestServer::with_tenant().await;
     client.create("a", r#"{"v":1}"#).await.ok();
     server.clock.advance(10);
-    let updated = client.put("secret/a?cas=1", r#"{"metadata":{"customMetadata":{"k":"v"}}}"#).await.ok();
+    let updated =
+        client.put("secret/a?cas=1", r#"{"metadata":{"customMetadata":{"k":"v"}}}"#).await.ok();
     assert_eq!(updated["metadata"]["currentVersion"], 1);
     assert_eq!(updated["metadata"]["updatedAt"], "2025-01-02T03:04:15Z");
     assert_eq!(client.get("secret/a/version").await.ok().as_array().unwrap().len(), 1);
@@ -344,7 +396,8 @@ async fn an_update_without_a_change_changes_nothing_and_says_so() {
     let (server, client) = TestServer::with_tenant().await;
     client.create("a", "{}").await.ok();
     server.clock.advance(10);
-    for body in ["{}", r#"{"metadata":{}}"#, r#"{"metadata":{"customMetadata":{}},"version":null}"#] {
+    for body in ["{}", r#"{"metadata":{}}"#, r#"{"metadata":{"customMetadata":{}},"version":null}"#]
+    {
         let updated = client.put("secret/a", body).await;
         assert_eq!(updated.warnings().len(), 1, "{body}");
         assert_eq!(updated.ok()["metadata"]["updatedAt"], START_TEXT, "{body}");
@@ -370,8 +423,14 @@ async fn unknown_fields_are_warned_of() {
         assert_eq!(updated.warnings().len(), 1);
     }
     assert_eq!(client.post("secret/0/version", r#"{"data":{},"cas":1}"#).await.warnings().len(), 1);
-    assert_eq!(client.put("secret/0/version/1", r#"{"state":"deactivated","x":1}"#).await.warnings().len(), 1);
-    assert_eq!(client.put("secretConfig", r#"{"casRequired":false,"x":1}"#).await.warnings().len(), 1);
+    assert_eq!(
+        client.put("secret/0/version/1", r#"{"state":"deactivated","x":1}"#).await.warnings().len(),
+        1
+    );
+    assert_eq!(
+        client.put("secretConfig", r#"{"casRequired":false,"x":1}"#).await.warnings().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -421,6 +480,9 @@ async fn a_secret_created_anew_has_no_past() {
     assert_eq!(created["metadata"]["createdAt"], "2025-01-02T03:05:45Z");
     assert_eq!(created["metadata"]["customMetadata"], json!({}));
     assert_eq!(created["metadata"]["maxVersions"], 0);
-    assert_eq!(client.get("secret/a/version/1?includeData=true").await.data().unwrap(), r#"{"new":1}"#);
+    assert_eq!(
+        client.get("secret/a/version/1?includeData=true").await.data().unwrap(),
+        r#"{"new":1}"#
+    );
     client.get("secret/a/version/2").await.error(404, 17_125_377);
 }

@@ -1,5 +1,5 @@
-//! What is shared: places, memory and turns. One peer, one domain, and all peers without a certificate together take
-//! their share of it, and never what the others need.
+//! What is shared: places, memory and turns. One peer, one domain, and all peers without a
+//! certificate together take their share of it, and never what the others need.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,14 @@ use crate::{
     failure::Faulty,
     harness::{BOTH, Client, Http, eventually},
     limits::{
-        SHORT, acted_at, closed_by, get, has_get_answer, honest, large_answers, over_both, piece, post_head, says,
-        server,
+        SHORT, acted_at, closed_by, get, has_get_answer, honest, large_answers, over_both, piece,
+        post_head, says, server,
     },
     wire::{self, *},
 };
 
-/// A place is held while work is done, be it that a domain has taken all it may, and free afterwards.
+/// A place is held while work is done, be it that a domain has taken all it may, and free
+/// afterwards.
 #[tokio::test]
 async fn requests_in_progress() {
     let (server, engine) = Faulty::serve(|config| config.limits.in_flight = 4).await;
@@ -30,7 +31,9 @@ async fn requests_in_progress() {
         let writers: Vec<_> = (0..2)
             .map(|n| {
                 let client = client.clone();
-                tokio::spawn(async move { client.create(&format!("held/{http:?}/{n}"), "{}").await })
+                tokio::spawn(
+                    async move { client.create(&format!("held/{http:?}/{n}"), "{}").await },
+                )
             })
             .collect();
         eventually("both work", async || engine.commits() == 2).await;
@@ -50,8 +53,8 @@ async fn requests_in_progress() {
     }
 }
 
-/// A body that takes its time holds no place: eleven connections with a hundred such bodies each once kept everybody
-/// else out for as long as they liked.
+/// A body that takes its time holds no place: eleven connections with a hundred such bodies each
+/// once kept everybody else out for as long as they liked.
 #[tokio::test]
 async fn slow_bodies_hold_no_place() {
     let (server, client) = server(|limits| limits.in_flight = 8).await;
@@ -63,7 +66,10 @@ async fn slow_bodies_hold_no_place() {
         two.send(preface(&[])).await;
         for stream in 0..40 {
             let client = client.over(Http::Two);
-            let post = [post_head(&client, 2 * stream + 1, 100), piece(&client, 2 * stream + 1, "{", false)];
+            let post = [
+                post_head(&client, 2 * stream + 1, 100),
+                piece(&client, 2 * stream + 1, "{", false),
+            ];
             two.send(post.concat()).await;
         }
         holders.push(two);
@@ -84,8 +90,8 @@ async fn slow_bodies_hold_no_place() {
     assert!(last.read_until(says(&client, 1, "error_code")).await, "{}", last.text());
 }
 
-/// The body of a GET is not kept while the request waits for its turn. 400 connections with a MiB of it each once took
-/// 490 MiB, which nobody had counted.
+/// The body of a GET is not kept while the request waits for its turn. 400 connections with a MiB
+/// of it each once took 490 MiB, which nobody had counted.
 #[tokio::test]
 async fn the_bodies_of_reads_are_not_kept() {
     let (server, engine) = Faulty::serve(|_| {}).await;
@@ -94,26 +100,31 @@ async fn the_bodies_of_reads_are_not_kept() {
     engine.hold_reads();
     let mut two = Wire::open(&client.over(Http::Two)).await;
     two.send([preface(&[]), head(1, 0, "GET", &client.url("secret/kept"))].concat()).await;
-    let is_open = |frames: &[Frame]| frames.iter().any(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 0);
+    let is_open = |frames: &[Frame]| {
+        frames.iter().any(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 0)
+    };
     assert!(two.read_until(|bytes| is_open(&wire::frames(bytes))).await, "{:?}", two.frames());
     two.send(frame(SETTINGS, ACK, 0, &[])).await;
     for _ in 0..60 {
         two.send(frame(DATA, 0, 1, &[b'x'; 16 << 10])).await;
     }
     // The window opens again as what was sent is taken.
-    let opened =
-        |frames: &[Frame]| frames.iter().filter(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 1).count();
+    let opened = |frames: &[Frame]| {
+        frames.iter().filter(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 1).count()
+    };
     assert!(two.read_until(|bytes| opened(&wire::frames(bytes)) > 0).await, "{:?}", two.frames());
     assert!(two.frames().iter().all(|frame| frame.kind != HEADERS), "there is no answer yet");
     engine.let_go();
     assert!(two.read_until(|bytes| wire::body(bytes, 1).is_some()).await);
 }
 
-/// A connection that sends its body in small pieces was ended without an answer, as if they were a flood.
+/// A connection that sends its body in small pieces was ended without an answer, as if they were a
+/// flood.
 #[tokio::test]
 async fn a_body_in_small_pieces() {
     let (_server, client) = server(|_| {}).await;
-    let body = format!(r#"{{"path":"crumbs","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(200 << 10));
+    let body =
+        format!(r#"{{"path":"crumbs","version":{{"data":{{"x":"{}"}}}}}}"#, "v".repeat(200 << 10));
     let mut two = Wire::open(&client.over(Http::Two)).await;
     two.send([preface(&[]), head(1, 0, "POST", &client.url("secret"))].concat()).await;
     let begun = Instant::now();
@@ -127,8 +138,8 @@ async fn a_body_in_small_pieces() {
     client.get("secret/crumbs?includeData=true").await.ok();
 }
 
-/// The place of a request in progress is free once its work is done: a peer that takes no answers, and needs no
-/// certificate for that, once held them all.
+/// The place of a request in progress is free once its work is done: a peer that takes no answers,
+/// and needs no certificate for that, once held them all.
 #[tokio::test]
 async fn answers_that_nobody_takes_hold_no_place() {
     let (server, client) = server(|limits| limits.in_flight = 32).await;
@@ -142,14 +153,15 @@ async fn answers_that_nobody_takes_hold_no_place() {
         }
     }
     for status in ["401", "200"] {
-        let counted = format!("okmsd_requests_total{{operation=\"GetSecretV2\",status=\"{status}\"}}");
+        let counted =
+            format!("okmsd_requests_total{{operation=\"GetSecretV2\",status=\"{status}\"}}");
         server.metric_reaches(&counted, 16.0).await;
     }
     honest(&client).await;
 }
 
-/// Twelve connections that took no answers once had all memory for bodies and answers, and everybody else was told to
-/// come back for two minutes.
+/// Twelve connections that took no answers once had all memory for bodies and answers, and
+/// everybody else was told to come back for two minutes.
 #[tokio::test]
 async fn one_domain_leaves_memory_for_the_others() {
     let (server, client) = server(|limits| limits.buffer_bytes = ByteSize(8 << 20)).await;
@@ -175,8 +187,8 @@ async fn one_domain_leaves_memory_for_the_others() {
     }
 }
 
-/// Of what a peer has asked for it must take something now and then. One that takes nothing once kept up to 3.7 MiB a
-/// connection for two minutes, and needed no certificate for it.
+/// Of what a peer has asked for it must take something now and then. One that takes nothing once
+/// kept up to 3.7 MiB a connection for two minutes, and needed no certificate for it.
 #[tokio::test]
 async fn a_peer_that_takes_nothing() {
     let (server, client) = server(|limits| limits.stall_time = Span(2 * SHORT)).await;
@@ -213,7 +225,10 @@ async fn a_peer_that_takes_nothing() {
     for stream in [0, 1] {
         slow.send(frame(WINDOW_UPDATE, 0, stream, &1_000_000_u32.to_be_bytes())).await;
     }
-    assert!(slow.read_until(|bytes| wire::body(bytes, 1).is_some()).await, "cut while it took something");
+    assert!(
+        slow.read_until(|bytes| wire::body(bytes, 1).is_some()).await,
+        "cut while it took something"
+    );
     for closing in closings {
         closing.await.unwrap();
     }
@@ -230,14 +245,19 @@ async fn a_stranger_has_few_streams() {
     for stream in 0..20 {
         wire.send(head(2 * stream + 1, END_STREAM, "GET", "/openapi.json")).await;
     }
-    let refused = |frames: &[Frame]| frames.iter().filter(|frame| frame.error() == Some(REFUSED_STREAM)).count();
+    let refused = |frames: &[Frame]| {
+        frames.iter().filter(|frame| frame.error() == Some(REFUSED_STREAM)).count()
+    };
     assert!(wire.read_until(|bytes| refused(&wire::frames(bytes)) == 4).await);
-    assert_eq!(wire.frames().iter().find_map(|frame| frame.setting(MAX_CONCURRENT_STREAMS)), Some(16));
+    assert_eq!(
+        wire.frames().iter().find_map(|frame| frame.setting(MAX_CONCURRENT_STREAMS)),
+        Some(16)
+    );
     honest(&client).await;
 }
 
-/// Frames that ask for nothing end the connection: seventeen million of them a second once took a core, and no
-/// certificate was needed.
+/// Frames that ask for nothing end the connection: seventeen million of them a second once took a
+/// core, and no certificate was needed.
 #[tokio::test]
 async fn frames_that_ask_for_nothing() {
     let (server, client) = server(|_| {}).await;
@@ -259,7 +279,12 @@ async fn frames_that_ask_for_nothing() {
             wire.send(flood.repeat(100)).await;
             if name != "GOAWAY" {
                 wire.send(head(1, END_STREAM, "GET", "/")).await;
-                assert!(wire.read_until(|bytes| wire::frames(bytes).iter().any(|frame| frame.kind == HEADERS)).await);
+                assert!(
+                    wire.read_until(|bytes| wire::frames(bytes)
+                        .iter()
+                        .any(|frame| frame.kind == HEADERS))
+                        .await
+                );
             }
             wire.send(flood.repeat(20_000)).await;
             wire.until_closed().await;
@@ -307,7 +332,8 @@ async fn strangers_give_way() {
     assert!(known.read_until(has_get_answer(&client, 1)).await);
 }
 
-/// One domain with a certificate once held all connections, and everybody else waited for its deadlines.
+/// One domain with a certificate once held all connections, and everybody else waited for its
+/// deadlines.
 #[tokio::test]
 async fn one_domain_leaves_connections_for_the_others() {
     let (server, client) = server(|limits| limits.connections = 12).await;
@@ -342,7 +368,8 @@ async fn one_domain_leaves_connections_for_the_others() {
     .await;
 }
 
-/// A certificate that says nothing to us is worth as much as none: its holder gives way as strangers do.
+/// A certificate that says nothing to us is worth as much as none: its holder gives way as
+/// strangers do.
 #[tokio::test]
 async fn who_is_nobody_is_a_stranger() {
     let (server, client) = server(|limits| {
@@ -350,7 +377,8 @@ async fn who_is_nobody_is_a_stranger() {
         limits.anonymous_connections = 3;
     })
     .await;
-    let nobody = server.client(Some(&server.mint(&crate::harness::Leaf::default())), None, Http::One);
+    let nobody =
+        server.client(Some(&server.mint(&crate::harness::Leaf::default())), None, Http::One);
     let mut held = Vec::new();
     for _ in 0..8 {
         let mut wire = Wire::open(&nobody).await;
@@ -362,7 +390,8 @@ async fn who_is_nobody_is_a_stranger() {
     honest(&client).await;
 }
 
-/// Refusals that nobody takes once grew by thousands. Who asks again and again, and takes none, is cut.
+/// Refusals that nobody takes once grew by thousands. Who asks again and again, and takes none, is
+/// cut.
 #[tokio::test]
 async fn refusals_that_nobody_takes() {
     let (server, client) = server(|limits| {
@@ -377,13 +406,19 @@ async fn refusals_that_nobody_takes() {
     for _ in 0..3 {
         let mut wire = Wire::open(&client.over(Http::Two)).await;
         wire.send(preface(&[(INITIAL_WINDOW_SIZE, 0)])).await;
-        wire.send((0..100).flat_map(|n| head(2 * n + 1, END_STREAM, "GET", &path)).collect::<Vec<_>>()).await;
+        wire.send(
+            (0..100).flat_map(|n| head(2 * n + 1, END_STREAM, "GET", &path)).collect::<Vec<_>>(),
+        )
+        .await;
         greedy.push(wire);
     }
     server.metric_reaches(&closed_by("refusals"), 1.0).await;
     honest(&other).await;
     drop(greedy);
-    eventually("the domain is served again", async || client.get("secret/kept").await.status == 200).await;
+    eventually("the domain is served again", async || {
+        client.get("secret/kept").await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Whose word is taken: authorities and the certificates between are judged as strictly as a client's own, and the
-//! nearest authority alone vouches.
+//! Whose word is taken: authorities and the certificates between are judged as strictly as a
+//! client's own, and the nearest authority alone vouches.
 
 use std::ops::RangeInclusive;
 
@@ -9,8 +9,8 @@ use okmsd::{
     pki::{PrivateKeyPem, Subject},
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use time::OffsetDateTime;
 
@@ -45,7 +45,10 @@ fn ca(name: &str) -> CertificateParams {
 }
 
 /// The same, with a part of it changed.
-fn with(mut params: CertificateParams, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+fn with(
+    mut params: CertificateParams,
+    change: impl FnOnce(&mut CertificateParams),
+) -> CertificateParams {
     change(&mut params);
     params
 }
@@ -111,8 +114,9 @@ fn client(server: &TestServer, tenant: &Client, pair: &Pair) -> Client {
     server.client(Some(pair), Some(&tenant.id), Http::One)
 }
 
-/// An authority that had expired, or whose time had not come, was believed: the library judges times of what a peer
-/// shows, not of what it is given to trust. The server starts all the same; the authority's certificates are refused.
+/// An authority that had expired, or whose time had not come, was believed: the library judges
+/// times of what a peer shows, not of what it is given to trust. The server starts all the same;
+/// the authority's certificates are refused.
 #[tokio::test]
 async fn an_authority_has_its_time() {
     let mut server = TestServer::start().await;
@@ -138,19 +142,26 @@ fn ca_valid(valid: RangeInclusive<i64>) -> CertificateParams {
     params
 }
 
-/// A certificate that must not sign others was taken as an authority, and what it signed was let in.
+/// A certificate that must not sign others was taken as an authority, and what it signed was let
+/// in.
 #[tokio::test]
 async fn what_is_no_authority_keeps_the_server_from_starting() {
     let (mut server, tenant) = TestServer::with_tenant().await;
     server.stop().await;
-    let spoilt = |spoil: &dyn Fn(&mut CertificateParams)| Signer::root(with(ca("customer CA"), spoil)).pem;
+    let spoilt =
+        |spoil: &dyn Fn(&mut CertificateParams)| Signer::root(with(ca("customer CA"), spoil)).pem;
     let fine = spoilt(&|_| {});
     let leaf = spoilt(&|params| params.is_ca = IsCa::ExplicitNoCa);
     for (authority, says) in [
         (leaf.clone(), "CA:TRUE"),
         (spoilt(&|params| params.is_ca = IsCa::NoCa), "CA:TRUE"),
         (spoilt(&|params| params.key_usages = vec![KeyUsagePurpose::CrlSign]), "keyCertSign"),
-        (spoilt(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]), "clientAuth"),
+        (
+            spoilt(&|params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]
+            }),
+            "clientAuth",
+        ),
         (spoilt(&|params| params.distinguished_name = DistinguishedName::new()), "subject name"),
         // One that is fine does not carry another in.
         (format!("{fine}{leaf}"), "CA:TRUE"),
@@ -186,28 +197,47 @@ async fn every_certificate_must_be_fit_for_its_place() {
         let spoilt = root.below(with(ca("spoilt CA"), spoil));
         spoilt.pair(&leaf(), &[&spoilt])
     };
-    let a_leaf = root.below(with(leaf(), |leaf| leaf.distinguished_name = ca("a leaf").distinguished_name));
+    let a_leaf =
+        root.below(with(leaf(), |leaf| leaf.distinguished_name = ca("a leaf").distinguished_name));
     let short = with(ca("short CA"), |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
     let short = root.below(short);
     let below_short = short.below(ca("below short CA"));
     let impostor = Signer::root(ca("customer CA"));
     for (what, pair) in [
         ("no extendedKeyUsage", spoilt(&|leaf| leaf.extended_key_usages.clear())),
-        ("any purpose", spoilt(&|leaf| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any])),
-        ("a server's", spoilt(&|leaf| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
-        ("no digitalSignature", spoilt(&|leaf| leaf.key_usages = vec![KeyUsagePurpose::KeyEncipherment])),
+        (
+            "any purpose",
+            spoilt(&|leaf| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]),
+        ),
+        (
+            "a server's",
+            spoilt(&|leaf| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        ),
+        (
+            "no digitalSignature",
+            spoilt(&|leaf| leaf.key_usages = vec![KeyUsagePurpose::KeyEncipherment]),
+        ),
         ("CA:TRUE", spoilt(&|leaf| leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
         ("signed by a leaf", a_leaf.pair(&leaf(), &[&a_leaf])),
         ("between: no keyCertSign", below(&|ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign])),
-        ("between: a server's", below(&|ca| ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
-        ("between: expired", below(&|ca| ca.not_after = OffsetDateTime::from_unix_timestamp(START - 1).unwrap())),
+        (
+            "between: a server's",
+            below(&|ca| ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        ),
+        (
+            "between: expired",
+            below(&|ca| ca.not_after = OffsetDateTime::from_unix_timestamp(START - 1).unwrap()),
+        ),
         ("between: pathlen breached", below_short.pair(&leaf(), &[&below_short, &short])),
         ("between: missing", lower.pair(&leaf(), &[&lower])),
         ("another of the same name", impostor.pair(&leaf(), &[])),
         ("another of the same name, shown", impostor.pair(&leaf(), &[&impostor])),
     ] {
         for http in BOTH {
-            assert!(client(&server, &tenant, &pair).over(http).is_refused_in_tls().await, "{what} {http:?}");
+            assert!(
+                client(&server, &tenant, &pair).over(http).is_refused_in_tls().await,
+                "{what} {http:?}"
+            );
         }
     }
 }
@@ -226,12 +256,13 @@ async fn an_authority_bounds_what_stands_below_it() {
     }
 }
 
-/// A connection outlives neither the authority nor a certificate between: the next request is refused, also on a session
-/// that is resumed.
+/// A connection outlives neither the authority nor a certificate between: the next request is
+/// refused, also on a session that is resumed.
 #[tokio::test]
 async fn what_ends_above_ends_a_connection() {
-    let until =
-        |name: &str, end: i64| with(ca(name), |ca| ca.not_after = OffsetDateTime::from_unix_timestamp(end).unwrap());
+    let until = |name: &str, end: i64| {
+        with(ca(name), |ca| ca.not_after = OffsetDateTime::from_unix_timestamp(end).unwrap())
+    };
     for (root_ends, middle_ends) in [(START + 100, START + DAY), (START + DAY, START + 100)] {
         for http in BOTH {
             let root = Signer::root(until("customer CA", root_ends));
@@ -253,8 +284,9 @@ async fn what_ends_above_ends_a_connection() {
     }
 }
 
-/// A sub-authority of the region's, registered as a customer's, made operators: its certificates led to the region's
-/// authority as well, and `okms.domain:*` in them was believed. The nearest authority vouches, and no other.
+/// A sub-authority of the region's, registered as a customer's, made operators: its certificates
+/// led to the region's authority as well, and `okms.domain:*` in them was believed. The nearest
+/// authority vouches, and no other.
 #[tokio::test]
 async fn a_sub_authority_of_the_regions_makes_no_operators() {
     let (mut server, tenant) = TestServer::with_tenant().await;
@@ -276,8 +308,8 @@ async fn a_sub_authority_of_the_regions_makes_no_operators() {
     }
 }
 
-/// Where the region's authority lets others stand below it, their word still counts for no domain: only what it has
-/// signed itself names one.
+/// Where the region's authority lets others stand below it, their word still counts for no domain:
+/// only what it has signed itself names one.
 #[tokio::test]
 async fn only_the_regions_authority_itself_names_domains() {
     let (mut server, tenant) = TestServer::with_tenant().await;
@@ -298,8 +330,8 @@ async fn only_the_regions_authority_itself_names_domains() {
     }
 }
 
-/// An authority that was renewed keeps its name, and often its key. Both certificates can stand in one file, and the one
-/// that lives longer counts.
+/// An authority that was renewed keeps its name, and often its key. Both certificates can stand in
+/// one file, and the one that lives longer counts.
 #[tokio::test]
 async fn a_renewed_authority_can_keep_its_name() {
     let first = Signer::root(ca_valid(START - DAY..=START + 100));
@@ -314,12 +346,13 @@ async fn a_renewed_authority_can_keep_its_name() {
     client(&server, &tenant, &of_first).get("secret").await.ok();
 }
 
-/// A renewed authority can be there before its time has come. The one that lasts longest was once taken, though it had
-/// not begun, and every client of the other was refused.
+/// A renewed authority can be there before its time has come. The one that lasts longest was once
+/// taken, though it had not begun, and every client of the other was refused.
 #[tokio::test]
 async fn an_authority_renewed_ahead_of_time_waits_for_its_time() {
     let first = Signer::root(ca_valid(START - DAY..=START + 1_000));
-    let renewed = ca_valid(START + 500..=START + 3 * DAY).self_signed(first.issuer.key()).unwrap().pem();
+    let renewed =
+        ca_valid(START + 500..=START + 3 * DAY).self_signed(first.issuer.key()).unwrap().pem();
     for pem in [format!("{}{renewed}", first.pem), format!("{renewed}{}", first.pem)] {
         let (server, tenant) = trusting(&pem).await;
         let client = client(&server, &tenant, &first.pair(&leaf(), &[]));
@@ -330,9 +363,9 @@ async fn an_authority_renewed_ahead_of_time_waits_for_its_time() {
     }
 }
 
-/// Five levels with fifteen look-alikes each cost 1.9 s of signatures for one handshake of a peer without a certificate.
-/// `auth::chain` has the same chain and shows that nothing is checked; here it is refused on the wire, and so are a few
-/// look-alikes within the bounds.
+/// Five levels with fifteen look-alikes each cost 1.9 s of signatures for one handshake of a peer
+/// without a certificate. `auth::chain` has the same chain and shows that nothing is checked; here
+/// it is refused on the wire, and so are a few look-alikes within the bounds.
 #[tokio::test]
 async fn look_alikes_are_refused() {
     let root = Signer::root(ca("customer CA"));
@@ -357,7 +390,8 @@ async fn look_alikes_are_refused() {
     assert!(client(&server, &tenant, &pair).is_refused_in_tls().await);
 }
 
-/// A serial number of 60 KB took 14 s of a worker for each login with it. RFC 5280 allows 20 octets.
+/// A serial number of 60 KB took 14 s of a worker for each login with it. RFC 5280 allows 20
+/// octets.
 #[tokio::test]
 async fn a_serial_number_has_twenty_octets_at_most() {
     let root = Signer::root(ca("customer CA"));
@@ -368,7 +402,10 @@ async fn a_serial_number_has_twenty_octets_at_most() {
     };
     let login = "/v1/auth/cert/login";
     let answer = with(vec![0x7f; 20]).call(Method::POST, login, "").await.ok();
-    assert_eq!(answer["auth"]["metadata"]["serial_number"], "727885129180488904360266563744972327436484050815");
+    assert_eq!(
+        answer["auth"]["metadata"]["serial_number"],
+        "727885129180488904360266563744972327436484050815"
+    );
     with(vec![0x7f; 21]).call(Method::POST, login, "").await.error(401, 50_475_011);
     assert!(with(vec![0x7f; 60_000]).is_refused_in_tls().await);
 }
@@ -382,30 +419,40 @@ async fn the_ends_of_certificates_are_gauges() {
     let name = "okmsd_certificate_not_after_seconds";
     let end = |certificate: &str, domain: &str| {
         let line = format!("{name}{{certificate=\"{certificate}\",domain=\"{domain}\"}} ");
-        text.lines().find_map(|found| found.strip_prefix(&line)).map(|end| end.parse::<f64>().unwrap())
+        text.lines()
+            .find_map(|found| found.strip_prefix(&line))
+            .map(|end| end.parse::<f64>().unwrap())
     };
     assert_eq!(end("server", ""), Some((START + 3600 * DAY) as f64));
     assert_eq!(end("region_ca", ""), Some((START + 3650 * DAY) as f64));
     assert_eq!(end("customer_ca", &tenant.id), Some((START + 5 * DAY) as f64));
     assert_eq!((end("operator", ""), end("client", "")), (None, None));
     let ends = |whose: &str| format!("{name}{{certificate=\"{whose}\",domain=\"\"}}");
-    server.client(Some(&server.issue(&Subject::Operator, 7)), None, Http::One).call(Method::GET, "/livez", "").await;
+    server
+        .client(Some(&server.issue(&Subject::Operator, 7)), None, Http::One)
+        .call(Method::GET, "/livez", "")
+        .await;
     client(&server, &tenant, &root.pair(&leaf(), &[])).get("secret").await.ok();
     server.client_of(&tenant.id, Http::One).get("secret").await.ok();
     assert_eq!(server.metric(&ends("operator")).await, (START + 7 * DAY) as f64);
-    assert_eq!(server.metric(&ends("client")).await, (START + DAY) as f64, "the one that ends first");
+    assert_eq!(
+        server.metric(&ends("client")).await,
+        (START + DAY) as f64,
+        "the one that ends first"
+    );
     assert_eq!(server.admin("/readyz").await.0, StatusCode::OK);
 }
 
-/// Certificates are loaded again while the server runs. Whom they let in no more is out, on open connections and in
-/// sessions as well; what cannot be loaded changes nothing.
+/// Certificates are loaded again while the server runs. Whom they let in no more is out, on open
+/// connections and in sessions as well; what cannot be loaded changes nothing.
 #[tokio::test]
 async fn certificates_are_loaded_again() {
     let (mut server, tenant) = TestServer::with_tenant().await;
     let [before, after] = [Signer::root(ca("before")), Signer::root(ca("after"))];
     trust(&mut server, &before.pem, &tenant.id);
     assert_eq!(server.reloader.reload(&server.config).unwrap(), 2);
-    let [old, new] = [&before, &after].map(|signer| client(&server, &tenant, &signer.pair(&leaf(), &[])));
+    let [old, new] =
+        [&before, &after].map(|signer| client(&server, &tenant, &signer.pair(&leaf(), &[])));
     old.get("secret").await.ok();
     assert!(new.is_refused_in_tls().await);
     let mut open = Vec::new();
@@ -423,7 +470,10 @@ async fn certificates_are_loaded_again() {
     trust(&mut server, &after.pem, &tenant.id);
     assert_eq!(server.reloader.reload(&server.config).unwrap(), 3);
     for mut connection in open {
-        tokio::time::timeout(PATIENCE, &mut connection.0.driver).await.expect("the connection ends").unwrap();
+        tokio::time::timeout(PATIENCE, &mut connection.0.driver)
+            .await
+            .expect("the connection ends")
+            .unwrap();
         assert!(connection.try_send(Method::GET, &old.url("secret"), &[], "").await.is_err());
     }
     // With the sessions that it has, too.

@@ -12,13 +12,25 @@ async fn add_versions(client: &Client, path: &str, count: usize) {
     }
 }
 
-async fn set_state(client: &Client, path: &str, version: u32, state: &str) -> crate::harness::Answer {
-    client.put(&format!("secret/{path}/version/{version}"), &json!({ "state": state }).to_string()).await
+async fn set_state(
+    client: &Client,
+    path: &str,
+    version: u32,
+    state: &str,
+) -> crate::harness::Answer {
+    client
+        .put(&format!("secret/{path}/version/{version}"), &json!({ "state": state }).to_string())
+        .await
 }
 
 async fn states(client: &Client, path: &str) -> Vec<String> {
     let versions = client.get(&format!("secret/{path}/version")).await.ok();
-    versions.as_array().unwrap().iter().map(|v| format!("{} {}", v["id"], v["state"].as_str().unwrap())).collect()
+    versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| format!("{} {}", v["id"], v["state"].as_str().unwrap()))
+        .collect()
 }
 
 async fn state(client: &Client, path: &str) -> Value {
@@ -59,7 +71,9 @@ async fn the_table_of_states() {
         };
         assert_eq!(states(&client, &path).await, [format!("1 {after}")]);
         let expected = (after == "active").then(|| r#"{"v":1}"#.to_owned());
-        for rest in ["?includeData=true", "?version=1&includeData=true", "/version/1?includeData=true"] {
+        for rest in
+            ["?includeData=true", "?version=1&includeData=true", "/version/1?includeData=true"]
+        {
             let read = client.get(&format!("secret/{path}{rest}")).await;
             read.ok();
             assert_eq!(read.data(), expected, "{path}{rest}");
@@ -102,13 +116,19 @@ async fn a_deactivated_version_can_be_followed() {
     assert_eq!(read.ok()["metadata"]["currentVersion"], 2);
     assert_eq!(read.ok()["metadata"]["updatedAt"], "2025-01-02T03:04:10Z");
     assert_eq!(read.data(), None);
-    assert_eq!(client.get("secret/a?version=1&includeData=true").await.data().unwrap(), r#"{"v":1}"#);
+    assert_eq!(
+        client.get("secret/a?version=1&includeData=true").await.data().unwrap(),
+        r#"{"v":1}"#
+    );
     client.post("secret/a/version?cas=2", r#"{"data":{"v":3}}"#).await.ok();
     set_state(&client, "a", 1, "deleted").await.ok();
     assert_eq!(states(&client, "a").await, ["1 deleted", "2 deactivated", "3 active"]);
     let activated = set_state(&client, "a", 2, "active").await.ok();
     assert_eq!(activated, json!({"id": 2, "state": "active", "createdAt": START_TEXT}));
-    assert_eq!(client.get("secret/a/version/2?includeData=true").await.data().unwrap(), r#"{"v":2}"#);
+    assert_eq!(
+        client.get("secret/a/version/2?includeData=true").await.data().unwrap(),
+        r#"{"v":2}"#
+    );
 }
 
 #[tokio::test]
@@ -128,9 +148,24 @@ async fn version_numbers_are_1_to_24000() {
     for number in ["0", "00", "24001", "4294967297", "99999999999999999999"] {
         client.get(&format!("secret/a/version/{number}")).await.error(400, 50_405_377);
         set_state(&client, "a", 1, "active").await.ok();
-        client.put(&format!("secret/a/version/{number}"), r#"{"state":"deleted"}"#).await.error(400, 50_405_377);
+        client
+            .put(&format!("secret/a/version/{number}"), r#"{"state":"deleted"}"#)
+            .await
+            .error(400, 50_405_377);
     }
-    for number in ["0", "24001", "-1", "+1", "1.0", "one", "0x1", "1%00", "%201", "1&version=1", "1&v%65rsion=1"] {
+    for number in [
+        "0",
+        "24001",
+        "-1",
+        "+1",
+        "1.0",
+        "one",
+        "0x1",
+        "1%00",
+        "%201",
+        "1&version=1",
+        "1&v%65rsion=1",
+    ] {
         client.get(&format!("secret/a?version={number}")).await.error(400, 50_405_377);
     }
     client.get("secret/a/version/24000").await.error(404, 17_125_377);
@@ -148,7 +183,10 @@ async fn spellings_of_include_data() {
     client.create("a", "{}").await.ok();
     for rest in ["secret/a", "secret/a/version/1"] {
         for yes in ["1", "t", "T", "true", "TRUE", "True"] {
-            assert!(client.get(&format!("{rest}?includeData={yes}")).await.data().is_some(), "{yes}");
+            assert!(
+                client.get(&format!("{rest}?includeData={yes}")).await.data().is_some(),
+                "{yes}"
+            );
         }
         for no in ["0", "f", "F", "false", "FALSE", "False", ""] {
             assert!(client.get(&format!("{rest}?includeData={no}")).await.data().is_none(), "{no}");
@@ -160,20 +198,27 @@ async fn spellings_of_include_data() {
     }
 }
 
-/// A version that falls off the end is gone with its value, and `oldestVersion` reads 0 until the number of versions
-/// reaches the limit.
+/// A version that falls off the end is gone with its value, and `oldestVersion` reads 0 until the
+/// number of versions reaches the limit.
 #[tokio::test]
 async fn the_oldest_versions_are_pruned() {
     let (_server, client) = TestServer::with_tenant().await;
     let config = client.put("secretConfig", r#"{"maxVersions":4}"#).await.ok();
     assert_eq!(config["maxVersions"], 4);
-    client.post("secret", r#"{"path":"own","maxVersions":2,"version":{"data":{"n":1}}}"#).await.ok();
+    client
+        .post("secret", r#"{"path":"own","maxVersions":2,"version":{"data":{"n":1}}}"#)
+        .await
+        .ok();
     client.create("domain", "{}").await.ok();
-    let oldest =
-        async |path: &str| client.get(&format!("secret/{path}")).await.ok()["metadata"]["oldestVersion"].clone();
+    let oldest = async |path: &str| {
+        client.get(&format!("secret/{path}")).await.ok()["metadata"]["oldestVersion"].clone()
+    };
     assert_eq!((oldest("own").await, oldest("domain").await), (json!(0), json!(0)));
     add_versions(&client, "own", 1).await;
-    assert_eq!(client.get("secret/own/version/1?includeData=true").await.data().unwrap(), r#"{"n":1}"#);
+    assert_eq!(
+        client.get("secret/own/version/1?includeData=true").await.data().unwrap(),
+        r#"{"n":1}"#
+    );
     add_versions(&client, "own", 1).await;
     add_versions(&client, "domain", 2).await;
     assert_eq!((oldest("own").await, oldest("domain").await), (json!(2), json!(0)));
@@ -199,7 +244,8 @@ async fn ten_versions_are_kept_where_nobody_says_otherwise() {
     assert_eq!(states(&client, "a").await.len(), 10);
 }
 
-/// A lowered limit bites with the next version; a raised one brings nothing back; 0 is the default again.
+/// A lowered limit bites with the next version; a raised one brings nothing back; 0 is the default
+/// again.
 #[tokio::test]
 async fn a_changed_limit_counts_from_the_next_version_on() {
     let (_server, client) = TestServer::with_tenant().await;
@@ -226,7 +272,10 @@ async fn max_versions_is_0_to_24000() {
     client.create("a", "{}").await.ok();
     for wrong in ["-1", "24001", "1.0", "1e3", "\"1\"", "true", "4294967296", "[]"] {
         for rest in ["secret/a", "secretConfig"] {
-            client.put(rest, &format!(r#"{{"maxVersions":{wrong},"casRequired":true}}"#)).await.error(400, 50_405_377);
+            client
+                .put(rest, &format!(r#"{{"maxVersions":{wrong},"casRequired":true}}"#))
+                .await
+                .error(400, 50_405_377);
         }
     }
     assert_eq!(client.get("secretConfig").await.ok()["casRequired"], false);
@@ -236,7 +285,8 @@ async fn max_versions_is_0_to_24000() {
     }
 }
 
-/// The deadline takes effect to the second, without a job in the background, and is told as it was typed.
+/// The deadline takes effect to the second, without a job in the background, and is told as it was
+/// typed.
 #[tokio::test]
 async fn versions_deactivate_on_time() {
     for (typed, echoed, seconds) in [
@@ -248,7 +298,9 @@ async fn versions_deactivate_on_time() {
         ("\"1d12h\"", "1d12h", 129_600),
     ] {
         let (server, client) = TestServer::with_tenant().await;
-        let body = format!(r#"{{"path":"a","deactivateVersionAfter":{typed},"version":{{"data":{{"v":1}}}}}}"#);
+        let body = format!(
+            r#"{{"path":"a","deactivateVersionAfter":{typed},"version":{{"data":{{"v":1}}}}}}"#
+        );
         let created = client.post("secret", &body).await.ok();
         assert_eq!(created["metadata"]["deactivateVersionAfter"], echoed);
         server.clock.advance(seconds - 1);
@@ -274,8 +326,11 @@ async fn versions_deactivate_on_time() {
 async fn no_limit_of_time() {
     let (server, client) = TestServer::with_tenant().await;
     for (path, after) in [("a", "\"0s\""), ("b", "0"), ("c", "null"), ("d", "\"0\"")] {
-        let body = format!(r#"{{"path":"{path}","deactivateVersionAfter":{after},"version":{{"data":{{}}}}}}"#);
-        let echoed = client.post("secret", &body).await.ok()["metadata"]["deactivateVersionAfter"].clone();
+        let body = format!(
+            r#"{{"path":"{path}","deactivateVersionAfter":{after},"version":{{"data":{{}}}}}}"#
+        );
+        let echoed =
+            client.post("secret", &body).await.ok()["metadata"]["deactivateVersionAfter"].clone();
         assert_eq!(echoed, if after == "null" { "0s" } else { after.trim_matches('"') });
     }
     // The longest span there is ends beyond what a moment can express.
@@ -320,12 +375,20 @@ async fn what_is_no_duration_is_refused() {
 /// Where secret and domain both set a life span, the shorter one counts, whichever that is.
 #[tokio::test]
 async fn the_shorter_life_span_counts() {
-    for (own, domain, seconds) in [("1h", "1m", 60), ("1m", "1h", 60), ("0s", "1m", 60), ("1m", "0s", 60)] {
+    for (own, domain, seconds) in
+        [("1h", "1m", 60), ("1m", "1h", 60), ("0s", "1m", 60), ("1m", "0s", 60)]
+    {
         let (server, client) = TestServer::with_tenant().await;
-        client.put("secretConfig", &json!({ "deactivateVersionAfter": domain }).to_string()).await.ok();
+        client
+            .put("secretConfig", &json!({ "deactivateVersionAfter": domain }).to_string())
+            .await
+            .ok();
         let body = json!({"path": "a", "deactivateVersionAfter": own, "version": {"data": {}}});
         let created = client.post("secret", &body.to_string()).await.ok();
-        assert_eq!(created["metadata"]["deactivateVersionAfter"], own, "told as typed all the same");
+        assert_eq!(
+            created["metadata"]["deactivateVersionAfter"], own,
+            "told as typed all the same"
+        );
         server.clock.advance(seconds - 1);
         assert_eq!(state(&client, "a").await, "active", "{own} {domain}");
         server.clock.advance(1);
@@ -333,11 +396,15 @@ async fn the_shorter_life_span_counts() {
     }
 }
 
-/// The deadline belongs to the version: it counts from its creation, and a later setting leaves it alone.
+/// The deadline belongs to the version: it counts from its creation, and a later setting leaves it
+/// alone.
 #[tokio::test]
 async fn each_version_has_its_own_deadline() {
     let (server, client) = TestServer::with_tenant().await;
-    client.post("secret", r#"{"path":"a","deactivateVersionAfter":"100s","version":{"data":{}}}"#).await.ok();
+    client
+        .post("secret", r#"{"path":"a","deactivateVersionAfter":"100s","version":{"data":{}}}"#)
+        .await
+        .ok();
     server.clock.advance(50);
     add_versions(&client, "a", 1).await;
     client.put("secret/a", r#"{"deactivateVersionAfter":"10s"}"#).await.ok();

@@ -20,7 +20,11 @@ pub struct Wire {
 impl Wire {
     /// A handshake with the client's certificate and protocol, and nothing more.
     pub async fn open(client: &Client) -> Self {
-        Self { stream: client.tls().await.expect("a handshake"), received: Vec::new(), is_closed: false }
+        Self {
+            stream: client.tls().await.expect("a handshake"),
+            received: Vec::new(),
+            is_closed: false,
+        }
     }
 
     /// Sends what the server still takes.
@@ -33,13 +37,16 @@ impl Wire {
         let _closed = sent.await.expect("the server reads or closes");
     }
 
-    /// Reads until `enough` is content with all that came, or the server closes; says whether it was content.
+    /// Reads until `enough` is content with all that came, or the server closes; says whether it
+    /// was content.
     pub async fn read_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
         while !enough(&self.received) {
             let left = end.saturating_duration_since(Instant::now());
             let read = tokio::time::timeout(left, self.read()).await;
-            if !read.unwrap_or_else(|_| panic!("nothing more than {:?}", String::from_utf8_lossy(&self.received))) {
+            if !read.unwrap_or_else(|_| {
+                panic!("nothing more than {:?}", String::from_utf8_lossy(&self.received))
+            }) {
                 return false;
             }
         }
@@ -53,7 +60,11 @@ impl Wire {
     }
 
     /// Sends `bytes` again and again until the server closes.
-    pub async fn trickle_until_closed(&mut self, every: Duration, bytes: impl AsRef<[u8]>) -> &[u8] {
+    pub async fn trickle_until_closed(
+        &mut self,
+        every: Duration,
+        bytes: impl AsRef<[u8]>,
+    ) -> &[u8] {
         let end = Instant::now() + PATIENCE;
         while !self.is_closed {
             assert!(Instant::now() < end, "never closed");
@@ -149,14 +160,20 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// How an HTTP/2 client begins, with these settings.
 pub fn preface(settings: &[(u16, u32)]) -> Vec<u8> {
-    let pairs = settings.iter().map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>().concat())]
-        .concat()
+    let pairs = settings
+        .iter()
+        .map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
+        &frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>().concat()),
+    ]
+    .concat()
 }
 
 /// A head's fields as HPACK literals.
 pub fn fields(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    let pseudo = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)];
+    let pseudo =
+        [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)];
     let mut block = Vec::new();
     for (name, value) in pseudo.iter().chain(more) {
         block.push(0);
@@ -190,7 +207,11 @@ pub fn frames(mut bytes: &[u8]) -> Vec<Frame> {
 pub fn body(bytes: &[u8], stream: u32) -> Option<String> {
     let frames = frames(bytes);
     let of_stream = || frames.iter().filter(|frame| frame.stream == stream);
-    of_stream().find(|frame| matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0)?;
-    let data: Vec<_> = of_stream().filter(|frame| frame.kind == DATA).map(|frame| frame.payload.as_slice()).collect();
+    of_stream()
+        .find(|frame| matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0)?;
+    let data: Vec<_> = of_stream()
+        .filter(|frame| frame.kind == DATA)
+        .map(|frame| frame.payload.as_slice())
+        .collect();
     Some(String::from_utf8(data.concat()).unwrap())
 }

@@ -1,5 +1,5 @@
-//! The record cache against a plain model: whatever the order of commits, snapshots and reads, a read says what
-//! was true at its snapshot.
+//! The record cache against a plain model: whatever the order of commits, snapshots and reads, a
+//! read says what was true at its snapshot.
 
 use std::{
     sync::{
@@ -64,8 +64,13 @@ async fn play(steps: Vec<Step>, record_cache_bytes: usize) {
             Step::Get(age, space, n) => {
                 let at = snapshots.len().saturating_sub(age + 1);
                 let (snapshot, model) = &snapshots[at];
-                let found = snapshot.get(space, &key(n)).await.unwrap().map(|record| record.bytes.to_vec());
-                assert_eq!(found.as_ref(), model.get(&(space, key(n))), "{space:?} {n} at snapshot {at}");
+                let found =
+                    snapshot.get(space, &key(n)).await.unwrap().map(|record| record.bytes.to_vec());
+                assert_eq!(
+                    found.as_ref(),
+                    model.get(&(space, key(n))),
+                    "{space:?} {n} at snapshot {at}"
+                );
             }
         }
     }
@@ -98,8 +103,8 @@ async fn a_big_range_is_forgotten_whole() {
     }
 }
 
-/// Readers on several threads while the writer never rests: two records that are always written together are
-/// never seen apart, and a reader never goes back in time.
+/// Readers on several threads while the writer never rests: two records that are always written
+/// together are never seen apart, and a reader never goes back in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_beside_the_writer_see_whole_commits() {
     let engine = Arc::new(open(&Storage::new(Vec::new())));
@@ -131,7 +136,8 @@ async fn readers_beside_the_writer_see_whole_commits() {
         }
         reads
     };
-    let readers: Vec<_> = (0..4).map(|_| tokio::spawn(reader(engine.clone(), stop.clone()))).collect();
+    let readers: Vec<_> =
+        (0..4).map(|_| tokio::spawn(reader(engine.clone(), stop.clone()))).collect();
     let until = tokio::time::Instant::now() + Duration::from_secs(2);
     let mut round = 0;
     while tokio::time::Instant::now() < until {

@@ -3,13 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use okmsd::store::kinds::{
-    config::SPACE as CONFIG, header::SPACE as HEADER, region::SPACE as REGION, tenant::SPACE as TENANT,
-    token::SPACE as TOKEN, value::SPACE as VALUE, version::SPACE as VERSION,
+    config::SPACE as CONFIG, header::SPACE as HEADER, region::SPACE as REGION,
+    tenant::SPACE as TENANT, token::SPACE as TOKEN, value::SPACE as VALUE,
+    version::SPACE as VERSION,
 };
 use okmsd::{
     crypto::Sealed,
     store::{
-        engine::{Batch, Engine, Expect, Health, Observer, Op, ReadError, Record, Revision, Snapshot, Space},
+        engine::{
+            Batch, Engine, Expect, Health, Observer, Op, ReadError, Record, Revision, Snapshot,
+            Space,
+        },
         engines::redb::{RedbEngine, RedbOptions},
         kinds,
     },
@@ -96,7 +100,8 @@ pub async fn dump(snapshot: &dyn Snapshot) -> Model {
     try_dump(snapshot).await.unwrap()
 }
 
-/// As above, unless the snapshot has ended: a store that opens its database anew may know more than it shows.
+/// As above, unless the snapshot has ended: a store that opens its database anew may know more than
+/// it shows.
 pub async fn try_dump(snapshot: &dyn Snapshot) -> Result<Model, ReadError> {
     let mut model = Model::new();
     for space in kinds::SPACES {
@@ -144,7 +149,9 @@ pub fn script() -> Vec<Batch> {
         0 => batch((0..6).map(|i| put(VALUE, &key(n * 7 + i), &value(n + i))).collect()),
         1 => batch(vec![put(HEADER, &key(n), &value(n)), put(VERSION, &key(n), &value(n * 3))]),
         2 => batch(vec![delete(VALUE, &key(n * 7 - 14)), put(HEADER, &key(n - 1), b"again")]),
-        3 => batch(vec![delete_range(VALUE, &key(n), &key(n + 4)), put(REGION, b"step", &value(n))]),
+        3 => {
+            batch(vec![delete_range(VALUE, &key(n), &key(n + 4)), put(REGION, b"step", &value(n))])
+        }
         _ => batch(vec![put(VALUE, &key(n), &vec![7; 60_000])]),
     };
     (0..12).map(step).collect()

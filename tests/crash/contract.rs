@@ -1,4 +1,5 @@
-//! What any engine must do. [`contract`] takes a way to open an engine on the same storage again and again.
+//! What any engine must do. [`contract`] takes a way to open an engine on the same storage again
+//! and again.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use okmsd::store::{
 
 use crate::common::*;
 
-/// Runs every rule of the contract. `open` gives the engine of the `n`th storage, as it was left before.
+/// Runs every rule of the contract. `open` gives the engine of the `n`th storage, as it was left
+/// before.
 pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     preconditions(&*open(0)).await;
     all_or_nothing(&*open(1)).await;
@@ -26,8 +28,8 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     reads(|| open(9)).await;
 }
 
-/// A read tells all its parts of one moment: of its own, whatever older and newer ones have read; and what is last in a
-/// range, and where there is nothing.
+/// A read tells all its parts of one moment: of its own, whatever older and newer ones have read;
+/// and what is last in a range, and where there is nothing.
 async fn reads(open: impl Fn() -> Arc<dyn Engine>) {
     let engine = open();
     let version = |number: u8| [b"k".as_slice(), &[0, number]].concat();
@@ -51,18 +53,30 @@ async fn reads(open: impl Fn() -> Arc<dyn Engine>) {
         answers.push(snapshot.read(&parts).await.unwrap());
     }
     answers.insert(2, engine.read(&parts).await.unwrap());
-    for (found, (header, last)) in answers.into_iter().zip([(b"h", 3), (b"i", 4), (b"i", 4), (b"h", 3)]) {
+    for (found, (header, last)) in
+        answers.into_iter().zip([(b"h", 3), (b"i", 4), (b"i", 4), (b"h", 3)])
+    {
         let found: Vec<_> = found
             .into_iter()
             .map(|part| part.unwrap().map(|Found { key, record }| (key, record.bytes.to_vec())))
             .collect();
-        let expected = [Some((None, header.to_vec())), None, Some((Some(version(last)), vec![last])), None, None];
+        let expected = [
+            Some((None, header.to_vec())),
+            None,
+            Some((Some(version(last)), vec![last])),
+            None,
+            None,
+        ];
         assert_eq!(found, expected);
     }
     for (snapshot, last) in [(&before, 3), (&after, 4), (&before, 3)] {
         for number in 1..=4 {
             let found = snapshot.get(VERSION, &version(number)).await.unwrap();
-            assert_eq!(found.map(|record| record.bytes.to_vec()), (number <= last).then(|| vec![number]), "{number}");
+            assert_eq!(
+                found.map(|record| record.bytes.to_vec()),
+                (number <= last).then(|| vec![number]),
+                "{number}"
+            );
         }
     }
 }
@@ -73,7 +87,8 @@ async fn conflicts(engine: &dyn Engine, batch: Batch) {
 }
 
 async fn preconditions(engine: &dyn Engine) {
-    let write = |expect, value: &[u8]| batch_if(HEADER, b"k", expect, vec![put(HEADER, b"k", value)]);
+    let write =
+        |expect, value: &[u8]| batch_if(HEADER, b"k", expect, vec![put(HEADER, b"k", value)]);
     conflicts(engine, write(Expect::At(Revision(1)), b"no")).await;
     let first = engine.commit(write(Expect::Absent, b"1")).await.unwrap();
     conflicts(engine, write(Expect::Absent, b"no")).await;
@@ -85,8 +100,14 @@ async fn preconditions(engine: &dyn Engine) {
     // The same key in another space is another record.
     let other = batch_if(VALUE, b"k", Expect::Absent, vec![put(VALUE, b"k", b"v")]);
     engine.commit(other).await.unwrap();
-    // A precondition is about the state before the batch, also if the batch itself changes the record.
-    let twice = batch_if(HEADER, b"k", Expect::At(second), vec![delete(HEADER, b"k"), put(HEADER, b"k", b"3")]);
+    // A precondition is about the state before the batch, also if the batch itself changes the
+    // record.
+    let twice = batch_if(
+        HEADER,
+        b"k",
+        Expect::At(second),
+        vec![delete(HEADER, b"k"), put(HEADER, b"k", b"3")],
+    );
     let third = engine.commit(twice).await.unwrap();
     assert_eq!(get(engine, HEADER, b"k").await.unwrap().revision, third);
 }
@@ -114,7 +135,14 @@ async fn ranges(engine: &dyn Engine) {
         assert!(get(engine, VERSION, key).await.is_some());
     }
     write(engine, vec![delete_range(VERSION, b"b", b"c"), put(VERSION, b"bb", b"later")]).await;
-    for (key, there) in [(&b"a"[..], true), (b"b", false), (b"b\0", false), (b"bb", true), (b"c", true), (b"d", true)] {
+    for (key, there) in [
+        (&b"a"[..], true),
+        (b"b", false),
+        (b"b\0", false),
+        (b"bb", true),
+        (b"c", true),
+        (b"d", true),
+    ] {
         assert_eq!(get(engine, VERSION, key).await.is_some(), there, "{key:?}");
     }
     assert_eq!(view(engine).await.scan(VALUE, b"", b"\xff", 9).await.unwrap().len(), 5);
@@ -139,7 +167,9 @@ async fn scans(engine: &dyn Engine) {
     assert_eq!(scan(b"", b"\xff", 2).await, [b"".to_vec(), b"\0".to_vec()]);
     assert_eq!(scan(b"a", b"b", 99).await, [b"a".to_vec(), b"a\0".to_vec(), b"a\xff".to_vec()]);
     assert_eq!(scan(b"a\0", b"a\xff", 99).await, [b"a\0".to_vec()]);
-    for (from, to, limit) in [(&b"a"[..], &b"a"[..], 9), (b"b", b"a", 9), (b"c", b"d", 9), (b"a", b"b", 0)] {
+    for (from, to, limit) in
+        [(&b"a"[..], &b"a"[..], 9), (b"b", b"a", 9), (b"c", b"d", 9), (b"a", b"b", 0)]
+    {
         assert!(scan(from, to, limit).await.is_empty());
     }
     assert!(snapshot.scan(CONFIG, b"", b"\xff", 9).await.unwrap().is_empty());
@@ -179,7 +209,8 @@ async fn revisions(open: impl Fn() -> Arc<dyn Engine>) {
 
 /// Batches that are queued together judge each other, and a refused one hurts nobody.
 async fn neighbours(engine: &dyn Engine) {
-    let claim = |value: &[u8]| batch_if(HEADER, b"k", Expect::Absent, vec![put(HEADER, b"k", value)]);
+    let claim =
+        |value: &[u8]| batch_if(HEADER, b"k", Expect::Absent, vec![put(HEADER, b"k", value)]);
     let before = engine.commit(batch(vec![put(HEADER, b"before", b"x")]));
     let winner = engine.commit(claim(b"winner"));
     let loser = engine.commit(claim(b"loser"));
@@ -203,7 +234,8 @@ async fn order(engine: &dyn Engine) {
     ];
     write(engine, ops).await;
     let found = dump(&*view(engine).await).await;
-    let expected = [(b"a", b"2"), (b"c", b"1")].map(|(key, value)| ((HEADER, key.to_vec()), value.to_vec()));
+    let expected =
+        [(b"a", b"2"), (b"c", b"1")].map(|(key, value)| ((HEADER, key.to_vec()), value.to_vec()));
     assert_eq!(found, Model::from(expected));
 }
 
@@ -232,7 +264,8 @@ async fn redb_keeps_the_contract() {
 /// The engine in memory keeps it as well, all but what is about files.
 #[tokio::test]
 async fn memory_keeps_the_contract() {
-    let engines: Vec<Arc<dyn Engine>> = (0..10).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+    let engines: Vec<Arc<dyn Engine>> =
+        (0..10).map(|_| Arc::<MemoryEngine>::default() as _).collect();
     contract(|nth| Arc::clone(&engines[nth])).await;
 }
 
@@ -297,7 +330,8 @@ async fn dropping_the_engine_writes_what_waits() {
     }
 }
 
-/// A crash while the file is made leaves something that redb cannot open, but not under the file's name.
+/// A crash while the file is made leaves something that redb cannot open, but not under the file's
+/// name.
 #[tokio::test]
 async fn an_unfinished_new_file_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -315,7 +349,8 @@ async fn an_unfinished_new_file_is_made_again() {
     std::fs::write(&options.path, [7; 5000]).unwrap();
     assert!(matches!(RedbEngine::open(&options, blind()), Err(OpenError::Database(_))));
     assert_eq!(std::fs::read(&options.path).unwrap(), [7; 5000]);
-    // So are an empty file and a link to a disk that is not there: an empty store in their place would look like loss.
+    // So are an empty file and a link to a disk that is not there: an empty store in their place
+    // would look like loss.
     std::fs::write(&options.path, []).unwrap();
     assert!(matches!(RedbEngine::open(&options, blind()), Err(OpenError::File(FileError::Empty))));
     options.path = dir.path().join("link");

@@ -1,8 +1,9 @@
 //! Flipped bits: a damaged page costs the reads and writes that touch it, and nothing else.
 //!
-//! Once, one flipped bit and one GET made the whole store read-only for ever: redb panicked over the page, the engine
-//! gave the database up, opened it anew, and panicked again, 54,000 times in two minutes, and the client that waited
-//! never got an answer. A bit in a page's number could even lead a write to somebody else's page.
+//! Once, one flipped bit and one GET made the whole store read-only for ever: redb panicked over
+//! the page, the engine gave the database up, opened it anew, and panicked again, 54,000 times in
+//! two minutes, and the client that waited never got an answer. A bit in a page's number could even
+//! lead a write to somebody else's page.
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +46,9 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
 
 fn count_lines() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Lines)).unwrap());
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Lines)).unwrap()
+    });
 }
 
 const SPACES: [Space; 3] = [HEADER, VERSION, VALUE];
@@ -69,7 +72,11 @@ async fn full() -> (Vec<u8>, Model) {
     let mut model = Model::new();
     for tenant in 1..=3 {
         for start in (0..SECRETS).step_by(25) {
-            let put = |n| SPACES.map(|space| put(space, &key(tenant, n), &value(n, usize::from(space == VALUE))));
+            let put = |n| {
+                SPACES.map(|space| {
+                    put(space, &key(tenant, n), &value(n, usize::from(space == VALUE)))
+                })
+            };
             let batch = batch((start..start + 25).flat_map(put).collect());
             engine.commit(batch.clone()).await.unwrap();
             apply(&mut model, &batch);
@@ -91,7 +98,8 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
         let found = snapshot.scan(space, &[tenant], &[tenant, 0xff], usize::MAX).await;
         match found {
             Ok(found) => {
-                let found = found.iter().map(|(key, record)| (key.as_slice(), record.bytes.as_ref()));
+                let found =
+                    found.iter().map(|(key, record)| (key.as_slice(), record.bytes.as_ref()));
                 let part = part.iter().map(|(key, bytes)| (key.as_slice(), bytes.as_slice()));
                 assert!(found.eq(part), "{when}: a range is not as it should be");
                 continue;
@@ -101,7 +109,11 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
         }
         for (key, bytes) in part {
             match snapshot.get(space, key).await {
-                Ok(found) => assert_eq!(found.map(|record| record.bytes.to_vec()).as_ref(), Some(bytes), "{when}"),
+                Ok(found) => assert_eq!(
+                    found.map(|record| record.bytes.to_vec()).as_ref(),
+                    Some(bytes),
+                    "{when}"
+                ),
                 Err(ReadError::Corrupt(_)) => damaged.push((space, key.clone())),
                 Err(other) => panic!("{when}: {other}"),
             }
@@ -122,9 +134,9 @@ fn parts(model: &Model) -> BTreeMap<(Space, u8), Part<'_>> {
     parts
 }
 
-/// Writes keys of every tenant, among them damaged ones: each is written, or told to be damaged and left as it was.
-/// Where the writer itself must touch what is damaged, it says so, and changes nothing. Says how many were refused, and
-/// whether writing goes on.
+/// Writes keys of every tenant, among them damaged ones: each is written, or told to be damaged and
+/// left as it was. Where the writer itself must touch what is damaged, it says so, and changes
+/// nothing. Says how many were refused, and whether writing goes on.
 async fn write_some(
     engine: &RedbEngine,
     model: &mut Model,
@@ -204,12 +216,17 @@ async fn stopped(seeds: std::ops::Range<u64>) {
             seen.harmed += 1;
         }
         // What is written over is no longer damaged, if it could be.
-        let (refused, goes_on) = write_some(&engine, &mut model, &damaged, usize::try_from(seed).unwrap()).await;
+        let (refused, goes_on) =
+            write_some(&engine, &mut model, &damaged, usize::try_from(seed).unwrap()).await;
         seen.refused += refused;
         seen.stopped += usize::from(!goes_on);
         let left = read_all(&engine, &model, &when).await;
         assert!(left.iter().all(|place| damaged.contains(place)), "{when}: damage spread");
-        assert_eq!(engine.health(), if goes_on { Health::Ready } else { Health::ReadOnly }, "{when}");
+        assert_eq!(
+            engine.health(),
+            if goes_on { Health::Ready } else { Health::ReadOnly },
+            "{when}"
+        );
         drop(engine);
         let engine = open(&storage);
         assert_eq!(read_all(&engine, &model, &when).await, left, "{when}: after another start");
@@ -266,7 +283,10 @@ async fn running(seeds: std::ops::Range<u64>) {
         assert!(left.is_empty(), "{when}: {} are damaged still, of {}", left.len(), damaged.len());
         // A write of unknown outcome may have been made.
         let found = dump(&*view(&engine).await).await;
-        model.iter_mut().zip(&found).for_each(|(known, found)| assert_eq!(known.0, found.0, "{when}"));
+        model
+            .iter_mut()
+            .zip(&found)
+            .for_each(|(known, found)| assert_eq!(known.0, found.0, "{when}"));
         model = found;
     }
     println!("{seen:?}");
@@ -280,8 +300,9 @@ async fn a_flipped_bit_under_a_running_store_costs_its_page() {
     running(0..2500).await;
 }
 
-/// Most disks check by themselves what they read, so that a flipped bit is an error of theirs. One sector that could not be
-/// read, and one reader that asked for it again and again, once kept the whole store from taking writes.
+/// Most disks check by themselves what they read, so that a flipped bit is an error of theirs. One
+/// sector that could not be read, and one reader that asked for it again and again, once kept the
+/// whole store from taking writes.
 #[tokio::test]
 async fn a_sector_that_cannot_be_read_costs_its_page() {
     let (image, mut model) = full().await;
@@ -312,18 +333,26 @@ async fn a_sector_that_cannot_be_read_costs_its_page() {
         if !goes_on {
             // A write of unknown outcome may have been made, or a removal.
             let found = dump(&*view(&engine).await).await;
-            assert!(found.keys().all(|place| model.contains_key(place)) && found.len() + 1 >= model.len(), "{when}");
+            assert!(
+                found.keys().all(|place| model.contains_key(place))
+                    && found.len() + 1 >= model.len(),
+                "{when}"
+            );
             model = found;
         }
         assert!(read_all(&engine, &model, &when).await.is_empty(), "{when}: nothing was harmed");
         (page, round) = (page + 3, round + 1);
     }
     println!("{seen:?}");
-    assert!(seen.harmed > 20 && seen.unharmed > 20 && seen.refused > 0 && seen.stopped < round / 20, "{seen:?}");
+    assert!(
+        seen.harmed > 20 && seen.unharmed > 20 && seen.refused > 0 && seen.stopped < round / 20,
+        "{seen:?}"
+    );
 }
 
-/// Batches that wait together become one transaction. The one that touches a damaged page is refused with words; the
-/// others are durable, and nobody is told that the store does not take writes.
+/// Batches that wait together become one transaction. The one that touches a damaged page is
+/// refused with words; the others are durable, and nobody is told that the store does not take
+/// writes.
 #[tokio::test]
 async fn one_batch_of_a_group_meets_damage() {
     let (image, model) = full().await;
@@ -333,7 +362,9 @@ async fn one_batch_of_a_group_meets_damage() {
     let mut harmed = BTreeMap::new();
     for page in 1..storage.len() / 4096 {
         storage.flip(page * 4096 * 8 + 20 * 8);
-        let Ok(probe) = RedbEngine::open_backend(Storage::new(storage.image()), &options(), blind()) else {
+        let Ok(probe) =
+            RedbEngine::open_backend(Storage::new(storage.image()), &options(), blind())
+        else {
             storage.flip(page * 4096 * 8 + 20 * 8);
             continue;
         };

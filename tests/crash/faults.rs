@@ -1,5 +1,5 @@
-//! Storage that fails at any moment: what was acknowledged stays, what was refused is absent, what is not known
-//! is there or not there, and reads go on.
+//! Storage that fails at any moment: what was acknowledged stays, what was refused is absent, what
+//! is not known is there or not there, and reads go on.
 
 use okmsd::store::engine::{CommitError, Engine, Health};
 
@@ -13,7 +13,11 @@ struct Possible(Vec<Model>);
 
 impl Possible {
     /// An answer narrows it or widens it.
-    fn hear(&mut self, batch: &okmsd::store::engine::Batch, answer: &Result<impl Sized, CommitError>) {
+    fn hear(
+        &mut self,
+        batch: &okmsd::store::engine::Batch,
+        answer: &Result<impl Sized, CommitError>,
+    ) {
         match answer {
             Ok(_) => self.0.iter_mut().for_each(|model| apply(model, batch)),
             Err(CommitError::OutcomeUnknown(_)) => {
@@ -29,7 +33,11 @@ impl Possible {
     }
 
     fn admit(&mut self, found: &Model, when: &str) {
-        assert!(self.0.contains(found), "{when}: {} records are not what was acknowledged", found.len());
+        assert!(
+            self.0.contains(found),
+            "{when}: {} records are not what was acknowledged",
+            found.len()
+        );
         self.0 = vec![found.clone()];
     }
 }
@@ -94,7 +102,10 @@ async fn everywhere(fault: impl Fn(u64) -> Fault) {
         run(fault(nth), nth % 2 == 0, &mut seen).await;
     }
     let Seen { unknown, refused, read_only } = seen;
-    assert!(unknown > 0 && refused > 0 && read_only > 0, "{unknown} unknown, {refused} refused, {read_only} read-only");
+    assert!(
+        unknown > 0 && refused > 0 && read_only > 0,
+        "{unknown} unknown, {refused} refused, {read_only} read-only"
+    );
 }
 
 #[tokio::test]
@@ -122,20 +133,26 @@ async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     write(&engine, vec![put(VALUE, b"more", b"x")]).await;
 }
 
-/// A snapshot that was taken before a failure goes on, because the next database shows the same moment.
+/// A snapshot that was taken before a failure goes on, because the next database shows the same
+/// moment.
 #[tokio::test]
 async fn a_snapshot_outlives_a_failure() {
     let storage = Storage::new(Vec::new());
     let mut small = options();
     (small.cache_bytes, small.record_cache_bytes) = (0, 0);
     small.pause_min = std::time::Duration::from_mins(1);
-    let engine = okmsd::store::engines::redb::RedbEngine::open_backend(storage.clone(), &small, blind()).unwrap();
+    let engine =
+        okmsd::store::engines::redb::RedbEngine::open_backend(storage.clone(), &small, blind())
+            .unwrap();
     let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     let snapshot = view(&engine).await;
     storage.fail(Fault::Broken(0));
     let failed = engine.commit(batch(vec![delete_range(VALUE, b"", b"\xff")])).await;
-    assert!(matches!(failed, Err(CommitError::OutcomeUnknown(_) | CommitError::Unavailable(_))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(CommitError::OutcomeUnknown(_) | CommitError::Unavailable(_))),
+        "{failed:?}"
+    );
     assert_eq!(engine.health(), Health::ReadOnly);
     for n in 0..200_u32 {
         assert!(snapshot.get(VALUE, &n.to_be_bytes()).await.unwrap().is_some());

@@ -1,5 +1,5 @@
-//! The real binary under kill -9: what it acknowledged is there after every restart, and what it did not is there
-//! whole or not at all.
+//! The real binary under kill -9: what it acknowledged is there after every restart, and what it
+//! did not is there whole or not at all.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,8 @@ use crate::mtls::{self, Connection, Failure, Http};
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 6;
 const PATHS: u32 = 3;
-/// How long the server works before it is killed: a little more each round, so that it is hit at many points.
+/// How long the server works before it is killed: a little more each round, so that it is hit at
+/// many points.
 const LOAD: Duration = Duration::from_millis(300);
 /// How long anything may take on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +46,9 @@ impl Server {
         let (told, lines) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         // Reads on for as long as the process lives, so that it never waits for somebody to read.
-        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(told.send(line))));
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).for_each(|line| drop(told.send(line)))
+        });
         let mut find = |word: &str| -> SocketAddr {
             loop {
                 let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| {
@@ -75,11 +78,14 @@ impl Server {
 
 fn spawn(folder: &Path, output: Stdio) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_okmsd"));
-    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"]).arg(folder);
+    command
+        .args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"])
+        .arg(folder);
     command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Starts a server and kills it before it can serve, perhaps while it repairs what the last kill left.
+/// Starts a server and kills it before it can serve, perhaps while it repairs what the last kill
+/// left.
 async fn kill_while_starting(folder: &Path, after: Duration) {
     let mut child = spawn(folder, Stdio::null());
     tokio::time::sleep(after).await;
@@ -102,11 +108,14 @@ struct Access {
 
 impl Access {
     fn load(folder: &Path) -> Self {
-        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let ids = names.filter_map(|name| name.strip_suffix("_certificate.pem").map(str::to_owned));
         let id = ids.into_iter().find(|id| id.len() == 36).unwrap();
         let pem = |name: &str| fs::read(folder.join(name)).unwrap();
-        let (certificates, key) = (pem(&format!("{id}_certificate.pem")), pem(&format!("{id}_privatekey.pem")));
+        let (certificates, key) =
+            (pem(&format!("{id}_certificate.pem")), pem(&format!("{id}_privatekey.pem")));
         let access = mtls::Access { certificates: &certificates, key: &key };
         let tls = mtls::tls(&pem("region_ca.pem"), Some(&access), Http::One).unwrap();
         Self { id, tls: Arc::new(tls) }
@@ -127,19 +136,28 @@ struct Api {
 }
 
 impl Api {
-    async fn call(&mut self, method: Method, rest: &str, body: &Value) -> Result<(u16, Value), Gone> {
+    async fn call(
+        &mut self,
+        method: Method,
+        rest: &str,
+        body: &Value,
+    ) -> Result<(u16, Value), Gone> {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let url = format!("{}{rest}", self.base);
-        let response = tokio::time::timeout(PATIENCE, self.connection.send(method, &url, &[], body)).await??;
-        Ok((response.status().as_u16(), serde_json::from_slice(response.body()).unwrap_or_default()))
+        let response =
+            tokio::time::timeout(PATIENCE, self.connection.send(method, &url, &[], body)).await??;
+        Ok((
+            response.status().as_u16(),
+            serde_json::from_slice(response.body()).unwrap_or_default(),
+        ))
     }
 }
 
 /// The values of a secret's versions, in order; `None` where there is no secret.
 type Versions = Option<Vec<u64>>;
 
-/// What one writer knows of its secrets: what was acknowledged, and what the one request would have led to that was
-/// not answered.
+/// What one writer knows of its secrets: what was acknowledged, and what the one request would have
+/// led to that was not answered.
 #[derive(Default)]
 struct Ledger {
     known: BTreeMap<String, Versions>,
@@ -187,8 +205,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// What is there is what was acknowledged, with the one unanswered request whole or not at all. Whether it was
-    /// there.
+    /// What is there is what was acknowledged, with the one unanswered request whole or not at all.
+    /// Whether it was there.
     async fn check(&mut self, api: &mut Api) -> Option<bool> {
         let asked = self.asked.take();
         let mut landed = None;
@@ -201,7 +219,10 @@ impl Ledger {
             }
         }
         for (path, versions) in &self.known {
-            assert!(same(api, path, versions).await, "{path} is not what was acknowledged: {versions:?}");
+            assert!(
+                same(api, path, versions).await,
+                "{path} is not what was acknowledged: {versions:?}"
+            );
         }
         landed
     }
@@ -209,17 +230,22 @@ impl Ledger {
 
 /// Whether the secret has exactly these versions with these values.
 async fn same(api: &mut Api, path: &str, versions: &Versions) -> bool {
-    let (status, body) = api.call(Method::GET, &format!("secret/{path}"), &Value::Null).await.unwrap();
+    let (status, body) =
+        api.call(Method::GET, &format!("secret/{path}"), &Value::Null).await.unwrap();
     let Some(versions) = versions else { return status == 404 };
     if status != 200 || body["metadata"]["currentVersion"] != versions.len() {
         return false;
     }
-    let (status, listed) = api.call(Method::GET, &format!("secret/{path}/version"), &Value::Null).await.unwrap();
-    let ids: Vec<_> = listed.as_array().unwrap().iter().map(|version| version["id"].as_u64().unwrap()).collect();
+    let (status, listed) =
+        api.call(Method::GET, &format!("secret/{path}/version"), &Value::Null).await.unwrap();
+    let ids: Vec<_> =
+        listed.as_array().unwrap().iter().map(|version| version["id"].as_u64().unwrap()).collect();
     assert_eq!((status, ids), (200, (1..=versions.len().min(100) as u64).collect()), "{path}");
     // The newest ones: the older ones were checked when they were new, and again in between.
     let newest = versions.len().saturating_sub(12);
-    for (index, number) in versions.iter().enumerate().filter(|(index, _)| *index >= newest || index % 10 == 0) {
+    for (index, number) in
+        versions.iter().enumerate().filter(|(index, _)| *index >= newest || index % 10 == 0)
+    {
         let rest = format!("secret/{path}/version/{}?includeData=true", index + 1);
         let (status, version) = api.call(Method::GET, &rest, &Value::Null).await.unwrap();
         assert_eq!(status, 200, "{path} version {}: {version}", index + 1);
@@ -258,7 +284,8 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
         let stop = Arc::new(AtomicBool::new(false));
         let mut writers = JoinSet::new();
         for (writer, mut ledger) in (0..).zip(std::mem::take(&mut ledgers)) {
-            let (mut api, stop) = (access.connect(server.address).await.unwrap(), Arc::clone(&stop));
+            let (mut api, stop) =
+                (access.connect(server.address).await.unwrap(), Arc::clone(&stop));
             writers.spawn(async move {
                 let _gone = ledger.write(writer, &mut api, &stop).await;
                 (writer, ledger)
@@ -291,7 +318,8 @@ async fn sigterm_ends_with_success() {
     let mut api = access.connect(server.address).await.unwrap();
     let body = json!({"path": "kept", "version": {"data": {}}});
     assert_eq!(api.call(Method::POST, "secret", &body).await.unwrap().0, 200);
-    let killed = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    let killed =
+        Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let begun = Instant::now();
     let status = loop {
@@ -302,7 +330,10 @@ async fn sigterm_ends_with_success() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(status.success(), "{status}");
-    assert!(api.call(Method::GET, "secret/kept", &Value::Null).await.is_err(), "the connection is closed");
+    assert!(
+        api.call(Method::GET, "secret/kept", &Value::Null).await.is_err(),
+        "the connection is closed"
+    );
     let server = Server::start(&dir);
     let mut api = access.connect(server.address).await.unwrap();
     assert_eq!(api.call(Method::GET, "secret/kept", &Value::Null).await.unwrap().0, 200);

@@ -38,9 +38,10 @@ async fn increment(engine: &dyn Engine, key: &[u8]) {
         let found = get(engine, HEADER, key).await;
         let (expect, count) = match &found {
             None => (Expect::Absent, 0),
-            Some(record) => {
-                (Expect::At(record.revision), u64::from_be_bytes(record.bytes.as_ref().try_into().unwrap()))
-            }
+            Some(record) => (
+                Expect::At(record.revision),
+                u64::from_be_bytes(record.bytes.as_ref().try_into().unwrap()),
+            ),
         };
         let next = vec![put(HEADER, key, &(count + 1).to_be_bytes())];
         match engine.commit(batch_if(HEADER, key, expect, next)).await {
@@ -55,7 +56,8 @@ async fn increment(engine: &dyn Engine, key: &[u8]) {
 async fn no_increment_is_lost() {
     let count = Arc::new(Count::default());
     let storage = Storage::new(Vec::new());
-    let engine = Arc::new(RedbEngine::open_backend(storage.clone(), &options(), count.clone()).unwrap());
+    let engine =
+        Arc::new(RedbEngine::open_backend(storage.clone(), &options(), count.clone()).unwrap());
     let tasks = 32;
     let rounds = 25;
     let task = |engine: Arc<RedbEngine>| async move {
@@ -70,15 +72,16 @@ async fn no_increment_is_lost() {
     }
     drop(engine);
     let found = dump_image(storage.image()).await;
-    let sum: u64 = found.values().map(|bytes| u64::from_be_bytes(bytes.as_slice().try_into().unwrap())).sum();
+    let sum: u64 =
+        found.values().map(|bytes| u64::from_be_bytes(bytes.as_slice().try_into().unwrap())).sum();
     assert_eq!(sum, expected);
     assert_eq!(count.batches.load(Ordering::Relaxed) as u64, expected);
     let groups = count.groups.load(Ordering::Relaxed) as u64;
     assert!(groups < expected, "{groups} commits for {expected} batches");
 }
 
-/// The engine always holds a view of the newest state. That must not keep old pages: a record that is written over
-/// again and again lives in a file that has stopped growing.
+/// The engine always holds a view of the newest state. That must not keep old pages: a record that
+/// is written over again and again lives in a file that has stopped growing.
 #[tokio::test]
 async fn overwriting_does_not_let_the_file_grow() {
     let storage = Storage::new(Vec::new());
@@ -86,7 +89,8 @@ async fn overwriting_does_not_let_the_file_grow() {
     let mut sizes = Vec::new();
     for round in 0..600_u32 {
         let value = vec![u8::try_from(round % 251).unwrap(); 40_000];
-        write(&engine, vec![put(VALUE, b"k", &value), put(HEADER, b"k", &round.to_be_bytes())]).await;
+        write(&engine, vec![put(VALUE, b"k", &value), put(HEADER, b"k", &round.to_be_bytes())])
+            .await;
         if round % 100 == 99 {
             sizes.push(storage.image().len());
         }

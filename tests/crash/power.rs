@@ -1,8 +1,9 @@
-//! Power cuts: at every sync, with any part of what was not synced on disk, in any order, torn or whole.
+//! Power cuts: at every sync, with any part of what was not synced on disk, in any order, torn or
+//! whole.
 //!
-//! One run of the engine is recorded. Then the record is played up to each sync, the images that a power cut at
-//! that moment could leave are built, and each is opened: it must hold every batch that was known by then, in the
-//! order of commits, and nothing that had not begun.
+//! One run of the engine is recorded. Then the record is played up to each sync, the images that a
+//! power cut at that moment could leave are built, and each is opened: it must hold every batch
+//! that was known by then, in the order of commits, and nothing that had not begun.
 
 use std::{
     collections::BTreeSet,
@@ -51,7 +52,13 @@ pub enum Luck {
 
 impl Disk {
     pub fn new(image: Vec<u8>, seed: u64) -> Self {
-        Self { durable: image, pending: Vec::new(), known: 0, begun: 0, chance: Chance(seed * 2 + 1) }
+        Self {
+            durable: image,
+            pending: Vec::new(),
+            known: 0,
+            begun: 0,
+            chance: Chance(seed * 2 + 1),
+        }
     }
 
     pub fn play(&mut self, event: &Event) {
@@ -80,9 +87,10 @@ impl Disk {
             Luck::Everything => {}
             Luck::Some => pending.retain(|_| self.chance.below(2) == 0),
             Luck::Sectors => {
-                pending = pending.iter().flat_map(sectors).filter(|_| self.chance.below(3) > 0).collect();
-                // Sectors of different writes to one place keep their order; the rest is in any order anyway,
-                // because only the last word on a place counts.
+                pending =
+                    pending.iter().flat_map(sectors).filter(|_| self.chance.below(3) > 0).collect();
+                // Sectors of different writes to one place keep their order; the rest is in any
+                // order anyway, because only the last word on a place counts.
             }
         }
         for event in &pending {
@@ -105,7 +113,9 @@ fn sectors(event: &Event) -> Vec<Event> {
         return vec![event.clone()];
     };
     let pieces = data.chunks(SECTOR).enumerate();
-    pieces.map(|(nth, piece)| Event::Write(offset + (nth * SECTOR) as u64, piece.to_vec())).collect()
+    pieces
+        .map(|(nth, piece)| Event::Write(offset + (nth * SECTOR) as u64, piece.to_vec()))
+        .collect()
 }
 
 /// The states that the script goes through.
@@ -119,7 +129,8 @@ fn models() -> Vec<Model> {
     models
 }
 
-/// An image of a new store. Its making is no part of the record: until it is done, the file has another name.
+/// An image of a new store. Its making is no part of the record: until it is done, the file has
+/// another name.
 fn made() -> Vec<u8> {
     let storage = Storage::new(Vec::new());
     drop(open(&storage));
@@ -127,7 +138,13 @@ fn made() -> Vec<u8> {
 }
 
 /// Crashes at the syncs numbered `from..to` of the record, and once at its end.
-async fn crash_everywhere(log: &[Event], models: &[Model], from: usize, to: usize, seed: u64) -> usize {
+async fn crash_everywhere(
+    log: &[Event],
+    models: &[Model],
+    from: usize,
+    to: usize,
+    seed: u64,
+) -> usize {
     let mut disk = Disk::new(made(), seed);
     let mut syncs = 0;
     let mut crashes = 0;
@@ -135,7 +152,14 @@ async fn crash_everywhere(log: &[Event], models: &[Model], from: usize, to: usiz
         if matches!(event, Event::Sync | Event::LostSync) {
             syncs += 1;
             if (from..to).contains(&syncs) {
-                for luck in [Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors, Luck::Some, Luck::Sectors] {
+                for luck in [
+                    Luck::Nothing,
+                    Luck::Everything,
+                    Luck::Some,
+                    Luck::Sectors,
+                    Luck::Some,
+                    Luck::Sectors,
+                ] {
                     check(&mut disk, luck, models, syncs).await;
                     crashes += 1;
                 }
@@ -190,8 +214,8 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// The operating system may forget what a failed sync should have saved, and still show it to readers. Nothing
-/// that the engine shows after such a failure may be lost by a power cut.
+/// The operating system may forget what a failed sync should have saved, and still show it to
+/// readers. Nothing that the engine shows after such a failure may be lost by a power cut.
 #[tokio::test]
 async fn a_power_cut_after_a_failed_sync_loses_nothing_that_was_shown() {
     let models = models();
@@ -226,7 +250,8 @@ async fn a_power_cut_after_a_failed_sync_loses_nothing_that_was_shown() {
                     // What the engine shows now decides.
                     let shown = dump(&*view(&engine).await).await;
                     gets_agree(&engine, &models, &shown).await;
-                    done += models[done..=done + 1].iter().position(|model| *model == shown).unwrap();
+                    done +=
+                        models[done..=done + 1].iter().position(|model| *model == shown).unwrap();
                 }
                 Err(other) => panic!("{other}"),
             }

@@ -17,8 +17,8 @@ pub enum Event {
     SetLen(u64),
     /// Everything before is durable.
     Sync,
-    /// The operating system has forgotten what was written since the last sync. It may be on disk or not, and
-    /// reads show it all the same.
+    /// The operating system has forgotten what was written since the last sync. It may be on disk
+    /// or not, and reads show it all the same.
     LostSync,
     /// A word of the test's own.
     Mark(Mark),
@@ -185,7 +185,8 @@ impl StorageBackend for Storage {
         if inner.bad.is_some_and(|bad| (start..start + out.len()).contains(&bad)) {
             return Err(broken());
         }
-        let found = inner.image.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let found =
+            inner.image.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())
     }
@@ -194,7 +195,9 @@ impl StorageBackend for Storage {
         let mut inner = self.inner();
         match inner.failing() {
             Fault::Broken(_) => return Err(broken()),
-            Fault::Full(_) if len > inner.image.len() as u64 => return Err(io::ErrorKind::StorageFull.into()),
+            Fault::Full(_) if len > inner.image.len() as u64 => {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             _ => {}
         }
         inner.image.resize(usize::try_from(len).unwrap(), 0);

@@ -11,12 +11,15 @@ use std::{
 
 use okmsd::{
     crypto::{Binding, DomainKeys, FileRootKey, WrappedDataKey},
-    domain::{DomainConfig, Header, OkmsId, Token},
+    model::{DomainConfig, Header, OkmsId, Token},
     service::Upgrade,
     store::{
         engine::Space,
         engines::redb::{OpenError, RedbEngine, RedbOptions},
-        kinds::{Kind, tenant::DomainInfo, tenant::DomainRecord, version::Version, wrapped::WrappedAnswer},
+        kinds::{
+            Kind, tenant::DomainInfo, tenant::DomainRecord, version::Version,
+            wrapped::WrappedAnswer,
+        },
     },
 };
 use redb::{Database, TableDefinition};
@@ -31,7 +34,8 @@ const LAYOUTS: [u64; 2] = [1, 2];
 
 /// A store as a program of that layout left it.
 fn fixture(layout: u64) -> Vec<u8> {
-    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/layout{layout}.redb.gz"));
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/fixtures/layout{layout}.redb.gz"));
     let unpacked = Command::new("gzip").arg("-dc").arg(packed).output().unwrap();
     assert!(unpacked.status.success());
     unpacked.stdout
@@ -41,7 +45,8 @@ fn fixture(layout: u64) -> Vec<u8> {
 fn root(byte: u8) -> Arc<FileRootKey> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("root.key");
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
     file.write_all(format!("{byte:02x}").repeat(32).as_bytes()).unwrap();
     Arc::new(FileRootKey::load(&path).unwrap())
 }
@@ -63,7 +68,8 @@ fn layout(image: &[u8]) -> Option<u64> {
     }
 }
 
-/// The keys of all records, each of which opens as what it has to be; those that do not are told apart.
+/// The keys of all records, each of which opens as what it has to be; those that do not are told
+/// apart.
 #[derive(Debug, Default, PartialEq)]
 struct Whole {
     keys: BTreeSet<(Space, Vec<u8>)>,
@@ -100,14 +106,21 @@ async fn whole(image: Vec<u8>) -> Whole {
             (HEADER, _) => plain().is_some_and(|plain| Header::decode(&plain).is_ok()),
             (VERSION, _) => plain().is_some_and(|plain| Version::decode(&plain).is_ok()),
             (VALUE, _) => {
-                let version = keys.open(&Binding::to("version", key), &model[&(VERSION, key.clone())]).unwrap();
-                Version::decode(&version).unwrap().data_key.is_some_and(|data_key| value_opens(&data_key))
+                let version = keys
+                    .open(&Binding::to("version", key), &model[&(VERSION, key.clone())])
+                    .unwrap();
+                Version::decode(&version)
+                    .unwrap()
+                    .data_key
+                    .is_some_and(|data_key| value_opens(&data_key))
             }
             (TOKEN, Some(0)) => plain().is_some_and(|plain| Token::decode(&plain).is_ok()),
             (TOKEN, Some(3)) => plain().is_some_and(|plain| WrappedAnswer::decode(&plain).is_ok()),
             (TOKEN, Some(2)) => {
                 let told = [&key[..16], &[3], &key[17..]].concat();
-                let answer = keys.open(&Binding::to("token", &told), &model[&(TOKEN, told.clone())]).unwrap();
+                let answer = keys
+                    .open(&Binding::to("token", &told), &model[&(TOKEN, told.clone())])
+                    .unwrap();
                 value_opens(&WrappedAnswer::decode(&answer).unwrap().data_key)
             }
             other => panic!("{other:?}"),
@@ -123,8 +136,13 @@ async fn whole(image: Vec<u8>) -> Whole {
 async fn reference(layout: u64) -> Whole {
     let reference = whole(fixture(layout)).await;
     assert!(reference.closed.is_empty() && reference.keys.len() > 30, "{reference:?}");
-    let has = |space, part| reference.keys.iter().any(|(other, key)| *other == space && key.get(16) == Some(&part));
-    assert_eq!((has(TOKEN, 0), has(TOKEN, 2), has(TOKEN, 3)), (layout == 2, layout == 2, layout == 2));
+    let has = |space, part| {
+        reference.keys.iter().any(|(other, key)| *other == space && key.get(16) == Some(&part))
+    };
+    assert_eq!(
+        (has(TOKEN, 0), has(TOKEN, 2), has(TOKEN, 3)),
+        (layout == 2, layout == 2, layout == 2)
+    );
     reference
 }
 
@@ -140,7 +158,9 @@ async fn a_power_cut_leaves_a_store_of_one_layout_or_the_other() {
             let (mut old, mut new) = (0, 0);
             for event in storage.log() {
                 if matches!(event, Event::Sync) {
-                    for luck in [Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors, Luck::Sectors] {
+                    for luck in
+                        [Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors, Luck::Sectors]
+                    {
                         let image = disk.crash(luck);
                         match layout(&image) {
                             Some(found) if found == before => old += 1,
@@ -185,7 +205,10 @@ async fn storage_that_fails_leaves_a_store_of_one_layout_or_the_other() {
 async fn another_root_key_changes_nothing() {
     let storage = Storage::new(fixture(2));
     let Err(error) = open_with(&storage, &upgrading(8)) else { panic!("it opened") };
-    assert!(matches!(error, OpenError::Upgrade(2, _)) && error.to_string().contains("root key"), "{error}");
+    assert!(
+        matches!(error, OpenError::Upgrade(2, _)) && error.to_string().contains("root key"),
+        "{error}"
+    );
     assert_eq!(layout(&storage.image()), Some(2));
     assert_eq!(whole(storage.image()).await, reference(2).await);
 }

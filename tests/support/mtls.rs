@@ -1,8 +1,14 @@
-//! The one client of tests and benchmarks: TLS with a client certificate, and HTTP/1.1 or HTTP/2 over it.
+//! The one client of tests and benchmarks: TLS with a client certificate, and HTTP/1.1 or HTTP/2
+//! over it.
 //!
 //! Never does: judge an answer.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each of those who include this file needs a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each of those who include this file needs a part of it"
+)]
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -58,7 +64,8 @@ pub fn tls_at(
         .with_root_certificates(roots);
     let mut tls = match access {
         Some(access) => {
-            let chain = CertificateDer::pem_slice_iter(access.certificates).collect::<Result<Vec<_>, _>>()?;
+            let chain = CertificateDer::pem_slice_iter(access.certificates)
+                .collect::<Result<Vec<_>, _>>()?;
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(access.key)?)?
         }
         None => builder.with_no_client_auth(),
@@ -76,7 +83,10 @@ pub fn speak(tls: &mut ClientConfig, http: Http) {
 }
 
 /// A TLS stream to the server.
-pub async fn stream(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+pub async fn stream(
+    address: SocketAddr,
+    tls: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
@@ -111,7 +121,8 @@ impl Connection {
         Ok(Self { sender: Sender::One(sender), driver })
     }
 
-    /// Sends a request once the connection is done with the last answer, and takes the whole answer.
+    /// Sends a request once the connection is done with the last answer, and takes the whole
+    /// answer.
     pub async fn send(
         &mut self,
         method: Method,
@@ -124,7 +135,8 @@ impl Connection {
             Sender::One(_) => request.uri(path).header("host", "localhost"),
             Sender::Two(_) => request.uri(format!("https://localhost{path}")),
         };
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Full::new(body))?;
         let response = match &mut self.sender {
             Sender::One(sender) => {

@@ -1,7 +1,8 @@
 //! Which files of a room lean on which, and whether that goes round in a circle.
 //!
-//! A file leans on another where a path in its code (`super::…`, `self::…`, `crate::…`, or a child's name) ends there. What
-//! a `mod.rs` only passes on (`pub use`) counts for the file that has it, so that a signpost is no stop on the way.
+//! A file leans on another where a path in its code (`super::…`, `self::…`, `crate::…`, or a
+//! child's name) ends there. What a `mod.rs` only passes on (`pub use`) counts for the file that
+//! has it, so that a signpost is no stop on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,11 @@ pub(crate) fn circles(sources: &[Source]) -> BTreeMap<String, Vec<String>> {
     };
     let reached: BTreeMap<_, _> = edges.keys().map(|module| (*module, reach(module))).collect();
     let name = |module: &Path| house.files[module].name.clone();
-    let in_circle = reached.iter().filter(|(module, seen)| seen.contains(**module)).map(|(module, _)| *module);
-    let back = |module: &Path| edges[module].iter().filter(|next| reached[*next].contains(module)).map(name).collect();
+    let in_circle =
+        reached.iter().filter(|(module, seen)| seen.contains(**module)).map(|(module, _)| *module);
+    let back = |module: &Path| {
+        edges[module].iter().filter(|next| reached[*next].contains(module)).map(name).collect()
+    };
     in_circle.map(|module| (name(module), back(module))).collect()
 }
 
@@ -45,7 +49,8 @@ impl<'a> House<'a> {
         for (module, source) in &files {
             for re_export in source.code.split(';').filter_map(re_export) {
                 for path in paths(re_export) {
-                    let path: Path = path.into_iter().skip_while(|segment| segment == "self").collect();
+                    let path: Path =
+                        path.into_iter().skip_while(|segment| segment == "self").collect();
                     let Some(name) = path.last().cloned() else { continue };
                     signposts.insert((module.clone(), name), path);
                 }
@@ -55,10 +60,13 @@ impl<'a> House<'a> {
     }
 
     fn leans_on(&self, module: &Path, source: &Source) -> BTreeSet<Path> {
-        let own: Vec<_> = source.code.split(';').filter(|statement| re_export(statement).is_none()).collect();
+        let own: Vec<_> =
+            source.code.split(';').filter(|statement| re_export(statement).is_none()).collect();
         let own = own.join(";");
-        let is_child = |name: &str| self.files.contains_key(&[module.as_slice(), &[name.to_owned()]].concat());
-        let starts = starts(&own).filter(|(_, name)| ["crate", "self", "super"].contains(name) || is_child(name));
+        let is_child =
+            |name: &str| self.files.contains_key(&[module.as_slice(), &[name.to_owned()]].concat());
+        let starts = starts(&own)
+            .filter(|(_, name)| ["crate", "self", "super"].contains(name) || is_child(name));
         let (mut found, mut read_to) = (Vec::new(), 0);
         for (at, _) in starts {
             // What is within a group begins where the group does.
@@ -84,7 +92,8 @@ impl<'a> House<'a> {
                     let next = [at.as_slice(), &[name.to_owned()]].concat();
                     if self.files.contains_key(&next) {
                         at = next;
-                    } else if let Some(path) = self.signposts.get(&(at.clone(), name.to_owned())).filter(|_| depth < 8)
+                    } else if let Some(path) =
+                        self.signposts.get(&(at.clone(), name.to_owned())).filter(|_| depth < 8)
                     {
                         return self.end(&at, path, depth + 1);
                     } else {
@@ -106,7 +115,11 @@ fn module(name: &str) -> Path {
 /// What a statement passes on, where it is a `pub use`.
 fn re_export(statement: &str) -> Option<&str> {
     let at = statement.find("pub").filter(|at| {
-        statement[..*at].trim_end().lines().last().is_none_or(|line| line.ends_with(['}', ']']) || line.is_empty())
+        statement[..*at]
+            .trim_end()
+            .lines()
+            .last()
+            .is_none_or(|line| line.ends_with(['}', ']']) || line.is_empty())
     })?;
     let rest = &statement[at + 3..];
     let rest = if rest.starts_with('(') { rest.split_once(')')?.1 } else { rest };
@@ -178,7 +191,10 @@ fn the_scanner_sees_circles() {
         code: code.to_owned(),
     };
     let mut house = vec![
-        source("room/mod.rs", "mod a;\nmod b;\nmod c;\npub use self::{a::A, b::B};\npub use c::C;\n"),
+        source(
+            "room/mod.rs",
+            "mod a;\nmod b;\nmod c;\npub use self::{a::A, b::B};\npub use c::C;\n",
+        ),
         source("room/a.rs", "use super::{C, b::{self, X}};\npub struct A;"),
         source("room/b.rs", "use std::fmt;\nuse crate::room::C;\npub struct B;"),
         source("room/c.rs", "pub struct C;"),

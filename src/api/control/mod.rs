@@ -1,4 +1,5 @@
-//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API where it has them.
+//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API
+//! where it has them.
 
 mod resource;
 
@@ -20,6 +21,13 @@ pub(super) static REGION: Rows = Rows {
     bases: &["/v2/okms/resource"],
     routes: &[
         row!(&["GET"], "", "ListResources", Read, &[DomainGet], Region(resource::list_domains)),
-        row!(&["POST"], "", "PostResource", Write, &[DomainCreate], Region(resource::create_domain)),
+        row!(
+            &["POST"],
+            "",
+            "PostResource",
+            Write,
+            &[DomainCreate],
+            Region(resource::create_domain)
+        ),
     ],
 };

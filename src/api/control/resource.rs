@@ -8,36 +8,56 @@ use super::super::{
 };
 use crate::{
     auth::{Permit, RegionPermit},
-    domain::{Invalid, OkmsId},
+    model::{Invalid, OkmsId},
     service::{CredentialRequest, Domain, Error, FORGED_CURSOR, KeyKind, KeySource},
 };
 
 /// How many days an access certificate lives where nobody says otherwise, as in the central API.
 const DAYS: u32 = 365;
 
-pub(super) async fn list_domains(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
-    let after = page::cursor(call)?.map(|cursor| cursor.try_into().map_err(|_| FORGED_CURSOR)).transpose()?;
-    let after = after.map(|bytes| OkmsId::from_bytes(bytes).map_err(|_| FORGED_CURSOR)).transpose()?;
+pub(super) async fn list_domains(
+    context: &Context,
+    permit: &RegionPermit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let after = page::cursor(call)?
+        .map(|cursor| cursor.try_into().map_err(|_| FORGED_CURSOR))
+        .transpose()?;
+    let after =
+        after.map(|bytes| OkmsId::from_bytes(bytes).map_err(|_| FORGED_CURSOR)).transpose()?;
     let (domains, last) = context.service.tenants.list(permit, after, page::size(call)?).await?;
     let body = Writer::array(&domains, |domain, out| resource(out, context, domain));
     // Operators may know every id, so that this cursor needs no seal.
     Ok(page::with_next(Reply::json(body), last.map(|id| id.as_bytes().to_vec())))
 }
 
-pub(super) async fn create_domain(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_domain(
+    context: &Context,
+    permit: &RegionPermit,
+    call: &Call,
+) -> Result<Reply, Error> {
     const NO_NAME: Invalid = Invalid("name is required: the domain's name as text");
     let mut body = Object::from_body(&call.body)?;
-    let name = json::text(json::non_null(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
+    let name =
+        json::text(json::non_null(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
     let domain = context.service.tenants.create(permit, &name, call.now).await?;
     Ok(domain_reply(context, &domain, &body))
 }
 
-pub(super) async fn get_domain(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
+pub(super) async fn get_domain(
+    context: &Context,
+    permit: &Permit,
+    _: &Call,
+) -> Result<Reply, Error> {
     let domain = context.service.tenants.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| resource(out, context, &domain))))
 }
 
-pub(super) async fn create_credential(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_credential(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     const NO_NAME: Invalid = Invalid("name is required: the certificate's display name as text");
     const CSR: Invalid = Invalid("csr must be a PKCS#10 request in PEM, as text");
     const KIND: Invalid = Invalid("certificateType must be ECDSA or RSA");
@@ -45,8 +65,12 @@ pub(super) async fn create_credential(context: &Context, permit: &Permit, call: 
     let mut body = Object::from_body(&call.body)?;
     let name = json::text(json::non_null(body.take(&["name"])?).ok_or(NO_NAME)?, NO_NAME)?;
     let csr = json::non_null(body.take(&["csr"])?).map(|raw| json::text(raw, CSR)).transpose()?;
-    let kind = json::non_null(body.take(&["certificateType"])?).map(|raw| json::text(raw, KIND)).transpose()?;
-    let days = json::non_null(body.take(&["validity"])?).map(|raw| json::number(raw, DAYS_WRONG)).transpose()?;
+    let kind = json::non_null(body.take(&["certificateType"])?)
+        .map(|raw| json::text(raw, KIND))
+        .transpose()?;
+    let days = json::non_null(body.take(&["validity"])?)
+        .map(|raw| json::number(raw, DAYS_WRONG))
+        .transpose()?;
     let (key, kind) = match (csr, kind.as_deref()) {
         (Some(csr), None) => (KeySource::Request(csr), None),
         (Some(_), Some(_)) => {

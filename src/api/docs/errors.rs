@@ -1,5 +1,5 @@
-//! Answers that are errors, as the document shows them: an example for each, one component for each set of them under one
-//! status.
+//! Answers that are errors, as the document shows them: an example for each, one component for each
+//! set of them under one status.
 //!
 //! Always holds: status, code and text are those of the table of problems.
 
@@ -65,24 +65,37 @@ impl Errors {
             let Some((failed, example)) = self.example(name) else { continue };
             by_status.entry(failed.problem.status()).or_default().push((name, failed, example));
         }
-        by_status.into_iter().map(|(status, errors)| self.answer(status.as_str(), &errors)).collect()
+        by_status
+            .into_iter()
+            .map(|(status, errors)| self.answer(status.as_str(), &errors))
+            .collect()
     }
 
     /// What the example of this name shows.
     pub(super) fn example(&self, name: &str) -> Option<(Failed, Example)> {
         let example = self.examples.get(name).cloned().unwrap_or_default();
-        let problem = example.of.or_else(|| Problem::ALL.iter().copied().find(|problem| problem.id() == name))?;
+        let problem = example
+            .of
+            .or_else(|| Problem::ALL.iter().copied().find(|problem| problem.id() == name))?;
         let parts: Vec<_> = example.with.iter().map(String::as_str).collect();
         Some((problem.with(&parts), example))
     }
 
     fn answer(&self, status: &str, errors: &[(&str, Failed, Example)]) -> Answer {
         let names: Vec<_> = errors.iter().map(|(name, ..)| *name).collect();
-        let headers = ["X-Request-Id"].into_iter().chain(matches!(status, "429" | "503").then_some("Retry-After"));
-        let headers: Map<_, _> = headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
-        let schema = errors.iter().find_map(|(.., example)| example.schema.as_deref()).unwrap_or("ErrorResponse");
-        let examples: Map<_, _> =
-            errors.iter().map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed))).collect();
+        let headers = ["X-Request-Id"]
+            .into_iter()
+            .chain(matches!(status, "429" | "503").then_some("Retry-After"));
+        let headers: Map<_, _> =
+            headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
+        let schema = errors
+            .iter()
+            .find_map(|(.., example)| example.schema.as_deref())
+            .unwrap_or("ErrorResponse");
+        let examples: Map<_, _> = errors
+            .iter()
+            .map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed)))
+            .collect();
         let value = json!({
             "description": self.statuses.get(status),
             "headers": headers,
@@ -99,7 +112,10 @@ impl Example {
         value.insert("error_code".to_owned(), problem.code().into());
         value.insert("error_id".to_owned(), REQUEST.into());
         // Vault's word for what is not there is none.
-        value.insert("errors".to_owned(), Some(&**text).filter(|text| !text.is_empty()).into_iter().collect());
+        value.insert(
+            "errors".to_owned(),
+            Some(&**text).filter(|text| !text.is_empty()).into_iter().collect(),
+        );
         value.insert("request_id".to_owned(), REQUEST.into());
         json!({ "summary": self.summary.as_deref().unwrap_or(text), "value": value })
     }
@@ -120,7 +136,7 @@ mod tests {
     use crate::{
         api::json::Object,
         auth::{Denied, Unauthenticated},
-        domain::{Invalid, OkmsId, Refused},
+        model::{Invalid, OkmsId, Refused},
         service::Error,
     };
 
@@ -133,7 +149,9 @@ mod tests {
             ("BadBody", Failed::from(Object::from_body(b"{").err().unwrap())),
             (
                 "BadCursor",
-                Failed::from(Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor")),
+                Failed::from(Invalid(
+                    "the page cursor is not one of this list; repeat without X-Pagination-Cursor",
+                )),
             ),
             ("CasMismatch", Failed::from(Error::Refused(Refused::CasMismatch))),
             ("CasRequired", Failed::from(Error::Refused(Refused::CasRequired))),
@@ -145,13 +163,20 @@ mod tests {
         ];
         for (name, failed) in &by_rules {
             let (shown, _) = file.errors.example(name).unwrap();
-            assert_eq!((shown.problem, shown.text), (failed.problem, failed.text.clone()), "{name}");
+            assert_eq!(
+                (shown.problem, shown.text),
+                (failed.problem, failed.text.clone()),
+                "{name}"
+            );
         }
         // And of nothing else is the whole text another's.
         let repeats = |problem: &Problem| problem.with(&["{}"]).text == "{}";
         for (name, Example { of, .. }) in &file.errors.examples {
             let is_known = by_rules.iter().any(|(known, _)| known == name);
-            assert!(is_known || !of.as_ref().is_some_and(repeats), "{name} is held against no rule");
+            assert!(
+                is_known || !of.as_ref().is_some_and(repeats),
+                "{name} is held against no rule"
+            );
         }
     }
 
@@ -160,10 +185,20 @@ mod tests {
     fn examples_are_whole() {
         let file = from_file();
         for problem in Problem::ALL {
-            let Some((shown, example)) = file.errors.example(problem.id()) else { panic!("{problem:?}") };
-            assert!(example.of.is_none() && shown.problem == *problem, "{problem:?} is the name of another's example");
+            let Some((shown, example)) = file.errors.example(problem.id()) else {
+                panic!("{problem:?}")
+            };
+            assert!(
+                example.of.is_none() && shown.problem == *problem,
+                "{problem:?} is the name of another's example"
+            );
         }
-        for name in file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat()) {
+        for name in file
+            .paths
+            .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(|operation| operation.problems.flat())
+        {
             let (shown, example) = file.errors.example(name).unwrap_or_else(|| panic!("{name}"));
             let places = shown.problem.with(&["{}"; 8]).text.matches("{}").count();
             assert_eq!(example.with.len(), places, "{name}: {}", shown.text);

@@ -1,6 +1,7 @@
 //! The documentation that the server itself serves: the `OpenAPI` document and Swagger UI.
 //!
-//! Always holds: nothing is fetched from elsewhere; the document is held against the route table by tests.
+//! Always holds: nothing is fetched from elsewhere; the document is held against the route table by
+//! tests.
 
 mod errors;
 mod openapi;
@@ -14,7 +15,9 @@ use hyper::{
 };
 
 pub use self::openapi::document;
-use super::{Answer, Call, Context, Effect, Failed, Handler, Operation, Problem, Reply, Route, Rows};
+use super::{
+    Answer, Call, Context, Effect, Failed, Handler, Operation, Problem, Reply, Route, Rows,
+};
 use crate::auth::Party;
 
 /// What everybody may read.
@@ -22,7 +25,8 @@ pub static PAGES: Rows = Rows {
     bases: &[""],
     routes: &[
         page("/openapi.json", &open("GetOpenApi", |_, call| Box::pin(ready(Ok(openapi(call)))))),
-        // Before `/swagger`, which takes a trailing slash as well: `/swagger/` is the page, not the way to it.
+        // Before `/swagger`, which takes a trailing slash as well: `/swagger/` is the page, not the
+        // way to it.
         page("/swagger/{asset}", &open("SwaggerAsset", |_, call| Box::pin(ready(asset(call))))),
         page("/swagger", &open("Swagger", |_, _| Box::pin(ready(Ok(redirect("/swagger/")))))),
         page("/", &open("Root", |_, _| Box::pin(ready(Ok(redirect("/swagger/")))))),
@@ -33,7 +37,10 @@ const fn page(pattern: &'static str, operation: &'static Operation) -> Route {
     Route { methods: &["GET"], pattern, operation }
 }
 
-const fn open(id: &'static str, handler: for<'a> fn(&'a Context, &'a Call) -> Answer<'a>) -> Operation {
+const fn open(
+    id: &'static str,
+    handler: for<'a> fn(&'a Context, &'a Call) -> Answer<'a>,
+) -> Operation {
     Operation { id, effect: Effect::Read, actions: &[], handler: Handler::Open(handler) }
 }
 
@@ -47,7 +54,11 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("", "text/html; charset=utf-8", include_bytes!("../../../web/swagger/index.html")),
     ("index.html", "text/html; charset=utf-8", include_bytes!("../../../web/swagger/index.html")),
     ("init.js", "text/javascript; charset=utf-8", include_bytes!("../../../web/swagger/init.js")),
-    ("swagger-ui.css", "text/css; charset=utf-8", include_bytes!("../../../web/swagger/swagger-ui.css")),
+    (
+        "swagger-ui.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../../../web/swagger/swagger-ui.css"),
+    ),
     (
         "swagger-ui-bundle.js",
         "text/javascript; charset=utf-8",
@@ -67,13 +78,20 @@ fn openapi(call: &Call) -> Reply {
 
 fn asset(call: &Call) -> Result<Reply, Failed> {
     let name = call.params.name.as_deref().unwrap_or_default();
-    let (_, content_type, body) = ASSETS.iter().find(|(asset, ..)| *asset == name).ok_or(Problem::NoRoute)?;
+    let (_, content_type, body) =
+        ASSETS.iter().find(|(asset, ..)| *asset == name).ok_or(Problem::NoRoute)?;
     Ok(Reply {
-        headers: vec![(CONTENT_SECURITY_POLICY, POLICY), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))],
+        headers: vec![
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        ],
         ..Reply::ok(content_type, Bytes::from_static(body))
     })
 }
 
 fn redirect(to: &'static str) -> Reply {
-    Reply { headers: vec![(LOCATION, HeaderValue::from_static(to))], ..Reply::empty(StatusCode::TEMPORARY_REDIRECT) }
+    Reply {
+        headers: vec![(LOCATION, HeaderValue::from_static(to))],
+        ..Reply::empty(StatusCode::TEMPORARY_REDIRECT)
+    }
 }

@@ -1,9 +1,9 @@
 //! The `OpenAPI` document: `src/api/openapi.yaml`, filled in.
 //!
-//! Owns what the file leaves to others who know it better: the actions that an operation needs, from its row; the answers
-//! that are errors, from the table of problems; the crate's version; the caller's own domain. Always holds: every
-//! operation that is shown is in the route table, and whatever is served there is shown. Never does: fetch, or serve
-//! itself.
+//! Owns what the file leaves to others who know it better: the actions that an operation needs,
+//! from its row; the answers that are errors, from the table of problems; the crate's version; the
+//! caller's own domain. Always holds: every operation that is shown is in the route table, and
+//! whatever is served there is shown. Never does: fetch, or serve itself.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -15,7 +15,7 @@ use super::errors::{Answer, Errors, Names, reference};
 use crate::{
     api::{DIALECTS, ListedRoute, route_list},
     auth::Action,
-    domain::OkmsId,
+    model::OkmsId,
 };
 
 /// The file, of which the build made JSON.
@@ -25,12 +25,13 @@ const VERSION: &str = "{crate version}";
 /// Stands in it for the caller's own domain.
 const OWN: &str = "{own okmsId}";
 
-/// The document's text; with the caller's own domain filled in, where that is known. Made once: a domain that asked for it
-/// again and again once kept everybody else waiting.
+/// The document's text; with the caller's own domain filled in, where that is known. Made once: a
+/// domain that asked for it again and again once kept everybody else waiting.
 #[must_use]
 pub fn document(own: Option<OkmsId>) -> Bytes {
     static FOR_ALL: LazyLock<Bytes> = LazyLock::new(|| build(false).into());
-    static FOR_ONE: LazyLock<Vec<String>> = LazyLock::new(|| build(true).split(OWN).map(str::to_owned).collect());
+    static FOR_ONE: LazyLock<Vec<String>> =
+        LazyLock::new(|| build(true).split(OWN).map(str::to_owned).collect());
     match own {
         None => FOR_ALL.clone(),
         Some(id) => FOR_ONE.join(&id.to_string()).into(),
@@ -101,14 +102,18 @@ impl Document {
     fn complete(&mut self, routes: &[ListedRoute]) {
         for (path, item) in &mut self.paths {
             for (method, operation) in item {
-                let is_this =
-                    |route: &&ListedRoute| route.pattern == *path && route.method.eq_ignore_ascii_case(method);
+                let is_this = |route: &&ListedRoute| {
+                    route.pattern == *path && route.method.eq_ignore_ascii_case(method)
+                };
                 if let Some(route) = routes.iter().find(is_this) {
                     operation.description += &needs(route.operation.actions, &self.purposes);
                 }
                 for Answer { status, name, value } in self.errors.answers(&operation.problems) {
                     // An answer that the operation has itself counts.
-                    operation.responses.entry(status).or_insert_with(|| reference("responses", &name));
+                    operation
+                        .responses
+                        .entry(status)
+                        .or_insert_with(|| reference("responses", &name));
                     self.components.responses.entry(name).or_insert(value);
                 }
             }
@@ -117,7 +122,8 @@ impl Document {
 
     /// Says what only callers are told whose domain is known, or does not.
     fn settle(&mut self, is_known: bool) {
-        for Adorned { own, rest } in self.components.parameters.values_mut().chain([&mut self.info]) {
+        for Adorned { own, rest } in self.components.parameters.values_mut().chain([&mut self.info])
+        {
             for (name, text) in std::mem::take(own).into_iter().filter(|_| is_known) {
                 match rest.get_mut(&name) {
                     Some(Value::String(before)) => before.push_str(&text),
@@ -134,7 +140,9 @@ fn needs(actions: &[Action], purposes: &BTreeMap<String, String>) -> String {
         return "\n\nOpen to everybody.".to_owned();
     }
     let purpose = |name| purposes.get(name).map_or("", String::as_str);
-    let rows = actions.iter().map(|action| format!("\n| `{}` | {} |", action.name(), purpose(action.name())));
+    let rows = actions
+        .iter()
+        .map(|action| format!("\n| `{}` | {} |", action.name(), purpose(action.name())));
     format!("\n\n| IAM action | needed to |\n| --- | --- |{}", rows.collect::<String>())
 }
 
@@ -147,9 +155,9 @@ mod tests {
     use super::*;
     use crate::{
         api::{Handler, docs::ASSETS},
-        domain::{
-            DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PATH_MAX,
-            PUBLISHED_PATH_MAX, VERSION_MAX,
+        model::{
+            DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+            PATH_MAX, PUBLISHED_PATH_MAX, VERSION_MAX,
         },
     };
 
@@ -164,7 +172,9 @@ mod tests {
 
     fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
         let paths = document["paths"].as_object().unwrap().iter();
-        paths.flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |(method, op)| (path, method, op)))
+        paths.flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(move |(method, op)| (path, method, op))
+        })
     }
 
     fn walk(value: &Value, see: &mut impl FnMut(&str, &Value)) {
@@ -182,8 +192,9 @@ mod tests {
         VAULT.iter().any(|base| route.pattern.starts_with(base))
     }
 
-    /// Whether the document is silent about the route: of the Vault dialect it shows one of the three bases, none of the
-    /// methods that say nothing new or that `OpenAPI` has no word for, and nothing that is not served.
+    /// Whether the document is silent about the route: of the Vault dialect it shows one of the
+    /// three bases, none of the methods that say nothing new or that `OpenAPI` has no word for, and
+    /// nothing that is not served.
     fn is_left_out(route: &ListedRoute) -> bool {
         let [shown, ..] = VAULT;
         in_vault(route)
@@ -216,11 +227,16 @@ mod tests {
     #[test]
     fn the_route_table_and_nothing_else() {
         let document = parsed(None);
-        let told: BTreeSet<_> =
-            operations(&document).map(|(path, method, _)| (method.to_uppercase(), path.clone())).collect();
-        let (left_out, shown): (Vec<_>, Vec<_>) = route_list(DIALECTS).into_iter().partition(is_left_out);
+        let told: BTreeSet<_> = operations(&document)
+            .map(|(path, method, _)| (method.to_uppercase(), path.clone()))
+            .collect();
+        let (left_out, shown): (Vec<_>, Vec<_>) =
+            route_list(DIALECTS).into_iter().partition(is_left_out);
         assert_eq!(told.len(), shown.len());
-        assert_eq!(told, shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect());
+        assert_eq!(
+            told,
+            shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect()
+        );
         assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (93, 61));
         // Whatever is served and left out is shown under its other name.
         for route in left_out {
@@ -240,15 +256,20 @@ mod tests {
         }
     }
 
-    /// An operation has its row's id, which is the published one; where a row is shown more than once, the others have
-    /// one that tells them apart.
+    /// An operation has its row's id, which is the published one; where a row is shown more than
+    /// once, the others have one that tells them apart.
     #[test]
     fn operation_ids_are_unique_and_those_of_the_rows() {
         let document = parsed(None);
-        let ids: BTreeSet<_> = operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
+        let ids: BTreeSet<_> =
+            operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), operations(&document).count());
         for ListedRoute { method, pattern, operation } in shown_routes() {
-            let repeats = |rest| shown_routes().iter().any(|other| other.pattern.strip_prefix(REGIONAL) == Some(rest));
+            let repeats = |rest| {
+                shown_routes()
+                    .iter()
+                    .any(|other| other.pattern.strip_prefix(REGIONAL) == Some(rest))
+            };
             let expected = match (operation.id, method) {
                 ("PostSecretVersionV2", "PUT") => "PutNewSecretVersionV2",
                 ("VaultLookupWrapped", "POST") => "VaultPostLookupWrapped",
@@ -257,10 +278,13 @@ mod tests {
                 ("VaultCreateToken", _) if pattern.ends_with("-orphan") => "VaultCreateOrphanToken",
                 ("VaultRevokeToken", _) if pattern.ends_with("-orphan") => "VaultRevokeOrphanToken",
                 ("VaultRandom", _) if pattern.ends_with('}') => "VaultRandomOfLength",
-                ("ListDetailedMetadata", _) if pattern.ends_with('}') => "ListDetailedMetadataOfFolder",
+                ("ListDetailedMetadata", _) if pattern.ends_with('}') => {
+                    "ListDetailedMetadataOfFolder"
+                }
                 (id, _) => id,
             };
-            let suffix = if pattern.strip_prefix(CENTRAL).is_some_and(repeats) { "Central" } else { "" };
+            let suffix =
+                if pattern.strip_prefix(CENTRAL).is_some_and(repeats) { "Central" } else { "" };
             let told = &document["paths"][&pattern][method.to_lowercase()]["operationId"];
             assert_eq!(*told, format!("{expected}{suffix}"), "{method} {pattern}");
         }
@@ -302,11 +326,18 @@ mod tests {
         });
         for (kind, components) in document["components"].as_object().unwrap() {
             for name in components.as_object().unwrap().keys() {
-                assert!(used.contains(&format!("/components/{kind}/{name}")), "nobody refers to {name}");
+                assert!(
+                    used.contains(&format!("/components/{kind}/{name}")),
+                    "nobody refers to {name}"
+                );
             }
         }
-        let tags: BTreeSet<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str()).collect();
-        assert_eq!(operations(&document).map(|(.., op)| op["tags"][0].as_str()).collect::<BTreeSet<_>>(), tags);
+        let tags: BTreeSet<_> =
+            document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str()).collect();
+        assert_eq!(
+            operations(&document).map(|(.., op)| op["tags"][0].as_str()).collect::<BTreeSet<_>>(),
+            tags
+        );
     }
 
     #[test]
@@ -331,22 +362,29 @@ mod tests {
             let refs = operation["parameters"].as_array().unwrap();
             let names: BTreeSet<_> = refs
                 .iter()
-                .map(|parameter| document.pointer(&parameter["$ref"].as_str().unwrap()[1..]).unwrap())
+                .map(|parameter| {
+                    document.pointer(&parameter["$ref"].as_str().unwrap()[1..]).unwrap()
+                })
                 .filter(|parameter| parameter["in"] == "path")
                 .map(|parameter| parameter["name"].as_str().unwrap())
                 .collect();
-            let segments = pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+            let segments = pattern
+                .split('/')
+                .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
             assert_eq!(names, segments.collect(), "{pattern}");
         }
     }
 
-    /// What the pipeline itself can answer is told by the kind of the route, so that no operation can be silent about it.
-    /// Of the Vault dialect a domain that is not the caller's is 403; 404 is about secrets, mounts and namespaces.
+    /// What the pipeline itself can answer is told by the kind of the route, so that no operation
+    /// can be silent about it. Of the Vault dialect a domain that is not the caller's is 403; 404
+    /// is about secrets, mounts and namespaces.
     #[test]
     fn every_operation_names_the_problems_of_its_kind() {
         let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost"];
-        let of_bodies = ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
-        let of_certificates = ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
+        let of_bodies =
+            ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
+        let of_certificates =
+            ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
         let of_vault = ["PermissionDenied", "NoNamespace", "BadId", "KvDomainNotFound"];
         let file = from_file();
         for route in shown_routes() {
@@ -354,7 +392,13 @@ mod tests {
             let names = operation.problems.flat();
             let has = |expected: &[&str], is_expected: bool| {
                 for name in expected {
-                    assert_eq!(names.contains(name), is_expected, "{name}: {} {}", route.method, route.pattern);
+                    assert_eq!(
+                        names.contains(name),
+                        is_expected,
+                        "{name}: {} {}",
+                        route.method,
+                        route.pattern
+                    );
                 }
             };
             let (has_body, is_vault) = (route.method != "GET", in_vault(&route));
@@ -370,7 +414,10 @@ mod tests {
             has(&["DomainNotFound"], is_of_tenant && !is_vault);
             has(&["BadId"], is_of_tenant);
             has(&["NoHandler"], is_vault && route.pattern.contains("/{mount}/"));
-            has(&["KvBadBody"], is_vault && is_of_tenant && operation.rest.contains_key("requestBody"));
+            has(
+                &["KvBadBody"],
+                is_vault && is_of_tenant && operation.rest.contains_key("requestBody"),
+            );
             let parameters = operation.rest["parameters"].to_string();
             has(&["BadWrapTtl"], parameters.contains("/wrapTtl"));
         }
@@ -379,12 +426,18 @@ mod tests {
     #[test]
     fn names_are_of_what_there_is() {
         let file = from_file();
-        let named = || file.paths.values().flat_map(BTreeMap::values).flat_map(|operation| operation.problems.flat());
+        let named = || {
+            file.paths
+                .values()
+                .flat_map(BTreeMap::values)
+                .flat_map(|operation| operation.problems.flat())
+        };
         for name in file.errors.examples.keys() {
             assert!(named().any(|other| other == name), "{name} is nowhere an answer");
         }
-        let statuses: BTreeSet<_> =
-            named().map(|name| file.errors.example(name).unwrap().0.problem.status().as_str().to_owned()).collect();
+        let statuses: BTreeSet<_> = named()
+            .map(|name| file.errors.example(name).unwrap().0.problem.status().as_str().to_owned())
+            .collect();
         assert_eq!(file.errors.statuses.keys().cloned().collect::<BTreeSet<_>>(), statuses);
         let actions: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         assert_eq!(file.purposes.keys().map(String::as_str).collect::<BTreeSet<_>>(), actions);
@@ -409,9 +462,14 @@ mod tests {
         walk(&file, &mut |name, value| {
             let of = |limit: &str| value == &limits[limit];
             match name {
-                "maximum" if value.as_u64() > Some(20_000) => assert!(of("versionMax") || *value == 131_072, "{value}"),
+                "maximum" if value.as_u64() > Some(20_000) => {
+                    assert!(of("versionMax") || *value == 131_072, "{value}");
+                }
                 "maxLength" if value.as_u64() > Some(128) => {
-                    assert!(of("pathMax") || of("publishedPathMax") || of("metadataValueMax"), "{value}");
+                    assert!(
+                        of("pathMax") || of("publishedPathMax") || of("metadataValueMax"),
+                        "{value}"
+                    );
                 }
                 "maxProperties" => assert!(of("metadataEntriesMax"), "{value}"),
                 "description" => texts.push_str(value.as_str().unwrap_or_default()),
@@ -420,14 +478,17 @@ mod tests {
         });
         for text in [
             format!("at most {PATH_MAX} bytes"),
-            format!("at most {METADATA_ENTRIES_MAX} entries. A key has 1 to {METADATA_KEY_MAX} characters"),
+            format!(
+                "at most {METADATA_ENTRIES_MAX} entries. A key has 1 to {METADATA_KEY_MAX} characters"
+            ),
             format!("a key of 1 to {METADATA_KEY_MAX} bytes, a text of 1 to {METADATA_VALUE_MAX}"),
             format!("0 stands for the default, {DEFAULT_MAX_VERSIONS}."),
             format!("the domain's number for a secret, {DEFAULT_MAX_VERSIONS} for a domain"),
         ] {
             assert!(texts.contains(&text), "{text}");
         }
-        let assets: Vec<_> = ASSETS.iter().map(|(name, ..)| *name).filter(|name| !name.is_empty()).collect();
+        let assets: Vec<_> =
+            ASSETS.iter().map(|(name, ..)| *name).filter(|name| !name.is_empty()).collect();
         assert_eq!(file["components"]["parameters"]["asset"]["schema"]["enum"], json!(assets));
     }
 
@@ -437,7 +498,9 @@ mod tests {
         let parameter = |own| parsed(own)["components"]["parameters"]["okmsId"].clone();
         assert_eq!(parameter(Some(own))["example"], own.to_string());
         assert!(parameter(Some(own))["description"].as_str().unwrap().contains(&own.to_string()));
-        assert!(parsed(Some(own))["info"]["description"].as_str().unwrap().contains(&own.to_string()));
+        assert!(
+            parsed(Some(own))["info"]["description"].as_str().unwrap().contains(&own.to_string())
+        );
         assert!(parameter(None).get("example").is_none());
         assert!(!String::from_utf8(document(None).to_vec()).unwrap().contains(&own.to_string()));
     }

@@ -1,6 +1,7 @@
 //! The native dialect: `OVHcloud`'s OKMS Secret API.
 //!
-//! Bodies are camelCase as published; the guide's `snake_case` and its flat body on create are taken too.
+//! Bodies are camelCase as published; the guide's `snake_case` and its flat body on create are
+//! taken too.
 
 mod parse;
 pub(super) mod render;
@@ -8,12 +9,14 @@ mod secrets;
 
 use super::{Route, Rows, operation::row};
 use crate::auth::Action::{
-    self, ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretUpdateMetadata, VersionActivate,
-    VersionCreate, VersionDeactivate, VersionDelete, VersionGetData,
+    self, ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretUpdateMetadata,
+    VersionActivate, VersionCreate, VersionDeactivate, VersionDelete, VersionGetData,
 };
 
-/// Secrets, versions and the domain's defaults, under the regional and the central spelling of a domain.
-pub(super) static SECRETS: Rows = Rows { bases: &["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"], routes: ROUTES };
+/// Secrets, versions and the domain's defaults, under the regional and the central spelling of a
+/// domain.
+pub(super) static SECRETS: Rows =
+    Rows { bases: &["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"], routes: ROUTES };
 
 const STATES: &[Action] = &[VersionActivate, VersionDeactivate, VersionDelete];
 const UPDATES: &[Action] = &[VersionCreate, SecretUpdateMetadata];

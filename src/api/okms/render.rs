@@ -2,14 +2,22 @@
 
 use super::super::{Context, json::ObjectWriter};
 use crate::{
-    domain::{DeactivateAfter, Header, OkmsId, SecretPath, Settings, SettingsPatch, Timestamp, VersionState},
+    model::{
+        DeactivateAfter, Header, OkmsId, SecretPath, Settings, SettingsPatch, Timestamp,
+        VersionState,
+    },
     service::VersionView,
 };
 
-pub(crate) const IGNORED_FIELDS: &str =
-    "the request has fields that are not known here and were ignored; /openapi.json lists the known ones";
+pub(crate) const IGNORED_FIELDS: &str = "the request has fields that are not known here and were ignored; /openapi.json lists the known ones";
 
-pub(super) fn metadata(out: &mut ObjectWriter<'_>, context: &Context, id: OkmsId, path: &SecretPath, header: &Header) {
+pub(super) fn metadata(
+    out: &mut ObjectWriter<'_>,
+    context: &Context,
+    id: OkmsId,
+    path: &SecretPath,
+    header: &Header,
+) {
     settings(out, &header.settings);
     out.text("createdAt", &header.created_at.to_rfc3339_seconds());
     out.number("currentVersion", header.current_number());
@@ -55,13 +63,18 @@ pub(crate) fn warnings(out: &mut ObjectWriter<'_>, warnings: &[&str]) {
 }
 
 /// What of a secret's new settings has no effect, because the domain's defaults are stricter.
-pub(super) fn overruled(patch: &SettingsPatch, domain: &Settings) -> impl Iterator<Item = &'static str> {
+pub(super) fn overruled(
+    patch: &SettingsPatch,
+    domain: &Settings,
+) -> impl Iterator<Item = &'static str> {
     let cas = (patch.cas_required == Some(false) && domain.cas_required)
         .then_some("casRequired false has no effect while the domain's secretConfig requires cas");
     let after = patch.deactivate_after.as_ref().and_then(|after| {
         let own = after.limit_seconds().unwrap_or(u64::MAX);
         let default = domain.deactivate_after.as_ref().and_then(DeactivateAfter::limit_seconds)?;
-        (own > default).then_some("the domain's deactivateVersionAfter is shorter than the secret's, and applies")
+        (own > default).then_some(
+            "the domain's deactivateVersionAfter is shorter than the secret's, and applies",
+        )
     });
     cas.into_iter().chain(after)
 }

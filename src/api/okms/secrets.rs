@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    domain::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
+    model::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
     service::{Changed, Error, Include, Update, VersionView},
 };
 
@@ -31,7 +31,11 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
     Ok(page::with_next(Reply { damaged, ..Reply::json(body) }, next))
 }
 
-pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     const CAS_IGNORED: &str = "cas has no effect when a secret is created: there is no version yet";
     let cas = cas(call)?;
     let parsed = parse::create(&call.body, context.value_bytes)?;
@@ -44,11 +48,15 @@ pub(super) async fn create(context: &Context, permit: &Permit, call: &Call) -> R
 
 pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let path = path(call)?;
-    let version = parameter(call.query(), "version")?.map(|text| text.parse::<VersionNumber>()).transpose()?;
+    let version = parameter(call.query(), "version")?
+        .map(|text| text.parse::<VersionNumber>())
+        .transpose()?;
     let include = include(call)?;
     let secret = context.service.secrets.get(permit, path, version, include, call.now).await?;
     Ok(Reply::json(Writer::object_sized(512 + value_len(secret.version.as_ref()), |out| {
-        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &secret.header));
+        out.object("metadata", |out| {
+            render::metadata(out, context, permit.okms_id(), path, &secret.header);
+        });
         out.text("path", path.as_str());
         if let Some(version) = &secret.version {
             out.object("version", |out| render::version(out, version, call.now));
@@ -56,7 +64,11 @@ pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Resu
     })))
 }
 
-pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn update(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     const NOTHING: &str = "the request names nothing to change";
     let path = path(call)?;
     let cas = cas(call)?;
@@ -70,51 +82,84 @@ pub(super) async fn update(context: &Context, permit: &Permit, call: &Call) -> R
     Ok(change_reply(context, permit, path, &updated, &warnings))
 }
 
-pub(super) async fn delete(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn delete(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     context.service.secrets.delete(permit, path(call)?).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn list_versions(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn list_versions(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     let (size, cursor) = (page::size(call)?, page::cursor(call)?);
-    let (versions, next) = context.service.secrets.versions(permit, path(call)?, cursor, size).await?;
+    let (versions, next) =
+        context.service.secrets.versions(permit, path(call)?, cursor, size).await?;
     let body = Writer::array(&versions, |version, out| render::version(out, version, call.now));
     Ok(page::with_next(Reply::json(body), next))
 }
 
-pub(super) async fn create_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn create_version(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     let path = path(call)?;
     let cas = cas(call)?;
     let parsed = parse::version(&call.body, context.value_bytes)?;
     let update = Update { patch: MetadataPatch::default(), value: Some(parsed.body), cas };
-    let Changed { added, .. } = context.service.secrets.update(permit, path, &update, call.now).await?;
+    let Changed { added, .. } =
+        context.service.secrets.update(permit, path, &update, call.now).await?;
     let (number, record) = added.ok_or(Error::VersionNotFound)?;
     let warnings = warnings(parsed.has_unknown, &update.patch, &Settings::default());
     Ok(version(&VersionView { number, record, value: None }, call, &warnings))
 }
 
-pub(super) async fn get_version(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn get_version(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     let include = include(call)?;
     let number = number(call)?;
-    let secret = context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
+    let secret =
+        context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
     Ok(version(&secret.version.ok_or(Error::VersionNotFound)?, call, &[]))
 }
 
-pub(super) async fn set_state(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn set_state(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     let parsed = parse::state(&call.body)?;
     let (state, secrets) = (parsed.body, &context.service.secrets);
-    let (view, did_change) = secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
-    let mut warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
+    let (view, did_change) =
+        secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
+    let mut warnings =
+        warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
     warnings.extend((!did_change).then(|| render::unchanged(state)));
     Ok(version(&view, call, &warnings))
 }
 
-pub(super) async fn get_config(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
+pub(super) async fn get_config(
+    context: &Context,
+    permit: &Permit,
+    _: &Call,
+) -> Result<Reply, Error> {
     let settings = context.service.defaults.get(permit).await?;
     Ok(Reply::json(Writer::object(|out| render::settings(out, &settings))))
 }
 
-pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+pub(super) async fn put_config(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
     let parsed = parse::config(&call.body)?;
     let settings = context.service.defaults.update(permit, &parsed.body).await?;
     let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &settings);
@@ -125,9 +170,17 @@ pub(super) async fn put_config(context: &Context, permit: &Permit, call: &Call) 
 }
 
 /// The answer to a secret's creation or change.
-fn change_reply(context: &Context, permit: &Permit, path: &SecretPath, created: &Changed, warnings: &[&str]) -> Reply {
+fn change_reply(
+    context: &Context,
+    permit: &Permit,
+    path: &SecretPath,
+    created: &Changed,
+    warnings: &[&str],
+) -> Reply {
     Reply::json(Writer::object(|out| {
-        out.object("metadata", |out| render::metadata(out, context, permit.okms_id(), path, &created.header));
+        out.object("metadata", |out| {
+            render::metadata(out, context, permit.okms_id(), path, &created.header);
+        });
         out.text("path", path.as_str());
         render::warnings(out, warnings);
     }))

@@ -1,17 +1,18 @@
 //! Where a request of this dialect goes: the one place that knows what a slash is.
 //!
-//! `//` and an escaped slash are `/`, as most clients have it already; one at the end tells a folder. Paths are decoded
-//! before they are matched. A GET with `?list=true` asks for LIST, and one with `?scan=true` for SCAN, so that a route
-//! that lists nothing never takes it for a read.
+//! `//` and an escaped slash are `/`, as most clients have it already; one at the end tells a
+//! folder. Paths are decoded before they are matched. A GET with `?list=true` asks for LIST, and
+//! one with `?scan=true` for SCAN, so that a route that lists nothing never takes it for a read.
 
 use std::borrow::Cow;
 
 use hyper::{Method, Uri};
 
 use super::super::{Address, Captures, Params, below, query};
-use crate::domain::{Invalid, KV_WORDS, MountPath, text};
+use crate::model::{Invalid, KV_WORDS, MountPath, text};
 
-/// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's own.
+/// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's
+/// own.
 pub(super) const BASES: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v1"];
 
 /// The address that `uri` is in this dialect.
@@ -34,12 +35,23 @@ pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
     let (method, unclear) = intent(method, uri.query().unwrap_or_default());
     let unfit = if raw.contains("/.") || raw.contains('%') { check(&path).err() } else { None };
     let is_folder = is_folder && !path.is_empty();
-    Some(Address { method, tenant, mount: mount(&path), is_folder, fault: undecodable.or(unfit).or(unclear), path })
+    Some(Address {
+        method,
+        tenant,
+        mount: mount(&path),
+        is_folder,
+        fault: undecodable.or(unfit).or(unclear),
+        path,
+    })
 }
 
 /// Keeps the address: it is told in hints, and where an answer that is wrapped came from.
 pub(super) fn params(address: &Address<'_>, captures: &Captures<'_>) -> Params {
-    Params { name: captures.tail.map(str::to_owned), address: address.clone().into_owned(), ..Params::default() }
+    Params {
+        name: captures.tail.map(str::to_owned),
+        address: address.clone().into_owned(),
+        ..Params::default()
+    }
 }
 
 /// Whether a path, as sent, is one of this dialect's.
@@ -103,7 +115,8 @@ fn intent(method: &Method, query: &str) -> (Method, Option<Invalid>) {
     (name.parse().unwrap_or(Method::GET), None)
 }
 
-/// How much of `path` is before the first word of KV2. What the server itself answers under is no mount.
+/// How much of `path` is before the first word of KV2. What the server itself answers under is no
+/// mount.
 fn mount(path: &str) -> usize {
     let mut end = 0;
     for (at, segment) in path.split('/').enumerate() {
@@ -118,7 +131,8 @@ fn mount(path: &str) -> usize {
     0
 }
 
-/// A path that a client names elsewhere than in the URL, with single slashes between its segments alone.
+/// A path that a client names elsewhere than in the URL, with single slashes between its segments
+/// alone.
 ///
 /// # Errors
 /// What Vault says to a segment that is `.` or `..`, or that cannot be printed.
@@ -177,9 +191,14 @@ mod tests {
         ] {
             let address = of("GET", &url).unwrap();
             assert_eq!(address.tenant.map(|id| id.is_ok()), tenant.then_some(true), "{url}");
-            assert_eq!((&*address.path, address.is_folder, address.fault), (path, is_folder, None), "{url}");
+            assert_eq!(
+                (&*address.path, address.is_folder, address.fault),
+                (path, is_folder, None),
+                "{url}"
+            );
         }
-        for foreign in ["/api/x/v2/secret//foo", "/v2//okms", "/api", "/v11/secret", "/v1%2Fsecret"] {
+        for foreign in ["/api/x/v2/secret//foo", "/v2//okms", "/api", "/v11/secret", "/v1%2Fsecret"]
+        {
             assert!(of("GET", foreign).is_none(), "{foreign}");
         }
         for (url, fault) in [
@@ -215,6 +234,8 @@ mod tests {
     #[test]
     fn paths_are_collapsed() {
         assert_eq!(collapse("/a//b/").unwrap(), "a/b");
-        assert!(collapse("a/../b").is_err() && collapse("a\u{200b}").is_err() && collapse(".").is_err());
+        assert!(
+            collapse("a/../b").is_err() && collapse("a\u{200b}").is_err() && collapse(".").is_err()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is around every operation in a domain: namespace, token, and what is said of what no route is for.
+//! What is around every operation in a domain: namespace, token, and what is said of what no route
+//! is for.
 
 use hyper::Method;
 
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    domain::{Invalid, MountError},
+    model::{Invalid, MountError},
     service::{Error, KnownToken},
 };
 
@@ -20,13 +21,15 @@ pub(super) enum Manner {
     Usual,
     /// As usual, but who logs in may well bring a token that is over.
     Login,
-    /// A token in the header may be one under which something is wrapped, and what comes out is not wrapped again.
+    /// A token in the header may be one under which something is wrapped, and what comes out is not
+    /// wrapped again.
     Wrapping,
     /// The answer cannot be wrapped, as it has no envelope.
     Bare,
 }
 
-/// A request of somebody who may act in a domain, once what all operations have in common is settled.
+/// A request of somebody who may act in a domain, once what all operations have in common is
+/// settled.
 pub(super) struct Entered<'a> {
     context: &'a Context,
     permit: &'a Permit,
@@ -99,7 +102,9 @@ async fn check_token(
     call: &Call,
     manner: Manner,
 ) -> Result<Option<KnownToken>, Failed> {
-    let Some(text) = token(&call.head.headers).filter(|_| manner != Manner::Login) else { return Ok(None) };
+    let Some(text) = token(&call.head.headers).filter(|_| manner != Manner::Login) else {
+        return Ok(None);
+    };
     let key = permit.subject().certificate().ok_or(Problem::PermissionDenied)?.public_key_sha256();
     match context.service.tokens.check(permit, text, key, call.now).await {
         Ok(known) => Ok(Some(known)),
@@ -115,7 +120,8 @@ fn after_the_change(failed: Failed) -> Failed {
     Error::OutcomeUnknown(source).into()
 }
 
-/// Whether no route leads where the path points. A mount can go while a write through it is on its way.
+/// Whether no route leads where the path points. A mount can go while a write through it is on its
+/// way.
 fn is_unrouted(failed: &Failed) -> bool {
     let went = matches!(failed.cause.as_deref(), Some(Error::Mount(MountError::NotFound)));
     failed.problem == Problem::NoRoute || went
@@ -126,23 +132,30 @@ pub(super) async fn unrouted(_: &Asked<'_>) -> Result<Reply, Failed> {
     Err(Problem::NoRoute.into())
 }
 
-/// What is said of a path that no route is for: a hint where a mount is above it, as people forget `data/`.
+/// What is said of a path that no route is for: a hint where a mount is above it, as people forget
+/// `data/`.
 async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failed> {
     const HINT: &str = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API \
         endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
     const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
     let Asked { context, permit, call, .. } = *asked;
     let path = asked.path();
-    if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
+    if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH)
+    {
         return Err(Invalid("cannot write to a path ending in '/'").into());
     }
     let config = context.service.mounts.config(permit).await?;
     let Some(mount) = config.mount_above(&path) else {
         let first = path.split('/').next().unwrap_or_default();
         let is_ours = matches!(first, "sys" | "auth");
-        return Err(if is_ours { Problem::UnsupportedPath.into() } else { Problem::NoHandler.with(&[&path]) });
+        return Err(if is_ours {
+            Problem::UnsupportedPath.into()
+        } else {
+            Problem::NoHandler.with(&[&path])
+        });
     };
     let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
-    let is_root = ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
+    let is_root =
+        ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
     Ok(envelope::not_found_hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
 }

@@ -8,7 +8,7 @@ use hyper::{
 use super::super::{Address, Call, Context, Failed, Problem, Reply};
 use crate::{
     auth::Permit,
-    domain::{Invalid, MountPath},
+    model::{Invalid, MountPath},
     service::KnownToken,
 };
 
@@ -63,18 +63,25 @@ pub(super) fn wrap_ttl(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// Vault's clients find it in the answer as they sent it.
 pub(super) fn repeat_namespace(call: &Call, reply: &mut Reply) {
-    reply.headers.extend(call.head.headers.get(&NAMESPACE).map(|namespace| (NAMESPACE, namespace.clone())));
+    reply
+        .headers
+        .extend(call.head.headers.get(&NAMESPACE).map(|namespace| (NAMESPACE, namespace.clone())));
 }
 
-/// Whether the namespace that the client asks for is the one there is: the domain. Any other is refused, as whoever asks
-/// for two expects two trees, and would write over the one what is in the other.
+/// Whether the namespace that the client asks for is the one there is: the domain. Any other is
+/// refused, as whoever asks for two expects two trees, and would write over the one what is in the
+/// other.
 pub(super) fn check_namespace(permit: &Permit, call: &Call) -> Result<(), Failed> {
     let is_own = |name: &str| {
         let name = name.trim().trim_matches('/');
         matches!(name, "" | "root") || name.parse() == Ok(permit.okms_id())
     };
     let mut names = call.head.headers.get_all(NAMESPACE).iter();
-    if names.all(|name| name.to_str().is_ok_and(is_own)) { Ok(()) } else { Err(Problem::NoNamespace.into()) }
+    if names.all(|name| name.to_str().is_ok_and(is_own)) {
+        Ok(())
+    } else {
+        Err(Problem::NoNamespace.into())
+    }
 }
 
 #[cfg(test)]

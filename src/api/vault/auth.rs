@@ -10,7 +10,7 @@ use super::{
     fields::{self, Fields},
 };
 use crate::{
-    domain::{Invalid, Timestamp, Token},
+    model::{Invalid, Timestamp, Token},
     service::{Error, FreshToken, KnownToken, TokenRequest},
 };
 
@@ -33,7 +33,8 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    // Every certificate of the domain may log in, under whatever role the client names. vaultrs calls it cert_name.
+    // Every certificate of the domain may log in, under whatever role the client names. vaultrs
+    // calls it cert_name.
     let (name, alias) = (fields.text("name")?, fields.text("cert_name")?);
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
@@ -66,13 +67,16 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let name = fields.text("display_name")?.unwrap_or_default();
     check_name(&name)?;
     if fields.int("num_uses")?.is_some_and(|uses| uses != 0) {
-        return Err(Invalid("num_uses is not served: a token lives until it ends or is revoked").into());
+        return Err(
+            Invalid("num_uses is not served: a token lives until it ends or is revoked").into()
+        );
     }
     let kind = fields.text("type")?.unwrap_or_default();
     if !matches!(kind.as_str(), "" | "service" | "default" | "default-service") {
         return Err(Invalid("only tokens of type service are made here").into());
     }
-    let meta = fields.take("meta")?.map(|raw| fields::map(raw, "meta")).transpose()?.unwrap_or_default();
+    let meta =
+        fields.take("meta")?.map(|raw| fields::map(raw, "meta")).transpose()?.unwrap_or_default();
     let meta = meta.into_iter().map(|(key, raw)| {
         check_name(&key)?;
         let text = fields::weak_text(raw).ok_or_else(|| fields::wrong("meta", "expected texts"))?;
@@ -88,7 +92,10 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
         fields.take(known)?;
     }
     if seconds(fields.seconds("period")?)?.is_some_and(|period| period > 0) {
-        return Err(Invalid("period is not served: a token is renewed until its end, and not beyond it").into());
+        return Err(Invalid(
+            "period is not served: a token is renewed until its end, and not beyond it",
+        )
+        .into());
     }
     if fields.text("id")?.is_some_and(|id| !id.is_empty()) {
         return Err(Invalid("id is not served: tokens are random").into());
@@ -129,29 +136,39 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let increment = seconds(fields.seconds("increment")?)?;
     let (known, text) = find(asked, named, &mut fields).await?;
     let tokens = &context.service.tokens;
-    let renewed = tokens.renew(permit, &known.accessor, increment, context.token_life, call.now).await?;
-    let warnings: Vec<_> = cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
+    let renewed =
+        tokens.renew(permit, &known.accessor, increment, context.token_life, call.now).await?;
+    let warnings: Vec<_> =
+        cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
     Ok(envelope::auth(call, &warnings, |out| auth(out, &renewed, &text, call.now)))
 }
 
 /// The warning about a life that is shorter than the one that was asked for.
 fn cap_warning(wished: Option<u64>, most: u64) -> Option<String> {
-    let (wished, most) = (fields::go_seconds(wished.filter(|wished| *wished > most)?), fields::go_seconds(most));
-    Some(format!("TTL of \"{wished}\" exceeded the effective max_ttl of \"{most}\"; TTL value is capped accordingly"))
+    let (wished, most) =
+        (fields::go_seconds(wished.filter(|wished| *wished > most)?), fields::go_seconds(most));
+    Some(format!(
+        "TTL of \"{wished}\" exceeded the effective max_ttl of \"{most}\"; TTL value is capped accordingly"
+    ))
 }
 
-/// The accessors of all tokens, in the order in which they end; by pages where the client wants pages.
+/// The accessors of all tokens, in the order in which they end; by pages where the client wants
+/// pages.
 pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     if call.head.method == hyper::Method::GET {
         return Err(Failed::unknown_method(&["LIST"]));
     }
-    let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
+    let limit = fields::query_int(call, "limit")?
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|n| *n > 0);
     let has = |name| call.head.headers.contains_key(name);
     let is_page = has("x-pagination-size") || has("x-pagination-cursor");
-    let size = if is_page { Some(limit.unwrap_or(usize::MAX).min(page::size(call)?)) } else { limit };
+    let size =
+        if is_page { Some(limit.unwrap_or(usize::MAX).min(page::size(call)?)) } else { limit };
     let cursor = page::cursor(call)?;
-    let listed = context.service.tokens.accessors(permit, cursor.as_deref(), size, call.now).await?;
+    let listed =
+        context.service.tokens.accessors(permit, cursor.as_deref(), size, call.now).await?;
     if listed.accessors.is_empty() {
         return Err(Error::SecretNotFound.into());
     }
@@ -164,7 +181,11 @@ pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failed> {
 }
 
 /// Whether the token that the request is about is good.
-pub(super) async fn check_named(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(), Failed> {
+pub(super) async fn check_named(
+    asked: &Asked<'_>,
+    named: Named,
+    fields: &mut Fields<'_>,
+) -> Result<(), Failed> {
     find(asked, named, fields).await.map(drop)
 }
 
@@ -175,7 +196,9 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
     let mut fields = Fields::parse(&body)?;
     let (tokens, wrapping) = (&context.service.tokens, &context.service.wrapping);
     let ended = match named {
-        Named::Own => tokens.revoke(permit, &own.ok_or(Problem::PermissionDenied)?.accessor, call.now).await,
+        Named::Own => {
+            tokens.revoke(permit, &own.ok_or(Problem::PermissionDenied)?.accessor, call.now).await
+        }
         Named::Token => {
             let text = token_in(&mut fields)?.ok_or(Problem::NoToken)?;
             match tokens.lookup(permit, &text, call.now).await {
@@ -187,7 +210,9 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
         Named::Accessor => {
             let accessor = accessor_in(&mut fields)?;
             match tokens.revoke(permit, &accessor, call.now).await {
-                Err(Error::TokenInvalid) => wrapping.end_by_accessor(permit, &accessor, call.now).await,
+                Err(Error::TokenInvalid) => {
+                    wrapping.end_by_accessor(permit, &accessor, call.now).await
+                }
                 ended => ended,
             }
         }
@@ -195,7 +220,9 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
     match ended {
         // As Vault has it: an accessor must be one; a token that is none is revoked.
         Err(Error::NothingWrapped) if named == Named::Accessor => Err(Problem::BadAccessor.into()),
-        Ok(()) | Err(Error::TokenInvalid | Error::NothingWrapped) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Ok(()) | Err(Error::TokenInvalid | Error::NothingWrapped) => {
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -210,31 +237,44 @@ fn accessor_in(fields: &mut Fields<'_>) -> Result<String, Failed> {
 }
 
 /// The token that the request is about, and its text where that is known.
-async fn find(asked: &Asked<'_>, named: Named, fields: &mut Fields<'_>) -> Result<(KnownToken, String), Failed> {
+async fn find(
+    asked: &Asked<'_>,
+    named: Named,
+    fields: &mut Fields<'_>,
+) -> Result<(KnownToken, String), Failed> {
     let Asked { context, permit, call, own } = *asked;
-    let (tokens, own_text) = (&context.service.tokens, token(&call.head.headers).unwrap_or_default());
+    let (tokens, own_text) =
+        (&context.service.tokens, token(&call.head.headers).unwrap_or_default());
     match named {
         Named::Own => Ok((own.ok_or(Problem::PermissionDenied)?.clone(), own_text.to_owned())),
         Named::Token => {
             let text = match token_in(fields)? {
                 Some(text) => text,
-                None if call.head.method == hyper::Method::GET && own.is_some() => own_text.to_owned(),
+                None if call.head.method == hyper::Method::GET && own.is_some() => {
+                    own_text.to_owned()
+                }
                 None => return Err(Problem::NoToken.into()),
             };
             // A token tells itself, and goes on, for its own key alone.
-            let key = permit.subject().certificate().ok_or(Problem::PermissionDenied)?.public_key_sha256();
+            let key = permit
+                .subject()
+                .certificate()
+                .ok_or(Problem::PermissionDenied)?
+                .public_key_sha256();
             match tokens.check(permit, &text, key, call.now).await {
                 Ok(known) => Ok((known, text)),
                 Err(Error::TokenInvalid) => Err(Problem::BadToken.into()),
                 Err(error) => Err(error.into()),
             }
         }
-        Named::Accessor => match tokens.by_accessor(permit, &accessor_in(fields)?, call.now).await {
-            // Who has the accessor alone is not told the token.
-            Ok(known) => Ok((known, String::new())),
-            Err(Error::TokenInvalid) => Err(Problem::BadAccessor.into()),
-            Err(error) => Err(error.into()),
-        },
+        Named::Accessor => {
+            match tokens.by_accessor(permit, &accessor_in(fields)?, call.now).await {
+                // Who has the accessor alone is not told the token.
+                Ok(known) => Ok((known, String::new())),
+                Err(Error::TokenInvalid) => Err(Problem::BadAccessor.into()),
+                Err(error) => Err(error.into()),
+            }
+        }
     }
 }
 
@@ -303,7 +343,7 @@ fn seconds(given: Option<i64>) -> Result<Option<u64>, Failed> {
 
 /// A name that is kept with a token.
 fn check_name(name: &str) -> Result<(), Failed> {
-    if name.len() > NAME_MAX || !crate::domain::text::is_printable(name) {
+    if name.len() > NAME_MAX || !crate::model::text::is_printable(name) {
         return Err(Invalid("a name has at most 128 bytes of printable text").into());
     }
     Ok(())

@@ -24,7 +24,11 @@ const AUTH_METHODS: [AuthMethod; 2] = [
         uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a01",
         description: "client certificates of the domain",
     },
-    AuthMethod { kind: "token", uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02", description: "token based credentials" },
+    AuthMethod {
+        kind: "token",
+        uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02",
+        description: "token based credentials",
+    },
 ];
 
 /// The ways to log in.
@@ -64,7 +68,8 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
 
 /// How long tokens live, as the operator's config has it.
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
-    let method = AuthMethod::of(asked, |name| Problem::NothingToTune.with(&[&format!("auth/{name}")]))?;
+    let method =
+        AuthMethod::of(asked, |name| Problem::NothingToTune.with(&[&format!("auth/{name}")]))?;
     let life = asked.context.token_life;
     Ok(also_at_top_level(asked.call, |out| {
         out.number("default_lease_ttl", life.default);

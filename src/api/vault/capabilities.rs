@@ -14,8 +14,9 @@ use super::{
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
-/// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing where nothing is. Who has
-/// a token may do what its certificate may, so that of one who is named it matters alone whether the token is good.
+/// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing
+/// where nothing is. Who has a token may do what its certificate may, so that of one who is named
+/// it matters alone whether the token is good.
 pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
     let Asked { context, permit, call, .. } = *asked;
@@ -41,7 +42,9 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         answers.push((path, if may { &ALL } else { &["deny"] }));
     }
     let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
-        for (path, may) in answers.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path)) {
+        for (path, may) in
+            answers.iter().filter(|(path, _)| *path != "capabilities" && !taken.contains(path))
+        {
             out.texts(path, may.iter().copied());
         }
         if let [(_, may)] = answers.as_slice() {
@@ -49,5 +52,9 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         }
     };
     // A path may be named like a member of the envelope.
-    Ok(envelope::beside_top_level(call, |out| write(out, &[]), |out| write(out, &envelope::MEMBERS)))
+    Ok(envelope::beside_top_level(
+        call,
+        |out| write(out, &[]),
+        |out| write(out, &envelope::MEMBERS),
+    ))
 }

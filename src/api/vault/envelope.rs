@@ -17,8 +17,17 @@ pub(super) const SYSTEM: Mount = "system";
 pub(super) const TOKEN: Mount = "token";
 
 /// The envelope's members.
-pub(super) const MEMBERS: [&str; 9] =
-    ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
+pub(super) const MEMBERS: [&str; 9] = [
+    "request_id",
+    "lease_id",
+    "renewable",
+    "lease_duration",
+    "data",
+    "wrap_info",
+    "warnings",
+    "auth",
+    "mount_type",
+];
 
 /// The members of an envelope that differ from answer to answer; the default is one without any.
 #[derive(Default)]
@@ -30,7 +39,12 @@ pub(super) struct Parts<'a> {
 }
 
 /// 200 with `data`, which writes its members.
-pub(super) fn data(call: &Call, mount: Mount, parts: &Parts<'_>, data: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+pub(super) fn data(
+    call: &Call,
+    mount: Mount,
+    parts: &Parts<'_>,
+    data: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Reply {
     Reply::json(Writer::object_sized(384 + parts.bytes, |out| {
         head(out, call);
         out.object("data", data);
@@ -50,7 +64,11 @@ pub(super) fn with_raw_data(call: &Call, mount: Mount, json: &[u8]) -> Reply {
 }
 
 /// 200 with a token in `auth`.
-pub(super) fn auth(call: &Call, warnings: &[String], auth: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+pub(super) fn auth(
+    call: &Call,
+    warnings: &[String],
+    auth: impl FnOnce(&mut ObjectWriter<'_>),
+) -> Reply {
     Reply::json(Writer::object_sized(1024, |out| {
         head(out, call);
         out.null("data");
@@ -79,7 +97,8 @@ pub(super) fn nothing(call: &Call, mount: Mount, warnings: &[String]) -> Reply {
     Reply::json(Writer::object_sized(512, |out| without_data(out, call, mount, warnings)))
 }
 
-/// 404 with `data`: the version is there, its value is not. `OVHcloud`'s clients find the members of an error beside it.
+/// 404 with `data`: the version is there, its value is not. `OVHcloud`'s clients find the members
+/// of an error beside it.
 pub(super) fn not_found_with(call: &Call, data: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
     let body = Writer::object_sized(768, |out| {
         head(out, call);

@@ -11,9 +11,9 @@ use super::super::{
     json::{self, Object},
     query,
 };
-use crate::domain::{
-    DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, MaxVersions, SettingsPatch,
-    text,
+use crate::model::{
+    DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+    MaxVersions, SettingsPatch, text,
 };
 
 /// The most entries of a list of numbers.
@@ -24,18 +24,20 @@ pub(super) struct Fields<'a> {
     object: Object<'a>,
 }
 
-/// The text of a request's body as JSON: an empty one is an empty object, and a form's fields are texts.
+/// The text of a request's body as JSON: an empty one is an empty object, and a form's fields are
+/// texts.
 pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failed> {
     const NOT_TEXT: &str = "the body is not UTF-8 text";
-    let text = std::str::from_utf8(&call.body).map_err(|_| Problem::KvBadBody.with(&[NOT_TEXT]))?.trim_ascii();
+    let text = std::str::from_utf8(&call.body)
+        .map_err(|_| Problem::KvBadBody.with(&[NOT_TEXT]))?
+        .trim_ascii();
     if text.is_empty() || text == "null" {
         return Ok(Cow::Borrowed("{}"));
     }
     let is_form = call.header("content-type").is_some_and(|kind| {
-        kind.as_bytes()
-            .split(|byte| *byte == b';')
-            .next()
-            .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
+        kind.as_bytes().split(|byte| *byte == b';').next().is_some_and(|kind| {
+            kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        })
     });
     if !is_form || text.starts_with(['{', '[']) {
         return Ok(Cow::Borrowed(text));
@@ -47,7 +49,8 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failed> {
         let (name, value) = (decode(name)?, decode(value)?);
         fields.entry(name).and_modify(|known| known.extend([",", &value])).or_insert(value);
     }
-    let text = json::Writer::object(|out| fields.iter().for_each(|(name, value)| out.text(name, value)));
+    let text =
+        json::Writer::object(|out| fields.iter().for_each(|(name, value)| out.text(name, value)));
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
@@ -71,24 +74,32 @@ impl<'a> Fields<'a> {
 
     /// Takes a field of text.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Failed> {
-        self.take(name)?.map(|raw| weak_text(raw).ok_or_else(|| wrong(name, "expected text"))).transpose()
+        self.take(name)?
+            .map(|raw| weak_text(raw).ok_or_else(|| wrong(name, "expected text")))
+            .transpose()
     }
 
     /// Takes a field with a truth value.
     pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Failed> {
-        self.raw(name)?.map(|raw| flag(raw).ok_or_else(|| wrong(name, "expected true or false"))).transpose()
+        self.raw(name)?
+            .map(|raw| flag(raw).ok_or_else(|| wrong(name, "expected true or false")))
+            .transpose()
     }
 
     /// Takes a field with a whole number.
     pub(super) fn int(&mut self, name: &'static str) -> Result<Option<i64>, Failed> {
-        self.raw(name)?.map(|raw| int(raw).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
+        self.raw(name)?
+            .map(|raw| int(raw).ok_or_else(|| wrong(name, "expected a whole number")))
+            .transpose()
     }
 
     /// Takes a field with a span of time, in seconds; negative ones are cut to -1.
     pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, Failed> {
         Ok(self.span(name)?.map(|span| match span {
             Span::Negative => -1,
-            Span::After(after) => i64::try_from(after.limit_seconds().unwrap_or(0)).unwrap_or(i64::MAX),
+            Span::After(after) => {
+                i64::try_from(after.limit_seconds().unwrap_or(0)).unwrap_or(i64::MAX)
+            }
         }))
     }
 
@@ -115,13 +126,14 @@ impl<'a> Fields<'a> {
         items.ok_or_else(|| wrong(name, "expected a list of texts"))
     }
 
-    /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a negative life span is
-    /// one, as in a mount's config.
+    /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a
+    /// negative life span is one, as in a mount's config.
     pub(super) fn settings(&mut self, allows_never: bool) -> Result<SettingsPatch, Failed> {
         const AFTER: &str = "delete_version_after";
         const NEGATIVE: &str = "cannot provide negative value '-1'";
         let max_versions = self.int("max_versions")?.map(|number| {
-            let number = u32::try_from(number).ok().and_then(|number| MaxVersions::new(number).ok());
+            let number =
+                u32::try_from(number).ok().and_then(|number| MaxVersions::new(number).ok());
             number.ok_or_else(|| wrong("max_versions", "expected a whole number from 0 to 24000"))
         });
         let deactivate_after = match self.span(AFTER)? {
@@ -140,7 +152,8 @@ impl<'a> Fields<'a> {
 
     /// The warnings about what nobody took.
     pub(super) fn warnings(self) -> Vec<String> {
-        let mut names: Vec<_> = self.object.into_members().into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<_> =
+            self.object.into_members().into_iter().map(|(name, _)| name).collect();
         let replaced = names.iter().any(|name| name == "path").then(|| {
             "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [path]"
                 .to_owned()
@@ -152,7 +165,8 @@ impl<'a> Fields<'a> {
 
 /// The warning about query parameters that an endpoint does not know.
 pub(super) fn ignored(call: &Call, known: &[&str]) -> Vec<String> {
-    let names = call.query().split('&').filter_map(|pair| query::form(pair.split('=').next()?).ok());
+    let names =
+        call.query().split('&').filter_map(|pair| query::form(pair.split('=').next()?).ok());
     let unknown = names.filter(|name| !name.is_empty() && !known.contains(&&**name));
     unrecognized(unknown.map(Cow::into_owned).collect()).into_iter().collect()
 }
@@ -160,7 +174,8 @@ pub(super) fn ignored(call: &Call, known: &[&str]) -> Vec<String> {
 fn unrecognized(mut names: Vec<String>) -> Option<String> {
     names.sort_unstable();
     names.dedup();
-    (!names.is_empty()).then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")))
+    (!names.is_empty())
+        .then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")))
 }
 
 /// A span of time.
@@ -176,8 +191,11 @@ pub(super) fn wrong(name: &str, reason: &str) -> Failed {
 
 /// The whole number in a query parameter; `None` where it is absent or empty.
 pub(super) fn query_int(call: &Call, name: &'static str) -> Result<Option<i64>, Failed> {
-    let found = query::parameter(call.query(), name).map_err(|_| wrong(name, "expected one whole number"))?;
-    found.map(|text| go_int(&text).ok_or_else(|| wrong(name, "expected a whole number"))).transpose()
+    let found = query::parameter(call.query(), name)
+        .map_err(|_| wrong(name, "expected one whole number"))?;
+    found
+        .map(|text| go_int(&text).ok_or_else(|| wrong(name, "expected a whole number")))
+        .transpose()
 }
 
 /// The truth value in a query parameter.
@@ -243,7 +261,8 @@ fn ints(raw: &RawValue) -> Option<Vec<i64>> {
             if text.is_empty() {
                 return Some(Vec::new());
             }
-            (text.split(',').count() <= NUMBERS_MAX).then(|| text.split(',').map(go_int).collect())?
+            (text.split(',').count() <= NUMBERS_MAX)
+                .then(|| text.split(',').map(go_int).collect())?
         }
         _ => Some(vec![int(raw)?]),
     }
@@ -259,7 +278,11 @@ fn span(raw: &RawValue) -> Option<Span> {
     if let Some(positive) = text.strip_prefix('-') {
         let after = DeactivateAfter::from_kv(positive).ok()?;
         // Minus nothing is nothing.
-        return Some(if after.limit_seconds().is_some() { Span::Negative } else { Span::After(after) });
+        return Some(if after.limit_seconds().is_some() {
+            Span::Negative
+        } else {
+            Span::After(after)
+        });
     }
     DeactivateAfter::from_kv(&text).ok().map(Span::After)
 }
@@ -294,7 +317,10 @@ pub(super) fn weak_text(raw: &RawValue) -> Option<String> {
 }
 
 /// A map: an object; null and `[]` are an empty one, and a list of objects is merged.
-pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a RawValue)>, Failed> {
+pub(super) fn map<'a>(
+    raw: &'a RawValue,
+    name: &str,
+) -> Result<Vec<(String, &'a RawValue)>, Failed> {
     let not_a_map = || wrong(name, "expected a map");
     match raw.get().as_bytes().first() {
         Some(b'{') => Ok(Object::parse(raw.get())?.into_members()),
@@ -315,7 +341,10 @@ pub(super) fn map<'a>(raw: &'a RawValue, name: &str) -> Result<Vec<(String, &'a 
 }
 
 /// Custom metadata in a write; `None` for an entry to remove, where `allows_null`.
-pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTreeMap<String, Option<String>>, Failed> {
+pub(super) fn custom_metadata(
+    raw: &RawValue,
+    allows_null: bool,
+) -> Result<BTreeMap<String, Option<String>>, Failed> {
     let members = map(raw, "custom_metadata")?;
     if members.len() > METADATA_ENTRIES_MAX {
         return Err(too_many_entries(members.len()));
@@ -323,8 +352,10 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
     let (mut entries, mut wrong) = (BTreeMap::new(), Vec::new());
     for (key, raw) in members {
         if key.is_empty() || key.len() > METADATA_KEY_MAX {
-            wrong
-                .push(format!("length of key {key:?} is {} but must be 0 < len(key) <= {METADATA_KEY_MAX}", key.len()));
+            wrong.push(format!(
+                "length of key {key:?} is {} but must be 0 < len(key) <= {METADATA_KEY_MAX}",
+                key.len()
+            ));
         }
         if !text::is_printable(&key) {
             wrong.push(format!("key {key:?} ({key}) contains unprintable characters"));
@@ -334,7 +365,9 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
             continue;
         }
         let Some(value) = weak_text(raw) else {
-            wrong.push(format!("error decoding custom_metadata[{key}]: got unconvertible type, expected text"));
+            wrong.push(format!(
+                "error decoding custom_metadata[{key}]: got unconvertible type, expected text"
+            ));
             continue;
         };
         if value.is_empty() || value.len() > METADATA_VALUE_MAX {
@@ -353,13 +386,16 @@ pub(super) fn custom_metadata(raw: &RawValue, allows_null: bool) -> Result<BTree
 
 /// What is told of so many entries of custom metadata.
 pub(super) fn too_many_entries(number: usize) -> Failed {
-    violations(&[format!("payload must contain at most {METADATA_ENTRIES_MAX} keys, provided {number}")])
+    violations(&[format!(
+        "payload must contain at most {METADATA_ENTRIES_MAX} keys, provided {number}"
+    )])
 }
 
 /// Several texts in Vault's layout of errors, each with the prefix that says what they are about.
 fn violations(texts: &[String]) -> Failed {
     let items = texts.iter().map(|text| format!("\t* custom_metadata validation failed: {text}\n"));
-    let count = if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
+    let count =
+        if texts.len() == 1 { "1 error".to_owned() } else { format!("{} errors", texts.len()) };
     Problem::BadInput.with(&[&format!("{count} occurred:\n{}\n", items.collect::<String>())])
 }
 
@@ -401,7 +437,9 @@ mod tests {
         ] {
             assert_eq!(flag(&raw(text)), Some(value), "{text}");
         }
-        for wrong in ["\"yes\"", "[]", "{}", "1.5", "2", "-1", "1.0", "1e0", "10", "-0", "\"true \""] {
+        for wrong in
+            ["\"yes\"", "[]", "{}", "1.5", "2", "-1", "1.0", "1e0", "10", "-0", "\"true \""]
+        {
             assert_eq!(flag(&raw(wrong)), None, "{wrong}");
         }
         for (text, numbers) in [
@@ -419,7 +457,9 @@ mod tests {
         for wrong in ["\"1, 2\"", "[\"a\"]", "[1.0]", "{}"] {
             assert_eq!(ints(&raw(wrong)), None, "{wrong}");
         }
-        assert!(map(&raw("null"), "x").unwrap().is_empty() && map(&raw("[]"), "x").unwrap().is_empty());
+        assert!(
+            map(&raw("null"), "x").unwrap().is_empty() && map(&raw("[]"), "x").unwrap().is_empty()
+        );
         assert_eq!(map(&raw(r#"[{"a":1},{"b":2},{"a":3}]"#), "x").unwrap().len(), 2);
         for wrong in ["1", "\"x\"", "true", "[1]"] {
             assert!(map(&raw(wrong), "x").is_err(), "{wrong}");
@@ -459,10 +499,14 @@ mod tests {
             assert_eq!(seconds(text), Some(expected), "{text}");
         }
         assert!(
-            matches!(span(&raw("\"-1h\"")), Some(Span::Negative)) && matches!(span(&raw("-1")), Some(Span::Negative))
+            matches!(span(&raw("\"-1h\"")), Some(Span::Negative))
+                && matches!(span(&raw("-1")), Some(Span::Negative))
         );
         for wrong in ["\"x\"", "[]", "{}", "true", "1.5x"] {
-            assert!(RawValue::from_string(wrong.to_owned()).is_err() || span(&raw(wrong)).is_none(), "{wrong}");
+            assert!(
+                RawValue::from_string(wrong.to_owned()).is_err() || span(&raw(wrong)).is_none(),
+                "{wrong}"
+            );
         }
     }
 }

@@ -19,11 +19,14 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    domain::{
-        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch, MountPath, Refused,
-        SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
+    model::{
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch,
+        MountPath, Refused, SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
     },
-    service::{Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView, Versions},
+    service::{
+        Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView,
+        Versions,
+    },
 };
 
 /// The view that the path names.
@@ -54,7 +57,8 @@ impl Target {
         Ok(Self { path: view.secret(asked.name())?, view })
     }
 
-    /// The target of a request about metadata, where a slash at the end of a secret's name does no harm but to a write.
+    /// The target of a request about metadata, where a slash at the end of a secret's name does no
+    /// harm but to a write.
     async fn of_metadata(asked: &Asked<'_>) -> Result<Self, Failed> {
         let view = view(asked).await?;
         Ok(Self { path: view.secret(asked.name())?, view })
@@ -73,14 +77,18 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Some(value) = &version.value else {
         return Ok(envelope::not_found_with(call, |out| {
             out.null("data");
-            out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+            out.object("metadata", |out| {
+                five(out, version.number, &version.record, &secret.header.custom);
+            });
         }));
     };
     let parts = Parts { bytes: 512 + value.len(), warnings: &warnings };
     Ok(envelope::data(call, KV, &parts, |out| {
         // The answer to a caller whose permit covers getData.
         out.raw("data", value.expose());
-        out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+        out.object("metadata", |out| {
+            five(out, version.number, &version.record, &secret.header.custom);
+        });
     }))
 }
 
@@ -92,7 +100,9 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let target = Target::of(asked).await?;
     let (secret, version) = version(asked, &target.path, Include::Names).await?;
     let metadata = |out: &mut ObjectWriter<'_>| {
-        out.object("metadata", |out| five(out, version.number, &version.record, &secret.header.custom));
+        out.object("metadata", |out| {
+            five(out, version.number, &version.record, &secret.header.custom);
+        });
     };
     let Some(value) = &version.value else {
         return Ok(envelope::not_found_with(call, |out| {
@@ -109,12 +119,17 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
 }
 
 /// The version that the query names, with its value if it is active.
-async fn version(asked: &Asked<'_>, path: &SecretPath, include: Include) -> Result<(Secret, VersionView), Failed> {
+async fn version(
+    asked: &Asked<'_>,
+    path: &SecretPath,
+    include: Include,
+) -> Result<(Secret, VersionView), Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let number = match fields::query_int(call, "version")? {
         None | Some(..=0) => None,
         Some(number) => {
-            let number = u32::try_from(number).ok().and_then(|number| VersionNumber::new(number).ok());
+            let number =
+                u32::try_from(number).ok().and_then(|number| VersionNumber::new(number).ok());
             Some(number.ok_or(Error::VersionNotFound)?)
         }
     };
@@ -132,7 +147,8 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let (data, cas) = (object(fields.raw("data")?)?, cas(&options)?);
     let value = value::value_of(&data, context.value_bytes)?;
     let warnings = fields.warnings();
-    let written = context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
+    let written =
+        context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
     Ok(write_reply(call, &warnings, &written.header, written.added.as_ref()))
 }
 
@@ -145,7 +161,8 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let data = object(fields.raw("data")?)?;
     value::check(&data)?;
     let warnings = fields.warnings();
-    // Whether the secret is there is told before what is wrong with the CAS: until then it is one that never matches.
+    // Whether the secret is there is told before what is wrong with the CAS: until then it is one
+    // that never matches.
     let (cas, unread) = match cas(&options) {
         Ok(cas) => (cas, None),
         Err(wrong) => (Some(Cas::from_kv(-1)), Some(wrong)),
@@ -153,17 +170,22 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let merge = |value: &SecretValue| {
         let merged = outline::merge(value, &data)?;
         if merged.len() > context.value_bytes {
-            return Err(Invalid("data would be larger than this server takes; split it into several secrets"));
+            return Err(Invalid(
+                "data would be larger than this server takes; split it into several secrets",
+            ));
         }
         Ok(merged)
     };
-    let patched = context.service.secrets.patch(permit, target.through(), merge, cas, call.now).await;
+    let patched =
+        context.service.secrets.patch(permit, target.through(), merge, cas, call.now).await;
     let patched = patched.map_err(|error| match (error, unread) {
         (Error::Refused(Refused::CasMismatch), Some(wrong)) => wrong,
         (error, _) => error.into(),
     })?;
     match patched {
-        Patched::Changed(written) => Ok(write_reply(call, &warnings, &written.header, written.added.as_ref())),
+        Patched::Changed(written) => {
+            Ok(write_reply(call, &warnings, &written.header, written.added.as_ref()))
+        }
         Patched::Unreadable(header, number, record) => {
             Ok(envelope::not_found_with(call, |out| five(out, number, &record, &header.custom)))
         }
@@ -175,7 +197,11 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
     // It is always the current one; but what is asked for must be a number.
     fields::query_int(call, "version")?;
     let target = Target::of(asked).await?;
-    context.service.secrets.act(permit, target.through(), Versions::Current, KvAct::Delete, call.now).await?;
+    context
+        .service
+        .secrets
+        .act(permit, target.through(), Versions::Current, KvAct::Delete, call.now)
+        .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -185,28 +211,34 @@ pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failed> 
     let body = fields::body(call)?;
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
-        let problem = if act == KvAct::Destroy { Problem::NoVersionsToDestroy } else { Problem::NoVersions };
+        let problem =
+            if act == KvAct::Destroy { Problem::NoVersionsToDestroy } else { Problem::NoVersions };
         return Err(problem.into());
     }
-    let numbers = numbers.into_iter().filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|number| VersionNumber::new(u32::try_from(number).ok()?).ok());
     let numbers: Vec<_> = numbers.collect();
-    context.service.secrets.act(permit, target.through(), Versions::Numbers(&numbers), act, call.now).await?;
+    context
+        .service
+        .secrets
+        .act(permit, target.through(), Versions::Numbers(&numbers), act, call.now)
+        .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// A write of metadata, or a patch of what is there.
 pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<Reply, Failed> {
-    const CAS_OVERRULED: &str =
-        "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
-    const METADATA_CAS_OVERRULED: &str =
-        "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
+    const CAS_OVERRULED: &str = "\"cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
+    const METADATA_CAS_OVERRULED: &str = "\"metadata_cas_required\" set to false, but is mandated by backend config. This value will be ignored.";
     let Asked { context, permit, call, .. } = *asked;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let settings = fields.settings(false)?;
     let cas = fields.int("metadata_cas")?;
-    let custom = fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
+    let custom =
+        fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
     let unknown = fields.warnings();
     let patch = MetadataPatch { settings, custom };
     // No field at all changes nothing, not even a patch of what is not there.
@@ -216,10 +248,11 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     let cas = cas.map(|cas| u32::try_from(cas).unwrap_or(u32::MAX));
     let wanted = (patch.settings.cas_required, patch.settings.metadata_cas_required);
     let write = MetadataWrite { patch, cas, creates: !is_patch };
-    let defaults = context.service.secrets.write_metadata(permit, target.through(), &write, call.now).await?;
+    let defaults =
+        context.service.secrets.write_metadata(permit, target.through(), &write, call.now).await?;
     let cas = (wanted.0 == Some(false) && defaults.cas_required).then(|| CAS_OVERRULED.to_owned());
-    let metadata_cas =
-        (wanted.1 == Some(false) && defaults.metadata_cas_required).then(|| METADATA_CAS_OVERRULED.to_owned());
+    let metadata_cas = (wanted.1 == Some(false) && defaults.metadata_cas_required)
+        .then(|| METADATA_CAS_OVERRULED.to_owned());
     let mut warnings: Vec<_> = cas.into_iter().chain(metadata_cas).collect();
     // What is not known is told where there is a body anyway.
     if !warnings.is_empty() {
@@ -258,7 +291,11 @@ pub(super) async fn write_config(asked: &Asked<'_>) -> Result<Reply, Failed> {
 
 async fn mount(asked: &Asked<'_>) -> Result<MountPath, Failed> {
     view(asked).await?;
-    if asked.call.params.address.is_folder { Err(Problem::NoRoute.into()) } else { Ok(asked.mount()?) }
+    if asked.call.params.address.is_folder {
+        Err(Problem::NoRoute.into())
+    } else {
+        Ok(asked.mount()?)
+    }
 }
 
 /// A secret's metadata with all its versions.
@@ -271,7 +308,9 @@ pub(super) fn metadata(
 ) {
     let History { header, versions } = of;
     // Vault's times of change are those of values.
-    let updated = versions.last().map_or(header.created_at, |(_, newest)| newest.created_at.max(header.created_at));
+    let updated = versions
+        .last()
+        .map_or(header.created_at, |(_, newest)| newest.created_at.max(header.created_at));
     settings(out, &header.settings);
     out.text("created_time", &header.created_at.to_rfc3339_nanos());
     out.number("current_metadata_version", header.metadata_version);
@@ -289,7 +328,8 @@ pub(super) fn metadata(
 
 fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {
     out.boolean("cas_required", settings.cas_required);
-    let after = settings.deactivate_after.as_ref().map_or_else(|| "0s".to_owned(), DeactivateAfter::to_go);
+    let after =
+        settings.deactivate_after.as_ref().map_or_else(|| "0s".to_owned(), DeactivateAfter::to_go);
     out.text("delete_version_after", &after);
     out.number("max_versions", settings.max_versions.get());
     out.boolean("metadata_cas_required", settings.metadata_cas_required);
@@ -310,7 +350,12 @@ fn write_reply(
 }
 
 /// The five members that KV2 tells of a version.
-fn five(out: &mut ObjectWriter<'_>, number: VersionNumber, record: &VersionRecord, of_secret: &CustomMetadata) {
+fn five(
+    out: &mut ObjectWriter<'_>,
+    number: VersionNumber,
+    record: &VersionRecord,
+    of_secret: &CustomMetadata,
+) {
     custom(out, of_secret);
     times(out, record);
     out.number("version", number.get());
@@ -318,7 +363,10 @@ fn five(out: &mut ObjectWriter<'_>, number: VersionNumber, record: &VersionRecor
 
 fn times(out: &mut ObjectWriter<'_>, record: &VersionRecord) {
     out.text("created_time", &record.created_at.to_rfc3339_nanos());
-    out.text("deletion_time", &record.deactivate_at.map(Timestamp::to_rfc3339_nanos).unwrap_or_default());
+    out.text(
+        "deletion_time",
+        &record.deactivate_at.map(Timestamp::to_rfc3339_nanos).unwrap_or_default(),
+    );
     out.boolean("destroyed", record.deleted_at.is_some());
 }
 
@@ -344,11 +392,16 @@ fn object(data: Option<&RawValue>) -> Result<Cow<'_, str>, Failed> {
     if members.is_empty() {
         return Err(Problem::NoData.into());
     }
-    let text = Writer::object(|out| members.iter().for_each(|(name, raw)| out.raw(name, raw.get().as_bytes())));
+    let text = Writer::object(|out| {
+        for (name, raw) in &members {
+            out.raw(name, raw.get().as_bytes());
+        }
+    });
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
-/// What is beside `data` in a write: its `options`. A `version` is known and means nothing, but it must be a number.
+/// What is beside `data` in a write: its `options`. A `version` is known and means nothing, but it
+/// must be a number.
 fn options<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, Failed> {
     let options = fields.raw("options")?.map(|raw| fields::map(raw, "options")).transpose()?;
     fields.int("version")?;
@@ -358,7 +411,8 @@ fn options<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, F
 /// The CAS in `options`.
 fn cas(options: &[(String, &RawValue)]) -> Result<Option<Cas>, Failed> {
     let found = options.iter().find(|(name, _)| name == "cas");
-    let number = found.map(|(_, raw)| fields::int(raw).ok_or(Invalid("error parsing check-and-set parameter")));
+    let number = found
+        .map(|(_, raw)| fields::int(raw).ok_or(Invalid("error parsing check-and-set parameter")));
     Ok(number.transpose()?.map(Cas::from_kv))
 }
 
@@ -371,7 +425,9 @@ fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failed> {
     Ok(if is_patch {
         CustomPatch::Merge(entries)
     } else {
-        CustomPatch::Replace(entries.into_iter().filter_map(|(key, text)| Some((key, text?))).collect())
+        CustomPatch::Replace(
+            entries.into_iter().filter_map(|(key, text)| Some((key, text?))).collect(),
+        )
     })
 }
 

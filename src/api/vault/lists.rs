@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    domain::View,
+    model::View,
     service::{Browse, Error, FORGED_CURSOR, ListEntry},
 };
 
@@ -49,7 +49,9 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failed> {
             let (history, _turn) = context.service.secrets.history(permit, &path).await?;
             let warnings = fields::ignored(call, &["list", "scan"]);
             let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
-            Ok(envelope::data(call, KV, &parts, |out| kv::metadata(out, context, permit, &path, &history)))
+            Ok(envelope::data(call, KV, &parts, |out| {
+                kv::metadata(out, context, permit, &path, &history);
+            }))
         }
         Wanted::List | Wanted::Scan => list(asked, &view, name, wanted, false, false).await,
     }
@@ -75,19 +77,26 @@ async fn list(
     is_page: bool,
 ) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
-    let limit = fields::query_int(call, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0);
+    let limit = fields::query_int(call, "limit")?
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|n| *n > 0);
     let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);
     let has = |name| call.head.headers.contains_key(name);
     let is_page = is_page || has("x-pagination-size") || has("x-pagination-cursor");
-    let page_after = page::cursor(call)?.map(String::from_utf8).transpose().map_err(|_| FORGED_CURSOR)?;
-    if page_after.as_deref().is_some_and(|name| !crate::domain::text::is_printable(name)) {
+    let page_after =
+        page::cursor(call)?.map(String::from_utf8).transpose().map_err(|_| FORGED_CURSOR)?;
+    if page_after.as_deref().is_some_and(|name| !crate::model::text::is_printable(name)) {
         return Err(FORGED_CURSOR.into());
     }
     let browse = Browse {
         prefix: view.folder(folder),
         is_recursive: wanted == Wanted::Scan,
         after: page_after.or(after),
-        limit: if is_page { Some(limit.unwrap_or(usize::MAX).min(page::size(call)?)) } else { limit },
+        limit: if is_page {
+            Some(limit.unwrap_or(usize::MAX).min(page::size(call)?))
+        } else {
+            limit
+        },
         excludes_deleted: fields::query_flag(call, "exclude_deleted")?,
         is_detailed,
     };
@@ -96,16 +105,24 @@ async fn list(
     let Some(last) = listed.entries.last() else {
         // As OpenBao has it: a list of nothing is not there, a scan of nothing has nothing in it.
         return match wanted {
-            Wanted::Scan => Ok(envelope::data(call, KV, &Parts { warnings: &warnings, bytes: 0 }, |_| {})),
+            Wanted::Scan => {
+                Ok(envelope::data(call, KV, &Parts { warnings: &warnings, bytes: 0 }, |_| {}))
+            }
             _ => Err(Error::SecretNotFound.into()),
         };
     };
-    let bytes = listed.entries.iter().map(|entry| entry.name.len() + if is_detailed { 512 } else { 4 }).sum();
+    let bytes = listed
+        .entries
+        .iter()
+        .map(|entry| entry.name.len() + if is_detailed { 512 } else { 4 })
+        .sum();
     let reply = envelope::data(call, KV, &Parts { bytes, warnings: &warnings }, |out| {
         if is_detailed {
             out.object("key_info", |out| {
                 for entry in &listed.entries {
-                    out.object(&entry.name, |out| info(out, context, permit, &browse.prefix, entry));
+                    out.object(&entry.name, |out| {
+                        info(out, context, permit, &browse.prefix, entry);
+                    });
                 }
             });
         }
@@ -116,7 +133,13 @@ async fn list(
 }
 
 /// What a detailed list tells of an entry: nothing of a folder.
-fn info(out: &mut ObjectWriter<'_>, context: &Context, permit: &Permit, prefix: &str, entry: &ListEntry) {
+fn info(
+    out: &mut ObjectWriter<'_>,
+    context: &Context,
+    permit: &Permit,
+    prefix: &str,
+    entry: &ListEntry,
+) {
     let path = format!("{prefix}{}", entry.name).parse();
     if let (Some(history), Ok(path)) = (&entry.history, path) {
         kv::metadata(out, context, permit, &path, history);

@@ -1,8 +1,9 @@
-//! The dialect of `HashiCorp` Vault and `OpenBao`: KV version 2, and as much of `sys/` and `auth/` as its clients need.
+//! The dialect of `HashiCorp` Vault and `OpenBao`: KV version 2, and as much of `sys/` and `auth/`
+//! as its clients need.
 //!
-//! Always holds: the certificate alone authenticates; a token that comes along must be good on this very connection;
-//! every answer is one that the clients take for Vault's. `docs/COMPATIBILITY.md` says where Vault, `OpenBao` and
-//! `OVHcloud` differ, and what is done here.
+//! Always holds: the certificate alone authenticates; a token that comes along must be good on this
+//! very connection; every answer is one that the clients take for Vault's. `docs/COMPATIBILITY.md`
+//! says where Vault, `OpenBao` and `OVHcloud` differ, and what is done here.
 
 #![allow(clippy::unused_async, reason = "a handler is async whether it has to wait or not")]
 
@@ -27,7 +28,7 @@ mod wrapping;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
-use crate::domain::Invalid;
+use crate::model::Invalid;
 
 /// The dialect.
 pub(super) struct Vault;

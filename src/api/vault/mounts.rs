@@ -13,7 +13,7 @@ use super::{
     status,
 };
 use crate::{
-    domain::{DomainConfig, Invalid, MountError, MountPath, OkmsId, SettingsPatch},
+    model::{DomainConfig, Invalid, MountError, MountPath, OkmsId, SettingsPatch},
     service::{Error, MountPatch},
 };
 
@@ -31,7 +31,11 @@ fn views(config: &DomainConfig, id: OkmsId) -> Vec<MountView<'_>> {
     // Of the two names of the whole tree only the first is listed.
     let built_in = MountPath::whole_trees().take(1).map(|path| {
         // The domain's own id is as good a name as any, and never changes.
-        MountView { path, description: default_description(config), uuid: Uuid::from_bytes(*id.as_bytes()) }
+        MountView {
+            path,
+            description: default_description(config),
+            uuid: Uuid::from_bytes(*id.as_bytes()),
+        }
     });
     let made = config.mounts().iter().map(|mount| MountView {
         path: mount.path.clone(),
@@ -96,7 +100,9 @@ pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let force = fields::query_flag(call, "force")?;
     match context.service.mounts.disable(permit, &path(asked)?, force).await {
         // As Vault has it: what is not there is disabled.
-        Ok(()) | Err(Error::Mount(MountError::NotFound)) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Ok(()) | Err(Error::Mount(MountError::NotFound)) => {
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -113,10 +119,13 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Problem::NoMountToMove.with(&[&from]);
     let path: MountPath = from.parse().map_err(|_| unknown())?;
-    let moved = context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| match error {
-        Error::Mount(MountError::NotFound) => unknown(),
-        error => error.into(),
-    })?;
+    let moved =
+        context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| {
+            match error {
+                Error::Mount(MountError::NotFound) => unknown(),
+                error => error.into(),
+            }
+        })?;
     Ok(envelope::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
 }
 
@@ -125,7 +134,8 @@ pub(super) async fn remount_status(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.list(permit).await?;
     let id = asked.name().parse::<Uuid>().ok();
-    let (mount, moved) = id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
+    let (mount, moved) =
+        id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
         out.text("migration_id", &Uuid::from_bytes(moved.id).to_string());
         out.object("migration_info", |out| {
@@ -177,7 +187,9 @@ pub(super) async fn tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
 fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failed> {
     let Some(options) = fields.take("options")? else { return Ok(None) };
     let found = fields::map(options, "options")?.into_iter().find(|(name, _)| name == "version");
-    let version = found.map(|(_, raw)| fields::weak_text(raw).ok_or_else(|| fields::wrong("version", "expected text")));
+    let version = found.map(|(_, raw)| {
+        fields::weak_text(raw).ok_or_else(|| fields::wrong("version", "expected text"))
+    });
     Ok(version.transpose()?.filter(|version| !version.is_empty()))
 }
 
@@ -196,12 +208,18 @@ pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let path_asked = asked.name();
     let config = context.service.mounts.config(permit).await?;
-    let Some(path) = config.mount_above(path_asked) else { return Err(Problem::Preflight.with(&[path_asked])) };
+    let Some(path) = config.mount_above(path_asked) else {
+        return Err(Problem::Preflight.with(&[path_asked]));
+    };
     let mounts = views(&config, permit.okms_id());
     let known = mounts.iter().find(|mount| mount.path == path);
-    let uuid = known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
-    let mount =
-        MountView { path, description: known.map_or(default_description(&config), |mount| mount.description), uuid };
+    let uuid =
+        known.map_or_else(|| Uuid::from_bytes(*permit.okms_id().as_bytes()), |mount| mount.uuid);
+    let mount = MountView {
+        path,
+        description: known.map_or(default_description(&config), |mount| mount.description),
+        uuid,
+    };
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 512, ..Parts::default() }, |out| {
         members(out, &mount);
         out.text("path", &format!("{}/", mount.path));

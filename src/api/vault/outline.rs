@@ -1,12 +1,13 @@
-//! The outline of a JSON object: the names in it and how they are nested, with every leaf left as the text that it is.
+//! The outline of a JSON object: the names in it and how they are nested, with every leaf left as
+//! the text that it is.
 //!
-//! Made in one pass over text that is well formed and bounded ([`value::check_shape`]), so that a patched value keeps the
-//! spelling of all that the patch does not touch.
+//! Made in one pass over text that is well formed and bounded ([`value::check_shape`]), so that a
+//! patched value keeps the spelling of all that the patch does not touch.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use super::super::{json, value};
-use crate::{domain::Invalid, service::SecretValue};
+use crate::{model::Invalid, service::SecretValue};
 
 /// An object's members, or anything else as its text.
 enum Node<'a> {
@@ -21,7 +22,8 @@ enum Node<'a> {
 /// `Invalid` where the result would be nested too deeply or have too many entries.
 pub(crate) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, Invalid> {
     // A stored value is text; it was text when it was taken.
-    let before = std::str::from_utf8(before.expose()).map_err(|_| Invalid("the stored value is not text"))?;
+    let before = std::str::from_utf8(before.expose())
+        .map_err(|_| Invalid("the stored value is not text"))?;
     let mut out = Vec::with_capacity(before.len() + patch.len());
     write_merged(Some(&Node::parse(before)), &Node::parse(patch), &mut out);
     let merged = SecretValue::new(out);
@@ -29,7 +31,8 @@ pub(crate) fn merge(before: &SecretValue, patch: &str) -> Result<SecretValue, In
     Ok(merged)
 }
 
-/// The names in a value, nested as they are, down to `depth` levels; null stands where more would be.
+/// The names in a value, nested as they are, down to `depth` levels; null stands where more would
+/// be.
 pub(crate) fn subkeys(value: &SecretValue, depth: Option<usize>) -> Vec<u8> {
     let mut out = Vec::new();
     let text = std::str::from_utf8(value.expose()).unwrap_or("{}");
@@ -65,7 +68,8 @@ fn write_merged(target: Option<&Node<'_>>, patch: &Node<'_>, out: &mut Vec<u8>) 
     object.end();
 }
 
-/// Where each name is. Of one that is there twice the last place counts, as in every parser that clients use.
+/// Where each name is. Of one that is there twice the last place counts, as in every parser that
+/// clients use.
 fn places<'m>(members: &'m [(Cow<'_, str>, Node<'_>)]) -> HashMap<&'m str, usize> {
     members.iter().enumerate().map(|(at, (name, _))| (&**name, at)).collect()
 }
@@ -171,7 +175,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The text of a value that is no object: a string, a number, a word, or an array with all that is in it.
+    /// The text of a value that is no object: a string, a number, a word, or an array with all that
+    /// is in it.
     fn leaf(&mut self) -> &'a str {
         let (start, mut depth, mut in_string) = (self.at, 0usize, false);
         while let Some(byte) = self.peek() {
@@ -232,7 +237,8 @@ mod tests {
     }
 
     fn names(value: &str, depth: Option<usize>) -> Value {
-        serde_json::from_slice(&subkeys(&SecretValue::new(value.as_bytes().to_vec()), depth)).unwrap()
+        serde_json::from_slice(&subkeys(&SecretValue::new(value.as_bytes().to_vec()), depth))
+            .unwrap()
     }
 
     /// The examples of RFC 7396, appendix A, whose target and patch are objects.
@@ -257,8 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_not_touched_keeps_its_spelling() {
-        let value =
-            r#"{ "n" : 12345678901234567890, "f":1.0 ,"s":"\u00e9\"}", "deep":{"e":1e400,"list":[1.50, {"x":null}]} }"#;
+        let value = r#"{ "n" : 12345678901234567890, "f":1.0 ,"s":"\u00e9\"}", "deep":{"e":1e400,"list":[1.50, {"x":null}]} }"#;
         assert_eq!(
             merged(value, r#"{"new":-0.0,"deep":{"more":{"z":null,"y":2.0}}}"#),
             r#"{"n":12345678901234567890,"f":1.0,"s":"\u00e9\"}","deep":{"e":1e400,"list":[1.50, {"x":null}],"more":{"y":2.0}},"new":-0.0}"#
@@ -273,7 +278,10 @@ mod tests {
         let value = r#"{"foo":"a","bar":{"baz":{"x":1}},"list":[{"y":1}],"empty":{},"none":null}"#;
         let all = json!({"foo": null, "bar": {"baz": {"x": null}}, "list": null, "empty": null, "none": null});
         assert_eq!(names(value, None), all);
-        assert_eq!(names(value, Some(1)), json!({"foo": null, "bar": null, "list": null, "empty": null, "none": null}));
+        assert_eq!(
+            names(value, Some(1)),
+            json!({"foo": null, "bar": null, "list": null, "empty": null, "none": null})
+        );
         assert_eq!(names(value, Some(2))["bar"], json!({"baz": null}));
         assert_eq!(names("{}", None), json!({}));
     }

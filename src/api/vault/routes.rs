@@ -9,7 +9,7 @@ use super::{
     auth::{self, Named},
     auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
 };
-use crate::{auth::Action, domain::KvAct};
+use crate::{auth::Action, model::KvAct};
 
 const READS: &[&str] = &["GET", "LIST", "SCAN"];
 const WRITES: &[&str] = &["POST", "PUT"];
@@ -67,16 +67,22 @@ macro_rules! open {
     };
 }
 
-const fn route(methods: &'static [&'static str], pattern: &'static str, operation: &'static Operation) -> Route {
+const fn route(
+    methods: &'static [&'static str],
+    pattern: &'static str,
+    operation: &'static Operation,
+) -> Route {
     Route { methods, pattern, operation }
 }
 
 /// Whatever else is below a mount, or none.
 static UNROUTED: Operation = tenant!(Read, "VaultUnrouted", [DomainGet], unrouted());
 /// A secret's metadata with all versions; or a list.
-static READ_METADATA: Operation = tenant!(Read, "GetSecretsMetadata", [SecretGet], lists::read_or_list());
+static READ_METADATA: Operation =
+    tenant!(Read, "GetSecretsMetadata", [SecretGet], lists::read_or_list());
 /// A folder's entries with their metadata.
-static LIST_DETAILED: Operation = tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::detailed());
+static LIST_DETAILED: Operation =
+    tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::detailed());
 /// What Vault has and this server not yet.
 static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], status::not_served());
 /// Random bytes.
@@ -84,16 +90,25 @@ static RANDOM: Operation = tenant!(Read, "VaultRandom", [DomainGet], tools::rand
 /// A further token for the certificate.
 static CREATE_TOKEN: Operation = tenant!(Write, "VaultCreateToken", [DomainGet], auth::create());
 /// The end of a token in the body.
-static REVOKE_TOKEN: Operation = tenant!(Write, "VaultRevokeToken", [DomainGet], auth::revoke(Named::Token));
+static REVOKE_TOKEN: Operation =
+    tenant!(Write, "VaultRevokeToken", [DomainGet], auth::revoke(Named::Token));
 
 pub(super) static ROUTES: &[Route] = &[
-    route(&["GET"], "/{mount}/data/{key}", &tenant!(Read, "GetSecretRequest", [VersionGetData, SecretGet], kv::read())),
+    route(
+        &["GET"],
+        "/{mount}/data/{key}",
+        &tenant!(Read, "GetSecretRequest", [VersionGetData, SecretGet], kv::read()),
+    ),
     route(
         WRITES,
         "/{mount}/data/{key}",
         &tenant!(Write, "PostSecretRequest", [SecretCreate, VersionCreate], kv::write()),
     ),
-    route(&["PATCH"], "/{mount}/data/{key}", &tenant!(Write, "PatchSecretRequest", [VersionCreate], kv::patch())),
+    route(
+        &["PATCH"],
+        "/{mount}/data/{key}",
+        &tenant!(Write, "PatchSecretRequest", [VersionCreate], kv::patch()),
+    ),
     route(
         &["DELETE"],
         "/{mount}/data/{key}",
@@ -105,7 +120,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/{mount}/metadata/{key}",
-        &tenant!(Write, "PostSecretMetadata", [SecretUpdateMetadata, SecretCreate], kv::write_metadata(false)),
+        &tenant!(
+            Write,
+            "PostSecretMetadata",
+            [SecretUpdateMetadata, SecretCreate],
+            kv::write_metadata(false)
+        ),
     ),
     route(
         &["PATCH"],
@@ -117,7 +137,11 @@ pub(super) static ROUTES: &[Route] = &[
         "/{mount}/metadata/{key}",
         &tenant!(Write, "DeleteSecretMetadata", [SecretDelete], kv::delete_metadata()),
     ),
-    route(READS, "/{mount}/metadata", &tenant!(Read, "ListSecretsMetadata", [SecretGet], lists::read_or_list())),
+    route(
+        READS,
+        "/{mount}/metadata",
+        &tenant!(Read, "ListSecretsMetadata", [SecretGet], lists::read_or_list()),
+    ),
     route(&["POST", "PUT", "PATCH", "DELETE"], "/{mount}/metadata", &UNROUTED),
     route(READS, "/{mount}/detailed-metadata/{key}", &LIST_DETAILED),
     route(READS, "/{mount}/detailed-metadata", &LIST_DETAILED),
@@ -145,18 +169,42 @@ pub(super) static ROUTES: &[Route] = &[
     route(NO_LISTS, "/{mount}/delete", &UNROUTED),
     route(NO_LISTS, "/{mount}/undelete", &UNROUTED),
     route(NO_LISTS, "/{mount}/destroy", &UNROUTED),
-    route(&["GET"], "/{mount}/config", &tenant!(Read, "GetSecretConfig", [ConfigGet], kv::read_config())),
-    route(WRITES, "/{mount}/config", &tenant!(Write, "PostSecretConfig", [ConfigUpdate], kv::write_config())),
+    route(
+        &["GET"],
+        "/{mount}/config",
+        &tenant!(Read, "GetSecretConfig", [ConfigGet], kv::read_config()),
+    ),
+    route(
+        WRITES,
+        "/{mount}/config",
+        &tenant!(Write, "PostSecretConfig", [ConfigUpdate], kv::write_config()),
+    ),
     route(&["GET", "HEAD"], "/sys/health", &open!("VaultHealth", status::health)),
     route(&["GET"], "/sys/seal-status", &open!("VaultSealStatus", status::seal_status)),
     route(&["GET"], "/sys/leader", &open!("VaultLeader", status::leader)),
     route(&["GET"], "/sys/init", &open!("VaultInitStatus", status::init_status)),
     route(WRITES, "/sys/init", &NOT_SERVED),
     route(&["GET"], "/sys/mounts", &tenant!(Read, "VaultMounts", [ConfigGet], mounts::list())),
-    route(&["GET"], "/sys/mounts/{key}/tune", &tenant!(Read, "VaultReadTune", [ConfigGet], mounts::read_tune())),
-    route(WRITES, "/sys/mounts/{key}/tune", &tenant!(Write, "VaultTune", [ConfigUpdate], mounts::tune())),
-    route(&["GET"], "/sys/mounts/{key}", &tenant!(Read, "VaultReadMount", [ConfigGet], mounts::read())),
-    route(WRITES, "/sys/mounts/{key}", &tenant!(Write, "VaultEnable", [ConfigUpdate], mounts::enable())),
+    route(
+        &["GET"],
+        "/sys/mounts/{key}/tune",
+        &tenant!(Read, "VaultReadTune", [ConfigGet], mounts::read_tune()),
+    ),
+    route(
+        WRITES,
+        "/sys/mounts/{key}/tune",
+        &tenant!(Write, "VaultTune", [ConfigUpdate], mounts::tune()),
+    ),
+    route(
+        &["GET"],
+        "/sys/mounts/{key}",
+        &tenant!(Read, "VaultReadMount", [ConfigGet], mounts::read()),
+    ),
+    route(
+        WRITES,
+        "/sys/mounts/{key}",
+        &tenant!(Write, "VaultEnable", [ConfigUpdate], mounts::enable()),
+    ),
     route(
         &["DELETE"],
         "/sys/mounts/{key}",
@@ -172,20 +220,32 @@ pub(super) static ROUTES: &[Route] = &[
         "/sys/internal/ui/mounts/{key}",
         &tenant!(Read, "VaultUiMount", [DomainGet], mounts::preflight(), Bare),
     ),
-    route(WRITES, "/sys/remount", &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename())),
+    route(
+        WRITES,
+        "/sys/remount",
+        &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename()),
+    ),
     route(
         &["GET"],
         "/sys/remount/status/{key}",
         &tenant!(Read, "VaultRemountStatus", [ConfigGet], mounts::remount_status()),
     ),
-    route(&["GET"], "/sys/auth", &tenant!(Read, "VaultAuthMethods", [DomainGet], auth_methods::list())),
+    route(
+        &["GET"],
+        "/sys/auth",
+        &tenant!(Read, "VaultAuthMethods", [DomainGet], auth_methods::list()),
+    ),
     route(
         &["GET"],
         "/sys/auth/{key}/tune",
         &tenant!(Read, "VaultReadAuthTune", [DomainGet], auth_methods::read_tune()),
     ),
     route(WRITES, "/sys/auth/{key}/tune", &NOT_SERVED),
-    route(&["GET"], "/sys/auth/{key}", &tenant!(Read, "VaultReadAuthMethod", [DomainGet], auth_methods::read())),
+    route(
+        &["GET"],
+        "/sys/auth/{key}",
+        &tenant!(Read, "VaultReadAuthMethod", [DomainGet], auth_methods::read()),
+    ),
     route(&["LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"], "/sys/auth/{key}", &NOT_SERVED),
     route(
         WRITES,
@@ -200,20 +260,41 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/sys/capabilities-accessor",
-        &tenant!(Read, "VaultCapabilitiesOfAccessor", [DomainGet], capabilities::of(Named::Accessor)),
+        &tenant!(
+            Read,
+            "VaultCapabilitiesOfAccessor",
+            [DomainGet],
+            capabilities::of(Named::Accessor)
+        ),
     ),
     route(WRITES, "/sys/tools/random", &RANDOM),
     route(WRITES, "/sys/tools/random/{key}", &RANDOM),
     route(&["GET"], "/sys/metrics", &region!("VaultMetrics", [MetricsGet], status::metrics)),
-    route(WRITES, "/sys/wrapping/wrap", &tenant!(Read, "VaultWrap", [DomainGet], wrapping::wrap_body())),
-    route(WRITES, "/sys/wrapping/unwrap", &tenant!(Take, "VaultUnwrap", [DomainGet], wrapping::unwrap(), Wrapping)),
+    route(
+        WRITES,
+        "/sys/wrapping/wrap",
+        &tenant!(Read, "VaultWrap", [DomainGet], wrapping::wrap_body()),
+    ),
+    route(
+        WRITES,
+        "/sys/wrapping/unwrap",
+        &tenant!(Take, "VaultUnwrap", [DomainGet], wrapping::unwrap(), Wrapping),
+    ),
     route(
         &["GET", "POST", "PUT"],
         "/sys/wrapping/lookup",
         &tenant!(Read, "VaultLookupWrapped", [DomainGet], wrapping::lookup(), Wrapping),
     ),
-    route(WRITES, "/sys/wrapping/rewrap", &tenant!(Write, "VaultRewrap", [DomainGet], wrapping::rewrap(), Wrapping)),
-    route(WRITES, "/auth/cert/login", &tenant!(Write, "VaultLogin", [DomainGet], auth::login(), Login)),
+    route(
+        WRITES,
+        "/sys/wrapping/rewrap",
+        &tenant!(Write, "VaultRewrap", [DomainGet], wrapping::rewrap(), Wrapping),
+    ),
+    route(
+        WRITES,
+        "/auth/cert/login",
+        &tenant!(Write, "VaultLogin", [DomainGet], auth::login(), Login),
+    ),
     route(WRITES, "/auth/token/create", &CREATE_TOKEN),
     route(WRITES, "/auth/token/create-orphan", &CREATE_TOKEN),
     route(
@@ -236,14 +317,26 @@ pub(super) static ROUTES: &[Route] = &[
         "/auth/token/lookup-accessor",
         &tenant!(Read, "VaultLookupAccessor", [DomainGet], auth::lookup(Named::Accessor)),
     ),
-    route(WRITES, "/auth/token/renew-self", &tenant!(Write, "VaultRenewSelf", [DomainGet], auth::renew(Named::Own))),
-    route(WRITES, "/auth/token/renew", &tenant!(Write, "VaultRenewToken", [DomainGet], auth::renew(Named::Token))),
+    route(
+        WRITES,
+        "/auth/token/renew-self",
+        &tenant!(Write, "VaultRenewSelf", [DomainGet], auth::renew(Named::Own)),
+    ),
+    route(
+        WRITES,
+        "/auth/token/renew",
+        &tenant!(Write, "VaultRenewToken", [DomainGet], auth::renew(Named::Token)),
+    ),
     route(
         WRITES,
         "/auth/token/renew-accessor",
         &tenant!(Write, "VaultRenewAccessor", [DomainGet], auth::renew(Named::Accessor)),
     ),
-    route(WRITES, "/auth/token/revoke-self", &tenant!(Write, "VaultRevokeSelf", [DomainGet], auth::revoke(Named::Own))),
+    route(
+        WRITES,
+        "/auth/token/revoke-self",
+        &tenant!(Write, "VaultRevokeSelf", [DomainGet], auth::revoke(Named::Own)),
+    ),
     route(WRITES, "/auth/token/revoke", &REVOKE_TOKEN),
     route(WRITES, "/auth/token/revoke-orphan", &REVOKE_TOKEN),
     route(

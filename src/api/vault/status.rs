@@ -9,11 +9,12 @@ use super::{
     envelope::raw,
     fields,
 };
-use crate::{domain::Invalid, service::Health};
+use crate::{model::Invalid, service::Health};
 
 /// The version of Vault's API that is spoken, which clients compare, and our own.
 pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
-const NOTHING_TO_DO: Invalid = Invalid("there is nothing to initialize, seal or unseal: the server starts by itself");
+const NOTHING_TO_DO: Invalid =
+    Invalid("there is nothing to initialize, seal or unseal: the server starts by itself");
 
 #[expect(clippy::unnecessary_wraps, reason = "as every handler")]
 pub(super) fn seal_status(context: &Context, _: &Call) -> Result<Reply, Failed> {
@@ -67,11 +68,13 @@ pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failed> {
     let health = context.service.health();
     let code = |name, default| {
         let chosen = fields::query_int(call, name)?.unwrap_or(i64::from(default));
-        let chosen = u16::try_from(chosen).ok().filter(|chosen| RANGE.contains(&i64::from(*chosen)));
+        let chosen =
+            u16::try_from(chosen).ok().filter(|chosen| RANGE.contains(&i64::from(*chosen)));
         let status = chosen.and_then(|chosen| StatusCode::from_u16(chosen).ok());
         status.ok_or_else(|| fields::wrong(name, "expected a status code from 200 to 599"))
     };
-    let (active, standby, sealed) = (code("activecode", 200)?, code("standbycode", 429)?, code("sealedcode", 503)?);
+    let (active, standby, sealed) =
+        (code("activecode", 200)?, code("standbycode", 429)?, code("sealedcode", 503)?);
     code("uninitcode", 501)?;
     let standby_is_fine = fields::query_flag(call, "standbyok")?;
     let status = match health {
@@ -98,7 +101,8 @@ pub(super) fn health(context: &Context, call: &Call) -> Result<Reply, Failed> {
 
 /// Clients want a cluster to have an id: the region's name makes one that does not change.
 fn cluster_id(context: &Context) -> String {
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("urn:okmsd:{}", context.region).as_bytes()).to_string()
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("urn:okmsd:{}", context.region).as_bytes())
+        .to_string()
 }
 
 /// What is said of what Vault has and this server not yet.

@@ -9,20 +9,22 @@ use super::{
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
 };
-use crate::domain::Invalid;
+use crate::model::Invalid;
 
 /// How many bytes there are where nobody says.
 const BYTES: i64 = 32;
 /// The most, as Vault has it.
 const BYTES_MAX: i64 = 128 << 10;
 
-/// Random bytes. Their number is in the path or in the body, and where they come from does not matter: there is one
-/// source.
+/// Random bytes. Their number is in the path or in the body, and where they come from does not
+/// matter: there is one source.
 pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let in_body = fields.raw("bytes")?.map(|raw| fields::int(raw).ok_or(fields::wrong("bytes", "expected a number")));
+    let in_body = fields
+        .raw("bytes")?
+        .map(|raw| fields::int(raw).ok_or(fields::wrong("bytes", "expected a number")));
     let in_path = in_path(asked.name())?;
     let bytes = match in_path {
         Some(bytes) => bytes,
@@ -48,11 +50,17 @@ pub(super) async fn random(asked: &Asked<'_>) -> Result<Reply, Failed> {
 
 /// The number in `random/{source}/{bytes}`, either part of which may be missing.
 fn in_path(rest: &str) -> Result<Option<i64>, Failed> {
-    let (source, bytes) = rest.split_once('/').map_or((rest, None), |(source, bytes)| (source, Some(bytes)));
+    let (source, bytes) =
+        rest.split_once('/').map_or((rest, None), |(source, bytes)| (source, Some(bytes)));
     let number = match (source, bytes) {
         ("" | "platform" | "seal" | "all", bytes) => bytes,
         (bytes, None) => Some(bytes),
-        _ => return Err(Invalid("unsupported entropy source; must be \"platform\" or \"seal\", or \"all\"").into()),
+        _ => {
+            return Err(Invalid(
+                "unsupported entropy source; must be \"platform\" or \"seal\", or \"all\"",
+            )
+            .into());
+        }
     };
     let number = number.filter(|number| !number.is_empty()).map(str::parse).transpose();
     Ok(number.map_err(|_| Invalid("the number of bytes in the path must be a whole number"))?)
@@ -69,9 +77,14 @@ mod tests {
 
     #[test]
     fn numbers_in_paths() {
-        for (path, expected) in
-            [("", None), ("8", Some(8)), ("platform", None), ("all/16", Some(16)), ("seal/", None), ("-1", Some(-1))]
-        {
+        for (path, expected) in [
+            ("", None),
+            ("8", Some(8)),
+            ("platform", None),
+            ("all/16", Some(16)),
+            ("seal/", None),
+            ("-1", Some(-1)),
+        ] {
             assert_eq!(in_path(path).unwrap(), expected, "{path}");
         }
         for wrong in ["x", "platform/x", "moon/8", "8/8", "platform/8/8"] {

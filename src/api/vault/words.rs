@@ -4,7 +4,7 @@ use super::{
     super::{Call, Failed, Problem},
     asked, fields,
 };
-use crate::{domain::Refused, service::Error};
+use crate::{model::Refused, service::Error};
 
 /// `failed` as it is told to whoever sent `call`.
 pub(super) fn of(failed: Failed, call: &Call) -> Failed {
@@ -18,7 +18,9 @@ pub(super) fn of(failed: Failed, call: &Call) -> Failed {
         (Problem::UnknownMethod, _) if !METHODS.contains(&call.head.method.as_str()) => {
             failed.in_words_of(Problem::KvUnknownMethod)
         }
-        (_, Some(Error::Refused(Refused::TooManyEntries(number)))) => fields::too_many_entries(*number),
+        (_, Some(Error::Refused(Refused::TooManyEntries(number)))) => {
+            fields::too_many_entries(*number)
+        }
         _ => failed.in_vault(),
     }
 }

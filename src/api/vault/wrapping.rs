@@ -14,28 +14,31 @@ use super::{
     fields::{self, Fields},
 };
 use crate::{
-    domain::{DeactivateAfter, Invalid, WRAPPING_LIFE_SECONDS},
+    model::{DeactivateAfter, Invalid, WRAPPING_LIFE_SECONDS},
     service::{SecretValue, Unwrapped, WrapInfo},
 };
 
 /// For how long the client wants the answer kept; `None` where it wants it at once.
 pub(super) fn ttl(call: &Call) -> Result<Option<u64>, Failed> {
     let Some(header) = wrap_ttl(&call.head.headers) else { return Ok(None) };
-    let seconds = header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
+    let seconds =
+        header.to_str().ok().and_then(|text| DeactivateAfter::seconds_rounded_up(text).ok());
     let seconds = seconds.ok_or(Problem::BadWrapTtl)?;
     Ok(Some(seconds.min(WRAPPING_LIFE_SECONDS)).filter(|seconds| *seconds > 0))
 }
 
 /// Keeps `reply`.
 pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Reply, Failed> {
-    const TOO_LARGE: Invalid =
-        Invalid("the answer is too large to be wrapped; read it without X-Vault-Wrap-TTL, or in parts");
+    const TOO_LARGE: Invalid = Invalid(
+        "the answer is too large to be wrapped; read it without X-Vault-Wrap-TTL, or in parts",
+    );
     let Asked { context, permit, call, .. } = *asked;
     if reply.body.len() > context.wrapped_bytes {
         return Err(TOO_LARGE.into());
     }
     let accessor = accessor(&reply.body);
-    let answer = Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
+    let answer =
+        Unwrapped { status: reply.status.as_u16(), body: SecretValue::new(reply.body.to_vec()) };
     let info = context.service.wrapping.wrap(permit, answer, &asked.path(), ttl, call.now).await?;
     Ok(wrap_reply(call, &info, accessor.as_deref()))
 }
@@ -44,7 +47,7 @@ pub(super) async fn wrap(asked: &Asked<'_>, reply: Reply, ttl: u64) -> Result<Re
 fn accessor(body: &[u8]) -> Option<String> {
     let auth = json::non_null(Object::from_body(body).ok()?.take(&["auth"]).ok()?)?;
     let accessor = Object::parse(auth.get()).ok()?.take(&["accessor"]).ok()??;
-    json::text(accessor, crate::domain::Invalid("not a text")).ok()
+    json::text(accessor, crate::model::Invalid("not a text")).ok()
 }
 
 /// Keeps the body of the request itself.
@@ -61,7 +64,8 @@ pub(super) async fn wrap_body(asked: &Asked<'_>) -> Result<Reply, Failed> {
 pub(super) async fn unwrap(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let token = token(asked)?;
-    let Unwrapped { status, body } = context.service.wrapping.unwrap(permit, &token, call.now).await?;
+    let Unwrapped { status, body } =
+        context.service.wrapping.unwrap(permit, &token, call.now).await?;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     // The answer that was kept, to whoever brought its token.
     Ok(Reply { status, ..Reply::json(body.expose().to_vec()) })
@@ -90,7 +94,8 @@ fn token(asked: &Asked<'_>) -> Result<String, Failed> {
     let Asked { call, own, .. } = *asked;
     let body = fields::body(call)?;
     let named = Fields::parse(&body)?.text("token")?.filter(|token| !token.is_empty());
-    // A token in the header that is no login's is the one that wraps, unless the body names another.
+    // A token in the header that is no login's is the one that wraps, unless the body names
+    // another.
     let header = asked::token(&call.head.headers).filter(|_| own.is_none());
     match (named, header) {
         (Some(named), Some(header)) if named != header => Err(Problem::PermissionDenied.into()),

@@ -1,12 +1,12 @@
 //! Lists by folders, as KV2 has them.
 //!
-//! Always holds: a list costs what it shows, not what lies below its folders: each sub-folder is passed over in one
-//! step.
+//! Always holds: a list costs what it shows, not what lies below its folders: each sub-folder is
+//! passed over in one step.
 
 use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Permit, Resource},
-    domain::{Header, Invalid, SecretPath},
+    model::{Header, Invalid, SecretPath},
     service::{
         Error,
         records::{Reader, open},
@@ -18,12 +18,14 @@ use crate::{
     },
 };
 
-/// How many headers are read at once: few at first, and after a folder, as what comes next may be a folder again.
+/// How many headers are read at once: few at first, and after a folder, as what comes next may be a
+/// folder again.
 const BATCH: std::ops::RangeInclusive<usize> = 16..=256;
 /// The most memory of one list, in bytes, roughly.
 const LIST_BYTES_MAX: usize = 16 << 20;
-const TOO_LARGE: Invalid =
-    Invalid("the list is larger than this server tells at once; read it in parts with after and limit");
+const TOO_LARGE: Invalid = Invalid(
+    "the list is larger than this server tells at once; read it in parts with after and limit",
+);
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -110,9 +112,13 @@ impl Secrets {
                     listed.has_more = true;
                     return Ok(listed);
                 }
-                let history =
-                    if browse.is_detailed && !is_folder { history_or_damaged(&reader, &path).await? } else { None };
-                bytes += size_of::<ListEntry>() + 32 + name.len() + history.as_deref().map_or(0, weight);
+                let history = if browse.is_detailed && !is_folder {
+                    history_or_damaged(&reader, &path).await?
+                } else {
+                    None
+                };
+                bytes +=
+                    size_of::<ListEntry>() + 32 + name.len() + history.as_deref().map_or(0, weight);
                 if bytes > LIST_BYTES_MAX {
                     return Err(TOO_LARGE.into());
                 }
@@ -133,8 +139,8 @@ fn own_entry(name: &str) -> &str {
     name.find('/').map_or(name, |end| name.split_at(end + 1).0)
 }
 
-/// The least key of an entry whose name comes after `after`. A folder's entry comes with the first of its keys, and is
-/// over with the last.
+/// The least key of an entry whose name comes after `after`. A folder's entry comes with the first
+/// of its keys, and is over with the last.
 fn start(prefix: &[u8], after: &str, is_recursive: bool) -> Vec<u8> {
     match after.split_once('/') {
         Some((folder, _)) if !is_recursive => [prefix, folder.as_bytes(), b"/\xff"].concat(),
@@ -142,7 +148,8 @@ fn start(prefix: &[u8], after: &str, is_recursive: bool) -> Vec<u8> {
     }
 }
 
-/// Whether the current version of a secret has an end, past or to come. One that is damaged is not hidden by that.
+/// Whether the current version of a secret has an end, past or to come. One that is damaged is not
+/// hidden by that.
 async fn ends(reader: &Reader<'_>, path: &SecretPath, (key, header): Entry) -> Result<bool, Error> {
     let read = async {
         let header: Header = open(reader.keys, &key, &header.bytes)?;
@@ -152,7 +159,10 @@ async fn ends(reader: &Reader<'_>, path: &SecretPath, (key, header): Entry) -> R
     or_damaged(read.await).map(Option::unwrap_or_default)
 }
 
-async fn history_or_damaged(reader: &Reader<'_>, path: &SecretPath) -> Result<Option<Box<History>>, Error> {
+async fn history_or_damaged(
+    reader: &Reader<'_>,
+    path: &SecretPath,
+) -> Result<Option<Box<History>>, Error> {
     or_damaged(history(reader, path).await.map(Box::new))
 }
 
@@ -161,7 +171,10 @@ fn or_damaged<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
         Ok(found) => Ok(Some(found)),
         Err(error @ Error::Corrupt(_)) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a secret in a list is damaged");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a secret in a list is damaged"
+            );
             Ok(None)
         }
         Err(error) => Err(error),
@@ -170,7 +183,8 @@ fn or_damaged<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// About how many bytes an answer takes for this.
 fn weight(history: &History) -> usize {
-    let custom = history.header.custom.iter().map(|(key, text)| key.len() + text.len() + 8).sum::<usize>();
+    let custom =
+        history.header.custom.iter().map(|(key, text)| key.len() + text.len() + 8).sum::<usize>();
     512 + custom + 128 * history.versions.len()
 }
 
@@ -180,7 +194,8 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_name() {
-        let is_after = |name: &str, after: &str| name.as_bytes().to_vec() >= start(b"", after, false);
+        let is_after =
+            |name: &str, after: &str| name.as_bytes().to_vec() >= start(b"", after, false);
         assert!(!is_after("a", "a") && is_after("a-b", "a") && is_after("a/x", "a"));
         assert!(!is_after("a/x", "a/") && !is_after("a/x", "a/b") && is_after("a0", "a/"));
         assert_eq!(start(b"p/", "a/b", true), b"p/a/b\0");

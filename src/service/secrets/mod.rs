@@ -1,6 +1,7 @@
 //! Secrets and their versions.
 //!
-//! Reading is in [`read`], lists by folders in [`browse`], and writing, which always goes the same way, in [`write`].
+//! Reading is in [`read`], lists by folders in [`browse`], and writing, which always goes the same
+//! way, in [`write`].
 
 mod browse;
 mod read;
@@ -16,7 +17,7 @@ pub use self::{
 use super::{opened::Opened, scope::Scope};
 use crate::{
     crypto::SecretValue,
-    domain::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
+    model::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
 };
 
 /// A secret as it is shown.

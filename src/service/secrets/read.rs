@@ -4,7 +4,7 @@ use super::{Page, Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
-    domain::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
+    model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
         Error, cursor,
         records::{Reader, missing, open, open_value},
@@ -47,8 +47,9 @@ pub struct History {
 }
 
 impl Secrets {
-    /// A page of the domain's secrets that may be seen, by path: fewer than `limit` where others lie between. A secret whose header is damaged is listed without it, so that one bad
-    /// record does not hide the others.
+    /// A page of the domain's secrets that may be seen, by path: fewer than `limit` where others
+    /// lie between. A secret whose header is damaged is listed without it, so that one bad record
+    /// does not hide the others.
     ///
     /// # Errors
     /// `Error::Invalid` for a cursor that is not of this list.
@@ -83,7 +84,8 @@ impl Secrets {
             };
             secrets.push((path, header));
         }
-        let next = last.filter(|_| more).map(|last| cursor::after_secret(&keys, &last)).transpose()?;
+        let next =
+            last.filter(|_| more).map(|last| cursor::after_secret(&keys, &last)).transpose()?;
         Ok((secrets, next))
     }
 
@@ -111,7 +113,8 @@ impl Secrets {
         // What was current when the header was last seen: if it still is, one read tells all.
         let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
         for _ in 0..ROUNDS {
-            let parts = self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
+            let parts =
+                self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
             let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
             let opened = || open(&keys, &key, &record.bytes);
             let header = self.opened.header(&key, record.revision, known, opened)?;
@@ -130,11 +133,19 @@ impl Secrets {
             let version: Version = self.opened.version(&parts.key, record.revision, opened)?;
             let value = match parts.value {
                 Some(value) if version.record.state(now) == VersionState::Active => {
-                    Some(open_value(&keys, &parts.key, &version, &value?.ok_or_else(missing)?.record.bytes)?)
+                    Some(open_value(
+                        &keys,
+                        &parts.key,
+                        &version,
+                        &value?.ok_or_else(missing)?.record.bytes,
+                    )?)
                 }
                 _ => None,
             };
-            return Ok(Secret { header, version: Some(VersionView { number, record: version.record, value }) });
+            return Ok(Secret {
+                header,
+                version: Some(VersionView { number, record: version.record, value }),
+            });
         }
         // Somebody else adds versions faster than they can be read.
         Err(Error::Contended)
@@ -151,7 +162,9 @@ impl Secrets {
     ) -> Result<SecretParts, Error> {
         let from = version::key(keys.id(), path, guess.map_or(0, VersionNumber::get));
         let to = if guess.is_some() { Vec::new() } else { version::key(keys.id(), path, u32::MAX) };
-        let part = |space| if guess.is_some() { Read::Key(space, &from) } else { Read::Last(space, &from, &to) };
+        let part = |space| {
+            if guess.is_some() { Read::Key(space, &from) } else { Read::Last(space, &from, &to) }
+        };
         let wanted = [Read::Key(header::SPACE, header), part(version::SPACE), part(value::SPACE)];
         let wanted = if with_value { wanted.as_slice() } else { wanted.split_at(2).0 };
         let mut parts = self.scope.engine().read(wanted).await?.into_iter();
@@ -210,11 +223,16 @@ impl Secrets {
         Ok((versions, next))
     }
 
-    /// A secret with the records of all its versions; where it has many, with a turn to hold while they are in memory.
+    /// A secret with the records of all its versions; where it has many, with a turn to hold while
+    /// they are in memory.
     ///
     /// # Errors
     /// `Error::SecretNotFound`.
-    pub async fn history(&self, permit: &Permit, path: &SecretPath) -> Result<(History, Option<LongRead>), Error> {
+    pub async fn history(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+    ) -> Result<(History, Option<LongRead>), Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
         let mut turn = None;
@@ -239,7 +257,11 @@ pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<Hi
     versions_of(reader, path, header).await
 }
 
-async fn versions_of(reader: &Reader<'_>, path: &SecretPath, header: Header) -> Result<History, Error> {
+async fn versions_of(
+    reader: &Reader<'_>,
+    path: &SecretPath,
+    header: Header,
+) -> Result<History, Error> {
     let id = reader.keys.id();
     let to = version::key(id, path, header.current_number() + 1);
     let mut from = version::key(id, path, header.oldest);

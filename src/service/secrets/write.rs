@@ -4,9 +4,9 @@ use super::{Changed, Secrets, Update, VersionView};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::SecretValue,
-    domain::{
-        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp, Transition,
-        VersionNumber, VersionRecord, VersionState, View,
+    model::{
+        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings,
+        Timestamp, Transition, VersionNumber, VersionRecord, VersionState, View,
     },
     service::{
         Error,
@@ -71,7 +71,8 @@ impl Secrets {
     /// Creates a secret with its first version.
     ///
     /// # Errors
-    /// `Error::SecretExists` where the path is taken; `Error::Refused` where the metadata breaks a rule.
+    /// `Error::SecretExists` where the path is taken; `Error::Refused` where the metadata breaks a
+    /// rule.
     pub async fn create(
         &self,
         permit: &Permit,
@@ -93,8 +94,8 @@ impl Secrets {
         .await
     }
 
-    /// Changes a secret's metadata, adds a version, or both. New metadata counts before the CAS is checked; either
-    /// everything is stored or nothing.
+    /// Changes a secret's metadata, adds a version, or both. New metadata counts before the CAS is
+    /// checked; either everything is stored or nothing.
     ///
     /// # Errors
     /// `Error::SecretNotFound`; `Error::Refused` where CAS, metadata or numbers stand against it.
@@ -112,7 +113,8 @@ impl Secrets {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
         self.change("secrets.update", permit, SecretRead::of(path), |found, defaults, draft| {
-            let mut header = found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
+            let mut header =
+                found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
             header.check_cas(update.cas, &defaults, update.value.is_some())?;
             let added = match &update.value {
                 Some(value) => Some(add_version(path, &mut header, value, &defaults, draft, now)?),
@@ -153,8 +155,8 @@ impl Secrets {
     /// Adds a version that `merge` makes of the current one.
     ///
     /// # Errors
-    /// `Error::SecretNotFound` where there is no version either; `Error::Refused` where CAS or numbers stand against it;
-    /// `Error::Invalid` what `merge` says.
+    /// `Error::SecretNotFound` where there is no version either; `Error::Refused` where CAS or
+    /// numbers stand against it; `Error::Invalid` what `merge` says.
     pub async fn patch(
         &self,
         permit: &Permit,
@@ -207,7 +209,9 @@ impl Secrets {
             for (number, before) in versions {
                 match before.record.act(act, now, life) {
                     Transition::None | Transition::Refused => {}
-                    Transition::Changed(record) => draft.put((at.path, number.get()), &Version { record, ..before })?,
+                    Transition::Changed(record) => {
+                        draft.put((at.path, number.get()), &Version { record, ..before })?;
+                    }
                     Transition::Erased(record) => draft.erase(at.path, number, record)?,
                 }
             }
@@ -222,8 +226,8 @@ impl Secrets {
     /// Writes a secret's metadata, and tells the defaults that were in force.
     ///
     /// # Errors
-    /// `Error::SecretNotFound` where there is none and none is made; `Error::Refused` where the metadata's CAS or a
-    /// rule stands against it.
+    /// `Error::SecretNotFound` where there is none and none is made; `Error::Refused` where the
+    /// metadata's CAS or a rule stands against it.
     pub async fn write_metadata(
         &self,
         permit: &Permit,
@@ -232,28 +236,37 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Settings, Error> {
         permit.check(Action::SecretUpdateMetadata, Resource::Secret(at.path))?;
-        self.change("secrets.write_metadata", permit, SecretRead::through(at), |found, defaults, draft| {
-            let before = match found {
-                Some(found) => found.header,
-                None if !write.creates => return Err(Error::SecretNotFound),
-                None => {
-                    permit.check(Action::SecretCreate, Resource::Secret(at.path))?;
-                    if write.cas.is_some_and(|cas| cas != 0) {
-                        return Err(Refused::MetadataCasOnCreate.into());
+        self.change(
+            "secrets.write_metadata",
+            permit,
+            SecretRead::through(at),
+            |found, defaults, draft| {
+                let before = match found {
+                    Some(found) => found.header,
+                    None if !write.creates => return Err(Error::SecretNotFound),
+                    None => {
+                        permit.check(Action::SecretCreate, Resource::Secret(at.path))?;
+                        if write.cas.is_some_and(|cas| cas != 0) {
+                            return Err(Refused::MetadataCasOnCreate.into());
+                        }
+                        Header::new(now)
                     }
-                    Header::new(now)
-                }
-            };
-            before.check_metadata_cas(write.cas, &defaults)?;
-            let header = before.patched(&write.patch, now)?;
-            // In KV2 a patch with an empty map counts as well.
-            draft.put(at.path, &if write.patch.is_empty() { header.written(now) } else { header })?;
-            Ok(defaults)
-        })
+                };
+                before.check_metadata_cas(write.cas, &defaults)?;
+                let header = before.patched(&write.patch, now)?;
+                // In KV2 a patch with an empty map counts as well.
+                draft.put(
+                    at.path,
+                    &if write.patch.is_empty() { header.written(now) } else { header },
+                )?;
+                Ok(defaults)
+            },
+        )
         .await
     }
 
-    /// Removes a secret with all its versions. A secret created there later starts again at version 1.
+    /// Removes a secret with all its versions. A secret created there later starts again at version
+    /// 1.
     ///
     /// # Errors
     /// `Error::SecretNotFound`.
@@ -271,10 +284,12 @@ impl Secrets {
             .await
     }
 
-    /// Puts a version into the state `to`. The second part tells whether it was in another one before.
+    /// Puts a version into the state `to`. The second part tells whether it was in another one
+    /// before.
     ///
     /// # Errors
-    /// `Error::SecretNotFound`, `Error::VersionNotFound`; `Error::VersionDeleted`, as deleted is final.
+    /// `Error::SecretNotFound`, `Error::VersionNotFound`; `Error::VersionDeleted`, as deleted is
+    /// final.
     pub async fn set_state(
         &self,
         permit: &Permit,
@@ -295,25 +310,30 @@ impl Secrets {
             let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
-            let after = match before.record.transition(to, now, header.settings.life_seconds(&defaults)) {
-                Transition::None => return Ok((view(before.record), false)),
-                Transition::Changed(after) => {
-                    draft.put((path, number.get()), &Version { record: after.clone(), ..before })?;
-                    after
-                }
-                Transition::Erased(after) => {
-                    draft.erase(path, number, after.clone())?;
-                    after
-                }
-                Transition::Refused => return Err(Error::VersionDeleted),
-            };
+            let after =
+                match before.record.transition(to, now, header.settings.life_seconds(&defaults)) {
+                    Transition::None => return Ok((view(before.record), false)),
+                    Transition::Changed(after) => {
+                        draft.put(
+                            (path, number.get()),
+                            &Version { record: after.clone(), ..before },
+                        )?;
+                        after
+                    }
+                    Transition::Erased(after) => {
+                        draft.erase(path, number, after.clone())?;
+                        after
+                    }
+                    Transition::Refused => return Err(Error::VersionDeleted),
+                };
             draft.put(path, &Header { updated_at: header.updated_at.max(now), ..header })?;
             Ok((view(after), true))
         })
         .await
     }
 
-    /// The one way of writing a secret: `decide` drafts the changes, on the header, what else was read, and the defaults.
+    /// The one way of writing a secret: `decide` drafts the changes, on the header, what else was
+    /// read, and the defaults.
     async fn change<T: Send>(
         &self,
         name: &'static str,
@@ -323,7 +343,9 @@ impl Secrets {
     ) -> Result<T, Error> {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name, turns: &[reads.path.as_str()] };
-        self.scope.unit(change, &keys, reads, |(found, defaults), draft| decide(found, defaults, draft)).await
+        self.scope
+            .unit(change, &keys, reads, |(found, defaults), draft| decide(found, defaults, draft))
+            .await
     }
 }
 
@@ -354,7 +376,8 @@ impl Reads for SecretRead<'_> {
 
     async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
         let Self { path, view, more } = *self;
-        // A mount can go, or move, between the request's look at it and here; from here on the config is held.
+        // A mount can go, or move, between the request's look at it and here; from here on the
+        // config is held.
         let config = reading.config().await?;
         if view.is_some_and(|view| !config.has(view)) {
             return Err(MountError::NotFound.into());
@@ -380,12 +403,18 @@ struct Found {
     value: Option<SecretValue>,
 }
 
-async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, more: More<'_>) -> Result<Found, Error> {
+async fn find(
+    reader: &Reader<'_>,
+    path: &SecretPath,
+    header: Header,
+    more: More<'_>,
+) -> Result<Found, Error> {
     let numbers = match more {
         More::Nothing => Vec::new(),
         More::Current(_) => header.current.into_iter().collect(),
         More::Versions(numbers) => {
-            let mut kept: Vec<_> = numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
+            let mut kept: Vec<_> =
+                numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
             kept.sort_unstable();
             kept.dedup();
             kept
@@ -399,7 +428,9 @@ async fn find(reader: &Reader<'_>, path: &SecretPath, header: Header, more: More
         }
     }
     let value = match (more, versions.last()) {
-        (More::Current(Some(now)), Some((number, version))) if version.record.state(now) == VersionState::Active => {
+        (More::Current(Some(now)), Some((number, version)))
+            if version.record.state(now) == VersionState::Active =>
+        {
             Some(reader.value(path, *number, version).await?)
         }
         _ => None,

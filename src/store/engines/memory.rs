@@ -1,6 +1,7 @@
 //! An engine in memory, for tests and for a look at what an engine has to do. Nothing outlives it.
 //!
-//! A snapshot shares the records of its moment; the first commit after one copies the map, and not what is in it.
+//! A snapshot shares the records of its moment; the first commit after one copies the map, and not
+//! what is in it.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +11,8 @@ use std::{
 };
 
 use crate::store::engine::{
-    Batch, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op, Parts, Read, ReadError, Record, Revision,
-    Snapshot, Space,
+    Batch, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op, Parts, Read, ReadError,
+    Record, Revision, Snapshot, Space,
 };
 
 /// A store in memory.
@@ -36,17 +37,25 @@ impl State {
         self.records.get(&(space, key.to_vec()))
     }
 
-    fn range(&self, space: Space, from: &[u8], to: &[u8]) -> impl DoubleEndedIterator<Item = Entry> {
+    fn range(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Entry> {
         // A range that ends before it begins holds nothing.
         let to = to.max(from);
-        let range = (Bound::Included((space, from.to_vec())), Bound::Excluded((space, to.to_vec())));
+        let range =
+            (Bound::Included((space, from.to_vec())), Bound::Excluded((space, to.to_vec())));
         self.records.range(range).map(|((_, key), record)| (key.clone(), record.clone()))
     }
 
     fn holds(&self, (space, key, expect): &(Space, Vec<u8>, Expect)) -> bool {
         match (expect, self.get(*space, key)) {
             (Expect::Absent, found) => found.is_none(),
-            (Expect::At(revision), found) => found.is_some_and(|record| record.revision == *revision),
+            (Expect::At(revision), found) => {
+                found.is_some_and(|record| record.revision == *revision)
+            }
         }
     }
 
@@ -99,10 +108,13 @@ impl Engine for MemoryEngine {
 impl Snapshot for Arc<State> {
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
         let read = |part: &Read<'_>| match *part {
-            Read::Key(space, key) => self.get(space, key).map(|record| Found { key: None, record: record.clone() }),
-            Read::Last(space, from, to) => {
-                self.range(space, from, to).next_back().map(|(key, record)| Found { key: Some(key), record })
+            Read::Key(space, key) => {
+                self.get(space, key).map(|record| Found { key: None, record: record.clone() })
             }
+            Read::Last(space, from, to) => self
+                .range(space, from, to)
+                .next_back()
+                .map(|(key, record)| Found { key: Some(key), record }),
         };
         Box::pin(future::ready(Ok(parts.iter().map(|part| Ok(read(part))).collect())))
     }

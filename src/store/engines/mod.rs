@@ -1,7 +1,7 @@
 //! The engines: each offers the contract of [`crate::store::engine`] over one kind of store.
 //!
-//! Owns the choice of foreign storage crates: nothing outside this folder names one. Never does: encryption,
-//! key layout, retries.
+//! Owns the choice of foreign storage crates: nothing outside this folder names one. Never does:
+//! encryption, key layout, retries.
 
 pub mod memory;
 pub mod redb;

@@ -7,7 +7,7 @@ use super::{
     settings,
 };
 use crate::{
-    domain::{DomainConfig, Mount, Moved, OkmsId},
+    model::{DomainConfig, Mount, Moved, OkmsId},
     store::engine::Space,
 };
 
@@ -66,7 +66,10 @@ impl Kind for DomainConfig {
             description: &mount.description,
             uuid: mount.uuid.into(),
             settings: (&mount.settings).into(),
-            moved: mount.moved.as_ref().map(|moved| MovedFields { id: moved.id.into(), from: moved.from.as_str() }),
+            moved: mount
+                .moved
+                .as_ref()
+                .map(|moved| MovedFields { id: moved.id.into(), from: moved.from.as_str() }),
         });
         kind::encode(&Fields {
             settings: (&self.settings).into(),
@@ -78,9 +81,9 @@ impl Kind for DomainConfig {
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let fields: Fields<'_> = kind::decode(bytes)?;
         let mount = |mount: MountFields<'_>| -> Result<Mount, Malformed> {
-            let moved = mount
-                .moved
-                .map(|moved| -> Result<_, Malformed> { Ok(Moved { id: moved.id.into(), from: moved.from.parse()? }) });
+            let moved = mount.moved.map(|moved| -> Result<_, Malformed> {
+                Ok(Moved { id: moved.id.into(), from: moved.from.parse()? })
+            });
             Ok(Mount {
                 path: mount.path.parse()?,
                 below: mount.below.parse()?,

@@ -1,10 +1,11 @@
-//! Access certificates that were issued. The key is the tenant's id and the certificate's, which sorts by its time.
+//! Access certificates that were issued. The key is the tenant's id and the certificate's, which
+//! sorts by its time.
 
 use minicbor::{Decode, Encode, bytes::ByteArray, bytes::ByteSlice};
 
 use super::kind::{self, Kind, Malformed};
 use crate::{
-    domain::{Credential, OkmsId, Timestamp},
+    model::{Credential, OkmsId, Timestamp},
     store::engine::Space,
 };
 

@@ -11,7 +11,7 @@ use super::{
     settings,
 };
 use crate::{
-    domain::{CustomMetadata, Header, OkmsId, SecretPath, Timestamp, VersionNumber},
+    model::{CustomMetadata, Header, OkmsId, SecretPath, Timestamp, VersionNumber},
     store::engine::Space,
 };
 
@@ -43,8 +43,8 @@ pub fn end(id: OkmsId) -> Vec<u8> {
     [id.as_bytes().as_slice(), &[0xff]].concat()
 }
 
-/// What begins with `prefix`, of the headers whose paths begin so: the least key, and the least one that is greater
-/// than all of them.
+/// What begins with `prefix`, of the headers whose paths begin so: the least key, and the least one
+/// that is greater than all of them.
 #[must_use]
 pub fn below(id: OkmsId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
     let from = [id.as_bytes(), prefix.as_bytes()].concat();
@@ -102,8 +102,10 @@ impl Kind for Header {
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let fields: Fields<'_> = kind::decode(bytes)?;
-        let current = (fields.current > 0).then(|| VersionNumber::new(fields.current)).transpose()?;
-        let custom = fields.custom.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let current =
+            (fields.current > 0).then(|| VersionNumber::new(fields.current)).transpose()?;
+        let custom =
+            fields.custom.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         let header = Self {
             created_at: Timestamp::from_unix_nanos(fields.created_at),
             updated_at: Timestamp::from_unix_nanos(fields.updated_at),

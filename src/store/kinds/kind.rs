@@ -1,13 +1,14 @@
 //! What every kind of record has: a space, a key and a byte form.
 //!
-//! The byte form is the form's number, one byte, and a CBOR map of numbered fields. A field that is new and harmless to
-//! those who do not know it gets the next number: older programs pass over it, and newer ones take its absence for the
-//! default. One that nobody may pass over raises the form's number, and whoever does not know that refuses the record.
-//! Bytes that follow the map are refused.
+//! The byte form is the form's number, one byte, and a CBOR map of numbered fields. A field that is
+//! new and harmless to those who do not know it gets the next number: older programs pass over it,
+//! and newer ones take its absence for the default. One that nobody may pass over raises the form's
+//! number, and whoever does not know that refuses the record. Bytes that follow the map are
+//! refused.
 
 use minicbor::{Decode, Decoder, Encode};
 
-use crate::{domain::OkmsId, store::engine::Space};
+use crate::{model::OkmsId, store::engine::Space};
 
 /// A kind of record of a tenant.
 pub trait Kind: Sized {
@@ -29,7 +30,8 @@ pub trait Kind: Sized {
     /// The record in these bytes.
     ///
     /// # Errors
-    /// `Malformed` where the bytes are not what [`Kind::encode`] makes, or break a rule of the record.
+    /// `Malformed` where the bytes are not what [`Kind::encode`] makes, or break a rule of the
+    /// record.
     fn decode(bytes: &[u8]) -> Result<Self, Malformed>;
 }
 
@@ -38,8 +40,8 @@ pub trait Kind: Sized {
 #[error("a record is not of a known form")]
 pub struct Malformed;
 
-impl From<crate::domain::Invalid> for Malformed {
-    fn from(_: crate::domain::Invalid) -> Self {
+impl From<crate::model::Invalid> for Malformed {
+    fn from(_: crate::model::Invalid) -> Self {
         Self
     }
 }

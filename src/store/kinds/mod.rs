@@ -1,8 +1,9 @@
 //! The kinds of records: one file says all of one.
 //!
-//! Each declares its space, its key and its byte form. [`SPACES`] is the one list of spaces: the engines make their
-//! tables of it. Always holds: every key begins with its tenant's 16 bytes; a record is sealed for its space and key
-//! ([`crate::crypto::Binding`]), so that no two kinds may share a key.
+//! Each declares its space, its key and its byte form. [`SPACES`] is the one list of spaces: the
+//! engines make their tables of it. Always holds: every key begins with its tenant's 16 bytes; a
+//! record is sealed for its space and key ([`crate::crypto::Binding`]), so that no two kinds may
+//! share a key.
 //!
 //! Never does: seal, or decide.
 

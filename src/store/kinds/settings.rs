@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::kind::Malformed;
-use crate::domain::{DeactivateAfter, MaxVersions, Settings};
+use crate::model::{DeactivateAfter, MaxVersions, Settings};
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -37,7 +37,10 @@ impl TryFrom<Fields<'_>> for Settings {
             cas_required: fields.cas_required,
             metadata_cas_required: fields.metadata_cas_required,
             max_versions: MaxVersions::new(fields.max_versions)?,
-            deactivate_after: fields.deactivate_after.map(DeactivateAfter::from_stored).transpose()?,
+            deactivate_after: fields
+                .deactivate_after
+                .map(DeactivateAfter::from_stored)
+                .transpose()?,
         })
     }
 }

@@ -1,10 +1,11 @@
-//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under the newest key.
+//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under
+//! the newest key.
 
 use minicbor::{Decode, Encode, bytes::ByteSlice};
 
 use super::kind::{self, Kind, Malformed};
 use crate::{
-    domain::{OkmsId, Timestamp},
+    model::{OkmsId, Timestamp},
     store::engine::Space,
 };
 
@@ -56,8 +57,10 @@ impl DomainRecord {
     /// # Errors
     /// `Malformed` where it has no byte form.
     pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let keys =
-            self.keys.iter().map(|(generation, key)| WrappedKey { generation: *generation, key: (&**key).into() });
+        let keys = self
+            .keys
+            .iter()
+            .map(|(generation, key)| WrappedKey { generation: *generation, key: (&**key).into() });
         kind::encode(&Fields { keys: keys.collect(), info: (&*self.info).into() })
     }
 

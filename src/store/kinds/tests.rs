@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{
     crypto::WrappedDataKey,
-    domain::{
-        Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath, Moved,
-        OkmsId, SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+    model::{
+        Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount,
+        MountPath, Moved, OkmsId, SecretPath, Settings, Timestamp, Token, VersionNumber,
+        VersionRecord, Wrapped,
     },
 };
 
@@ -29,7 +30,8 @@ fn id(byte: u8) -> OkmsId {
 }
 
 fn path() -> impl Strategy<Value = SecretPath> {
-    "[a-z0-9_.:=@ é-]{1,6}(/[a-z0-9_:=@ é-]{1,6}){0,3}".prop_filter_map("a path", |text| text.parse().ok())
+    "[a-z0-9_.:=@ é-]{1,6}(/[a-z0-9_:=@ é-]{1,6}){0,3}"
+        .prop_filter_map("a path", |text| text.parse().ok())
 }
 
 fn moment() -> impl Strategy<Value = Timestamp> {
@@ -38,11 +40,13 @@ fn moment() -> impl Strategy<Value = Timestamp> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let after = prop::option::of(prop_oneof!["[1-9][0-9]{0,5}[smhd]", "-1s"]);
-    (any::<[bool; 2]>(), 0u32..=24_000, after).prop_map(|([cas, metadata_cas], max, after)| Settings {
-        cas_required: cas,
-        max_versions: MaxVersions::new(max).unwrap(),
-        deactivate_after: after.and_then(|text| DeactivateAfter::from_stored(&text).ok()),
-        metadata_cas_required: metadata_cas,
+    (any::<[bool; 2]>(), 0u32..=24_000, after).prop_map(|([cas, metadata_cas], max, after)| {
+        Settings {
+            cas_required: cas,
+            max_versions: MaxVersions::new(max).unwrap(),
+            deactivate_after: after.and_then(|text| DeactivateAfter::from_stored(&text).ok()),
+            metadata_cas_required: metadata_cas,
+        }
     })
 }
 
@@ -114,7 +118,11 @@ fn fields_can_come_and_go() {
 fn spaces_have_names_of_their_own() {
     let names: std::collections::BTreeSet<_> = SPACES.iter().map(|space| space.name()).collect();
     assert_eq!(names.len(), SPACES.len());
-    assert!(names.iter().all(|name| !name.contains('\0') && !name.starts_with('\u{1}') && *name != "cursor"));
+    assert!(
+        names
+            .iter()
+            .all(|name| !name.contains('\0') && !name.starts_with('\u{1}') && *name != "cursor")
+    );
 }
 
 #[test]
@@ -182,7 +190,8 @@ proptest! {
         prop_assert!(region::key("root-key") < tenant::key(id(1)));
     }
 
-    /// The versions of a secret are one range, in the order of their numbers, that no other secret enters.
+    /// The versions of a secret are one range, in the order of their numbers, that no other secret
+    /// enters.
     #[test]
     fn versions_keep_together(a in path(), b in path(), n in 0u32..=24_000, m in 0u32..=24_000) {
         prop_assume!(a != b);

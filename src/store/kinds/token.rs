@@ -11,7 +11,7 @@ use minicbor::{Decode, Encode, bytes::ByteArray};
 
 use super::kind::{self, Kind, Malformed};
 use crate::{
-    domain::{OkmsId, Timestamp, Token},
+    model::{OkmsId, Timestamp, Token},
     store::engine::Space,
 };
 
@@ -37,8 +37,8 @@ pub fn ends(id: OkmsId, end: Timestamp) -> Vec<u8> {
     under(id, 1, &seconds.to_be_bytes())
 }
 
-/// The range of ends that come after the second of `now`, in their order, after the place of [`place`]: whatever bytes
-/// that is, it is one of the tenant's ends.
+/// The range of ends that come after the second of `now`, in their order, after the place of
+/// [`place`]: whatever bytes that is, it is one of the tenant's ends.
 #[must_use]
 pub fn ends_after(id: OkmsId, now: Timestamp, place: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
     let from = place.map(|place| under(id, 1, place)).unwrap_or_default();
@@ -131,7 +131,11 @@ impl Kind for Token {
             is_renewable: fields.is_renewable,
             path: fields.path.to_owned(),
             display_name: fields.display_name.to_owned(),
-            meta: fields.meta.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
+            meta: fields
+                .meta
+                .into_iter()
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .collect(),
         })
     }
 }

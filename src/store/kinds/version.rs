@@ -1,15 +1,15 @@
-//! Versions: state and times of each, and the wrapped key of its value. The key is the tenant's id, the path, a NUL and
-//! the number, 4 bytes, big-endian.
+//! Versions: state and times of each, and the wrapped key of its value. The key is the tenant's id,
+//! the path, a NUL and the number, 4 bytes, big-endian.
 //!
-//! A path has no NUL, so that no secret's versions lie between another's. Who erases this record erases the only key of
-//! the value, and who wraps that key anew does not touch the value.
+//! A path has no NUL, so that no secret's versions lie between another's. Who erases this record
+//! erases the only key of the value, and who wraps that key anew does not touch the value.
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
 use super::kind::{self, Kind, Malformed};
 use crate::{
     crypto::WrappedDataKey,
-    domain::{OkmsId, SecretPath, Timestamp, VersionRecord},
+    model::{OkmsId, SecretPath, Timestamp, VersionRecord},
     store::engine::Space,
 };
 
@@ -82,6 +82,9 @@ impl Kind for Version {
             is_deactivated: fields.is_deactivated,
             deleted_at: fields.deleted_at.map(Timestamp::from_unix_nanos),
         };
-        Ok(Self { record, data_key: fields.data_key.map(|key| WrappedDataKey::from_bytes(key.into())) })
+        Ok(Self {
+            record,
+            data_key: fields.data_key.map(|key| WrappedDataKey::from_bytes(key.into())),
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! Wrapped answers: what is told of one, with the wrapped key of its body, and the body's ciphertext. They lie beside the
-//! tokens, under the id in their own.
+//! Wrapped answers: what is told of one, with the wrapped key of its body, and the body's
+//! ciphertext. They lie beside the tokens, under the id in their own.
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     crypto::WrappedDataKey,
-    domain::{OkmsId, Timestamp, Wrapped},
+    model::{OkmsId, Timestamp, Wrapped},
     store::engine::Space,
 };
 

@@ -40,7 +40,11 @@ impl Answer {
     /// That the answer is this error; its text.
     #[track_caller]
     pub fn error(&self, status: u16, code: u32) -> String {
-        assert_eq!((self.status.as_u16(), self.json()["error_code"].as_u64()), (status, Some(code.into())), "{self:?}");
+        assert_eq!(
+            (self.status.as_u16(), self.json()["error_code"].as_u64()),
+            (status, Some(code.into())),
+            "{self:?}"
+        );
         self.json()["errors"][0].as_str().unwrap().to_owned()
     }
 
@@ -62,7 +66,8 @@ impl Answer {
         warnings.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Everything that a caller can see of the answer, apart from what must differ: the request's id and the date.
+    /// Everything that a caller can see of the answer, apart from what must differ: the request's
+    /// id and the date.
     pub fn likeness(&self) -> String {
         let id = self.headers["x-request-id"].to_str().unwrap();
         let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| *name != "date").collect();
@@ -96,8 +101,17 @@ const KNOWN_HEADERS: &[&str] = &[
 ];
 
 /// The members of Vault's envelope.
-const ENVELOPE: [&str; 9] =
-    ["auth", "data", "lease_duration", "lease_id", "mount_type", "renewable", "request_id", "warnings", "wrap_info"];
+const ENVELOPE: [&str; 9] = [
+    "auth",
+    "data",
+    "lease_duration",
+    "lease_id",
+    "mount_type",
+    "renewable",
+    "request_id",
+    "warnings",
+    "wrap_info",
+];
 
 /// What every answer must have.
 fn check(answer: &Answer, method: &Method) {
@@ -131,7 +145,13 @@ fn check(answer: &Answer, method: &Method) {
         keys.sort_unstable();
         assert_eq!(keys, ["error_code", "error_id", "errors", "request_id"]);
         assert!(body["error_code"].as_i64().is_some_and(|code| i32::try_from(code).is_ok()));
-        assert!(body["errors"].as_array().unwrap().iter().all(|text| !text.as_str().unwrap().is_empty()));
+        assert!(
+            body["errors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|text| !text.as_str().unwrap().is_empty())
+        );
         let later = matches!(answer.status.as_u16(), 429 | 503);
         assert_eq!(header("retry-after").is_some(), later, "{answer:?}");
     }

@@ -1,12 +1,12 @@
 //! Certificates that a test wants, right or wrong.
 
 use okmsd::{
-    domain::Timestamp,
+    model::Timestamp,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
 };
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use time::OffsetDateTime;
 
@@ -21,7 +21,9 @@ pub struct Pair {
 /// An access certificate of `authority`.
 pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> Pair {
     let moment = Timestamp::from_unix_seconds(START);
-    let issued = authority.issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days).unwrap();
+    let issued = authority
+        .issue_access(subject, "test", KeySource::Fresh(KeyKind::P256), moment, days)
+        .unwrap();
     Pair { certificate: issued.certificate_pem, key: issued.key.unwrap() }
 }
 
@@ -52,10 +54,17 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
     params.not_after = OffsetDateTime::from_unix_timestamp(*leaf.valid.end()).unwrap();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![leaf.usage.clone()];
-    params.is_ca = if leaf.is_ca { IsCa::Ca(rcgen::BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+    params.is_ca = if leaf.is_ca {
+        IsCa::Ca(rcgen::BasicConstraints::Unconstrained)
+    } else {
+        IsCa::ExplicitNoCa
+    };
     let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
     params.subject_alt_names = names.collect();
     let own_key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&own_key, &issuer).unwrap();
-    Pair { certificate: certificate.pem(), key: PrivateKeyPem::parse(own_key.serialize_pem()).unwrap() }
+    Pair {
+        certificate: certificate.pem(),
+        key: PrivateKeyPem::parse(own_key.serialize_pem()).unwrap(),
+    }
 }

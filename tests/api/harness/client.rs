@@ -68,7 +68,8 @@ impl Client {
         self.send(Method::GET, &self.url(rest), &headers, "").await
     }
 
-    /// Whether the server ends the handshake with an alert. In TLS 1.3 it comes after the client's last flight.
+    /// Whether the server ends the handshake with an alert. In TLS 1.3 it comes after the client's
+    /// last flight.
     pub async fn is_refused_in_tls(&self) -> bool {
         let Ok(mut stream) = self.tls().await else { return true };
         let request = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -100,7 +101,13 @@ impl Client {
     }
 
     /// Sends a request on a connection of its own.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
         self.connect().await.send(method, path, headers, body).await
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use okmsd::{clock::Clock, domain::Timestamp};
+use okmsd::{clock::Clock, model::Timestamp};
 
 /// A clock that stands still until the test moves it.
 pub struct MockClock(AtomicI64);

@@ -1,5 +1,6 @@
-//! The one harness: a server in this process with real TLS on a free port, a temporary store, a certificate authority
-//! of its own and a clock that the test moves. Its client checks what every answer must have.
+//! The one harness: a server in this process with real TLS on a free port, a temporary store, a
+//! certificate authority of its own and a clock that the test moves. Its client checks what every
+//! answer must have.
 
 mod answer;
 mod certificates;
@@ -24,8 +25,8 @@ use okmsd::{
     app::{App, AppError, Over, Reloader},
     clock::Clock,
     config::{ByteSize, Config},
-    domain::Timestamp,
     metrics::Metrics,
+    model::Timestamp,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
     server::Stopper,
     store::engine::Engine,
@@ -117,7 +118,8 @@ impl TestServer {
 
     /// Starts a server on the same folder, once the one before is stopped.
     pub async fn start_again(&mut self) -> Result<(), AppError> {
-        (self.address, self.admin, self.reloader, self.stopper, self.running) = run(&self.config, &self.clock).await?;
+        (self.address, self.admin, self.reloader, self.stopper, self.running) =
+            run(&self.config, &self.clock).await?;
         Ok(())
     }
 
@@ -167,11 +169,20 @@ impl TestServer {
 
     /// A client with any certificate, or none, that speaks `http`.
     pub fn client(&self, pair: Option<&Pair>, id: Option<&str>, http: Http) -> Client {
-        let access =
-            pair.map(|pair| Access { certificates: pair.certificate.as_bytes(), key: pair.key.expose().as_bytes() });
+        let access = pair.map(|pair| Access {
+            certificates: pair.certificate.as_bytes(),
+            key: pair.key.expose().as_bytes(),
+        });
         let time = Arc::new(TestTime(Arc::clone(&self.clock)));
-        let tls = mtls::tls_at(self.authority.certificate_pem().as_bytes(), access.as_ref(), http, time).unwrap();
-        Client { address: self.address, id: id.unwrap_or_default().to_owned(), http, tls: Arc::new(tls) }
+        let tls =
+            mtls::tls_at(self.authority.certificate_pem().as_bytes(), access.as_ref(), http, time)
+                .unwrap();
+        Client {
+            address: self.address,
+            id: id.unwrap_or_default().to_owned(),
+            http,
+            tls: Arc::new(tls),
+        }
     }
 
     /// A GET on the admin listener: status and text.
@@ -231,9 +242,11 @@ impl Prepared {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let moment = Timestamp::from_unix_seconds(START);
-        let (authority, authority_key) = CertificateAuthority::create("test region CA", moment, 3650).unwrap();
+        let (authority, authority_key) =
+            CertificateAuthority::create("test region CA", moment, 3650).unwrap();
         let names = ["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()];
-        let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
+        let server =
+            authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), moment, 3600).unwrap();
         let write = |name: &str, text: &str| write_private(&folder.path().join(name), text);
         write("region_ca.pem", authority.certificate_pem());
         write("region_ca_privatekey.pem", authority_key.expose());
@@ -241,7 +254,8 @@ impl Prepared {
         write("server_privatekey.pem", server.key.unwrap().expose());
         write("root.key", &okmsd::crypto::FileRootKey::generate().unwrap());
         write("okmsd.toml", "[trust]\nregion_ca_key = \"region_ca_privatekey.pem\"\n");
-        let mut config = Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
+        let mut config =
+            Config::load(&folder.path().join("okmsd.toml"), std::iter::empty()).unwrap();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
         config.store.cache = ByteSize(8 << 20);
@@ -253,7 +267,18 @@ impl Prepared {
 
     fn running(self, (address, admin, reloader, stopper, running): Running) -> TestServer {
         let Self { folder, authority, authority_key, clock, config } = self;
-        TestServer { folder, authority, authority_key, clock, config, address, admin, reloader, stopper, running }
+        TestServer {
+            folder,
+            authority,
+            authority_key,
+            clock,
+            config,
+            address,
+            admin,
+            reloader,
+            stopper,
+            running,
+        }
     }
 }
 

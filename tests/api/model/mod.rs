@@ -1,6 +1,7 @@
-//! The API against a model: a domain of secrets, written down here a second time and in the plainest way, and the
-//! same random requests for both, in both dialects by turns. Every answer must be the model's: status, code or text,
-//! metadata, states and values. So the two dialects cannot disagree about anything either.
+//! The API against a model: a domain of secrets, written down here a second time and in the
+//! plainest way, and the same random requests for both, in both dialects by turns. Every answer
+//! must be the model's: status, code or text, metadata, states and values. So the two dialects
+//! cannot disagree about anything either.
 
 mod vault;
 
@@ -21,7 +22,8 @@ const INVALID: (u16, u64) = (400, 50_405_377);
 const NOT_FOUND: (u16, u64) = (404, 17_125_377);
 const CONFLICT: (u16, u64) = (409, 50_438_145);
 
-/// A secret's settings, or a domain's, as they are shown; and changes to them, where `None` changes nothing.
+/// A secret's settings, or a domain's, as they are shown; and changes to them, where `None` changes
+/// nothing.
 #[derive(Clone, Debug, Default)]
 struct Settings {
     cas_required: Option<bool>,
@@ -57,7 +59,10 @@ impl Settings {
         let mut shown = Map::new();
         shown.insert("casRequired".to_owned(), self.cas_required.unwrap_or(false).into());
         shown.insert("maxVersions".to_owned(), self.max_versions.unwrap_or(0).into());
-        shown.insert("deactivateVersionAfter".to_owned(), self.after.map_or("0s", |after| after.0).into());
+        shown.insert(
+            "deactivateVersionAfter".to_owned(),
+            self.after.map_or("0s", |after| after.0).into(),
+        );
         shown
     }
 
@@ -87,9 +92,9 @@ impl Patch {
     fn sent(&self) -> Value {
         let mut sent = self.settings.sent();
         sent.extend(self.custom.as_ref().map(|custom| {
-            let entries = custom
-                .iter()
-                .map(|(key, text)| ((*key).to_owned(), if text.is_empty() { Value::Null } else { (*text).into() }));
+            let entries = custom.iter().map(|(key, text)| {
+                ((*key).to_owned(), if text.is_empty() { Value::Null } else { (*text).into() })
+            });
             ("customMetadata".to_owned(), Value::Object(entries.collect()))
         }));
         Value::Object(sent)
@@ -182,7 +187,10 @@ impl Secret {
         self.updated = now;
         let ends = self.life(domain).map(|life| now + life);
         self.kept.insert(self.current, Version { created: now, ends, deleted: None, value });
-        let most = [self.settings.max_versions, domain.max_versions].into_iter().flatten().find(|max| *max > 0);
+        let most = [self.settings.max_versions, domain.max_versions]
+            .into_iter()
+            .flatten()
+            .find(|max| *max > 0);
         let most = most.unwrap_or(10);
         self.is_full |= self.kept.len() as u64 >= most;
         while self.kept.len() as u64 > most {
@@ -192,7 +200,12 @@ impl Secret {
 
     /// The shorter of both lives.
     fn life(&self, domain: &Settings) -> Option<i64> {
-        [self.settings.after, domain.after].into_iter().flatten().map(|after| after.1).filter(|life| *life > 0).min()
+        [self.settings.after, domain.after]
+            .into_iter()
+            .flatten()
+            .map(|after| after.1)
+            .filter(|life| *life > 0)
+            .min()
     }
 
     fn oldest(&self) -> u64 {
@@ -201,9 +214,12 @@ impl Secret {
 
     /// Whether a new version must name the current one, and why the writer's `cas` does not do.
     fn refuses(&self, domain: &Settings, cas: Option<u64>) -> Option<&'static str> {
-        let demanded = self.settings.cas_required == Some(true) || domain.cas_required == Some(true);
+        let demanded =
+            self.settings.cas_required == Some(true) || domain.cas_required == Some(true);
         match cas {
-            Some(cas) if cas != self.current => Some("check-and-set parameter did not match the current version"),
+            Some(cas) if cas != self.current => {
+                Some("check-and-set parameter did not match the current version")
+            }
             None if demanded => Some("check-and-set parameter required for this call"),
             _ => None,
         }
@@ -217,7 +233,10 @@ impl Secret {
         shown.insert("oldestVersion".to_owned(), self.oldest().into());
         let custom = self.custom.iter().map(|(key, text)| ((*key).to_owned(), (*text).into()));
         shown.insert("customMetadata".to_owned(), Value::Object(custom.collect()));
-        shown.insert("urn".to_owned(), format!("urn:v1:local:resource:okms:{id}/secret/{path}").into());
+        shown.insert(
+            "urn".to_owned(),
+            format!("urn:v1:local:resource:okms:{id}/secret/{path}").into(),
+        );
         Value::Object(shown)
     }
 }
@@ -265,11 +284,9 @@ const WAITS: [i64; 7] = [0, 1, 89, 60, 100, 5300, 80_000];
 fn settings() -> impl Strategy<Value = Settings> {
     let max = prop::option::weighted(0.4, prop_oneof![3 => 0..5_u64, 1 => Just(24_001)]);
     let after = prop::option::weighted(0.6, prop::sample::select(AFTERS.to_vec()));
-    (prop::option::weighted(0.3, any::<bool>()), max, after).prop_map(|(cas_required, max_versions, after)| Settings {
-        cas_required,
-        max_versions,
-        after,
-    })
+    (prop::option::weighted(0.3, any::<bool>()), max, after).prop_map(
+        |(cas_required, max_versions, after)| Settings { cas_required, max_versions, after },
+    )
 }
 
 fn patch() -> impl Strategy<Value = Patch> {
@@ -286,8 +303,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 
 fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
-    let cas =
-        || prop_oneof![3 => Just(Cas::None), 5 => Just(Cas::Off(0)), 1 => Just(Cas::Off(1)), 1 => Just(Cas::Zero)];
+    let cas = || prop_oneof![3 => Just(Cas::None), 5 => Just(Cas::Off(0)), 1 => Just(Cas::Off(1)), 1 => Just(Cas::Zero)];
     let version = || 0..9_u64;
     prop_oneof![
         5 => prop::sample::select(WAITS.to_vec()).prop_map(Step::Wait),
@@ -353,7 +369,12 @@ impl Domain {
                     body["version"] = json!({"data": {"value": value}});
                 }
                 let (cas, query) = self.cas(path, *cas);
-                (Method::PUT, format!("secret/{path}{query}"), body, self.update(path, patch, *value, cas))
+                (
+                    Method::PUT,
+                    format!("secret/{path}{query}"),
+                    body,
+                    self.update(path, patch, *value, cas),
+                )
             }
             Step::Add(path, value, cas) => {
                 let path = PATHS[*path];
@@ -362,7 +383,12 @@ impl Domain {
                     let secret = &self.secrets[path];
                     Some(secret.kept[&secret.current].shown(secret.current, self.now, false))
                 });
-                (Method::POST, format!("secret/{path}/version{query}"), json!({"data": {"value": value}}), answer)
+                (
+                    Method::POST,
+                    format!("secret/{path}/version{query}"),
+                    json!({"data": {"value": value}}),
+                    answer,
+                )
             }
             Step::SetState(path, version, to) => {
                 let (path, (to, name)) = (PATHS[*path], STATES[*to]);
@@ -375,7 +401,8 @@ impl Domain {
             }
             Step::Get(path, version, with_data) => {
                 let path = PATHS[*path];
-                let query = version.map(|version| format!("&version={version}")).unwrap_or_default();
+                let query =
+                    version.map(|version| format!("&version={version}")).unwrap_or_default();
                 let answer = match self.secrets.get(path) {
                     // KV2 can make a secret that has no version yet.
                     Some(secret) if secret.current == 0 && version.is_none() => {
@@ -386,19 +413,31 @@ impl Domain {
                         Some(json!({"path": path, "metadata": secret.shown(path, &self.id), "version": version}))
                     }),
                 };
-                (Method::GET, format!("secret/{path}?includeData={with_data}{query}"), Value::Null, answer)
+                (
+                    Method::GET,
+                    format!("secret/{path}?includeData={with_data}{query}"),
+                    Value::Null,
+                    answer,
+                )
             }
             Step::GetVersion(path, version, with_data) => {
                 let path = PATHS[*path];
                 let found = self.version(path, Some(*version));
-                let answer = found.map(|(_, id, found)| Some(found.shown(id, self.now, *with_data)));
+                let answer =
+                    found.map(|(_, id, found)| Some(found.shown(id, self.now, *with_data)));
                 let rest = format!("secret/{path}/version/{version}?includeData={with_data}");
                 (Method::GET, rest, Value::Null, answer)
             }
             Step::Versions(path) => {
                 let path = PATHS[*path];
                 let answer = self.secrets.get(path).ok_or(NOT_FOUND).map(|secret| {
-                    Some(secret.kept.iter().map(|(id, version)| version.shown(*id, self.now, false)).collect())
+                    Some(
+                        secret
+                            .kept
+                            .iter()
+                            .map(|(id, version)| version.shown(*id, self.now, false))
+                            .collect(),
+                    )
                 });
                 (Method::GET, format!("secret/{path}/version"), Value::Null, answer)
             }
@@ -421,7 +460,12 @@ impl Domain {
                 (Method::GET, "secretConfig".to_owned(), Value::Null, Ok(Some(shown)))
             }
         };
-        Some(Expected { method, url: format!("/api/{}/v2/{rest}", self.id), body, answer: Says::Native(answer) })
+        Some(Expected {
+            method,
+            url: format!("/api/{}/v2/{rest}", self.id),
+            body,
+            answer: Says::Native(answer),
+        })
     }
 
     fn cas(&self, path: &str, cas: Cas) -> (Option<u64>, String) {
@@ -438,7 +482,12 @@ impl Domain {
         Some(json!({"path": path, "metadata": self.secrets[path].shown(path, &self.id)}))
     }
 
-    fn create(&mut self, path: &'static str, patch: &Patch, value: u32) -> Result<Option<Value>, (u16, u64)> {
+    fn create(
+        &mut self,
+        path: &'static str,
+        patch: &Patch,
+        value: u32,
+    ) -> Result<Option<Value>, (u16, u64)> {
         valid(&patch.settings)?;
         if self.secrets.contains_key(path) {
             return Err(CONFLICT);
@@ -473,7 +522,12 @@ impl Domain {
         Ok(self.changed(path))
     }
 
-    fn set_state(&mut self, path: &str, number: u64, to: State) -> Result<Option<Value>, (u16, u64)> {
+    fn set_state(
+        &mut self,
+        path: &str,
+        number: u64,
+        to: State,
+    ) -> Result<Option<Value>, (u16, u64)> {
         if number == 0 {
             return Err(INVALID);
         }
@@ -494,7 +548,11 @@ impl Domain {
         Ok(Some(shown))
     }
 
-    fn version(&self, path: &str, number: Option<u64>) -> Result<(&Secret, u64, &Version), (u16, u64)> {
+    fn version(
+        &self,
+        path: &str,
+        number: Option<u64>,
+    ) -> Result<(&Secret, u64, &Version), (u16, u64)> {
         if number == Some(0) {
             return Err(INVALID);
         }
@@ -528,12 +586,17 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     let body = format!(r#"{{"name":"{}"}}"#, unique("model"));
     let created = operator.call(Method::POST, "/v2/okms/resource", &body).await;
     let id = created.ok()["id"].as_str().unwrap().to_owned();
-    let client = server.client(Some(&server.issue(&Subject::Domain(id.parse().unwrap()), 3000)), Some(&id), http);
+    let client = server.client(
+        Some(&server.issue(&Subject::Domain(id.parse().unwrap()), 3000)),
+        Some(&id),
+        http,
+    );
     let mut connection: Connection = client.connect().await;
     let now = okmsd::clock::Clock::now(&*server.clock).unix_seconds();
     let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };
     // At the end both dialects tell all there is.
-    let last = (0..PATHS.len()).flat_map(|path| [Step::Versions(path), Step::Kv(vault::Step::Metadata(path))]);
+    let last = (0..PATHS.len())
+        .flat_map(|path| [Step::Versions(path), Step::Kv(vault::Step::Metadata(path))]);
     for (n, step) in steps.iter().cloned().chain(last).enumerate() {
         if let Step::Wait(seconds) = step {
             server.clock.advance(seconds);
@@ -546,18 +609,30 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
             Says::Native(_) => Says::Native(native(&answer)),
             Says::Vault(..) => vault::told(&answer),
         };
-        prop_assert_eq!(told, expected.answer, "step {}: {} {} {}", n, expected.method, expected.url, expected.body);
+        prop_assert_eq!(
+            told,
+            expected.answer,
+            "step {}: {} {} {}",
+            n,
+            expected.method,
+            expected.url,
+            expected.body
+        );
     }
     Ok(())
 }
 
 #[test]
 fn the_api_does_what_the_model_does() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::start());
     assert!(okmsd::clock::Clock::now(&*server.clock).unix_seconds() == START);
-    let config = Config { cases: 96, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
-    let cases = (prop::collection::vec(step(), 1..100), prop::sample::select(vec![Http::One, Http::Two]));
-    let outcome = TestRunner::new(config).run(&cases, |(steps, http)| runtime.block_on(run(&server, &steps, http)));
+    let config =
+        Config { cases: 96, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+    let cases =
+        (prop::collection::vec(step(), 1..100), prop::sample::select(vec![Http::One, Http::Two]));
+    let outcome = TestRunner::new(config)
+        .run(&cases, |(steps, http)| runtime.block_on(run(&server, &steps, http)));
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }

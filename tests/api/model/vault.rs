@@ -6,7 +6,9 @@ use hyper::Method;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Domain, Expected, PATHS, Patch, Says, Secret, Settings, State, Version, moment, valid};
+use super::{
+    Domain, Expected, PATHS, Patch, Says, Secret, Settings, State, Version, moment, valid,
+};
 use crate::harness::Answer;
 
 /// What a client does in this dialect.
@@ -46,8 +48,7 @@ pub enum Act {
 
 pub fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
-    let cas =
-        || prop_oneof![3 => Just(Cas::None), 5 => Just(Cas::Off(0)), 1 => Just(Cas::Off(1)), 1 => Just(Cas::Off(-1))];
+    let cas = || prop_oneof![3 => Just(Cas::None), 5 => Just(Cas::Off(0)), 1 => Just(Cas::Off(1)), 1 => Just(Cas::Off(-1))];
     let version = || prop::option::of(0..9_u64);
     let act = prop::sample::select(vec![Act::Delete, Act::Undelete, Act::Destroy]);
     let change = (prop::sample::select(vec!["value", "more"]), any::<Option<u32>>())
@@ -99,7 +100,10 @@ impl Settings {
         let mut shown = Map::new();
         shown.insert("cas_required".to_owned(), self.cas_required.unwrap_or(false).into());
         shown.insert("max_versions".to_owned(), self.max_versions.unwrap_or(0).into());
-        shown.insert("delete_version_after".to_owned(), self.after.map_or("0s", |after| after.2).into());
+        shown.insert(
+            "delete_version_after".to_owned(),
+            self.after.map_or("0s", |after| after.2).into(),
+        );
         shown.insert("metadata_cas_required".to_owned(), false.into());
         shown
     }
@@ -116,8 +120,7 @@ impl Settings {
 impl Version {
     fn times(&self) -> Map<String, Value> {
         let ends = self.ends.map(moment).unwrap_or_default();
-        let times =
-            json!({"created_time": moment(self.created), "deletion_time": ends, "destroyed": self.deleted.is_some()});
+        let times = json!({"created_time": moment(self.created), "deletion_time": ends, "destroyed": self.deleted.is_some()});
         times.as_object().unwrap().clone()
     }
 }
@@ -138,8 +141,11 @@ impl Secret {
     fn in_kv(&self, path: &str, id: &str) -> Value {
         let mut shown = self.settings.in_kv();
         let updated = self.kept.last_key_value().map_or(self.created, |(_, newest)| newest.created);
-        let versions: BTreeMap<_, _> =
-            self.kept.iter().map(|(number, version)| (number.to_string(), version.times())).collect();
+        let versions: BTreeMap<_, _> = self
+            .kept
+            .iter()
+            .map(|(number, version)| (number.to_string(), version.times()))
+            .collect();
         let rest = json!({
             "created_time": moment(self.created),
             "updated_time": moment(updated),
@@ -157,7 +163,11 @@ impl Secret {
     fn act(&mut self, act: Act, numbers: &[u64], domain: &Settings, now: i64) {
         let life = self.life(domain);
         for number in numbers {
-            let Some(version) = self.kept.get_mut(number).filter(|version| version.deleted.is_none()) else { continue };
+            let Some(version) =
+                self.kept.get_mut(number).filter(|version| version.deleted.is_none())
+            else {
+                continue;
+            };
             let before = version.clone();
             match act {
                 Act::Delete if version.state(now) == State::Active => version.ends = Some(now),
@@ -189,13 +199,18 @@ impl Domain {
             }
             Step::Read(path, version) => {
                 let path = PATHS[*path];
-                let answer = self.told_of(path, *version, "data", |version| Value::Object(version.value.clone()));
+                let answer = self.told_of(path, *version, "data", |version| {
+                    Value::Object(version.value.clone())
+                });
                 (Method::GET, format!("data/{path}{}", query(*version)), Value::Null, answer)
             }
             Step::Subkeys(path, version) => {
                 let path = PATHS[*path];
-                let names = |version: &Version| version.value.keys().map(|name| (name.clone(), Value::Null)).collect();
-                let answer = self.told_of(path, *version, "subkeys", |version| Value::Object(names(version)));
+                let names = |version: &Version| {
+                    version.value.keys().map(|name| (name.clone(), Value::Null)).collect()
+                };
+                let answer = self
+                    .told_of(path, *version, "subkeys", |version| Value::Object(names(version)));
                 (Method::GET, format!("subkeys/{path}{}", query(*version)), Value::Null, answer)
             }
             Step::DeleteLatest(path) => {
@@ -222,15 +237,25 @@ impl Domain {
                 let path = PATHS[*path];
                 let mut body = patch.settings.sent_in_kv();
                 body.extend(
-                    patch.custom.as_ref().map(|custom| ("custom_metadata".to_owned(), sent(custom, *is_patch))),
+                    patch
+                        .custom
+                        .as_ref()
+                        .map(|custom| ("custom_metadata".to_owned(), sent(custom, *is_patch))),
                 );
                 let method = if *is_patch { Method::PATCH } else { Method::POST };
-                (method, format!("metadata/{path}"), Value::Object(body), self.write_metadata(path, patch, *is_patch))
+                (
+                    method,
+                    format!("metadata/{path}"),
+                    Value::Object(body),
+                    self.write_metadata(path, patch, *is_patch),
+                )
             }
             Step::Metadata(path) => {
                 let path = PATHS[*path];
                 let found = self.secrets.get(path);
-                let answer = found.map_or_else(absent, |secret| Says::Vault(200, Ok(secret.in_kv(path, &self.id))));
+                let answer = found.map_or_else(absent, |secret| {
+                    Says::Vault(200, Ok(secret.in_kv(path, &self.id)))
+                });
                 (Method::GET, format!("metadata/{path}"), Value::Null, answer)
             }
             Step::DeleteMetadata(path) => {
@@ -289,7 +314,13 @@ impl Domain {
         answer
     }
 
-    fn merge(&mut self, path: &'static str, name: &str, value: Option<u32>, cas: Option<u64>) -> Says {
+    fn merge(
+        &mut self,
+        path: &'static str,
+        name: &str,
+        value: Option<u32>,
+        cas: Option<u64>,
+    ) -> Says {
         let Some(secret) = self.secrets.get_mut(path) else { return absent() };
         if let Some(why) = secret.refuses(&self.settings, cas) {
             return refused(why);
@@ -319,7 +350,8 @@ impl Domain {
             None if is_patch => return absent(),
             None => Secret { created: self.now, updated: self.now, ..Secret::default() },
         };
-        let overruled = patch.settings.cas_required == Some(false) && self.settings.cas_required == Some(true);
+        let overruled =
+            patch.settings.cas_required == Some(false) && self.settings.cas_required == Some(true);
         let mut patch = Patch { is_merge: true, ..patch.clone() };
         if let Some(custom) = &mut patch.custom
             && !is_patch
@@ -327,7 +359,8 @@ impl Domain {
             secret.custom.clear();
             custom.retain(|_, text| !text.is_empty());
         }
-        let is_nothing = patch.settings.is_empty() && patch.custom.as_ref().is_some_and(BTreeMap::is_empty);
+        let is_nothing =
+            patch.settings.is_empty() && patch.custom.as_ref().is_some_and(BTreeMap::is_empty);
         if is_nothing {
             secret.updated = self.now;
             secret.metadata_version += 1;
@@ -339,13 +372,22 @@ impl Domain {
     }
 
     /// A version with what `tell` makes of its value, under `name`.
-    fn told_of(&self, path: &str, number: Option<u64>, name: &str, tell: impl Fn(&Version) -> Value) -> Says {
+    fn told_of(
+        &self,
+        path: &str,
+        number: Option<u64>,
+        name: &str,
+        tell: impl Fn(&Version) -> Value,
+    ) -> Says {
         let Some(secret) = self.secrets.get(path) else { return absent() };
         let number = number.filter(|number| *number > 0).unwrap_or(secret.current);
         let Some(version) = secret.kept.get(&number) else { return absent() };
         let is_active = version.state(self.now) == State::Active;
         let value = if is_active { tell(version) } else { Value::Null };
-        Says::Vault(if is_active { 200 } else { 404 }, Ok(json!({name: value, "metadata": secret.five(number)})))
+        Says::Vault(
+            if is_active { 200 } else { 404 },
+            Ok(json!({name: value, "metadata": secret.five(number)})),
+        )
     }
 }
 
@@ -359,7 +401,8 @@ fn query(version: Option<u64>) -> String {
 /// Custom metadata as it is sent: in a patch "" stands for null; a write has no such entries.
 fn sent(custom: &BTreeMap<&'static str, &'static str>, is_patch: bool) -> Value {
     let entries = custom.iter().filter(|(_, text)| is_patch || !text.is_empty());
-    let entries =
-        entries.map(|(key, text)| ((*key).to_owned(), if text.is_empty() { Value::Null } else { (*text).into() }));
+    let entries = entries.map(|(key, text)| {
+        ((*key).to_owned(), if text.is_empty() { Value::Null } else { (*text).into() })
+    });
     Value::Object(entries.collect())
 }

@@ -7,12 +7,10 @@ use super::{NO_OPERATION, UNSUPPORTED, Vault};
 #[tokio::test]
 async fn settings_are_written_and_read_back() {
     let (_server, vault) = Vault::start().await;
-    let fresh =
-        json!({"max_versions": 0, "cas_required": false, "delete_version_after": "0s", "metadata_cas_required": false});
+    let fresh = json!({"max_versions": 0, "cas_required": false, "delete_version_after": "0s", "metadata_cas_required": false});
     assert_eq!(vault.get("config").await.shown(), fresh);
     // 14.55
-    let body =
-        json!({"max_versions": 4, "cas_required": true, "delete_version_after": "5m", "metadata_cas_required": true});
+    let body = json!({"max_versions": 4, "cas_required": true, "delete_version_after": "5m", "metadata_cas_required": true});
     vault.put("config", &body).await.nothing();
     let mut expected = body;
     expected["delete_version_after"] = json!("5m0s");
@@ -51,7 +49,11 @@ async fn the_last_life_span_counts() {
         for span in [first, second] {
             vault.put("config", json!({ "delete_version_after": span })).await.nothing();
         }
-        assert_eq!(vault.get("config").await.shown()["delete_version_after"], last, "{first} {second}");
+        assert_eq!(
+            vault.get("config").await.shown()["delete_version_after"],
+            last,
+            "{first} {second}"
+        );
     }
 }
 
@@ -78,7 +80,13 @@ async fn what_cannot_be_done_to_settings() {
     vault.patch("config", "{}").await.refused(405, UNSUPPORTED);
     vault.get("config/").await.hints(NO_OPERATION);
     // They are no secret's settings.
-    vault.put("config", json!({"max_versions": 3, "cas_required": true, "delete_version_after": "1h"})).await.nothing();
+    vault
+        .put(
+            "config",
+            json!({"max_versions": 3, "cas_required": true, "delete_version_after": "1h"}),
+        )
+        .await
+        .nothing();
     vault.put("metadata/foo", json!({"custom_metadata": {"a": "b"}})).await.nothing();
     let metadata = vault.metadata("foo").await;
     assert_eq!(metadata["max_versions"], 0);
@@ -86,7 +94,8 @@ async fn what_cannot_be_done_to_settings() {
     assert_eq!(metadata["delete_version_after"], "0s");
 }
 
-/// What one dialect tells of the defaults it takes as well: a negative life span was told natively and refused there.
+/// What one dialect tells of the defaults it takes as well: a negative life span was told natively
+/// and refused there.
 #[tokio::test]
 async fn defaults_that_rule_out_any_end_go_both_ways() {
     let (_server, vault) = Vault::start().await;

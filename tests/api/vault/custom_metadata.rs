@@ -10,8 +10,9 @@ const PREFIX: &str = "custom_metadata validation failed: ";
 fn faults(text: &str) -> Vec<String> {
     let (head, list) = text.split_once(" occurred:\n").unwrap();
     let list = list.strip_suffix("\n\n").unwrap();
-    let faults =
-        list.split('\n').map(|line| line.strip_prefix("\t* ").unwrap().strip_prefix(PREFIX).unwrap().to_owned());
+    let faults = list
+        .split('\n')
+        .map(|line| line.strip_prefix("\t* ").unwrap().strip_prefix(PREFIX).unwrap().to_owned());
     let mut faults: Vec<_> = faults.collect();
     faults.sort();
     let noun = if faults.len() == 1 { "error" } else { "errors" };
@@ -32,9 +33,12 @@ async fn all_violations_are_told_at_once() {
         "": "v", &*long_key: "v", "a\u{200b}b": "v", "empty": "", "long": long_value, "hidden": "a\u{0}b", "fine": "v",
     });
     vault.write("old", json!({})).await;
-    for (method, path) in [("PUT", "metadata/foo"), ("POST", "metadata/old"), ("PATCH", "metadata/old")] {
+    for (method, path) in
+        [("PUT", "metadata/foo"), ("POST", "metadata/old"), ("PATCH", "metadata/old")]
+    {
         let vault = vault.with("content-type", "application/merge-patch+json");
-        let refused = vault.send(method, path, json!({"custom_metadata": custom, "max_versions": 4})).await;
+        let refused =
+            vault.send(method, path, json!({"custom_metadata": custom, "max_versions": 4})).await;
         let mut faults = faults(&refused.refused_with(400, "6 errors occurred"));
         let unprintable = faults.iter().position(|fault| fault.starts_with("key \"")).unwrap();
         assert!(faults.remove(unprintable).ends_with(" contains unprintable characters"));
@@ -43,8 +47,10 @@ async fn all_violations_are_told_at_once() {
             [
                 "length of key \"\" is 0 but must be 0 < len(key) <= 128".to_owned(),
                 format!("length of key \"{long_key}\" is 129 but must be 0 < len(key) <= 128"),
-                "length of value for key \"empty\" is 0 but must be 0 < len(value) <= 512".to_owned(),
-                "length of value for key \"long\" is 513 but must be 0 < len(value) <= 512".to_owned(),
+                "length of value for key \"empty\" is 0 but must be 0 < len(value) <= 512"
+                    .to_owned(),
+                "length of value for key \"long\" is 513 but must be 0 < len(value) <= 512"
+                    .to_owned(),
                 "value for key \"hidden\" contains unprintable characters".to_owned(),
             ]
         );
@@ -64,7 +70,10 @@ async fn one_violation() {
         (json!({"a": ""}), "length of value for key \"a\" is 0 but must be 0 < len(value) <= 512"),
         (json!({"a": "\n"}), "value for key \"a\" contains unprintable characters"),
         // Bytes are counted, not characters.
-        (json!({"a": "é".repeat(257)}), "length of value for key \"a\" is 514 but must be 0 < len(value) <= 512"),
+        (
+            json!({"a": "é".repeat(257)}),
+            "length of value for key \"a\" is 514 but must be 0 < len(value) <= 512",
+        ),
     ] {
         let body = json!({ "custom_metadata": custom });
         let text = format!("1 error occurred:\n\t* {PREFIX}{fault}\n\n");
@@ -82,15 +91,23 @@ async fn one_violation() {
 async fn so_many_entries() {
     let (_server, vault) = Vault::start().await;
     // 14.74
-    let text = format!("1 error occurred:\n\t* {PREFIX}payload must contain at most 64 keys, provided 65\n\n");
+    let text = format!(
+        "1 error occurred:\n\t* {PREFIX}payload must contain at most 64 keys, provided 65\n\n"
+    );
     vault.put("metadata/foo", json!({"custom_metadata": members(65)})).await.refused(400, &text);
     vault.get("metadata/foo").await.absent();
     vault.put("metadata/foo", json!({"custom_metadata": members(64)})).await.nothing();
     assert_eq!(vault.metadata("foo").await["custom_metadata"], members(64));
     vault.patch("metadata/foo", json!({"custom_metadata": members(65)})).await.refused(400, &text);
     // Vault looks at the patch alone, so that patches can add up to any number.
-    vault.patch("metadata/foo", json!({"custom_metadata": {"more": "v"}})).await.refused(400, &text);
-    vault.patch("metadata/foo", json!({"custom_metadata": {"more": "v", "key0": null}})).await.nothing();
+    vault
+        .patch("metadata/foo", json!({"custom_metadata": {"more": "v"}}))
+        .await
+        .refused(400, &text);
+    vault
+        .patch("metadata/foo", json!({"custom_metadata": {"more": "v", "key0": null}}))
+        .await
+        .nothing();
     assert_eq!(vault.metadata("foo").await["custom_metadata"].as_object().map(Map::len), Some(64));
 }
 
@@ -110,8 +127,14 @@ async fn what_is_just_allowed() {
 #[tokio::test]
 async fn values_become_texts() {
     let (_server, vault) = Vault::start().await;
-    vault.put("metadata/foo", json!({"custom_metadata": {"n": 1, "t": true, "f": false}})).await.nothing();
-    assert_eq!(vault.metadata("foo").await["custom_metadata"], json!({"n": "1", "t": "1", "f": "0"}));
+    vault
+        .put("metadata/foo", json!({"custom_metadata": {"n": 1, "t": true, "f": false}}))
+        .await
+        .nothing();
+    assert_eq!(
+        vault.metadata("foo").await["custom_metadata"],
+        json!({"n": "1", "t": "1", "f": "0"})
+    );
     vault.write("old", json!({})).await;
     // 14.73, 14.85
     for wrong in [json!({"nested": "x"}), json!(["a"])] {

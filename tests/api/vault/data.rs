@@ -18,7 +18,10 @@ async fn a_write_answers_with_five_keys() {
     });
     assert_eq!(written, expected);
     server.clock.advance(1);
-    let written = vault.post("data/foo", json!({"data": {"bar": "baz2"}, "options": {"cas": 1}})).await.shown();
+    let written = vault
+        .post("data/foo", json!({"data": {"bar": "baz2"}, "options": {"cas": 1}}))
+        .await
+        .shown();
     // 14.4
     expected["version"] = json!(2);
     expected["created_time"] = json!(after(2));
@@ -58,7 +61,11 @@ async fn a_version_is_chosen_by_its_number() {
     ] {
         let answer = vault.get(&format!("data/foo{query}")).await;
         let shown = &answer.envelope()["data"];
-        assert_eq!((&shown["data"]["n"], &shown["metadata"]["version"]), (&json!(n), &json!(n)), "{query}");
+        assert_eq!(
+            (&shown["data"]["n"], &shown["metadata"]["version"]),
+            (&json!(n), &json!(n)),
+            "{query}"
+        );
     }
     for unknown in [4, 24_000, 2_000_000_000] {
         vault.get(&format!("data/foo?version={unknown}")).await.absent();
@@ -68,8 +75,8 @@ async fn a_version_is_chosen_by_its_number() {
     }
 }
 
-/// Vault reads numbers through 64-bit floats, so that 12345678901234567890 comes back as another number. Here every
-/// number and every text comes back as it was written.
+/// Vault reads numbers through 64-bit floats, so that 12345678901234567890 comes back as another
+/// number. Here every number and every text comes back as it was written.
 #[tokio::test]
 async fn values_come_back_byte_for_byte() {
     let (_server, vault) = Vault::start().await;
@@ -91,14 +98,25 @@ async fn values_come_back_byte_for_byte() {
 #[tokio::test]
 async fn data_must_be_an_object() {
     let (_server, vault) = Vault::start().await;
-    for body in ["", "null", "{}", r#"{"data":null}"#, r#"{"data":[]}"#, r#"{"options":{"cas":0}}"#, r#"{"Data":{}}"#] {
+    for body in [
+        "",
+        "null",
+        "{}",
+        r#"{"data":null}"#,
+        r#"{"data":[]}"#,
+        r#"{"options":{"cas":0}}"#,
+        r#"{"Data":{}}"#,
+    ] {
         vault.put("data/foo", body).await.refused(400, "no data provided");
     }
     for wrong in ["\"text\"", "1", "true", "[1]", "[\"a\"]"] {
         vault.put("data/foo", format!(r#"{{"data":{wrong}}}"#)).await.refused_field("data");
     }
     for wrong in ["\"text\"", "1", "true"] {
-        vault.put("data/foo", format!(r#"{{"data":{{}},"options":{wrong}}}"#)).await.refused_field("options");
+        vault
+            .put("data/foo", format!(r#"{{"data":{{}},"options":{wrong}}}"#))
+            .await
+            .refused_field("options");
     }
     vault.get("metadata/foo").await.absent();
     vault.put("data/foo", r#"{"data":{},"options":null}"#).await.shown();
@@ -108,7 +126,9 @@ async fn data_must_be_an_object() {
 async fn a_write_may_expect_a_version() {
     let (_server, vault) = Vault::start().await;
     let write = async |path: &str, cas: Value| {
-        vault.put(&format!("data/{path}"), json!({"data": {}, "options": {"cas": cas, "other": 1}})).await
+        vault
+            .put(&format!("data/{path}"), json!({"data": {}, "options": {"cas": cas, "other": 1}}))
+            .await
     };
     write("foo", json!(1)).await.refused(400, CAS_MISMATCH);
     vault.get("metadata/foo").await.absent();
@@ -142,13 +162,17 @@ async fn a_write_must_expect_a_version_where_that_is_required() {
     vault.put("metadata/free", json!({"max_versions": 3})).await.nothing();
     vault.put("data/free", json!({"data": {}})).await.refused(400, CAS_REQUIRED);
     vault.put("data/new", json!({"data": {}})).await.refused(400, CAS_REQUIRED);
-    assert_eq!(vault.put("data/new", json!({"data": {}, "options": {"cas": 0}})).await.shown()["version"], 1);
+    assert_eq!(
+        vault.put("data/new", json!({"data": {}, "options": {"cas": 0}})).await.shown()["version"],
+        1
+    );
     vault.put("config", json!({"cas_required": false})).await.nothing();
     vault.put("data/key", json!({"data": {}})).await.refused(400, CAS_REQUIRED);
     assert_eq!(vault.write("free", json!({})).await["version"], 2);
 }
 
-/// The numbering goes on over a version that was deleted or destroyed, and nothing must be undeleted for that.
+/// The numbering goes on over a version that was deleted or destroyed, and nothing must be
+/// undeleted for that.
 #[tokio::test]
 async fn a_write_over_a_dead_version() {
     let (_server, vault) = Vault::start().await;
@@ -172,7 +196,13 @@ async fn a_restart_keeps_everything() {
     for n in 0..10 {
         vault.write(&format!("foo/{n}"), json!({ "n": n })).await;
     }
-    vault.put("metadata/foo/0", json!({"metadata_cas_required": true, "custom_metadata": {"a": "b"}})).await.nothing();
+    vault
+        .put(
+            "metadata/foo/0",
+            json!({"metadata_cas_required": true, "custom_metadata": {"a": "b"}}),
+        )
+        .await
+        .nothing();
     server.restart().await;
     let vault = Vault { client: server.at(&vault.client), ..vault };
     // 14.18
@@ -194,8 +224,14 @@ async fn deep_and_wide_values() {
     assert_eq!(vault.put("data/deep", format!(r#"{{"data":{deep}}}"#)).await.status, 200);
     assert!(vault.get("data/deep").await.text().contains(&deep));
     for levels in [120, 20_000] {
-        vault.put("data/too-deep", format!(r#"{{"data":{}}}"#, nested(levels))).await.refused_with(400, "");
-        vault.patch("data/deep", format!(r#"{{"data":{}}}"#, nested(levels))).await.refused_with(400, "");
+        vault
+            .put("data/too-deep", format!(r#"{{"data":{}}}"#, nested(levels)))
+            .await
+            .refused_with(400, "");
+        vault
+            .patch("data/deep", format!(r#"{{"data":{}}}"#, nested(levels)))
+            .await
+            .refused_with(400, "");
     }
     let wide = |count: usize| format!(r#"{{"data":{{"a":[{}0]}}}}"#, "0,".repeat(count));
     vault.put("data/wide", wide(60_000)).await.shown();
@@ -204,11 +240,15 @@ async fn deep_and_wide_values() {
     vault.get("data/too-wide").await.absent();
 }
 
-/// A cas of null is one of 0, as the weak types have it: it makes a secret, and is refused on one that is there.
+/// A cas of null is one of 0, as the weak types have it: it makes a secret, and is refused on one
+/// that is there.
 #[tokio::test]
 async fn a_cas_of_null_is_zero() {
     let (_server, vault) = Vault::start().await;
     let body = json!({"data": {}, "options": {"cas": null}});
     vault.put("data/foo", &body).await.shown();
-    vault.put("data/foo", &body).await.refused(400, "check-and-set parameter did not match the current version");
+    vault
+        .put("data/foo", &body)
+        .await
+        .refused(400, "check-and-set parameter did not match the current version");
 }

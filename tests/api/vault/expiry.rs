@@ -48,7 +48,11 @@ async fn the_shorter_of_mount_and_key_counts() {
             assert_eq!(patched["deletion_time"], at(100), "{case}");
             // 14.54: counted from the undeletion, not from the creation.
             vault.put("delete/foo", json!({"versions": [1]})).await.nothing();
-            assert_eq!(vault.metadata("foo").await["versions"]["1"]["deletion_time"], after(start + 100), "{case}");
+            assert_eq!(
+                vault.metadata("foo").await["versions"]["1"]["deletion_time"],
+                after(start + 100),
+                "{case}"
+            );
             server.clock.advance(100);
             vault.put("undelete/foo", json!({"versions": [1]})).await.nothing();
             let versions = vault.metadata("foo").await["versions"].clone();
@@ -77,7 +81,9 @@ async fn a_mounts_setting_over_the_domains() {
         secret.put("config", json!({ "delete_version_after": domain })).await.nothing();
         team.put("config", json!({ "delete_version_after": mount })).await.nothing();
         let path = index.to_string();
-        team.put(&format!("metadata/{path}"), json!({ "delete_version_after": key })).await.nothing();
+        team.put(&format!("metadata/{path}"), json!({ "delete_version_after": key }))
+            .await
+            .nothing();
         let written = team.write(&path, json!({})).await;
         assert_eq!(written["deletion_time"], deletion(expected), "{domain} {mount} {key}");
     }
@@ -95,7 +101,10 @@ async fn a_version_is_gone_from_its_moment_on() {
     vault.get("subkeys/foo").await.shown();
     server.clock.advance(1);
     assert_eq!(vault.get("data/foo").await.gone(), json!({"data": null, "metadata": metadata}));
-    assert_eq!(vault.get("subkeys/foo").await.gone(), json!({"subkeys": null, "metadata": metadata}));
+    assert_eq!(
+        vault.get("subkeys/foo").await.gone(),
+        json!({"subkeys": null, "metadata": metadata})
+    );
     assert_eq!(vault.patch("data/foo", json!({"data": {}})).await.gone(), metadata);
     // Nothing was swept: it can be brought back, for ten seconds more.
     vault.delete("data/foo").await.nothing();
@@ -156,6 +165,9 @@ async fn a_keys_setting_is_not_negative() {
         vault.put("metadata/foo", &body).await.refused(400, text);
         vault.patch("metadata/bar", &body).await.refused(400, text);
     }
-    vault.put("metadata/foo", json!({"delete_version_after": "-1h"})).await.refused_field("delete_version_after");
+    vault
+        .put("metadata/foo", json!({"delete_version_after": "-1h"}))
+        .await
+        .refused_field("delete_version_after");
     vault.get("metadata/foo").await.absent();
 }

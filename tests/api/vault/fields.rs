@@ -28,7 +28,10 @@ async fn numbers() {
     }
     for wrong in ["1.0", "1.5", "\"abc\"", "[1]", "{}", "\"1.0\"", "\" 1\""] {
         for path in ["config", "metadata/foo"] {
-            vault.put(path, format!(r#"{{"max_versions":{wrong}}}"#)).await.refused_field("max_versions");
+            vault
+                .put(path, format!(r#"{{"max_versions":{wrong}}}"#))
+                .await
+                .refused_field("max_versions");
         }
     }
 }
@@ -57,14 +60,21 @@ async fn yes_and_no() {
         }
     }
     // Of numbers 0 and 1 alone, as they are written.
-    for wrong in ["\"yes\"", "[]", "{}", "\"tRUE\"", "\"null\"", "2", "-1", "10", "1.0", "1e0", "\"2\"", "\" \""] {
+    for wrong in [
+        "\"yes\"", "[]", "{}", "\"tRUE\"", "\"null\"", "2", "-1", "10", "1.0", "1e0", "\"2\"",
+        "\" \"",
+    ] {
         for path in ["config", "metadata/foo"] {
-            vault.put(path, format!(r#"{{"cas_required":{wrong}}}"#)).await.refused_field("cas_required");
+            vault
+                .put(path, format!(r#"{{"cas_required":{wrong}}}"#))
+                .await
+                .refused_field("cas_required");
         }
     }
 }
 
-/// A write knows the field `version`, as the read of the same path does: it means nothing, but it must be a number.
+/// A write knows the field `version`, as the read of the same path does: it means nothing, but it
+/// must be a number.
 #[tokio::test]
 async fn a_version_in_a_write() {
     let (_server, vault) = Vault::start().await;
@@ -81,8 +91,14 @@ async fn a_version_in_a_write() {
         vault.put("data/foo", &body).await.refused_field("version");
         vault.patch("data/foo", &body).await.refused_field("version");
         // Elsewhere it is not known.
-        vault.put("metadata/foo", format!(r#"{{"max_versions":20,"version":{wrong}}}"#)).await.nothing();
-        vault.put("delete/foo", format!(r#"{{"versions":[99],"version":{wrong}}}"#)).await.nothing();
+        vault
+            .put("metadata/foo", format!(r#"{{"max_versions":20,"version":{wrong}}}"#))
+            .await
+            .nothing();
+        vault
+            .put("delete/foo", format!(r#"{{"versions":[99],"version":{wrong}}}"#))
+            .await
+            .nothing();
     }
     assert_eq!(vault.metadata("foo").await["current_version"], number);
 }
@@ -101,7 +117,10 @@ async fn maps() {
         assert_eq!(vault.metadata("foo").await["custom_metadata"], expected, "{typed}");
     }
     for wrong in ["\"text\"", "1", "true", "[1]"] {
-        vault.put("metadata/foo", format!(r#"{{"custom_metadata":{wrong}}}"#)).await.refused_field("custom_metadata");
+        vault
+            .put("metadata/foo", format!(r#"{{"custom_metadata":{wrong}}}"#))
+            .await
+            .refused_field("custom_metadata");
     }
     vault.put("data/foo", r#"{"data":[{"a":1},{"b":{"c":2}}]}"#).await.shown();
     assert_eq!(vault.read("foo").await["data"], json!({"a": 1, "b": {"c": 2}}));
@@ -148,12 +167,18 @@ async fn lists_of_numbers() {
         assert_eq!(deleted().await, expected, "{typed}");
     }
     vault.put("undelete/foo", json!({"versions": [1, 2, 3]})).await.nothing();
-    for (end, text) in [("delete", "No version number provided"), ("destroy", "no version number provided")] {
+    for (end, text) in
+        [("delete", "No version number provided"), ("destroy", "no version number provided")]
+    {
         for empty in [r#""""#, "[]", "null"] {
-            vault.put(&format!("{end}/foo"), format!(r#"{{"versions":{empty}}}"#)).await.refused(400, text);
+            vault
+                .put(&format!("{end}/foo"), format!(r#"{{"versions":{empty}}}"#))
+                .await
+                .refused(400, text);
         }
         for wrong in [r#""1, 2""#, r#"["a"]"#, "[1.0]", r#""one""#] {
-            let refused = vault.put(&format!("{end}/foo"), format!(r#"{{"versions":{wrong}}}"#)).await;
+            let refused =
+                vault.put(&format!("{end}/foo"), format!(r#"{{"versions":{wrong}}}"#)).await;
             refused.refused_field("versions");
         }
     }
@@ -184,14 +209,20 @@ async fn life_spans() {
         for path in ["config", "metadata/foo"] {
             vault.put(path, json!({"delete_version_after": "7s"})).await.nothing();
             vault.put(path, format!(r#"{{"delete_version_after":{typed}}}"#)).await.nothing();
-            assert_eq!(vault.get(path).await.shown()["delete_version_after"], shown, "{path} {typed}");
+            assert_eq!(
+                vault.get(path).await.shown()["delete_version_after"],
+                shown,
+                "{path} {typed}"
+            );
         }
     }
     for path in ["config", "metadata/foo"] {
         vault.put(path, json!({"delete_version_after": "7s"})).await.nothing();
         // A null is as if it were not there.
         vault.put(path, json!({"delete_version_after": null})).await.nothing();
-        for wrong in [json!("soon"), json!("1w"), json!("1h 30m"), json!([1]), json!({}), json!("h")] {
+        for wrong in
+            [json!("soon"), json!("1w"), json!("1h 30m"), json!([1]), json!({}), json!("h")]
+        {
             let refused = vault.put(path, json!({ "delete_version_after": wrong })).await;
             refused.refused_field("delete_version_after");
         }

@@ -6,12 +6,15 @@ use serde_json::json;
 use super::{NO_OPERATION, UNSUPPORTED, Vault};
 use crate::harness::BOTH;
 
-const ROOT_IS_LISTED: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
+const ROOT_IS_LISTED: &str =
+    "Non-listing operations on the root of a K/V v2 mount are not supported.";
 
-/// The three addresses of a domain's `v1`, for clients that keep a prefix, that have none, and for vaultrs.
+/// The three addresses of a domain's `v1`, for clients that keep a prefix, that have none, and for
+/// vaultrs.
 fn bases(vault: &Vault) -> [Vault; 3] {
     let id = &vault.client.id;
-    [format!("/api/{id}/v1/secret"), "/v1/secret".to_owned(), format!("/v1/api/{id}/secret")].map(|base| vault.at(base))
+    [format!("/api/{id}/v1/secret"), "/v1/secret".to_owned(), format!("/v1/api/{id}/secret")]
+        .map(|base| vault.at(base))
 }
 
 #[tokio::test]
@@ -36,7 +39,8 @@ async fn every_address_and_protocol_is_the_same() {
         ("DELETE", "config", ""),
     ] {
         for http in BOTH {
-            let [first, others @ ..] = bases(&Vault { client: vault.client.over(http), ..vault.clone() });
+            let [first, others @ ..] =
+                bases(&Vault { client: vault.client.over(http), ..vault.clone() });
             let expected = first.send(method, path, body).await.likeness();
             for caller in others {
                 let answer = caller.send(method, path, body).await.likeness();
@@ -87,8 +91,18 @@ async fn a_query_without_anything() {
 async fn what_is_no_operation() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({})).await;
-    for path in ["foo", "foo/bar", "datax/foo", "Data/foo", "", "config/x", "data/foo/", "subkeys", "data/", "subkeys/"]
-    {
+    for path in [
+        "foo",
+        "foo/bar",
+        "datax/foo",
+        "Data/foo",
+        "",
+        "config/x",
+        "data/foo/",
+        "subkeys",
+        "data/",
+        "subkeys/",
+    ] {
         vault.get(path).await.hints(NO_OPERATION);
     }
     vault.put("foo", json!({"a": 1})).await.hints(NO_OPERATION);
@@ -138,7 +152,11 @@ async fn methods_that_a_path_does_not_know() {
         for http in BOTH {
             let caller = Vault { client: vault.client.over(http), ..vault.clone() };
             let answer = caller.send(method, "data/foo", "").await;
-            assert_eq!((answer.status.as_u16(), &answer.json()["errors"]), (405, &json!([])), "{method}");
+            assert_eq!(
+                (answer.status.as_u16(), &answer.json()["errors"]),
+                (405, &json!([])),
+                "{method}"
+            );
             assert_eq!(answer.headers["allow"], "GET, POST, PUT, PATCH, DELETE", "{method}");
         }
     }
@@ -150,8 +168,24 @@ async fn methods_that_a_path_does_not_know() {
 async fn a_list_of_what_has_none_shows_nothing() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({"password": "canary"})).await;
-    for path in ["data/foo", "data/foo/", "data/unknown", "data", "subkeys/foo", "subkeys", "config", "delete/foo"] {
-        for query in ["list=true", "list=1", "scan=true", "version=1&list=T", "l%69st=true", "scan=t&list=false"] {
+    for path in [
+        "data/foo",
+        "data/foo/",
+        "data/unknown",
+        "data",
+        "subkeys/foo",
+        "subkeys",
+        "config",
+        "delete/foo",
+    ] {
+        for query in [
+            "list=true",
+            "list=1",
+            "scan=true",
+            "version=1&list=T",
+            "l%69st=true",
+            "scan=t&list=false",
+        ] {
             for caller in bases(&vault) {
                 let answer = caller.get(&format!("{path}?{query}")).await;
                 answer.refused(405, UNSUPPORTED);
@@ -164,7 +198,10 @@ async fn a_list_of_what_has_none_shows_nothing() {
             assert_eq!(vault.get(&format!("{path}?{query}")).await.status, 400, "{path}?{query}");
         }
     }
-    assert_eq!(vault.get("data/foo?list=false&scan=0&x").await.envelope()["data"]["data"]["password"], "canary");
+    assert_eq!(
+        vault.get("data/foo?list=false&scan=0&x").await.envelope()["data"]["data"]["password"],
+        "canary"
+    );
     // The native dialect has no such word.
     vault.client.get("secret?list=perhaps").await.ok();
 }
@@ -182,7 +219,11 @@ async fn a_plus_in_a_query_is_a_blank() {
         ("after=a%2Bb", &["b"]),
         ("after=a%2bb&limit=1", &["b"]),
     ] {
-        assert_eq!(vault.get(&format!("metadata?list=true&{query}")).await.keys(), expected, "{query}");
+        assert_eq!(
+            vault.get(&format!("metadata?list=true&{query}")).await.keys(),
+            expected,
+            "{query}"
+        );
     }
     // In a path it is itself.
     assert_eq!(vault.get("data/a+b").await.shown()["metadata"]["version"], 1);
@@ -227,9 +268,16 @@ async fn bodies_that_are_no_json() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({})).await;
     let root = vault.root();
-    for body in ["not json", "{", "{\"data\":}", "[]", "[{}]", "\"text\"", "1", "true", "{'data':{}}"] {
-        for path in ["secret/data/foo", "secret/metadata/foo", "secret/delete/foo", "secret/config", "auth/cert/login"]
-        {
+    for body in
+        ["not json", "{", "{\"data\":}", "[]", "[{}]", "\"text\"", "1", "true", "{'data':{}}"]
+    {
+        for path in [
+            "secret/data/foo",
+            "secret/metadata/foo",
+            "secret/delete/foo",
+            "secret/config",
+            "auth/cert/login",
+        ] {
             let said = root.put(path, body).await.refused_with(400, "");
             assert!(said.starts_with("failed to decode JSON input: "), "{path} {body}: {said}");
         }
@@ -244,7 +292,9 @@ async fn bodies_that_are_no_json() {
 async fn forms() {
     let (_server, vault) = Vault::start().await;
     let form = vault.with("content-type", "application/x-www-form-urlencoded");
-    form.put("metadata/foo", "max_versions=5&cas_required=true&delete_version_after=1h").await.nothing();
+    form.put("metadata/foo", "max_versions=5&cas_required=true&delete_version_after=1h")
+        .await
+        .nothing();
     let shown = vault.metadata("foo").await;
     assert_eq!(shown["max_versions"], 5);
     assert_eq!(shown["cas_required"], true);
@@ -264,14 +314,22 @@ async fn forms() {
     form.put("data/foo", "").await.refused(400, "no data provided");
     // Without the header it is no form, and with JSON's neither.
     for other in [vault.clone(), vault.with("content-type", "application/json")] {
-        other.put("metadata/foo", "max_versions=7").await.refused_with(400, "failed to decode JSON input: ");
+        other
+            .put("metadata/foo", "max_versions=7")
+            .await
+            .refused_with(400, "failed to decode JSON input: ");
     }
 }
 
 #[tokio::test]
 async fn the_kind_of_a_json_body_need_not_be_told() {
     let (_server, vault) = Vault::start().await;
-    for kind in ["application/json", "application/json; charset=utf-8", "text/plain", "application/octet-stream"] {
+    for kind in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/plain",
+        "application/octet-stream",
+    ] {
         vault.with("content-type", kind).put("data/foo", json!({"data": {}})).await.shown();
     }
 }
@@ -281,15 +339,20 @@ async fn fields_that_are_unknown() {
     let (_server, vault) = Vault::start().await;
     let warnings = |answer: &crate::harness::Answer| answer.envelope()["warnings"].clone();
     let answer = vault.put("data/foo", json!({"data": {}, "b": 1, "a": [2], "Options": {}})).await;
-    assert_eq!(warnings(&answer), json!(["Endpoint ignored these unrecognized parameters: [Options a b]"]));
+    assert_eq!(
+        warnings(&answer),
+        json!(["Endpoint ignored these unrecognized parameters: [Options a b]"])
+    );
     assert_eq!(answer.envelope()["data"]["version"], 1);
     let answer = vault.put("data/foo", json!({"data": {}, "path": "elsewhere"})).await;
-    let replaced =
-        "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [path]";
+    let replaced = "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [path]";
     assert_eq!(warnings(&answer), json!([replaced]));
     vault.get("data/elsewhere").await.absent();
     let answer = vault.get("data/foo?unknown=1").await;
-    assert_eq!(warnings(&answer), json!(["Endpoint ignored these unrecognized parameters: [unknown]"]));
+    assert_eq!(
+        warnings(&answer),
+        json!(["Endpoint ignored these unrecognized parameters: [unknown]"])
+    );
     // Where there is nothing to say, nothing is said.
     vault.put("metadata/foo", json!({"max_versions": 3, "unknown": 1})).await.nothing();
     vault.put("delete/foo", json!({"versions": [1], "unknown": 1})).await.nothing();
@@ -314,8 +377,8 @@ async fn a_body_that_is_too_large() {
     }
 }
 
-/// CVE-2025-4166: an error that repeats its input puts secrets into the logs of clients. Names may be told, for they
-/// are in the path or are what is wrong; values and tokens may not.
+/// CVE-2025-4166: an error that repeats its input puts secrets into the logs of clients. Names may
+/// be told, for they are in the path or are what is wrong; values and tokens may not.
 #[tokio::test]
 async fn errors_do_not_repeat_values() {
     const CANARY: &str = "canary7f3a";
@@ -332,7 +395,10 @@ async fn errors_do_not_repeat_values() {
         ("secret/data/foo", format!(r#"{{"data":{{"a":"{CANARY}"}},"options":{{"cas":9}}}}"#)),
         ("secret/data/foo", format!(r#"{{"data":{{}},"options":{{"cas":"{CANARY}"}}}}"#)),
         ("secret/data/foo", format!(r#"{{"data":{{}},"options":"{CANARY}"}}"#)),
-        ("secret/data/foo", format!(r#"{{"data":{{"a":"{CANARY}","b":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200))),
+        (
+            "secret/data/foo",
+            format!(r#"{{"data":{{"a":"{CANARY}","b":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200)),
+        ),
         ("secret/metadata/foo", format!(r#"{{"max_versions":"{CANARY}"}}"#)),
         ("secret/metadata/foo", format!(r#"{{"cas_required":"{CANARY}"}}"#)),
         ("secret/metadata/foo", format!(r#"{{"delete_version_after":"{CANARY}"}}"#)),
@@ -358,11 +424,14 @@ async fn errors_do_not_repeat_values() {
     for caller in [root.token(CANARY), root.with("authorization", format!("Bearer {CANARY}"))] {
         assert!(!caller.get("secret/data/foo").await.text().contains(CANARY));
     }
-    assert!(!root.with("x-vault-wrap-ttl", CANARY).get("secret/data/foo").await.text().contains(CANARY));
+    assert!(
+        !root.with("x-vault-wrap-ttl", CANARY).get("secret/data/foo").await.text().contains(CANARY)
+    );
     assert_eq!(vault.metadata("foo").await["current_version"], 1);
 }
 
-/// A page of another site can make a browser send the user's certificate along, so it may change nothing here either.
+/// A page of another site can make a browser send the user's certificate along, so it may change
+/// nothing here either.
 #[tokio::test]
 async fn pages_of_other_origins() {
     let (_server, vault) = Vault::start().await;
@@ -382,7 +451,8 @@ async fn pages_of_other_origins() {
             page.send(method, path, body).await.error(403, 16_924_673);
         }
         let form = page.root().with("content-type", "application/x-www-form-urlencoded");
-        for path in ["auth/cert/login", "auth/token/create", "sys/mounts/team", "sys/wrapping/wrap"] {
+        for path in ["auth/cert/login", "auth/token/create", "sys/mounts/team", "sys/wrapping/wrap"]
+        {
             form.post(path, "").await.error(403, 16_924_673);
         }
     }
@@ -396,7 +466,9 @@ async fn pages_of_other_origins() {
 async fn a_namespace_comes_back() {
     let (_server, vault) = Vault::start().await;
     let caller = vault.with("x-vault-namespace", "team/a/");
-    for answer in [caller.put("data/foo", json!({"data": {}})).await, caller.get("data/unknown").await] {
+    for answer in
+        [caller.put("data/foo", json!({"data": {}})).await, caller.get("data/unknown").await]
+    {
         assert_eq!(answer.headers["x-vault-namespace"], "team/a/");
     }
     assert!(!vault.get("data/foo").await.headers.contains_key("x-vault-namespace"));

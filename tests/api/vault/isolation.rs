@@ -64,16 +64,19 @@ async fn a_foreign_domain_is_as_good_as_none() {
     owner.write("foo", json!({"by": "owner"})).await;
     owner.root().post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
     owner.mount("team").write("foo", json!({"by": "owner"})).await;
-    let before = (owner.read("foo").await, owner.metadata("foo").await, owner.get("config").await.shown());
+    let before =
+        (owner.read("foo").await, owner.metadata("foo").await, owner.get("config").await.shown());
     let stranger = server.tenant().await;
     for http in BOTH {
-        let caller = Vault::of(&stranger.over(http)).with("content-type", "application/merge-patch+json");
+        let caller =
+            Vault::of(&stranger.over(http)).with("content-type", "application/merge-patch+json");
         for (method, path, body) in REQUESTS {
             let mut answers = Vec::new();
             for id in [UNKNOWN, &*owner.client.id] {
                 for base in [format!("/api/{id}/v1"), format!("/v1/api/{id}")] {
                     let answer = caller.at(base).send(method, path, body).await;
-                    // Clients take 404 for a secret that is not there, and some delete their copies then.
+                    // Clients take 404 for a secret that is not there, and some delete their copies
+                    // then.
                     answer.error(403, 16_994_305);
                     answers.push(answer.likeness());
                 }
@@ -82,12 +85,14 @@ async fn a_foreign_domain_is_as_good_as_none() {
             assert_eq!(answers.len(), 1, "{http:?} {method} {path}: {answers:?}");
         }
     }
-    let now = (owner.read("foo").await, owner.metadata("foo").await, owner.get("config").await.shown());
+    let now =
+        (owner.read("foo").await, owner.metadata("foo").await, owner.get("config").await.shown());
     assert_eq!(now, before);
     assert_eq!(owner.mount("team").read("foo").await["data"], json!({"by": "owner"}));
 }
 
-/// A token changes nothing in that: neither an own one, nor one of the domain that is not there for its holder.
+/// A token changes nothing in that: neither an own one, nor one of the domain that is not there for
+/// its holder.
 #[tokio::test]
 async fn a_token_opens_no_other_domain() {
     let (server, owner) = Vault::start().await;
@@ -105,8 +110,10 @@ async fn a_token_opens_no_other_domain() {
             ("PUT", "secret/data/foo", r#"{"data":{}}"#),
             ("GET", "auth/token/lookup-self", ""),
         ] {
-            let [foreign, unknown] = [&*owner.client.id, UNKNOWN].map(|id| caller.at(format!("/api/{id}/v1")));
-            let (foreign, unknown) = (foreign.send(method, path, body).await, unknown.send(method, path, body).await);
+            let [foreign, unknown] =
+                [&*owner.client.id, UNKNOWN].map(|id| caller.at(format!("/api/{id}/v1")));
+            let (foreign, unknown) =
+                (foreign.send(method, path, body).await, unknown.send(method, path, body).await);
             assert!(foreign.status.is_client_error(), "{method} {path}: {}", foreign.text());
             assert_eq!(foreign.likeness(), unknown.likeness(), "{method} {path}");
         }
@@ -119,7 +126,8 @@ async fn a_token_opens_no_other_domain() {
 async fn a_certificate_of_no_domain() {
     let (server, _vault) = Vault::start().await;
     let caller = Vault::of(&server.client_of(UNKNOWN, Http::One));
-    for base in ["/v1/secret".to_owned(), caller.base.clone(), format!("/v1/api/{UNKNOWN}/secret")] {
+    for base in ["/v1/secret".to_owned(), caller.base.clone(), format!("/v1/api/{UNKNOWN}/secret")]
+    {
         let caller = caller.at(base);
         caller.put("data/foo", json!({"data": {}})).await.error(403, 16_994_305);
         caller.get("data/foo").await.error(403, 16_994_305);

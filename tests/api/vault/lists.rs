@@ -32,7 +32,14 @@ async fn a_list_has_the_children_of_a_folder() {
         assert_eq!(vault.get(&format!("{path}?list=true")).await.keys(), expected, "{path}");
     }
     // 14.129: a secret is no folder, and a name that begins like a folder's is not in it.
-    for path in ["metadata/B", "metadata/a/b/c", "metadata/unknown", "metadata/b-", "metadata/A", "metadata/z/2/3"] {
+    for path in [
+        "metadata/B",
+        "metadata/a/b/c",
+        "metadata/unknown",
+        "metadata/b-",
+        "metadata/A",
+        "metadata/z/2/3",
+    ] {
         vault.list(path).await.absent();
         vault.get(&format!("{path}?list=true")).await.absent();
     }
@@ -61,7 +68,11 @@ async fn spellings_of_list() {
     }
     for wrong in ["yes", "2", "tRUE"] {
         let refused = vault.get(&format!("metadata/a?list={wrong}")).await;
-        assert_eq!((refused.status.as_u16(), &refused.json()["errors"]), (400, &json!([])), "{wrong}");
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["errors"]),
+            (400, &json!([])),
+            "{wrong}"
+        );
     }
     // 14.116
     for query in ["list=true&limit=1", "limit=1&list=true", "after=A&list=true&limit=1"] {
@@ -88,7 +99,11 @@ async fn lists_after_a_name() {
         ("after=a&limit=2", vec!["a/", "b-"]),
     ] {
         assert_eq!(vault.keys(&format!("metadata?{query}")).await, expected, "{query}");
-        assert_eq!(vault.get(&format!("metadata?list=true&{query}")).await.keys(), expected, "{query}");
+        assert_eq!(
+            vault.get(&format!("metadata?list=true&{query}")).await.keys(),
+            expected,
+            "{query}"
+        );
     }
     vault.list("metadata?after=%C3%BC").await.absent();
     vault.list("metadata?limit=many").await.refused_field("limit");
@@ -122,7 +137,10 @@ async fn deleted_secrets_can_be_left_out() {
     }
     // A deletion that is to come counts too; a folder stays, whatever is in it.
     assert_eq!(vault.keys("metadata?exclude_deleted=true").await, ["folder/", "live"]);
-    assert_eq!(vault.get("metadata?list=true&exclude_deleted=true").await.keys(), ["folder/", "live"]);
+    assert_eq!(
+        vault.get("metadata?list=true&exclude_deleted=true").await.keys(),
+        ["folder/", "live"]
+    );
     vault.list("metadata/folder?exclude_deleted=true").await.absent();
     // It is back with an undeletion, and with a new version.
     vault.put("undelete/dead", json!({"versions": [1]})).await.nothing();
@@ -132,29 +150,38 @@ async fn deleted_secrets_can_be_left_out() {
     vault.write("dead", json!({})).await;
     assert_eq!(vault.keys("metadata?exclude_deleted=true").await, ["dead", "folder/", "live"]);
     // It says nothing to a read.
-    assert_eq!(vault.get("metadata/dead?exclude_deleted=true").await.envelope()["data"]["current_version"], 2);
+    assert_eq!(
+        vault.get("metadata/dead?exclude_deleted=true").await.envelope()["data"]["current_version"],
+        2
+    );
     vault.list("metadata?exclude_deleted=perhaps").await.refused_field("exclude_deleted");
 }
 
 #[tokio::test]
 async fn a_list_with_metadata() {
     let (_server, vault) = with_secrets(&["foo", "folder/bar", "foo/bar"]).await;
-    vault.put("metadata/foo", json!({"custom_metadata": {"a": "b"}, "max_versions": 3})).await.nothing();
+    vault
+        .put("metadata/foo", json!({"custom_metadata": {"a": "b"}, "max_versions": 3}))
+        .await
+        .nothing();
     // 14.69, 14.100
     let shown = vault.list("detailed-metadata").await.shown();
     let metadata = vault.metadata("foo").await;
-    let expected =
-        json!({"keys": ["folder/", "foo", "foo/"], "key_info": {"folder/": {}, "foo": metadata, "foo/": {}}});
+    let expected = json!({"keys": ["folder/", "foo", "foo/"], "key_info": {"folder/": {}, "foo": metadata, "foo/": {}}});
     assert_eq!(shown, expected);
     assert_eq!(vault.get("detailed-metadata?list=true").await.shown(), expected);
     let inner = vault.list("detailed-metadata/folder").await.shown();
-    assert_eq!(inner, json!({"keys": ["bar"], "key_info": {"bar": vault.metadata("folder/bar").await}}));
+    assert_eq!(
+        inner,
+        json!({"keys": ["bar"], "key_info": {"bar": vault.metadata("folder/bar").await}})
+    );
     let page = vault.list("detailed-metadata?after=folder/&limit=1").await.shown();
     assert_eq!(page, json!({"keys": ["foo"], "key_info": {"foo": metadata}}));
     vault.list("detailed-metadata/unknown").await.absent();
 }
 
-/// Long lists take turns, so that any number of them at once takes bounded memory; all are answered in the end.
+/// Long lists take turns, so that any number of them at once takes bounded memory; all are answered
+/// in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_lists_at_once() {
     let (_server, vault) = Vault::start().await;

@@ -98,7 +98,10 @@ async fn fields_that_are_not_named_stay() {
         (json!({"max_versions": 5}), json!({})),
         (json!({"cas_required": true}), json!({"cas_required": true})),
         (json!({"delete_version_after": "1h"}), json!({"delete_version_after": "1h0m0s"})),
-        (json!({"custom_metadata": {"a": "1", "b": "2"}}), json!({"custom_metadata": {"a": "1", "b": "2"}})),
+        (
+            json!({"custom_metadata": {"a": "1", "b": "2"}}),
+            json!({"custom_metadata": {"a": "1", "b": "2"}}),
+        ),
         (json!({"max_versions": 6}), json!({"max_versions": 6})),
         (json!({"custom_metadata": {"c": "3"}}), json!({"custom_metadata": {"c": "3"}})),
         (json!({"delete_version_after": null}), json!({})),
@@ -117,7 +120,10 @@ async fn a_secret_is_deleted_with_everything() {
     for n in 1..=6 {
         vault.write("foo", json!({ "n": n })).await;
     }
-    vault.put("metadata/foo", json!({"custom_metadata": {"a": "b"}, "max_versions": 20})).await.nothing();
+    vault
+        .put("metadata/foo", json!({"custom_metadata": {"a": "b"}, "max_versions": 20}))
+        .await
+        .nothing();
     vault.delete("metadata/foo").await.nothing();
     // 14.70
     vault.get("data/foo").await.absent();
@@ -142,7 +148,8 @@ async fn what_counts_as_an_update() {
     let (server, vault) = Vault::start().await;
     let times = async || {
         let shown = vault.metadata("foo").await;
-        [&shown["created_time"], &shown["updated_time"]].map(|time: &Value| time.as_str().unwrap().to_owned())
+        [&shown["created_time"], &shown["updated_time"]]
+            .map(|time: &Value| time.as_str().unwrap().to_owned())
     };
     vault.put("metadata/foo", json!({"max_versions": 5})).await.nothing();
     assert_eq!(times().await, [after(0), after(0)]);
@@ -191,20 +198,33 @@ async fn metadata_has_no_version() {
     for version in ["1", "7"] {
         let warned = vault.get(&format!("metadata/foo?version={version}")).await.envelope();
         assert_eq!(warned["data"]["current_version"], 1);
-        assert_eq!(warned["warnings"], json!(["Endpoint ignored these unrecognized parameters: [version]"]));
+        assert_eq!(
+            warned["warnings"],
+            json!(["Endpoint ignored these unrecognized parameters: [version]"])
+        );
     }
 }
 
-/// As OpenBao has it: a slash at the end of a secret's name does no harm where its metadata is read or deleted.
+/// As OpenBao has it: a slash at the end of a secret's name does no harm where its metadata is read
+/// or deleted.
 #[tokio::test]
 async fn metadata_of_a_name_with_a_slash_at_its_end() {
     let (_server, vault) = Vault::start().await;
     for path in ["foo", "foo/bar"] {
         vault.write(path, json!({})).await;
-        assert_eq!(vault.get(&format!("metadata/{path}/")).await.shown(), vault.metadata(path).await);
+        assert_eq!(
+            vault.get(&format!("metadata/{path}/")).await.shown(),
+            vault.metadata(path).await
+        );
         let text = "cannot write to a path ending in '/'";
-        vault.put(&format!("metadata/{path}/"), json!({"max_versions": 3})).await.refused(400, text);
-        vault.patch(&format!("metadata/{path}/"), json!({"max_versions": 3})).await.refused(400, text);
+        vault
+            .put(&format!("metadata/{path}/"), json!({"max_versions": 3}))
+            .await
+            .refused(400, text);
+        vault
+            .patch(&format!("metadata/{path}/"), json!({"max_versions": 3}))
+            .await
+            .refused(400, text);
     }
     vault.get("metadata/unknown/").await.absent();
     vault.delete("metadata/unknown/").await.nothing();

@@ -22,7 +22,10 @@ async fn changes_of_metadata_are_counted() {
     for path in ["data", "put"] {
         let before = counter(&vault, path).await.as_u64().unwrap();
         vault.put(&format!("metadata/{path}"), json!({"max_versions": 6})).await.nothing();
-        vault.patch(&format!("metadata/{path}"), json!({"custom_metadata": {"a": "b"}})).await.nothing();
+        vault
+            .patch(&format!("metadata/{path}"), json!({"custom_metadata": {"a": "b"}}))
+            .await
+            .nothing();
         vault.write(path, json!({})).await;
         vault.delete(&format!("data/{path}")).await.nothing();
         assert_eq!(counter(&vault, path).await, before + 2);
@@ -34,7 +37,10 @@ async fn a_change_may_expect_a_count() {
     let (_server, vault) = Vault::start().await;
     // 14.89
     for wrong in [1, 5] {
-        vault.put("metadata/foo", json!({"max_versions": 2, "metadata_cas": wrong})).await.refused(400, NOT_ZERO);
+        vault
+            .put("metadata/foo", json!({"max_versions": 2, "metadata_cas": wrong}))
+            .await
+            .refused(400, NOT_ZERO);
     }
     vault.get("metadata/foo").await.absent();
     vault.put("metadata/foo", json!({"max_versions": 2, "metadata_cas": 0})).await.nothing();
@@ -56,11 +62,17 @@ async fn a_change_may_expect_a_count() {
 #[tokio::test]
 async fn a_change_must_expect_a_count_where_that_is_required() {
     let (_server, vault) = Vault::start().await;
-    vault.put("metadata/foo", json!({"metadata_cas_required": true, "metadata_cas": 0})).await.nothing();
+    vault
+        .put("metadata/foo", json!({"metadata_cas_required": true, "metadata_cas": 0}))
+        .await
+        .nothing();
     assert_eq!(counter(&vault, "foo").await, 1);
     vault.put("metadata/foo", json!({"max_versions": 3})).await.refused(400, REQUIRED);
     vault.patch("metadata/foo", json!({"max_versions": 3})).await.refused(400, REQUIRED);
-    vault.put("metadata/foo", json!({"max_versions": 3, "metadata_cas": 7})).await.refused(400, MISMATCH);
+    vault
+        .put("metadata/foo", json!({"max_versions": 3, "metadata_cas": 7}))
+        .await
+        .refused(400, MISMATCH);
     vault.put("metadata/foo", json!({"max_versions": 3, "metadata_cas": 1})).await.nothing();
     assert_eq!(counter(&vault, "foo").await, 2);
     let off = json!({"metadata_cas_required": false, "metadata_cas": 2});
@@ -83,8 +95,7 @@ async fn a_mount_can_require_it_of_all() {
     // 14.88
     let body = json!({"metadata_cas_required": false, "metadata_cas": 1});
     let warned = vault.patch("metadata/foo", body).await.envelope();
-    let warning =
-        r#""metadata_cas_required" set to false, but is mandated by backend config. This value will be ignored."#;
+    let warning = r#""metadata_cas_required" set to false, but is mandated by backend config. This value will be ignored."#;
     assert_eq!((&warned["data"], &warned["warnings"]), (&json!(null), &json!([warning])));
     assert_eq!(vault.metadata("foo").await["metadata_cas_required"], false);
 }

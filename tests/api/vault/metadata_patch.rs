@@ -28,7 +28,10 @@ async fn a_patch_needs_a_secret() {
     vault.patch("metadata/foo", json!({"max_versions": 5})).await.absent();
     vault.get("metadata/foo").await.absent();
     // 14.78: over HTTP the slash is what is wrong.
-    vault.patch("metadata/", json!({"max_versions": 5})).await.refused(400, "cannot write to a path ending in '/'");
+    vault
+        .patch("metadata/", json!({"max_versions": 5}))
+        .await
+        .refused(400, "cannot write to a path ending in '/'");
     // 14.96: nothing to do, wherever.
     vault.patch("metadata/foo", "{}").await.nothing();
     vault.patch("metadata/foo", json!({"updated_time": "x"})).await.nothing();
@@ -73,7 +76,10 @@ async fn settings_are_patched_one_by_one() {
         // 14.96
         (json!({}), json!({})),
         // 14.97
-        (json!({"cas_required": false, "max_versions": 7}), json!({"cas_required": false, "max_versions": 7})),
+        (
+            json!({"cas_required": false, "max_versions": 7}),
+            json!({"cas_required": false, "max_versions": 7}),
+        ),
         // 14.98
         (
             json!({"max_versions": 8, "delete_version_after": null, "updated_time": "2020-01-01T00:00:00Z"}),
@@ -107,7 +113,10 @@ async fn patches_that_are_refused() {
         ("delete_version_after", json!("soon")),
         ("custom_metadata", json!("x")),
     ] {
-        vault.patch("metadata/foo", json!({ field: wrong, "updated_time": 1 })).await.refused_field(field);
+        vault
+            .patch("metadata/foo", json!({ field: wrong, "updated_time": 1 }))
+            .await
+            .refused_field(field);
     }
     // 14.80 to 14.85 are in custom_metadata.rs.
     let half = json!({"max_versions": 3, "custom_metadata": {"": "x"}});
@@ -120,7 +129,10 @@ async fn patches_that_are_refused() {
 async fn versions_outlive_patches() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({"a": 1})).await;
-    vault.patch("metadata/foo", json!({"max_versions": 1, "delete_version_after": "1s"})).await.nothing();
+    vault
+        .patch("metadata/foo", json!({"max_versions": 1, "delete_version_after": "1s"}))
+        .await
+        .nothing();
     let expected = json!({"current_version": 1, "oldest_version": 0, "max_versions": 1, "delete_version_after": "1s"});
     assert_eq!(part(&vault.metadata("foo").await, &expected), expected);
     assert_eq!(vault.read("foo").await["metadata"]["deletion_time"], "");

@@ -1,5 +1,5 @@
-//! The Vault KV v2 dialect over real TLS, one module a theme. A comment such as 14.5 names case 5 of
-//! docs/COMPATIBILITY.md, where each row names the test that holds it.
+//! The Vault KV v2 dialect over real TLS, one module a theme. A comment such as 14.5 names case 5
+//! of docs/COMPATIBILITY.md, where each row names the test that holds it.
 
 use std::fmt::Display;
 
@@ -138,8 +138,17 @@ impl Vault {
 }
 
 /// What every answer with a body has.
-const ENVELOPE: [&str; 9] =
-    ["auth", "data", "lease_duration", "lease_id", "mount_type", "renewable", "request_id", "warnings", "wrap_info"];
+const ENVELOPE: [&str; 9] = [
+    "auth",
+    "data",
+    "lease_duration",
+    "lease_id",
+    "mount_type",
+    "renewable",
+    "request_id",
+    "warnings",
+    "wrap_info",
+];
 /// What every error has, in any dialect.
 const PROBLEM: [&str; 4] = ["error_code", "error_id", "errors", "request_id"];
 /// What a path below a mount is told that is no operation of KV v2.
@@ -152,7 +161,8 @@ const DENIED: &str = "permission denied";
 const WRAPPING_TOKEN_UNKNOWN: &str = "wrapping token is not valid or does not exist";
 
 impl Answer {
-    /// The body of a 200 with the nine keys. A few answers of `sys` have more beside them, as Vault's have.
+    /// The body of a 200 with the nine keys. A few answers of `sys` have more beside them, as
+    /// Vault's have.
     #[track_caller]
     pub fn envelope(&self) -> Map<String, Value> {
         assert_eq!(self.status, 200, "{}", self.text());
@@ -164,7 +174,8 @@ impl Answer {
         body
     }
 
-    /// The `data` of a 200 that has nothing to add: exactly the nine keys, all others of them as KV v2 has them.
+    /// The `data` of a 200 that has nothing to add: exactly the nine keys, all others of them as KV
+    /// v2 has them.
     #[track_caller]
     pub fn shown(&self) -> Value {
         let mut body = self.envelope();
@@ -186,7 +197,12 @@ impl Answer {
     #[track_caller]
     pub fn keys(&self) -> Vec<String> {
         let data = self.shown();
-        data["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+        data["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key.as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// That it is a 204; the harness sees to the empty body.
@@ -198,21 +214,36 @@ impl Answer {
     /// That it is the 404 of what is not there: an error without any text.
     #[track_caller]
     pub fn absent(&self) {
-        assert_eq!((self.status.as_u16(), &self.json()["errors"]), (404, &json!([])), "{}", self.text());
+        assert_eq!(
+            (self.status.as_u16(), &self.json()["errors"]),
+            (404, &json!([])),
+            "{}",
+            self.text()
+        );
         assert_eq!(self.key_names(), PROBLEM, "{}", self.text());
     }
 
-    /// The body of a 404 that is an envelope and an error in one. Clients of Vault look at its `data` and `warnings`.
+    /// The body of a 404 that is an envelope and an error in one. Clients of Vault look at its
+    /// `data` and `warnings`.
     #[track_caller]
     fn gone_envelope(&self) -> Value {
-        assert_eq!((self.status.as_u16(), &self.json()["errors"]), (404, &json!([])), "{}", self.text());
+        assert_eq!(
+            (self.status.as_u16(), &self.json()["errors"]),
+            (404, &json!([])),
+            "{}",
+            self.text()
+        );
         let mut keys = [&ENVELOPE[..], &PROBLEM[..]].concat();
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(self.key_names(), keys, "{}", self.text());
         let body = self.json();
         for (key, expected) in self.frame().as_object().unwrap() {
-            assert!(matches!(&**key, "data" | "warnings") || body[key] == *expected, "{key}: {}", self.text());
+            assert!(
+                matches!(&**key, "data" | "warnings") || body[key] == *expected,
+                "{key}: {}",
+                self.text()
+            );
         }
         body
     }
@@ -236,7 +267,12 @@ impl Answer {
     /// That it is an error with this one text.
     #[track_caller]
     pub fn refused(&self, status: u16, text: &str) {
-        assert_eq!((self.status.as_u16(), &self.json()["errors"]), (status, &json!([text])), "{}", self.text());
+        assert_eq!(
+            (self.status.as_u16(), &self.json()["errors"]),
+            (status, &json!([text])),
+            "{}",
+            self.text()
+        );
         assert_eq!(self.key_names(), PROBLEM, "{}", self.text());
     }
 
@@ -255,7 +291,8 @@ impl Answer {
     #[track_caller]
     pub fn refused_field(&self, name: &str) {
         let text = self.refused_with(400, name);
-        let start = format!("Field validation failed: error converting input for field \"{name}\": ");
+        let start =
+            format!("Field validation failed: error converting input for field \"{name}\": ");
         assert!(text.starts_with(&start) && text.len() > start.len(), "{text:?}");
     }
 
@@ -272,7 +309,8 @@ pub fn after(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(START + seconds).unwrap().format(&Rfc3339).unwrap()
 }
 
-/// The five keys of a live version without custom metadata that was written at the test's beginning.
+/// The five keys of a live version without custom metadata that was written at the test's
+/// beginning.
 pub fn five(version: u32) -> Value {
     json!({
         "created_time": START_TEXT, "custom_metadata": null, "deletion_time": "", "destroyed": false,

@@ -28,7 +28,8 @@ async fn a_domain_begins_with_one_mount() {
     // The second name of the same, `ibmcloud/kv`, is not listed.
     assert_eq!(mounts(&root).await, ["secret/"]);
     let listed = root.get("sys/mounts").await.envelope()["data"]["secret/"].clone();
-    let expected = json!({"type": "kv", "options": {"version": "2"}, "local": false, "seal_wrap": false});
+    let expected =
+        json!({"type": "kv", "options": {"version": "2"}, "local": false, "seal_wrap": false});
     assert_eq!(part(&listed, &expected), expected);
     for name in ["accessor", "description", "uuid"] {
         assert!(listed[name].is_string(), "{name}: {listed}");
@@ -67,11 +68,17 @@ async fn mounts_are_enabled_as_clients_do() {
         ("%C3%A9quipe/a%20b", json!({"type": "kv-v2"})),
     ] {
         root.post(&format!("sys/mounts/{path}"), body).await.nothing();
-        assert_eq!(root.put(&format!("{path}/data/foo"), json!({"data": {"of": path}})).await.shown()["version"], 1);
+        assert_eq!(
+            root.put(&format!("{path}/data/foo"), json!({"data": {"of": path}})).await.shown()["version"],
+            1
+        );
     }
     let names = ["cli/", "deep/in/folders/", "hvac/", "kv/", "plain/", "secret/", "équipe/a b/"];
     assert_eq!(mounts(&root).await, names);
-    assert_eq!(root.get("sys/mounts").await.envelope()["data"]["cli/"]["description"], "the team's");
+    assert_eq!(
+        root.get("sys/mounts").await.envelope()["data"]["cli/"]["description"],
+        "the team's"
+    );
 }
 
 #[tokio::test]
@@ -159,7 +166,10 @@ async fn a_mount_is_a_view_of_the_tree() {
     let (team, secret, native) = (root.mount("team/one"), root.mount("secret"), &root.client);
     team.write("foo/bar", json!({"by": "team"})).await;
     assert_eq!(secret.read("team/one/foo/bar").await["data"], json!({"by": "team"}));
-    assert_eq!(native.get("secret/team/one/foo/bar?includeData=true").await.data().unwrap(), r#"{"by":"team"}"#);
+    assert_eq!(
+        native.get("secret/team/one/foo/bar?includeData=true").await.data().unwrap(),
+        r#"{"by":"team"}"#
+    );
     secret.write("team/one/foo/bar", json!({"by": "secret"})).await;
     native.post("secret/team/one/foo/bar/version", r#"{"data":{"by":"native"}}"#).await.ok();
     assert_eq!(team.read("foo/bar").await["data"], json!({"by": "native"}));
@@ -183,22 +193,34 @@ async fn a_mount_has_settings_of_its_own() {
     let (team, secret) = (root.mount("team"), root.mount("secret"));
     let fresh = secret.get("config").await.shown();
     assert_eq!(team.get("config").await.shown(), fresh);
-    team.put("config", json!({"cas_required": true, "max_versions": 3, "delete_version_after": "1h"})).await.nothing();
+    team.put(
+        "config",
+        json!({"cas_required": true, "max_versions": 3, "delete_version_after": "1h"}),
+    )
+    .await
+    .nothing();
     assert_eq!(secret.get("config").await.shown(), fresh);
     assert_eq!(root.client.get("secretConfig").await.ok()["casRequired"], false);
-    team.put("data/foo", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+    team.put("data/foo", json!({"data": {}}))
+        .await
+        .refused_with(400, "check-and-set parameter required");
     let written = team.put("data/foo", json!({"data": {}, "options": {"cas": 0}})).await.shown();
     assert_ne!(written["deletion_time"], "");
     assert_eq!(secret.write("foo", json!({})).await["deletion_time"], "");
     // The mount's settings hold by every name of its secrets: none is a way around another.
-    secret.put("data/team/foo", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+    secret
+        .put("data/team/foo", json!({"data": {}}))
+        .await
+        .refused_with(400, "check-and-set parameter required");
     let native = root.client.post("secret/team/foo/version", r#"{"data":{}}"#).await;
     assert_eq!(native.status, 400, "{}", native.text());
     // What the domain requires, a mount cannot let go.
     team.put("config", json!({"cas_required": false})).await.nothing();
     secret.put("config", json!({"cas_required": true})).await.nothing();
     assert_eq!(team.get("config").await.shown()["cas_required"], false);
-    team.put("data/bar", json!({"data": {}})).await.refused_with(400, "check-and-set parameter required");
+    team.put("data/bar", json!({"data": {}}))
+        .await
+        .refused_with(400, "check-and-set parameter required");
 }
 
 #[tokio::test]
@@ -214,7 +236,10 @@ async fn a_mount_is_tuned() {
         downgrade.refused(400, "cannot downgrade mount from version 2");
         root.post(&tune, json!({"description": "for all"})).await.nothing();
         let listed = root.get("sys/mounts").await.envelope()["data"][format!("{mount}/")].clone();
-        assert_eq!((&listed["description"], &listed["options"]["version"]), (&json!("for all"), &json!("2")));
+        assert_eq!(
+            (&listed["description"], &listed["options"]["version"]),
+            (&json!("for all"), &json!("2"))
+        );
     }
     assert!(root.post("sys/mounts/unknown/tune", cli).await.status.is_client_error());
 }
@@ -281,7 +306,10 @@ async fn mounts_are_one_domains() {
     let (server, root) = with_mounts(&["team"]).await;
     let other = Vault::of(&server.tenant().await).root();
     assert_eq!(mounts(&other).await, ["secret/"]);
-    other.get("team/data/foo").await.refused(404, "no handler for route \"team/data/foo\". route entry not found.");
+    other
+        .get("team/data/foo")
+        .await
+        .refused(404, "no handler for route \"team/data/foo\". route entry not found.");
     root.mount("team").write("foo", json!({"of": "root"})).await;
     other.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
     other.mount("team").get("data/foo").await.absent();
@@ -310,13 +338,17 @@ async fn the_second_name_of_secret() {
     assert_eq!(vault.get("data/foo?version=1").await.gone()["metadata"]["destroyed"], true);
     second.delete("metadata/foo").await.nothing();
     vault.get("metadata/foo").await.absent();
-    let shown = vault.root().get("sys/internal/ui/mounts/ibmcloud/kv/foo").await.envelope()["data"].clone();
-    assert_eq!((&shown["path"], &shown["options"]["version"]), (&json!("ibmcloud/kv/"), &json!("2")));
+    let shown =
+        vault.root().get("sys/internal/ui/mounts/ibmcloud/kv/foo").await.envelope()["data"].clone();
+    assert_eq!(
+        (&shown["path"], &shown["options"]["version"]),
+        (&json!("ibmcloud/kv/"), &json!("2"))
+    );
     vault.root().delete("sys/mounts/ibmcloud/kv").await.refused_with(400, "");
 }
 
-/// A write that had looked at its mount before the mount was disabled used to be decided anew and stored after all: it
-/// was acknowledged into a tree that had just been deleted for good.
+/// A write that had looked at its mount before the mount was disabled used to be decided anew and
+/// stored after all: it was acknowledged into a tree that had just been deleted for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_does_not_outlive_its_mount() {
     let (_server, root) = with_mounts(&["team"]).await;
@@ -344,7 +376,9 @@ async fn a_write_does_not_outlive_its_mount() {
 #[tokio::test]
 async fn leases_that_a_mount_is_tuned_to_have_no_effect_and_say_so() {
     let (_server, root) = with_mounts(&["team"]).await;
-    let warned = root.post("sys/mounts/team/tune", json!({"max_lease_ttl": "1h", "default_lease_ttl": "0"})).await;
+    let warned = root
+        .post("sys/mounts/team/tune", json!({"max_lease_ttl": "1h", "default_lease_ttl": "0"}))
+        .await;
     let text = "max_lease_ttl has no effect: secrets have no leases here";
     assert_eq!(warned.envelope()["warnings"], json!([text]));
 }

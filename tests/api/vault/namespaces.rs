@@ -7,7 +7,8 @@ use crate::harness::BOTH;
 
 const NOT_FOUND: &str = "namespace not found";
 
-/// Any namespace was taken for the one there is: two teams that told theirs apart by it wrote over each other's secrets.
+/// Any namespace was taken for the one there is: two teams that told theirs apart by it wrote over
+/// each other's secrets.
 #[tokio::test]
 async fn another_namespace_is_refused_and_shares_nothing() {
     let (server, vault) = Vault::start().await;
@@ -16,7 +17,9 @@ async fn another_namespace_is_refused_and_shares_nothing() {
     let before = vault.metadata("foo").await;
     for http in BOTH {
         let caller = Vault { client: vault.client.over(http), ..vault.root() };
-        for name in ["team", "team/", "/team", "admin/team", "root/team", "..", "Root", "0", &*stranger.id] {
+        for name in
+            ["team", "team/", "/team", "admin/team", "root/team", "..", "Root", "0", &*stranger.id]
+        {
             let other = caller.with("x-vault-namespace", name);
             for (method, path, body) in [
                 ("GET", "secret/data/foo", json!(null)),
@@ -56,16 +59,23 @@ async fn a_namespace_in_the_path_is_no_mount() {
     let root = vault.root();
     for name in ["team", "root", &*vault.client.id] {
         let path = format!("{name}/secret/data/foo");
-        root.get(&path).await.refused(404, &format!("no handler for route \"{path}\". route entry not found."));
+        root.get(&path)
+            .await
+            .refused(404, &format!("no handler for route \"{path}\". route entry not found."));
     }
 }
 
-/// What is about no domain is the same in every namespace: probes ask with whatever their environment says.
+/// What is about no domain is the same in every namespace: probes ask with whatever their
+/// environment says.
 #[tokio::test]
 async fn the_servers_state_is_in_all_of_them() {
     let (_server, vault) = Vault::start().await;
     for path in ["sys/health", "sys/seal-status", "sys/leader", "sys/init"] {
-        assert_eq!(vault.root().with("x-vault-namespace", "team").get(path).await.status, 200, "{path}");
+        assert_eq!(
+            vault.root().with("x-vault-namespace", "team").get(path).await.status,
+            200,
+            "{path}"
+        );
     }
     // Nor has the native dialect any.
     vault.client.call(hyper::Method::GET, &vault.client.url("secret"), "").await.ok();

@@ -41,7 +41,11 @@ async fn every_list_has_pages() {
             }),
         ] {
             let pages = walk(&vault, method, path, size).await;
-            assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{method} {path} {size}");
+            assert_eq!(
+                pages.iter().map(Vec::len).collect::<Vec<_>>(),
+                lengths,
+                "{method} {path} {size}"
+            );
             assert_eq!(pages.concat(), inner);
         }
     }
@@ -64,7 +68,10 @@ async fn the_root_is_a_page_without_being_asked() {
     let rest = vault.with("x-pagination-cursor", first.next().unwrap()).get("metadata").await;
     assert_eq!(rest.keys(), [&names[100..], &["dir/".to_owned()][..]].concat());
     assert_eq!(rest.next(), None);
-    assert_eq!(walk(&vault, "GET", "metadata", "60").await.iter().map(Vec::len).collect::<Vec<_>>(), [60, 60, 1]);
+    assert_eq!(
+        walk(&vault, "GET", "metadata", "60").await.iter().map(Vec::len).collect::<Vec<_>>(),
+        [60, 60, 1]
+    );
 }
 
 #[tokio::test]
@@ -83,7 +90,8 @@ async fn pages_that_are_refused() {
     }
 }
 
-/// A cursor holds a place, not a page: what comes and goes meanwhile neither repeats nor hides another.
+/// A cursor holds a place, not a page: what comes and goes meanwhile neither repeats nor hides
+/// another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walk_among_changes() {
     let (_server, vault) = Vault::start().await;
@@ -107,7 +115,10 @@ async fn a_large_folder() {
     let (_server, vault) = Vault::start().await;
     vault.root().post("sys/mounts/f", json!({"type": "kv-v2"})).await.nothing();
     let inner: Vec<_> = (0..1_100).map(|n| format!("{n:04}/x")).collect();
-    vault.client.create_all(&inner.iter().map(|name| format!("f/{name}")).collect::<Vec<_>>()).await;
+    vault
+        .client
+        .create_all(&inner.iter().map(|name| format!("f/{name}")).collect::<Vec<_>>())
+        .await;
     for path in ["a", "f", "z/1", "z/2"] {
         vault.write(path, json!({})).await;
     }

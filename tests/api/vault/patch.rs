@@ -11,7 +11,8 @@ async fn a_patch_makes_a_version() {
     vault.write("foo", data).await;
     server.clock.advance(1);
     let patch = json!({"quux": {"zip": {"b": 3, "c": {"d": 4}}}, "list": [4], "new": true});
-    let patched = vault.patch("data/foo", json!({"data": patch, "options": {"cas": 1}})).await.shown();
+    let patched =
+        vault.patch("data/foo", json!({"data": patch, "options": {"cas": 1}})).await.shown();
     // 14.26
     let mut expected = five(2);
     expected["created_time"] = json!(after(1));
@@ -23,7 +24,10 @@ async fn a_patch_makes_a_version() {
     });
     assert_eq!(vault.read("foo").await, json!({"data": merged, "metadata": expected}));
     // 14.32
-    vault.patch("data/foo", json!({"data": {"foo": null, "bar": "new", "unknown": null}})).await.shown();
+    vault
+        .patch("data/foo", json!({"data": {"foo": null, "bar": "new", "unknown": null}}))
+        .await
+        .shown();
     let data = vault.read("foo").await["data"].clone();
     assert_eq!((&data["bar"], data.get("foo"), data.get("unknown")), (&json!("new"), None, None));
     assert_eq!(vault.get("data/foo?version=1").await.shown()["data"]["foo"], "x");
@@ -52,7 +56,10 @@ async fn what_is_merged_and_what_is_replaced() {
     {
         let path = index.to_string();
         vault.write(&path, before).await;
-        assert_eq!(vault.patch(&format!("data/{path}"), json!({ "data": patch })).await.shown()["version"], 2);
+        assert_eq!(
+            vault.patch(&format!("data/{path}"), json!({ "data": patch })).await.shown()["version"],
+            2
+        );
         assert_eq!(vault.read(&path).await["data"], merged, "{patch}");
     }
 }
@@ -87,7 +94,8 @@ async fn a_patch_needs_data() {
 async fn a_patch_may_expect_a_version() {
     let (_server, vault) = Vault::start().await;
     vault.put("config", json!({"cas_required": true})).await.nothing();
-    let with = |cas: Option<u32>| json!({"data": {}, "options": cas.map(|cas| json!({ "cas": cas }))});
+    let with =
+        |cas: Option<u32>| json!({"data": {}, "options": cas.map(|cas| json!({ "cas": cas }))});
     // 14.22
     vault.put("data/foo", with(Some(0))).await.shown();
     // 14.23
@@ -148,7 +156,9 @@ async fn media_types_of_a_patch() {
             ("application/json-patch+json", "application/json-patch+json"),
             ("application/x-www-form-urlencoded", "application/x-www-form-urlencoded"),
         ] {
-            let text = format!("PATCH requires Content-Type of application/merge-patch+json, provided {shown}");
+            let text = format!(
+                "PATCH requires Content-Type of application/merge-patch+json, provided {shown}"
+            );
             vault.with("content-type", wrong).send("PATCH", path, &body).await.refused(415, &text);
         }
         vault.send("PATCH", path, &body).await.refused(400, "mime: no media type");
@@ -182,14 +192,18 @@ async fn what_of_several_faults_is_told() {
         }
         vault.patch(path, r#"{"options":{"cas":"x"}}"#).await.refused(400, "no data provided");
     }
-    let (unread, wrong) = (json!({"data": {}, "options": {"cas": "x"}}), json!({"data": {}, "options": {"cas": 7}}));
+    let (unread, wrong) =
+        (json!({"data": {}, "options": {"cas": "x"}}), json!({"data": {}, "options": {"cas": 7}}));
     vault.patch("data/unknown", &unread).await.absent();
     vault.patch("data/unknown", &wrong).await.absent();
     for path in ["data/foo", "data/bare"] {
         vault.patch(path, &unread).await.refused(400, "error parsing check-and-set parameter");
         vault.patch(path, &wrong).await.refused(400, CAS_MISMATCH);
     }
-    vault.patch("metadata/unknown", json!({"max_versions": "x"})).await.refused_field("max_versions");
+    vault
+        .patch("metadata/unknown", json!({"max_versions": "x"}))
+        .await
+        .refused_field("max_versions");
     vault.patch("metadata/unknown", json!({"max_versions": 1})).await.absent();
     assert_eq!(vault.metadata("foo").await["current_version"], 1);
 }
@@ -203,5 +217,8 @@ async fn a_patch_cannot_outgrow_the_limit() {
     let patched = vault.patch("data/foo", json!({"data": {"b": half}})).await;
     assert!(matches!(patched.status.as_u16(), 400 | 413), "{}", patched.status);
     let shown = vault.read("foo").await;
-    assert_eq!((&shown["metadata"]["version"], shown["data"].get("b")), (&json!(1), None::<&Value>));
+    assert_eq!(
+        (&shown["metadata"]["version"], shown["data"].get("b")),
+        (&json!(1), None::<&Value>)
+    );
 }

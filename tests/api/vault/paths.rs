@@ -44,9 +44,23 @@ async fn a_path_may_have_any_printable_character() {
 #[tokio::test]
 async fn secrets_that_are_named_as_operations() {
     let (_server, vault) = Vault::start().await;
-    for word in ["data", "metadata", "delete", "undelete", "destroy", "subkeys", "config", "detailed-metadata", "tune"]
-    {
-        for path in [word.to_owned(), format!("{word}/{word}"), format!("x/{word}"), format!("{word}/data/x")] {
+    for word in [
+        "data",
+        "metadata",
+        "delete",
+        "undelete",
+        "destroy",
+        "subkeys",
+        "config",
+        "detailed-metadata",
+        "tune",
+    ] {
+        for path in [
+            word.to_owned(),
+            format!("{word}/{word}"),
+            format!("x/{word}"),
+            format!("{word}/data/x"),
+        ] {
             assert_eq!(vault.write(&path, json!({"a": {"b": 1}})).await["version"], 1, "{path}");
             vault.patch(&format!("data/{path}"), json!({"data": {"c": 2}})).await.shown();
             assert_eq!(vault.read(&path).await["data"], json!({"a": {"b": 1}, "c": 2}), "{path}");
@@ -58,7 +72,10 @@ async fn secrets_that_are_named_as_operations() {
                 vault.put(&format!("{end}/{path}"), json!({"versions": [2]})).await.nothing();
             }
             let metadata = vault.metadata(&path).await;
-            assert_eq!((&metadata["max_versions"], &metadata["versions"]["2"]["destroyed"]), (&json!(4), &json!(true)));
+            assert_eq!(
+                (&metadata["max_versions"], &metadata["versions"]["2"]["destroyed"]),
+                (&json!(4), &json!(true))
+            );
             vault.delete(&format!("data/{path}")).await.nothing();
         }
         let mut inner = [word, "data/"];
@@ -99,7 +116,15 @@ async fn what_is_a_secrets_path() {
 async fn a_folder_is_not_written() {
     let (_server, vault) = Vault::start().await;
     let body = json!({"data": {}, "versions": [1], "max_versions": 3});
-    for path in ["data/foo/", "metadata/foo/", "delete/foo/", "undelete/foo/", "destroy/foo/", "data/", "metadata/"] {
+    for path in [
+        "data/foo/",
+        "metadata/foo/",
+        "delete/foo/",
+        "undelete/foo/",
+        "destroy/foo/",
+        "data/",
+        "metadata/",
+    ] {
         for method in ["PUT", "POST"] {
             vault.send(method, path, &body).await.refused(400, SLASH_AT_END);
         }
@@ -175,10 +200,16 @@ async fn what_cannot_be_printed_is_no_path() {
         "a%",
         "a%2",
     ] {
-        for (method, kind) in
-            [("GET", "data"), ("PUT", "data"), ("PUT", "metadata"), ("DELETE", "metadata"), ("LIST", "metadata")]
-        {
-            let refused = vault.send(method, &format!("{kind}/{path}"), json!({"data": {}, "max_versions": 1})).await;
+        for (method, kind) in [
+            ("GET", "data"),
+            ("PUT", "data"),
+            ("PUT", "metadata"),
+            ("DELETE", "metadata"),
+            ("LIST", "metadata"),
+        ] {
+            let refused = vault
+                .send(method, &format!("{kind}/{path}"), json!({"data": {}, "max_versions": 1}))
+                .await;
             assert_eq!(refused.status, 400, "{method} {kind}/{path}: {}", refused.text());
         }
     }
@@ -194,22 +225,38 @@ async fn a_path_has_at_most_1024_bytes() {
     for (vault, longest) in [(&vault, 1024), (&team, 1019)] {
         let (right, wrong) = ("x".repeat(longest), "y".repeat(longest + 1));
         assert_eq!(vault.write(&right, json!({})).await["version"], 1);
-        vault.put(&format!("data/{wrong}"), json!({"data": {}})).await.refused_with(400, "1024 bytes");
-        vault.put(&format!("metadata/{wrong}"), json!({"max_versions": 1})).await.refused_with(400, "1024 bytes");
+        vault
+            .put(&format!("data/{wrong}"), json!({"data": {}}))
+            .await
+            .refused_with(400, "1024 bytes");
+        vault
+            .put(&format!("metadata/{wrong}"), json!({"max_versions": 1}))
+            .await
+            .refused_with(400, "1024 bytes");
         // Bytes are counted, not characters.
         let accents = "%C3%A9".repeat(longest / 2 + 1);
-        vault.put(&format!("data/{accents}"), json!({"data": {}})).await.refused_with(400, "1024 bytes");
+        vault
+            .put(&format!("data/{accents}"), json!({"data": {}}))
+            .await
+            .refused_with(400, "1024 bytes");
         assert!(vault.get(&format!("data/{wrong}")).await.status.is_client_error());
     }
-    // Natively such a secret is read, listed by pages and deleted as any other; new ones have OVHcloud's bound.
+    // Natively such a secret is read, listed by pages and deleted as any other; new ones have
+    // OVHcloud's bound.
     let (longest, client) = ("x".repeat(1024), &vault.client);
-    assert_eq!(client.get(&format!("secret/{longest}?includeData=true")).await.data().unwrap(), "{}");
+    assert_eq!(
+        client.get(&format!("secret/{longest}?includeData=true")).await.data().unwrap(),
+        "{}"
+    );
     for n in 0..10 {
         vault.write(&format!("{}{n}", "w".repeat(1023)), json!({})).await;
     }
     let first = client.page("secret", "10", None).await;
     let second = client.page("secret", "10", first.next().as_deref()).await;
-    assert_eq!((first.ok().as_array().unwrap().len(), second.ok().as_array().unwrap().len()), (10, 2));
+    assert_eq!(
+        (first.ok().as_array().unwrap().len(), second.ok().as_array().unwrap().len()),
+        (10, 2)
+    );
     let listed = vault.with("x-pagination-size", "10").list("metadata").await;
     let rest = vault.with("x-pagination-cursor", listed.next().unwrap()).list("metadata").await;
     assert_eq!((listed.keys().len(), rest.keys().len()), (10, 2));
@@ -217,5 +264,7 @@ async fn a_path_has_at_most_1024_bytes() {
     client.delete(&format!("secret/{longest}")).await;
     client.get(&format!("secret/{longest}")).await.error(404, 17_125_377);
     client.create(&"n".repeat(255), "{}").await.ok();
-    assert!(client.create(&"n".repeat(256), "{}").await.error(400, 50_405_377).contains("255 bytes"));
+    assert!(
+        client.create(&"n".repeat(256), "{}").await.error(400, 50_405_377).contains("255 bytes")
+    );
 }

@@ -12,8 +12,12 @@ async fn oldest_at(vault: &Vault, path: &str, version: u32) -> Value {
 
 async fn kept(vault: &Vault, path: &str) -> Vec<u32> {
     let metadata = vault.metadata(path).await;
-    let mut numbers: Vec<u32> =
-        metadata["versions"].as_object().unwrap().keys().map(|number| number.parse().unwrap()).collect();
+    let mut numbers: Vec<u32> = metadata["versions"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|number| number.parse().unwrap())
+        .collect();
     numbers.sort_unstable();
     numbers
 }
@@ -41,7 +45,10 @@ async fn a_lowered_limit_counts_from_the_next_version_on() {
             vault.get(&format!("data/{path}?version={n}")).await.absent();
         }
         for n in [10, 11] {
-            assert_eq!(vault.get(&format!("data/{path}?version={n}")).await.shown()["data"], json!({ "n": n }));
+            assert_eq!(
+                vault.get(&format!("data/{path}?version={n}")).await.shown()["data"],
+                json!({ "n": n })
+            );
         }
         assert_eq!(vault.metadata(path).await["oldest_version"], 10);
     }
@@ -67,8 +74,8 @@ async fn the_oldest_version_reads_0_until_the_limit_is_reached() {
     }
 }
 
-/// The first that is not 0 of the secret's, the mount's and the domain's own limit; else 10. Vault takes the larger of
-/// secret and mount, whatever its documentation says.
+/// The first that is not 0 of the secret's, the mount's and the domain's own limit; else 10. Vault
+/// takes the larger of secret and mount, whatever its documentation says.
 #[tokio::test]
 async fn whose_limit_counts() {
     let (_server, vault) = Vault::start().await;

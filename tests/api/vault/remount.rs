@@ -14,7 +14,9 @@ async fn moved(root: &Vault, from: &str, to: &str) -> String {
 async fn all_secrets_of_a_mount_are_under_its_new_name() {
     let (mut server, vault) = Vault::start().await;
     let root = vault.root();
-    root.post("sys/mounts/team", json!({"type": "kv-v2", "description": "a team's"})).await.nothing();
+    root.post("sys/mounts/team", json!({"type": "kv-v2", "description": "a team's"}))
+        .await
+        .nothing();
     let team = vault.mount("team");
     team.put("config", json!({"max_versions": 2})).await.nothing();
     for n in 0..3 {
@@ -24,11 +26,15 @@ async fn all_secrets_of_a_mount_are_under_its_new_name() {
     team.write("gone", json!({})).await;
     team.delete("data/gone").await.nothing();
     let seen = async |mount: &Vault| {
-        let mut seen = vec![mount.send("SCAN", "detailed-metadata", "").await.shown(), mount.read("app/web").await];
+        let mut seen = vec![
+            mount.send("SCAN", "detailed-metadata", "").await.shown(),
+            mount.read("app/web").await,
+        ];
         seen.extend([mount.get("data/gone").await.gone(), mount.get("config").await.shown()]);
         seen
     };
-    let (before, about) = (seen(&team).await, root.get("sys/mounts/team").await.envelope()["data"].clone());
+    let (before, about) =
+        (seen(&team).await, root.get("sys/mounts/team").await.envelope()["data"].clone());
 
     let id = moved(&root, "team", "crew/web").await;
     let crew = vault.mount("crew/web");
@@ -37,7 +43,9 @@ async fn all_secrets_of_a_mount_are_under_its_new_name() {
     // Nothing is left under the old name.
     root.get("sys/mounts/team").await.refused(400, "No secret engine mount at team/");
     root.get("team/data/app/web").await.refused_with(404, "no handler for route");
-    root.put("team/data/app/web", json!({"data": {}})).await.refused_with(404, "no handler for route");
+    root.put("team/data/app/web", json!({"data": {}}))
+        .await
+        .refused_with(404, "no handler for route");
     // The tree is as it was: what a move costs does not depend on what is moved.
     assert_eq!(vault.read("team/app/web").await, before[1]);
     vault.client.get("secret/team/app/web").await.ok();
@@ -71,7 +79,9 @@ async fn moves_that_are_refused_move_nothing() {
     }
     let mounts = root.get("sys/mounts").await.envelope()["data"].clone();
     let both = "both 'from' and 'to' path must be specified as a string";
-    for body in [json!({}), json!({"from": "team"}), json!({"to": "x"}), json!({"from": "team", "to": ""})] {
+    for body in
+        [json!({}), json!({"from": "team"}), json!({"to": "x"}), json!({"from": "team", "to": ""})]
+    {
         root.post("sys/remount", body).await.refused(400, both);
     }
     for (from, to, text) in [
@@ -90,7 +100,11 @@ async fn moves_that_are_refused_move_nothing() {
         root.post("sys/remount", json!({"from": from, "to": to})).await.refused(400, text);
     }
     for to in ["sys/x", "auth/x", "a/data/b", &"x".repeat(129), "cubbyhole"] {
-        assert_eq!(root.post("sys/remount", json!({"from": "team", "to": to})).await.status, 400, "{to}");
+        assert_eq!(
+            root.post("sys/remount", json!({"from": "team", "to": to})).await.status,
+            400,
+            "{to}"
+        );
     }
     root.get("sys/remount").await.refused(405, super::UNSUPPORTED);
     for id in ["x", "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10"] {
@@ -99,7 +113,8 @@ async fn moves_that_are_refused_move_nothing() {
     assert_eq!(root.get("sys/mounts").await.envelope()["data"], mounts);
 }
 
-/// What a mount that was moved shows is its own: a second mount on it would be two sets of defaults for one secret.
+/// What a mount that was moved shows is its own: a second mount on it would be two sets of defaults
+/// for one secret.
 #[tokio::test]
 async fn nobody_else_shows_what_a_moved_mount_shows() {
     let (_server, vault) = Vault::start().await;

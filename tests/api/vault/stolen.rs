@@ -1,7 +1,8 @@
-//! A token is bound to the key of the certificate that it was given to: to whoever else has it, it is of no use.
+//! A token is bound to the key of the certificate that it was given to: to whoever else has it, it
+//! is of no use.
 
 use okmsd::{
-    domain::Timestamp,
+    model::Timestamp,
     pki::{KeyKind, KeySource, PrivateKeyPem, Subject, generate_key, signing_request},
 };
 use serde_json::json;
@@ -14,14 +15,19 @@ fn client_with(server: &TestServer, id: &str, key: &PrivateKeyPem, name: &str) -
     let request = signing_request(key, "x").unwrap();
     let moment = Timestamp::from_unix_seconds(START);
     let source = KeySource::Request(&request);
-    let issued =
-        server.authority.issue_access(&Subject::Domain(id.parse().unwrap()), name, source, moment, 30).unwrap();
+    let issued = server
+        .authority
+        .issue_access(&Subject::Domain(id.parse().unwrap()), name, source, moment, 30)
+        .unwrap();
     let key = PrivateKeyPem::parse(key.expose().to_owned()).unwrap();
     server.client(Some(&Pair { certificate: issued.certificate_pem, key }), Some(id), Http::One)
 }
 
 async fn login(root: &Vault) -> String {
-    root.put("auth/cert/login", "{}").await.envelope()["auth"]["client_token"].as_str().unwrap().to_owned()
+    root.put("auth/cert/login", "{}").await.envelope()["auth"]["client_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// That nobody can do anything with `token` over this connection.
@@ -83,7 +89,8 @@ async fn a_token_that_is_named_by_strangers() {
     let (server, owner) = Vault::start().await;
     let root = owner.root();
     let token = login(&root).await;
-    let accessor = root.token(&token).get("auth/token/lookup-self").await.shown()["accessor"].clone();
+    let accessor =
+        root.token(&token).get("auth/token/lookup-self").await.shown()["accessor"].clone();
     let stranger = Vault::of(&server.tenant().await).root();
     stranger.post("auth/token/lookup", json!({ "token": token })).await.refused(403, "bad token");
     let by = |accessor: &serde_json::Value| json!({ "accessor": accessor });
@@ -125,7 +132,9 @@ async fn a_new_certificate_over_the_same_key() {
 async fn a_token_of_one_key_on_a_connection_of_another() {
     let (server, client) = TestServer::with_tenant().await;
     let keys = [(); 2].map(|()| generate_key(KeyKind::P256).unwrap());
-    let callers = keys.each_ref().map(|key| Vault::of(&client_with(&server, &client.id, key, "same name")).root());
+    let callers = keys
+        .each_ref()
+        .map(|key| Vault::of(&client_with(&server, &client.id, key, "same name")).root());
     let tokens = [login(&callers[0]).await, login(&callers[1]).await];
     for (mine, caller) in callers.iter().enumerate() {
         caller.token(&tokens[mine]).get("auth/token/lookup-self").await.shown();
@@ -133,8 +142,8 @@ async fn a_token_of_one_key_on_a_connection_of_another() {
     }
 }
 
-/// Another certificate of the domain was told of a token by its text, and could prolong it. It may end it: whoever finds
-/// a token that has leaked should.
+/// Another certificate of the domain was told of a token by its text, and could prolong it. It may
+/// end it: whoever finds a token that has leaked should.
 #[tokio::test]
 async fn a_token_that_a_colleague_names() {
     let (server, owner) = Vault::start().await;

@@ -27,10 +27,16 @@ async fn leaves_are_nulls() {
         "text": null, "number": null, "null": null, "list": null, "empty": null, "none": null,
         "deep": {"a": {"b": {"c": null}}, "d": null},
     });
-    assert_eq!(vault.get("subkeys/foo").await.shown(), json!({"subkeys": subkeys, "metadata": metadata}));
+    assert_eq!(
+        vault.get("subkeys/foo").await.shown(),
+        json!({"subkeys": subkeys, "metadata": metadata})
+    );
     // 14.108
     vault.write("empty", json!({})).await;
-    assert_eq!(vault.get("subkeys/empty").await.shown(), json!({"subkeys": {}, "metadata": five(1)}));
+    assert_eq!(
+        vault.get("subkeys/empty").await.shown(),
+        json!({"subkeys": {}, "metadata": five(1)})
+    );
 }
 
 #[tokio::test]
@@ -39,9 +45,12 @@ async fn subkeys_of_a_version() {
     vault.write("foo", json!({"one": 1})).await;
     vault.write("foo", json!({"two": 2})).await;
     // 14.105
-    for (query, version, name) in
-        [("", 2, "two"), ("?version=0", 2, "two"), ("?version=2", 2, "two"), ("?version=1", 1, "one")]
-    {
+    for (query, version, name) in [
+        ("", 2, "two"),
+        ("?version=0", 2, "two"),
+        ("?version=2", 2, "two"),
+        ("?version=1", 1, "one"),
+    ] {
         let shown = vault.get(&format!("subkeys/foo{query}")).await.shown();
         assert_eq!(shown, json!({"subkeys": {name: null}, "metadata": five(version)}), "{query}");
     }
@@ -70,7 +79,11 @@ async fn subkeys_to_a_depth() {
         ("?depth=4", &whole),
         ("?depth=100", &whole),
     ] {
-        assert_eq!(vault.get(&format!("subkeys/foo{depth}")).await.shown()["subkeys"], *expected, "{depth}");
+        assert_eq!(
+            vault.get(&format!("subkeys/foo{depth}")).await.shown()["subkeys"],
+            *expected,
+            "{depth}"
+        );
     }
 }
 
@@ -83,7 +96,10 @@ async fn subkeys_of_a_dead_version() {
     // 14.109, 14.112
     let mut metadata = five(1);
     metadata["deletion_time"] = json!(after(3));
-    assert_eq!(vault.get("subkeys/foo").await.gone(), json!({"subkeys": null, "metadata": metadata}));
+    assert_eq!(
+        vault.get("subkeys/foo").await.gone(),
+        json!({"subkeys": null, "metadata": metadata})
+    );
     vault.put("destroy/foo", json!({"versions": [1]})).await.nothing();
     // 14.110, 14.113
     metadata["destroyed"] = json!(true);

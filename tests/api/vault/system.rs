@@ -32,21 +32,34 @@ async fn a_server_that_is_up() {
             "server_time_utc": crate::harness::START,
         });
         assert_eq!(part(&health, &expected), expected);
-        for name in ["version", "cluster_name", "cluster_id", "replication_performance_mode", "replication_dr_mode"] {
+        for name in [
+            "version",
+            "cluster_name",
+            "cluster_id",
+            "replication_performance_mode",
+            "replication_dr_mode",
+        ] {
             assert!(health[name].is_string(), "{name}: {health}");
         }
         let seal = caller.get("sys/seal-status").await.ok();
         let expected = json!({"initialized": true, "sealed": false, "progress": 0, "nonce": "", "migration": false});
         assert_eq!(part(&seal, &expected), expected);
-        for name in ["type", "version", "build_date", "storage_type", "cluster_name", "cluster_id"] {
+        for name in ["type", "version", "build_date", "storage_type", "cluster_name", "cluster_id"]
+        {
             assert!(seal[name].is_string(), "{name}: {seal}");
         }
-        assert!(seal["t"].is_u64() && seal["n"].is_u64() && seal["recovery_seal"].is_boolean(), "{seal}");
+        assert!(
+            seal["t"].is_u64() && seal["n"].is_u64() && seal["recovery_seal"].is_boolean(),
+            "{seal}"
+        );
         assert_eq!(caller.get("sys/leader").await.ok()["ha_enabled"], false);
         assert_eq!(caller.get("sys/init").await.ok(), json!({"initialized": true}));
         assert_eq!(caller.get("sys/health?standbyok=true").await.status, 200);
         // The codes can be chosen, those of other states too.
-        assert_eq!(caller.get("sys/health?activecode=299&standbycode=200&sealedcode=200").await.status, 299);
+        assert_eq!(
+            caller.get("sys/health?activecode=299&standbycode=200&sealedcode=200").await.status,
+            299
+        );
         assert_eq!(head(&caller, "sys/health?activecode=204").await, 204);
         caller.get("sys/health?activecode=fine").await.refused_with(400, "");
         // hvac asks so.
@@ -65,7 +78,8 @@ async fn a_head_is_for_health_only() {
     assert_eq!(head(&nobody, "data/foo").await, head(&nobody, "data/unknown").await);
 }
 
-/// What the CLI asks before each `kv` command. A version that is no text makes it crash; a 404 makes it speak KV 1.
+/// What the CLI asks before each `kv` command. A version that is no text makes it crash; a 404
+/// makes it speak KV 1.
 #[tokio::test]
 async fn the_mount_of_a_path() {
     let (_server, vault) = Vault::start().await;
@@ -84,11 +98,15 @@ async fn the_mount_of_a_path() {
             ("ibmcloud/kv", "ibmcloud/kv/"),
             ("ibmcloud/kv/foo/bar", "ibmcloud/kv/"),
         ] {
-            let shown = caller.get(&format!("sys/internal/ui/mounts/{path}")).await.envelope()["data"].clone();
+            let shown =
+                caller.get(&format!("sys/internal/ui/mounts/{path}")).await.envelope()["data"]
+                    .clone();
             let expected = json!({"path": mount, "type": "kv", "options": {"version": "2"}});
             assert_eq!(part(&shown, &expected), expected, "{path}");
         }
-        for (path, shown) in [("nowhere/foo", "nowhere/foo/"), ("team", "team/"), ("secrets/x", "secrets/x/")] {
+        for (path, shown) in
+            [("nowhere/foo", "nowhere/foo/"), ("team", "team/"), ("secrets/x", "secrets/x/")]
+        {
             let text = format!(
                 "preflight capability check returned 403, please ensure client's policies grant access to path \
                  \"{shown}\""
@@ -106,12 +124,19 @@ async fn what_a_caller_may() {
     let (_server, vault) = Vault::start().await;
     let root = vault.root();
     let paths = ["secret/data/foo", "secret/metadata/"];
-    let shown = root.post("sys/capabilities-self", json!({ "paths": paths })).await.envelope()["data"].clone();
+    let shown =
+        root.post("sys/capabilities-self", json!({ "paths": paths })).await.envelope()["data"]
+            .clone();
     for path in paths {
-        let allowed: Vec<_> = shown[path].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        let allowed: Vec<_> =
+            shown[path].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
         assert!(!allowed.is_empty() && !allowed.contains(&"deny"), "{path}: {allowed:?}");
     }
-    let one = root.post("sys/capabilities-self", json!({"path": "secret/data/foo"})).await.envelope()["data"].clone();
+    let one = root
+        .post("sys/capabilities-self", json!({"path": "secret/data/foo"}))
+        .await
+        .envelope()["data"]
+        .clone();
     assert_eq!(one["capabilities"], one["secret/data/foo"]);
     assert!(one["capabilities"].is_array(), "{one}");
 }
@@ -120,7 +145,10 @@ async fn what_a_caller_may() {
 async fn ways_to_log_in() {
     let (_server, vault) = Vault::start().await;
     let methods = vault.root().get("sys/auth").await.envelope()["data"].clone();
-    assert_eq!((&methods["cert/"]["type"], &methods["token/"]["type"]), (&json!("cert"), &json!("token")));
+    assert_eq!(
+        (&methods["cert/"]["type"], &methods["token/"]["type"]),
+        (&json!("cert"), &json!("token"))
+    );
 }
 
 /// Left for later, and said so.
@@ -148,7 +176,8 @@ async fn what_is_not_there_yet() {
     }
 }
 
-/// Who has no certificate sees the state of the server and nothing else, and learns nothing of what there is.
+/// Who has no certificate sees the state of the server and nothing else, and learns nothing of what
+/// there is.
 #[tokio::test]
 async fn without_a_certificate() {
     let (server, vault) = Vault::start().await;
@@ -156,7 +185,11 @@ async fn without_a_certificate() {
     let nobody = Vault { client: server.anonymous(), ..vault.root() };
     for http in BOTH {
         let nobody = Vault { client: nobody.client.over(http), ..nobody.clone() };
-        for base in [nobody.base.clone(), "/v1".to_owned(), format!("/v1{}", nobody.base.trim_end_matches("/v1"))] {
+        for base in [
+            nobody.base.clone(),
+            "/v1".to_owned(),
+            format!("/v1{}", nobody.base.trim_end_matches("/v1")),
+        ] {
             let caller = nobody.at(base);
             for (method, path, body) in [
                 ("GET", "secret/data/foo", ""),
@@ -185,7 +218,8 @@ async fn without_a_certificate() {
     }
     // As for a domain that there is not.
     let unknown = nobody.at("/api/9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10/v1");
-    let (known, unknown) = (nobody.get("secret/data/foo").await, unknown.get("secret/data/foo").await);
+    let (known, unknown) =
+        (nobody.get("secret/data/foo").await, unknown.get("secret/data/foo").await);
     assert_eq!(known.likeness(), unknown.likeness());
 }
 
@@ -229,6 +263,9 @@ async fn capabilities_of_paths_with_unlucky_names() {
     let names = answer.text().matches("\"request_id\":").count();
     assert_eq!(names, 2, "one of the envelope, one within data: {}", answer.text());
     let body = answer.json();
-    assert!(body["request_id"].is_string() && body["data"].is_object() && body["auth"].is_null(), "{body}");
+    assert!(
+        body["request_id"].is_string() && body["data"].is_object() && body["auth"].is_null(),
+        "{body}"
+    );
     assert!(body["secret/x"].is_array() && body["data"]["request_id"].is_array());
 }

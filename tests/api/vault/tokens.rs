@@ -49,7 +49,9 @@ async fn a_login_as_clients_do_it() {
         ([("content-type", "application/x-www-form-urlencoded")], ""),
     ] {
         for method in ["PUT", "POST"] {
-            let caller = headers.into_iter().fold(root.clone(), |vault, (name, value)| vault.with(name, value));
+            let caller = headers
+                .into_iter()
+                .fold(root.clone(), |vault, (name, value)| vault.with(name, value));
             let envelope = caller.send(method, "auth/cert/login", body).await.envelope();
             let auth = &envelope["auth"];
             let expected = json!({
@@ -59,7 +61,8 @@ async fn a_login_as_clients_do_it() {
             assert_eq!(part(auth, &expected), expected, "{body}");
             assert!(auth["metadata"].is_object() || auth["metadata"].is_null());
             assert_eq!((&envelope["data"], &envelope["lease_duration"]), (&json!(null), &json!(0)));
-            let (token, accessor) = (auth["client_token"].as_str().unwrap(), auth["accessor"].as_str().unwrap());
+            let (token, accessor) =
+                (auth["client_token"].as_str().unwrap(), auth["accessor"].as_str().unwrap());
             let secret = token.strip_prefix("okms.").unwrap().strip_prefix(accessor).unwrap();
             assert!(secret.strip_prefix('.').unwrap().len() >= 20);
             tokens.push(token.to_owned());
@@ -188,7 +191,8 @@ async fn a_token_is_renewed_within_its_month() {
     }
     let renewed = auth(&own, "auth/token/renew-self", json!({"increment": "1h"})).await;
     assert_eq!(renewed["lease_duration"], 3_600);
-    let renewed = auth(&root, "auth/token/renew", json!({"token": token, "increment": 7_200})).await;
+    let renewed =
+        auth(&root, "auth/token/renew", json!({"token": token, "increment": 7_200})).await;
     assert_eq!(renewed["lease_duration"], 7_200);
     assert_eq!(lookup(&root, &token).await["ttl"], 7_200);
     assert_eq!(lookup(&root, &token).await["expire_time"], after(36_000 + 7_200));
@@ -213,7 +217,8 @@ async fn a_token_with_an_end_of_its_own() {
     assert_eq!(made["lease_duration"], 3_600);
     let token = made["client_token"].as_str().unwrap();
     server.clock.advance(600);
-    let renewed = auth(&root.token(token), "auth/token/renew-self", json!({"increment": "5h"})).await;
+    let renewed =
+        auth(&root.token(token), "auth/token/renew-self", json!({"increment": "5h"})).await;
     assert_eq!(renewed["lease_duration"], 3_000);
     assert_eq!(lookup(&root, token).await["explicit_max_ttl"], 3_600);
     server.clock.advance(3_001);
@@ -228,7 +233,10 @@ async fn a_token_that_is_not_renewable() {
     let token = made["client_token"].as_str().unwrap();
     assert_eq!(lookup(&root, token).await["renewable"], false);
     let text = "lease is not renewable";
-    root.token(token).put("auth/token/renew-self", json!({"increment": 0})).await.refused(400, text);
+    root.token(token)
+        .put("auth/token/renew-self", json!({"increment": 0}))
+        .await
+        .refused(400, text);
     root.put("auth/token/renew", json!({ "token": token })).await.refused(400, text);
     assert_eq!(lookup(&root, token).await["ttl"], 3_600);
 }
@@ -246,7 +254,10 @@ async fn a_token_makes_tokens_that_are_not_its_children() {
     assert_eq!(part(&made, &expected), expected);
     let child = made["client_token"].as_str().unwrap();
     let shown = lookup(&root, child).await;
-    assert_eq!((&shown["meta"], &shown["path"]), (&json!({"for": "ci"}), &json!("auth/token/create")));
+    assert_eq!(
+        (&shown["meta"], &shown["path"]),
+        (&json!({"for": "ci"}), &json!("auth/token/create"))
+    );
     assert!(shown["display_name"].as_str().unwrap().contains("job"), "{shown}");
     root.token(&parent).put("auth/token/revoke-self", "").await.nothing();
     lookup(&root, child).await;
@@ -263,8 +274,13 @@ async fn a_token_is_revoked() {
         match way {
             "self" => root.token(&token).put("auth/token/revoke-self", "").await.nothing(),
             "text" => root.put("auth/token/revoke", json!({ "token": token })).await.nothing(),
-            "orphan" => root.put("auth/token/revoke-orphan", json!({ "token": token })).await.nothing(),
-            _ => root.post("auth/token/revoke-accessor", json!({ "accessor": accessor })).await.nothing(),
+            "orphan" => {
+                root.put("auth/token/revoke-orphan", json!({ "token": token })).await.nothing()
+            }
+            _ => root
+                .post("auth/token/revoke-accessor", json!({ "accessor": accessor }))
+                .await
+                .nothing(),
         }
         root.token(&token).get("secret/data/foo").await.refused(403, DENIED);
         root.token(&token).put("auth/token/revoke-self", "").await.refused(403, DENIED);
@@ -276,8 +292,8 @@ async fn a_token_is_revoked() {
     lookup(&root, &kept).await;
 }
 
-/// A client that has kept a dead token sends it along when it logs in for another, and when it asks for the server's
-/// state. Neither asks for a token.
+/// A client that has kept a dead token sends it along when it logs in for another, and when it asks
+/// for the server's state. Neither asks for a token.
 #[tokio::test]
 async fn where_a_token_does_not_matter() {
     let (_server, root) = lasting().await;
@@ -311,7 +327,8 @@ async fn tokens_outlive_a_restart() {
     }
 }
 
-/// What `vault token create` and `bao token create` send: a period of nothing was refused as if it were one.
+/// What `vault token create` and `bao token create` send: a period of nothing was refused as if it
+/// were one.
 #[tokio::test]
 async fn a_token_as_the_cli_creates_it() {
     let (_server, root) = lasting().await;
@@ -402,7 +419,11 @@ async fn the_life_of_tokens_is_a_setting() {
         let (auth, told) = made(body.clone()).await;
         assert_eq!((&auth["lease_duration"], told), (&json!(life), warnings), "{body}");
         let shown = lookup(&root, auth["client_token"].as_str().unwrap()).await;
-        assert_eq!((&shown["creation_ttl"], &shown["explicit_max_ttl"]), (&json!(life), &json!(limit)), "{body}");
+        assert_eq!(
+            (&shown["creation_ttl"], &shown["explicit_max_ttl"]),
+            (&json!(life), &json!(limit)),
+            "{body}"
+        );
     }
     root.post("auth/token/create", json!({"ttl": "-1h"})).await.refused_with(400, "not negative");
     let (token, _) = made(json!({"ttl": "1h"})).await;
@@ -415,11 +436,17 @@ async fn the_life_of_tokens_is_a_setting() {
     assert_eq!(renew(json!({})).await, (json!(HOUR), json!(null)));
     server.clock.advance(1_800);
     assert_eq!(renew(json!({"increment": "4h"})).await, (json!(4 * HOUR), json!(null)));
-    assert_eq!(renew(json!({"increment": "9h"})).await, (json!(5 * HOUR - 1_800), cut("9h", "4h30m")));
+    assert_eq!(
+        renew(json!({"increment": "9h"})).await,
+        (json!(5 * HOUR - 1_800), cut("9h", "4h30m"))
+    );
     server.clock.advance(5 * HOUR - 1_801);
     assert_eq!(renew(json!({})).await.0, 1);
     server.clock.advance(1);
-    root.token(token["client_token"].as_str().unwrap()).get("sys/mounts").await.refused(403, DENIED);
+    root.token(token["client_token"].as_str().unwrap())
+        .get("sys/mounts")
+        .await
+        .refused(403, DENIED);
 }
 
 /// The list that operators go through to end what they do not know.
@@ -432,12 +459,15 @@ async fn accessors_are_listed() {
         let auth = auth(&root, "auth/token/create", json!({"ttl": 100 + 10 * n})).await;
         made.push(auth["accessor"].as_str().unwrap().to_owned());
     }
-    let wrapped = root.with("x-vault-wrap-ttl", "1h").post("sys/wrapping/wrap", json!({"a": 1})).await.json();
+    let wrapped =
+        root.with("x-vault-wrap-ttl", "1h").post("sys/wrapping/wrap", json!({"a": 1})).await.json();
     made.push(wrapped["wrap_info"]["accessor"].as_str().unwrap().to_owned());
     let keys = async |method: &str, path: &str| root.send(method, path, "").await.keys();
-    for (method, path) in
-        [("LIST", "auth/token/accessors"), ("LIST", "auth/token/accessors/"), ("GET", "auth/token/accessors?list=true")]
-    {
+    for (method, path) in [
+        ("LIST", "auth/token/accessors"),
+        ("LIST", "auth/token/accessors/"),
+        ("GET", "auth/token/accessors?list=true"),
+    ] {
         assert_eq!(keys(method, path).await, made, "{method} {path}");
     }
     for method in ["SCAN", "GET", "DELETE"] {

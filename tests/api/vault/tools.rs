@@ -1,4 +1,5 @@
-//! What tools ask of `sys/`: random bytes, capabilities of tokens, the server's figures, one way to log in.
+//! What tools ask of `sys/`: random bytes, capabilities of tokens, the server's figures, one way to
+//! log in.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -34,7 +35,11 @@ async fn random_bytes() {
         ("sys/tools/random", json!({"bytes": 131_073}), "'bytes' cannot be more than 131072"),
         ("sys/tools/random/131073", json!({}), "'bytes' cannot be more than 131072"),
         ("sys/tools/random/9223372036854775807", json!({}), "'bytes' cannot be more than 131072"),
-        ("sys/tools/random", json!({"format": "hex "}), "unsupported encoding format; must be \"hex\" or \"base64\""),
+        (
+            "sys/tools/random",
+            json!({"format": "hex "}),
+            "unsupported encoding format; must be \"hex\" or \"base64\"",
+        ),
         ("sys/tools/random/x", json!({}), "the number of bytes in the path must be a whole number"),
         (
             "sys/tools/random/moon/8",
@@ -55,20 +60,30 @@ async fn what_a_token_may_do() {
     let (server, vault) = Vault::start().await;
     let root = vault.root();
     let auth = root.put("auth/cert/login", "{}").await.envelope()["auth"].clone();
-    let own = root.post("sys/capabilities-self", json!({"paths": ["secret/data/a", "nowhere/x"]})).await;
+    let own =
+        root.post("sys/capabilities-self", json!({"paths": ["secret/data/a", "nowhere/x"]})).await;
     let own = own.envelope()["data"].clone();
     assert_eq!(own["nowhere/x"], json!(["deny"]));
     let paths = json!(["secret/data/a", "nowhere/x"]);
     let by_token = json!({"paths": paths, "token": auth["client_token"]});
     let by_accessor = json!({"paths": paths, "accessor": auth["accessor"]});
-    for (path, body) in [("sys/capabilities", by_token.clone()), ("sys/capabilities-accessor", by_accessor)] {
+    for (path, body) in
+        [("sys/capabilities", by_token.clone()), ("sys/capabilities-accessor", by_accessor)]
+    {
         let answer = root.post(path, body).await.envelope();
-        assert_eq!((&answer["data"], &answer["secret/data/a"]), (&own, &own["secret/data/a"]), "{path}");
+        assert_eq!(
+            (&answer["data"], &answer["secret/data/a"]),
+            (&own, &own["secret/data/a"]),
+            "{path}"
+        );
     }
     let invalid = "1 error occurred:\n\t* invalid token\n\n";
-    root.post("sys/capabilities", json!({"paths": paths, "token": "x"})).await.refused(400, invalid);
+    root.post("sys/capabilities", json!({"paths": paths, "token": "x"}))
+        .await
+        .refused(400, invalid);
     // Nobody looks at a token by its text whose key it is not bound to.
-    let same_domain = Vault::of(&server.client_of(&vault.client.id, crate::harness::Http::One)).root();
+    let same_domain =
+        Vault::of(&server.client_of(&vault.client.id, crate::harness::Http::One)).root();
     same_domain.post("sys/capabilities", by_token).await.refused(400, invalid);
     root.post("sys/capabilities-accessor", json!({"paths": paths, "accessor": "x"}))
         .await
@@ -87,13 +102,22 @@ async fn many_paths_are_asked_about_at_once() {
         vault.root().post(&format!("sys/mounts/m{n}"), json!({"type": "kv-v2"})).await.nothing();
     }
     let paths: Vec<_> = (0..1000).map(|n| format!("m{}/data/{}", n % 40, n / 2)).collect();
-    let answer = vault.root().post("sys/capabilities-self", json!({ "paths": paths })).await.envelope()["data"].clone();
+    let answer = vault
+        .root()
+        .post("sys/capabilities-self", json!({ "paths": paths }))
+        .await
+        .envelope()["data"]
+        .clone();
     let told = answer.as_object().unwrap();
     let denied = told.values().filter(|may| **may == json!(["deny"])).count();
     assert_eq!((told.len(), denied), (1000, 500));
     let repeated = vec!["secret/x"; 1000];
     let answer = vault.root().post("sys/capabilities-self", json!({ "paths": repeated })).await;
-    assert_eq!(answer.envelope()["data"].as_object().unwrap().len(), 2, "the path, and capabilities");
+    assert_eq!(
+        answer.envelope()["data"].as_object().unwrap().len(),
+        2,
+        "the path, and capabilities"
+    );
 }
 
 /// They tell of all domains, so that no domain may see them.
@@ -111,7 +135,10 @@ async fn the_servers_figures_are_for_operators() {
             (answer.status.as_u16(), &answer.headers["content-type"]),
             (200, &"text/plain; version=0.0.4; charset=utf-8".parse().unwrap())
         );
-        assert!(answer.text().contains("okmsd_requests_total") && !answer.text().contains(&vault.client.id));
+        assert!(
+            answer.text().contains("okmsd_requests_total")
+                && !answer.text().contains(&vault.client.id)
+        );
         for query in ["", "?format=", "?format=json"] {
             ask(&operator, &format!("{base}{query}")).await.refused_with(400, "?format=prometheus");
         }
@@ -140,9 +167,15 @@ async fn a_way_to_log_in() {
         );
     }
     root.get("sys/auth/userpass").await.refused(400, "No auth engine at userpass/");
-    root.get("sys/auth/userpass/tune").await.refused(400, "cannot fetch sysview for path \"auth/userpass/\"");
-    root.post("sys/auth/userpass", json!({"type": "userpass"})).await.refused_with(400, "not served");
-    root.post("sys/auth/token/tune", json!({"max_lease_ttl": "1h"})).await.refused_with(400, "not served");
+    root.get("sys/auth/userpass/tune")
+        .await
+        .refused(400, "cannot fetch sysview for path \"auth/userpass/\"");
+    root.post("sys/auth/userpass", json!({"type": "userpass"}))
+        .await
+        .refused_with(400, "not served");
+    root.post("sys/auth/token/tune", json!({"max_lease_ttl": "1h"}))
+        .await
+        .refused_with(400, "not served");
 }
 
 /// Terraform's provider reads them there.

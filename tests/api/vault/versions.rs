@@ -17,7 +17,10 @@ async fn states(vault: &Vault) -> Vec<(String, bool)> {
     let metadata = vault.metadata("foo").await;
     let versions = metadata["versions"].as_object().unwrap();
     let state = |version: &Value| {
-        (version["deletion_time"].as_str().unwrap().to_owned(), version["destroyed"].as_bool().unwrap())
+        (
+            version["deletion_time"].as_str().unwrap().to_owned(),
+            version["destroyed"].as_bool().unwrap(),
+        )
     };
     versions.values().map(state).collect()
 }
@@ -105,7 +108,10 @@ async fn unknown_versions_are_passed_over() {
     for end in ["delete", "undelete", "destroy"] {
         // 14.36
         vault.put(&format!("{end}/unknown"), json!({"versions": [1]})).await.nothing();
-        vault.put(&format!("{end}/foo"), json!({"versions": [0, 3, 24000, 100_000, -1]})).await.nothing();
+        vault
+            .put(&format!("{end}/foo"), json!({"versions": [0, 3, 24000, 100_000, -1]}))
+            .await
+            .nothing();
     }
     assert_eq!(states(&vault).await, [live(), live()]);
     vault.get("metadata/unknown").await.absent();
@@ -126,7 +132,9 @@ async fn a_list_of_versions_must_not_be_empty() {
         ("destroy", "no version number provided"),
     ] {
         for path in ["foo", "unknown"] {
-            for body in ["", "{}", r#"{"versions":[]}"#, r#"{"versions":""}"#, r#"{"versions":null}"#] {
+            for body in
+                ["", "{}", r#"{"versions":[]}"#, r#"{"versions":""}"#, r#"{"versions":null}"#]
+            {
                 vault.put(&format!("{end}/{path}"), body).await.refused(400, text);
             }
         }
@@ -142,7 +150,10 @@ async fn only_writes_end_a_version() {
             let answer = vault.send(method, &format!("{end}/foo"), "").await;
             answer.refused(405, UNSUPPORTED);
         }
-        vault.patch(&format!("{end}/foo"), json!({"versions": [1]})).await.refused(405, UNSUPPORTED);
+        vault
+            .patch(&format!("{end}/foo"), json!({"versions": [1]}))
+            .await
+            .refused(405, UNSUPPORTED);
     }
     assert_eq!(states(&vault).await, [live()]);
 }
@@ -153,7 +164,10 @@ async fn a_list_of_versions_is_not_cut() {
     let (_server, vault) = Vault::start().await;
     vault.write("foo", json!({})).await;
     let many = vec!["9"; 1000].join(",");
-    vault.put("delete/foo", json!({"versions": format!("{many},1")})).await.refused_field("versions");
+    vault
+        .put("delete/foo", json!({"versions": format!("{many},1")}))
+        .await
+        .refused_field("versions");
     vault.put("delete/foo", json!({"versions": vec![9; 1001]})).await.refused_field("versions");
     assert_eq!(vault.metadata("foo").await["versions"]["1"]["deletion_time"], "");
 }

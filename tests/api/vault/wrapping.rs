@@ -65,7 +65,10 @@ async fn a_wrapping_token_in_the_header() {
         let token = token(&info(&wrapping.get("secret/data/foo").await));
         let inner = root.token(&token).send(method, "sys/wrapping/unwrap", "").await;
         assert_eq!(inner.envelope()["data"]["data"], json!({"a": 1}));
-        root.token(&token).send(method, "sys/wrapping/unwrap", "").await.refused(400, WRAPPING_TOKEN_UNKNOWN);
+        root.token(&token)
+            .send(method, "sys/wrapping/unwrap", "")
+            .await
+            .refused(400, WRAPPING_TOKEN_UNKNOWN);
     }
     // It opens its answer and nothing else.
     let token = token(&info(&wrapping.get("secret/data/foo").await));
@@ -86,7 +89,9 @@ async fn a_wrapping_is_looked_at() {
         assert_eq!(shown, expected);
     }
     unwrap(&root, &token).await.envelope();
-    root.post("sys/wrapping/lookup", json!({ "token": token })).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
+    root.post("sys/wrapping/lookup", json!({ "token": token }))
+        .await
+        .refused(400, WRAPPING_TOKEN_UNKNOWN);
 }
 
 #[tokio::test]
@@ -141,8 +146,8 @@ async fn a_wrapping_keeps_bytes() {
     assert!(inner.text().contains(data), "{}", inner.text());
 }
 
-/// A login that passes through other hands: who opens it first has the token, which is of use to the key that logged
-/// in and to nobody else.
+/// A login that passes through other hands: who opens it first has the token, which is of use to
+/// the key that logged in and to nobody else.
 #[tokio::test]
 async fn a_wrapped_login() {
     let (_server, root, wrapping) = wrapped().await;
@@ -185,19 +190,27 @@ async fn what_is_not_wrapped() {
 #[tokio::test]
 async fn spellings_of_a_life_span() {
     let (_server, root, _wrapping) = wrapped().await;
-    for (text, seconds) in [("60", 60), ("5m", 300), ("5m0s", 300), ("1h30m", 5_400), ("1d", 86_400)] {
+    for (text, seconds) in
+        [("60", 60), ("5m", 300), ("5m0s", 300), ("1h30m", 5_400), ("1d", 86_400)]
+    {
         let answer = root.with("x-vault-wrap-ttl", text).get("secret/data/foo").await;
         assert_eq!(info(&answer)["ttl"], seconds, "{text}");
     }
     // No time at all is no wrapping.
-    assert_eq!(root.with("x-vault-wrap-ttl", "0").get("secret/data/foo").await.shown()["data"], json!({"a": 1}));
+    assert_eq!(
+        root.with("x-vault-wrap-ttl", "0").get("secret/data/foo").await.shown()["data"],
+        json!({"a": 1})
+    );
     for wrong in ["-5", "-1h", "soon", "1w", "5 m"] {
         let refused = root.with("x-vault-wrap-ttl", wrong).get("secret/data/foo").await;
         let said = refused.refused_with(400, "");
         assert!(said.starts_with("error parsing X-Vault-Wrap-TTL header: "), "{wrong}: {said}");
     }
     // A request that is refused for it has done nothing.
-    root.with("x-vault-wrap-ttl", "-5").put("secret/data/foo", json!({"data": {}})).await.refused_with(400, "");
+    root.with("x-vault-wrap-ttl", "-5")
+        .put("secret/data/foo", json!({"data": {}}))
+        .await
+        .refused_with(400, "");
     assert_eq!(root.get("secret/data/foo").await.shown()["metadata"]["version"], 1);
 }
 
@@ -208,17 +221,26 @@ async fn what_is_no_wrapping_token() {
     let login = root.put("auth/cert/login", "{}").await.envelope()["auth"]["client_token"].clone();
     for wrong in [json!("x"), json!(""), json!("okms.a.b"), login] {
         for path in ["unwrap", "lookup", "rewrap"] {
-            let refused = root.put(&format!("sys/wrapping/{path}"), json!({ "token": wrong })).await;
+            let refused =
+                root.put(&format!("sys/wrapping/{path}"), json!({ "token": wrong })).await;
             assert_eq!(refused.status, 400, "{path} {wrong}: {}", refused.text());
         }
     }
-    root.put("sys/wrapping/unwrap", json!({"token": "okms.a.b"})).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
+    root.put("sys/wrapping/unwrap", json!({"token": "okms.a.b"}))
+        .await
+        .refused(400, WRAPPING_TOKEN_UNKNOWN);
     // Any certificate of the domain may open it, no other, and nobody without one.
     let token = token(&info(&wrapping.get("secret/data/foo").await));
     let stranger = Vault::of(&server.tenant().await).root();
     unwrap(&stranger, &token).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
-    stranger.post("sys/wrapping/lookup", json!({ "token": token })).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
-    stranger.put("sys/wrapping/rewrap", json!({ "token": token })).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
+    stranger
+        .post("sys/wrapping/lookup", json!({ "token": token }))
+        .await
+        .refused(400, WRAPPING_TOKEN_UNKNOWN);
+    stranger
+        .put("sys/wrapping/rewrap", json!({ "token": token }))
+        .await
+        .refused(400, WRAPPING_TOKEN_UNKNOWN);
     assert!(stranger.token(&token).put("sys/wrapping/unwrap", "").await.status.is_client_error());
     let nobody = Vault { client: server.anonymous(), ..root.clone() };
     for caller in [nobody.clone(), nobody.token(&token), nobody.at("/v1").token(&token)] {
@@ -278,29 +300,43 @@ async fn a_short_time_is_a_time() {
 async fn a_large_body_is_wrapped() {
     let (_server, root, wrapping) = wrapped().await;
     let body: serde_json::Map<_, _> = (0..3000).map(|n| (format!("k{n}"), json!(n))).collect();
-    let wrapped = info(&wrapping.post("sys/wrapping/wrap", serde_json::Value::Object(body.clone())).await);
-    assert_eq!(unwrap(&root, &token(&wrapped)).await.envelope()["data"], serde_json::Value::Object(body));
+    let wrapped =
+        info(&wrapping.post("sys/wrapping/wrap", serde_json::Value::Object(body.clone())).await);
+    assert_eq!(
+        unwrap(&root, &token(&wrapped)).await.envelope()["data"],
+        serde_json::Value::Object(body)
+    );
 }
 
 /// Revoking a wrapping token said yes and did nothing: who had a leaked one could still unwrap it.
 #[tokio::test]
 async fn a_wrapping_is_revoked() {
     let (server, root, wrapping) = wrapped().await;
-    let colleague = Vault { client: server.client_of(&root.client.id, crate::harness::Http::One), ..root.clone() };
+    let colleague = Vault {
+        client: server.client_of(&root.client.id, crate::harness::Http::One),
+        ..root.clone()
+    };
     for by_accessor in [false, true] {
         let wrapped = info(&wrapping.get("secret/data/foo").await);
         if by_accessor {
             let accessor = json!({ "accessor": wrapped["accessor"] });
             colleague.post("auth/token/revoke-accessor", &accessor).await.nothing();
-            colleague.post("auth/token/revoke-accessor", &accessor).await.refused(400, "invalid accessor");
+            colleague
+                .post("auth/token/revoke-accessor", &accessor)
+                .await
+                .refused(400, "invalid accessor");
         } else {
-            colleague.post("auth/token/revoke", json!({ "token": token(&wrapped) })).await.nothing();
+            colleague
+                .post("auth/token/revoke", json!({ "token": token(&wrapped) }))
+                .await
+                .nothing();
         }
         unwrap(&root, &token(&wrapped)).await.refused(400, WRAPPING_TOKEN_UNKNOWN);
     }
 }
 
-/// A long list could be kept again and again by small requests, and unwrapped into unbounded memory.
+/// A long list could be kept again and again by small requests, and unwrapped into unbounded
+/// memory.
 #[tokio::test]
 async fn what_is_too_large_is_not_wrapped() {
     let (_server, root, wrapping) = wrapped().await;
@@ -314,7 +350,8 @@ async fn what_is_too_large_is_not_wrapped() {
     wrapping.list("secret/metadata/many").await.refused_with(400, "too large to be wrapped");
 }
 
-/// What is on its way to the store counts as well: where it was counted anew meanwhile, it was forgotten.
+/// What is on its way to the store counts as well: where it was counted anew meanwhile, it was
+/// forgotten.
 #[tokio::test]
 async fn what_is_being_wrapped_counts() {
     let (server, engine) = Faulty::serve(|_| {}).await;
@@ -331,15 +368,19 @@ async fn what_is_being_wrapped_counts() {
     eventually("all are on their way", async || engine.commits() == 32).await;
     // It is not counted more often.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    wrapping.post("sys/wrapping/wrap", large).await.refused_with(400, "too much is wrapped in this domain");
+    wrapping
+        .post("sys/wrapping/wrap", large)
+        .await
+        .refused_with(400, "too much is wrapped in this domain");
     engine.let_go();
     for answer in held {
         info(&answer.await.unwrap());
     }
 }
 
-/// One connection that wrapped half a megabyte again and again, for a month each time, made the store grow without
-/// bound. A domain may have 16 MiB wrapped; who unwraps, or waits until something is over, has room again.
+/// One connection that wrapped half a megabyte again and again, for a month each time, made the
+/// store grow without bound. A domain may have 16 MiB wrapped; who unwraps, or waits until
+/// something is over, has room again.
 #[tokio::test]
 async fn what_is_wrapped_in_a_domain_is_bounded() {
     let (mut server, root, wrapping) = wrapped().await;
@@ -358,7 +399,8 @@ async fn what_is_wrapped_in_a_domain_is_bounded() {
     full.refused_with(400, "too much is wrapped in this domain");
     // The count is right after a start, and another domain has room of its own.
     server.restart().await;
-    let [root, wrapping] = [root, wrapping].map(|vault| Vault { client: server.at(&vault.client), ..vault });
+    let [root, wrapping] =
+        [root, wrapping].map(|vault| Vault { client: server.at(&vault.client), ..vault });
     wrapping.get("secret/data/large").await.refused_with(400, "too much is wrapped in this domain");
     let other = Vault::of(&server.tenant().await).root().with("x-vault-wrap-ttl", "60");
     info(&other.post("sys/wrapping/wrap", json!({"a": "b"})).await);

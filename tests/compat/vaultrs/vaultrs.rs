@@ -1,7 +1,8 @@
-//! Drives a running okmsd with vaultrs, which Rust programs speak to Vault through. The variables of `okmsd dev`'s
-//! env.sh say where the server is and who we are.
+//! Drives a running okmsd with vaultrs, which Rust programs speak to Vault through. The variables
+//! of `okmsd dev`'s env.sh say where the server is and who we are.
 //!
-//! vaultrs puts `/v1` before the address's own path, so that with `VAULT_ADDR` it asks `/v1/api/<okmsId>/…`.
+//! vaultrs puts `/v1` before the address's own path, so that with `VAULT_ADDR` it asks
+//! `/v1/api/<okmsId>/…`.
 #![cfg(test)]
 
 use std::{
@@ -44,7 +45,8 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// The addresses that lead to the domain: with its name, with a slash too many, and by the certificate alone.
+/// The addresses that lead to the domain: with its name, with a slash too many, and by the
+/// certificate alone.
 fn addresses() -> [String; 3] {
     let named = variable("VAULT_ADDR");
     [named.clone(), format!("{named}/"), variable("KMS_RESTAPI_ENDPOINT")]

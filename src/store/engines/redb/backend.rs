@@ -1,12 +1,13 @@
 //! What lies between redb and the storage: one disk, lent to one database after the other.
 //!
-//! redb refuses everything after a failed operation until it is opened anew, also reads. So the storage outlives
-//! the database: a [`Disk`] gives out a [`Lease`] to each database that writes. The disk remembers the database
-//! header as it was when the last commit was known to be durable, for a reader that must not see what came later.
+//! redb refuses everything after a failed operation until it is opened anew, also reads. So the
+//! storage outlives the database: a [`Disk`] gives out a [`Lease`] to each database that writes.
+//! The disk remembers the database header as it was when the last commit was known to be durable,
+//! for a reader that must not see what came later.
 //!
-//! Always holds: once a [`Fence`] is closed, no operation behind it reaches the disk any more, not even one that
-//! had begun; a page that is not what was written never reaches redb, see [`Pages`]. Never does: decide what a damaged
-//! page costs.
+//! Always holds: once a [`Fence`] is closed, no operation behind it reaches the disk any more, not
+//! even one that had begun; a page that is not what was written never reaches redb, see [`Pages`].
+//! Never does: decide what a damaged page costs.
 
 use std::{
     collections::BTreeSet,
@@ -64,7 +65,8 @@ impl Disk {
         }))
     }
 
-    /// Takes the present header for durable. To be called when redb has said so, and before the next write.
+    /// Takes the present header for durable. To be called when redb has said so, and before the
+    /// next write.
     pub(super) fn mark_durable(&self) {
         let mut head = self.head();
         let Head { now, durable, now_len, durable_len } = &mut *head;
@@ -88,8 +90,9 @@ impl Disk {
         self.inner.len()
     }
 
-    /// Reads a page, or whatever else. Does not return from a page that is damaged: see [`guard::leave`]. One that cannot
-    /// be read while others can is damaged, too: most disks check by themselves what they read.
+    /// Reads a page, or whatever else. Does not return from a page that is damaged: see
+    /// [`guard::leave`]. One that cannot be read while others can is damaged, too: most disks check
+    /// by themselves what they read.
     pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         match self.inner.read(offset, out) {
             Ok(()) if self.pages.check(offset, out) => Ok(()),
@@ -111,7 +114,10 @@ impl Disk {
             let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
             if damaged.len() < DAMAGED_TOLD && damaged.insert(page.offset) {
                 let error = error.map(ToString::to_string);
-                tracing::error!(error, "{page}; what lies there cannot be read, and everything else goes on");
+                tracing::error!(
+                    error,
+                    "{page}; what lies there cannot be read, and everything else goes on"
+                );
             }
         }
         guard::leave(page)
@@ -142,7 +148,8 @@ impl Disk {
     }
 
     fn head(&self) -> MutexGuard<'_, Head> {
-        // Every change of the head is whole when its lock is given up, so a poisoned lock loses nothing.
+        // Every change of the head is whole when its lock is given up, so a poisoned lock loses
+        // nothing.
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,8 +166,8 @@ impl Fence {
         *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
-    /// Runs `operation` unless the fence is closed. The lock is held meanwhile: a read that began before the
-    /// fence closed must not see what the next database writes over the page.
+    /// Runs `operation` unless the fence is closed. The lock is held meanwhile: a read that began
+    /// before the fence closed must not see what the next database writes over the page.
     pub(super) fn pass<T>(&self, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
         if *closed {
@@ -265,17 +272,21 @@ mod tests {
         }
     }
 
-    /// Pages are compared with their checksums by knowledge of redb's format. Should that change, damage would go
-    /// unnoticed: so every page that is read of a store that was opened must be one of which the checksum is known.
+    /// Pages are compared with their checksums by knowledge of redb's format. Should that change,
+    /// damage would go unnoticed: so every page that is read of a store that was opened must be one
+    /// of which the checksum is known.
     #[tokio::test]
     async fn every_page_that_is_read_can_be_compared() {
         let memory = Memory::default();
-        let engine = RedbEngine::open_backend(memory.clone(), &RedbOptions::new(""), Arc::new(Nobody)).unwrap();
+        let engine =
+            RedbEngine::open_backend(memory.clone(), &RedbOptions::new(""), Arc::new(Nobody))
+                .unwrap();
         for round in 0..6_u8 {
             let put = |n: usize| {
                 let key = format!("{n:04}").into_bytes();
                 let bytes = vec![round; [10, 300, 5_000, 70_000][n % 4]];
-                [header::SPACE, value::SPACE].map(|space| Op::Put(space, key.clone(), Sealed::public(bytes.clone())))
+                [header::SPACE, value::SPACE]
+                    .map(|space| Op::Put(space, key.clone(), Sealed::public(bytes.clone())))
             };
             let ops = (0..200).flat_map(put).collect();
             engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
@@ -293,7 +304,10 @@ mod tests {
         let pages: Vec<_> = read.iter().filter(|(offset, _)| *offset >= HEAD as u64).collect();
         assert!(pages.len() > 200, "{} pages", pages.len());
         for (offset, length) in pages {
-            assert!(disk.pages.is_known(*offset, *length), "nothing is known of the {length} bytes at {offset}");
+            assert!(
+                disk.pages.is_known(*offset, *length),
+                "nothing is known of the {length} bytes at {offset}"
+            );
         }
     }
 }

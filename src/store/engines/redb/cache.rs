@@ -1,12 +1,14 @@
 //! Records in memory, in front of the database.
 //!
-//! Owns a bounded number of bytes of answers, absent records included. They are sealed records, as on disk.
+//! Owns a bounded number of bytes of answers, absent records included. They are sealed records, as
+//! on disk.
 //!
-//! Always holds: an answer for a snapshot is what the database would say at that snapshot. An entry stands for
-//! the newest durable state and knows since which revision it is true; a snapshot from before that revision does
-//! not get it. The writer changes the touched entries after the commit is durable and before it publishes the
-//! new state, so no snapshot can be ahead of the cache. A reader fills in what it read only if no commit has
-//! touched the shard since its snapshot, so an old reader cannot bring back what a newer commit has changed.
+//! Always holds: an answer for a snapshot is what the database would say at that snapshot. An entry
+//! stands for the newest durable state and knows since which revision it is true; a snapshot from
+//! before that revision does not get it. The writer changes the touched entries after the commit is
+//! durable and before it publishes the new state, so no snapshot can be ahead of the cache. A
+//! reader fills in what it read only if no commit has touched the shard since its snapshot, so an
+//! old reader cannot bring back what a newer commit has changed.
 //!
 //! Never does: I/O, or anything slow under a shard's lock.
 
@@ -46,7 +48,8 @@ pub(super) struct Cache {
 
 #[derive(Default)]
 struct Shard {
-    /// By hash of space and key; the slot knows the whole key. Every hash in `slots` is once in `order`.
+    /// By hash of space and key; the slot knows the whole key. Every hash in `slots` is once in
+    /// `order`.
     slots: HashMap<u64, Slot>,
     /// Oldest first. A slot that was used since it came in gets a second round.
     order: VecDeque<u64>,
@@ -113,7 +116,9 @@ impl Cache {
     pub(super) fn apply(&self, touches: Vec<Touch>) {
         for touch in touches {
             match touch {
-                Touch::Put(space, key, record) => self.touch(space, &key, record.revision, Some(record)),
+                Touch::Put(space, key, record) => {
+                    self.touch(space, &key, record.revision, Some(record));
+                }
                 Touch::Deleted(space, key, revision) => self.touch(space, &key, revision, None),
                 Touch::Everything(revision) => self.clear(revision),
             }
@@ -133,7 +138,8 @@ impl Cache {
             return;
         };
         shard.touched = Some(revision);
-        // Only what was read before is kept up to date: a key that is written and never read costs no memory.
+        // Only what was read before is kept up to date: a key that is written and never read costs
+        // no memory.
         if shard.slots.get(&hash).is_some_and(|slot| slot.is(space, key)) {
             let slot = Slot { space, key: key.into(), since: revision, record, used: true };
             shard.put(hash, slot, self.shard_bytes);

@@ -1,8 +1,8 @@
 //! The database file as redb sees it.
 //!
-//! Owns the file handle and the one advisory lock on it. Always holds: while a [`LockedFile`] is not closed, no
-//! other process that asks for the lock has the file open; a file that bears the database's name is a whole
-//! database. Never does: caching, or a decision about failures.
+//! Owns the file handle and the one advisory lock on it. Always holds: while a [`LockedFile`] is
+//! not closed, no other process that asks for the lock has the file open; a file that bears the
+//! database's name is a whole database. Never does: caching, or a decision about failures.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -40,8 +40,9 @@ pub(super) struct Unnamed {
 }
 
 impl LockedFile {
-    /// Opens and locks the file, readable by its owner only. If it does not exist, gives an empty file with another
-    /// name: redb cannot open a database whose making was interrupted, so the name is given when it is made.
+    /// Opens and locks the file, readable by its owner only. If it does not exist, gives an empty
+    /// file with another name: redb cannot open a database whose making was interrupted, so the
+    /// name is given when it is made.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<Unnamed>), FileError> {
         if exists(path)? {
             return Ok((Self::lock(path)?, None));
@@ -60,7 +61,13 @@ impl LockedFile {
     }
 
     fn lock(path: &Path) -> Result<Self, FileError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(FileError::InUse),
@@ -69,8 +76,8 @@ impl LockedFile {
     }
 }
 
-/// Whether there is a database. A file that cannot be looked at, or is empty, is not taken for "none": whatever it was
-/// must not be replaced by a new store.
+/// Whether there is a database. A file that cannot be looked at, or is empty, is not taken for
+/// "none": whatever it was must not be replaced by a new store.
 fn exists(path: &Path) -> Result<bool, FileError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -112,7 +119,8 @@ impl StorageBackend for LockedFile {
     }
 
     fn close(&self) -> io::Result<()> {
-        // Snapshots may keep the handle for longer than the engine lives; the lock must not wait for them.
+        // Snapshots may keep the handle for longer than the engine lives; the lock must not wait
+        // for them.
         self.file.unlock()
     }
 }

@@ -1,9 +1,9 @@
 //! Many batches in one transaction.
 //!
-//! Owns the judgement of preconditions and the order of changes. Always holds: a batch sees what the batches
-//! before it in the group have changed; a batch that is refused changes nothing and does not hurt its neighbours;
-//! every batch that applies gets a revision of its own; a batch that meets something damaged is refused alone. Never
-//! does: answer callers, or publish a state.
+//! Owns the judgement of preconditions and the order of changes. Always holds: a batch sees what
+//! the batches before it in the group have changed; a batch that is refused changes nothing and
+//! does not hurt its neighbours; every batch that applies gets a revision of its own; a batch that
+//! meets something damaged is refused alone. Never does: answer callers, or publish a state.
 
 use redb::{ReadableTable, StorageError, WriteTransaction};
 
@@ -46,15 +46,16 @@ impl From<redb::Error> for Failed {
     }
 }
 
-/// Applies the batches and commits once. `last` is the highest revision ever tried, and moves on; the commit bears the
-/// moment `at`.
+/// Applies the batches and commits once. `last` is the highest revision ever tried, and moves on;
+/// the commit bears the moment `at`.
 pub(super) fn commit(
     database: &Generation,
     batches: Vec<Batch>,
     last: &mut Revision,
     at: Option<u64>,
 ) -> Result<Committed, Failed> {
-    // Batches that met something damaged. They are left out, and the others are tried again without them.
+    // Batches that met something damaged. They are left out, and the others are tried again without
+    // them.
     let mut damaged: Vec<(usize, Source)> = Vec::new();
     loop {
         let skip = |index: usize| damaged.iter().any(|(other, _)| *other == index);
@@ -121,7 +122,8 @@ pub(super) fn commit_nothing(database: &Generation, revision: Revision) -> Resul
 
 /// What became of one batch in the transaction.
 enum Applied {
-    /// It changes what it says, and for each of its range removals here are the keys, unless they are too many.
+    /// It changes what it says, and for each of its range removals here are the keys, unless they
+    /// are too many.
     Done(Revision, Vec<Option<Vec<Vec<u8>>>>),
     Conflict,
     Skipped,
@@ -140,7 +142,8 @@ fn apply(
     skip: impl Fn(usize) -> bool,
     last: &mut Revision,
 ) -> Result<Vec<Applied>, Stopped> {
-    let mut spaces = tables::open_for_write(writing, spaces).map_err(|error| Stopped::Whole(error.into()))?;
+    let mut spaces =
+        tables::open_for_write(writing, spaces).map_err(|error| Stopped::Whole(error.into()))?;
     let mut apply_one = |batch: &Batch| -> Result<Applied, StorageError> {
         if !holds(&spaces, batch)? {
             return Ok(Applied::Conflict);
@@ -155,7 +158,9 @@ fn apply(
             Some(skipped) => skipped,
             None => match guarded(|| apply_one(batch)) {
                 Ok(Ok(applied)) => applied,
-                Ok(Err(error @ StorageError::Corrupted(_))) => return Err(Stopped::At(index, error.into())),
+                Ok(Err(error @ StorageError::Corrupted(_))) => {
+                    return Err(Stopped::At(index, error.into()));
+                }
                 Ok(Err(error)) => return Err(Stopped::Whole(error.into())),
                 Err(panicked) => return Err(Stopped::At(index, panicked.into())),
             },
@@ -194,14 +199,20 @@ fn change(
             Op::Delete(space, key) => {
                 spaces.of_mut(*space)?.remove(key.as_slice())?;
             }
-            Op::DeleteRange(space, from, to) => removed.push(remove_range(spaces.of_mut(*space)?, from, to)?),
+            Op::DeleteRange(space, from, to) => {
+                removed.push(remove_range(spaces.of_mut(*space)?, from, to)?);
+            }
         }
     }
     Ok(removed)
 }
 
 /// Says which keys it removed, unless they are too many.
-fn remove_range(table: &mut SpaceTable<'_>, from: &[u8], to: &[u8]) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
+fn remove_range(
+    table: &mut SpaceTable<'_>,
+    from: &[u8],
+    to: &[u8],
+) -> Result<Option<Vec<Vec<u8>>>, StorageError> {
     let mut keys = Some(Vec::new());
     if from < to {
         table.retain_in::<&[u8], _>(from..to, |key, _| {
@@ -217,8 +228,13 @@ fn remove_range(table: &mut SpaceTable<'_>, from: &[u8], to: &[u8]) -> Result<Op
     Ok(keys)
 }
 
-fn conclude(batches: Vec<Batch>, applied: Vec<Applied>, mut damaged: Vec<(usize, Source)>) -> Committed {
-    let mut concluded = Committed { verdicts: Vec::new(), touches: Vec::new(), operations: 0, damaged: 0 };
+fn conclude(
+    batches: Vec<Batch>,
+    applied: Vec<Applied>,
+    mut damaged: Vec<(usize, Source)>,
+) -> Committed {
+    let mut concluded =
+        Committed { verdicts: Vec::new(), touches: Vec::new(), operations: 0, damaged: 0 };
     for (index, (batch, applied)) in batches.into_iter().zip(applied).enumerate() {
         let verdict = match applied {
             Applied::Done(revision, removed) => {
@@ -239,13 +255,22 @@ fn conclude(batches: Vec<Batch>, applied: Vec<Applied>, mut damaged: Vec<(usize,
     concluded
 }
 
-fn touch(touches: &mut Vec<Touch>, ops: Vec<Op>, revision: Revision, removed: Vec<Option<Vec<Vec<u8>>>>) {
+fn touch(
+    touches: &mut Vec<Touch>,
+    ops: Vec<Op>,
+    revision: Revision,
+    removed: Vec<Option<Vec<Vec<u8>>>>,
+) {
     let mut removed = removed.into_iter();
     let gone = |space: Space| move |key| Touch::Deleted(space, key, revision);
     for op in ops {
         match op {
             Op::Put(space, key, sealed) => {
-                touches.push(Touch::Put(space, key, Record { revision, bytes: sealed.into_bytes() }));
+                touches.push(Touch::Put(
+                    space,
+                    key,
+                    Record { revision, bytes: sealed.into_bytes() },
+                ));
             }
             Op::Delete(space, key) => touches.push(Touch::Deleted(space, key, revision)),
             Op::DeleteRange(space, ..) => match removed.next().flatten() {

@@ -1,8 +1,9 @@
 //! Running database code that may end in a panic.
 //!
-//! redb takes what it reads for sound, and panics where it is not. Owns the two ways in which such a call can end
-//! beside its answer: a page that is damaged, and anything else. Always holds: a panic in a guarded section ends that
-//! section only, and fills no log. Never does: decide what is to be given up afterwards.
+//! redb takes what it reads for sound, and panics where it is not. Owns the two ways in which such
+//! a call can end beside its answer: a page that is damaged, and anything else. Always holds: a
+//! panic in a guarded section ends that section only, and fills no log. Never does: decide what is
+//! to be given up afterwards.
 
 use std::{
     cell::Cell,
@@ -35,23 +36,26 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what may panic, and turns the panic into an error. Whatever `run` was changing must be given up, or known to be
-/// whole.
+/// Runs what may panic, and turns the panic into an error. Whatever `run` was changing must be
+/// given up, or known to be whole.
 pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     hold_the_log();
     let before = GUARDED.replace(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(run));
     GUARDED.set(before);
-    outcome.map_err(|payload| payload.downcast_ref().copied().map_or(Panicked::Code, Panicked::Damaged))
+    outcome.map_err(|payload| {
+        payload.downcast_ref().copied().map_or(Panicked::Code, Panicked::Damaged)
+    })
 }
 
-/// Leaves the guarded section from within the storage: redb must not see a page that is damaged, and an I/O error would
-/// make it refuse everything that comes later, of other pages too.
+/// Leaves the guarded section from within the storage: redb must not see a page that is damaged,
+/// and an I/O error would make it refuse everything that comes later, of other pages too.
 pub(super) fn leave(damaged: DamagedPage) -> ! {
     panic::resume_unwind(Box::new(damaged))
 }
 
-/// A panic in a guarded section is one line at most, and tells its place only: its text may quote what was read.
+/// A panic in a guarded section is one line at most, and tells its place only: its text may quote
+/// what was read.
 fn hold_the_log() {
     static ONCE: Once = Once::new();
     static PANICS: Seldom = Seldom::new(Duration::from_secs(10));

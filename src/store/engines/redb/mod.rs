@@ -1,19 +1,21 @@
 //! The engine on one machine: redb, one writer, many readers.
 //!
-//! Owns the database file. Always holds: what was acknowledged is on disk; a reader never waits for the writer; a
-//! failed write leaves the last durable state readable, and its writers know that the outcome is unknown. Never
-//! does: encryption, key layout, retries of a batch.
+//! Owns the database file. Always holds: what was acknowledged is on disk; a reader never waits for
+//! the writer; a failed write leaves the last durable state readable, and its writers know that the
+//! outcome is unknown. Never does: encryption, key layout, retries of a batch.
 //!
-//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one `group`, which
-//! becomes one transaction on the `tables` and one durable commit. Then the `cache` follows, the new view is
-//! published, and the callers are answered. The way of a read: `snapshot` asks the cache, then the view. Under
-//! redb lies `backend`, which lets the database be replaced while the `file` stays open; while writes fail, reads
-//! go through an `overlay`, and so does whoever takes a `peek`.
+//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one `group`,
+//! which becomes one transaction on the `tables` and one durable commit. Then the `cache` follows,
+//! the new view is published, and the callers are answered. The way of a read: `snapshot` asks the
+//! cache, then the view. Under redb lies `backend`, which lets the database be replaced while the
+//! `file` stays open; while writes fail, reads go through an `overlay`, and so does whoever takes a
+//! `peek`.
 //!
-//! A page that is damaged costs what lies in it, and nothing else: `backend` compares each page that is read with what
-//! `pages` knows of it, and leaves redb altogether (`guard`) where it differs. A read is refused alone, a batch is
-//! refused alone while its group goes on. So it is with a page that the disk cannot read, while it can read others.
-//! Any other error of the storage is another matter: then the database is given up and opened anew.
+//! A page that is damaged costs what lies in it, and nothing else: `backend` compares each page
+//! that is read with what `pages` knows of it, and leaves redb altogether (`guard`) where it
+//! differs. A read is refused alone, a batch is refused alone while its group goes on. So it is
+//! with a page that the disk cannot read, while it can read others. Any other error of the storage
+//! is another matter: then the database is given up and opened anew.
 
 mod backend;
 mod cache;
@@ -54,7 +56,8 @@ use self::{
 };
 use crate::store::{
     engine::{
-        Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision, Snapshot, Source, Space,
+        Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision,
+        Snapshot, Source, Space,
     },
     kinds,
     past::Upgrade,
@@ -79,7 +82,8 @@ pub struct RedbOptions {
     pub queue_bytes: usize,
     /// Batches that become durable together.
     pub group_batches: usize,
-    /// The most bytes that become durable together, unless one batch alone is heavier. Fewer on a slow disk.
+    /// The most bytes that become durable together, unless one batch alone is heavier. Fewer on a
+    /// slow disk.
     pub group_bytes: usize,
     /// How long after a failed commit the engine first tries to write again.
     pub pause_min: Duration,
@@ -192,8 +196,10 @@ impl RedbEngine {
         disk.mark_durable();
         made()?;
         let latest = guarded(|| database.moment()).map_err(damaged)?.map_err(LayoutError::Redb)?;
-        let queue = Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
-        let shared = Arc::new(Shared::new(view, Cache::new(options.record_cache_bytes), queue, latest));
+        let queue =
+            Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
+        let shared =
+            Arc::new(Shared::new(view, Cache::new(options.record_cache_bytes), queue, latest));
         let settings = Settings {
             cache_bytes: options.cache_bytes,
             spaces: options.spaces.clone(),
@@ -214,19 +220,22 @@ impl Engine for RedbEngine {
     }
 
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
-        let snapshot = RedbSnapshot { view: self.shared.view.load_full(), shared: Arc::clone(&self.shared) };
+        let snapshot =
+            RedbSnapshot { view: self.shared.view.load_full(), shared: Arc::clone(&self.shared) };
         Box::pin(future::ready(Ok(Box::new(snapshot) as Box<dyn Snapshot>)))
     }
 
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>> {
-        // The batch is queued here and not when the future is first asked, so that a caller who gives up at once
-        // is treated like one who gives up late.
+        // The batch is queued here and not when the future is first asked, so that a caller who
+        // gives up at once is treated like one who gives up late.
         let (reply, answer) = oneshot::channel();
         let refused = if self.health() == Health::Ready {
             match self.shared.queue.push(Job { batch, reply }) {
                 Ok(()) => None,
                 Err(Refusal::Full) => Some(CommitError::Overloaded),
-                Err(Refusal::Closed) => Some(CommitError::Unavailable("the store has stopped".into())),
+                Err(Refusal::Closed) => {
+                    Some(CommitError::Unavailable("the store has stopped".into()))
+                }
             }
         } else {
             Some(CommitError::Unavailable("writes failed, and are tried again soon".into()))
@@ -234,7 +243,9 @@ impl Engine for RedbEngine {
         Box::pin(async move {
             match refused {
                 Some(error) => Err(error),
-                None => answer.await.unwrap_or_else(|gone| Err(CommitError::OutcomeUnknown(gone.into()))),
+                None => answer
+                    .await
+                    .unwrap_or_else(|gone| Err(CommitError::OutcomeUnknown(gone.into()))),
             }
         })
     }
@@ -251,9 +262,10 @@ impl Engine for RedbEngine {
 impl Drop for RedbEngine {
     fn drop(&mut self) {
         self.shared.queue.close();
-        // The writer needs no async runtime, so waiting for it here cannot deadlock. Only the writer itself, if
-        // its observer owned the engine, must not wait for its own end.
-        if let Some(writer) = self.writer.take().filter(|writer| writer.thread().id() != thread::current().id())
+        // The writer needs no async runtime, so waiting for it here cannot deadlock. Only the
+        // writer itself, if its observer owned the engine, must not wait for its own end.
+        if let Some(writer) =
+            self.writer.take().filter(|writer| writer.thread().id() != thread::current().id())
             && writer.join().is_err()
         {
             tracing::error!("the store's writer had panicked");

@@ -1,10 +1,12 @@
 //! The last durable state of a disk, readable while the disk takes no writes.
 //!
-//! redb writes to its header whenever it opens a database. An [`Overlay`] puts the header of the last durable
-//! commit over the file and keeps all further writes in memory. That is sound because redb never overwrites a page
-//! which the last durable commit can reach: only the header changes in place.
+//! redb writes to its header whenever it opens a database. An [`Overlay`] puts the header of the
+//! last durable commit over the file and keeps all further writes in memory. That is sound because
+//! redb never overwrites a page which the last durable commit can reach: only the header changes in
+//! place.
 //!
-//! Always holds: nothing is ever written to the disk from here. Never does: follow what the disk becomes later.
+//! Always holds: nothing is ever written to the disk from here. Never does: follow what the disk
+//! becomes later.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +33,8 @@ type Read = fn(&Disk, u64, &mut [u8]) -> io::Result<()>;
 
 struct Pages {
     len: u64,
-    /// Pages of `HEAD` bytes by their offset. redb writes its header and little else when it opens a database.
+    /// Pages of `HEAD` bytes by their offset. redb writes its header and little else when it opens
+    /// a database.
     written: BTreeMap<u64, Vec<u8>>,
 }
 

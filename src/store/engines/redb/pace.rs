@@ -1,8 +1,8 @@
 //! How much the writer takes at once.
 //!
-//! Whoever comes waits for the group under way and for its own, so the time that a group takes is what a quiet tenant
-//! waits behind a busy one. Bytes that a fast disk takes in a moment are a long time on a slow one: groups are cut to
-//! the disk.
+//! Whoever comes waits for the group under way and for its own, so the time that a group takes is
+//! what a quiet tenant waits behind a busy one. Bytes that a fast disk takes in a moment are a long
+//! time on a slow one: groups are cut to the disk.
 
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ mod tests {
 
     const MOST: usize = 8 << 20;
 
-    /// What a disk makes of a tenant that always has more to write: the time of the longest group once it is known.
+    /// What a disk makes of a tenant that always has more to write: the time of the longest group
+    /// once it is known.
     fn settled(bytes_per_ms: usize, pause_ms: u64) -> (usize, Duration) {
         let mut pace = Pace::new(MOST);
         let time = |bytes: usize| Duration::from_millis(pause_ms + (bytes / bytes_per_ms) as u64);

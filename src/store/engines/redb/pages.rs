@@ -1,14 +1,16 @@
 //! What the pages of the file must hold.
 //!
-//! redb keeps a checksum of every page in the page above it, and compares them in a repair only. [`Pages`] compares
-//! them whenever a page is read: it takes the checksums of the roots from the header, those of other pages from the
-//! page above, which is always read before, and those of pages that were written since from what was written. So
-//! neither a read nor a write ever follows a page that is damaged: a flipped bit in a page's number would lead a write
-//! to a page of somebody else's, and free it.
+//! redb keeps a checksum of every page in the page above it, and compares them in a repair only.
+//! [`Pages`] compares them whenever a page is read: it takes the checksums of the roots from the
+//! header, those of other pages from the page above, which is always read before, and those of
+//! pages that were written since from what was written. So neither a read nor a write ever follows
+//! a page that is damaged: a flipped bit in a page's number would lead a write to a page of
+//! somebody else's, and free it.
 //!
-//! Owns the knowledge of redb's file format 3 (`docs/design.md` in its repository). Always holds: what is known of a
-//! page is of its last writing; a page of which nothing is known is taken for sound. Costs 16 bytes of memory for each
-//! page that was read or written, 4 MiB for each GiB of the file. Never does: I/O.
+//! Owns the knowledge of redb's file format 3 (`docs/design.md` in its repository). Always holds:
+//! what is known of a page is of its last writing; a page of which nothing is known is taken for
+//! sound. Costs 16 bytes of memory for each page that was read or written, 4 MiB for each GiB of
+//! the file. Never does: I/O.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -115,7 +117,9 @@ impl Pages {
     pub(super) fn check(&self, offset: u64, data: &[u8]) -> bool {
         let Some(known) = self.known(offset, data.len()) else { return true };
         let Of::Tree(shape) = known.of else { return sum(data) == known.sum };
-        let Some(widths) = self.look(|state| state.shapes.get(usize::from(shape)).copied()) else { return true };
+        let Some(widths) = self.look(|state| state.shapes.get(usize::from(shape)).copied()) else {
+            return true;
+        };
         let page = TreePage { data, widths };
         if page.used().and_then(|used| data.get(..used)).is_none_or(|used| sum(used) != known.sum) {
             return false;
@@ -132,7 +136,8 @@ impl Pages {
 
     fn known(&self, offset: u64, length: usize) -> Option<Known> {
         let known = self.look(|state| state.get(offset / PAGE));
-        (offset.is_multiple_of(PAGE) && known.length > 0 && known.length == length_of(length)).then_some(known)
+        (offset.is_multiple_of(PAGE) && known.length > 0 && known.length == length_of(length))
+            .then_some(known)
     }
 
     fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -147,11 +152,13 @@ impl Pages {
 impl State {
     fn learn(&mut self, header: &[u8]) {
         let number = |at| u32_at(header, at).map(u64::from);
-        let (Some(region_header_pages), Some(region_pages), Some(flags)) = (number(16), number(20), header.get(9))
+        let (Some(region_header_pages), Some(region_pages), Some(flags)) =
+            (number(16), number(20), header.get(9))
         else {
             return;
         };
-        // After another kind of commit redb itself finds out by the checksums which of the two slots is whole.
+        // After another kind of commit redb itself finds out by the checksums which of the two
+        // slots is whole.
         if !header.starts_with(MAGIC) || number(12) != Some(PAGE) || flags & TWO_PHASE_COMMIT == 0 {
             return;
         }
@@ -159,7 +166,8 @@ impl State {
         let primary = if flags & 1 == 0 { 64 } else { 192 };
         for (present, root) in [(1, 8), (2, 40)] {
             if header.get(primary + present).is_some_and(|present| *present != 0)
-                && let (Some(number), Some(sum)) = (u64_at(header, primary + root), u64_at(header, primary + root + 8))
+                && let (Some(number), Some(sum)) =
+                    (u64_at(header, primary + root), u64_at(header, primary + root + 8))
             {
                 self.expect(&Child { number, sum, shape: TABLES });
             }
@@ -184,7 +192,8 @@ impl State {
 
     /// The place of a table's shape; none where there are too many.
     fn shape(&mut self, shape: Shape) -> Option<u8> {
-        let known = self.shapes.iter().skip(1).position(|known| *known == shape).map(|place| place + 1);
+        let known =
+            self.shapes.iter().skip(1).position(|known| *known == shape).map(|place| place + 1);
         let place = known.unwrap_or(self.shapes.len());
         let found = u8::try_from(place).ok()?;
         if known.is_none() {
@@ -196,10 +205,14 @@ impl State {
     /// Takes a checksum from the page above. What is known already is as good, or newer.
     fn expect(&mut self, child: &Child) {
         let order = child.number >> 59;
-        let index = child.number & (0xf_ffff_u64.checked_shr(u32::try_from(order).unwrap_or(u32::MAX)).unwrap_or(0));
+        let index = child.number
+            & (0xf_ffff_u64.checked_shr(u32::try_from(order).unwrap_or(u32::MAX)).unwrap_or(0));
         let region = (child.number >> 20) & 0xf_ffff;
         let Geometry { region_header_pages, region_pages } = self.geometry;
-        let page = 1 + region * (region_header_pages + region_pages) + region_header_pages + (index << order);
+        let page = 1
+            + region * (region_header_pages + region_pages)
+            + region_header_pages
+            + (index << order);
         let length = u8::try_from(order + 1).unwrap_or_default();
         if self.get(page).length == 0 {
             self.set(page, Known { sum: child.sum, length, of: Of::Tree(child.shape) });
@@ -218,7 +231,8 @@ impl State {
             self.chunks.resize_with(chunk + 1, || None);
         }
         if let Some(chunk) = self.chunks.get_mut(chunk) {
-            let chunk = chunk.get_or_insert_with(|| vec![Known::default(); PAGES_PER_CHUNK].into_boxed_slice());
+            let chunk = chunk
+                .get_or_insert_with(|| vec![Known::default(); PAGES_PER_CHUNK].into_boxed_slice());
             if let Some(old) = chunk.get_mut(place) {
                 *old = known;
             }
@@ -253,7 +267,11 @@ fn table(definition: &[u8]) -> Option<(u64, u64, Shape)> {
     if *definition.first()? != NORMAL_TABLE || *definition.get(9)? == 0 {
         return None;
     }
-    Some((u64_at(definition, 10)?, u64_at(definition, 18)?, Shape { key: width(42)?, value: width(47)? }))
+    Some((
+        u64_at(definition, 10)?,
+        u64_at(definition, 18)?,
+        Shape { key: width(42)?, value: width(47)? },
+    ))
 }
 
 /// A page of a tree, which may be damaged.
@@ -269,7 +287,11 @@ impl TreePage<'_> {
 
     /// The keys of a branch, or the pairs of a leaf.
     fn count(&self) -> usize {
-        self.data.get(2..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes).into()
+        self.data
+            .get(2..4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u16::from_le_bytes)
+            .into()
     }
 
     /// How many bytes are in use.

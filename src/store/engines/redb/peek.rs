@@ -1,7 +1,8 @@
 //! One look into a database that nobody is to notice.
 //!
-//! Always holds: the file is opened for reading only, and nothing is written to it: what redb writes when it opens a
-//! database, repairs included, goes to an [`Overlay`]. Never does: wait for whoever has the file open.
+//! Always holds: the file is opened for reading only, and nothing is written to it: what redb
+//! writes when it opens a database, repairs included, goes to an [`Overlay`]. Never does: wait for
+//! whoever has the file open.
 
 use std::{
     fs::{File, TryLockError},
@@ -25,10 +26,12 @@ use crate::store::engine::{Record, Space};
 const CACHE_BYTES: usize = 1 << 20;
 
 impl RedbEngine {
-    /// The record under `key` in the database file at `path`, if there is such a file and such a record.
+    /// The record under `key` in the database file at `path`, if there is such a file and such a
+    /// record.
     ///
     /// # Errors
-    /// `FileError::InUse` while another process has it open; others if it is damaged, or of another version.
+    /// `FileError::InUse` while another process has it open; others if it is damaged, or of another
+    /// version.
     pub fn peek(path: &Path, space: Space, key: &[u8]) -> Result<Option<Record>, OpenError> {
         let file = match File::open(path) {
             Ok(file) => file,

@@ -1,10 +1,12 @@
 //! What waits for the writer.
 //!
-//! Owns the batches between a caller and the writer's thread. Always holds: the queue is bounded by count and by
-//! bytes, and a batch that does not fit is refused at once; a batch in the queue is either given to the writer or
-//! refused, never forgotten. Tenants take turns, so that the batch of a quiet one waits for the group under way and for
-//! a turn of each other, not for all that somebody else has queued; and a tenant may hold as much as is free, half of
-//! the queue where it is alone, so that there is always room for another one. Never does: waiting on the caller's side.
+//! Owns the batches between a caller and the writer's thread. Always holds: the queue is bounded by
+//! count and by bytes, and a batch that does not fit is refused at once; a batch in the queue is
+//! either given to the writer or refused, never forgotten. Tenants take turns, so that the batch of
+//! a quiet one waits for the group under way and for a turn of each other, not for all that
+//! somebody else has queued; and a tenant may hold as much as is free, half of the queue where it
+//! is alone, so that there is always room for another one. Never does: waiting on the caller's
+//! side.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -57,7 +59,8 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
-/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16 bytes.
+/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16
+/// bytes.
 type Tenant = [u8; 16];
 
 /// What a tenant's turn is worth, in bytes; a batch counts for at least [`LEAST`].
@@ -118,7 +121,8 @@ impl Queue {
         self.state().closed
     }
 
-    /// The next thing to do. A group takes what waits, within `limits`: of one tenant in the order of arrival.
+    /// The next thing to do. A group takes what waits, within `limits`: of one tenant in the order
+    /// of arrival.
     pub(super) fn next(&self, limits: Limits, deadline: Option<Instant>) -> Call {
         let mut state = self.state();
         loop {
@@ -131,10 +135,14 @@ impl Queue {
             if state.closed {
                 return Call::Closed;
             }
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            state = match deadline
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => return Call::Timeout,
-                Some(left) => self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => {
+                    self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
     }
@@ -183,7 +191,10 @@ impl State {
             while let Some(job) = lane.jobs.front() {
                 let weight = job.batch.weight();
                 // The first one always goes, however heavy: the queue has let it in.
-                if !group.is_empty() && (group.len() >= limits.batches || bytes.saturating_add(weight) > limits.bytes) {
+                if !group.is_empty()
+                    && (group.len() >= limits.batches
+                        || bytes.saturating_add(weight) > limits.bytes)
+                {
                     // The turn goes on in the next group.
                     lane.credit = lane.credit.saturating_sub(TURN);
                     break 'group;
@@ -249,7 +260,8 @@ mod tests {
         Queue::new(Limits { batches, bytes })
     }
 
-    /// A thousand writers of one tenant made a quiet tenant's write wait for all that they had queued.
+    /// A thousand writers of one tenant made a quiet tenant's write wait for all that they had
+    /// queued.
     #[test]
     fn a_quiet_tenant_is_in_the_next_group() {
         let queue = queue(4096, usize::MAX);

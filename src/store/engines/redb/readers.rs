@@ -1,7 +1,8 @@
 //! Places for reads that may wait for the disk.
 //!
-//! Always holds: reads on the blocking threads are bounded; one tenant's take half of the places at most, so that
-//! others need not wait for all of them. A reader that gives up while it waits for a place leaves nothing behind.
+//! Always holds: reads on the blocking threads are bounded; one tenant's take half of the places at
+//! most, so that others need not wait for all of them. A reader that gives up while it waits for a
+//! place leaves nothing behind.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -39,7 +40,10 @@ impl Readers {
     /// Waits for a place for a read of `key`. The tenant is what the key begins with.
     pub(super) async fn place(&self, key: &[u8]) -> Result<Place, AcquireError> {
         let hash = self.hasher.hash_one(key.get(..16).unwrap_or(key));
-        let share = self.shares.get(usize::try_from(hash % SHARES as u64).unwrap_or_default()).unwrap_or(&self.all);
+        let share = self
+            .shares
+            .get(usize::try_from(hash % SHARES as u64).unwrap_or_default())
+            .unwrap_or(&self.all);
         let of_one = Arc::clone(share).acquire_owned().await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await?;
         Ok(Place { _of_all: of_all, _of_one: of_one })
@@ -56,8 +60,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_tenant_takes_half_of_the_places() {
         let readers = Readers::new();
-        let at_once =
-            async |tenant: u8| tokio::time::timeout(Duration::from_millis(1), readers.place(&[tenant; 20])).await;
+        let at_once = async |tenant: u8| {
+            tokio::time::timeout(Duration::from_millis(1), readers.place(&[tenant; 20])).await
+        };
         let mut held = Vec::new();
         while let Ok(place) = at_once(1).await {
             held.push(place.unwrap());

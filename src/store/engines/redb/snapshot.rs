@@ -1,9 +1,10 @@
 //! Reading at one moment.
 //!
-//! Owns the way of a read: from memory if the answer is there, else on a thread that may wait for the disk. Always
-//! holds: an async worker never waits for the disk here; a read of what is damaged fails alone. If the database under a snapshot was given up after a
-//! failure, the snapshot goes on with the next one as long as that shows the very same revision, and is refused
-//! afterwards: it never shows another moment.
+//! Owns the way of a read: from memory if the answer is there, else on a thread that may wait for
+//! the disk. Always holds: an async worker never waits for the disk here; a read of what is damaged
+//! fails alone. If the database under a snapshot was given up after a failure, the snapshot goes on
+//! with the next one as long as that shows the very same revision, and is refused afterwards: it
+//! never shows another moment.
 
 use std::{future, sync::Arc, thread, time::Duration};
 
@@ -57,7 +58,8 @@ pub(super) fn read_parts<'a>(
     view: &Arc<View>,
     parts: &[Read<'_>],
 ) -> Fut<'a, Result<Parts, ReadError>> {
-    let (mut found, mut missing): (Parts, Vec<(usize, Missing)>) = (Vec::with_capacity(parts.len()), Vec::new());
+    let (mut found, mut missing): (Parts, Vec<(usize, Missing)>) =
+        (Vec::with_capacity(parts.len()), Vec::new());
     for (at, part) in parts.iter().enumerate() {
         let known = match *part {
             Read::Key(space, key) => shared.cache.get(space, key, view.revision),
@@ -73,8 +75,12 @@ pub(super) fn read_parts<'a>(
     let (key, view) = (first.key().to_vec(), Arc::clone(view));
     Box::pin(async move {
         let reader = Arc::clone(shared);
-        let read =
-            move || Ok(missing.into_iter().map(|(at, part)| (at, part.read(&reader, &view))).collect::<Vec<_>>());
+        let read = move || {
+            Ok(missing
+                .into_iter()
+                .map(|(at, part)| (at, part.read(&reader, &view)))
+                .collect::<Vec<_>>())
+        };
         for (at, part) in blocking(&shared.readers, key, read).await? {
             match (part, found.get_mut(at)) {
                 (Err(error @ ReadError::Unavailable(_)), _) => return Err(error),
@@ -114,7 +120,8 @@ impl Missing {
                 Ok(found.map(|record| Found { key: None, record }))
             }
             Self::Last(space, from, to) => {
-                let Some((key, record)) = read(shared, view, |view| view.last(space, &from, &to))? else {
+                let Some((key, record)) = read(shared, view, |view| view.last(space, &from, &to))?
+                else {
                     return Ok(None);
                 };
                 shared.cache.fill(space, &key, view.revision, Some(&record));
@@ -145,7 +152,11 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn read<T>(shared: &Shared, view: &Arc<View>, read: impl Fn(&View) -> Result<T, StorageError>) -> Result<T, ReadError> {
+fn read<T>(
+    shared: &Shared,
+    view: &Arc<View>,
+    read: impl Fn(&View) -> Result<T, StorageError>,
+) -> Result<T, ReadError> {
     let mut view = Arc::clone(view);
     let mut asked = 0;
     loop {
@@ -174,9 +185,13 @@ fn attempt<T>(view: &View, read: &impl Fn(&View) -> Result<T, StorageError>) -> 
     // A view is only read, so a panic leaves nothing behind in it.
     match guarded(|| read(view)) {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(error @ StorageError::Corrupted(_))) => Err(Failed::Damaged(ReadError::Corrupt(error.into()))),
+        Ok(Err(error @ StorageError::Corrupted(_))) => {
+            Err(Failed::Damaged(ReadError::Corrupt(error.into())))
+        }
         Ok(Err(error)) => Err(Failed::Broken(ReadError::Unavailable(error.into()))),
-        Err(panicked @ Panicked::Damaged(_)) => Err(Failed::Damaged(ReadError::Corrupt(panicked.into()))),
+        Err(panicked @ Panicked::Damaged(_)) => {
+            Err(Failed::Damaged(ReadError::Corrupt(panicked.into())))
+        }
         Err(panicked @ Panicked::Code) => {
             let error = ReadError::Corrupt(panicked.into());
             // A database that still answers others has fallen over what this read alone touches.

@@ -1,13 +1,13 @@
 //! The database as the engine lays it out: one table a space, and one for the engine itself.
 //!
-//! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always holds: the
-//! engine's table carries the highest revision of every durable commit and its moment, written in the same transaction.
-//! Never does: concurrency, or a decision about failures.
+//! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always
+//! holds: the engine's table carries the highest revision of every durable commit and its moment,
+//! written in the same transaction. Never does: concurrency, or a decision about failures.
 
 use bytes::Bytes;
 use redb::{
-    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    StorageError, Table, TableDefinition, WriteTransaction,
+    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    ReadableTable, StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
 };
 
 use super::{
@@ -49,11 +49,19 @@ impl<T> Spaces<T> {
     }
 
     pub(super) fn of(&self, space: Space) -> Result<&T, StorageError> {
-        self.0.iter().find(|(other, _)| *other == space).map(|(_, it)| it).ok_or_else(|| unknown(space))
+        self.0
+            .iter()
+            .find(|(other, _)| *other == space)
+            .map(|(_, it)| it)
+            .ok_or_else(|| unknown(space))
     }
 
     pub(super) fn of_mut(&mut self, space: Space) -> Result<&mut T, StorageError> {
-        self.0.iter_mut().find(|(other, _)| *other == space).map(|(_, it)| it).ok_or_else(|| unknown(space))
+        self.0
+            .iter_mut()
+            .find(|(other, _)| *other == space)
+            .map(|(_, it)| it)
+            .ok_or_else(|| unknown(space))
     }
 }
 
@@ -95,7 +103,8 @@ pub(super) enum Layout {
 }
 
 impl Generation {
-    /// Opens the database, makes one if the storage is empty, and returns when its header is durable.
+    /// Opens the database, makes one if the storage is empty, and returns when its header is
+    /// durable.
     pub(super) fn open(
         backend: impl StorageBackend,
         fence: Fence,
@@ -103,8 +112,10 @@ impl Generation {
         number: u64,
         spaces: &[Space],
     ) -> Result<Self, LayoutError> {
-        let database =
-            Builder::new().set_cache_size(cache_bytes).create_with_backend(backend).map_err(redb::Error::from)?;
+        let database = Builder::new()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(backend)
+            .map_err(redb::Error::from)?;
         Ok(Self { database, fence, number, spaces: spaces.to_vec() })
     }
 
@@ -115,18 +126,20 @@ impl Generation {
     pub(super) fn layout(&self) -> Result<Layout, LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
         match reading.open_table(ENGINE) {
-            Ok(engine) => match engine.get(FORMAT).map_err(redb::Error::from)?.map(|format| format.value()) {
-                Some(FORMAT_NOW) => Ok(Layout::Now),
-                Some(before) if FORMATS_BEFORE.contains(&before) => Ok(Layout::Past(before)),
-                other => Err(LayoutError::Format(other.unwrap_or_default())),
-            },
+            Ok(engine) => {
+                match engine.get(FORMAT).map_err(redb::Error::from)?.map(|format| format.value()) {
+                    Some(FORMAT_NOW) => Ok(Layout::Now),
+                    Some(before) if FORMATS_BEFORE.contains(&before) => Ok(Layout::Past(before)),
+                    other => Err(LayoutError::Format(other.unwrap_or_default())),
+                }
+            }
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(Layout::New),
             Err(error) => Err(LayoutError::Redb(error.into())),
         }
     }
 
-    /// Makes what the database lacks, and brings up one of an earlier layout: all of it in one commit, so that whoever
-    /// is interrupted finds it as it was.
+    /// Makes what the database lacks, and brings up one of an earlier layout: all of it in one
+    /// commit, so that whoever is interrupted finds it as it was.
     pub(super) fn prepare(&self, upgrade: Option<&dyn Upgrade>) -> Result<(), LayoutError> {
         let layout = self.layout()?;
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
@@ -167,14 +180,17 @@ impl Generation {
                 }
                 Op::Delete(space, key) => drop(spaces.of_mut(space)?.remove(key.as_slice())?),
                 Op::DeleteRange(space, from, to) => {
-                    spaces.of_mut(space)?.retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)?;
+                    spaces
+                        .of_mut(space)?
+                        .retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)?;
                 }
             }
             Ok(())
         })
     }
 
-    /// A transaction whose commit is durable, and leaves a database that opens at once after a crash.
+    /// A transaction whose commit is durable, and leaves a database that opens at once after a
+    /// crash.
     pub(super) fn begin(&self) -> Result<WriteTransaction, redb::Error> {
         // Durability::Immediate is redb's default, and the only one that this engine uses.
         let mut writing = self.database.begin_write()?;
@@ -184,7 +200,12 @@ impl Generation {
 
     /// The latest moment that a commit bore.
     pub(super) fn moment(&self) -> Result<Option<u64>, redb::Error> {
-        Ok(self.database.begin_read()?.open_table(ENGINE)?.get(MOMENT)?.map(|moment| moment.value()))
+        Ok(self
+            .database
+            .begin_read()?
+            .open_table(ENGINE)?
+            .get(MOMENT)?
+            .map(|moment| moment.value()))
     }
 
     /// The newest committed state.
@@ -203,7 +224,10 @@ impl Generation {
 }
 
 /// A space whose first page is damaged is left out, so that the others can be read.
-fn open_spaces(reading: &ReadTransaction, spaces: &[Space]) -> Result<Spaces<Option<SpaceView>>, LayoutError> {
+fn open_spaces(
+    reading: &ReadTransaction,
+    spaces: &[Space],
+) -> Result<Spaces<Option<SpaceView>>, LayoutError> {
     Spaces::build(spaces, |space| match guarded(|| reading.open_table(definition(space))) {
         Ok(table) => Ok(Some(table.map_err(redb::Error::from)?)),
         Err(Panicked::Damaged(_)) => Ok(None),
@@ -262,7 +286,10 @@ fn read_revision(reading: &ReadTransaction) -> Result<Revision, redb::Error> {
 }
 
 /// Remembers the highest revision of the transaction.
-pub(super) fn write_revision(writing: &WriteTransaction, revision: Revision) -> Result<(), redb::Error> {
+pub(super) fn write_revision(
+    writing: &WriteTransaction,
+    revision: Revision,
+) -> Result<(), redb::Error> {
     write_engine(writing, REVISION, revision.0)
 }
 
@@ -313,11 +340,22 @@ impl View {
     }
 
     /// The last record of a range.
-    pub(super) fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Entry>, StorageError> {
+    pub(super) fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<Entry>, StorageError> {
         self.read(space, |table| table.range::<&[u8]>(from..to)?.next_back().map(entry).transpose())
     }
 
-    pub(super) fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
+    pub(super) fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, StorageError> {
         if from >= to {
             return Ok(Vec::new());
         }
@@ -384,12 +422,23 @@ mod tests {
     }
 
     impl Upgrade for Doubling {
-        fn upgrade(&self, former: &dyn past::Store, write: &mut past::Write<'_>) -> Result<(), Source> {
-            assert!(former.get(token::SPACE, b"any")?.is_none(), "a space that there was not has nothing in it");
+        fn upgrade(
+            &self,
+            former: &dyn past::Store,
+            write: &mut past::Write<'_>,
+        ) -> Result<(), Source> {
+            assert!(
+                former.get(token::SPACE, b"any")?.is_none(),
+                "a space that there was not has nothing in it"
+            );
             former.each(token::SPACE, &mut |_, _| Err("it has".into()))?;
             former.each(header::SPACE, &mut |key, bytes| {
                 assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
-                write(Op::Put(header::SPACE, key.to_vec(), Sealed::public([bytes, bytes].concat())))?;
+                write(Op::Put(
+                    header::SPACE,
+                    key.to_vec(),
+                    Sealed::public([bytes, bytes].concat()),
+                ))?;
                 // What is written is not read again.
                 assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
                 if self.fails && key == b"z" { Err("not today".into()) } else { Ok(()) }
@@ -406,7 +455,11 @@ mod tests {
         }
         for key in [b"a".as_slice(), b"z"] {
             let stored = encode(Revision(7), b"old");
-            writing.open_table(definition(header::SPACE)).unwrap().insert(key, stored.as_slice()).unwrap();
+            writing
+                .open_table(definition(header::SPACE))
+                .unwrap()
+                .insert(key, stored.as_slice())
+                .unwrap();
         }
         write_engine(&writing, FORMAT, format).unwrap();
         write_engine(&writing, REVISION, 7).unwrap();
@@ -426,7 +479,10 @@ mod tests {
         old(&path, 1);
         assert!(matches!(open(&path, None), Err(OpenError::Layout(1))));
         for _ in 0..2 {
-            assert!(matches!(open(&path, Some(Doubling { fails: true })), Err(OpenError::Upgrade(1, _))));
+            assert!(matches!(
+                open(&path, Some(Doubling { fails: true })),
+                Err(OpenError::Upgrade(1, _))
+            ));
         }
         // Once, however often it is opened.
         for _ in 0..2 {
@@ -434,12 +490,18 @@ mod tests {
             let snapshot = engine.snapshot().await.unwrap();
             for key in [b"a", b"z"] {
                 let found = snapshot.get(header::SPACE, key).await.unwrap().unwrap();
-                assert_eq!((found.revision, found.bytes.as_ref()), (Revision(8), b"oldold".as_slice()));
+                assert_eq!(
+                    (found.revision, found.bytes.as_ref()),
+                    (Revision(8), b"oldold".as_slice())
+                );
             }
         }
         let engine = open(&path, None).unwrap();
         let put = Op::Put(token::SPACE, b"token".to_vec(), Sealed::public("new"));
-        assert_eq!(engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(), Revision(9));
+        assert_eq!(
+            engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(),
+            Revision(9)
+        );
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The one thread that changes the database.
 //!
-//! Owns the open database, the order of commits, and what happens when one fails. Always holds: a state is
-//! published after it is durable and before anybody is told of it; published states never go back; a revision
-//! that was tried is never tried again. After a failure the database is given up: reads go on from the last
-//! durable state through an overlay, writes are refused, and the writer tries now and then to open the database
-//! anew. Only then does the disk decide what became of a commit whose outcome was not known. Never does: wait for
-//! a caller, or let a panic of the store's code end the service.
+//! Owns the open database, the order of commits, and what happens when one fails. Always holds: a
+//! state is published after it is durable and before anybody is told of it; published states never
+//! go back; a revision that was tried is never tried again. After a failure the database is given
+//! up: reads go on from the last durable state through an overlay, writes are refused, and the
+//! writer tries now and then to open the database anew. Only then does the disk decide what became
+//! of a commit whose outcome was not known. Never does: wait for a caller, or let a panic of the
+//! store's code end the service.
 
 use std::{
     sync::Arc,
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::store::engine::{Batch, CommitError, Health, Observer, Revision, Source, Space};
 
-/// After a failed read the database is opened anew soon: the storage itself may well be sound. If that does not help,
-/// the pause doubles.
+/// After a failed read the database is opened anew soon: the storage itself may well be sound. If
+/// that does not help, the pause doubles.
 const PAUSE_AFTER_READ: Duration = Duration::from_millis(100);
 /// While batches meet damaged pages, a group is small: each of them costs the group another try.
 const WARY_BATCHES: usize = 16;
@@ -133,13 +134,19 @@ impl Writer {
     fn group_limits(&self) -> Limits {
         let batches = self.settings.group.batches;
         let wary = self.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
-        Limits { batches: if wary { batches.min(WARY_BATCHES) } else { batches }, bytes: self.pace.bytes() }
+        Limits {
+            batches: if wary { batches.min(WARY_BATCHES) } else { batches },
+            bytes: self.pace.bytes(),
+        }
     }
 
     fn write(&mut self, jobs: Vec<Job>) {
-        let (batches, replies): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
+        let (batches, replies): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
         let Mode::Ready(database) = &self.mode else {
-            return refuse(replies, || CommitError::Unavailable("writes failed, and are tried again soon".into()));
+            return refuse(replies, || {
+                CommitError::Unavailable("writes failed, and are tried again soon".into())
+            });
         };
         let started = Instant::now();
         let bytes = batches.iter().map(Batch::weight).sum();
@@ -174,7 +181,8 @@ impl Writer {
                 tracing::error!(error, "a durable state cannot be read");
                 self.fall_back(Instant::now() + self.pause);
                 if self.shared.view.load().revision < newest {
-                    // Durable, but nobody sees it, and who is told of a commit may rely on seeing it.
+                    // Durable, but nobody sees it, and who is told of a commit may rely on seeing
+                    // it.
                     self.observer.commit_failed(replies.len());
                     return refuse(replies, || CommitError::OutcomeUnknown(why.clone().into()));
                 }
@@ -223,14 +231,19 @@ impl Writer {
             self.read_pause = PAUSE_AFTER_READ;
         }
         let pause = self.read_pause;
-        tracing::error!(generation, ?pause, "the database does not answer reads; it is opened anew");
+        tracing::error!(
+            generation,
+            ?pause,
+            "the database does not answer reads; it is opened anew"
+        );
         self.read_failed = Some(Instant::now());
         self.read_pause = (pause * 2).min(self.settings.pause_max.max(PAUSE_AFTER_READ));
         let retry = Instant::now() + pause;
         self.fall_back(due.map_or(retry, |due| due.min(retry)));
     }
 
-    /// Gives up the database, lets reads go on from the last durable state, and tries again at `retry`.
+    /// Gives up the database, lets reads go on from the last durable state, and tries again at
+    /// `retry`.
     fn fall_back(&mut self, retry: Instant) {
         self.shared.set_health(Health::ReadOnly);
         let overlay = match self.open_overlay() {
@@ -258,8 +271,8 @@ impl Writer {
         Ok((database, view))
     }
 
-    /// Tries to take up writing again. The overlay stays valid until something is committed: opening a database
-    /// changes its header only.
+    /// Tries to take up writing again. The overlay stays valid until something is committed:
+    /// opening a database changes its header only.
     fn recover(&mut self) {
         match self.reopen() {
             Ok(()) => {
@@ -283,9 +296,10 @@ impl Writer {
         self.generations += 1;
         let (lease, fence) = self.disk.lease();
         let Settings { cache_bytes, spaces, .. } = &self.settings;
-        let open = || Generation::open(lease, fence.clone(), *cache_bytes, self.generations, spaces);
-        // Opening writes the header and syncs it, so what the database says from here on is durable: the pages
-        // of a commit are synced before its header is written.
+        let open =
+            || Generation::open(lease, fence.clone(), *cache_bytes, self.generations, spaces);
+        // Opening writes the header and syncs it, so what the database says from here on is
+        // durable: the pages of a commit are synced before its header is written.
         let database = guarded(open)??;
         let viewed = guarded(|| database.view()).map_err(Source::from).and_then(|view| Ok(view?));
         let view = viewed.inspect_err(|_| fence.close())?;

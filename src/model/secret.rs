@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    Cas, CustomMetadata, CustomPatch, Invalid, Refused, Settings, SettingsPatch, Timestamp, VERSION_MAX, VersionNumber,
-    VersionRecord,
+    Cas, CustomMetadata, CustomPatch, Invalid, Refused, Settings, SettingsPatch, Timestamp,
+    VERSION_MAX, VersionNumber, VersionRecord,
 };
 
 /// A secret apart from its versions.
@@ -16,13 +16,15 @@ pub struct Header {
     pub updated_at: Timestamp,
     /// The newest version; `None` where there never was one.
     pub current: Option<VersionNumber>,
-    /// The oldest version that is kept, once the limit has bitten for the first time; else 0, as in KV2.
+    /// The oldest version that is kept, once the limit has bitten for the first time; else 0, as in
+    /// KV2.
     pub oldest: u32,
     /// The secret's own settings.
     pub settings: Settings,
     /// Custom metadata.
     pub custom: CustomMetadata,
-    /// How often the metadata was written by itself, apart from values: what KV2's metadata CAS is compared with.
+    /// How often the metadata was written by itself, apart from values: what KV2's metadata CAS is
+    /// compared with.
     pub metadata_version: u32,
 }
 
@@ -102,7 +104,8 @@ impl Header {
         if patch.is_empty() {
             return Ok(self.clone());
         }
-        Ok(Self { settings: patch.settings.apply(&self.settings), custom, ..self.clone() }.written(now))
+        Ok(Self { settings: patch.settings.apply(&self.settings), custom, ..self.clone() }
+            .written(now))
     }
 
     /// The header after a write of its metadata, also after one that changes nothing.
@@ -116,7 +119,11 @@ impl Header {
     ///
     /// # Errors
     /// `Refused::MetadataCasMismatch`, `Refused::MetadataCasRequired`.
-    pub const fn check_metadata_cas(&self, cas: Option<u32>, defaults: &Settings) -> Result<(), Refused> {
+    pub const fn check_metadata_cas(
+        &self,
+        cas: Option<u32>,
+        defaults: &Settings,
+    ) -> Result<(), Refused> {
         match cas {
             Some(cas) if cas != self.metadata_version => Err(Refused::MetadataCasMismatch),
             None if self.settings.metadata_cas_required || defaults.metadata_cas_required => {
@@ -126,12 +133,17 @@ impl Header {
         }
     }
 
-    /// Whether a write that brings `cas` may go on. A CAS that is given always counts; one is demanded only from
-    /// writes that add a version.
+    /// Whether a write that brings `cas` may go on. A CAS that is given always counts; one is
+    /// demanded only from writes that add a version.
     ///
     /// # Errors
     /// `Refused::CasMismatch`, `Refused::CasRequired`.
-    pub fn check_cas(&self, cas: Option<Cas>, domain: &Settings, adds_version: bool) -> Result<(), Refused> {
+    pub fn check_cas(
+        &self,
+        cas: Option<Cas>,
+        domain: &Settings,
+        adds_version: bool,
+    ) -> Result<(), Refused> {
         match cas {
             Some(cas) if cas.get() != self.current_number() => Err(Refused::CasMismatch),
             None if adds_version && self.settings.demands_cas(domain) => Err(Refused::CasRequired),
@@ -149,7 +161,8 @@ impl Header {
             return Err(Refused::NumbersUsedUp);
         }
         let number = VersionNumber::new(next)?;
-        // Requests that overtake each other, and clocks that go back, leave the order of times as it is.
+        // Requests that overtake each other, and clocks that go back, leave the order of times as
+        // it is.
         let now = self.updated_at.max(now);
         let life = self.settings.life_seconds(domain);
         let record = VersionRecord {
@@ -179,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::MaxVersions;
+    use crate::model::MaxVersions;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_000);
 
@@ -189,12 +202,18 @@ mod tests {
 
     #[test]
     fn oldest_reads_zero_until_the_limit_bites() {
-        for (limit, expected) in [(2, vec![0, 1, 2, 3]), (1, vec![1, 2, 3]), (0, vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2])]
+        for (limit, expected) in
+            [(2, vec![0, 1, 2, 3]), (1, vec![1, 2, 3]), (0, vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2])]
         {
             let mut header = Header::new(NOW);
             for oldest in expected {
                 header.add_version(&keeping(limit), NOW).unwrap();
-                assert_eq!(header.oldest, oldest, "limit {limit}, version {}", header.current_number());
+                assert_eq!(
+                    header.oldest,
+                    oldest,
+                    "limit {limit}, version {}",
+                    header.current_number()
+                );
             }
         }
     }
@@ -207,7 +226,10 @@ mod tests {
         }
         let added = header.add_version(&keeping(2), NOW).unwrap();
         assert_eq!((added.number.get(), added.pruned, header.oldest), (11, Some(1..=9), 10));
-        assert!(!header.keeps(VersionNumber::new(9).unwrap()) && header.keeps(VersionNumber::new(10).unwrap()));
+        assert!(
+            !header.keeps(VersionNumber::new(9).unwrap())
+                && header.keeps(VersionNumber::new(10).unwrap())
+        );
     }
 
     #[test]
@@ -240,8 +262,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain set of numbers: after any limits and writes, exactly the newest ones are kept, nothing
-        /// pruned comes back, and what is reported as pruned is what left the set.
+        /// Against a plain set of numbers: after any limits and writes, exactly the newest ones are
+        /// kept, nothing pruned comes back, and what is reported as pruned is what left the set.
         #[test]
         fn prunes_like_a_set(limits in prop::collection::vec(0u32..8, 1..60)) {
             let (mut header, mut kept) = (Header::new(NOW), BTreeSet::new());

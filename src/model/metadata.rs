@@ -37,7 +37,9 @@ impl CustomMetadata {
     ///
     /// # Errors
     /// `Refused` where there are too many, or one breaks the rules for its text.
-    pub fn from_entries(entries: impl IntoIterator<Item = (String, String)>) -> Result<Self, Refused> {
+    pub fn from_entries(
+        entries: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Refused> {
         let map: BTreeMap<_, _> = entries.into_iter().collect();
         for (key, value) in &map {
             check_key(key)?;
@@ -47,7 +49,11 @@ impl CustomMetadata {
     }
 
     fn bounded(self) -> Result<Self, Refused> {
-        if self.0.len() > METADATA_ENTRIES_MAX { Err(Refused::TooManyEntries(self.0.len())) } else { Ok(self) }
+        if self.0.len() > METADATA_ENTRIES_MAX {
+            Err(Refused::TooManyEntries(self.0.len()))
+        } else {
+            Ok(self)
+        }
     }
 }
 
@@ -60,7 +66,8 @@ impl std::fmt::Debug for CustomMetadata {
 /// Changes to custom metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CustomPatch {
-    /// By the rules of a merge patch: entries are added or replaced, `None` removes. No entries: nothing changes.
+    /// By the rules of a merge patch: entries are added or replaced, `None` removes. No entries:
+    /// nothing changes.
     Merge(BTreeMap<String, Option<String>>),
     /// These entries, and no others.
     Replace(BTreeMap<String, String>),
@@ -104,12 +111,18 @@ impl CustomPatch {
     /// `Invalid` for any other text, which KV2 takes.
     pub fn published(self) -> Result<Self, Invalid> {
         let plain = match &self {
-            Self::Merge(entries) => {
-                entries.iter().all(|(key, value)| text::is_plain(key) && value.as_deref().is_none_or(text::is_plain))
+            Self::Merge(entries) => entries.iter().all(|(key, value)| {
+                text::is_plain(key) && value.as_deref().is_none_or(text::is_plain)
+            }),
+            Self::Replace(entries) => {
+                entries.iter().all(|(key, value)| text::is_plain(key) && text::is_plain(value))
             }
-            Self::Replace(entries) => entries.iter().all(|(key, value)| text::is_plain(key) && text::is_plain(value)),
         };
-        if plain { Ok(self) } else { Err(Invalid("customMetadata has letters, digits and _ . : / = @ % - only")) }
+        if plain {
+            Ok(self)
+        } else {
+            Err(Invalid("customMetadata has letters, digits and _ . : / = @ % - only"))
+        }
     }
 }
 
@@ -132,16 +145,21 @@ mod tests {
     use super::*;
 
     fn merge(entries: &[(&str, Option<&str>)]) -> CustomPatch {
-        CustomPatch::Merge(entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect())
+        CustomPatch::Merge(
+            entries.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect(),
+        )
     }
 
     #[test]
     fn merges_like_a_patch() {
-        let before = merge(&[("a", Some("1")), ("b", Some("2"))]).apply(&CustomMetadata::default()).unwrap();
+        let before =
+            merge(&[("a", Some("1")), ("b", Some("2"))]).apply(&CustomMetadata::default()).unwrap();
         assert_eq!(merge(&[]).apply(&before).unwrap(), before);
-        let after = merge(&[("a", None), ("b", Some("3")), ("c", Some("4"))]).apply(&before).unwrap();
+        let after =
+            merge(&[("a", None), ("b", Some("3")), ("c", Some("4"))]).apply(&before).unwrap();
         assert_eq!(after.iter().collect::<Vec<_>>(), [("b", "3"), ("c", "4")]);
-        let replaced = CustomPatch::Replace([("d".to_owned(), "5".to_owned())].into()).apply(&after).unwrap();
+        let replaced =
+            CustomPatch::Replace([("d".to_owned(), "5".to_owned())].into()).apply(&after).unwrap();
         assert_eq!(replaced.iter().collect::<Vec<_>>(), [("d", "5")]);
         assert!(!CustomPatch::Replace(BTreeMap::new()).is_empty() && merge(&[]).is_empty());
     }
@@ -154,10 +172,19 @@ mod tests {
         assert!(merge(&[("more", Some("x"))]).apply(&full).is_err());
         assert!(merge(&[("more", Some("x")), ("0", None)]).apply(&full).is_ok());
         let long = "x".repeat(513);
-        for wrong in [("", "x"), ("k", ""), ("k", long.as_str()), (&long[..129], "x"), ("k", "a\tb"), ("k\0", "x")] {
+        for wrong in [
+            ("", "x"),
+            ("k", ""),
+            ("k", long.as_str()),
+            (&long[..129], "x"),
+            ("k", "a\tb"),
+            ("k\0", "x"),
+        ] {
             assert!(merge(&[(wrong.0, Some(wrong.1))]).apply(&CustomMetadata::default()).is_err());
         }
-        assert!(merge(&[(&long[..128], Some(&long[..512]))]).apply(&CustomMetadata::default()).is_ok());
+        assert!(
+            merge(&[(&long[..128], Some(&long[..512]))]).apply(&CustomMetadata::default()).is_ok()
+        );
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl Timestamp {
 
     /// RFC 3339 in UTC, whole seconds, as the native dialect shows it: `2025-01-02T03:04:05Z`.
     ///
-    /// Written out here, as every answer has several: a general formatter costs more than the rest of the rendering.
+    /// Written out here, as every answer has several: a general formatter costs more than the rest
+    /// of the rendering.
     #[must_use]
     pub fn to_rfc3339_seconds(self) -> String {
         let mut text = self.to_date_and_time();
@@ -46,8 +47,8 @@ impl Timestamp {
         text
     }
 
-    /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as KV2 shows it:
-    /// `2025-01-02T03:04:05.123456Z`.
+    /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as KV2 shows
+    /// it: `2025-01-02T03:04:05.123456Z`.
     #[must_use]
     pub fn to_rfc3339_nanos(self) -> String {
         let mut text = self.to_date_and_time();
@@ -63,9 +64,11 @@ impl Timestamp {
 
     /// `2025-01-02T03:04:05`, with room for what may follow.
     fn to_date_and_time(self) -> String {
-        let (days, second) = (self.unix_seconds().div_euclid(86_400), self.unix_seconds().rem_euclid(86_400));
-        // The proleptic Gregorian calendar in eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible
-        // Low-Level Date Algorithms"): leap days come last, so that a day of the year gives month and day directly.
+        let (days, second) =
+            (self.unix_seconds().div_euclid(86_400), self.unix_seconds().rem_euclid(86_400));
+        // The proleptic Gregorian calendar in eras of 400 years that begin on 1 March (H. Hinnant,
+        // "chrono-Compatible Low-Level Date Algorithms"): leap days come last, so that a day of the
+        // year gives month and day directly.
         let days = days + 719_468;
         let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -77,9 +80,13 @@ impl Timestamp {
         let mut text = String::with_capacity(30);
         // Every i64 of nanoseconds lies within the years 1677 to 2262.
         push_digits(&mut text, year, 1_000);
-        for (mark, number) in
-            [('-', month), ('-', day), ('T', second / 3_600), (':', second / 60 % 60), (':', second % 60)]
-        {
+        for (mark, number) in [
+            ('-', month),
+            ('-', day),
+            ('T', second / 3_600),
+            (':', second / 60 % 60),
+            (':', second % 60),
+        ] {
             text.push(mark);
             push_digits(&mut text, number, 10);
         }
@@ -120,7 +127,10 @@ mod tests {
         let moment = Timestamp::from_unix_nanos(1_735_787_045_999_999_999);
         assert_eq!(moment.to_rfc3339_seconds(), "2025-01-02T03:04:05Z");
         assert_eq!(Timestamp::from_unix_nanos(i64::MIN).to_rfc3339_seconds().len(), 20);
-        assert_eq!(Timestamp::from_unix_nanos(i64::MAX).to_rfc3339_seconds(), "2262-04-11T23:47:16Z");
+        assert_eq!(
+            Timestamp::from_unix_nanos(i64::MAX).to_rfc3339_seconds(),
+            "2262-04-11T23:47:16Z"
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use super::Invalid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The write names another current version.
-    #[error("cas does not match the secret's current version; read the secret again and repeat with that version")]
+    #[error(
+        "cas does not match the secret's current version; read the secret again and repeat with that version"
+    )]
     CasMismatch,
     /// The write names none, and must.
     #[error("cas is required for this secret; repeat with the current version as cas in the query")]

@@ -2,18 +2,22 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Whether `text` is printable: letters, marks, numbers, punctuation, symbols and the blank, as Go's `unicode.IsPrint`
-/// has it, which decides in Vault.
+/// Whether `text` is printable: letters, marks, numbers, punctuation, symbols and the blank, as
+/// Go's `unicode.IsPrint` has it, which decides in Vault.
 #[must_use]
 pub fn is_printable(text: &str) -> bool {
     text.chars().all(|c| match c {
         ' '..='~' => true,
         _ if c.is_ascii() => false,
-        _ => !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator),
+        _ => !matches!(
+            c.general_category_group(),
+            GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
+        ),
     })
 }
 
-/// Whether `text` has letters, digits and `_.:/=@%-` alone: the alphabet of what is published for the native dialect.
+/// Whether `text` has letters, digits and `_.:/=@%-` alone: the alphabet of what is published for
+/// the native dialect.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/=@%-".contains(&byte))
@@ -28,8 +32,12 @@ mod tests {
         for yes in ["", "a b~", "é漢字", "e\u{301}", "½ € 🦀", "\u{a1}"] {
             assert!(is_printable(yes), "{yes}");
         }
-        // Tab, NUL, DEL, no-break space, zero-width space, line separator, soft hyphen, private use, byte order mark.
-        for no in ["\t", "\0", "\u{7f}", "\u{a0}", "\u{200b}", "\u{2028}", "\u{ad}", "\u{e000}", "\u{feff}", "a\nb"] {
+        // Tab, NUL, DEL, no-break space, zero-width space, line separator, soft hyphen, private
+        // use, byte order mark.
+        for no in [
+            "\t", "\0", "\u{7f}", "\u{a0}", "\u{200b}", "\u{2028}", "\u{ad}", "\u{e000}",
+            "\u{feff}", "a\nb",
+        ] {
             assert!(!is_printable(no), "{no:?}");
         }
         assert!(is_plain("a_.:/=@%-Z9") && !is_plain("a b") && !is_plain("é"));

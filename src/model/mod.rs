@@ -1,9 +1,10 @@
 //! The rules of versioned secrets, and nothing else.
 //!
-//! Owns the nouns (ids, paths, versions, settings, headers) and every decision about them: which state a version
-//! is in, whether a write's CAS holds, what is pruned, what a transition does. Always holds: a value of one of
-//! these types is well formed, because parsing is the only way to make one; the same inputs give the same answer.
-//! Never does: I/O, reading a clock, randomness, JSON, HTTP.
+//! Owns the nouns (ids, paths, versions, settings, headers) and every decision about them: which
+//! state a version is in, whether a write's CAS holds, what is pruned, what a transition does.
+//! Always holds: a value of one of these types is well formed, because parsing is the only way to
+//! make one; the same inputs give the same answer. Never does: I/O, reading a clock, randomness,
+//! JSON, HTTP.
 
 mod config;
 mod credential;
@@ -27,8 +28,12 @@ pub use self::{
     duration::DeactivateAfter,
     error::Invalid,
     ids::OkmsId,
-    metadata::{CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX},
-    mount::{KV_WORDS, Mount, MountError, MountPath, Moved, View, description as mount_description},
+    metadata::{
+        CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+    },
+    mount::{
+        KV_WORDS, Mount, MountError, MountPath, Moved, View, description as mount_description,
+    },
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     refused::Refused,
     secret::{Added, Header, MetadataPatch},

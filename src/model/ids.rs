@@ -35,7 +35,8 @@ impl FromStr for OkmsId {
 
     /// Takes the hyphenated form alone, in either case.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        const WRONG: Invalid = Invalid("the okmsId must be a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427");
+        const WRONG: Invalid =
+            Invalid("the okmsId must be a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427");
         if text.len() != 36 {
             return Err(WRONG);
         }

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use super::Invalid;
 
-/// A life span for versions: the text that was typed, which answers repeat, and the seconds that it means.
-/// Zero means no limit.
+/// A life span for versions: the text that was typed, which answers repeat, and the seconds that it
+/// means. Zero means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeactivateAfter {
     text: Box<str>,
@@ -35,7 +35,8 @@ impl DeactivateAfter {
         }
     }
 
-    /// Defaults under which no version ever ends by itself, whatever its secret says. KV2's mounts know it.
+    /// Defaults under which no version ever ends by itself, whatever its secret says. KV2's mounts
+    /// know it.
     #[must_use]
     pub fn never() -> Self {
         Self { text: NEVER.into(), seconds: 0 }
@@ -55,7 +56,8 @@ impl DeactivateAfter {
         if text == NEVER { Ok(Self::never()) } else { text.parse() }
     }
 
-    /// KV2's reading of a duration: what is below a second is cut off, to no limit at all if nothing else is there.
+    /// KV2's reading of a duration: what is below a second is cut off, to no limit at all if
+    /// nothing else is there.
     ///
     /// # Errors
     /// `Invalid` for text that is no duration, or a negative one.
@@ -79,7 +81,8 @@ impl DeactivateAfter {
         if self.is_never() {
             return NEVER.to_owned();
         }
-        let (hours, minutes, seconds) = (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);
+        let (hours, minutes, seconds) =
+            (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);
         match (hours, minutes) {
             (0, 0) => format!("{seconds}s"),
             (0, _) => format!("{minutes}m{seconds}s"),
@@ -91,12 +94,14 @@ impl DeactivateAfter {
 impl FromStr for DeactivateAfter {
     type Err = Invalid;
 
-    /// Bare seconds (`90`), days (`1d`), or Go's duration text (`10h30m10s`, `1.5h`), days mixed in as well.
-    /// What is below a second is cut off, as Vault does.
+    /// Bare seconds (`90`), days (`1d`), or Go's duration text (`10h30m10s`, `1.5h`), days mixed in
+    /// as well. What is below a second is cut off, as Vault does.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let (nanos, seconds) = parse(text)?;
         if seconds == 0 && nanos > 0 {
-            return Err(Invalid("the duration is shorter than a second; give at least 1s, or 0s for no limit"));
+            return Err(Invalid(
+                "the duration is shorter than a second; give at least 1s, or 0s for no limit",
+            ));
         }
         Ok(Self { text: text.into(), seconds })
     }
@@ -104,8 +109,9 @@ impl FromStr for DeactivateAfter {
 
 /// The nanoseconds of a duration, and its whole seconds.
 fn parse(text: &str) -> Result<(u128, u64), Invalid> {
-    const WRONG: Invalid =
-        Invalid("a duration is a number of seconds or text such as 10h30m10s, 90m or 1d, and not negative");
+    const WRONG: Invalid = Invalid(
+        "a duration is a number of seconds or text such as 10h30m10s, 90m or 1d, and not negative",
+    );
     const TOO_LONG: Invalid = Invalid("the duration is too long; the most is 106751 days");
     if text.is_empty() || text.len() > TEXT_MAX {
         return Err(WRONG);
@@ -150,7 +156,8 @@ fn sum_of_units(text: &str) -> Option<u128> {
         }
         let unit = nanos_of(unit)?;
         if !whole.is_empty() {
-            total = total.checked_add(whole.parse::<u64>().ok().map(u128::from)?.checked_mul(unit)?)?;
+            total =
+                total.checked_add(whole.parse::<u64>().ok().map(u128::from)?.checked_mul(unit)?)?;
         }
         // Digits beyond the eighteenth are below a nanosecond even in days.
         let fraction = fraction.get(..18).unwrap_or(fraction);
@@ -244,13 +251,19 @@ mod tests {
         for (text, seconds) in [("0", 0), ("1ms", 1), ("1500ms", 2), ("5m", 300)] {
             assert_eq!(DeactivateAfter::seconds_rounded_up(text), Ok(seconds), "{text}");
         }
-        assert!(DeactivateAfter::from_kv("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err());
+        assert!(
+            DeactivateAfter::from_kv("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err()
+        );
         assert_eq!(DeactivateAfter::from_kv("500ms").unwrap().as_typed(), "0s");
         let never = DeactivateAfter::never();
-        assert_eq!((never.to_go(), never.limit_seconds(), never.is_never()), ("-1s".to_owned(), None, true));
+        assert_eq!(
+            (never.to_go(), never.limit_seconds(), never.is_never()),
+            ("-1s".to_owned(), None, true)
+        );
         assert_eq!(DeactivateAfter::from_stored("-1s"), Ok(never));
         assert!(
-            !DeactivateAfter::from_stored("1d").unwrap().is_never() && DeactivateAfter::from_stored("-2s").is_err()
+            !DeactivateAfter::from_stored("1d").unwrap().is_never()
+                && DeactivateAfter::from_stored("-2s").is_err()
         );
     }
 

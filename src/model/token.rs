@@ -1,5 +1,5 @@
-//! Tokens: for clients that insist on one. A token is bound to the key of the certificate that asked for it, so that it
-//! is worth nothing without that key (RFC 8705).
+//! Tokens: for clients that insist on one. A token is bound to the key of the certificate that
+//! asked for it, so that it is worth nothing without that key (RFC 8705).
 
 use super::Timestamp;
 
@@ -16,8 +16,8 @@ pub struct TokenLife {
 }
 
 impl TokenLife {
-    /// The life of a token whose maker asks for `ttl` now and for `max` in all; nothing and 0 are no wish. The second
-    /// number is the limit in force.
+    /// The life of a token whose maker asks for `ttl` now and for `max` in all; nothing and 0 are
+    /// no wish. The second number is the limit in force.
     #[must_use]
     pub fn of(self, ttl: Option<u64>, max: Option<u64>) -> (u64, u64) {
         let wished = |seconds: Option<u64>| seconds.filter(|seconds| *seconds > 0);
@@ -69,12 +69,13 @@ impl Token {
     /// The limit of its life that it was made with, in seconds; 0 for that of all tokens.
     #[must_use]
     pub fn own_limit_seconds(&self, life: TokenLife) -> u64 {
-        let most = u64::try_from(self.ends_at.unix_seconds() - self.created_at.unix_seconds()).unwrap_or(0);
+        let most = u64::try_from(self.ends_at.unix_seconds() - self.created_at.unix_seconds())
+            .unwrap_or(0);
         if most < life.max { most } else { 0 }
     }
 
-    /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not beyond its end, nor
-    /// beyond the one that it would have if it were made under `life`.
+    /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not
+    /// beyond its end, nor beyond the one that it would have if it were made under `life`.
     #[must_use]
     pub fn renewed(self, increment: Option<u64>, life: TokenLife, now: Timestamp) -> Self {
         let seconds = increment.filter(|seconds| *seconds > 0).unwrap_or(self.ttl_seconds);

@@ -1,8 +1,9 @@
 //! KV2's mounts: named views on subtrees of a domain.
 //!
-//! A mount that is made at `team/a` shows the secrets below `team/a/` under their names without that. It can be moved: then
-//! it has another name and shows the same secrets. [`MountPath::is_whole_tree`] tells the two that are always there and show
-//! the domain as it is: `secret`, and `ibmcloud/kv` as IBM spells it.
+//! A mount that is made at `team/a` shows the secrets below `team/a/` under their names without
+//! that. It can be moved: then it has another name and shows the same secrets.
+//! [`MountPath::is_whole_tree`] tells the two that are always there and show the domain as it is:
+//! `secret`, and `ibmcloud/kv` as IBM spells it.
 
 use std::{fmt, str::FromStr};
 
@@ -15,9 +16,10 @@ const DESCRIPTION_MAX: usize = 256;
 /// The views on the whole tree, which nobody has to make. The first one is the one that lists show.
 const WHOLE_TREE: [&str; 2] = ["secret", "ibmcloud/kv"];
 /// What a mount's path may not begin with: other things are there, or will be.
-const RESERVED: [&str; 9] = ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
-/// The first words of KV2's routes below a mount. None can be in a mount's path after its beginning, so that where the
-/// mount ends can be read off any path.
+const RESERVED: [&str; 9] =
+    ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
+/// The first words of KV2's routes below a mount. None can be in a mount's path after its
+/// beginning, so that where the mount ends can be read off any path.
 pub const KV_WORDS: [&str; 8] =
     ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
 
@@ -88,7 +90,9 @@ impl FromStr for MountPath {
         }
         let mut segments = text.split('/');
         if segments.next().is_some_and(Self::is_reserved) {
-            return Err(Invalid("a mount's path cannot begin with this word, which has a meaning of its own"));
+            return Err(Invalid(
+                "a mount's path cannot begin with this word, which has a meaning of its own",
+            ));
         }
         if segments.any(|segment| KV_WORDS.contains(&segment)) {
             return Err(Invalid(
@@ -109,7 +113,8 @@ impl fmt::Display for MountPath {
 /// What a mount shows, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The mount's name and the subtree; `None` for the views on the whole tree, which are there for good.
+    /// The mount's name and the subtree; `None` for the views on the whole tree, which are there
+    /// for good.
     mount: Option<(MountPath, MountPath)>,
 }
 
@@ -139,8 +144,8 @@ impl View {
         }
     }
 
-    /// What the paths of everything in the folder `folder` of this view begin with; "" is the view's root, and a
-    /// folder's name has no slash at its end.
+    /// What the paths of everything in the folder `folder` of this view begin with; "" is the
+    /// view's root, and a folder's name has no slash at its end.
     #[must_use]
     pub fn folder(&self, folder: &str) -> String {
         let mut prefix = String::new();
@@ -227,9 +232,20 @@ mod tests {
         for right in ["secret", "team", "team/a", "data", "config/x", "ibmcloud/kv", "kv v2"] {
             assert_eq!(path(right).as_str(), right);
         }
-        for wrong in
-            ["", "/a", "a/", "a//b", "..", "sys", "sys/x", "auth/x", "api/x", "a/data", "a/b/metadata", "cubbyhole"]
-        {
+        for wrong in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "..",
+            "sys",
+            "sys/x",
+            "auth/x",
+            "api/x",
+            "a/data",
+            "a/b/metadata",
+            "cubbyhole",
+        ] {
             assert!(wrong.parse::<MountPath>().is_err(), "{wrong}");
         }
         assert!("x".repeat(129).parse::<MountPath>().is_err());
@@ -242,17 +258,26 @@ mod tests {
         assert!(path("team").built_in().is_none());
         let team = View { mount: Some((path("crew"), path("team"))) };
         assert_eq!(team.secret("a/b").unwrap().as_str(), "team/a/b");
-        assert!(team.secret("").is_err() && team.secret("/a").is_err() && team.secret("../a").is_err());
-        assert_eq!((team.folder(""), team.folder("x/y")), ("team/".to_owned(), "team/x/y/".to_owned()));
+        assert!(
+            team.secret("").is_err() && team.secret("/a").is_err() && team.secret("../a").is_err()
+        );
+        assert_eq!(
+            (team.folder(""), team.folder("x/y")),
+            ("team/".to_owned(), "team/x/y/".to_owned())
+        );
         let whole = path("secret").built_in().unwrap();
         assert_eq!((whole.folder(""), whole.folder("x")), (String::new(), "x/".to_owned()));
     }
 
     #[test]
     fn neighbours_do_not_meet() {
-        for (a, b, meets) in
-            [("a", "a", true), ("a", "a/b", true), ("a/b", "a", true), ("a", "ab", false), ("a/b", "a/c", false)]
-        {
+        for (a, b, meets) in [
+            ("a", "a", true),
+            ("a", "a/b", true),
+            ("a/b", "a", true),
+            ("a", "ab", false),
+            ("a/b", "a/c", false),
+        ] {
             assert_eq!(path(a).meets(&path(b)), meets, "{a} {b}");
         }
     }

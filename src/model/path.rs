@@ -4,13 +4,15 @@ use std::{fmt, str::FromStr};
 
 use super::{Invalid, text};
 
-/// The longest path, in bytes. Vault has no such bound, and people have secrets there whose paths are long.
+/// The longest path, in bytes. Vault has no such bound, and people have secrets there whose paths
+/// are long.
 pub const PATH_MAX: usize = 1024;
-/// The longest path of a new secret in the native dialect, in bytes, as published: its clients check it.
+/// The longest path of a new secret in the native dialect, in bytes, as published: its clients
+/// check it.
 pub const PUBLISHED_PATH_MAX: usize = 255;
 
-/// A secret's path: `/`-separated segments of printable text, at most [`PATH_MAX`] bytes in all; no segment is empty,
-/// `.` or `..`.
+/// A secret's path: `/`-separated segments of printable text, at most [`PATH_MAX`] bytes in all; no
+/// segment is empty, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretPath(Box<str>);
 
@@ -21,12 +23,12 @@ impl SecretPath {
         &self.0
     }
 
-    /// The path, if it is one as published for the native dialect: letters, digits and `_ . : / = @ -`, and at most
-    /// [`PUBLISHED_PATH_MAX`] of them.
+    /// The path, if it is one as published for the native dialect: letters, digits and `_ . : / = @
+    /// -`, and at most [`PUBLISHED_PATH_MAX`] of them.
     ///
     /// # Errors
-    /// `Invalid` for any other path. KV2 knows no such rule, so that what it names can be read natively all the same;
-    /// only new secrets are held to it.
+    /// `Invalid` for any other path. KV2 knows no such rule, so that what it names can be read
+    /// natively all the same; only new secrets are held to it.
     pub fn published(self) -> Result<Self, Invalid> {
         if self.0.contains('%') || !text::is_plain(&self.0) {
             return Err(Invalid(
@@ -45,7 +47,9 @@ impl FromStr for SecretPath {
 
     fn from_str(path: &str) -> Result<Self, Invalid> {
         if path.is_empty() {
-            return Err(Invalid("the secret path is empty; name the secret, for instance app/database"));
+            return Err(Invalid(
+                "the secret path is empty; name the secret, for instance app/database",
+            ));
         }
         if path.len() > PATH_MAX {
             return Err(Invalid("the secret path is longer than 1024 bytes; choose a shorter one"));
@@ -56,10 +60,14 @@ impl FromStr for SecretPath {
             ));
         }
         if path.split('/').any(str::is_empty) {
-            return Err(Invalid("the secret path has an empty segment; write no leading, trailing or double slash"));
+            return Err(Invalid(
+                "the secret path has an empty segment; write no leading, trailing or double slash",
+            ));
         }
         if path.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(Invalid("the secret path has a segment . or ..; paths are taken as written, name them fully"));
+            return Err(Invalid(
+                "the secret path has a segment . or ..; paths are taken as written, name them fully",
+            ));
         }
         Ok(Self(path.into()))
     }
@@ -84,7 +92,9 @@ mod tests {
 
     #[test]
     fn grammar() {
-        for right in ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", &"x".repeat(PUBLISHED_PATH_MAX)] {
+        for right in
+            ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", &"x".repeat(PUBLISHED_PATH_MAX)]
+        {
             assert_eq!(right.parse::<SecretPath>().unwrap().published().unwrap().as_str(), right);
         }
         for wider in [

@@ -8,8 +8,8 @@ use super::{
 /// The most mounts of a domain: every write reads them all.
 const MOUNTS_MAX: usize = 128;
 
-/// A domain's defaults and mounts. No two mounts meet, in their names or in what they show, so that at most one has a
-/// secret.
+/// A domain's defaults and mounts. No two mounts meet, in their names or in what they show, so that
+/// at most one has a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DomainConfig {
     /// The domain's defaults.
@@ -24,10 +24,17 @@ impl DomainConfig {
     ///
     /// # Errors
     /// `Invalid` where the mounts are not in order, or meet.
-    pub fn stored(settings: Settings, description: String, mounts: Vec<Mount>) -> Result<Self, Invalid> {
+    pub fn stored(
+        settings: Settings,
+        description: String,
+        mounts: Vec<Mount>,
+    ) -> Result<Self, Invalid> {
         let is_sorted = mounts.is_sorted_by(|one, next| one.path.as_str() < next.path.as_str());
         let meet = |(at, one): (usize, &Mount)| {
-            mounts.iter().skip(at + 1).any(|other| one.path.meets(&other.path) || one.below.meets(&other.below))
+            mounts
+                .iter()
+                .skip(at + 1)
+                .any(|other| one.path.meets(&other.path) || one.below.meets(&other.below))
         };
         if !is_sorted || mounts.len() > MOUNTS_MAX || mounts.iter().enumerate().any(meet) {
             return Err(Invalid("the mounts of a stored config cannot be"));
@@ -44,7 +51,8 @@ impl DomainConfig {
     /// What `path` shows, if it is a mount.
     #[must_use]
     pub fn view(&self, path: &MountPath) -> Option<View> {
-        path.built_in().or_else(|| self.mounts.iter().find(|mount| mount.path == *path).map(Mount::view))
+        path.built_in()
+            .or_else(|| self.mounts.iter().find(|mount| mount.path == *path).map(Mount::view))
     }
 
     /// Whether `view` is one that there is, by that name and with what it shows.
@@ -56,21 +64,24 @@ impl DomainConfig {
     /// The mount that was moved last by the move `id`, if it is not moved again.
     #[must_use]
     pub fn moved(&self, id: [u8; 16]) -> Option<(&Mount, &Moved)> {
-        self.mounts.iter().find_map(|mount| Some((mount, mount.moved.as_ref().filter(|moved| moved.id == id)?)))
+        self.mounts
+            .iter()
+            .find_map(|mount| Some((mount, mount.moved.as_ref().filter(|moved| moved.id == id)?)))
     }
 
     /// The mount that covers `path`, which is any text below one.
     #[must_use]
     pub fn mount_above(&self, path: &str) -> Option<MountPath> {
-        let made = self.mounts.iter().map(|mount| &mount.path).find(|mount| mount.covers(path)).cloned();
+        let made =
+            self.mounts.iter().map(|mount| &mount.path).find(|mount| mount.covers(path)).cloned();
         made.or_else(|| MountPath::whole_trees().find(|mount| mount.covers(path)))
     }
 
     /// The mount that is at `path`, above or below it.
     fn met(&self, path: &MountPath) -> Option<MountPath> {
-        MountPath::whole_trees()
-            .find(|other| other.meets(path))
-            .or_else(|| self.mounts.iter().map(|mount| &mount.path).find(|other| other.meets(path)).cloned())
+        MountPath::whole_trees().find(|other| other.meets(path)).or_else(|| {
+            self.mounts.iter().map(|mount| &mount.path).find(|other| other.meets(path)).cloned()
+        })
     }
 
     /// The defaults in force for the secret at `path`, through whichever view it is written.
@@ -109,8 +120,9 @@ impl DomainConfig {
     /// Makes a mount.
     ///
     /// # Errors
-    /// The inner one is `MountError::InUse` where one is there, above or below, and `MountError::Shown` where one that
-    /// was moved shows what this one would; the outer one is about its number.
+    /// The inner one is `MountError::InUse` where one is there, above or below, and
+    /// `MountError::Shown` where one that was moved shows what this one would; the outer one is
+    /// about its number.
     pub fn enable(&mut self, mount: Mount) -> Result<Result<(), MountError>, Invalid> {
         if let Some(met) = self.met(&mount.path) {
             return Ok(Err(MountError::InUse(met)));
@@ -134,14 +146,24 @@ impl DomainConfig {
     /// Gives the mount at `from` the name `to`. What it shows stays where it is.
     ///
     /// # Errors
-    /// As [`DomainConfig::disable`]; `MountError::InUse` where a mount is at `to`, above or below, this one included.
-    pub fn rename(&mut self, from: &MountPath, to: &MountPath, id: [u8; 16]) -> Result<(), MountError> {
+    /// As [`DomainConfig::disable`]; `MountError::InUse` where a mount is at `to`, above or below,
+    /// this one included.
+    pub fn rename(
+        &mut self,
+        from: &MountPath,
+        to: &MountPath,
+        id: [u8; 16],
+    ) -> Result<(), MountError> {
         let at = self.position(from)?;
         if let Some(met) = self.met(to) {
             return Err(MountError::InUse(met));
         }
         let mount = self.mounts.remove(at);
-        self.insert(Mount { path: to.clone(), moved: Some(Moved { id, from: from.clone() }), ..mount });
+        self.insert(Mount {
+            path: to.clone(),
+            moved: Some(Moved { id, from: from.clone() }),
+            ..mount
+        });
         Ok(())
     }
 
@@ -166,12 +188,20 @@ impl DomainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::MaxVersions;
+    use crate::model::MaxVersions;
 
     fn mount(path: &str, max: u32) -> Mount {
-        let settings = Settings { max_versions: MaxVersions::new(max).unwrap(), ..Settings::default() };
+        let settings =
+            Settings { max_versions: MaxVersions::new(max).unwrap(), ..Settings::default() };
         let path: MountPath = path.parse().unwrap();
-        Mount { below: path.clone(), path, moved: None, description: String::new(), uuid: [0; 16], settings }
+        Mount {
+            below: path.clone(),
+            path,
+            moved: None,
+            description: String::new(),
+            uuid: [0; 16],
+            settings,
+        }
     }
 
     #[test]
@@ -182,9 +212,15 @@ mod tests {
             assert_eq!(config.enable(mount(path, max)), Ok(Ok(())));
         }
         for taken in ["team", "team/x", "a", "a/b/c", "secret", "ibmcloud", "secret/x"] {
-            assert!(matches!(config.enable(mount(taken, 1)), Ok(Err(MountError::InUse(_)))), "{taken}");
+            assert!(
+                matches!(config.enable(mount(taken, 1)), Ok(Err(MountError::InUse(_)))),
+                "{taken}"
+            );
         }
-        assert_eq!(config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(), ["a/b", "team"]);
+        assert_eq!(
+            config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(),
+            ["a/b", "team"]
+        );
         for (path, max) in [("team/x", 3), ("team", 5), ("teams", 5), ("a/b/x", 5), ("x", 5)] {
             assert_eq!(config.defaults(&path.parse().unwrap()).max_versions.get(), max, "{path}");
         }
@@ -207,14 +243,29 @@ mod tests {
         }
         let before = config.view(&of("team")).unwrap();
         for taken in ["team", "team/x", "secret", "secret/x", "a", "a/b/c", "ibmcloud"] {
-            assert!(matches!(config.rename(&of("team"), &of(taken), [1; 16]), Err(MountError::InUse(_))), "{taken}");
+            assert!(
+                matches!(
+                    config.rename(&of("team"), &of(taken), [1; 16]),
+                    Err(MountError::InUse(_))
+                ),
+                "{taken}"
+            );
         }
         assert_eq!(config.rename(&of("crew"), &of("x"), [1; 16]), Err(MountError::NotFound));
-        assert_eq!(config.rename(&of("secret"), &of("x"), [1; 16]), Err(MountError::BuiltIn(of("secret"))));
+        assert_eq!(
+            config.rename(&of("secret"), &of("x"), [1; 16]),
+            Err(MountError::BuiltIn(of("secret")))
+        );
         assert!(config.has(&before) && config.moved([1; 16]).is_none());
         assert_eq!(config.rename(&of("team"), &of("a/a"), [1; 16]), Ok(()));
-        assert_eq!(config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(), ["a/a", "a/b"]);
-        assert!(!config.has(&before), "a write that is on its way through the old name does not go on");
+        assert_eq!(
+            config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(),
+            ["a/a", "a/b"]
+        );
+        assert!(
+            !config.has(&before),
+            "a write that is on its way through the old name does not go on"
+        );
         let view = config.view(&of("a/a")).unwrap();
         assert!(config.has(&view) && config.view(&of("team")).is_none());
         assert_eq!(view.secret("x").unwrap().as_str(), "team/x");
@@ -223,9 +274,13 @@ mod tests {
         assert_eq!(config.moved([1; 16]).unwrap().1.from, of("team"));
         // Nobody else may show what it shows.
         for taken in ["team", "team/x"] {
-            assert_eq!(config.enable(mount(taken, 0)), Ok(Err(MountError::Shown(of(taken), of("a/a")))));
+            assert_eq!(
+                config.enable(mount(taken, 0)),
+                Ok(Err(MountError::Shown(of(taken), of("a/a"))))
+            );
         }
-        // Another mount of the old name shows something else, which is no way for a write on its way either.
+        // Another mount of the old name shows something else, which is no way for a write on its
+        // way either.
         assert_eq!(config.rename(&of("a/b"), &of("team"), [2; 16]), Ok(()));
         assert!(!config.has(&before));
         assert_eq!(config.rename(&of("team"), &of("a/b"), [3; 16]), Ok(()));

@@ -42,13 +42,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// These settings over wider ones, as a mount's over its domain's: what is set here counts, and a demand for CAS
-    /// counts from either.
+    /// These settings over wider ones, as a mount's over its domain's: what is set here counts, and
+    /// a demand for CAS counts from either.
     #[must_use]
     pub fn over(&self, wider: &Self) -> Self {
         Self {
             cas_required: self.cas_required || wider.cas_required,
-            max_versions: if self.max_versions.0 == 0 { wider.max_versions } else { self.max_versions },
+            max_versions: if self.max_versions.0 == 0 {
+                wider.max_versions
+            } else {
+                self.max_versions
+            },
             deactivate_after: self
                 .deactivate_after
                 .clone()
@@ -64,7 +68,8 @@ impl Settings {
         self.cas_required || domain.cas_required
     }
 
-    /// How many versions are kept: the secret's word, else the domain's, else [`DEFAULT_MAX_VERSIONS`].
+    /// How many versions are kept: the secret's word, else the domain's, else
+    /// [`DEFAULT_MAX_VERSIONS`].
     #[must_use]
     pub const fn keeps(&self, domain: &Self) -> u32 {
         match (self.max_versions.0, domain.max_versions.0) {
@@ -73,13 +78,16 @@ impl Settings {
         }
     }
 
-    /// How many seconds a version stays active: the shorter of both levels, unless the domain rules out any end.
+    /// How many seconds a version stays active: the shorter of both levels, unless the domain rules
+    /// out any end.
     #[must_use]
     pub fn life_seconds(&self, domain: &Self) -> Option<u64> {
         if domain.deactivate_after.as_ref().is_some_and(DeactivateAfter::is_never) {
             return None;
         }
-        let limit = |settings: &Self| settings.deactivate_after.as_ref().and_then(DeactivateAfter::limit_seconds);
+        let limit = |settings: &Self| {
+            settings.deactivate_after.as_ref().and_then(DeactivateAfter::limit_seconds)
+        };
         match (limit(self), limit(domain)) {
             (Some(own), Some(default)) => Some(own.min(default)),
             (own, default) => own.or(default),
@@ -116,8 +124,13 @@ impl SettingsPatch {
         Settings {
             cas_required: self.cas_required.unwrap_or(settings.cas_required),
             max_versions: self.max_versions.unwrap_or(settings.max_versions),
-            deactivate_after: self.deactivate_after.clone().or_else(|| settings.deactivate_after.clone()),
-            metadata_cas_required: self.metadata_cas_required.unwrap_or(settings.metadata_cas_required),
+            deactivate_after: self
+                .deactivate_after
+                .clone()
+                .or_else(|| settings.deactivate_after.clone()),
+            metadata_cas_required: self
+                .metadata_cas_required
+                .unwrap_or(settings.metadata_cas_required),
         }
     }
 }
@@ -155,7 +168,11 @@ mod tests {
             (Some("3h"), Some("-1s"), None),
             (None, Some("-1s"), None),
         ] {
-            assert_eq!(settings(0, own).life_seconds(&settings(0, domain)), life, "{own:?} {domain:?}");
+            assert_eq!(
+                settings(0, own).life_seconds(&settings(0, domain)),
+                life,
+                "{own:?} {domain:?}"
+            );
         }
     }
 

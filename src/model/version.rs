@@ -6,7 +6,8 @@
 //! | deactivated | active, life span counted anew | nothing changes | deleted now, value erased |
 //! | deleted | refused | refused | nothing changes |
 //!
-//! What an act has done is in force whatever the clock says later; a deadline is in force from its moment on.
+//! What an act has done is in force whatever the clock says later; a deadline is in force from its
+//! moment on.
 //!
 //! KV2's words: delete = to deactivated, undelete = to active, destroy = to deleted.
 
@@ -61,7 +62,9 @@ impl Cas {
     /// `Invalid` above 24000.
     pub fn new(number: u32) -> Result<Self, Invalid> {
         if number > VERSION_MAX {
-            return Err(Invalid("cas is a whole number from 0 to 24000: the secret's current version"));
+            return Err(Invalid(
+                "cas is a whole number from 0 to 24000: the secret's current version",
+            ));
         }
         Ok(Self(number))
     }
@@ -128,8 +131,8 @@ impl FromStr for VersionState {
     }
 }
 
-/// What KV2 does to versions: the same transitions, but none is refused, and undelete counts the life span anew also for
-/// a version that is active.
+/// What KV2 does to versions: the same transitions, but none is refused, and undelete counts the
+/// life span anew also for a version that is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvAct {
     /// Deactivates.
@@ -140,8 +143,8 @@ pub enum KvAct {
     Destroy,
 }
 
-/// What is stored of a version beside its value. The state follows from these times and from now, so that a
-/// deadline takes effect by itself.
+/// What is stored of a version beside its value. The state follows from these times and from now,
+/// so that a deadline takes effect by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRecord {
     /// When the version was written.
@@ -190,7 +193,12 @@ impl VersionRecord {
     /// What leads from the state at `now` to the state `to`. A version that is activated lives for
     /// `life_seconds` from now on.
     #[must_use]
-    pub fn transition(&self, to: VersionState, now: Timestamp, life_seconds: Option<u64>) -> Transition {
+    pub fn transition(
+        &self,
+        to: VersionState,
+        now: Timestamp,
+        life_seconds: Option<u64>,
+    ) -> Transition {
         use VersionState::{Active, Deactivated, Deleted};
         match (self.state(now), to) {
             (Active, Active) | (Deactivated, Deactivated) | (Deleted, Deleted) => Transition::None,
@@ -199,10 +207,14 @@ impl VersionRecord {
                 is_deactivated: false,
                 ..self.clone()
             }),
-            (Active, Deactivated) => {
-                Transition::Changed(Self { deactivate_at: Some(now), is_deactivated: true, ..self.clone() })
+            (Active, Deactivated) => Transition::Changed(Self {
+                deactivate_at: Some(now),
+                is_deactivated: true,
+                ..self.clone()
+            }),
+            (Active | Deactivated, Deleted) => {
+                Transition::Erased(Self { deleted_at: Some(now), ..self.clone() })
             }
-            (Active | Deactivated, Deleted) => Transition::Erased(Self { deleted_at: Some(now), ..self.clone() }),
             (Deleted, Active | Deactivated) => Transition::Refused,
         }
     }
@@ -219,7 +231,11 @@ impl VersionRecord {
                 if deactivate_at == self.deactivate_at && !self.is_deactivated {
                     return Transition::None;
                 }
-                return Transition::Changed(Self { deactivate_at, is_deactivated: false, ..self.clone() });
+                return Transition::Changed(Self {
+                    deactivate_at,
+                    is_deactivated: false,
+                    ..self.clone()
+                });
             }
         };
         self.transition(to, now, life_seconds)
@@ -261,7 +277,10 @@ mod tests {
     #[test]
     fn a_deadline_takes_effect_to_the_nanosecond() {
         let version = record(Some(1_000), None);
-        assert_eq!(version.state(Timestamp::from_unix_nanos(NOW.unix_nanos() - 1)), VersionState::Active);
+        assert_eq!(
+            version.state(Timestamp::from_unix_nanos(NOW.unix_nanos() - 1)),
+            VersionState::Active
+        );
         assert_eq!(version.state(NOW), VersionState::Deactivated);
         assert_eq!(version.deactivated_at(NOW), Some(NOW));
     }
@@ -274,7 +293,11 @@ mod tests {
             for from in [record(None, None), record(Some(2_000), None)] {
                 for by_kv in [false, true] {
                     let act = |record: &VersionRecord, to, kv| {
-                        let done = if by_kv { record.act(kv, NOW, life) } else { record.transition(to, NOW, life) };
+                        let done = if by_kv {
+                            record.act(kv, NOW, life)
+                        } else {
+                            record.transition(to, NOW, life)
+                        };
                         match done {
                             Transition::Changed(after) | Transition::Erased(after) => after,
                             other => panic!("{other:?}"),
@@ -285,7 +308,10 @@ mod tests {
                     assert_eq!(deactivated.deactivated_at(earlier), Some(NOW));
                     let active = act(&deactivated, VersionState::Active, KvAct::Undelete);
                     assert_eq!(active.state(earlier), VersionState::Active);
-                    assert_eq!(act(&from, VersionState::Deleted, KvAct::Destroy).state(earlier), VersionState::Deleted);
+                    assert_eq!(
+                        act(&from, VersionState::Deleted, KvAct::Destroy).state(earlier),
+                        VersionState::Deleted
+                    );
                 }
             }
         }
@@ -309,13 +335,20 @@ mod tests {
         ] {
             assert_eq!(from.transition(to, NOW, Some(60)), expected, "{from:?} to {to:?}");
         }
-        assert_eq!(deactivated.transition(Active, NOW, None), Transition::Changed(record(None, None)));
+        assert_eq!(
+            deactivated.transition(Active, NOW, None),
+            Transition::Changed(record(None, None))
+        );
     }
 
     #[test]
     fn acts_of_kv2() {
-        let (live, timed, gone, erased) =
-            (record(None, None), record(Some(2_000), None), record(Some(500), None), record(Some(500), Some(900)));
+        let (live, timed, gone, erased) = (
+            record(None, None),
+            record(Some(2_000), None),
+            record(Some(500), None),
+            record(Some(500), Some(900)),
+        );
         for (from, act, expected) in [
             (&live, KvAct::Delete, Transition::Changed(done())),
             (&timed, KvAct::Delete, Transition::Changed(done())),
