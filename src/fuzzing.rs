@@ -129,12 +129,11 @@ pub fn duration(data: &[u8]) {
     if let Ok(span) = text.parse::<DeactivateAfter>() {
         assert_eq!(span.as_typed(), text);
         assert_eq!(DeactivateAfter::from_stored(text).as_ref(), Ok(&span));
-        let again = DeactivateAfter::from_kv(&span.to_go()).map(|again| again.limit_seconds());
+        let again = DeactivateAfter::cut(&span.in_hours()).map(|again| again.limit_seconds());
         assert_eq!(again, Ok(span.limit_seconds()), "Go's spelling means the same");
     }
     if let Ok(seconds) = DeactivateAfter::seconds_rounded_up(text) {
-        let cut =
-            DeactivateAfter::from_kv(text).map(|span| span.limit_seconds().unwrap_or_default());
+        let cut = DeactivateAfter::cut(text).map(|span| span.limit_seconds().unwrap_or_default());
         assert!(
             cut.is_ok_and(|cut| cut == seconds || cut + 1 == seconds),
             "what is below a second is cut, or rounded up"

@@ -12,7 +12,7 @@ pub struct DeactivateAfter {
     seconds: u64,
 }
 
-/// How KV2 writes the life span of defaults that rule out any.
+/// The life span of defaults that rule out any.
 const NEVER: &str = "-1s";
 
 /// The longest text taken.
@@ -35,8 +35,7 @@ impl DeactivateAfter {
         }
     }
 
-    /// Defaults under which no version ever ends by itself, whatever its secret says. KV2's mounts
-    /// know it.
+    /// Defaults under which no version ever ends by itself, whatever its secret says.
     #[must_use]
     pub fn never() -> Self {
         Self { text: NEVER.into(), seconds: 0 }
@@ -56,12 +55,12 @@ impl DeactivateAfter {
         if text == NEVER { Ok(Self::never()) } else { text.parse() }
     }
 
-    /// KV2's reading of a duration: what is below a second is cut off, to no limit at all if
-    /// nothing else is there.
+    /// The span in whole seconds: what is below one is cut off, to no limit at all if nothing else
+    /// is there.
     ///
     /// # Errors
     /// `Invalid` for text that is no duration, or a negative one.
-    pub fn from_kv(text: &str) -> Result<Self, Invalid> {
+    pub fn cut(text: &str) -> Result<Self, Invalid> {
         let (nanos, seconds) = parse(text)?;
         Ok(Self { text: if nanos > 0 && seconds == 0 { "0s" } else { text }.into(), seconds })
     }
@@ -75,9 +74,9 @@ impl DeactivateAfter {
         Ok(seconds + u64::from(nanos % NANOS_PER_SECOND > 0))
     }
 
-    /// Go's text for the span, as KV2 shows it: `0s`, `5m0s`, `3h25m19s`, `-1s`.
+    /// The span in hours, minutes and seconds, as Go writes it: `0s`, `5m0s`, `3h25m19s`, `-1s`.
     #[must_use]
-    pub fn to_go(&self) -> String {
+    pub fn in_hours(&self) -> String {
         if self.is_never() {
             return NEVER.to_owned();
         }
@@ -95,7 +94,7 @@ impl FromStr for DeactivateAfter {
     type Err = Invalid;
 
     /// Bare seconds (`90`), days (`1d`), or Go's duration text (`10h30m10s`, `1.5h`), days mixed in
-    /// as well. What is below a second is cut off, as Vault does.
+    /// as well. What is below a second is cut off.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let (nanos, seconds) = parse(text)?;
         if seconds == 0 && nanos > 0 {
@@ -246,18 +245,16 @@ mod tests {
             ("3h25m19s", "3h25m19s"),
             ("1500ms", "1s"),
         ] {
-            assert_eq!(DeactivateAfter::from_kv(text).unwrap().to_go(), shown, "{text}");
+            assert_eq!(DeactivateAfter::cut(text).unwrap().in_hours(), shown, "{text}");
         }
         for (text, seconds) in [("0", 0), ("1ms", 1), ("1500ms", 2), ("5m", 300)] {
             assert_eq!(DeactivateAfter::seconds_rounded_up(text), Ok(seconds), "{text}");
         }
-        assert!(
-            DeactivateAfter::from_kv("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err()
-        );
-        assert_eq!(DeactivateAfter::from_kv("500ms").unwrap().as_typed(), "0s");
+        assert!(DeactivateAfter::cut("-1h").is_err() && "-1s".parse::<DeactivateAfter>().is_err());
+        assert_eq!(DeactivateAfter::cut("500ms").unwrap().as_typed(), "0s");
         let never = DeactivateAfter::never();
         assert_eq!(
-            (never.to_go(), never.limit_seconds(), never.is_never()),
+            (never.in_hours(), never.limit_seconds(), never.is_never()),
             ("-1s".to_owned(), None, true)
         );
         assert_eq!(DeactivateAfter::from_stored("-1s"), Ok(never));

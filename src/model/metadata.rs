@@ -105,10 +105,10 @@ impl CustomPatch {
         CustomMetadata(map).bounded()
     }
 
-    /// The patch, if the native dialect's published alphabet has all of its text.
+    /// The patch, if the published alphabet has all of its text.
     ///
     /// # Errors
-    /// `Invalid` for any other text, which KV2 takes.
+    /// `Invalid` for any other text, which [`CustomMetadata`] takes all the same.
     pub fn published(self) -> Result<Self, Invalid> {
         let plain = match &self {
             Self::Merge(entries) => entries.iter().all(|(key, value)| {

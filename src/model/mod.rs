@@ -32,7 +32,8 @@ pub use self::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
     },
     mount::{
-        KV_WORDS, Mount, MountError, MountPath, Moved, View, description as mount_description,
+        Mount, MountError, MountPath, Moved, RESERVED_SEGMENTS, View,
+        description as mount_description,
     },
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     refused::Refused,
@@ -40,5 +41,7 @@ pub use self::{
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
     token::{Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
-    version::{Cas, KvAct, Transition, VERSION_MAX, VersionNumber, VersionRecord, VersionState},
+    version::{
+        Cas, Transition, VERSION_MAX, VersionAct, VersionNumber, VersionRecord, VersionState,
+    },
 };

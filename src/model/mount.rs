@@ -1,9 +1,9 @@
-//! KV2's mounts: named views on subtrees of a domain.
+//! Mounts: named views on subtrees of a domain.
 //!
 //! A mount that is made at `team/a` shows the secrets below `team/a/` under their names without
 //! that. It can be moved: then it has another name and shows the same secrets.
 //! [`MountPath::is_whole_tree`] tells the two that are always there and show the domain as it is:
-//! `secret`, and `ibmcloud/kv` as IBM spells it.
+//! `secret`, and `ibmcloud/kv` as clients of IBM spell it.
 
 use std::{fmt, str::FromStr};
 
@@ -18,9 +18,9 @@ const WHOLE_TREE: [&str; 2] = ["secret", "ibmcloud/kv"];
 /// What a mount's path may not begin with: other things are there, or will be.
 const RESERVED: [&str; 9] =
     ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
-/// The first words of KV2's routes below a mount. None can be in a mount's path after its
+/// What can follow a mount in an address. None of it can be in a mount's path after its
 /// beginning, so that where the mount ends can be read off any path.
-pub const KV_WORDS: [&str; 8] =
+pub const RESERVED_SEGMENTS: [&str; 8] =
     ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
 
 /// Where a mount is, without a slash at its end.
@@ -94,7 +94,7 @@ impl FromStr for MountPath {
                 "a mount's path cannot begin with this word, which has a meaning of its own",
             ));
         }
-        if segments.any(|segment| KV_WORDS.contains(&segment)) {
+        if segments.any(|segment| RESERVED_SEGMENTS.contains(&segment)) {
             return Err(Invalid(
                 "a mount's path cannot have one of the words of KV2 (data, metadata, config and so on) after its \
                  first segment",

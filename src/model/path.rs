@@ -4,11 +4,10 @@ use std::{fmt, str::FromStr};
 
 use super::{Invalid, text};
 
-/// The longest path, in bytes. Vault has no such bound, and people have secrets there whose paths
+/// The longest path, in bytes. Where people come from there may be no such bound, and their paths
 /// are long.
 pub const PATH_MAX: usize = 1024;
-/// The longest path of a new secret in the native dialect, in bytes, as published: its clients
-/// check it.
+/// The longest path as published, in bytes: clients check it.
 pub const PUBLISHED_PATH_MAX: usize = 255;
 
 /// A secret's path: `/`-separated segments of printable text, at most [`PATH_MAX`] bytes in all; no
@@ -23,12 +22,12 @@ impl SecretPath {
         &self.0
     }
 
-    /// The path, if it is one as published for the native dialect: letters, digits and `_ . : / = @
+    /// The path, if it is one as published: letters, digits and `_ . : / = @
     /// -`, and at most [`PUBLISHED_PATH_MAX`] of them.
     ///
     /// # Errors
-    /// `Invalid` for any other path. KV2 knows no such rule, so that what it names can be read
-    /// natively all the same; only new secrets are held to it.
+    /// `Invalid` for any other path. Others know no such rule, and what they name can be read all
+    /// the same.
     pub fn published(self) -> Result<Self, Invalid> {
         if self.0.contains('%') || !text::is_plain(&self.0) {
             return Err(Invalid(

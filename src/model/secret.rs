@@ -16,15 +16,14 @@ pub struct Header {
     pub updated_at: Timestamp,
     /// The newest version; `None` where there never was one.
     pub current: Option<VersionNumber>,
-    /// The oldest version that is kept, once the limit has bitten for the first time; else 0, as in
-    /// KV2.
+    /// The oldest version that is kept, once the limit has bitten for the first time; else 0.
     pub oldest: u32,
     /// The secret's own settings.
     pub settings: Settings,
     /// Custom metadata.
     pub custom: CustomMetadata,
-    /// How often the metadata was written by itself, apart from values: what KV2's metadata CAS is
-    /// compared with.
+    /// How often the metadata was written by itself, apart from values: what a writer of
+    /// metadata expects is compared with it.
     pub metadata_version: u32,
 }
 

@@ -37,7 +37,7 @@ pub struct Settings {
     pub max_versions: MaxVersions,
     /// How long a version stays active.
     pub deactivate_after: Option<DeactivateAfter>,
-    /// Every write of metadata over KV2 must name the metadata's version.
+    /// Every write of metadata by itself must name the metadata's version.
     pub metadata_cas_required: bool,
 }
 

@@ -3,7 +3,7 @@
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Whether `text` is printable: letters, marks, numbers, punctuation, symbols and the blank, as
-/// Go's `unicode.IsPrint` has it, which decides in Vault.
+/// Go's `unicode.IsPrint` has it.
 #[must_use]
 pub fn is_printable(text: &str) -> bool {
     text.chars().all(|c| match c {

@@ -47,8 +47,8 @@ impl Timestamp {
         text
     }
 
-    /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as KV2 shows
-    /// it: `2025-01-02T03:04:05.123456Z`.
+    /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as
+    /// `2025-01-02T03:04:05.123456Z`.
     #[must_use]
     pub fn to_rfc3339_nanos(self) -> String {
         let mut text = self.to_date_and_time();

@@ -3,7 +3,7 @@
 
 use super::Timestamp;
 
-/// How long an answer is wrapped at most: Vault's own number.
+/// How long an answer is wrapped at most.
 pub const WRAPPING_LIFE_SECONDS: u64 = 768 * 3600;
 
 /// How long tokens live, in seconds.

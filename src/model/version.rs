@@ -9,7 +9,8 @@
 //! What an act has done is in force whatever the clock says later; a deadline is in force from its
 //! moment on.
 //!
-//! KV2's words: delete = to deactivated, undelete = to active, destroy = to deleted.
+//! Acts have names of their own: delete = to deactivated, undelete = to active, destroy = to
+//! deleted.
 
 use std::{num::NonZeroU32, str::FromStr};
 
@@ -69,9 +70,9 @@ impl Cas {
         Ok(Self(number))
     }
 
-    /// KV2's expectation: any number, of which those that no version has never match.
+    /// Any number that somebody expects, of which those that no version has never match.
     #[must_use]
-    pub fn from_kv(number: i64) -> Self {
+    pub fn any(number: i64) -> Self {
         Self(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
@@ -131,10 +132,10 @@ impl FromStr for VersionState {
     }
 }
 
-/// What KV2 does to versions: the same transitions, but none is refused, and undelete counts the
+/// Acts on versions: the same transitions, but none is refused, and undelete counts the
 /// life span anew also for a version that is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KvAct {
+pub enum VersionAct {
     /// Deactivates.
     Delete,
     /// Activates.
@@ -221,12 +222,12 @@ impl VersionRecord {
 
     /// What `act` leads to at `now`: never to [`Transition::Refused`].
     #[must_use]
-    pub fn act(&self, act: KvAct, now: Timestamp, life_seconds: Option<u64>) -> Transition {
+    pub fn act(&self, act: VersionAct, now: Timestamp, life_seconds: Option<u64>) -> Transition {
         let to = match act {
             _ if self.deleted_at.is_some() => return Transition::None,
-            KvAct::Delete => VersionState::Deactivated,
-            KvAct::Destroy => VersionState::Deleted,
-            KvAct::Undelete => {
+            VersionAct::Delete => VersionState::Deactivated,
+            VersionAct::Destroy => VersionState::Deleted,
+            VersionAct::Undelete => {
                 let deactivate_at = life_seconds.map(|seconds| now.plus_seconds(seconds));
                 if deactivate_at == self.deactivate_at && !self.is_deactivated {
                     return Transition::None;
@@ -303,13 +304,13 @@ mod tests {
                             other => panic!("{other:?}"),
                         }
                     };
-                    let deactivated = act(&from, VersionState::Deactivated, KvAct::Delete);
+                    let deactivated = act(&from, VersionState::Deactivated, VersionAct::Delete);
                     assert_eq!(deactivated.state(earlier), VersionState::Deactivated);
                     assert_eq!(deactivated.deactivated_at(earlier), Some(NOW));
-                    let active = act(&deactivated, VersionState::Active, KvAct::Undelete);
+                    let active = act(&deactivated, VersionState::Active, VersionAct::Undelete);
                     assert_eq!(active.state(earlier), VersionState::Active);
                     assert_eq!(
-                        act(&from, VersionState::Deleted, KvAct::Destroy).state(earlier),
+                        act(&from, VersionState::Deleted, VersionAct::Destroy).state(earlier),
                         VersionState::Deleted
                     );
                 }
@@ -350,21 +351,21 @@ mod tests {
             record(Some(500), Some(900)),
         );
         for (from, act, expected) in [
-            (&live, KvAct::Delete, Transition::Changed(done())),
-            (&timed, KvAct::Delete, Transition::Changed(done())),
-            (&gone, KvAct::Delete, Transition::None),
-            (&live, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
-            (&timed, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
-            (&gone, KvAct::Undelete, Transition::Changed(record(Some(1_060), None))),
-            (&live, KvAct::Destroy, Transition::Erased(record(None, Some(1_000)))),
-            (&gone, KvAct::Destroy, Transition::Erased(record(Some(500), Some(1_000)))),
-            (&erased, KvAct::Delete, Transition::None),
-            (&erased, KvAct::Undelete, Transition::None),
-            (&erased, KvAct::Destroy, Transition::None),
+            (&live, VersionAct::Delete, Transition::Changed(done())),
+            (&timed, VersionAct::Delete, Transition::Changed(done())),
+            (&gone, VersionAct::Delete, Transition::None),
+            (&live, VersionAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&timed, VersionAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&gone, VersionAct::Undelete, Transition::Changed(record(Some(1_060), None))),
+            (&live, VersionAct::Destroy, Transition::Erased(record(None, Some(1_000)))),
+            (&gone, VersionAct::Destroy, Transition::Erased(record(Some(500), Some(1_000)))),
+            (&erased, VersionAct::Delete, Transition::None),
+            (&erased, VersionAct::Undelete, Transition::None),
+            (&erased, VersionAct::Destroy, Transition::None),
         ] {
             assert_eq!(from.act(act, NOW, Some(60)), expected, "{from:?} {act:?}");
         }
-        assert_eq!(live.act(KvAct::Undelete, NOW, None), Transition::None);
+        assert_eq!(live.act(VersionAct::Undelete, NOW, None), Transition::None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use hyper::{Method, Uri};
 
 use super::super::{Address, Captures, Params, below, query};
-use crate::model::{Invalid, KV_WORDS, MountPath, text};
+use crate::model::{Invalid, MountPath, RESERVED_SEGMENTS, text};
 
 /// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's
 /// own.
@@ -123,7 +123,7 @@ fn mount(path: &str) -> usize {
         if at == 0 && MountPath::is_reserved(segment) {
             return 0;
         }
-        if at > 0 && KV_WORDS.contains(&segment) {
+        if at > 0 && RESERVED_SEGMENTS.contains(&segment) {
             return end - 1;
         }
         end += segment.len() + 1;

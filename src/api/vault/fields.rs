@@ -276,7 +276,7 @@ fn span(raw: &RawValue) -> Option<Span> {
         _ => return None,
     };
     if let Some(positive) = text.strip_prefix('-') {
-        let after = DeactivateAfter::from_kv(positive).ok()?;
+        let after = DeactivateAfter::cut(positive).ok()?;
         // Minus nothing is nothing.
         return Some(if after.limit_seconds().is_some() {
             Span::Negative
@@ -284,7 +284,7 @@ fn span(raw: &RawValue) -> Option<Span> {
             Span::After(after)
         });
     }
-    DeactivateAfter::from_kv(&text).ok().map(Span::After)
+    DeactivateAfter::cut(&text).ok().map(Span::After)
 }
 
 /// So many seconds as Vault tells them to people: Go's text, without what is 0 at its end.

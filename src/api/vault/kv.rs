@@ -20,8 +20,9 @@ use super::{
 use crate::{
     auth::Permit,
     model::{
-        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, KvAct, MetadataPatch,
-        MountPath, Refused, SecretPath, Settings, Timestamp, VersionNumber, VersionRecord, View,
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, MetadataPatch,
+        MountPath, Refused, SecretPath, Settings, Timestamp, VersionAct, VersionNumber,
+        VersionRecord, View,
     },
     service::{
         Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView,
@@ -165,7 +166,7 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
     // that never matches.
     let (cas, unread) = match cas(&options) {
         Ok(cas) => (cas, None),
-        Err(wrong) => (Some(Cas::from_kv(-1)), Some(wrong)),
+        Err(wrong) => (Some(Cas::any(-1)), Some(wrong)),
     };
     let merge = |value: &SecretValue| {
         let merged = outline::merge(value, &data)?;
@@ -200,19 +201,22 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
     context
         .service
         .secrets
-        .act(permit, target.through(), Versions::Current, KvAct::Delete, call.now)
+        .act(permit, target.through(), Versions::Current, VersionAct::Delete, call.now)
         .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn act(asked: &Asked<'_>, act: KvAct) -> Result<Reply, Failed> {
+pub(super) async fn act(asked: &Asked<'_>, act: VersionAct) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let target = Target::of(asked).await?;
     let body = fields::body(call)?;
     let numbers = Fields::parse(&body)?.ints("versions")?;
     if numbers.is_empty() {
-        let problem =
-            if act == KvAct::Destroy { Problem::NoVersionsToDestroy } else { Problem::NoVersions };
+        let problem = if act == VersionAct::Destroy {
+            Problem::NoVersionsToDestroy
+        } else {
+            Problem::NoVersions
+        };
         return Err(problem.into());
     }
     let numbers = numbers
@@ -328,8 +332,10 @@ pub(super) fn metadata(
 
 fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {
     out.boolean("cas_required", settings.cas_required);
-    let after =
-        settings.deactivate_after.as_ref().map_or_else(|| "0s".to_owned(), DeactivateAfter::to_go);
+    let after = settings
+        .deactivate_after
+        .as_ref()
+        .map_or_else(|| "0s".to_owned(), DeactivateAfter::in_hours);
     out.text("delete_version_after", &after);
     out.number("max_versions", settings.max_versions.get());
     out.boolean("metadata_cas_required", settings.metadata_cas_required);
@@ -413,7 +419,7 @@ fn cas(options: &[(String, &RawValue)]) -> Result<Option<Cas>, Failed> {
     let found = options.iter().find(|(name, _)| name == "cas");
     let number = found
         .map(|(_, raw)| fields::int(raw).ok_or(Invalid("error parsing check-and-set parameter")));
-    Ok(number.transpose()?.map(Cas::from_kv))
+    Ok(number.transpose()?.map(Cas::any))
 }
 
 fn custom_patch(raw: &RawValue, is_patch: bool) -> Result<CustomPatch, Failed> {

@@ -9,7 +9,7 @@ use super::{
     auth::{self, Named},
     auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
 };
-use crate::{auth::Action, model::KvAct};
+use crate::{auth::Action, model::VersionAct};
 
 const READS: &[&str] = &["GET", "LIST", "SCAN"];
 const WRITES: &[&str] = &["POST", "PUT"];
@@ -154,17 +154,17 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/{mount}/delete/{key}",
-        &tenant!(Write, "DeleteSecretVersions", [VersionDeactivate], kv::act(KvAct::Delete)),
+        &tenant!(Write, "DeleteSecretVersions", [VersionDeactivate], kv::act(VersionAct::Delete)),
     ),
     route(
         WRITES,
         "/{mount}/undelete/{key}",
-        &tenant!(Write, "PostSecretUndelete", [VersionActivate], kv::act(KvAct::Undelete)),
+        &tenant!(Write, "PostSecretUndelete", [VersionActivate], kv::act(VersionAct::Undelete)),
     ),
     route(
         WRITES,
         "/{mount}/destroy/{key}",
-        &tenant!(Write, "PutSecretDestroy", [VersionDelete], kv::act(KvAct::Destroy)),
+        &tenant!(Write, "PutSecretDestroy", [VersionDelete], kv::act(VersionAct::Destroy)),
     ),
     route(NO_LISTS, "/{mount}/delete", &UNROUTED),
     route(NO_LISTS, "/{mount}/undelete", &UNROUTED),

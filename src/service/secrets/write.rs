@@ -5,8 +5,8 @@ use crate::{
     auth::{Action, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Cas, Header, Invalid, KvAct, MetadataPatch, MountError, Refused, SecretPath, Settings,
-        Timestamp, Transition, VersionNumber, VersionRecord, VersionState, View,
+        Cas, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp,
+        Transition, VersionAct, VersionNumber, VersionRecord, VersionState, View,
     },
     service::{
         Error,
@@ -190,13 +190,13 @@ impl Secrets {
         permit: &Permit,
         at: Through<'_>,
         which: Versions<'_>,
-        act: KvAct,
+        act: VersionAct,
         now: Timestamp,
     ) -> Result<(), Error> {
         let action = match act {
-            KvAct::Undelete => Action::VersionActivate,
-            KvAct::Delete => Action::VersionDeactivate,
-            KvAct::Destroy => Action::VersionDelete,
+            VersionAct::Undelete => Action::VersionActivate,
+            VersionAct::Delete => Action::VersionDeactivate,
+            VersionAct::Destroy => Action::VersionDelete,
         };
         permit.check(action, Resource::Secret(at.path))?;
         let reads = SecretRead::through(at).with(match which {
