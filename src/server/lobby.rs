@@ -74,7 +74,7 @@ impl Lobby {
     pub(super) async fn seat(self: &Arc<Self>) -> Seat {
         loop {
             let changed = self.changed.notified();
-            if self.taken().len() < self.seats
+            if self.guests().len() < self.seats
                 && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
             {
                 return self.take(place);
@@ -86,7 +86,7 @@ impl Lobby {
 
     /// Asks the guest that has been idle for longest to leave, unless it has only just come.
     pub(super) fn make_room(&self, grace: Duration) {
-        let mut taken = self.taken();
+        let mut taken = self.guests();
         let idlest = taken.iter().map(|(number, guest)| (guest.idle_since(), *number)).min();
         let Some((since, number)) = idlest else { return };
         if since.elapsed() >= grace
@@ -100,16 +100,16 @@ impl Lobby {
         let number = self.next.fetch_add(1, Relaxed);
         let waiting =
             Arc::new(Waiting { wanted: CancellationToken::new(), activity: OnceLock::new() });
-        self.taken().insert(number, Guest { since: Instant::now(), seat: Arc::clone(&waiting) });
+        self.guests().insert(number, Guest { since: Instant::now(), seat: Arc::clone(&waiting) });
         Seat { lobby: Arc::clone(self), number, waiting, place: Some(place) }
     }
 
     fn leave(&self, number: u64) {
-        self.taken().remove(&number);
+        self.guests().remove(&number);
         self.changed.notify_one();
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<u64, Guest>> {
+    fn guests(&self) -> MutexGuard<'_, HashMap<u64, Guest>> {
         // Every change is one call, so a poisoned lock loses nothing.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +124,7 @@ impl Guest {
 impl Seat {
     /// The connection for which this was held has come.
     pub(super) fn is_taken(&self) {
-        if let Some(guest) = self.lobby.taken().get_mut(&self.number) {
+        if let Some(guest) = self.lobby.guests().get_mut(&self.number) {
             guest.since = Instant::now();
         }
     }

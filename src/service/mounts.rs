@@ -5,7 +5,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Error, scope::Scope};
+use super::{
+    Error,
+    scope::Scope,
+    settings::ConfigRead,
+    unit::{Reading, Reads},
+};
 use crate::{
     auth::{Action, Permit, Resource},
     model::{
@@ -76,7 +81,7 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.enable", permit, |config, _| {
+            .change_config("mounts.enable", permit, ConfigRead, |config, (), _| {
                 config.enable(Mount {
                     path: path.clone(),
                     below: path.clone(),
@@ -108,7 +113,7 @@ impl Mounts {
             };
         };
         self.scope
-            .change_config("mounts.tune", permit, |config, _| {
+            .change_config("mounts.tune", permit, ConfigRead, |config, (), _| {
                 *config.description_of(path)? = mount_description(text)?;
                 Ok(())
             })
@@ -130,21 +135,19 @@ impl Mounts {
         if force {
             permit.check(Action::SecretDelete, Resource::Below(&view.folder("")))?;
         }
-        let (from, to) = header::below(permit.okms_id(), &view.folder(""));
-        let snapshot = self.scope.engine().snapshot().await?;
-        // A secret that comes between this look and the commit stays where it is, in the tree.
-        let is_empty = snapshot.scan(header::SPACE, &from, &to, 1).await?.is_empty();
+        let folder = view.folder("");
+        let reads = Removal { folder: &folder, force };
         self.scope
-            .change_config("mounts.disable", permit, |config, draft| {
+            .change_config("mounts.disable", permit, reads, |config, may_go, draft| {
                 if !config.has(&view) {
                     return Err(MountError::NotFound.into());
                 }
                 config.disable(path)?;
-                if !is_empty && !force {
+                if !may_go {
                     return Err(MountError::HoldsSecrets(path.clone()).into());
                 }
                 if force {
-                    draft.remove_below(&view.folder(""));
+                    draft.remove_below(&folder);
                 }
                 Ok(())
             })
@@ -166,7 +169,7 @@ impl Mounts {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         self.scope
-            .change_config("mounts.rename", permit, |config, _| {
+            .change_config("mounts.rename", permit, ConfigRead, |config, (), _| {
                 config.rename(from, to, id.into_bytes())?;
                 Ok(id)
             })
@@ -195,11 +198,28 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.update_settings", permit, |config, _| {
+            .change_config("mounts.update_settings", permit, ConfigRead, |config, (), _| {
                 let settings = config.settings_of(path)?;
                 *settings = patch.apply(settings);
                 Ok(())
             })
             .await
+    }
+}
+
+/// A tenant's config, and whether the folder of a mount may go: by force, or if nothing is in it,
+/// which is held, so that no secret slips into a mount that is just removed.
+struct Removal<'a> {
+    folder: &'a str,
+    force: bool,
+}
+
+impl Reads for Removal<'_> {
+    type Found = (Arc<DomainConfig>, bool);
+
+    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+        let config = reading.config().await?;
+        let (from, to) = header::below(reading.reader.keys.id(), self.folder);
+        Ok((config, self.force || reading.hold_empty(header::SPACE, from, to).await?))
     }
 }

@@ -100,7 +100,7 @@ impl Scope {
     }
 
     /// Tells of a commit.
-    pub(super) fn ended(&self, change: &'static str, ended: Ended) {
+    pub(super) fn count(&self, change: &'static str, ended: Ended) {
         (self.0.on_commit)(change, ended);
     }
 

@@ -39,7 +39,7 @@ impl Defaults {
     pub async fn update(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("defaults.update", permit, |config, _| {
+            .change_config("defaults.update", permit, ConfigRead, |config, (), _| {
                 config.settings = patch.apply(&config.settings);
                 Ok(config.settings.clone())
             })
@@ -51,28 +51,29 @@ impl Defaults {
 pub(super) struct ConfigRead;
 
 impl Reads for ConfigRead {
-    type Found = Arc<DomainConfig>;
+    type Found = (Arc<DomainConfig>, ());
 
     async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        reading.config().await
+        Ok((reading.config().await?, ()))
     }
 }
 
 impl Scope {
     /// Changes a tenant's defaults and mounts: `decide` changes them, and may draft more for the
     /// same commit.
-    pub(super) async fn change_config<T: Send>(
+    pub(super) async fn change_config<M: Send, T: Send>(
         &self,
         name: &'static str,
         permit: &Permit,
-        decide: impl Fn(&mut DomainConfig, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+        reads: impl Reads<Found = (Arc<DomainConfig>, M)>,
+        decide: impl Fn(&mut DomainConfig, M, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let keys = self.keys(permit).await?;
         // No path is empty.
         let change = Change { name, turns: &[""] };
-        self.unit(change, &keys, ConfigRead, |before, draft| {
+        self.unit(change, &keys, reads, |(before, more), draft| {
             let mut config = DomainConfig::clone(&before);
-            let outcome = decide(&mut config, draft)?;
+            let outcome = decide(&mut config, more, draft)?;
             draft.put((), &config)?;
             Ok(outcome)
         })

@@ -18,12 +18,15 @@ use super::{
 use crate::{
     auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
     crypto::{FileRootKey, SecretValue},
-    model::{Credential, MetadataPatch, MountPath, OkmsId, SecretPath, SettingsPatch, Timestamp},
+    model::{
+        Credential, MetadataPatch, MountError, MountPath, OkmsId, SecretPath, SettingsPatch,
+        Timestamp,
+    },
     pki::{self, CertificateAuthority, KeyKind},
     store::{
         engine::{Observer, Space},
         engines::redb::{RedbEngine, RedbOptions},
-        kinds::{self, Kind, Malformed},
+        kinds::{self, Kind, Malformed, header},
     },
 };
 
@@ -194,6 +197,41 @@ async fn no_secret_slips_into_a_mount_that_is_gone() {
         service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
     assert!(matches!(late, Err(Error::Mount(_))), "{late:?}");
     assert!(service.secrets.history(&permit, &at).await.is_err());
+}
+
+/// A secret that comes natively, between the look into a mount and its removal, keeps it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
+    struct Late<'a>(&'a Service, Permit, AtomicUsize);
+    impl Reads for Late<'_> {
+        type Found = bool;
+
+        async fn read(&self, reading: &Reading<'_>) -> Result<bool, Error> {
+            let (from, to) = header::below(reading.reader.keys.id(), "team/");
+            let is_empty = reading.hold_empty(header::SPACE, from, to).await?;
+            if self.2.fetch_add(1, SeqCst) == 0 {
+                create(self.0, &self.1, "team/late").await?;
+            }
+            Ok(is_empty)
+        }
+    }
+    let (_folder, service, id, _) = service().await;
+    let permit = all(id);
+    let keys = service.scope.keys(&permit).await.unwrap();
+    let change = Change { name: "test", turns: &[] };
+    let reads = Late(&service, all(id), AtomicUsize::new(0));
+    let found = service.scope.unit(change, &keys, reads, |is_empty, draft| {
+        if is_empty {
+            draft.remove_below("team/");
+        }
+        Ok(is_empty)
+    });
+    assert!(!found.await.unwrap(), "it is asked again, and sees the secret");
+    assert!(service.secrets.history(&permit, &path("team/late")).await.is_ok());
+    let mount: MountPath = "team".parse().unwrap();
+    service.mounts.enable(&permit, &mount, "", &SettingsPatch::default()).await.unwrap();
+    let kept = service.mounts.disable(&permit, &mount, false).await;
+    assert!(matches!(kept, Err(Error::Mount(MountError::HoldsSecrets(_)))), "{kept:?}");
 }
 
 /// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind

@@ -194,7 +194,7 @@ impl Tokens {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let Held(space, key) = held(&keys, accessor)?;
+        let Held(space, key) = record_of(&keys, accessor)?;
         let record = snapshot.get(space, &key).await?;
         let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
@@ -216,7 +216,7 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.renew", turns: &[] };
         self.scope
-            .unit(change, &keys, held(&keys, accessor)?, |found, draft| {
+            .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
@@ -285,7 +285,7 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "tokens.revoke", turns: &[] };
         self.scope
-            .unit(change, &keys, held(&keys, accessor)?, |found, draft| {
+            .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
                 remove(draft, accessor, token.expires_at);
                 Ok(())
@@ -319,7 +319,7 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
 
 /// The record of the token with this accessor, whatever text that is: it is found under its own key
 /// or not at all.
-fn held(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
+fn record_of(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
     if accessor.len() > TEXT_MAX {
         Err(Error::TokenInvalid)
     } else {
@@ -335,12 +335,12 @@ fn open(
 ) -> Result<Token, Error> {
     let record = record.ok_or(Error::TokenInvalid)?;
     let token: Token = records::open(keys, &token::key(keys.id(), accessor), &record.bytes)
-        .map_err(|error| damaged(&error))?;
+        .map_err(|error| invalid(&error))?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
 /// A token that is damaged is none: whoever brings it makes another one, as for any that is over.
-fn damaged(error: &Error) -> Error {
+fn invalid(error: &Error) -> Error {
     tracing::error!(error = error as &dyn std::error::Error, "a token's record is damaged");
     Error::TokenInvalid
 }

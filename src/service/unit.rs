@@ -58,6 +58,20 @@ impl Reading<'_> {
         Ok(record)
     }
 
+    /// Whether there is nothing from one key up to another, held.
+    pub(super) async fn hold_empty(
+        &self,
+        space: Space,
+        from: Vec<u8>,
+        to: Vec<u8>,
+    ) -> Result<bool, Error> {
+        let is_empty = self.reader.snapshot.scan(space, &from, &to, 1).await?.is_empty();
+        if is_empty {
+            self.holds(space, from, Expect::EmptyTo(to));
+        }
+        Ok(is_empty)
+    }
+
     /// The tenant's defaults and mounts, held.
     pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
         let (config, revision) =
@@ -125,12 +139,12 @@ impl Scope {
             }
             match self.engine().commit(draft.into_batch()).await {
                 Ok(_) => {
-                    self.ended(change.name, Ended::Committed);
+                    self.count(change.name, Ended::Committed);
                     return Ok(outcome);
                 }
-                Err(CommitError::Conflict) => self.ended(change.name, Ended::Overtaken),
+                Err(CommitError::Conflict) => self.count(change.name, Ended::Overtaken),
                 Err(error) => {
-                    self.ended(change.name, Ended::Failed);
+                    self.count(change.name, Ended::Failed);
                     return Err(error.into());
                 }
             }

@@ -53,13 +53,15 @@ impl fmt::Debug for Record {
     }
 }
 
-/// What a record must be for a batch to apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What must be under a key for a batch to apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// No record under this key.
+    /// No record.
     Absent,
     /// The record still has the revision that was read.
     At(Revision),
+    /// No record, nor under any key from this one up to that.
+    EmptyTo(Vec<u8>),
 }
 
 /// One change within a batch. Changes apply in order.
@@ -102,7 +104,10 @@ impl Batch {
             Op::Delete(_, key) => key.len(),
             Op::DeleteRange(_, from, to) => from.len() + to.len(),
         });
-        let preconditions = self.preconditions.iter().map(|(_, key, _)| key.len());
+        let preconditions = self.preconditions.iter().map(|(_, key, expect)| match expect {
+            Expect::Absent | Expect::At(_) => key.len(),
+            Expect::EmptyTo(to) => key.len() + to.len(),
+        });
         ops.sum::<usize>() + preconditions.sum::<usize>()
     }
 }

@@ -26,6 +26,7 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     order(&*open(7)).await;
     forgotten(&*open(8)).await;
     reads(|| open(9)).await;
+    empty_ranges(&*open(10)).await;
 }
 
 /// A read tells all its parts of one moment: of its own, whatever older and newer ones have read;
@@ -110,6 +111,24 @@ async fn preconditions(engine: &dyn Engine) {
     );
     let third = engine.commit(twice).await.unwrap();
     assert_eq!(get(engine, HEADER, b"k").await.unwrap().revision, third);
+}
+
+async fn empty_ranges(engine: &dyn Engine) {
+    write(engine, vec![put(HEADER, b"b", b"x"), put(VALUE, b"c", b"x")]).await;
+    let claim = |from: &[u8], to: &[u8]| {
+        batch_if(HEADER, from, Expect::EmptyTo(to.to_vec()), vec![put(HEADER, b"z", b"1")])
+    };
+    for (from, to) in [(b"a", b"c"), (b"b", b"c"), (b"a", b"z")] {
+        conflicts(engine, claim(from, to)).await;
+    }
+    assert_eq!(get(engine, HEADER, b"z").await, None);
+    // What ends where it begins, or before, holds nothing.
+    for (from, to) in [(b"a", b"b"), (b"c", b"d"), (b"b", b"b"), (b"c", b"a")] {
+        engine.commit(claim(from, to)).await.unwrap();
+    }
+    conflicts(engine, claim(b"c", b"zz")).await;
+    write(engine, vec![delete(HEADER, b"b")]).await;
+    engine.commit(claim(b"a", b"c")).await.unwrap();
 }
 
 async fn all_or_nothing(engine: &dyn Engine) {
@@ -265,7 +284,7 @@ async fn redb_keeps_the_contract() {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     let engines: Vec<Arc<dyn Engine>> =
-        (0..10).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+        (0..11).map(|_| Arc::<MemoryEngine>::default() as _).collect();
     contract(|nth| Arc::clone(&engines[nth])).await;
 }
 

@@ -51,11 +51,12 @@ impl State {
     }
 
     fn holds(&self, (space, key, expect): &(Space, Vec<u8>, Expect)) -> bool {
-        match (expect, self.get(*space, key)) {
-            (Expect::Absent, found) => found.is_none(),
-            (Expect::At(revision), found) => {
-                found.is_some_and(|record| record.revision == *revision)
+        match expect {
+            Expect::Absent => self.get(*space, key).is_none(),
+            Expect::At(revision) => {
+                self.get(*space, key).is_some_and(|record| record.revision == *revision)
             }
+            Expect::EmptyTo(to) => self.range(*space, key, to).next().is_none(),
         }
     }
 

@@ -171,11 +171,18 @@ fn apply(
 
 fn holds(spaces: &Spaces<SpaceTable<'_>>, batch: &Batch) -> Result<bool, StorageError> {
     for (space, key, expect) in &batch.preconditions {
-        let found = spaces.of(*space)?.get(key.as_slice())?;
-        let found = found.map(|stored| tables::revision_of(stored.value())).transpose()?;
+        let space = spaces.of(*space)?;
+        let revision = || match space.get(key.as_slice())? {
+            Some(stored) => tables::revision_of(stored.value()).map(Some),
+            None => Ok(None),
+        };
         let as_expected = match expect {
-            Expect::Absent => found.is_none(),
-            Expect::At(revision) => found == Some(*revision),
+            Expect::Absent => revision()?.is_none(),
+            Expect::At(read) => revision()? == Some(*read),
+            Expect::EmptyTo(to) if key < to => {
+                space.range::<&[u8]>(key.as_slice()..to.as_slice())?.next().transpose()?.is_none()
+            }
+            Expect::EmptyTo(_) => true,
         };
         if !as_expected {
             return Ok(false);
