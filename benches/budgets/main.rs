@@ -180,9 +180,9 @@ async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
     let region = Region::create()?;
     let (okmsd, reference) = pair(&region, "http", &[]).await?;
     let mut rows = Vec::new();
-    for (protocol, name) in [
-        (Protocol::Http1(READERS), "HTTP/1.1"),
-        (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2"),
+    for (protocol, name, least) in [
+        (Protocol::Http1(READERS), "HTTP/1.1", 0.9),
+        (Protocol::Http2(MULTIPLEXED.0, MULTIPLEXED.1), "HTTP/2", 0.85),
     ] {
         let (mut rates, mut costs, mut dialects) =
             (Rounds::default(), Rounds::default(), Rounds::default());
@@ -207,7 +207,7 @@ async fn reads(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>> {
         rows.push(rates.row(
             format!("reads of a 1 KiB secret, {name}"),
             "/s",
-            Budget::AtLeast(0.8),
+            Budget::AtLeast(least),
         ));
         rows.push(dialects.row(
             format!("reads of a 1 KiB secret over KV2, beside native ones, {name}"),

@@ -337,7 +337,9 @@ fn said_of(error: &Error) -> Failed {
         Error::Busy => Problem::TooManyRequests.into(),
         Error::Unavailable(_) => Problem::Unavailable.into(),
         Error::OutcomeUnknown(_) => Problem::OutcomeUnknown.into(),
-        Error::Corrupt(_) | Error::WrongRootKey | Error::Authority(_) => Problem::Internal.into(),
+        Error::Corrupt(_) | Error::Cipher(_) | Error::WrongRootKey | Error::Authority(_) => {
+            Problem::Internal.into()
+        }
     }
 }
 

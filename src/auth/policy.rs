@@ -92,6 +92,8 @@ pub enum Resource<'a> {
     /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on
     /// this.
     Below(&'a str),
+    /// All secrets whose paths begin so, those to come among them.
+    AllBelow(&'a str),
 }
 
 /// What a tenant's own certificates may do in it.

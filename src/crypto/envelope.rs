@@ -213,7 +213,10 @@ mod tests {
     }
 
     fn keys(id: u8, generations: &[(u32, u8)]) -> DomainKeys {
-        let wrapped = generations.iter().map(|(number, byte)| (*number, vec![*byte; 32])).collect();
+        let wrapped = generations
+            .iter()
+            .map(|(number, byte)| (*number, WrappedKey(vec![*byte; 32])))
+            .collect();
         DomainKeys::unwrap(&Fixed, OkmsId::from_bytes([id; 16]).unwrap(), wrapped).unwrap()
     }
 

@@ -42,12 +42,11 @@ impl DomainKeys {
     pub fn unwrap(
         root: &dyn RootKey,
         id: OkmsId,
-        wrapped: Vec<(u32, Vec<u8>)>,
+        wrapped: Vec<(u32, WrappedKey)>,
     ) -> Result<Self, Error> {
         let mut generations = Vec::with_capacity(wrapped.len());
         for (number, key) in wrapped {
-            generations
-                .push(Generation::new(number, &*root.unwrap(id, number, &WrappedKey(key))?)?);
+            generations.push(Generation::new(number, &*root.unwrap(id, number, &key)?)?);
         }
         if generations.is_empty() {
             return Err(Error::DoesNotOpen);

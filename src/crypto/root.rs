@@ -22,10 +22,16 @@ const KEY_LEN: usize = 32;
 pub struct WrappedKey(pub(super) Vec<u8>);
 
 impl WrappedKey {
-    /// The bytes to store.
+    /// The wrapped key as it was stored.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+    pub const fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, which are no secret.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -78,6 +78,9 @@ pub enum Error {
     /// What is stored is damaged.
     #[error("a stored record is damaged")]
     Corrupt(#[source] crate::store::engine::Source),
+    /// The cipher, or whoever holds the root key, failed.
+    #[error("the cipher failed")]
+    Cipher(#[source] crypto::Error),
     /// The root key is not the one that this store was made with.
     #[error("the root key is not the one that this store was made with")]
     WrongRootKey,
@@ -103,7 +106,13 @@ impl From<ReadError> for Error {
 
 impl From<crypto::Error> for Error {
     fn from(error: crypto::Error) -> Self {
-        Self::Corrupt(error.into())
+        match error {
+            crypto::Error::DoesNotOpen | crypto::Error::UnknownGeneration => {
+                Self::Corrupt(error.into())
+            }
+            // Nothing is damaged by that: what was asked for may well work another time.
+            crypto::Error::Library => Self::Cipher(error),
+        }
     }
 }
 

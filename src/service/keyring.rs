@@ -11,10 +11,7 @@ use crate::{
     model::OkmsId,
     store::{
         engine::{Engine, Record},
-        kinds::{
-            Kind,
-            tenant::{self, DomainInfo, DomainRecord},
-        },
+        kinds::tenant::{self, DomainInfo, DomainRecord},
     },
 };
 
@@ -48,10 +45,15 @@ impl KeyRing {
         let snapshot = self.engine.snapshot().await?;
         let record =
             snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
-        let keys = Arc::new(open_record(&*self.root, id, &record)?.0);
+        let keys = Arc::new(open_keys(&*self.root, id, DomainRecord::decode(&record.bytes)?)?);
         self.kept.insert(id, Arc::clone(&keys));
         Ok(keys)
     }
+}
+
+/// The keys in a tenant's record.
+fn open_keys(root: &dyn RootKey, id: OkmsId, record: DomainRecord) -> Result<DomainKeys, Error> {
+    Ok(DomainKeys::unwrap(root, id, record.keys)?)
 }
 
 /// The keys in a tenant's record, and what is known of it.
@@ -61,8 +63,8 @@ pub(super) fn open_record(
     record: &Record,
 ) -> Result<(DomainKeys, DomainInfo), Error> {
     let record = DomainRecord::decode(&record.bytes)?;
-    let keys = DomainKeys::unwrap(root, id, record.keys)?;
-    let info =
-        DomainInfo::decode(&keys.open(&bind(tenant::SPACE, &tenant::key(id)), &record.info)?)?;
-    Ok((keys, info))
+    let info = record.info.clone();
+    let keys = open_keys(root, id, record)?;
+    let info = keys.open(&bind(tenant::SPACE, &tenant::key(id)), info.as_ref())?;
+    Ok((keys, DomainInfo::decode(&info)?))
 }

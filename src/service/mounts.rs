@@ -133,7 +133,7 @@ impl Mounts {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         if force {
-            permit.check(Action::SecretDelete, Resource::Below(&view.folder("")))?;
+            permit.check(Action::SecretDelete, Resource::AllBelow(&view.folder("")))?;
         }
         let folder = view.folder("");
         let reads = Removal { folder: &folder, force };

@@ -2,7 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{Error, keyring::open_record, names, records::bind, scope::Scope};
+use super::{
+    Error,
+    keyring::open_record,
+    names,
+    records::bind,
+    scope::{Ended, Scope},
+};
 use crate::{
     auth::{Action, Permit, RegionPermit, Resource},
     crypto::{DomainKeys, Sealed},
@@ -10,13 +16,15 @@ use crate::{
     store::{
         engine::{Batch, CommitError, Expect, Op},
         kinds::{
-            Kind, Malformed, region,
+            Malformed, region,
             tenant::{self, DomainInfo, DomainRecord},
         },
     },
 };
 
 const NAME_MAX: usize = 128;
+/// No unit: a tenant that is to come has no keys yet, and nobody to take turns with.
+const CREATE: &str = "tenants.create";
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,25 +70,28 @@ impl Tenants {
         let info = DomainInfo { name: name.to_owned(), created_at: now };
         let (key, name_key) = (tenant::key(id), names::key(self.scope.root(), name)?);
         let sealed = keys.seal(&bind(tenant::SPACE, &key), &info.encode()?)?;
-        let record = DomainRecord {
-            keys: vec![(generation, wrapped.into_bytes())],
-            info: sealed.into_bytes().into(),
-        };
+        let record = DomainRecord { keys: vec![(generation, wrapped)], info: sealed };
         let batch = Batch {
             preconditions: vec![
                 (tenant::SPACE, key.clone(), Expect::Absent),
                 (region::SPACE, name_key.clone(), Expect::Absent),
             ],
             ops: vec![
-                Op::Put(tenant::SPACE, key, Sealed::public(record.encode()?)),
+                Op::Put(tenant::SPACE, key, record.encode()?),
                 Op::Put(region::SPACE, name_key, Sealed::public(id.as_bytes().to_vec())),
             ],
         };
         // The id is random, so that only the name can be taken.
         match self.scope.engine().commit(batch).await {
-            Ok(_) => Ok(Domain { id, name: info.name, created_at: now }),
+            Ok(_) => {
+                self.scope.count(CREATE, Ended::Committed);
+                Ok(Domain { id, name: info.name, created_at: now })
+            }
             Err(CommitError::Conflict) => Err(Error::DomainExists),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.scope.count(CREATE, Ended::Failed);
+                Err(error.into())
+            }
         }
     }
 

@@ -19,12 +19,12 @@ use crate::{
     auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
     crypto::{FileRootKey, SecretValue},
     model::{
-        Credential, MetadataPatch, MountError, MountPath, OkmsId, SecretPath, SettingsPatch,
-        Timestamp,
+        Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId, SecretPath,
+        SettingsPatch, Timestamp,
     },
     pki::{self, CertificateAuthority, KeyKind},
     store::{
-        engine::{Observer, Space},
+        engine::{Batch, Observer, Space},
         engines::redb::{RedbEngine, RedbOptions},
         kinds::{self, Kind, Malformed, header},
     },
@@ -66,6 +66,7 @@ async fn service_with(
     let service = Service::open(Arc::new(engine), root, authority, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
+    assert_eq!(std::mem::take(&mut *ends.lock().unwrap()), [("tenants.create", Ended::Committed)]);
     (folder, service, tenant.id, ends)
 }
 
@@ -97,8 +98,14 @@ async fn lists_leave_out_what_may_not_be_seen() {
     let some = Permit::of_test(id, |_, resource| match resource {
         Resource::Secret(path) => ["a", "b/y"].contains(&path.as_str()),
         Resource::Below(prefix) => ["", "b/"].contains(&prefix),
+        Resource::AllBelow(_) => false,
         Resource::Tenant => true,
     });
+    // Who may delete some of what a mount holds may not remove all of it.
+    let mount: MountPath = "b".parse().unwrap();
+    service.mounts.enable(&all(id), &mount, "", &SettingsPatch::default()).await.unwrap();
+    let forced = service.mounts.disable(&some, &mount, true).await;
+    assert!(matches!(forced, Err(Error::Denied(Denied::Forbidden))), "{forced:?}");
     let names = async |browse: Browse| {
         let listed = service.secrets.browse(&some, &browse).await.unwrap();
         listed.entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
@@ -136,23 +143,20 @@ async fn lists_leave_out_what_may_not_be_seen() {
     }
 }
 
-/// Reads the config, and lets somebody else change it the first time.
-struct Overtaken<'a>(&'a Service, Permit, AtomicUsize);
+/// Reads the config, and lets another process change it the first time: one that takes no turns here.
+struct Overtaken(AtomicUsize);
 
-impl Reads for Overtaken<'_> {
+impl Reads for Overtaken {
     type Found = usize;
 
     async fn read(&self, reading: &Reading<'_>) -> Result<usize, Error> {
         ConfigRead.read(reading).await?;
-        let before = self.2.fetch_add(1, SeqCst);
+        let before = self.0.fetch_add(1, SeqCst);
         if before == 0 {
-            self.0
-                .defaults
-                .update(
-                    &self.1,
-                    &SettingsPatch { cas_required: Some(true), ..SettingsPatch::default() },
-                )
-                .await?;
+            let (scope, keys) = (reading.scope, reading.reader.keys);
+            let config = records::put(keys, (), &DomainConfig::default())?;
+            let batch = Batch { preconditions: Vec::new(), ops: vec![config] };
+            scope.engine().commit(batch).await?;
         }
         Ok(before)
     }
@@ -163,7 +167,7 @@ impl Reads for Overtaken<'_> {
 async fn a_unit_that_is_overtaken_begins_anew() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
-    let reads = Overtaken(&service, all(id), AtomicUsize::new(0));
+    let reads = Overtaken(AtomicUsize::new(0));
     let change = Change { name: "test", turns: &["b", "a", "b"] };
     let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
         draft.remove(&path("a"));
@@ -172,14 +176,7 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     });
     assert_eq!(outcome.await.unwrap(), 1);
     let ends = std::mem::take(&mut *ends.lock().unwrap());
-    assert_eq!(
-        ends,
-        [
-            ("defaults.update", Ended::Committed),
-            ("test", Ended::Overtaken),
-            ("test", Ended::Committed)
-        ]
-    );
+    assert_eq!(ends, [("test", Ended::Overtaken), ("test", Ended::Committed)]);
 }
 
 /// A secret that is written through a mount holds the mount: it cannot slip into one that is just

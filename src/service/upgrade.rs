@@ -16,12 +16,12 @@ use super::{
     records::{bind, put},
 };
 use crate::{
-    crypto::{Binding, DomainKeys, RootKey, Sealed, WrappedDataKey},
+    crypto::{Binding, DomainKeys, RootKey, WrappedDataKey},
     model::{DomainConfig, Header, OkmsId, SecretPath, Token, VersionRecord, Wrapped},
     store::{
         engine::{Op, Source, Space},
         kinds::{
-            Kind, Malformed, config, header, region,
+            Malformed, config, header, region,
             tenant::{self, DomainInfo, DomainRecord},
             token, value,
             version::{self, Version},
@@ -66,9 +66,14 @@ impl past::Upgrade for Upgrade {
             write,
             tenant: None,
             records: 0,
+            opened: 0,
             reported: Instant::now(),
         };
         walk.space(tenant::SPACE, tenants)?;
+        if walk.records > 0 && walk.opened == 0 {
+            // Nothing would be readable, whatever the store says of its root key.
+            return Err(Error::WrongRootKey.into());
+        }
         walk.space(config::SPACE, configs)?;
         walk.space(header::SPACE, headers)?;
         walk.space(version::SPACE, versions)?;
@@ -88,6 +93,8 @@ struct Walk<'a> {
     /// The tenant whose records come at present, and its keys if they open.
     tenant: Option<(OkmsId, Option<Arc<DomainKeys>>)>,
     records: u64,
+    /// How many of them opened.
+    opened: u64,
     reported: Instant,
 }
 
@@ -109,7 +116,10 @@ impl Walk<'_> {
     fn space(&mut self, space: Space, how: How) -> Result<(), Source> {
         self.former.each(space, &mut |key, bytes| {
             match self.record(key, bytes, how) {
-                Ok(ops) => ops.into_iter().try_for_each(&mut *self.write)?,
+                Ok(ops) => {
+                    self.opened += 1;
+                    ops.into_iter().try_for_each(&mut *self.write)?;
+                }
                 Err(error @ Error::Corrupt(_)) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
@@ -138,12 +148,16 @@ impl Walk<'_> {
     /// The tenant's keys; none where they do not open.
     fn keys(&mut self, id: OkmsId) -> Result<Option<Arc<DomainKeys>>, Error> {
         if self.tenant.as_ref().is_none_or(|(other, _)| *other != id) {
-            let record =
-                self.former.get(tenant::SPACE, &tenant::key(id)).map_err(Error::Unavailable)?;
+            let record = self.former.get(tenant::SPACE, &tenant::key(id))?;
             let opened = record.map(|bytes| -> Result<_, Error> {
-                Ok(DomainKeys::unwrap(self.root, id, DomainRecord::decode_past(&bytes)?.keys)?)
+                let record = DomainRecord::decode_past(&bytes)?;
+                Ok(Arc::new(DomainKeys::unwrap(self.root, id, record.keys)?))
             });
-            self.tenant = Some((id, opened.and_then(Result::ok).map(Arc::new)));
+            self.tenant = match opened.transpose() {
+                Ok(keys) => Some((id, keys)),
+                Err(Error::Corrupt(_)) => Some((id, None)),
+                Err(error) => return Err(error),
+            };
         }
         Ok(self.tenant.as_ref().and_then(|(_, keys)| keys.clone()))
     }
@@ -151,10 +165,17 @@ impl Walk<'_> {
 
 fn tenants(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let DomainRecord { keys, info } = DomainRecord::decode_past(entry.bytes)?;
-    let info: DomainInfo = open(entry.keys, Place::Domain, &info)?;
-    let sealed = entry.keys.seal(&bind(tenant::SPACE, entry.key), &info.encode()?)?;
-    let record = DomainRecord { keys, info: sealed.into_bytes().into() };
-    Ok(vec![Op::Put(tenant::SPACE, entry.key.to_vec(), Sealed::public(record.encode()?))])
+    let info = match open::<DomainInfo>(entry.keys, Place::Domain, info.as_ref()) {
+        Ok(info) => entry.keys.seal(&bind(tenant::SPACE, entry.key), &info.encode()?)?,
+        Err(Error::Corrupt(error)) => {
+            // The keys are sound, and with them all that the tenant has.
+            tracing::error!(domain = %entry.keys.id(), error, "a domain's name is damaged");
+            info
+        }
+        Err(error) => return Err(error),
+    };
+    let record = DomainRecord { keys, info };
+    Ok(vec![Op::Put(tenant::SPACE, entry.key.to_vec(), record.encode()?)])
 }
 
 fn configs(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
@@ -174,7 +195,7 @@ fn versions(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let (name, number) = (text(name)?, version::number(entry.key).ok_or(Malformed)?);
     let record: VersionRecord = open(entry.keys, Place::Version(name, number), entry.bytes)?;
     let (mut ops, mut data_key) = (Vec::new(), None);
-    if let Some(sealed) = entry.former.get(value::SPACE, entry.key).map_err(Error::Unavailable)? {
+    if let Some(sealed) = entry.former.get(value::SPACE, entry.key)? {
         match reseal(entry.keys, Place::Value(name, number), value::SPACE, entry.key, &sealed) {
             Ok((wrapped, put)) => {
                 data_key = Some(wrapped);
@@ -197,13 +218,15 @@ fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     // The ends of both are as they were. A body comes with what is told of it.
     let Some((0, id)) = entry.name.split_first() else { return Ok(Vec::new()) };
     let (keys, id) = (entry.keys, text(id)?);
-    if let Ok(plain) = keys.open(&Binding::past(Place::Token(id).bytes(keys.id())), entry.bytes) {
-        return Ok(vec![put(keys, id, &Token::decode_past(&plain)?)?]);
+    match open::<Token>(keys, Place::Token(id), entry.bytes) {
+        Ok(token) => return Ok(vec![put(keys, id, &token)?]),
+        // It may be what is told of a wrapped answer.
+        Err(Error::Corrupt(_)) => {}
+        Err(error) => return Err(error),
     }
     let wrapped: Wrapped = open(keys, Place::WrapInfo(id), entry.bytes)?;
     let key = wrapped::body(keys.id(), id);
-    let body =
-        entry.former.get(token::SPACE, &key).map_err(Error::Unavailable)?.ok_or(Malformed)?;
+    let body = entry.former.get(token::SPACE, &key)?.ok_or(Malformed)?;
     let (data_key, body) = reseal(keys, Place::Wrapped(id), token::SPACE, &key, &body)?;
     let told = put(keys, id, &WrappedAnswer { wrapped, data_key })?;
     Ok(vec![Op::Delete(token::SPACE, entry.key.to_vec()), told, body])

@@ -13,12 +13,13 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::{
+    crypto::{Sealed, WrappedKey},
     model::{
         CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath,
         Moved, OkmsId, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
     },
     store::{
-        engine::{Op, Source, Space},
+        engine::{Op, ReadError, Source, Space},
         kinds::{
             Malformed,
             tenant::{DomainInfo, DomainRecord},
@@ -35,7 +36,7 @@ pub trait Store {
     ///
     /// # Errors
     /// Where the storage fails.
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Source>;
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, ReadError>;
 
     /// Shows all records of a space, in the order of their keys.
     ///
@@ -121,9 +122,9 @@ impl Past for DomainRecord {
             let count = input.u32()?;
             let mut keys = Vec::new();
             for _ in 0..count {
-                keys.push((input.u32()?, input.bytes()?.to_vec()));
+                keys.push((input.u32()?, WrappedKey::from_bytes(input.bytes()?.to_vec())));
             }
-            Ok(Self { keys, info: input.bytes()?.to_vec() })
+            Ok(Self { keys, info: Sealed::public(input.bytes()?.to_vec()) })
         })
     }
 }

@@ -52,7 +52,10 @@ impl Dialect for Vault {
 
     /// An answer that the client wants kept is stored, even that of a read.
     fn effect(&self, operation: &Operation, head: &Parts) -> Effect {
-        if asked::wrap_ttl(&head.headers).is_some() { Effect::Write } else { operation.effect }
+        match operation.effect {
+            Effect::Read if asked::wrap_ttl(&head.headers).is_some() => Effect::Write,
+            effect => effect,
+        }
     }
 
     fn render(&self, failed: Failed, call: &Call) -> Reply {

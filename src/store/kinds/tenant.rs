@@ -1,10 +1,12 @@
-//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under
-//! the newest key.
+//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under the
+//! newest key. No [`super::Kind`]: a tenant's record is what its keys come from, so that it cannot
+//! be sealed by them as a whole.
 
 use minicbor::{Decode, Encode, bytes::ByteSlice};
 
-use super::kind::{self, Kind, Malformed};
+use super::kind::{self, Malformed};
 use crate::{
+    crypto::{Sealed, WrappedKey},
     model::{OkmsId, Timestamp},
     store::engine::Space,
 };
@@ -28,23 +30,23 @@ pub fn parse(key: &[u8]) -> Option<OkmsId> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainRecord {
     /// Generations and their wrapped keys, oldest first.
-    pub keys: Vec<(u32, Vec<u8>)>,
-    /// The sealed info.
-    pub info: Vec<u8>,
+    pub keys: Vec<(u32, WrappedKey)>,
+    /// The [`DomainInfo`], sealed for the tenant's space and key.
+    pub info: Sealed,
 }
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
 struct Fields<'a> {
     #[b(0)]
-    keys: Vec<WrappedKey<'a>>,
+    keys: Vec<KeyFields<'a>>,
     #[b(1)]
     info: &'a ByteSlice,
 }
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct WrappedKey<'a> {
+struct KeyFields<'a> {
     #[n(0)]
     generation: u32,
     #[b(1)]
@@ -52,16 +54,17 @@ struct WrappedKey<'a> {
 }
 
 impl DomainRecord {
-    /// Its bytes. They are stored as they are: what is in them is wrapped and sealed.
+    /// Its bytes, to be stored as they are: what is in them is wrapped and sealed.
     ///
     /// # Errors
     /// `Malformed` where it has no byte form.
-    pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let keys = self
-            .keys
-            .iter()
-            .map(|(generation, key)| WrappedKey { generation: *generation, key: (&**key).into() });
-        kind::encode(&Fields { keys: keys.collect(), info: (&*self.info).into() })
+    pub fn encode(&self) -> Result<Sealed, Malformed> {
+        let keys = self.keys.iter().map(|(generation, key)| KeyFields {
+            generation: *generation,
+            key: key.as_bytes().into(),
+        });
+        let fields = Fields { keys: keys.collect(), info: self.info.as_ref().into() };
+        Ok(Sealed::public(kind::encode(&fields)?))
     }
 
     /// The record in these bytes.
@@ -70,8 +73,9 @@ impl DomainRecord {
     /// `Malformed` where they are not what [`DomainRecord::encode`] makes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let Fields { keys, info } = kind::decode(bytes)?;
-        let keys = keys.into_iter().map(|key| (key.generation, key.key.to_vec()));
-        Ok(Self { keys: keys.collect(), info: info.to_vec() })
+        let keys =
+            keys.into_iter().map(|key| (key.generation, WrappedKey::from_bytes(key.key.to_vec())));
+        Ok(Self { keys: keys.collect(), info: Sealed::public(info.to_vec()) })
     }
 }
 
@@ -93,20 +97,20 @@ struct Info<'a> {
     created_at: i64,
 }
 
-/// It lies within the tenant's record, sealed for that place.
-impl Kind for DomainInfo {
-    const SPACE: Space = SPACE;
-    type Name<'a> = ();
-
-    fn key(id: OkmsId, (): ()) -> Vec<u8> {
-        key(id)
-    }
-
-    fn encode(&self) -> Result<Vec<u8>, Malformed> {
+impl DomainInfo {
+    /// Its bytes, to be sealed.
+    ///
+    /// # Errors
+    /// `Malformed` where it has no byte form.
+    pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
         kind::encode(&Info { name: &self.name, created_at: self.created_at.unix_nanos() })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// The info in these bytes.
+    ///
+    /// # Errors
+    /// `Malformed` where they are not what [`DomainInfo::encode`] makes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let Info { name, created_at } = kind::decode(bytes)?;
         Ok(Self { name: name.to_owned(), created_at: Timestamp::from_unix_nanos(created_at) })
     }

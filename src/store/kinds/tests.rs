@@ -17,7 +17,7 @@ use super::{
     *,
 };
 use crate::{
-    crypto::WrappedDataKey,
+    crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
         Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount,
         MountPath, Moved, OkmsId, SecretPath, Settings, Timestamp, Token, VersionNumber,
@@ -71,17 +71,18 @@ fn check<K: Kind + PartialEq + Debug>(record: &K) {
     check_with(record, K::encode, K::decode);
 }
 
-fn check_with<T: PartialEq + Debug>(
+fn check_with<T: PartialEq + Debug, E: AsRef<[u8]>>(
     record: &T,
-    encode: fn(&T) -> Result<Vec<u8>, Malformed>,
+    encode: fn(&T) -> Result<E, Malformed>,
     decode: fn(&[u8]) -> Result<T, Malformed>,
 ) {
     let bytes = encode(record).unwrap();
-    assert_eq!(decode(&bytes).as_ref(), Ok(record));
+    let bytes = bytes.as_ref();
+    assert_eq!(decode(bytes).as_ref(), Ok(record));
     for end in 0..bytes.len() {
         assert_eq!(decode(&bytes[..end]), Err(Malformed));
     }
-    assert_eq!(decode(&[bytes.as_slice(), &[0]].concat()), Err(Malformed));
+    assert_eq!(decode(&[bytes, &[0]].concat()), Err(Malformed));
     for form in [0, FORM + 1, 0xff] {
         assert_eq!(decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
     }
@@ -176,8 +177,8 @@ proptest! {
             ends_at: deactivate_at.unwrap_or(created_at),
             is_from_request: deleted_at.is_some(),
         });
-        check(&DomainInfo { name: name.clone(), created_at });
-        let tenant = DomainRecord { keys: vec![(1, name.clone().into_bytes()), (2, vec![7; 40])], info: name.into_bytes() };
+        check_with(&DomainInfo { name: name.clone(), created_at }, DomainInfo::encode, DomainInfo::decode);
+        let tenant = DomainRecord { keys: vec![(1, WrappedKey::from_bytes(name.clone().into_bytes())), (2, WrappedKey::from_bytes(vec![7; 40]))], info: Sealed::public(name.into_bytes()) };
         check_with(&tenant, DomainRecord::encode, DomainRecord::decode);
     }
 

@@ -28,7 +28,7 @@ pub fn body(id: OkmsId, token: &str) -> Vec<u8> {
 /// A wrapped answer as it is stored, apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedAnswer {
-    /// What is told of it.
+    /// Everything but its body.
     pub wrapped: Wrapped,
     /// What opens its body.
     pub data_key: WrappedDataKey,

@@ -133,7 +133,10 @@ pub enum OpenError {
     #[error("the database file has layout {0}, which this program does not know")]
     Layout(u64),
     /// The file was written by an earlier version, and is as it was.
-    #[error("the database file has layout {0}, and could not be brought up to this program's: {1}")]
+    #[error(
+        "the database file has layout {0}, and could not be brought up to this program's: {1}; it is as it was, and the program that wrote it \
+         opens it"
+    )]
     Upgrade(u64, #[source] Source),
     /// No thread could be had.
     #[error("the writer could not be started: {0}")]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-/// A group that takes longer makes the next ones smaller.
+/// A group that takes longer makes the next ones smaller; unless small ones take half of that.
 const LONG: Duration = Duration::from_millis(30);
 /// Groups that are no larger take what they take: smaller ones would not be faster, only more.
 const LEAST: usize = 512 << 10;
@@ -16,12 +16,14 @@ const LEAST: usize = 512 << 10;
 pub(super) struct Pace {
     bytes: usize,
     most: usize,
+    /// What a commit costs whatever is in it, as small groups tell.
+    fixed: Duration,
 }
 
 impl Pace {
     /// Begins with groups of `most` bytes, and never takes larger ones.
     pub(super) const fn new(most: usize) -> Self {
-        Self { bytes: most, most }
+        Self { bytes: most, most, fixed: Duration::ZERO }
     }
 
     pub(super) const fn bytes(&self) -> usize {
@@ -30,9 +32,14 @@ impl Pace {
 
     /// A group of so many bytes took so long.
     pub(super) fn took(&mut self, bytes: usize, time: Duration) {
-        if time > LONG && bytes > LEAST {
+        if bytes <= LEAST {
+            // Down at once and up slowly: one slow moment tells little.
+            self.fixed = time.min(self.fixed + time.saturating_sub(self.fixed) / 16);
+        }
+        let long = LONG.max(2 * self.fixed);
+        if time > long && bytes > LEAST {
             self.bytes = (bytes.min(self.bytes) / 2).max(LEAST);
-        } else if time < LONG / 2 && bytes >= self.bytes / 2 {
+        } else if time <= long && bytes >= self.bytes / 2 {
             // Only a group that is about as large as it may be tells that a larger one would do.
             self.bytes = self.bytes.saturating_mul(2).min(self.most);
         }
@@ -51,9 +58,9 @@ mod tests {
         let mut pace = Pace::new(MOST);
         let time = |bytes: usize| Duration::from_millis(pause_ms + (bytes / bytes_per_ms) as u64);
         let mut longest = Duration::ZERO;
-        for round in 0..64 {
+        for round in 0..200 {
             let bytes = pace.bytes();
-            if round > 8 {
+            if round > 150 {
                 longest = longest.max(time(bytes));
             }
             pace.took(bytes, time(bytes));
@@ -65,20 +72,23 @@ mod tests {
     fn groups_are_cut_to_the_disk() {
         assert_eq!(settled(1 << 20, 1), (MOST, Duration::from_millis(9)), "a fast disk");
         let (bytes, longest) = settled(64 << 10, 1);
-        assert!(bytes < MOST && longest <= LONG, "a slow disk: {bytes} bytes, {longest:?}");
-        // What costs time whatever there is to write is no reason for more of it.
-        assert_eq!(settled(1 << 20, 200).0, LEAST);
+        assert!(bytes < MOST && longest <= LONG * 2, "a slow disk: {bytes} bytes, {longest:?}");
+        // What a commit costs whatever is in it is a reason for fewer of them.
+        assert_eq!(settled(1 << 20, 200), (MOST, Duration::from_millis(208)), "a slow sync");
+        assert_eq!(settled(1 << 20, 20), (MOST, Duration::from_millis(28)));
     }
 
     #[test]
-    fn small_groups_tell_nothing() {
+    fn one_slow_moment_is_forgotten() {
         let mut pace = Pace::new(MOST);
         pace.took(1 << 10, LONG * 10);
-        assert_eq!(pace.bytes(), MOST);
+        assert_eq!(pace.bytes(), MOST, "a small group does not make others smaller");
+        pace.took(1 << 10, Duration::from_millis(1));
         pace.took(MOST, LONG * 10);
-        pace.took(1 << 10, Duration::ZERO);
         assert_eq!(pace.bytes(), MOST / 2);
-        pace.took(MOST / 2, Duration::ZERO);
+        pace.took(1 << 10, Duration::from_millis(1));
+        assert_eq!(pace.bytes(), MOST / 2, "nor larger");
+        pace.took(MOST / 2, LONG);
         assert_eq!(pace.bytes(), MOST);
     }
 }

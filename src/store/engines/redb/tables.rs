@@ -15,7 +15,7 @@ use super::{
     guard::{Panicked, guarded},
 };
 use crate::store::{
-    engine::{Entry, Op, Record, Revision, Source, Space},
+    engine::{Entry, Op, ReadError, Record, Revision, Source, Space},
     past::{self, Upgrade},
 };
 
@@ -154,7 +154,8 @@ impl Generation {
             (Layout::Past(format), None) => return Err(LayoutError::Format(format)),
             (Layout::Past(format), Some(upgrade)) => {
                 let revision = Revision(read_revision(&reading)?.0 + 1);
-                self.upgrade(&Former(&reading), &writing, revision, upgrade)
+                guarded(|| self.upgrade(&Former(&reading), &writing, revision, upgrade))
+                    .unwrap_or_else(|panicked| Err(panicked.into()))
                     .map_err(|error| LayoutError::Upgrade(format, error))?;
                 write_revision(&writing, revision)?;
             }
@@ -264,10 +265,16 @@ impl Former<'_> {
 }
 
 impl past::Store for Former<'_> {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, Source> {
-        let Some(table) = self.space(space)? else { return Ok(None) };
-        let found = table.get(key)?.map(|found| decode(found.value())).transpose()?;
-        Ok(found.map(|record| record.bytes))
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        let read = || -> Result<_, Source> {
+            let Some(table) = self.space(space)? else { return Ok(None) };
+            let found = table.get(key)?.map(|found| decode(found.value())).transpose()?;
+            Ok(found.map(|record| record.bytes))
+        };
+        match guarded(read) {
+            Ok(found) => found.map_err(ReadError::Unavailable),
+            Err(panicked) => Err(ReadError::Corrupt(panicked.into())),
+        }
     }
 
     fn each(&self, space: Space, visit: &mut past::Visit<'_>) -> Result<(), Source> {
