@@ -59,7 +59,8 @@ pub enum Party {
     Tenant(OkmsId),
 }
 
-/// Whom we take somebody to be. Made here alone: of a verified certificate, or for the program itself.
+/// Whom we take somebody to be. Made here alone: of a verified certificate, or for the program
+/// itself.
 #[derive(Clone, Debug)]
 pub struct Principal {
     party: Party,

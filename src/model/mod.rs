@@ -2,8 +2,9 @@
 //!
 //! Owns the nouns (ids, paths, versions, settings, headers) and every decision about them: which
 //! state a version is in, whether a write's CAS holds, what is pruned, what a transition does.
-//! Always holds: a value of one of these types is well formed, because parsing is the only way to
-//! make one; the same inputs give the same answer. Never does: I/O, reading a clock, randomness,
+//! Always holds: an id, a path, a number, a span or metadata is well formed, because parsing is the
+//! only way to make one; what has several parts is checked where it is read back; the same inputs
+//! give the same answer. Never does: I/O, reading a clock, randomness,
 //! JSON, HTTP.
 
 mod config;

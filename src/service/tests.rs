@@ -143,7 +143,8 @@ async fn lists_leave_out_what_may_not_be_seen() {
     }
 }
 
-/// Reads the config, and lets another process change it the first time: one that takes no turns here.
+/// Reads the config, and lets another process change it the first time: one that takes no turns
+/// here.
 struct Overtaken(AtomicUsize);
 
 impl Reads for Overtaken {

@@ -219,8 +219,8 @@ async fn another_root_key_changes_nothing() {
     assert_eq!(whole(storage.image()).await, reference(2).await);
 }
 
-/// A store that does not even say which root key it was made with is not taken for one whose tenants
-/// are all damaged.
+/// A store that does not even say which root key it was made with is not taken for one whose
+/// tenants are all damaged.
 #[tokio::test]
 async fn another_root_key_is_not_taken_for_damage() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under the
-//! newest key. No [`super::Kind`]: a tenant's record is what its keys come from, so that it cannot
-//! be sealed by them as a whole.
+//! Tenants: their keys, wrapped by the root key, and what the region knows of them, sealed under
+//! the newest key. No [`super::Kind`]: a tenant's record is what its keys come from, so that it
+//! cannot be sealed by them as a whole.
 
 use minicbor::{Decode, Encode, bytes::ByteSlice};
 
