@@ -79,7 +79,7 @@ impl Captures<'_> {
     ///
     /// # Errors
     /// `Invalid` where one is not what its name says.
-    pub fn decoded(&self) -> Result<Params, Invalid> {
+    pub fn decode(&self) -> Result<Params, Invalid> {
         Ok(Params {
             path: self.tail.map(secret_path).transpose()?,
             version: self.version.map(str::parse).transpose()?,

@@ -126,7 +126,7 @@ pub trait Dialect: Send + Sync {
     /// `Invalid` where one is not what its name says.
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {
         let _ = address;
-        captures.decoded()
+        captures.decode()
     }
 
     /// What a request for `operation` does to what is stored.

@@ -90,8 +90,15 @@ problems! {
         VAULT_ADDR=https://HOST/api/OKMS_ID";
     NoAuthority: BAD_REQUEST, ARGUMENT, "this server issues no certificates; set trust.region_ca_key in its config, or \
         ask another server";
-    CasMismatch: BAD_REQUEST, ARGUMENT, "{}", vault KvCasMismatch;
-    CasRequired: BAD_REQUEST, ARGUMENT, "{}", vault KvCasRequired;
+    CasMismatch: BAD_REQUEST, ARGUMENT, "cas does not match the secret's current version; read the secret again and repeat \
+        with that version", vault KvCasMismatch;
+    CasRequired: BAD_REQUEST, ARGUMENT, "cas is required for this secret; repeat with the current version as cas in the \
+        query", vault KvCasRequired;
+    MetadataCasMismatch: BAD_REQUEST, ARGUMENT, "metadata check-and-set parameter does not match the current version";
+    MetadataCasRequired: BAD_REQUEST, ARGUMENT, "metadata check-and-set parameter required for this call";
+    MetadataCasOnCreate: BAD_REQUEST, ARGUMENT, "metadata_cas must be 0 when creating new metadata";
+    NumbersUsedUp: BAD_REQUEST, ARGUMENT, "the secret has reached version 24000, the last one; create a new secret";
+    TooManyEntries: BAD_REQUEST, ARGUMENT, "customMetadata can hold at most 64 entries, and would have {}; remove some first";
     KvCasMismatch: BAD_REQUEST, ARGUMENT, "check-and-set parameter did not match the current version";
     KvCasRequired: BAD_REQUEST, ARGUMENT, "check-and-set parameter required for this call";
     KvBadBody: BAD_REQUEST, ARGUMENT, "failed to decode JSON input: {}";
@@ -231,7 +238,7 @@ impl Failed {
         self.problem.status().is_server_error()
     }
 
-    /// The same, where another problem is told in its place.
+    /// This failure, with the code and text of another problem.
     pub(super) fn in_words_of(self, problem: Problem) -> Self {
         Self { problem, text: problem.row().text.into(), ..self }
     }
@@ -307,7 +314,6 @@ impl From<Error> for Failed {
 
 /// What is told of what a use case says.
 fn said_of(error: &Error) -> Failed {
-    let as_it_says = |problem: Problem| problem.with(&[&error.to_string()]);
     match error {
         Error::Denied(denied) => (*denied).into(),
         Error::DomainNotFound => Problem::DomainNotFound.into(),
@@ -317,9 +323,17 @@ fn said_of(error: &Error) -> Failed {
         Error::DomainExists => Problem::DomainExists.into(),
         Error::VersionDeleted => Problem::VersionDeleted.into(),
         Error::Invalid(invalid) => (*invalid).into(),
-        Error::Refused(Refused::CasMismatch) => as_it_says(Problem::CasMismatch),
-        Error::Refused(Refused::CasRequired) => as_it_says(Problem::CasRequired),
-        Error::Refused(_) | Error::CertificateRefused(_) => as_it_says(Problem::BadInput),
+        Error::Refused(refused) => match refused {
+            Refused::CasMismatch => Problem::CasMismatch.into(),
+            Refused::CasRequired => Problem::CasRequired.into(),
+            Refused::MetadataCasMismatch => Problem::MetadataCasMismatch.into(),
+            Refused::MetadataCasRequired => Problem::MetadataCasRequired.into(),
+            Refused::MetadataCasOnCreate => Problem::MetadataCasOnCreate.into(),
+            Refused::NumbersUsedUp => Problem::NumbersUsedUp.into(),
+            Refused::TooManyEntries(number) => Problem::TooManyEntries.with(&[&number.to_string()]),
+            Refused::Invalid(invalid) => (*invalid).into(),
+        },
+        Error::CertificateRefused(refused) => Problem::BadInput.with(&[&refused.to_string()]),
         Error::Mount(mount) => match mount {
             MountError::InUse(path) => Problem::MountInUse.with(&[path.as_str()]),
             MountError::BuiltIn(path) => Problem::MountForGood.with(&[path.as_str()]),

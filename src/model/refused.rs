@@ -6,27 +6,25 @@ use super::Invalid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The write names another current version.
-    #[error(
-        "cas does not match the secret's current version; read the secret again and repeat with that version"
-    )]
+    #[error("another current version was expected")]
     CasMismatch,
     /// The write names none, and must.
-    #[error("cas is required for this secret; repeat with the current version as cas in the query")]
+    #[error("the current version must be named")]
     CasRequired,
     /// The write of metadata names another version of it.
-    #[error("metadata check-and-set parameter does not match the current version")]
+    #[error("another version of the metadata was expected")]
     MetadataCasMismatch,
     /// The write of metadata names no version of it, and must.
-    #[error("metadata check-and-set parameter required for this call")]
+    #[error("the version of the metadata must be named")]
     MetadataCasRequired,
     /// The write that creates metadata names a version of it.
-    #[error("metadata_cas must be 0 when creating new metadata")]
+    #[error("a version of metadata was expected that there is none of yet")]
     MetadataCasOnCreate,
     /// All numbers are used.
-    #[error("the secret has reached version 24000, the last one; create a new secret")]
+    #[error("the last version number is used")]
     NumbersUsedUp,
     /// The secret would have so many entries of custom metadata.
-    #[error("customMetadata can hold at most 64 entries, and would have {0}; remove some first")]
+    #[error("there would be {0} entries of custom metadata")]
     TooManyEntries(usize),
     /// A rule about metadata is broken.
     #[error(transparent)]

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The same as a calendar that others keep.
+        /// The date agrees with that of another library.
         #[test]
         fn dates_are_right(nanos in any::<i64>()) {
             let moment = Timestamp::from_unix_nanos(nanos);

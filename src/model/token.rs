@@ -49,7 +49,7 @@ pub struct Token {
     pub path: String,
     /// What shows who has it.
     pub display_name: String,
-    /// More about that.
+    /// More about the holder: names and texts.
     pub meta: Vec<(String, String)>,
 }
 

@@ -301,7 +301,7 @@ fn in_time(authority: &Authority, now: UnixTime) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same as the library would say where it has a word for it; it chooses the alert by that.
+/// The library's own word for a fault, where it has one: it chooses the alert by that.
 fn tls_error(fault: ChainFault) -> Error {
     Error::InvalidCertificate(match fault {
         ChainFault::UnknownIssuer => CertificateError::UnknownIssuer,

@@ -58,9 +58,9 @@ use crate::{
 pub struct Service {
     /// Tenants.
     pub tenants: Tenants,
-    /// Their defaults.
+    /// Defaults of tenants.
     pub defaults: Defaults,
-    /// Their mounts.
+    /// Mounts of tenants.
     pub mounts: Mounts,
     /// Secrets and their versions.
     pub secrets: Secrets,

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    cursor::{self, Page},
     keyring::open_record,
     names,
     records::bind,
@@ -120,18 +121,18 @@ impl Tenants {
         self.show(permit.okms_id()).await
     }
 
-    /// A page of the domains that the permit may see, by id, and the last id that it covers unless
-    /// the list ends there. A domain whose record is damaged is left out, so that it does not hide
-    /// the others.
+    /// A page of the domains that the permit may see, by id. A domain whose record is damaged is
+    /// left out, so that it does not hide the others.
     ///
     /// # Errors
-    /// `Error` where the store cannot be read.
+    /// `Error::Invalid` for a cursor that is not of this list.
     pub async fn list(
         &self,
         permit: &RegionPermit,
-        after: Option<OkmsId>,
+        cursor: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<(Vec<Domain>, Option<OkmsId>), Error> {
+    ) -> Result<Page<Domain>, Error> {
+        let after = cursor.map(|cursor| cursor::parse_tenant(&cursor)).transpose()?;
         if let Some(own) = permit.sees() {
             return match self.show(own).await {
                 Ok(domain) => Ok((vec![domain], None)),
@@ -153,7 +154,7 @@ impl Tenants {
             }
             last = Some(id);
         }
-        Ok((domains, last.filter(|_| more)))
+        Ok((domains, last.filter(|_| more).map(cursor::after_tenant)))
     }
 
     async fn show(&self, id: OkmsId) -> Result<Domain, Error> {

@@ -217,7 +217,7 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let _under_way = self.reserve(&keys, answer.body.expose().len(), now).await?;
         let minted = Minted::new()?;
-        let wrapped = minted.wrapped(path, answer.status, ttl_seconds, now);
+        let wrapped = minted.describe(path, answer.status, ttl_seconds, now);
         let change = Change { name: "wrapping.wrap", turns: &[] };
         self.scope
             .unit(change, &keys, Held::of::<WrappedAnswer>(&keys, &minted.id), |found, draft| {
@@ -317,7 +317,7 @@ impl Wrapping {
             .scope
             .unit(change, &keys, WrappedRead::of(token, now)?, |(before, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), before.expires_at());
-                let wrapped = minted.wrapped(&before.path, before.status, before.ttl_seconds, now);
+                let wrapped = minted.describe(&before.path, before.status, before.ttl_seconds, now);
                 keep(draft, &minted, &wrapped, &body)?;
                 Ok(wrapped)
             })
@@ -380,7 +380,7 @@ fn is_right(answer: WrappedAnswer, token: &str) -> Result<WrappedAnswer, Error> 
 
 impl Minted {
     /// What is told of an answer that is wrapped under this token.
-    fn wrapped(&self, path: &str, status: u16, ttl_seconds: u64, now: Timestamp) -> Wrapped {
+    fn describe(&self, path: &str, status: u16, ttl_seconds: u64, now: Timestamp) -> Wrapped {
         Wrapped {
             secret_sha256: self.fingerprint,
             created_at: now,

@@ -36,7 +36,7 @@ pub(super) struct Example {
     summary: Option<String>,
     /// The name of the whole answer's shape, where that is more than an error.
     schema: Option<String>,
-    /// The rest of it.
+    /// Every other member of the example, as it stands.
     #[serde(default)]
     value: Map<String, Value>,
 }
@@ -136,8 +136,7 @@ mod tests {
     use crate::{
         api::json::Object,
         auth::{Denied, Unauthenticated},
-        model::{Invalid, OkmsId, Refused},
-        service::Error,
+        model::{Invalid, OkmsId},
     };
 
     /// Whatever a rule says of itself is repeated in the document, and is the same there.
@@ -153,10 +152,6 @@ mod tests {
                     "the page cursor is not one of this list; repeat without X-Pagination-Cursor",
                 )),
             ),
-            ("CasMismatch", Failed::from(Error::Refused(Refused::CasMismatch))),
-            ("CasRequired", Failed::from(Error::Refused(Refused::CasRequired))),
-            ("MetadataCasMismatch", Failed::from(Error::Refused(Refused::MetadataCasMismatch))),
-            ("MetadataCasRequired", Failed::from(Error::Refused(Refused::MetadataCasRequired))),
             ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
             ("NoCertificate", Failed::from(Unauthenticated::NoCertificate)),
             ("Forbidden", Failed::from(Denied::Forbidden)),

@@ -166,7 +166,7 @@ mod tests {
     /// The spellings of the Vault dialect's base, of which the first is shown.
     const VAULT: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v1"];
 
-    fn parsed(own: Option<OkmsId>) -> Value {
+    fn tree(own: Option<OkmsId>) -> Value {
         serde_json::from_slice(&document(own)).unwrap()
     }
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_file_is_as_the_code_reads_it() {
         serde_json::from_str::<Document>(FILE).unwrap();
-        let document = parsed(None);
+        let document = tree(None);
         walk(&document, &mut |name, value| {
             assert!(!name.starts_with("x-"), "{name} is shown");
             let text = value.as_str().unwrap_or_default();
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_route_table_and_nothing_else() {
-        let document = parsed(None);
+        let document = tree(None);
         let told: BTreeSet<_> = operations(&document)
             .map(|(path, method, _)| (method.to_uppercase(), path.clone()))
             .collect();
@@ -260,7 +260,7 @@ mod tests {
     /// once, the others have one that tells them apart.
     #[test]
     fn operation_ids_are_unique_and_those_of_the_rows() {
-        let document = parsed(None);
+        let document = tree(None);
         let ids: BTreeSet<_> =
             operations(&document).map(|(.., op)| op["operationId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), operations(&document).count());
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn references_resolve_and_components_are_used() {
-        let document = parsed(None);
+        let document = tree(None);
         let mut used = BTreeSet::new();
         walk(&document, &mut |name, value| {
             if name == "$ref" {
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn every_operation_names_its_actions_parameters_and_answers() {
-        let document = parsed(None);
+        let document = tree(None);
         for route in shown_routes() {
             let ListedRoute { method, pattern, operation: row } = &route;
             let operation = &document["paths"][pattern][method.to_lowercase()];
@@ -495,11 +495,11 @@ mod tests {
     #[test]
     fn the_callers_own_domain_is_filled_in() {
         let own: OkmsId = "6f4b0d1c-5f6e-4d0c-9a44-0d7a2f7a9b10".parse().unwrap();
-        let parameter = |own| parsed(own)["components"]["parameters"]["okmsId"].clone();
+        let parameter = |own| tree(own)["components"]["parameters"]["okmsId"].clone();
         assert_eq!(parameter(Some(own))["example"], own.to_string());
         assert!(parameter(Some(own))["description"].as_str().unwrap().contains(&own.to_string()));
         assert!(
-            parsed(Some(own))["info"]["description"].as_str().unwrap().contains(&own.to_string())
+            tree(Some(own))["info"]["description"].as_str().unwrap().contains(&own.to_string())
         );
         assert!(parameter(None).get("example").is_none());
         assert!(!String::from_utf8(document(None).to_vec()).unwrap().contains(&own.to_string()));

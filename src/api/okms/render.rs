@@ -63,7 +63,7 @@ pub(crate) fn warnings(out: &mut ObjectWriter<'_>, warnings: &[&str]) {
 }
 
 /// What of a secret's new settings has no effect, because the domain's defaults are stricter.
-pub(super) fn overruled(
+pub(super) fn warn_of_overruled(
     patch: &SettingsPatch,
     domain: &Settings,
 ) -> impl Iterator<Item = &'static str> {

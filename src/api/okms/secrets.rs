@@ -199,7 +199,7 @@ fn value_len(version: Option<&VersionView>) -> usize {
 
 fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<&'static str> {
     let ignored = has_unknown.then_some(render::IGNORED_FIELDS);
-    ignored.into_iter().chain(render::overruled(&patch.settings, domain)).collect()
+    ignored.into_iter().chain(render::warn_of_overruled(&patch.settings, domain)).collect()
 }
 
 fn include(call: &Call) -> Result<Include, Invalid> {

@@ -128,7 +128,7 @@ fn is_unrouted(failed: &Failed) -> bool {
 }
 
 /// Whatever else is asked for: how that is told is found out once it is over.
-pub(super) async fn unrouted(_: &Asked<'_>) -> Result<Reply, Failed> {
+pub(super) async fn no_route(_: &Asked<'_>) -> Result<Reply, Failed> {
     Err(Problem::NoRoute.into())
 }
 

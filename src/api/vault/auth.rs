@@ -172,7 +172,7 @@ pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if listed.accessors.is_empty() {
         return Err(Error::SecretNotFound.into());
     }
-    let warnings = fields::ignored(call, &["list", "limit"]);
+    let warnings = fields::warn_of_ignored(call, &["list", "limit"]);
     let parts = Parts { bytes: 32 * listed.accessors.len(), warnings: &warnings };
     let reply = envelope::data(call, TOKEN, &parts, |out| {
         out.texts("keys", listed.accessors.iter().map(String::as_str));

@@ -80,7 +80,7 @@ pub(super) fn auth(
 }
 
 /// 200 with `wrap_info`, and nothing of what is wrapped.
-pub(super) fn wrapped(call: &Call, info: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
+pub(super) fn wrap_info(call: &Call, info: impl FnOnce(&mut ObjectWriter<'_>)) -> Reply {
     Reply::json(Writer::object_sized(768, |out| {
         head(out, call);
         out.null("data");

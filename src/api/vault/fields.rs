@@ -164,7 +164,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The warning about query parameters that an endpoint does not know.
-pub(super) fn ignored(call: &Call, known: &[&str]) -> Vec<String> {
+pub(super) fn warn_of_ignored(call: &Call, known: &[&str]) -> Vec<String> {
     let names =
         call.query().split('&').filter_map(|pair| query::form(pair.split('=').next()?).ok());
     let unknown = names.filter(|name| !name.is_empty() && !known.contains(&&**name));

@@ -74,7 +74,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, .. } = *asked;
     let target = Target::of(asked).await?;
     let (secret, version) = version(asked, &target.path, Include::Value).await?;
-    let warnings = fields::ignored(call, &["version"]);
+    let warnings = fields::warn_of_ignored(call, &["version"]);
     let Some(value) = &version.value else {
         return Ok(envelope::not_found_with(call, |out| {
             out.null("data");
@@ -112,7 +112,7 @@ pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
         }));
     };
     let names = outline::subkeys(value, depth);
-    let warnings = fields::ignored(call, &["version", "depth"]);
+    let warnings = fields::warn_of_ignored(call, &["version", "depth"]);
     Ok(envelope::data(call, KV, &Parts { bytes: 512 + names.len(), warnings: &warnings }, |out| {
         metadata(out);
         out.raw("subkeys", &names);
@@ -278,7 +278,7 @@ pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let mount = mount(asked).await?;
     let own = context.service.mounts.settings(permit, &mount).await?;
-    let parts = Parts { warnings: &fields::ignored(call, &[]), bytes: 0 };
+    let parts = Parts { warnings: &fields::warn_of_ignored(call, &[]), bytes: 0 };
     Ok(envelope::data(call, KV, &parts, |out| settings(out, &own)))
 }
 

@@ -24,6 +24,24 @@ enum Wanted {
     Scan,
 }
 
+/// What a list tells of each secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// Its name.
+    Name,
+    /// Its metadata as well.
+    Metadata,
+}
+
+/// Whether a list comes in pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Paging {
+    /// If a header asks for that.
+    WhereAsked,
+    /// In any case.
+    Always,
+}
+
 impl Wanted {
     fn of(call: &Call) -> Self {
         match call.head.method.as_str() {
@@ -43,29 +61,33 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let view = kv::view(asked).await?;
     match wanted {
         // `OVHcloud`'s way of listing a mount's root.
-        Wanted::Secret if name.is_empty() => list(asked, &view, "", wanted, false, true).await,
+        Wanted::Secret if name.is_empty() => {
+            list(asked, &view, "", wanted, Detail::Name, Paging::Always).await
+        }
         Wanted::Secret => {
             let path = view.secret(name)?;
             let (history, _turn) = context.service.secrets.history(permit, &path).await?;
-            let warnings = fields::ignored(call, &["list", "scan"]);
+            let warnings = fields::warn_of_ignored(call, &["list", "scan"]);
             let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
             Ok(envelope::data(call, KV, &parts, |out| {
                 kv::metadata(out, context, permit, &path, &history);
             }))
         }
-        Wanted::List | Wanted::Scan => list(asked, &view, name, wanted, false, false).await,
+        Wanted::List | Wanted::Scan => {
+            list(asked, &view, name, wanted, Detail::Name, Paging::WhereAsked).await
+        }
     }
 }
 
 /// `detailed-metadata/…`: lists that tell each secret's metadata.
-pub(super) async fn detailed(asked: &Asked<'_>) -> Result<Reply, Failed> {
+pub(super) async fn list_metadata(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { call, .. } = *asked;
     let wanted = match Wanted::of(call) {
         Wanted::Secret => return Err(Failed::unknown_method(&["LIST"])),
         wanted => wanted,
     };
     let view = kv::view(asked).await?;
-    list(asked, &view, asked.name(), wanted, true, false).await
+    list(asked, &view, asked.name(), wanted, Detail::Metadata, Paging::WhereAsked).await
 }
 
 async fn list(
@@ -73,8 +95,8 @@ async fn list(
     view: &View,
     folder: &str,
     wanted: Wanted,
-    is_detailed: bool,
-    is_page: bool,
+    detail: Detail,
+    paging: Paging,
 ) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let limit = fields::query_int(call, "limit")?
@@ -82,7 +104,9 @@ async fn list(
         .filter(|n| *n > 0);
     let after = query::parameter(call.query(), "after")?.map(std::borrow::Cow::into_owned);
     let has = |name| call.head.headers.contains_key(name);
-    let is_page = is_page || has("x-pagination-size") || has("x-pagination-cursor");
+    let is_detailed = detail == Detail::Metadata;
+    let is_page =
+        paging == Paging::Always || has("x-pagination-size") || has("x-pagination-cursor");
     let page_after =
         page::cursor(call)?.map(String::from_utf8).transpose().map_err(|_| FORGED_CURSOR)?;
     if page_after.as_deref().is_some_and(|name| !crate::model::text::is_printable(name)) {
@@ -100,7 +124,8 @@ async fn list(
         excludes_deleted: fields::query_flag(call, "exclude_deleted")?,
         is_detailed,
     };
-    let warnings = fields::ignored(call, &["list", "scan", "after", "limit", "exclude_deleted"]);
+    let warnings =
+        fields::warn_of_ignored(call, &["list", "scan", "after", "limit", "exclude_deleted"]);
     let listed = context.service.secrets.browse(permit, &browse).await?;
     let Some(last) = listed.entries.last() else {
         // As OpenBao has it: a list of nothing is not there, a scan of nothing has nothing in it.

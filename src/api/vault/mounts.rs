@@ -78,7 +78,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failed> {
         _ => false,
     };
     if !is_kv2 {
-        return Err(Problem::NotKv2.with(&[unserved(&kind)]));
+        return Err(Problem::NotKv2.with(&[type_of_engine(&kind)]));
     }
     let path = path(asked)?;
     let description = fields.text("description")?.unwrap_or_default();
@@ -87,7 +87,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failed> {
 }
 
 /// A word on an engine that people ask for.
-fn unserved(kind: &str) -> &'static str {
+fn type_of_engine(kind: &str) -> &'static str {
     match kind {
         "database" => "the database secrets engine is not served by okmsd: ",
         "kv" | "generic" => "version 1 of kv is not served by okmsd: ",

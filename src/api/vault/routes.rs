@@ -4,7 +4,7 @@ use super::{
     super::{Effect, Failed, Handler, Operation, Route},
     around::{
         Manner::{self, Bare, Login, Usual, Wrapping},
-        enter, leave, unrouted, with_namespace,
+        enter, leave, no_route, with_namespace,
     },
     auth::{self, Named},
     auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
@@ -76,13 +76,13 @@ const fn route(
 }
 
 /// Whatever else is below a mount, or none.
-static UNROUTED: Operation = tenant!(Read, "VaultUnrouted", [DomainGet], unrouted());
+static UNROUTED: Operation = tenant!(Read, "VaultUnrouted", [DomainGet], no_route());
 /// A secret's metadata with all versions; or a list.
 static READ_METADATA: Operation =
     tenant!(Read, "GetSecretsMetadata", [SecretGet], lists::read_or_list());
 /// A folder's entries with their metadata.
 static LIST_DETAILED: Operation =
-    tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::detailed());
+    tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::list_metadata());
 /// What Vault has and this server not yet.
 static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], status::not_served());
 /// Random bytes.

@@ -106,7 +106,7 @@ fn token(asked: &Asked<'_>) -> Result<String, Failed> {
 }
 
 fn wrap_reply(call: &Call, info: &WrapInfo, accessor: Option<&str>) -> Reply {
-    envelope::wrapped(call, |out: &mut ObjectWriter<'_>| {
+    envelope::wrap_info(call, |out: &mut ObjectWriter<'_>| {
         out.text("accessor", &info.accessor);
         out.text("creation_path", &info.wrapped.path);
         out.text("creation_time", &info.wrapped.created_at.to_rfc3339_nanos());

@@ -62,9 +62,6 @@ pub struct Update {
     pub cas: Option<Cas>,
 }
 
-/// A page of a list, and the cursor after it unless the list ends there.
-pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
-
 /// The use cases on secrets.
 pub struct Secrets {
     scope: Scope,

@@ -1,12 +1,13 @@
 //! Reading secrets and versions.
 
-use super::{Page, Secret, Secrets, VersionView};
+use super::{Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
     model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
-        Error, cursor,
+        Error,
+        cursor::{self, Page},
         records::{Reader, missing, open, open_value},
         turns::LongRead,
     },

@@ -131,7 +131,7 @@ impl Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.pages.forget(offset, data.len());
         self.inner.write(offset, data)?;
-        self.pages.written(offset, data);
+        self.pages.note_write(offset, data);
         if let Ok(start @ ..HEAD) = usize::try_from(offset) {
             let mut head = self.head();
             if let Some(under) = head.now.get_mut(start..) {

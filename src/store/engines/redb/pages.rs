@@ -105,7 +105,7 @@ impl Pages {
     }
 
     /// A page was written.
-    pub(super) fn written(&self, offset: u64, data: &[u8]) {
+    pub(super) fn note_write(&self, offset: u64, data: &[u8]) {
         let (page, length) = (offset / PAGE, length_of(data.len()));
         if page > 0 && offset.is_multiple_of(PAGE) && length > 0 {
             let known = Known { sum: sum(data), length, of: Of::Whole };
@@ -115,7 +115,7 @@ impl Pages {
 
     /// Whether a page that was read is what was written; what it says of other pages is learned.
     pub(super) fn check(&self, offset: u64, data: &[u8]) -> bool {
-        let Some(known) = self.known(offset, data.len()) else { return true };
+        let Some(known) = self.lookup(offset, data.len()) else { return true };
         let Of::Tree(shape) = known.of else { return sum(data) == known.sum };
         let Some(widths) = self.look(|state| state.shapes.get(usize::from(shape)).copied()) else {
             return true;
@@ -131,10 +131,10 @@ impl Pages {
     /// Whether anything is known of a page, so that [`Pages::check`] can tell.
     #[cfg(test)]
     pub(super) fn is_known(&self, offset: u64, length: usize) -> bool {
-        self.known(offset, length).is_some()
+        self.lookup(offset, length).is_some()
     }
 
-    fn known(&self, offset: u64, length: usize) -> Option<Known> {
+    fn lookup(&self, offset: u64, length: usize) -> Option<Known> {
         let known = self.look(|state| state.get(offset / PAGE));
         (offset.is_multiple_of(PAGE) && known.length > 0 && known.length == length_of(length))
             .then_some(known)
