@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-/// A group that takes longer makes the next ones smaller; unless small ones take half of that.
+/// A group that takes longer makes the next ones smaller, as far as that helps.
 const LONG: Duration = Duration::from_millis(30);
 /// Groups that are no larger take what they take: smaller ones would not be faster, only more.
 const LEAST: usize = 512 << 10;
@@ -16,14 +16,17 @@ const LEAST: usize = 512 << 10;
 pub(super) struct Pace {
     bytes: usize,
     most: usize,
-    /// What a commit costs whatever is in it, as small groups tell.
-    fixed: Duration,
+    /// What counts as long at present. More than [`LONG`] where smaller groups were not faster: then
+    /// a commit costs what it costs, and there should be few of them.
+    long: Duration,
+    /// How long a group took that made the next one smaller.
+    before: Option<Duration>,
 }
 
 impl Pace {
     /// Begins with groups of `most` bytes, and never takes larger ones.
     pub(super) const fn new(most: usize) -> Self {
-        Self { bytes: most, most, fixed: Duration::ZERO }
+        Self { bytes: most, most, long: LONG, before: None }
     }
 
     pub(super) const fn bytes(&self) -> usize {
@@ -32,15 +35,16 @@ impl Pace {
 
     /// A group of so many bytes took so long.
     pub(super) fn took(&mut self, bytes: usize, time: Duration) {
-        if bytes <= LEAST {
-            // Down at once and up slowly: one slow moment tells little.
-            self.fixed = time.min(self.fixed + time.saturating_sub(self.fixed) / 16);
+        // Only a group that is about as large as it may be tells what its size does.
+        let is_full = bytes >= self.bytes / 2;
+        self.long = LONG.max(self.long * 15 / 16);
+        if is_full && self.before.take().is_some_and(|before| time > before * 3 / 4) {
+            self.long = time * 2;
         }
-        let long = LONG.max(2 * self.fixed);
-        if time > long && bytes > LEAST {
+        if time > self.long && bytes > LEAST {
             self.bytes = (bytes.min(self.bytes) / 2).max(LEAST);
-        } else if time <= long && bytes >= self.bytes / 2 {
-            // Only a group that is about as large as it may be tells that a larger one would do.
+            self.before = Some(time);
+        } else if time <= self.long && is_full {
             self.bytes = self.bytes.saturating_mul(2).min(self.most);
         }
     }
@@ -58,9 +62,9 @@ mod tests {
         let mut pace = Pace::new(MOST);
         let time = |bytes: usize| Duration::from_millis(pause_ms + (bytes / bytes_per_ms) as u64);
         let mut longest = Duration::ZERO;
-        for round in 0..200 {
+        for round in 0..100 {
             let bytes = pace.bytes();
-            if round > 150 {
+            if round > 50 {
                 longest = longest.max(time(bytes));
             }
             pace.took(bytes, time(bytes));
