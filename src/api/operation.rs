@@ -135,6 +135,12 @@ pub trait Dialect: Send + Sync {
         operation.effect
     }
 
+    /// Whether a request with this method has no body that counts, and asks for no change (RFC 9110,
+    /// 9.2.1).
+    fn is_safe(&self, method: &Method) -> bool {
+        *method == Method::GET || *method == Method::HEAD
+    }
+
     /// The answer to a request that did not end as asked.
     fn render(&self, failed: Failed, call: &Call) -> Reply {
         failed.into_reply(&call.request_id)

@@ -348,7 +348,7 @@ impl Edge {
         let (granted, effect) = self.admit(connection, call, dialect, event)?;
         let share = &connection.share;
         let mut room = None;
-        if is_safe(&call.head.method) {
+        if dialect.is_safe(&call.head.method) {
             // Nobody wants it, and while the request waits for its turn it would be kept.
             body.discard(|| in_progress.clone());
         } else {
@@ -433,7 +433,7 @@ impl Edge {
             }
             Found::Nothing => return Err(Problem::NoRoute.into()),
         };
-        if !is_safe(&call.head.method) && is_foreign(&call.head) {
+        if !dialect.is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());
         }
         let peer = connection.peer.as_ref().map_err(Failed::clone);
@@ -504,12 +504,6 @@ impl Edge {
 fn refuse(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
     let room = share.refuse(reply.body.len());
     (reply, room)
-}
-
-/// Whether a request with this method has no body that counts, and asks for no change (RFC 9110,
-/// 9.2.1). LIST and SCAN are what GET is.
-fn is_safe(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD || matches!(method.as_str(), "LIST" | "SCAN")
 }
 
 fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {

@@ -58,6 +58,11 @@ impl Dialect for Vault {
         }
     }
 
+    /// LIST and SCAN are what GET is.
+    fn is_safe(&self, method: &Method) -> bool {
+        [Method::GET, Method::HEAD].contains(method) || ["LIST", "SCAN"].contains(&method.as_str())
+    }
+
     fn render(&self, failed: Failed, call: &Call) -> Reply {
         let mut reply = words::of(failed, call).into_reply(&call.request_id);
         asked::repeat_namespace(call, &mut reply);
