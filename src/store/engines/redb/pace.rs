@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-/// A group that takes longer makes the next ones smaller, as far as that helps.
+/// A group that takes longer makes the next ones smaller.
 const LONG: Duration = Duration::from_millis(30);
-/// Groups that are no larger take what they take: smaller ones would not be faster, only more.
+/// Groups are not cut below that: where a sync alone takes long, smaller ones would only be more.
 const LEAST: usize = 512 << 10;
 
 /// The bytes that a group may have at present.
@@ -16,17 +16,12 @@ const LEAST: usize = 512 << 10;
 pub(super) struct Pace {
     bytes: usize,
     most: usize,
-    /// What counts as long at present. More than [`LONG`] where smaller groups were not faster: then
-    /// a commit costs what it costs, and there should be few of them.
-    long: Duration,
-    /// How long a group took that made the next one smaller.
-    before: Option<Duration>,
 }
 
 impl Pace {
     /// Begins with groups of `most` bytes, and never takes larger ones.
     pub(super) const fn new(most: usize) -> Self {
-        Self { bytes: most, most, long: LONG, before: None }
+        Self { bytes: most, most }
     }
 
     pub(super) const fn bytes(&self) -> usize {
@@ -35,16 +30,11 @@ impl Pace {
 
     /// A group of so many bytes took so long.
     pub(super) fn took(&mut self, bytes: usize, time: Duration) {
-        // Only a group that is about as large as it may be tells what its size does.
-        let is_full = bytes >= self.bytes / 2;
-        self.long = LONG.max(self.long * 15 / 16);
-        if is_full && self.before.take().is_some_and(|before| time > before * 3 / 4) {
-            self.long = time * 2;
-        }
-        if time > self.long && bytes > LEAST {
+        if time > LONG && bytes > LEAST {
             self.bytes = (bytes.min(self.bytes) / 2).max(LEAST);
-            self.before = Some(time);
-        } else if time <= self.long && is_full {
+        } else if time < LONG / 2 && bytes >= self.bytes / 2 {
+            // Only a group that is about as large as it may be tells that a larger one would do. Of
+            // small values a group has no more bytes than that in any case.
             self.bytes = self.bytes.saturating_mul(2).min(self.most);
         }
     }
@@ -77,11 +67,8 @@ mod tests {
         assert_eq!(settled(1 << 20, 1), (MOST, Duration::from_millis(9)), "a fast disk");
         let (bytes, longest) = settled(64 << 10, 1);
         assert!(bytes < MOST && longest <= LONG * 2, "a slow disk: {bytes} bytes, {longest:?}");
-        // What a commit costs whatever is in it is a reason for fewer of them.
-        for pause in [20, 200] {
-            let (bytes, _) = settled(1 << 20, pause);
-            assert!(bytes >= MOST / 2, "a slow sync: {bytes} bytes");
-        }
+        assert_eq!(settled(1 << 20, 20).0, MOST, "a slow sync");
+        assert_eq!(settled(1 << 20, 200).0, LEAST, "a very slow one");
     }
 
     #[test]
@@ -94,7 +81,7 @@ mod tests {
         assert_eq!(pace.bytes(), MOST / 2);
         pace.took(1 << 10, Duration::from_millis(1));
         assert_eq!(pace.bytes(), MOST / 2, "nor larger");
-        pace.took(MOST / 2, LONG);
+        pace.took(MOST / 2, LONG / 3);
         assert_eq!(pace.bytes(), MOST);
     }
 }
