@@ -244,7 +244,7 @@ async fn connections(oha: &std::path::Path, effort: Effort) -> Outcome<Vec<Row>>
         return Err("sessions were resumed, so that the handshakes were not full ones".into());
     }
     Ok(vec![
-        rates.row("new mTLS connections with one read".to_owned(), "/s", Budget::AtLeast(0.9)),
+        rates.row("new mTLS connections with one read".to_owned(), "/s", Budget::AtLeast(0.95)),
         costs.row("the server's processor time for one".to_owned(), " us", Budget::None),
     ])
 }
