@@ -45,15 +45,14 @@ impl KeyRing {
         let snapshot = self.engine.snapshot().await?;
         let record =
             snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
-        let keys = Arc::new(open_keys(&*self.root, id, DomainRecord::decode(&record.bytes)?)?);
+        let keys = Arc::new(DomainKeys::unwrap(
+            &*self.root,
+            id,
+            DomainRecord::decode(&record.bytes)?.keys,
+        )?);
         self.kept.insert(id, Arc::clone(&keys));
         Ok(keys)
     }
-}
-
-/// The keys in a tenant's record.
-fn open_keys(root: &dyn RootKey, id: OkmsId, record: DomainRecord) -> Result<DomainKeys, Error> {
-    Ok(DomainKeys::unwrap(root, id, record.keys)?)
 }
 
 /// The keys in a tenant's record, and what is known of it.
@@ -62,9 +61,8 @@ pub(super) fn open_record(
     id: OkmsId,
     record: &Record,
 ) -> Result<(DomainKeys, DomainInfo), Error> {
-    let record = DomainRecord::decode(&record.bytes)?;
-    let info = record.info.clone();
-    let keys = open_keys(root, id, record)?;
+    let DomainRecord { keys, info } = DomainRecord::decode(&record.bytes)?;
+    let keys = DomainKeys::unwrap(root, id, keys)?;
     let info = keys.open(&bind(tenant::SPACE, &tenant::key(id)), info.as_ref())?;
     Ok((keys, DomainInfo::decode(&info)?))
 }

@@ -333,16 +333,27 @@ fn open(
     record: Option<Record>,
     now: Timestamp,
 ) -> Result<Token, Error> {
-    let record = record.ok_or(Error::TokenInvalid)?;
-    let token: Token = records::open(keys, &token::key(keys.id(), accessor), &record.bytes)
-        .map_err(|error| invalid(&error))?;
+    let token: Token = open_or(keys, accessor, record, || Error::TokenInvalid)?;
     if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
-/// A token that is damaged is none: whoever brings it makes another one, as for any that is over.
-fn invalid(error: &Error) -> Error {
-    tracing::error!(error = error as &dyn std::error::Error, "a token's record is damaged");
-    Error::TokenInvalid
+/// The record of what lies under the token `id`. One that is damaged is none: whoever brings the
+/// token makes another one, as for any that is over.
+pub(super) fn open_or<K>(
+    keys: &DomainKeys,
+    id: &str,
+    record: Option<Record>,
+    none: fn() -> Error,
+) -> Result<K, Error>
+where
+    K: for<'a> Kind<Name<'a> = &'a str>,
+{
+    let record = record.ok_or_else(none)?;
+    records::open(keys, &K::key(keys.id(), id), &record.bytes).map_err(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "the record of a token is damaged");
+        none()
+    })
 }
 
 /// Stores what belongs to the token `id`, which ends at `end`, and has that `size` where it wraps

@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 use super::{
     Error,
     aside::aside,
-    records::{self, Draft, Reader, bind},
+    records::{Draft, Reader, bind},
     scope::Scope,
-    tokens::{Minted, clear_all, clear_some, id_of, is_free, remove, store},
+    tokens::{Minted, clear_all, clear_some, id_of, is_free, open_or, remove, store},
     turns::Turns,
     unit::{Change, Held, Reading, Reads},
 };
@@ -359,15 +359,7 @@ fn open(
     record: Option<Record>,
     now: Timestamp,
 ) -> Result<WrappedAnswer, Error> {
-    let record = record.ok_or(Error::NothingWrapped)?;
-    let answer: WrappedAnswer = records::open(keys, &wrapped::key(keys.id(), id), &record.bytes)
-        .map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the record of a wrapped answer is damaged"
-            );
-            Error::NothingWrapped
-        })?;
+    let answer: WrappedAnswer = open_or(keys, id, record, || Error::NothingWrapped)?;
     if answer.wrapped.expires_at() > now { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 

@@ -101,7 +101,7 @@ const KNOWN_HEADERS: &[&str] = &[
 ];
 
 /// The members of Vault's envelope.
-const ENVELOPE: [&str; 9] = [
+pub const ENVELOPE: [&str; 9] = [
     "auth",
     "data",
     "lease_duration",

@@ -35,7 +35,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 pub use self::{
-    answer::Answer,
+    answer::{Answer, ENVELOPE},
     certificates::{Leaf, Pair, issue, mint},
     client::{Client, Connection},
     clock::MockClock,

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::harness::{Answer, Client, START, START_TEXT, TestServer};
+use crate::harness::{Answer, Client, ENVELOPE, START, START_TEXT, TestServer};
 
 mod config;
 mod custom_metadata;
@@ -137,18 +137,6 @@ impl Vault {
     }
 }
 
-/// What every answer with a body has.
-const ENVELOPE: [&str; 9] = [
-    "auth",
-    "data",
-    "lease_duration",
-    "lease_id",
-    "mount_type",
-    "renewable",
-    "request_id",
-    "warnings",
-    "wrap_info",
-];
 /// What every error has, in any dialect.
 const PROBLEM: [&str; 4] = ["error_code", "error_id", "errors", "request_id"];
 /// What a path below a mount is told that is no operation of KV v2.

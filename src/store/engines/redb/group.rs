@@ -149,7 +149,7 @@ fn apply(
             return Ok(Applied::Conflict);
         }
         *last = Revision(last.0 + 1);
-        Ok(Applied::Done(*last, change(&mut spaces, batch, *last)?))
+        Ok(Applied::Done(*last, change(&mut spaces, &batch.ops, *last)?))
     };
     let mut applied = Vec::with_capacity(batches.len());
     for (index, batch) in batches.iter().enumerate() {
@@ -191,13 +191,14 @@ fn holds(spaces: &Spaces<SpaceTable<'_>>, batch: &Batch) -> Result<bool, Storage
     Ok(true)
 }
 
-fn change(
+/// Applies changes in their order, and says which keys each range lost.
+pub(super) fn change(
     spaces: &mut Spaces<SpaceTable<'_>>,
-    batch: &Batch,
+    ops: &[Op],
     revision: Revision,
 ) -> Result<Vec<Option<Vec<Vec<u8>>>>, StorageError> {
     let mut removed = Vec::new();
-    for op in &batch.ops {
+    for op in ops {
         match op {
             Op::Put(space, key, sealed) => {
                 let stored = tables::encode(revision, sealed.as_ref());

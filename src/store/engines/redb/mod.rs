@@ -22,6 +22,7 @@ mod cache;
 mod file;
 mod group;
 mod guard;
+mod layout;
 mod overlay;
 mod pace;
 mod pages;

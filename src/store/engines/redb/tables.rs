@@ -7,26 +7,23 @@
 use bytes::Bytes;
 use redb::{
     AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    ReadableTable, StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
+    StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
 };
 
 use super::{
     backend::Fence,
     guard::{Panicked, guarded},
 };
-use crate::store::{
-    engine::{Entry, Op, ReadError, Record, Revision, Source, Space},
-    past::{self, Upgrade},
-};
+use crate::store::engine::{Entry, Record, Revision, Source, Space};
 
 /// The engine's own table: what it must remember of itself.
-const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
-const FORMAT: &str = "format";
-const REVISION: &str = "revision";
+pub(super) const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
+pub(super) const FORMAT: &str = "format";
+pub(super) const REVISION: &str = "revision";
 /// The latest moment that a commit bore.
 const MOMENT: &str = "moment";
 /// The layout that this code writes and reads.
-const FORMAT_NOW: u64 = 3;
+pub(super) const FORMAT_NOW: u64 = 3;
 /// The layouts that are brought up to it when they are opened.
 const FORMATS_BEFORE: std::ops::Range<u64> = 1..FORMAT_NOW;
 
@@ -36,7 +33,7 @@ pub(super) type SpaceView = ReadOnlyTable<&'static [u8], &'static [u8]>;
 /// A space in a transaction.
 pub(super) type SpaceTable<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
-const fn definition(space: Space) -> Definition {
+pub(super) const fn definition(space: Space) -> Definition {
     TableDefinition::new(space.name())
 }
 
@@ -85,7 +82,7 @@ pub(super) enum LayoutError {
 /// One opening of the database. A failure ends it, and the next opening has a new number.
 pub(super) struct Generation {
     /// First, so that it is closed before the fence is gone.
-    database: Database,
+    pub(super) database: Database,
     fence: Fence,
     pub(super) number: u64,
     pub(super) spaces: Vec<Space>,
@@ -138,58 +135,6 @@ impl Generation {
         }
     }
 
-    /// Makes what the database lacks, and brings up one of an earlier layout: all of it in one
-    /// commit, so that whoever is interrupted finds it as it was.
-    pub(super) fn prepare(&self, upgrade: Option<&dyn Upgrade>) -> Result<(), LayoutError> {
-        let layout = self.layout()?;
-        let reading = self.database.begin_read().map_err(redb::Error::from)?;
-        if layout == Layout::Now && self.spaces.iter().all(|space| is_there(&reading, *space)) {
-            return Ok(());
-        }
-        let writing = self.begin()?;
-        drop(open_for_write(&writing, &self.spaces).map_err(redb::Error::from)?);
-        match (layout, upgrade) {
-            (Layout::Now, _) => {}
-            (Layout::New, _) => write_revision(&writing, Revision(0))?,
-            (Layout::Past(format), None) => return Err(LayoutError::Format(format)),
-            (Layout::Past(format), Some(upgrade)) => {
-                let revision = Revision(read_revision(&reading)?.0 + 1);
-                guarded(|| self.upgrade(&Former(&reading), &writing, revision, upgrade))
-                    .unwrap_or_else(|panicked| Err(panicked.into()))
-                    .map_err(|error| LayoutError::Upgrade(format, error))?;
-                write_revision(&writing, revision)?;
-            }
-        }
-        write_engine(&writing, FORMAT, FORMAT_NOW)?;
-        writing.commit().map_err(redb::Error::from)?;
-        Ok(())
-    }
-
-    fn upgrade(
-        &self,
-        former: &Former<'_>,
-        writing: &WriteTransaction,
-        revision: Revision,
-        upgrade: &dyn Upgrade,
-    ) -> Result<(), Source> {
-        let mut spaces = open_for_write(writing, &self.spaces)?;
-        upgrade.upgrade(former, &mut |op| {
-            match op {
-                Op::Put(space, key, sealed) => {
-                    let stored = encode(revision, sealed.as_ref());
-                    spaces.of_mut(space)?.insert(key.as_slice(), stored.as_slice())?;
-                }
-                Op::Delete(space, key) => drop(spaces.of_mut(space)?.remove(key.as_slice())?),
-                Op::DeleteRange(space, from, to) => {
-                    spaces
-                        .of_mut(space)?
-                        .retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// A transaction whose commit is durable, and leaves a database that opens at once after a
     /// crash.
     pub(super) fn begin(&self) -> Result<WriteTransaction, redb::Error> {
@@ -236,12 +181,6 @@ fn open_spaces(
     })
 }
 
-/// Whether there is such a space. One whose first page is damaged is there.
-fn is_there(reading: &ReadTransaction, space: Space) -> bool {
-    let opened = guarded(|| reading.open_table(definition(space)).map(drop));
-    !matches!(opened, Ok(Err(redb::TableError::TableDoesNotExist(_))))
-}
-
 /// These spaces in a transaction.
 pub(super) fn open_for_write<'txn>(
     writing: &'txn WriteTransaction,
@@ -250,45 +189,8 @@ pub(super) fn open_for_write<'txn>(
     Spaces::build(spaces, |space| writing.open_table(definition(space)))
 }
 
-/// A database of an earlier layout, as it was before anything of it was brought up.
-struct Former<'a>(&'a ReadTransaction);
-
-impl Former<'_> {
-    /// A space; an earlier layout may not have had it.
-    fn space(&self, space: Space) -> Result<Option<SpaceView>, Source> {
-        match self.0.open_table(definition(space)) {
-            Ok(table) => Ok(Some(table)),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl past::Store for Former<'_> {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
-        let read = || -> Result<_, Source> {
-            let Some(table) = self.space(space)? else { return Ok(None) };
-            let found = table.get(key)?.map(|found| decode(found.value())).transpose()?;
-            Ok(found.map(|record| record.bytes))
-        };
-        match guarded(read) {
-            Ok(found) => found.map_err(ReadError::Unavailable),
-            Err(panicked) => Err(ReadError::Corrupt(panicked.into())),
-        }
-    }
-
-    fn each(&self, space: Space, visit: &mut past::Visit<'_>) -> Result<(), Source> {
-        let Some(table) = self.space(space)? else { return Ok(()) };
-        for found in table.iter()? {
-            let (key, stored) = found?;
-            visit(key.value(), split(stored.value())?.1)?;
-        }
-        Ok(())
-    }
-}
-
 /// The highest revision of all commits.
-fn read_revision(reading: &ReadTransaction) -> Result<Revision, redb::Error> {
+pub(super) fn read_revision(reading: &ReadTransaction) -> Result<Revision, redb::Error> {
     Ok(Revision(reading.open_table(ENGINE)?.get(REVISION)?.map_or(0, |revision| revision.value())))
 }
 
@@ -305,7 +207,11 @@ pub(super) fn write_moment(writing: &WriteTransaction, moment: u64) -> Result<()
     write_engine(writing, MOMENT, moment)
 }
 
-fn write_engine(writing: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
+pub(super) fn write_engine(
+    writing: &WriteTransaction,
+    name: &str,
+    number: u64,
+) -> Result<(), redb::Error> {
     writing.open_table(ENGINE)?.insert(name, number)?;
     Ok(())
 }
@@ -385,7 +291,7 @@ pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {
     stored
 }
 
-fn decode(stored: &[u8]) -> Result<Record, StorageError> {
+pub(super) fn decode(stored: &[u8]) -> Result<Record, StorageError> {
     let (revision, bytes) = split(stored)?;
     Ok(Record { revision, bytes: Bytes::copy_from_slice(bytes) })
 }
@@ -395,128 +301,8 @@ pub(super) fn revision_of(stored: &[u8]) -> Result<Revision, StorageError> {
     split(stored).map(|(revision, _)| revision)
 }
 
-fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
+pub(super) fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
     let too_short = || StorageError::Corrupted("a record is shorter than its revision".to_owned());
     let (revision, bytes) = stored.split_first_chunk().ok_or_else(too_short)?;
     Ok((Revision(u64::from_be_bytes(*revision)), bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{path::Path, sync::Arc};
-
-    use super::*;
-    use crate::{
-        crypto::Sealed,
-        store::{
-            engine::{Batch, Engine, Observer},
-            engines::redb::{OpenError, RedbEngine, RedbOptions},
-            kinds::{self, header, token},
-        },
-    };
-
-    struct Nobody;
-
-    impl Observer for Nobody {
-        fn committed(&self, _: usize, _: usize, _: std::time::Duration) {}
-        fn commit_failed(&self, _: usize) {}
-    }
-
-    /// Doubles every header, and fails at the last one if it is to.
-    #[derive(Debug)]
-    struct Doubling {
-        fails: bool,
-    }
-
-    impl Upgrade for Doubling {
-        fn upgrade(
-            &self,
-            former: &dyn past::Store,
-            write: &mut past::Write<'_>,
-        ) -> Result<(), Source> {
-            assert!(
-                former.get(token::SPACE, b"any")?.is_none(),
-                "a space that there was not has nothing in it"
-            );
-            former.each(token::SPACE, &mut |_, _| Err("it has".into()))?;
-            former.each(header::SPACE, &mut |key, bytes| {
-                assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
-                write(Op::Put(
-                    header::SPACE,
-                    key.to_vec(),
-                    Sealed::public([bytes, bytes].concat()),
-                ))?;
-                // What is written is not read again.
-                assert_eq!(former.get(header::SPACE, key)?.as_deref(), Some(bytes));
-                if self.fails && key == b"z" { Err("not today".into()) } else { Ok(()) }
-            })
-        }
-    }
-
-    /// A store of the first layout, which had no table of tokens.
-    fn old(path: &Path, format: u64) {
-        let database = Database::create(path).unwrap();
-        let writing = database.begin_write().unwrap();
-        for space in kinds::SPACES.into_iter().filter(|space| *space != token::SPACE) {
-            writing.open_table(definition(space)).unwrap();
-        }
-        for key in [b"a".as_slice(), b"z"] {
-            let stored = encode(Revision(7), b"old");
-            writing
-                .open_table(definition(header::SPACE))
-                .unwrap()
-                .insert(key, stored.as_slice())
-                .unwrap();
-        }
-        write_engine(&writing, FORMAT, format).unwrap();
-        write_engine(&writing, REVISION, 7).unwrap();
-        writing.commit().unwrap();
-    }
-
-    fn open(path: &Path, upgrade: Option<Doubling>) -> Result<RedbEngine, OpenError> {
-        let mut options = RedbOptions::new(path);
-        options.upgrade = upgrade.map(|upgrade| Arc::new(upgrade) as Arc<dyn Upgrade>);
-        RedbEngine::open(&options, Arc::new(Nobody))
-    }
-
-    #[tokio::test]
-    async fn an_earlier_layout_is_brought_up_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("old.redb");
-        old(&path, 1);
-        assert!(matches!(open(&path, None), Err(OpenError::Layout(1))));
-        for _ in 0..2 {
-            assert!(matches!(
-                open(&path, Some(Doubling { fails: true })),
-                Err(OpenError::Upgrade(1, _))
-            ));
-        }
-        // Once, however often it is opened.
-        for _ in 0..2 {
-            let engine = open(&path, Some(Doubling { fails: false })).unwrap();
-            let snapshot = engine.snapshot().await.unwrap();
-            for key in [b"a", b"z"] {
-                let found = snapshot.get(header::SPACE, key).await.unwrap().unwrap();
-                assert_eq!(
-                    (found.revision, found.bytes.as_ref()),
-                    (Revision(8), b"oldold".as_slice())
-                );
-            }
-        }
-        let engine = open(&path, None).unwrap();
-        let put = Op::Put(token::SPACE, b"token".to_vec(), Sealed::public("new"));
-        assert_eq!(
-            engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(),
-            Revision(9)
-        );
-    }
-
-    #[test]
-    fn a_layout_to_come_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new.redb");
-        old(&path, FORMAT_NOW + 1);
-        let opened = open(&path, Some(Doubling { fails: false }));
-        assert!(matches!(opened, Err(OpenError::Layout(found)) if found == FORMAT_NOW + 1));
-    }
 }
