@@ -18,7 +18,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     api::{self, DIALECTS, outline},
     auth::identity::{CertIdentity, subject_text},
-    http::{Found, Router},
+    http::{Match, Router},
     model::{Credential, DeactivateAfter, DomainConfig, Header, Token, VersionRecord, Wrapped},
     service::SecretValue,
     store::{
@@ -42,7 +42,7 @@ pub fn address(data: &[u8]) {
     let Ok(uri) = Uri::try_from(url) else { return };
     let Some((routes, address)) = ROUTER.address(method, &uri) else { return };
     assert!(address.path.is_char_boundary(address.mount), "a mount is a part of its path");
-    if let Found::Operation(_, (), captures) = routes.find(&address)
+    if let Match::Operation(_, (), captures) = routes.find(&address)
         && let Ok(params) = routes.dialect.params(&address, &captures)
         && let Some(path) = params.path
     {

@@ -22,7 +22,7 @@ use super::{
     arriving::{Arriving, Bounds},
     progress::InProgress,
     response::{Body, response},
-    router::Found,
+    router::Match,
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
@@ -423,15 +423,15 @@ impl Edge {
         *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
-            Found::Operation(operation, metrics, captures) => {
+            Match::Operation(operation, metrics, captures) => {
                 event.metrics = Arc::clone(metrics);
                 (operation, captures)
             }
-            Found::Methods(methods) => {
+            Match::Methods(methods) => {
                 let methods: Vec<_> = methods.iter().map(|(method, ..)| method.as_str()).collect();
                 return Err(Failed::unknown_method(&methods));
             }
-            Found::Nothing => return Err(Problem::NoRoute.into()),
+            Match::Nothing => return Err(Problem::NoRoute.into()),
         };
         if !dialect.is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());

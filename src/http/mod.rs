@@ -18,5 +18,5 @@ pub use self::{
     progress::InProgress,
     refusal::Refusal,
     response::Body,
-    router::{Found, Router, Routes},
+    router::{Match, Router, Routes},
 };

@@ -37,7 +37,7 @@ enum Segment {
 }
 
 /// Where an address leads.
-pub enum Found<'r, 'p, T> {
+pub enum Match<'r, 'p, T> {
     /// To this operation.
     Operation(&'static Operation, &'r T, Captures<'p>),
     /// To a pattern that does not know the method, only these.
@@ -89,7 +89,7 @@ impl<T> Routes<T> {
 
     /// The operation that `address` asks for.
     #[must_use]
-    pub fn find<'p>(&self, address: &'p Address<'_>) -> Found<'_, 'p, T> {
+    pub fn find<'p>(&self, address: &'p Address<'_>) -> Match<'_, 'p, T> {
         let has_mount = address.mount > 0;
         for pattern in &self.patterns {
             let path = match (pattern.has_mount, has_mount) {
@@ -99,11 +99,11 @@ impl<T> Routes<T> {
             };
             let Some(captures) = pattern.matches(path) else { continue };
             return match pattern.methods.iter().find(|(known, ..)| *known == address.method) {
-                Some((_, operation, beside)) => Found::Operation(operation, beside, captures),
-                None => Found::Methods(&pattern.methods),
+                Some((_, operation, beside)) => Match::Operation(operation, beside, captures),
+                None => Match::Methods(&pattern.methods),
             };
         }
-        Found::Nothing
+        Match::Nothing
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     fn find(method: &str, path: &str) -> Option<(&'static str, Params)> {
         let (router, uri) = (Router::new(DIALECTS, |_| ()), path.parse().unwrap());
         let (routes, address) = router.address(&method.parse().unwrap(), &uri)?;
-        let Found::Operation(operation, (), captures) = routes.find(&address) else { return None };
+        let Match::Operation(operation, (), captures) = routes.find(&address) else { return None };
         if address.fault.is_some() {
             return None;
         }
@@ -284,7 +284,7 @@ mod tests {
         let router = Router::new(DIALECTS, |_| ());
         let uri = "/api/x/v2/secret/foo/version/3".parse().unwrap();
         let (routes, address) = router.address(&Method::DELETE, &uri).unwrap();
-        let Found::Methods(methods) = routes.find(&address) else {
+        let Match::Methods(methods) = routes.find(&address) else {
             panic!("a version of a secret")
         };
         assert_eq!(

@@ -2,7 +2,7 @@
 
 /// Why a handshake was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum HandshakeError {
     /// The peer's certificate, or one above it, has expired.
     Expired,
     /// The peer's certificate, or one above it, is not valid yet.
@@ -25,7 +25,7 @@ pub enum Refused {
     TooSlow,
 }
 
-impl Refused {
+impl HandshakeError {
     /// The reason's label.
     #[must_use]
     pub const fn label(self) -> &'static str {

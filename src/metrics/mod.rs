@@ -16,7 +16,7 @@ use std::{
 
 pub use self::{
     certificates::Seen,
-    handshakes::{Handshake, Refused},
+    handshakes::{Handshake, HandshakeError},
     operation::OperationMetrics,
 };
 use self::{certificates::Soonest, process::Process, registry::register};
@@ -183,8 +183,8 @@ impl Metrics {
     }
 
     /// A handshake was refused, or broken off.
-    pub fn handshake_refused(&self, why: Refused) {
-        self.handshake(if why == Refused::TooSlow {
+    pub fn handshake_refused(&self, why: HandshakeError) {
+        self.handshake(if why == HandshakeError::TooSlow {
             Handshake::TimedOut
         } else {
             Handshake::Failed

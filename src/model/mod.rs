@@ -32,10 +32,7 @@ pub use self::{
     metadata::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
     },
-    mount::{
-        Mount, MountError, MountPath, Moved, RESERVED_SEGMENTS, View,
-        description as mount_description,
-    },
+    mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     refused::Refused,
     secret::{Added, Header, MetadataPatch},

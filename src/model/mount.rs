@@ -15,13 +15,6 @@ const MOUNT_PATH_MAX: usize = 128;
 const DESCRIPTION_MAX: usize = 256;
 /// The views on the whole tree, which nobody has to make. The first one is the one that lists show.
 const WHOLE_TREE: [&str; 2] = ["secret", "ibmcloud/kv"];
-/// What a mount's path may not begin with: other things are there, or will be.
-const RESERVED: [&str; 9] =
-    ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
-/// What can follow a mount in an address. None of it can be in a mount's path after its
-/// beginning, so that where the mount ends can be read off any path.
-pub const RESERVED_SEGMENTS: [&str; 8] =
-    ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
 
 /// Where a mount is, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +25,6 @@ impl MountPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
-    }
-
-    /// Whether no mount's path can begin with this segment.
-    #[must_use]
-    pub fn is_reserved(first: &str) -> bool {
-        RESERVED.contains(&first)
     }
 
     /// Whether this is one of the views on the whole tree.
@@ -87,18 +74,6 @@ impl FromStr for MountPath {
         let path: SecretPath = text.parse()?;
         if text.len() > MOUNT_PATH_MAX {
             return Err(Invalid("a mount's path has at most 128 bytes; choose a shorter one"));
-        }
-        let mut segments = text.split('/');
-        if segments.next().is_some_and(Self::is_reserved) {
-            return Err(Invalid(
-                "a mount's path cannot begin with this word, which has a meaning of its own",
-            ));
-        }
-        if segments.any(|segment| RESERVED_SEGMENTS.contains(&segment)) {
-            return Err(Invalid(
-                "a mount's path cannot have one of the words of KV2 (data, metadata, config and so on) after its \
-                 first segment",
-            ));
         }
         Ok(Self(path))
     }
@@ -229,23 +204,10 @@ mod tests {
 
     #[test]
     fn grammar() {
-        for right in ["secret", "team", "team/a", "data", "config/x", "ibmcloud/kv", "kv v2"] {
+        for right in ["secret", "team", "team/a", "ibmcloud/kv", "kv v2"] {
             assert_eq!(path(right).as_str(), right);
         }
-        for wrong in [
-            "",
-            "/a",
-            "a/",
-            "a//b",
-            "..",
-            "sys",
-            "sys/x",
-            "auth/x",
-            "api/x",
-            "a/data",
-            "a/b/metadata",
-            "cubbyhole",
-        ] {
+        for wrong in ["", "/a", "a/", "a//b", ".."] {
             assert!(wrong.parse::<MountPath>().is_err(), "{wrong}");
         }
         assert!("x".repeat(129).parse::<MountPath>().is_err());

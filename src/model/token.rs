@@ -45,7 +45,7 @@ pub struct Token {
     pub ends_at: Timestamp,
     /// Whether it can be renewed.
     pub is_renewable: bool,
-    /// Where it was made: `auth/cert/login` or `auth/token/create`.
+    /// The path of the operation that made it.
     pub path: String,
     /// What shows who has it.
     pub display_name: String,

@@ -20,7 +20,7 @@ use super::{linger::linger, lobby::Seat};
 use crate::{
     auth::identity::subject_text,
     http::Refusal,
-    metrics::{Metrics, Refused},
+    metrics::{HandshakeError, Metrics},
     seldom::Seldom,
 };
 
@@ -100,24 +100,24 @@ impl Handshakes {
         match tokio::time::timeout(self.limit, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
             Ok(Ok(Err((error, subject)))) => {
-                self.report(Refused::from(&error), address, subject.as_deref(), &error);
+                self.report(HandshakeError::from(&error), address, subject.as_deref(), &error);
             }
             // The task cannot panic, and nobody else aborts it.
-            Ok(Err(error)) => self.report(Refused::Protocol, address, None, &error),
-            Err(elapsed) => self.report(Refused::TooSlow, address, None, &elapsed),
+            Ok(Err(error)) => self.report(HandshakeError::Protocol, address, None, &error),
+            Err(elapsed) => self.report(HandshakeError::TooSlow, address, None, &elapsed),
         }
         None
     }
 
     fn report(
         &self,
-        why: Refused,
+        why: HandshakeError,
         address: SocketAddr,
         subject: Option<&str>,
         error: &dyn std::error::Error,
     ) {
         self.metrics.handshake_refused(why);
-        if why == Refused::Gone {
+        if why == HandshakeError::Gone {
             // Whoever only looks whether the port is open does so all the time.
             return tracing::debug!(peer = %address, %error, "a peer left in its handshake");
         }
@@ -127,12 +127,12 @@ impl Handshakes {
     }
 }
 
-type Failed = (io::Error, Option<TcpStream>);
+type Unfinished = (io::Error, Option<TcpStream>);
 
 async fn accept(
     acceptor: &TlsAcceptor,
     mut stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, Failed> {
+) -> Result<TlsStream<TcpStream>, Unfinished> {
     let mut first = [0];
     match stream.peek(&mut first).await {
         Ok(0) => return Err((io::ErrorKind::UnexpectedEof.into(), None)),
@@ -152,7 +152,7 @@ async fn accept(
 #[error("the peer speaks no TLS")]
 struct NotTls;
 
-impl From<&io::Error> for Refused {
+impl From<&io::Error> for HandshakeError {
     fn from(error: &io::Error) -> Self {
         let inner = error.get_ref();
         if inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotTls>) {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     Error,
     scope::Scope,
-    unit::{Change, Held},
+    unit::{Change, OneRecord},
 };
 use crate::{
     auth::{Action, Permit, Resource, identity::CertIdentity},
@@ -135,7 +135,7 @@ impl Credentials {
             .into_bytes();
         let change = Change { name: "credentials.issue", turns: &[] };
         self.scope
-            .unit(change, keys, Held::of::<Credential>(keys, &id), |_, draft| {
+            .unit(change, keys, OneRecord::of::<Credential>(keys, &id), |_, draft| {
                 draft.put(&id, &credential)
             })
             .await

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{
     Error,
     scope::Scope,
-    settings::ConfigRead,
-    unit::{Reading, Reads},
+    settings::ConfigBasis,
+    unit::{Basis, UnitReader},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -81,7 +81,7 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.enable", permit, ConfigRead, |config, (), _| {
+            .change_config("mounts.enable", permit, ConfigBasis, |config, (), _| {
                 config.enable(Mount {
                     path: path.clone(),
                     below: path.clone(),
@@ -113,7 +113,7 @@ impl Mounts {
             };
         };
         self.scope
-            .change_config("mounts.tune", permit, ConfigRead, |config, (), _| {
+            .change_config("mounts.tune", permit, ConfigBasis, |config, (), _| {
                 *config.description_of(path)? = mount_description(text)?;
                 Ok(())
             })
@@ -136,9 +136,9 @@ impl Mounts {
             permit.check(Action::SecretDelete, Resource::AllBelow(&view.folder("")))?;
         }
         let folder = view.folder("");
-        let reads = Removal { folder: &folder, force };
+        let basis = Removal { folder: &folder, force };
         self.scope
-            .change_config("mounts.disable", permit, reads, |config, may_go, draft| {
+            .change_config("mounts.disable", permit, basis, |config, may_go, draft| {
                 if !config.has(&view) {
                     return Err(MountError::NotFound.into());
                 }
@@ -169,7 +169,7 @@ impl Mounts {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         self.scope
-            .change_config("mounts.rename", permit, ConfigRead, |config, (), _| {
+            .change_config("mounts.rename", permit, ConfigBasis, |config, (), _| {
                 config.rename(from, to, id.into_bytes())?;
                 Ok(id)
             })
@@ -198,7 +198,7 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.update_settings", permit, ConfigRead, |config, (), _| {
+            .change_config("mounts.update_settings", permit, ConfigBasis, |config, (), _| {
                 let settings = config.settings_of(path)?;
                 *settings = patch.apply(settings);
                 Ok(())
@@ -214,12 +214,12 @@ struct Removal<'a> {
     force: bool,
 }
 
-impl Reads for Removal<'_> {
-    type Found = (Arc<DomainConfig>, bool);
+impl Basis for Removal<'_> {
+    type Facts = (Arc<DomainConfig>, bool);
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        let config = reading.config().await?;
-        let (from, to) = header::below(reading.reader.keys.id(), self.folder);
-        Ok((config, self.force || reading.hold_empty(header::SPACE, from, to).await?))
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        let config = reader.config().await?;
+        let (from, to) = header::below(reader.records.keys.id(), self.folder);
+        Ok((config, self.force || reader.hold_empty(header::SPACE, from, to).await?))
     }
 }

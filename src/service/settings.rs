@@ -6,7 +6,7 @@ use super::{
     Error,
     records::Draft,
     scope::Scope,
-    unit::{Change, Reading, Reads},
+    unit::{Basis, Change, UnitReader},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -39,7 +39,7 @@ impl Defaults {
     pub async fn update(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("defaults.update", permit, ConfigRead, |config, (), _| {
+            .change_config("defaults.update", permit, ConfigBasis, |config, (), _| {
                 config.settings = patch.apply(&config.settings);
                 Ok(config.settings.clone())
             })
@@ -48,13 +48,13 @@ impl Defaults {
 }
 
 /// A tenant's config, held.
-pub(super) struct ConfigRead;
+pub(super) struct ConfigBasis;
 
-impl Reads for ConfigRead {
-    type Found = (Arc<DomainConfig>, ());
+impl Basis for ConfigBasis {
+    type Facts = (Arc<DomainConfig>, ());
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        Ok((reading.config().await?, ()))
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        Ok((reader.config().await?, ()))
     }
 }
 
@@ -65,13 +65,13 @@ impl Scope {
         &self,
         name: &'static str,
         permit: &Permit,
-        reads: impl Reads<Found = (Arc<DomainConfig>, M)>,
+        basis: impl Basis<Facts = (Arc<DomainConfig>, M)>,
         decide: impl Fn(&mut DomainConfig, M, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let keys = self.keys(permit).await?;
         // No path is empty.
         let change = Change { name, turns: &[""] };
-        self.unit(change, &keys, reads, |(before, more), draft| {
+        self.unit(change, &keys, basis, |(before, more), draft| {
             let mut config = DomainConfig::clone(&before);
             let outcome = decide(&mut config, more, draft)?;
             draft.put((), &config)?;

@@ -12,8 +12,8 @@ use std::{
 
 use super::{
     Browse, CredentialRequest, Ended, Error, KeySource, Service, Through, Update, records,
-    settings::ConfigRead,
-    unit::{Change, Held, Reading, Reads},
+    settings::ConfigBasis,
+    unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
     auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
@@ -147,14 +147,14 @@ async fn lists_leave_out_what_may_not_be_seen() {
 /// here.
 struct Overtaken(AtomicUsize);
 
-impl Reads for Overtaken {
-    type Found = usize;
+impl Basis for Overtaken {
+    type Facts = usize;
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<usize, Error> {
-        ConfigRead.read(reading).await?;
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<usize, Error> {
+        ConfigBasis.read(reader).await?;
         let before = self.0.fetch_add(1, SeqCst);
         if before == 0 {
-            let (scope, keys) = (reading.scope, reading.reader.keys);
+            let (scope, keys) = (reader.scope, reader.records.keys);
             let config = records::put(keys, (), &DomainConfig::default())?;
             let batch = Batch { preconditions: Vec::new(), ops: vec![config] };
             scope.engine().commit(batch).await?;
@@ -201,12 +201,12 @@ async fn no_secret_slips_into_a_mount_that_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
     struct Late<'a>(&'a Service, Permit, AtomicUsize);
-    impl Reads for Late<'_> {
-        type Found = bool;
+    impl Basis for Late<'_> {
+        type Facts = bool;
 
-        async fn read(&self, reading: &Reading<'_>) -> Result<bool, Error> {
-            let (from, to) = header::below(reading.reader.keys.id(), "team/");
-            let is_empty = reading.hold_empty(header::SPACE, from, to).await?;
+        async fn read(&self, reader: &UnitReader<'_>) -> Result<bool, Error> {
+            let (from, to) = header::below(reader.records.keys.id(), "team/");
+            let is_empty = reader.hold_empty(header::SPACE, from, to).await?;
             if self.2.fetch_add(1, SeqCst) == 0 {
                 create(self.0, &self.1, "team/late").await?;
             }
@@ -262,7 +262,7 @@ async fn another_kind_of_record_in_a_few_lines() {
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let paint = |name: &'static str, by: u32| {
         let change = Change { name: "toys.paint", turns: &[] };
-        service.scope.unit(change, &keys, Held::of::<Toy>(&keys, name), move |found, draft| {
+        service.scope.unit(change, &keys, OneRecord::of::<Toy>(&keys, name), move |found, draft| {
             let key = Toy::key(draft.keys.id(), name);
             let before = found
                 .map(|record| records::open::<Toy>(draft.keys, &key, &record.bytes))

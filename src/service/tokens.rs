@@ -15,7 +15,7 @@ use super::{
     records::{self, Draft, Reader},
     scope::Scope,
     turns::LongRead,
-    unit::{Change, Held, Reading, Reads},
+    unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -134,7 +134,7 @@ impl Tokens {
         };
         let change = Change { name: "tokens.create", turns: &[] };
         self.scope
-            .unit(change, &keys, Held::of::<Token>(&keys, &id), |found, draft| {
+            .unit(change, &keys, OneRecord::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
                 store(draft, &id, token.expires_at, Vec::new(), &token)
             })
@@ -194,7 +194,7 @@ impl Tokens {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let Held(space, key) = record_of(&keys, accessor)?;
+        let OneRecord(space, key) = record_of(&keys, accessor)?;
         let record = snapshot.get(space, &key).await?;
         let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
@@ -319,11 +319,11 @@ pub(super) fn id_of(text: &str) -> Option<&str> {
 
 /// The record of the token with this accessor, whatever text that is: it is found under its own key
 /// or not at all.
-fn record_of(keys: &DomainKeys, accessor: &str) -> Result<Held, Error> {
+fn record_of(keys: &DomainKeys, accessor: &str) -> Result<OneRecord, Error> {
     if accessor.len() > TEXT_MAX {
         Err(Error::TokenInvalid)
     } else {
-        Ok(Held::of::<Token>(keys, accessor))
+        Ok(OneRecord::of::<Token>(keys, accessor))
     }
 }
 
@@ -437,18 +437,18 @@ async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize
 /// The ends of tokens that are over, held.
 struct Expired(Timestamp);
 
-impl Reads for Expired {
-    type Found = Vec<Vec<u8>>;
+impl Basis for Expired {
+    type Facts = Vec<Vec<u8>>;
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        let Reader { snapshot, keys } = reading.reader;
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        let Reader { snapshot, keys } = reader.records;
         let from = token::ends(keys.id(), Timestamp::from_unix_seconds(0));
         let to = token::ends(keys.id(), self.0);
         let found = snapshot.scan(token::SPACE, &from, &to, CLEARED).await?;
         Ok(found
             .into_iter()
             .map(|(key, end)| {
-                reading.holds(token::SPACE, key.clone(), Expect::At(end.revision));
+                reader.holds(token::SPACE, key.clone(), Expect::At(end.revision));
                 key
             })
             .collect())

@@ -27,29 +27,29 @@ use crate::{
 /// How often a change that other processes overtook is decided anew.
 const ATTEMPTS: usize = 16;
 
-/// What a unit reads.
-pub(super) trait Reads: Sync {
-    /// What is found.
-    type Found: Send;
+/// What a decision stands on.
+pub(super) trait Basis: Sync {
+    /// What it tells the decision.
+    type Facts: Send;
 
     /// Reads it, and holds what the decision stands on.
     fn read(
         &self,
-        reading: &Reading<'_>,
-    ) -> impl Future<Output = Result<Self::Found, Error>> + Send;
+        reader: &UnitReader<'_>,
+    ) -> impl Future<Output = Result<Self::Facts, Error>> + Send;
 }
 
 /// A snapshot that a unit reads, and what it holds of it.
-pub(super) struct Reading<'a> {
-    pub reader: Reader<'a>,
+pub(super) struct UnitReader<'a> {
+    pub records: Reader<'a>,
     pub scope: &'a Scope,
     held: Mutex<Vec<(Space, Vec<u8>, Expect)>>,
 }
 
-impl Reading<'_> {
+impl UnitReader<'_> {
     /// The record under `key`, which must be the same, or still be missing, when the unit commits.
     pub(super) async fn hold(&self, space: Space, key: Vec<u8>) -> Result<Option<Record>, Error> {
-        let record = self.reader.snapshot.get(space, &key).await?;
+        let record = self.records.snapshot.get(space, &key).await?;
         self.holds(
             space,
             key,
@@ -65,7 +65,7 @@ impl Reading<'_> {
         from: Vec<u8>,
         to: Vec<u8>,
     ) -> Result<bool, Error> {
-        let is_empty = self.reader.snapshot.scan(space, &from, &to, 1).await?.is_empty();
+        let is_empty = self.records.snapshot.scan(space, &from, &to, 1).await?.is_empty();
         if is_empty {
             self.holds(space, from, Expect::EmptyTo(to));
         }
@@ -75,8 +75,8 @@ impl Reading<'_> {
     /// The tenant's defaults and mounts, held.
     pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
         let (config, revision) =
-            self.scope.config_at(self.reader.snapshot, self.reader.keys).await?;
-        let key = DomainConfig::key(self.reader.keys.id(), ());
+            self.scope.config_at(self.records.snapshot, self.records.keys).await?;
+        let key = DomainConfig::key(self.records.keys.id(), ());
         self.holds(DomainConfig::SPACE, key, revision.map_or(Expect::Absent, Expect::At));
         Ok(config)
     }
@@ -88,20 +88,20 @@ impl Reading<'_> {
 }
 
 /// One record, for a change that stands on that alone.
-pub(super) struct Held(pub Space, pub Vec<u8>);
+pub(super) struct OneRecord(pub Space, pub Vec<u8>);
 
-impl Held {
+impl OneRecord {
     /// The record of this kind and name.
     pub(super) fn of<K: Kind>(keys: &DomainKeys, name: K::Name<'_>) -> Self {
         Self(K::SPACE, K::key(keys.id(), name))
     }
 }
 
-impl Reads for Held {
-    type Found = Option<Record>;
+impl Basis for OneRecord {
+    type Facts = Option<Record>;
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        reading.hold(self.0, self.1.clone()).await
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        reader.hold(self.0, self.1.clone()).await
     }
 }
 
@@ -118,22 +118,22 @@ impl Scope {
     ///
     /// # Errors
     /// `Error::Contended` where others were faster too often; what reading and deciding say.
-    pub(super) async fn unit<R: Reads, T: Send>(
+    pub(super) async fn unit<B: Basis, T: Send>(
         &self,
         change: Change<'_>,
         keys: &DomainKeys,
-        reads: R,
-        decide: impl Fn(R::Found, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+        basis: B,
+        decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let _turns = self.turns().take(keys.id(), change.turns).await?;
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine().snapshot().await?;
-            let reader = Reader { snapshot: &*snapshot, keys };
-            let reading = Reading { reader, scope: self, held: Mutex::default() };
-            let found = reads.read(&reading).await?;
+            let records = Reader { snapshot: &*snapshot, keys };
+            let reader = UnitReader { records, scope: self, held: Mutex::default() };
+            let facts = basis.read(&reader).await?;
             let mut draft =
-                Draft::new(keys, reading.held.into_inner().unwrap_or_else(PoisonError::into_inner));
-            let outcome = decide(found, &mut draft)?;
+                Draft::new(keys, reader.held.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let outcome = decide(facts, &mut draft)?;
             if draft.is_empty() {
                 return Ok(outcome);
             }

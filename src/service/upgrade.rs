@@ -27,7 +27,7 @@ use crate::{
             version::{self, Version},
             wrapped::{self, WrappedAnswer},
         },
-        past::{self, Past, Place, Store, Write},
+        past::{self, FormerPlace, Past, Store, Write},
     },
 };
 
@@ -165,7 +165,7 @@ impl Walk<'_> {
 
 fn tenants(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let DomainRecord { keys, info } = DomainRecord::decode_past(entry.bytes)?;
-    let info = match open::<DomainInfo>(entry.keys, Place::Domain, info.as_ref()) {
+    let info = match open::<DomainInfo>(entry.keys, FormerPlace::Domain, info.as_ref()) {
         Ok(info) => entry.keys.seal(&bind(tenant::SPACE, entry.key), &info.encode()?)?,
         Err(Error::Corrupt(error)) => {
             // The keys are sound, and with them all that the tenant has.
@@ -179,13 +179,13 @@ fn tenants(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
 }
 
 fn configs(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
-    let config: DomainConfig = open(entry.keys, Place::Config, entry.bytes)?;
+    let config: DomainConfig = open(entry.keys, FormerPlace::Config, entry.bytes)?;
     Ok(vec![put(entry.keys, (), &config)?])
 }
 
 fn headers(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let name = text(entry.name)?;
-    let header: Header = open(entry.keys, Place::Header(name), entry.bytes)?;
+    let header: Header = open(entry.keys, FormerPlace::Header(name), entry.bytes)?;
     Ok(vec![put(entry.keys, &path(name)?, &header)?])
 }
 
@@ -193,10 +193,11 @@ fn headers(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
 fn versions(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let (name, _) = entry.name.split_last_chunk::<5>().ok_or(Malformed)?;
     let (name, number) = (text(name)?, version::number(entry.key).ok_or(Malformed)?);
-    let record: VersionRecord = open(entry.keys, Place::Version(name, number), entry.bytes)?;
+    let record: VersionRecord = open(entry.keys, FormerPlace::Version(name, number), entry.bytes)?;
     let (mut ops, mut data_key) = (Vec::new(), None);
     if let Some(sealed) = entry.former.get(value::SPACE, entry.key)? {
-        match reseal(entry.keys, Place::Value(name, number), value::SPACE, entry.key, &sealed) {
+        match reseal(entry.keys, FormerPlace::Value(name, number), value::SPACE, entry.key, &sealed)
+        {
             Ok((wrapped, put)) => {
                 data_key = Some(wrapped);
                 ops.push(put);
@@ -218,16 +219,16 @@ fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     // The ends of both are as they were. A body comes with what is told of it.
     let Some((0, id)) = entry.name.split_first() else { return Ok(Vec::new()) };
     let (keys, id) = (entry.keys, text(id)?);
-    match open::<Token>(keys, Place::Token(id), entry.bytes) {
+    match open::<Token>(keys, FormerPlace::Token(id), entry.bytes) {
         Ok(token) => return Ok(vec![put(keys, id, &token)?]),
         // It may be what is told of a wrapped answer.
         Err(Error::Corrupt(_)) => {}
         Err(error) => return Err(error),
     }
-    let wrapped: Wrapped = open(keys, Place::WrapInfo(id), entry.bytes)?;
+    let wrapped: Wrapped = open(keys, FormerPlace::WrapInfo(id), entry.bytes)?;
     let key = wrapped::body(keys.id(), id);
     let body = entry.former.get(token::SPACE, &key)?.ok_or(Malformed)?;
-    let (data_key, body) = reseal(keys, Place::Wrapped(id), token::SPACE, &key, &body)?;
+    let (data_key, body) = reseal(keys, FormerPlace::Wrapped(id), token::SPACE, &key, &body)?;
     let told = put(keys, id, &WrappedAnswer { wrapped, data_key })?;
     Ok(vec![Op::Delete(token::SPACE, entry.key.to_vec()), told, body])
 }
@@ -240,14 +241,14 @@ fn path(name: &str) -> Result<SecretPath, Malformed> {
     name.parse().map_err(|_| Malformed)
 }
 
-fn open<T: Past>(keys: &DomainKeys, place: Place<'_>, sealed: &[u8]) -> Result<T, Error> {
+fn open<T: Past>(keys: &DomainKeys, place: FormerPlace<'_>, sealed: &[u8]) -> Result<T, Error> {
     Ok(T::decode_past(&keys.open(&Binding::past(place.bytes(keys.id())), sealed)?)?)
 }
 
 /// A value with its key before it, sealed anew for its place, under another key, which comes apart.
 fn reseal(
     keys: &DomainKeys,
-    place: Place<'_>,
+    place: FormerPlace<'_>,
     space: Space,
     key: &[u8],
     sealed: &[u8],

@@ -24,7 +24,7 @@ use super::{
     scope::Scope,
     tokens::{Minted, clear_all, clear_some, id_of, is_free, open_or, remove, store},
     turns::Turns,
-    unit::{Change, Held, Reading, Reads},
+    unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -220,10 +220,15 @@ impl Wrapping {
         let wrapped = minted.describe(path, answer.status, ttl_seconds, now);
         let change = Change { name: "wrapping.wrap", turns: &[] };
         self.scope
-            .unit(change, &keys, Held::of::<WrappedAnswer>(&keys, &minted.id), |found, draft| {
-                is_free(found.as_ref())?;
-                keep(draft, &minted, &wrapped, &answer.body)
-            })
+            .unit(
+                change,
+                &keys,
+                OneRecord::of::<WrappedAnswer>(&keys, &minted.id),
+                |found, draft| {
+                    is_free(found.as_ref())?;
+                    keep(draft, &minted, &wrapped, &answer.body)
+                },
+            )
             .await?;
         clear_some(&self.scope, &keys, now).await;
         Ok(WrapInfo { token: minted.text, accessor: minted.id, wrapped })
@@ -261,7 +266,7 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.unwrap", turns: &[] };
         self.scope
-            .unit(change, &keys, WrappedRead::of(token, now)?, |(wrapped, body), draft| {
+            .unit(change, &keys, WrappedBasis::of(token, now)?, |(wrapped, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), wrapped.expires_at());
                 Ok(Unwrapped { status: wrapped.status, body })
             })
@@ -291,7 +296,7 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: "wrapping.end", turns: &[] };
         self.scope
-            .unit(change, &keys, Held::of::<WrappedAnswer>(&keys, accessor), |found, draft| {
+            .unit(change, &keys, OneRecord::of::<WrappedAnswer>(&keys, accessor), |found, draft| {
                 let answer = open(&keys, accessor, found, now)?;
                 remove(draft, accessor, answer.wrapped.expires_at());
                 Ok(())
@@ -315,7 +320,7 @@ impl Wrapping {
         let change = Change { name: "wrapping.rewrap", turns: &[] };
         let wrapped = self
             .scope
-            .unit(change, &keys, WrappedRead::of(token, now)?, |(before, body), draft| {
+            .unit(change, &keys, WrappedBasis::of(token, now)?, |(before, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), before.expires_at());
                 let wrapped = minted.describe(&before.path, before.status, before.ttl_seconds, now);
                 keep(draft, &minted, &wrapped, &body)?;
@@ -327,24 +332,24 @@ impl Wrapping {
 }
 
 /// An answer that is wrapped under a token, held.
-struct WrappedRead<'a> {
+struct WrappedBasis<'a> {
     token: &'a str,
     id: &'a str,
     now: Timestamp,
 }
 
-impl<'a> WrappedRead<'a> {
+impl<'a> WrappedBasis<'a> {
     fn of(token: &'a str, now: Timestamp) -> Result<Self, Error> {
         Ok(Self { token, id: id_of(token).ok_or(Error::NothingWrapped)?, now })
     }
 }
 
-impl Reads for WrappedRead<'_> {
-    type Found = (Wrapped, SecretValue);
+impl Basis for WrappedBasis<'_> {
+    type Facts = (Wrapped, SecretValue);
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
-        let Reader { snapshot, keys } = reading.reader;
-        let found = Held::of::<WrappedAnswer>(keys, self.id).read(reading).await?;
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        let Reader { snapshot, keys } = reader.records;
+        let found = OneRecord::of::<WrappedAnswer>(keys, self.id).read(reader).await?;
         let answer = is_right(open(keys, self.id, found, self.now)?, self.token)?;
         let key = wrapped::body(keys.id(), self.id);
         let body = snapshot.get(token::SPACE, &key).await?.ok_or(Error::NothingWrapped)?.bytes;

@@ -60,7 +60,7 @@ pub trait Upgrade: fmt::Debug + Send + Sync {
 
 /// Where something was sealed, within its tenant.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum FormerPlace<'a> {
     /// The tenant's own info.
     Domain,
     /// Its defaults and mounts.
@@ -79,7 +79,7 @@ pub enum Place<'a> {
     Wrapped(&'a str),
 }
 
-impl Place<'_> {
+impl FormerPlace<'_> {
     /// The place as it was bound to: kind, tenant, length of the name, name, version.
     #[must_use]
     pub fn bytes(self, id: OkmsId) -> Vec<u8> {
@@ -118,7 +118,7 @@ pub trait Past: Sized {
 
 impl Past for DomainRecord {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| {
+        Fields::read(bytes, FORMAT, |_, input| {
             let count = input.u32()?;
             let mut keys = Vec::new();
             for _ in 0..count {
@@ -131,7 +131,7 @@ impl Past for DomainRecord {
 
 impl Past for DomainInfo {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| {
+        Fields::read(bytes, FORMAT, |_, input| {
             Ok(Self { name: input.text()?, created_at: input.moment()? })
         })
     }
@@ -139,7 +139,7 @@ impl Past for DomainInfo {
 
 impl Past for DomainConfig {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT_3, |format, input| {
+        Fields::read(bytes, FORMAT_3, |format, input| {
             let settings = input.settings()?;
             let (mut description, mut mounts) = (String::new(), Vec::new());
             if format >= FORMAT_2 {
@@ -165,7 +165,7 @@ impl Past for DomainConfig {
 
 impl Past for Token {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| {
+        Fields::read(bytes, FORMAT, |_, input| {
             Ok(Self {
                 secret_sha256: input.chunk()?,
                 key_sha256: input.chunk()?,
@@ -187,7 +187,7 @@ impl Past for Token {
 
 impl Past for Wrapped {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT, |_, input| {
+        Fields::read(bytes, FORMAT, |_, input| {
             Ok(Self {
                 secret_sha256: input.chunk()?,
                 created_at: input.moment()?,
@@ -201,7 +201,7 @@ impl Past for Wrapped {
 
 impl Past for VersionRecord {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT_2, |format, input| {
+        Fields::read(bytes, FORMAT_2, |format, input| {
             Ok(Self {
                 created_at: input.moment()?,
                 deactivate_at: input.optional_moment()?,
@@ -214,7 +214,7 @@ impl Past for VersionRecord {
 
 impl Past for Header {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
-        Reader::read(bytes, FORMAT_2, |format, input| {
+        Fields::read(bytes, FORMAT_2, |format, input| {
             let (created_at, updated_at) = (input.moment()?, input.moment()?);
             let current = match input.u32()? {
                 0 => None,
@@ -233,9 +233,9 @@ impl Past for Header {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Fields<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> Fields<'a> {
     /// Reads a record of any format up to `newest`.
     fn read<T>(
         bytes: &'a [u8],

@@ -9,11 +9,19 @@ use std::borrow::Cow;
 use hyper::{Method, Uri};
 
 use super::super::{Address, Captures, Params, below, query};
-use crate::model::{Invalid, MountPath, RESERVED_SEGMENTS, text};
+use crate::model::{Invalid, MountPath, text};
 
 /// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's
 /// own.
 pub(super) const BASES: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v1"];
+
+/// What no mount's path begins with: other things are there, or will be.
+const NO_MOUNTS: [&str; 9] =
+    ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
+/// What can follow a mount in an address. None of it can be in a mount's path after its
+/// beginning, so that where the mount ends can be read off any path.
+const AFTER_MOUNTS: [&str; 8] =
+    ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
 
 /// The address that `uri` is in this dialect.
 pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
@@ -120,15 +128,36 @@ fn intent(method: &Method, query: &str) -> (Method, Option<Invalid>) {
 fn mount(path: &str) -> usize {
     let mut end = 0;
     for (at, segment) in path.split('/').enumerate() {
-        if at == 0 && MountPath::is_reserved(segment) {
+        if at == 0 && NO_MOUNTS.contains(&segment) {
             return 0;
         }
-        if at > 0 && RESERVED_SEGMENTS.contains(&segment) {
+        if at > 0 && AFTER_MOUNTS.contains(&segment) {
             return end - 1;
         }
         end += segment.len() + 1;
     }
     0
+}
+
+/// The path of a mount that a client names.
+///
+/// # Errors
+/// Where it is no mount's path, or an address below it could be read in two ways.
+pub(super) fn mount_path(text: &str) -> Result<MountPath, Invalid> {
+    let path = text.parse()?;
+    let mut segments = text.split('/');
+    if segments.next().is_some_and(|first| NO_MOUNTS.contains(&first)) {
+        return Err(Invalid(
+            "a mount's path cannot begin with this word, which has a meaning of its own",
+        ));
+    }
+    if segments.any(|segment| AFTER_MOUNTS.contains(&segment)) {
+        return Err(Invalid(
+            "a mount's path cannot have one of the words of KV2 (data, metadata, config and so on) after its \
+             first segment",
+        ));
+    }
+    Ok(path)
 }
 
 /// A path that a client names elsewhere than in the URL, with single slashes between its segments
@@ -174,6 +203,16 @@ mod tests {
         ] {
             let address = of("GET", &format!("/v1/{path}")).unwrap();
             assert_eq!((address.mount(), address.rest()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn words_that_mounts_cannot_have() {
+        for right in ["secret", "team/a", "data", "config/x", "ibmcloud/kv"] {
+            assert_eq!(mount_path(right).unwrap().as_str(), right);
+        }
+        for wrong in ["sys", "sys/x", "auth/x", "api/x", "a/data", "a/b/metadata", "cubbyhole"] {
+            assert!(mount_path(wrong).is_err(), "{wrong}");
         }
     }
 

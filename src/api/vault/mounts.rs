@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
-    address::collapse,
+    address::{collapse, mount_path},
     asked::Asked,
     auth_methods, envelope,
     envelope::{Parts, SYSTEM},
@@ -118,9 +118,9 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
     };
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Problem::NoMountToMove.with(&[&from]);
-    let path: MountPath = from.parse().map_err(|_| unknown())?;
+    let path: MountPath = mount_path(&from).map_err(|_| unknown())?;
     let moved =
-        context.service.mounts.rename(permit, &path, &to.parse()?).await.map_err(|error| {
+        context.service.mounts.rename(permit, &path, &mount_path(&to)?).await.map_err(|error| {
             match error {
                 Error::Mount(MountError::NotFound) => unknown(),
                 error => error.into(),
@@ -227,7 +227,7 @@ pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failed> {
 }
 
 fn path(asked: &Asked<'_>) -> Result<MountPath, Failed> {
-    Ok(asked.name().parse()?)
+    Ok(mount_path(asked.name())?)
 }
 
 fn entry(out: &mut ObjectWriter<'_>, mount: &MountView<'_>) {

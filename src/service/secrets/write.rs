@@ -11,7 +11,7 @@ use crate::{
     service::{
         Error,
         records::{Draft, Reader, open},
-        unit::{Change, Held, Reading, Reads},
+        unit::{Basis, Change, OneRecord, UnitReader},
     },
     store::kinds::{header, version::Version},
 };
@@ -82,7 +82,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         permit.check(Action::SecretCreate, Resource::Secret(path))?;
-        self.change("secrets.create", permit, SecretRead::of(path), |found, defaults, draft| {
+        self.change("secrets.create", permit, SecretBasis::of(path), |found, defaults, draft| {
             if found.is_some() {
                 return Err(Error::SecretExists);
             }
@@ -112,7 +112,7 @@ impl Secrets {
         if !update.patch.is_empty() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
-        self.change("secrets.update", permit, SecretRead::of(path), |found, defaults, draft| {
+        self.change("secrets.update", permit, SecretBasis::of(path), |found, defaults, draft| {
             let mut header =
                 found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
             header.check_cas(update.cas, &defaults, update.value.is_some())?;
@@ -140,7 +140,7 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change("secrets.write", permit, SecretRead::through(at), |found, defaults, draft| {
+        self.change("secrets.write", permit, SecretBasis::through(at), |found, defaults, draft| {
             let action = if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
             permit.check(action, Resource::Secret(at.path))?;
             let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
@@ -166,9 +166,10 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Patched, Error> {
         permit.check(Action::VersionCreate, Resource::Secret(at.path))?;
-        let reads = SecretRead::through(at).with(More::Current(Some(now)));
-        self.change("secrets.patch", permit, reads, |found, defaults, draft| {
-            let Found { mut header, mut versions, value } = found.ok_or(Error::SecretNotFound)?;
+        let basis = SecretBasis::through(at).with(More::Current(Some(now)));
+        self.change("secrets.patch", permit, basis, |found, defaults, draft| {
+            let Existing { mut header, mut versions, value } =
+                found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
             let Some(value) = value else {
@@ -199,12 +200,12 @@ impl Secrets {
             VersionAct::Destroy => Action::VersionDelete,
         };
         permit.check(action, Resource::Secret(at.path))?;
-        let reads = SecretRead::through(at).with(match which {
+        let basis = SecretBasis::through(at).with(match which {
             Versions::Current => More::Current(None),
             Versions::Numbers(numbers) => More::Versions(numbers),
         });
-        self.change("secrets.act", permit, reads, |found, defaults, draft| {
-            let Some(Found { header, versions, .. }) = found else { return Ok(()) };
+        self.change("secrets.act", permit, basis, |found, defaults, draft| {
+            let Some(Existing { header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
             for (number, before) in versions {
                 match before.record.act(act, now, life) {
@@ -239,7 +240,7 @@ impl Secrets {
         self.change(
             "secrets.write_metadata",
             permit,
-            SecretRead::through(at),
+            SecretBasis::through(at),
             |found, defaults, draft| {
                 let before = match found {
                     Some(found) => found.header,
@@ -276,7 +277,7 @@ impl Secrets {
         let change = Change { name: "secrets.delete", turns: &[path.as_str()] };
         // The header is not opened: a damaged secret can still be removed.
         self.scope
-            .unit(change, &keys, Held::of::<Header>(&keys, path), |found, draft| {
+            .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
                 found.ok_or(Error::SecretNotFound)?;
                 draft.remove(path);
                 Ok(())
@@ -305,9 +306,9 @@ impl Secrets {
         };
         permit.check(action, Resource::Secret(path))?;
         let numbers = [number];
-        let reads = SecretRead::of(path).with(More::Versions(&numbers));
-        self.change("secrets.set_state", permit, reads, |found, defaults, draft| {
-            let Found { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
+        let basis = SecretBasis::of(path).with(More::Versions(&numbers));
+        self.change("secrets.set_state", permit, basis, |found, defaults, draft| {
+            let Existing { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
             let after =
@@ -338,26 +339,26 @@ impl Secrets {
         &self,
         name: &'static str,
         permit: &Permit,
-        reads: SecretRead<'_>,
-        decide: impl Fn(Option<Found>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+        basis: SecretBasis<'_>,
+        decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name, turns: &[reads.path.as_str()] };
+        let change = Change { name, turns: &[basis.path.as_str()] };
         self.scope
-            .unit(change, &keys, reads, |(found, defaults), draft| decide(found, defaults, draft))
+            .unit(change, &keys, basis, |(found, defaults), draft| decide(found, defaults, draft))
             .await
     }
 }
 
 /// What a write of a secret reads.
 #[derive(Clone, Copy)]
-struct SecretRead<'a> {
+struct SecretBasis<'a> {
     path: &'a SecretPath,
     view: Option<&'a View>,
     more: More<'a>,
 }
 
-impl<'a> SecretRead<'a> {
+impl<'a> SecretBasis<'a> {
     const fn of(path: &'a SecretPath) -> Self {
         Self { path, view: None, more: More::Nothing }
     }
@@ -371,22 +372,22 @@ impl<'a> SecretRead<'a> {
     }
 }
 
-impl Reads for SecretRead<'_> {
-    type Found = (Option<Found>, Settings);
+impl Basis for SecretBasis<'_> {
+    type Facts = (Option<Existing>, Settings);
 
-    async fn read(&self, reading: &Reading<'_>) -> Result<Self::Found, Error> {
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
         let Self { path, view, more } = *self;
         // A mount can go, or move, between the request's look at it and here; from here on the
         // config is held.
-        let config = reading.config().await?;
+        let config = reader.config().await?;
         if view.is_some_and(|view| !config.has(view)) {
             return Err(MountError::NotFound.into());
         }
-        let key = header::key(reading.reader.keys.id(), path);
-        let found = match reading.hold(header::SPACE, key.clone()).await? {
+        let key = header::key(reader.records.keys.id(), path);
+        let found = match reader.hold(header::SPACE, key.clone()).await? {
             Some(record) => {
-                let header = open(reading.reader.keys, &key, &record.bytes)?;
-                Some(find(&reading.reader, path, header, more).await?)
+                let header = open(reader.records.keys, &key, &record.bytes)?;
+                Some(find(&reader.records, path, header, more).await?)
             }
             None => None,
         };
@@ -395,7 +396,7 @@ impl Reads for SecretRead<'_> {
 }
 
 /// What a write finds.
-struct Found {
+struct Existing {
     header: Header,
     /// The versions that the write is about, as far as they are kept.
     versions: Vec<(VersionNumber, Version)>,
@@ -408,7 +409,7 @@ async fn find(
     path: &SecretPath,
     header: Header,
     more: More<'_>,
-) -> Result<Found, Error> {
+) -> Result<Existing, Error> {
     let numbers = match more {
         More::Nothing => Vec::new(),
         More::Current(_) => header.current.into_iter().collect(),
@@ -435,7 +436,7 @@ async fn find(
         }
         _ => None,
     };
-    Ok(Found { header, versions, value })
+    Ok(Existing { header, versions, value })
 }
 
 fn add_version(

@@ -33,14 +33,14 @@ pub(super) struct Committed {
 }
 
 /// A group that failed as a whole.
-pub(super) enum Failed {
+pub(super) enum NotCommitted {
     /// Before the commit began: nothing was changed.
     Before(Source),
     /// In the commit: it may be durable or not.
     Within(Source),
 }
 
-impl From<redb::Error> for Failed {
+impl From<redb::Error> for NotCommitted {
     fn from(error: redb::Error) -> Self {
         Self::Before(error.into())
     }
@@ -53,14 +53,14 @@ pub(super) fn commit(
     batches: Vec<Batch>,
     last: &mut Revision,
     at: Option<u64>,
-) -> Result<Committed, Failed> {
+) -> Result<Committed, NotCommitted> {
     // Batches that met something damaged. They are left out, and the others are tried again without
     // them.
     let mut damaged: Vec<(usize, Source)> = Vec::new();
     loop {
         let skip = |index: usize| damaged.iter().any(|(other, _)| *other == index);
         let mut reached = *last;
-        let passed = guarded(|| -> Result<_, Failed> {
+        let passed = guarded(|| -> Result<_, NotCommitted> {
             let writing = database.begin()?;
             match apply(&writing, &database.spaces, &batches, skip, &mut reached) {
                 Ok(applied) if applied.iter().any(Applied::changes) => {
@@ -82,10 +82,10 @@ pub(super) fn commit(
             }
         });
         *last = reached;
-        match passed.map_err(|panicked| Failed::Before(panicked.into()))?? {
+        match passed.map_err(|panicked| NotCommitted::Before(panicked.into()))?? {
             Passed::Whole(applied, writing) => {
                 if let Some(writing) = writing {
-                    let within = |error: Source| Failed::Within(error);
+                    let within = |error: Source| NotCommitted::Within(error);
                     guarded(|| writing.commit())
                         .map_err(|error| within(error.into()))?
                         .map_err(|e| within(e.into()))?;

@@ -49,7 +49,7 @@ use self::{
     cache::Cache,
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
-    queue::{Job, Limits, Queue, Refusal},
+    queue::{Job, Limits, NotTaken, Queue},
     shared::Shared,
     snapshot::{RedbSnapshot, read_parts},
     tables::{Generation, LayoutError},
@@ -236,8 +236,8 @@ impl Engine for RedbEngine {
         let refused = if self.health() == Health::Ready {
             match self.shared.queue.push(Job { batch, reply }) {
                 Ok(()) => None,
-                Err(Refusal::Full) => Some(CommitError::Overloaded),
-                Err(Refusal::Closed) => {
+                Err(NotTaken::Full) => Some(CommitError::Overloaded),
+                Err(NotTaken::Closed) => {
                     Some(CommitError::Unavailable("the store has stopped".into()))
                 }
             }

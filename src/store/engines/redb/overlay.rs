@@ -29,7 +29,7 @@ pub(super) struct Overlay {
 }
 
 /// A way of reading the disk.
-type Read = fn(&Disk, u64, &mut [u8]) -> io::Result<()>;
+type ReadAt = fn(&Disk, u64, &mut [u8]) -> io::Result<()>;
 
 struct Pages {
     len: u64,
@@ -58,7 +58,7 @@ impl Overlay {
     }
 
     /// What the disk has there; zeros behind its end.
-    fn read_disk(&self, offset: u64, out: &mut [u8], read: Read) -> io::Result<()> {
+    fn read_disk(&self, offset: u64, out: &mut [u8], read: ReadAt) -> io::Result<()> {
         let present = self.disk.len()?.saturating_sub(offset);
         let present = usize::try_from(present).unwrap_or(usize::MAX).min(out.len());
         out.fill(0);

@@ -47,7 +47,7 @@ pub(super) enum Call {
 }
 
 /// Why a batch was not taken.
-pub(super) enum Refusal {
+pub(super) enum NotTaken {
     Full,
     Closed,
 }
@@ -93,10 +93,10 @@ impl Queue {
     }
 
     /// Takes a batch in, or says at once why not.
-    pub(super) fn push(&self, job: Job) -> Result<(), Refusal> {
+    pub(super) fn push(&self, job: Job) -> Result<(), NotTaken> {
         let mut state = self.state();
         if state.closed {
-            return Err(Refusal::Closed);
+            return Err(NotTaken::Closed);
         }
         state.push(job, self.limits)?;
         drop(state);
@@ -153,7 +153,7 @@ impl Queue {
 }
 
 impl State {
-    fn push(&mut self, job: Job, limits: Limits) -> Result<(), Refusal> {
+    fn push(&mut self, job: Job, limits: Limits) -> Result<(), NotTaken> {
         let weight = job.batch.weight();
         let free = Limits {
             batches: limits.batches.saturating_sub(self.batches),
@@ -162,11 +162,11 @@ impl State {
         let tenant = tenant(&job.batch);
         let held = self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
         if free.batches == 0 || weight > free.bytes {
-            return Err(Refusal::Full);
+            return Err(NotTaken::Full);
         }
         // As much as would be free then; the first one always fits.
         if held.0 > 0 && (held.0 + 1 > free.batches || held.1 + weight > free.bytes) {
-            return Err(Refusal::Full);
+            return Err(NotTaken::Full);
         }
         let lane = self.lanes.entry(tenant).or_default();
         if lane.jobs.is_empty() {

@@ -26,7 +26,7 @@ pub(super) struct Readers {
 
 /// A place, while it is held.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     _of_all: OwnedSemaphorePermit,
     _of_one: OwnedSemaphorePermit,
 }
@@ -38,7 +38,7 @@ impl Readers {
     }
 
     /// Waits for a place for a read of `key`. The tenant is what the key begins with.
-    pub(super) async fn place(&self, key: &[u8]) -> Result<Place, AcquireError> {
+    pub(super) async fn place(&self, key: &[u8]) -> Result<Slot, AcquireError> {
         let hash = self.hasher.hash_one(key.get(..16).unwrap_or(key));
         let share = self
             .shares
@@ -46,7 +46,7 @@ impl Readers {
             .unwrap_or(&self.all);
         let of_one = Arc::clone(share).acquire_owned().await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await?;
-        Ok(Place { _of_all: of_all, _of_one: of_one })
+        Ok(Slot { _of_all: of_all, _of_one: of_one })
     }
 }
 

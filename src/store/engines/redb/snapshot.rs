@@ -163,9 +163,9 @@ fn read<T>(
         asked += 1;
         let error = match attempt(&view, &read) {
             Ok(found) => return Ok(found),
-            Err(Failed::Damaged(error)) => return Err(error),
-            Err(Failed::Broken(error)) if asked == DATABASES => return Err(error),
-            Err(Failed::Broken(error)) => error,
+            Err(ReadFailure::Damaged(error)) => return Err(error),
+            Err(ReadFailure::Broken(error)) if asked == DATABASES => return Err(error),
+            Err(ReadFailure::Broken(error)) => error,
         };
         match successor(shared, &view) {
             Some(next) => view = next,
@@ -174,28 +174,31 @@ fn read<T>(
     }
 }
 
-enum Failed {
+enum ReadFailure {
     /// This read only.
     Damaged(ReadError),
     /// The database as a whole, perhaps.
     Broken(ReadError),
 }
 
-fn attempt<T>(view: &View, read: &impl Fn(&View) -> Result<T, StorageError>) -> Result<T, Failed> {
+fn attempt<T>(
+    view: &View,
+    read: &impl Fn(&View) -> Result<T, StorageError>,
+) -> Result<T, ReadFailure> {
     // A view is only read, so a panic leaves nothing behind in it.
     match guarded(|| read(view)) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error @ StorageError::Corrupted(_))) => {
-            Err(Failed::Damaged(ReadError::Corrupt(error.into())))
+            Err(ReadFailure::Damaged(ReadError::Corrupt(error.into())))
         }
-        Ok(Err(error)) => Err(Failed::Broken(ReadError::Unavailable(error.into()))),
+        Ok(Err(error)) => Err(ReadFailure::Broken(ReadError::Unavailable(error.into()))),
         Err(panicked @ Panicked::Damaged(_)) => {
-            Err(Failed::Damaged(ReadError::Corrupt(panicked.into())))
+            Err(ReadFailure::Damaged(ReadError::Corrupt(panicked.into())))
         }
         Err(panicked @ Panicked::Code) => {
             let error = ReadError::Corrupt(panicked.into());
             // A database that still answers others has fallen over what this read alone touches.
-            Err(if view.lives() { Failed::Damaged(error) } else { Failed::Broken(error) })
+            Err(if view.lives() { ReadFailure::Damaged(error) } else { ReadFailure::Broken(error) })
         }
     }
 }

@@ -276,9 +276,9 @@ impl View {
     }
 }
 
-type Found<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
 
-fn entry(found: Result<Found<'_>, StorageError>) -> Result<Entry, StorageError> {
+fn entry(found: Result<Stored<'_>, StorageError>) -> Result<Entry, StorageError> {
     let (key, value) = found?;
     Ok((key.value().to_vec(), decode(value.value())?))
 }

@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     backend::Disk,
-    group::{self, Committed, Failed, Verdict},
+    group::{self, Committed, NotCommitted, Verdict},
     guard::guarded,
     overlay::Overlay,
     pace::Pace,
@@ -154,11 +154,11 @@ impl Writer {
         self.pace.took(bytes, started.elapsed());
         match result {
             Ok(committed) => self.conclude(committed, replies, started),
-            Err(Failed::Before(source)) => {
+            Err(NotCommitted::Before(source)) => {
                 let cause = self.fail(source, replies.len());
                 refuse(replies, || CommitError::Unavailable(cause.clone().into()));
             }
-            Err(Failed::Within(source)) => {
+            Err(NotCommitted::Within(source)) => {
                 let cause = self.fail(source, replies.len());
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
