@@ -80,6 +80,14 @@ impl Actions {
     const fn contains(self, action: Action) -> bool {
         self.0 & 1 << (action as u64) != 0
     }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// What an action is done to, within a permit's tenant.
@@ -194,17 +202,34 @@ impl Permit {
     }
 }
 
-/// Proof that a principal may do something on the region as a whole.
+/// Proof that a principal may do some things on the region as a whole. Made by
+/// [`Principal::authorize_region`] alone.
 #[derive(Clone, Debug)]
 pub struct RegionPermit {
-    party: Party,
+    /// What the operation has asked for and the principal may do.
+    granted: Actions,
+    principal: Principal,
 }
 
 impl RegionPermit {
+    /// Who has it.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        self.principal.subject()
+    }
+
+    /// Goes on if `action` may be done.
+    ///
+    /// # Errors
+    /// `Denied::Forbidden` if it may not.
+    pub const fn check(&self, action: Action) -> Result<(), Denied> {
+        if self.granted.contains(action) { Ok(()) } else { Err(Denied::Forbidden) }
+    }
+
     /// The only tenant that the principal may know of; `None` for all of them.
     #[must_use]
     pub const fn sees(&self) -> Option<OkmsId> {
-        match self.party {
+        match self.principal.party() {
             Party::Operator => None,
             Party::Tenant(own) => Some(own),
         }
@@ -234,18 +259,21 @@ impl Principal {
         Ok(Permit { okms_id, policy, asked, principal: self.clone() })
     }
 
-    /// A permit for one of `actions` on the region.
+    /// A permit for whichever of `actions` the principal may do on the region.
     ///
     /// # Errors
-    /// `Denied::Forbidden` for what only operators may do.
+    /// `Denied::Forbidden` where it may do none of them.
     pub fn authorize_region(&self, actions: &[Action]) -> Result<RegionPermit, Denied> {
-        let party = self.party();
-        match party {
-            Party::Operator => Ok(RegionPermit { party }),
+        let asked = Actions::of(actions);
+        let granted = match self.party() {
+            Party::Operator => asked,
             // Each sees its own.
-            Party::Tenant(_) if actions.contains(&Action::DomainGet) => Ok(RegionPermit { party }),
-            Party::Tenant(_) => Err(Denied::Forbidden),
+            Party::Tenant(_) => asked.and(Actions::of(&[Action::DomainGet])),
+        };
+        if granted.is_empty() {
+            return Err(Denied::Forbidden);
         }
+        Ok(RegionPermit { granted, principal: self.clone() })
     }
 }
 
@@ -290,5 +318,25 @@ mod tests {
         }
         assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
         assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
+    }
+
+    /// A permit for the region said whose it was, and nothing of what it was for: one that was
+    /// asked for to look at domains would have done to make one.
+    #[test]
+    fn a_permit_for_the_region_is_for_what_was_asked_and_allowed() {
+        let asked = [Action::DomainGet, Action::DomainCreate];
+        let tenant = Principal::of_test(OkmsId::from_bytes([1; 16]).unwrap());
+        for (principal, asked, may) in [
+            (Principal::of_process(), asked.as_slice(), asked.as_slice()),
+            (Principal::of_process(), &[Action::DomainGet], &[Action::DomainGet]),
+            (Principal::of_process(), &[Action::MetricsGet], &[Action::MetricsGet]),
+            (tenant, &asked, &[Action::DomainGet]),
+        ] {
+            let permit = principal.authorize_region(asked).unwrap();
+            for action in Action::ALL {
+                let expected = if may.contains(action) { Ok(()) } else { Err(Denied::Forbidden) };
+                assert_eq!(permit.check(*action), expected, "{asked:?} {action:?}");
+            }
+        }
     }
 }

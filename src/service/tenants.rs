@@ -55,10 +55,11 @@ impl Tenants {
     /// one that is taken.
     pub async fn create(
         &self,
-        _: &RegionPermit,
+        permit: &RegionPermit,
         name: &str,
         now: Timestamp,
     ) -> Result<Domain, Error> {
+        permit.check(Action::DomainCreate)?;
         let name = name.trim();
         if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
             return Err(Invalid(
@@ -101,6 +102,7 @@ impl Tenants {
     /// # Errors
     /// `Error::DomainNotFound` where there is none.
     pub async fn by_name(&self, permit: &RegionPermit, name: &str) -> Result<Domain, Error> {
+        permit.check(Action::DomainGet)?;
         let snapshot = self.scope.engine().snapshot().await?;
         let key = names::key(self.scope.root(), name.trim())?;
         let record = snapshot.get(region::SPACE, &key).await?.ok_or(Error::DomainNotFound)?;
@@ -132,6 +134,7 @@ impl Tenants {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<Page<Domain>, Error> {
+        permit.check(Action::DomainGet)?;
         let after = cursor.map(|cursor| cursor::parse_tenant(&cursor)).transpose()?;
         if let Some(own) = permit.sees() {
             return match self.show(own).await {

@@ -87,6 +87,24 @@ async fn create(service: &Service, permit: &Permit, at: &str) -> Result<(), Erro
         .map(drop)
 }
 
+/// A permit for looking at domains makes none, whoever has it; nor does one for making them show
+/// any.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_for_the_region_does_what_it_was_asked_for() {
+    let (_folder, service, ..) = service().await;
+    let operator = Principal::of_process();
+    let looking = operator.authorize_region(&[Action::DomainGet]).unwrap();
+    let made = service.tenants.create(&looking, "another", NOW).await;
+    assert!(matches!(made, Err(Error::Denied(Denied::Forbidden))), "{made:?}");
+    let (domains, _) = service.tenants.list(&looking, None, 9).await.unwrap();
+    assert_eq!(domains.iter().map(|domain| &*domain.name).collect::<Vec<_>>(), ["tenant"]);
+    let making = operator.authorize_region(&[Action::DomainCreate]).unwrap();
+    let listed = service.tenants.list(&making, None, 9).await;
+    assert!(matches!(listed, Err(Error::Denied(Denied::Forbidden))), "{listed:?}");
+    let found = service.tenants.by_name(&making, "tenant").await;
+    assert!(matches!(found, Err(Error::Denied(Denied::Forbidden))), "{found:?}");
+}
+
 /// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked
 /// for by its own path.
 #[tokio::test(flavor = "multi_thread")]

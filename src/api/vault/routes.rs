@@ -46,8 +46,8 @@ macro_rules! region {
             id: $id,
             effect: Effect::Read,
             actions: &[$(Action::$action),*],
-            handler: Handler::Region(|context, _, call| {
-                Box::pin(async move { with_namespace(call, $($handler)::+(context, call)) })
+            handler: Handler::Region(|context, permit, call| {
+                Box::pin(async move { with_namespace(call, $($handler)::+(context, permit, call)) })
             }),
         }
     };

@@ -9,7 +9,11 @@ use super::{
     envelope::raw,
     fields,
 };
-use crate::{model::Invalid, service::Health};
+use crate::{
+    auth::{Action, RegionPermit},
+    model::Invalid,
+    service::Health,
+};
 
 /// The version of Vault's API that is spoken, which clients compare, and our own.
 pub(super) const VERSION: &str = concat!("1.21.0+okmsd.", env!("CARGO_PKG_VERSION"));
@@ -55,7 +59,12 @@ pub(super) fn init_status(_: &Context, _: &Call) -> Result<Reply, Failed> {
 }
 
 /// The server's figures, in the one form that they have here.
-pub(super) fn metrics(context: &Context, call: &Call) -> Result<Reply, Failed> {
+pub(super) fn metrics(
+    context: &Context,
+    permit: &RegionPermit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    permit.check(Action::MetricsGet)?;
     if query::parameter(call.query(), "format")?.as_deref() != Some("prometheus") {
         return Err(Problem::OnlyPrometheus.into());
     }
