@@ -170,6 +170,57 @@ fn no_circles_within_a_room() {
     assert!(found.is_empty(), "files in a circle, and whom they lean on in it: {found:#?}");
 }
 
+/// A permit that nobody asks lets everybody do everything: `Mounts::view` took one and never did.
+/// Each use case asks, or hands the permit on to another of its file that does, and does so before
+/// it waits for anything. What it asks for, no scanner can tell.
+#[test]
+fn every_use_case_asks_its_permit() {
+    let (mut asking, mut silent) = (0, Vec::new());
+    for file in sources().iter().filter(|file| file.room == "service") {
+        let cases = use_cases(&file.code);
+        for case in &cases {
+            if asks(case, &cases) {
+                asking += 1;
+            } else {
+                silent.push(format!("{}: {}", file.name, case.name));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "they ask no permit: {silent:#?}");
+    assert!(asking > 30, "the scanner finds the use cases");
+}
+
+/// A public function that is given a permit.
+struct UseCase<'a> {
+    name: &'a str,
+    /// What it does before it first waits.
+    beginning: &'a str,
+}
+
+/// The use cases of a file that is formatted as `cargo fmt` does.
+fn use_cases(code: &str) -> Vec<UseCase<'_>> {
+    let functions = code.split("\n    pub async fn ").skip(1);
+    let functions = functions.filter_map(|rest| {
+        let (head, body) = rest.split("\n    }").next()?.split_once(" {\n")?;
+        let name = head.split(['(', '<']).next()?;
+        let beginning = body.split(".await").next()?;
+        ["&Permit", "&RegionPermit"]
+            .iter()
+            .any(|kind| head.contains(kind))
+            .then_some(UseCase { name, beginning })
+    });
+    functions.collect()
+}
+
+fn asks(case: &UseCase<'_>, others: &[UseCase<'_>]) -> bool {
+    let hands_on_to = |other: &&UseCase<'_>| {
+        other.name != case.name && case.beginning.contains(&format!("self.{}(permit", other.name))
+    };
+    case.beginning.contains("permit.check(")
+        || case.beginning.contains("permit.allows(")
+        || others.iter().filter(hands_on_to).any(|other| asks(other, others))
+}
+
 /// The pipeline and the router know the trait of dialects, and none of them.
 #[test]
 fn http_names_no_dialect() {
@@ -271,6 +322,35 @@ fn the_scanner_sees() {
         !names_crate("use super::redb::RedbEngine;", "redb")
             && !names_crate("hyper_util::rt", "hyper")
     );
+    let cases = "impl X {
+    pub async fn asks(&self, permit: &Permit) -> Result<(), Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+    }
+
+    pub async fn hands_on(
+        &self,
+        permit: &RegionPermit,
+    ) -> Result<(), Error> {
+        self.asks(permit).await
+    }
+
+    pub async fn asks_late(&self, permit: &Permit) -> Result<(), Error> {
+        self.read().await?;
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+    }
+
+    pub async fn never_asks(&self, _: &Permit) -> Result<(), Error> {
+        self.asks_late(permit).await
+    }
+
+    pub async fn has_none(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}";
+    let cases = use_cases(cases);
+    let asking = cases.iter().filter(|case| asks(case, &cases)).map(|case| case.name);
+    assert_eq!(asking.collect::<Vec<_>>(), ["asks", "hands_on"]);
+    assert_eq!(cases.len(), 4);
 }
 
 struct Source {

@@ -37,11 +37,13 @@ impl Mounts {
         Self { scope }
     }
 
-    /// What the mount at `path` shows; `None` where there is none.
+    /// What the mount at `path` shows; `None` where there is none. As with all of them, it is no
+    /// secret from those who may act in the domain at all.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
     pub async fn view(&self, permit: &Permit, path: &MountPath) -> Result<Option<View>, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         match path.built_in() {
             Some(view) => Ok(Some(view)),
             None => Ok(self.scope.config(permit).await?.view(path)),

@@ -161,6 +161,22 @@ async fn lists_leave_out_what_may_not_be_seen() {
     }
 }
 
+/// An update of nothing was asked for nothing, and told a secret's metadata to whoever may do
+/// anything else in the domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_nothing_needs_a_permit_too() {
+    let (_folder, service, id, _) = service().await;
+    create(&service, &all(id), "a").await.unwrap();
+    let adds = Permit::of_test(id, |action, _| action == Action::VersionCreate);
+    let nothing = Update { patch: MetadataPatch::default(), value: None, cas: None };
+    let refused = service.secrets.update(&adds, &path("a"), &nothing, NOW).await;
+    assert!(matches!(refused, Err(Error::Denied(Denied::Forbidden))), "{refused:?}");
+    assert!(service.secrets.update(&all(id), &path("a"), &nothing, NOW).await.is_ok());
+    let value = Some(SecretValue::new(b"{}".to_vec()));
+    let adding = Update { value, ..nothing };
+    assert!(service.secrets.update(&adds, &path("a"), &adding, NOW).await.is_ok());
+}
+
 /// Reads the config, and lets another process change it the first time: one that takes no turns
 /// here.
 struct Overtaken(AtomicUsize);

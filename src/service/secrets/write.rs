@@ -109,7 +109,8 @@ impl Secrets {
         if update.value.is_some() {
             permit.check(Action::VersionCreate, Resource::Secret(path))?;
         }
-        if !update.patch.is_empty() {
+        // One of nothing changes nothing, and tells the metadata all the same.
+        if update.value.is_none() || !update.patch.is_empty() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
         self.change("secrets.update", permit, SecretBasis::of(path), |found, defaults, draft| {
