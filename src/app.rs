@@ -20,14 +20,14 @@ use crate::{
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
     material::{self, MaterialError},
-    metrics::Metrics,
+    metrics::{Metrics, Outcome},
     model::{Timestamp, TokenLife},
     pki::{self, CertificateAuthority},
     server::{
         Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls,
         Shared, Stopper, TlsError, TlsState, Trusted, fit_connections,
     },
-    service::{self, Ended, Health, Service, Upgrade},
+    service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
     store::{
         engine::{Engine, Observer},
         engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
@@ -281,20 +281,7 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let on_commit = {
-            let metrics = Arc::clone(&metrics);
-            Box::new(move |change, ended| {
-                metrics.change(
-                    change,
-                    match ended {
-                        Ended::Committed => "committed",
-                        Ended::Overtaken => "overtaken",
-                        Ended::Failed => "failed",
-                    },
-                );
-            })
-        };
-        let service = Service::open(engine, root, authority, on_commit).await;
+        let service = Service::open(engine, root, authority, commit_counter(&metrics)).await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => AppError::WrongRootKey(
                 config.keys.root_key.as_path().into(),
@@ -422,6 +409,22 @@ fn figures(
 ) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
     Box::new(move || metrics.render(service.health() == Health::Ready))
+}
+
+/// What counts the commits of changes.
+fn commit_counter(metrics: &Metrics) -> OnCommit {
+    let changes: Vec<_> =
+        ChangeName::ALL.iter().map(|change| metrics.change(change.label())).collect();
+    Box::new(move |change, ended| {
+        // Each has its place among all of them.
+        if let Some(counters) = changes.get(change as usize) {
+            counters.count(match ended {
+                Ended::Committed => Outcome::Committed,
+                Ended::Overtaken => Outcome::Overtaken,
+                Ended::Failed => Outcome::Failed,
+            });
+        }
+    })
 }
 
 fn store_clock(machine: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Arc<StoreClock> {

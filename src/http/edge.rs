@@ -32,7 +32,7 @@ use crate::{
     },
     auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
-    metrics::{Metrics, OperationMetrics},
+    metrics::{Closing, Metrics, OperationMetrics},
     seldom::Seldom,
     service::Error,
 };
@@ -287,9 +287,9 @@ impl Edge {
             self.metrics.corrupt_records(reply.damaged);
         }
         if connection.is_beyond_share {
-            in_progress.ends("share");
+            in_progress.ends(Closing::Share);
         } else if connection.share.is_overdrawn() {
-            in_progress.ends("refusals");
+            in_progress.ends(Closing::Refusals);
         }
         response(reply, &id, (in_progress, room))
     }

@@ -1,5 +1,7 @@
 //! What whoever keeps a connection's deadlines is told of a request.
 
+use crate::metrics::Closing;
+
 /// A request in progress, as whoever keeps the connection's deadlines sees it. It is over when
 /// every clone is dropped.
 pub trait InProgress: Clone + Send + Sync + 'static {
@@ -13,5 +15,5 @@ pub trait InProgress: Clone + Send + Sync + 'static {
     fn streams(&mut self);
 
     /// The connection is to end once its answers are told, for the reason that is named.
-    fn ends(&self, why: &'static str);
+    fn ends(&self, why: Closing);
 }

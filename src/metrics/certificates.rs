@@ -1,5 +1,9 @@
 //! Whose certificates were seen lately, and which of them ends first.
 
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use prometheus::IntGauge;
+
 /// Whose certificate a client showed.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen {
@@ -9,19 +13,26 @@ pub enum Seen {
     Client,
 }
 
-impl Seen {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Client => "client",
-        }
+/// The figure of certificates that were seen lately.
+#[derive(Default)]
+pub(super) struct Lately {
+    soonest: Mutex<Soonest>,
+    /// Listed from the first of them on.
+    gauge: OnceLock<IntGauge>,
+}
+
+impl Lately {
+    /// Adds an end that was seen at `now`. `find` finds the gauge, the first time.
+    pub(super) fn add(&self, end: i64, now: i64, find: impl FnOnce() -> IntGauge) {
+        let soonest = self.soonest.lock().unwrap_or_else(PoisonError::into_inner).add(end, now);
+        self.gauge.get_or_init(find).set(soonest);
     }
 }
 
 /// The soonest end among certificates that were seen lately: today and the day before, counted from
 /// the first.
 #[derive(Default)]
-pub(super) struct Soonest {
+struct Soonest {
     since: i64,
     today: Option<i64>,
     yesterday: Option<i64>,
@@ -29,7 +40,7 @@ pub(super) struct Soonest {
 
 impl Soonest {
     /// Adds an end that was seen at `now`, and gives back the soonest.
-    pub(super) fn add(&mut self, end: i64, now: i64) -> i64 {
+    fn add(&mut self, end: i64, now: i64) -> i64 {
         const DAY: i64 = 86_400;
         match now.saturating_sub(self.since) {
             0..DAY => {}

@@ -1,72 +1,69 @@
-//! How handshakes end.
+//! How handshakes end, and why connections are closed.
 
-/// Why a handshake was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeError {
-    /// The peer's certificate, or one above it, has expired.
-    Expired,
-    /// The peer's certificate, or one above it, is not valid yet.
-    NotYetValid,
-    /// The peer's certificate leads to no CA that is trusted.
-    UnknownIssuer,
-    /// The peer's certificate cannot be used for another reason.
-    BadCertificate,
-    /// The peer showed no certificate, and TLS asks for one.
-    NoCertificate,
-    /// The peer refused the server: it does not trust its certificate, for instance.
-    ByPeer,
-    /// The peer speaks no TLS.
-    NotTls,
-    /// The peer speaks a TLS that is not understood.
-    Protocol,
-    /// The peer closed the connection.
-    Gone,
-    /// The handshake took longer than it may.
-    TooSlow,
-}
+use super::labels::labels;
 
-impl HandshakeError {
-    /// The reason's label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::BadCertificate => "bad_certificate",
-            Self::NoCertificate => "no_certificate",
-            Self::ByPeer => "by_peer",
-            Self::NotTls => "not_tls",
-            Self::Protocol => "protocol",
-            Self::Gone => "gone",
-            Self::TooSlow => "too_slow",
-        }
+labels! {
+    /// Why a handshake was refused.
+    pub enum HandshakeError {
+        /// The peer's certificate, or one above it, has expired.
+        Expired = "expired",
+        /// The peer's certificate, or one above it, is not valid yet.
+        NotYetValid = "not_yet_valid",
+        /// The peer's certificate leads to no CA that is trusted.
+        UnknownIssuer = "unknown_issuer",
+        /// The peer's certificate cannot be used for another reason.
+        BadCertificate = "bad_certificate",
+        /// The peer showed no certificate, and TLS asks for one.
+        NoCertificate = "no_certificate",
+        /// The peer refused the server: it does not trust its certificate, for instance.
+        ByPeer = "by_peer",
+        /// The peer speaks no TLS.
+        NotTls = "not_tls",
+        /// The peer speaks a TLS that is not understood.
+        Protocol = "protocol",
+        /// The peer closed the connection.
+        Gone = "gone",
+        /// The handshake took longer than it may.
+        TooSlow = "too_slow",
     }
 }
 
-/// How a handshake ended.
-#[derive(Clone, Copy, Debug)]
-pub enum Handshake {
-    /// With a client certificate.
-    Certificate,
-    /// Without one.
-    Anonymous,
-    /// With a session that was resumed.
-    Resumed,
-    /// Refused, or broken off.
-    Failed,
-    /// Too slow.
-    TimedOut,
+labels! {
+    /// How a handshake ended.
+    pub enum Handshake {
+        /// With a client certificate.
+        Certificate = "certificate",
+        /// Without one.
+        Anonymous = "anonymous",
+        /// With a session that was resumed.
+        Resumed = "resumed",
+        /// Refused, or broken off.
+        Failed = "failed",
+        /// Too slow.
+        TimedOut = "timed_out",
+    }
 }
 
-impl Handshake {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Anonymous => "anonymous",
-            Self::Resumed => "resumed",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-        }
+labels! {
+    /// Why the server closes a connection.
+    pub enum Closing {
+        /// Nothing came after the handshake.
+        FirstByte = "first_byte",
+        /// A request's head took too long.
+        Head = "head",
+        /// A request took too long.
+        Request = "request",
+        /// Nothing of an answer was taken.
+        Stall = "stall",
+        /// Nothing was asked for.
+        Idle = "idle",
+        /// It sent frames that ask for nothing, too many of them.
+        Flood = "flood",
+        /// Others of its party have the places that it could have.
+        Share = "share",
+        /// It was refused too often.
+        Refusals = "refusals",
+        /// Its place is wanted for somebody else.
+        Wanted = "wanted",
     }
 }

@@ -4,22 +4,23 @@
 //! requests' input. Never does: I/O beyond reading the process's own figures when it is scraped.
 
 mod certificates;
+mod commits;
 mod handshakes;
+mod labels;
 mod operation;
 mod process;
 mod registry;
 
-use std::{
-    sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
+use self::{certificates::Lately, process::Process, registry::register};
 pub use self::{
     certificates::Seen,
-    handshakes::{Handshake, HandshakeError},
+    commits::Outcome,
+    handshakes::{Closing, Handshake, HandshakeError},
+    labels::Counters,
     operation::OperationMetrics,
 };
-use self::{certificates::Soonest, process::Process, registry::register};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -30,10 +31,10 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     latency: HistogramVec,
-    handshakes: IntCounterVec,
-    refused: IntCounterVec,
+    handshakes: Counters<Handshake>,
+    refused: Counters<HandshakeError>,
     connections: IntGauge,
-    closed: IntCounterVec,
+    closed: Counters<Closing>,
     commits: IntCounter,
     commit_failures: IntCounter,
     commit_seconds: Histogram,
@@ -42,8 +43,8 @@ pub struct Metrics {
     corrupt: IntCounter,
     changes: IntCounterVec,
     certificates: IntGaugeVec,
-    operators: Mutex<Soonest>,
-    clients: Mutex<Soonest>,
+    operators: Lately,
+    clients: Lately,
     ready: IntGauge,
     process: Process,
     clock_steps: IntCounterVec,
@@ -96,21 +97,21 @@ impl Metrics {
                 &registry,
                 HistogramVec::new(latency.buckets(SECONDS.into()), &["operation"])?,
             )?,
-            handshakes: counters(
-                "okmsd_handshakes_total",
-                "TLS handshakes by result.",
-                &["result"],
+            handshakes: Counters::register(
+                &registry,
+                ("okmsd_handshakes_total", "TLS handshakes by result."),
+                "result",
             )?,
-            refused: counters(
-                "okmsd_handshakes_refused_total",
-                "TLS handshakes that failed, by reason.",
-                &["reason"],
+            refused: Counters::register(
+                &registry,
+                ("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason."),
+                "reason",
             )?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
-            closed: counters(
-                "okmsd_connections_closed_total",
-                "Connections that a deadline closed.",
-                &["deadline"],
+            closed: Counters::register(
+                &registry,
+                ("okmsd_connections_closed_total", "Connections that a deadline closed."),
+                "deadline",
             )?,
             commits: counter("okmsd_commits_total", "Durable commits.")?,
             commit_failures: counter("okmsd_commit_failures_total", "Commits that failed.")?,
@@ -146,8 +147,8 @@ impl Metrics {
                     &["certificate", "domain"],
                 )?,
             )?,
-            operators: Mutex::default(),
-            clients: Mutex::default(),
+            operators: Lately::default(),
+            clients: Lately::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
             process: Process::new(&registry)?,
             clock_steps: counters(
@@ -179,7 +180,7 @@ impl Metrics {
 
     /// A handshake ended.
     pub fn handshake(&self, result: Handshake) {
-        self.handshakes.with_label_values(&[result.label()]).inc();
+        self.handshakes.count(result);
     }
 
     /// A handshake was refused, or broken off.
@@ -189,7 +190,7 @@ impl Metrics {
         } else {
             Handshake::Failed
         });
-        self.refused.with_label_values(&[why.label()]).inc();
+        self.refused.count(why);
     }
 
     /// A connection was opened.
@@ -202,14 +203,15 @@ impl Metrics {
         self.connections.dec();
     }
 
-    /// A deadline closed a connection.
-    pub fn deadline(&self, which: &'static str) {
-        self.closed.with_label_values(&[which]).inc();
+    /// The server closes a connection.
+    pub fn closing(&self, why: Closing) {
+        self.closed.count(why);
     }
 
-    /// A commit of the change `name` had this outcome.
-    pub fn change(&self, name: &str, outcome: &str) {
-        self.changes.with_label_values(&[name, outcome]).inc();
+    /// The counters of one change. Ask for them once, and keep them, as with an operation's.
+    #[must_use]
+    pub fn change(&self, name: &'static str) -> Counters<Outcome> {
+        Counters::new(self.changes.clone(), Some(name))
     }
 
     /// Reads found this many corrupt records.
@@ -231,12 +233,11 @@ impl Metrics {
         if end < now {
             return;
         }
-        let seen = match whose {
-            Seen::Operator => &self.operators,
-            Seen::Client => &self.clients,
+        let (lately, label) = match whose {
+            Seen::Operator => (&self.operators, "operator"),
+            Seen::Client => (&self.clients, "client"),
         };
-        let soonest = seen.lock().unwrap_or_else(PoisonError::into_inner).add(end, now);
-        self.certificates.with_label_values(&[whose.label(), ""]).set(soonest);
+        lately.add(end, now, || self.certificates.with_label_values(&[label, ""]));
     }
 
     /// Writes became durable together.

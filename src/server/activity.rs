@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::http;
+use crate::{http, metrics::Closing};
 
 /// So many bytes at once are a part of an answer; fewer may be no more than what HTTP/2 says about
 /// itself.
@@ -53,7 +53,7 @@ pub(super) enum Verdict {
     /// Look again then.
     Until(Instant),
     /// It had its time.
-    Close(&'static str),
+    Close(Closing),
 }
 
 /// The state of one connection.
@@ -80,7 +80,7 @@ pub(super) struct Activity {
     /// Milliseconds after `started`: when the peer last took something of them.
     taken_at: AtomicU64,
     /// Why the connection is to end, where it is.
-    over: OnceLock<&'static str>,
+    over: OnceLock<Closing>,
     ends: Notify,
 }
 
@@ -126,17 +126,17 @@ impl Activity {
     }
 
     /// The connection is to end, for the reason that is named.
-    pub(super) fn end(&self, why: &'static str) {
+    pub(super) fn end(&self, why: Closing) {
         // The first reason is the one.
         let _first = self.over.set(why);
         self.ends.notify_one();
     }
 
     /// Waits until the connection is to end, and says why.
-    pub(super) async fn over(&self) -> &'static str {
+    pub(super) async fn over(&self) -> Closing {
         loop {
             match self.over.get() {
-                Some(why) => return why,
+                Some(why) => return *why,
                 None => self.ends.notified().await,
             }
         }
@@ -159,14 +159,14 @@ impl Activity {
                 _ => self.taken_at.load(Relaxed) + millis(self.deadlines.stall),
             };
             if now >= stalled_at {
-                return Verdict::Close("stall");
+                return Verdict::Close(Closing::Stall);
             }
             if now < due {
                 return self.until(now, due.min(stalled_at));
             }
             // What began in the step before the running one has been there for a whole step.
             if self.counter(Some((step + 1) % 2)).load(Relaxed) > 0 {
-                return Verdict::Close("request");
+                return Verdict::Close(Closing::Request);
             }
             self.step.store(step + 1, Relaxed);
             self.step_since.store(now, Relaxed);
@@ -177,9 +177,11 @@ impl Activity {
         let idle_since = self.idle_since.load(Relaxed);
         let waits_for_head = !self.served.load(Relaxed) || self.sequential.load(Relaxed);
         let (due, name) = match first_byte_at.checked_sub(1) {
-            Some(at) if waits_for_head => (at + millis(self.deadlines.head), "head"),
-            None if !self.served.load(Relaxed) => (millis(self.deadlines.first_byte), "first_byte"),
-            _ => (idle_since + millis(self.deadlines.idle), "idle"),
+            Some(at) if waits_for_head => (at + millis(self.deadlines.head), Closing::Head),
+            None if !self.served.load(Relaxed) => {
+                (millis(self.deadlines.first_byte), Closing::FirstByte)
+            }
+            _ => (idle_since + millis(self.deadlines.idle), Closing::Idle),
         };
         if now < due { self.until(now, due) } else { Verdict::Close(name) }
     }
@@ -269,7 +271,7 @@ impl http::InProgress for InProgress {
         self.activity.counter(before).fetch_sub(1, Release);
     }
 
-    fn ends(&self, why: &'static str) {
+    fn ends(&self, why: Closing) {
         self.activity.end(why);
     }
 }
@@ -309,7 +311,7 @@ mod tests {
 
     /// Lets the connection's task look whenever it wants to, for `seconds`; what it says in the
     /// end.
-    async fn after(activity: &Activity, seconds: u32) -> Option<&'static str> {
+    async fn after(activity: &Activity, seconds: u32) -> Option<Closing> {
         let end = Instant::now() + seconds * SECOND;
         loop {
             match activity.judge() {
@@ -322,13 +324,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_and_slow_heads() {
-        assert_eq!(after(&activity(), 3).await, Some("first_byte"));
+        assert_eq!(after(&activity(), 3).await, Some(Closing::FirstByte));
         let slow = activity();
         assert_eq!(after(&slow, 1).await, None);
         slow.read_bytes();
         assert_eq!(after(&slow, 3).await, None);
         slow.read_bytes();
-        assert_eq!(after(&slow, 2).await, Some("head"));
+        assert_eq!(after(&slow, 2).await, Some(Closing::Head));
     }
 
     #[tokio::test(start_paused = true)]
@@ -340,13 +342,13 @@ mod tests {
         drop(connection.begin());
         assert_eq!(after(&connection, 19).await, None);
         connection.read_bytes();
-        assert_eq!(after(&connection, 5).await, Some("head"));
+        assert_eq!(after(&connection, 5).await, Some(Closing::Head));
         let multiplexed = activity();
         multiplexed.is_multiplexed();
         drop(multiplexed.begin());
         multiplexed.read_bytes();
         assert_eq!(after(&multiplexed, 19).await, None, "a ping is no head");
-        assert_eq!(after(&multiplexed, 2).await, Some("idle"));
+        assert_eq!(after(&multiplexed, 2).await, Some(Closing::Idle));
     }
 
     /// A peer that takes nothing of its answers once kept them, and everything that came with them,
@@ -366,7 +368,7 @@ mod tests {
         connection.wrote(20);
         assert_eq!(
             after(&connection, 2).await,
-            Some("stall"),
+            Some(Closing::Stall),
             "neither another request nor a ping takes anything"
         );
         drop((request, other));
@@ -379,7 +381,7 @@ mod tests {
         let stuck = connection.begin();
         assert_eq!(after(&connection, 9).await, None);
         let other = connection.begin();
-        assert_eq!(after(&connection, 25).await, Some("request"));
+        assert_eq!(after(&connection, 25).await, Some(Closing::Request));
         drop((stuck, other));
         let busy = activity();
         for _ in 0..20 {

@@ -28,7 +28,7 @@ use crate::{
     config::Limits,
     http::Edge,
     live::{Current, Live},
-    metrics::{Handshake, Metrics},
+    metrics::{Closing, Handshake, Metrics},
 };
 
 /// How long a connection that was asked to end may take to say goodbye.
@@ -99,7 +99,7 @@ pub(super) async fn serve(
         stream = shared.handshakes.accept(state.acceptor.clone(), stream, address, &seat) => stream,
         // Nothing is lost on a peer that has not asked for anything yet.
         () = stop.cancelled() => return,
-        () = seat.wanted() => return shared.metrics.deadline("wanted"),
+        () = seat.wanted() => return shared.metrics.closing(Closing::Wanted),
     };
     let Some(stream) = stream else { return };
     let (_, tls) = stream.get_ref();
@@ -190,16 +190,16 @@ async fn drive<C>(
             }
             () = timer.as_mut() => match activity.judge() {
                 Verdict::Until(next) => timer.as_mut().reset(next),
-                Verdict::Close(deadline) => {
-                    shared.metrics.deadline(deadline);
+                Verdict::Close(why) => {
+                    shared.metrics.closing(why);
                     break;
                 }
             },
             why = activity.over() => {
-                shared.metrics.deadline(why);
+                shared.metrics.closing(why);
                 break;
             }
-            () = seat.wanted() => return shared.metrics.deadline("wanted"),
+            () = seat.wanted() => return shared.metrics.closing(Closing::Wanted),
             () = ending.as_mut(), if !stopping => {
                 stopping = true;
                 // hyper would wait for the beginning of HTTP/2, and close only then.

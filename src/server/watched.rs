@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::{activity::Activity, frames::Frames, linger::linger, lobby::Seat};
-use crate::http::Refusal;
+use crate::{http::Refusal, metrics::Closing};
 
 /// A TLS stream that is watched.
 pub(super) struct Watched {
@@ -149,7 +149,7 @@ impl AsyncRead for Watched {
         if let Protocol::Http2(frames) = protocol {
             if !frames.receive(received, activity.age()) {
                 *is_flooded = true;
-                activity.end("flood");
+                activity.end(Closing::Flood);
                 buf.set_filled(before);
                 return Poll::Pending;
             }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Error,
+    changes::ChangeName,
     scope::Scope,
     unit::{Change, OneRecord},
 };
@@ -133,7 +134,7 @@ impl Credentials {
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?)
             .into_uuid()
             .into_bytes();
-        let change = Change { name: "credentials.issue", turns: &[] };
+        let change = Change { name: ChangeName::IssueCredential, turns: &[] };
         self.scope
             .unit(change, keys, OneRecord::of::<Credential>(keys, &id), |_, draft| {
                 draft.put(&id, &credential)

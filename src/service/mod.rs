@@ -7,6 +7,7 @@
 //! codes, reading a clock.
 
 mod aside;
+mod changes;
 mod credentials;
 mod cursor;
 mod error;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use self::scope::Scope;
 pub use self::{
+    changes::ChangeName,
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
     cursor::FORGED as FORGED_CURSOR,
     error::Error,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    changes::ChangeName,
     scope::Scope,
     settings::ConfigBasis,
     unit::{Basis, UnitReader},
@@ -83,7 +84,7 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.enable", permit, ConfigBasis, |config, (), _| {
+            .change_config(ChangeName::EnableMount, permit, ConfigBasis, |config, (), _| {
                 config.enable(Mount {
                     path: path.clone(),
                     below: path.clone(),
@@ -115,7 +116,7 @@ impl Mounts {
             };
         };
         self.scope
-            .change_config("mounts.tune", permit, ConfigBasis, |config, (), _| {
+            .change_config(ChangeName::TuneMount, permit, ConfigBasis, |config, (), _| {
                 *config.description_of(path)? = mount_description(text)?;
                 Ok(())
             })
@@ -140,7 +141,7 @@ impl Mounts {
         let folder = view.folder("");
         let basis = Removal { folder: &folder, force };
         self.scope
-            .change_config("mounts.disable", permit, basis, |config, may_go, draft| {
+            .change_config(ChangeName::DisableMount, permit, basis, |config, may_go, draft| {
                 if !config.has(&view) {
                     return Err(MountError::NotFound.into());
                 }
@@ -171,7 +172,7 @@ impl Mounts {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         self.scope
-            .change_config("mounts.rename", permit, ConfigBasis, |config, (), _| {
+            .change_config(ChangeName::RenameMount, permit, ConfigBasis, |config, (), _| {
                 config.rename(from, to, id.into_bytes())?;
                 Ok(id)
             })
@@ -200,7 +201,7 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("mounts.update_settings", permit, ConfigBasis, |config, (), _| {
+            .change_config(ChangeName::UpdateMountSettings, permit, ConfigBasis, |config, (), _| {
                 let settings = config.settings_of(path)?;
                 *settings = patch.apply(settings);
                 Ok(())

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Error,
+    changes::ChangeName,
     keyring::KeyRing,
     records::open,
     turns::{LongReads, Turns},
@@ -34,7 +35,7 @@ pub enum Ended {
 }
 
 /// Who is told of every commit: the change's name, and how it ended.
-pub type OnCommit = Box<dyn Fn(&'static str, Ended) + Send + Sync>;
+pub type OnCommit = Box<dyn Fn(ChangeName, Ended) + Send + Sync>;
 
 /// How many tenants' configs are kept opened.
 const CONFIGS_MAX: usize = 1024;
@@ -100,7 +101,7 @@ impl Scope {
     }
 
     /// Tells of a commit.
-    pub(super) fn count(&self, change: &'static str, ended: Ended) {
+    pub(super) fn count(&self, change: ChangeName, ended: Ended) {
         (self.0.on_commit)(change, ended);
     }
 

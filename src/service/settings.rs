@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Error,
+    changes::ChangeName,
     records::Draft,
     scope::Scope,
     unit::{Basis, Change, UnitReader},
@@ -39,7 +40,7 @@ impl Defaults {
     pub async fn update(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
-            .change_config("defaults.update", permit, ConfigBasis, |config, (), _| {
+            .change_config(ChangeName::UpdateDefaults, permit, ConfigBasis, |config, (), _| {
                 config.settings = patch.apply(&config.settings);
                 Ok(config.settings.clone())
             })
@@ -63,7 +64,7 @@ impl Scope {
     /// same commit.
     pub(super) async fn change_config<M: Send, T: Send>(
         &self,
-        name: &'static str,
+        name: ChangeName,
         permit: &Permit,
         basis: impl Basis<Facts = (Arc<DomainConfig>, M)>,
         decide: impl Fn(&mut DomainConfig, M, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    changes::ChangeName,
     cursor::{self, Page},
     keyring::open_record,
     names,
@@ -25,7 +26,7 @@ use crate::{
 
 const NAME_MAX: usize = 128;
 /// No unit: a tenant that is to come has no keys yet, and nobody to take turns with.
-const CREATE: &str = "tenants.create";
+const CREATE: ChangeName = ChangeName::CreateTenant;
 
 /// A domain as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

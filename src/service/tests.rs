@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Browse, CredentialRequest, Ended, Error, KeySource, Service, Through, Update, records,
+    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, Service, Through, Update,
+    records,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
@@ -39,7 +40,7 @@ impl Observer for Silent {
     fn commit_failed(&self, _: usize) {}
 }
 
-type Ends = Arc<Mutex<Vec<(&'static str, Ended)>>>;
+type Ends = Arc<Mutex<Vec<(ChangeName, Ended)>>>;
 
 /// A service over a store of its own, a tenant, and what its units have ended with.
 async fn service() -> (tempfile::TempDir, Service, OkmsId, Ends) {
@@ -66,7 +67,10 @@ async fn service_with(
     let service = Service::open(Arc::new(engine), root, authority, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
-    assert_eq!(std::mem::take(&mut *ends.lock().unwrap()), [("tenants.create", Ended::Committed)]);
+    assert_eq!(
+        std::mem::take(&mut *ends.lock().unwrap()),
+        [(ChangeName::CreateTenant, Ended::Committed)]
+    );
     (folder, service, tenant.id, ends)
 }
 
@@ -203,7 +207,7 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let reads = Overtaken(AtomicUsize::new(0));
-    let change = Change { name: "test", turns: &["b", "a", "b"] };
+    let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"] };
     let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
         draft.remove(&path("a"));
         draft.remove(&path("b"));
@@ -211,7 +215,7 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     });
     assert_eq!(outcome.await.unwrap(), 1);
     let ends = std::mem::take(&mut *ends.lock().unwrap());
-    assert_eq!(ends, [("test", Ended::Overtaken), ("test", Ended::Committed)]);
+    assert_eq!(ends, [(ChangeName::Test, Ended::Overtaken), (ChangeName::Test, Ended::Committed)]);
 }
 
 /// A secret that is written through a mount holds the mount: it cannot slip into one that is just
@@ -250,7 +254,7 @@ async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
     let (_folder, service, id, _) = service().await;
     let permit = all(id);
     let keys = service.scope.keys(&permit).await.unwrap();
-    let change = Change { name: "test", turns: &[] };
+    let change = Change { name: ChangeName::Test, turns: &[] };
     let reads = Late(&service, all(id), AtomicUsize::new(0));
     let found = service.scope.unit(change, &keys, reads, |is_empty, draft| {
         if is_empty {
@@ -295,7 +299,7 @@ async fn another_kind_of_record_in_a_few_lines() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let paint = |name: &'static str, by: u32| {
-        let change = Change { name: "toys.paint", turns: &[] };
+        let change = Change { name: ChangeName::Test, turns: &[] };
         service.scope.unit(change, &keys, OneRecord::of::<Toy>(&keys, name), move |found, draft| {
             let key = Toy::key(draft.keys.id(), name);
             let before = found
@@ -308,7 +312,10 @@ async fn another_kind_of_record_in_a_few_lines() {
     };
     assert_eq!((paint("ball", 5).await.unwrap(), paint("ball", 2).await.unwrap()), (5, 7));
     assert_eq!(paint("kite", 1).await.unwrap(), 1);
-    assert_eq!(ends.lock().unwrap().iter().filter(|(name, _)| *name == "toys.paint").count(), 3);
+    assert_eq!(
+        ends.lock().unwrap().iter().filter(|(name, _)| *name == ChangeName::Test).count(),
+        3
+    );
     let snapshot = service.scope.engine().snapshot().await.unwrap();
     let sealed = snapshot.get(Toy::SPACE, &Toy::key(id, "ball")).await.unwrap().unwrap();
     let moved = records::open::<Toy>(&keys, &Toy::key(id, "kite"), &sealed.bytes);
@@ -335,7 +342,11 @@ async fn issued_certificates_are_remembered() {
         assert!(issue(name, KeySource::Fresh(KeyKind::P256), days).await.is_err());
     }
     assert_eq!(
-        ends.lock().unwrap().iter().filter(|(name, _)| *name == "credentials.issue").count(),
+        ends.lock()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| *name == ChangeName::IssueCredential)
+            .count(),
         2
     );
     let snapshot = service.scope.engine().snapshot().await.unwrap();

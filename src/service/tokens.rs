@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Error,
+    changes::ChangeName,
     records::{self, Draft, Reader},
     scope::Scope,
     turns::LongRead,
@@ -132,7 +133,7 @@ impl Tokens {
             display_name: request.display_name,
             meta: request.meta,
         };
-        let change = Change { name: "tokens.create", turns: &[] };
+        let change = Change { name: ChangeName::CreateToken, turns: &[] };
         self.scope
             .unit(change, &keys, OneRecord::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
@@ -214,7 +215,7 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: "tokens.renew", turns: &[] };
+        let change = Change { name: ChangeName::RenewToken, turns: &[] };
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
@@ -283,7 +284,7 @@ impl Tokens {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: "tokens.revoke", turns: &[] };
+        let change = Change { name: ChangeName::RevokeToken, turns: &[] };
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
@@ -421,7 +422,7 @@ pub(super) async fn clear_all(
 /// that one. Says how many were over.
 async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
     let Some(_turn) = scope.clearing(keys.id()) else { return Ok(0) };
-    let change = Change { name: "tokens.clear", turns: &[] };
+    let change = Change { name: ChangeName::ClearTokens, turns: &[] };
     scope
         .unit(change, keys, Expired(now), |ends, draft| {
             for end in &ends {

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Error,
+    changes::ChangeName,
     records::{Draft, Reader},
     scope::{Ended, Scope},
 };
@@ -108,7 +109,7 @@ impl Basis for OneRecord {
 /// A change, by name: what it is called in metrics, and whose turns it takes.
 #[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
-    pub name: &'static str,
+    pub name: ChangeName,
     pub turns: &'a [&'a str],
 }
 

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::{
     Error,
     aside::aside,
+    changes::ChangeName,
     records::{Draft, Reader, bind},
     scope::Scope,
     tokens::{Minted, clear_all, clear_some, id_of, is_free, open_or, remove, store},
@@ -218,7 +219,7 @@ impl Wrapping {
         let _under_way = self.reserve(&keys, answer.body.expose().len(), now).await?;
         let minted = Minted::new()?;
         let wrapped = minted.describe(path, answer.status, ttl_seconds, now);
-        let change = Change { name: "wrapping.wrap", turns: &[] };
+        let change = Change { name: ChangeName::Wrap, turns: &[] };
         self.scope
             .unit(
                 change,
@@ -264,7 +265,7 @@ impl Wrapping {
     ) -> Result<Unwrapped, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: "wrapping.unwrap", turns: &[] };
+        let change = Change { name: ChangeName::Unwrap, turns: &[] };
         self.scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(wrapped, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), wrapped.expires_at());
@@ -294,7 +295,7 @@ impl Wrapping {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: "wrapping.end", turns: &[] };
+        let change = Change { name: ChangeName::EndWrapping, turns: &[] };
         self.scope
             .unit(change, &keys, OneRecord::of::<WrappedAnswer>(&keys, accessor), |found, draft| {
                 let answer = open(&keys, accessor, found, now)?;
@@ -317,7 +318,7 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let minted = Minted::new()?;
-        let change = Change { name: "wrapping.rewrap", turns: &[] };
+        let change = Change { name: ChangeName::Rewrap, turns: &[] };
         let wrapped = self
             .scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(before, body), draft| {

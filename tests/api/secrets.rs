@@ -486,3 +486,25 @@ async fn a_secret_created_anew_has_no_past() {
     );
     client.get("secret/a/version/2").await.error(404, 17_125_377);
 }
+
+/// Each commit is counted under the name of what it changed, and how it ended.
+#[tokio::test]
+async fn commits_are_counted_by_what_they_change() {
+    let (server, client) = TestServer::with_tenant().await;
+    client.create("a", "{}").await.ok();
+    client.post("secret/a/version", r#"{"data":{}}"#).await.ok();
+    client.post("secret/a/version", r#"{"data":{}}"#).await.ok();
+    assert_eq!(client.delete("secret/a").await.status, 204);
+    let (_, text) = server.admin("/metrics").await;
+    let counted: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("okmsd_changes_total")).collect();
+    assert_eq!(
+        counted,
+        [
+            r#"{change="secrets.create",outcome="committed"} 1"#,
+            r#"{change="secrets.delete",outcome="committed"} 1"#,
+            r#"{change="secrets.update",outcome="committed"} 2"#,
+            r#"{change="tenants.create",outcome="committed"} 1"#,
+        ]
+    );
+}

@@ -9,7 +9,7 @@ use crate::{
         Transition, VersionAct, VersionNumber, VersionRecord, VersionState, View,
     },
     service::{
-        Error,
+        ChangeName, Error,
         records::{Draft, Reader, open},
         unit::{Basis, Change, OneRecord, UnitReader},
     },
@@ -82,15 +82,20 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Changed, Error> {
         permit.check(Action::SecretCreate, Resource::Secret(path))?;
-        self.change("secrets.create", permit, SecretBasis::of(path), |found, defaults, draft| {
-            if found.is_some() {
-                return Err(Error::SecretExists);
-            }
-            let mut header = Header::new(now).patched(patch, now)?;
-            let added = add_version(path, &mut header, value, &defaults, draft, now)?;
-            draft.put(path, &header)?;
-            Ok(Changed { header, defaults, added: Some(added) })
-        })
+        self.change(
+            ChangeName::CreateSecret,
+            permit,
+            SecretBasis::of(path),
+            |found, defaults, draft| {
+                if found.is_some() {
+                    return Err(Error::SecretExists);
+                }
+                let mut header = Header::new(now).patched(patch, now)?;
+                let added = add_version(path, &mut header, value, &defaults, draft, now)?;
+                draft.put(path, &header)?;
+                Ok(Changed { header, defaults, added: Some(added) })
+            },
+        )
         .await
     }
 
@@ -113,19 +118,26 @@ impl Secrets {
         if update.value.is_none() || !update.patch.is_empty() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
-        self.change("secrets.update", permit, SecretBasis::of(path), |found, defaults, draft| {
-            let mut header =
-                found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
-            header.check_cas(update.cas, &defaults, update.value.is_some())?;
-            let added = match &update.value {
-                Some(value) => Some(add_version(path, &mut header, value, &defaults, draft, now)?),
-                None => None,
-            };
-            if added.is_some() || !update.patch.is_empty() {
-                draft.put(path, &header)?;
-            }
-            Ok(Changed { header, defaults, added })
-        })
+        self.change(
+            ChangeName::UpdateSecret,
+            permit,
+            SecretBasis::of(path),
+            |found, defaults, draft| {
+                let mut header =
+                    found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
+                header.check_cas(update.cas, &defaults, update.value.is_some())?;
+                let added = match &update.value {
+                    Some(value) => {
+                        Some(add_version(path, &mut header, value, &defaults, draft, now)?)
+                    }
+                    None => None,
+                };
+                if added.is_some() || !update.patch.is_empty() {
+                    draft.put(path, &header)?;
+                }
+                Ok(Changed { header, defaults, added })
+            },
+        )
         .await
     }
 
@@ -141,15 +153,21 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
-        self.change("secrets.write", permit, SecretBasis::through(at), |found, defaults, draft| {
-            let action = if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
-            permit.check(action, Resource::Secret(at.path))?;
-            let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
-            header.check_cas(cas, &defaults, true)?;
-            let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
-            draft.put(at.path, &header)?;
-            Ok(Changed { header, defaults, added: Some(added) })
-        })
+        self.change(
+            ChangeName::WriteSecret,
+            permit,
+            SecretBasis::through(at),
+            |found, defaults, draft| {
+                let action =
+                    if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
+                permit.check(action, Resource::Secret(at.path))?;
+                let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
+                header.check_cas(cas, &defaults, true)?;
+                let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
+                draft.put(at.path, &header)?;
+                Ok(Changed { header, defaults, added: Some(added) })
+            },
+        )
         .await
     }
 
@@ -168,7 +186,7 @@ impl Secrets {
     ) -> Result<Patched, Error> {
         permit.check(Action::VersionCreate, Resource::Secret(at.path))?;
         let basis = SecretBasis::through(at).with(More::Current(Some(now)));
-        self.change("secrets.patch", permit, basis, |found, defaults, draft| {
+        self.change(ChangeName::PatchSecret, permit, basis, |found, defaults, draft| {
             let Existing { mut header, mut versions, value } =
                 found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
@@ -205,7 +223,7 @@ impl Secrets {
             Versions::Current => More::Current(None),
             Versions::Numbers(numbers) => More::Versions(numbers),
         });
-        self.change("secrets.act", permit, basis, |found, defaults, draft| {
+        self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
             let Some(Existing { header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
             for (number, before) in versions {
@@ -239,7 +257,7 @@ impl Secrets {
     ) -> Result<Settings, Error> {
         permit.check(Action::SecretUpdateMetadata, Resource::Secret(at.path))?;
         self.change(
-            "secrets.write_metadata",
+            ChangeName::WriteMetadata,
             permit,
             SecretBasis::through(at),
             |found, defaults, draft| {
@@ -275,7 +293,7 @@ impl Secrets {
     pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: "secrets.delete", turns: &[path.as_str()] };
+        let change = Change { name: ChangeName::DeleteSecret, turns: &[path.as_str()] };
         // The header is not opened: a damaged secret can still be removed.
         self.scope
             .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
@@ -308,7 +326,7 @@ impl Secrets {
         permit.check(action, Resource::Secret(path))?;
         let numbers = [number];
         let basis = SecretBasis::of(path).with(More::Versions(&numbers));
-        self.change("secrets.set_state", permit, basis, |found, defaults, draft| {
+        self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
             let Existing { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let view = |record| VersionView { number, record, value: None };
@@ -338,7 +356,7 @@ impl Secrets {
     /// read, and the defaults.
     async fn change<T: Send>(
         &self,
-        name: &'static str,
+        name: ChangeName,
         permit: &Permit,
         basis: SecretBasis<'_>,
         decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,

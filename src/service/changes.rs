@@ -1,0 +1,56 @@
+//! Every change that is committed, by the name that metrics have for it.
+
+macro_rules! changes {
+    ($($variant:ident = $name:literal,)*) => {
+        /// What is changed, as metrics name it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is a use case's name")]
+        pub enum ChangeName {
+            $($variant,)*
+            #[cfg(test)]
+            Test,
+        }
+
+        impl ChangeName {
+            /// Every change, in their order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its text.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    #[cfg(test)]
+                    Self::Test => "test",
+                }
+            }
+        }
+    };
+}
+
+changes! {
+    CreateTenant = "tenants.create",
+    UpdateDefaults = "defaults.update",
+    EnableMount = "mounts.enable",
+    TuneMount = "mounts.tune",
+    DisableMount = "mounts.disable",
+    RenameMount = "mounts.rename",
+    UpdateMountSettings = "mounts.update_settings",
+    CreateSecret = "secrets.create",
+    UpdateSecret = "secrets.update",
+    WriteSecret = "secrets.write",
+    PatchSecret = "secrets.patch",
+    ActOnVersions = "secrets.act",
+    WriteMetadata = "secrets.write_metadata",
+    DeleteSecret = "secrets.delete",
+    SetVersionState = "secrets.set_state",
+    IssueCredential = "credentials.issue",
+    CreateToken = "tokens.create",
+    RenewToken = "tokens.renew",
+    RevokeToken = "tokens.revoke",
+    ClearTokens = "tokens.clear",
+    Wrap = "wrapping.wrap",
+    Unwrap = "wrapping.unwrap",
+    EndWrapping = "wrapping.end",
+    Rewrap = "wrapping.rewrap",
+}
