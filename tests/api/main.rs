@@ -34,6 +34,7 @@ mod model;
 mod openapi;
 mod paths;
 mod restart;
+mod routes;
 mod secrets;
 mod shares;
 mod strangers;
