@@ -272,8 +272,10 @@ async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
 
 /// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind
 /// of record takes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
 struct Toy {
+    #[n(0)]
     colour: u32,
 }
 
@@ -286,11 +288,11 @@ impl Kind for Toy {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        kinds::encode(&self.colour)
+        kinds::encode(self)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Ok(Self { colour: kinds::decode(bytes)? })
+        kinds::decode(bytes)
     }
 }
 
@@ -320,6 +322,9 @@ async fn another_kind_of_record_in_a_few_lines() {
     let sealed = snapshot.get(Toy::SPACE, &Toy::key(id, "ball")).await.unwrap().unwrap();
     let moved = records::open::<Toy>(&keys, &Toy::key(id, "kite"), &sealed.bytes);
     assert!(matches!(moved, Err(Error::Corrupt(_))), "it opens in its place alone: {moved:?}");
+    // The form's number, and a map of numbered fields, to which a later program may add.
+    assert_eq!(Toy { colour: 7 }.encode().unwrap(), [1, 0xa1, 0, 7]);
+    assert_eq!(Toy::decode(&[1, 0xa2, 0, 7, 1, 8]), Ok(Toy { colour: 7 }));
 }
 
 /// What is not remembered can be neither listed nor revoked.
