@@ -159,7 +159,7 @@ impl Certificates {
     }
 
     /// Every certificate with an end.
-    fn dated(&self) -> impl Iterator<Item = &Dated> {
+    fn all(&self) -> impl Iterator<Item = &Dated> {
         std::iter::once(&self.tls.dated).chain(&self.authorities)
     }
 
@@ -169,7 +169,7 @@ impl Certificates {
             .doubts
             .iter()
             .cloned()
-            .chain(self.dated().filter_map(|dated| dated.doubt(now)))
+            .chain(self.all().filter_map(|dated| dated.doubt(now)))
             .collect()
     }
 
@@ -178,7 +178,7 @@ impl Certificates {
         for doubt in self.doubts(now) {
             tracing::warn!(%doubt, "serving all the same");
         }
-        for dated in self.dated() {
+        for dated in self.all() {
             let (certificate, domain) = match dated.role {
                 Role::Server => ("server", String::new()),
                 Role::RegionCa => ("region_ca", String::new()),

@@ -78,19 +78,19 @@ pub fn outline(data: &[u8]) {
     };
     assert_eq!(
         serde_json::from_slice::<Value>(merged.expose()).ok(),
-        Some(patched(before.clone(), &patch))
+        Some(apply_patch(before.clone(), &patch))
     );
     assert_eq!(serde_json::from_slice::<Value>(&names).ok(), Some(names_of(&before, true)));
 }
 
 /// RFC 7396, as it is written there.
-fn patched(target: Value, patch: &Value) -> Value {
+fn apply_patch(target: Value, patch: &Value) -> Value {
     let Value::Object(changes) = patch else { return patch.clone() };
     let mut members = if let Value::Object(members) = target { members } else { Map::new() };
     for (name, change) in changes {
         let before = members.remove(name).unwrap_or_default();
         if !change.is_null() {
-            members.insert(name.clone(), patched(before, change));
+            members.insert(name.clone(), apply_patch(before, change));
         }
     }
     members.into()

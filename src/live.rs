@@ -55,7 +55,7 @@ impl<T> Current<T> {
     }
 
     /// Waits until another state is in its place.
-    pub async fn replaced(&self) {
+    pub async fn until_replaced(&self) {
         self.replaced.cancelled().await;
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     fn a_state_is_replaced_whole_and_says_so() {
         let live = Live::new("a");
         let first = live.load();
-        let mut replaced = pin!(first.replaced());
+        let mut replaced = pin!(first.until_replaced());
         let mut poll = || replaced.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(poll(), Poll::Pending);
         assert_eq!(live.replace("b"), 2);

@@ -169,7 +169,7 @@ pub(crate) fn custom_metadata(raw: &RawValue) -> Result<CustomPatch, Invalid> {
         Some(whole) => CustomPatch::Replace(whole),
         None => CustomPatch::Merge(entries),
     };
-    patch.published()
+    patch.check_published()
 }
 
 /// Writes JSON text.

@@ -78,7 +78,7 @@ pub(crate) fn check(text: &str) -> Result<(), Invalid> {
             b',' => is_name = matches!(around.last(), Some(Some(_))),
             b'"' => {
                 token = string_len(rest);
-                let string = unescaped(rest.get(..token).unwrap_or_default())?;
+                let string = unescape(rest.get(..token).unwrap_or_default())?;
                 if std::mem::take(&mut is_name)
                     && !names.insert((around.last().copied().flatten(), string))
                 {
@@ -115,7 +115,7 @@ fn string_len(text: &str) -> usize {
 }
 
 /// What a string with its quotes says.
-fn unescaped(string: &str) -> Result<Cow<'_, str>, Invalid> {
+fn unescape(string: &str) -> Result<Cow<'_, str>, Invalid> {
     if string.contains('\\') {
         // The text is well-formed, so that nothing else can be wrong with it.
         return serde_json::from_str(string).map(Cow::Owned).map_err(|_| SURROGATE);

@@ -148,12 +148,12 @@ mod tests {
     use proptest::prelude::*;
     use rcgen::{CertificateParams, KeyPair};
 
-    use super::super::test_tools::{DOMAIN, der, named, san, upn, with_extensions};
+    use super::super::test_tools::{DOMAIN, der, identify, san, upn, with_extensions};
     use super::*;
     use crate::model::Timestamp;
     use crate::pki::{CertificateAuthority, Issued, KeyKind, KeySource, Subject};
 
-    fn issued(subject: &Subject) -> Issued {
+    fn issue(subject: &Subject) -> Issued {
         let now = Timestamp::from_unix_seconds(1_790_000_000);
         let (ca, _) = CertificateAuthority::create("region CA", now, 100).unwrap();
         ca.issue_access(subject, "billing", KeySource::Fresh(KeyKind::P256), now, 10).unwrap()
@@ -162,12 +162,12 @@ mod tests {
     #[test]
     fn what_the_region_issues_is_read_back() {
         let domain = DOMAIN.parse().unwrap();
-        let leaf = issued(&Subject::Domain(domain));
+        let leaf = issue(&Subject::Domain(domain));
         let identity = CertIdentity::from_der(&leaf.certificate_der).unwrap();
         assert_eq!(identity.names(), [SubjectName::Upn(format!("okms.domain:{DOMAIN}"))]);
         assert_eq!(identity.okms_domain(), Some(DomainClaim::One(domain)));
         assert_eq!((identity.serial(), identity.validity()), (leaf.serial, leaf.validity));
-        let operator = issued(&Subject::Operator);
+        let operator = issue(&Subject::Operator);
         assert_eq!(
             CertIdentity::from_der(&operator.certificate_der).unwrap().okms_domain(),
             Some(DomainClaim::Any)
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_read_whole_or_refused() {
-        let mut longer = issued(&Subject::Operator).certificate_der;
+        let mut longer = issue(&Subject::Operator).certificate_der;
         longer.push(0);
         assert_eq!(CertIdentity::from_der(&longer), Err(IdentityError::TrailingBytes));
         assert_eq!(CertIdentity::from_der(&[]), Err(IdentityError::Malformed));
@@ -200,12 +200,15 @@ mod tests {
     /// A claim that cannot be read is refused, and not passed over.
     #[test]
     fn a_faulty_claim_gives_no_identity() {
-        assert_eq!(named(&[upn("okms.domain:x")]), Err(IdentityError::Claim(ClaimFault::Domain)));
+        assert_eq!(
+            identify(&[upn("okms.domain:x")]),
+            Err(IdentityError::Claim(ClaimFault::Domain))
+        );
     }
 
     #[test]
     fn an_identity_does_not_print_names() {
-        let identity = named(&[der(0x81, b"someone@example.com")]).unwrap();
+        let identity = identify(&[der(0x81, b"someone@example.com")]).unwrap();
         assert!(!format!("{identity:?}").contains("someone"));
     }
 
@@ -223,13 +226,13 @@ mod tests {
 
         #[test]
         fn arbitrary_upns_never_panic(text: String) {
-            let _ = named(&[upn(&text), upn(&format!("okms.domain:{text}"))]);
+            let _ = identify(&[upn(&text), upn(&format!("okms.domain:{text}"))]);
         }
     }
 
     #[test]
     fn no_mutation_panics() {
-        let leaf = issued(&Subject::Domain(DOMAIN.parse().unwrap()));
+        let leaf = issue(&Subject::Domain(DOMAIN.parse().unwrap()));
         for at in 0..leaf.certificate_der.len() {
             let _ = CertIdentity::from_der(&leaf.certificate_der[..at]);
             for value in 0..=u8::MAX {

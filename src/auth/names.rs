@@ -170,12 +170,12 @@ const NAME_BYTES_MAX: usize = 1024;
 mod tests {
     use rcgen::{CertificateParams, KeyPair, SanType};
 
-    use super::super::test_tools::{der, named, san, upn, upn_of, with_extensions};
+    use super::super::test_tools::{der, identify, san, upn, upn_of, with_extensions};
     use super::*;
     use crate::auth::identity::{CertIdentity, IdentityError};
 
     fn fault(names: &[Vec<u8>]) -> NameFault {
-        match named(names) {
+        match identify(names) {
             Err(IdentityError::Names(fault)) => fault,
             other => panic!("the names are refused: {other:?}"),
         }
@@ -247,9 +247,9 @@ mod tests {
     #[test]
     fn names_are_bounded_in_number_and_length() {
         let name = |len: usize| der(0x82, &vec![b'a'; len]);
-        assert_eq!(named(&[name(1024)]).unwrap().names().len(), 1);
+        assert_eq!(identify(&[name(1024)]).unwrap().names().len(), 1);
         assert_eq!(fault(&[name(1025)]), NameFault::TooLong(NameKind::Dns));
-        assert!(named(&vec![name(1); 64]).is_ok());
+        assert!(identify(&vec![name(1); 64]).is_ok());
         assert_eq!(fault(&vec![name(1); 65]), NameFault::TooMany);
     }
 

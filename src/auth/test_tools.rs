@@ -33,7 +33,7 @@ pub(super) fn san(content: Vec<u8>) -> CustomExtension {
 }
 
 /// The identity in a certificate with these general names, each already in DER.
-pub(super) fn named(names: &[Vec<u8>]) -> Result<CertIdentity, IdentityError> {
+pub(super) fn identify(names: &[Vec<u8>]) -> Result<CertIdentity, IdentityError> {
     CertIdentity::from_der(&with_extensions(vec![san(der(0x30, &names.concat()))]))
 }
 

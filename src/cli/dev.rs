@@ -151,14 +151,14 @@ fn env(root: &Path, id: OkmsId, endpoint: &str) -> String {
         ("VAULT_CLIENT_CERT", cert),
         ("VAULT_CLIENT_KEY", key),
     ]
-    .map(|(name, value)| format!("export {name}={}\n", quoted(&value)))
+    .map(|(name, value)| format!("export {name}={}\n", quote(&value)))
     .concat()
         // Of another server they would be refused here.
         + "unset VAULT_TOKEN VAULT_NAMESPACE\n"
 }
 
 /// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -184,6 +184,6 @@ fn greet(root: &Path, id: OkmsId, app: &App) {
         app.admin_address(),
         app.endpoint(),
         root.display(),
-        quoted(&env_file.display().to_string()),
+        quote(&env_file.display().to_string()),
     ));
 }

@@ -57,7 +57,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return misread(error),
+        Err(error) => return report_misuse(error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -86,7 +86,7 @@ pub fn run() -> ExitCode {
 
 /// Shows what is wrong with the arguments, or the help that was asked for, and never what was
 /// typed: with a file's content in the place of its name, that is a key.
-fn misread(mut error: clap::Error) -> ExitCode {
+fn report_misuse(mut error: clap::Error) -> ExitCode {
     // What an argument is named is ours, unless there is no such argument.
     let typed: &[_] = match error.kind() {
         ErrorKind::UnknownArgument => &[ContextKind::InvalidArg, ContextKind::InvalidValue],

@@ -208,7 +208,7 @@ mod tests {
     };
 
     /// The operation that an address leads to and what its pattern captured, or else the methods.
-    fn found(routes: &Routes<()>, address: &Address<'_>) -> String {
+    fn outcome(routes: &Routes<()>, address: &Address<'_>) -> String {
         match routes.find(address) {
             Match::Operation(operation, (), Captures { tail, version, asset }) => {
                 let parts = [Some(operation.id), tail, version, asset];
@@ -246,7 +246,7 @@ mod tests {
         ] {
             let method = method.parse().unwrap();
             let address = Address { method, path: path.into(), ..Address::default() };
-            assert_eq!(found(&boxes, &address), expected, "{path}");
+            assert_eq!(outcome(&boxes, &address), expected, "{path}");
         }
     }
 
@@ -261,7 +261,7 @@ mod tests {
             ("box/box/a", 3, "Box box/a"),
         ] {
             let address = Address { path: path.into(), mount, ..Address::default() };
-            assert_eq!(found(&boxes, &address), expected, "{path}");
+            assert_eq!(outcome(&boxes, &address), expected, "{path}");
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
         ] {
             let uri = url.parse().unwrap();
             let address = router.address(&Method::GET, &uri);
-            let operation = address.map(|(routes, address)| found(routes, &address));
+            let operation = address.map(|(routes, address)| outcome(routes, &address));
             assert_eq!(operation.as_deref(), expected, "{url}");
         }
     }

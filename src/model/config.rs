@@ -24,7 +24,7 @@ impl DomainConfig {
     ///
     /// # Errors
     /// `Invalid` where the mounts are not in order, or meet.
-    pub fn stored(
+    pub fn from_stored(
         settings: Settings,
         description: String,
         mounts: Vec<Mount>,
@@ -63,7 +63,7 @@ impl DomainConfig {
 
     /// The mount that was moved last by the move `id`, if it is not moved again.
     #[must_use]
-    pub fn moved(&self, id: [u8; 16]) -> Option<(&Mount, &Moved)> {
+    pub fn find_move(&self, id: [u8; 16]) -> Option<(&Mount, &Moved)> {
         self.mounts
             .iter()
             .find_map(|mount| Some((mount, mount.moved.as_ref().filter(|moved| moved.id == id)?)))
@@ -78,7 +78,7 @@ impl DomainConfig {
     }
 
     /// The mount that is at `path`, above or below it.
-    fn met(&self, path: &MountPath) -> Option<MountPath> {
+    fn mount_meeting(&self, path: &MountPath) -> Option<MountPath> {
         MountPath::whole_trees().find(|other| other.meets(path)).or_else(|| {
             self.mounts.iter().map(|mount| &mount.path).find(|other| other.meets(path)).cloned()
         })
@@ -124,7 +124,7 @@ impl DomainConfig {
     /// `MountError::Shown` where one that was moved shows what this one would; the outer one is
     /// about its number.
     pub fn enable(&mut self, mount: Mount) -> Result<Result<(), MountError>, Invalid> {
-        if let Some(met) = self.met(&mount.path) {
+        if let Some(met) = self.mount_meeting(&mount.path) {
             return Ok(Err(MountError::InUse(met)));
         }
         if let Some(other) = self.mounts.iter().find(|other| other.below.meets(&mount.below)) {
@@ -155,7 +155,7 @@ impl DomainConfig {
         id: [u8; 16],
     ) -> Result<(), MountError> {
         let at = self.position(from)?;
-        if let Some(met) = self.met(to) {
+        if let Some(met) = self.mount_meeting(to) {
             return Err(MountError::InUse(met));
         }
         let mount = self.mounts.remove(at);
@@ -256,7 +256,7 @@ mod tests {
             config.rename(&of("secret"), &of("x"), [1; 16]),
             Err(MountError::BuiltIn(of("secret")))
         );
-        assert!(config.has(&before) && config.moved([1; 16]).is_none());
+        assert!(config.has(&before) && config.find_move([1; 16]).is_none());
         assert_eq!(config.rename(&of("team"), &of("a/a"), [1; 16]), Ok(()));
         assert_eq!(
             config.mounts().iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>(),
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(view.secret("x").unwrap().as_str(), "team/x");
         assert_eq!(config.defaults(&"team/x".parse().unwrap()).max_versions.get(), 3);
         assert_eq!(config.mount_above("a/a/x"), Some(of("a/a")));
-        assert_eq!(config.moved([1; 16]).unwrap().1.from, of("team"));
+        assert_eq!(config.find_move([1; 16]).unwrap().1.from, of("team"));
         // Nobody else may show what it shows.
         for taken in ["team", "team/x"] {
             assert_eq!(

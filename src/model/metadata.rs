@@ -45,10 +45,10 @@ impl CustomMetadata {
             check_key(key)?;
             check_value(value)?;
         }
-        Self(map).bounded()
+        Self(map).check_bounds()
     }
 
-    fn bounded(self) -> Result<Self, Refused> {
+    fn check_bounds(self) -> Result<Self, Refused> {
         if self.0.len() > METADATA_ENTRIES_MAX {
             Err(Refused::TooManyEntries(self.0.len()))
         } else {
@@ -102,14 +102,14 @@ impl CustomPatch {
                 }
             }
         }
-        CustomMetadata(map).bounded()
+        CustomMetadata(map).check_bounds()
     }
 
     /// The patch, if the published alphabet has all of its text.
     ///
     /// # Errors
     /// `Invalid` for any other text, which [`CustomMetadata`] takes all the same.
-    pub fn published(self) -> Result<Self, Invalid> {
+    pub fn check_published(self) -> Result<Self, Invalid> {
         let plain = match &self {
             Self::Merge(entries) => entries.iter().all(|(key, value)| {
                 text::is_plain(key) && value.as_deref().is_none_or(text::is_plain)
@@ -189,11 +189,11 @@ mod tests {
 
     #[test]
     fn the_published_alphabet() {
-        assert!(merge(&[("a_.:/=@%-", Some("a_.:/=@%-")), ("b", None)]).published().is_ok());
+        assert!(merge(&[("a_.:/=@%-", Some("a_.:/=@%-")), ("b", None)]).check_published().is_ok());
         for wrong in [("k", "a b"), ("ké", "x")] {
             let patch = merge(&[(wrong.0, Some(wrong.1))]);
             assert!(patch.apply(&CustomMetadata::default()).is_ok());
-            assert!(patch.published().is_err());
+            assert!(patch.check_published().is_err());
         }
     }
 }

@@ -28,7 +28,7 @@ impl SecretPath {
     /// # Errors
     /// `Invalid` for any other path. Others know no such rule, and what they name can be read all
     /// the same.
-    pub fn published(self) -> Result<Self, Invalid> {
+    pub fn check_published(self) -> Result<Self, Invalid> {
         if self.0.contains('%') || !text::is_plain(&self.0) {
             return Err(Invalid(
                 "the secret path has a character that is not allowed; use letters, digits and _ . : / = @ -",
@@ -94,7 +94,10 @@ mod tests {
         for right in
             ["a", "foo/bar", "a.b:c=d@e-f_g/9", "...", "a/.b/c..", &"x".repeat(PUBLISHED_PATH_MAX)]
         {
-            assert_eq!(right.parse::<SecretPath>().unwrap().published().unwrap().as_str(), right);
+            assert_eq!(
+                right.parse::<SecretPath>().unwrap().check_published().unwrap().as_str(),
+                right
+            );
         }
         for wider in [
             &*"x".repeat(PUBLISHED_PATH_MAX + 1),
@@ -111,7 +114,7 @@ mod tests {
         ] {
             let path: SecretPath = wider.parse().unwrap();
             assert_eq!(path.as_str(), wider);
-            assert!(path.published().is_err());
+            assert!(path.check_published().is_err());
         }
         for wrong in [
             "",

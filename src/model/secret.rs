@@ -74,7 +74,7 @@ impl Header {
     ///
     /// # Errors
     /// `Invalid` where the oldest version is newer than the newest one.
-    pub fn checked(self) -> Result<Self, Invalid> {
+    pub fn check(self) -> Result<Self, Invalid> {
         let is_one = self.oldest <= self.current_number();
         if is_one { Ok(self) } else { Err(Invalid("the numbers of a stored header cannot be")) }
     }
@@ -95,7 +95,7 @@ impl Header {
     ///
     /// # Errors
     /// `Refused::Invalid` where the custom metadata would break a rule.
-    pub fn patched(&self, patch: &MetadataPatch, now: Timestamp) -> Result<Self, Refused> {
+    pub fn with_patch(&self, patch: &MetadataPatch, now: Timestamp) -> Result<Self, Refused> {
         let custom = match &patch.custom {
             Some(changes) => changes.apply(&self.custom)?,
             None => self.custom.clone(),
@@ -104,12 +104,12 @@ impl Header {
             return Ok(self.clone());
         }
         Ok(Self { settings: patch.settings.apply(&self.settings), custom, ..self.clone() }
-            .written(now))
+            .with_metadata_write(now))
     }
 
     /// The header after a write of its metadata, also after one that changes nothing.
     #[must_use]
-    pub fn written(self, now: Timestamp) -> Self {
+    pub fn with_metadata_write(self, now: Timestamp) -> Self {
         let metadata_version = self.metadata_version.saturating_add(1);
         Self { updated_at: self.updated_at.max(now), metadata_version, ..self }
     }

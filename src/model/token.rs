@@ -77,7 +77,7 @@ impl Token {
     /// The token with a life of `increment` seconds from `now` on, or of its own measure, and not
     /// beyond its end, nor beyond the one that it would have if it were made under `life`.
     #[must_use]
-    pub fn renewed(self, increment: Option<u64>, life: TokenLife, now: Timestamp) -> Self {
+    pub fn renew(self, increment: Option<u64>, life: TokenLife, now: Timestamp) -> Self {
         let seconds = increment.filter(|seconds| *seconds > 0).unwrap_or(self.ttl_seconds);
         let ends_at = self.ends_at.min(self.created_at.plus_seconds(life.max));
         Self { renewed_at: Some(now), expires_at: now.plus_seconds(seconds).min(ends_at), ..self }
@@ -148,12 +148,12 @@ mod tests {
         assert_eq!(token.own_limit_seconds(life), 250);
         assert_eq!(token.own_limit_seconds(TokenLife { max: 250, ..life }), 0);
         assert_eq!((token.left_seconds(at(1_040)), token.left_seconds(at(2_000))), (60, 0));
-        assert_eq!(token.clone().renewed(None, life, at(1_050)).expires_at, at(1_150));
-        assert_eq!(token.clone().renewed(Some(10), life, at(1_050)).expires_at, at(1_060));
-        assert_eq!(token.clone().renewed(Some(0), life, at(1_050)).expires_at, at(1_150));
+        assert_eq!(token.clone().renew(None, life, at(1_050)).expires_at, at(1_150));
+        assert_eq!(token.clone().renew(Some(10), life, at(1_050)).expires_at, at(1_060));
+        assert_eq!(token.clone().renew(Some(0), life, at(1_050)).expires_at, at(1_150));
         // A limit that was lowered meanwhile counts.
         let lower = TokenLife { default: 10, max: 200 };
-        assert_eq!(token.clone().renewed(Some(1_000), lower, at(1_090)).expires_at, at(1_200));
-        assert_eq!(token.renewed(Some(1_000), life, at(1_090)).expires_at, at(1_250));
+        assert_eq!(token.clone().renew(Some(1_000), lower, at(1_090)).expires_at, at(1_200));
+        assert_eq!(token.renew(Some(1_000), life, at(1_090)).expires_at, at(1_250));
     }
 }

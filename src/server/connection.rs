@@ -99,7 +99,7 @@ pub(super) async fn serve(
         stream = shared.handshakes.accept(state.acceptor.clone(), stream, address, &seat) => stream,
         // Nothing is lost on a peer that has not asked for anything yet.
         () = stop.cancelled() => return,
-        () = seat.wanted() => return shared.metrics.closing(Closing::Wanted),
+        () = seat.until_wanted() => return shared.metrics.closing(Closing::Wanted),
     };
     let Some(stream) = stream else { return };
     let (_, tls) = stream.get_ref();
@@ -176,7 +176,7 @@ async fn drive<C>(
     let ending = async {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = state.replaced() => {}
+            () = state.until_replaced() => {}
         }
     };
     let mut ending = pin!(ending);
@@ -199,7 +199,7 @@ async fn drive<C>(
                 shared.metrics.closing(why);
                 break;
             }
-            () = seat.wanted() => return shared.metrics.closing(Closing::Wanted),
+            () = seat.until_wanted() => return shared.metrics.closing(Closing::Wanted),
             () = ending.as_mut(), if !stopping => {
                 stopping = true;
                 // hyper would wait for the beginning of HTTP/2, and close only then.

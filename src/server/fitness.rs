@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn dates_are_judged_to_the_second() {
-        let dated = |role| Dated {
+        let ending = |role| Dated {
             role,
             path: Path::new("/x/ca.pem").into(),
             validity: Validity { not_before: 100, not_after: 200 },
@@ -128,7 +128,7 @@ mod tests {
         let domain = OkmsId::from_bytes([1; 16]).unwrap();
         for role in [Role::Server, Role::RegionCa, Role::CustomerCa(domain)] {
             let at = |seconds| {
-                dated(role)
+                ending(role)
                     .doubt(Timestamp::from_unix_seconds(seconds))
                     .map(|doubt| doubt.to_string())
             };

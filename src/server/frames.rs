@@ -136,14 +136,14 @@ mod tests {
         [head, vec![7; length as usize]].concat()
     }
 
-    fn begun() -> Frames {
+    fn begin() -> Frames {
         let mut frames = Frames::new();
         assert!(frames.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Duration::ZERO));
         frames
     }
 
     /// How many frames of a kind are taken in a moment.
-    fn taken(frames: &mut Frames, frame: &[u8], at: Duration) -> u32 {
+    fn count_taken(frames: &mut Frames, frame: &[u8], at: Duration) -> u32 {
         (0..).take_while(|_| frames.receive(frame, at)).take(100_000).count().try_into().unwrap()
     }
 
@@ -157,18 +157,18 @@ mod tests {
             [(2, 5), (3, 4), (4, 0), (6, 8), (7, 8), (8, 4), (9, 1), (200, 0), (0, 0)]
         {
             assert_eq!(
-                taken(&mut begun(), &frame(kind, 0, length), Duration::ZERO),
+                count_taken(&mut begin(), &frame(kind, 0, length), Duration::ZERO),
                 BUDGET,
                 "kind {kind}"
             );
         }
-        assert_eq!(taken(&mut begun(), &frame(4, 0, 16_380), Duration::ZERO), BUDGET / 256);
+        assert_eq!(count_taken(&mut begin(), &frame(4, 0, 16_380), Duration::ZERO), BUDGET / 256);
     }
 
     /// A client that sent its body in pieces of 200 bytes was cut after 100 KB, without an answer.
     #[test]
     fn crumbs_take_their_time() {
-        let mut frames = begun();
+        let mut frames = begin();
         let mut paused = Duration::ZERO;
         for _ in 0..100_000 {
             assert!(frames.receive(&frame(DATA, 0, 3), Duration::ZERO));
@@ -190,15 +190,18 @@ mod tests {
     #[test]
     fn work_does_not_run_out() {
         for (kind, flags, length) in [(HEADERS, 5, 30), (DATA, 0, 512), (DATA, 1, 2)] {
-            assert_eq!(taken(&mut begun(), &frame(kind, flags, length), Duration::ZERO), 100_000);
+            assert_eq!(
+                count_taken(&mut begin(), &frame(kind, flags, length), Duration::ZERO),
+                100_000
+            );
         }
         // A request with its two windows and a ping each, as often as one likes.
-        let mut frames = begun();
+        let mut frames = begin();
         let request =
             [frame(HEADERS, 5, 30), frame(8, 0, 4), frame(8, 0, 4), frame(6, 0, 8)].concat();
-        assert_eq!(taken(&mut frames, &request, Duration::ZERO), 100_000);
+        assert_eq!(count_taken(&mut frames, &request, Duration::ZERO), 100_000);
         // A long answer, the windows of which are opened after every frame of it.
-        let mut frames = begun();
+        let mut frames = begin();
         for _ in 0..10_000 {
             frames.send(16 << 10);
             assert!(frames.receive(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), Duration::ZERO));
@@ -207,12 +210,12 @@ mod tests {
 
     #[test]
     fn time_gives_back() {
-        let mut frames = begun();
+        let mut frames = begin();
         // Without a payload, of which a part would be left over when nothing more is taken.
         let settings = frame(4, 1, 0);
-        taken(&mut frames, &settings, Duration::ZERO);
-        assert_eq!(taken(&mut frames, &settings, Duration::from_secs(3)), 3 * A_SECOND);
-        assert_eq!(taken(&mut frames, &settings, Duration::from_secs(3000)), BUDGET);
+        count_taken(&mut frames, &settings, Duration::ZERO);
+        assert_eq!(count_taken(&mut frames, &settings, Duration::from_secs(3)), 3 * A_SECOND);
+        assert_eq!(count_taken(&mut frames, &settings, Duration::from_secs(3000)), BUDGET);
     }
 
     /// Bytes come in pieces of any size, and what is within a frame is no frame.

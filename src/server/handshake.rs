@@ -90,7 +90,7 @@ impl Handshakes {
                 tokio::spawn(async move {
                     tokio::select! {
                         () = linger(stream) => {}
-                        () = waiting.wanted() => {}
+                        () = waiting.until_wanted() => {}
                     }
                 });
             }

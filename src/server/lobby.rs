@@ -146,7 +146,7 @@ impl Seat {
     }
 
     /// Waits until somebody else is to have the place.
-    pub(super) async fn wanted(&self) {
+    pub(super) async fn until_wanted(&self) {
         self.waiting.wanted.cancelled().await;
     }
 }
@@ -211,7 +211,7 @@ mod tests {
             let lobby = Arc::clone(&lobby);
             async move { lobby.seat().await }
         });
-        stranger.wanted().await;
+        stranger.until_wanted().await;
         drop(stranger);
         waiting.await.unwrap().is_known();
         drop(known);

@@ -213,7 +213,7 @@ impl Drop for Watched {
             runtime.spawn(async move {
                 tokio::select! {
                     () = linger(stream) => {}
-                    () = seat.wanted() => {}
+                    () = seat.until_wanted() => {}
                 }
             });
         }

@@ -223,7 +223,7 @@ impl Tokens {
                     return Err(Error::NotRenewable);
                 }
                 remove(draft, accessor, before.expires_at);
-                let token = before.renewed(increment, life, now);
+                let token = before.renew(increment, life, now);
                 store(draft, accessor, token.expires_at, Vec::new(), &token)?;
                 Ok(KnownToken { accessor: accessor.to_owned(), token })
             })

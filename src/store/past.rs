@@ -158,7 +158,7 @@ impl Past for DomainConfig {
                     mounts.push(Mount { path, below, moved, description, uuid, settings });
                 }
             }
-            Ok(Self::stored(settings, description, mounts)?)
+            Ok(Self::from_stored(settings, description, mounts)?)
         })
     }
 }
@@ -228,7 +228,7 @@ impl Past for Header {
             let custom = CustomMetadata::from_entries(custom).map_err(|_| Malformed)?;
             let metadata_version = if format >= FORMAT_2 { input.u32()? } else { 0 };
             Ok(Self { created_at, updated_at, current, oldest, settings, custom, metadata_version }
-                .checked()?)
+                .check()?)
         })
     }
 }

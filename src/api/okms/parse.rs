@@ -45,7 +45,7 @@ pub(super) fn create(body: &[u8], value_bytes: usize) -> Result<Parsed<Create>, 
         Invalid("version is required: an object with the secret's value in data");
     let mut object = Object::from_body(body)?;
     let path = json::text(json::non_null(object.take(&["path"])?).ok_or(NO_PATH)?, NO_PATH)?;
-    let path = path.parse::<SecretPath>()?.published()?;
+    let path = path.parse::<SecretPath>()?.check_published()?;
     let mut version =
         json::object(json::non_null(object.take(&["version"])?).ok_or(NO_VERSION)?, NO_VERSION)?;
     let value = value::value(version.take(&["data"])?, value_bytes)?;

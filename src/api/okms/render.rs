@@ -79,7 +79,7 @@ pub(super) fn warn_of_overruled(
     cas.into_iter().chain(after)
 }
 
-pub(super) const fn unchanged(state: VersionState) -> &'static str {
+pub(super) const fn warn_of_unchanged(state: VersionState) -> &'static str {
     match state {
         VersionState::Active => "the version was active already; nothing was changed",
         VersionState::Deactivated => "the version was deactivated already; nothing was changed",

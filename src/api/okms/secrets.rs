@@ -142,7 +142,7 @@ pub(super) async fn set_state(
         secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
     let mut warnings =
         warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
-    warnings.extend((!did_change).then(|| render::unchanged(state)));
+    warnings.extend((!did_change).then(|| render::warn_of_unchanged(state)));
     Ok(version(&view, call, &warnings))
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Entered<'a> {
 }
 
 impl Entered<'_> {
-    pub(super) const fn asked(&self) -> Asked<'_> {
+    pub(super) const fn request(&self) -> Asked<'_> {
         let Self { context, permit, call, own, .. } = self;
         Asked { context, permit, call, own: own.as_ref() }
     }
@@ -69,7 +69,7 @@ pub(super) async fn leave(
     outcome: Result<Reply, Failed>,
     effect: Effect,
 ) -> Result<Reply, Failed> {
-    let asked = &entered.asked();
+    let asked = &entered.request();
     let mut reply = match outcome {
         Err(failed) if is_unrouted(&failed) => unrouted_hint(asked).await?,
         done => done?,

@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
                 .to_owned()
         });
         names.retain(|name| name != "path");
-        unrecognized(names).into_iter().chain(replaced).collect()
+        warn_of_unrecognized(names).into_iter().chain(replaced).collect()
     }
 }
 
@@ -168,10 +168,10 @@ pub(super) fn warn_of_ignored(call: &Call, known: &[&str]) -> Vec<String> {
     let names =
         call.query().split('&').filter_map(|pair| query::form(pair.split('=').next()?).ok());
     let unknown = names.filter(|name| !name.is_empty() && !known.contains(&&**name));
-    unrecognized(unknown.map(Cow::into_owned).collect()).into_iter().collect()
+    warn_of_unrecognized(unknown.map(Cow::into_owned).collect()).into_iter().collect()
 }
 
-fn unrecognized(mut names: Vec<String>) -> Option<String> {
+fn warn_of_unrecognized(mut names: Vec<String>) -> Option<String> {
     names.sort_unstable();
     names.dedup();
     (!names.is_empty())

@@ -135,7 +135,7 @@ pub(super) async fn remount_status(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let config = context.service.mounts.list(permit).await?;
     let id = asked.name().parse::<Uuid>().ok();
     let (mount, moved) =
-        id.and_then(|id| config.moved(id.into_bytes())).ok_or(Error::SecretNotFound)?;
+        id.and_then(|id| config.find_move(id.into_bytes())).ok_or(Error::SecretNotFound)?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| {
         out.text("migration_id", &Uuid::from_bytes(moved.id).to_string());
         out.object("migration_info", |out| {

@@ -162,7 +162,7 @@ impl<'a> Scanner<'a> {
                 Some(b',') => self.at += 1,
                 Some(b'"') => {
                     let raw = self.leaf();
-                    let name = unescaped(raw);
+                    let name = unescape(raw);
                     self.skip_blanks();
                     self.at += 1;
                     members.push((name, self.node()));
@@ -217,7 +217,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn unescaped(raw: &str) -> Cow<'_, str> {
+fn unescape(raw: &str) -> Cow<'_, str> {
     if raw.contains('\\') {
         return serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(raw), Cow::Owned);
     }
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    fn merged(value: &str, patch: &str) -> String {
+    fn merge_texts(value: &str, patch: &str) -> String {
         let merged = merge(&SecretValue::new(value.as_bytes().to_vec()), patch).unwrap();
         String::from_utf8(merged.expose().to_vec()).unwrap()
     }
@@ -257,7 +257,7 @@ mod tests {
             ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
             (r#"{"a":1}"#, "{}", r#"{"a":1}"#),
         ] {
-            assert_eq!(merged(value, patch), expected, "{value} {patch}");
+            assert_eq!(merge_texts(value, patch), expected, "{value} {patch}");
         }
     }
 
@@ -265,12 +265,12 @@ mod tests {
     fn what_is_not_touched_keeps_its_spelling() {
         let value = r#"{ "n" : 12345678901234567890, "f":1.0 ,"s":"\u00e9\"}", "deep":{"e":1e400,"list":[1.50, {"x":null}]} }"#;
         assert_eq!(
-            merged(value, r#"{"new":-0.0,"deep":{"more":{"z":null,"y":2.0}}}"#),
+            merge_texts(value, r#"{"new":-0.0,"deep":{"more":{"z":null,"y":2.0}}}"#),
             r#"{"n":12345678901234567890,"f":1.0,"s":"\u00e9\"}","deep":{"e":1e400,"list":[1.50, {"x":null}],"more":{"y":2.0}},"new":-0.0}"#
         );
         // A name is the same however it is escaped; of two the last one counts.
-        assert_eq!(merged(r#"{"\u0061":1,"b":2}"#, r#"{"a":3}"#), r#"{"a":3,"b":2}"#);
-        assert_eq!(merged(r#"{"a":1,"a":2}"#, r#"{"b":3,"b":4}"#), r#"{"a":2,"b":4}"#);
+        assert_eq!(merge_texts(r#"{"\u0061":1,"b":2}"#, r#"{"a":3}"#), r#"{"a":3,"b":2}"#);
+        assert_eq!(merge_texts(r#"{"a":1,"a":2}"#, r#"{"b":3,"b":4}"#), r#"{"a":2,"b":4}"#);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
         #[test]
         fn merges_like_a_tree(value in object(), patch in object(), pretty in any::<bool>()) {
             let text = |tree: &Value| if pretty { serde_json::to_string_pretty(tree) } else { serde_json::to_string(tree) };
-            let merged: Value = serde_json::from_str(&merged(&text(&value).unwrap(), &text(&patch).unwrap())).unwrap();
+            let merged: Value = serde_json::from_str(&merge_texts(&text(&value).unwrap(), &text(&patch).unwrap())).unwrap();
             prop_assert_eq!(merged, plain(&value, &patch));
         }
 

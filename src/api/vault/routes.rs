@@ -31,7 +31,7 @@ macro_rules! tenant {
                 Box::pin(async move {
                     const MANNER: Manner = $manner;
                     let entered = enter(context, permit, call, MANNER).await?;
-                    let outcome = $($handler)::+(&entered.asked() $(, $argument)*).await;
+                    let outcome = $($handler)::+(&entered.request() $(, $argument)*).await;
                     leave(&entered, outcome, Effect::$effect).await.map_err(Failed::from)
                 })
             }),

@@ -90,7 +90,7 @@ impl Secrets {
                 if found.is_some() {
                     return Err(Error::SecretExists);
                 }
-                let mut header = Header::new(now).patched(patch, now)?;
+                let mut header = Header::new(now).with_patch(patch, now)?;
                 let added = add_version(path, &mut header, value, &defaults, draft, now)?;
                 draft.put(path, &header)?;
                 Ok(Changed { header, defaults, added: Some(added) })
@@ -124,7 +124,7 @@ impl Secrets {
             SecretBasis::of(path),
             |found, defaults, draft| {
                 let mut header =
-                    found.ok_or(Error::SecretNotFound)?.header.patched(&update.patch, now)?;
+                    found.ok_or(Error::SecretNotFound)?.header.with_patch(&update.patch, now)?;
                 header.check_cas(update.cas, &defaults, update.value.is_some())?;
                 let added = match &update.value {
                     Some(value) => {
@@ -273,11 +273,11 @@ impl Secrets {
                     }
                 };
                 before.check_metadata_cas(write.cas, &defaults)?;
-                let header = before.patched(&write.patch, now)?;
+                let header = before.with_patch(&write.patch, now)?;
                 // In KV2 a patch with an empty map counts as well.
                 draft.put(
                     at.path,
-                    &if write.patch.is_empty() { header.written(now) } else { header },
+                    &if write.patch.is_empty() { header.with_metadata_write(now) } else { header },
                 )?;
                 Ok(defaults)
             },

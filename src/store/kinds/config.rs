@@ -94,6 +94,6 @@ impl Kind for DomainConfig {
             })
         };
         let mounts = fields.mounts.into_iter().map(mount).collect::<Result<_, _>>()?;
-        Ok(Self::stored(fields.settings.try_into()?, fields.description.to_owned(), mounts)?)
+        Ok(Self::from_stored(fields.settings.try_into()?, fields.description.to_owned(), mounts)?)
     }
 }

@@ -115,6 +115,6 @@ impl Kind for Header {
             custom: CustomMetadata::from_entries(custom).map_err(|_| Malformed)?,
             metadata_version: fields.metadata_version,
         };
-        Ok(header.checked()?)
+        Ok(header.check()?)
     }
 }

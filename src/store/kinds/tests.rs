@@ -142,12 +142,12 @@ proptest! {
     #[test]
     fn others_round_trip(settings in settings(), created_at in moment(), name in "\\PC{0,20}",
                          deactivate_at in prop::option::of(moment()), deleted_at in prop::option::of(moment()), key: [u8; 16]) {
-        check(&DomainConfig::stored(settings.clone(), name.clone(), Vec::new()).unwrap());
+        check(&DomainConfig::from_stored(settings.clone(), name.clone(), Vec::new()).unwrap());
         let path: MountPath = "team/a".parse().unwrap();
         let moved = deleted_at.map(|_| Moved { id: [8; 16], from: path.clone() });
         let below = "team/b".parse().unwrap();
         let mount = Mount { path, below, moved, description: name.clone(), uuid: [7; 16], settings };
-        check(&DomainConfig::stored(mount.settings.clone(), name.clone(), vec![mount]).unwrap());
+        check(&DomainConfig::from_stored(mount.settings.clone(), name.clone(), vec![mount]).unwrap());
         let mut wrapped_key = [3; WrappedDataKey::LEN];
         wrapped_key[..16].copy_from_slice(&key);
         let data_key = WrappedDataKey::from_bytes(wrapped_key);
