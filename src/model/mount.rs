@@ -48,17 +48,19 @@ impl MountPath {
     /// Whether `path` is this one, or lies below it.
     #[must_use]
     pub fn covers(&self, path: &str) -> bool {
-        path == self.as_str() || self.is_above(path)
+        path == self.as_str() || self.name_below(path).is_some()
+    }
+
+    /// What follows this one and a slash in `path`; `None` where that does not lie below it.
+    #[must_use]
+    pub fn name_below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.as_str())?.strip_prefix('/')
     }
 
     /// Whether the secret at `path` lies below this one, and not at it.
     #[must_use]
     pub fn holds(&self, path: &SecretPath) -> bool {
-        self.is_above(path.as_str())
-    }
-
-    fn is_above(&self, path: &str) -> bool {
-        path.strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        self.name_below(path.as_str()).is_some()
     }
 
     /// The views on the whole tree.
@@ -241,6 +243,11 @@ mod tests {
             ("a/b", "a/c", false),
         ] {
             assert_eq!(path(a).meets(&path(b)), meets, "{a} {b}");
+        }
+        for (at, name) in
+            [("a/b", None), ("a/b/", Some("")), ("a/b/c/d", Some("c/d")), ("a/bc", None)]
+        {
+            assert_eq!(path("a/b").name_below(at), name, "{at}");
         }
     }
 }

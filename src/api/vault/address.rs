@@ -139,6 +139,11 @@ fn mount(path: &str) -> usize {
     0
 }
 
+/// Whether the server itself answers at `path`, and no mount.
+pub(super) fn is_of_server(path: &str) -> bool {
+    matches!(path.split('/').next(), Some("sys" | "auth"))
+}
+
 /// The path of a mount that a client names.
 ///
 /// # Errors

@@ -4,7 +4,8 @@
 use hyper::Method;
 
 use super::{
-    super::{Call, Context, Effect, Failed, Problem, Reply},
+    super::{Address, Call, Context, Effect, Failed, Problem, Reply},
+    address::is_of_server,
     asked::{Asked, check_namespace, repeat_namespace, token},
     envelope, kv, wrapping,
 };
@@ -139,23 +140,20 @@ async fn unrouted_hint(asked: &Asked<'_>) -> Result<Reply, Failed> {
         endpoints to use. If using the Vault CLI, use 'vault kv <get|put|patch|list|delete>' for this operation.";
     const ROOT: &str = "Non-listing operations on the root of a K/V v2 mount are not supported.";
     let Asked { context, permit, call, .. } = *asked;
-    let path = asked.path();
-    if path.ends_with('/') && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH)
-    {
+    let Address { path, is_folder, .. } = &call.params.address;
+    if *is_folder && matches!(call.head.method, Method::POST | Method::PUT | Method::PATCH) {
         return Err(Invalid("cannot write to a path ending in '/'").into());
     }
     let config = context.service.mounts.config(permit).await?;
-    let Some(mount) = config.mount_above(&path) else {
-        let first = path.split('/').next().unwrap_or_default();
-        let is_ours = matches!(first, "sys" | "auth");
-        return Err(if is_ours {
+    let Some(mount) = config.mount_above(path) else {
+        return Err(if is_of_server(path) {
             Problem::UnsupportedPath.into()
         } else {
-            Problem::NoHandler.with(&[&path])
+            Problem::NoHandler.with(&[&asked.path()])
         });
     };
-    let rest = path.get(mount.as_str().len()..).unwrap_or_default().trim_start_matches('/');
+    let name = mount.name_below(path).unwrap_or_default();
     let is_root =
-        ["data", "metadata", "delete", "undelete", "destroy"].contains(&rest.trim_end_matches('/'));
-    Ok(envelope::not_found_hint(call, if is_root && !rest.ends_with('/') { ROOT } else { HINT }))
+        !is_folder && ["data", "metadata", "delete", "undelete", "destroy"].contains(&name);
+    Ok(envelope::not_found_hint(call, if is_root { ROOT } else { HINT }))
 }

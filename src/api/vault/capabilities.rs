@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
-    address::collapse,
+    address::{collapse, is_of_server},
     asked::Asked,
     auth::{self, Named},
     envelope,
@@ -37,8 +37,7 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
     let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
         let clean = collapse(path)?;
-        let first = clean.split('/').next().unwrap_or_default();
-        let may = config.mount_above(&clean).is_some() || matches!(first, "sys" | "auth");
+        let may = config.mount_above(&clean).is_some() || is_of_server(&clean);
         answers.push((path, if may { &ALL } else { &["deny"] }));
     }
     let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {

@@ -116,8 +116,7 @@ fn cluster_id(context: &Context) -> String {
 
 /// What is said of what Vault has and this server not yet.
 pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failed> {
-    let path = asked.path();
-    let mut segments = path.split('/');
+    let mut segments = asked.call.params.address.path.split('/');
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
         ("sys", "policy" | "policies") => "policies are",
         ("sys", "audit" | "audit-hash") => "audit devices are",

@@ -127,6 +127,10 @@ async fn what_is_no_operation() {
         root.get(path).await.refused(404, &text);
         root.put(path, "{}").await.refused(404, &text);
     }
+    // A folder's name is told as it was asked for.
+    root.get("nowhere//a//")
+        .await
+        .refused(404, "no handler for route \"nowhere/a/\". route entry not found.");
 }
 
 #[tokio::test]
