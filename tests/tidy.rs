@@ -1,5 +1,5 @@
-//! The house's own rules: who may import whom, which foreign crate belongs to which room, and that
-//! every module says what it is.
+//! The house's own rules: who may import whom, which foreign crate belongs to which room, that every
+//! use case asks its permit, and that every module says what it is.
 
 #![allow(
     clippy::unwrap_used,
