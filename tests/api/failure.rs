@@ -5,7 +5,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -35,22 +35,37 @@ const UNAVAILABLE: u32 = 50_425_858;
 
 /// Storage in memory whose writes fail on demand.
 #[derive(Clone, Debug, Default)]
-struct Disk(Arc<DiskInner>);
+struct Disk(Arc<DiskInner>, usize);
 
 #[derive(Debug, Default)]
 struct DiskInner {
-    image: Mutex<Vec<u8>>,
+    /// The database, and its log.
+    files: [Mutex<Vec<u8>>; 2],
     is_broken: AtomicBool,
 }
 
 impl Disk {
+    /// The log's file on the same disk.
+    fn beside(&self) -> Self {
+        Self(Arc::clone(&self.0), 1)
+    }
+
+    fn file(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.files[self.1].lock().unwrap()
+    }
+
     fn breaks(&self, is_broken: bool) {
         self.0.is_broken.store(is_broken, SeqCst);
     }
 
+    /// Whether these bytes are anywhere.
+    fn has(&self, bytes: &[u8]) -> bool {
+        self.file().windows(bytes.len()).any(|window| window == bytes)
+    }
+
     /// Turns a bit of each of these bytes over, wherever they are.
     fn flips(&self, bytes: &[u8]) {
-        let mut image = self.0.image.lock().unwrap();
+        let mut image = self.file();
         let places = 0..image.len() - bytes.len();
         for start in places.filter(|start| image[*start..].starts_with(bytes)).collect::<Vec<_>>() {
             image[start] ^= 1;
@@ -64,18 +79,18 @@ impl Disk {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.image.lock().unwrap().len() as u64)
+        Ok(self.file().len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = usize::try_from(offset).unwrap();
-        out.copy_from_slice(&self.0.image.lock().unwrap()[start..start + out.len()]);
+        out.copy_from_slice(&self.file()[start..start + out.len()]);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.works()?;
-        self.0.image.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        self.file().resize(usize::try_from(len).unwrap(), 0);
         Ok(())
     }
 
@@ -86,7 +101,7 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.works()?;
         let start = usize::try_from(offset).unwrap();
-        self.0.image.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
+        self.file()[start..start + data.len()].copy_from_slice(data);
         Ok(())
     }
 }
@@ -264,8 +279,13 @@ async fn a_disk_that_is_full_and_then_is_not() {
             options.pause_min = Duration::from_millis(20);
             options.pause_max = Duration::from_millis(100);
             Arc::new(
-                RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics)))
-                    .unwrap(),
+                RedbEngine::open_backend(
+                    storage.clone(),
+                    storage.beside(),
+                    &options,
+                    Arc::new(CommitMetrics(metrics)),
+                )
+                .unwrap(),
             )
         },
     )
@@ -330,8 +350,13 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
             let mut options = RedbOptions::new("");
             (options.cache_bytes, options.record_cache_bytes) = (0, 0);
             Arc::new(
-                RedbEngine::open_backend(storage, &options, Arc::new(CommitMetrics(metrics)))
-                    .unwrap(),
+                RedbEngine::open_backend(
+                    storage.clone(),
+                    storage.beside(),
+                    &options,
+                    Arc::new(CommitMetrics(metrics)),
+                )
+                .unwrap(),
             )
         },
     )
@@ -340,6 +365,9 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
     let paths: Vec<_> = (0..400).map(|n| format!("{n:03}-{}", "x".repeat(200))).collect();
     client.create_all(&paths).await;
     let hit = &paths[200];
+    // What has just been written is read from memory. After some quiet it goes into the database.
+    eventually("the database has it", async || disk.has(hit.as_bytes())).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     disk.flips(hit.as_bytes());
     // On this thread, as the server.
     let lines = Arc::new(AtomicU64::new(0));

@@ -159,10 +159,25 @@ async fn a_store_of_layout_2_is_opened_with_everything_in_it() {
     lives_on(2).await;
 }
 
-/// What was wrapped is unwrapped, once.
+/// Layout 3 had no log.
+#[tokio::test]
+async fn a_store_of_layout_3_is_opened_with_everything_in_it() {
+    lives_on(3).await;
+}
+
 #[tokio::test]
 async fn an_answer_that_was_wrapped_in_layout_2_is_unwrapped() {
-    let old = Old::open(2).await;
+    unwraps_once(2).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_wrapped_in_layout_3_is_unwrapped() {
+    unwraps_once(3).await;
+}
+
+/// What was wrapped is unwrapped, once.
+async fn unwraps_once(layout: u32) {
+    let old = Old::open(layout).await;
     let first = old.client("first").await;
     let body = json!({ "token": old.answers["wrapped"] }).to_string();
     let unwrap = format!("/api/{}/v1/sys/wrapping/unwrap", first.id);

@@ -51,7 +51,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn play(steps: Vec<Step>, record_cache_bytes: usize) {
     let mut options = options();
     options.record_cache_bytes = record_cache_bytes;
-    let engine = RedbEngine::open_backend(Storage::new(Vec::new()), &options, blind()).unwrap();
+    let storage = Storage::new(Vec::new());
+    let engine =
+        RedbEngine::open_backend(storage.clone(), storage.beside(), &options, blind()).unwrap();
     let mut model = Model::new();
     let mut snapshots = vec![(view(&engine).await, model.clone())];
     for step in steps {

@@ -19,16 +19,18 @@ use okmsd::{
     },
 };
 
-use crate::storage::Storage;
+use crate::storage::{Image, Storage};
 
 /// Every record of every space.
 pub type Model = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
-/// Small bounds, short pauses, and caches so small that reads reach the storage.
+/// Small bounds, short pauses, caches so small that reads reach the storage, and a log that goes
+/// round soon.
 pub fn options() -> RedbOptions {
     let mut options = RedbOptions::new("");
     options.cache_bytes = 1 << 20;
     options.record_cache_bytes = 64 << 10;
+    options.log_bytes = 640 << 10;
     options.pause_min = Duration::from_millis(10);
     options.pause_max = Duration::from_millis(50);
     options
@@ -113,18 +115,18 @@ pub async fn try_dump(snapshot: &dyn Snapshot) -> Result<Model, ReadError> {
 }
 
 pub fn open(storage: &Storage) -> RedbEngine {
-    RedbEngine::open_backend(storage.clone(), &options(), blind()).unwrap()
+    RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), blind()).unwrap()
 }
 
 /// The same without caches: every page comes from the storage.
 pub fn open_cold(storage: &Storage) -> RedbEngine {
     let mut options = options();
     (options.cache_bytes, options.record_cache_bytes) = (0, 0);
-    RedbEngine::open_backend(storage.clone(), &options, blind()).unwrap()
+    RedbEngine::open_backend(storage.clone(), storage.beside(), &options, blind()).unwrap()
 }
 
 /// Opens an image and says what is in it.
-pub async fn dump_image(image: Vec<u8>) -> Model {
+pub async fn dump_image(image: Image) -> Model {
     let engine = open(&Storage::new(image));
     dump(&*view(&engine).await).await
 }
@@ -154,5 +156,5 @@ pub fn script() -> Vec<Batch> {
         }
         _ => batch(vec![put(VALUE, &key(n), &vec![7; 60_000])]),
     };
-    (0..12).map(step).collect()
+    (0..24).map(step).collect()
 }

@@ -19,7 +19,10 @@ use okmsd::store::{
 };
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use crate::{common::*, storage::Storage};
+use crate::{
+    common::*,
+    storage::{Image, Storage},
+};
 
 /// A small generator of chances, the same on every run.
 struct Chance(u64);
@@ -66,7 +69,7 @@ fn value(n: usize, round: usize) -> Vec<u8> {
 }
 
 /// A store whose trees have several levels, and what is in it.
-async fn full() -> (Vec<u8>, Model) {
+async fn full() -> (Image, Model) {
     let storage = Storage::new(Vec::new());
     let engine = open(&storage);
     let mut model = Model::new();
@@ -194,11 +197,16 @@ async fn stopped(seeds: std::ops::Range<u64>) {
     let mut seen = Seen::default();
     for seed in seeds.clone() {
         let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let bit = some_bit(&mut chance, image.len());
+        let bit = some_bit(&mut chance, image.database.len());
         let storage = Storage::new(image.clone());
         storage.flip(bit);
         let when = format!("byte {}, bit {}", bit / 8, bit % 8);
-        let engine = match RedbEngine::open_backend(storage.clone(), &options(), blind()) {
+        let engine = match RedbEngine::open_backend(
+            storage.clone(),
+            storage.beside(),
+            &options(),
+            blind(),
+        ) {
             Ok(engine) => engine,
             Err(error) => {
                 let text = error.to_string();
@@ -362,9 +370,9 @@ async fn one_batch_of_a_group_meets_damage() {
     let mut harmed = BTreeMap::new();
     for page in 1..storage.len() / 4096 {
         storage.flip(page * 4096 * 8 + 20 * 8);
-        let Ok(probe) =
-            RedbEngine::open_backend(Storage::new(storage.image()), &options(), blind())
-        else {
+        let probe = Storage::new(storage.image());
+        let probe = RedbEngine::open_backend(probe.clone(), probe.beside(), &options(), blind());
+        let Ok(probe) = probe else {
             storage.flip(page * 4096 * 8 + 20 * 8);
             continue;
         };

@@ -5,7 +5,7 @@ use okmsd::store::engine::{CommitError, Engine, Health};
 
 use crate::{
     common::*,
-    storage::{Fault, Storage},
+    storage::{Fault, File, Storage},
 };
 
 /// What the store may hold, as far as the answers tell.
@@ -94,8 +94,9 @@ async fn everywhere(fault: impl Fn(u64) -> Fault) {
             answer.await.unwrap();
         }
     }
-    let (operations, _) = storage.counts();
+    // Closing the store brings the database up to date.
     drop(engine);
+    let (operations, _) = storage.counts();
     assert!(operations > 50, "the script reaches the storage");
     let mut seen = Seen::default();
     for nth in 0..operations {
@@ -124,6 +125,9 @@ async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     let engine = open_cold(&storage);
     let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
+    // What has just been written is read from memory.
+    drop(engine);
+    let engine = open_cold(&storage);
     storage.fail_reads(true);
     let failed = view(&engine).await.get(VALUE, &77_u32.to_be_bytes()).await;
     assert!(failed.is_err());
@@ -141,9 +145,13 @@ async fn a_snapshot_outlives_a_failure() {
     let mut small = options();
     (small.cache_bytes, small.record_cache_bytes) = (0, 0);
     small.pause_min = std::time::Duration::from_mins(1);
-    let engine =
-        okmsd::store::engines::redb::RedbEngine::open_backend(storage.clone(), &small, blind())
-            .unwrap();
+    let engine = okmsd::store::engines::redb::RedbEngine::open_backend(
+        storage.clone(),
+        storage.beside(),
+        &small,
+        blind(),
+    )
+    .unwrap();
     let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     let snapshot = view(&engine).await;
@@ -158,4 +166,104 @@ async fn a_snapshot_outlives_a_failure() {
         assert!(snapshot.get(VALUE, &n.to_be_bytes()).await.unwrap().is_some());
     }
     assert_eq!(dump(&*snapshot).await.len(), 200);
+}
+
+/// A database that cannot be written is behind, and nobody has to wait for it until the log is
+/// full.
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_behind() {
+    for fault in [Fault::Broken(0), Fault::Full(0)] {
+        let storage = Storage::new(Vec::new());
+        let engine = open(&storage);
+        storage.fail_only(File::Database, fault);
+        let mut model = Model::new();
+        let step =
+            |n: usize| batch(vec![put(VALUE, &(n % 16).to_be_bytes(), &vec![n as u8; 20_000])]);
+        let mut taken = 0;
+        let refused = loop {
+            match engine.commit(step(taken)).await {
+                Ok(_) => apply(&mut model, &step(taken)),
+                Err(error) => break error,
+            }
+            taken += 1;
+            assert_eq!(dump(&*view(&engine).await).await, model);
+        };
+        assert!(matches!(refused, CommitError::Unavailable(_)), "{refused}");
+        // 640 KiB.
+        assert!((25..33).contains(&taken), "{taken} batches of 20 KB");
+        assert_eq!(dump(&*view(&engine).await).await, model, "reads go on");
+        assert_eq!(dump_image(storage.image()).await, model, "and so would they after a crash");
+        storage.fail(Fault::None);
+        let mut tries = 0;
+        while engine.commit(step(taken)).await.is_err() {
+            tries += 1;
+            assert!(tries < 500, "it goes on when the database does");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        apply(&mut model, &step(taken));
+        drop(engine);
+        assert_eq!(dump_image(storage.image()).await, model);
+    }
+}
+
+/// The other way round: without its log a store takes nothing, and shows everything.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_writes() {
+    for fault in [Fault::Broken(0), Fault::Full(0), Fault::OneSync(1)] {
+        let storage = Storage::new(Vec::new());
+        let engine = open(&storage);
+        write(&engine, vec![put(VALUE, b"kept", b"1")]).await;
+        let before = dump(&*view(&engine).await).await;
+        storage.fail_only(File::Log, fault);
+        let refused = engine.commit(batch(vec![put(VALUE, b"lost", b"1")])).await;
+        assert!(matches!(refused, Err(CommitError::OutcomeUnknown(_))), "{refused:?}");
+        assert_eq!(dump(&*view(&engine).await).await, before);
+        storage.fail(Fault::None);
+        ready(&engine).await;
+        // Something was written in its place: it is known not to be there.
+        assert_eq!(dump(&*view(&engine).await).await, before);
+        assert_eq!(dump_image(storage.image()).await, before);
+        write(&engine, vec![put(VALUE, b"next", b"1")]).await;
+        drop(engine);
+        assert_eq!(dump_image(storage.image()).await.len(), 2);
+    }
+}
+
+/// One group is judged while the one before is on its way to the disk. If that does not become
+/// durable, the next one stands on nothing.
+#[tokio::test]
+async fn a_group_behind_one_that_failed_is_refused() {
+    let mut seen = Seen::default();
+    for nth in 1..8 {
+        let storage = Storage::new(Vec::new());
+        let mut few = options();
+        few.group_batches = 2;
+        let engine = okmsd::store::engines::redb::RedbEngine::open_backend(
+            storage.clone(),
+            storage.beside(),
+            &few,
+            blind(),
+        )
+        .unwrap();
+        storage.slow(std::time::Duration::from_millis(5));
+        storage.fail_only(File::Log, Fault::OneSync(nth));
+        let mut possible = Possible(vec![Model::new()]);
+        let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
+        let answers: Vec<_> = (0..16).map(|n| engine.commit(step(n))).collect();
+        for (n, answer) in answers.into_iter().enumerate() {
+            let answer = answer.await;
+            possible.hear(&step(n as u32), &answer);
+            seen.unknown += usize::from(matches!(answer, Err(CommitError::OutcomeUnknown(_))));
+            seen.refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
+        }
+        storage.slow(std::time::Duration::ZERO);
+        ready(&engine).await;
+        possible.admit(&dump(&*view(&engine).await).await, "after recovery");
+        let last = batch(vec![put(VALUE, b"last", b"1")]);
+        possible.hear(&last, &engine.commit(last.clone()).await);
+        possible.admit(&dump_image(storage.image()).await, "after a kill");
+        drop(engine);
+        possible.admit(&dump_image(storage.image()).await, "after reopening");
+    }
+    assert!(seen.unknown > 0 && seen.refused > 0, "{} and {}", seen.unknown, seen.refused);
 }

@@ -13,12 +13,14 @@
     reason = "a test fails by panicking, and its helpers are its own"
 )]
 
+mod alike;
 mod cache;
 mod common;
 mod contract;
 mod damage;
 mod faults;
 mod kill;
+mod log;
 mod many;
 #[path = "../support/mtls.rs"]
 mod mtls;

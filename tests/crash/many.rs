@@ -56,8 +56,10 @@ async fn increment(engine: &dyn Engine, key: &[u8]) {
 async fn no_increment_is_lost() {
     let count = Arc::new(Count::default());
     let storage = Storage::new(Vec::new());
-    let engine =
-        Arc::new(RedbEngine::open_backend(storage.clone(), &options(), count.clone()).unwrap());
+    let engine = Arc::new(
+        RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), count.clone())
+            .unwrap(),
+    );
     let tasks = 32;
     let rounds = 25;
     let task = |engine: Arc<RedbEngine>| async move {
@@ -92,7 +94,7 @@ async fn overwriting_does_not_let_the_file_grow() {
         write(&engine, vec![put(VALUE, b"k", &value), put(HEADER, b"k", &round.to_be_bytes())])
             .await;
         if round % 100 == 99 {
-            sizes.push(storage.image().len());
+            sizes.push(storage.len());
         }
     }
     assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");

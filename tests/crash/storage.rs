@@ -1,8 +1,11 @@
-//! Storage in memory that fails on demand and remembers what was asked of it.
+//! Storage in memory that fails on demand and remembers what was asked of it: two files, the
+//! database and its log, on one disk.
 
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard},
+    thread,
+    time::Duration,
 };
 
 use okmsd::store::engines::redb::StorageBackend;
@@ -10,16 +13,45 @@ use okmsd::store::engines::redb::StorageBackend;
 /// The smallest piece that a disk writes whole.
 pub const SECTOR: usize = 512;
 
+/// Which of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    Database,
+    Log,
+}
+
+/// What is in both files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    pub database: Vec<u8>,
+    pub log: Vec<u8>,
+}
+
+impl Image {
+    pub fn of(&mut self, file: File) -> &mut Vec<u8> {
+        match file {
+            File::Database => &mut self.database,
+            File::Log => &mut self.log,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Image {
+    fn from(database: Vec<u8>) -> Self {
+        Self { database, log: Vec::new() }
+    }
+}
+
 /// What the storage went through, in order.
 #[derive(Clone, Debug)]
 pub enum Event {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
+    Write(File, u64, Vec<u8>),
+    SetLen(File, u64),
     /// Everything before is durable.
-    Sync,
+    Sync(File),
     /// The operating system has forgotten what was written since the last sync. It may be on disk
     /// or not, and reads show it all the same.
-    LostSync,
+    LostSync(File),
     /// A word of the test's own.
     Mark(Mark),
 }
@@ -46,13 +78,17 @@ pub enum Fault {
 }
 
 #[derive(Clone)]
-pub struct Storage(Arc<Mutex<Inner>>);
+pub struct Storage(Arc<Mutex<Inner>>, File);
 
 struct Inner {
-    image: Vec<u8>,
+    image: Image,
     log: Vec<Event>,
     fault: Fault,
+    /// The file that fails; both, where none is named.
+    victim: Option<File>,
     reads_fail: bool,
+    /// What a sync takes.
+    sync_time: Duration,
     /// A sector that cannot be read.
     bad: Option<usize>,
     flipped: Option<usize>,
@@ -61,24 +97,45 @@ struct Inner {
 }
 
 impl Storage {
-    pub fn new(image: Vec<u8>) -> Self {
+    /// The database's file, beside the log's.
+    pub fn new(image: impl Into<Image>) -> Self {
         let (log, fault) = (Vec::new(), Fault::None);
-        Self(Arc::new(Mutex::new(Inner {
-            image,
+        let inner = Arc::new(Mutex::new(Inner {
+            image: image.into(),
             log,
             fault,
+            victim: None,
             reads_fail: false,
+            sync_time: Duration::ZERO,
             bad: None,
             flipped: None,
             operations: 0,
             syncs: 0,
-        })))
+        }));
+        Self(inner, File::Database)
+    }
+
+    /// The log's file on the same disk.
+    pub fn beside(&self) -> Self {
+        Self(Arc::clone(&self.0), File::Log)
     }
 
     /// Counts operations and syncs from here on.
     pub fn fail(&self, fault: Fault) {
         let mut inner = self.inner();
-        (inner.fault, inner.operations, inner.syncs) = (fault, 0, 0);
+        (inner.fault, inner.victim) = (fault, None);
+        (inner.operations, inner.syncs) = (0, 0);
+    }
+
+    /// The same for one file alone.
+    pub fn fail_only(&self, file: File, fault: Fault) {
+        self.fail(fault);
+        self.inner().victim = Some(file);
+    }
+
+    /// A sync takes so long from here on.
+    pub fn slow(&self, sync_time: Duration) {
+        self.inner().sync_time = sync_time;
     }
 
     pub fn fail_reads(&self, fail: bool) {
@@ -93,7 +150,7 @@ impl Storage {
     /// Turns one bit of what is stored over, unseen by anybody.
     pub fn flip(&self, bit: usize) {
         let mut inner = self.inner();
-        inner.image[bit / 8] ^= 1 << (bit % 8);
+        inner.image.database[bit / 8] ^= 1 << (bit % 8);
         inner.flipped = Some(bit);
     }
 
@@ -101,12 +158,13 @@ impl Storage {
     pub fn flip_back(&self) {
         let flipped = self.inner().flipped.take();
         if let Some(bit) = flipped {
-            self.inner().image[bit / 8] ^= 1 << (bit % 8);
+            self.inner().image.database[bit / 8] ^= 1 << (bit % 8);
         }
     }
 
+    /// The length of the database.
     pub fn len(&self) -> usize {
-        self.inner().image.len()
+        self.inner().image.database.len()
     }
 
     pub fn mark(&self, mark: Mark) {
@@ -124,7 +182,7 @@ impl Storage {
     }
 
     /// What a process that starts now would find.
-    pub fn image(&self) -> Vec<u8> {
+    pub fn image(&self) -> Image {
         self.inner().image.clone()
     }
 
@@ -135,7 +193,10 @@ impl Storage {
 
 impl Inner {
     /// Counts an operation, and says whether it has to fail.
-    fn failing(&mut self) -> Fault {
+    fn failing(&mut self, file: File) -> Fault {
+        if self.victim.is_some_and(|victim| victim != file) {
+            return Fault::None;
+        }
         self.operations += 1;
         match self.fault {
             Fault::Broken(from) | Fault::Full(from) if self.operations > from => self.fault,
@@ -144,11 +205,14 @@ impl Inner {
         }
     }
 
-    fn put(&mut self, offset: u64, data: &[u8]) {
-        write_at(&mut self.image, offset, data);
+    fn put(&mut self, file: File, offset: u64, data: &[u8]) {
+        write_at(self.image.of(file), offset, data);
         let start = usize::try_from(offset).unwrap();
-        self.flipped.take_if(|bit| (start..start + data.len()).contains(&(*bit / 8)));
-        self.log.push(Event::Write(offset, data.to_vec()));
+        let is_over = |bit: &mut usize| (start..start + data.len()).contains(&(*bit / 8));
+        if file == File::Database {
+            self.flipped.take_if(is_over);
+        }
+        self.log.push(Event::Write(file, offset, data.to_vec()));
     }
 }
 
@@ -163,7 +227,7 @@ pub fn write_at(image: &mut Vec<u8>, offset: u64, data: &[u8]) {
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Storage")
+        write!(f, "Storage({:?})", self.1)
     }
 }
 
@@ -173,49 +237,55 @@ fn broken() -> io::Error {
 
 impl StorageBackend for Storage {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.inner().image.len() as u64)
+        Ok(self.inner().image.of(self.1).len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let inner = self.inner();
+        let mut inner = self.inner();
         if inner.reads_fail {
             return Err(broken());
         }
         let start = usize::try_from(offset).unwrap();
-        if inner.bad.is_some_and(|bad| (start..start + out.len()).contains(&bad)) {
+        let bad = inner.bad.filter(|_| self.1 == File::Database);
+        if bad.is_some_and(|bad| (start..start + out.len()).contains(&bad)) {
             return Err(broken());
         }
-        let found =
-            inner.image.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let found = inner
+            .image
+            .of(self.1)
+            .get(start..start + out.len())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.inner();
-        match inner.failing() {
+        match inner.failing(self.1) {
             Fault::Broken(_) => return Err(broken()),
-            Fault::Full(_) if len > inner.image.len() as u64 => {
+            Fault::Full(_) if len > inner.image.of(self.1).len() as u64 => {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             _ => {}
         }
-        inner.image.resize(usize::try_from(len).unwrap(), 0);
-        inner.log.push(Event::SetLen(len));
+        inner.image.of(self.1).resize(usize::try_from(len).unwrap(), 0);
+        inner.log.push(Event::SetLen(self.1, len));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let time = self.inner().sync_time;
+        thread::sleep(time);
         let mut inner = self.inner();
         inner.syncs += 1;
-        match inner.failing() {
+        match inner.failing(self.1) {
             Fault::Broken(_) => Err(broken()),
             Fault::OneSync(nth) if inner.syncs == nth => {
-                inner.log.push(Event::LostSync);
+                inner.log.push(Event::LostSync(self.1));
                 Err(broken())
             }
             _ => {
-                inner.log.push(Event::Sync);
+                inner.log.push(Event::Sync(self.1));
                 Ok(())
             }
         }
@@ -223,15 +293,15 @@ impl StorageBackend for Storage {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut inner = self.inner();
-        match inner.failing() {
+        match inner.failing(self.1) {
             Fault::Broken(_) => Err(broken()),
             Fault::Full(_) => {
                 let fits = data.len() / 2 / SECTOR * SECTOR;
-                inner.put(offset, &data[..fits]);
+                inner.put(self.1, offset, &data[..fits]);
                 Err(io::ErrorKind::StorageFull.into())
             }
             _ => {
-                inner.put(offset, data);
+                inner.put(self.1, offset, data);
                 Ok(())
             }
         }

@@ -27,18 +27,18 @@ use redb::{Database, TableDefinition};
 use crate::{
     common::*,
     power::{Disk, Luck},
-    storage::{Event, Fault, Storage},
+    storage::{Event, Fault, Image, Storage},
 };
 
 const LAYOUTS: [u64; 2] = [1, 2];
 
 /// A store as a program of that layout left it.
-fn fixture(layout: u64) -> Vec<u8> {
+fn fixture(layout: u64) -> Image {
     let packed = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(format!("tests/fixtures/layout{layout}.redb.gz"));
     let unpacked = Command::new("gzip").arg("-dc").arg(packed).output().unwrap();
     assert!(unpacked.status.success());
-    unpacked.stdout
+    unpacked.stdout.into()
 }
 
 /// The root key of 32 times this byte. That of every fixture is 7.
@@ -56,12 +56,12 @@ fn upgrading(byte: u8) -> RedbOptions {
 }
 
 fn open_with(storage: &Storage, options: &RedbOptions) -> Result<RedbEngine, OpenError> {
-    RedbEngine::open_backend(storage.clone(), options, blind())
+    RedbEngine::open_backend(storage.clone(), storage.beside(), options, blind())
 }
 
 /// The layout that the image has, if it is not today's.
-fn layout(image: &[u8]) -> Option<u64> {
-    match open_with(&Storage::new(image.to_vec()), &options()) {
+fn layout(image: &Image) -> Option<u64> {
+    match open_with(&Storage::new(image.clone()), &options()) {
         Ok(_) => None,
         Err(OpenError::Layout(layout)) => Some(layout),
         Err(other) => panic!("{other}"),
@@ -77,7 +77,7 @@ struct Whole {
 }
 
 /// What is in the image when it is brought up, or was already.
-async fn whole(image: Vec<u8>) -> Whole {
+async fn whole(image: Image) -> Whole {
     let engine = open_with(&Storage::new(image), &upgrading(7)).unwrap();
     let model = dump(&*view(&engine).await).await;
     let root = root(7);
@@ -163,7 +163,7 @@ async fn a_power_cut_leaves_a_store_of_one_layout_or_the_other() {
             let mut disk = Disk::new(fixture(before), before);
             let (mut old, mut new) = (0, 0);
             for event in storage.log() {
-                if matches!(event, Event::Sync) {
+                if matches!(event, Event::Sync(_)) {
                     for luck in
                         [Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors, Luck::Sectors]
                     {
@@ -225,7 +225,7 @@ async fn another_root_key_changes_nothing() {
 async fn another_root_key_is_not_taken_for_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    std::fs::write(&path, fixture(2)).unwrap();
+    std::fs::write(&path, fixture(2).database).unwrap();
     {
         let database = Database::open(&path).unwrap();
         let writing = database.begin_write().unwrap();
@@ -245,7 +245,7 @@ async fn another_root_key_is_not_taken_for_damage() {
 async fn a_damaged_page_changes_nothing_else() {
     let reference = reference(2).await;
     let (mut stopped, mut opened) = (0, 0);
-    let bits = fixture(2).len() * 8;
+    let bits = fixture(2).database.len() * 8;
     for bit in (4096 * 8..bits).step_by(bits / 300) {
         let storage = Storage::new(fixture(2));
         storage.flip(bit);
@@ -267,7 +267,7 @@ async fn a_damaged_page_changes_nothing_else() {
 async fn a_damaged_record_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    std::fs::write(&path, fixture(2)).unwrap();
+    std::fs::write(&path, fixture(2).database).unwrap();
     let mut damaged = BTreeSet::new();
     {
         let database = Database::open(&path).unwrap();
@@ -285,7 +285,7 @@ async fn a_damaged_record_stays_as_it_is() {
         }
         writing.commit().unwrap();
     }
-    let found = whole(std::fs::read(&path).unwrap()).await;
+    let found = whole(std::fs::read(&path).unwrap().into()).await;
     assert_eq!(found.closed, damaged);
     assert_eq!(found.keys, reference(2).await.keys);
 }

@@ -225,7 +225,10 @@ mod tests {
         crypto::Sealed,
         store::{
             engine::{Batch, Engine, Observer, Op},
-            engines::redb::{RedbEngine, RedbOptions, tables::Generation},
+            engines::redb::{
+                RedbEngine, RedbOptions,
+                tables::{Direction, Generation},
+            },
             kinds::{self, header, value},
         },
     };
@@ -278,9 +281,13 @@ mod tests {
     #[tokio::test]
     async fn every_page_that_is_read_can_be_compared() {
         let memory = Memory::default();
-        let engine =
-            RedbEngine::open_backend(memory.clone(), &RedbOptions::new(""), Arc::new(Nobody))
-                .unwrap();
+        let engine = RedbEngine::open_backend(
+            memory.clone(),
+            Memory::default(),
+            &RedbOptions::new(""),
+            Arc::new(Nobody),
+        )
+        .unwrap();
         for round in 0..6_u8 {
             let put = |n: usize| {
                 let key = format!("{n:04}").into_bytes();
@@ -296,9 +303,11 @@ mod tests {
         let disk = Disk::new(Box::new(memory.clone())).unwrap();
         let (lease, fence) = disk.lease();
         let database = Generation::open(lease, fence, 0, 0, &kinds::SPACES).unwrap();
-        let view = database.view().unwrap();
+        let base = database.base().unwrap();
         for space in kinds::SPACES {
-            view.scan(space, b"", &[0xff; 8], usize::MAX).unwrap();
+            for entry in base.entries(space, b"", &[0xff; 8], Direction::Up).unwrap() {
+                entry.unwrap();
+            }
         }
         let read = memory.read.lock().unwrap().clone();
         let pages: Vec<_> = read.iter().filter(|(offset, _)| *offset >= HEAD as u64).collect();

@@ -60,6 +60,16 @@ impl LockedFile {
         Ok((locked, Some(Unnamed { made, name: path.to_owned() })))
     }
 
+    /// Opens and locks a log, which is made where there is none, empty.
+    pub(super) fn open_log(path: &Path) -> Result<Self, FileError> {
+        let is_there = path.try_exists()?;
+        let locked = Self::lock(path)?;
+        if !is_there {
+            sync_folder(path)?;
+        }
+        Ok(locked)
+    }
+
     fn lock(path: &Path) -> Result<Self, FileError> {
         let file = OpenOptions::new()
             .read(true)
@@ -91,10 +101,14 @@ impl Unnamed {
     /// Gives the database its name, durably.
     pub(super) fn name(self) -> Result<(), FileError> {
         fs::rename(&self.made, &self.name)?;
-        let folder = self.name.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(())
+        Ok(sync_folder(&self.name)?)
     }
+}
+
+/// Makes a name durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl StorageBackend for LockedFile {

@@ -6,12 +6,14 @@
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
+use uuid::Uuid;
+
 use super::{
-    group,
+    checkpoint,
     guard::guarded,
     tables::{
-        FORMAT, FORMAT_NOW, Generation, Layout, LayoutError, SpaceView, decode, definition,
-        open_for_write, read_revision, split, write_engine, write_revision,
+        FORMAT, FORMAT_NOW, FORMAT_WITHOUT_LOG, Generation, Layout, LayoutError, SpaceView,
+        Standing, decode, definition, open_for_write, split, standing, write_engine,
     },
 };
 use crate::store::{
@@ -32,14 +34,17 @@ impl Generation {
         drop(open_for_write(&writing, &self.spaces).map_err(redb::Error::from)?);
         match (layout, upgrade) {
             (Layout::Now, _) => {}
-            (Layout::New, _) => write_revision(&writing, Revision(0))?,
+            (Layout::New | Layout::Past(FORMAT_WITHOUT_LOG), _) => {
+                born(standing(&reading)?).write(&writing)?;
+            }
             (Layout::Past(format), None) => return Err(LayoutError::Format(format)),
             (Layout::Past(format), Some(upgrade)) => {
-                let revision = Revision(read_revision(&reading)?.0 + 1);
+                let before = standing(&reading)?;
+                let revision = Revision(before.revision.0 + 1);
                 guarded(|| self.upgrade(&Former(&reading), &writing, revision, upgrade))
                     .unwrap_or_else(|panicked| Err(panicked.into()))
                     .map_err(|error| LayoutError::Upgrade(format, error))?;
-                write_revision(&writing, revision)?;
+                born(Standing { revision, ..before }).write(&writing)?;
             }
         }
         write_engine(&writing, FORMAT, FORMAT_NOW)?;
@@ -56,10 +61,15 @@ impl Generation {
     ) -> Result<(), Source> {
         let mut spaces = open_for_write(writing, &self.spaces)?;
         upgrade.upgrade(former, &mut |op| {
-            group::change(&mut spaces, &[op], revision)?;
+            checkpoint::change(&mut spaces, &op, revision)?;
             Ok(())
         })
     }
+}
+
+/// A store that begins to have a log, and a number of its own.
+fn born(standing: Standing) -> Standing {
+    Standing { store: Uuid::new_v4().as_u128(), is_closed: true, ..standing }
 }
 
 /// Whether there is such a space. One whose first page is damaged is there.

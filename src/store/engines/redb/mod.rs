@@ -19,24 +19,30 @@
 
 mod backend;
 mod cache;
+mod checkpoint;
 mod file;
-mod group;
+mod frame;
 mod guard;
+mod judge;
+mod keeper;
 mod layout;
+mod log;
 mod overlay;
 mod pace;
 mod pages;
 mod peek;
 mod queue;
 mod readers;
+mod recent;
 mod shared;
 mod snapshot;
 mod tables;
+mod view;
 mod writer;
 
 use std::{
     future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -47,13 +53,18 @@ use tokio::sync::oneshot;
 use self::{
     backend::Disk,
     cache::Cache,
+    checkpoint::NotBroughtUp,
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
+    keeper::Keeper,
+    log::{Identity, Log, Start},
     queue::{Job, Limits, NotTaken, Queue},
+    recent::Recent,
     shared::Shared,
     snapshot::{RedbSnapshot, read_parts},
-    tables::{Generation, LayoutError},
-    writer::{Settings, Writer},
+    tables::{Generation, LayoutError, Standing},
+    view::{Under, View},
+    writer::Writer,
 };
 use crate::store::{
     engine::{
@@ -64,7 +75,7 @@ use crate::store::{
     past::Upgrade,
 };
 
-pub use self::file::FileError;
+pub use self::{file::FileError, log::LogError};
 /// The storage that [`RedbEngine::open_backend`] takes.
 pub use redb::StorageBackend;
 
@@ -77,6 +88,9 @@ pub struct RedbOptions {
     pub cache_bytes: usize,
     /// Records that are answered without asking redb, in bytes. 0 for none.
     pub record_cache_bytes: usize,
+    /// The log, in bytes: so much can be durable and not in the database. A batch that is heavier
+    /// never fits.
+    pub log_bytes: u64,
     /// Batches that may wait for the writer.
     pub queue_batches: usize,
     /// Bytes that may wait for the writer. A batch that is heavier never fits.
@@ -104,6 +118,7 @@ impl RedbOptions {
             path: path.into(),
             cache_bytes: 256 << 20,
             record_cache_bytes: 64 << 20,
+            log_bytes: 64 << 20,
             queue_batches: 1024,
             queue_bytes: 32 << 20,
             group_batches: 64,
@@ -139,6 +154,9 @@ pub enum OpenError {
          opens it"
     )]
     Upgrade(u64, #[source] Source),
+    /// The log beside it.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// No thread could be had.
     #[error("the writer could not be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -155,10 +173,23 @@ impl From<LayoutError> for OpenError {
     }
 }
 
-/// A store in one file. Dropping it writes what waits, closes the file and ends the writer.
+/// A store in one file, with a log beside it. Dropping it writes what waits, brings the file up to
+/// date, closes both and ends the threads.
 pub struct RedbEngine {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Arc<Writer>,
+    writers: Vec<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// So many threads write: one judges a group while the other waits for the disk.
+const WRITERS: usize = 2;
+
+/// Where the log of the database at `path` lies.
+fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-log");
+    log.into()
 }
 
 impl RedbEngine {
@@ -168,24 +199,29 @@ impl RedbEngine {
     /// If the file is in use, damaged, or of another version; if the disk fails.
     pub fn open(options: &RedbOptions, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let (file, unnamed) = LockedFile::open(&options.path)?;
-        Self::start(file, options, observer, || unnamed.map_or(Ok(()), Unnamed::name))
+        let log = || LockedFile::open_log(&log_path(&options.path));
+        Self::start(file, log, options, observer, || unnamed.map_or(Ok(()), Unnamed::name))
     }
 
-    /// Opens the store on any storage; the path is not used. Waits for the storage.
+    /// Opens the store on any storage, and its log on another; the path is not used. Waits for the
+    /// storage.
     ///
     /// # Errors
     /// If what is there is damaged, or of another version; if the storage fails.
     pub fn open_backend(
         storage: impl StorageBackend,
+        log: impl StorageBackend,
         options: &RedbOptions,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, OpenError> {
-        Self::start(storage, options, observer, || Ok(()))
+        Self::start(storage, || Ok(log), options, observer, || Ok(()))
     }
 
-    /// `made` is called when the database is whole, and before anything is written to it.
-    fn start(
+    /// `made` is called when the database is whole, and before anything is written to it; then the
+    /// log is opened.
+    fn start<L: StorageBackend>(
         storage: impl StorageBackend,
+        log: impl FnOnce() -> Result<L, FileError>,
         options: &RedbOptions,
         observer: Arc<dyn Observer>,
         made: impl FnOnce() -> Result<(), FileError>,
@@ -196,25 +232,67 @@ impl RedbEngine {
         let open = || Generation::open(lease, fence, options.cache_bytes, 0, &options.spaces);
         let database = guarded(open).map_err(damaged)??;
         guarded(|| database.prepare(options.upgrade.as_deref())).map_err(damaged)??;
-        let view = guarded(|| database.view()).map_err(damaged)??;
         disk.mark_durable();
         made()?;
-        let latest = guarded(|| database.moment()).map_err(damaged)?.map_err(LayoutError::Redb)?;
+        let standing = guarded(|| database.base()).map_err(damaged)??.standing;
+        // The log's header first: whichever of the two is old is found out.
+        let opening = Standing { opening: standing.opening + 1, ..standing };
+        let (identity, start) = (Identity::of(&opening), Start::of(&standing));
+        let opened =
+            Log::open(Box::new(log()?), identity, start, options.log_bytes, &options.spaces)?;
+        let opening = Standing { is_closed: false, ..opening };
+        match checkpoint::bring_up(&database, None, &opening, &[]) {
+            Ok(()) => disk.mark_durable(),
+            Err(NotBroughtUp::Failed(source)) => return Err(OpenError::Damaged(source)),
+            Err(NotBroughtUp::Stuck(_)) => {}
+        }
+        let base = guarded(|| database.base()).map_err(damaged)??;
+        let (mut recent, mut revision, mut latest) =
+            (Recent::default(), standing.revision, standing.moment);
+        for group in opened.groups {
+            (revision, latest) = (group.last(), latest.max(group.moment));
+            recent.add(group);
+        }
+        let under = Arc::new(Under { frozen: None, base: Arc::new(base) });
+        let view = View { revision, recent, under };
         let queue =
             Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
         let shared =
             Arc::new(Shared::new(view, Cache::new(options.record_cache_bytes), queue, latest));
-        let settings = Settings {
+        let keeper = Keeper::new(Arc::clone(&shared), disk, options.into(), database);
+        let writer = Writer::new(Arc::clone(&shared), observer, options.into(), opened.log);
+        let mut engine =
+            Self { shared, writer: Arc::new(writer), writers: Vec::new(), keeper: None };
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        let keeper = thread("store-keeper").spawn(move || keeper.run());
+        engine.keeper = Some(keeper.map_err(OpenError::Thread)?);
+        for _ in 0..WRITERS {
+            let writer = Arc::clone(&engine.writer);
+            let thread = thread("store-writer").spawn(move || writer.run());
+            engine.writers.push(thread.map_err(OpenError::Thread)?);
+        }
+        Ok(engine)
+    }
+}
+
+impl From<&RedbOptions> for keeper::Settings {
+    fn from(options: &RedbOptions) -> Self {
+        Self {
             cache_bytes: options.cache_bytes,
             spaces: options.spaces.clone(),
+            pause_min: options.pause_min,
+            pause_max: options.pause_max,
+        }
+    }
+}
+
+impl From<&RedbOptions> for writer::Settings {
+    fn from(options: &RedbOptions) -> Self {
+        Self {
             group: Limits { batches: options.group_batches, bytes: options.group_bytes },
             pause_min: options.pause_min,
             pause_max: options.pause_max,
-        };
-        let writer = Writer::new(Arc::clone(&shared), disk, observer, settings, database);
-        let thread = thread::Builder::new().name("store-writer".to_owned());
-        let writer = thread.spawn(move || writer.run()).map_err(OpenError::Thread)?;
-        Ok(Self { shared, writer: Some(writer) })
+        }
     }
 }
 
@@ -266,13 +344,17 @@ impl Engine for RedbEngine {
 impl Drop for RedbEngine {
     fn drop(&mut self) {
         self.shared.queue.close();
-        // The writer needs no async runtime, so waiting for it here cannot deadlock. Only the
-        // writer itself, if its observer owned the engine, must not wait for its own end.
-        if let Some(writer) =
-            self.writer.take().filter(|writer| writer.thread().id() != thread::current().id())
-            && writer.join().is_err()
-        {
-            tracing::error!("the store's writer had panicked");
-        }
+        // The threads need no async runtime, so waiting for them here cannot deadlock. Only one of
+        // them itself, if its observer owned the engine, must not wait for its own end.
+        let join = |thread: JoinHandle<()>| {
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the store had panicked");
+            }
+        };
+        self.writers.drain(..).for_each(join);
+        let end = self.writer.finish();
+        self.shared.ask(|work| work.closing = Some(end));
+        self.keeper.take().into_iter().for_each(join);
+        self.writer.close();
     }
 }

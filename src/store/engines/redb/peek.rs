@@ -17,10 +17,16 @@ use super::{
     FileError, OpenError, RedbEngine,
     backend::Disk,
     guard::guarded,
+    log::{Identity, Log, LogError, Start},
+    log_path,
     overlay::Overlay,
-    tables::{Generation, Layout, LayoutError},
+    recent::{Known, Recent},
+    tables::{Generation, Layout, LayoutError, Standing},
 };
-use crate::store::engine::{Record, Space};
+use crate::store::{
+    engine::{Record, Space},
+    kinds,
+};
 
 /// Memory for pages: one record is all that is wanted.
 const CACHE_BYTES: usize = 1 << 20;
@@ -54,10 +60,28 @@ impl RedbEngine {
             if database.layout()? == Layout::New {
                 return Ok(None);
             }
-            Ok(database.view()?.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?)
+            let base = database.base()?;
+            let recent = changes(path, &base.standing)?;
+            if let Some(Known(record)) = recent.get(space, key) {
+                return Ok(record.cloned());
+            }
+            Ok(base.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?)
         };
         guarded(look).unwrap_or_else(|panicked| Err(OpenError::Damaged(panicked.into())))
     }
+}
+
+/// What the log has that the database has not.
+fn changes(path: &Path, standing: &Standing) -> Result<Recent, OpenError> {
+    let mut recent = Recent::default();
+    if standing.is_closed {
+        return Ok(recent);
+    }
+    let file = File::open(log_path(path)).map_err(LogError::Io)?;
+    let (identity, start) = (Identity::of(standing), Start::of(standing));
+    let opened = Log::read(Box::new(ReadOnly(file)), identity, start, &kinds::SPACES)?;
+    opened.groups.into_iter().for_each(|group| recent.add(group));
+    Ok(recent)
 }
 
 /// A file that is only read.

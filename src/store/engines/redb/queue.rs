@@ -38,9 +38,7 @@ pub(super) struct Job {
 pub(super) enum Call {
     /// Batches to commit, at least one.
     Group(Vec<Job>),
-    /// A reader found that this generation of the database does not answer any more.
-    Broken(u64),
-    /// The deadline has come.
+    /// The deadline has come, or somebody wants the writer to look after things.
     Timeout,
     /// Nothing waits, and nothing will come.
     Closed,
@@ -74,7 +72,7 @@ struct State {
     turns: VecDeque<Tenant>,
     batches: usize,
     bytes: usize,
-    broken: Option<u64>,
+    woken: bool,
     closed: bool,
 }
 
@@ -104,9 +102,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Tells the writer that a database generation does not answer reads.
-    pub(super) fn report_broken(&self, generation: u64) {
-        self.state().broken = Some(generation);
+    /// Lets the writer look after things.
+    pub(super) fn wake(&self) {
+        self.state().woken = true;
         self.wake.notify_one();
     }
 
@@ -126,8 +124,8 @@ impl Queue {
     pub(super) fn next(&self, limits: Limits, deadline: Option<Instant>) -> Call {
         let mut state = self.state();
         loop {
-            if let Some(generation) = state.broken.take() {
-                return Call::Broken(generation);
+            if std::mem::take(&mut state.woken) {
+                return Call::Timeout;
             }
             if state.batches > 0 {
                 return Call::Group(state.take(limits));

@@ -1,59 +1,195 @@
-//! What readers, callers and the writer have in common.
+//! What readers, callers, the writers and the keeper have in common.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 
-use super::{cache::Cache, queue::Queue, readers::Readers, tables::View};
+use super::{
+    cache::Cache,
+    queue::Queue,
+    readers::Readers,
+    view::{Frozen, Under, View},
+};
 use crate::store::engine::Health;
 
-const READY: u8 = 0;
-const READ_ONLY: u8 = 1;
-const DOWN: u8 = 2;
-
-/// The newest view, what waits for the writer, and how the store feels.
+/// The newest view, what waits for the writers and for the keeper, and how the store feels.
 pub(super) struct Shared {
     pub(super) view: ArcSwap<View>,
+    /// Held by whoever makes a view of the newest one.
+    publishing: Mutex<()>,
     pub(super) cache: Cache,
     pub(super) queue: Queue,
-    health: AtomicU8,
-    /// The latest moment in the database when it was opened.
+    /// The latest moment in the store when it was opened.
     pub(super) latest: Option<u64>,
     pub(super) readers: Readers,
+    log: AtomicU8,
+    base: AtomicU8,
+    /// Before this place in the log, the database has everything.
+    trimmed: AtomicU64,
+    work: Mutex<Work>,
+    /// The keeper waits for work, and the writers for room in the log.
+    wake: Condvar,
+}
+
+/// How the log, or the database, does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// All is well.
+    Sound,
+    /// Nothing is written at present. The log can go on for a while when the database is behind.
+    Behind,
+    /// Reads go on, nothing else does.
+    Failing,
+    /// Nothing works.
+    Down,
+}
+
+impl State {
+    const ALL: [Self; 4] = [Self::Sound, Self::Behind, Self::Failing, Self::Down];
+
+    fn load(from: &AtomicU8) -> Self {
+        let number = usize::from(from.load(Ordering::Acquire));
+        Self::ALL.get(number).copied().unwrap_or(Self::Down)
+    }
+}
+
+/// What the keeper has to do.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Changes that are to go into the database.
+    pub(super) frozen: Option<Arc<Frozen>>,
+    /// A reader found that this generation of the database does not answer any more.
+    pub(super) broken: Option<u64>,
+    /// The store is closed: the log ends here.
+    pub(super) closing: Option<u64>,
+}
+
+impl Work {
+    const fn is_some(&self) -> bool {
+        self.frozen.is_some() || self.broken.is_some() || self.closing.is_some()
+    }
 }
 
 impl Shared {
-    /// What there is of a database that was just opened.
+    /// What there is of a store that was just opened.
     pub(super) fn new(view: View, cache: Cache, queue: Queue, latest: Option<u64>) -> Self {
+        let trimmed = AtomicU64::new(view.under.base.standing.position);
         Self {
             view: ArcSwap::from_pointee(view),
+            publishing: Mutex::default(),
             cache,
             queue,
-            health: AtomicU8::new(READY),
             latest,
             readers: Readers::new(),
+            log: AtomicU8::new(0),
+            base: AtomicU8::new(0),
+            trimmed,
+            work: Mutex::default(),
+            wake: Condvar::new(),
         }
     }
 
     pub(super) fn health(&self) -> Health {
-        match self.health.load(Ordering::Acquire) {
-            READY => Health::Ready,
-            READ_ONLY => Health::ReadOnly,
-            _ => Health::Down,
+        match (State::load(&self.log), State::load(&self.base)) {
+            (State::Down, _) | (_, State::Down) => Health::Down,
+            (State::Failing, _) | (_, State::Failing) => Health::ReadOnly,
+            _ => Health::Ready,
         }
     }
 
-    pub(super) fn set_health(&self, health: Health) {
-        let health = match health {
-            Health::Ready => READY,
-            Health::ReadOnly => READ_ONLY,
-            Health::Down => DOWN,
-        };
-        self.health.store(health, Ordering::Release);
+    pub(super) fn log_is(&self, state: State) {
+        self.log.store(state as u8, Ordering::Release);
+    }
+
+    pub(super) fn base_is(&self, state: State) {
+        self.base.store(state as u8, Ordering::Release);
+        self.wake.notify_all();
+    }
+
+    /// How the database does.
+    pub(super) fn base(&self) -> State {
+        State::load(&self.base)
+    }
+
+    /// Makes a view of the newest one, and shows it to whoever reads from now on.
+    pub(super) fn publish(&self, change: impl FnOnce(&View) -> View) {
+        let _one_by_one = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = change(&self.view.load());
+        self.view.store(Arc::new(view));
+    }
+
+    /// Publishes what lies beneath the newest changes.
+    pub(super) fn publish_under(&self, under: Under) {
+        self.publish(|view| View {
+            revision: view.revision,
+            recent: view.recent.clone(),
+            under: Arc::new(under),
+        });
     }
 
     /// Whether the writer has ended for good.
     pub(super) fn stopped(&self) -> bool {
         self.queue.closed()
+    }
+
+    /// The keeper's work.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the keeper something to do.
+    pub(super) fn ask(&self, change: impl FnOnce(&mut Work)) {
+        change(&mut self.work());
+        self.wake.notify_all();
+    }
+
+    /// Whether changes are on their way into the database.
+    pub(super) fn is_busy(&self) -> bool {
+        self.view.load().under.frozen.is_some()
+    }
+
+    /// Waits until something has changed in the keeper's work, or for so long.
+    pub(super) fn wait(&self, time: Duration) {
+        drop(self.wake.wait_timeout(self.work(), time));
+    }
+
+    /// Waits until there is something to do for the keeper, or for so long.
+    pub(super) fn next_work(&self, time: Option<Duration>) -> Work {
+        let mut work = self.work();
+        let until = time.map(|time| Instant::now() + time);
+        while !work.is_some() {
+            work = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.wake.wait(work).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    self.wake.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        std::mem::take(&mut work)
+    }
+
+    /// Before this place in the log, the database has everything.
+    pub(super) fn trimmed(&self) -> u64 {
+        self.trimmed.load(Ordering::Acquire)
+    }
+
+    /// The database has everything before `position`.
+    pub(super) fn trim(&self, position: u64) {
+        self.trimmed.fetch_max(position, Ordering::AcqRel);
+        // Whoever waits looks under the lock: nobody misses it.
+        drop(self.work());
+        self.wake.notify_all();
+    }
+
+    /// A reader found that a generation of the database does not answer.
+    pub(super) fn report_broken(&self, generation: u64) {
+        self.ask(|work| work.broken = Some(generation));
     }
 }

@@ -3,8 +3,8 @@
 //! Owns the way of a read: from memory if the answer is there, else on a thread that may wait for
 //! the disk. Always holds: an async worker never waits for the disk here; a read of what is damaged
 //! fails alone. If the database under a snapshot was given up after a failure, the snapshot goes on
-//! with the next one as long as that shows the very same revision, and is refused afterwards: it
-//! never shows another moment.
+//! with the next opening of it as long as that has the very same commits, and is refused
+//! afterwards: it never shows another moment.
 
 use std::{future, sync::Arc, thread, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
     guard::{Panicked, guarded},
     readers::Readers,
     shared::Shared,
-    tables::View,
+    view::{Under, View},
 };
 use crate::store::engine::{Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};
 
@@ -62,7 +62,11 @@ pub(super) fn read_parts<'a>(
         (Vec::with_capacity(parts.len()), Vec::new());
     for (at, part) in parts.iter().enumerate() {
         let known = match *part {
-            Read::Key(space, key) => shared.cache.get(space, key, view.revision),
+            // What is new is in memory as well, and needs no thread that may wait for the disk.
+            Read::Key(space, key) => shared
+                .cache
+                .get(space, key, view.revision)
+                .or_else(|| view.recall(space, key).map(|known| Answer(known.0.cloned()))),
             Read::Last(..) => None,
         };
         let known = known.unwrap_or_else(|| {
@@ -198,23 +202,35 @@ fn attempt<T>(
         Err(panicked @ Panicked::Code) => {
             let error = ReadError::Corrupt(panicked.into());
             // A database that still answers others has fallen over what this read alone touches.
-            Err(if view.lives() { ReadFailure::Damaged(error) } else { ReadFailure::Broken(error) })
+            Err(if view.under.base.lives() {
+                ReadFailure::Damaged(error)
+            } else {
+                ReadFailure::Broken(error)
+            })
         }
     }
 }
 
-/// Another database that shows the same moment as `view`, if there is one, or soon will be.
+/// The same moment over another opening of the database, if there is one, or soon will be.
 fn successor(shared: &Shared, view: &View) -> Option<Arc<View>> {
+    let base = &view.under.base;
     for attempt in 0..ATTEMPTS {
         let newest = shared.view.load_full();
-        if newest.revision != view.revision {
+        let next = &newest.under.base;
+        let frozen = view.under.frozen.clone();
+        let has = |revision| next.standing.revision == revision;
+        let is_in_it = frozen.as_ref().is_some_and(|frozen| has(frozen.revision));
+        if !has(base.standing.revision) && !is_in_it {
             return None;
         }
-        if newest.generation != view.generation {
-            return Some(newest);
+        if next.generation != base.generation {
+            let frozen = frozen.filter(|_| !is_in_it);
+            let under = Arc::new(Under { frozen, base: Arc::clone(next) });
+            let recent = view.recent.clone();
+            return Some(Arc::new(View { revision: view.revision, recent, under }));
         }
         if attempt == 0 {
-            shared.queue.report_broken(view.generation);
+            shared.report_broken(base.generation);
         }
         if shared.stopped() {
             return None;

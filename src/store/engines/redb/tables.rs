@@ -1,8 +1,8 @@
 //! The database as the engine lays it out: one table a space, and one for the engine itself.
 //!
 //! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always
-//! holds: the engine's table carries the highest revision of every durable commit and its moment,
-//! written in the same transaction. Never does: concurrency, or a decision about failures.
+//! holds: the engine's table says up to which commit and which place in the log the database has
+//! everything, written in the same transaction as that. Never does: concurrency, or a decision about failures.
 
 use bytes::Bytes;
 use redb::{
@@ -22,8 +22,15 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const REVISION: &str = "revision";
 /// The latest moment that a commit bore.
 const MOMENT: &str = "moment";
+/// The two halves of the store's own number.
+const STORE: [&str; 2] = ["store, low", "store, high"];
+const OPENING: &str = "opening";
+const POSITION: &str = "log position";
+const CLOSED: &str = "closed";
 /// The layout that this code writes and reads.
-pub(super) const FORMAT_NOW: u64 = 3;
+pub(super) const FORMAT_NOW: u64 = 4;
+/// The first layout whose records are today's; it had no log.
+pub(super) const FORMAT_WITHOUT_LOG: u64 = 3;
 /// The layouts that are brought up to it when they are opened.
 const FORMATS_BEFORE: std::ops::Range<u64> = 1..FORMAT_NOW;
 
@@ -88,6 +95,67 @@ pub(super) struct Generation {
     pub(super) spaces: Vec<Space>,
 }
 
+/// What a database says of itself, and of its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Random, made with the store.
+    pub(super) store: u128,
+    /// How often it was opened.
+    pub(super) opening: u64,
+    /// The last commit that the database has.
+    pub(super) revision: Revision,
+    /// Its moment.
+    pub(super) moment: Option<u64>,
+    /// Where the log goes on behind it.
+    pub(super) position: u64,
+    /// Whether the log has nothing more.
+    pub(super) is_closed: bool,
+}
+
+impl Standing {
+    fn read(reading: &ReadTransaction) -> Result<Self, redb::Error> {
+        let engine = reading.open_table(ENGINE)?;
+        let number = |name| Ok::<_, redb::Error>(engine.get(name)?.map(|number| number.value()));
+        let [low, high] = STORE;
+        let half = |name| Ok::<_, redb::Error>(u128::from(number(name)?.unwrap_or_default()));
+        Ok(Self {
+            store: half(low)? | half(high)? << 64,
+            opening: number(OPENING)?.unwrap_or_default(),
+            revision: Revision(number(REVISION)?.unwrap_or_default()),
+            moment: number(MOMENT)?,
+            position: number(POSITION)?.unwrap_or_default(),
+            is_closed: number(CLOSED)?.unwrap_or_default() > 0,
+        })
+    }
+
+    /// Remembers this in a transaction.
+    pub(super) fn write(&self, writing: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut engine = writing.open_table(ENGINE)?;
+        let [low, high] = [self.store, self.store >> 64]
+            .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
+        let numbers = [
+            (OPENING, self.opening),
+            (REVISION, self.revision.0),
+            (POSITION, self.position),
+            (CLOSED, u64::from(self.is_closed)),
+        ];
+        for (name, number) in STORE.into_iter().zip([low, high]).chain(numbers) {
+            engine.insert(name, number)?;
+        }
+        if let Some(moment) = self.moment {
+            engine.insert(MOMENT, moment)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which way entries are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Up,
+    Down,
+}
+
 /// How a database is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -144,22 +212,12 @@ impl Generation {
         Ok(writing)
     }
 
-    /// The latest moment that a commit bore.
-    pub(super) fn moment(&self) -> Result<Option<u64>, redb::Error> {
-        Ok(self
-            .database
-            .begin_read()?
-            .open_table(ENGINE)?
-            .get(MOMENT)?
-            .map(|moment| moment.value()))
-    }
-
     /// The newest committed state.
-    pub(super) fn view(&self) -> Result<View, LayoutError> {
+    pub(super) fn base(&self) -> Result<Base, LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
-        let revision = read_revision(&reading)?;
+        let standing = Standing::read(&reading)?;
         let spaces = open_spaces(&reading, &self.spaces)?;
-        Ok(View { generation: self.number, revision, reading, spaces })
+        Ok(Base { generation: self.number, standing, reading, spaces })
     }
 
     /// Closes the database without another write to the disk.
@@ -189,22 +247,20 @@ pub(super) fn open_for_write<'txn>(
     Spaces::build(spaces, |space| writing.open_table(definition(space)))
 }
 
-/// The highest revision of all commits.
-pub(super) fn read_revision(reading: &ReadTransaction) -> Result<Revision, redb::Error> {
-    Ok(Revision(reading.open_table(ENGINE)?.get(REVISION)?.map_or(0, |revision| revision.value())))
-}
-
-/// Remembers the highest revision of the transaction.
-pub(super) fn write_revision(
-    writing: &WriteTransaction,
-    revision: Revision,
-) -> Result<(), redb::Error> {
-    write_engine(writing, REVISION, revision.0)
-}
-
-/// Remembers the moment of the transaction.
-pub(super) fn write_moment(writing: &WriteTransaction, moment: u64) -> Result<(), redb::Error> {
-    write_engine(writing, MOMENT, moment)
+/// What the database says of itself in this transaction.
+pub(super) fn standing(reading: &ReadTransaction) -> Result<Standing, redb::Error> {
+    match reading.open_table(ENGINE) {
+        Ok(_) => Standing::read(reading),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(Standing {
+            store: 0,
+            opening: 0,
+            revision: Revision(0),
+            moment: None,
+            position: 0,
+            is_closed: true,
+        }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn write_engine(
@@ -216,15 +272,16 @@ pub(super) fn write_engine(
     Ok(())
 }
 
-/// Every space at one moment. Keeps the pages of that moment from being written over.
-pub(super) struct View {
+/// Every space as the database had it at one moment. Keeps the pages of that moment from being
+/// written over.
+pub(super) struct Base {
     pub(super) generation: u64,
-    pub(super) revision: Revision,
+    pub(super) standing: Standing,
     reading: ReadTransaction,
     spaces: Spaces<Option<SpaceView>>,
 }
 
-impl View {
+impl Base {
     /// Whether the database answers anything at all, damage included.
     pub(super) fn lives(&self) -> bool {
         let answers = |space: &SpaceView| guarded(|| drop(space.get(b"".as_slice())));
@@ -252,27 +309,38 @@ impl View {
         self.read(space, |table| table.get(key)?.map(|found| decode(found.value())).transpose())
     }
 
-    /// The last record of a range.
-    pub(super) fn last(
+    /// The revision of the record under a key.
+    pub(super) fn revision(
         &self,
         space: Space,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<Entry>, StorageError> {
-        self.read(space, |table| table.range::<&[u8]>(from..to)?.next_back().map(entry).transpose())
+        key: &[u8],
+    ) -> Result<Option<Revision>, StorageError> {
+        self.read(space, |table| {
+            table.get(key)?.map(|found| split(found.value()).map(|(it, _)| it)).transpose()
+        })
     }
 
-    pub(super) fn scan(
+    /// Looks at every page that has something with `from <= key < to`.
+    pub(super) fn look(&self, space: Space, from: &[u8], to: &[u8]) -> Result<(), StorageError> {
+        if from >= to {
+            return Ok(());
+        }
+        self.read(space, |table| table.range::<&[u8]>(from..to)?.try_for_each(|it| it.map(drop)))
+    }
+
+    /// The entries with `from <= key < to`, of which the first is less than the second.
+    pub(super) fn entries(
         &self,
         space: Space,
         from: &[u8],
         to: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Entry>, StorageError> {
-        if from >= to {
-            return Ok(Vec::new());
-        }
-        self.read(space, |table| table.range::<&[u8]>(from..to)?.take(limit).map(entry).collect())
+        direction: Direction,
+    ) -> Result<Box<dyn Iterator<Item = Result<Entry, StorageError>>>, StorageError> {
+        let range = self.read(space, |table| table.range::<&[u8]>(from..to))?;
+        Ok(match direction {
+            Direction::Up => Box::new(range.map(entry)),
+            Direction::Down => Box::new(range.rev().map(entry)),
+        })
     }
 }
 
@@ -294,11 +362,6 @@ pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {
 pub(super) fn decode(stored: &[u8]) -> Result<Record, StorageError> {
     let (revision, bytes) = split(stored)?;
     Ok(Record { revision, bytes: Bytes::copy_from_slice(bytes) })
-}
-
-/// The revision of a stored record, without copying its bytes.
-pub(super) fn revision_of(stored: &[u8]) -> Result<Revision, StorageError> {
-    split(stored).map(|(revision, _)| revision)
 }
 
 pub(super) fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {

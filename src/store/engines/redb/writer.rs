@@ -1,70 +1,88 @@
-//! The one thread that changes the database.
+//! The threads that make batches durable.
 //!
-//! Owns the open database, the order of commits, and what happens when one fails. Always holds: a
-//! state is published after it is durable and before anybody is told of it; published states never
-//! go back; a revision that was tried is never tried again. After a failure the database is given
-//! up: reads go on from the last durable state through an overlay, writes are refused, and the
-//! writer tries now and then to open the database anew. Only then does the disk decide what became
-//! of a commit whose outcome was not known. Never does: wait for a caller, or let a panic of the
-//! store's code end the service.
+//! Owns the log, the newest state, and what happens when the log fails. One thread judges a group
+//! while another waits for the disk with the group before: whoever judges holds `newest`, takes the
+//! `log` while it still does, and gives `newest` up to sync. So groups keep their order.
+//!
+//! Always holds: a state is published after it is durable and before anybody is told of it;
+//! published states never go back; a revision that was tried is never tried again. After a failure
+//! of the log, writes are refused and reads go on, until something was written in the place of what
+//! failed: only then is it known not to be there. Never does: wait for a caller, write to the
+//! database, or let a panic of the store's code end the service.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
-    backend::Disk,
-    group::{self, Committed, NotCommitted, Verdict},
-    guard::guarded,
-    overlay::Overlay,
+    frame::{self, Group},
+    judge::{self, Judged, Newest, Verdict},
+    log::Log,
     pace::Pace,
     queue::{Call, Job, Limits, Reply},
-    shared::Shared,
-    tables::{Generation, View},
+    recent::Recent,
+    shared::{Shared, State},
+    view::{Frozen, Under, View},
 };
-use crate::store::engine::{Batch, CommitError, Health, Observer, Revision, Source, Space};
+use crate::store::engine::{Batch, CommitError, Observer, Revision, Source};
 
-/// After a failed read the database is opened anew soon: the storage itself may well be sound. If
-/// that does not help, the pause doubles.
-const PAUSE_AFTER_READ: Duration = Duration::from_millis(100);
-/// While batches meet damaged pages, a group is small: each of them costs the group another try.
+/// While batches meet damaged pages, a group is small: each of them is looked at for long.
 const WARY_BATCHES: usize = 16;
 const WARY_TIME: Duration = Duration::from_secs(10);
+/// After so much quiet, what has changed goes into the database.
+const QUIET: Duration = Duration::from_secs(2);
+/// And after so much time, quiet or not.
+const OLDEST: Duration = Duration::from_secs(60);
+/// How often whoever waits for room in the log looks whether there is hope.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// What the writer is told once.
+/// What the writers are told once.
 pub(super) struct Settings {
-    pub(super) cache_bytes: usize,
-    pub(super) spaces: Vec<Space>,
     pub(super) group: Limits,
     pub(super) pause_min: Duration,
     pub(super) pause_max: Duration,
 }
 
-/// The writer's own state.
+/// What the threads have in common.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    disk: Arc<Disk>,
     observer: Arc<dyn Observer>,
     settings: Settings,
-    pace: Pace,
-    mode: Mode,
-    /// The highest revision that was ever tried.
-    last: Revision,
-    /// How many generations of the database there were.
-    generations: u64,
-    pause: Duration,
-    /// The pause after the next failed read, and when the last one was.
-    read_pause: Duration,
-    read_failed: Option<Instant>,
-    /// When a batch last met a damaged page.
-    damage_met: Option<Instant>,
+    /// The log's length, in bytes.
+    capacity: u64,
+    prepared: Mutex<Prepared>,
+    log: Mutex<Appending>,
 }
 
-enum Mode {
-    Ready(Generation),
-    /// The database that reads go to, if there is one, and when to try again.
-    Failing(Option<Generation>, Instant),
+/// What the next group is judged against.
+struct Prepared {
+    newest: Newest,
+    /// The highest revision that was ever tried.
+    last: Revision,
+    /// The moment of the newest commit.
+    moment: Option<u64>,
+    /// How many failures of the log the newest state has taken note of.
+    failures: u64,
+    /// Where the log stands once all that was judged is in it, and where it stood when changes
+    /// were last handed to the keeper.
+    head: u64,
+    handed: u64,
+    /// The first and the last change since then.
+    changed: Option<(Instant, Instant)>,
+    pace: Pace,
+    /// When a batch last met a damaged page.
+    damage_met: Option<Instant>,
+    /// When to try again, after a failure.
+    retry: Option<Instant>,
+}
+
+/// The log, and how it has failed.
+struct Appending {
+    log: Log,
+    failures: u64,
+    is_failing: bool,
+    pause: Duration,
 }
 
 /// Why a group, or the whole engine, failed. Every caller of the group gets it.
@@ -81,256 +99,289 @@ impl From<Source> for Cause {
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        disk: Arc<Disk>,
         observer: Arc<dyn Observer>,
         settings: Settings,
-        database: Generation,
+        log: Log,
     ) -> Self {
-        let last = shared.view.load().revision;
-        let generations = database.number;
-        let pause = settings.pause_min;
-        let pace = Pace::new(settings.group.bytes);
-        Self {
-            shared,
-            disk,
-            observer,
-            settings,
-            pace,
-            mode: Mode::Ready(database),
-            last,
-            generations,
-            pause,
-            read_pause: PAUSE_AFTER_READ,
-            read_failed: None,
+        let view = shared.view.load();
+        let newest = Newest { recent: view.recent.clone(), revision: view.revision };
+        let prepared = Prepared {
+            last: newest.revision,
+            moment: shared.latest,
+            failures: 0,
+            head: log.head(),
+            handed: view.under.base.standing.position,
+            changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now())),
+            pace: Pace::new(settings.group.bytes),
             damage_met: None,
-        }
+            retry: None,
+            newest,
+        };
+        drop(view);
+        let (pause, capacity) = (settings.pause_min, log.capacity());
+        let appending = Appending { log, failures: 0, is_failing: false, pause };
+        let (prepared, log) = (Mutex::new(prepared), Mutex::new(appending));
+        Self { shared, observer, settings, capacity, prepared, log }
     }
 
-    /// Works until the queue is closed and empty, then closes the database.
-    pub(super) fn run(mut self) {
-        let farewell = Farewell(Arc::clone(&self.shared));
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(&self) {
+        let farewell = Farewell(&self.shared);
         loop {
-            let deadline = match &self.mode {
-                Mode::Ready(_) => None,
-                Mode::Failing(_, retry) => Some(*retry),
-            };
-            match self.shared.queue.next(self.group_limits(), deadline) {
-                Call::Group(jobs) => self.write(jobs),
-                Call::Broken(generation) => self.broken(generation),
-                Call::Timeout => self.recover(),
+            let prepared = self.prepared();
+            match self.shared.queue.next(self.group_limits(&prepared), prepared.deadline()) {
+                Call::Group(jobs) => self.write(prepared, jobs),
+                Call::Timeout => self.look(prepared),
                 Call::Closed => break,
             }
         }
-        let Self { mode, disk, .. } = self;
-        if let Err(error) = guarded(|| drop(mode)) {
-            tracing::error!(%error, "the database was not closed cleanly; it is recovered when it is opened");
-        }
-        if let Err(error) = disk.close() {
-            tracing::warn!(%error, "the database file was not unlocked");
-        }
-        drop(farewell);
+        std::mem::forget(farewell);
     }
 
-    fn group_limits(&self) -> Limits {
+    /// Hands what is left to the keeper, and says where the log ends. To be called when no thread
+    /// runs any more.
+    pub(super) fn finish(&self) -> u64 {
+        let mut prepared = self.prepared();
+        let appending = self.appending();
+        if appending.failures != prepared.failures {
+            self.begin_anew(&mut prepared, &appending);
+        }
+        while self.shared.is_busy() && self.shared.base() == State::Sound {
+            self.shared.wait(LOOK);
+        }
+        self.hand_over(&mut prepared, &appending);
+        appending.log.head()
+    }
+
+    /// Gives the log's storage back.
+    pub(super) fn close(&self) {
+        if let Err(error) = self.appending().log.close() {
+            tracing::warn!(%error, "the log was not closed");
+        }
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn appending(&self) -> MutexGuard<'_, Appending> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn group_limits(&self, prepared: &Prepared) -> Limits {
         let batches = self.settings.group.batches;
-        let wary = self.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
+        let wary = prepared.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
         Limits {
             batches: if wary { batches.min(WARY_BATCHES) } else { batches },
-            bytes: self.pace.bytes(),
+            bytes: prepared.pace.bytes(),
         }
     }
 
-    fn write(&mut self, jobs: Vec<Job>) {
+    fn write(&self, mut prepared: MutexGuard<'_, Prepared>, jobs: Vec<Job>) {
         let (batches, replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
-        let Mode::Ready(database) = &self.mode else {
+        if prepared.retry.is_some() {
             return refuse(replies, || {
                 CommitError::Unavailable("writes failed, and are tried again soon".into())
             });
-        };
+        }
         let started = Instant::now();
-        let bytes = batches.iter().map(Batch::weight).sum();
-        let result = group::commit(database, batches, &mut self.last, self.observer.moment());
-        self.pace.took(bytes, started.elapsed());
-        match result {
-            Ok(committed) => self.conclude(committed, replies, started),
-            Err(NotCommitted::Before(source)) => {
-                let cause = self.fail(source, replies.len());
-                refuse(replies, || CommitError::Unavailable(cause.clone().into()));
+        let bytes: usize = batches.iter().map(Batch::weight).sum();
+        if let Err(why) = self.make_room(&mut prepared, frame::length_max(&batches)) {
+            return refuse(replies, || CommitError::Unavailable(why.into()));
+        }
+        let moment = self.observer.moment().max(prepared.moment);
+        let view = self.shared.view.load_full();
+        let newest = prepared.newest.clone();
+        let judged = judge::judge(&view.under, newest, batches, &mut prepared.last, moment);
+        let judged = match judged {
+            Ok(judged) => judged,
+            Err(source) => {
+                tracing::error!(error = source, "the database cannot be read for a commit");
+                self.shared.report_broken(view.under.base.generation);
+                let cause = Cause::from(source);
+                return refuse(replies, || CommitError::Unavailable(cause.clone().into()));
             }
-            Err(NotCommitted::Within(source)) => {
-                let cause = self.fail(source, replies.len());
+        };
+        drop(view);
+        let Judged { verdicts, group, newest, touches, operations, damaged } = judged;
+        if damaged > 0 {
+            prepared.damage_met = Some(Instant::now());
+        }
+        let encoded = group.as_ref().map(Group::encode);
+        // Whoever is told something must not be ahead of the disk, refusals included.
+        let mut appending = self.appending();
+        if appending.failures != prepared.failures {
+            // It was judged against what did not become durable.
+            self.begin_anew(&mut prepared, &appending);
+            return refuse(replies, || {
+                CommitError::Unavailable("writes failed, and are tried again soon".into())
+            });
+        }
+        let (Some(group), Some(encoded)) = (group, encoded) else {
+            drop((prepared, appending));
+            return answer(replies.into_iter().zip(verdicts));
+        };
+        appending.log.trim(self.shared.trimmed());
+        prepared.head += frame::length(&encoded);
+        prepared.newest = newest;
+        prepared.moment = moment;
+        let now = Instant::now();
+        prepared.changed = Some((prepared.changed.map_or(now, |(first, _)| first), now));
+        let newest = prepared.newest.clone();
+        drop(prepared);
+
+        match appending.log.append(&group, encoded) {
+            Ok(()) => {
+                self.shared.cache.apply(touches);
+                self.show(newest);
+                let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
+                drop(appending);
+                let elapsed = started.elapsed();
+                self.observer.committed(applied, operations, elapsed);
+                answer(replies.into_iter().zip(verdicts));
+                self.prepared().pace.took(bytes, elapsed);
+            }
+            Err(error) => {
+                let cause = self.fail(&mut appending, error.into(), replies.len());
+                drop(appending);
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
         }
     }
 
-    /// The group is durable: show it, then tell.
-    fn conclude(&mut self, committed: Committed, replies: Vec<Reply>, started: Instant) {
-        let Committed { verdicts, touches, operations, damaged } = committed;
-        if damaged > 0 {
-            self.damage_met = Some(Instant::now());
-        }
-        let newest = verdicts.iter().rev().find_map(|verdict| verdict.as_ref().ok().copied());
-        if let Some(newest) = newest {
-            self.disk.mark_durable();
-            self.shared.cache.apply(touches);
-            self.pause = self.settings.pause_min;
-            if let Err(error) = self.show() {
-                let why = format!("it cannot be read back: {error}");
-                tracing::error!(error, "a durable state cannot be read");
-                self.fall_back(Instant::now() + self.pause);
-                if self.shared.view.load().revision < newest {
-                    // Durable, but nobody sees it, and who is told of a commit may rely on seeing
-                    // it.
-                    self.observer.commit_failed(replies.len());
-                    return refuse(replies, || CommitError::OutcomeUnknown(why.clone().into()));
-                }
-            }
-            let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
-            self.observer.committed(applied, operations, started.elapsed());
-        }
-        answer(replies.into_iter().zip(verdicts));
+    /// Publishes a state that is durable.
+    fn show(&self, newest: Newest) {
+        self.shared.publish(|view| View {
+            revision: newest.revision,
+            recent: newest.recent,
+            under: Arc::clone(&view.under),
+        });
     }
 
-    /// Publishes the newest state of the open database.
-    fn show(&self) -> Result<(), Source> {
-        let (Mode::Ready(database) | Mode::Failing(Some(database), _)) = &self.mode else {
-            return Err("no database is open".into());
-        };
-        let view = guarded(|| database.view())??;
-        self.publish(view);
-        Ok(())
+    /// Takes the published state for the newest: what was judged since is not in it.
+    fn begin_anew(&self, prepared: &mut Prepared, appending: &Appending) {
+        let view = self.shared.view.load();
+        prepared.newest = Newest { recent: view.recent.clone(), revision: view.revision };
+        prepared.head = appending.log.head();
+        prepared.failures = appending.failures;
+        prepared.retry = appending.is_failing.then(|| Instant::now() + appending.pause);
     }
 
-    fn publish(&self, view: View) {
-        self.shared.view.store(Arc::new(view));
-    }
-
-    /// A group failed: no more writes for now.
-    fn fail(&mut self, source: Source, batches: usize) -> Cause {
+    /// The log failed: no more writes for now.
+    fn fail(&self, appending: &mut Appending, source: Source, batches: usize) -> Cause {
         let cause = Cause::from(source);
         tracing::error!(error = %cause, batches, "a commit failed; the store is read-only until it recovers");
-        self.fall_back(Instant::now() + self.pause);
+        appending.failures += 1;
+        appending.is_failing = true;
+        self.shared.log_is(State::Failing);
         self.observer.commit_failed(batches);
+        // Whoever waits for a group finds out.
+        self.shared.queue.wake();
         cause
     }
 
-    /// A reader says that a database does not answer.
-    fn broken(&mut self, generation: u64) {
-        // What is due already is not put off: who reads on and on would put it off for ever.
-        let (number, due) = match &self.mode {
-            Mode::Ready(database) => (database.number, None),
-            Mode::Failing(Some(database), retry) => (database.number, Some(*retry)),
-            Mode::Failing(None, _) => return,
-        };
-        if number != generation {
+    /// A while has passed: what has changed goes into the database, or a log that has failed is
+    /// tried again.
+    fn look(&self, mut prepared: MutexGuard<'_, Prepared>) {
+        let mut appending = self.appending();
+        if appending.failures != prepared.failures {
+            self.begin_anew(&mut prepared, &appending);
+        }
+        if appending.is_failing {
+            if prepared.retry.is_none_or(|retry| retry <= Instant::now()) {
+                self.recover(&mut prepared, &mut appending);
+            }
+        } else {
+            self.hand_over(&mut prepared, &appending);
+            // Where the keeper is busy still, after another while.
+            prepared.changed = prepared.changed.map(|_| (Instant::now(), Instant::now()));
+        }
+    }
+
+    /// Writes in the place of what has failed.
+    fn recover(&self, prepared: &mut Prepared, appending: &mut Appending) {
+        let mut newest = prepared.newest.clone();
+        let group = judge::nothing(&mut newest, &mut prepared.last, prepared.moment);
+        match appending.log.append(&group, group.encode()) {
+            Ok(()) => {
+                appending.is_failing = false;
+                appending.pause = self.settings.pause_min;
+                prepared.retry = None;
+                prepared.head = appending.log.head();
+                prepared.newest = newest.clone();
+                self.show(newest);
+                self.shared.log_is(State::Sound);
+                tracing::info!("the store takes writes again");
+            }
+            Err(error) => {
+                appending.pause = (appending.pause * 2).min(self.settings.pause_max);
+                prepared.retry = Some(Instant::now() + appending.pause);
+                tracing::warn!(%error, pause = ?appending.pause, "the store does not take writes yet");
+            }
+        }
+    }
+
+    /// Waits until a frame of so many bytes has room in the log, and hands changes over where they
+    /// are many.
+    fn make_room(&self, prepared: &mut Prepared, bytes: u64) -> Result<(), &'static str> {
+        let capacity = self.capacity;
+        if bytes > capacity {
+            return Err("the batches are larger than the log");
+        }
+        let has_room =
+            |prepared: &Prepared| prepared.head + bytes - self.shared.trimmed() <= capacity;
+        loop {
+            if prepared.head - prepared.handed >= capacity / 4 || !has_room(prepared) {
+                let appending = self.appending();
+                if appending.failures != prepared.failures {
+                    self.begin_anew(prepared, &appending);
+                    return Err("writes failed, and are tried again soon");
+                }
+                self.hand_over(prepared, &appending);
+            }
+            if has_room(prepared) {
+                return Ok(());
+            }
+            if self.shared.base() != State::Sound {
+                return Err("the log is full, and the database cannot be written");
+            }
+            self.shared.wait(LOOK);
+        }
+    }
+
+    /// Gives what has changed to the keeper, unless it has something to do already.
+    fn hand_over(&self, prepared: &mut Prepared, appending: &Appending) {
+        if self.shared.is_busy() || prepared.newest.recent.is_empty() {
             return;
         }
-        if self.read_failed.is_none_or(|failed| failed.elapsed() > 2 * self.settings.pause_max) {
-            self.read_pause = PAUSE_AFTER_READ;
-        }
-        let pause = self.read_pause;
-        tracing::error!(
-            generation,
-            ?pause,
-            "the database does not answer reads; it is opened anew"
-        );
-        self.read_failed = Some(Instant::now());
-        self.read_pause = (pause * 2).min(self.settings.pause_max.max(PAUSE_AFTER_READ));
-        let retry = Instant::now() + pause;
-        self.fall_back(due.map_or(retry, |due| due.min(retry)));
-    }
-
-    /// Gives up the database, lets reads go on from the last durable state, and tries again at
-    /// `retry`.
-    fn fall_back(&mut self, retry: Instant) {
-        self.shared.set_health(Health::ReadOnly);
-        let overlay = match self.open_overlay() {
-            Ok((database, view)) => {
-                self.publish(view);
-                Some(database)
-            }
-            Err(error) => {
-                tracing::error!(error, "the last durable state cannot be read");
-                self.shared.set_health(Health::Down);
-                None
-            }
-        };
-        let before = std::mem::replace(&mut self.mode, Mode::Failing(overlay, retry));
-        before.abandon();
-    }
-
-    fn open_overlay(&mut self) -> Result<(Generation, View), Source> {
-        self.generations += 1;
-        let (overlay, fence) = Overlay::new(&self.disk)?;
-        let Settings { cache_bytes, spaces, .. } = &self.settings;
-        let open = || Generation::open(overlay, fence, *cache_bytes, self.generations, spaces);
-        let database = guarded(open)??;
-        let view = guarded(|| database.view())??;
-        Ok((database, view))
-    }
-
-    /// Tries to take up writing again. The overlay stays valid until something is committed:
-    /// opening a database changes its header only.
-    fn recover(&mut self) {
-        match self.reopen() {
-            Ok(()) => {
-                tracing::info!("the store takes writes again");
-                self.shared.set_health(Health::Ready);
-            }
-            Err(error) => {
-                self.pause = (self.pause * 2).min(self.settings.pause_max);
-                tracing::warn!(error, pause = ?self.pause, "the store does not take writes yet");
-                if let Mode::Failing(Some(_), retry) = &mut self.mode {
-                    *retry = Instant::now() + self.pause;
-                } else {
-                    self.fall_back(Instant::now() + self.pause);
-                }
-            }
-        }
-    }
-
-    /// Opens the database on the disk, takes over what it says, and proves that it takes writes.
-    fn reopen(&mut self) -> Result<(), Source> {
-        self.generations += 1;
-        let (lease, fence) = self.disk.lease();
-        let Settings { cache_bytes, spaces, .. } = &self.settings;
-        let open =
-            || Generation::open(lease, fence.clone(), *cache_bytes, self.generations, spaces);
-        // Opening writes the header and syncs it, so what the database says from here on is
-        // durable: the pages of a commit are synced before its header is written.
-        let database = guarded(open)??;
-        let viewed = guarded(|| database.view()).map_err(Source::from).and_then(|view| Ok(view?));
-        let view = viewed.inspect_err(|_| fence.close())?;
-        self.disk.mark_durable();
-        if view.revision != self.shared.view.load().revision {
-            // A commit of unknown outcome turns out to be durable.
-            self.shared.cache.clear(view.revision);
-        }
-        self.last = self.last.max(view.revision);
-        self.publish(view);
-        // From here on the overlay's pages may be written over.
-        std::mem::replace(&mut self.mode, Mode::Ready(database)).abandon();
-        self.prove().inspect_err(|_| self.fall_back(Instant::now() + self.pause))
-    }
-
-    fn prove(&mut self) -> Result<(), Source> {
-        let Mode::Ready(database) = &self.mode else {
-            return Err("no database is open".into());
-        };
-        self.last = Revision(self.last.0 + 1);
-        guarded(|| group::commit_nothing(database, self.last))??;
-        self.disk.mark_durable();
-        self.show()
+        let frozen = Arc::new(Frozen {
+            recent: std::mem::take(&mut prepared.newest.recent),
+            revision: prepared.newest.revision,
+            moment: prepared.moment,
+            position: appending.log.head(),
+        });
+        prepared.handed = frozen.position;
+        prepared.changed = None;
+        self.shared.publish(|view| View {
+            revision: view.revision,
+            recent: Recent::default(),
+            under: Arc::new(Under {
+                frozen: Some(Arc::clone(&frozen)),
+                base: Arc::clone(&view.under.base),
+            }),
+        });
+        self.shared.ask(|work| work.frozen = Some(frozen));
     }
 }
 
-impl Mode {
-    fn abandon(self) {
-        if let Self::Ready(database) | Self::Failing(Some(database), _) = self {
-            // Whatever state a failure left it in: it is gone, and behind its fence.
-            let _given_up = guarded(|| database.abandon());
+impl Prepared {
+    /// When to look after things though nobody writes.
+    fn deadline(&self) -> Option<Instant> {
+        let quiet = self.changed.map(|(first, last)| (last + QUIET).min(first + OLDEST));
+        match (self.retry, quiet) {
+            (Some(retry), _) => Some(retry),
+            (None, quiet) => quiet,
         }
     }
 }
@@ -346,12 +397,12 @@ fn answer(verdicts: impl Iterator<Item = (Reply, Verdict)>) {
     }
 }
 
-/// Refuses what waits, however the writer ends.
-struct Farewell(Arc<Shared>);
+/// Refuses what waits, where a thread ends in a panic.
+struct Farewell<'a>(&'a Shared);
 
-impl Drop for Farewell {
+impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        self.0.set_health(Health::Down);
+        self.0.log_is(State::Down);
         self.0.queue.close();
         let all = Limits { batches: usize::MAX, bytes: usize::MAX };
         loop {
@@ -360,7 +411,7 @@ impl Drop for Farewell {
                     let replies = jobs.into_iter().map(|job| job.reply).collect();
                     refuse(replies, || CommitError::Unavailable("the store has stopped".into()));
                 }
-                Call::Broken(_) | Call::Timeout => {}
+                Call::Timeout => {}
                 Call::Closed => return,
             }
         }

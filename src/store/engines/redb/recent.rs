@@ -1,0 +1,276 @@
+//! What has changed since the database was last brought up to date: in memory, in front of it.
+//!
+//! Owns changes by key, and ranges of which nothing older is left. Always holds: a clone costs
+//! next to nothing and never changes, so that a snapshot is one; where a key is known here,
+//! whatever lies beneath says nothing of it. Never does: I/O.
+
+use std::{cmp::Ordering, collections::BTreeMap, iter::Peekable, ops::Bound};
+
+use redb::StorageError;
+use rpds::RedBlackTreeMapSync;
+
+use super::{frame::Group, tables::Direction};
+use crate::store::engine::{Entry, Op, Record, Revision, Space};
+
+/// Changes to all spaces, the newest of each key.
+#[derive(Clone, Default)]
+pub(super) struct Recent(BTreeMap<Space, Changes>);
+
+/// What is known of a key: a record, or that there is none.
+pub(super) struct Known<'a>(pub(super) Option<&'a Record>);
+
+/// Changes to one space.
+#[derive(Clone, Default)]
+pub(super) struct Changes {
+    /// A record, or that there is none.
+    records: RedBlackTreeMapSync<Vec<u8>, Option<Record>>,
+    /// Ranges, from their first key up to a key that is not in them. No two of them meet. What
+    /// `records` has of one is newer.
+    erased: RedBlackTreeMapSync<Vec<u8>, Vec<u8>>,
+}
+
+impl Recent {
+    /// Whether there are no changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.values().all(|changes| changes.records.is_empty() && changes.erased.is_empty())
+    }
+
+    /// The spaces that have changed, and how.
+    pub(super) fn spaces(&self) -> impl Iterator<Item = (Space, &Changes)> {
+        self.0.iter().map(|(space, changes)| (*space, changes))
+    }
+
+    /// The changes to a space.
+    pub(super) fn of(&self, space: Space) -> Option<&Changes> {
+        self.0.get(&space)
+    }
+
+    /// What is known of a key, if anything is.
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Option<Known<'_>> {
+        self.of(space)?.get(key)
+    }
+
+    /// Applies a group that is in the log.
+    pub(super) fn add(&mut self, group: Group) {
+        let mut revision = group.first;
+        for batch in group.batches {
+            for op in batch {
+                self.apply(op, revision);
+            }
+            revision = Revision(revision.0 + 1);
+        }
+    }
+
+    /// Applies one change of the commit `revision`.
+    pub(super) fn apply(&mut self, op: Op, revision: Revision) {
+        match op {
+            Op::Put(space, key, sealed) => {
+                let record = Record { revision, bytes: sealed.into_bytes() };
+                self.of_mut(space).records.insert_mut(key, Some(record));
+            }
+            Op::Delete(space, key) => self.of_mut(space).records.insert_mut(key, None),
+            Op::DeleteRange(space, from, to) => self.of_mut(space).erase(from, to),
+        }
+    }
+
+    fn of_mut(&mut self, space: Space) -> &mut Changes {
+        self.0.entry(space).or_default()
+    }
+}
+
+impl Changes {
+    fn get(&self, key: &[u8]) -> Option<Known<'_>> {
+        match self.records.get(key) {
+            Some(record) => Some(Known(record.as_ref())),
+            None => self.has_erased(key).then_some(Known(None)),
+        }
+    }
+
+    /// All keys that were changed one by one, in their order.
+    pub(super) fn records(&self) -> impl Iterator<Item = (&[u8], Option<&Record>)> {
+        self.records.iter().map(|(key, record)| (key.as_slice(), record.as_ref()))
+    }
+
+    /// All ranges of which nothing older is left.
+    pub(super) fn erased(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.erased.iter().map(|(from, to)| (from.as_slice(), to.as_slice()))
+    }
+
+    fn has_erased(&self, key: &[u8]) -> bool {
+        let before = (!self.erased.is_empty())
+            .then(|| self.erased.range::<[u8], _>(up_to(key)).next_back())
+            .flatten();
+        before.is_some_and(|(_, to)| key < to.as_slice())
+    }
+
+    fn erase(&mut self, mut from: Vec<u8>, mut to: Vec<u8>) {
+        if from >= to {
+            return;
+        }
+        let within = (Bound::Included(&*from), Bound::Excluded(&*to));
+        let gone: Vec<_> =
+            self.records.range::<[u8], _>(within).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.records.remove_mut(&key);
+        }
+        // It takes in every range that it meets.
+        while let Some((first, last)) = self.erased.range::<[u8], _>(up_to(&to)).next_back()
+            && *last >= from
+        {
+            let (first, last) = (first.clone(), last.clone());
+            self.erased.remove_mut(&first);
+            from = from.min(first);
+            to = to.max(last);
+        }
+        self.erased.insert_mut(from, to);
+    }
+}
+
+/// All keys up to this one, which is among them.
+const fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Unbounded, Bound::Included(key))
+}
+
+/// A key, and what it was changed to.
+type Changed<'a> = (&'a Vec<u8>, &'a Option<Record>);
+
+/// The entries of `base`, with the changes of one layer over them. Both go in the same direction.
+pub(super) struct Over<'a, B: Iterator> {
+    changes: Option<&'a Changes>,
+    records: Peekable<Box<dyn Iterator<Item = Changed<'a>> + 'a>>,
+    base: Peekable<B>,
+    direction: Direction,
+}
+
+impl<'a, B: Iterator<Item = Result<Entry, StorageError>>> Over<'a, B> {
+    /// The entries of `space` with `from <= key < to`.
+    pub(super) fn new(
+        recent: &'a Recent,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        direction: Direction,
+        base: B,
+    ) -> Self {
+        let changes = recent.of(space);
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        let records = changes.map(|changes| changes.records.range::<[u8], _>(range));
+        let records: Box<dyn Iterator<Item = Changed<'a>> + 'a> = match (records, direction) {
+            (None, _) => Box::new(std::iter::empty()),
+            (Some(records), Direction::Up) => Box::new(records),
+            (Some(records), Direction::Down) => Box::new(records.rev()),
+        };
+        Self { changes, records: records.peekable(), base: base.peekable(), direction }
+    }
+
+    /// Whether the layer's next key comes before that of the base, or is the same.
+    fn order(&mut self) -> Option<Ordering> {
+        match (self.records.peek(), self.base.peek()) {
+            (None, None) => None,
+            (Some(_), None) => Some(Ordering::Less),
+            (_, Some(Err(_))) | (None, Some(_)) => Some(Ordering::Greater),
+            (Some((key, _)), Some(Ok((other, _)))) => Some(match self.direction {
+                Direction::Up => (*key).cmp(other),
+                Direction::Down => other.cmp(key),
+            }),
+        }
+    }
+}
+
+impl<B: Iterator<Item = Result<Entry, StorageError>>> Iterator for Over<'_, B> {
+    type Item = Result<Entry, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.order()? == Ordering::Greater {
+                match self.base.next()? {
+                    Ok((key, _)) if self.changes.is_some_and(|it| it.has_erased(&key)) => {}
+                    entry => return Some(entry),
+                }
+            } else {
+                if self.order()? == Ordering::Equal {
+                    self.base.next();
+                }
+                if let Some((key, Some(record))) = self.records.next() {
+                    return Some(Ok((key.clone(), record.clone())));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{crypto::Sealed, store::kinds::header::SPACE};
+
+    fn step() -> impl Strategy<Value = Op> {
+        let key = || prop::collection::vec(0_u8..4, 1..3);
+        prop_oneof![
+            4 => (key(), any::<u8>()).prop_map(|(key, byte)| Op::Put(SPACE, key, Sealed::public(vec![byte]))),
+            2 => key().prop_map(|key| Op::Delete(SPACE, key)),
+            2 => (key(), key()).prop_map(|(from, to)| Op::DeleteRange(SPACE, from, to)),
+        ]
+    }
+
+    /// A plain map that the same changes are made to.
+    fn plain(map: &mut BTreeMap<Vec<u8>, Record>, op: &Op, revision: Revision) {
+        match op.clone() {
+            Op::Put(_, key, sealed) => {
+                map.insert(key, Record { revision, bytes: sealed.into_bytes() });
+            }
+            Op::Delete(_, key) => {
+                map.remove(&key);
+            }
+            Op::DeleteRange(_, from, to) => map.retain(|key, _| *key < from || *key >= to),
+        }
+    }
+
+    proptest! {
+        /// Changes in two layers over a base say what a plain map says.
+        #[test]
+        fn layers_say_what_a_map_says(
+            beneath in prop::collection::vec(step(), 0..12),
+            first in prop::collection::vec(step(), 0..12),
+            second in prop::collection::vec(step(), 0..12),
+            from in prop::collection::vec(0_u8..4, 0..3),
+            to in prop::collection::vec(0_u8..5, 0..3),
+        ) {
+            let (mut base, mut layers) = (BTreeMap::new(), [Recent::default(), Recent::default()]);
+            for op in &beneath {
+                plain(&mut base, op, Revision(1));
+            }
+            let mut map = base.clone();
+            for (layer, ops) in layers.iter_mut().zip([&first, &second]) {
+                for op in ops {
+                    layer.apply(op.clone(), Revision(2));
+                    plain(&mut map, op, Revision(2));
+                }
+            }
+            let [lower, upper] = &layers;
+            for a in 0..5_u8 {
+                for key in std::iter::once(vec![a]).chain((0..5).map(|b| vec![a, b])) {
+                    let known = upper.get(SPACE, &key).or_else(|| lower.get(SPACE, &key));
+                    let found = known.map_or_else(|| base.get(&key), |Known(record)| record);
+                    prop_assert_eq!(found, map.get(&key), "{:?}", key);
+                }
+            }
+            let to = to.max(from.clone());
+            let entries = |down: bool| {
+                let base = base.range(from.clone()..to.clone()).map(|(key, record)| Ok((key.clone(), record.clone())));
+                let base: Box<dyn Iterator<Item = _>> = if down { Box::new(base.rev()) } else { Box::new(base) };
+                let direction = if down { Direction::Down } else { Direction::Up };
+                let lower = Over::new(lower, SPACE, &from, &to, direction, base);
+                Over::new(upper, SPACE, &from, &to, direction, lower).collect::<Result<Vec<_>, _>>().unwrap()
+            };
+            let mut expected: Vec<_> = map.range(from.clone()..to.clone()).map(|(key, record)| (key.clone(), record.clone())).collect();
+            prop_assert_eq!(entries(false), expected.clone());
+            expected.reverse();
+            prop_assert_eq!(entries(true), expected);
+        }
+    }
+}

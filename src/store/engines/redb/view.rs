@@ -1,0 +1,121 @@
+//! Everything at one moment: the changes in memory over the database on disk.
+//!
+//! Always holds: a view never changes; what a newer layer says of a key hides what is beneath it.
+//! Never does: wait for anybody.
+
+use std::sync::Arc;
+
+use redb::StorageError;
+
+use super::{
+    recent::{Known, Over, Recent},
+    tables::{Base, Direction},
+};
+use crate::store::engine::{Entry, Record, Revision, Space};
+
+/// Everything at one moment.
+pub(super) struct View {
+    /// The last commit that it shows.
+    pub(super) revision: Revision,
+    /// What is newer than all that is beneath.
+    pub(super) recent: Recent,
+    pub(super) under: Arc<Under>,
+}
+
+/// What lies beneath the newest changes.
+pub(super) struct Under {
+    /// Changes that are on their way into the database.
+    pub(super) frozen: Option<Arc<Frozen>>,
+    pub(super) base: Arc<Base>,
+}
+
+/// Changes that go into the database together.
+pub(super) struct Frozen {
+    pub(super) recent: Recent,
+    /// The last commit among them.
+    pub(super) revision: Revision,
+    /// Its moment.
+    pub(super) moment: Option<u64>,
+    /// Where the log goes on behind it.
+    pub(super) position: u64,
+}
+
+impl View {
+    /// The record under a key.
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Record>, StorageError> {
+        match self.recall(space, key) {
+            Some(Known(record)) => Ok(record.cloned()),
+            None => self.under.base.get(space, key),
+        }
+    }
+
+    /// The record under a key, or that there is none, where memory tells.
+    pub(super) fn recall(&self, space: Space, key: &[u8]) -> Option<Known<'_>> {
+        self.recent.get(space, key).or_else(|| self.under.recall(space, key))
+    }
+
+    /// The last record of a range.
+    pub(super) fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<Entry>, StorageError> {
+        self.under.entries(&self.recent, space, from, to, Direction::Down)?.next().transpose()
+    }
+
+    /// At most `limit` records of a range, in the order of their keys.
+    pub(super) fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Entry>, StorageError> {
+        let entries = self.under.entries(&self.recent, space, from, to, Direction::Up)?;
+        entries.take(limit).collect()
+    }
+}
+
+impl Under {
+    fn recall(&self, space: Space, key: &[u8]) -> Option<Known<'_>> {
+        self.frozen.as_ref()?.recent.get(space, key)
+    }
+
+    /// The revision of the record under a key.
+    pub(super) fn revision(
+        &self,
+        space: Space,
+        key: &[u8],
+    ) -> Result<Option<Revision>, StorageError> {
+        match self.recall(space, key) {
+            Some(Known(record)) => Ok(record.map(|record| record.revision)),
+            None => self.base.revision(space, key),
+        }
+    }
+
+    /// The entries of a range, with `recent` over them.
+    pub(super) fn entries<'a>(
+        &'a self,
+        recent: &'a Recent,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        direction: Direction,
+    ) -> Result<Box<dyn Iterator<Item = Result<Entry, StorageError>> + 'a>, StorageError> {
+        if from >= to {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let base = self.base.entries(space, from, to, direction)?;
+        let entries: Box<dyn Iterator<Item = _> + 'a> = match &self.frozen {
+            Some(frozen) if frozen.recent.of(space).is_some() => {
+                Box::new(Over::new(&frozen.recent, space, from, to, direction, base))
+            }
+            _ => base,
+        };
+        Ok(match recent.of(space) {
+            Some(_) => Box::new(Over::new(recent, space, from, to, direction, entries)),
+            None => entries,
+        })
+    }
+}

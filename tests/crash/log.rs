@@ -1,0 +1,169 @@
+//! The log beside the database: what is missing, damaged, or somebody else's is told in words, and
+//! nothing that was acknowledged is passed over.
+
+use okmsd::store::{
+    engine::{Engine, Revision},
+    engines::redb::{LogError, OpenError, RedbEngine},
+};
+
+use crate::{
+    common::*,
+    storage::{Image, SECTOR, Storage},
+};
+
+/// Where the ring of frames begins.
+const RING: usize = 4096;
+
+fn open_image(image: &Image) -> Result<RedbEngine, OpenError> {
+    let storage = Storage::new(image.clone());
+    RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), blind())
+}
+
+fn refusal(image: &Image) -> LogError {
+    match open_image(image) {
+        Err(OpenError::Log(error)) => error,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+/// Three acknowledged batches that are in the log alone, as a kill leaves them.
+async fn killed() -> (Image, Model) {
+    let storage = Storage::new(Vec::new());
+    let engine = open(&storage);
+    let mut model = Model::new();
+    for n in 0..3_u8 {
+        let step = batch(vec![put(HEADER, &[n; 17], &[n; 700])]);
+        apply(&mut model, &step);
+        engine.commit(step).await.unwrap();
+    }
+    (storage.image(), model)
+}
+
+/// Where the frames of an image begin.
+fn frames(image: &Image) -> Vec<usize> {
+    let is_frame = |at: &usize| {
+        let position = u64::try_from(at - RING).unwrap();
+        let length = &image.log[at + 16..at + 20];
+        image.log[*at..].starts_with(&position.to_le_bytes()) && length != [0; 4]
+    };
+    (RING..image.log.len()).step_by(SECTOR).filter(is_frame).collect()
+}
+
+#[tokio::test]
+async fn what_only_the_log_has_is_there_again() {
+    let (image, model) = killed().await;
+    assert_eq!(frames(&image).len(), 3);
+    let engine = open_image(&image).unwrap();
+    assert_eq!(dump(&*view(&engine).await).await, model);
+    let next = write(&engine, vec![put(HEADER, b"next", b"1")]).await;
+    assert_eq!(next, Revision(4), "revisions go on");
+}
+
+/// A log that is not there, or not the right one, once would have been an empty one.
+#[tokio::test]
+async fn another_log_is_refused() {
+    let (image, model) = killed().await;
+    let (other, _) = killed().await;
+    let with = |log: Vec<u8>| Image { log, ..image.clone() };
+    assert!(matches!(refusal(&with(Vec::new())), LogError::Missing));
+    assert!(matches!(refusal(&with(other.log)), LogError::OfAnotherStore));
+    let mut short = image.log.clone();
+    short.truncate(RING + 10 * SECTOR);
+    assert!(matches!(refusal(&with(short)), LogError::Short));
+    let mut damaged = image.log.clone();
+    damaged[20] ^= 1;
+    assert!(matches!(refusal(&with(damaged)), LogError::Header));
+
+    // Copies of different days: the same store, opened twice since.
+    let storage = Storage::new(image.clone());
+    for n in 0..2_u8 {
+        let engine =
+            RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), blind());
+        write(&engine.unwrap(), vec![put(HEADER, &[n], b"later")]).await;
+    }
+    let later = storage.image();
+    let kept = open_image(&Image { database: later.database.clone(), log: Vec::new() });
+    assert!(kept.is_ok(), "a store that was closed needs no log");
+    let storage = Storage::new(later);
+    std::mem::forget(open(&storage));
+    let later = storage.image();
+    let older = Image { database: later.database.clone(), log: image.log.clone() };
+    assert!(matches!(refusal(&older), LogError::OfAnotherDay(_)));
+    let newer = Image { database: image.database.clone(), log: later.log };
+    assert!(matches!(refusal(&newer), LogError::OfAnotherDay(_)));
+    assert_eq!(dump_image(image).await, model, "and the right one still does");
+}
+
+/// A torn end is no damage; a torn frame with a whole one behind it is.
+#[tokio::test]
+async fn damage_is_told_from_a_torn_end() {
+    let (image, model) = killed().await;
+    let begins = frames(&image);
+    for (nth, begin) in begins.iter().enumerate() {
+        for at in [0, 9, 17, 60, 500] {
+            let mut torn = image.clone();
+            torn.log[begin + at] ^= 0x10;
+            if nth + 1 < begins.len() {
+                assert!(
+                    matches!(refusal(&torn), LogError::Damaged(place) if place == *begin as u64)
+                );
+                continue;
+            }
+            let found = dump_image(torn).await;
+            let left = model.iter().take(2).map(|(key, value)| (key.clone(), value.clone()));
+            assert_eq!(found, left.collect(), "byte {at} of the last frame");
+        }
+    }
+}
+
+/// The ring goes round many times, over frames of earlier rounds and of earlier openings.
+#[tokio::test]
+async fn an_earlier_round_is_never_replayed() {
+    let storage = Storage::new(Vec::new());
+    let mut model = Model::new();
+    for round in 0..12_u8 {
+        let engine = open(&storage);
+        for n in 0..20_u8 {
+            let step = batch(vec![put(VALUE, &[n, round % 3], &vec![round; 9_000])]);
+            apply(&mut model, &step);
+            engine.commit(step).await.unwrap();
+        }
+        let image = storage.image();
+        assert_eq!(dump_image(image).await, model, "round {round}");
+        if round % 2 == 0 {
+            drop(engine);
+        } else {
+            // As a kill leaves it: nobody writes to these files any more.
+            let killed = Storage::new(storage.image());
+            drop(engine);
+            assert_eq!(dump(&*view(&open(&killed)).await).await, model, "round {round}");
+        }
+    }
+}
+
+/// What the keeper brings into the database leaves the log, and stays.
+#[tokio::test]
+async fn the_database_follows() {
+    let storage = Storage::new(Vec::new());
+    let engine = open(&storage);
+    let mut model = Model::new();
+    for n in 0..200_u32 {
+        let key = (n % 40).to_be_bytes();
+        let step = batch(match n % 4 {
+            3 => vec![delete_range(VALUE, &key, &(n % 40 + 3).to_be_bytes())],
+            _ => vec![put(VALUE, &key, &vec![n as u8; 12_000]), put(HEADER, &key, b"h")],
+        });
+        apply(&mut model, &step);
+        engine.commit(step).await.unwrap();
+    }
+    assert_eq!(dump(&*view(&engine).await).await, model);
+    let image = storage.image();
+    let base = Image { database: image.database.clone(), log: image.log.clone() };
+    assert_eq!(dump_image(base).await, model);
+    drop(engine);
+    // 1.8 MB went through a log of 640 KiB.
+    assert_eq!(storage.image().log.len(), RING + (640 << 10));
+    let closed = Image { log: Vec::new(), ..storage.image() };
+    assert_eq!(dump_image(closed).await, model, "a store that was closed needs no log");
+}
