@@ -162,13 +162,13 @@ pub fn principal(peer: &Arc<VerifiedPeer>, now: Timestamp) -> Result<Principal, 
 
 fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> {
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
-    if own.is_over(now) {
+    if own.has_expired(now) {
         return Err(Unauthenticated::Expired);
     }
     if !own.has_begun(now) {
         return Err(Unauthenticated::NotYetValid);
     }
-    if above.is_over(now) {
+    if above.has_expired(now) {
         return Err(Unauthenticated::AuthorityExpired);
     }
     if !above.has_begun(now) {

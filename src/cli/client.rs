@@ -264,7 +264,7 @@ impl Client {
                 "use one that the region's authority has signed, and that is valid".to_owned()
             }
         };
-        if facts.validity.is_over(now) {
+        if facts.validity.has_expired(now) {
             return Some(format!("it has expired ({}); {remedy}", date(facts.validity.not_after)));
         }
         if !facts.validity.has_begun(now) {

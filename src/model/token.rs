@@ -56,7 +56,7 @@ pub struct Token {
 impl Token {
     /// Whether it is over at `now`.
     #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now
     }
 
@@ -143,7 +143,7 @@ mod tests {
             display_name: String::new(),
             meta: Vec::new(),
         };
-        assert!(!token.is_over(at(1_099)) && token.is_over(at(1_100)));
+        assert!(!token.has_expired(at(1_099)) && token.has_expired(at(1_100)));
         let life = TokenLife { default: 500, max: 1_000 };
         assert_eq!(token.own_limit_seconds(life), 250);
         assert_eq!(token.own_limit_seconds(TokenLife { max: 250, ..life }), 0);

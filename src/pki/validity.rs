@@ -54,7 +54,7 @@ impl Validity {
 
     /// Whether it has expired at `now`.
     #[must_use]
-    pub const fn is_over(self, now: Timestamp) -> bool {
+    pub const fn has_expired(self, now: Timestamp) -> bool {
         now.unix_seconds() > self.not_after
     }
 
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn both_ends_are_valid() {
         let validity = Validity { not_before: 100, not_after: 200 };
-        for (second, has_begun, is_over) in
+        for (second, has_begun, has_expired) in
             [(99, false, false), (100, true, false), (200, true, false), (201, true, true)]
         {
             let now = Timestamp::from_unix_seconds(second);
             assert_eq!(
-                (validity.has_begun(now), validity.is_over(now)),
-                (has_begun, is_over),
+                (validity.has_begun(now), validity.has_expired(now)),
+                (has_begun, has_expired),
                 "{second}"
             );
         }

@@ -56,7 +56,7 @@ impl Dated {
             Role::CustomerCa(_) => "the customer's authority",
         };
         let path = &self.path;
-        if self.validity.is_over(now) {
+        if self.validity.has_expired(now) {
             let ended = date(self.validity.not_after);
             let remedy = match self.role {
                 Role::Server => "no client will connect; get a new certificate and restart",

@@ -292,7 +292,7 @@ fn links<'a>(
 /// Authorities end as other certificates do; the library judges those only that a peer shows.
 fn in_time(authority: &Authority, now: UnixTime) -> Result<(), Error> {
     let now = Timestamp::from_unix_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    if authority.validity().is_over(now) {
+    if authority.validity().has_expired(now) {
         return Err(Error::InvalidCertificate(CertificateError::Expired));
     }
     if !authority.validity().has_begun(now) {

@@ -335,7 +335,7 @@ fn open(
     now: Timestamp,
 ) -> Result<Token, Error> {
     let token: Token = open_or(keys, accessor, record, || Error::TokenInvalid)?;
-    if token.is_over(now) { Err(Error::TokenInvalid) } else { Ok(token) }
+    if token.has_expired(now) { Err(Error::TokenInvalid) } else { Ok(token) }
 }
 
 /// The record of what lies under the token `id`. One that is damaged is none: whoever brings the

@@ -25,7 +25,7 @@ use crate::{
             tenant::{self, DomainInfo, DomainRecord},
             token, value,
             version::{self, Version},
-            wrapped::{self, WrappedAnswer},
+            wrapped::{self, WrappedResponse},
         },
         past::{self, FormerPlace, Past, Store, Write},
     },
@@ -213,7 +213,7 @@ fn versions(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     Ok(ops)
 }
 
-/// A token; or what is told of a wrapped answer, which lay where tokens lie, with the answer's
+/// A token; or what is told of a wrapped response, which lay where tokens lie, with the answer's
 /// body.
 fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     // The ends of both are as they were. A body comes with what is told of it.
@@ -221,7 +221,7 @@ fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let (keys, id) = (entry.keys, text(id)?);
     match open::<Token>(keys, FormerPlace::Token(id), entry.bytes) {
         Ok(token) => return Ok(vec![put(keys, id, &token)?]),
-        // It may be what is told of a wrapped answer.
+        // It may be what is told of a wrapped response.
         Err(Error::Corrupt(_)) => {}
         Err(error) => return Err(error),
     }
@@ -229,7 +229,7 @@ fn tokens(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
     let key = wrapped::body(keys.id(), id);
     let body = entry.former.get(token::SPACE, &key)?.ok_or(Malformed)?;
     let (data_key, body) = reseal(keys, FormerPlace::Wrapped(id), token::SPACE, &key, &body)?;
-    let told = put(keys, id, &WrappedAnswer { wrapped, data_key })?;
+    let told = put(keys, id, &WrappedResponse { wrapped, data_key })?;
     Ok(vec![Op::Delete(token::SPACE, entry.key.to_vec()), told, body])
 }
 

@@ -1,4 +1,4 @@
-//! Wrapped answers: kept, sealed, for whoever of the domain brings their token, and told once.
+//! Wrapped responses: kept, sealed, for whoever of the domain brings their token, and told once.
 //!
 //! Always holds: what is wrapped in one domain is bounded, in number and in bytes. What was wrapped
 //! since the last count is added up; where that reaches the bound, what is over is cleared away and
@@ -35,7 +35,7 @@ use crate::{
         engine::{Op, Record},
         kinds::{
             token,
-            wrapped::{self, WrappedAnswer},
+            wrapped::{self, WrappedResponse},
         },
     },
 };
@@ -79,7 +79,7 @@ const COUNT_PAUSE: Duration = Duration::from_secs(1);
 const COUNTS_MAX: usize = 1024;
 const COUNTED_AT_ONCE: usize = 1000;
 
-/// The use cases on wrapped answers.
+/// The use cases on wrapped responses.
 pub struct Wrapping {
     scope: Scope,
     counts: Cache<OkmsId, Count>,
@@ -224,7 +224,7 @@ impl Wrapping {
             .unit(
                 change,
                 &keys,
-                OneRecord::of::<WrappedAnswer>(&keys, &minted.id),
+                OneRecord::of::<WrappedResponse>(&keys, &minted.id),
                 |found, draft| {
                     is_free(found.as_ref())?;
                     keep(draft, &minted, &wrapped, &answer.body)
@@ -297,11 +297,16 @@ impl Wrapping {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name: ChangeName::EndWrapping, turns: &[] };
         self.scope
-            .unit(change, &keys, OneRecord::of::<WrappedAnswer>(&keys, accessor), |found, draft| {
-                let answer = open(&keys, accessor, found, now)?;
-                remove(draft, accessor, answer.wrapped.expires_at());
-                Ok(())
-            })
+            .unit(
+                change,
+                &keys,
+                OneRecord::of::<WrappedResponse>(&keys, accessor),
+                |found, draft| {
+                    let answer = open(&keys, accessor, found, now)?;
+                    remove(draft, accessor, answer.wrapped.expires_at());
+                    Ok(())
+                },
+            )
             .await
     }
 
@@ -350,7 +355,7 @@ impl Basis for WrappedBasis<'_> {
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
         let Reader { snapshot, keys } = reader.records;
-        let found = OneRecord::of::<WrappedAnswer>(keys, self.id).read(reader).await?;
+        let found = OneRecord::of::<WrappedResponse>(keys, self.id).read(reader).await?;
         let answer = is_right(open(keys, self.id, found, self.now)?, self.token)?;
         let key = wrapped::body(keys.id(), self.id);
         let body = snapshot.get(token::SPACE, &key).await?.ok_or(Error::NothingWrapped)?.bytes;
@@ -364,13 +369,13 @@ fn open(
     id: &str,
     record: Option<Record>,
     now: Timestamp,
-) -> Result<WrappedAnswer, Error> {
-    let answer: WrappedAnswer = open_or(keys, id, record, || Error::NothingWrapped)?;
+) -> Result<WrappedResponse, Error> {
+    let answer: WrappedResponse = open_or(keys, id, record, || Error::NothingWrapped)?;
     if answer.wrapped.expires_at() > now { Ok(answer) } else { Err(Error::NothingWrapped) }
 }
 
 /// `answer`, if `token` is the one that it is wrapped under.
-fn is_right(answer: WrappedAnswer, token: &str) -> Result<WrappedAnswer, Error> {
+fn is_right(answer: WrappedResponse, token: &str) -> Result<WrappedResponse, Error> {
     let is_right =
         crypto::is_same(&answer.wrapped.secret_sha256, &crypto::fingerprint(token.as_bytes()));
     if is_right { Ok(answer) } else { Err(Error::NothingWrapped) }
@@ -402,6 +407,6 @@ fn keep(
     let at = bind(token::SPACE, &key);
     let (data_key, sealed) = aside(body.len(), || keys.seal_value(&at, body))?;
     draft.extend([Op::Put(token::SPACE, key, sealed)]);
-    let answer = WrappedAnswer { wrapped: wrapped.clone(), data_key };
+    let answer = WrappedResponse { wrapped: wrapped.clone(), data_key };
     store(draft, id, wrapped.expires_at(), size.to_vec(), &answer)
 }

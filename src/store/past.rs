@@ -4,7 +4,7 @@
 //! Layouts 1 and 2 (the first had no tokens) kept a value's wrapped key before its ciphertext, and
 //! bound what they sealed to a place of its own naming. Records began with a format byte; integers
 //! were big-endian, text was a 4-byte length and its bytes, and an optional moment `i64::MIN` where
-//! it was absent. Their keys were today's, but for what is told of a wrapped answer, which lay
+//! it was absent. Their keys were today's, but for what is told of a wrapped response, which lay
 //! where tokens lie. Never does: write any of it; what is read is brought up by
 //! `service/upgrade.rs`.
 
@@ -73,9 +73,9 @@ pub enum FormerPlace<'a> {
     Value(&'a str, u32),
     /// A token.
     Token(&'a str),
-    /// What is told of a wrapped answer.
+    /// What is told of a wrapped response.
     WrapInfo(&'a str),
-    /// The body of a wrapped answer.
+    /// The body of a wrapped response.
     Wrapped(&'a str),
 }
 

@@ -18,7 +18,7 @@ use okmsd::{
         engines::redb::{OpenError, RedbEngine, RedbOptions},
         kinds::{
             Kind, region, tenant::DomainInfo, tenant::DomainRecord, version::Version,
-            wrapped::WrappedAnswer,
+            wrapped::WrappedResponse,
         },
     },
 };
@@ -121,13 +121,15 @@ async fn whole(image: Image) -> Whole {
                     .is_some_and(|data_key| value_opens(&data_key))
             }
             (TOKEN, Some(0)) => plain().is_some_and(|plain| Token::decode(&plain).is_ok()),
-            (TOKEN, Some(3)) => plain().is_some_and(|plain| WrappedAnswer::decode(&plain).is_ok()),
+            (TOKEN, Some(3)) => {
+                plain().is_some_and(|plain| WrappedResponse::decode(&plain).is_ok())
+            }
             (TOKEN, Some(2)) => {
                 let told = [&key[..16], &[3], &key[17..]].concat();
                 let answer = keys
                     .open(&Binding::to("token", &told), &model[&(TOKEN, told.clone())])
                     .unwrap();
-                value_opens(&WrappedAnswer::decode(&answer).unwrap().data_key)
+                value_opens(&WrappedResponse::decode(&answer).unwrap().data_key)
             }
             other => panic!("{other:?}"),
         };

@@ -13,7 +13,7 @@ use super::{
     tenant::{self, DomainInfo, DomainRecord},
     token,
     version::{self, Version},
-    wrapped::{self, WrappedAnswer},
+    wrapped::{self, WrappedResponse},
     *,
 };
 use crate::{
@@ -152,7 +152,7 @@ proptest! {
         wrapped_key[..16].copy_from_slice(&key);
         let data_key = WrappedDataKey::from_bytes(wrapped_key);
         let wrapped = Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 };
-        check(&WrappedAnswer { wrapped, data_key: data_key.clone() });
+        check(&WrappedResponse { wrapped, data_key: data_key.clone() });
         check(&Token {
             secret_sha256: [1; 32],
             key_sha256: [2; 32],

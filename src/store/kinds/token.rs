@@ -3,9 +3,9 @@
 //! | key | record |
 //! | --- | --- |
 //! | okmsId, 0, id | a token |
-//! | okmsId, 1, end in seconds (8 bytes, big-endian), id | the size of a wrapped answer, else nothing |
-//! | okmsId, 2, id | the body of a wrapped answer: see [`super::wrapped`] |
-//! | okmsId, 3, id | what is told of a wrapped answer: see [`super::wrapped`] |
+//! | okmsId, 1, end in seconds (8 bytes, big-endian), id | the size of a wrapped response, else nothing |
+//! | okmsId, 2, id | the body of a wrapped response: see [`super::wrapped`] |
+//! | okmsId, 3, id | what is told of a wrapped response: see [`super::wrapped`] |
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 

@@ -1,4 +1,4 @@
-//! Wrapped answers: what is told of one, with the wrapped key of its body, and the body's
+//! Wrapped responses: what is told of one, with the wrapped key of its body, and the body's
 //! ciphertext. They lie beside the tokens, under the id in their own.
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
@@ -25,9 +25,9 @@ pub fn body(id: OkmsId, token: &str) -> Vec<u8> {
     under(id, 2, token.as_bytes())
 }
 
-/// A wrapped answer as it is stored, apart from its body.
+/// A wrapped response as it is stored, apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrappedAnswer {
+pub struct WrappedResponse {
     /// Everything but its body.
     pub wrapped: Wrapped,
     /// What opens its body.
@@ -51,7 +51,7 @@ struct Fields<'a> {
     data_key: ByteArray<{ WrappedDataKey::LEN }>,
 }
 
-impl Kind for WrappedAnswer {
+impl Kind for WrappedResponse {
     const SPACE: Space = SPACE;
     type Name<'a> = &'a str;
 

@@ -269,7 +269,7 @@ async fn a_race_to_unwrap() {
     }
 }
 
-/// A wrapped answer waits in the store, which a restart keeps, and not in clear.
+/// A wrapped response waits in the store, which a restart keeps, and not in clear.
 #[tokio::test]
 async fn a_wrapping_outlives_a_restart() {
     let (mut server, root, wrapping) = wrapped().await;

@@ -36,7 +36,7 @@ def keep(address, how, headers, path, body, connections):
     yield {str(answer): answers.count(answer) for answer in answers}
 
 
-@attack("a store full of wrapped answers", rss=384, extra=("write",))
+@attack("a store full of wrapped responses", rss=384, extra=("write",))
 def wrapping(trial):
     """500 KB for 768 hours each, from one connection: the store grew without bound."""
     before = trial.region.store_bytes()

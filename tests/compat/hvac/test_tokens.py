@@ -1,4 +1,4 @@
-"""Logins by certificate, tokens and wrapped answers through hvac."""
+"""Logins by certificate, tokens and wrapped responses through hvac."""
 
 import os
 import time
