@@ -171,6 +171,40 @@ pub struct Found {
 /// alone, with [`ReadError::Corrupt`].
 pub type Parts = Vec<Result<Option<Found>, ReadError>>;
 
+/// A commit, as the feed tells it: what was touched, and nothing of what it was or became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its revision.
+    pub revision: Revision,
+    /// The moment that it bore, in nanoseconds since 1970, if it bore one.
+    pub moment: Option<u64>,
+    /// What it touched, in the order of its changes.
+    pub touched: Vec<Touched>,
+}
+
+/// What a commit touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// A record was written.
+    Put(Space, Vec<u8>),
+    /// A record was removed, if there was one.
+    Deleted(Space, Vec<u8>),
+    /// Every record with `from <= key < to` was removed.
+    DeletedRange(Space, Vec<u8>, Vec<u8>),
+}
+
+/// Some changes, in the order of their revisions.
+pub type Changes = Vec<Change>;
+
+/// Changes that cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangesError {
+    /// They are no longer here, or are of another history: read everything again, and follow from
+    /// the revision that a snapshot showed before.
+    #[error("the changes after that revision are no longer known: list again")]
+    TooOld,
+}
+
 /// A consistent view of every space at one moment, for what one read cannot tell.
 pub trait Snapshot: Send + Sync {
     /// Reads all parts, in one go.
@@ -224,6 +258,15 @@ pub trait Engine: Send + Sync {
     /// the same 16 bytes (one tenant's) are applied in the order of the calls; between tenants
     /// there is no order.
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>>;
+
+    /// The changes after a revision, in order, each once: at least one, for which this waits. Some
+    /// were there before the store was opened, as far back as
+    /// the engine remembers. Whoever begins takes [`Engine::revision`], then a snapshot, and
+    /// follows from that revision: what comes twice then says nothing new.
+    fn changes(&self, after: Revision) -> Fut<'_, Result<Changes, ChangesError>>;
+
+    /// The revision of the last commit that was acknowledged.
+    fn revision(&self) -> Revision;
 
     /// Whether reads and writes work, as far as is known without trying.
     fn health(&self) -> Health;

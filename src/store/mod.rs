@@ -6,5 +6,6 @@
 
 pub mod engine;
 pub mod engines;
+pub mod feed;
 pub mod kinds;
 pub mod past;

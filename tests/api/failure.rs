@@ -18,7 +18,8 @@ use okmsd::{
     metrics::Metrics,
     store::{
         engine::{
-            Batch, CommitError, Engine, Fut, Health, Parts, Read, ReadError, Revision, Snapshot,
+            Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Parts, Read, ReadError,
+            Revision, Snapshot,
         },
         engines::redb::{RedbEngine, RedbOptions, StorageBackend},
     },
@@ -191,6 +192,14 @@ impl Faulty {
 }
 
 impl Engine for Faulty {
+    fn changes(&self, after: Revision) -> Fut<'_, Result<Changes, ChangesError>> {
+        self.inner.changes(after)
+    }
+
+    fn revision(&self) -> Revision {
+        self.inner.revision()
+    }
+
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
         Box::pin(async {
             self.passes(&self.reads_are_held).await;

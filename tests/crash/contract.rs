@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use okmsd::store::{
-    engine::{Batch, CommitError, Engine, Expect, Found, Health, Read, Revision},
+    engine::{
+        Batch, ChangesError, CommitError, Engine, Expect, Found, Health, Read, Revision, Touched,
+    },
     engines::{
         memory::MemoryEngine,
         redb::{FileError, OpenError, RedbEngine},
@@ -27,6 +29,62 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     forgotten(&*open(8)).await;
     reads(|| open(9)).await;
     empty_ranges(&*open(10)).await;
+    feed(open(11)).await;
+}
+
+/// The feed tells each commit once and in order, to whoever follows and to whoever comes later, and
+/// only what a reader sees as well. What was refused is not in it.
+async fn feed(engine: Arc<dyn Engine>) {
+    let begin = engine.revision();
+    let follower = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move {
+            let (mut told, mut at) = (Vec::new(), begin);
+            while told.len() < 40 {
+                for change in engine.changes(at).await.unwrap() {
+                    at = change.revision;
+                    let Some(Touched::Put(space, key)) = change.touched.first() else { panic!() };
+                    assert!(get(&*engine, *space, key).await.is_some(), "it is told and not shown");
+                    told.push(change);
+                }
+            }
+            told
+        }
+    });
+    let writers: Vec<_> = (0..4_u8)
+        .map(|writer| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                let mut revisions = Vec::new();
+                for n in 0..10_u8 {
+                    let key = [writer; 17];
+                    let ops = vec![put(VALUE, &key, &[n; 100]), delete_range(HEADER, &key, &[9])];
+                    revisions.push(write(&*engine, ops).await);
+                    let refused = batch_if(VALUE, &key, Expect::Absent, vec![delete(VALUE, &key)]);
+                    assert!(matches!(engine.commit(refused).await, Err(CommitError::Conflict)));
+                }
+                revisions
+            })
+        })
+        .collect();
+    let mut expected = Vec::new();
+    for writer in writers {
+        expected.extend(writer.await.unwrap());
+    }
+    expected.sort_unstable();
+    let told = follower.await.unwrap();
+    let revisions: Vec<_> = told.iter().map(|change| change.revision).collect();
+    assert_eq!(revisions, expected);
+    assert_eq!(engine.revision(), expected[39]);
+    let [Touched::Put(VALUE, key), Touched::DeletedRange(HEADER, from, to)] = &*told[0].touched
+    else {
+        panic!("{:?}", told[0]);
+    };
+    assert!(key == from && to == &[9]);
+    let later = engine.changes(expected[29]).await.unwrap();
+    assert_eq!(later, told[30..]);
+    let ahead = engine.changes(Revision(expected[39].0 + 1)).await;
+    assert!(matches!(ahead, Err(ChangesError::TooOld)), "of another history");
 }
 
 /// A read tells all its parts of one moment: of its own, whatever older and newer ones have read;
@@ -284,7 +342,7 @@ async fn redb_keeps_the_contract() {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     let engines: Vec<Arc<dyn Engine>> =
-        (0..11).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+        (0..12).map(|_| Arc::<MemoryEngine>::default() as _).collect();
     contract(|nth| Arc::clone(&engines[nth])).await;
 }
 

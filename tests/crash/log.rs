@@ -2,7 +2,7 @@
 //! nothing that was acknowledged is passed over.
 
 use okmsd::store::{
-    engine::{Engine, Revision},
+    engine::{ChangesError, Engine, Revision, Touched},
     engines::redb::{LogError, OpenError, RedbEngine},
 };
 
@@ -166,4 +166,21 @@ async fn the_database_follows() {
     assert_eq!(storage.image().log.len(), RING + (640 << 10));
     let closed = Image { log: Vec::new(), ..storage.image() };
     assert_eq!(dump_image(closed).await, model, "a store that was closed needs no log");
+}
+
+/// The feed goes on over a kill, as far back as the log has it; before that, it says so.
+#[tokio::test]
+async fn the_feed_goes_on_after_a_kill() {
+    let (image, _) = killed().await;
+    let engine = open_image(&image).unwrap();
+    let again = engine.changes(Revision(1)).await.unwrap();
+    assert_eq!(again.iter().map(|change| change.revision.0).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(again[0].touched, [Touched::Put(HEADER, vec![1; 17])]);
+    write(&engine, vec![put(HEADER, b"next", b"1")]).await;
+    assert_eq!(engine.changes(Revision(3)).await.unwrap().len(), 1);
+    let storage = Storage::new(image);
+    drop(open(&storage));
+    let engine = open(&storage);
+    assert!(matches!(engine.changes(Revision(1)).await, Err(ChangesError::TooOld)));
+    assert_eq!(engine.revision(), Revision(3), "from here one can follow");
 }

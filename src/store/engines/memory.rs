@@ -10,14 +10,25 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::store::engine::{
-    Batch, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op, Parts, Read, ReadError,
-    Record, Revision, Snapshot, Space,
+use crate::store::{
+    engine::{
+        Batch, Changes, ChangesError, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op,
+        Parts, Read, ReadError, Record, Revision, Snapshot, Space,
+    },
+    feed::Feed,
 };
 
 /// A store in memory.
-#[derive(Default)]
-pub struct MemoryEngine(Mutex<Arc<State>>);
+pub struct MemoryEngine {
+    state: Mutex<Arc<State>>,
+    feed: Feed,
+}
+
+impl Default for MemoryEngine {
+    fn default() -> Self {
+        Self { state: Mutex::default(), feed: Feed::after(Revision(0)) }
+    }
+}
 
 #[derive(Clone, Default)]
 struct State {
@@ -28,7 +39,7 @@ struct State {
 impl MemoryEngine {
     fn state(&self) -> MutexGuard<'_, Arc<State>> {
         // A batch is applied whole before it is seen.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,8 +108,17 @@ impl Engine for MemoryEngine {
         let state = Arc::make_mut(&mut state);
         state.revision += 1;
         let revision = Revision(state.revision);
+        self.feed.tell(revision, None, &batch.ops);
         batch.ops.into_iter().for_each(|op| state.apply(op, revision));
         Box::pin(future::ready(Ok(revision)))
+    }
+
+    fn changes(&self, after: Revision) -> Fut<'_, Result<Changes, ChangesError>> {
+        Box::pin(self.feed.changes(after))
+    }
+
+    fn revision(&self) -> Revision {
+        self.feed.last()
     }
 
     fn health(&self) -> Health {

@@ -16,7 +16,10 @@ use twox_hash::XxHash3_64;
 
 use crate::{
     crypto::Sealed,
-    store::engine::{Batch, Op, Revision, Space},
+    store::{
+        engine::{Batch, Op, Revision, Space},
+        feed::Feed,
+    },
 };
 
 /// What no disk writes in part.
@@ -57,6 +60,15 @@ impl Group {
     /// The revision of the last batch.
     pub(super) fn last(&self) -> Revision {
         Revision(self.first.0 + (self.batches.len() as u64).saturating_sub(1))
+    }
+
+    /// Tells a feed of it.
+    pub(super) fn tell(&self, feed: &Feed) {
+        let mut revision = self.first;
+        for batch in &self.batches {
+            feed.tell(revision, self.moment, batch);
+            revision = Revision(revision.0 + 1);
+        }
     }
 
     /// The batches' bytes, behind room for a head; [`seal`] makes a frame of them.

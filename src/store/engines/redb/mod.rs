@@ -68,9 +68,10 @@ use self::{
 };
 use crate::store::{
     engine::{
-        Batch, CommitError, Engine, Fut, Health, Observer, Parts, Read, ReadError, Revision,
-        Snapshot, Source, Space,
+        Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
+        ReadError, Revision, Snapshot, Source, Space,
     },
+    feed::Feed,
     kinds,
     past::Upgrade,
 };
@@ -249,7 +250,9 @@ impl RedbEngine {
         let base = guarded(|| database.base()).map_err(damaged)??;
         let (mut recent, mut revision, mut latest) =
             (Recent::default(), standing.revision, standing.moment);
+        let feed = Feed::after(revision);
         for group in opened.groups {
+            group.tell(&feed);
             (revision, latest) = (group.last(), latest.max(group.moment));
             recent.add(group);
         }
@@ -257,8 +260,13 @@ impl RedbEngine {
         let view = View { revision, recent, under };
         let queue =
             Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
-        let shared =
-            Arc::new(Shared::new(view, Cache::new(options.record_cache_bytes), queue, latest));
+        let shared = Arc::new(Shared::new(
+            view,
+            Cache::new(options.record_cache_bytes),
+            queue,
+            feed,
+            latest,
+        ));
         let keeper = Keeper::new(Arc::clone(&shared), disk, options.into(), database);
         let writer = Writer::new(Arc::clone(&shared), observer, options.into(), opened.log);
         let mut engine =
@@ -330,6 +338,14 @@ impl Engine for RedbEngine {
                     .unwrap_or_else(|gone| Err(CommitError::OutcomeUnknown(gone.into()))),
             }
         })
+    }
+
+    fn changes(&self, after: Revision) -> Fut<'_, Result<Changes, ChangesError>> {
+        Box::pin(self.shared.feed.changes(after))
+    }
+
+    fn revision(&self) -> Revision {
+        self.shared.feed.last()
     }
 
     fn health(&self) -> Health {

@@ -16,7 +16,7 @@ use super::{
     readers::Readers,
     view::{Frozen, Under, View},
 };
-use crate::store::engine::Health;
+use crate::store::{engine::Health, feed::Feed};
 
 /// The newest view, what waits for the writers and for the keeper, and how the store feels.
 pub(super) struct Shared {
@@ -25,6 +25,7 @@ pub(super) struct Shared {
     publishing: Mutex<()>,
     pub(super) cache: Cache,
     pub(super) queue: Queue,
+    pub(super) feed: Feed,
     /// The latest moment in the store when it was opened.
     pub(super) latest: Option<u64>,
     pub(super) readers: Readers,
@@ -78,13 +79,20 @@ impl Work {
 
 impl Shared {
     /// What there is of a store that was just opened.
-    pub(super) fn new(view: View, cache: Cache, queue: Queue, latest: Option<u64>) -> Self {
+    pub(super) fn new(
+        view: View,
+        cache: Cache,
+        queue: Queue,
+        feed: Feed,
+        latest: Option<u64>,
+    ) -> Self {
         let trimmed = AtomicU64::new(view.under.base.standing.position);
         Self {
             view: ArcSwap::from_pointee(view),
             publishing: Mutex::default(),
             cache,
             queue,
+            feed,
             latest,
             readers: Readers::new(),
             log: AtomicU8::new(0),

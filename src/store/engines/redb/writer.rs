@@ -235,6 +235,7 @@ impl Writer {
             Ok(()) => {
                 self.shared.cache.apply(touches);
                 self.show(newest);
+                group.tell(&self.shared.feed);
                 let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
                 drop(appending);
                 let elapsed = started.elapsed();
@@ -311,6 +312,7 @@ impl Writer {
                 prepared.head = appending.log.head();
                 prepared.newest = newest.clone();
                 self.show(newest);
+                group.tell(&self.shared.feed);
                 self.shared.log_is(State::Sound);
                 tracing::info!("the store takes writes again");
             }
