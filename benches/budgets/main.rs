@@ -12,6 +12,7 @@
 //! | `client` | a small mTLS client for what is timed request by request |
 //! | `load` | `oha`, for what is counted by the second |
 //! | `writes` | 64 writers, and raw redb commits of the same shape |
+//! | `log` | the store alone, beside a file that is only appended to |
 //! | `growth` | large stores, deep secrets, long lists |
 //! | `tokens` | many tokens |
 //! | `footprint` | start-up time and memory |
@@ -21,6 +22,13 @@ mod client;
 mod footprint;
 mod growth;
 mod load;
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of a few seconds"
+)]
+mod log;
 mod reference;
 mod server;
 #[allow(dead_code, reason = "allocations need the rest")]
@@ -67,7 +75,8 @@ struct Arguments {
     /// How long a turn lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Measure only what is named here: reads, connections, writes, growth, tokens, footprint.
+    /// Measure only what is named here: reads, connections, writes, log, growth, tokens,
+    /// footprint.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Cargo says so.
@@ -153,6 +162,9 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
     }
     if wants("writes") {
         rows.extend(writes::measure(effort).await?);
+    }
+    if wants("log") {
+        rows.extend(log::measure(effort).await?);
     }
     if wants("growth") {
         rows.extend(growth::measure(effort).await?);

@@ -218,7 +218,82 @@ pub trait Snapshot: Send + Sync {
         to: &'a [u8],
         limit: usize,
     ) -> Fut<'a, Result<Vec<Entry>, ReadError>>;
+
+    /// At most `limit` keys with `from <= key < to`, in order, and nothing of what is under them.
+    /// With a cut, what is told of a key that it cuts is the folder alone, once, and all that it
+    /// holds is passed over in one step.
+    fn keys<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        cut: Option<Cut>,
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Vec<u8>>, ReadError>>;
 }
+
+/// Cuts a key behind the first separator that comes after so many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The bytes that every key begins with.
+    pub behind: usize,
+    /// What ends a folder's name; less than 255.
+    pub separator: u8,
+}
+
+impl Cut {
+    /// The folder that a key is in, its separator included, if it is in one.
+    #[must_use]
+    pub fn folder(self, key: &[u8]) -> Option<&[u8]> {
+        let rest = key.get(self.behind..)?;
+        let at = rest.iter().position(|byte| *byte == self.separator)?;
+        key.get(..=self.behind + at)
+    }
+
+    /// At most `limit` keys, cut, where `next` tells the first keys from one on, as many as it is
+    /// asked for.
+    ///
+    /// # Errors
+    /// What `next` says.
+    pub fn walk<E>(
+        cut: Option<Self>,
+        from: &[u8],
+        limit: usize,
+        mut next: impl FnMut(&[u8], usize) -> Result<Vec<Vec<u8>>, E>,
+    ) -> Result<Vec<Vec<u8>>, E> {
+        let Some(cut) = cut else { return next(from, limit) };
+        let (mut found, mut from, mut at_once) = (Vec::new(), from.to_vec(), 1);
+        while found.len() < limit {
+            let asked = at_once.min(limit - found.len());
+            let keys = next(&from, asked)?;
+            let is_last = keys.len() < asked;
+            // Few at first, as what comes behind a folder may be a folder again.
+            at_once = (at_once * 2).min(WALK);
+            for key in keys {
+                let Some(folder) = cut.folder(&key) else {
+                    from = [&*key, &[0]].concat();
+                    found.push(key);
+                    continue;
+                };
+                found.push(folder.to_vec());
+                // The least key that is greater than all that begin so.
+                from = folder.to_vec();
+                if let Some(last) = from.last_mut() {
+                    *last = last.saturating_add(1);
+                }
+                at_once = 1;
+                break;
+            }
+            if is_last && at_once > 1 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// So many keys are read at once where no folder comes.
+const WALK: usize = 256;
 
 impl dyn Snapshot + '_ {
     /// The record under `key`.

@@ -2,7 +2,7 @@
 //! over batches at random, restarts and kills.
 
 use okmsd::store::{
-    engine::{Batch, CommitError, Engine, Expect, Op, Snapshot, Space},
+    engine::{Batch, CommitError, Cut, Engine, Expect, Op, Snapshot, Space},
     engines::memory::MemoryEngine,
 };
 
@@ -92,6 +92,13 @@ async fn it_answers_like_a_map() {
                 last(&*views.1, space, &key, &to).await,
                 "seed {seed}, step {step}"
             );
+            for cut in [None, Some(Cut { behind: 8, separator: b'1' })] {
+                let limit = 1 + chance.below(20);
+                let keys = [&views.0, &views.1].map(|it| it.keys(space, &key, &to, cut, limit));
+                let [one, other] = keys;
+                let (one, other) = (one.await.unwrap(), other.await.unwrap());
+                assert_eq!(one, other, "seed {seed}, step {step}, {cut:?}, {limit}");
+            }
             if step % 20 == 0 {
                 assert_eq!(
                     dump(&*views.0).await,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use okmsd::store::{
     engine::{
-        Batch, ChangesError, CommitError, Engine, Expect, Found, Health, Read, Revision, Touched,
+        Batch, ChangesError, CommitError, Cut, Engine, Expect, Found, Health, Read, Revision,
+        Touched,
     },
     engines::{
         memory::MemoryEngine,
@@ -30,6 +31,30 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     reads(|| open(9)).await;
     empty_ranges(&*open(10)).await;
     feed(open(11)).await;
+    keys(&*open(12)).await;
+}
+
+/// Keys alone, and folders in the place of what is in them.
+async fn keys(engine: &dyn Engine) {
+    let names = ["p/a", "p/a/1", "p/a/2", "p/b", "p/b-c", "p/b/1/2", "p/b0", "p/c/1", "q/1"];
+    let mut ops: Vec<_> = names.iter().map(|name| put(HEADER, name.as_bytes(), b"h")).collect();
+    // More below one folder than is read at once.
+    ops.extend((0..300).map(|n| put(HEADER, format!("p/a/{n:03}").as_bytes(), b"h")));
+    write(engine, ops).await;
+    write(engine, vec![delete(HEADER, b"p/b-c"), delete_range(HEADER, b"p/c/", b"p/c/\xff")]).await;
+    let snapshot = view(engine).await;
+    let cut = Some(Cut { behind: 2, separator: b'/' });
+    let told = async |from: &str, to: &str, cut, limit| {
+        let keys = snapshot.keys(HEADER, from.as_bytes(), to.as_bytes(), cut, limit).await.unwrap();
+        keys.into_iter().map(|key| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("p/", "p0", cut, 100).await, ["p/a", "p/a/", "p/b", "p/b/", "p/b0"]);
+    assert_eq!(told("p/", "p0", cut, 2).await, ["p/a", "p/a/"]);
+    assert_eq!(told("p/a0", "p0", cut, 100).await, ["p/b", "p/b/", "p/b0"]);
+    assert_eq!(told("", "z", cut, 0).await, [""; 0]);
+    assert_eq!(told("p/b", "p0", None, 100).await, ["p/b", "p/b/1/2", "p/b0"]);
+    assert_eq!(told("p/", "p0", None, 1000).await.len(), 306);
+    assert_eq!(told("z", "a", cut, 9).await, [""; 0]);
 }
 
 /// The feed tells each commit once and in order, to whoever follows and to whoever comes later, and
@@ -342,7 +367,7 @@ async fn redb_keeps_the_contract() {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     let engines: Vec<Arc<dyn Engine>> =
-        (0..12).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+        (0..13).map(|_| Arc::<MemoryEngine>::default() as _).collect();
     contract(|nth| Arc::clone(&engines[nth])).await;
 }
 

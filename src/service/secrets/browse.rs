@@ -1,7 +1,7 @@
 //! Lists by folders, as KV2 has them.
 //!
 //! Always holds: a list costs what it shows, not what lies below its folders: each sub-folder is
-//! passed over in one step.
+//! passed over in one step; where names alone are told, no header is read.
 
 use super::{History, Secrets, read::history};
 use crate::{
@@ -13,14 +13,13 @@ use crate::{
         turns::LongRead,
     },
     store::{
-        engine::Entry,
+        engine::Read,
         kinds::{Malformed, header},
     },
 };
 
-/// How many headers are read at once: few at first, and after a folder, as what comes next may be a
-/// folder again.
-const BATCH: std::ops::RangeInclusive<usize> = 16..=256;
+/// How many names are read at once.
+const BATCH: usize = 512;
 /// The most memory of one list, in bytes, roughly.
 const LIST_BYTES_MAX: usize = 16 << 20;
 const TOO_LARGE: Invalid = Invalid(
@@ -81,41 +80,40 @@ impl Secrets {
         }
         let limit = browse.limit.unwrap_or(usize::MAX);
         let mut listed = Listed { entries: Vec::new(), has_more: false, _turn: turn };
-        let (mut bytes, mut size) = (0, *BATCH.start());
+        let cut = (!browse.is_recursive).then(|| header::folders(id, &browse.prefix));
+        let mut bytes = 0;
         loop {
-            let batch = snapshot.scan(header::SPACE, &from, &to, size).await?;
-            let is_last = batch.len() < size;
-            let mut skip_to: Option<Vec<u8>> = None;
-            for entry in batch {
-                if skip_to.as_ref().is_some_and(|skip| entry.0 < *skip) {
-                    continue;
-                }
-                from = [&*entry.0, &[0]].concat();
-                let path = header::parse(id, &entry.0).ok_or(Malformed)?;
-                let name = path.as_str().get(browse.prefix.len()..).unwrap_or_default();
-                let name = if browse.is_recursive { name } else { own_entry(name) };
-                let is_folder = name.ends_with('/');
-                let is_allowed = if is_folder {
-                    let folder = format!("{}{name}", browse.prefix);
-                    skip_to = Some(header::below(id, &folder).1);
-                    permit.allows(Action::SecretGet, Resource::Below(&folder))
+            let size = limit.saturating_add(1).min(BATCH);
+            let keys = snapshot.keys(header::SPACE, &from, &to, cut, size).await?;
+            let is_last = keys.len() < size;
+            let mut ended = if browse.excludes_deleted {
+                ended(&reader, &keys).await?.into_iter()
+            } else {
+                Vec::new().into_iter()
+            };
+            for key in &keys {
+                let has_ended = ended.next().unwrap_or_default();
+                let text = header::text(id, key).ok_or(Malformed)?;
+                let path = if text.ends_with('/') {
+                    None
                 } else {
-                    permit.allows(Action::SecretGet, Resource::Secret(&path))
+                    Some(text.parse::<SecretPath>().map_err(|_| Malformed)?)
                 };
-                if !is_allowed {
+                let is_allowed = match &path {
+                    None => permit.allows(Action::SecretGet, Resource::Below(text)),
+                    Some(path) => permit.allows(Action::SecretGet, Resource::Secret(path)),
+                };
+                if !is_allowed || has_ended {
                     continue;
                 }
-                if !is_folder && browse.excludes_deleted && ends(&reader, &path, entry).await? {
-                    continue;
-                }
+                let name = text.get(browse.prefix.len()..).unwrap_or_default();
                 if listed.entries.len() == limit {
                     listed.has_more = true;
                     return Ok(listed);
                 }
-                let history = if browse.is_detailed && !is_folder {
-                    history_or_damaged(&reader, &path).await?
-                } else {
-                    None
+                let history = match &path {
+                    Some(path) if browse.is_detailed => history_or_damaged(&reader, path).await?,
+                    _ => None,
                 };
                 bytes +=
                     size_of::<ListEntry>() + 32 + name.len() + history.as_deref().map_or(0, weight);
@@ -127,16 +125,12 @@ impl Secrets {
             if is_last {
                 return Ok(listed);
             }
-            size = if skip_to.is_some() { *BATCH.start() } else { (size * 2).min(*BATCH.end()) };
-            from = skip_to.map_or(from.clone(), |skip| skip.max(from));
+            if let Some(last) = keys.last() {
+                from = header::behind(last);
+            }
             tokio::task::yield_now().await;
         }
     }
-}
-
-/// The entry of a folder in which `name` is: itself, or the sub-folder above it.
-fn own_entry(name: &str) -> &str {
-    name.find('/').map_or(name, |end| name.split_at(end + 1).0)
 }
 
 /// The least key of an entry whose name comes after `after`. A folder's entry comes with the first
@@ -148,15 +142,23 @@ fn start(prefix: &[u8], after: &str, is_recursive: bool) -> Vec<u8> {
     }
 }
 
-/// Whether the current version of a secret has an end, past or to come. One that is damaged is not
-/// hidden by that.
-async fn ends(reader: &Reader<'_>, path: &SecretPath, (key, header): Entry) -> Result<bool, Error> {
-    let read = async {
-        let header: Header = open(reader.keys, &key, &header.bytes)?;
-        let Some(current) = header.current else { return Ok(false) };
-        Ok(reader.version(path, current).await?.record.deactivate_at.is_some())
-    };
-    or_damaged(read.await).map(Option::unwrap_or_default)
+/// For each key whether the current version of the secret there has an end, past or to come. One
+/// that is damaged is not hidden by that, and a folder has none.
+async fn ended(reader: &Reader<'_>, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error> {
+    let parts: Vec<_> = keys.iter().map(|key| Read::Key(header::SPACE, key)).collect();
+    let headers = reader.snapshot.read(&parts).await?;
+    let mut ended = Vec::with_capacity(keys.len());
+    for (key, found) in keys.iter().zip(headers) {
+        let read = async {
+            let Some(found) = found? else { return Ok(false) };
+            let header: Header = open(reader.keys, key, &found.record.bytes)?;
+            let path = header::parse(reader.keys.id(), key).ok_or(Malformed)?;
+            let Some(current) = header.current else { return Ok(false) };
+            Ok(reader.version(&path, current).await?.record.deactivate_at.is_some())
+        };
+        ended.push(or_damaged(read.await)?.unwrap_or_default());
+    }
+    Ok(ended)
 }
 
 async fn history_or_damaged(

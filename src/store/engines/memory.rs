@@ -12,8 +12,8 @@ use std::{
 
 use crate::store::{
     engine::{
-        Batch, Changes, ChangesError, CommitError, Engine, Entry, Expect, Found, Fut, Health, Op,
-        Parts, Read, ReadError, Record, Revision, Snapshot, Space,
+        Batch, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut, Health,
+        Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
     },
     feed::Feed,
 };
@@ -148,5 +148,19 @@ impl Snapshot for Arc<State> {
         limit: usize,
     ) -> Fut<'a, Result<Vec<Entry>, ReadError>> {
         Box::pin(future::ready(Ok(self.range(space, from, to).take(limit).collect())))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        cut: Option<Cut>,
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        let next = |from: &[u8], limit| {
+            Ok(self.range(space, from, to).take(limit).map(|(key, _)| key).collect())
+        };
+        Box::pin(future::ready(Cut::walk(cut, from, limit, next)))
     }
 }

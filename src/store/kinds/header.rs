@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{CustomMetadata, Header, OkmsId, SecretPath, Timestamp, VersionNumber},
-    store::engine::Space,
+    store::engine::{Cut, Space},
 };
 
 /// Where these records are.
@@ -27,7 +27,7 @@ pub fn key(id: OkmsId, path: &SecretPath) -> Vec<u8> {
 /// The path in a key made by [`key`].
 #[must_use]
 pub fn parse(id: OkmsId, key: &[u8]) -> Option<SecretPath> {
-    std::str::from_utf8(key.strip_prefix(id.as_bytes().as_slice())?).ok()?.parse().ok()
+    text(id, key)?.parse().ok()
 }
 
 /// The least key of the tenant's headers.
@@ -51,6 +51,28 @@ pub fn below(id: OkmsId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
     // Not a path's byte, and greater than all that are.
     let to = [&*from, &[0xff]].concat();
     (from, to)
+}
+
+/// Cuts the key of a header, whose path begins with `prefix`, behind the name of the folder that it
+/// is in below that.
+#[must_use]
+pub fn folders(id: OkmsId, prefix: &str) -> Cut {
+    Cut { behind: id.as_bytes().len() + prefix.len(), separator: b'/' }
+}
+
+/// The least key behind that of a header, or behind all in a folder where the key was cut.
+#[must_use]
+pub fn behind(key: &[u8]) -> Vec<u8> {
+    match key.split_last() {
+        Some((b'/', folder)) => [folder, b"/\xff"].concat(),
+        _ => [key, &[0]].concat(),
+    }
+}
+
+/// What begins with the path in a key, cut or not: the path, with a slash at a folder's end.
+#[must_use]
+pub fn text(id: OkmsId, key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.strip_prefix(id.as_bytes().as_slice())?).ok()
 }
 
 /// The range of headers after `path`: the least key greater than its own.

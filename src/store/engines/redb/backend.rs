@@ -227,7 +227,7 @@ mod tests {
             engine::{Batch, Engine, Observer, Op},
             engines::redb::{
                 RedbEngine, RedbOptions,
-                tables::{Direction, Generation},
+                tables::{Direction, Generation, decode},
             },
             kinds::{self, header, value},
         },
@@ -305,7 +305,7 @@ mod tests {
         let database = Generation::open(lease, fence, 0, 0, &kinds::SPACES).unwrap();
         let base = database.base().unwrap();
         for space in kinds::SPACES {
-            for entry in base.entries(space, b"", &[0xff; 8], Direction::Up).unwrap() {
+            for entry in base.entries(space, b"", &[0xff; 8], Direction::Up, decode).unwrap() {
                 entry.unwrap();
             }
         }

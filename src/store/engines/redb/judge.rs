@@ -13,7 +13,6 @@ use super::{
     frame::Group,
     guard::guarded,
     recent::{Known, Recent},
-    tables::Direction,
     view::Under,
 };
 use crate::store::engine::{Batch, CommitError, Expect, Op, Record, Revision, Source, Space};
@@ -164,7 +163,6 @@ impl State<'_> {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StorageError> {
-        let entries = self.under.entries(&self.newest.recent, space, from, to, Direction::Up)?;
-        entries.take(limit).map(|entry| entry.map(|(key, _)| key)).collect()
+        self.under.keys(&self.newest.recent, space, from, to, limit)
     }
 }

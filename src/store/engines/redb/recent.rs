@@ -10,7 +10,7 @@ use redb::StorageError;
 use rpds::RedBlackTreeMapSync;
 
 use super::{frame::Group, tables::Direction};
-use crate::store::engine::{Entry, Op, Record, Revision, Space};
+use crate::store::engine::{Op, Record, Revision, Space};
 
 /// Changes to all spaces, the newest of each key.
 #[derive(Clone, Default)]
@@ -135,14 +135,16 @@ const fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
 type Changed<'a> = (&'a Vec<u8>, &'a Option<Record>);
 
 /// The entries of `base`, with the changes of one layer over them. Both go in the same direction.
-pub(super) struct Over<'a, B: Iterator> {
+pub(super) struct Over<'a, T, B: Iterator> {
+    /// What is told of a record.
+    tell: fn(&Record) -> T,
     changes: Option<&'a Changes>,
     records: Peekable<Box<dyn Iterator<Item = Changed<'a>> + 'a>>,
     base: Peekable<B>,
     direction: Direction,
 }
 
-impl<'a, B: Iterator<Item = Result<Entry, StorageError>>> Over<'a, B> {
+impl<'a, T, B: Iterator<Item = Result<(Vec<u8>, T), StorageError>>> Over<'a, T, B> {
     /// The entries of `space` with `from <= key < to`.
     pub(super) fn new(
         recent: &'a Recent,
@@ -150,6 +152,7 @@ impl<'a, B: Iterator<Item = Result<Entry, StorageError>>> Over<'a, B> {
         from: &'a [u8],
         to: &'a [u8],
         direction: Direction,
+        tell: fn(&Record) -> T,
         base: B,
     ) -> Self {
         let changes = recent.of(space);
@@ -160,7 +163,7 @@ impl<'a, B: Iterator<Item = Result<Entry, StorageError>>> Over<'a, B> {
             (Some(records), Direction::Up) => Box::new(records),
             (Some(records), Direction::Down) => Box::new(records.rev()),
         };
-        Self { changes, records: records.peekable(), base: base.peekable(), direction }
+        Self { tell, changes, records: records.peekable(), base: base.peekable(), direction }
     }
 
     /// Whether the layer's next key comes before that of the base, or is the same.
@@ -177,8 +180,11 @@ impl<'a, B: Iterator<Item = Result<Entry, StorageError>>> Over<'a, B> {
     }
 }
 
-impl<B: Iterator<Item = Result<Entry, StorageError>>> Iterator for Over<'_, B> {
-    type Item = Result<Entry, StorageError>;
+impl<T, B> Iterator for Over<'_, T, B>
+where
+    B: Iterator<Item = Result<(Vec<u8>, T), StorageError>>,
+{
+    type Item = Result<(Vec<u8>, T), StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -192,7 +198,7 @@ impl<B: Iterator<Item = Result<Entry, StorageError>>> Iterator for Over<'_, B> {
                     self.base.next();
                 }
                 if let Some((key, Some(record))) = self.records.next() {
-                    return Some(Ok((key.clone(), record.clone())));
+                    return Some(Ok((key.clone(), (self.tell)(record))));
                 }
             }
         }
@@ -264,8 +270,8 @@ mod tests {
                 let base = base.range(from.clone()..to.clone()).map(|(key, record)| Ok((key.clone(), record.clone())));
                 let base: Box<dyn Iterator<Item = _>> = if down { Box::new(base.rev()) } else { Box::new(base) };
                 let direction = if down { Direction::Down } else { Direction::Up };
-                let lower = Over::new(lower, SPACE, &from, &to, direction, base);
-                Over::new(upper, SPACE, &from, &to, direction, lower).collect::<Result<Vec<_>, _>>().unwrap()
+                let lower = Over::new(lower, SPACE, &from, &to, direction, Record::clone, base);
+                Over::new(upper, SPACE, &from, &to, direction, Record::clone, lower).collect::<Result<Vec<_>, _>>().unwrap()
             };
             let mut expected: Vec<_> = map.range(from.clone()..to.clone()).map(|(key, record)| (key.clone(), record.clone())).collect();
             prop_assert_eq!(entries(false), expected.clone());

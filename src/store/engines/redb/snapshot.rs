@@ -18,7 +18,7 @@ use super::{
     shared::Shared,
     view::{Under, View},
 };
-use crate::store::engine::{Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};
+use crate::store::engine::{Cut, Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};
 
 /// How often and how long a read waits for the database to be replaced after a failure.
 const ATTEMPTS: u32 = 50;
@@ -48,6 +48,21 @@ impl Snapshot for RedbSnapshot {
         let (from, to) = (from.to_vec(), to.to_vec());
         Box::pin(blocking(&self.shared.readers, from.clone(), move || {
             read(&shared, &view, |view| view.scan(space, &from, &to, limit))
+        }))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        cut: Option<Cut>,
+        limit: usize,
+    ) -> Fut<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        let (view, shared) = (Arc::clone(&self.view), Arc::clone(&self.shared));
+        let (from, to) = (from.to_vec(), to.to_vec());
+        Box::pin(blocking(&self.shared.readers, from.clone(), move || {
+            read(&shared, &view, |view| view.keys(space, &from, &to, cut, limit))
         }))
     }
 }

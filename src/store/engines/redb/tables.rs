@@ -14,7 +14,7 @@ use super::{
     backend::Fence,
     guard::{Panicked, guarded},
 };
-use crate::store::engine::{Entry, Record, Revision, Source, Space};
+use crate::store::engine::{Record, Revision, Source, Space};
 
 /// The engine's own table: what it must remember of itself.
 pub(super) const ENGINE: TableDefinition<'_, &str, u64> = TableDefinition::new("engine");
@@ -272,6 +272,9 @@ pub(super) fn write_engine(
     Ok(())
 }
 
+/// Keys, and what is told of each.
+pub(super) type Entries<'a, T> = Box<dyn Iterator<Item = Result<(Vec<u8>, T), StorageError>> + 'a>;
+
 /// Every space as the database had it at one moment. Keeps the pages of that moment from being
 /// written over.
 pub(super) struct Base {
@@ -328,15 +331,21 @@ impl Base {
         self.read(space, |table| table.range::<&[u8]>(from..to)?.try_for_each(|it| it.map(drop)))
     }
 
-    /// The entries with `from <= key < to`, of which the first is less than the second.
-    pub(super) fn entries(
+    /// The entries with `from <= key < to`, of which the first is less than the second, and what
+    /// `tell` makes of what is stored under each.
+    pub(super) fn entries<T: 'static>(
         &self,
         space: Space,
         from: &[u8],
         to: &[u8],
         direction: Direction,
-    ) -> Result<Box<dyn Iterator<Item = Result<Entry, StorageError>>>, StorageError> {
+        tell: fn(&[u8]) -> Result<T, StorageError>,
+    ) -> Result<Entries<'static, T>, StorageError> {
         let range = self.read(space, |table| table.range::<&[u8]>(from..to))?;
+        let entry = move |found: Result<Stored<'_>, StorageError>| {
+            let (key, value) = found?;
+            Ok((key.value().to_vec(), tell(value.value())?))
+        };
         Ok(match direction {
             Direction::Up => Box::new(range.map(entry)),
             Direction::Down => Box::new(range.rev().map(entry)),
@@ -345,11 +354,6 @@ impl Base {
 }
 
 type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
-
-fn entry(found: Result<Stored<'_>, StorageError>) -> Result<Entry, StorageError> {
-    let (key, value) = found?;
-    Ok((key.value().to_vec(), decode(value.value())?))
-}
 
 /// A record as it lies on disk.
 pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {

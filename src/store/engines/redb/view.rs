@@ -9,9 +9,9 @@ use redb::StorageError;
 
 use super::{
     recent::{Known, Over, Recent},
-    tables::{Base, Direction},
+    tables::{Base, Direction, Entries, decode},
 };
-use crate::store::engine::{Entry, Record, Revision, Space};
+use crate::store::engine::{Cut, Entry, Record, Revision, Space};
 
 /// Everything at one moment.
 pub(super) struct View {
@@ -61,7 +61,8 @@ impl View {
         from: &[u8],
         to: &[u8],
     ) -> Result<Option<Entry>, StorageError> {
-        self.under.entries(&self.recent, space, from, to, Direction::Down)?.next().transpose()
+        let range = (space, from, to, Direction::Down);
+        self.under.entries(&self.recent, range, Record::clone, decode)?.next().transpose()
     }
 
     /// At most `limit` records of a range, in the order of their keys.
@@ -72,8 +73,22 @@ impl View {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<Entry>, StorageError> {
-        let entries = self.under.entries(&self.recent, space, from, to, Direction::Up)?;
-        entries.take(limit).collect()
+        let range = (space, from, to, Direction::Up);
+        self.under.entries(&self.recent, range, Record::clone, decode)?.take(limit).collect()
+    }
+
+    /// At most `limit` keys of a range, in order, cut.
+    pub(super) fn keys(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        cut: Option<Cut>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StorageError> {
+        Cut::walk(cut, from, limit, |from, limit| {
+            self.under.keys(&self.recent, space, from, to, limit)
+        })
     }
 }
 
@@ -94,27 +109,40 @@ impl Under {
         }
     }
 
-    /// The entries of a range, with `recent` over them.
-    pub(super) fn entries<'a>(
+    /// At most `limit` keys of a range, in order, with `recent` over them.
+    pub(super) fn keys(
+        &self,
+        recent: &Recent,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StorageError> {
+        let entries = self.entries(recent, (space, from, to, Direction::Up), |_| (), |_| Ok(()))?;
+        entries.take(limit).map(|entry| entry.map(|(key, ())| key)).collect()
+    }
+
+    /// The entries of a range, with `recent` over them: what is told of a record in memory, and of
+    /// what is stored of one.
+    fn entries<'a, T: 'static>(
         &'a self,
         recent: &'a Recent,
-        space: Space,
-        from: &'a [u8],
-        to: &'a [u8],
-        direction: Direction,
-    ) -> Result<Box<dyn Iterator<Item = Result<Entry, StorageError>> + 'a>, StorageError> {
+        (space, from, to, direction): (Space, &'a [u8], &'a [u8], Direction),
+        tell: fn(&Record) -> T,
+        tell_stored: fn(&[u8]) -> Result<T, StorageError>,
+    ) -> Result<Entries<'a, T>, StorageError> {
         if from >= to {
             return Ok(Box::new(std::iter::empty()));
         }
-        let base = self.base.entries(space, from, to, direction)?;
-        let entries: Box<dyn Iterator<Item = _> + 'a> = match &self.frozen {
+        let base = self.base.entries(space, from, to, direction, tell_stored)?;
+        let entries: Entries<'a, T> = match &self.frozen {
             Some(frozen) if frozen.recent.of(space).is_some() => {
-                Box::new(Over::new(&frozen.recent, space, from, to, direction, base))
+                Box::new(Over::new(&frozen.recent, space, from, to, direction, tell, base))
             }
             _ => base,
         };
         Ok(match recent.of(space) {
-            Some(_) => Box::new(Over::new(recent, space, from, to, direction, entries)),
+            Some(_) => Box::new(Over::new(recent, space, from, to, direction, tell, entries)),
             None => entries,
         })
     }
