@@ -453,6 +453,14 @@ impl Observer for StoreObserver {
         self.metrics.commit_failed(batches);
     }
 
+    fn brought_up(&self, elapsed: Duration) {
+        Observer::brought_up(&self.metrics, elapsed);
+    }
+
+    fn fell_behind(&self) {
+        Observer::fell_behind(&self.metrics);
+    }
+
     fn moment(&self) -> Option<u64> {
         u64::try_from(self.time.now().unix_nanos()).ok()
     }
@@ -463,11 +471,19 @@ pub struct CommitMetrics(pub Arc<Metrics>);
 
 impl Observer for CommitMetrics {
     fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
-        self.0.committed(batches, operations, elapsed);
+        self.0.store().committed(batches, operations, elapsed);
     }
 
     fn commit_failed(&self, _: usize) {
-        self.0.commit_failed();
+        self.0.store().commit_failed();
+    }
+
+    fn brought_up(&self, elapsed: Duration) {
+        self.0.store().checkpoint(elapsed);
+    }
+
+    fn fell_behind(&self) {
+        self.0.store().checkpoint_failed();
     }
 }
 

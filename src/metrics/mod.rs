@@ -10,6 +10,7 @@ mod labels;
 mod operation;
 mod process;
 mod registry;
+mod store;
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -20,10 +21,11 @@ pub use self::{
     handshakes::{Closing, Handshake, HandshakeError},
     labels::Counters,
     operation::OperationMetrics,
+    store::StoreMetrics,
 };
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Every metric.
@@ -35,11 +37,7 @@ pub struct Metrics {
     refused: Counters<HandshakeError>,
     connections: IntGauge,
     closed: Counters<Closing>,
-    commits: IntCounter,
-    commit_failures: IntCounter,
-    commit_seconds: Histogram,
-    commit_batches: Histogram,
-    commit_operations: Histogram,
+    store: StoreMetrics,
     corrupt: IntCounter,
     changes: IntCounterVec,
     certificates: IntGaugeVec,
@@ -62,9 +60,6 @@ struct Watched {
 /// Bounds of buckets of times, in seconds.
 const SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Bounds of buckets of numbers.
-const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
-
 impl Metrics {
     /// Metrics in a registry of their own.
     ///
@@ -76,12 +71,6 @@ impl Metrics {
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            register(
-                &registry,
-                Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.into()))?,
-            )
         };
         let latency = HistogramOpts::new(
             "okmsd_request_duration_seconds",
@@ -113,23 +102,7 @@ impl Metrics {
                 ("okmsd_connections_closed_total", "Connections that a deadline closed."),
                 "deadline",
             )?,
-            commits: counter("okmsd_commits_total", "Durable commits.")?,
-            commit_failures: counter("okmsd_commit_failures_total", "Commits that failed.")?,
-            commit_seconds: histogram(
-                "okmsd_commit_duration_seconds",
-                "Time of a durable commit.",
-                &SECONDS,
-            )?,
-            commit_batches: histogram(
-                "okmsd_commit_batches",
-                "Writes that became durable together.",
-                &SIZES,
-            )?,
-            commit_operations: histogram(
-                "okmsd_commit_operations",
-                "Record changes in a commit.",
-                &SIZES,
-            )?,
+            store: StoreMetrics::register(&registry)?,
             changes: counters(
                 "okmsd_changes_total",
                 "Commits of changes: what was changed, and whether it is stored, was overtaken and decided anew, or failed.",
@@ -240,17 +213,10 @@ impl Metrics {
         lately.add(end, now, || self.certificates.with_label_values(&[label, ""]));
     }
 
-    /// Writes became durable together.
-    pub fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
-        self.commits.inc();
-        self.commit_seconds.observe(elapsed.as_secs_f64());
-        self.commit_batches.observe(u32::try_from(batches).unwrap_or(u32::MAX).into());
-        self.commit_operations.observe(u32::try_from(operations).unwrap_or(u32::MAX).into());
-    }
-
-    /// A commit failed.
-    pub fn commit_failed(&self) {
-        self.commit_failures.inc();
+    /// What the store does.
+    #[must_use]
+    pub const fn store(&self) -> &StoreMetrics {
+        &self.store
     }
 
     /// The machine's clock made a step: `back` or `ahead`.

@@ -360,6 +360,10 @@ pub trait Observer: Send + Sync {
     fn committed(&self, batches: usize, operations: usize, elapsed: std::time::Duration);
     /// A group failed; its writers were told that the outcome is unknown.
     fn commit_failed(&self, batches: usize);
+    /// What was durable in a log is in the database now, too; that took so long.
+    fn brought_up(&self, _elapsed: std::time::Duration) {}
+    /// It is not, and will be tried again: what is durable lies in the log alone.
+    fn fell_behind(&self) {}
     /// The present moment, in nanoseconds since 1970. An engine keeps it with each commit, if there
     /// is one.
     fn moment(&self) -> Option<u64> {

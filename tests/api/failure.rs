@@ -376,7 +376,7 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
     let hit = &paths[200];
     // What has just been written is read from memory. After some quiet it goes into the database.
     eventually("the database has it", async || disk.has(hit.as_bytes())).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.metric_reaches("okmsd_checkpoint_duration_seconds_count", 1.0).await;
     disk.flips(hit.as_bytes());
     // On this thread, as the server.
     let lines = Arc::new(AtomicU64::new(0));

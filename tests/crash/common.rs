@@ -24,13 +24,16 @@ use crate::storage::{Image, Storage};
 /// Every record of every space.
 pub type Model = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
+/// What the log takes, in bytes.
+pub const LOG_BYTES: usize = 440 << 10;
+
 /// Small bounds, short pauses, caches so small that reads reach the storage, and a log that goes
 /// round soon.
 pub fn options() -> RedbOptions {
     let mut options = RedbOptions::new("");
     options.cache_bytes = 1 << 20;
     options.record_cache_bytes = 64 << 10;
-    options.log_bytes = 640 << 10;
+    options.log_bytes = LOG_BYTES as u64;
     options.pause_min = Duration::from_millis(10);
     options.pause_max = Duration::from_millis(50);
     options

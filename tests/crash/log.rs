@@ -162,8 +162,8 @@ async fn the_database_follows() {
     let base = Image { database: image.database.clone(), log: image.log.clone() };
     assert_eq!(dump_image(base).await, model);
     drop(engine);
-    // 1.8 MB went through a log of 640 KiB.
-    assert_eq!(storage.image().log.len(), RING + (640 << 10));
+    // 1.8 MB went through it.
+    assert_eq!(storage.image().log.len(), RING + LOG_BYTES);
     let closed = Image { log: Vec::new(), ..storage.image() };
     assert_eq!(dump_image(closed).await, model, "a store that was closed needs no log");
 }

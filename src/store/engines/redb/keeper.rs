@@ -26,7 +26,7 @@ use super::{
     view::{Frozen, Under},
 };
 use crate::crypto::Sealed;
-use crate::store::engine::{Batch, CommitError, Expect, Op, Source, Space};
+use crate::store::engine::{Batch, CommitError, Expect, Observer, Op, Source, Space};
 
 /// After a failed read the database is opened anew soon: the storage itself may well be sound. If
 /// that does not help, the pause doubles.
@@ -44,6 +44,7 @@ pub(super) struct Settings {
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     disk: Arc<Disk>,
+    observer: Arc<dyn Observer>,
     settings: Settings,
     mode: Mode,
     /// How many generations of the database there were.
@@ -69,6 +70,7 @@ impl Keeper {
     pub(super) fn new(
         shared: Arc<Shared>,
         disk: Arc<Disk>,
+        observer: Arc<dyn Observer>,
         settings: Settings,
         database: Generation,
     ) -> Self {
@@ -76,6 +78,7 @@ impl Keeper {
         Self {
             shared,
             disk,
+            observer,
             settings,
             mode: Mode::Ready(database),
             generations,
@@ -122,7 +125,7 @@ impl Keeper {
     /// Brings the database up to date, and cuts the log.
     fn bring_up(&mut self) {
         let Some(frozen) = self.shared.view.load().under.frozen.clone() else { return };
-        let mut stuck = Vec::new();
+        let (mut stuck, started) = (Vec::new(), Instant::now());
         loop {
             let Mode::Ready(database) = &self.mode else { return };
             let before = self.shared.view.load().under.base.standing;
@@ -154,6 +157,7 @@ impl Keeper {
                 self.pause = self.settings.pause_min;
                 self.shared.base_is(State::Sound);
                 self.shared.trim(frozen.position);
+                self.observer.brought_up(started.elapsed());
             }
             Err(error) => self.fail(&*error),
         }
@@ -240,6 +244,7 @@ impl Keeper {
             error = %source,
             "the database cannot be brought up to date; the log goes on for a while"
         );
+        self.observer.fell_behind();
         self.fall_back(Instant::now() + self.pause, State::Behind);
     }
 

@@ -267,7 +267,8 @@ impl RedbEngine {
             feed,
             latest,
         ));
-        let keeper = Keeper::new(Arc::clone(&shared), disk, options.into(), database);
+        let keeper =
+            Keeper::new(Arc::clone(&shared), disk, Arc::clone(&observer), options.into(), database);
         let writer = Writer::new(Arc::clone(&shared), observer, options.into(), opened.log);
         let mut engine =
             Self { shared, writer: Arc::new(writer), writers: Vec::new(), keeper: None };

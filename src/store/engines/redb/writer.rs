@@ -334,7 +334,7 @@ impl Writer {
         let has_room =
             |prepared: &Prepared| prepared.head + bytes - self.shared.trimmed() <= capacity;
         loop {
-            if prepared.head - prepared.handed >= capacity / 4 || !has_room(prepared) {
+            if prepared.head - prepared.handed >= capacity / 2 || !has_room(prepared) {
                 let appending = self.appending();
                 if appending.failures != prepared.failures {
                     self.begin_anew(prepared, &appending);
