@@ -77,7 +77,10 @@ fn changes(path: &Path, standing: &Standing) -> Result<Recent, OpenError> {
     if standing.is_closed {
         return Ok(recent);
     }
-    let file = File::open(log_path(path)).map_err(LogError::Io)?;
+    let file = File::open(log_path(path)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => LogError::Missing,
+        _ => LogError::Io(error),
+    })?;
     let (identity, start) = (Identity::of(standing), Start::of(standing));
     let opened = Log::read(Box::new(ReadOnly(file)), identity, start, &kinds::SPACES)?;
     opened.groups.into_iter().for_each(|group| recent.add(group));

@@ -302,6 +302,7 @@ impl Writer {
 
     /// Writes in the place of what has failed.
     fn recover(&self, prepared: &mut Prepared, appending: &mut Appending) {
+        appending.log.trim(self.shared.trimmed());
         let mut newest = prepared.newest.clone();
         let group = judge::nothing(&mut newest, &mut prepared.last, prepared.moment);
         match appending.log.append(&group, group.encode()) {
