@@ -4,8 +4,6 @@
 //! meets a damaged page is left out and told, and never costs the others. Never does: decide what
 //! becomes of what was left out.
 
-use std::cell::RefCell;
-
 use redb::StorageError;
 
 use super::{
@@ -40,47 +38,74 @@ pub(super) fn bring_up(
     standing: &Standing,
     left_out: &[Stuck],
 ) -> Result<(), NotBroughtUp> {
-    let under_way = RefCell::new(None);
-    let passed = guarded(|| -> Result<(), redb::Error> {
+    let passed = guarded(|| -> Result<Option<Stuck>, redb::Error> {
         let writing = database.begin()?;
-        {
+        let stuck = {
             let mut spaces = tables::open_for_write(&writing, &database.spaces)?;
-            for (space, changes) in frozen.iter().flat_map(|frozen| frozen.recent.spaces()) {
-                let table = spaces.of_mut(space)?;
-                for (from, to) in changes.erased() {
-                    let range = Stuck::Range(space, from.to_vec(), to.to_vec());
-                    if !left_out.contains(&range) {
-                        under_way.replace(Some(range));
-                        table.retain_in::<&[u8], _>(from..to, |_, _| false)?;
-                    }
-                }
-                for (key, record) in changes.records() {
-                    if is_left_out(left_out, space, key) {
-                        continue;
-                    }
-                    under_way.replace(Some(Stuck::Record(space, key.to_vec())));
-                    match record {
-                        Some(record) => {
-                            let stored = tables::encode(record.revision, &record.bytes);
-                            table.insert(key, stored.as_slice())?;
-                        }
-                        None => drop(table.remove(key)?),
-                    }
-                }
+            apply(&mut spaces, frozen, left_out)?
+        };
+        if stuck.is_some() {
+            // In order: redb takes a transaction that ends in a panic for a reason to look at every
+            // page when it is opened next.
+            writing.abort()?;
+            return Ok(stuck);
+        }
+        standing.write(&writing)?;
+        writing.commit()?;
+        Ok(None)
+    });
+    match passed {
+        Ok(Ok(None)) => Ok(()),
+        Ok(Ok(Some(stuck))) => Err(NotBroughtUp::Stuck(stuck)),
+        Ok(Err(error)) => Err(NotBroughtUp::Failed(error.into())),
+        Err(panicked) => Err(NotBroughtUp::Failed(panicked.into())),
+    }
+}
+
+/// Applies all changes, or says which one meets damage.
+fn apply(
+    spaces: &mut Spaces<SpaceTable<'_>>,
+    frozen: Option<&Frozen>,
+    left_out: &[Stuck],
+) -> Result<Option<Stuck>, StorageError> {
+    for (space, changes) in frozen.iter().flat_map(|frozen| frozen.recent.spaces()) {
+        let table = spaces.of_mut(space)?;
+        for (from, to) in changes.erased() {
+            let range = Stuck::Range(space, from.to_vec(), to.to_vec());
+            if left_out.contains(&range) {
+                continue;
+            }
+            // What a panic leaves half-changed is this transaction, and that is given up.
+            match guarded(|| table.retain_in::<&[u8], _>(from..to, |_, _| false)) {
+                Ok(Ok(())) => {}
+                Ok(Err(StorageError::Corrupted(_))) | Err(_) => return Ok(Some(range)),
+                Ok(Err(error)) => return Err(error),
             }
         }
-        under_way.replace(None);
-        standing.write(&writing)?;
-        Ok(writing.commit()?)
-    });
-    match (passed, under_way.into_inner()) {
-        (Ok(Ok(())), _) => Ok(()),
-        (Ok(Err(redb::Error::Corrupted(_))) | Err(_), Some(stuck)) => {
-            Err(NotBroughtUp::Stuck(stuck))
+        for (key, record) in changes.records() {
+            if is_left_out(left_out, space, key) {
+                continue;
+            }
+            let change = || -> Result<(), StorageError> {
+                match record {
+                    Some(record) => {
+                        let stored = tables::encode(record.revision, &record.bytes);
+                        table.insert(key, stored.as_slice())?;
+                    }
+                    None => drop(table.remove(key)?),
+                }
+                Ok(())
+            };
+            match guarded(change) {
+                Ok(Ok(())) => {}
+                Ok(Err(StorageError::Corrupted(_))) | Err(_) => {
+                    return Ok(Some(Stuck::Record(space, key.to_vec())));
+                }
+                Ok(Err(error)) => return Err(error),
+            }
         }
-        (Ok(Err(error)), _) => Err(NotBroughtUp::Failed(error.into())),
-        (Err(panicked), None) => Err(NotBroughtUp::Failed(panicked.into())),
     }
+    Ok(None)
 }
 
 fn is_left_out(left_out: &[Stuck], space: Space, key: &[u8]) -> bool {

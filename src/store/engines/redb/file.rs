@@ -62,11 +62,9 @@ impl LockedFile {
 
     /// Opens and locks a log, which is made where there is none, empty.
     pub(super) fn open_log(path: &Path) -> Result<Self, FileError> {
-        let is_there = path.try_exists()?;
         let locked = Self::lock(path)?;
-        if !is_there {
-            sync_folder(path)?;
-        }
+        // Each time: whoever made it may have ended before this.
+        sync_folder(path)?;
         Ok(locked)
     }
 

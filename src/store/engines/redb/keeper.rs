@@ -143,6 +143,7 @@ impl Keeper {
                     );
                     if stuck.contains(&change) || !self.carry(&frozen, &change) {
                         // It is tried again, and the log keeps everything meanwhile.
+                        self.pause = (self.pause * 2).min(self.settings.pause_max);
                         return self.fail(&NotCarried);
                     }
                     stuck.push(change);
@@ -244,8 +245,8 @@ impl Keeper {
             error = %source,
             "the database cannot be brought up to date; the log goes on for a while"
         );
-        self.observer.fell_behind();
         self.fall_back(Instant::now() + self.pause, State::Behind);
+        self.observer.fell_behind();
     }
 
     /// A reader says that a database does not answer.

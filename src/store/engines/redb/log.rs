@@ -117,6 +117,8 @@ pub(super) struct Opened {
     pub(super) log: Log,
     /// What the database has not, in order.
     pub(super) groups: Vec<Group>,
+    /// The place and the length of the last frame.
+    last: Option<(u64, u64)>,
 }
 
 impl Log {
@@ -143,16 +145,20 @@ impl Log {
             storage.set_len(RING + ring)?;
             let log = Self { storage, ring, seed, head: start.position, tail: start.position };
             Header { identity, ring }.write(&*log.storage)?;
-            return Ok(Opened { log, groups: Vec::new() });
+            return Ok(Opened { log, groups: Vec::new(), last: None });
         }
         let mut opened = Self::read(storage, identity, start, spaces)?;
-        let Opened { log, groups } = &mut opened;
+        let Opened { log, groups, last } = &mut opened;
         let ring = ring.next_multiple_of(GRAIN).max(GRAIN);
         if groups.is_empty() && log.ring != ring {
-            // Positions only grow, so that nothing that lies there fits where it comes to lie.
-            log.storage.set_len(RING + ring)?;
+            // Positions only grow, so that nothing that lies there fits where it comes to lie. The
+            // file is never shorter than its header says.
+            log.storage.set_len(RING + ring.max(log.ring))?;
             log.ring = ring;
         }
+        // The last frame may be one whose sync has failed, and be in nobody's memory but the
+        // system's: then it is written again, and durable before anybody sees it.
+        log.rewrite(*last)?;
         Header { identity, ring: log.ring }.write(&*log.storage)?;
         Ok(opened)
     }
@@ -174,13 +180,14 @@ impl Log {
         }
         let seed = seed(identity.store);
         let mut log = Self { storage, ring, seed, head: start.position, tail: start.position };
-        let (mut groups, mut last) = (Vec::new(), start.revision);
+        let (mut groups, mut last, mut last_frame) = (Vec::new(), start.revision, None);
         while let Some((head, batches)) = log.frame(log.head)? {
             let damaged = LogError::Damaged(log.offset(log.head));
             let group = Group::decode(&head, &batches, spaces).map_err(|_| damaged)?;
             if group.previous != last || group.first <= last {
                 return Err(LogError::Gap(group.first.0));
             }
+            last_frame = Some((log.head, head.frame_len()));
             log.head += head.frame_len();
             last = group.last();
             groups.push(group);
@@ -188,7 +195,7 @@ impl Log {
         if !start.is_closed && log.next_whole(log.head)?.is_some() {
             return Err(LogError::Damaged(log.offset(log.head)));
         }
-        Ok(Opened { log, groups })
+        Ok(Opened { log, groups, last: last_frame })
     }
 
     /// Where the next frame goes.
@@ -217,16 +224,26 @@ impl Log {
         if self.head + length - self.tail > self.ring {
             return Err(io::Error::other("the log is full"));
         }
-        let before_end = self.ring - self.head % self.ring;
-        let split = usize::try_from(before_end).unwrap_or(usize::MAX).min(frame.len());
-        let (front, rest) = frame.split_at(split);
-        self.storage.write(self.offset(self.head), front)?;
-        if !rest.is_empty() {
-            self.storage.write(RING, rest)?;
-        }
+        self.put(self.head, &frame)?;
         self.storage.sync_data()?;
         self.head += length;
         Ok(())
+    }
+
+    /// Writes a frame again, of which nobody knows whether the disk has it.
+    fn rewrite(&self, frame: Option<(u64, u64)>) -> io::Result<()> {
+        let Some((position, length)) = frame else { return Ok(()) };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.get(position, &mut bytes)?;
+        self.put(position, &bytes)
+    }
+
+    /// Writes across the ring's end.
+    fn put(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let before_end = usize::try_from(self.ring - position % self.ring).unwrap_or(usize::MAX);
+        let (front, rest) = bytes.split_at(before_end.min(bytes.len()));
+        self.storage.write(self.offset(position), front)?;
+        if rest.is_empty() { Ok(()) } else { self.storage.write(RING, rest) }
     }
 
     /// Gives the storage back to the operating system.

@@ -239,7 +239,6 @@ fn successor(shared: &Shared, view: &View) -> Option<Arc<View>> {
             return None;
         }
         if next.generation != base.generation {
-            let frozen = frozen.filter(|_| !is_in_it);
             let under = Arc::new(Under { frozen, base: Arc::clone(next) });
             let recent = view.recent.clone();
             return Some(Arc::new(View { revision: view.revision, recent, under }));

@@ -173,7 +173,11 @@ impl Writer {
         let wary = prepared.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
         Limits {
             batches: if wary { batches.min(WARY_BATCHES) } else { batches },
-            bytes: prepared.pace.bytes(),
+            // A group of many has room in the log, however small that is.
+            bytes: prepared
+                .pace
+                .bytes()
+                .min(usize::try_from(self.capacity / 4).unwrap_or(usize::MAX)),
         }
     }
 
@@ -335,7 +339,8 @@ impl Writer {
         let has_room =
             |prepared: &Prepared| prepared.head + bytes - self.shared.trimmed() <= capacity;
         loop {
-            if prepared.head - prepared.handed >= capacity / 2 || !has_room(prepared) {
+            let is_due = prepared.head - prepared.handed >= capacity / 2 && !self.shared.is_busy();
+            if is_due || !has_room(prepared) {
                 let appending = self.appending();
                 if appending.failures != prepared.failures {
                     self.begin_anew(prepared, &appending);
@@ -355,7 +360,7 @@ impl Writer {
 
     /// Gives what has changed to the keeper, unless it has something to do already.
     fn hand_over(&self, prepared: &mut Prepared, appending: &Appending) {
-        if self.shared.is_busy() || prepared.newest.recent.is_empty() {
+        if self.shared.is_busy() || appending.log.head() == prepared.handed {
             return;
         }
         let frozen = Arc::new(Frozen {
