@@ -104,6 +104,28 @@ async fn another_log_is_refused() {
     assert_eq!(dump_image(image).await, model, "and the right one still does");
 }
 
+/// A database that was closed, beside the log of the next day: it once looked as if its opening had
+/// been interrupted, and all of that day was gone without a word.
+#[tokio::test]
+async fn a_database_of_the_day_before_is_refused() {
+    for batches in [1, 30, 120] {
+        let storage = Storage::new(Vec::new());
+        let engine = open(&storage);
+        write(&engine, vec![put(VALUE, b"k", b"1")]).await;
+        drop(engine);
+        let before = storage.image().database;
+        let engine = open(&storage);
+        for n in 0..batches {
+            write(&engine, vec![put(VALUE, &[n], &[n; 20_000])]).await;
+        }
+        let mixed = Image { database: before, log: storage.image().log };
+        let found = open_image(&mixed).map(drop);
+        // Where the log goes on from that database, nothing is missing.
+        let is_refused = matches!(found, Err(OpenError::Log(_)));
+        assert_eq!(is_refused, batches > 1, "{batches} batches: {found:?}");
+    }
+}
+
 /// A torn end is no damage; a torn frame with a whole one behind it is.
 #[tokio::test]
 async fn damage_is_told_from_a_torn_end() {

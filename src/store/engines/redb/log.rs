@@ -192,8 +192,16 @@ impl Log {
             last = group.last();
             groups.push(group);
         }
-        if !start.is_closed && log.next_whole(log.head)?.is_some() {
-            return Err(LogError::Damaged(log.offset(log.head)));
+        // A database that was closed has everything, but for one that is older than its log by one
+        // opening, and looks as if this opening had been interrupted.
+        if (!start.is_closed || header.identity.opening == identity.opening)
+            && let Some(position) = log.next_whole()?
+        {
+            return Err(if position < log.tail + log.ring {
+                LogError::Damaged(log.offset(log.head))
+            } else {
+                LogError::OfAnotherDay("the database is older")
+            });
         }
         Ok(Opened { log, groups, last: last_frame })
     }
@@ -257,10 +265,14 @@ impl Log {
 
     /// The frame at a position, if there is a whole one.
     fn frame(&self, position: u64) -> io::Result<Option<(Head, Vec<u8>)>> {
+        self.whole(position, self.ring - (position - self.tail).min(self.ring))
+    }
+
+    /// The same, where it has no more than `room` bytes.
+    fn whole(&self, position: u64, room: u64) -> io::Result<Option<(Head, Vec<u8>)>> {
         let mut bytes = [0; HEAD];
         self.get(position, &mut bytes)?;
         let head = Head::parse(&bytes);
-        let room = self.ring - (position - self.tail).min(self.ring);
         if head.position != position || head.length == 0 || head.frame_len() > room {
             return Ok(None);
         }
@@ -269,11 +281,12 @@ impl Log {
         Ok(head.fits(&batches, self.seed).then_some((head, batches)))
     }
 
-    /// Where a whole frame begins behind a position that has none, if one does.
-    fn next_whole(&self, position: u64) -> io::Result<Option<u64>> {
+    /// The position of a whole frame behind the head, in this round of the ring or a later one, if
+    /// there is one.
+    fn next_whole(&self) -> io::Result<Option<u64>> {
         const AT_ONCE: usize = 1 << 20;
-        let end = self.tail + self.ring;
-        let mut at = position + GRAIN;
+        let end = self.head + self.ring;
+        let mut at = self.head;
         let mut chunk = vec![0; AT_ONCE];
         while at < end {
             let length = usize::try_from(end - at).unwrap_or(AT_ONCE).min(AT_ONCE);
@@ -281,9 +294,13 @@ impl Log {
             self.get(at, chunk)?;
             for (nth, sector) in chunk.chunks(SECTOR).enumerate() {
                 let here = at + nth as u64 * GRAIN;
-                let is_named = sector.starts_with(&here.to_le_bytes());
-                if is_named && self.frame(here)?.is_some() {
-                    return Ok(Some(here));
+                let Some(named) = sector.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+                else {
+                    continue;
+                };
+                let is_of_here = named > self.head && named % self.ring == here % self.ring;
+                if is_of_here && self.whole(named, self.ring)?.is_some() {
+                    return Ok(Some(named));
                 }
             }
             at += length as u64;
