@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh                 a quick run, some four minutes
 #   scripts/bench.sh --full          grows the large store to 1,000,000 secrets
-#   scripts/bench.sh --only allocations,reads,connections,writes,growth,tokens,footprint --rounds 5 --seconds 5
+#   scripts/bench.sh --only allocations,reads,connections,writes,log,growth,tokens,footprint --rounds 5 --seconds 5
 #
 # Everything runs on 127.0.0.1, on free ports and in temporary folders. It fails only where something does not work,
 # never because something is slow. What it measures is in benches/budgets, and in benches/allocations what is counted.
