@@ -51,6 +51,12 @@ impl Disk {
         Self(Arc::clone(&self.0), 1)
     }
 
+    /// A store on it.
+    fn engine(&self, options: &RedbOptions, metrics: Arc<Metrics>) -> Arc<RedbEngine> {
+        let observer = Arc::new(CommitMetrics(metrics));
+        Arc::new(RedbEngine::open_backend(self.clone(), self.beside(), options, observer).unwrap())
+    }
+
     fn file(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.files[self.1].lock().unwrap()
     }
@@ -287,15 +293,7 @@ async fn a_disk_that_is_full_and_then_is_not() {
             options.record_cache_bytes = 0;
             options.pause_min = Duration::from_millis(20);
             options.pause_max = Duration::from_millis(100);
-            Arc::new(
-                RedbEngine::open_backend(
-                    storage.clone(),
-                    storage.beside(),
-                    &options,
-                    Arc::new(CommitMetrics(metrics)),
-                )
-                .unwrap(),
-            )
+            storage.engine(&options, metrics)
         },
     )
     .await;
@@ -358,15 +356,7 @@ async fn a_flipped_bit_costs_what_is_in_its_page() {
         |_, metrics| {
             let mut options = RedbOptions::new("");
             (options.cache_bytes, options.record_cache_bytes) = (0, 0);
-            Arc::new(
-                RedbEngine::open_backend(
-                    storage.clone(),
-                    storage.beside(),
-                    &options,
-                    Arc::new(CommitMetrics(metrics)),
-                )
-                .unwrap(),
-            )
+            storage.engine(&options, metrics)
         },
     )
     .await;

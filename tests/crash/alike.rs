@@ -6,17 +6,14 @@ use okmsd::store::{
     engines::memory::MemoryEngine,
 };
 
-use crate::{common::*, storage::Storage};
+use crate::{chance::Chance, common::*, storage::Storage};
 
-/// A small generator of chances, the same on every run.
-struct Chance(u64);
+/// What is done, by chance.
+struct Steps(Chance);
 
-impl Chance {
+impl Steps {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        self.0.below(limit)
     }
 
     fn key(&mut self) -> Vec<u8> {
@@ -38,7 +35,7 @@ impl Chance {
 }
 
 /// The same precondition for both stores, each in its own counting.
-async fn expect(chance: &mut Chance, stores: [&dyn Engine; 2]) -> [(Space, Vec<u8>, Expect); 2] {
+async fn expect(chance: &mut Steps, stores: [&dyn Engine; 2]) -> [(Space, Vec<u8>, Expect); 2] {
     let (space, key, kind) = (chance.space(), chance.key(), chance.below(4));
     let to = chance.key();
     let mut expected = Vec::new();
@@ -65,7 +62,7 @@ async fn last(snapshot: &dyn Snapshot, space: Space, from: &[u8], to: &[u8]) -> 
 async fn it_answers_like_a_map() {
     let (mut conflicts, mut kills) = (0, 0);
     for seed in 1..=6_u64 {
-        let mut chance = Chance(seed * 7919);
+        let mut chance = Steps(Chance(seed * 7919));
         let plain = MemoryEngine::default();
         let mut storage = Storage::new(Vec::new());
         let mut engine = open(&storage);

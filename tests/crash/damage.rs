@@ -20,21 +20,10 @@ use okmsd::store::{
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::{
+    chance::Chance,
     common::*,
     storage::{Image, Storage},
 };
-
-/// A small generator of chances, the same on every run.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-}
 
 /// Counts the lines of the log.
 struct Lines;

@@ -15,6 +15,7 @@
 
 mod alike;
 mod cache;
+mod chance;
 mod common;
 mod contract;
 mod damage;

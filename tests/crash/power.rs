@@ -16,21 +16,10 @@ use okmsd::store::{
 };
 
 use crate::{
+    chance::Chance,
     common::*,
     storage::{Event, Fault, File, Image, Mark, SECTOR, Storage, write_at},
 };
-
-/// A small generator of chances, the same on every run.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-}
 
 /// A disk that is played a record of events.
 pub struct Disk {

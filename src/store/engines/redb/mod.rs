@@ -329,7 +329,7 @@ impl Engine for RedbEngine {
                 }
             }
         } else {
-            Some(CommitError::Unavailable("writes failed, and are tried again soon".into()))
+            Some(CommitError::Unavailable(writer::SOON.into()))
         };
         Box::pin(async move {
             match refused {

@@ -37,6 +37,9 @@ const OLDEST: Duration = Duration::from_secs(60);
 /// How often whoever waits for room in the log looks whether there is hope.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What whoever writes is told while the log fails.
+pub(super) const SOON: &str = "writes failed, and are tried again soon";
+
 /// What the writers are told once.
 pub(super) struct Settings {
     pub(super) group: Limits,
@@ -143,9 +146,7 @@ impl Writer {
     pub(super) fn finish(&self) -> u64 {
         let mut prepared = self.prepared();
         let appending = self.appending();
-        if appending.failures != prepared.failures {
-            self.begin_anew(&mut prepared, &appending);
-        }
+        self.begins_anew(&mut prepared, &appending);
         while self.shared.is_busy() && self.shared.base() == State::Sound {
             self.shared.wait(LOOK);
         }
@@ -185,9 +186,7 @@ impl Writer {
         let (batches, replies): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
         if prepared.retry.is_some() {
-            return refuse(replies, || {
-                CommitError::Unavailable("writes failed, and are tried again soon".into())
-            });
+            return refuse(replies, || CommitError::Unavailable(SOON.into()));
         }
         let started = Instant::now();
         let bytes: usize = batches.iter().map(Batch::weight).sum();
@@ -215,12 +214,9 @@ impl Writer {
         let encoded = group.as_ref().map(Group::encode);
         // Whoever is told something must not be ahead of the disk, refusals included.
         let mut appending = self.appending();
-        if appending.failures != prepared.failures {
-            // It was judged against what did not become durable.
-            self.begin_anew(&mut prepared, &appending);
-            return refuse(replies, || {
-                CommitError::Unavailable("writes failed, and are tried again soon".into())
-            });
+        // It may have been judged against what did not become durable.
+        if self.begins_anew(&mut prepared, &appending) {
+            return refuse(replies, || CommitError::Unavailable(SOON.into()));
         }
         let (Some(group), Some(encoded)) = (group, encoded) else {
             drop((prepared, appending));
@@ -264,13 +260,18 @@ impl Writer {
         });
     }
 
-    /// Takes the published state for the newest: what was judged since is not in it.
-    fn begin_anew(&self, prepared: &mut Prepared, appending: &Appending) {
+    /// Where the log has failed since, takes the published state for the newest, as what was judged
+    /// meanwhile is not in it. Says whether it did.
+    fn begins_anew(&self, prepared: &mut Prepared, appending: &Appending) -> bool {
+        if appending.failures == prepared.failures {
+            return false;
+        }
         let view = self.shared.view.load();
         prepared.newest = Newest { recent: view.recent.clone(), revision: view.revision };
         prepared.head = appending.log.head();
         prepared.failures = appending.failures;
         prepared.retry = appending.is_failing.then(|| Instant::now() + appending.pause);
+        true
     }
 
     /// The log failed: no more writes for now.
@@ -290,9 +291,7 @@ impl Writer {
     /// tried again.
     fn look(&self, mut prepared: MutexGuard<'_, Prepared>) {
         let mut appending = self.appending();
-        if appending.failures != prepared.failures {
-            self.begin_anew(&mut prepared, &appending);
-        }
+        self.begins_anew(&mut prepared, &appending);
         if appending.is_failing {
             if prepared.retry.is_none_or(|retry| retry <= Instant::now()) {
                 self.recover(&mut prepared, &mut appending);
@@ -342,9 +341,8 @@ impl Writer {
             let is_due = prepared.head - prepared.handed >= capacity / 2 && !self.shared.is_busy();
             if is_due || !has_room(prepared) {
                 let appending = self.appending();
-                if appending.failures != prepared.failures {
-                    self.begin_anew(prepared, &appending);
-                    return Err("writes failed, and are tried again soon");
+                if self.begins_anew(prepared, &appending) {
+                    return Err(SOON);
                 }
                 self.hand_over(prepared, &appending);
             }
