@@ -99,7 +99,6 @@ fn ways_around_are_few() {
                 "service/region.rs",
                 "service/tenants.rs",
                 "service/tokens.rs",
-                "store/engines/redb/keeper.rs",
                 "store/engines/redb/frame.rs",
                 "store/kinds/tenant.rs",
                 "store/past.rs",

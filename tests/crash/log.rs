@@ -1,16 +1,10 @@
 //! The log beside the database: what is missing, damaged, or somebody else's is told in words, and
 //! nothing that was acknowledged is passed over.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use okmsd::store::{
-    engine::{ChangesError, Engine, Observer, Revision, Touched},
+    engine::{ChangesError, Engine, Revision, Touched},
     engines::redb::{LogError, OpenError, RedbEngine},
 };
 
@@ -214,65 +208,6 @@ async fn the_feed_goes_on_after_a_kill() {
     let engine = open(&storage);
     assert!(matches!(engine.changes(Revision(1)).await, Err(ChangesError::TooOld)));
     assert_eq!(engine.revision(), Revision(3), "from here one can follow");
-}
-
-/// Tells when the database was brought up to date.
-#[derive(Default)]
-struct Watching(AtomicUsize);
-
-impl Observer for Watching {
-    fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn commit_failed(&self, _: usize) {}
-    fn brought_up(&self, _: Duration) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-/// A change that meets a page which was damaged after it was acknowledged is kept, and costs
-/// neither the others nor the next start: a transaction that ended in a panic once made redb read
-/// every page at the next opening, the damaged one among them, and the store could not be opened.
-#[tokio::test]
-async fn a_change_that_meets_damage_is_carried_on() {
-    let storage = Storage::new(Vec::new());
-    let key = |n: u16| [&[7; 16][..], &n.to_be_bytes()].concat();
-    let engine = open(&storage);
-    write(&engine, (0..400).map(|n| put(HEADER, &key(n), &[1; 300])).collect()).await;
-    drop(engine);
-    let engine = open(&storage);
-    for n in 100..120 {
-        write(&engine, vec![put(HEADER, &key(n), &[2; 300])]).await;
-    }
-    // As a kill leaves it; then a bit flips in the page of one of them.
-    let mut image = storage.image();
-    let at = image.database.windows(18).position(|window| window == key(110)).unwrap();
-    image.database[at + 17] ^= 1;
-    drop(engine);
-
-    let storage = Storage::new(image);
-    for round in 0..3 {
-        let watching = Arc::new(Watching::default());
-        let engine = RedbEngine::open_backend(
-            storage.clone(),
-            storage.beside(),
-            &options(),
-            Arc::clone(&watching) as Arc<dyn Observer>,
-        )
-        .unwrap_or_else(|error| panic!("round {round}: {error}"));
-        write(&engine, vec![put(VALUE, &key(round), b"goes on")]).await;
-        for _ in 0..600 {
-            if watching.0.load(SeqCst) > 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert!(watching.0.load(SeqCst) > 0, "round {round}: the database follows");
-        let snapshot = view(&engine).await;
-        for n in 100..120 {
-            let found = snapshot.get(HEADER, &key(n)).await.unwrap().unwrap();
-            assert_eq!(found.bytes.as_ref(), [2; 300], "round {round}, {n}");
-        }
-        assert!(snapshot.get(VALUE, &key(round)).await.unwrap().is_some());
-    }
 }
 
 /// A sync that failed, a process that ended, and a page cache that shows what the disk has not:

@@ -14,6 +14,7 @@
 )]
 
 mod alike;
+mod aside;
 mod cache;
 mod chance;
 mod common;

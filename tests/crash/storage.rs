@@ -91,7 +91,8 @@ struct Inner {
     sync_time: Duration,
     /// A sector that cannot be read.
     bad: Option<usize>,
-    flipped: Option<usize>,
+    /// Bits that were turned over.
+    flipped: Vec<usize>,
     operations: u64,
     syncs: u64,
 }
@@ -108,7 +109,7 @@ impl Storage {
             reads_fail: false,
             sync_time: Duration::ZERO,
             bad: None,
-            flipped: None,
+            flipped: Vec::new(),
             operations: 0,
             syncs: 0,
         }));
@@ -151,14 +152,14 @@ impl Storage {
     pub fn flip(&self, bit: usize) {
         let mut inner = self.inner();
         inner.image.database[bit / 8] ^= 1 << (bit % 8);
-        inner.flipped = Some(bit);
+        inner.flipped.push(bit);
     }
 
-    /// Turns the bit back, unless it was written over meanwhile.
+    /// Turns every such bit back that was not written over meanwhile.
     pub fn flip_back(&self) {
-        let flipped = self.inner().flipped.take();
-        if let Some(bit) = flipped {
-            self.inner().image.database[bit / 8] ^= 1 << (bit % 8);
+        let mut inner = self.inner();
+        for bit in std::mem::take(&mut inner.flipped) {
+            inner.image.database[bit / 8] ^= 1 << (bit % 8);
         }
     }
 
@@ -208,9 +209,8 @@ impl Inner {
     fn put(&mut self, file: File, offset: u64, data: &[u8]) {
         write_at(self.image.of(file), offset, data);
         let start = usize::try_from(offset).unwrap();
-        let is_over = |bit: &mut usize| (start..start + data.len()).contains(&(*bit / 8));
         if file == File::Database {
-            self.flipped.take_if(is_over);
+            self.flipped.retain(|bit| !(start..start + data.len()).contains(&(bit / 8)));
         }
         self.log.push(Event::Write(file, offset, data.to_vec()));
     }

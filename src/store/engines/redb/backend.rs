@@ -226,8 +226,7 @@ mod tests {
         store::{
             engine::{Batch, Engine, Observer, Op},
             engines::redb::{
-                RedbEngine, RedbOptions,
-                tables::{Direction, Generation, decode},
+                RedbEngine, RedbOptions, recent::Direction, stored::decode, tables::Generation,
             },
             kinds::{self, header, value},
         },

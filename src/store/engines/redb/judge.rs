@@ -115,6 +115,11 @@ impl State<'_> {
         for op in &batch.ops {
             match op {
                 Op::Put(space, key, _) | Op::Delete(space, key) => {
+                    if self.under.base.aside.is_erased(*space, key) {
+                        return Err(StorageError::Corrupted(
+                            "it lies in a range that could not be removed".to_owned(),
+                        ));
+                    }
                     self.revision(*space, key)?;
                 }
                 Op::DeleteRange(space, from, to) => self.under.base.look(*space, from, to)?,

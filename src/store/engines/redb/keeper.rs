@@ -13,20 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
-
 use super::{
     backend::Disk,
-    checkpoint::{self, NotBroughtUp, Stuck},
+    checkpoint,
     guard::guarded,
     overlay::Overlay,
-    queue::Job,
+    recent::Recent,
     shared::{Shared, State, Work},
     tables::{Base, Generation, Standing},
-    view::{Frozen, Under},
+    view::Under,
 };
-use crate::crypto::Sealed;
-use crate::store::engine::{Batch, CommitError, Expect, Observer, Op, Source, Space};
+use crate::store::engine::{Observer, Source, Space};
 
 /// After a failed read the database is opened anew soon: the storage itself may well be sound. If
 /// that does not help, the pause doubles.
@@ -54,11 +51,6 @@ pub(super) struct Keeper {
     read_pause: Duration,
     read_failed: Option<Instant>,
 }
-
-/// A change that meets a damaged page could not be kept in the log.
-#[derive(Debug, thiserror::Error)]
-#[error("a change that meets a damaged page cannot be kept in the log yet")]
-struct NotCarried;
 
 enum Mode {
     Ready(Generation),
@@ -124,32 +116,19 @@ impl Keeper {
 
     /// Brings the database up to date, and cuts the log.
     fn bring_up(&mut self) {
-        let Some(frozen) = self.shared.view.load().under.frozen.clone() else { return };
-        let (mut stuck, started) = (Vec::new(), Instant::now());
-        loop {
-            let Mode::Ready(database) = &self.mode else { return };
-            let before = self.shared.view.load().under.base.standing;
-            let standing = Standing {
-                revision: frozen.revision,
-                moment: frozen.moment.max(before.moment),
-                position: frozen.position,
-                ..before
-            };
-            match checkpoint::bring_up(database, Some(&frozen), &standing, &stuck) {
-                Ok(()) => break,
-                Err(NotBroughtUp::Stuck(change)) => {
-                    tracing::error!(
-                        "a change meets a damaged page of the database; it stays in the log"
-                    );
-                    if stuck.contains(&change) || !self.carry(&frozen, &change) {
-                        // It is tried again, and the log keeps everything meanwhile.
-                        self.pause = (self.pause * 2).min(self.settings.pause_max);
-                        return self.fail(&NotCarried);
-                    }
-                    stuck.push(change);
-                }
-                Err(NotBroughtUp::Failed(source)) => return self.fail(&*source),
-            }
+        let under = Arc::clone(&self.shared.view.load().under);
+        let (Mode::Ready(database), Some(frozen)) = (&self.mode, &under.frozen) else { return };
+        let started = Instant::now();
+        let before = under.base.standing;
+        let standing = Standing {
+            revision: frozen.revision,
+            moment: frozen.moment.max(before.moment),
+            position: frozen.position,
+            ..before
+        };
+        let changes = &frozen.recent;
+        if let Err(error) = checkpoint::bring_up(database, &under.base, changes, &standing) {
+            return self.fail(&*error);
         }
         self.disk.mark_durable();
         match self.base() {
@@ -164,40 +143,6 @@ impl Keeper {
         }
     }
 
-    /// Commits a change anew, so that it lies in the part of the log that is kept. Says whether it
-    /// does, or something newer.
-    fn carry(&self, frozen: &Frozen, change: &Stuck) -> bool {
-        let batch = match change {
-            Stuck::Record(space, key) => {
-                let record = frozen.recent.get(*space, key).and_then(|known| known.0);
-                let (expect, op) = match record {
-                    Some(record) => (
-                        Expect::At(record.revision),
-                        Op::Put(*space, key.clone(), Sealed::public(record.bytes.clone())),
-                    ),
-                    None => (Expect::Absent, Op::Delete(*space, key.clone())),
-                };
-                Batch { preconditions: vec![(*space, key.clone(), expect)], ops: vec![op] }
-            }
-            Stuck::Range(space, from, to) => Batch {
-                preconditions: vec![(*space, from.clone(), Expect::EmptyTo(to.clone()))],
-                ops: vec![Op::DeleteRange(*space, from.clone(), to.clone())],
-            },
-        };
-        let (reply, answer) = oneshot::channel();
-        // Whoever waits for room in the log would wait for this thread.
-        self.shared.base_is(State::Behind);
-        if self.shared.queue.push(Job { batch, reply }).is_err() {
-            return false;
-        }
-        match answer.blocking_recv() {
-            Ok(Ok(_)) => true,
-            // Of a key there is something newer, in the log as well.
-            Ok(Err(CommitError::Conflict)) => matches!(change, Stuck::Record(..)),
-            _ => false,
-        }
-    }
-
     /// Says that the log ends here, if the database has everything.
     fn close(&mut self, end: u64) {
         let Mode::Ready(database) = &self.mode else { return };
@@ -208,9 +153,8 @@ impl Keeper {
         let before = view.under.base.standing;
         let standing =
             Standing { revision: view.revision, position: end, is_closed: true, ..before };
-        if let Err(NotBroughtUp::Failed(error)) =
-            checkpoint::bring_up(database, None, &standing, &[])
-        {
+        let nothing = Recent::default();
+        if let Err(error) = checkpoint::bring_up(database, &view.under.base, &nothing, &standing) {
             tracing::warn!(
                 error,
                 "the store was not closed cleanly; the log is read when it is opened"

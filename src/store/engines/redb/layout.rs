@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::{
     checkpoint,
     guard::guarded,
+    stored::{decode, split},
     tables::{
         FORMAT, FORMAT_NOW, FORMAT_WITHOUT_LOG, Generation, Layout, LayoutError, SpaceView,
-        Standing, decode, definition, open_for_write, split, standing, write_engine,
+        Standing, definition, open_for_write, standing, write_engine,
     },
 };
 use crate::store::{
@@ -126,10 +127,7 @@ mod tests {
         crypto::Sealed,
         store::{
             engine::{Batch, Engine, Observer, Op},
-            engines::redb::{
-                OpenError, RedbEngine, RedbOptions,
-                tables::{REVISION, encode},
-            },
+            engines::redb::{OpenError, RedbEngine, RedbOptions, stored::encode, tables::REVISION},
             kinds::{self, header, token},
         },
     };

@@ -17,6 +17,7 @@
 //! with a page that the disk cannot read, while it can read others. Any other error of the storage
 //! is another matter: then the database is given up and opened anew.
 
+mod aside;
 mod backend;
 mod cache;
 mod checkpoint;
@@ -36,6 +37,7 @@ mod readers;
 mod recent;
 mod shared;
 mod snapshot;
+mod stored;
 mod tables;
 mod view;
 mod writer;
@@ -53,7 +55,6 @@ use tokio::sync::oneshot;
 use self::{
     backend::Disk,
     cache::Cache,
-    checkpoint::NotBroughtUp,
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
     keeper::Keeper,
@@ -235,18 +236,17 @@ impl RedbEngine {
         guarded(|| database.prepare(options.upgrade.as_deref())).map_err(damaged)??;
         disk.mark_durable();
         made()?;
-        let standing = guarded(|| database.base()).map_err(damaged)??.standing;
+        let base = guarded(|| database.base()).map_err(damaged)??;
+        let standing = base.standing;
         // The log's header first: whichever of the two is old is found out.
         let opening = Standing { opening: standing.opening + 1, ..standing };
         let (identity, start) = (Identity::of(&opening), Start::of(&standing));
         let opened =
             Log::open(Box::new(log()?), identity, start, options.log_bytes, &options.spaces)?;
         let opening = Standing { is_closed: false, ..opening };
-        match checkpoint::bring_up(&database, None, &opening, &[]) {
-            Ok(()) => disk.mark_durable(),
-            Err(NotBroughtUp::Failed(source)) => return Err(OpenError::Damaged(source)),
-            Err(NotBroughtUp::Stuck(_)) => {}
-        }
+        checkpoint::bring_up(&database, &base, &Recent::default(), &opening)
+            .map_err(OpenError::Damaged)?;
+        disk.mark_durable();
         let base = guarded(|| database.base()).map_err(damaged)??;
         let (mut recent, mut revision, mut latest) =
             (Recent::default(), standing.revision, standing.moment);

@@ -9,7 +9,7 @@ use std::{cmp::Ordering, collections::BTreeMap, iter::Peekable, ops::Bound};
 use redb::StorageError;
 use rpds::RedBlackTreeMapSync;
 
-use super::{frame::Group, tables::Direction};
+use super::frame::Group;
 use crate::store::engine::{Op, Record, Revision, Space};
 
 /// Changes to all spaces, the newest of each key.
@@ -50,6 +50,11 @@ impl Recent {
         self.of(space)?.get(key)
     }
 
+    /// Whether nothing is left of a key because nothing is left of its range.
+    pub(super) fn is_erased(&self, space: Space, key: &[u8]) -> bool {
+        self.of(space).is_some_and(|it| it.has_erased(key) && !it.records.contains_key(key))
+    }
+
     /// Applies a group that is in the log.
     pub(super) fn add(&mut self, group: Group) {
         let mut revision = group.first;
@@ -65,12 +70,37 @@ impl Recent {
     pub(super) fn apply(&mut self, op: Op, revision: Revision) {
         match op {
             Op::Put(space, key, sealed) => {
-                let record = Record { revision, bytes: sealed.into_bytes() };
-                self.of_mut(space).records.insert_mut(key, Some(record));
+                self.set(space, key, Some(Record { revision, bytes: sealed.into_bytes() }));
             }
-            Op::Delete(space, key) => self.of_mut(space).records.insert_mut(key, None),
-            Op::DeleteRange(space, from, to) => self.of_mut(space).erase(from, to),
+            Op::Delete(space, key) => self.set(space, key, None),
+            Op::DeleteRange(space, from, to) => self.erase(space, from, to),
         }
+    }
+
+    /// Sets a record, or that there is none.
+    pub(super) fn set(&mut self, space: Space, key: Vec<u8>, record: Option<Record>) {
+        self.of_mut(space).records.insert_mut(key, record);
+    }
+
+    /// Nothing is left of a range.
+    pub(super) fn erase(&mut self, space: Space, from: Vec<u8>, to: Vec<u8>) {
+        self.of_mut(space).erase(from, to);
+    }
+
+    /// These changes with newer ones over them.
+    pub(super) fn with(&self, newer: &Self) -> Self {
+        if self.is_empty() {
+            return newer.clone();
+        }
+        let mut both = self.clone();
+        for (space, changes) in newer.spaces() {
+            let both = both.of_mut(space);
+            changes.erased().for_each(|(from, to)| both.erase(from.to_vec(), to.to_vec()));
+            for (key, record) in changes.records() {
+                both.records.insert_mut(key.to_vec(), record.cloned());
+            }
+        }
+        both
     }
 
     fn of_mut(&mut self, space: Space) -> &mut Changes {
@@ -79,7 +109,8 @@ impl Recent {
 }
 
 impl Changes {
-    fn get(&self, key: &[u8]) -> Option<Known<'_>> {
+    /// What is known of a key, if anything is.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Known<'_>> {
         match self.records.get(key) {
             Some(record) => Some(Known(record.as_ref())),
             None => self.has_erased(key).then_some(Known(None)),
@@ -91,12 +122,33 @@ impl Changes {
         self.records.iter().map(|(key, record)| (key.as_slice(), record.as_ref()))
     }
 
-    /// All ranges of which nothing older is left.
-    pub(super) fn erased(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.erased.iter().map(|(from, to)| (from.as_slice(), to.as_slice()))
+    /// The keys from one on, as far as up to another, that were changed one by one.
+    pub(super) fn records_in<'a>(
+        &'a self,
+        from: &'a [u8],
+        to: Option<&'a [u8]>,
+    ) -> impl Iterator<Item = (&'a [u8], Option<&'a Record>)> {
+        let within = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+        let records = self.records.range::<[u8], _>(within);
+        records.map(|(key, record)| (key.as_slice(), record.as_ref()))
     }
 
-    fn has_erased(&self, key: &[u8]) -> bool {
+    /// All ranges of which nothing older is left.
+    pub(super) fn erased(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.erased_from(&[])
+    }
+
+    /// Those that begin with a key or behind it.
+    pub(super) fn erased_from<'a>(
+        &'a self,
+        first: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let ranges = self.erased.range::<[u8], _>((Bound::Included(first), Bound::Unbounded));
+        ranges.map(|(from, to)| (from.as_slice(), to.as_slice()))
+    }
+
+    /// Whether a key lies in a range of which nothing older is left.
+    pub(super) fn has_erased(&self, key: &[u8]) -> bool {
         let before = (!self.erased.is_empty())
             .then(|| self.erased.range::<[u8], _>(up_to(key)).next_back())
             .flatten();
@@ -129,6 +181,13 @@ impl Changes {
 /// All keys up to this one, which is among them.
 const fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Bound::Unbounded, Bound::Included(key))
+}
+
+/// Which way entries are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Up,
+    Down,
 }
 
 /// A key, and what it was changed to.

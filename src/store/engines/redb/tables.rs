@@ -1,18 +1,19 @@
 //! The database as the engine lays it out: one table a space, and one for the engine itself.
 //!
-//! Owns the encoding of a record on disk: its revision, 8 bytes big-endian, then its bytes. Always
-//! holds: the engine's table says up to which commit and which place in the log the database has
+//! Always holds: the engine's table says up to which commit and which place in the log the database has
 //! everything, written in the same transaction as that. Never does: concurrency, or a decision about failures.
 
-use bytes::Bytes;
 use redb::{
     AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
 };
 
 use super::{
+    aside,
     backend::Fence,
     guard::{Panicked, guarded},
+    recent::{Direction, Recent},
+    stored::{decode, split},
 };
 use crate::store::engine::{Record, Revision, Source, Space};
 
@@ -149,13 +150,6 @@ impl Standing {
     }
 }
 
-/// Which way entries are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Up,
-    Down,
-}
-
 /// How a database is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -216,8 +210,9 @@ impl Generation {
     pub(super) fn base(&self) -> Result<Base, LayoutError> {
         let reading = self.database.begin_read().map_err(redb::Error::from)?;
         let standing = Standing::read(&reading)?;
+        let aside = aside::read(&reading, &self.spaces)?;
         let spaces = open_spaces(&reading, &self.spaces)?;
-        Ok(Base { generation: self.number, standing, reading, spaces })
+        Ok(Base { generation: self.number, standing, aside, reading, spaces })
     }
 
     /// Closes the database without another write to the disk.
@@ -280,6 +275,8 @@ pub(super) type Entries<'a, T> = Box<dyn Iterator<Item = Result<(Vec<u8>, T), St
 pub(super) struct Base {
     pub(super) generation: u64,
     pub(super) standing: Standing,
+    /// What lies over the spaces, as it could not be written into them.
+    pub(super) aside: Recent,
     reading: ReadTransaction,
     spaces: Spaces<Option<SpaceView>>,
 }
@@ -354,22 +351,3 @@ impl Base {
 }
 
 type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
-
-/// A record as it lies on disk.
-pub(super) fn encode(revision: Revision, bytes: &[u8]) -> Vec<u8> {
-    let mut stored = Vec::with_capacity(8 + bytes.len());
-    stored.extend_from_slice(&revision.0.to_be_bytes());
-    stored.extend_from_slice(bytes);
-    stored
-}
-
-pub(super) fn decode(stored: &[u8]) -> Result<Record, StorageError> {
-    let (revision, bytes) = split(stored)?;
-    Ok(Record { revision, bytes: Bytes::copy_from_slice(bytes) })
-}
-
-pub(super) fn split(stored: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
-    let too_short = || StorageError::Corrupted("a record is shorter than its revision".to_owned());
-    let (revision, bytes) = stored.split_first_chunk().ok_or_else(too_short)?;
-    Ok((Revision(u64::from_be_bytes(*revision)), bytes))
-}

@@ -1,6 +1,7 @@
 //! Everything at one moment: the changes in memory over the database on disk.
 //!
-//! Always holds: a view never changes; what a newer layer says of a key hides what is beneath it.
+//! The layers, from above: what is recent, what is on its way into the database, what the database
+//! keeps aside, its spaces. Always holds: a view never changes; what a newer layer says of a key hides what is beneath it.
 //! Never does: wait for anybody.
 
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 use redb::StorageError;
 
 use super::{
-    recent::{Known, Over, Recent},
-    tables::{Base, Direction, Entries, decode},
+    recent::{Direction, Known, Over, Recent},
+    stored::decode,
+    tables::{Base, Entries},
 };
 use crate::store::engine::{Cut, Entry, Record, Revision, Space};
 
@@ -94,7 +96,8 @@ impl View {
 
 impl Under {
     fn recall(&self, space: Space, key: &[u8]) -> Option<Known<'_>> {
-        self.frozen.as_ref()?.recent.get(space, key)
+        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.recent.get(space, key));
+        frozen.or_else(|| self.base.aside.get(space, key))
     }
 
     /// The revision of the record under a key.
@@ -134,16 +137,14 @@ impl Under {
         if from >= to {
             return Ok(Box::new(std::iter::empty()));
         }
-        let base = self.base.entries(space, from, to, direction, tell_stored)?;
-        let entries: Entries<'a, T> = match &self.frozen {
-            Some(frozen) if frozen.recent.of(space).is_some() => {
-                Box::new(Over::new(&frozen.recent, space, from, to, direction, tell, base))
+        let mut entries: Entries<'a, T> =
+            self.base.entries(space, from, to, direction, tell_stored)?;
+        let frozen = self.frozen.as_ref().map(|frozen| &frozen.recent);
+        for layer in [Some(&self.base.aside), frozen, Some(recent)].into_iter().flatten() {
+            if layer.of(space).is_some() {
+                entries = Box::new(Over::new(layer, space, from, to, direction, tell, entries));
             }
-            _ => base,
-        };
-        Ok(match recent.of(space) {
-            Some(_) => Box::new(Over::new(recent, space, from, to, direction, tell, entries)),
-            None => entries,
-        })
+        }
+        Ok(entries)
     }
 }
