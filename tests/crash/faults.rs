@@ -1,7 +1,10 @@
 //! Storage that fails at any moment: what was acknowledged stays, what was refused is absent, what
 //! is not known is there or not there, and reads go on.
 
-use okmsd::store::engine::{CommitError, Engine, Health};
+use okmsd::store::{
+    engine::{CommitError, Engine, Health},
+    engines::redb::RedbEngine,
+};
 
 use crate::{
     common::*,
@@ -145,13 +148,8 @@ async fn a_snapshot_outlives_a_failure() {
     let mut small = options();
     (small.cache_bytes, small.record_cache_bytes) = (0, 0);
     small.pause_min = std::time::Duration::from_mins(1);
-    let engine = okmsd::store::engines::redb::RedbEngine::open_backend(
-        storage.clone(),
-        storage.beside(),
-        &small,
-        blind(),
-    )
-    .unwrap();
+    let engine =
+        RedbEngine::open_backend(storage.clone(), storage.beside(), &small, blind()).unwrap();
     let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
     write(&engine, ops).await;
     let snapshot = view(&engine).await;
@@ -238,13 +236,8 @@ async fn a_group_behind_one_that_failed_is_refused() {
         let storage = Storage::new(Vec::new());
         let mut few = options();
         few.group_batches = 2;
-        let engine = okmsd::store::engines::redb::RedbEngine::open_backend(
-            storage.clone(),
-            storage.beside(),
-            &few,
-            blind(),
-        )
-        .unwrap();
+        let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
+        let engine = engine.unwrap();
         storage.slow(std::time::Duration::from_millis(5));
         storage.fail_only(File::Log, Fault::OneSync(nth));
         let mut possible = Possible(vec![Model::new()]);
@@ -266,4 +259,33 @@ async fn a_group_behind_one_that_failed_is_refused() {
         possible.admit(&dump_image(storage.image()).await, "after reopening");
     }
     assert!(seen.unknown > 0 && seen.refused > 0, "{} and {}", seen.unknown, seen.refused);
+}
+
+/// A panic in the code of the storage ends the store, and not what it has acknowledged: a group
+/// that was judged on the one that is in doubt must not come behind it into the log.
+#[tokio::test]
+async fn a_panic_ends_writes_and_nothing_else() {
+    for nth in 1..6 {
+        let storage = Storage::new(Vec::new());
+        let mut few = options();
+        few.group_batches = 2;
+        let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
+        let engine = engine.unwrap();
+        storage.slow(std::time::Duration::from_millis(5));
+        storage.fail_only(File::Log, Fault::OnePanic(nth));
+        let mut possible = Possible(vec![Model::new()]);
+        let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
+        let answers: Vec<_> = (0..16).map(|n| engine.commit(step(n))).collect();
+        let mut refused = 0;
+        for (n, answer) in answers.into_iter().enumerate() {
+            let answer = answer.await;
+            possible.hear(&step(n as u32), &answer);
+            refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
+        }
+        assert!(refused > 0 && engine.health() == Health::Down);
+        possible.admit(&dump_image(storage.image()).await, "after a kill");
+        drop(engine);
+        storage.fail(Fault::None);
+        possible.admit(&dump_image(storage.image()).await, "after reopening");
+    }
 }

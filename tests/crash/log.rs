@@ -120,6 +120,80 @@ async fn a_database_of_the_day_before_is_refused() {
     }
 }
 
+/// Two hosts that were started from one copy: each has a log that looks as if it were the other's,
+/// store, opening, position and all. The changes of one once would have gone into the database of
+/// the other.
+#[tokio::test]
+async fn what_has_gone_on_from_two_copies_does_not_fit() {
+    let (image, _) = killed().await;
+    let run = async |byte: u8, is_closed: bool| {
+        let storage = Storage::new(image.clone());
+        let engine = open(&storage);
+        write(&engine, vec![put(HEADER, b"since", &[byte])]).await;
+        if is_closed {
+            drop(engine);
+            return storage.image();
+        }
+        storage.image()
+    };
+    for is_closed in [false, true] {
+        let (one, other) = (run(1, is_closed).await, run(2, is_closed).await);
+        let mixed = Image { database: one.database.clone(), log: other.log };
+        assert!(matches!(refusal(&mixed), LogError::OfAnotherDay(_)), "closed: {is_closed}");
+        open_image(&one).unwrap();
+    }
+}
+
+/// A log that was copied an hour before its database, while the store ran: the database has more
+/// than the log, and whatever came behind that is in neither.
+#[tokio::test]
+async fn a_log_of_an_hour_before_is_refused() {
+    let storage = Storage::new(Vec::new());
+    let engine = open(&storage);
+    let mut before = Vec::new();
+    let mut refused = 0;
+    for n in 0..120_u8 {
+        write(&engine, vec![put(VALUE, &[n], &[n; 20_000])]).await;
+        let image = storage.image();
+        if n % 8 == 0 {
+            for log in &before {
+                let mixed = Image { database: image.database.clone(), log: Vec::clone(log) };
+                // Where the database is as old as the log, nothing is missing: it is that moment's.
+                if let Err(OpenError::Log(error)) = open_image(&mixed) {
+                    assert!(matches!(error, LogError::OfAnotherDay(_)), "{error}");
+                    refused += 1;
+                }
+            }
+            before.push(image.log.clone());
+        }
+        open_image(&image).unwrap_or_else(|error| panic!("{n}: {error}"));
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+/// Whoever looks into a store that a kill has left asks the log as well, and refuses one that is
+/// not the store's.
+#[tokio::test]
+async fn a_look_sees_the_log() {
+    let ((image, _), (other, _)) = (killed().await, killed().await);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let look = |image: &Image| {
+        std::fs::write(&path, &image.database).unwrap();
+        std::fs::write(folder.path().join("store.redb-log"), &image.log).unwrap();
+        RedbEngine::peek(&path, HEADER, &[2; 17])
+    };
+    assert_eq!(look(&image).unwrap().unwrap().bytes.as_ref(), [2; 700]);
+    let foreign = look(&Image { log: other.log, ..image.clone() });
+    assert!(matches!(foreign, Err(OpenError::Log(LogError::OfAnotherStore))), "{foreign:?}");
+    let storage = Storage::new(image.clone());
+    drop(open(&storage));
+    std::mem::forget(open(&storage));
+    let older = look(&Image { log: image.log.clone(), ..storage.image() });
+    assert!(matches!(older, Err(OpenError::Log(LogError::OfAnotherDay(_)))), "{older:?}");
+    assert_eq!(look(&image).unwrap().unwrap().revision, Revision(3));
+}
+
 /// A torn end is no damage; a torn frame with a whole one behind it is.
 #[tokio::test]
 async fn damage_is_told_from_a_torn_end() {

@@ -3,7 +3,7 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -75,6 +75,8 @@ pub enum Fault {
     Full(u64),
     /// This one sync fails, and what it should have saved is forgotten.
     OneSync(u64),
+    /// This one sync ends in a panic.
+    OnePanic(u64),
 }
 
 #[derive(Clone)]
@@ -188,7 +190,7 @@ impl Storage {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,7 +203,7 @@ impl Inner {
         self.operations += 1;
         match self.fault {
             Fault::Broken(from) | Fault::Full(from) if self.operations > from => self.fault,
-            Fault::OneSync(nth) => Fault::OneSync(nth),
+            Fault::OneSync(_) | Fault::OnePanic(_) => self.fault,
             _ => Fault::None,
         }
     }
@@ -280,6 +282,7 @@ impl StorageBackend for Storage {
         inner.syncs += 1;
         match inner.failing(self.1) {
             Fault::Broken(_) => Err(broken()),
+            Fault::OnePanic(nth) if inner.syncs == nth => panic!("a fault in the storage's code"),
             Fault::OneSync(nth) if inner.syncs == nth => {
                 inner.log.push(Event::LostSync(self.1));
                 Err(broken())

@@ -188,6 +188,11 @@ impl Head {
         bytes
     }
 
+    /// The revision of the last batch.
+    pub(super) fn last(&self) -> Revision {
+        Revision(self.first + u64::from(self.batches).saturating_sub(1))
+    }
+
     /// Whether these are the batches that were written with it.
     pub(super) fn fits(&self, batches: &[u8], seed: u64) -> bool {
         batches.len() == self.length as usize && checksum(self, batches, seed) == self.sum

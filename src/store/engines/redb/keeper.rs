@@ -124,6 +124,7 @@ impl Keeper {
             revision: frozen.revision,
             moment: frozen.moment.max(before.moment),
             position: frozen.position,
+            tail: frozen.tail,
             ..before
         };
         let changes = &frozen.recent;
@@ -136,7 +137,7 @@ impl Keeper {
                 self.shared.publish_under(Under { frozen: None, base: Arc::new(base) });
                 self.pause = self.settings.pause_min;
                 self.shared.base_is(State::Sound);
-                self.shared.trim(frozen.position);
+                self.shared.trim(frozen.tail);
                 self.observer.brought_up(started.elapsed());
             }
             Err(error) => self.fail(&*error),
@@ -151,8 +152,13 @@ impl Keeper {
             return;
         }
         let before = view.under.base.standing;
-        let standing =
-            Standing { revision: view.revision, position: end, is_closed: true, ..before };
+        let standing = Standing {
+            revision: view.revision,
+            position: end,
+            tail: end,
+            is_closed: true,
+            ..before
+        };
         let nothing = Recent::default();
         if let Err(error) = checkpoint::bring_up(database, &view.under.base, &nothing, &standing) {
             tracing::warn!(
@@ -282,9 +288,9 @@ impl Keeper {
         let viewed = guarded(|| database.base()).map_err(Source::from).and_then(|base| Ok(base?));
         let base = viewed.inspect_err(|_| fence.close())?;
         self.disk.mark_durable();
-        let position = base.standing.position;
+        let tail = base.standing.tail;
         self.publish(base);
-        self.shared.trim(position);
+        self.shared.trim(tail);
         // From here on the overlay's pages may be written over.
         std::mem::replace(&mut self.mode, Mode::Ready(database)).abandon();
         Ok(())

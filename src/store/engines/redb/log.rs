@@ -18,51 +18,16 @@ use twox_hash::XxHash3_64;
 
 use super::{
     frame::{self, Group, HEAD, Head, SECTOR},
-    tables::Standing,
+    tables::{Standing, halves},
 };
-use crate::store::engine::{Revision, Space};
+use crate::store::engine::Space;
 
 /// Where the ring begins in the file.
 const RING: u64 = 4096;
 const MAGIC: &[u8; 8] = b"okmsdlog";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// The ring's length is a multiple of this, so that a frame never ends between.
 const GRAIN: u64 = SECTOR as u64;
-
-/// Which store a log belongs to, and how often that was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    /// Random, made with the store.
-    pub(super) store: u128,
-    /// Grows with every opening.
-    pub(super) opening: u64,
-}
-
-impl Identity {
-    /// Of a database as it is now.
-    pub(super) const fn of(standing: &Standing) -> Self {
-        Self { store: standing.store, opening: standing.opening }
-    }
-}
-
-impl Start {
-    /// Where a database stands.
-    pub(super) const fn of(standing: &Standing) -> Self {
-        let Standing { position, revision, is_closed, .. } = *standing;
-        Self { position, revision, is_closed }
-    }
-}
-
-/// Where the database stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    /// Before this position, the database has everything.
-    pub(super) position: u64,
-    /// The revision of the last batch that it has.
-    pub(super) revision: Revision,
-    /// Whether the store was closed, and the log has nothing that the database has not.
-    pub(super) is_closed: bool,
-}
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +45,7 @@ pub enum LogError {
     OfAnotherStore,
     /// It is from before the database was opened last, or the other way round.
     #[error(
-        "the log and the database are copies of different days ({0}): put copies of one moment there, or move the log of a \
+        "the log and the database are copies of different times ({0}): put copies of one moment there, or move the log of a \
          database that was closed away"
     )]
     OfAnotherDay(&'static str),
@@ -110,6 +75,8 @@ pub(super) struct Log {
     head: u64,
     /// What is before it can be written over.
     tail: u64,
+    /// Where the last frame begins.
+    last: u64,
 }
 
 /// What a log was opened with.
@@ -117,84 +84,94 @@ pub(super) struct Opened {
     pub(super) log: Log,
     /// What the database has not, in order.
     pub(super) groups: Vec<Group>,
-    /// The place and the length of the last frame.
-    last: Option<(u64, u64)>,
 }
 
 impl Log {
-    /// Opens the log of a store, or makes one of `ring` bytes where there need be none.
+    /// Opens the log of a store that stood at `before` when it was opened last, or makes one of
+    /// `ring` bytes where there need be none. From `now` on it belongs to this opening.
     ///
     /// # Errors
     /// `LogError` says why the store cannot be opened with this log.
     pub(super) fn open(
         storage: Box<dyn StorageBackend>,
-        identity: Identity,
-        start: Start,
+        before: &Standing,
+        now: &Standing,
         ring: u64,
         spaces: &[Space],
     ) -> Result<Opened, LogError> {
         let made = match Header::read(&*storage)? {
-            Some(header) => header.check(identity, start)?,
-            None if start.is_closed => false,
+            Some(header) => header.check(before)?,
+            None if before.is_closed => false,
             None if storage.len()? == 0 => return Err(LogError::Missing),
             None => return Err(LogError::Header),
         };
-        if !made {
-            let seed = seed(identity.store);
-            let ring = ring.next_multiple_of(GRAIN).max(GRAIN);
-            storage.set_len(RING + ring)?;
-            let log = Self { storage, ring, seed, head: start.position, tail: start.position };
-            Header { identity, ring }.write(&*log.storage)?;
-            return Ok(Opened { log, groups: Vec::new(), last: None });
-        }
-        let mut opened = Self::read(storage, identity, start, spaces)?;
-        let Opened { log, groups, last } = &mut opened;
         let ring = ring.next_multiple_of(GRAIN).max(GRAIN);
+        let mut opened = if made {
+            Self::read(storage, before, spaces)?
+        } else {
+            storage.set_len(RING + ring)?;
+            Opened { log: Self::begins(storage, before, before.position, ring), groups: Vec::new() }
+        };
+        let Opened { log, groups } = &mut opened;
         if groups.is_empty() && log.ring != ring {
             // Positions only grow, so that nothing that lies there fits where it comes to lie. The
             // file is never shorter than its header says.
             log.storage.set_len(RING + ring.max(log.ring))?;
-            log.ring = ring;
+            (log.ring, log.tail, log.last) = (ring, log.head, log.head);
         }
-        // The last frame may be one whose sync has failed, and be in nobody's memory but the
-        // system's: then it is written again, and durable before anybody sees it.
-        log.rewrite(*last)?;
-        Header { identity, ring: log.ring }.write(&*log.storage)?;
+        if !groups.is_empty() {
+            // The last frame may be one whose sync has failed, and be in nobody's memory but the
+            // system's: then it is written again, and durable before anybody sees it.
+            log.rewrite()?;
+        }
+        Header::of(before, now, log.ring).write(&*log.storage)?;
         Ok(opened)
     }
 
-    /// Reads a log, and writes nothing to it.
+    /// A log in which nothing is known from the database's place on.
+    fn begins(storage: Box<dyn StorageBackend>, standing: &Standing, tail: u64, ring: u64) -> Self {
+        let (head, seed) = (standing.position, seed(standing.store));
+        Self { storage, ring, seed, head, tail, last: tail }
+    }
+
+    /// Reads the log of a store that stands at `before`, and writes nothing to it.
     ///
     /// # Errors
     /// As [`Log::open`].
     pub(super) fn read(
         storage: Box<dyn StorageBackend>,
-        identity: Identity,
-        start: Start,
+        before: &Standing,
         spaces: &[Space],
     ) -> Result<Opened, LogError> {
         let header = Header::read(&*storage)?.ok_or(LogError::Header)?;
-        let ring = header.ring;
-        if storage.len()? < RING + ring {
+        header.check(before)?;
+        if storage.len()? < RING + header.ring {
             return Err(LogError::Short);
         }
-        let seed = seed(identity.store);
-        let mut log = Self { storage, ring, seed, head: start.position, tail: start.position };
-        let (mut groups, mut last, mut last_frame) = (Vec::new(), start.revision, None);
+        // Whoever opened it later may have changed its length, where it had nothing more.
+        let is_same_opening = header.opening == before.opening;
+        let tail = if is_same_opening { before.tail } else { before.position };
+        let mut log = Self::begins(storage, before, tail, header.ring);
+        if tail < log.head && !log.ends(tail, before)? {
+            return Err(LogError::OfAnotherDay(
+                "the log is older, or damaged where the database ends",
+            ));
+        }
+        let (mut groups, mut last) = (Vec::new(), before.revision);
         while let Some((head, batches)) = log.frame(log.head)? {
             let damaged = LogError::Damaged(log.offset(log.head));
             let group = Group::decode(&head, &batches, spaces).map_err(|_| damaged)?;
             if group.previous != last || group.first <= last {
                 return Err(LogError::Gap(group.first.0));
             }
-            last_frame = Some((log.head, head.frame_len()));
+            log.last = log.head;
             log.head += head.frame_len();
             last = group.last();
             groups.push(group);
         }
         // A database that was closed has everything, but for one that is older than its log by one
         // opening, and looks as if this opening had been interrupted.
-        if (!start.is_closed || header.identity.opening == identity.opening)
+        if (!before.is_closed || !is_same_opening)
             && let Some(position) = log.next_whole()?
         {
             return Err(if position < log.tail + log.ring {
@@ -203,7 +180,21 @@ impl Log {
                 LogError::OfAnotherDay("the database is older")
             });
         }
-        Ok(Opened { log, groups, last: last_frame })
+        Ok(Opened { log, groups })
+    }
+
+    /// Whether the frame at `tail` is the last that the database has.
+    fn ends(&self, tail: u64, standing: &Standing) -> io::Result<bool> {
+        let frame = self.frame(tail)?;
+        Ok(frame.is_some_and(|(head, _)| {
+            tail + head.frame_len() == standing.position && head.last() == standing.revision
+        }))
+    }
+
+    /// Where the last frame begins: what proves to a database that has everything up to its end
+    /// that this is its log, and not an older one.
+    pub(super) const fn last(&self) -> u64 {
+        self.last
     }
 
     /// Where the next frame goes.
@@ -216,9 +207,14 @@ impl Log {
         self.ring
     }
 
-    /// The database has everything before `position`.
-    pub(super) fn trim(&mut self, position: u64) {
-        self.tail = self.tail.max(position);
+    /// Where what must not be written over begins.
+    pub(super) const fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// What is before `tail` can be written over.
+    pub(super) fn trim(&mut self, tail: u64) {
+        self.tail = self.tail.max(tail);
     }
 
     /// Makes a group durable. `encoded` is what [`Group::encode`] has made of it.
@@ -234,16 +230,16 @@ impl Log {
         }
         self.put(self.head, &frame)?;
         self.storage.sync_data()?;
+        self.last = self.head;
         self.head += length;
         Ok(())
     }
 
-    /// Writes a frame again, of which nobody knows whether the disk has it.
-    fn rewrite(&self, frame: Option<(u64, u64)>) -> io::Result<()> {
-        let Some((position, length)) = frame else { return Ok(()) };
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-        self.get(position, &mut bytes)?;
-        self.put(position, &bytes)
+    /// Writes the last frame again, of which nobody knows whether the disk has it.
+    fn rewrite(&self) -> io::Result<()> {
+        let mut bytes = vec![0; usize::try_from(self.head - self.last).unwrap_or_default()];
+        self.get(self.last, &mut bytes)?;
+        self.put(self.last, &bytes)
     }
 
     /// Writes across the ring's end.
@@ -323,12 +319,23 @@ impl Log {
 
 /// The first sector of the file.
 struct Header {
-    identity: Identity,
     ring: u64,
+    store: u128,
+    /// Of the opening that writes it, and its run.
+    opening: u64,
+    run: u64,
+    /// The run of the opening before.
+    before: u64,
 }
 
 impl Header {
-    const LEN: usize = 56;
+    const LEN: usize = 72;
+
+    /// Of the log of a store that stood at `before`, in the opening `now`.
+    const fn of(before: &Standing, now: &Standing, ring: u64) -> Self {
+        let Standing { store, opening, run, .. } = *now;
+        Self { ring, store, opening, run, before: before.run }
+    }
 
     /// The header, if there is a whole one.
     fn read(storage: &dyn StorageBackend) -> Result<Option<Self>, LogError> {
@@ -341,38 +348,44 @@ impl Header {
         if !body.starts_with(MAGIC) || sum != XxHash3_64::oneshot(body).to_le_bytes() {
             return Ok(None);
         }
-        let word = |at: usize| {
+        let mut words = body.chunks_exact(8).skip(1).map(|chunk| {
             let mut word = [0; 8];
-            word.iter_mut().zip(body.iter().skip(at)).for_each(|(to, from)| *to = *from);
+            word.copy_from_slice(chunk);
             u64::from_le_bytes(word)
-        };
-        if word(8) != VERSION || word(16) == 0 || !word(16).is_multiple_of(GRAIN) {
+        });
+        let mut next = || words.next().unwrap_or_default();
+        let (version, ring) = (next(), next());
+        if version != VERSION || ring == 0 || !ring.is_multiple_of(GRAIN) {
             return Ok(None);
         }
-        let store = u128::from(word(24)) | u128::from(word(32)) << 64;
-        Ok(Some(Self { identity: Identity { store, opening: word(40) }, ring: word(16) }))
+        let store = u128::from(next()) | u128::from(next()) << 64;
+        Ok(Some(Self { ring, store, opening: next(), run: next(), before: next() }))
     }
 
     /// Whether the log is one to read; not, where there is nothing in it that counts.
-    fn check(&self, identity: Identity, start: Start) -> Result<bool, LogError> {
-        if self.identity.store != identity.store {
+    fn check(&self, standing: &Standing) -> Result<bool, LogError> {
+        if self.store != standing.store {
             return Err(LogError::OfAnotherStore);
         }
-        // It is written before the database is, so that it can be one ahead.
-        match identity.opening.checked_sub(self.identity.opening) {
-            Some(0 | 1) => Ok(true),
-            Some(_) if start.is_closed => Ok(false),
-            Some(_) => Err(LogError::OfAnotherDay("the log is older")),
-            None => Err(LogError::OfAnotherDay("the database is older")),
+        let run = match standing.opening.checked_sub(self.opening) {
+            Some(0) => self.run,
+            Some(_) if standing.is_closed => return Ok(false),
+            Some(_) => return Err(LogError::OfAnotherDay("the log is older")),
+            // It is written before the database is, so that it can be one ahead.
+            None if standing.opening + 1 == self.opening => self.before,
+            None => return Err(LogError::OfAnotherDay("the database is older")),
+        };
+        if run == standing.run {
+            Ok(true)
+        } else {
+            Err(LogError::OfAnotherDay("each has gone on from a copy of its own"))
         }
     }
 
     fn write(&self, storage: &dyn StorageBackend) -> io::Result<()> {
-        let Identity { store, opening } = self.identity;
-        let [low, high] = [store, store >> 64]
-            .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
-        let words = [VERSION, self.ring, low, high, opening].map(u64::to_le_bytes).concat();
-        let mut sector = [MAGIC.as_slice(), &words].concat();
+        let [low, high] = halves(self.store);
+        let words = [VERSION, self.ring, low, high, self.opening, self.run, self.before];
+        let mut sector = [MAGIC.as_slice(), &words.map(u64::to_le_bytes).concat()].concat();
         sector.extend(XxHash3_64::oneshot(&sector).to_le_bytes());
         sector.resize(SECTOR, 0);
         storage.write(0, &sector)?;

@@ -58,7 +58,7 @@ use self::{
     file::{LockedFile, Unnamed},
     guard::{Panicked, guarded},
     keeper::Keeper,
-    log::{Identity, Log, Start},
+    log::Log,
     queue::{Job, Limits, NotTaken, Queue},
     recent::Recent,
     shared::Shared,
@@ -91,7 +91,7 @@ pub struct RedbOptions {
     /// Records that are answered without asking redb, in bytes. 0 for none.
     pub record_cache_bytes: usize,
     /// The log, in bytes: so much can be durable and not in the database. A batch that is heavier
-    /// never fits.
+    /// than 15/16 of it never fits.
     pub log_bytes: u64,
     /// Batches that may wait for the writer.
     pub queue_batches: usize,
@@ -239,11 +239,10 @@ impl RedbEngine {
         let base = guarded(|| database.base()).map_err(damaged)??;
         let standing = base.standing;
         // The log's header first: whichever of the two is old is found out.
-        let opening = Standing { opening: standing.opening + 1, ..standing };
-        let (identity, start) = (Identity::of(&opening), Start::of(&standing));
+        let opening = standing.next();
         let opened =
-            Log::open(Box::new(log()?), identity, start, options.log_bytes, &options.spaces)?;
-        let opening = Standing { is_closed: false, ..opening };
+            Log::open(Box::new(log()?), &standing, &opening, options.log_bytes, &options.spaces)?;
+        let opening = Standing { tail: opened.log.tail(), ..opening };
         checkpoint::bring_up(&database, &base, &Recent::default(), &opening)
             .map_err(OpenError::Damaged)?;
         disk.mark_durable();

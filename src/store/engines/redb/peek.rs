@@ -17,7 +17,7 @@ use super::{
     FileError, OpenError, RedbEngine,
     backend::Disk,
     guard::guarded,
-    log::{Identity, Log, LogError, Start},
+    log::{Log, LogError},
     log_path,
     overlay::Overlay,
     recent::{Known, Recent},
@@ -81,8 +81,7 @@ fn changes(path: &Path, standing: &Standing) -> Result<Recent, OpenError> {
         io::ErrorKind::NotFound => LogError::Missing,
         _ => LogError::Io(error),
     })?;
-    let (identity, start) = (Identity::of(standing), Start::of(standing));
-    let opened = Log::read(Box::new(ReadOnly(file)), identity, start, &kinds::SPACES)?;
+    let opened = Log::read(Box::new(ReadOnly(file)), standing, &kinds::SPACES)?;
     opened.groups.into_iter().for_each(|group| recent.add(group));
     Ok(recent)
 }

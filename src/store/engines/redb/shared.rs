@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     log: AtomicU8,
     base: AtomicU8,
-    /// Before this place in the log, the database has everything.
+    /// Before this place, the log can be written over.
     trimmed: AtomicU64,
     work: Mutex<Work>,
     /// The keeper waits for work, and the writers for room in the log.
@@ -86,7 +86,7 @@ impl Shared {
         feed: Feed,
         latest: Option<u64>,
     ) -> Self {
-        let trimmed = AtomicU64::new(view.under.base.standing.position);
+        let trimmed = AtomicU64::new(view.under.base.standing.tail);
         Self {
             view: ArcSwap::from_pointee(view),
             publishing: Mutex::default(),
@@ -183,14 +183,14 @@ impl Shared {
         std::mem::take(&mut work)
     }
 
-    /// Before this place in the log, the database has everything.
+    /// Before this place, the log can be written over.
     pub(super) fn trimmed(&self) -> u64 {
         self.trimmed.load(Ordering::Acquire)
     }
 
-    /// The database has everything before `position`.
-    pub(super) fn trim(&self, position: u64) {
-        self.trimmed.fetch_max(position, Ordering::AcqRel);
+    /// The log can be written over up to `tail`.
+    pub(super) fn trim(&self, tail: u64) {
+        self.trimmed.fetch_max(tail, Ordering::AcqRel);
         // Whoever waits looks under the lock: nobody misses it.
         drop(self.work());
         self.wake.notify_all();

@@ -8,6 +8,8 @@ use redb::{
     StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
 };
 
+use uuid::Uuid;
+
 use super::{
     aside,
     backend::Fence,
@@ -26,7 +28,9 @@ const MOMENT: &str = "moment";
 /// The two halves of the store's own number.
 const STORE: [&str; 2] = ["store, low", "store, high"];
 const OPENING: &str = "opening";
+const RUN: &str = "run";
 const POSITION: &str = "log position";
+const TAIL: &str = "log tail";
 const CLOSED: &str = "closed";
 /// The layout that this code writes and reads.
 pub(super) const FORMAT_NOW: u64 = 4;
@@ -103,12 +107,16 @@ pub(super) struct Standing {
     pub(super) store: u128,
     /// How often it was opened.
     pub(super) opening: u64,
+    /// Random, made anew with every opening: what went on from two copies of one store differs.
+    pub(super) run: u64,
     /// The last commit that the database has.
     pub(super) revision: Revision,
     /// Its moment.
     pub(super) moment: Option<u64>,
     /// Where the log goes on behind it.
     pub(super) position: u64,
+    /// Where the last frame of the log before that begins; the same place where there is none.
+    pub(super) tail: u64,
     /// Whether the log has nothing more.
     pub(super) is_closed: bool,
 }
@@ -119,25 +127,35 @@ impl Standing {
         let number = |name| Ok::<_, redb::Error>(engine.get(name)?.map(|number| number.value()));
         let [low, high] = STORE;
         let half = |name| Ok::<_, redb::Error>(u128::from(number(name)?.unwrap_or_default()));
+        let position = number(POSITION)?.unwrap_or_default();
         Ok(Self {
             store: half(low)? | half(high)? << 64,
             opening: number(OPENING)?.unwrap_or_default(),
+            run: number(RUN)?.unwrap_or_default(),
             revision: Revision(number(REVISION)?.unwrap_or_default()),
             moment: number(MOMENT)?,
-            position: number(POSITION)?.unwrap_or_default(),
+            position,
+            tail: number(TAIL)?.unwrap_or(position),
             is_closed: number(CLOSED)?.unwrap_or_default() > 0,
         })
+    }
+
+    /// Of the next opening.
+    pub(super) fn next(self) -> Self {
+        let [run, _] = halves(Uuid::new_v4().as_u128());
+        Self { opening: self.opening + 1, run, is_closed: false, ..self }
     }
 
     /// Remembers this in a transaction.
     pub(super) fn write(&self, writing: &WriteTransaction) -> Result<(), redb::Error> {
         let mut engine = writing.open_table(ENGINE)?;
-        let [low, high] = [self.store, self.store >> 64]
-            .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
+        let [low, high] = halves(self.store);
         let numbers = [
             (OPENING, self.opening),
+            (RUN, self.run),
             (REVISION, self.revision.0),
             (POSITION, self.position),
+            (TAIL, self.tail),
             (CLOSED, u64::from(self.is_closed)),
         ];
         for (name, number) in STORE.into_iter().zip([low, high]).chain(numbers) {
@@ -148,6 +166,12 @@ impl Standing {
         }
         Ok(())
     }
+}
+
+/// The lower and the upper half of a store's number.
+pub(super) fn halves(number: u128) -> [u64; 2] {
+    [number, number >> 64]
+        .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default())
 }
 
 /// How a database is laid out.
@@ -249,9 +273,11 @@ pub(super) fn standing(reading: &ReadTransaction) -> Result<Standing, redb::Erro
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(Standing {
             store: 0,
             opening: 0,
+            run: 0,
             revision: Revision(0),
             moment: None,
             position: 0,
+            tail: 0,
             is_closed: true,
         }),
         Err(error) => Err(error.into()),

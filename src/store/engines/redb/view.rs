@@ -40,6 +40,8 @@ pub(super) struct Frozen {
     pub(super) moment: Option<u64>,
     /// Where the log goes on behind it.
     pub(super) position: u64,
+    /// Where the last frame before that begins.
+    pub(super) tail: u64,
 }
 
 impl View {

@@ -11,6 +11,7 @@
 //! database, or let a panic of the store's code end the service.
 
 use std::{
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -231,7 +232,7 @@ impl Writer {
         let newest = prepared.newest.clone();
         drop(prepared);
 
-        match appending.log.append(&group, encoded) {
+        match appending.append(&group, encoded) {
             Ok(()) => {
                 self.shared.cache.apply(touches);
                 self.show(newest);
@@ -244,7 +245,7 @@ impl Writer {
                 self.prepared().pace.took(bytes, elapsed);
             }
             Err(error) => {
-                let cause = self.fail(&mut appending, error.into(), replies.len());
+                let cause = self.fail(error.into(), replies.len());
                 drop(appending);
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
@@ -275,11 +276,9 @@ impl Writer {
     }
 
     /// The log failed: no more writes for now.
-    fn fail(&self, appending: &mut Appending, source: Source, batches: usize) -> Cause {
+    fn fail(&self, source: Source, batches: usize) -> Cause {
         let cause = Cause::from(source);
         tracing::error!(error = %cause, batches, "a commit failed; the store is read-only until it recovers");
-        appending.failures += 1;
-        appending.is_failing = true;
         self.shared.log_is(State::Failing);
         self.observer.commit_failed(batches);
         // Whoever waits for a group finds out.
@@ -308,9 +307,8 @@ impl Writer {
         appending.log.trim(self.shared.trimmed());
         let mut newest = prepared.newest.clone();
         let group = judge::nothing(&mut newest, &mut prepared.last, prepared.moment);
-        match appending.log.append(&group, group.encode()) {
+        match appending.append(&group, group.encode()) {
             Ok(()) => {
-                appending.is_failing = false;
                 appending.pause = self.settings.pause_min;
                 prepared.retry = None;
                 prepared.head = appending.log.head();
@@ -322,6 +320,7 @@ impl Writer {
             }
             Err(error) => {
                 appending.pause = (appending.pause * 2).min(self.settings.pause_max);
+                prepared.failures = appending.failures;
                 prepared.retry = Some(Instant::now() + appending.pause);
                 tracing::warn!(%error, pause = ?appending.pause, "the store does not take writes yet");
             }
@@ -332,7 +331,7 @@ impl Writer {
     /// are many.
     fn make_room(&self, prepared: &mut Prepared, bytes: u64) -> Result<(), &'static str> {
         let capacity = self.capacity;
-        if bytes > capacity {
+        if bytes > capacity - self.kept_max() {
             return Err("the batches are larger than the log");
         }
         let has_room =
@@ -356,16 +355,24 @@ impl Writer {
         }
     }
 
+    /// The last frame that the database has stays in the log, unless it is larger than this: that
+    /// must not take the others' room.
+    const fn kept_max(&self) -> u64 {
+        self.capacity / 16
+    }
+
     /// Gives what has changed to the keeper, unless it has something to do already.
     fn hand_over(&self, prepared: &mut Prepared, appending: &Appending) {
         if self.shared.is_busy() || appending.log.head() == prepared.handed {
             return;
         }
+        let (head, last) = (appending.log.head(), appending.log.last());
         let frozen = Arc::new(Frozen {
             recent: std::mem::take(&mut prepared.newest.recent),
             revision: prepared.newest.revision,
             moment: prepared.moment,
-            position: appending.log.head(),
+            position: head,
+            tail: if head - last > self.kept_max() { head } else { last },
         });
         prepared.handed = frozen.position;
         prepared.changed = None;
@@ -378,6 +385,19 @@ impl Writer {
             }),
         });
         self.shared.ask(|work| work.frozen = Some(frozen));
+    }
+}
+
+impl Appending {
+    /// Makes a group durable. It has failed until it has not: nor does a panic leave behind a state
+    /// that another thread goes on from.
+    fn append(&mut self, group: &Group, encoded: Vec<u8>) -> io::Result<()> {
+        self.failures += 1;
+        self.is_failing = true;
+        self.log.append(group, encoded)?;
+        self.failures -= 1;
+        self.is_failing = false;
+        Ok(())
     }
 }
 
