@@ -75,6 +75,20 @@ pub enum Op {
     DeleteRange(Space, Vec<u8>, Vec<u8>),
 }
 
+impl Op {
+    /// What the change takes in a queue or in a log, in bytes: its key and its value, and a little
+    /// for what else must be told of it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let bytes = match self {
+            Self::Put(_, key, value) => key.len() + value.len(),
+            Self::Delete(_, key) => key.len(),
+            Self::DeleteRange(_, from, to) => from.len() + to.len(),
+        };
+        bytes + 32
+    }
+}
+
 impl fmt::Debug for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, space) = match self {
@@ -96,14 +110,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The bytes that the batch brings along: keys and values. An engine bounds its queue by them.
+    /// The bytes that the batch brings along. An engine bounds its queue by them.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let ops = self.ops.iter().map(|op| match op {
-            Op::Put(_, key, value) => key.len() + value.len(),
-            Op::Delete(_, key) => key.len(),
-            Op::DeleteRange(_, from, to) => from.len() + to.len(),
-        });
+        let ops = self.ops.iter().map(Op::weight);
         let preconditions = self.preconditions.iter().map(|(_, key, expect)| match expect {
             Expect::Absent | Expect::At(_) => key.len(),
             Expect::EmptyTo(to) => key.len() + to.len(),

@@ -17,7 +17,7 @@ use twox_hash::XxHash3_64;
 use crate::{
     crypto::Sealed,
     store::{
-        engine::{Batch, Op, Revision, Space},
+        engine::{Op, Revision, Space},
         feed::Feed,
     },
 };
@@ -73,25 +73,8 @@ impl Group {
 
     /// The batches' bytes, behind room for a head; [`seal`] makes a frame of them.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let weight: usize = self.batches.iter().flatten().map(weight).sum();
-        let mut out = Vec::with_capacity(HEAD + weight + 4 * self.batches.len() + SECTOR);
-        out.resize(HEAD, 0);
-        for batch in &self.batches {
-            number(&mut out, batch.len());
-            for op in batch {
-                match op {
-                    Op::Put(space, key, sealed) => {
-                        begin(&mut out, PUT, *space, key);
-                        text(&mut out, sealed.as_ref());
-                    }
-                    Op::Delete(space, key) => begin(&mut out, DELETE, *space, key),
-                    Op::DeleteRange(space, from, to) => {
-                        begin(&mut out, DELETE_RANGE, *space, from);
-                        text(&mut out, to);
-                    }
-                }
-            }
-        }
+        let mut out = room();
+        self.batches.iter().for_each(|batch| encode(&mut out, batch));
         out
     }
 
@@ -122,16 +105,38 @@ impl Group {
     }
 }
 
+/// Room for a head, which batches come behind.
+pub(super) fn room() -> Vec<u8> {
+    vec![0; HEAD]
+}
+
+/// Puts a batch behind others.
+pub(super) fn encode(out: &mut Vec<u8>, batch: &[Op]) {
+    out.reserve(4 + batch.iter().map(Op::weight).sum::<usize>());
+    number(out, batch.len());
+    for op in batch {
+        match op {
+            Op::Put(space, key, sealed) => {
+                begin(out, PUT, *space, key);
+                text(out, sealed.as_ref());
+            }
+            Op::Delete(space, key) => begin(out, DELETE, *space, key),
+            Op::DeleteRange(space, from, to) => {
+                begin(out, DELETE_RANGE, *space, from);
+                text(out, to);
+            }
+        }
+    }
+}
+
 /// The length of the frame that is made of what [`Group::encode`] has made.
 pub(super) fn length(encoded: &[u8]) -> u64 {
     encoded.len().next_multiple_of(SECTOR) as u64
 }
 
-/// The most that a frame of these batches can take.
-pub(super) fn length_max(batches: &[Batch]) -> u64 {
-    let ops = batches.iter().flat_map(|batch| &batch.ops);
-    let bytes = HEAD + 4 * batches.len() + ops.map(weight).sum::<usize>();
-    bytes.next_multiple_of(SECTOR) as u64
+/// The most that a frame of so many batches can take, of so much weight together.
+pub(super) const fn length_max(batches: usize, weight: usize) -> u64 {
+    (HEAD + 4 * batches + weight).next_multiple_of(SECTOR) as u64
 }
 
 /// Makes a whole frame of what [`Group::encode`] has made, for a place in the log.
@@ -207,16 +212,6 @@ impl Head {
 fn checksum(head: &Head, batches: &[u8], seed: u64) -> u64 {
     let head = Head { sum: XxHash3_64::oneshot_with_seed(seed, batches), ..*head };
     XxHash3_64::oneshot_with_seed(seed, &head.to_bytes())
-}
-
-fn weight(op: &Op) -> usize {
-    let bytes = match op {
-        Op::Put(_, key, sealed) => key.len() + sealed.len(),
-        Op::Delete(_, key) => key.len(),
-        Op::DeleteRange(_, from, to) => from.len() + to.len(),
-    };
-    // Kind, name, and the lengths of all three.
-    bytes + 32
 }
 
 fn begin(out: &mut Vec<u8>, kind: u8, space: Space, key: &[u8]) {

@@ -10,7 +10,7 @@ use redb::StorageError;
 
 use super::{
     cache::Touch,
-    frame::Group,
+    frame::{self, Group},
     guard::guarded,
     recent::{Known, Recent},
     view::Under,
@@ -31,12 +31,10 @@ pub(super) struct Newest {
     pub(super) revision: Revision,
 }
 
-/// A group that was judged.
+/// A group that is judged, batch after batch.
 pub(super) struct Judged {
     /// One for each batch, in their order.
     pub(super) verdicts: Vec<Verdict>,
-    /// What has to become durable, if anything has.
-    pub(super) group: Option<Group>,
     /// The state afterwards.
     pub(super) newest: Newest,
     /// What the cache must know.
@@ -45,44 +43,85 @@ pub(super) struct Judged {
     pub(super) operations: usize,
     /// How many batches were refused because what they touch is damaged.
     pub(super) damaged: usize,
+    /// The last revision before the group, and its own first one, if a batch has applied.
+    previous: Revision,
+    first: Option<Revision>,
+    /// The changes of those that have, and the same as they go into the log.
+    applied: Vec<Vec<Op>>,
+    encoded: Vec<u8>,
 }
 
-/// Judges `batches`. `last` is the highest revision ever tried, and moves on.
-///
-/// # Errors
-/// Where the database cannot be read.
-pub(super) fn judge(
-    under: &Under,
-    newest: Newest,
-    batches: Vec<Batch>,
-    last: &mut Revision,
-    moment: Option<u64>,
-) -> Result<Judged, Source> {
-    let mut state = State { under, newest, touches: Vec::new() };
-    let (mut verdicts, mut applied) = (Vec::with_capacity(batches.len()), Vec::new());
-    let (mut operations, mut damaged) = (0, 0);
-    let previous = state.newest.revision;
-    for batch in batches {
-        let verdict = match guarded(|| state.admit(&batch)) {
-            Ok(Ok(true)) => {
-                *last = Revision(last.0 + 1);
-                operations += batch.ops.len();
-                state.apply(&batch.ops, *last);
-                applied.push(batch.ops);
-                Ok(*last)
-            }
-            Ok(Ok(false)) => Err(CommitError::Conflict),
-            Ok(Err(error @ StorageError::Corrupted(_))) => Err(CommitError::Corrupt(error.into())),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(panicked) => Err(CommitError::Corrupt(panicked.into())),
-        };
-        damaged += usize::from(matches!(verdict, Err(CommitError::Corrupt(_))));
-        verdicts.push(verdict);
+impl Judged {
+    /// A group that comes behind `newest`.
+    pub(super) fn new(newest: Newest) -> Self {
+        Self {
+            verdicts: Vec::new(),
+            previous: newest.revision,
+            newest,
+            touches: Vec::new(),
+            operations: 0,
+            damaged: 0,
+            first: None,
+            applied: Vec::new(),
+            encoded: frame::room(),
+        }
     }
-    let first = verdicts.iter().find_map(|verdict| verdict.as_ref().ok().copied());
-    let group = first.map(|first| Group { previous, first, batches: applied, moment });
-    let State { newest, touches, .. } = state;
-    Ok(Judged { verdicts, group, newest, touches, operations, damaged })
+
+    /// Judges `batches`. `last` is the highest revision ever tried, and moves on; nothing else
+    /// moves it while a group is judged.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub(super) fn judge(
+        &mut self,
+        under: &Under,
+        batches: Vec<Batch>,
+        last: &mut Revision,
+    ) -> Result<(), Source> {
+        for batch in batches {
+            let state = State { under, newest: &self.newest };
+            let verdict = match guarded(|| state.admit(&batch)) {
+                Ok(Ok(true)) => {
+                    *last = Revision(last.0 + 1);
+                    self.apply(under, batch.ops, *last);
+                    Ok(*last)
+                }
+                Ok(Ok(false)) => Err(CommitError::Conflict),
+                Ok(Err(error @ StorageError::Corrupted(_))) => {
+                    Err(CommitError::Corrupt(error.into()))
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(panicked) => Err(CommitError::Corrupt(panicked.into())),
+            };
+            self.damaged += usize::from(matches!(verdict, Err(CommitError::Corrupt(_))));
+            self.verdicts.push(verdict);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, under: &Under, ops: Vec<Op>, revision: Revision) {
+        frame::encode(&mut self.encoded, &ops);
+        self.first.get_or_insert(revision);
+        self.newest.revision = revision;
+        self.operations += ops.len();
+        for op in &ops {
+            State { under, newest: &self.newest }.touched(op, revision, &mut self.touches);
+            self.newest.recent.apply(op.clone(), revision);
+        }
+        self.applied.push(ops);
+    }
+
+    /// How long the frame of what has applied will be.
+    pub(super) fn frame_len(&self) -> u64 {
+        frame::length(&self.encoded)
+    }
+
+    /// What has to become durable, if anything has, and its bytes.
+    pub(super) fn group(&mut self, moment: Option<u64>) -> Option<(Group, Vec<u8>)> {
+        let batches = std::mem::take(&mut self.applied);
+        let group = Group { previous: self.previous, first: self.first?, batches, moment };
+        Some((group, std::mem::take(&mut self.encoded)))
+    }
 }
 
 /// A group that changes nothing but the revision: a proof that the log takes writes.
@@ -92,10 +131,10 @@ pub(super) fn nothing(newest: &mut Newest, last: &mut Revision, moment: Option<u
     Group { previous, first: *last, batches: vec![Vec::new()], moment }
 }
 
+/// What a batch is judged against.
 struct State<'a> {
     under: &'a Under,
-    newest: Newest,
-    touches: Vec<Touch>,
+    newest: &'a Newest,
 }
 
 impl State<'_> {
@@ -128,29 +167,24 @@ impl State<'_> {
         Ok(true)
     }
 
-    fn apply(&mut self, ops: &[Op], revision: Revision) {
-        self.newest.revision = revision;
-        for op in ops {
-            match op {
-                Op::Put(space, key, sealed) => {
-                    let record = Record { revision, bytes: sealed.clone().into_bytes() };
-                    self.touches.push(Touch::Put(*space, key.clone(), record));
-                }
-                Op::Delete(space, key) => {
-                    self.touches.push(Touch::Deleted(*space, key.clone(), revision));
-                }
-                Op::DeleteRange(space, from, to) => {
-                    let named = guarded(|| self.keys(*space, from, to, NAMED_REMOVALS + 1));
-                    match named {
-                        Ok(Ok(keys)) if keys.len() <= NAMED_REMOVALS => {
-                            let gone = |key| Touch::Deleted(*space, key, revision);
-                            self.touches.extend(keys.into_iter().map(gone));
-                        }
-                        _ => self.touches.push(Touch::Everything(revision)),
+    /// What the cache must know of a change.
+    fn touched(&self, op: &Op, revision: Revision, touches: &mut Vec<Touch>) {
+        match op {
+            Op::Put(space, key, sealed) => {
+                let record = Record { revision, bytes: sealed.clone().into_bytes() };
+                touches.push(Touch::Put(*space, key.clone(), record));
+            }
+            Op::Delete(space, key) => touches.push(Touch::Deleted(*space, key.clone(), revision)),
+            Op::DeleteRange(space, from, to) => {
+                let named = guarded(|| self.keys(*space, from, to, NAMED_REMOVALS + 1));
+                match named {
+                    Ok(Ok(keys)) if keys.len() <= NAMED_REMOVALS => {
+                        let gone = |key| Touch::Deleted(*space, key, revision);
+                        touches.extend(keys.into_iter().map(gone));
                     }
+                    _ => touches.push(Touch::Everything(revision)),
                 }
             }
-            self.newest.recent.apply(op.clone(), revision);
         }
     }
 

@@ -34,12 +34,12 @@ pub(super) struct Job {
     pub(super) reply: Reply,
 }
 
-/// What the writer woke up for.
+/// What a writer woke up for.
 pub(super) enum Call {
-    /// Batches to commit, at least one.
-    Group(Vec<Job>),
-    /// The deadline has come, or somebody wants the writer to look after things.
-    Timeout,
+    /// Batches wait.
+    Ready,
+    /// It is time, or somebody wants the writers to look after things.
+    Due,
     /// Nothing waits, and nothing will come.
     Closed,
 }
@@ -72,7 +72,11 @@ struct State {
     turns: VecDeque<Tenant>,
     batches: usize,
     bytes: usize,
+    /// When the writers are to look after things though nothing waits.
+    due: Option<Instant>,
     woken: bool,
+    /// Whether the log makes a group durable.
+    is_log_busy: bool,
     closed: bool,
 }
 
@@ -102,16 +106,35 @@ impl Queue {
         Ok(())
     }
 
-    /// Lets the writer look after things.
+    /// Lets a writer look after things.
     pub(super) fn wake(&self) {
         self.state().woken = true;
         self.wake.notify_one();
     }
 
-    /// Takes nothing in any more. What waits is still given to the writer.
+    /// When a writer is to look after things though nothing waits.
+    pub(super) fn look_at(&self, due: Option<Instant>) {
+        let mut state = self.state();
+        let is_sooner = due.is_some_and(|due| state.due.is_none_or(|before| due < before));
+        state.due = due;
+        drop(state);
+        if is_sooner {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The log makes a group durable, or does so no more.
+    pub(super) fn log_is_busy(&self, is_busy: bool) {
+        self.state().is_log_busy = is_busy;
+        if !is_busy {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes nothing in any more. What waits is still given to the writers.
     pub(super) fn close(&self) {
         self.state().closed = true;
-        self.wake.notify_one();
+        self.wake.notify_all();
     }
 
     /// Whether nothing is taken in any more.
@@ -119,29 +142,45 @@ impl Queue {
         self.state().closed
     }
 
-    /// The next thing to do. A group takes what waits, within `limits`: of one tenant in the order
-    /// of arrival.
-    pub(super) fn next(&self, limits: Limits, deadline: Option<Instant>) -> Call {
+    /// Waits for the next thing to do. Another writer may do it first.
+    pub(super) fn wait(&self) -> Call {
         let mut state = self.state();
         loop {
             if std::mem::take(&mut state.woken) {
-                return Call::Timeout;
+                return Call::Due;
             }
             if state.batches > 0 {
-                return Call::Group(state.take(limits));
+                return Call::Ready;
             }
             if state.closed {
                 return Call::Closed;
             }
-            state = match deadline
-                .map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            {
+            state = match state.due.map(|due| due.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return Call::Timeout,
+                Some(left) if left.is_zero() => return Call::Due,
                 Some(left) => {
                     self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+        }
+    }
+
+    /// Takes what waits, within `limits`, for a new group: of one tenant in the order of arrival.
+    /// The first one always goes, however heavy, as the queue has let it in.
+    pub(super) fn take(&self, limits: Limits) -> Vec<Job> {
+        self.state().take(limits, true)
+    }
+
+    /// Takes more for a group whose turn has not come, within `limits`. While the log is busy, waits
+    /// for somebody to come; what is left out when it is not comes with the next group.
+    pub(super) fn more(&self, limits: Limits) -> Vec<Job> {
+        let mut state = self.state();
+        loop {
+            let more = state.take(limits, false);
+            if !more.is_empty() || !state.is_log_busy || state.closed || limits.batches == 0 {
+                return more;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -177,7 +216,7 @@ impl State {
         Ok(())
     }
 
-    fn take(&mut self, limits: Limits) -> Vec<Job> {
+    fn take(&mut self, limits: Limits, is_new: bool) -> Vec<Job> {
         let mut group = Vec::new();
         let mut bytes = 0_usize;
         'group: while let Some(tenant) = self.turns.front().copied() {
@@ -188,8 +227,7 @@ impl State {
             lane.credit += TURN;
             while let Some(job) = lane.jobs.front() {
                 let weight = job.batch.weight();
-                // The first one always goes, however heavy: the queue has let it in.
-                if !group.is_empty()
+                if !(is_new && group.is_empty())
                     && (group.len() >= limits.batches
                         || bytes.saturating_add(weight) > limits.bytes)
                 {
@@ -248,10 +286,8 @@ mod tests {
     }
 
     fn taken(queue: &Queue, batches: usize) -> Vec<u8> {
-        match queue.next(Limits { batches, bytes: usize::MAX }, Some(Instant::now())) {
-            Call::Group(jobs) => jobs.iter().map(|job| tenant(&job.batch)[0]).collect(),
-            _ => Vec::new(),
-        }
+        let jobs = queue.take(Limits { batches, bytes: usize::MAX });
+        jobs.iter().map(|job| tenant(&job.batch)[0]).collect()
     }
 
     fn queue(batches: usize, bytes: usize) -> Queue {
@@ -297,13 +333,33 @@ mod tests {
     /// A tenant that fills the queue is refused; another one finds room.
     #[test]
     fn a_full_lane_refuses_its_tenant_alone() {
-        for queue in [queue(100, usize::MAX), queue(usize::MAX, 100 * 1016)] {
+        for queue in [queue(100, usize::MAX), queue(usize::MAX, 100 * 1048)] {
             let fill = |tenant| (0..200).filter(|_| queue.push(job(tenant, 1000)).is_ok()).count();
             assert_eq!((fill(1), fill(2), fill(3)), (50, 25, 13));
             assert!(queue.push(job(4, 1000)).is_ok());
         }
         // What fits an empty queue is taken, though it is more than half of it.
-        assert!(queue(10, 1000).push(job(1, 900)).is_ok());
+        assert!(queue(10, 1000).push(job(1, 900 - 32)).is_ok());
         assert!(queue(1, 1000).push(job(1, 9)).is_ok());
+    }
+
+    /// A group that waits for the log takes in who comes meanwhile, as far as it has room; where
+    /// the log is free it waits for nobody.
+    #[test]
+    fn a_group_grows_while_the_log_is_busy() {
+        let queue = queue(4096, usize::MAX);
+        let some = Limits { batches: 2, bytes: 4_000 };
+        assert!(queue.more(some).is_empty());
+        queue.log_is_busy(true);
+        std::thread::scope(|scope| {
+            let more = scope.spawn(|| queue.more(some).len());
+            assert!(queue.push(job(1, 100)).is_ok());
+            assert_eq!(more.join().unwrap(), 1);
+            let more = scope.spawn(|| queue.more(some).len());
+            assert!(queue.push(job(1, 10_000)).is_ok());
+            queue.log_is_busy(false);
+            assert_eq!(more.join().unwrap(), 0, "what has no room comes with the next group");
+        });
+        assert_eq!(taken(&queue, 64), [1]);
     }
 }

@@ -1,8 +1,9 @@
 //! The threads that make batches durable.
 //!
 //! Owns the log, the newest state, and what happens when the log fails. One thread judges a group
-//! while another waits for the disk with the group before: whoever judges holds `newest`, takes the
-//! `log` while it still does, and gives `newest` up to sync. So groups keep their order.
+//! while another waits for the disk with the group before, and what comes meanwhile goes with it.
+//! Whoever judges holds what is `prepared`, takes the `log` while it still does, and gives up
+//! `prepared` to sync. So groups keep their order.
 //!
 //! Always holds: a state is published after it is durable and before anybody is told of it;
 //! published states never go back; a revision that was tried is never tried again. After a failure
@@ -17,7 +18,7 @@ use std::{
 };
 
 use super::{
-    frame::{self, Group},
+    frame::{self, Group, SECTOR},
     judge::{self, Judged, Newest, Verdict},
     log::Log,
     pace::Pace,
@@ -26,7 +27,7 @@ use super::{
     shared::{Shared, State},
     view::{Frozen, Under, View},
 };
-use crate::store::engine::{Batch, CommitError, Observer, Revision, Source};
+use crate::store::engine::{CommitError, Observer, Revision, Source};
 
 /// While batches meet damaged pages, a group is small: each of them is looked at for long.
 const WARY_BATCHES: usize = 16;
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     capacity: u64,
     prepared: Mutex<Prepared>,
     log: Mutex<Appending>,
+    pace: Mutex<Pace>,
 }
 
 /// What the next group is judged against.
@@ -74,7 +76,6 @@ struct Prepared {
     handed: u64,
     /// The first and the last change since then.
     changed: Option<(Instant, Instant)>,
-    pace: Pace,
     /// When a batch last met a damaged page.
     damage_met: Option<Instant>,
     /// When to try again, after a failure.
@@ -116,7 +117,6 @@ impl Writer {
             head: log.head(),
             handed: view.under.base.standing.position,
             changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now())),
-            pace: Pace::new(settings.group.bytes),
             damage_met: None,
             retry: None,
             newest,
@@ -124,18 +124,19 @@ impl Writer {
         drop(view);
         let (pause, capacity) = (settings.pause_min, log.capacity());
         let appending = Appending { log, failures: 0, is_failing: false, pause };
+        shared.queue.look_at(prepared.deadline());
         let (prepared, log) = (Mutex::new(prepared), Mutex::new(appending));
-        Self { shared, observer, settings, capacity, prepared, log }
+        let pace = Mutex::new(Pace::new(settings.group.bytes));
+        Self { shared, observer, settings, capacity, prepared, log, pace }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(&self) {
         let farewell = Farewell(&self.shared);
         loop {
-            let prepared = self.prepared();
-            match self.shared.queue.next(self.group_limits(&prepared), prepared.deadline()) {
-                Call::Group(jobs) => self.write(prepared, jobs),
-                Call::Timeout => self.look(prepared),
+            match self.shared.queue.wait() {
+                Call::Ready => self.write(),
+                Call::Due => self.look(),
                 Call::Closed => break,
             }
         }
@@ -170,66 +171,87 @@ impl Writer {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn group_limits(&self, prepared: &Prepared) -> Limits {
         let batches = self.settings.group.batches;
         let wary = prepared.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
+        // A group of many has room in the log, however small that is.
+        let room = usize::try_from(self.capacity / 4).unwrap_or(usize::MAX);
         Limits {
             batches: if wary { batches.min(WARY_BATCHES) } else { batches },
-            // A group of many has room in the log, however small that is.
-            bytes: prepared
-                .pace
-                .bytes()
-                .min(usize::try_from(self.capacity / 4).unwrap_or(usize::MAX)),
+            bytes: self.pace().bytes().min(room),
         }
     }
 
-    fn write(&self, mut prepared: MutexGuard<'_, Prepared>, jobs: Vec<Job>) {
-        let (batches, replies): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
-        if prepared.retry.is_some() {
-            return refuse(replies, || CommitError::Unavailable(SOON.into()));
+    /// Makes what waits durable, as one group.
+    fn write(&self) {
+        let mut prepared = self.prepared();
+        let mut left = self.group_limits(&prepared);
+        let mut jobs = self.shared.queue.take(left);
+        if jobs.is_empty() {
+            return;
         }
         let started = Instant::now();
-        let bytes: usize = batches.iter().map(Batch::weight).sum();
-        if let Err(why) = self.make_room(&mut prepared, frame::length_max(&batches)) {
+        let why = match prepared.retry {
+            Some(_) => Some(SOON),
+            None => self.make_room(&mut prepared, length_max(&jobs)).err(),
+        };
+        if let Some(why) = why {
+            let replies = jobs.into_iter().map(|job| job.reply).collect();
             return refuse(replies, || CommitError::Unavailable(why.into()));
         }
-        let moment = self.observer.moment().max(prepared.moment);
-        let view = self.shared.view.load_full();
-        let newest = prepared.newest.clone();
-        let judged = judge::judge(&view.under, newest, batches, &mut prepared.last, moment);
-        let judged = match judged {
-            Ok(judged) => judged,
-            Err(source) => {
+        let mut judged = Judged::new(prepared.newest.clone());
+        let (mut replies, mut bytes) = (Vec::new(), 0);
+        while !jobs.is_empty() {
+            let weight = weight(&jobs);
+            bytes += weight;
+            left.batches = left.batches.saturating_sub(jobs.len());
+            left.bytes = left.bytes.saturating_sub(weight);
+            let (batches, more): (Vec<_>, Vec<_>) =
+                jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
+            replies.extend(more);
+            let view = self.shared.view.load_full();
+            if let Err(source) = judged.judge(&view.under, batches, &mut prepared.last) {
                 tracing::error!(error = source, "the database cannot be read for a commit");
                 self.shared.report_broken(view.under.base.generation);
                 let cause = Cause::from(source);
                 return refuse(replies, || CommitError::Unavailable(cause.clone().into()));
             }
-        };
-        drop(view);
-        let Judged { verdicts, group, newest, touches, operations, damaged } = judged;
-        if damaged > 0 {
+            let end = prepared.head + judged.frame_len();
+            let room = self.capacity.saturating_sub(end - self.shared.trimmed());
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            jobs = self.shared.queue.more(Limits {
+                batches: left.batches,
+                bytes: left.bytes.min(room.saturating_sub(left.batches.saturating_mul(4) + SECTOR)),
+            });
+        }
+        if judged.damaged > 0 {
             prepared.damage_met = Some(Instant::now());
         }
-        let encoded = group.as_ref().map(Group::encode);
         // Whoever is told something must not be ahead of the disk, refusals included.
         let mut appending = self.appending();
         // It may have been judged against what did not become durable.
         if self.begins_anew(&mut prepared, &appending) {
+            self.shared.queue.look_at(prepared.deadline());
             return refuse(replies, || CommitError::Unavailable(SOON.into()));
         }
-        let (Some(group), Some(encoded)) = (group, encoded) else {
+        let moment = self.observer.moment().max(prepared.moment);
+        let Some((group, encoded)) = judged.group(moment) else {
             drop((prepared, appending));
-            return answer(replies.into_iter().zip(verdicts));
+            return answer(replies.into_iter().zip(judged.verdicts));
         };
+        let Judged { verdicts, newest, touches, operations, .. } = judged;
         appending.log.trim(self.shared.trimmed());
         prepared.head += frame::length(&encoded);
-        prepared.newest = newest;
+        prepared.newest = newest.clone();
         prepared.moment = moment;
         let now = Instant::now();
         prepared.changed = Some((prepared.changed.map_or(now, |(first, _)| first), now));
-        let newest = prepared.newest.clone();
+        self.shared.queue.look_at(prepared.deadline());
+        self.shared.queue.log_is_busy(true);
         drop(prepared);
 
         match appending.append(&group, encoded) {
@@ -238,14 +260,16 @@ impl Writer {
                 self.show(newest);
                 group.tell(&self.shared.feed);
                 let applied = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
+                self.shared.queue.log_is_busy(false);
                 drop(appending);
                 let elapsed = started.elapsed();
                 self.observer.committed(applied, operations, elapsed);
                 answer(replies.into_iter().zip(verdicts));
-                self.prepared().pace.took(bytes, elapsed);
+                self.pace().took(bytes, elapsed);
             }
             Err(error) => {
                 let cause = self.fail(error.into(), replies.len());
+                self.shared.queue.log_is_busy(false);
                 drop(appending);
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
@@ -281,14 +305,15 @@ impl Writer {
         tracing::error!(error = %cause, batches, "a commit failed; the store is read-only until it recovers");
         self.shared.log_is(State::Failing);
         self.observer.commit_failed(batches);
-        // Whoever waits for a group finds out.
+        // Whoever waits for batches finds out.
         self.shared.queue.wake();
         cause
     }
 
     /// A while has passed: what has changed goes into the database, or a log that has failed is
     /// tried again.
-    fn look(&self, mut prepared: MutexGuard<'_, Prepared>) {
+    fn look(&self) {
+        let mut prepared = self.prepared();
         let mut appending = self.appending();
         self.begins_anew(&mut prepared, &appending);
         if appending.is_failing {
@@ -300,6 +325,7 @@ impl Writer {
             // Where the keeper is busy still, after another while.
             prepared.changed = prepared.changed.map(|_| (Instant::now(), Instant::now()));
         }
+        self.shared.queue.look_at(prepared.deadline());
     }
 
     /// Writes in the place of what has failed.
@@ -412,6 +438,15 @@ impl Prepared {
     }
 }
 
+fn weight(jobs: &[Job]) -> usize {
+    jobs.iter().map(|job| job.batch.weight()).sum()
+}
+
+/// The most that a frame of these can take.
+fn length_max(jobs: &[Job]) -> u64 {
+    frame::length_max(jobs.len(), weight(jobs))
+}
+
 fn refuse(replies: Vec<Reply>, error: impl Fn() -> CommitError) {
     answer(replies.into_iter().map(|reply| (reply, Err(error()))));
 }
@@ -431,15 +466,7 @@ impl Drop for Farewell<'_> {
         self.0.log_is(State::Down);
         self.0.queue.close();
         let all = Limits { batches: usize::MAX, bytes: usize::MAX };
-        loop {
-            match self.0.queue.next(all, None) {
-                Call::Group(jobs) => {
-                    let replies = jobs.into_iter().map(|job| job.reply).collect();
-                    refuse(replies, || CommitError::Unavailable("the store has stopped".into()));
-                }
-                Call::Timeout => {}
-                Call::Closed => return,
-            }
-        }
+        let replies = self.0.queue.take(all).into_iter().map(|job| job.reply).collect();
+        refuse(replies, || CommitError::Unavailable("the store has stopped".into()));
     }
 }
