@@ -14,6 +14,9 @@ use super::{
     table::percentile,
 };
 
+/// How many secrets a client writes to: none of them reaches its last version so soon.
+pub(super) const OWN: usize = 8;
+
 /// A server, as a client of KV version 2 finds it.
 #[derive(Clone)]
 pub(super) struct Peer {
@@ -33,8 +36,10 @@ pub(super) struct Caller {
 pub(super) enum Job {
     /// Of one secret, which all read.
     Read,
-    /// Of each client's own secret.
+    /// Of each client's own secrets, one after the other.
     Write,
+    /// The same, after a pause.
+    WriteAfter(Duration),
     /// Over a new connection, with a full handshake.
     Connect,
     /// By the certificate, for a token.
@@ -134,6 +139,10 @@ impl Caller {
         match job {
             Job::Read => self.read(SECRET).await,
             Job::Write => self.write(path, body.clone()).await,
+            Job::WriteAfter(pause) => {
+                tokio::time::sleep(pause).await;
+                self.write(path, body.clone()).await
+            }
             Job::Connect => self.peer.connect().await?.read(SECRET).await,
             Job::Login => self.login().await,
         }
@@ -147,12 +156,17 @@ pub(super) struct Times {
 }
 
 impl Times {
-    pub(super) fn count(&self) -> u32 {
-        u32::try_from(self.each.len()).unwrap_or(u32::MAX)
+    pub(super) fn count(&self) -> usize {
+        self.each.len()
+    }
+
+    /// So much of something else for one.
+    pub(super) fn share(&self, of: f64) -> f64 {
+        of / f64::from(u32::try_from(self.each.len()).unwrap_or(u32::MAX))
     }
 
     pub(super) fn rate(&self) -> f64 {
-        f64::from(self.count()) / self.together.as_secs_f64()
+        1.0 / self.share(self.together.as_secs_f64())
     }
 
     pub(super) fn percentile(&self, at: f64) -> f64 {
@@ -174,10 +188,11 @@ pub(super) async fn busy(peer: &Peer, clients: usize, job: Job, time: Duration) 
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for (number, mut caller) in callers.into_iter().enumerate() {
-        let (path, body) = (format!("bench/writer-{number:02}"), body.clone());
+        let body = body.clone();
         tasks.spawn(async move {
             let mut times = Vec::new();
             while times.is_empty() || started.elapsed() < time {
+                let path = format!("bench/writer-{number:02}/{}", times.len() % OWN);
                 times.push(micros(timed(caller.work(job, &path, &body)).await?));
             }
             Outcome::Ok(times)

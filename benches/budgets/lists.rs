@@ -44,9 +44,10 @@ async fn names(
     let mut many = Peer::okmsd(many.0, many.1)?.connect().await?;
     let mut rows = Vec::new();
     // The root has the folder of this bench, too.
-    for (folder, count, what) in [
-        (FOLDER, NAMES, format!("a folder of {NAMES} secrets")),
-        ("", FOLDERS + 1, format!("a root of {FOLDERS} folders")),
+    for (folder, count, what, most) in [
+        (FOLDER, NAMES, format!("a folder of {NAMES} secrets"), 1.3),
+        // A seek goes down as many steps as the tree is high.
+        ("", FOLDERS + 1, format!("a root of {FOLDERS} folders"), 2.0),
     ] {
         for caller in [&mut few, &mut many] {
             let found = caller.count(folder).await?;
@@ -67,7 +68,7 @@ async fn names(
         rows.push(rounds.row(
             format!("p50 of a list of {what} among {} secrets, beside {FEW}", effort.secrets),
             " us",
-            Budget::AtMost(1.3),
+            Budget::AtMost(most),
         ));
     }
     Ok(rows)

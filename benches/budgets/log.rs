@@ -23,7 +23,7 @@ use okmsd::{
 
 use super::{
     Effort, Outcome, note,
-    table::{Budget, Rounds, Row, median, percentile},
+    table::{Budget, Rounds, Row, median, of_writers, percentile},
 };
 
 /// A value of 1 KiB, sealed.
@@ -58,12 +58,12 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             (Rounds::default(), Rounds::default(), Rounds::default());
         let (mut groups, mut amplifications) = (Vec::new(), Vec::new());
         for round in 0..effort.rounds {
-            note(format_args!("{writers} writers to the store, turn {}", round + 1));
+            note(format_args!("{} to the store, turn {}", of_writers(writers), round + 1));
             let count = Arc::new(Count::default());
             let engine: Arc<dyn Engine> =
                 Arc::new(RedbEngine::open(&options, Arc::clone(&count) as Arc<dyn Observer>)?);
             let bytes_before = disk_bytes()?;
-            let times = write(&engine, writers, effort.turn).await?;
+            let times = write(&engine, writers as u32, effort.turn).await?;
             let done = times.len() as f64;
             // What is in memory goes into the database, and counts.
             drop(engine);
@@ -79,7 +79,8 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             tails.push(percentile(&times, 0.99), percentile(&bare, 0.99));
         }
         let group = median(groups);
-        let name = format!("{writers} writers to the store, {group:.1} in a group");
+        let who = of_writers(writers);
+        let name = format!("{who} to the store, {group:.1} in a group");
         rows.push(rates.row(format!("{name}, beside a bare log"), "/s", Budget::AtLeast(0.7)));
         if writers == 1 {
             rows.push(medians.row(
@@ -90,7 +91,7 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             rows.push(tails.row("p99 of the same".to_owned(), " us", Budget::AtMost(1.5)));
         }
         rows.push(Row::alone(
-            format!("bytes on the disk for a byte of value, {writers} writers"),
+            format!("bytes on the disk for a byte of value, {who}"),
             median(amplifications),
             "",
             if writers == 64 { Budget::AtMost(3.0) } else { Budget::None },

@@ -182,7 +182,7 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
         rows.extend(writes::measure(effort).await?);
     }
     if wants("mixed") {
-        rows.extend(mixed::measure(effort).await?);
+        rows.extend(Box::pin(mixed::measure(effort)).await?);
     }
     if wants("log") {
         rows.extend(log::measure(effort).await?);

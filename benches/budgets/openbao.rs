@@ -9,11 +9,11 @@ use std::{path::Path, time::Duration};
 use super::{
     Effort, Outcome, READERS, SECRET, Target, alternate, bao,
     client::{self, Dialect},
-    kv::{Job, Peer, Times, busy},
+    kv::{Job, OWN, Peer, Times, busy},
     load::Protocol,
     log, note,
     server::{Region, Server},
-    table::{Budget, Rounds, Row},
+    table::{Budget, Rounds, Row, of_writers, percentile},
 };
 
 /// How many clients connect, and log in, at once.
@@ -24,7 +24,8 @@ const NAMES: usize = 1_000;
 const LISTERS: usize = 8;
 const LIST: &str = "bench/list";
 /// How many write, and by how much okmsd is to be faster.
-const WRITERS: [(usize, f64); 3] = [(1, 4.0), (16, 10.0), (64, 12.0)];
+const WRITERS: [(usize, f64); 3] = [(1, 4.0), (16, 10.0), (MOST_WRITERS, 12.0)];
+const MOST_WRITERS: usize = 64;
 
 pub(super) async fn measure(oha: &Path, bao: Option<&Path>, effort: Effort) -> Outcome<Vec<Row>> {
     let what = "okmsd beside OpenBao".to_owned();
@@ -38,63 +39,89 @@ pub(super) async fn measure(oha: &Path, bao: Option<&Path>, effort: Effort) -> O
     let okmsd = Server::okmsd(&region, &[]).await?;
     note("starting OpenBao");
     let (bao, rival) = bao::start(binary, &region).await?;
-    let peers = Both { okmsd: Peer::okmsd(&region, &okmsd)?, rival };
-    for peer in [&peers.okmsd, &peers.rival] {
-        fill(peer).await?;
+    let both = Both {
+        okmsd: Side { server: &okmsd, peer: Peer::okmsd(&region, &okmsd)? },
+        rival: Side { server: &bao, peer: rival },
+    };
+    for side in [&both.okmsd, &both.rival] {
+        fill(&side.peer).await?;
     }
-    let mut rows = loaded(oha, &region, (&okmsd, &bao), &peers, effort).await?;
-    rows.extend(writes(&region, (&okmsd, &bao), &peers, effort).await?);
-    rows.push(
-        peers
-            .rates("new mTLS connections with one read", CLIENTS, Job::Connect, effort)
-            .await?
-            .row(
-                "new mTLS connections with one read over KV2, beside OpenBao".to_owned(),
-                "/s",
-                Budget::AtLeast(2.5),
-            ),
-    );
-    rows.push(peers.rates("logins", CLIENTS, Job::Login, effort).await?.row(
-        format!("logins by certificate, {CLIENTS} clients, beside OpenBao"),
-        "/s",
-        Budget::None,
-    ));
+    let mut rows = loaded(oha, &region, &both, effort).await?;
+    rows.extend(writes(&region, &both, effort).await?);
+    for (what, job, budget) in [
+        ("new mTLS connections with one read over KV2", Job::Connect, Budget::AtLeast(2.5)),
+        ("logins by certificate", Job::Login, Budget::None),
+    ] {
+        let turns = both.turns(what, CLIENTS, job, effort).await?;
+        rows.push(turns.rates.row(format!("{what}, beside OpenBao"), "/s", budget));
+        rows.push(cost(&turns.costs));
+    }
     Ok(rows)
 }
 
-/// The two, as a client finds them.
-struct Both {
-    okmsd: Peer,
-    rival: Peer,
+/// A server, and how a client finds it.
+struct Side<'s> {
+    server: &'s Server,
+    peer: Peer,
 }
 
-impl Both {
-    /// A turn of each, in an order that changes from round to round.
-    async fn alternate(
-        &self,
-        round: usize,
-        turn: impl AsyncFn(&Peer) -> Outcome<Times>,
-    ) -> Outcome<(Times, Times)> {
-        if round.is_multiple_of(2) {
-            let first = turn(&self.okmsd).await?;
-            Ok((first, turn(&self.rival).await?))
-        } else {
-            let first = turn(&self.rival).await?;
-            Ok((turn(&self.okmsd).await?, first))
-        }
+struct Both<'s> {
+    okmsd: Side<'s>,
+    rival: Side<'s>,
+}
+
+/// What turns of both came to: requests a second, the server's processor time for one, and what one
+/// took.
+#[derive(Default)]
+struct Turns {
+    rates: Rounds,
+    costs: Rounds,
+    medians: Rounds,
+    tails: Rounds,
+}
+
+impl<'s> Side<'s> {
+    fn target(&self, url: fn(&Peer) -> String) -> Target<'s> {
+        let headers = self.peer.headers().into_iter();
+        let headers = headers.map(|(name, value)| format!("{name}: {value}")).collect();
+        Target { server: self.server, url: url(&self.peer), headers }
     }
 
-    /// How often so many clients do something.
-    async fn rates(&self, what: &str, clients: usize, job: Job, effort: Effort) -> Outcome<Rounds> {
-        let mut rates = Rounds::default();
-        for round in 0..effort.rounds {
-            note(format_args!("{what}, turn {}", round + 1));
-            let turn = async |peer: &Peer| busy(peer, clients, job, effort.turn).await;
-            let (ours, theirs) = self.alternate(round, turn).await?;
-            rates.push(ours.rate(), theirs.rate());
-        }
-        Ok(rates)
+    /// So many clients do something: what each took, and the server's processor time for one.
+    async fn turn(&self, clients: usize, job: Job, time: Duration) -> Outcome<(Times, f64)> {
+        let before = self.server.cpu_seconds()?;
+        let times = busy(&self.peer, clients, job, time).await?;
+        let used = self.server.cpu_seconds()? - before;
+        let cost = times.share(used * 1e6);
+        Ok((times, cost))
     }
+}
+
+impl Both<'_> {
+    /// Turns of both, in an order that changes from round to round.
+    async fn turns(&self, what: &str, clients: usize, job: Job, effort: Effort) -> Outcome<Turns> {
+        let mut turns = Turns::default();
+        for round in 0..effort.rounds {
+            note(format_args!("{what}, beside OpenBao, turn {}", round + 1));
+            let turn = async |side: &Side<'_>| side.turn(clients, job, effort.turn).await;
+            let (ours, theirs) = if round.is_multiple_of(2) {
+                let first = turn(&self.okmsd).await?;
+                (first, turn(&self.rival).await?)
+            } else {
+                let first = turn(&self.rival).await?;
+                (turn(&self.okmsd).await?, first)
+            };
+            turns.rates.push(ours.0.rate(), theirs.0.rate());
+            turns.costs.push(ours.1, theirs.1);
+            turns.medians.push(ours.0.percentile(0.5), theirs.0.percentile(0.5));
+            turns.tails.push(ours.0.percentile(0.99), theirs.0.percentile(0.99));
+        }
+        Ok(turns)
+    }
+}
+
+fn cost(costs: &Rounds) -> Row {
+    costs.row("the server's processor time for one".to_owned(), " us", Budget::None)
 }
 
 /// The secret that is read, and the folder that is listed.
@@ -112,90 +139,71 @@ async fn fill(peer: &Peer) -> Outcome<()> {
 }
 
 /// What `oha` asks for: one secret, without a token and with one, and the list.
-async fn loaded(
-    oha: &Path,
-    region: &Region,
-    (okmsd, bao): (&Server, &Server),
-    peers: &Both,
-    effort: Effort,
-) -> Outcome<Vec<Row>> {
-    let bearer = peers.okmsd.login().await?;
+async fn loaded(oha: &Path, region: &Region, both: &Both<'_>, effort: Effort) -> Outcome<Vec<Row>> {
+    let bearer = Side { peer: both.okmsd.peer.login().await?, ..both.okmsd };
     let read: fn(&Peer) -> String = |peer| peer.secret_url(SECRET);
     let list: fn(&Peer) -> String = |peer| peer.list_url(LIST);
     let mut rows = Vec::new();
     for (what, ours, url, connections, budget) in [
-        ("reads of a 1 KiB secret over KV2", &peers.okmsd, read, READERS, Budget::AtLeast(12.0)),
+        ("reads of a 1 KiB secret over KV2", &both.okmsd, read, READERS, Budget::AtLeast(12.0)),
         ("the same with a token of okmsd's, too", &bearer, read, READERS, Budget::None),
-        ("lists of 1,000 names", &peers.okmsd, list, LISTERS, Budget::AtLeast(10.0)),
+        ("lists of 1,000 names", &both.okmsd, list, LISTERS, Budget::AtLeast(10.0)),
     ] {
+        let (ours, theirs) = (ours.target(url), both.rival.target(url));
         let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
-        let target = |server, peer: &Peer| Target {
-            server,
-            url: url(peer),
-            headers: peer.headers().iter().map(|(k, v)| format!("{k}: {v}")).collect(),
-        };
         for round in 0..effort.rounds {
             note(format_args!("{what}, beside OpenBao, turn {}", round + 1));
-            let (ours, theirs) = (target(okmsd, ours), target(bao, &peers.rival));
             let protocol = Protocol::Http1(connections);
-            let both = alternate(round, oha, region, &ours, &theirs, protocol, effort.turn).await?;
-            rates.push(both.0.rate, both.1.rate);
-            costs.push(both.0.cpu_micros, both.1.cpu_micros);
+            let (ours, theirs) =
+                alternate(round, oha, region, &ours, &theirs, protocol, effort.turn).await?;
+            rates.push(ours.rate, theirs.rate);
+            costs.push(ours.cpu_micros, theirs.cpu_micros);
         }
         rows.push(rates.row(format!("{what}, beside OpenBao"), "/s", budget));
-        rows.push(costs.row("the server's processor time for one".to_owned(), " us", Budget::None));
+        rows.push(cost(&costs));
     }
     Ok(rows)
 }
 
-/// Durable writes, what one of them takes, and reads meanwhile.
-async fn writes(
-    region: &Region,
-    (okmsd, bao): (&Server, &Server),
-    peers: &Both,
-    effort: Effort,
-) -> Outcome<Vec<Row>> {
-    // Until every secret has as many versions as are kept.
-    for peer in [&peers.okmsd, &peers.rival] {
-        busy(peer, 64, Job::Write, Duration::from_secs(1)).await?;
+/// Durable writes, and what one of them takes.
+async fn writes(region: &Region, both: &Both<'_>, effort: Effort) -> Outcome<Vec<Row>> {
+    // Until every secret has as many versions as are kept, which are 10 on both.
+    for side in [&both.okmsd, &both.rival] {
+        let mut writes = 0;
+        while writes < MOST_WRITERS * OWN * 10 {
+            let (times, _) = side.turn(MOST_WRITERS, Job::Write, effort.turn).await?;
+            writes += times.count();
+        }
     }
     let mut rows = Vec::new();
     for (writers, least) in WRITERS {
-        let (mut rates, mut costs) = (Rounds::default(), Rounds::default());
-        let (mut medians, mut tails, mut bare) =
-            (Rounds::default(), Rounds::default(), Rounds::default());
-        for round in 0..effort.rounds {
-            note(format_args!("{writers} writers, beside OpenBao, turn {}", round + 1));
-            let before = (okmsd.cpu_seconds()?, bao.cpu_seconds()?);
-            let turn = async |peer: &Peer| busy(peer, writers, Job::Write, effort.turn).await;
-            let (ours, theirs) = peers.alternate(round, turn).await?;
-            rates.push(ours.rate(), theirs.rate());
-            let cost = |server: &Server, before, times: &Times| {
-                Outcome::Ok((server.cpu_seconds()? - before) * 1e6 / f64::from(times.count()))
-            };
-            costs.push(cost(okmsd, before.0, &ours)?, cost(bao, before.1, &theirs)?);
-            medians.push(ours.percentile(0.5), theirs.percentile(0.5));
-            tails.push(ours.percentile(0.99), theirs.percentile(0.99));
-            if writers == 1 {
-                let trip = busy(&peers.okmsd, 1, Job::Read, effort.turn).await?;
-                let (file, time) = (region.path("bare"), effort.turn);
-                let syncs = tokio::task::spawn_blocking(move || log::append(&file, 1.0, time));
-                let sync = super::table::percentile(&syncs.await??, 0.5);
-                bare.push(ours.percentile(0.5), sync + trip.percentile(0.5));
-            }
-        }
-        let what = format!("durable writes of 1 KiB over KV2, {writers} writers, beside OpenBao");
-        rows.push(rates.row(what, "/s", Budget::AtLeast(least)));
-        rows.push(costs.row("the server's processor time for one".to_owned(), " us", Budget::None));
+        let what = format!("durable writes of 1 KiB over KV2, {}", of_writers(writers));
+        let turns = both.turns(&what, writers, Job::Write, effort).await?;
+        rows.push(turns.rates.row(format!("{what}, beside OpenBao"), "/s", Budget::AtLeast(least)));
+        rows.push(cost(&turns.costs));
         if writers == 1 {
-            rows.push(medians.row("p50 of one write".to_owned(), " us", Budget::None));
-            rows.push(tails.row("p99 of one write".to_owned(), " us", Budget::None));
-            rows.push(bare.row(
-                "p50 of one write, beside a bare sync and the round trip of a read".to_owned(),
-                " us",
-                Budget::AtMost(1.5),
-            ));
+            rows.push(turns.medians.row("p50 of one".to_owned(), " us", Budget::None));
+            rows.push(turns.tails.row("p99 of one".to_owned(), " us", Budget::None));
+            rows.push(beside_a_sync(region, &both.okmsd, effort).await?);
         }
     }
     Ok(rows)
+}
+
+/// One write, beside what it cannot do without: a sync and the way there and back.
+async fn beside_a_sync(region: &Region, okmsd: &Side<'_>, effort: Effort) -> Outcome<Row> {
+    let mut rounds = Rounds::default();
+    for round in 0..effort.rounds {
+        note(format_args!("one writer beside a bare sync, turn {}", round + 1));
+        let (write, _) = okmsd.turn(1, Job::Write, effort.turn).await?;
+        let (read, _) = okmsd.turn(1, Job::Read, effort.turn).await?;
+        let (file, time) = (region.path("bare"), effort.turn);
+        let syncs = tokio::task::spawn_blocking(move || log::append(&file, 1.0, time)).await??;
+        rounds.push(write.percentile(0.5), percentile(&syncs, 0.5) + read.percentile(0.5));
+    }
+    Ok(rounds.row(
+        "p50 of one, beside a bare sync and the round trip of a read".to_owned(),
+        " us",
+        Budget::AtMost(1.5),
+    ))
 }

@@ -128,6 +128,11 @@ pub(super) fn percentile(values: &[f64], at: f64) -> f64 {
     values.get((values.len() as f64 * at) as usize).copied().unwrap_or(f64::NAN)
 }
 
+/// So many writers, in words.
+pub(super) fn of_writers(number: usize) -> String {
+    if number == 1 { "one writer".to_owned() } else { format!("{number} writers") }
+}
+
 fn figure(value: f64, unit: &str) -> String {
     if value < 100.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
