@@ -12,8 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{Method, Response, StatusCode};
-use rustls::ClientConfig;
+use hyper::{Method, Response};
+use rustls::{ClientConfig, client::Resumption};
 
 use self::mtls::{Access, Http};
 use super::Outcome;
@@ -40,13 +40,19 @@ impl Client {
         Ok(Self { address, tls: Arc::new(mtls::tls(&fs::read(ca)?, Some(&access), Http::One)?) })
     }
 
+    /// The same, which never resumes a session.
+    pub(super) fn forgetful(mut self) -> Self {
+        Arc::make_mut(&mut self.tls).resumption = Resumption::disabled();
+        self
+    }
+
     pub(super) async fn connect(&self) -> Outcome<Connection> {
         Ok(Connection(mtls::Connection::open(self.address, &self.tls).await?))
     }
 }
 
 impl Connection {
-    /// Sends a request that must be answered 200.
+    /// Sends a request that must succeed.
     pub(super) async fn call(
         &mut self,
         method: Method,
@@ -55,7 +61,7 @@ impl Connection {
         body: Bytes,
     ) -> Outcome<Response<Bytes>> {
         let response = self.0.send(method, url, headers, body).await?;
-        if response.status() != StatusCode::OK {
+        if !response.status().is_success() {
             return Err(format!(
                 "{}: {}",
                 response.status(),
@@ -125,6 +131,10 @@ impl Dialect {
 pub(super) fn value(bytes: usize) -> String {
     let frame = "{\"password\":\"\"}".len();
     format!("{{\"password\":\"{}\"}}", "x".repeat(bytes.saturating_sub(frame)))
+}
+
+pub(super) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
 
 /// How long `work` takes.

@@ -1,4 +1,5 @@
-//! What becomes of a read, a write and a list as the store, a secret and the list grow.
+//! What becomes of a read and a write as the store and a secret grow; lists are measured on the same
+//! stores, in [`super::lists`].
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,14 +18,16 @@ use tokio::task::JoinSet;
 
 use super::{
     Effort, Outcome,
-    client::{self, Connection, Dialect, timed},
-    note,
+    client::{self, Dialect, micros, timed},
+    lists, note,
     server::{Region, Server},
     table::{Budget, Rounds, Row, median},
 };
 
 /// How many secrets the small store holds.
-const FEW: usize = 1_000;
+pub(super) const FEW: usize = 2_000;
+/// In how many folders the secrets lie.
+pub(super) const FOLDERS: usize = 2_000;
 /// How many versions the deep secret has.
 const DEEP: u32 = 20_000;
 const DEEP_SECRET: &str = "bench/deep";
@@ -33,8 +36,6 @@ pub(super) const FILLERS: usize = 400;
 /// How many requests of each kind a turn has.
 const READS: usize = 3_000;
 const WRITES: usize = 100;
-const PAGES: usize = 100;
-const PAGE: usize = 100;
 
 pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let (small, large) = (Region::create()?, Region::create()?);
@@ -46,13 +47,13 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let few = Server::okmsd(&small, &[]).await?;
     let many = Server::okmsd(&large, &[]).await?;
     let mut rows = reads((&small, &few), (&large, &many), effort).await?;
-    rows.extend(pages(&large, &many, effort).await?);
+    rows.extend(lists::measure((&small, &few), (&large, &many), effort).await?);
     rows.push(writes(&small, &few, effort).await?);
     Ok(rows)
 }
 
 fn path(number: usize) -> String {
-    format!("bench/grow/{number:07}")
+    format!("folder-{:04}/{number:07}", number % FOLDERS)
 }
 
 /// Fills the region's store through the use cases, without a server.
@@ -75,6 +76,9 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     while let Some(filled) = fillers.join_next().await {
         filled??;
     }
+    for number in 0..lists::NAMES {
+        create(&service, &permit, &lists::path(number).parse()?, &MetadataPatch::default()).await?;
+    }
     if versions > 0 {
         note(format_args!("adding {versions} versions to a secret"));
         let settings = SettingsPatch {
@@ -94,7 +98,7 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     Ok(())
 }
 
-async fn create(
+pub(super) async fn create(
     service: &Service,
     permit: &Permit,
     path: &SecretPath,
@@ -104,7 +108,7 @@ async fn create(
     Ok(())
 }
 
-fn value() -> SecretValue {
+pub(super) fn value() -> SecretValue {
     SecretValue::new(client::value(1024).into_bytes())
 }
 
@@ -118,7 +122,7 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
     Ok(Service::open(Arc::new(engine), Arc::new(root), None, Box::new(|_, _| {})).await?)
 }
 
-struct Unobserved;
+pub(super) struct Unobserved;
 
 impl Observer for Unobserved {
     fn committed(&self, _: usize, _: usize, _: Duration) {}
@@ -188,71 +192,6 @@ async fn writes(region: &Region, server: &Server, effort: Effort) -> Outcome<Row
         " us",
         Budget::AtMost(1.3),
     ))
-}
-
-/// Pages of 100 in the middle and at the end of the list, beside the first one.
-async fn pages(region: &Region, server: &Server, effort: Effort) -> Outcome<Vec<Row>> {
-    note("walking through the list");
-    let url = format!("/api/{}/v2/secret", region.id()?);
-    let mut connection = region.client(server)?.connect().await?;
-    let mut cursors = vec![None];
-    while let Some(next) =
-        page(&mut connection, &url, cursors.last().and_then(Option::as_deref)).await?
-    {
-        cursors.push(Some(next));
-    }
-    if cursors.len() != effort.secrets.div_ceil(PAGE) {
-        return Err(format!(
-            "the list has {} pages of {PAGE} for {} secrets",
-            cursors.len(),
-            effort.secrets
-        )
-        .into());
-    }
-    let at = |index: usize| cursors.get(index).cloned().flatten();
-    // The last page may be a short one.
-    let (middle, end) = (at(cursors.len() / 2), at(cursors.len() - 2));
-    let (mut in_middle, mut at_end) = (Rounds::default(), Rounds::default());
-    for round in 0..effort.rounds {
-        note(format_args!("pages of the list, turn {}", round + 1));
-        let mut times = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..PAGES {
-            times.0.push(micros(timed(page(&mut connection, &url, None)).await?));
-            times.1.push(micros(timed(page(&mut connection, &url, middle.as_deref())).await?));
-            times.2.push(micros(timed(page(&mut connection, &url, end.as_deref())).await?));
-        }
-        let first = median(times.0);
-        in_middle.push(median(times.1), first);
-        at_end.push(median(times.2), first);
-    }
-    let what = |place: &str| {
-        format!("p50 of a page of {PAGE} {place} of {} secrets, beside the first", effort.secrets)
-    };
-    Ok(vec![
-        in_middle.row(what("in the middle"), " us", Budget::AtMost(1.1)),
-        at_end.row(what("at the end"), " us", Budget::AtMost(1.1)),
-    ])
-}
-
-/// Asks for a page; the cursor of the next one.
-async fn page(
-    connection: &mut Connection,
-    url: &str,
-    cursor: Option<&str>,
-) -> Outcome<Option<String>> {
-    let size = PAGE.to_string();
-    let mut headers = vec![("x-pagination-size", &*size)];
-    headers.extend(cursor.map(|cursor| ("x-pagination-cursor", cursor)));
-    let answer = connection.call(hyper::Method::GET, url, &headers, bytes::Bytes::new()).await?;
-    let next = answer
-        .headers()
-        .get("x-pagination-cursor-next")
-        .map(|next| next.to_str().map(str::to_owned));
-    Ok(next.transpose()?)
-}
-
-pub(super) fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }
 
 /// Numbers in no order: Marsaglia's xorshift.

@@ -30,6 +30,8 @@ pub(super) struct Load<'a> {
     pub(super) region: &'a Region,
     pub(super) server: &'a Server,
     pub(super) protocol: Protocol,
+    /// What each request has, as `name: value`. It is seen in the list of processes.
+    pub(super) headers: &'a [String],
 }
 
 /// What was done: every request of it was answered 200.
@@ -69,6 +71,9 @@ impl Load<'_> {
                 command.args(["--disable-keepalive", "-c", &clients.to_string()])
             }
         };
+        for header in self.headers {
+            command.args(["-H", header]);
+        }
         command.arg(format!("https://{}{url}", self.server.address));
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         let output = tokio::task::spawn_blocking(move || command.output()).await??;

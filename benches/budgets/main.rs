@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the measurements and their budgets. Always holds: a figure and its reference
 //! are measured in turns, several times, and a ratio is the median of the turns' ratios; every
-//! request that counts was answered 200. Never does: fail because something is slow.
+//! request that counts has succeeded. Never does: fail because something is slow.
 //! `scripts/bench.sh` runs it.
 //!
 //! | module | what is in it |
@@ -10,17 +10,26 @@
 //! | `reference` | the servers that okmsd is compared with, each in a process of its own |
 //! | `server` | processes: start, readiness, processor time, memory, end |
 //! | `client` | a small mTLS client for what is timed request by request |
+//! | `kv` | what is asked in words of KV version 2, of okmsd or of `OpenBao` |
 //! | `load` | `oha`, for what is counted by the second |
 //! | `writes` | 64 writers, and raw redb commits of the same shape |
+//! | `mixed` | reads while writes run |
 //! | `log` | the store alone, beside a file that is only appended to |
-//! | `growth` | large stores, deep secrets, long lists |
+//! | `restart` | a start after a kill |
+//! | `churn` | the store's file while the same secrets are written over and over |
+//! | `growth`, `lists` | large stores, deep secrets, long lists |
+//! | `openbao`, `bao` | `OpenBao` itself beside okmsd, and how it is started |
 //! | `tokens` | many tokens |
 //! | `footprint` | start-up time and memory |
 //! | `table` | medians and the table |
 
+mod bao;
+mod churn;
 mod client;
 mod footprint;
 mod growth;
+mod kv;
+mod lists;
 mod load;
 #[expect(
     clippy::cast_precision_loss,
@@ -29,7 +38,10 @@ mod load;
     reason = "counts of a few seconds"
 )]
 mod log;
+mod mixed;
+mod openbao;
 mod reference;
+mod restart;
 mod server;
 #[allow(dead_code, reason = "allocations need the rest")]
 mod table;
@@ -63,7 +75,10 @@ struct Arguments {
     /// The load generator.
     #[arg(long, default_value = "oha")]
     oha: PathBuf,
-    /// Grow the large store to 1,000,000 secrets.
+    /// The program bao, which okmsd is measured beside if it is there.
+    #[arg(long)]
+    bao: Option<PathBuf>,
+    /// Grow the large store to 1,000,000 secrets, and write secrets over for ten minutes.
     #[arg(long)]
     full: bool,
     /// How many secrets the large store holds.
@@ -75,8 +90,8 @@ struct Arguments {
     /// How long a turn lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Measure only what is named here: reads, connections, writes, log, growth, tokens,
-    /// footprint.
+    /// Measure only what is named here: reads, connections, writes, mixed, log, restart, churn,
+    /// growth, tokens, footprint, openbao.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Cargo says so.
@@ -103,6 +118,8 @@ struct Effort {
     rounds: usize,
     turn: Duration,
     secrets: usize,
+    /// How long secrets are written over and over.
+    churn: Duration,
 }
 
 fn main() -> ExitCode {
@@ -148,7 +165,8 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
         secrets: arguments
             .secrets
             .unwrap_or(if arguments.full { 1_000_000 } else { 100_000 })
-            .max(1_000),
+            .max(growth::FEW),
+        churn: Duration::from_secs(if arguments.full { 600 } else { 20 }),
     };
     let wants =
         |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
@@ -163,8 +181,17 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
     if wants("writes") {
         rows.extend(writes::measure(effort).await?);
     }
+    if wants("mixed") {
+        rows.extend(Box::pin(mixed::measure(effort)).await?);
+    }
     if wants("log") {
         rows.extend(log::measure(effort).await?);
+    }
+    if wants("restart") {
+        rows.extend(restart::measure(effort).await?);
+    }
+    if wants("churn") {
+        rows.extend(churn::measure(effort).await?);
     }
     if wants("growth") {
         rows.extend(growth::measure(effort).await?);
@@ -174,6 +201,9 @@ async fn report(arguments: &Arguments) -> Outcome<()> {
     }
     if wants("footprint") {
         rows.extend(footprint::measure(effort).await?);
+    }
+    if wants("openbao") {
+        rows.extend(openbao::measure(&arguments.oha, arguments.bao.as_deref(), effort).await?);
     }
     say(format_args!(
         "{}; {}; {} turns of {} s; load average {load_before} before, {} after\n",
@@ -280,20 +310,26 @@ const SECRET: &str = "bench/read";
 struct Target<'s> {
     server: &'s Server,
     url: String,
+    /// As `name: value`.
+    headers: Vec<String>,
 }
 
 impl<'s> Target<'s> {
     fn native(server: &'s Server, region: &Region) -> Outcome<Self> {
-        Ok(Self { server, url: Dialect::Native.secret_url(&region.id()?, SECRET) })
+        Self::plain(server, Dialect::Native, region)
     }
 
     fn kv(server: &'s Server, region: &Region) -> Outcome<Self> {
-        Ok(Self { server, url: Dialect::Kv.secret_url(&region.id()?, SECRET) })
+        Self::plain(server, Dialect::Kv, region)
+    }
+
+    fn plain(server: &'s Server, dialect: Dialect, region: &Region) -> Outcome<Self> {
+        Ok(Self { server, url: dialect.secret_url(&region.id()?, SECRET), headers: Vec::new() })
     }
 
     /// The same from another server.
     fn at<'o>(&self, server: &'o Server) -> Target<'o> {
-        Target { server, url: self.url.clone() }
+        Target { server, url: self.url.clone(), headers: self.headers.clone() }
     }
 }
 
@@ -313,8 +349,8 @@ async fn alternate(
     protocol: Protocol,
     time: Duration,
 ) -> Outcome<(Turn, Turn)> {
-    let turn = async |Target { server, url }: &Target<'_>| -> Outcome<Turn> {
-        let load = Load { oha, region, server, protocol };
+    let turn = async |Target { server, url, headers }: &Target<'_>| -> Outcome<Turn> {
+        let load = Load { oha, region, server, protocol, headers };
         load.run(url, Duration::from_millis(500)).await?;
         let before = server.cpu_seconds()?;
         let done = load.run(url, time).await?;

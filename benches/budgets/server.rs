@@ -1,7 +1,7 @@
 //! Processes under measurement.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -99,13 +99,33 @@ impl Server {
         if name == "accept" {
             command.env("OKMSD_SERVER__SESSION_CACHE", "0");
         }
-        let mut server = Self::spawn(&mut command, address, address)?;
-        let client = region.client(&server)?;
+        Self::spawn(&mut command, address, address)?.listening(region).await
+    }
+
+    /// Another program on the region's certificates; what it says goes into the file `said`.
+    pub(super) async fn other(
+        region: &Region,
+        command: &mut Command,
+        address: SocketAddr,
+        said: &Path,
+    ) -> Outcome<Self> {
+        let file = File::create(said)?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let server = Self { process: command.spawn()?, address, admin: address };
+        let server = server.listening(region).await;
+        server.map_err(|error| {
+            let said = fs::read_to_string(said).unwrap_or_default();
+            format!("{error}: {}", said.lines().last().unwrap_or_default()).into()
+        })
+    }
+
+    async fn listening(mut self, region: &Region) -> Outcome<Self> {
+        let client = region.client(&self)?;
         let deadline = Instant::now() + START_TIME;
         while client.connect().await.is_err() {
-            server.wait_a_little(deadline).await?;
+            self.wait_a_little(deadline).await?;
         }
-        Ok(server)
+        Ok(self)
     }
 
     fn spawn(command: &mut Command, address: SocketAddr, admin: SocketAddr) -> Outcome<Self> {

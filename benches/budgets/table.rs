@@ -75,6 +75,19 @@ impl Row {
             met: budget.verdict(value),
         }
     }
+
+    /// What could not be measured, and why.
+    pub(super) fn skipped(what: String, why: &str) -> Self {
+        let none = || "-".to_owned();
+        Self {
+            what,
+            okmsd: "skipped".to_owned(),
+            reference: why.to_owned(),
+            ratio: none(),
+            budget: none(),
+            met: "-",
+        }
+    }
 }
 
 impl Budget {
@@ -100,6 +113,24 @@ impl Budget {
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What so large a part of the values does not exceed.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of a few seconds"
+)]
+pub(super) fn percentile(values: &[f64], at: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() as f64 * at) as usize).copied().unwrap_or(f64::NAN)
+}
+
+/// So many writers, in words.
+pub(super) fn of_writers(number: usize) -> String {
+    if number == 1 { "one writer".to_owned() } else { format!("{number} writers") }
 }
 
 fn figure(value: f64, unit: &str) -> String {

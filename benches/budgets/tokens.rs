@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hyper::Method;
 use okmsd::{
     auth::{Action, Principal},
     clock::{Clock, SystemClock},
@@ -12,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::{
     Effort, Outcome, SECRET,
-    client::{self, Connection, Dialect, timed},
-    growth::{FILLERS, micros, open},
+    client::{self, Dialect, micros, timed},
+    growth::{FILLERS, open},
+    kv::{Caller, Peer},
     note,
     server::{Region, Server},
     table::{Budget, Rounds, Row, median},
@@ -31,21 +31,21 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     }
     let few = Server::okmsd(&small, &[]).await?;
     let many = Server::okmsd(&large, &[]).await?;
-    let (mut few, mut many) = (Bearer::of(&small, &few).await?, Bearer::of(&large, &many).await?);
+    let (mut few, mut many) = (Clients::of(&small, &few).await?, Clients::of(&large, &many).await?);
     let (mut with, mut without, mut logins) =
         (Rounds::default(), Rounds::default(), Rounds::default());
     for round in 0..=effort.rounds {
         note(format_args!("reads with a token, turn {round}"));
         let mut times = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..READS {
-            times.0.push(micros(timed(few.read(true)).await?));
-            times.1.push(micros(timed(many.read(true)).await?));
-            times.2.push(micros(timed(many.read(false)).await?));
+            times.0.push(micros(timed(few.bearer.read(SECRET)).await?));
+            times.1.push(micros(timed(many.bearer.read(SECRET)).await?));
+            times.2.push(micros(timed(many.plain.read(SECRET)).await?));
         }
         let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
         for _ in 0..LOGINS {
-            of_few.push(micros(timed(few.login()).await?));
-            of_many.push(micros(timed(many.login()).await?));
+            of_few.push(micros(timed(few.plain.login()).await?));
+            of_many.push(micros(timed(many.plain.login()).await?));
         }
         // The first turn warms up.
         if round > 0 {
@@ -107,35 +107,17 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// A client that has logged in.
-struct Bearer {
-    connection: Connection,
-    id: String,
-    token: String,
+/// A client, before and after it has logged in.
+struct Clients {
+    plain: Caller,
+    bearer: Caller,
 }
 
-impl Bearer {
+impl Clients {
     async fn of(region: &Region, server: &Server) -> Outcome<Self> {
-        let (mut connection, id) = (region.client(server)?.connect().await?, region.id()?);
-        connection.create(&id, SECRET, &client::value(1024)).await?;
-        let mut bearer = Self { connection, id, token: String::new() };
-        let answer = bearer.login().await?;
-        let token =
-            answer.split("\"client_token\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        token.ok_or("a login told no token")?.clone_into(&mut bearer.token);
-        Ok(bearer)
-    }
-
-    async fn login(&mut self) -> Outcome<String> {
-        let url = format!("/api/{}/v1/auth/cert/login", self.id);
-        let answer = self.connection.call(Method::POST, &url, &[], "{}".into()).await?;
-        Ok(String::from_utf8(answer.into_body().to_vec())?)
-    }
-
-    async fn read(&mut self, with_token: bool) -> Outcome<()> {
-        let url = Dialect::Kv.secret_url(&self.id, SECRET);
-        let token = [("x-vault-token", &*self.token)];
-        let headers = if with_token { &token[..] } else { &[] };
-        self.connection.call(Method::GET, &url, headers, bytes::Bytes::new()).await.map(drop)
+        let peer = Peer::okmsd(region, server)?;
+        let mut plain = peer.connect().await?;
+        plain.write(SECRET, Dialect::Kv.update(&client::value(1024))).await?;
+        Ok(Self { plain, bearer: peer.login().await?.connect().await? })
     }
 }
