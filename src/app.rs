@@ -505,6 +505,7 @@ async fn open_engine(
     let options = RedbOptions {
         cache_bytes: config.store.cache.0,
         record_cache_bytes: config.store.record_cache.0,
+        log_bytes: config.store.log.0 as u64,
         queue_batches: config.store.queue,
         upgrade: Some(upgrade),
         ..RedbOptions::new(path.clone())

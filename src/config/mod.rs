@@ -150,6 +150,8 @@ mod tests {
             ),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "many")), "limits.in_flight"),
             ("[limits]\nvalue_bytes = \"2MiB\"", None, "limits.value_bytes"),
+            ("[store]\nlog = \"1MiB\"", None, "store.log"),
+            ("[store]\nlog = \"2GiB\"", None, "store.log"),
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
             ("region = \"a b\"", None, "region's name"),

@@ -100,6 +100,8 @@ pub struct Store {
     pub cache: ByteSize,
     /// Memory for records that were read lately (ciphertext).
     pub record_cache: ByteSize,
+    /// The log beside the database: so much can be durable and not in that, and is in memory, too.
+    pub log: ByteSize,
     /// How many writes may wait for their commit.
     pub queue: usize,
 }
@@ -208,6 +210,7 @@ impl Default for Store {
             path: "okmsd.redb".into(),
             cache: ByteSize(256 << 20),
             record_cache: ByteSize(64 << 20),
+            log: ByteSize(64 << 20),
             queue: 1024,
         }
     }

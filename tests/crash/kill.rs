@@ -65,6 +65,16 @@ impl Server {
         Self { child, address, admin }
     }
 
+    /// How often it has brought the database up to date.
+    async fn checkpoints(&self) -> u64 {
+        let answer = mtls::get_plain(self.admin, "/metrics").await.unwrap();
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        let mut lines = text.lines();
+        let count =
+            lines.find_map(|line| line.strip_prefix("okmsd_checkpoint_duration_seconds_count "));
+        count.unwrap().parse().unwrap()
+    }
+
     /// Ends the process as a power cut would, without a chance to do anything.
     fn kill(mut self) {
         self.child.kill().unwrap();
@@ -81,6 +91,9 @@ fn spawn(folder: &Path, output: Stdio) -> Child {
     command
         .args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"])
         .arg(folder);
+    // The log goes round every few hundred writes, so that the server is hit while it brings the
+    // database up to date, too.
+    command.env("OKMSD_STORE__LOG", "1MiB").env("OKMSD_LIMITS__VALUE_BYTES", "128KiB");
     command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -261,7 +274,7 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("region");
     let mut ledgers: Vec<_> = (0..WRITERS).map(|_| Ledger::default()).collect();
-    let (mut landed, mut lost) = (0, 0);
+    let (mut landed, mut lost, mut checkpoints) = (0, 0, 0);
     for round in 0..=ROUNDS {
         let started = Instant::now();
         let server = Server::start(&dir);
@@ -292,6 +305,7 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
             });
         }
         tokio::time::sleep(LOAD + round * LOAD / 10).await;
+        checkpoints += server.checkpoints().await;
         tokio::task::spawn_blocking(move || server.kill()).await.unwrap();
         stop.store(true, SeqCst);
         let mut back = writers.join_all().await;
@@ -301,6 +315,8 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
             kill_while_starting(&dir, Duration::from_millis(u64::from(round) * 10)).await;
         }
     }
+    println!("the database was brought up to date {checkpoints} times");
+    assert!(checkpoints > ROUNDS.into(), "the log went round {checkpoints} times only");
     println!("unanswered writes: {landed} were there, {lost} were not");
     let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
     assert!(acknowledged > 50, "only {acknowledged} writes: this was no load");
