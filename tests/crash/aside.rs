@@ -122,6 +122,13 @@ async fn changes_that_meet_damage_are_kept_aside() {
     assert_eq!(engine.health(), Health::Ready);
     drop(engine);
 
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    std::fs::write(&path, storage.image().database).unwrap();
+    let look = |n: u16| RedbEngine::peek(&path, HEADER, &key(n)).unwrap();
+    assert_eq!(look(105).unwrap().bytes.as_ref(), [4; 300], "whoever looks in sees it");
+    assert!(look(119).is_none() && look(220).is_none());
+
     storage.flip_back();
     let engine = open(&storage);
     write_round(&engine, &mut model).await;

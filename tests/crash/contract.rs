@@ -394,7 +394,7 @@ async fn a_second_opening_is_refused_until_the_first_is_dropped() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_keeps_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
-    for (queue_batches, queue_bytes) in [(4, usize::MAX), (usize::MAX, 400)] {
+    for (queue_batches, queue_bytes) in [(4, usize::MAX), (usize::MAX, 600)] {
         let mut options = options();
         options.path = dir.path().join(format!("{queue_batches}.redb"));
         (options.queue_batches, options.queue_bytes) = (queue_batches, queue_bytes);

@@ -171,6 +171,39 @@ async fn a_log_of_an_hour_before_is_refused() {
     assert!(refused > 20, "{refused}");
 }
 
+/// A log of a past that is not the store's, beside a store that was closed, counts for nothing. Its
+/// frames bear the store's own number: they once stayed where they were, and the next start took
+/// them for the store's.
+#[tokio::test]
+async fn nothing_is_left_of_a_log_that_counts_for_nothing() {
+    let (image, _) = killed().await;
+    let copy = Storage::new(image.clone());
+    let mut model = Model::new();
+    for n in 0..5_u8 {
+        let engine = open(&copy);
+        model = dump(&*view(&engine).await).await;
+        write(&engine, vec![put(HEADER, &[n], b"of the copy")]).await;
+        drop(engine);
+        model.insert((HEADER, vec![n]), b"of the copy".to_vec());
+    }
+    let other = Storage::new(image);
+    let engine = open(&other);
+    for n in 0..100_u8 {
+        write(&engine, vec![put(HEADER, &[n; 3], b"of the other")]).await;
+    }
+    let mixed = Image { database: copy.image().database, log: other.image().log };
+    let storage = Storage::new(mixed);
+    for n in 0..3_u8 {
+        let engine = open(&storage);
+        assert_eq!(dump(&*view(&engine).await).await, model, "start {n}");
+        let step = batch(vec![put(HEADER, &[n, 7], b"goes on")]);
+        apply(&mut model, &step);
+        engine.commit(step).await.unwrap();
+        let killed = storage.image();
+        assert_eq!(dump_image(killed).await, model, "a kill behind start {n}");
+    }
+}
+
 /// Whoever looks into a store that a kill has left asks the log as well, and refuses one that is
 /// not the store's.
 #[tokio::test]

@@ -3,8 +3,10 @@
 //! Owns two tables of the database in which they are kept, beside those of the spaces. Always
 //! holds: they become durable together with the place in the log behind them, so that the log need
 //! not keep them; whoever reads the database sees them over it; a range that lies here has every
-//! newer record of it here, too. There are no more of them than were acknowledged before somebody
-//! found the damage. Never does: decide what meets damage.
+//! newer record of it here, too. What lies here was acknowledged before the damage was found, or is
+//! under the same keys: nothing new is taken into a range that could not be removed. A list that
+//! leads over such a range still meets the damaged page, and fails. Never does: decide what meets
+//! damage.
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 

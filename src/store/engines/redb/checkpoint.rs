@@ -4,12 +4,12 @@
 //! meets a damaged page is put aside in the same transaction, and never costs the others; what lay
 //! aside before is tried again. Never does: give up a change.
 
-use redb::{StorageError, TableError, WriteTransaction};
+use redb::{StorageError, WriteTransaction};
 
 use super::{
     aside,
     guard::{Panicked, guarded},
-    recent::Recent,
+    recent::{Changes, Recent},
     stored::encode,
     tables::{Base, Generation, SpaceTable, Spaces, Standing, definition},
 };
@@ -17,8 +17,6 @@ use crate::store::engine::{Op, Record, Revision, Source, Space};
 
 /// A change that meets a damaged page.
 enum Stuck {
-    /// Every change to a space.
-    Space(Space),
     /// To the record under a key.
     Record(Space, Vec<u8>),
     /// To the range that begins with a key.
@@ -37,21 +35,18 @@ pub(super) fn bring_up(
     standing: &Standing,
 ) -> Result<(), Source> {
     let changes = base.aside.with(changes);
-    let mut aside = Recent::default();
-    // Each further turn puts aside twice as many neighbours of what was met, so that there are few
-    // turns, however much is damaged.
-    let mut neighbours = 1;
+    let mut aside = PutAside::default();
     loop {
         let passed = guarded(|| -> Result<Option<Stuck>, redb::Error> {
             let writing = database.begin()?;
-            if let Some(stuck) = apply(&writing, &changes, &aside)? {
+            if let Some(stuck) = apply(&writing, &changes, &aside.changes)? {
                 // In order: redb takes a transaction that ends in a panic for a reason to look at
                 // every page when it is opened next.
                 writing.abort()?;
                 return Ok(Some(stuck));
             }
-            if !aside.is_empty() || !base.aside.is_empty() {
-                aside::write(&writing, &aside)?;
+            if !aside.changes.is_empty() || !base.aside.is_empty() {
+                aside::write(&writing, &aside.changes)?;
             }
             standing.write(&writing)?;
             writing.commit()?;
@@ -60,14 +55,12 @@ pub(super) fn bring_up(
         match passed?? {
             None => break,
             Some(stuck) => {
-                if neighbours == 1 {
-                    put_aside_unreadable(base, &changes, &mut aside);
-                }
-                stuck.put_aside(&changes, neighbours, &mut aside);
-                neighbours *= 2;
+                aside.put_unreadable(base, &changes);
+                aside.put_met(&changes, stuck);
             }
         }
     }
+    let aside = aside.changes;
     if !aside.is_empty() {
         let records: usize = aside.spaces().map(|(_, changes)| changes.records().count()).sum();
         let ranges: usize = aside.spaces().map(|(_, changes)| changes.erased().count()).sum();
@@ -80,45 +73,73 @@ pub(super) fn bring_up(
     Ok(())
 }
 
-/// Puts aside every change that meets a damaged page already when that is read.
-fn put_aside_unreadable(base: &Base, changes: &Recent, aside: &mut Recent) {
-    for (space, of_space) in changes.spaces() {
-        for (from, to) in of_space.erased() {
-            if is_damage(&guarded(|| base.look(space, from, to))) {
-                Stuck::Range(space, from.to_vec()).put_aside(changes, 1, aside);
-            }
-        }
-        for (key, _) in of_space.records() {
-            if is_damage(&guarded(|| base.revision(space, key))) {
-                Stuck::Record(space, key.to_vec()).put_aside(changes, 1, aside);
-            }
-        }
-    }
+/// What is put aside, turn by turn.
+#[derive(Default)]
+struct PutAside {
+    changes: Recent,
+    /// Whether what a read shows to be damaged was put aside.
+    has_read: bool,
+    /// The record that comes behind those that were put aside last, and how many they were.
+    behind: Option<(Space, Vec<u8>)>,
+    many: usize,
 }
 
-impl Stuck {
-    /// Puts aside so many changes of its kind, itself the first of them; of a space, all.
-    fn put_aside(&self, changes: &Recent, many: usize, aside: &mut Recent) {
-        let (Self::Space(space) | Self::Record(space, _) | Self::Range(space, _)) = self;
-        let Some(changes) = changes.of(*space) else { return };
-        let (ranges, records) = match self {
-            Self::Space(_) => (Some((&[][..], usize::MAX)), Some((&[][..], usize::MAX))),
-            Self::Record(_, key) => (None, Some((key.as_slice(), many))),
-            Self::Range(_, from) => (Some((from.as_slice(), many)), None),
-        };
-        if let Some((first, many)) = ranges {
-            for (from, to) in changes.erased_from(first).take(many) {
-                aside.erase(*space, from.to_vec(), to.to_vec());
-                // What is newer than a range that is not removed yet lies over it.
-                for (key, record) in changes.records_in(from, Some(to)) {
-                    aside.set(*space, key.to_vec(), record.cloned());
+impl PutAside {
+    /// Puts aside, once, every change that meets a damaged page already when that is read: so there
+    /// are few turns.
+    fn put_unreadable(&mut self, base: &Base, changes: &Recent) {
+        if std::mem::replace(&mut self.has_read, true) {
+            return;
+        }
+        for (space, of_space) in changes.spaces() {
+            for (from, to) in of_space.erased() {
+                if is_damage(&guarded(|| base.look(space, from, to))) {
+                    self.put_range(space, of_space, from, to);
+                }
+            }
+            for (key, record) in of_space.records() {
+                if is_damage(&guarded(|| base.revision(space, key))) {
+                    self.changes.set(space, key.to_vec(), record.cloned());
                 }
             }
         }
-        if let Some((first, many)) = records {
-            for (key, record) in changes.records_in(first, None).take(many) {
-                aside.set(*space, key.to_vec(), record.cloned());
+    }
+
+    /// Puts aside what was met by writing alone: a page beside its own. As long as one record after
+    /// the other meets it, twice as many at once.
+    fn put_met(&mut self, changes: &Recent, stuck: Stuck) {
+        match stuck {
+            Stuck::Range(space, first) => {
+                let of_space = changes.of(space);
+                let range = of_space.and_then(|of_space| of_space.erased_from(&first).next());
+                if let (Some(of_space), Some((from, to))) = (of_space, range) {
+                    self.put_range(space, of_space, from, to);
+                }
             }
+            Stuck::Record(space, first) => {
+                let goes_on = self
+                    .behind
+                    .as_ref()
+                    .is_some_and(|(other, key)| *other == space && *key == first);
+                self.many = if goes_on { self.many * 2 } else { 1 };
+                let Some(of_space) = changes.of(space) else { return };
+                let mut records = of_space
+                    .records_in(&first, None)
+                    .filter(|(key, _)| self.changes.get(space, key).is_none());
+                let put: Vec<_> = records.by_ref().take(self.many).collect();
+                self.behind = records.next().map(|(key, _)| (space, key.to_vec()));
+                for (key, record) in put {
+                    self.changes.set(space, key.to_vec(), record.cloned());
+                }
+            }
+        }
+    }
+
+    /// Puts aside a range, and what is newer than that and lies over it.
+    fn put_range(&mut self, space: Space, changes: &Changes, from: &[u8], to: &[u8]) {
+        self.changes.erase(space, from.to_vec(), to.to_vec());
+        for (key, record) in changes.records_in(from, Some(to)) {
+            self.changes.set(space, key.to_vec(), record.cloned());
         }
     }
 }
@@ -133,27 +154,16 @@ fn apply(
         let aside = aside.of(space);
         let is_whole = |from: &[u8]| !aside.is_some_and(|aside| aside.has_erased(from));
         let is_free = |key: &[u8]| aside.is_none_or(|aside| aside.get(key).is_none());
-        let mut ranges = changes.erased().filter(|(from, _)| is_whole(from)).peekable();
-        let mut records = changes.records().filter(|(key, _)| is_free(key)).peekable();
-        if ranges.peek().is_none() && records.peek().is_none() {
-            continue;
-        }
+        let mut table = writing.open_table(definition(space))?;
         // What a panic leaves half-changed is this transaction, and that is given up.
-        let opened = guarded(|| writing.open_table(definition(space)));
-        let mut table = match opened {
-            Ok(Err(TableError::Storage(StorageError::Corrupted(_)))) | Err(_) => {
-                return Ok(Some(Stuck::Space(space)));
-            }
-            Ok(opened) => opened?,
-        };
-        for (from, to) in ranges {
+        for (from, to) in changes.erased().filter(|(from, _)| is_whole(from)) {
             let removed = guarded(|| table.retain_in::<&[u8], _>(from..to, |_, _| false));
             if is_damage(&removed) {
                 return Ok(Some(Stuck::Range(space, from.to_vec())));
             }
             removed.unwrap_or(Ok(()))?;
         }
-        for (key, record) in records {
+        for (key, record) in changes.records().filter(|(key, _)| is_free(key)) {
             let changed = guarded(|| put(&mut table, key, record));
             if is_damage(&changed) {
                 return Ok(Some(Stuck::Record(space, key.to_vec())));

@@ -196,6 +196,7 @@ impl Keeper {
             "the database cannot be brought up to date; the log goes on for a while"
         );
         self.fall_back(Instant::now() + self.pause, State::Behind);
+        self.pause = (self.pause * 2).min(self.settings.pause_max);
         self.observer.fell_behind();
     }
 
@@ -259,9 +260,13 @@ impl Keeper {
     fn recover(&mut self) {
         match self.reopen() {
             Ok(()) => {
-                tracing::info!("the database is written again");
-                self.shared.base_is(State::Sound);
+                // It is sound once it takes what waits.
+                self.shared.base_is(State::Behind);
                 self.bring_up();
+                if matches!(self.mode, Mode::Ready(_)) {
+                    tracing::info!("the database is written again");
+                    self.shared.base_is(State::Sound);
+                }
             }
             Err(error) => {
                 self.pause = (self.pause * 2).min(self.settings.pause_max);

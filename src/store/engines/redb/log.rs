@@ -7,7 +7,7 @@
 //!
 //! Always holds: a frame is durable before [`Log::append`] returns, and nothing that is not yet in
 //! the database is written over; a frame of an earlier round of the ring, of another store or of
-//! another opening is never taken for one of this; a tail that a power cut has torn is cut, and
+//! a past that is not this store's is never taken for one of this; a tail that a power cut has torn is cut, and
 //! damage before a frame that is whole is told. Never does: know what is in a batch, or retry a
 //! sync: what a failed one was about is written again, or written over.
 
@@ -52,8 +52,8 @@ pub enum LogError {
     /// Its file is shorter than it was made.
     #[error("the log is cut short: put the right one there")]
     Short,
-    /// Its header is not what was written.
-    #[error("the log's header is damaged: put a sound copy there")]
+    /// Its header is not what was written, or not by this version.
+    #[error("the log's header is damaged, or of another version: put a sound copy there")]
     Header,
     /// There is damage before something that is whole.
     #[error(
@@ -99,16 +99,12 @@ impl Log {
         ring: u64,
         spaces: &[Space],
     ) -> Result<Opened, LogError> {
-        let made = match Header::read(&*storage)? {
-            Some(header) => header.check(before)?,
-            None if before.is_closed => false,
-            None if storage.len()? == 0 => return Err(LogError::Missing),
-            None => return Err(LogError::Header),
-        };
         let ring = ring.next_multiple_of(GRAIN).max(GRAIN);
-        let mut opened = if made {
+        let mut opened = if Self::counts(&*storage, before)? {
             Self::read(storage, before, spaces)?
         } else {
+            // What lies there may be the store's own, of an opening that is not its past.
+            storage.set_len(0)?;
             storage.set_len(RING + ring)?;
             Opened { log: Self::begins(storage, before, before.position, ring), groups: Vec::new() }
         };
@@ -128,13 +124,30 @@ impl Log {
         Ok(opened)
     }
 
+    /// Whether there is a log of the store that stands at `before`, and it has to be read.
+    ///
+    /// # Errors
+    /// `LogError` where it is not the right one, or there is none and has to be one.
+    pub(super) fn counts(
+        storage: &dyn StorageBackend,
+        before: &Standing,
+    ) -> Result<bool, LogError> {
+        match Header::read(storage)? {
+            Some(header) => header.check(before),
+            None if before.is_closed => Ok(false),
+            None if storage.len()? == 0 => Err(LogError::Missing),
+            None => Err(LogError::Header),
+        }
+    }
+
     /// A log in which nothing is known from the database's place on.
     fn begins(storage: Box<dyn StorageBackend>, standing: &Standing, tail: u64, ring: u64) -> Self {
         let (head, seed) = (standing.position, seed(standing.store));
         Self { storage, ring, seed, head, tail, last: tail }
     }
 
-    /// Reads the log of a store that stands at `before`, and writes nothing to it.
+    /// Reads the log of a store that stands at `before`, where it [counts](Self::counts), and writes
+    /// nothing to it.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -144,7 +157,6 @@ impl Log {
         spaces: &[Space],
     ) -> Result<Opened, LogError> {
         let header = Header::read(&*storage)?.ok_or(LogError::Header)?;
-        header.check(before)?;
         if storage.len()? < RING + header.ring {
             return Err(LogError::Short);
         }
@@ -152,11 +164,6 @@ impl Log {
         let is_same_opening = header.opening == before.opening;
         let tail = if is_same_opening { before.tail } else { before.position };
         let mut log = Self::begins(storage, before, tail, header.ring);
-        if tail < log.head && !log.ends(tail, before)? {
-            return Err(LogError::OfAnotherDay(
-                "the log is older, or damaged where the database ends",
-            ));
-        }
         let (mut groups, mut last) = (Vec::new(), before.revision);
         while let Some((head, batches)) = log.frame(log.head)? {
             let damaged = LogError::Damaged(log.offset(log.head));
@@ -168,6 +175,12 @@ impl Log {
             log.head += head.frame_len();
             last = group.last();
             groups.push(group);
+        }
+        // What goes on behind the database proves itself that the log is its own.
+        if groups.is_empty() && tail < log.head && !log.ends(tail, before)? {
+            return Err(LogError::OfAnotherDay(
+                "the log is older, or damaged where the database ends",
+            ));
         }
         // A database that was closed has everything, but for one that is older than its log by one
         // opening, and looks as if this opening had been interrupted.
@@ -202,7 +215,7 @@ impl Log {
         self.head
     }
 
-    /// How many bytes there can be that the database has not.
+    /// How many bytes there are for what the database has not, and for its last frame.
     pub(super) const fn capacity(&self) -> u64 {
         self.ring
     }

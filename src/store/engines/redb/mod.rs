@@ -4,10 +4,11 @@
 //! the writer; a failed write leaves the last durable state readable, and its writers know that the
 //! outcome is unknown. Never does: encryption, key layout, retries of a batch.
 //!
-//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one `group`,
-//! which becomes one transaction on the `tables` and one durable commit. Then the `cache` follows,
-//! the new view is published, and the callers are answered. The way of a read: `snapshot` asks the
-//! cache, then the view. Under redb lies `backend`, which lets the database be replaced while the
+//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one group,
+//! which is judged (`judge`) and becomes one durable `frame` of the `log`. Then the `cache` follows,
+//! the new view is published, and the callers are answered. The `keeper` brings the database up to
+//! date with many changes at once (`checkpoint`); until then they are in memory (`recent`), and what
+//! cannot be written is kept `aside`. The way of a read: `snapshot` asks the cache, then the view. Under redb lies `backend`, which lets the database be replaced while the
 //! `file` stays open; while writes fail, reads go through an `overlay`, and so does whoever takes a
 //! `peek`.
 //!
@@ -243,8 +244,12 @@ impl RedbEngine {
         let opened =
             Log::open(Box::new(log()?), &standing, &opening, options.log_bytes, &options.spaces)?;
         let opening = Standing { tail: opened.log.tail(), ..opening };
-        checkpoint::bring_up(&database, &base, &Recent::default(), &opening)
-            .map_err(OpenError::Damaged)?;
+        checkpoint::bring_up(&database, &base, &Recent::default(), &opening).map_err(|source| {
+            match source.downcast() {
+                Ok(error) => OpenError::Database(error),
+                Err(damaged) => OpenError::Damaged(damaged),
+            }
+        })?;
         disk.mark_durable();
         let base = guarded(|| database.base()).map_err(damaged)??;
         let (mut recent, mut revision, mut latest) =

@@ -62,7 +62,8 @@ impl RedbEngine {
             }
             let base = database.base()?;
             let recent = changes(path, &base.standing)?;
-            if let Some(Known(record)) = recent.get(space, key) {
+            let known = recent.get(space, key).or_else(|| base.aside.get(space, key));
+            if let Some(Known(record)) = known {
                 return Ok(record.cloned());
             }
             Ok(base.get(space, key).map_err(|error| LayoutError::Redb(error.into()))?)
@@ -74,15 +75,20 @@ impl RedbEngine {
 /// What the log has that the database has not.
 fn changes(path: &Path, standing: &Standing) -> Result<Recent, OpenError> {
     let mut recent = Recent::default();
-    if standing.is_closed {
-        return Ok(recent);
+    let log = match File::open(log_path(path)) {
+        Ok(file) => Box::new(ReadOnly(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && standing.is_closed => {
+            return Ok(recent);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(LogError::Missing.into());
+        }
+        Err(error) => return Err(LogError::Io(error).into()),
+    };
+    if Log::counts(&*log, standing)? {
+        let opened = Log::read(log, standing, &kinds::SPACES)?;
+        opened.groups.into_iter().for_each(|group| recent.add(group));
     }
-    let file = File::open(log_path(path)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => LogError::Missing,
-        _ => LogError::Io(error),
-    })?;
-    let opened = Log::read(Box::new(ReadOnly(file)), standing, &kinds::SPACES)?;
-    opened.groups.into_iter().for_each(|group| recent.add(group));
     Ok(recent)
 }
 

@@ -146,8 +146,10 @@ impl Queue {
     pub(super) fn wait(&self) -> Call {
         let mut state = self.state();
         loop {
-            if std::mem::take(&mut state.woken) {
-                return Call::Due;
+            let left = state.due.map(|due| due.saturating_duration_since(Instant::now()));
+            // First, as there may always be something that waits.
+            if std::mem::take(&mut state.woken) || left.is_some_and(|left| left.is_zero()) {
+                return if state.closed && state.batches == 0 { Call::Closed } else { Call::Due };
             }
             if state.batches > 0 {
                 return Call::Ready;
@@ -155,9 +157,8 @@ impl Queue {
             if state.closed {
                 return Call::Closed;
             }
-            state = match state.due.map(|due| due.saturating_duration_since(Instant::now())) {
+            state = match left {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return Call::Due,
                 Some(left) => {
                     self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
@@ -227,17 +228,17 @@ impl State {
             lane.credit += TURN;
             while let Some(job) = lane.jobs.front() {
                 let weight = job.batch.weight();
-                if !(is_new && group.is_empty())
-                    && (group.len() >= limits.batches
-                        || bytes.saturating_add(weight) > limits.bytes)
-                {
+                let is_first = is_new && group.is_empty();
+                let cost = weight.max(LEAST);
+                let is_full = group.len() >= limits.batches;
+                // Whoever has to save up for a heavy one ends nobody's group before its turn.
+                if !is_full && cost > lane.credit {
+                    break;
+                }
+                if !is_first && (is_full || bytes.saturating_add(weight) > limits.bytes) {
                     // The turn goes on in the next group.
                     lane.credit = lane.credit.saturating_sub(TURN);
                     break 'group;
-                }
-                let cost = weight.max(LEAST);
-                if cost > lane.credit {
-                    break;
                 }
                 lane.credit -= cost;
                 lane.bytes = lane.bytes.saturating_sub(weight);
@@ -361,5 +362,32 @@ mod tests {
             assert_eq!(more.join().unwrap(), 0, "what has no room comes with the next group");
         });
         assert_eq!(taken(&queue, 64), [1]);
+    }
+
+    /// A tenant that saves up for a heavy batch once ended each group after one turn of the others.
+    #[test]
+    fn a_heavy_batch_ends_no_group_before_its_turn() {
+        let queue = queue(4096, usize::MAX);
+        assert!(queue.push(job(1, 500_000)).is_ok());
+        for _ in 0..200 {
+            assert!(queue.push(job(2, 200)).is_ok());
+        }
+        let group = queue.take(Limits { batches: 64, bytes: 512 << 10 });
+        assert_eq!(group.len(), 64);
+    }
+
+    /// Where something always waits, it is time all the same.
+    #[test]
+    fn what_is_due_comes_before_what_waits() {
+        let queue = queue(4096, usize::MAX);
+        assert!(queue.push(job(1, 200)).is_ok());
+        assert!(matches!(queue.wait(), Call::Ready));
+        queue.look_at(Some(Instant::now()));
+        assert!(matches!(queue.wait(), Call::Due));
+        queue.look_at(None);
+        assert!(matches!(queue.wait(), Call::Ready));
+        queue.close();
+        assert_eq!(taken(&queue, 64), [1]);
+        assert!(matches!(queue.wait(), Call::Closed));
     }
 }

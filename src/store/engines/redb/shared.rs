@@ -141,7 +141,7 @@ impl Shared {
         });
     }
 
-    /// Whether the writer has ended for good.
+    /// Whether nothing is written any more, as the store is closed or has ended.
     pub(super) fn stopped(&self) -> bool {
         self.queue.closed()
     }

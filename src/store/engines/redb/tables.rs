@@ -117,7 +117,7 @@ pub(super) struct Standing {
     pub(super) position: u64,
     /// Where the last frame of the log before that begins; the same place where there is none.
     pub(super) tail: u64,
-    /// Whether the log has nothing more.
+    /// Whether the log has nothing more that was acknowledged.
     pub(super) is_closed: bool,
 }
 
@@ -136,7 +136,8 @@ impl Standing {
             moment: number(MOMENT)?,
             position,
             tail: number(TAIL)?.unwrap_or(position),
-            is_closed: number(CLOSED)?.unwrap_or_default() > 0,
+            // An earlier layout had no log.
+            is_closed: number(CLOSED)?.is_none_or(|closed| closed > 0),
         })
     }
 

@@ -74,7 +74,7 @@ struct Prepared {
     /// were last handed to the keeper.
     head: u64,
     handed: u64,
-    /// The first and the last change since then.
+    /// If there were changes since then: the last of them, and when they go at the latest.
     changed: Option<(Instant, Instant)>,
     /// When a batch last met a damaged page.
     damage_met: Option<Instant>,
@@ -116,7 +116,7 @@ impl Writer {
             failures: 0,
             head: log.head(),
             handed: view.under.base.standing.position,
-            changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now())),
+            changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now() + OLDEST)),
             damage_met: None,
             retry: None,
             newest,
@@ -249,7 +249,7 @@ impl Writer {
         prepared.newest = newest.clone();
         prepared.moment = moment;
         let now = Instant::now();
-        prepared.changed = Some((prepared.changed.map_or(now, |(first, _)| first), now));
+        prepared.changed = Some((now, prepared.changed.map_or(now + OLDEST, |(_, by)| by)));
         self.shared.queue.look_at(prepared.deadline());
         self.shared.queue.log_is_busy(true);
         drop(prepared);
@@ -323,7 +323,8 @@ impl Writer {
         } else {
             self.hand_over(&mut prepared, &appending);
             // Where the keeper is busy still, after another while.
-            prepared.changed = prepared.changed.map(|_| (Instant::now(), Instant::now()));
+            let now = Instant::now();
+            prepared.changed = prepared.changed.map(|_| (now, now + QUIET));
         }
         self.shared.queue.look_at(prepared.deadline());
     }
@@ -430,7 +431,7 @@ impl Appending {
 impl Prepared {
     /// When to look after things though nobody writes.
     fn deadline(&self) -> Option<Instant> {
-        let quiet = self.changed.map(|(first, last)| (last + QUIET).min(first + OLDEST));
+        let quiet = self.changed.map(|(last, by)| (last + QUIET).min(by));
         match (self.retry, quiet) {
             (Some(retry), _) => Some(retry),
             (None, quiet) => quiet,
