@@ -58,6 +58,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::table::Row;
 
+/// The one of okmsd: the store, and the bare servers, are measured with it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
