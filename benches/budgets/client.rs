@@ -18,6 +18,9 @@ use rustls::{ClientConfig, client::Resumption};
 use self::mtls::{Access, Http};
 use super::Outcome;
 
+/// The secret that is read.
+pub(super) const SECRET: &str = "bench/read";
+
 /// Connects to one server with one certificate.
 #[derive(Clone)]
 pub(super) struct Client {

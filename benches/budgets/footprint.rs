@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use super::{
     Effort, Outcome,
-    client::{self, Dialect},
+    client::{self, Dialect, SECRET},
     note,
     server::{OKMSD, Region, Server},
     table::{Budget, Row, median},
@@ -25,15 +25,17 @@ pub(super) async fn measure(_: Effort) -> Outcome<Vec<Row>> {
         let (server, time) = Server::timed(&region).await?;
         starts.push(time.as_secs_f64() * 1e3);
         drop(server);
-        fs::remove_file(region.path("okmsd.redb"))?;
+        for file in ["okmsd.redb", "okmsd.redb-log"] {
+            fs::remove_file(region.path(file))?;
+        }
     }
     let server = Server::okmsd(&region, &[]).await?;
     let (id, client) = (region.id()?, region.client(&server)?);
-    client.connect().await?.create(&id, super::SECRET, &client::value(1024)).await?;
+    client.connect().await?.create(&id, SECRET, &client::value(1024)).await?;
     let mut idle = Vec::new();
     for _ in 0..IDLE {
         let mut connection = client.connect().await?;
-        connection.get(&Dialect::Native.secret_url(&id, super::SECRET)).await?;
+        connection.get(&Dialect::Native.secret_url(&id, SECRET)).await?;
         idle.push(connection);
     }
     let resident = f64::from(server.resident_kib()?) / 1024.0;

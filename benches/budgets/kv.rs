@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
-    Outcome, SECRET,
-    client::{self, Client, Connection, Dialect, micros, timed},
+    Outcome,
+    client::{self, Client, Connection, Dialect, SECRET, micros, timed},
     server::{Region, Server},
     table::percentile,
 };

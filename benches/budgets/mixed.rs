@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Effort, Outcome, SECRET,
-    client::{self, Dialect},
+    Effort, Outcome,
+    client::{self, Dialect, SECRET},
     kv::{Job, Peer, busy},
     note,
     server::{Region, Server},

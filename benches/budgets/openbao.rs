@@ -7,11 +7,12 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Effort, Outcome, READERS, SECRET, Target, alternate, bao,
-    client::{self, Dialect},
+    Effort, Outcome, bao,
+    client::{self, Dialect, SECRET},
     kv::{Job, OWN, Peer, Times, busy},
     load::Protocol,
     log, note,
+    reads::{READERS, Target, alternate},
     server::{Region, Server},
     table::{Budget, Rounds, Row, of_writers, percentile},
 };

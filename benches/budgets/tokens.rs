@@ -10,8 +10,8 @@ use okmsd::{
 use tokio::task::JoinSet;
 
 use super::{
-    Effort, Outcome, SECRET,
-    client::{self, Dialect, micros, timed},
+    Effort, Outcome,
+    client::{self, Dialect, SECRET, micros, timed},
     growth::{FILLERS, open},
     kv::{Caller, Peer},
     note,
