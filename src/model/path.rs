@@ -58,15 +58,20 @@ impl FromStr for SecretPath {
                 "the secret path has a character that cannot be printed; use letters, digits and signs",
             ));
         }
-        if path.split('/').any(str::is_empty) {
-            return Err(Invalid(
-                "the secret path has an empty segment; write no leading, trailing or double slash",
-            ));
-        }
-        if path.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(Invalid(
-                "the secret path has a segment . or ..; paths are taken as written, name them fully",
-            ));
+        for segment in path.as_bytes().split(|byte| *byte == b'/') {
+            match segment {
+                b"" => {
+                    return Err(Invalid(
+                        "the secret path has an empty segment; write no leading, trailing or double slash",
+                    ));
+                }
+                b"." | b".." => {
+                    return Err(Invalid(
+                        "the secret path has a segment . or ..; paths are taken as written, name them fully",
+                    ));
+                }
+                _ => {}
+            }
         }
         Ok(Self(path.into()))
     }

@@ -6,14 +6,16 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// Go's `unicode.IsPrint` has it.
 #[must_use]
 pub fn is_printable(text: &str) -> bool {
-    text.chars().all(|c| match c {
-        ' '..='~' => true,
-        _ if c.is_ascii() => false,
-        _ => !matches!(
-            c.general_category_group(),
-            GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
-        ),
-    })
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    is_plain
+        || text.chars().all(|c| match c {
+            ' '..='~' => true,
+            _ if c.is_ascii() => false,
+            _ => !matches!(
+                c.general_category_group(),
+                GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
+            ),
+        })
 }
 
 /// Whether `text` has letters, digits and `_.:/=@%-` alone: the alphabet of what is published for

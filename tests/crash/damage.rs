@@ -83,6 +83,21 @@ async fn full() -> (Image, Model) {
 
 /// Reads every key: each is as it should be, or is told to be damaged. Says which are.
 async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space, Vec<u8>)> {
+    for _ in 0..20 {
+        match read_snapshot(engine, model, when).await {
+            Ok(damaged) => return damaged,
+            // The snapshot has ended, as the database was opened anew meanwhile.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    }
+    panic!("{when}: no snapshot lasts");
+}
+
+async fn read_snapshot(
+    engine: &RedbEngine,
+    model: &Model,
+    when: &str,
+) -> Result<Vec<(Space, Vec<u8>)>, ReadError> {
     let snapshot = view(engine).await;
     let mut damaged = Vec::new();
     // Together where that can be done, as each read alone waits for a thread.
@@ -97,7 +112,7 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
                 continue;
             }
             Err(ReadError::Corrupt(_)) => {}
-            Err(other) => panic!("{when}: {other}"),
+            Err(ended) => return Err(ended),
         }
         for (key, bytes) in part {
             match snapshot.get(space, key).await {
@@ -107,11 +122,11 @@ async fn read_all(engine: &RedbEngine, model: &Model, when: &str) -> Vec<(Space,
                     "{when}"
                 ),
                 Err(ReadError::Corrupt(_)) => damaged.push((space, key.clone())),
-                Err(other) => panic!("{when}: {other}"),
+                Err(ended) => return Err(ended),
             }
         }
     }
-    damaged
+    Ok(damaged)
 }
 
 /// Keys and their records.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many names are read at once.
-const BATCH: usize = 512;
+const BATCH: usize = 1024;
 /// The most memory of one list, in bytes, roughly.
 const LIST_BYTES_MAX: usize = 16 << 20;
 const TOO_LARGE: Invalid = Invalid(

@@ -75,9 +75,19 @@ struct State {
     /// When the writers are to look after things though nothing waits.
     due: Option<Instant>,
     woken: bool,
-    /// Whether the log makes a group durable.
-    is_log_busy: bool,
+    log: LogState,
     closed: bool,
+}
+
+/// What the log does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum LogState {
+    #[default]
+    Idle,
+    /// It makes a group durable.
+    Busy,
+    /// And another group waits for that.
+    Awaited,
 }
 
 /// What one tenant has queued, in the order of arrival.
@@ -125,8 +135,9 @@ impl Queue {
 
     /// The log makes a group durable, or does so no more.
     pub(super) fn log_is_busy(&self, is_busy: bool) {
-        self.state().is_log_busy = is_busy;
-        if !is_busy {
+        let now = if is_busy { LogState::Busy } else { LogState::Idle };
+        // A thread that is woken for nothing takes the processor from those who are answered.
+        if std::mem::replace(&mut self.state().log, now) == LogState::Awaited {
             self.wake.notify_one();
         }
     }
@@ -178,9 +189,11 @@ impl Queue {
         let mut state = self.state();
         loop {
             let more = state.take(limits, false);
-            if !more.is_empty() || !state.is_log_busy || state.closed || limits.batches == 0 {
+            let is_idle = state.log == LogState::Idle;
+            if !more.is_empty() || is_idle || state.closed || limits.batches == 0 {
                 return more;
             }
+            state.log = LogState::Awaited;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
