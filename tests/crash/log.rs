@@ -317,6 +317,46 @@ async fn the_feed_goes_on_after_a_kill() {
     assert_eq!(engine.revision(), Revision(3), "from here one can follow");
 }
 
+/// Storage that breaks, or is full, at each operation of a start that replays the log: the next
+/// start has everything, and goes on.
+#[tokio::test]
+async fn a_start_can_fail_at_any_moment() {
+    let (image, model) = killed().await;
+    for file in [File::Database, File::Log] {
+        for fault in [Fault::Broken, Fault::Full] {
+            let (mut failed, mut nth) = (0, 0);
+            loop {
+                let storage = Storage::new(image.clone());
+                storage.fail_only(file, fault(nth));
+                let opened = RedbEngine::open_backend(
+                    storage.clone(),
+                    storage.beside(),
+                    &options(),
+                    blind(),
+                );
+                let operations = storage.counts().0;
+                let is_over = opened.is_ok() && operations <= nth;
+                failed += usize::from(opened.is_err());
+                drop(opened);
+                storage.fail(Fault::None);
+                let mut found = model.clone();
+                for round in 0..2_u8 {
+                    let engine = open(&storage);
+                    assert_eq!(dump(&*view(&engine).await).await, found, "{file:?}, {nth}");
+                    let step = batch(vec![put(HEADER, &[round; 5], b"goes on")]);
+                    apply(&mut found, &step);
+                    engine.commit(step).await.unwrap();
+                }
+                if is_over {
+                    break;
+                }
+                nth += 1;
+            }
+            assert!(failed > 1, "{file:?}: {failed} of {nth} starts failed");
+        }
+    }
+}
+
 /// A sync that failed, a process that ended, and a page cache that shows what the disk has not:
 /// what is replayed at a start is durable before anything comes behind it.
 #[tokio::test]
