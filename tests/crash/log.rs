@@ -357,6 +357,32 @@ async fn a_start_can_fail_at_any_moment() {
     }
 }
 
+/// The power goes at each step of a start that replays the log, and of the store's first writes
+/// and its stop after it: whatever of the unsynced sectors of both files is there, nothing that was
+/// acknowledged before is gone.
+#[tokio::test]
+async fn power_can_go_while_a_start_replays() {
+    let (image, model) = killed().await;
+    let storage = Storage::new(image.clone());
+    let engine = open(&storage);
+    let replayed = storage.log().len();
+    write(&engine, vec![put(HEADER, b"after", b"1")]).await;
+    drop(engine);
+    let events = storage.log();
+    assert!(replayed > 4 && events.len() > replayed + 4);
+    for cut in 0..=events.len() {
+        for (seed, luck) in
+            (0_u64..).zip([Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors, Luck::Some])
+        {
+            let mut disk = Disk::new(image.clone(), seed + cut as u64 * 7);
+            events.iter().take(cut).for_each(|event| disk.play(event));
+            let mut found = dump_image(disk.crash(luck)).await;
+            found.remove(&(HEADER, b"after".to_vec()));
+            assert_eq!(found, model, "cut at {cut} of {}", events.len());
+        }
+    }
+}
+
 /// A sync that failed, a process that ended, and a page cache that shows what the disk has not:
 /// what is replayed at a start is durable before anything comes behind it.
 #[tokio::test]
