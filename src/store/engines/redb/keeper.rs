@@ -260,13 +260,10 @@ impl Keeper {
     fn recover(&mut self) {
         match self.reopen() {
             Ok(()) => {
-                // It is sound once it takes what waits.
-                self.shared.base_is(State::Behind);
+                tracing::info!("the database is written again");
+                // Whoever needs room in the log has hope from here on, and waits.
+                self.shared.base_is(State::Sound);
                 self.bring_up();
-                if matches!(self.mode, Mode::Ready(_)) {
-                    tracing::info!("the database is written again");
-                    self.shared.base_is(State::Sound);
-                }
             }
             Err(error) => {
                 self.pause = (self.pause * 2).min(self.settings.pause_max);
