@@ -136,13 +136,18 @@ pub async fn dump_image(image: Image) -> Model {
 
 /// Waits until the engine has recovered.
 pub async fn ready(engine: &dyn Engine) {
+    becomes(engine, Health::Ready).await;
+}
+
+/// Waits until the engine feels so.
+pub async fn becomes(engine: &dyn Engine, health: Health) {
     for _ in 0..1000 {
-        if engine.health() == Health::Ready {
+        if engine.health() == health {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("the engine did not recover");
+    panic!("the engine is {:?} and not {health:?}", engine.health());
 }
 
 /// Batches that fill, overwrite, remove and grow; the same ones every time.

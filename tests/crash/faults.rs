@@ -234,28 +234,36 @@ async fn a_log_that_cannot_be_written_stops_writes() {
     }
 }
 
+/// Sixteen writes in small groups to a slow log, one of which fails: what came of them.
+async fn fail_one(fault: Fault) -> (Storage, RedbEngine, Possible, Seen) {
+    let storage = Storage::new(Vec::new());
+    let mut few = options();
+    few.group_batches = 2;
+    let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
+    let engine = engine.unwrap();
+    storage.slow(std::time::Duration::from_millis(5));
+    storage.fail_only(File::Log, fault);
+    let (mut possible, mut seen) = (Possible(vec![Model::new()]), Seen::default());
+    let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
+    let answers: Vec<_> = (0..16).map(|n| engine.commit(step(n))).collect();
+    for (n, answer) in answers.into_iter().enumerate() {
+        let answer = answer.await;
+        possible.hear(&step(n as u32), &answer);
+        seen.unknown += usize::from(matches!(answer, Err(CommitError::OutcomeUnknown(_))));
+        seen.refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
+    }
+    (storage, engine, possible, seen)
+}
+
 /// One group is judged while the one before is on its way to the disk. If that does not become
 /// durable, the next one stands on nothing.
 #[tokio::test]
 async fn a_group_behind_one_that_failed_is_refused() {
-    let mut seen = Seen::default();
+    let mut all = Seen::default();
     for nth in 1..8 {
-        let storage = Storage::new(Vec::new());
-        let mut few = options();
-        few.group_batches = 2;
-        let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
-        let engine = engine.unwrap();
-        storage.slow(std::time::Duration::from_millis(5));
-        storage.fail_only(File::Log, Fault::OneSync(nth));
-        let mut possible = Possible(vec![Model::new()]);
-        let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
-        let answers: Vec<_> = (0..16).map(|n| engine.commit(step(n))).collect();
-        for (n, answer) in answers.into_iter().enumerate() {
-            let answer = answer.await;
-            possible.hear(&step(n as u32), &answer);
-            seen.unknown += usize::from(matches!(answer, Err(CommitError::OutcomeUnknown(_))));
-            seen.refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
-        }
+        let (storage, engine, mut possible, seen) = fail_one(Fault::OneSync(nth)).await;
+        all.unknown += seen.unknown;
+        all.refused += seen.refused;
         storage.slow(std::time::Duration::ZERO);
         ready(&engine).await;
         possible.admit(&dump(&*view(&engine).await).await, "after recovery");
@@ -265,7 +273,7 @@ async fn a_group_behind_one_that_failed_is_refused() {
         drop(engine);
         possible.admit(&dump_image(storage.image()).await, "after reopening");
     }
-    assert!(seen.unknown > 0 && seen.refused > 0, "{} and {}", seen.unknown, seen.refused);
+    assert!(all.unknown > 0 && all.refused > 0, "{} and {}", all.unknown, all.refused);
 }
 
 /// A panic in the code of the storage ends the store, and not what it has acknowledged: a group
@@ -273,30 +281,9 @@ async fn a_group_behind_one_that_failed_is_refused() {
 #[tokio::test]
 async fn a_panic_ends_writes_and_nothing_else() {
     for nth in 1..6 {
-        let storage = Storage::new(Vec::new());
-        let mut few = options();
-        few.group_batches = 2;
-        let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
-        let engine = engine.unwrap();
-        storage.slow(std::time::Duration::from_millis(5));
-        storage.fail_only(File::Log, Fault::OnePanic(nth));
-        let mut possible = Possible(vec![Model::new()]);
-        let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
-        let answers: Vec<_> = (0..16).map(|n| engine.commit(step(n))).collect();
-        let mut refused = 0;
-        for (n, answer) in answers.into_iter().enumerate() {
-            let answer = answer.await;
-            possible.hear(&step(n as u32), &answer);
-            refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
-        }
-        assert!(refused > 0, "{nth}: a group was judged behind the one in doubt");
-        for _ in 0..1000 {
-            if engine.health() == Health::Down {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-        assert_eq!(engine.health(), Health::Down);
+        let (storage, engine, mut possible, seen) = fail_one(Fault::OnePanic(nth)).await;
+        assert!(seen.refused > 0, "{nth}: a group was judged behind the one in doubt");
+        becomes(&engine, Health::Down).await;
         possible.admit(&dump_image(storage.image()).await, "after a kill");
         drop(engine);
         storage.fail(Fault::None);

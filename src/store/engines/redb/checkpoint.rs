@@ -13,7 +13,7 @@ use super::{
     stored::encode,
     tables::{Base, Generation, SpaceTable, Spaces, Standing, definition},
 };
-use crate::store::engine::{Op, Record, Revision, Source, Space};
+use crate::store::engine::{Op, Revision, Source, Space};
 
 /// A change that meets a damaged page.
 enum Stuck {
@@ -55,7 +55,10 @@ pub(super) fn bring_up(
         match passed?? {
             None => break,
             Some(stuck) => {
-                aside.put_unreadable(base, &changes);
+                // Once: each turn puts something aside.
+                if aside.changes.is_empty() {
+                    aside.put_unreadable(base, &changes);
+                }
                 aside.put_met(&changes, stuck);
             }
         }
@@ -77,20 +80,15 @@ pub(super) fn bring_up(
 #[derive(Default)]
 struct PutAside {
     changes: Recent,
-    /// Whether what a read shows to be damaged was put aside.
-    has_read: bool,
     /// The record that comes behind those that were put aside last, and how many they were.
     behind: Option<(Space, Vec<u8>)>,
     many: usize,
 }
 
 impl PutAside {
-    /// Puts aside, once, every change that meets a damaged page already when that is read: so there
-    /// are few turns.
+    /// Puts aside every change that meets a damaged page already when that is read: so there are
+    /// few turns.
     fn put_unreadable(&mut self, base: &Base, changes: &Recent) {
-        if std::mem::replace(&mut self.has_read, true) {
-            return;
-        }
         for (space, of_space) in changes.spaces() {
             for (from, to) in of_space.erased() {
                 if is_damage(&guarded(|| base.look(space, from, to))) {
@@ -157,14 +155,15 @@ fn apply(
         let mut table = writing.open_table(definition(space))?;
         // What a panic leaves half-changed is this transaction, and that is given up.
         for (from, to) in changes.erased().filter(|(from, _)| is_whole(from)) {
-            let removed = guarded(|| table.retain_in::<&[u8], _>(from..to, |_, _| false));
+            let removed = guarded(|| erase(&mut table, from, to));
             if is_damage(&removed) {
                 return Ok(Some(Stuck::Range(space, from.to_vec())));
             }
             removed.unwrap_or(Ok(()))?;
         }
         for (key, record) in changes.records().filter(|(key, _)| is_free(key)) {
-            let changed = guarded(|| put(&mut table, key, record));
+            let record = record.map(|record| (record.revision, record.bytes.as_ref()));
+            let changed = guarded(|| set(&mut table, key, record));
             if is_damage(&changed) {
                 return Ok(Some(Stuck::Record(space, key.to_vec())));
             }
@@ -179,19 +178,24 @@ const fn is_damage<T>(outcome: &Result<Result<T, StorageError>, Panicked>) -> bo
     matches!(outcome, Ok(Err(StorageError::Corrupted(_))) | Err(_))
 }
 
-fn put(
+/// Writes a record, or removes what is there.
+fn set(
     table: &mut SpaceTable<'_>,
     key: &[u8],
-    record: Option<&Record>,
+    record: Option<(Revision, &[u8])>,
 ) -> Result<(), StorageError> {
     match record {
-        Some(record) => {
-            let stored = encode(record.revision, &record.bytes);
-            table.insert(key, stored.as_slice())?;
+        Some((revision, bytes)) => {
+            table.insert(key, encode(revision, bytes).as_slice())?;
         }
         None => drop(table.remove(key)?),
     }
     Ok(())
+}
+
+/// Removes every record of a range whose first key is less than the one behind it.
+fn erase(table: &mut SpaceTable<'_>, from: &[u8], to: &[u8]) -> Result<(), StorageError> {
+    table.retain_in::<&[u8], _>(from..to, |_, _| false)
 }
 
 /// Applies one change.
@@ -202,17 +206,10 @@ pub(super) fn change(
 ) -> Result<(), StorageError> {
     match op {
         Op::Put(space, key, sealed) => {
-            let stored = encode(revision, sealed.as_ref());
-            spaces.of_mut(*space)?.insert(key.as_slice(), stored.as_slice())?;
+            set(spaces.of_mut(*space)?, key, Some((revision, sealed.as_ref())))
         }
-        Op::Delete(space, key) => {
-            spaces.of_mut(*space)?.remove(key.as_slice())?;
-        }
-        Op::DeleteRange(space, from, to) if from < to => {
-            let range = from.as_slice()..to.as_slice();
-            spaces.of_mut(*space)?.retain_in::<&[u8], _>(range, |_, _| false)?;
-        }
-        Op::DeleteRange(..) => {}
+        Op::Delete(space, key) => set(spaces.of_mut(*space)?, key, None),
+        Op::DeleteRange(space, from, to) if from < to => erase(spaces.of_mut(*space)?, from, to),
+        Op::DeleteRange(..) => Ok(()),
     }
-    Ok(())
 }

@@ -167,11 +167,7 @@ pub(super) struct Unreadable;
 impl Head {
     /// The head at the beginning of a frame.
     pub(super) fn parse(bytes: &[u8; HEAD]) -> Self {
-        let mut words = bytes.chunks_exact(8).map(|word| {
-            let mut number = [0; 8];
-            number.copy_from_slice(word);
-            u64::from_le_bytes(number)
-        });
+        let mut words = words(bytes);
         let mut next = || words.next().unwrap_or_default();
         let (position, sum, counts) = (next(), next(), next());
         let halves = counts.to_le_bytes();
@@ -207,6 +203,15 @@ impl Head {
     pub(super) fn frame_len(&self) -> u64 {
         (HEAD as u64 + u64::from(self.length)).next_multiple_of(SECTOR as u64)
     }
+}
+
+/// The numbers of 8 bytes that lie one behind the other.
+pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks_exact(8).map(|word| {
+        let mut number = [0; 8];
+        number.copy_from_slice(word);
+        u64::from_le_bytes(number)
+    })
 }
 
 fn checksum(head: &Head, batches: &[u8], seed: u64) -> u64 {

@@ -6,10 +6,10 @@
 //! store is opened.
 //!
 //! Always holds: a frame is durable before [`Log::append`] returns, and nothing that is not yet in
-//! the database is written over; a frame of an earlier round of the ring, of another store or of
-//! a past that is not this store's is never taken for one of this; a tail that a power cut has torn is cut, and
-//! damage before a frame that is whole is told. Never does: know what is in a batch, or retry a
-//! sync: what a failed one was about is written again, or written over.
+//! the database is written over; a frame of an earlier round of the ring, of another store or of a
+//! past that is not this store's is never taken for one of this; a tail that a power cut has torn
+//! is cut, and damage before a frame that is whole is told. Never does: know what is in a batch, or
+//! retry a sync: what a failed one was about is written again, or written over.
 
 use std::io;
 
@@ -230,7 +230,7 @@ impl Log {
         self.tail = self.tail.max(tail);
     }
 
-    /// Makes a group durable. `encoded` is what [`Group::encode`] has made of it.
+    /// Makes a group durable. `encoded` is its batches, as [`frame::encode`] puts them.
     ///
     /// # Errors
     /// Where the storage fails: the group may be durable or not, until the next one has been
@@ -361,11 +361,7 @@ impl Header {
         if !body.starts_with(MAGIC) || sum != XxHash3_64::oneshot(body).to_le_bytes() {
             return Ok(None);
         }
-        let mut words = body.chunks_exact(8).skip(1).map(|chunk| {
-            let mut word = [0; 8];
-            word.copy_from_slice(chunk);
-            u64::from_le_bytes(word)
-        });
+        let mut words = frame::words(body).skip(1);
         let mut next = || words.next().unwrap_or_default();
         let (version, ring) = (next(), next());
         if version != VERSION || ring == 0 || !ring.is_multiple_of(GRAIN) {

@@ -77,11 +77,8 @@ fn changes(path: &Path, standing: &Standing) -> Result<Recent, OpenError> {
     let mut recent = Recent::default();
     let log = match File::open(log_path(path)) {
         Ok(file) => Box::new(ReadOnly(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && standing.is_closed => {
-            return Ok(recent);
-        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(LogError::Missing.into());
+            return if standing.is_closed { Ok(recent) } else { Err(LogError::Missing.into()) };
         }
         Err(error) => return Err(LogError::Io(error).into()),
     };

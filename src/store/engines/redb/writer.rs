@@ -431,11 +431,7 @@ impl Appending {
 impl Prepared {
     /// When to look after things though nobody writes.
     fn deadline(&self) -> Option<Instant> {
-        let quiet = self.changed.map(|(last, by)| (last + QUIET).min(by));
-        match (self.retry, quiet) {
-            (Some(retry), _) => Some(retry),
-            (None, quiet) => quiet,
-        }
+        self.retry.or_else(|| self.changed.map(|(last, by)| (last + QUIET).min(by)))
     }
 }
 
