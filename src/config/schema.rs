@@ -208,7 +208,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             path: "okmsd.redb".into(),
-            cache: ByteSize(256 << 20),
+            cache: ByteSize(128 << 20),
             record_cache: ByteSize(64 << 20),
             log: ByteSize(64 << 20),
             queue: 1024,

@@ -17,6 +17,7 @@ mod alike;
 mod aside;
 mod cache;
 mod chance;
+mod clear;
 mod common;
 mod contract;
 mod damage;

@@ -77,6 +77,8 @@ pub(super) struct Log {
     tail: u64,
     /// Where the last frame begins.
     last: u64,
+    /// From the head up to here there are zeros, durably.
+    cleared: u64,
 }
 
 /// What a log was opened with.
@@ -143,7 +145,7 @@ impl Log {
     /// A log in which nothing is known from the database's place on.
     fn begins(storage: Box<dyn StorageBackend>, standing: &Standing, tail: u64, ring: u64) -> Self {
         let (head, seed) = (standing.position, seed(standing.store));
-        Self { storage, ring, seed, head, tail, last: tail }
+        Self { storage, ring, seed, head, tail, last: tail, cleared: head }
     }
 
     /// Reads the log of a store that stands at `before`, where it [counts](Self::counts), and writes
@@ -241,11 +243,31 @@ impl Log {
         if self.head + length - self.tail > self.ring {
             return Err(io::Error::other("the log is full"));
         }
+        // What a failure leaves there is not zeros.
+        let cleared = std::mem::replace(&mut self.cleared, self.head);
         self.put(self.head, &frame)?;
         self.storage.sync_data()?;
+        self.cleared = cleared;
         self.last = self.head;
         self.head += length;
         Ok(())
+    }
+
+    /// Writes zeros over a piece of what can be written over, durably, and says whether there is
+    /// more of it. So what was destroyed leaves the log without waiting for others to be written in
+    /// its place, and a frame comes to lie where the disk has given room already.
+    ///
+    /// # Errors
+    /// Where the storage fails, which costs nothing that counts.
+    pub(super) fn clear(&mut self, bytes: u64) -> io::Result<bool> {
+        let (begin, end) = (self.cleared.max(self.head), self.tail + self.ring);
+        let piece_end = end.min(begin + bytes);
+        if begin < piece_end {
+            self.put(begin, &vec![0; usize::try_from(piece_end - begin).unwrap_or_default()])?;
+            self.storage.sync_data()?;
+            self.cleared = piece_end;
+        }
+        Ok(piece_end < end)
     }
 
     /// Writes the last frame again, of which nobody knows whether the disk has it.

@@ -92,7 +92,7 @@ pub struct RedbOptions {
     /// Records that are answered without asking redb, in bytes. 0 for none.
     pub record_cache_bytes: usize,
     /// The log, in bytes: so much can be durable and not in the database. A batch that is heavier
-    /// than 15/16 of it never fits.
+    /// than 3/4 of it never fits.
     pub log_bytes: u64,
     /// Batches that may wait for the writer.
     pub queue_batches: usize,
@@ -119,7 +119,7 @@ impl RedbOptions {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            cache_bytes: 256 << 20,
+            cache_bytes: 128 << 20,
             record_cache_bytes: 64 << 20,
             log_bytes: 64 << 20,
             queue_batches: 1024,

@@ -36,6 +36,10 @@ const WARY_TIME: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(2);
 /// And after so much time, quiet or not.
 const OLDEST: Duration = Duration::from_secs(60);
+/// What the database has leaves the log in pieces of so many bytes, with pauses between: whoever
+/// writes meanwhile waits for one of them.
+const PIECE: u64 = 256 << 10;
+const PIECE_PAUSE: Duration = Duration::from_millis(10);
 /// How often whoever waits for room in the log looks whether there is hope.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -76,6 +80,8 @@ struct Prepared {
     handed: u64,
     /// If there were changes since then: the last of them, and when they go at the latest.
     changed: Option<(Instant, Instant)>,
+    /// When the next piece of the log is cleared.
+    clear: Option<Instant>,
     /// When a batch last met a damaged page.
     damage_met: Option<Instant>,
     /// When to try again, after a failure.
@@ -117,6 +123,7 @@ impl Writer {
             head: log.head(),
             handed: view.under.base.standing.position,
             changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now() + OLDEST)),
+            clear: Some(Instant::now() + QUIET),
             damage_met: None,
             retry: None,
             newest,
@@ -178,8 +185,8 @@ impl Writer {
     fn group_limits(&self, prepared: &Prepared) -> Limits {
         let batches = self.settings.group.batches;
         let wary = prepared.damage_met.is_some_and(|met| met.elapsed() < WARY_TIME);
-        // A group of many has room in the log, however small that is.
-        let room = usize::try_from(self.capacity / 4).unwrap_or(usize::MAX);
+        // A group of many has room in the log, however small that is, and its frame can be kept.
+        let room = usize::try_from(self.kept_max() / 2).unwrap_or(usize::MAX);
         Limits {
             batches: if wary { batches.min(WARY_BATCHES) } else { batches },
             bytes: self.pace().bytes().min(room),
@@ -321,12 +328,32 @@ impl Writer {
                 self.recover(&mut prepared, &mut appending);
             }
         } else {
-            self.hand_over(&mut prepared, &appending);
-            // Where the keeper is busy still, after another while.
             let now = Instant::now();
-            prepared.changed = prepared.changed.map(|_| (now, now + QUIET));
+            if prepared.hand_over_at().is_some_and(|at| at <= now) {
+                self.hand_over(&mut prepared, &appending);
+                // Where the keeper is busy still, after another while.
+                prepared.changed = prepared.changed.map(|_| (now, now + QUIET));
+                prepared.clear = Some(now + PIECE_PAUSE);
+            }
+            if prepared.clear.is_some_and(|at| at <= now) {
+                prepared.clear = self.clear(&mut appending).map(|pause| Instant::now() + pause);
+            }
         }
         self.shared.queue.look_at(prepared.deadline());
+    }
+
+    /// Clears a piece of what the database has by now. Says after what time comes the next one.
+    fn clear(&self, appending: &mut Appending) -> Option<Duration> {
+        appending.log.trim(self.shared.trimmed());
+        match appending.log.clear(PIECE) {
+            Ok(true) => Some(PIECE_PAUSE),
+            // What the keeper is about comes next.
+            Ok(false) => self.shared.is_busy().then_some(QUIET),
+            Err(error) => {
+                tracing::warn!(%error, "what the database has could not be cleared from the log");
+                Some(self.settings.pause_max)
+            }
+        }
     }
 
     /// Writes in the place of what has failed.
@@ -385,7 +412,7 @@ impl Writer {
     /// The last frame that the database has stays in the log, unless it is larger than this: that
     /// must not take the others' room.
     const fn kept_max(&self) -> u64 {
-        self.capacity / 16
+        self.capacity / 4
     }
 
     /// Gives what has changed to the keeper, unless it has something to do already.
@@ -431,7 +458,12 @@ impl Appending {
 impl Prepared {
     /// When to look after things though nobody writes.
     fn deadline(&self) -> Option<Instant> {
-        self.retry.or_else(|| self.changed.map(|(last, by)| (last + QUIET).min(by)))
+        self.retry.or_else(|| self.hand_over_at().into_iter().chain(self.clear).min())
+    }
+
+    /// When what has changed goes into the database.
+    fn hand_over_at(&self) -> Option<Instant> {
+        self.changed.map(|(last, by)| (last + QUIET).min(by))
     }
 }
 
