@@ -1,5 +1,5 @@
 //! A store with a log, a database and a memory in front of it answers like one that is a plain map,
-//! over batches at random, restarts, kills, and storage that fails and heals.
+//! over batches at random, restarts, kills, power cuts, and storage that fails and heals.
 
 use std::{
     sync::{
@@ -20,7 +20,8 @@ use okmsd::store::{
 use crate::{
     chance::Chance,
     common::*,
-    storage::{Fault, File, Storage},
+    power::{Disk, Luck},
+    storage::{Fault, File, Image, Storage},
 };
 
 /// What is done, by chance.
@@ -69,6 +70,7 @@ async fn last(
 struct Seen {
     conflicts: usize,
     kills: usize,
+    cuts: usize,
     faults: usize,
     refused: usize,
     unread: usize,
@@ -82,6 +84,8 @@ struct Seen {
 /// The store, and the map that it has to answer like.
 struct Pair {
     storage: Storage,
+    /// What the disk held when the storage was made.
+    made: Image,
     open: fn(&Storage) -> RedbEngine,
     engine: RedbEngine,
     plain: MemoryEngine,
@@ -94,6 +98,14 @@ struct Pair {
     highest: Revision,
     seen: Seen,
     place: String,
+}
+
+/// How a store ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    InOrder,
+    Kill,
+    PowerCut,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +121,7 @@ impl Pair {
             engine: open(&storage),
             open,
             storage,
+            made: Image::default(),
             plain: MemoryEngine::default(),
             chance: Steps(Chance(seed * 7919)),
             fault: None,
@@ -258,15 +271,27 @@ impl Pair {
         self.fault = None;
     }
 
-    /// Ends the store, in order or as a kill does, and opens what it leaves.
-    async fn restart(mut self, is_killed: bool) -> Self {
-        let killed = Storage::new(self.storage.image());
+    /// Ends the store, and opens what it leaves.
+    async fn restart(mut self, end: End) -> Self {
+        let killed = self.storage.killed();
         drop(self.engine);
         self.storage.fail(Fault::None);
         self.storage.fail_reads(false);
-        if is_killed {
-            self.storage = killed;
-            self.seen.kills += 1;
+        match end {
+            End::InOrder => {}
+            End::Kill => {
+                self.storage = killed;
+                self.seen.kills += 1;
+            }
+            End::PowerCut => {
+                let luck = [Luck::Nothing, Luck::Everything, Luck::Some, Luck::Sectors];
+                let luck = luck[self.chance.below(4)];
+                let mut disk = Disk::new(self.made, self.chance.below(1 << 30) as u64 + 1);
+                killed.log().iter().for_each(|event| disk.play(event));
+                self.made = disk.crash(luck);
+                self.storage = Storage::new(self.made.clone());
+                self.seen.cuts += 1;
+            }
         }
         self.fault = None;
         self.engine = (self.open)(&self.storage);
@@ -311,12 +336,13 @@ async fn run(seed: u64, steps: usize, faults: bool) -> Seen {
         pair.read(step % 20 == 0).await;
         let rarely = if pair.unknown.is_some() { 8 } else { 60 };
         match pair.chance.below(rarely) {
-            0 => pair = pair.restart(false).await,
-            1 => pair = pair.restart(true).await,
+            0 => pair = pair.restart(End::InOrder).await,
+            1 => pair = pair.restart(End::Kill).await,
+            2 => pair = pair.restart(End::PowerCut).await,
             _ => {}
         }
     }
-    pair.restart(false).await.seen
+    pair.restart(End::InOrder).await.seen
 }
 
 #[tokio::test]
@@ -332,8 +358,8 @@ async fn it_answers_like_a_map() {
 }
 
 /// The same while the storage breaks, fills up, forgets what it should have saved or cannot be
-/// read, by chance, and heals: what is refused is not there, what is not known is there whole or
-/// not at all, and what is read is right.
+/// read, by chance, and heals, and while the power goes: what is refused is not there, what is not
+/// known is there whole or not at all, and what is read is right.
 #[tokio::test]
 async fn it_answers_like_a_map_while_storage_fails() {
     let mut all = Seen::default();
@@ -341,6 +367,7 @@ async fn it_answers_like_a_map_while_storage_fails() {
         let seen = run(seed, 500, true).await;
         all.conflicts += seen.conflicts;
         all.kills += seen.kills;
+        all.cuts += seen.cuts;
         all.faults += seen.faults;
         all.refused += seen.refused;
         all.unread += seen.unread;
@@ -348,8 +375,8 @@ async fn it_answers_like_a_map_while_storage_fails() {
         all.gone += seen.gone;
         all.replaced += seen.replaced;
     }
-    let Seen { conflicts, kills, faults, refused, unread, there, gone, replaced } = all;
-    assert!(conflicts > 100 && kills > 50 && faults > 150, "{all:?}");
+    let Seen { conflicts, kills, cuts, faults, refused, unread, there, gone, replaced } = all;
+    assert!(conflicts > 100 && kills > 40 && cuts > 40 && faults > 150, "{all:?}");
     assert!(refused > 100 && unread > 3, "{all:?}");
     assert!(there > 10 && gone > 10 && replaced > 10, "{all:?}");
 }
