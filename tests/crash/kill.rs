@@ -1,11 +1,13 @@
 //! The real binary under kill -9: what it acknowledged is there after every restart, and what it
-//! did not is there whole or not at all.
+//! did not is there whole or not at all. It is hit where it hurts: while it brings the database up
+//! to date, and while a start recovers what the last kill has left.
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::unix::fs::FileExt,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -13,7 +15,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
         mpsc,
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -27,9 +29,10 @@ use crate::mtls::{self, Connection, Failure, Http};
 const ROUNDS: u32 = 8;
 const WRITERS: u32 = 6;
 const PATHS: u32 = 3;
-/// How long the server works before it is killed: a little more each round, so that it is hit at
-/// many points.
+/// How long the server works before it is killed at the next checkpoint.
 const LOAD: Duration = Duration::from_millis(300);
+/// The kill comes a little later each round, so that it hits many points.
+const STEP: Duration = Duration::from_micros(250);
 /// How long anything may take on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -97,13 +100,89 @@ fn spawn(folder: &Path, output: Stdio) -> Child {
     command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Starts a server and kills it before it can serve, perhaps while it repairs what the last kill
-/// left.
-async fn kill_while_starting(folder: &Path, after: Duration) {
+/// What can be seen of a store from outside.
+#[derive(Clone, PartialEq)]
+struct Sight {
+    /// The beginnings of both files. That of the database is written with each of its commits; that
+    /// of the log once in each opening.
+    database: Vec<u8>,
+    log: Vec<u8>,
+    /// When anything of the database was last written.
+    written: SystemTime,
+}
+
+impl Sight {
+    fn of(folder: &Path) -> Self {
+        let head = |name: &str| {
+            let mut head = vec![0; 512];
+            let file = fs::File::open(folder.join(name)).unwrap();
+            file.read_exact_at(&mut head, 0).unwrap();
+            (head, file.metadata().unwrap().modified().unwrap())
+        };
+        let (database, written) = head("okmsd.redb");
+        Self { database, log: head("okmsd.redb-log").0, written }
+    }
+
+    /// Which of the database's two newest states counts: a commit turns it over when it is durable.
+    fn counting(&self) -> u8 {
+        self.database[9] & 1
+    }
+
+    /// Looks again and again until what is seen is of interest; gives what was seen just before.
+    /// `None` where it does not come to that.
+    fn before(
+        folder: &Path,
+        patience: Duration,
+        is_it: impl Fn(&Self, &Self) -> bool,
+    ) -> Option<Self> {
+        let begun = Instant::now();
+        let mut before = Self::of(folder);
+        while begun.elapsed() < patience {
+            let now = Self::of(folder);
+            if is_it(&before, &now) {
+                return Some(before);
+            }
+            before = now;
+        }
+        None
+    }
+}
+
+/// Kills the server when it has begun to bring the database up to date. Whether it had not got to
+/// the end.
+fn kill_in_checkpoint(server: Server, folder: &Path, after: Duration) -> bool {
+    let before = Sight::before(folder, PATIENCE, |before, now| before.written != now.written);
+    std::thread::sleep(after);
+    server.kill();
+    // Pages were written, and the state that counts is still the one before.
+    before.expect("it is under load").counting() == Sight::of(folder).counting()
+}
+
+/// Where a start is hit.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    /// It has opened the database, and reads the log, or has just read it.
+    Reading,
+    /// The log says that it is of this opening, and the database does not yet.
+    Between,
+}
+
+/// Starts a server, and kills it before it serves. Whether it was hit there.
+fn kill_in_start(folder: &Path, start: Start, after: Duration) -> bool {
+    let killed = Sight::of(folder);
     let mut child = spawn(folder, Stdio::null());
-    tokio::time::sleep(after).await;
+    let before = Sight::before(folder, PATIENCE, |_, now| match start {
+        Start::Reading => now.written != killed.written,
+        Start::Between => now.log != killed.log,
+    });
+    std::thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();
+    let (before, now) = (before.expect("it starts"), Sight::of(folder));
+    match start {
+        Start::Reading => now.log == killed.log,
+        Start::Between => now.log != killed.log && now.database == before.database,
+    }
 }
 
 impl Drop for Server {
@@ -275,6 +354,7 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
     let dir = folder.path().join("region");
     let mut ledgers: Vec<_> = (0..WRITERS).map(|_| Ledger::default()).collect();
     let (mut landed, mut lost, mut checkpoints) = (0, 0, 0);
+    let (mut in_checkpoint, mut reading, mut between) = (0, 0, 0);
     for round in 0..=ROUNDS {
         let started = Instant::now();
         let server = Server::start(&dir);
@@ -304,17 +384,21 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
                 (writer, ledger)
             });
         }
-        tokio::time::sleep(LOAD + round * LOAD / 10).await;
+        tokio::time::sleep(LOAD).await;
         checkpoints += server.checkpoints().await;
-        tokio::task::spawn_blocking(move || server.kill()).await.unwrap();
+        let folder = dir.clone();
+        let killing = move || kill_in_checkpoint(server, &folder, round % 4 * STEP);
+        in_checkpoint += u32::from(tokio::task::spawn_blocking(killing).await.unwrap());
         stop.store(true, SeqCst);
         let mut back = writers.join_all().await;
         back.sort_by_key(|(writer, _)| *writer);
         ledgers = back.into_iter().map(|(_, ledger)| ledger).collect();
-        if round % 2 == 1 {
-            kill_while_starting(&dir, Duration::from_millis(u64::from(round) * 10)).await;
-        }
+        // One start after the other does not get to its end.
+        reading += u32::from(kill_in_start(&dir, Start::Reading, round / 2 * STEP));
+        between += u32::from(kill_in_start(&dir, Start::Between, Duration::ZERO));
     }
+    println!("hit: {in_checkpoint} checkpoints, {reading} replays, {between} openings half said");
+    assert!(in_checkpoint > 1 && reading > 1 && between > 1, "few kills have hit");
     println!("the database was brought up to date {checkpoints} times");
     assert!(checkpoints > ROUNDS.into(), "the log went round {checkpoints} times only");
     println!("unanswered writes: {landed} were there, {lost} were not");

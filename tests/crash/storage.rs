@@ -118,6 +118,14 @@ impl Storage {
         Self(inner, File::Database)
     }
 
+    /// What a process finds that starts when this one is killed: the same files, which nobody else
+    /// writes to, and what of them is not durable yet.
+    pub fn killed(&self) -> Self {
+        let next = Self::new(self.image());
+        next.inner().log = self.log();
+        next
+    }
+
     /// The log's file on the same disk.
     pub fn beside(&self) -> Self {
         Self(Arc::clone(&self.0), File::Log)

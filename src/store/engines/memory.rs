@@ -13,7 +13,7 @@ use std::{
 use crate::store::{
     engine::{
         Batch, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut, Health,
-        Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
+        Observer, Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
     },
     feed::Feed,
 };
@@ -22,21 +22,30 @@ use crate::store::{
 pub struct MemoryEngine {
     state: Mutex<Arc<State>>,
     feed: Feed,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for MemoryEngine {
     fn default() -> Self {
-        Self { state: Mutex::default(), feed: Feed::after(Revision(0)) }
+        Self { state: Mutex::default(), feed: Feed::after(Revision(0)), observer: None }
     }
 }
 
 #[derive(Clone, Default)]
 struct State {
     revision: u64,
+    /// The moment of the newest commit.
+    moment: Option<u64>,
     records: BTreeMap<(Space, Vec<u8>), Record>,
 }
 
 impl MemoryEngine {
+    /// One whose commits bear the observer's moments.
+    #[must_use]
+    pub fn observed(observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, Arc<State>> {
         // A batch is applied whole before it is seen.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +117,10 @@ impl Engine for MemoryEngine {
         let state = Arc::make_mut(&mut state);
         state.revision += 1;
         let revision = Revision(state.revision);
-        self.feed.tell(revision, None, &batch.ops);
+        // Never less than the one before, whatever the clock says.
+        let moment = self.observer.as_ref().and_then(|observer| observer.moment());
+        state.moment = moment.max(state.moment);
+        self.feed.tell(revision, state.moment, &batch.ops);
         batch.ops.into_iter().for_each(|op| state.apply(op, revision));
         Box::pin(future::ready(Ok(revision)))
     }

@@ -146,6 +146,11 @@ def methods(request, ours, theirs, what):
     return (ours.status, theirs.status) == (405, 404) and HINT in theirs.body
 
 
+def nothing_named(request, ours, theirs, what):
+    is_bare = re.fullmatch(r"\w+/(delete|destroy|undelete)/", request.path)
+    return is_bare and request.method == "GET" and (ours.status, theirs.status) == (404, 405) and HINT in ours.body
+
+
 def folders_in_detail(request, ours, theirs, what):
     if "/detailed-metadata" not in request.path or what != {"body"} or theirs.status != 200:
         return False
@@ -231,6 +236,20 @@ def same_meaning(request, ours, theirs, what):
     return what == {"text"} and any(says(theirs, a) and says(ours, b) for a, b in SAME_MEANING)
 
 
+def form_of_bytes(request, ours, theirs, what):
+    is_form = request.headers.get("Content-Type") == "application/x-www-form-urlencoded"
+    return is_form and ours.status == 400 and says(ours, "the body is not UTF-8 text")
+
+
+def options(request, ours, theirs, what):
+    if what != {"body"} or not request.path.startswith("sys/"):
+        return False
+    told, more = (answer.shown.get("data") or {} for answer in (ours, theirs))
+    if not told.get("options", {}).items() < more.get("options", {}).items():
+        return False
+    return {**told, "options": None} == {**more, "options": None}
+
+
 ALLOWED = [
     Rule("order and pages of SCAN", scan),
     Rule("texts of a field that cannot be read", other_words_of_fields),
@@ -248,6 +267,7 @@ ALLOWED = [
     Rule("text after a body's JSON", text_after_json),
     Rule("`data/K/`, `subkeys/K/`", slash_at_the_end),
     Rule("a method that a path does not know", methods),
+    Rule("a GET of `delete/`, `destroy/` or `undelete/` alone", nothing_named),
     Rule("a folder in a detailed list", folders_in_detail),
     Rule("which of several faults is told", which_fault),
     Rule("a number beyond a double", beyond_a_double),
@@ -260,5 +280,7 @@ ALLOWED = [
     Rule("a comma as a list of versions", a_comma),
     Rule("leases of a mount", leases),
     Rule("which fault of a new mount is told", new_mounts),
+    Rule("options of a mount", options),
+    Rule("a form that is not UTF-8 text", form_of_bytes),
     Rule("the words of a few refusals", same_meaning),
 ]

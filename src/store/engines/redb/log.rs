@@ -428,3 +428,62 @@ impl Header {
 fn seed(store: u128) -> u64 {
     XxHash3_64::oneshot(&store.to_le_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::engine::Revision;
+
+    const STANDING: Standing = Standing {
+        store: 7,
+        opening: 1,
+        run: 1,
+        revision: Revision(5),
+        moment: None,
+        position: 0,
+        tail: 0,
+        is_closed: false,
+    };
+
+    /// A log that has a group of two batches for each pair of revisions: the last one before it,
+    /// and its own first one. What whoever opens it reads.
+    fn read(groups: &[(u64, u64)]) -> Result<Vec<u64>, LogError> {
+        let storage = Box::new(InMemoryBackend::new());
+        let before = Standing { opening: 0, run: 0, is_closed: true, ..STANDING };
+        let mut log = Log::open(storage, &before, &STANDING, 1 << 16, &[])?.log;
+        for (previous, first) in groups {
+            let group = Group {
+                previous: Revision(*previous),
+                first: Revision(*first),
+                batches: vec![Vec::new(), Vec::new()],
+                moment: None,
+            };
+            log.append(&group, group.encode())?;
+        }
+        let opened = Log::read(log.storage, &STANDING, &[])?;
+        Ok(opened.groups.iter().map(|group| group.first.0).collect())
+    }
+
+    /// No start makes a log like these: whole frames, in their places, that do not go on where the
+    /// database or the frame before them ends. If one ever does, it is told, and not replayed.
+    #[test]
+    fn a_gap_is_told() {
+        assert_eq!(read(&[(5, 6), (7, 8)]).unwrap(), [6, 8]);
+        // Numbers that were tried and did not become durable are no gap.
+        assert_eq!(read(&[(5, 9), (10, 20)]).unwrap(), [9, 20]);
+        for (groups, gap) in [
+            (&[(4, 6)][..], 6),
+            (&[(6, 7)], 7),
+            (&[(5, 5)], 5),
+            (&[(5, 6), (6, 8)], 8),
+            (&[(5, 6), (8, 9)], 9),
+            (&[(5, 6), (7, 7)], 7),
+            (&[(5, 6), (7, 8), (9, 3)], 3),
+        ] {
+            let found = read(groups);
+            assert!(matches!(found, Err(LogError::Gap(at)) if at == gap), "{groups:?}: {found:?}");
+        }
+    }
+}
