@@ -126,7 +126,7 @@ async fn a_disk_that_fills_up_loses_nothing() {
 async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     let storage = Storage::new(Vec::new());
     let engine = open_cold(&storage);
-    let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
+    let ops = (0..150_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 1500])).collect();
     write(&engine, ops).await;
     // What has just been written is read from memory.
     drop(engine);
@@ -136,7 +136,7 @@ async fn a_disk_that_cannot_be_read_for_a_while_is_read_again() {
     assert!(failed.is_err());
     storage.fail_reads(false);
     ready(&engine).await;
-    assert_eq!(dump(&*view(&engine).await).await.len(), 200);
+    assert_eq!(dump(&*view(&engine).await).await.len(), 150);
     write(&engine, vec![put(VALUE, b"more", b"x")]).await;
 }
 
@@ -150,7 +150,7 @@ async fn a_snapshot_outlives_a_failure() {
     small.pause_min = std::time::Duration::from_mins(1);
     let engine =
         RedbEngine::open_backend(storage.clone(), storage.beside(), &small, blind()).unwrap();
-    let ops = (0..200_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 2000])).collect();
+    let ops = (0..150_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 1500])).collect();
     write(&engine, ops).await;
     let snapshot = view(&engine).await;
     storage.fail(Fault::Broken(0));
@@ -160,10 +160,10 @@ async fn a_snapshot_outlives_a_failure() {
         "{failed:?}"
     );
     assert_eq!(engine.health(), Health::ReadOnly);
-    for n in 0..200_u32 {
+    for n in 0..150_u32 {
         assert!(snapshot.get(VALUE, &n.to_be_bytes()).await.unwrap().is_some());
     }
-    assert_eq!(dump(&*snapshot).await.len(), 200);
+    assert_eq!(dump(&*snapshot).await.len(), 150);
 }
 
 /// A database that cannot be written is behind, and nobody has to wait for it until the log is
