@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 
 use crate::{
     api::{self, Context, Dialect},
-    auth::Issuer,
+    auth::{BuiltIn, Issuer},
     clock::{Clock, Step, StoreClock},
-    config::Config,
+    config::{Config, DefaultPolicy},
     crypto::{FileRootKey, RootKey as _, RootKeyError},
     files::FileName,
     http::{Clocks, Edge, EdgeLimits},
@@ -281,7 +281,14 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = Service::open(engine, root, authority, commit_counter(&metrics)).await;
+        let service = Service::open(
+            engine,
+            root,
+            authority,
+            default_policy(config.access.default_policy),
+            commit_counter(&metrics),
+        )
+        .await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => AppError::WrongRootKey(
                 config.keys.root_key.as_path().into(),
@@ -484,6 +491,15 @@ impl Observer for CommitMetrics {
 
     fn fell_behind(&self) {
         self.0.store().checkpoint_failed();
+    }
+}
+
+const fn default_policy(policy: DefaultPolicy) -> BuiltIn {
+    match policy {
+        DefaultPolicy::Admin => BuiltIn::Admin,
+        DefaultPolicy::ReadOnly => BuiltIn::ReadOnly,
+        DefaultPolicy::Auditor => BuiltIn::Auditor,
+        DefaultPolicy::Nothing => BuiltIn::Nothing,
     }
 }
 

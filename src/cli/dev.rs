@@ -90,9 +90,9 @@ async fn access(
     app: &App,
 ) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
     let service = app.service();
-    let operator = Principal::of_process();
+    let (operator, rights) = (Principal::of_process(), service.access.directory());
     if let Some(id) = domain_in(dir)? {
-        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet])?).await {
+        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet], rights)?).await {
             Ok(_) => return Ok(id),
             Err(Error::DomainNotFound) => {}
             Err(error) => return Err(error.into()),
@@ -104,7 +104,7 @@ async fn access(
         Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,
         found => found?,
     };
-    let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;
+    let permit = operator.authorize(domain.id, &[Action::CredentialCreate], rights)?;
     let request = CredentialRequest {
         name: "dev".to_owned(),
         key: KeySource::Fresh(KeyKind::P256),

@@ -19,7 +19,8 @@ pub use self::{
     environment::environment,
     fault::{ConfigError, Fault},
     schema::{
-        ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Server, Store, Tokens, Trust,
+        Access, ClientAuth, Config, CustomerCa, DefaultPolicy, Keys, Limits, Log, LogFormat,
+        Server, Store, Tokens, Trust,
     },
     units::{ByteSize, Region, Span},
 };

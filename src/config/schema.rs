@@ -21,6 +21,8 @@ pub struct Config {
     pub keys: Keys,
     /// The store.
     pub store: Store,
+    /// Who may do what where nobody has said so.
+    pub access: Access,
     /// Tokens of the Vault dialect.
     pub tokens: Tokens,
     /// Limits on everything.
@@ -114,6 +116,29 @@ pub struct Tokens {
     pub default_ttl: Span,
     /// How long a token lives at most, renewed or not.
     pub max_ttl: Span,
+}
+
+/// `[access]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    /// What a domain's certificate may do that no rule of the domain is about.
+    pub default_policy: DefaultPolicy,
+}
+
+/// What a certificate may do that no rule is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultPolicy {
+    /// Everything in its domain.
+    #[default]
+    Admin,
+    /// See everything, values included.
+    ReadOnly,
+    /// See everything but values.
+    Auditor,
+    /// Nothing.
+    Nothing,
 }
 
 /// `[limits]`

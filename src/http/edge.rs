@@ -451,7 +451,14 @@ impl Edge {
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
-                Granted::Tenant(handler, principal.authorize(tenant, operation.actions)?)
+                Granted::Tenant(
+                    handler,
+                    principal.authorize(
+                        tenant,
+                        operation.actions,
+                        self.context.service.access.directory(),
+                    )?,
+                )
             }
         };
         if let Some(fault) = address.fault {

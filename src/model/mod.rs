@@ -15,6 +15,7 @@ mod ids;
 mod metadata;
 mod mount;
 mod path;
+pub mod policy;
 mod refused;
 mod secret;
 mod settings;
@@ -34,6 +35,7 @@ pub use self::{
     },
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
+    policy::{CertRule, IamPolicy, ResourcePattern},
     refused::Refused,
     secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},

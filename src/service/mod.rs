@@ -6,6 +6,7 @@
 //! touched; a write is one commit. Never does: parsing or rendering a dialect, choosing status
 //! codes, reading a clock.
 
+mod access;
 mod aside;
 mod changes;
 mod credentials;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use self::scope::Scope;
 pub use self::{
+    access::{AccessControl, FoundPolicy},
     changes::ChangeName,
     credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
     cursor::FORGED as FORGED_CURSOR,
@@ -49,12 +51,13 @@ pub use self::{
     upgrade::Upgrade,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
-pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
 use crate::{
+    auth::BuiltIn,
     crypto::{self, RootKey},
     pki::CertificateAuthority,
     store::engine::Engine,
 };
+pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
 
 /// Every use case.
 pub struct Service {
@@ -68,6 +71,8 @@ pub struct Service {
     pub secrets: Secrets,
     /// Access certificates.
     pub credentials: Credentials,
+    /// Policies, and the rules that give them to certificates.
+    pub access: AccessControl,
     /// Tokens, for clients that insist on one.
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
@@ -76,7 +81,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// The use cases over these parts. Without a certificate authority, none are issued.
+    /// The use cases over these parts. Without a certificate authority, none are issued; a
+    /// certificate that no rule is about has the policy `default`.
     ///
     /// # Errors
     /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it
@@ -85,6 +91,7 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
+        default: BuiltIn,
         on_commit: OnCommit,
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
@@ -95,6 +102,7 @@ impl Service {
             mounts: Mounts::new(scope.clone()),
             secrets: Secrets::new(scope.clone()),
             credentials: Credentials::new(scope.clone(), authority),
+            access: AccessControl::open(scope.clone(), default).await?,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
             scope,

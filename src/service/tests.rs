@@ -17,7 +17,7 @@ use super::{
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
-    auth::{Action, Denied, Permit, Principal, Resource, identity::CertIdentity},
+    auth::{Action, BuiltIn, Denied, Permit, Principal, Resource, identity::CertIdentity},
     crypto::{FileRootKey, SecretValue},
     model::{
         Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId, SecretPath,
@@ -64,7 +64,8 @@ async fn service_with(
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let service = Service::open(Arc::new(engine), root, authority, on_commit).await.unwrap();
+    let service =
+        Service::open(Arc::new(engine), root, authority, BuiltIn::Admin, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     assert_eq!(

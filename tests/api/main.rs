@@ -16,6 +16,7 @@
 mod harness;
 mod wire;
 
+mod access;
 mod cas;
 mod clock;
 mod concurrency;

@@ -10,7 +10,9 @@
 pub mod config;
 pub mod credential;
 pub mod header;
+pub mod policy;
 pub mod region;
+pub mod rule;
 pub mod tenant;
 pub mod token;
 pub mod value;
@@ -24,7 +26,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 8] = [
+pub const SPACES: [Space; 10] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -33,6 +35,8 @@ pub const SPACES: [Space; 8] = [
     value::SPACE,
     token::SPACE,
     credential::SPACE,
+    policy::SPACE,
+    rule::SPACE,
 ];
 
 #[cfg(test)]
