@@ -6,6 +6,7 @@
 //! [`Permit`] by the policy; the tenant of a request is the permit's, never the URL's. Never does:
 //! I/O, HTTP, telling a foreign domain from one that does not exist.
 
+pub mod acl;
 pub mod chain;
 pub mod claim;
 pub mod directory;
