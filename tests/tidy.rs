@@ -61,7 +61,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
-    ("serde_json", &["api", "cli"]),
+    ("serde_json", &["api", "auth/acl", "cli"]),
 ];
 
 /// What the pure rooms never do, beside what they may not import.

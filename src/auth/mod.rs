@@ -7,6 +7,7 @@
 //! I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod access;
+pub mod acl;
 mod action;
 mod cert_rule;
 pub mod chain;
