@@ -8,7 +8,7 @@ use super::units::{ByteSize, Region, Span, from_text};
 use crate::model::OkmsId;
 
 /// What the server needs to know.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The region's name, as in URNs.
@@ -25,12 +25,14 @@ pub struct Config {
     pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
+    /// How files are watched.
+    pub reload: Reload,
     /// The log.
     pub log: Log,
 }
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Where clients connect.
@@ -60,7 +62,7 @@ pub enum ClientAuth {
 }
 
 /// `[trust]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trust {
     /// The region's own certificate authority, PEM: its certificates name their domain.
@@ -72,7 +74,7 @@ pub struct Trust {
 }
 
 /// `[[trust.customer_ca]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerCa {
     /// The authority's certificate, PEM.
@@ -83,7 +85,7 @@ pub struct CustomerCa {
 }
 
 /// `[keys]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
     /// The file of the root key: 64 hexadecimal characters, closed to others.
@@ -91,7 +93,7 @@ pub struct Keys {
 }
 
 /// `[store]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// The database file.
@@ -107,7 +109,7 @@ pub struct Store {
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
     /// How long a token lives if its maker asks for no time.
@@ -117,7 +119,7 @@ pub struct Tokens {
 }
 
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections that may be open at once; more wait in the kernel's queue.
@@ -158,8 +160,16 @@ pub struct Limits {
     pub drain_time: Span,
 }
 
+/// `[reload]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reload {
+    /// How often the files that can be loaded again are looked at; never where it is nothing.
+    pub interval: Span,
+}
+
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How lines look.
@@ -246,6 +256,12 @@ impl Default for Limits {
             buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
         }
+    }
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval: Span(Duration::from_secs(2)) }
     }
 }
 
