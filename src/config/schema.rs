@@ -8,7 +8,7 @@ use super::units::{ByteSize, Region, Span, from_text};
 use crate::model::OkmsId;
 
 /// What the server needs to know.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The region's name, as in URNs.
@@ -27,12 +27,14 @@ pub struct Config {
     pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
+    /// How files are watched.
+    pub reload: Reload,
     /// The log.
     pub log: Log,
 }
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Where clients connect.
@@ -62,7 +64,7 @@ pub enum ClientAuth {
 }
 
 /// `[trust]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trust {
     /// The region's own certificate authority, PEM: its certificates name their domain.
@@ -74,7 +76,7 @@ pub struct Trust {
 }
 
 /// `[[trust.customer_ca]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerCa {
     /// The authority's certificate, PEM.
@@ -85,7 +87,7 @@ pub struct CustomerCa {
 }
 
 /// `[keys]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
     /// The file of the root key: 64 hexadecimal characters, closed to others.
@@ -93,7 +95,7 @@ pub struct Keys {
 }
 
 /// `[store]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// The database file.
@@ -109,7 +111,7 @@ pub struct Store {
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
     /// How long a token lives if its maker asks for no time.
@@ -119,7 +121,7 @@ pub struct Tokens {
 }
 
 /// `[access]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
     /// What a domain's certificate may do that no rule of the domain is about.
@@ -142,7 +144,7 @@ pub enum DefaultPolicy {
 }
 
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections that may be open at once; more wait in the kernel's queue.
@@ -183,8 +185,16 @@ pub struct Limits {
     pub drain_time: Span,
 }
 
+/// `[reload]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reload {
+    /// How often the files that can be loaded again are looked at; never where it is nothing.
+    pub interval: Span,
+}
+
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How lines look.
@@ -271,6 +281,12 @@ impl Default for Limits {
             buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
         }
+    }
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval: Span(Duration::from_secs(2)) }
     }
 }
 

@@ -34,6 +34,7 @@ mod lists;
 mod model;
 mod openapi;
 mod paths;
+mod reload;
 mod restart;
 mod routes;
 mod secrets;
