@@ -1,6 +1,6 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
-use super::schema::{Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust};
+use super::schema::{Access, Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust};
 
 /// Keys whose values differ between a configuration and the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
