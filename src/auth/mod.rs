@@ -12,10 +12,12 @@ pub mod directory;
 pub mod identity;
 pub mod names;
 pub mod policy;
+pub mod revoked;
 
 pub use self::{
     directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
     policy::{Action, Denied, Permit, RegionPermit, Resource},
+    revoked::Revoked,
 };
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ actions! {
     DomainCreate = "okms:apiovh:resource/create",
     /// Issue an access certificate for a domain.
     CredentialCreate = "okms:apiovh:resource/credential/create",
+    /// See a domain's access certificates.
+    CredentialGet = "okms:apiovh:resource/credential/get",
+    /// Renew the access certificate that asks.
+    CredentialRenew = "okms:apiovh:resource/credential/renew",
+    /// Revoke an access certificate.
+    CredentialDelete = "okms:apiovh:resource/credential/delete",
     /// See the server's figures, which are about all domains.
     MetricsGet = "okms:apiovh:metrics/get",
 }
@@ -119,6 +125,8 @@ const OF_A_TENANT: Actions = Actions::of(&[
     Action::ConfigGet,
     Action::ConfigUpdate,
     Action::DomainGet,
+    Action::CredentialGet,
+    Action::CredentialRenew,
 ]);
 
 /// Why a principal may not.
@@ -292,7 +300,10 @@ mod tests {
             assert_eq!(principal.authorize(foreign, actions).unwrap_err(), Denied::UnknownDomain);
             let expected = !matches!(
                 action,
-                Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet
+                Action::DomainCreate
+                    | Action::CredentialCreate
+                    | Action::CredentialDelete
+                    | Action::MetricsGet
             );
             assert_eq!(principal.authorize(own, actions).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());

@@ -107,6 +107,8 @@ async fn access(
     let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;
     let request = CredentialRequest {
         name: "dev".to_owned(),
+        description: "made by okmsd dev".to_owned(),
+        identities: Vec::new(),
         key: KeySource::Fresh(KeyKind::P256),
         days: ACCESS_DAYS,
     };

@@ -16,6 +16,7 @@ mod metadata;
 mod mount;
 mod path;
 mod refused;
+mod revocation;
 mod secret;
 mod settings;
 pub mod text;
@@ -25,7 +26,10 @@ mod version;
 
 pub use self::{
     config::DomainConfig,
-    credential::Credential,
+    credential::{
+        CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
+        check_remarks,
+    },
     duration::DeactivateAfter,
     error::Invalid,
     ids::OkmsId,
@@ -35,6 +39,7 @@ pub use self::{
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     refused::Refused,
+    revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,

@@ -45,6 +45,7 @@ changes! {
     DeleteSecret = "secrets.delete",
     SetVersionState = "secrets.set_state",
     IssueCredential = "credentials.issue",
+    RevokeCredential = "credentials.revoke",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",
     RevokeToken = "tokens.revoke",

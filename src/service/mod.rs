@@ -17,6 +17,7 @@ mod names;
 mod opened;
 mod records;
 mod region;
+mod revocations;
 mod scope;
 mod secrets;
 mod settings;
@@ -34,10 +35,13 @@ use std::sync::Arc;
 use self::scope::Scope;
 pub use self::{
     changes::ChangeName,
-    credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
+    credentials::{
+        CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
+    },
     cursor::FORGED as FORGED_CURSOR,
     error::Error,
     mounts::{MountPatch, Mounts},
+    revocations::Revocations,
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret,
@@ -49,7 +53,11 @@ pub use self::{
     upgrade::Upgrade,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
-pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
+pub use crate::{
+    crypto::SecretValue,
+    pki::{KeyKind, Serial},
+    store::engine::Health,
+};
 use crate::{
     crypto::{self, RootKey},
     pki::CertificateAuthority,
@@ -68,6 +76,8 @@ pub struct Service {
     pub secrets: Secrets,
     /// Access certificates.
     pub credentials: Credentials,
+    /// Certificates that were taken back.
+    pub revocations: Arc<Revocations>,
     /// Tokens, for clients that insist on one.
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
@@ -89,12 +99,16 @@ impl Service {
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
         let scope = Scope::new(engine, root, on_commit);
+        let authority = authority.map(Arc::new);
+        let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
+        let revocations = Arc::new(revocations);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
             mounts: Mounts::new(scope.clone()),
             secrets: Secrets::new(scope.clone()),
-            credentials: Credentials::new(scope.clone(), authority),
+            credentials: Credentials::new(scope.clone(), authority, Arc::clone(&revocations)),
+            revocations,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
             scope,

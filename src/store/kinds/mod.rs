@@ -11,6 +11,7 @@ pub mod config;
 pub mod credential;
 pub mod header;
 pub mod region;
+pub mod revocation;
 pub mod tenant;
 pub mod token;
 pub mod value;
@@ -24,7 +25,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 8] = [
+pub const SPACES: [Space; 9] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -33,6 +34,7 @@ pub const SPACES: [Space; 8] = [
     value::SPACE,
     token::SPACE,
     credential::SPACE,
+    revocation::SPACE,
 ];
 
 #[cfg(test)]
