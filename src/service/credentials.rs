@@ -1,7 +1,7 @@
 //! Access certificates: issued by the region's authority to an operator who asks, shown, renewed by
 //! themselves, and revoked.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use uuid::Uuid;
 
@@ -12,14 +12,14 @@ use super::{
     records::open,
     revocations::Revocations,
     scope::Scope,
-    unit::{Change, OneRecord},
+    unit::{Basis, Change, UnitReader},
 };
 use crate::{
     auth::{Action, Permit, Resource, identity::CertIdentity},
     crypto::{self, DomainKeys},
     model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
-    store::kinds::{Kind, Malformed, credential},
+    store::kinds::{Kind, Malformed, credential, revocation},
 };
 
 /// The longest life of an access certificate, in days.
@@ -173,7 +173,8 @@ impl Credentials {
             key: renewal.key,
             days,
         };
-        let issued = self.make(&keys, request, Some(id), now).await?;
+        let renews = Renewed { id, serial: asking.serial() };
+        let issued = self.make(&keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
@@ -227,7 +228,8 @@ impl Credentials {
     }
 
     /// Revokes the domain's access certificate with this id: from now on every request that it
-    /// makes is refused. One that was revoked before stays as it was.
+    /// makes is refused. One that was revoked before stays as it was. Those that it has renewed
+    /// itself by go with it, as a thief would have one, unless it was superseded by them.
     ///
     /// # Errors
     /// `Error::CredentialNotFound` where there is none in the domain.
@@ -240,10 +242,23 @@ impl Credentials {
     ) -> Result<(), Error> {
         permit.check(Action::CredentialDelete, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let Credential { serial, ends_at, .. } = self.find(&keys, id).await?.credential;
-        let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
-        let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
-        self.revocations.mark(serial, revocation).await.map(drop)
+        let found = self.find(&keys, id).await?;
+        let first = found.credential.issued_at;
+        let (mut all, mut next) = (HashSet::new(), vec![(found.id.into_bytes(), found.credential)]);
+        // No renewal is stored once the one that asks is marked, so that it ends.
+        while !next.is_empty() {
+            for (id, Credential { serial, ends_at, .. }) in next {
+                let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
+                let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
+                self.revocations.mark(serial, revocation).await?;
+                all.insert(id);
+            }
+            next = match reason {
+                RevocationReason::Superseded => Vec::new(),
+                _ => self.renewed_by(&keys, &all, first).await?,
+            };
+        }
+        Ok(())
     }
 
     /// Makes a certificate, and remembers it.
@@ -251,7 +266,7 @@ impl Credentials {
         &self,
         keys: &DomainKeys,
         request: CredentialRequest,
-        renews: Option<[u8; 16]>,
+        renews: Option<Renewed>,
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
@@ -272,17 +287,14 @@ impl Credentials {
             description,
             identities,
             certificate: Some(issued.certificate_der),
-            renews,
+            renews: renews.as_ref().map(|renewed| renewed.id),
         };
         let id = uuid::Builder::from_unix_timestamp_millis(millis(now), &crypto::random()?)
             .into_uuid()
             .into_bytes();
         let change = Change { name: ChangeName::IssueCredential, turns: &[] };
-        self.scope
-            .unit(change, keys, OneRecord::of::<Credential>(keys, &id), |_, draft| {
-                draft.put(&id, &credential)
-            })
-            .await?;
+        let basis = Making { id: &id, renews: renews.as_ref() };
+        self.scope.unit(change, keys, basis, |(), draft| draft.put(&id, &credential)).await?;
         Ok(IssuedCredential {
             known: self.known(id, credential),
             certificate_pem: issued.certificate_pem,
@@ -299,6 +311,20 @@ impl Credentials {
         Ok(self.known(id, open(keys, &key, &record.bytes)?))
     }
 
+    /// Those of the domain that `some` have renewed themselves by, and that are not among them. The
+    /// first of them was issued at `first`.
+    async fn renewed_by(
+        &self,
+        keys: &DomainKeys,
+        some: &HashSet<[u8; 16]>,
+        first: Timestamp,
+    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
+        let is_one = |id: &[u8; 16], credential: &Credential| {
+            credential.renews.is_some_and(|renewed| some.contains(&renewed)) && !some.contains(id)
+        };
+        self.search(keys, credential::issued(keys.id(), millis(first), (1 << 48) - 2), is_one).await
+    }
+
     /// The domain's record of a certificate. It is among those that were issued soon after that
     /// begins, so that it takes no index.
     async fn of(
@@ -308,22 +334,35 @@ impl Credentials {
     ) -> Result<Option<([u8; 16], Credential)>, Error> {
         let begins = Timestamp::from_unix_seconds(certificate.validity().not_before);
         let ends = begins.plus_seconds(u64::from(Validity::EARLY_SECONDS) + 1);
-        let (mut from, to) = credential::issued(keys.id(), millis(begins), millis(ends));
+        let range = credential::issued(keys.id(), millis(begins), millis(ends));
+        let is_it = |_: &[u8; 16], found: &Credential| {
+            found.serial == certificate.serial().significant()
+                && found.key_sha256 == *certificate.public_key_sha256()
+        };
+        Ok(self.search(keys, range, is_it).await?.pop())
+    }
+
+    /// The access certificates in a range of the domain's that are wanted.
+    async fn search(
+        &self,
+        keys: &DomainKeys,
+        (mut from, to): (Vec<u8>, Vec<u8>),
+        is_wanted: impl Fn(&[u8; 16], &Credential) -> bool,
+    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
+        let mut wanted = Vec::new();
         loop {
             let page = snapshot.scan(Credential::SPACE, &from, &to, AT_ONCE).await?;
             for (key, record) in &page {
                 let id = credential::parse(key).ok_or(Malformed)?;
                 let Ok(found) = open::<Credential>(keys, key, &record.bytes) else { continue };
-                if found.serial == certificate.serial().significant()
-                    && found.key_sha256 == *certificate.public_key_sha256()
-                {
-                    return Ok(Some((id, found)));
+                if is_wanted(&id, &found) {
+                    wanted.push((id, found));
                 }
             }
             match page.last() {
                 Some((key, _)) if page.len() == AT_ONCE => from = [key, [0].as_slice()].concat(),
-                _ => return Ok(None),
+                _ => return Ok(wanted),
             }
         }
     }
@@ -332,6 +371,36 @@ impl Credentials {
         let serial = Serial::from_be_bytes(&credential.serial);
         let revocation = serial.and_then(|serial| self.revocations.revoked().get(serial));
         KnownCredential { id: Uuid::from_bytes(id), credential, revocation }
+    }
+}
+
+/// The certificate that asks to be renewed.
+struct Renewed {
+    id: [u8; 16],
+    serial: Serial,
+}
+
+/// What a new certificate stands on: its id is free, and the one that it renews is not revoked, not
+/// even since its request was let in.
+struct Making<'a> {
+    id: &'a [u8; 16],
+    renews: Option<&'a Renewed>,
+}
+
+impl Basis for Making<'_> {
+    type Facts = ();
+
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<(), Error> {
+        let key = Credential::key(reader.records.keys.id(), self.id);
+        if reader.hold(Credential::SPACE, key).await?.is_some() {
+            return Err(Error::Contended);
+        }
+        let Some(renewed) = self.renews else { return Ok(()) };
+        let key = revocation::key(renewed.serial.significant());
+        match reader.hold(revocation::SPACE, key).await? {
+            Some(_) => Err(Error::NotSelfRenewing),
+            None => Ok(()),
+        }
     }
 }
 

@@ -426,6 +426,60 @@ async fn a_certificate_renews_itself() {
     last.call(Method::POST, &renew, "{}").await.ok();
 }
 
+/// A thief who renewed a stolen certificate had one of his own, which the revocation of the stolen
+/// one did not touch. What renewed itself by a certificate goes with it, and with that what came
+/// after; not where the certificate was superseded.
+#[tokio::test]
+async fn what_a_thief_has_renewed_is_revoked_as_well() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let (_, bystander) = holder(&server, &tenant.id, 30).await;
+    for (query, is_refused_too) in
+        [("?reason=superseded", false), ("", true), ("?reason=keyCompromise", true)]
+    {
+        let (client, issued) = holder(&server, &tenant.id, 30).await;
+        let mut clients = vec![client];
+        for round in 0..6 {
+            // Some by the first, some by the last.
+            let asking = if round % 2 == 0 { &clients[0] } else { clients.last().unwrap() };
+            let renewed = asking.call(Method::POST, &url(&tenant.id, "/renew"), "").await.ok();
+            clients.push(server.client(Some(&pair(&renewed)), Some(&tenant.id), Http::One));
+        }
+        assert_eq!(revoke(&server, &issued, &tenant.id, query).await.status, 204);
+        is_refused(&clients[0].get("secret").await);
+        for client in &clients[1..] {
+            let answer = client.get("secret").await;
+            assert_eq!(answer.status == 401, is_refused_too, "{query} {answer:?}");
+        }
+    }
+    let path = url(&tenant.id, &format!("/{}", bystander["id"].as_str().unwrap()));
+    assert_eq!(tenant.call(Method::GET, &path, "").await.ok()["status"], "READY");
+}
+
+/// However many renewals are under way when a certificate is revoked, none of them is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_under_way_does_not_outrun_the_revocation() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    for _ in 0..4 {
+        let (client, issued) = holder(&server, &tenant.id, 30).await;
+        let renewals: Vec<_> = (0..12)
+            .map(|_| {
+                let (client, path) = (client.clone(), url(&tenant.id, "/renew"));
+                tokio::spawn(async move { client.call(Method::POST, &path, "").await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        assert_eq!(revoke(&server, &issued, &tenant.id, "").await.status, 204);
+        for renewal in renewals {
+            let answer = renewal.await.unwrap();
+            if answer.status == 200 {
+                let renewed = answer.ok();
+                let client = server.client(Some(&pair(&renewed)), Some(&tenant.id), Http::One);
+                is_refused(&client.get("secret").await);
+            }
+        }
+    }
+}
+
 /// Who is no access certificate of the domain that was issued here has nothing to renew: not an
 /// operator, not one that is not remembered, not one of a customer's authority.
 #[tokio::test]
