@@ -301,7 +301,10 @@ impl App {
     pub async fn run(self) {
         let Self { listener, service, admin, .. } = self;
         admin.begin();
-        listener.run().await;
+        tokio::select! {
+            () = listener.run() => {}
+            never = service.revocations.follow() => match never {},
+        }
         admin.stop().await;
         // Closing the store waits for its writer.
         let _closed = tokio::task::spawn_blocking(move || drop(service)).await;

@@ -175,9 +175,57 @@ fn a_region_from_nothing() {
         ["pkcs12", "-in", &bundle, "-passin", &format!("file:{password}"), "-nodes", "-noout"];
     assert!(Command::new("openssl").args(open).output().unwrap().status.success());
 
+    let listed = succeeds(&with(&["cert", "list", "--domain", &id]));
+    let lines: Vec<Vec<_>> = listed.lines().map(|line| line.split("  ").collect()).collect();
+    let names: Vec<_> = lines.iter().map(|line| (line[1].trim(), line[line.len() - 1])).collect();
+    assert_eq!(names, [("READY", "billing-1"), ("READY", "access")], "{listed}");
+    assert_eq!(lines[0].len(), 4 + usize::from(lines[0][1].len() < 7), "{listed}");
+    let (renewed, first) = (file("renewed"), lines[0][0]);
+    let own = ["--cert", &format!("{out}/{id}_certificate.pem"), "--key", &key].map(str::to_owned);
+    let renew = |more: &[&str]| {
+        let own = own.iter().map(String::as_str);
+        with(
+            &["cert", "renew"]
+                .into_iter()
+                .chain(own)
+                .chain(more.iter().copied())
+                .collect::<Vec<_>>(),
+        )
+    };
+    fails(&with(&["cert", "renew", "--out", &renewed]), "--cert");
+    assert!(succeeds(&renew(&["--within", "30", "--replace"])).contains("nothing is done"));
+    succeeds(&renew(&["--out", &renewed, "--days", "9"]));
+    fails(&renew(&["--out", &renewed]), "exists");
+    assert_eq!(fs::read(&key).unwrap(), kept);
+    succeeds(&renew(&["--replace", "--within", "400"]));
+    assert_ne!(fs::read(&key).unwrap(), kept);
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    // With the pair that was put in the other's place.
+    succeeds(&with(&["domain", "show", &id, &own[0], &own[1], &own[2], &own[3]]));
+    succeeds(&with(&["cert", "revoke", first, "--domain", &id, "--reason", "superseded"]));
+    let shown = succeeds(&with(&["cert", "show", first, "--domain", &id]));
+    assert!(shown.contains("\"status\": \"REVOKED\"") && shown.contains("superseded"), "{shown}");
+    assert!(shown.contains("BEGIN CERTIFICATE"), "{shown}");
+    let serial = Command::new("openssl")
+        .args(["x509", "-noout", "-serial", "-in", &own[1]])
+        .output()
+        .unwrap();
+    let serial = String::from_utf8(serial.stdout).unwrap();
+    let serial = serial.trim().strip_prefix("serial=").unwrap();
+    succeeds(&with(&["cert", "revoke", "--serial", serial]));
+    fails(&with(&["domain", "show", &id, &own[0], &own[1], &own[2], &own[3]]), "revoked");
+    fails(&with(&["cert", "revoke", "--serial", serial, "--domain", &id]), "--domain");
+    fails(&with(&["cert", "revoke", first]), "--domain");
+    fails(&with(&["cert", "revoke"]), "--serial");
+
     fails(&with(&["domain", "show", "1b4e28ba-2fa1-41d2-883f-0016d3cca427"]), "404");
-    let foreign =
-        ["--cert", &format!("{out}/{id}_certificate.pem"), "--key", &key].map(str::to_owned);
+    let foreign = [
+        "--cert",
+        &format!("{renewed}/{id}_certificate.pem"),
+        "--key",
+        &format!("{renewed}/{id}_privatekey.pem"),
+    ]
+    .map(str::to_owned);
     fails(
         &with(&["domain", "create", "x", &foreign[0], &foreign[1], &foreign[2], &foreign[3]]),
         "403",
@@ -515,6 +563,11 @@ fn no_argument_that_holds_a_key_is_told() {
             &["cert", "issue", "--domain", secret],
             &["cert", "issue", "--days", secret],
             &["cert", "issue", "--key-type", secret],
+            &["cert", "show", secret],
+            &["cert", "revoke", secret],
+            &["cert", "revoke", "--serial", secret],
+            &["cert", "revoke", "--reason", secret],
+            &["cert", "renew", "--within", secret],
             &["serve", "--config", secret],
             &["serve", secret],
             &["init", "--server-name", secret, "--dir", "/nowhere/at/all"],

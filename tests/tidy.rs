@@ -99,6 +99,7 @@ fn ways_around_are_few() {
             &[
                 "service/names.rs",
                 "service/region.rs",
+                "service/revocations.rs",
                 "service/tenants.rs",
                 "service/tokens.rs",
                 "store/engines/redb/frame.rs",

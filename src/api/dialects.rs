@@ -3,5 +3,11 @@
 use super::{Dialect, control, docs, okms, vault};
 
 /// The dialects, of which the first whose address a request has answers it.
-pub static DIALECTS: &[&dyn Dialect] =
-    &[&okms::SECRETS, &control::DOMAIN, &control::REGION, &vault::Vault, &docs::PAGES];
+pub static DIALECTS: &[&dyn Dialect] = &[
+    &okms::SECRETS,
+    &control::DOMAIN,
+    &control::REGION,
+    &control::REVOCATIONS,
+    &vault::Vault,
+    &docs::PAGES,
+];

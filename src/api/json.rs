@@ -137,6 +137,11 @@ pub(crate) fn text(raw: &RawValue, wrong: Invalid) -> Result<String, Invalid> {
     serde_json::from_str(raw.get()).map_err(|_| wrong)
 }
 
+/// The texts in the array of a member; `wrong` where it is none.
+pub(crate) fn texts(raw: &RawValue, wrong: Invalid) -> Result<Vec<String>, Invalid> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong)
+}
+
 /// The object of a member; `wrong` where it is none.
 pub(crate) fn object(raw: &RawValue, wrong: Invalid) -> Result<Object<'_>, Invalid> {
     if raw.get().starts_with('{') { Object::parse(raw.get()) } else { Err(wrong) }

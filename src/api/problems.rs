@@ -28,6 +28,7 @@ const AUTHENTICATION: u32 = 50_475_011;
 const AUTHORIZATION: u32 = 16_924_673;
 const UNKNOWN_DOMAIN: u32 = 16_994_305;
 const UNKNOWN_SECRET: u32 = 17_125_377;
+const UNKNOWN_CREDENTIAL: u32 = 17_059_841;
 const UNKNOWN_ROUTE: u32 = 50_417_665;
 const CONFLICT: u32 = 50_438_145;
 const BUSY: u32 = 50_434_049;
@@ -90,6 +91,8 @@ problems! {
         VAULT_ADDR=https://HOST/api/OKMS_ID";
     NoAuthority: BAD_REQUEST, ARGUMENT, "this server issues no certificates; set trust.region_ca_key in its config, or \
         ask another server";
+    NotSelfRenewing: BAD_REQUEST, ARGUMENT, "only an access certificate of the domain that was issued here renews itself; \
+        connect with the one to renew, or ask an operator for a new one";
     CasMismatch: BAD_REQUEST, ARGUMENT, "cas does not match the secret's current version; read the secret again and repeat \
         with that version", vault KvCasMismatch;
     CasRequired: BAD_REQUEST, ARGUMENT, "cas is required for this secret; repeat with the current version as cas in the \
@@ -147,6 +150,10 @@ problems! {
     DomainNotFound: NOT_FOUND, UNKNOWN_DOMAIN, "there is no such domain for your certificate; check the okmsId",
         vault KvDomainNotFound;
     KvDomainNotFound: FORBIDDEN, UNKNOWN_DOMAIN, Self::DomainNotFound.row().text;
+    CredentialNotFound: NOT_FOUND, UNKNOWN_CREDENTIAL, "there is no such access certificate in the domain; list them, and check \
+        the id";
+    NoRevocationList: NOT_FOUND, UNKNOWN_ROUTE, "the region's authority may not sign revocation lists (cRLSign); ask for a \
+        certificate's status by its serial number";
     SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound;
     VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
         vault KvNotFound;
@@ -351,6 +358,9 @@ fn said_of(error: &Error) -> Failed {
         Error::NotRenewable => Problem::NotRenewable.into(),
         Error::NothingWrapped => Problem::NothingWrapped.into(),
         Error::NoAuthority => Problem::NoAuthority.into(),
+        Error::NoList => Problem::NoRevocationList.into(),
+        Error::CredentialNotFound => Problem::CredentialNotFound.into(),
+        Error::NotSelfRenewing => Problem::NotSelfRenewing.into(),
         Error::Contended | Error::Overloaded => Problem::TooManyWrites.into(),
         Error::Busy => Problem::TooManyRequests.into(),
         Error::Unavailable(_) => Problem::Unavailable.into(),

@@ -85,6 +85,8 @@ impl BuiltIn {
                 Action::ConfigUpdate,
                 Action::PolicyGet,
                 Action::PolicyEdit,
+                Action::CredentialGet,
+                Action::CredentialRenew,
             ]),
             Self::ReadOnly => Actions::of(&[
                 Action::SecretGet,
@@ -92,6 +94,7 @@ impl BuiltIn {
                 Action::VersionGetData,
                 Action::SubkeysGet,
                 Action::ConfigGet,
+                Action::CredentialGet,
             ]),
             Self::Auditor => Actions::of(&[
                 Action::SecretGet,
@@ -99,6 +102,7 @@ impl BuiltIn {
                 Action::SubkeysGet,
                 Action::ConfigGet,
                 Action::PolicyGet,
+                Action::CredentialGet,
             ]),
             Self::Nothing => Actions::of(&[]),
         }
@@ -140,6 +144,12 @@ impl AccessDirectory {
         let access =
             Arc::new(Access { default: BuiltIn::Nothing, generation, ..Access::default() });
         self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
+    }
+
+    /// Whether the same rules of a tenant are about both certificates.
+    #[must_use]
+    pub fn are_alike(&self, id: OkmsId, one: &CertIdentity, other: &CertIdentity) -> bool {
+        self.of(id).rules.iter().all(|rule| rule.is_about(one) == rule.is_about(other))
     }
 
     /// How many rules and policies a tenant has.
@@ -278,8 +288,9 @@ impl Grants {
     fn new<'a>(built_in: &[BuiltIn], policies: impl Iterator<Item = &'a Policy>) -> Self {
         let mut grants =
             Self { actions: vec![Granted::default(); Action::ALL.len()], names: Vec::new() };
-        // Whoever belongs to a tenant may know it.
-        grants.add(DEFAULT_POLICY, Actions::of(&[Action::DomainGet]), Actions::of(&[]), true, &[]);
+        // Whoever belongs to a tenant may know it, and goes on belonging to it.
+        let known = Actions::of(&[Action::DomainGet, Action::CredentialRenew]);
+        grants.add(DEFAULT_POLICY, known, Actions::of(&[]), true, &[]);
         let everything = [Glob::new("*")];
         for one in built_in {
             grants.add(one.name(), one.actions(), Actions::of(&[]), true, &everything);

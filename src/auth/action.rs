@@ -79,6 +79,12 @@ actions! {
     DomainCreate = "okms:apiovh:resource/create",
     /// Issue an access certificate for a domain.
     CredentialCreate = "okms:apiovh:resource/credential/create",
+    /// See a domain's access certificates.
+    CredentialGet = "okms:apiovh:resource/credential/get",
+    /// Renew the access certificate that asks.
+    CredentialRenew = "okms:apiovh:resource/credential/renew",
+    /// Revoke an access certificate.
+    CredentialDelete = "okms:apiovh:resource/credential/delete",
     /// See the server's figures, which are about all domains.
     MetricsGet = "okms:apiovh:metrics/get",
 }

@@ -6,6 +6,7 @@ use super::{
     access::{Access, Grants, Remembered},
     claim::DomainClaim,
     identity::CertIdentity,
+    revoked::Revoked,
 };
 use crate::{
     model::{OkmsId, Timestamp},
@@ -58,6 +59,12 @@ impl VerifiedPeer {
     #[must_use]
     pub const fn identity(&self) -> &CertIdentity {
         &self.identity
+    }
+
+    /// Whether the region's authority itself has signed the certificate.
+    #[must_use]
+    pub const fn is_of_region(&self) -> bool {
+        matches!(self.voucher.issuer, Issuer::Region) && self.voucher.is_direct
     }
 }
 
@@ -123,6 +130,15 @@ impl Subject {
             Self::Process => None,
         }
     }
+
+    /// The same, where the region's authority itself has signed it.
+    #[must_use]
+    pub fn certificate_of_region(&self) -> Option<&CertIdentity> {
+        match self {
+            Self::Certificate(peer) if peer.is_of_region() => Some(peer.identity()),
+            Self::Certificate(_) | Self::Process => None,
+        }
+    }
 }
 
 /// Why a request comes from nobody.
@@ -152,6 +168,9 @@ pub enum Unauthenticated {
          domain; use an access certificate issued for your domain"
     )]
     Indirect,
+    /// It was taken back.
+    #[error("the client certificate was revoked; get a new one for your domain")]
+    Revoked,
     /// The certificate's names cannot be read.
     #[error("the client certificate cannot be read; get a new one for your domain")]
     Unreadable,
@@ -163,15 +182,21 @@ pub enum Unauthenticated {
 }
 
 /// The principal that `peer` stands for at `now`. Asked for every request, so that no connection
-/// and no resumed session outlives its certificate, nor the authority that vouches for it.
+/// and no resumed session outlives its certificate, nor the authority that vouches for it, nor its
+/// revocation.
 ///
 /// # Errors
 /// `Unauthenticated` says what is missing.
-pub fn principal(peer: &Arc<VerifiedPeer>, now: Timestamp) -> Result<Principal, Unauthenticated> {
-    Ok(Principal { party: party(peer, now)?, subject: Subject::Certificate(Arc::clone(peer)) })
+pub fn principal(
+    peer: &Arc<VerifiedPeer>,
+    revoked: &Revoked,
+    now: Timestamp,
+) -> Result<Principal, Unauthenticated> {
+    let party = party(peer, revoked, now)?;
+    Ok(Principal { party, subject: Subject::Certificate(Arc::clone(peer)) })
 }
 
-fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> {
+fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party, Unauthenticated> {
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
     if own.has_expired(now) {
         return Err(Unauthenticated::Expired);
@@ -188,6 +213,8 @@ fn party(peer: &VerifiedPeer, now: Timestamp) -> Result<Party, Unauthenticated> 
     match peer.voucher.issuer {
         Issuer::Customer(tenant) => Ok(Party::Tenant(tenant)),
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
+        // A serial number is its authority's alone: another's certificate may bear the same.
+        Issuer::Region if revoked.contains(peer.identity.serial()) => Err(Unauthenticated::Revoked),
         Issuer::Region => match peer.identity.okms_domain() {
             Some(DomainClaim::Any) => Ok(Party::Operator),
             Some(DomainClaim::One(tenant)) => Ok(Party::Tenant(tenant)),

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod names;
 mod patterns;
 pub mod policy;
+pub mod revoked;
 
 pub use self::{
     access::{AccessDirectory, BuiltIn, names_an_action},
@@ -25,6 +26,7 @@ pub use self::{
     directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
     patterns::Extent,
     policy::{Denied, Permit, RegionPermit},
+    revoked::Revoked,
 };
 
 #[cfg(test)]

@@ -228,7 +228,10 @@ mod tests {
             );
             let expected = !matches!(
                 action,
-                Action::DomainCreate | Action::CredentialCreate | Action::MetricsGet
+                Action::DomainCreate
+                    | Action::CredentialCreate
+                    | Action::CredentialDelete
+                    | Action::MetricsGet
             );
             assert_eq!(principal.authorize(own, actions, access).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());

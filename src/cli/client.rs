@@ -1,6 +1,10 @@
 //! The command line's way to a running server: its API, with the operator certificate.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clap::Args;
@@ -147,6 +151,11 @@ impl Client {
             return Err(format!("the server says {status}: {text}").into());
         }
         Ok((answer, next))
+    }
+
+    /// The certificate and the key, where both are named.
+    pub(super) fn pair(&self) -> Option<(&Path, &Path)> {
+        self.cert.as_deref().zip(self.key.as_deref())
     }
 
     /// The certificate authority's PEM text.

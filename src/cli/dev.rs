@@ -111,6 +111,8 @@ async fn access(
     let permit = operator.authorize(domain.id, &[Action::CredentialCreate], rights)?;
     let request = CredentialRequest {
         name: "dev".to_owned(),
+        description: "made by okmsd dev".to_owned(),
+        identities: Vec::new(),
         key: KeySource::Fresh(KeyKind::P256),
         days: ACCESS_DAYS,
     };

@@ -182,8 +182,31 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError
     replace(path, bytes, 0o600).map_err(|error| FolderError::Io(path.to_owned(), error))
 }
 
+/// Writes a certificate and its key in the place of others. Both are there in whole, with `.new` at
+/// the end of their names, before the first takes its place: whoever is cut off between the two
+/// finds the second.
+pub(super) fn replace_pair(
+    (certificate_path, certificate): (&Path, &[u8]),
+    (key_path, key): (&Path, &PrivateKeyPem),
+) -> Result<(), FolderError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| FolderError::Io(path, error)
+    };
+    let new_key = draft(key_path, key.expose().as_bytes(), 0o600).map_err(failed(key_path))?;
+    let new_certificate =
+        draft(certificate_path, certificate, 0o644).map_err(failed(certificate_path))?;
+    fs::rename(new_key, key_path).map_err(failed(key_path))?;
+    fs::rename(new_certificate, certificate_path).map_err(failed(certificate_path))
+}
+
 /// Writes a file whole or not at all, whenever the process ends.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    fs::rename(draft(path, bytes, mode)?, path)
+}
+
+/// What is to take the place of `path`, on the disk.
+fn draft(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let draft = PathBuf::from(name);
@@ -195,7 +218,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&draft, path)
+    Ok(draft)
 }
 
 fn config_text(region: &Region<'_>) -> String {

@@ -5,6 +5,9 @@
 //! the same, and a server goes on serving.
 
 mod cert;
+mod cert_issue;
+mod cert_manage;
+mod cert_renew;
 mod client;
 mod dev;
 mod domain;
@@ -47,7 +50,7 @@ enum Command {
     /// Create and list domains, on a running server.
     #[command(subcommand)]
     Domain(domain::Domain),
-    /// Issue access certificates, on a running server.
+    /// Issue, list, renew and revoke access certificates, on a running server.
     #[command(subcommand)]
     Cert(cert::Cert),
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{HOST, HeaderValue, ORIGIN},
+    header::{HOST, HeaderName, HeaderValue, ORIGIN},
     http::{request::Parts, uri::Authority},
 };
 use uuid::Uuid;
@@ -33,6 +33,7 @@ use crate::{
     auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics},
+    model::Timestamp,
     seldom::Seldom,
     service::Error,
 };
@@ -108,12 +109,26 @@ pub struct Connection {
     requests: AtomicU64,
 }
 
+/// Tells when the peer's certificate ends, where that is soon: RFC 3339.
+const EXPIRES: HeaderName = HeaderName::from_static("okms-certificate-expires");
+/// From how many seconds before its end on.
+const EXPIRES_SOON: i64 = 14 * 86_400;
+
 impl Connection {
     /// Whether the peer is nobody here, be it without a certificate or with one that says nothing
     /// to us.
     #[must_use]
     pub const fn is_stranger(&self) -> bool {
         self.is_stranger
+    }
+
+    /// The end of the peer's certificate, where it is to be told at `now`.
+    fn expires_soon(&self, now: Timestamp) -> Option<HeaderValue> {
+        let end = self.peer.as_ref().ok()?.identity().validity().not_after;
+        let left = end.saturating_sub(now.unix_seconds());
+        let is_soon = (0..=EXPIRES_SOON).contains(&left);
+        let end = is_soon.then(|| Timestamp::from_unix_seconds(end).to_rfc3339_seconds())?;
+        HeaderValue::try_from(end).ok()
     }
 
     /// A fresh request id: random for each connection, counted within it.
@@ -226,7 +241,7 @@ impl Edge {
         let principal = peer
             .as_ref()
             .ok()
-            .and_then(|peer| directory::principal(peer, self.clocks.machine.now()).ok());
+            .and_then(|peer| self.principal(peer, self.clocks.machine.now()).ok());
         let party = principal.map(|principal| principal.party());
         let share = party.and_then(|party| self.shares.of(party));
         let is_beyond_share = party.is_some() && share.is_none();
@@ -256,6 +271,14 @@ impl Edge {
         }
     }
 
+    fn principal(
+        &self,
+        peer: &Arc<VerifiedPeer>,
+        now: Timestamp,
+    ) -> Result<Principal, Unauthenticated> {
+        directory::principal(peer, self.context.service.revocations.revoked(), now)
+    }
+
     /// Waits until no request is in progress, not even one whose client has gone.
     pub async fn idle(&self) {
         self.shares.idle(self.limits.in_flight).await;
@@ -273,6 +296,7 @@ impl Edge {
         let is_head = head.method == Method::HEAD;
         let mut body = Arriving::new(&head.headers, body);
         let now = self.clocks.store.now();
+        let machine_now = self.clocks.machine.now();
         let event = Event {
             metrics: Arc::clone(&self.nowhere),
             request_id: Arc::clone(&id),
@@ -284,12 +308,13 @@ impl Edge {
             params: Params::default(),
             body: Bytes::new(),
             now,
-            machine_now: self.clocks.machine.now(),
+            machine_now,
             caller: None,
             request_id: Arc::clone(&id),
         };
         let (mut reply, room) = self.answer(connection, call, &mut body, event, &in_progress).await;
         body.discard(|| in_progress.clone());
+        reply.headers.extend(connection.expires_soon(machine_now).map(|end| (EXPIRES, end)));
         if is_head {
             reply.body.clear();
             reply.more = None;
@@ -449,7 +474,7 @@ impl Edge {
             return Err(Problem::ForeignOrigin.into());
         }
         let peer = connection.peer.as_ref().map_err(Failed::clone);
-        let principal = peer.and_then(|peer| Ok(directory::principal(peer, call.machine_now)?));
+        let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
         call.caller = principal.as_ref().ok().map(Principal::party);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),

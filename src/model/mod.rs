@@ -17,6 +17,7 @@ mod mount;
 mod path;
 pub mod policy;
 mod refused;
+mod revocation;
 mod secret;
 mod settings;
 pub mod text;
@@ -26,7 +27,10 @@ mod version;
 
 pub use self::{
     config::DomainConfig,
-    credential::Credential,
+    credential::{
+        CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
+        check_remarks,
+    },
     duration::DeactivateAfter,
     error::Invalid,
     ids::OkmsId,
@@ -37,6 +41,7 @@ pub use self::{
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{CertRule, IamPolicy, ResourcePattern},
     refused::Refused,
+    revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,

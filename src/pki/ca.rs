@@ -7,7 +7,8 @@
 use std::fmt;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -23,6 +24,7 @@ use crate::model::Timestamp;
 /// A CA certificate together with its private key, ready to issue.
 pub struct CertificateAuthority {
     pub(super) issuer: Issuer<'static, KeyPair>,
+    pub(super) key_id: KeyIdMethod,
     validity: Validity,
     certificate_pem: String,
 }
@@ -61,8 +63,12 @@ impl CertificateAuthority {
         }
         let issuer = Issuer::from_ca_cert_der(&der, pair)
             .map_err(|_| Error::CaCertificate(CertificateFault::Name))?;
-        let ca =
-            Self { issuer, validity: facts.validity, certificate_pem: certificate_pem.to_owned() };
+        let ca = Self {
+            issuer,
+            key_id: facts.key_id.map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified),
+            validity: facts.validity,
+            certificate_pem: certificate_pem.to_owned(),
+        };
         if ca.issuer_as_written()? == facts.subject {
             Ok(ca)
         } else {

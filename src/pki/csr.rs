@@ -7,8 +7,6 @@
 //! That is why the request is read with x509-parser here; rcgen refuses a request whose extensions
 //! it does not know, and verifies no P-521 request.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls_pki_types::CertificateSigningRequestDer;
 use x509_parser::asn1_rs::Oid;
@@ -23,7 +21,7 @@ use x509_parser::prelude::FromDer;
 use super::error::{Error, PublicKeyFault, RequestFault};
 use super::key::PrivateKeyPem;
 use super::names::subject;
-use super::pem::exactly_one;
+use super::pem::{self, exactly_one};
 use super::public_key::{Accepted, accept};
 
 /// A public key whose holder proved to hold the private half.
@@ -86,10 +84,7 @@ pub fn signing_request(key: &PrivateKeyPem, name: &str) -> Result<String, Error>
 pub fn request_alone(text: &str) -> Result<String, Error> {
     RequestedKey::from_pem(text).map_err(Error::Request)?;
     let der = request_in(text).map_err(Error::Request)?;
-    let body = STANDARD.encode(&der);
-    let lines = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok());
-    let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
-    Ok(format!("-----BEGIN CERTIFICATE REQUEST-----\n{lines}-----END CERTIFICATE REQUEST-----\n"))
+    Ok(pem::text("CERTIFICATE REQUEST", &der))
 }
 
 fn request_in(text: &str) -> Result<CertificateSigningRequestDer<'static>, RequestFault> {

@@ -57,6 +57,11 @@ pub enum Error {
     /// Making a key failed.
     #[error("a private key could not be generated")]
     Generate,
+    /// The CA may not sign lists of what was revoked.
+    #[error(
+        "the CA's key usage does not allow signing revocation lists (cRLSign); make it anew with cRLSign"
+    )]
+    CrlSign,
     /// Building or signing failed.
     #[error("a certificate or request could not be signed")]
     Sign,

@@ -17,6 +17,7 @@
 
 mod ca;
 mod certificate;
+mod crl;
 mod csr;
 mod error;
 mod key;
@@ -30,6 +31,7 @@ mod validity;
 
 pub use ca::CertificateAuthority;
 pub use certificate::Facts;
+pub use crl::RevokedCertificate;
 pub use csr::{request_alone, signing_request};
 pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
 pub use key::{KeyKind, PrivateKeyPem, generate_key};

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{
     CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject,
 };
@@ -142,6 +143,20 @@ pub fn exactly_one<T: Section>(text: &[u8]) -> Result<T, PemFault> {
         (Some(one), None) => Ok(one),
         _ => Err(PemFault::Several),
     }
+}
+
+/// The PEM of a certificate.
+#[must_use]
+pub fn of_certificate(der: &[u8]) -> String {
+    text("CERTIFICATE", der)
+}
+
+/// A section with this label.
+pub(super) fn text(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let lines = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok());
+    let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
+    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
 
 /// Whether a private key is in `text`, in any of its forms.

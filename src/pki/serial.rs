@@ -3,11 +3,12 @@
 //! Always holds: a [`Serial`] has at most 20 octets, as RFC 5280 has it, and one text in each
 //! notation.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use x509_parser::num_bigint::BigUint;
 
 use super::error::Error;
+use crate::model::Invalid;
 
 /// A serial number. It prints in lower-case hexadecimal, without zero bytes in front.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +47,30 @@ impl Serial {
     pub fn significant(&self) -> &[u8] {
         let zeros = self.0.iter().take_while(|byte| **byte == 0).count().min(BYTES_MAX - 1);
         self.0.get(zeros..).unwrap_or_default()
+    }
+}
+
+/// Hexadecimal, as this prints and as others do: in capitals, or with colons between the bytes.
+impl FromStr for Serial {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const WRONG: Invalid = Invalid(
+            "a serial number must be hexadecimal of at most 20 bytes, such as 4f1a or 4F:1A",
+        );
+        let digits: Option<Vec<_>> = text
+            .bytes()
+            .filter(|byte| *byte != b':')
+            .map(|byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect();
+        let digits = digits.filter(|digits| !digits.is_empty()).ok_or(WRONG)?;
+        // An odd number of digits lacks the first one, a zero.
+        let bytes: Vec<_> = digits
+            .rchunks(2)
+            .rev()
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect();
+        Self::from_be_bytes(&bytes).ok_or(WRONG)
     }
 }
 
@@ -99,6 +124,12 @@ mod tests {
                 (&*serial(bytes).to_string(), &*serial(bytes).to_decimal()),
                 (hexadecimal, decimal)
             );
+        }
+        for text in ["0123456789abcdef01", "123456789ABCDEF01", "01:23:45:67:89:AB:CD:EF:01"] {
+            assert_eq!(text.parse::<Serial>().unwrap().to_string(), "0123456789abcdef01");
+        }
+        for wrong in ["", ":", "0x12", "12 34", "xyz", "é", &"1".repeat(41)] {
+            assert!(wrong.parse::<Serial>().is_err(), "{wrong}");
         }
         // A leading zero of DER does not count.
         let most = [&[0][..], &[0xff; 20]].concat();

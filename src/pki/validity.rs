@@ -19,13 +19,18 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// What is issued begins so long before, at most.
+    pub const EARLY_SECONDS: u32 = 300;
+
     /// The span of something that is issued at `now` for `days`. It begins a little earlier, for
     /// peers whose clock is late.
     pub(super) fn for_days(now: Timestamp, days: u32) -> Result<Self, Error> {
         const DAY: i64 = 86_400;
-        const SKEW: i64 = 300;
         let now = now.unix_seconds();
-        let validity = Self { not_before: now - SKEW, not_after: now + i64::from(days) * DAY };
+        let validity = Self {
+            not_before: now - i64::from(Self::EARLY_SECONDS),
+            not_after: now + i64::from(days) * DAY,
+        };
         let (begin, end) = validity.dates()?;
         // Below 1950 the two date forms of X.509 stop being well defined, and 9999-12-31 means
         // "never ends" in it, which nothing here should.

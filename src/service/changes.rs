@@ -50,6 +50,7 @@ changes! {
     DeletePolicy = "policies.delete",
     PutRule = "rules.put",
     DeleteRule = "rules.delete",
+    RevokeCredential = "credentials.revoke",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",
     RevokeToken = "tokens.revoke",

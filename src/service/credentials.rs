@@ -1,22 +1,31 @@
-//! Access certificates: issued by the region's authority to an operator who asks.
+//! Access certificates: issued by the region's authority to an operator who asks, shown, renewed by
+//! themselves, and revoked.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use uuid::Uuid;
 
 use super::{
     Error,
     changes::ChangeName,
+    cursor::{self, Page},
+    records::open,
+    revocations::Revocations,
     scope::Scope,
-    unit::{Change, OneRecord},
+    unit::{Basis, Change, UnitReader},
 };
 use crate::{
-    auth::{Action, Permit, Resource, identity::CertIdentity},
+    auth::{AccessDirectory, Action, Permit, Resource, identity::CertIdentity},
     crypto::{self, DomainKeys},
-    model::{Credential, Invalid, Timestamp},
-    pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Subject},
+    model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
+    pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
+    store::kinds::{Kind, Malformed, credential, revocation},
 };
 
 /// The longest life of an access certificate, in days.
 const DAYS_MAX: u32 = 3650;
+/// How many records are looked through at once.
+const AT_ONCE: usize = 256;
 
 /// Whose key is certified.
 #[derive(Debug)]
@@ -32,25 +41,66 @@ pub enum KeySource {
 pub struct CredentialRequest {
     /// The certificate's display name.
     pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Whom it speaks for beside its domain.
+    pub identities: Vec<String>,
     /// Whose key.
     pub key: KeySource,
     /// How many days it lives.
     pub days: u32,
 }
 
-/// A certificate just issued. Certificate and key are shown this once.
+/// What a certificate asks for in its own place.
+#[derive(Debug)]
+pub struct Renewal {
+    /// Whose key.
+    pub key: KeySource,
+    /// How many days it lives: at most as many as the one that asks, which is the default.
+    pub days: Option<u32>,
+    /// Whether the one that asks is revoked then.
+    pub revokes_old: bool,
+}
+
+/// An access certificate as it is remembered.
+#[derive(Clone, Debug)]
+pub struct KnownCredential {
+    /// Its id.
+    pub id: Uuid,
+    /// What was issued.
+    pub credential: Credential,
+    /// Whether it was taken back.
+    pub revocation: Option<Revocation>,
+}
+
+impl KnownCredential {
+    /// The certificate, PEM, where it was kept.
+    #[must_use]
+    pub fn certificate_pem(&self) -> Option<String> {
+        self.credential.certificate.as_deref().map(pki::pem::of_certificate)
+    }
+
+    /// Its serial number, in hexadecimal.
+    #[must_use]
+    pub fn serial(&self) -> Option<String> {
+        Serial::from_be_bytes(&self.credential.serial).map(|serial| serial.to_string())
+    }
+}
+
+/// A certificate just issued. Its key is shown this once.
 pub struct IssuedCredential {
+    /// What is remembered of it.
+    pub known: KnownCredential,
     /// The certificate.
     pub certificate_pem: String,
     /// Its private key, where it was made here.
     pub key: Option<PrivateKeyPem>,
-    /// When it ends.
-    pub expires_at: Timestamp,
 }
 
 impl fmt::Debug for IssuedCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IssuedCredential(until {})", self.expires_at.to_rfc3339_seconds())
+        let end = self.known.credential.ends_at;
+        write!(f, "IssuedCredential(until {})", end.to_rfc3339_seconds())
     }
 }
 
@@ -58,11 +108,18 @@ impl fmt::Debug for IssuedCredential {
 pub struct Credentials {
     scope: Scope,
     authority: Option<Arc<CertificateAuthority>>,
+    revocations: Arc<Revocations>,
+    access: Arc<AccessDirectory>,
 }
 
 impl Credentials {
-    pub(super) fn new(scope: Scope, authority: Option<CertificateAuthority>) -> Self {
-        Self { scope, authority: authority.map(Arc::new) }
+    pub(super) const fn new(
+        scope: Scope,
+        authority: Option<Arc<CertificateAuthority>>,
+        revocations: Arc<Revocations>,
+        access: Arc<AccessDirectory>,
+    ) -> Self {
+        Self { scope, authority, revocations, access }
     }
 
     /// Issues an access certificate for the permit's domain. It is remembered before anybody gets
@@ -81,45 +138,155 @@ impl Credentials {
         if request.days == 0 || request.days > DAYS_MAX {
             return Err(Invalid("the validity must be from 1 to 3650 days").into());
         }
-        let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
+        check_remarks(&request.description, &request.identities)?;
         // Only a domain that exists gets certificates.
         let keys = self.scope.keys(permit).await?;
-        let (domain, name) = (keys.id(), request.name.clone());
-        let issue = move || {
-            let key = match &request.key {
-                KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),
-                KeySource::Request(csr) => pki::KeySource::Request(csr),
-            };
-            authority.issue_access(&Subject::Domain(domain), &request.name, key, now, request.days)
-        };
-        // RSA keys take seconds to find.
-        let issued = tokio::task::spawn_blocking(issue)
-            .await
-            .map_err(|_| Error::Authority(pki::Error::Random))?;
-        let issued = issued.map_err(|error| match error {
-            pki::Error::Request(_) | pki::Error::CommonName(_) | pki::Error::Validity => {
-                Error::CertificateRefused(error)
-            }
-            ours => Error::Authority(ours),
-        })?;
-        self.remember(&keys, name, &issued, now).await?;
-        Ok(IssuedCredential {
-            certificate_pem: issued.certificate_pem,
-            key: issued.key,
-            expires_at: Timestamp::from_unix_seconds(issued.validity.not_after),
-        })
+        self.make(&keys, request, None, now).await
     }
 
-    async fn remember(
+    /// Issues an access certificate in the place of the one that asks: for the same domain and
+    /// identities, by the same name, with another key. The one before stays good until it ends, or
+    /// until it is revoked.
+    ///
+    /// # Errors
+    /// `Error::NotSelfRenewing` where the certificate that asks is none of the domain's that was
+    /// issued here; else as [`Self::issue`].
+    pub async fn renew(
         &self,
-        keys: &DomainKeys,
-        name: String,
-        issued: &Issued,
+        permit: &Permit,
+        renewal: Renewal,
+        now: Timestamp,
+    ) -> Result<IssuedCredential, Error> {
+        permit.check(Action::CredentialRenew, Resource::Tenant)?;
+        let asking = permit.subject().certificate_of_region().ok_or(Error::NotSelfRenewing)?;
+        let keys = self.scope.keys(permit).await?;
+        let (id, old) = self.of(&keys, asking).await?.ok_or(Error::NotSelfRenewing)?;
+        let days = renewal.days.unwrap_or_else(|| old.days().min(DAYS_MAX));
+        if !(1..=old.days()).contains(&days) {
+            return Err(Invalid(
+                "the validity must be from 1 day up to that of the certificate that is renewed",
+            )
+            .into());
+        }
+        let request = CredentialRequest {
+            name: old.name,
+            description: old.description,
+            identities: old.identities,
+            key: renewal.key,
+            days,
+        };
+        let renews = Renewed { id, serial: asking.serial() };
+        let issued = self.make(&keys, request, Some((renews, asking)), now).await?;
+        if renewal.revokes_old {
+            let ends_at = Some(old.ends_at);
+            let reason = RevocationReason::Superseded;
+            self.revocations.mark(asking.serial(), Revocation { at: now, reason, ends_at }).await?;
+        }
+        Ok(issued)
+    }
+
+    /// A page of the domain's access certificates, the oldest first. One whose record is damaged is
+    /// left out, so that it does not hide the others.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`; `Error::Invalid` for a cursor that is not of this list.
+    pub async fn list(
+        &self,
+        permit: &Permit,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<KnownCredential>, Error> {
+        permit.check(Action::CredentialGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let place = cursor.map(|cursor| cursor::parse_credential(&keys, &cursor)).transpose()?;
+        let (from, to) = credential::after(keys.id(), place.as_ref());
+        let snapshot = self.scope.engine().snapshot().await?;
+        let entries = snapshot.scan(Credential::SPACE, &from, &to, limit + 1).await?;
+        let more = entries.len() > limit;
+        let (mut found, mut last) = (Vec::with_capacity(entries.len()), None);
+        for (key, record) in entries.into_iter().take(limit) {
+            let id = credential::parse(&key).ok_or(Malformed)?;
+            match open::<Credential>(&keys, &key, &record.bytes) {
+                Ok(credential) => found.push(self.known(id, credential)),
+                Err(error) => {
+                    let (domain, id) = (keys.id(), Uuid::from_bytes(id));
+                    tracing::error!(%domain, credential = %id, %error, "the record of an access certificate is damaged");
+                }
+            }
+            last = Some(id);
+        }
+        let next = last.filter(|_| more).map(|id| cursor::after_credential(&keys, &id));
+        Ok((found, next.transpose()?))
+    }
+
+    /// The domain's access certificate with this id.
+    ///
+    /// # Errors
+    /// `Error::CredentialNotFound` where there is none in the domain.
+    pub async fn get(&self, permit: &Permit, id: Uuid) -> Result<KnownCredential, Error> {
+        permit.check(Action::CredentialGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        self.find(&keys, id).await
+    }
+
+    /// Revokes the domain's access certificate with this id: from now on every request that it
+    /// makes is refused. One that was revoked before stays as it was. Those that it has renewed
+    /// itself by go with it, as a thief would have one, unless it was superseded by them.
+    ///
+    /// # Errors
+    /// `Error::CredentialNotFound` where there is none in the domain.
+    pub async fn revoke(
+        &self,
+        permit: &Permit,
+        id: Uuid,
+        reason: RevocationReason,
         now: Timestamp,
     ) -> Result<(), Error> {
+        permit.check(Action::CredentialDelete, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let found = self.find(&keys, id).await?;
+        let first = found.credential.issued_at;
+        let (mut all, mut next) = (HashSet::new(), vec![(found.id.into_bytes(), found.credential)]);
+        // No renewal is stored once the one that asks is marked, so that it ends.
+        while !next.is_empty() {
+            for (id, Credential { serial, ends_at, .. }) in next {
+                let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
+                let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
+                self.revocations.mark(serial, revocation).await?;
+                all.insert(id);
+            }
+            next = match reason {
+                RevocationReason::Superseded => Vec::new(),
+                _ => self.renewed_by(&keys, &all, first).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Makes a certificate, and remembers it.
+    async fn make(
+        &self,
+        keys: &DomainKeys,
+        request: CredentialRequest,
+        renews: Option<(Renewed, &CertIdentity)>,
+        now: Timestamp,
+    ) -> Result<IssuedCredential, Error> {
+        let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
+        let CredentialRequest { name, description, identities, key, days } = request;
+        let issued = certify(authority, keys.id(), (name.clone(), key, days), now).await?;
         // As it will be read when it is shown.
         let identity = CertIdentity::from_der(&issued.certificate_der)
             .map_err(|_| Error::Authority(pki::Error::Sign))?;
+        if let Some((_, asking)) = &renews
+            && !self.access.are_alike(keys.id(), asking, &identity)
+        {
+            // Else whoever may do little would come out of the rule that says so.
+            return Err(Invalid(
+                "a rule of the domain is about this certificate, and not about one with another key; ask an operator for a new one",
+            )
+            .into());
+        }
+        let renews = renews.map(|(renewed, _)| renewed);
         let validity = identity.validity();
         let credential = Credential {
             name,
@@ -129,16 +296,152 @@ impl Credentials {
             begins_at: Timestamp::from_unix_seconds(validity.not_before),
             ends_at: Timestamp::from_unix_seconds(validity.not_after),
             is_from_request: issued.key.is_none(),
+            description,
+            identities,
+            certificate: Some(issued.certificate_der),
+            renews: renews.as_ref().map(|renewed| renewed.id),
         };
-        let millis = u64::try_from(now.unix_nanos() / 1_000_000).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?)
+        let id = uuid::Builder::from_unix_timestamp_millis(millis(now), &crypto::random()?)
             .into_uuid()
             .into_bytes();
         let change = Change { name: ChangeName::IssueCredential, turns: &[] };
-        self.scope
-            .unit(change, keys, OneRecord::of::<Credential>(keys, &id), |_, draft| {
-                draft.put(&id, &credential)
-            })
-            .await
+        let basis = Making { id: &id, renews: renews.as_ref() };
+        self.scope.unit(change, keys, basis, |(), draft| draft.put(&id, &credential)).await?;
+        Ok(IssuedCredential {
+            known: self.known(id, credential),
+            certificate_pem: issued.certificate_pem,
+            key: issued.key,
+        })
     }
+
+    async fn find(&self, keys: &DomainKeys, id: Uuid) -> Result<KnownCredential, Error> {
+        let id = id.into_bytes();
+        let key = Credential::key(keys.id(), &id);
+        let snapshot = self.scope.engine().snapshot().await?;
+        let record =
+            snapshot.get(Credential::SPACE, &key).await?.ok_or(Error::CredentialNotFound)?;
+        Ok(self.known(id, open(keys, &key, &record.bytes)?))
+    }
+
+    /// Those of the domain that `some` have renewed themselves by, and that are not among them. The
+    /// first of them was issued at `first`.
+    async fn renewed_by(
+        &self,
+        keys: &DomainKeys,
+        some: &HashSet<[u8; 16]>,
+        first: Timestamp,
+    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
+        let is_one = |id: &[u8; 16], credential: &Credential| {
+            credential.renews.is_some_and(|renewed| some.contains(&renewed)) && !some.contains(id)
+        };
+        self.search(keys, credential::issued(keys.id(), millis(first), (1 << 48) - 2), is_one).await
+    }
+
+    /// The domain's record of a certificate. It is among those that were issued soon after that
+    /// begins, so that it takes no index.
+    async fn of(
+        &self,
+        keys: &DomainKeys,
+        certificate: &CertIdentity,
+    ) -> Result<Option<([u8; 16], Credential)>, Error> {
+        let begins = Timestamp::from_unix_seconds(certificate.validity().not_before);
+        let ends = begins.plus_seconds(u64::from(Validity::EARLY_SECONDS) + 1);
+        let range = credential::issued(keys.id(), millis(begins), millis(ends));
+        let is_it = |_: &[u8; 16], found: &Credential| {
+            found.serial == certificate.serial().significant()
+                && found.key_sha256 == *certificate.public_key_sha256()
+        };
+        Ok(self.search(keys, range, is_it).await?.pop())
+    }
+
+    /// The access certificates in a range of the domain's that are wanted.
+    async fn search(
+        &self,
+        keys: &DomainKeys,
+        (mut from, to): (Vec<u8>, Vec<u8>),
+        is_wanted: impl Fn(&[u8; 16], &Credential) -> bool,
+    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut wanted = Vec::new();
+        loop {
+            let page = snapshot.scan(Credential::SPACE, &from, &to, AT_ONCE).await?;
+            for (key, record) in &page {
+                let id = credential::parse(key).ok_or(Malformed)?;
+                let Ok(found) = open::<Credential>(keys, key, &record.bytes) else { continue };
+                if is_wanted(&id, &found) {
+                    wanted.push((id, found));
+                }
+            }
+            match page.last() {
+                Some((key, _)) if page.len() == AT_ONCE => from = [key, [0].as_slice()].concat(),
+                _ => return Ok(wanted),
+            }
+        }
+    }
+
+    fn known(&self, id: [u8; 16], credential: Credential) -> KnownCredential {
+        let serial = Serial::from_be_bytes(&credential.serial);
+        let revocation = serial.and_then(|serial| self.revocations.revoked().get(serial));
+        KnownCredential { id: Uuid::from_bytes(id), credential, revocation }
+    }
+}
+
+/// The certificate that asks to be renewed.
+struct Renewed {
+    id: [u8; 16],
+    serial: Serial,
+}
+
+/// What a new certificate stands on: its id is free, and the one that it renews is not revoked, not
+/// even since its request was let in.
+struct Making<'a> {
+    id: &'a [u8; 16],
+    renews: Option<&'a Renewed>,
+}
+
+impl Basis for Making<'_> {
+    type Facts = ();
+
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<(), Error> {
+        let key = Credential::key(reader.records.keys.id(), self.id);
+        if reader.hold(Credential::SPACE, key).await?.is_some() {
+            return Err(Error::Contended);
+        }
+        let Some(renewed) = self.renews else { return Ok(()) };
+        let key = revocation::key(renewed.serial.significant());
+        match reader.hold(revocation::SPACE, key).await? {
+            Some(_) => Err(Error::NotSelfRenewing),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Has the authority sign a certificate by this name, with this key, for so many days.
+async fn certify(
+    authority: Arc<CertificateAuthority>,
+    domain: OkmsId,
+    (name, key, days): (String, KeySource, u32),
+    now: Timestamp,
+) -> Result<Issued, Error> {
+    let issue = move || {
+        let key = match &key {
+            KeySource::Fresh(kind) => pki::KeySource::Fresh(*kind),
+            KeySource::Request(csr) => pki::KeySource::Request(csr),
+        };
+        authority.issue_access(&Subject::Domain(domain), &name, key, now, days)
+    };
+    // RSA keys take seconds to find.
+    let issued = tokio::task::spawn_blocking(issue)
+        .await
+        .map_err(|_| Error::Authority(pki::Error::Random))?;
+    issued.map_err(|error| match error {
+        pki::Error::Request(_) | pki::Error::CommonName(_) | pki::Error::Validity => {
+            Error::CertificateRefused(error)
+        }
+        ours => Error::Authority(ours),
+    })
+}
+
+fn millis(moment: Timestamp) -> u64 {
+    u64::try_from(moment.unix_nanos() / 1_000_000).unwrap_or_default()
 }

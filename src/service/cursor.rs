@@ -24,6 +24,8 @@ pub(super) enum Listing<'a> {
     Secrets,
     /// A secret's versions.
     Versions(&'a SecretPath),
+    /// A domain's access certificates.
+    Credentials,
 }
 
 impl Listing<'_> {
@@ -31,7 +33,8 @@ impl Listing<'_> {
     fn place(self) -> Binding {
         match self {
             Self::Secrets => Binding::to("cursor", b""),
-            // No path is empty.
+            // No path is empty, and none has a NUL.
+            Self::Credentials => Binding::to("cursor", b"\0credentials"),
             Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }
@@ -93,6 +96,16 @@ pub(super) fn parse_version(
     let plain = open(keys, Listing::Versions(path), cursor)?;
     let number = plain.try_into().map(u32::from_be_bytes).map_err(|_| FORGED)?;
     Ok(VersionNumber::new(number).map_err(|_| FORGED)?)
+}
+
+/// A cursor after the access certificate with this id.
+pub(super) fn after_credential(keys: &DomainKeys, id: &[u8; 16]) -> Result<Vec<u8>, Error> {
+    seal(keys, Listing::Credentials, id)
+}
+
+/// The id in a cursor of [`after_credential`].
+pub(super) fn parse_credential(keys: &DomainKeys, cursor: &[u8]) -> Result<[u8; 16], Error> {
+    Ok(open(keys, Listing::Credentials, cursor)?.try_into().map_err(|_| FORGED)?)
 }
 
 fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<u8>, Error> {

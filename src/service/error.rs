@@ -63,6 +63,15 @@ pub enum Error {
     /// A certificate request cannot be granted.
     #[error(transparent)]
     CertificateRefused(pki::Error),
+    /// There is no such access certificate.
+    #[error("there is no such access certificate")]
+    CredentialNotFound,
+    /// The certificate that asks is none that renews itself.
+    #[error("the certificate does not renew itself")]
+    NotSelfRenewing,
+    /// The authority signs no lists of what was revoked.
+    #[error("the authority signs no revocation lists")]
+    NoList,
     /// This server has no key to issue certificates with.
     #[error("this server does not issue certificates")]
     NoAuthority,

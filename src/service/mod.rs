@@ -18,6 +18,7 @@ mod names;
 mod opened;
 mod records;
 mod region;
+mod revocations;
 mod scope;
 mod secrets;
 mod settings;
@@ -36,10 +37,13 @@ use self::scope::Scope;
 pub use self::{
     access::{AccessControl, FoundPolicy},
     changes::ChangeName,
-    credentials::{CredentialRequest, Credentials, IssuedCredential, KeySource},
+    credentials::{
+        CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
+    },
     cursor::FORGED as FORGED_CURSOR,
     error::Error,
     mounts::{MountPatch, Mounts},
+    revocations::Revocations,
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret,
@@ -57,7 +61,11 @@ use crate::{
     pki::CertificateAuthority,
     store::engine::Engine,
 };
-pub use crate::{crypto::SecretValue, pki::KeyKind, store::engine::Health};
+pub use crate::{
+    crypto::SecretValue,
+    pki::{KeyKind, Serial},
+    store::engine::Health,
+};
 
 /// Every use case.
 pub struct Service {
@@ -73,6 +81,8 @@ pub struct Service {
     pub credentials: Credentials,
     /// Policies, and the rules that give them to certificates.
     pub access: AccessControl,
+    /// Certificates that were taken back.
+    pub revocations: Arc<Revocations>,
     /// Tokens, for clients that insist on one.
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
@@ -96,13 +106,23 @@ impl Service {
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
         let scope = Scope::new(engine, root, on_commit);
+        let authority = authority.map(Arc::new);
+        let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
+        let revocations = Arc::new(revocations);
+        let access = AccessControl::open(scope.clone(), default).await?;
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
             mounts: Mounts::new(scope.clone()),
             secrets: Secrets::new(scope.clone()),
-            credentials: Credentials::new(scope.clone(), authority),
-            access: AccessControl::open(scope.clone(), default).await?,
+            credentials: Credentials::new(
+                scope.clone(),
+                authority,
+                Arc::clone(&revocations),
+                Arc::clone(access.directory()),
+            ),
+            revocations,
+            access,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
             scope,

@@ -335,7 +335,13 @@ async fn issued_certificates_are_remembered() {
     let (_folder, service, id, ends) = service_with(Some(authority)).await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let issue = |name: &str, key, days| {
-        let request = CredentialRequest { name: name.to_owned(), key, days };
+        let request = CredentialRequest {
+            name: name.to_owned(),
+            description: String::new(),
+            identities: Vec::new(),
+            key,
+            days,
+        };
         let (service, permit) = (&service, all(id));
         async move { service.credentials.issue(&permit, request, NOW).await }
     };
@@ -369,7 +375,10 @@ async fn issued_certificates_are_remembered() {
         assert_eq!(credential.serial, shown.serial().significant());
         assert_eq!(&credential.key_sha256, shown.public_key_sha256());
         assert_eq!(credential.begins_at.unix_seconds(), shown.validity().not_before);
-        assert_eq!((credential.ends_at, credential.issued_at), (issued.expires_at, NOW));
+        assert_eq!(
+            (credential.ends_at, credential.issued_at),
+            (issued.known.credential.ends_at, NOW)
+        );
         assert_eq!(credential.is_from_request, issued.key.is_none());
     }
     assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), ["first", "second"]);

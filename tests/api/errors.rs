@@ -35,7 +35,8 @@ async fn unknown_routes() {
             "/api/x/v2/Secret",
             "/a//b",
             "/api/x/v2/secretConfig/x",
-            "/v2/okms/resource/x/credential/y",
+            "/v2/okms/resource/x/credential/y/z",
+            "/v2/okms/crl/x",
         ] {
             let answer = client.call(Method::GET, path, "").await;
             assert_eq!(answer.status, 404, "{path}");
@@ -57,7 +58,12 @@ async fn methods_that_an_address_does_not_know() {
             (tenant.url("secretConfig"), "GET, PUT"),
             ("/v2/okms/resource".to_owned(), "GET, POST"),
             (format!("/v2/okms/resource/{}", tenant.id), "GET"),
-            (format!("/v2/okms/resource/{}/credential", tenant.id), "POST"),
+            (format!("/v2/okms/resource/{}/credential", tenant.id), "GET, POST"),
+            (format!("/v2/okms/resource/{}/credential/renew", tenant.id), "POST"),
+            (format!("/v2/okms/resource/{}/credential/x", tenant.id), "GET, DELETE"),
+            ("/v2/okms/crl".to_owned(), "GET"),
+            ("/v2/okms/revocation".to_owned(), "POST"),
+            ("/v2/okms/revocation/0a".to_owned(), "GET"),
             ("/openapi.json".to_owned(), "GET"),
             ("/swagger/".to_owned(), "GET"),
             ("/".to_owned(), "GET"),

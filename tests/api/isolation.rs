@@ -18,7 +18,9 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/openapi.json"), // what can be asked, for those who have no certificate yet
     ("GET", "/swagger"),      // the same, for people
     ("GET", "/swagger/{asset}"),
-    ("GET", "/"), // the way there
+    ("GET", "/"),            // the way there
+    ("GET", "/v2/okms/crl"), // what was revoked, for whoever is shown a certificate
+    ("GET", "/v2/okms/revocation/{serial}"),
 ];
 
 /// What answers without a certificate in the Vault dialect, under each of its bases: probes and
@@ -47,6 +49,8 @@ fn url(route: &ListedRoute, id: &str, path: &str) -> String {
         route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
     url.replace("{asset}", "index.html")
         .replace("{name}", "app")
+        .replace("{credentialId}", UNKNOWN)
+        .replace("{serial}", "0a")
         .replace("{mount}", "secret")
         .replace("{key}", &key(route, &path))
 }
@@ -79,6 +83,7 @@ fn body(route: &ListedRoute, path: &str) -> String {
             .to_string();
         }
         "PutRule" => r#"{"commonNames":["app"]}"#,
+        "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
         "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
         "PostSecretMetadata" | "PatchSecretMetadata" | "PostSecretConfig" => {
@@ -263,6 +268,10 @@ async fn an_operator_reaches_every_domain() {
     let operator = server.operator();
     // What the Vault dialect says to an operator has tests of its own.
     let native = |route: &&ListedRoute| !is_public(route) && !is_of_vault(route);
+    // Nor are there operators' certificates to renew, or any to show: those tests are in `credentials`.
+    let needs_one = |route: &ListedRoute| {
+        route.pattern.contains("{credentialId}") || route.operation.id == "RenewCredential"
+    };
     for route in routes().iter().filter(native) {
         tenant.delete(&format!("secret/{SECRET}")).await;
         if route.operation.id != "PostSecretV2" {
@@ -281,7 +290,12 @@ async fn an_operator_reaches_every_domain() {
         let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
         let answer =
             ask(&operator, &ListedRoute { pattern, ..route.clone() }, &tenant.id, SECRET).await;
-        assert!(answer.status.is_success(), "{} {} {answer:?}", route.method, route.pattern);
+        assert!(
+            answer.status.is_success() || needs_one(route),
+            "{} {} {answer:?}",
+            route.method,
+            route.pattern
+        );
         if matches!(route.operation.handler, Handler::Tenant(_)) {
             tenant.create(SECRET, "{}").await;
             ask(&operator, route, UNKNOWN, SECRET).await.error(404, 16_994_305);

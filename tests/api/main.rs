@@ -22,6 +22,7 @@ mod clock;
 mod concurrency;
 mod config;
 mod control;
+mod credentials;
 mod dialect;
 mod drain;
 mod errors;

@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use hyper::{Method, StatusCode};
-use okmsd::api::{DIALECTS, Handler, route_list};
+use okmsd::{
+    api::{DIALECTS, Handler, route_list},
+    pki::PrivateKeyPem,
+};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Answer, Client, TestServer};
+use crate::harness::{Answer, Client, Http, Pair, TestServer};
 
 /// The names of operations that a test has seen answered with success.
 type Seen = HashSet<String>;
@@ -26,6 +29,8 @@ struct Documented {
     moved: String,
     /// The id of a policy.
     policy: String,
+    /// The id of an access certificate.
+    credential: String,
 }
 
 impl Documented {
@@ -39,6 +44,8 @@ impl Documented {
             accessor: String::new(),
             moved: String::new(),
             policy: "0195f1c2-0f2e-7c3a-9d2b-5f6a7b8c9d0e".to_owned(),
+            // Nobody's.
+            credential: "01942548-e0a8-7f2a-8b11-2a1d1f1f7a10".to_owned(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Documented {
         let path = path.replace("{version}", "1").replace("{asset}", "init.js");
         let path = path.replace("{id}", &self.policy).replace("{name}", "app");
         let path = path.replace("{mount}", "secret").replace("{key}", key);
+        let path = path.replace("{credentialId}", &self.credential).replace("{serial}", "4f1a2b");
         let mut headers = Vec::new();
         // A patch says that it is one.
         if let Some((media, _)) = operation["requestBody"]["content"]
@@ -316,10 +324,11 @@ async fn examples_are_taken_and_answers_are_as_told() {
             if name != "ownKey" {
                 let example = api.check(op, "", body).await;
                 assert!(example.get("warnings").is_none());
+                api.credential = example["id"].as_str().unwrap().to_owned();
             }
         }
     }
-    for op in ["ListResources", "GetResource"] {
+    for op in ["ListResources", "GetResource", "ListCredentials", "GetCredential"] {
         api.check(op, "", none).await;
     }
     let policy = api.requests("PostPolicy")["policy"].clone();
@@ -331,6 +340,24 @@ async fn examples_are_taken_and_answers_are_as_told() {
     for op in ["GetPolicy", "ListPolicies", "GetRule", "ListRules", "DeletePolicy", "DeleteRule"] {
         api.check(op, "", none).await;
     }
+    for op in ["DeleteCredential", "PostRevocation", "GetRevocation"] {
+        api.check_each(op, "").await;
+    }
+    let body = r#"{"name":"x","validity":30}"#;
+    let issued = api.send("PostCredential", "", body).await.ok();
+    let text = |name: &str| issued[name].as_str().unwrap().to_owned();
+    let pair = Pair {
+        certificate: text("certificatePEM"),
+        key: PrivateKeyPem::parse(text("privateKeyPEM")).unwrap(),
+    };
+    let own = server.client(Some(&pair), Some(&api.client.id), Http::One);
+    let mut own = Documented::by(own).await;
+    for (name, body) in &own.requests("RenewCredential") {
+        if name != "ownKey" {
+            own.check("RenewCredential", "", body).await;
+        }
+    }
+    seen.extend(own.seen);
     seen.extend(std::mem::take(&mut api.seen));
     seen.extend(vault(server.tenant().await).await);
     let figures = api.send("VaultMetrics", "?format=prometheus", "").await;
@@ -346,12 +373,14 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 102);
+    assert_eq!(unseen.len(), 109);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
         .filter(|route| {
-            matches!(route.operation.handler, Handler::Open(_)) && !route.pattern.contains("v1")
+            matches!(route.operation.handler, Handler::Open(_))
+                && !route.pattern.contains("v1")
+                && !seen.contains(route.operation.id)
         })
         .map(|route| route.operation.id.to_owned())
         .collect();

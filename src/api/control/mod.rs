@@ -2,17 +2,28 @@
 //! where it has them.
 
 mod access;
+mod credential;
 mod resource;
 
-use super::{Rows, operation::row};
-use crate::auth::Action::{CredentialCreate, DomainCreate, DomainGet, PolicyEdit, PolicyGet};
+use std::future::ready;
+
+use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
+use crate::auth::Action::{
+    CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew, DomainCreate, DomainGet,
+    PolicyEdit, PolicyGet,
+};
 
 /// What is asked of one domain.
 #[rustfmt::skip]
 pub(super) static DOMAIN: Rows = Rows {
     bases: &["/v2/okms/resource/{okmsId}"],
     routes: &[
-        row!(&["POST"], "/credential", "PostCredential", Write, &[CredentialCreate], Tenant(resource::create_credential)),
+        row!(&["GET"], "/credential", "ListCredentials", Read, &[CredentialGet], Tenant(credential::list)),
+        row!(&["POST"], "/credential", "PostCredential", Write, &[CredentialCreate], Tenant(credential::create)),
+        // Before `/credential/{credentialId}`: it is no id.
+        row!(&["POST"], "/credential/renew", "RenewCredential", Write, &[CredentialRenew], Tenant(credential::renew)),
+        row!(&["GET"], "/credential/{credentialId}", "GetCredential", Read, &[CredentialGet], Tenant(credential::get)),
+        row!(&["DELETE"], "/credential/{credentialId}", "DeleteCredential", Write, &[CredentialDelete], Tenant(credential::delete)),
         row!(&["GET"], "/policy", "ListPolicies", Read, &[PolicyGet], Tenant(access::list_policies)),
         row!(&["POST"], "/policy", "PostPolicy", Write, &[PolicyEdit], Tenant(access::create_policy)),
         row!(&["GET"], "/policy/{id}", "GetPolicy", Read, &[PolicyGet], Tenant(access::get_policy)),
@@ -41,3 +52,41 @@ pub(super) static REGION: Rows = Rows {
         ),
     ],
 };
+
+/// What is known of certificates that were revoked, and who may add to it.
+pub(super) static REVOCATIONS: Rows = Rows {
+    bases: &["/v2/okms"],
+    routes: &[
+        open(
+            "/crl",
+            &operation("GetRevocationList", |context, call| {
+                Box::pin(ready(credential::revocation_list(context, call)))
+            }),
+        ),
+        open(
+            "/revocation/{serial}",
+            &operation("GetRevocation", |context, call| {
+                Box::pin(ready(credential::serial_status(context, call)))
+            }),
+        ),
+        row!(
+            &["POST"],
+            "/revocation",
+            "PostRevocation",
+            Write,
+            &[CredentialDelete],
+            Region(credential::revoke_serial)
+        ),
+    ],
+};
+
+const fn open(pattern: &'static str, operation: &'static Operation) -> Route {
+    Route { methods: &["GET"], pattern, operation }
+}
+
+const fn operation(
+    id: &'static str,
+    handler: for<'a> fn(&'a Context, &'a Call) -> Answer<'a>,
+) -> Operation {
+    Operation { id, effect: Effect::Read, actions: &[], handler: Handler::Open(handler) }
+}

@@ -152,6 +152,7 @@ mod tests {
                     "the page cursor is not one of this list; repeat without X-Pagination-Cursor",
                 )),
             ),
+            ("BadSerial", Failed::from("x".parse::<crate::service::Serial>().unwrap_err())),
             ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
             ("NoCertificate", Failed::from(Unauthenticated::NoCertificate)),
             ("Forbidden", Failed::from(Denied::Forbidden)),

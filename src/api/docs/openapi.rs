@@ -156,6 +156,7 @@ mod tests {
     use crate::{
         api::{Handler, docs::ASSETS},
         model::{
+            CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX,
             DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
             PATH_MAX, PUBLISHED_PATH_MAX, VERSION_MAX,
         },
@@ -237,7 +238,7 @@ mod tests {
             told,
             shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect()
         );
-        assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (102, 61));
+        assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (109, 61));
         // Whatever is served and left out is shown under its other name.
         for route in left_out {
             let ListedRoute { method, pattern, operation } = &route;
@@ -456,6 +457,9 @@ mod tests {
                 "versionMax": VERSION_MAX,
                 "metadataEntriesMax": METADATA_ENTRIES_MAX,
                 "metadataValueMax": METADATA_VALUE_MAX,
+                "credentialDescriptionMax": CREDENTIAL_DESCRIPTION_MAX,
+                "credentialIdentityMax": CREDENTIAL_IDENTITY_MAX,
+                "credentialIdentitiesMax": CREDENTIAL_IDENTITIES_MAX,
             })
         );
         let mut texts = String::new();
@@ -467,9 +471,16 @@ mod tests {
                 }
                 "maxLength" if value.as_u64() > Some(128) => {
                     assert!(
-                        of("pathMax") || of("publishedPathMax") || of("metadataValueMax"),
+                        of("pathMax")
+                            || of("publishedPathMax")
+                            || of("metadataValueMax")
+                            || of("credentialDescriptionMax")
+                            || of("credentialIdentityMax"),
                         "{value}"
                     );
+                }
+                "maxItems" if value.as_u64() == Some(64) => {
+                    assert!(of("credentialIdentitiesMax"), "{value}");
                 }
                 "maxProperties" => assert!(of("metadataEntriesMax"), "{value}"),
                 "description" => texts.push_str(value.as_str().unwrap_or_default()),

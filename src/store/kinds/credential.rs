@@ -1,5 +1,5 @@
 //! Access certificates that were issued. The key is the tenant's id and the certificate's, which
-//! sorts by its time.
+//! sorts by its time. Whether one was revoked is told by [`super::revocation`] alone.
 
 use minicbor::{Decode, Encode, bytes::ByteArray, bytes::ByteSlice};
 
@@ -11,6 +11,34 @@ use crate::{
 
 /// Where these records are.
 pub const SPACE: Space = Space::new("credential");
+
+/// The range of the tenant's certificates, after the one with this id.
+#[must_use]
+pub fn after(id: OkmsId, credential: Option<&[u8; 16]>) -> (Vec<u8>, Vec<u8>) {
+    let begin = credential.map_or_else(
+        || id.as_bytes().to_vec(),
+        |credential| [id.as_bytes().as_slice(), credential, &[0]].concat(),
+    );
+    (begin, [id.as_bytes().as_slice(), &[0xff; 17]].concat())
+}
+
+/// The range of the tenant's certificates that were issued from one moment up to another, both in
+/// milliseconds since 1970.
+#[must_use]
+pub fn issued(id: OkmsId, from: u64, to: u64) -> (Vec<u8>, Vec<u8>) {
+    // A UUID of version 7 begins with 48 bits of its time.
+    let key = |millis: u64| {
+        let [_, _, time @ ..] = millis.to_be_bytes();
+        [id.as_bytes().as_slice(), &time].concat()
+    };
+    (key(from), key(to.saturating_add(1)))
+}
+
+/// The certificate's id in a key.
+#[must_use]
+pub fn parse(key: &[u8]) -> Option<[u8; 16]> {
+    key.get(16..)?.try_into().ok()
+}
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -29,6 +57,16 @@ struct Fields<'a> {
     ends_at: i64,
     #[n(6)]
     is_from_request: bool,
+    #[b(7)]
+    #[cbor(default)]
+    description: &'a str,
+    #[b(8)]
+    #[cbor(default)]
+    identities: Vec<&'a str>,
+    #[b(9)]
+    certificate: Option<&'a ByteSlice>,
+    #[n(10)]
+    renews: Option<ByteArray<16>>,
 }
 
 impl Kind for Credential {
@@ -49,6 +87,10 @@ impl Kind for Credential {
             begins_at: self.begins_at.unix_nanos(),
             ends_at: self.ends_at.unix_nanos(),
             is_from_request: self.is_from_request,
+            description: &self.description,
+            identities: self.identities.iter().map(|identity| &**identity).collect(),
+            certificate: self.certificate.as_deref().map(Into::into),
+            renews: self.renews.map(Into::into),
         })
     }
 
@@ -62,6 +104,10 @@ impl Kind for Credential {
             begins_at: Timestamp::from_unix_nanos(fields.begins_at),
             ends_at: Timestamp::from_unix_nanos(fields.ends_at),
             is_from_request: fields.is_from_request,
+            description: fields.description.to_owned(),
+            identities: fields.identities.into_iter().map(str::to_owned).collect(),
+            certificate: fields.certificate.map(|der| der.to_vec()),
+            renews: fields.renews.map(Into::into),
         })
     }
 }

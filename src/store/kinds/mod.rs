@@ -12,6 +12,7 @@ pub mod credential;
 pub mod header;
 pub mod policy;
 pub mod region;
+pub mod revocation;
 pub mod rule;
 pub mod tenant;
 pub mod token;
@@ -26,7 +27,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 10] = [
+pub const SPACES: [Space; 11] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -37,6 +38,7 @@ pub const SPACES: [Space; 10] = [
     credential::SPACE,
     policy::SPACE,
     rule::SPACE,
+    revocation::SPACE,
 ];
 
 #[cfg(test)]

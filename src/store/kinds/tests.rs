@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use super::{
     header,
     kind::FORM,
-    region,
+    region, revocation,
     tenant::{self, DomainInfo, DomainRecord},
     token,
     version::{self, Version},
@@ -20,8 +20,8 @@ use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
         Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount,
-        MountPath, Moved, OkmsId, SecretPath, Settings, Timestamp, Token, VersionNumber,
-        VersionRecord, Wrapped,
+        MountPath, Moved, OkmsId, Revocation, RevocationReason, SecretPath, Settings, Timestamp,
+        Token, VersionNumber, VersionRecord, Wrapped,
     },
 };
 
@@ -176,10 +176,27 @@ proptest! {
             begins_at: created_at,
             ends_at: deactivate_at.unwrap_or(created_at),
             is_from_request: deleted_at.is_some(),
+            description: name.clone(),
+            identities: vec![name.clone(), name.clone()],
+            certificate: deleted_at.is_some().then(|| key.to_vec()),
+            renews: deactivate_at.is_some().then_some(key),
         });
+        let revocation = Revocation { at: created_at, reason: RevocationReason::Superseded, ends_at: deleted_at };
+        check_with(&revocation, revocation::encode, revocation::decode);
         check_with(&DomainInfo { name: name.clone(), created_at }, DomainInfo::encode, DomainInfo::decode);
         let tenant = DomainRecord { keys: vec![(1, WrappedKey::from_bytes(name.clone().into_bytes())), (2, WrappedKey::from_bytes(vec![7; 40]))], info: Sealed::public(name.into_bytes()) };
         check_with(&tenant, DomainRecord::encode, DomainRecord::decode);
+    }
+
+    #[test]
+    fn serials_are_read_back(serial in prop::collection::vec(any::<u8>(), 1..=20)) {
+        let key = revocation::key(&serial);
+        prop_assert_eq!(revocation::parse(&key), Some(&*serial));
+        let of_a_tenant = tenant::key(id(7));
+        prop_assert_eq!(revocation::parse(&of_a_tenant), None);
+        let (from, to) = revocation::after(None);
+        prop_assert!((from..to).contains(&key));
+        prop_assert!(revocation::after(Some(&key)).0 > key);
     }
 
     #[test]

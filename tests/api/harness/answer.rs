@@ -91,6 +91,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "content-type",
     "date",
     "location",
+    "okms-certificate-expires",
     "retry-after",
     "transfer-encoding",
     "x-content-type-options",
