@@ -104,7 +104,8 @@ fn read_paths(entry: &Entry, rules: &mut Vec<Rule>) -> Result<(), PolicyFault> {
                 rules.push(rule.map_err(words)?);
             }
         }
-        ([_], paths) => {
+        // In HCL it would be a block for the path "path", to Vault.
+        ([_], paths) if entry.line.is_none() => {
             for paths in objects(paths).ok_or_else(|| not_a_block(entry))? {
                 for inner in paths {
                     let [path] = inner.keys.as_slice() else { return Err(not_a_block(entry)) };

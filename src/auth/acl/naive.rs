@@ -122,14 +122,15 @@ fn acl(policies: &Blocks) -> Acl {
 
 /// Patterns that often fit the same paths, with and without a slash at either end.
 fn pattern() -> impl Strategy<Value = String> {
-    let segments = prop::collection::vec(
-        prop_oneof![
-            4 => Just("a"), 3 => Just("b"), 1 => Just("ab"), 1 => Just("("), 5 => Just("+"),
-            1 => Just("+a"), 1 => Just("a+"), 1 => Just(""),
-        ],
-        1..4,
-    );
-    let end = prop_oneof![3 => Just(""), 2 => Just("*"), 2 => Just("/*"), 1 => Just("/")];
+    let segment = prop_oneof![
+        5 => Just("a"), 1 => Just("b"), 2 => Just("ab"), 1 => Just("("), 8 => Just("+"),
+        1 => Just("+a"), 1 => Just("a+"), 1 => Just(""),
+    ];
+    let segments = prop_oneof![
+        1 => prop::collection::vec(segment.clone(), 1..3),
+        2 => prop::collection::vec(segment, 3..=3),
+    ];
+    let end = prop_oneof![4 => Just(""), 2 => Just("*"), 2 => Just("/*"), 1 => Just("/")];
     let start = prop_oneof![9 => Just(""), 1 => Just("/")];
     let long = (start, segments, end)
         .prop_map(|(start, segments, end)| format!("{start}{}{end}", segments.join("/")))
@@ -143,12 +144,19 @@ fn policies() -> impl Strategy<Value = Blocks> {
         1 => Just(Capability::Scan), 1 => Just(Capability::Deny),
     ];
     let given = prop::collection::vec(capability, 0..3);
-    prop::collection::vec(prop::collection::vec((pattern(), given), 0..6), 1..4)
+    prop::collection::vec(prop::collection::vec((pattern(), given), 0..10), 1..4)
 }
 
 fn path() -> impl Strategy<Value = String> {
-    let segment = prop_oneof![4 => Just("a"), 3 => Just("b"), 1 => Just("ab"), 1 => Just("("), 1 => Just("+a"), 1 => Just("")];
-    prop::collection::vec(segment, 1..5).prop_map(|segments| segments.join("/"))
+    let segment = prop_oneof![
+        6 => Just("a"), 1 => Just("b"), 3 => Just("ab"), 1 => Just("("), 1 => Just("+a"),
+        1 => Just(""),
+    ];
+    let segments = prop_oneof![
+        1 => prop::collection::vec(segment.clone(), 1..5),
+        2 => prop::collection::vec(segment, 3..=3),
+    ];
+    segments.prop_map(|segments| segments.join("/"))
 }
 
 const OPERATIONS: [Operation; 4] =

@@ -1,7 +1,10 @@
 //! What policies say and decide, case by case. That the order of precedence is Vault's is held by
 //! `naive` as well, for random ones.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 
@@ -132,6 +135,7 @@ fn what_is_wrong_is_told_by_its_name() {
             "path \"p\" { denied_parameters = { \"a\" = 1 } }",
             "path \"p\": denied_parameters is an object that has a list of values for each parameter",
         ),
+        ("path {}", "line 1: path takes one path and a block in { }"),
         ("path { policy = \"read\" }", "line 1: path takes one path and a block in { }"),
         ("path \"a\" \"b\" {}", "line 1: path takes one path and a block in { }"),
         ("path \"a\" = {}", "line 1: a block with a name has no = before its {"),
@@ -282,6 +286,8 @@ fn the_more_specific_block_decides() {
         ("+/*", "*", "foo/bar"),
         // Longer.
         ("foo/bar/+/b*", "foo/bar/+/ba*", "foo/bar/bar/baz"),
+        ("+/a/+", "+/+/bb", "x/a/bb"),
+        ("+/a/+/*", "+/+/a/b*", "x/a/a/b"),
         // Greater.
         ("+/+/a/+", "+/a/+/+", "a/a/a/a"),
         // One path alone.
@@ -571,6 +577,7 @@ fn whole_folders_are_told() {
         path "c/+/d" { policy = "read" }
         path "e/+/*" { policy = "read" }
         path "+/never" { capabilities = ["update"] }
+        path "g/*" { policy = "read" }
     "#);
     for (prefix, capability, expected) in [
         ("", Capability::Read, Some),
@@ -596,6 +603,7 @@ fn whole_folders_are_told() {
         ("e/x", Capability::Read, Some),
         ("z/", Capability::Read, Nothing),
         ("z/", Capability::Update, Some),
+        ("g/", Capability::Read, Everything),
     ] {
         assert_eq!(acl.below(prefix, capability), expected, "{prefix:?} {capability:?}");
     }
@@ -606,6 +614,8 @@ fn whole_folders_are_told() {
 #[test]
 fn cve_2025_6203_no_text_costs_more_than_its_length() {
     const MOST: usize = 64 * 1024;
+    // Of what is done in milliseconds, where a square of it would take minutes.
+    const PATIENCE: Duration = Duration::from_secs(20);
     let fill = |start: &str, piece: &str| {
         let times = (MOST - start.len()) / piece.len();
         format!("{start}{}", piece.repeat(times))
@@ -630,7 +640,7 @@ fn cve_2025_6203_no_text_costs_more_than_its_length() {
     ] {
         let start = Instant::now();
         let _ = Policy::parse(&text);
-        assert!(start.elapsed().as_secs() < 2, "{}", text.get(..40).unwrap());
+        assert!(start.elapsed() < PATIENCE, "{}", text.get(..40).unwrap());
     }
     for path in ["/", "+/", "a/+/"].map(|piece| fill("", piece)) {
         let text = format!("path \"{}*\" {{ policy = \"read\" }}", path.get(..MOST - 100).unwrap());
@@ -638,7 +648,7 @@ fn cve_2025_6203_no_text_costs_more_than_its_length() {
         let _ = acl.decide(&path, Operation::List);
         assert_eq!(acl.below("zz", Capability::Update), Extent::Nothing);
         drop(acl);
-        assert!(start.elapsed().as_secs() < 2);
+        assert!(start.elapsed() < PATIENCE);
     }
     assert!(fault(&"x".repeat(MOST + 1)).contains("64 KiB"));
     assert!(fault(&fill("a=", "[")).contains("nested too deeply"));
