@@ -1,9 +1,10 @@
 //! Who may do what within a domain: policies, and the rules that give them to certificates.
 
 use hyper::Method;
+use okmsd::pki::PrivateKeyPem;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, Http, Leaf, TestServer};
+use crate::harness::{Answer, Client, Http, Leaf, Pair, TestServer};
 
 const FORBIDDEN: u32 = 16_924_673;
 
@@ -315,6 +316,43 @@ async fn rules_find_certificates() {
     let rules = domain.admin.call(Method::GET, &domain.at("rule"), "").await.ok();
     let names: Vec<_> = rules.as_array().unwrap().iter().map(|rule| rule["name"].clone()).collect();
     assert_eq!(names, ["both", "by-uri"]);
+}
+
+/// A rule that pins a key, and a certificate that renews itself under another one: it would have come
+/// out of the rule, and been an administrator.
+#[tokio::test]
+async fn a_renewal_stays_under_its_rules() {
+    let domain = Domain::new().await;
+    let operator = Client { id: domain.admin.id.clone(), ..domain.server.operator() };
+    let issue = async |name: &str| {
+        let body = json!({"name": name, "validity": 30}).to_string();
+        let issued = operator.call(Method::POST, &domain.at("credential"), &body).await.ok();
+        let text = |member: &str| issued[member].as_str().unwrap().to_owned();
+        let key = PrivateKeyPem::parse(text("privateKeyPEM")).unwrap();
+        let pair = Pair { certificate: text("certificatePEM"), key };
+        domain.server.client(Some(&pair), Some(&domain.admin.id), Http::One)
+    };
+    let key = |client: &Client| {
+        let chain = client
+            .tls
+            .client_auth_cert_resolver
+            .resolve(&[], &[rustls::SignatureScheme::ECDSA_NISTP256_SHA256]);
+        let chain = chain.unwrap();
+        let leaf = okmsd::auth::identity::CertIdentity::from_der(&chain.cert[0]).unwrap();
+        leaf.public_key_sha256().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let (pinned, named) = (issue("pinned").await, issue("named").await);
+    let rule = json!({"publicKeySHA256": [key(&pinned)], "policies": ["read-only"]});
+    domain.put_rule("by-key", &rule).await.ok();
+    domain.rule("named", &["read-only"]).await;
+    assert!(
+        is_forbidden(&pinned.create("a", "{}").await)
+            && is_forbidden(&named.create("a", "{}").await)
+    );
+    let renew = domain.at("credential/renew");
+    assert_eq!(pinned.call(Method::POST, &renew, "").await.status, 400);
+    let renewed = named.call(Method::POST, &renew, "").await.ok();
+    assert_eq!(renewed["name"], "named");
 }
 
 /// `access.default_policy`: who has no rule has what the operator says.
