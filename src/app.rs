@@ -1,31 +1,39 @@
 //! The composition root: builds every part once, and hands each what it needs.
 
+mod certificates;
+mod error;
+mod keeper;
+mod reload;
+
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::net::TcpListener;
 
+use self::certificates::{Certificates, authority};
+use self::reload::Lives;
+pub use self::{
+    error::AppError,
+    keeper::{Files, Keeper},
+    reload::Reloader,
+};
+
 use crate::{
     api::{self, Context, Dialect},
-    auth::Issuer,
+    auth::BuiltIn,
     clock::{Clock, Step, StoreClock},
-    config::Config,
-    crypto::{FileRootKey, RootKey as _, RootKeyError},
-    files::FileName,
+    config::{Config, DefaultPolicy},
+    crypto::{FileRootKey, RootKey as _},
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
-    material::{self, MaterialError},
     metrics::{Metrics, Outcome},
-    model::{Timestamp, TokenLife},
-    pki::{self, CertificateAuthority},
+    model::Timestamp,
+    pki::CertificateAuthority,
     server::{
-        Admin, ClientTrust, ConnectionLimits, Dated, Doubt, Handshakes, Listener, Role, ServerTls,
-        Shared, Stopper, TlsError, TlsState, Trusted, fit_connections,
+        Admin, ConnectionLimits, Handshakes, Listener, Shared, Stopper, Terms, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
     store::{
@@ -52,66 +60,6 @@ pub struct App {
     reloader: Reloader,
 }
 
-/// Puts new certificates in the place of those that a running server goes by. Cheap to clone.
-#[derive(Clone)]
-pub struct Reloader {
-    tls: Arc<Live<TlsState>>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-}
-
-impl Reloader {
-    /// Loads the server's certificate and key, and all certificate authorities, from the files that
-    /// `config` names. Connections that are open finish what they do, and end: whoever comes back
-    /// is judged anew. The number of states so far is told. What else `config` says counts after a
-    /// restart.
-    ///
-    /// # Errors
-    /// `AppError` names the file at fault. Everything goes on as before then.
-    pub fn reload(&self, config: &Config) -> Result<u64, AppError> {
-        let certificates = Certificates::load(config, &self.clock)?;
-        certificates.tell(self.clock.now(), &self.metrics);
-        Ok(self.tls.replace(certificates.tls.state))
-    }
-}
-
-/// A server that cannot start. Each names the file, key or address at fault.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The root key.
-    #[error(transparent)]
-    RootKey(#[from] RootKeyError),
-    /// Certificates and keys for TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A file of the certificate authority.
-    #[error(transparent)]
-    Material(#[from] MaterialError),
-    /// The certificate authority.
-    #[error("{0}: {1}")]
-    Authority(FileName, #[source] pki::Error),
-    /// What a server would start with, and should not.
-    #[error("{0}")]
-    Doubtful(String),
-    /// The store.
-    #[error("store {0}: {1}")]
-    Store(PathBuf, #[source] OpenError),
-    /// The root key, of another store.
-    #[error(
-        "root key {0}: is not the one that the store {1} was made with; give the store its own key"
-    )]
-    WrongRootKey(FileName, FileName),
-    /// What is in the store.
-    #[error("store {0}: {1}")]
-    Service(PathBuf, #[source] service::Error),
-    /// An address.
-    #[error("cannot listen on {0}: {1}")]
-    Bind(SocketAddr, #[source] io::Error),
-    /// A part that cannot fail, did.
-    #[error("the server cannot start: {0}")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
 /// What [`check`] has looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
@@ -128,12 +76,6 @@ struct Materials {
     certificates: Certificates,
 }
 
-/// What TLS goes by, loaded and checked.
-struct Certificates {
-    tls: ServerTls,
-    authorities: Vec<Dated>,
-}
-
 impl Materials {
     fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
         Ok(Self {
@@ -144,57 +86,13 @@ impl Materials {
     }
 }
 
-impl Certificates {
-    fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
-        let region =
-            Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
-        let customers = config.trust.customer_ca.iter();
-        let customers = customers.map(|ca| Trusted {
-            certificate: ca.certificate.clone(),
-            issuer: Issuer::Customer(ca.domain),
-        });
-        let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
-        let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
-        Ok(Self { tls: ServerTls::load(&config.server, trust, Arc::clone(clock))?, authorities })
-    }
-
-    /// Every certificate with an end.
-    fn all(&self) -> impl Iterator<Item = &Dated> {
-        std::iter::once(&self.tls.dated).chain(&self.authorities)
-    }
-
-    /// What is wrong with the certificates, and does not keep a server from starting.
-    fn doubts(&self, now: Timestamp) -> Vec<Doubt> {
-        self.tls
-            .doubts
-            .iter()
-            .cloned()
-            .chain(self.all().filter_map(|dated| dated.doubt(now)))
-            .collect()
-    }
-
-    /// Says what is wrong, and in numbers when each certificate ends.
-    fn tell(&self, now: Timestamp, metrics: &Metrics) {
-        for doubt in self.doubts(now) {
-            tracing::warn!(%doubt, "serving all the same");
-        }
-        for dated in self.all() {
-            let (certificate, domain) = match dated.role {
-                Role::Server => ("server", String::new()),
-                Role::RegionCa => ("region_ca", String::new()),
-                Role::CustomerCa(domain) => ("customer_ca", domain.to_string()),
-            };
-            metrics.certificate_ends(certificate, &domain, dated.validity.not_after);
-        }
-    }
-}
-
 /// Whether `config` and all files that it names would do, short of opening the sockets. Nothing is
 /// changed, whether a server runs on them or not.
 ///
 /// # Errors
 /// `AppError` names what would not.
 pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
+    telemetry::Filter::of(&config.log)?;
     let materials = Materials::load(config, clock)?;
     let store = &config.store.path;
     let checked = match RedbEngine::peek(store, region::SPACE, &region::root_key()) {
@@ -272,6 +170,7 @@ impl App {
         let Over { engine, metrics, dialects } = over;
         let Materials { root, authority, certificates } = materials;
         certificates.tell(machine.now(), &metrics);
+        let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
@@ -281,7 +180,14 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = Service::open(engine, root, authority, commit_counter(&metrics)).await;
+        let service = Service::open(
+            engine,
+            root,
+            authority,
+            default_policy(config.access.default_policy),
+            commit_counter(&metrics),
+        )
+        .await;
         let service = service.map_err(|error| match error {
             service::Error::WrongRootKey => AppError::WrongRootKey(
                 config.keys.root_key.as_path().into(),
@@ -292,6 +198,7 @@ impl App {
         let service = Arc::new(service);
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
+        let token_life = Arc::new(Live::new(reload::token_life(config)));
         let endpoint = config.server.endpoint.clone().unwrap_or_else(|| loopback(address));
         let context = Context {
             service: Arc::clone(&service),
@@ -299,9 +206,9 @@ impl App {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
-            token_life: TokenLife {
-                default: config.tokens.default_ttl.0.as_secs(),
-                max: config.tokens.max_ttl.0.as_secs(),
+            token_life: {
+                let life = Arc::clone(&token_life);
+                Box::new(move || **life.load())
             },
             figures: figures(&service, &metrics),
         };
@@ -309,28 +216,27 @@ impl App {
         let limits = EdgeLimits {
             connections,
             in_flight: config.limits.in_flight,
-            head_bytes: config.limits.head_bytes.0,
             body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
-            body_time: config.limits.body_time.0,
             buffer_bytes: config.limits.buffer_bytes.0,
         };
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(dialects, context, clocks, Arc::clone(&metrics), limits));
-        let limit = config.limits.handshake_time.0;
-        let handshakes = Handshakes::new(limit, Arc::clone(&metrics));
-        let tls = Arc::new(Live::new(certificates.tls.state));
-        let reloader = Reloader {
-            tls: Arc::clone(&tls),
-            clock: Arc::clone(&machine),
-            metrics: Arc::clone(&metrics),
-        };
+        let handshakes = Handshakes::new(Arc::clone(&metrics));
+        let limits = ConnectionLimits::from(&config.limits);
+        let terms = Arc::new(Live::new(Terms { tls: certificates.tls.state, limits }));
+        let reloader = Reloader::new(
+            config.clone(),
+            issuer,
+            Lives { terms: Arc::clone(&terms), token_life },
+            Arc::clone(&machine),
+            Arc::clone(&metrics),
+        );
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
-            tls,
+            terms,
             clock: machine,
             edge,
             metrics: Arc::clone(&metrics),
-            limits: ConnectionLimits::from(&config.limits),
         };
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
@@ -378,7 +284,7 @@ impl App {
         &self.endpoint
     }
 
-    /// What loads its certificates again.
+    /// What loads its files again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
@@ -490,13 +396,13 @@ impl Observer for CommitMetrics {
     }
 }
 
-fn authority(config: &Config) -> Result<Option<CertificateAuthority>, AppError> {
-    let Some(key_path) = &config.trust.region_ca_key else { return Ok(None) };
-    let certificate = material::text(&config.trust.region_ca)?;
-    let key = material::signing_key(key_path)?;
-    let authority = CertificateAuthority::load(&certificate, &key)
-        .map_err(|error| AppError::Authority(config.trust.region_ca.as_path().into(), error))?;
-    Ok(Some(authority))
+const fn default_policy(policy: DefaultPolicy) -> BuiltIn {
+    match policy {
+        DefaultPolicy::Admin => BuiltIn::Admin,
+        DefaultPolicy::ReadOnly => BuiltIn::ReadOnly,
+        DefaultPolicy::Auditor => BuiltIn::Auditor,
+        DefaultPolicy::Nothing => BuiltIn::Nothing,
+    }
 }
 
 async fn open_engine(

@@ -17,7 +17,7 @@
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
 //! | [`material`], [`files`] | certificates and keys from files |
-//! | [`metrics`], [`telemetry`], [`clock`], [`live`], [`seldom`] | leaves |
+//! | [`metrics`], [`telemetry`], [`clock`], [`live`], [`seldom`], [`watch`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
 
@@ -43,3 +43,4 @@ pub mod server;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod watch;

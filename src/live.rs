@@ -4,10 +4,7 @@
 //! waiting for anybody; a state that is replaced says so to all who still use it. Never does:
 //! changing a state in place.
 
-use std::{
-    ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -15,14 +12,11 @@ use tokio_util::sync::CancellationToken;
 /// A place for a state.
 pub struct Live<T> {
     current: ArcSwap<Current<T>>,
-    /// Those who replace it take turns.
-    turn: Mutex<()>,
 }
 
 /// A state as it was when it was loaded.
 pub struct Current<T> {
     state: T,
-    generation: u64,
     replaced: CancellationToken,
 }
 
@@ -30,7 +24,7 @@ impl<T> Live<T> {
     /// A place with its first state.
     #[must_use]
     pub fn new(state: T) -> Self {
-        Self { current: ArcSwap::new(Current::of(state, 1)), turn: Mutex::new(()) }
+        Self { current: ArcSwap::new(Current::of(state)) }
     }
 
     /// The state as it is now.
@@ -39,19 +33,15 @@ impl<T> Live<T> {
         self.current.load_full()
     }
 
-    /// Puts `state` in the place of the one before, and says how many there have been with it.
-    pub fn replace(&self, state: T) -> u64 {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.load().generation + 1;
-        let before = self.current.swap(Current::of(state, generation));
-        before.replaced.cancel();
-        generation
+    /// Puts `state` in the place of the one before.
+    pub fn replace(&self, state: T) {
+        self.current.swap(Current::of(state)).replaced.cancel();
     }
 }
 
 impl<T> Current<T> {
-    fn of(state: T, generation: u64) -> Arc<Self> {
-        Arc::new(Self { state, generation, replaced: CancellationToken::new() })
+    fn of(state: T) -> Arc<Self> {
+        Arc::new(Self { state, replaced: CancellationToken::new() })
     }
 
     /// Waits until another state is in its place.
@@ -85,10 +75,9 @@ mod tests {
         let mut replaced = pin!(first.until_replaced());
         let mut poll = || replaced.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(poll(), Poll::Pending);
-        assert_eq!(live.replace("b"), 2);
+        live.replace("b");
         assert_eq!(poll(), Poll::Ready(()));
         assert_eq!(**first, "a", "who has it keeps it");
         assert_eq!(**live.load(), "b");
-        assert_eq!(live.replace("c"), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! The log: set up once, for the whole process. Lines go to standard error.
+//! The log: set up once, for the whole process, but for its filter. Lines go to standard error.
 //!
 //! Owns the lines between whoever logs and standard error, and the thread that writes them. Always
 //! holds: whoever logs never waits and never panics, whatever became of standard error: a line that
@@ -10,6 +10,7 @@ use std::{
     io::{self, IsTerminal, Write},
     panic,
     sync::{
+        OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::{EnvFilter, filter::ParseError, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -28,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lines that were lost, since the start of the process.
 static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Puts another filter in the place of the log's.
+type Refilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
 
 /// How many lines were lost, because standard error could not be written or took too long.
 #[must_use]
@@ -63,7 +68,7 @@ enum Message {
 /// # Errors
 /// `StartError::Filter` where the filter cannot be understood.
 pub fn start(log: &Log) -> Result<Logging, StartError> {
-    let filter = filter(&log.filter).map_err(|_| StartError::Filter)?;
+    let Filter(filter) = Filter::of(log)?;
     let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&receiver, io::stderr()))?;
     let lines = sender.clone();
@@ -72,17 +77,46 @@ pub fn start(log: &Log) -> Result<Logging, StartError> {
         .log_internal_errors(false)
         .with_writer(move || Lines(lines.clone()));
     // A second start in one process keeps the first log.
-    let started = match log.format {
-        LogFormat::Json => builder.json().try_init(),
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+    let (started, refilter): (_, Refilter) = match log.format {
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
+        }
+        LogFormat::Text => {
+            let builder = builder.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
+        }
     };
     if started.is_ok() {
+        let _only_one_is_started = REFILTER.set(refilter);
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(place, "a part of the program panicked");
         }));
     }
     Ok(Logging(sender))
+}
+
+/// Which lines are written.
+pub struct Filter(EnvFilter);
+
+impl Filter {
+    /// The filter that is configured.
+    ///
+    /// # Errors
+    /// `StartError::Filter` where it cannot be understood.
+    pub fn of(log: &Log) -> Result<Self, StartError> {
+        filter(&log.filter).map(Self).map_err(|_| StartError::Filter)
+    }
+
+    /// Lines are written by this one from now on, where there is a log.
+    pub fn apply(self) {
+        if let Some(refilter) = REFILTER.get() {
+            let _the_log_is_for_ever = refilter(self.0);
+        }
+    }
 }
 
 /// Libraries that have something to say of every frame and every handshake of a peer that does not

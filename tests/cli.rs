@@ -845,11 +845,11 @@ fn signals_that_mean_no_end_change_nothing() {
     };
     says("okmsd serves");
     send(&server, "-HUP");
-    says("certificates are loaded again generation=2");
+    says("the files are as they are served generation=1");
     answers(&folder, port);
     fs::write(folder.join("server_certificate.pem"), "nonsense").unwrap();
     send(&server, "-HUP");
-    says("certificates could not be loaded again; nothing changes");
+    says("the files could not be loaded again; nothing changes");
     answers(&folder, port);
     for signal in ["USR1", "USR2", "ALRM"] {
         send(&server, &format!("-{signal}"));
@@ -858,6 +858,55 @@ fn signals_that_mean_no_end_change_nothing() {
     }
     send(&server, "-TERM");
     assert_eq!(ends(&mut server).code(), Some(0), "the first drains");
+}
+
+/// The level of the log was what it was at the start: to see requests, one had to restart the server
+/// that one wanted to look at.
+#[test]
+fn the_log_says_more_without_a_restart() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, port) = (region(&temporary), free_port());
+    let child = Command::new(env!("CARGO_BIN_EXE_okmsd"))
+        .args(["serve", "--config", folder.join("okmsd.toml").to_str().unwrap()])
+        .env("OKMSD_SERVER__LISTEN", format!("127.0.0.1:{port}"))
+        .env("OKMSD_SERVER__ADMIN_LISTEN", "127.0.0.1:0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut server = Server::from(child);
+    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let says = |what: &str| {
+        let end = Instant::now() + PATIENCE;
+        while !said
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+            .unwrap_or_else(|_| panic!("never said: {what}"))
+            .contains(what)
+        {}
+    };
+    says("okmsd serves");
+    let file = folder.join("okmsd.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let write = |filter: &str, more: &str| {
+        let log = format!("[log]\nfilter = \"{filter}\"");
+        let text =
+            format!("{}\n[reload]\ninterval = \"100ms\"\n{more}", text.replace("[log]", &log));
+        fs::write(&file, text).unwrap();
+    };
+    write("info", "");
+    says("settings=\"reload.interval\"");
+    write("info", "[limits]\nin_flight = 0\n");
+    says("limits.in_flight");
+    write("info", "");
+    says("the files are as they are served generation=2");
+    answers(&folder, port);
+    let quiet = said.recv_timeout(Duration::from_millis(300));
+    assert!(quiet.is_err(), "{quiet:?}");
+    write("info,okmsd::http=debug", "");
+    says("settings=\"log.filter\"");
+    answers(&folder, port);
+    says(" request ");
 }
 
 /// The first signal drains, and waits for a request that is under way; the second one ends the

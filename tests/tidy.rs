@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("seldom", &[]),
     ("live", &[]),
+    ("watch", &[]),
     ("clock", &["model", "seldom"]),
     ("metrics", &["model"]),
     ("telemetry", &["config"]),
@@ -51,6 +52,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("minicbor", &["store/kinds"]),
     ("rustls", &["server", "cli/client.rs"]),
     ("tokio_rustls", &["server", "cli/client.rs"]),
+    ("webpki", &["server/refused.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
     ("yasna", &["pki"]),
@@ -61,7 +63,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
-    ("serde_json", &["api", "cli"]),
+    ("serde_json", &["api", "auth/acl", "cli"]),
 ];
 
 /// What the pure rooms never do, beside what they may not import.

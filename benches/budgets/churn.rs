@@ -36,7 +36,9 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     drop(Server::okmsd(&region, &[]).await?);
     let service = Arc::new(open(&region).await?);
     let actions = &[Action::SecretCreate, Action::VersionCreate];
-    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions)?);
+    let rights = service.access.directory();
+    let permit =
+        Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions, rights)?);
     for number in 0..SECRETS {
         create(&service, &permit, &path(number).parse()?, &MetadataPatch::default()).await?;
     }

@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use okmsd::{
+    auth::BuiltIn,
     auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
     crypto::{FileRootKey, SecretValue},
@@ -61,7 +62,9 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
     note(format_args!("filling a store with {secrets} secrets"));
     let service = Arc::new(open(region).await?);
     let actions = &[Action::SecretCreate, Action::VersionCreate];
-    let permit = Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions)?);
+    let rights = service.access.directory();
+    let permit =
+        Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions, rights)?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(secrets) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
@@ -119,7 +122,8 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
         tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved)))
             .await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
-    Ok(Service::open(Arc::new(engine), Arc::new(root), None, Box::new(|_, _| {})).await?)
+    Ok(Service::open(Arc::new(engine), Arc::new(root), None, BuiltIn::Admin, Box::new(|_, _| {}))
+        .await?)
 }
 
 pub(super) struct Unobserved;

@@ -30,6 +30,8 @@ use super::{
 const VALUE_BYTES: usize = 1048;
 /// How many secrets the writers write to.
 const SECRETS: u32 = 20_000;
+/// After so long a log that was opened has been cleared to its end, as the bare one was written.
+const CLEARED: Duration = Duration::from_secs(12);
 /// A bare log is written over from here on.
 const BARE_BYTES: u64 = 32 << 20;
 
@@ -62,6 +64,7 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             let count = Arc::new(Count::default());
             let engine: Arc<dyn Engine> =
                 Arc::new(RedbEngine::open(&options, Arc::clone(&count) as Arc<dyn Observer>)?);
+            tokio::time::sleep(CLEARED).await;
             let bytes_before = disk_bytes()?;
             let times = write(&engine, writers as u32, effort.turn).await?;
             let done = times.len() as f64;

@@ -79,8 +79,9 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
 async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
     note(format_args!("making {tokens} tokens"));
     let service = Arc::new(open(region).await?);
-    let permit =
-        Arc::new(Principal::of_process().authorize(region.id()?.parse()?, &[Action::DomainGet])?);
+    let rights = service.access.directory();
+    let permit = Principal::of_process();
+    let permit = Arc::new(permit.authorize(region.id()?.parse()?, &[Action::DomainGet], rights)?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(tokens) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));

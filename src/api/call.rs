@@ -28,7 +28,7 @@ pub struct Context {
     /// The largest answer that is kept for somebody else, in bytes.
     pub wrapped_bytes: usize,
     /// How long tokens live.
-    pub token_life: TokenLife,
+    pub token_life: Box<dyn Fn() -> TokenLife + Send + Sync>,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
 }

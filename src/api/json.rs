@@ -278,6 +278,17 @@ impl ObjectWriter<'_> {
         write_object(self.out, members);
     }
 
+    /// A member with an array of one object for each item.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        mut members: impl FnMut(T, &mut ObjectWriter<'_>),
+    ) {
+        self.name(name);
+        write_array(self.out, items, |out, item| write_object(out, |out| members(item, out)));
+    }
+
     /// A member with an array of texts.
     pub(crate) fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) {
         self.name(name);

@@ -70,8 +70,8 @@ impl std::fmt::Debug for Handler {
 
 /// Where an operation is found: methods on a pattern.
 ///
-/// Patterns are `/`-separated: literal segments, `{version}` (digits), `{asset}`, `{credentialId}`
-/// and `{serial}` (one segment, empty or not), `{path}` and `{key}` (one or more segments; what follows them in the pattern
+/// Patterns are `/`-separated: literal segments, `{version}` (digits), `{asset}`, `{id}`, `{name}`,
+/// `{credentialId}` and `{serial}` (one segment, empty or not), `{path}` and `{key}` (one or more segments; what follows them in the pattern
 /// binds tighter), and at the beginning `{mount}` (what the address says is one).
 #[derive(Debug)]
 pub struct Route {

@@ -157,6 +157,8 @@ problems! {
     SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound;
     VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
         vault KvNotFound;
+    PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies";
+    RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules";
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
     NoNamespace: NOT_FOUND, UNKNOWN_ROUTE, "namespace not found";
     NoRoute: NOT_FOUND, UNKNOWN_ROUTE, "there is nothing at this address; /openapi.json lists what is";
@@ -326,6 +328,8 @@ fn said_of(error: &Error) -> Failed {
         Error::DomainNotFound => Problem::DomainNotFound.into(),
         Error::SecretNotFound => Problem::SecretNotFound.into(),
         Error::VersionNotFound => Problem::VersionNotFound.into(),
+        Error::PolicyNotFound => Problem::PolicyNotFound.into(),
+        Error::RuleNotFound => Problem::RuleNotFound.into(),
         Error::SecretExists => Problem::SecretExists.into(),
         Error::DomainExists => Problem::DomainExists.into(),
         Error::VersionDeleted => Problem::VersionDeleted.into(),

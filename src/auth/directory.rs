@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{claim::DomainClaim, identity::CertIdentity, revoked::Revoked};
+use super::{
+    access::{Access, Grants, Remembered},
+    claim::DomainClaim,
+    identity::CertIdentity,
+    revoked::Revoked,
+};
 use crate::{
     model::{OkmsId, Timestamp},
     pki::Validity,
@@ -34,13 +39,20 @@ pub struct Voucher {
 pub struct VerifiedPeer {
     identity: CertIdentity,
     voucher: Voucher,
+    /// What it may do, as long as the policies are the same.
+    remembered: Remembered,
 }
 
 impl VerifiedPeer {
     /// For the connection that has just finished a handshake with client authentication, and nobody
     /// else.
-    pub(crate) const fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
-        Self { identity, voucher }
+    pub(crate) fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
+        Self { identity, voucher, remembered: Remembered::default() }
+    }
+
+    /// What it may do in its tenant.
+    pub(super) fn grants(&self, access: &Access) -> Arc<Grants> {
+        self.remembered.grants(access, &self.identity)
     }
 
     /// What the certificate says.

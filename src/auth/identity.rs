@@ -22,6 +22,7 @@ use crate::pki::{Serial, Validity};
 /// What one certificate says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertIdentity {
+    common_name: Option<String>,
     names: Vec<SubjectName>,
     domain: Option<DomainClaim>,
     serial: Serial,
@@ -76,12 +77,20 @@ impl CertIdentity {
             digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref(),
         );
         Ok(Self {
+            common_name: common_name(&certificate),
             names,
             domain,
             serial,
             public_key_sha256,
             validity: Validity::from(certificate.validity()),
         })
+    }
+
+    /// The subject's common name, where it has one that can be read and no more. It says who the
+    /// holder is only where a rule of the domain takes it for that.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
     }
 
     /// The names that can identify, in the certificate's order.
@@ -115,6 +124,14 @@ impl CertIdentity {
     }
 }
 
+fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    let mut found = certificate.subject().iter_common_name();
+    let name = found.next()?.as_str().ok()?;
+    let is_text =
+        !name.is_empty() && name.len() <= COMMON_NAME_MAX && !name.chars().any(char::is_control);
+    (is_text && found.next().is_none()).then(|| name.to_owned())
+}
+
 /// Names of customers' machines and people are not for logs: the serial finds the certificate
 /// again.
 impl fmt::Debug for CertIdentity {
@@ -140,6 +157,8 @@ pub fn subject_text(leaf: &[u8]) -> Option<String> {
 
 /// More than any honest client certificate has.
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
+/// A longer common name is none, in bytes.
+const COMMON_NAME_MAX: usize = 256;
 /// How much of a subject is shown, in characters.
 const SUBJECT_TEXT_MAX: usize = 200;
 

@@ -2,21 +2,30 @@
 //!
 //! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
-//! [`policy`] decides. Always holds: a [`Principal`] is made by the directory alone, and a
+//! [`access`] has the tenants' policies and rules, [`policy`] decides. Always holds: a [`Principal`] is made by the directory alone, and a
 //! [`Permit`] by the policy; the tenant of a request is the permit's, never the URL's. Never does:
 //! I/O, HTTP, telling a foreign domain from one that does not exist.
 
+pub mod access;
+pub mod acl;
+mod action;
+mod cert_rule;
 pub mod chain;
 pub mod claim;
 pub mod directory;
+mod glob;
 pub mod identity;
 pub mod names;
+mod patterns;
 pub mod policy;
 pub mod revoked;
 
 pub use self::{
+    access::{AccessDirectory, BuiltIn, names_an_action},
+    action::{Action, Resource},
     directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
-    policy::{Action, Denied, Permit, RegionPermit, Resource},
+    patterns::Extent,
+    policy::{Denied, Permit, RegionPermit},
     revoked::Revoked,
 };
 

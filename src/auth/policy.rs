@@ -1,133 +1,14 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
-use super::{Party, Principal, Subject};
-use crate::model::{OkmsId, SecretPath};
+use std::sync::Arc;
 
-macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Something one may do, under the name that policies use.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Action {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Action {
-            /// Every action.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The published IAM name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-actions! {
-    /// See a secret's metadata and its versions' states.
-    SecretGet = "okms:apikms:secret/get",
-    /// Create a secret.
-    SecretCreate = "okms:apikms:secret/create",
-    /// Delete a secret with all its versions.
-    SecretDelete = "okms:apikms:secret/delete",
-    /// Change a secret's settings and custom metadata.
-    SecretUpdateMetadata = "okms:apikms:secret/updateMetadata",
-    /// Read a version's value.
-    VersionGetData = "okms:apikms:secret/version/getData",
-    /// See the names in a version's value.
-    SubkeysGet = "okms:apikms:secret/subKeys/get",
-    /// Add a version.
-    VersionCreate = "okms:apikms:secret/version/create",
-    /// Make a deactivated version readable.
-    VersionActivate = "okms:apikms:secret/version/activate",
-    /// Make a version unreadable.
-    VersionDeactivate = "okms:apikms:secret/version/deactivate",
-    /// Erase a version's value.
-    VersionDelete = "okms:apikms:secret/version/delete",
-    /// Read a domain's defaults.
-    ConfigGet = "okms:apikms:secretConfig/get",
-    /// Change a domain's defaults.
-    ConfigUpdate = "okms:apikms:secretConfig/update",
-    /// See a domain.
-    DomainGet = "okms:apiovh:resource/get",
-    /// Create a domain.
-    DomainCreate = "okms:apiovh:resource/create",
-    /// Issue an access certificate for a domain.
-    CredentialCreate = "okms:apiovh:resource/credential/create",
-    /// See a domain's access certificates.
-    CredentialGet = "okms:apiovh:resource/credential/get",
-    /// Renew the access certificate that asks.
-    CredentialRenew = "okms:apiovh:resource/credential/renew",
-    /// Revoke an access certificate.
-    CredentialDelete = "okms:apiovh:resource/credential/delete",
-    /// See the server's figures, which are about all domains.
-    MetricsGet = "okms:apiovh:metrics/get",
-}
-
-/// A set of actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Actions(u64);
-
-const _: () = assert!(Action::ALL.len() <= 64, "a set of actions has 64 bits");
-
-impl Actions {
-    const fn of(actions: &[Action]) -> Self {
-        let (mut bits, mut rest) = (0, actions);
-        while let [action, tail @ ..] = rest {
-            bits |= 1 << (*action as u64);
-            rest = tail;
-        }
-        Self(bits)
-    }
-
-    const fn contains(self, action: Action) -> bool {
-        self.0 & 1 << (action as u64) != 0
-    }
-
-    const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// What an action is done to, within a permit's tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource<'a> {
-    /// The tenant itself: its defaults, mounts, tokens and certificates.
-    Tenant,
-    /// A secret, whether there is one or not.
-    Secret(&'a SecretPath),
-    /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on
-    /// this.
-    Below(&'a str),
-    /// All secrets whose paths begin so, those to come among them.
-    AllBelow(&'a str),
-}
-
-/// What a tenant's own certificates may do in it.
-const OF_A_TENANT: Actions = Actions::of(&[
-    Action::SecretGet,
-    Action::SecretCreate,
-    Action::SecretDelete,
-    Action::SecretUpdateMetadata,
-    Action::VersionGetData,
-    Action::SubkeysGet,
-    Action::VersionCreate,
-    Action::VersionActivate,
-    Action::VersionDeactivate,
-    Action::VersionDelete,
-    Action::ConfigGet,
-    Action::ConfigUpdate,
-    Action::DomainGet,
-    Action::CredentialGet,
-    Action::CredentialRenew,
-]);
+use super::{
+    Party, Principal, Subject,
+    access::{AccessDirectory, Grants},
+    action::{Action, Actions, Resource},
+    patterns::Extent,
+};
+use crate::model::OkmsId;
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,24 +22,22 @@ pub enum Denied {
 }
 
 /// By which rules a permit answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Policy {
     /// Everything is allowed.
     Everything,
-    /// These actions are, on everything.
-    Allowed(Actions),
+    /// What the tenant's policies grant is.
+    Granted(Arc<Grants>),
     /// Whatever a test says.
     #[cfg(test)]
     Test(fn(Action, Resource<'_>) -> bool),
 }
 
 impl Policy {
-    fn allows(self, action: Action, resource: Resource<'_>) -> bool {
-        // Today's rules are the same for everything in a tenant.
-        let _ = resource;
+    fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
         match self {
             Self::Everything => true,
-            Self::Allowed(actions) => actions.contains(action),
+            Self::Granted(grants) => grants.allows(action, resource),
             #[cfg(test)]
             Self::Test(allows) => allows(action, resource),
         }
@@ -200,6 +79,35 @@ impl Permit {
     #[must_use]
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
         self.asked.contains(action) && self.policy.allows(action, resource)
+    }
+
+    /// What the policies say, whatever the operation has asked for: to be told, not to be done.
+    #[must_use]
+    pub fn tells(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.policy.allows(action, resource)
+    }
+
+    /// To how much of what lies below `prefix` an action may be done.
+    #[must_use]
+    pub fn extent(&self, action: Action, prefix: &str) -> Extent {
+        if self.allows(action, Resource::AllBelow(prefix)) {
+            Extent::Everything
+        } else if self.allows(action, Resource::Below(prefix)) {
+            Extent::Some
+        } else {
+            Extent::Nothing
+        }
+    }
+
+    /// The names of the policies that it answers by; none for an operator, whom none binds.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        match &self.policy {
+            Policy::Granted(grants) => grants.names(),
+            Policy::Everything => &[],
+            #[cfg(test)]
+            Policy::Test(_) => &[],
+        }
     }
 
     /// One for tests of what permits are asked for, which allows what `allows` says.
@@ -249,11 +157,17 @@ impl Principal {
     ///
     /// # Errors
     /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not;
-    /// `Denied::Forbidden` where none of the actions is allowed on anything in it.
-    pub fn authorize(&self, okms_id: OkmsId, actions: &[Action]) -> Result<Permit, Denied> {
+    /// `Denied::Forbidden` where none of the actions is allowed on anything in it, by what `access`
+    /// has of it.
+    pub fn authorize(
+        &self,
+        okms_id: OkmsId,
+        actions: &[Action],
+        access: &AccessDirectory,
+    ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
-            Party::Tenant(own) if own == okms_id => Policy::Allowed(OF_A_TENANT),
+            Party::Tenant(own) if own == okms_id => Policy::Granted(self.grants(access, own)),
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
         let may = |action| {
@@ -263,8 +177,17 @@ impl Principal {
             return Err(Denied::Forbidden);
         }
         // Whoever may do something in a tenant may know it.
-        let asked = Actions(Actions::of(actions).0 | Actions::of(&[Action::DomainGet]).0);
+        let asked = Actions::of(actions).with(Action::DomainGet);
         Ok(Permit { okms_id, policy, asked, principal: self.clone() })
+    }
+
+    /// What the policies of its own tenant grant it.
+    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Arc<Grants> {
+        let access = access.of(own);
+        match self.subject() {
+            Subject::Certificate(peer) => peer.grants(&access),
+            Subject::Process => Arc::new(access.default_grants()),
+        }
     }
 
     /// A permit for whichever of `actions` the principal may do on the region.
@@ -288,16 +211,21 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::access::BuiltIn;
 
     #[test]
     fn who_may_what() {
         let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
         let (own, foreign) = (id(1), id(2));
         let (operator, principal) = (Principal::of_process(), Principal::of_test(own));
+        let access = &AccessDirectory::new(BuiltIn::Admin);
         for action in Action::ALL {
             let actions = &[*action];
-            assert!(operator.authorize(foreign, actions).is_ok());
-            assert_eq!(principal.authorize(foreign, actions).unwrap_err(), Denied::UnknownDomain);
+            assert!(operator.authorize(foreign, actions, access).is_ok());
+            assert_eq!(
+                principal.authorize(foreign, actions, access).unwrap_err(),
+                Denied::UnknownDomain
+            );
             let expected = !matches!(
                 action,
                 Action::DomainCreate
@@ -305,17 +233,17 @@ mod tests {
                     | Action::CredentialDelete
                     | Action::MetricsGet
             );
-            assert_eq!(principal.authorize(own, actions).is_ok(), expected, "{action:?}");
+            assert_eq!(principal.authorize(own, actions, access).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());
             assert_eq!(principal.authorize_region(actions).is_ok(), *action == Action::DomainGet);
         }
-        let permit =
-            principal.authorize(own, &[Action::SecretGet, Action::CredentialCreate]).unwrap();
+        let permit = principal
+            .authorize(own, &[Action::SecretGet, Action::CredentialCreate], access)
+            .unwrap();
         assert_eq!(permit.okms_id(), own);
         let path = "a/b".parse().unwrap();
         for resource in [Resource::Tenant, Resource::Below("a/"), Resource::Secret(&path)] {
             assert!(permit.check(Action::SecretGet, resource).is_ok());
-            assert!(permit.check(Action::DomainGet, resource).is_ok());
             assert_eq!(
                 permit.check(Action::CredentialCreate, resource),
                 Err(Denied::Forbidden),
@@ -327,6 +255,7 @@ mod tests {
                 "not asked for"
             );
         }
+        assert!(permit.check(Action::DomainGet, Resource::Tenant).is_ok());
         assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
         assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
     }

@@ -16,10 +16,10 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    app::App,
+    app::{App, Files},
     auth::{Action, Principal},
     clock::{Clock, SystemClock},
-    config::{self, Config},
+    config::{self, Config, ConfigError},
     material,
     model::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
@@ -57,9 +57,17 @@ impl Dev {
             server_names: &server_names()?,
             endpoint: None,
         })?;
-        let mut config = Config::load(&folder.config(), config::environment())?;
-        config.server.listen = self.listen.unwrap_or(config.server.listen);
-        config.server.admin_listen = self.admin_listen.unwrap_or(config.server.admin_listen);
+        let file = folder.config();
+        let load = {
+            let (file, listen, admin_listen) = (file.clone(), self.listen, self.admin_listen);
+            move || {
+                let mut config = Config::load(&file, config::environment())?;
+                config.server.listen = listen.unwrap_or(config.server.listen);
+                config.server.admin_listen = admin_listen.unwrap_or(config.server.admin_listen);
+                Ok::<_, ConfigError>(config)
+            }
+        };
+        let config = load()?;
         let _log = telemetry::start(&config.log)?;
         let mut signals = Signals::take()?;
         let Some(app) = serve::start(&config, Arc::new(SystemClock), &mut signals).await? else {
@@ -70,11 +78,7 @@ impl Dev {
             .map_err(|error| format!("{}: {error}", self.dir.display()))?;
         folder::write(&folder.file("env.sh"), env(&root, okms_id, app.endpoint()).as_bytes())?;
         greet(&root, okms_id, &app);
-        let file = folder.config();
-        serve::run_until_signal(app, signals, move || {
-            Ok(Config::load(&file, config::environment())?)
-        })
-        .await
+        serve::run_until_signal(app, signals, Files { config: file, load: Box::new(load) }).await
     }
 }
 
@@ -90,9 +94,9 @@ async fn access(
     app: &App,
 ) -> Result<OkmsId, Box<dyn std::error::Error + Send + Sync>> {
     let service = app.service();
-    let operator = Principal::of_process();
+    let (operator, rights) = (Principal::of_process(), service.access.directory());
     if let Some(id) = domain_in(dir)? {
-        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet])?).await {
+        match service.tenants.get(&operator.authorize(id, &[Action::DomainGet], rights)?).await {
             Ok(_) => return Ok(id),
             Err(Error::DomainNotFound) => {}
             Err(error) => return Err(error.into()),
@@ -104,7 +108,7 @@ async fn access(
         Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,
         found => found?,
     };
-    let permit = operator.authorize(domain.id, &[Action::CredentialCreate])?;
+    let permit = operator.authorize(domain.id, &[Action::CredentialCreate], rights)?;
     let request = CredentialRequest {
         name: "dev".to_owned(),
         description: "made by okmsd dev".to_owned(),

@@ -3,13 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    output::{Fault, Outcome, say},
+    output::{Outcome, say},
     signals::{Signals, Wish},
 };
 use crate::{
-    app::{self, App, Checked},
+    app::{self, App, Checked, Files, Keeper},
     clock::{Clock, SystemClock},
     config::{self, Config},
     telemetry,
@@ -44,9 +46,9 @@ impl Serve {
         let mut signals = Signals::take()?;
         let Some(app) = start(&config, clock, &mut signals).await? else { return Ok(()) };
         tracing::info!(listen = %app.address(), admin_listen = %app.admin_address(), "okmsd serves");
-        let file = self.config;
-        let load = move || Ok(Config::load(&file, config::environment())?);
-        run_until_signal(app, signals, load).await
+        let file = self.config.clone();
+        let load = Box::new(move || Config::load(&file, config::environment()));
+        run_until_signal(app, signals, Files { config: self.config, load }).await
     }
 }
 
@@ -65,14 +67,12 @@ pub(super) async fn start(
     }
 }
 
-/// Runs the server; a signal stops it, and a second one ends the process at once. Where one asks
-/// for that, the config is loaded again for the sake of the certificates that it names.
-pub(super) async fn run_until_signal(
-    app: App,
-    mut signals: Signals,
-    load: impl Fn() -> Outcome<Config> + Send + Sync + 'static,
-) -> Outcome {
-    let (stopper, reloader, load) = (app.stopper(), app.reloader(), Arc::new(load));
+/// Runs the server, by what is in its files; a signal stops it, and a second one ends the process at
+/// once.
+pub(super) async fn run_until_signal(app: App, mut signals: Signals, files: Files) -> Outcome {
+    let (stopper, asked) = (app.stopper(), Arc::new(Notify::new()));
+    let keeper = Keeper::new(app.reloader(), files).run(Arc::clone(&asked));
+    let _until_the_end = AbortOnDropHandle::new(tokio::spawn(keeper));
     // A task of its own, as it must not be waited for in the end.
     let mut running = tokio::spawn(app.run());
     loop {
@@ -80,14 +80,7 @@ pub(super) async fn run_until_signal(
             ended = &mut running => return Ok(ended?),
             wish = signals.wish() => match wish {
                 Wish::End => break,
-                Wish::Reload => {
-                    let (reloader, load) = (reloader.clone(), Arc::clone(&load));
-                    let reloaded = tokio::task::spawn_blocking(move || Ok::<_, Fault>(reloader.reload(&load()?)?)).await?;
-                    match reloaded {
-                        Ok(generation) => tracing::info!(generation, "certificates are loaded again"),
-                        Err(error) => tracing::error!(%error, "certificates could not be loaded again; nothing changes"),
-                    }
-                }
+                Wish::Reload => asked.notify_one(),
             },
         }
     }

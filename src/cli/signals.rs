@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | SIGTERM, SIGINT | the first drains, and ends with 0; while the store is being opened there is nothing to drain |
 //! | SIGTERM, SIGINT again | ends at once, with 128 and the signal's number |
-//! | SIGHUP | certificates are loaded again, as `systemctl reload` and renewal hooks want it |
+//! | SIGHUP | the files are loaded again, as `systemctl reload` and renewal hooks want it |
 //! | SIGUSR1, SIGUSR2, SIGALRM | nothing changes, and the log says so: they come from log rotation, and none of them means the end |
 
 use std::{fmt, io, time::Duration};
@@ -23,7 +23,7 @@ pub(super) struct Signals {
 /// What a signal asks of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// To load its certificates again.
+    /// To load its files again.
     Reload,
     /// To end.
     End,

@@ -15,6 +15,7 @@ impl Config {
         const LOG_BYTES_MAX: usize = 1 << 30;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         const SECOND: Duration = Duration::from_secs(1);
+        const INTERVAL_MIN: Duration = Duration::from_millis(100);
         const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         for (key, path) in [
             ("server.certificate", Some(&self.server.certificate)),
@@ -78,6 +79,13 @@ impl Config {
             if time.0.is_zero() || time.0 > TIME_MAX {
                 return Err(ConfigError::Value(key, "must be more than nothing and at most 24h"));
             }
+        }
+        let interval = self.reload.interval.0;
+        if !interval.is_zero() && !(INTERVAL_MIN..=TIME_MAX).contains(&interval) {
+            return Err(ConfigError::Value(
+                "reload.interval",
+                "must be from 100ms to 24h, or 0s for never",
+            ));
         }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {

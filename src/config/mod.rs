@@ -5,21 +5,27 @@
 //! the folder of the file. Never does: reading keys or certificates themselves; key material is
 //! only ever named by file.
 
+mod change;
 mod check;
 mod environment;
 mod fault;
 mod schema;
 mod units;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
 pub use self::{
+    change::Changes,
     environment::environment,
     fault::{ConfigError, Fault},
     schema::{
-        ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Server, Store, Tokens, Trust,
+        Access, ClientAuth, Config, CustomerCa, DefaultPolicy, Keys, Limits, Log, LogFormat,
+        Reload, Server, Store, Tokens, Trust,
     },
     units::{ByteSize, Region, Span},
 };
@@ -44,6 +50,17 @@ impl Config {
         let config = Self::deserialize(overlaid)
             .map_err(|fault| ConfigError::Environment(path.into(), fault))?;
         Ok(config.check()?.resolve(folder))
+    }
+
+    /// The files that a running server loads again.
+    pub fn live_files(&self) -> impl Iterator<Item = &Path> {
+        let Server { certificate, private_key, .. } = &self.server;
+        let Trust { region_ca, region_ca_key, customer_ca } = &self.trust;
+        [certificate, private_key, region_ca]
+            .into_iter()
+            .chain(region_ca_key)
+            .chain(customer_ca.iter().map(|ca| &ca.certificate))
+            .map(PathBuf::as_path)
     }
 }
 
@@ -160,6 +177,8 @@ mod tests {
             ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),
             ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
+            ("[reload]\ninterval = \"10ms\"", None, "reload.interval"),
+            ("", Some(("OKMSD_RELOAD__INTERVAL", "25h")), "reload.interval"),
         ] {
             let error = load(text, environment.as_slice()).unwrap_err().to_string();
             assert!(error.contains(names), "{text}: {error}");

@@ -8,7 +8,7 @@ use super::units::{ByteSize, Region, Span, from_text};
 use crate::model::OkmsId;
 
 /// What the server needs to know.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The region's name, as in URNs.
@@ -21,16 +21,20 @@ pub struct Config {
     pub keys: Keys,
     /// The store.
     pub store: Store,
+    /// Who may do what where nobody has said so.
+    pub access: Access,
     /// Tokens of the Vault dialect.
     pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
+    /// How files are watched.
+    pub reload: Reload,
     /// The log.
     pub log: Log,
 }
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Where clients connect.
@@ -60,7 +64,7 @@ pub enum ClientAuth {
 }
 
 /// `[trust]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trust {
     /// The region's own certificate authority, PEM: its certificates name their domain.
@@ -72,7 +76,7 @@ pub struct Trust {
 }
 
 /// `[[trust.customer_ca]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerCa {
     /// The authority's certificate, PEM.
@@ -83,7 +87,7 @@ pub struct CustomerCa {
 }
 
 /// `[keys]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
     /// The file of the root key: 64 hexadecimal characters, closed to others.
@@ -91,7 +95,7 @@ pub struct Keys {
 }
 
 /// `[store]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// The database file.
@@ -107,7 +111,7 @@ pub struct Store {
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokens {
     /// How long a token lives if its maker asks for no time.
@@ -116,8 +120,31 @@ pub struct Tokens {
     pub max_ttl: Span,
 }
 
+/// `[access]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    /// What a domain's certificate may do that no rule of the domain is about.
+    pub default_policy: DefaultPolicy,
+}
+
+/// What a certificate may do that no rule is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultPolicy {
+    /// Everything in its domain.
+    #[default]
+    Admin,
+    /// See everything, values included.
+    ReadOnly,
+    /// See everything but values.
+    Auditor,
+    /// Nothing.
+    Nothing,
+}
+
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections that may be open at once; more wait in the kernel's queue.
@@ -158,8 +185,16 @@ pub struct Limits {
     pub drain_time: Span,
 }
 
+/// `[reload]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reload {
+    /// How often the files that can be loaded again are looked at; never where it is nothing.
+    pub interval: Span,
+}
+
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How lines look.
@@ -246,6 +281,12 @@ impl Default for Limits {
             buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
         }
+    }
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval: Span(Duration::from_secs(2)) }
     }
 }
 

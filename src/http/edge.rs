@@ -51,19 +51,24 @@ const GONE: u16 = 499;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
 
-/// What bounds a request.
+/// What bounds the requests of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// The URL and all headers, in bytes.
+    pub head_bytes: usize,
+    /// From a request's head to its body's end.
+    pub body_time: Duration,
+}
+
+/// What bounds all requests.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeLimits {
     /// Connections at once.
     pub connections: usize,
     /// Requests in progress at once.
     pub in_flight: usize,
-    /// The URL and all headers, in bytes.
-    pub head_bytes: usize,
     /// A body, in bytes.
     pub body_bytes: usize,
-    /// From a request's head to its body's end.
-    pub body_time: Duration,
     /// Bodies that arrive and answers that wait, in memory at once, in bytes.
     pub buffer_bytes: usize,
 }
@@ -99,6 +104,7 @@ pub struct Connection {
     is_stranger: bool,
     is_beyond_share: bool,
     share: Arc<Share>,
+    limits: RequestLimits,
     first_id: Uuid,
     requests: AtomicU64,
 }
@@ -226,7 +232,11 @@ impl Edge {
     /// A new connection of `peer`, or of nobody for the reason that is told. One beyond its
     /// domain's share is of nobody too: what it asks for is refused, once.
     #[must_use]
-    pub fn connect(&self, peer: Result<VerifiedPeer, Unauthenticated>) -> Connection {
+    pub fn connect(
+        &self,
+        peer: Result<VerifiedPeer, Unauthenticated>,
+        limits: RequestLimits,
+    ) -> Connection {
         let peer = peer.map(Arc::new);
         let principal = peer
             .as_ref()
@@ -255,6 +265,7 @@ impl Edge {
                 peer.map_err(Failed::from)
             },
             is_beyond_share,
+            limits,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
         }
@@ -377,7 +388,8 @@ impl Edge {
             // Nobody wants it, and while the request waits for its turn it would be kept.
             body.discard(|| in_progress.clone());
         } else {
-            let bounds = Bounds { bytes: self.limits.body_bytes, time: self.limits.body_time };
+            let bounds =
+                Bounds { bytes: self.limits.body_bytes, time: connection.limits.body_time };
             let (bytes, of_body) = body.read(bounds, share).await?;
             (call.body, room) = (bytes, Some(of_body));
         }
@@ -437,7 +449,7 @@ impl Edge {
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
         let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
-        if bytes > self.limits.head_bytes || call.head.headers.len() > HEADERS_MAX {
+        if bytes > connection.limits.head_bytes || call.head.headers.len() > HEADERS_MAX {
             return Err(Problem::HeadTooLarge.into());
         }
         if !names_one_host(&call.head) {
@@ -476,7 +488,14 @@ impl Edge {
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
-                Granted::Tenant(handler, principal.authorize(tenant, operation.actions)?)
+                Granted::Tenant(
+                    handler,
+                    principal.authorize(
+                        tenant,
+                        operation.actions,
+                        self.context.service.access.directory(),
+                    )?,
+                )
             }
         };
         if let Some(fault) = address.fault {

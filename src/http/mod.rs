@@ -14,7 +14,7 @@ mod shares;
 
 pub(crate) use self::edge::names_one_host;
 pub use self::{
-    edge::{Clocks, Connection, Edge, EdgeLimits},
+    edge::{Clocks, Connection, Edge, EdgeLimits, RequestLimits},
     progress::InProgress,
     refusal::Refusal,
     response::Body,

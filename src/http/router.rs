@@ -112,7 +112,7 @@ impl Segment {
         match text {
             "{path}" | "{key}" => Self::Tail,
             "{version}" => Self::Version,
-            "{asset}" | "{credentialId}" | "{serial}" => Self::Asset,
+            "{asset}" | "{id}" | "{name}" | "{credentialId}" | "{serial}" => Self::Asset,
             literal => Self::Literal(literal),
         }
     }

@@ -1,8 +1,40 @@
-//! Whose certificates were seen lately, and which of them ends first.
+//! Which certificates end when: those that the server needs, and of those that were seen lately the
+//! one that ends first.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
-use prometheus::IntGauge;
+use prometheus::{IntGauge, IntGaugeVec};
+
+/// What a certificate is, and the domain that it is for.
+type Whose = (&'static str, String);
+
+/// The ends of the certificates that the server needs.
+#[derive(Default)]
+pub(super) struct Needed(Mutex<BTreeMap<Whose, i64>>);
+
+impl Needed {
+    /// Tells these ends, and none that was told before.
+    pub(super) fn replace(&self, gauges: &IntGaugeVec, ends: impl Iterator<Item = (Whose, i64)>) {
+        let mut soonest = BTreeMap::new();
+        for (whose, end) in ends {
+            soonest
+                .entry(whose)
+                .and_modify(|known: &mut i64| *known = end.min(*known))
+                .or_insert(end);
+        }
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (certificate, domain) in told.keys().filter(|whose| !soonest.contains_key(*whose)) {
+            let _it_is_there = gauges.remove_label_values(&[*certificate, domain.as_str()]);
+        }
+        for ((certificate, domain), end) in &soonest {
+            gauges.with_label_values(&[*certificate, domain.as_str()]).set(*end);
+        }
+        *told = soonest;
+    }
+}
 
 /// Whose certificate a client showed.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,14 @@ labels! {
         NotYetValid = "not_yet_valid",
         /// The peer's certificate leads to no CA that is trusted.
         UnknownIssuer = "unknown_issuer",
+        /// The peer's certificate bears the name of a CA that is trusted, and not its signature.
+        BadSignature = "bad_signature",
+        /// The peer's certificate is not for clients.
+        WrongUsage = "wrong_usage",
+        /// The peer's certificate is a CA's.
+        IsAuthority = "is_authority",
+        /// A CA may not sign for the names in the peer's certificate.
+        NameConstraints = "name_constraints",
         /// The peer's certificate cannot be used for another reason.
         BadCertificate = "bad_certificate",
         /// The peer showed no certificate, and TLS asks for one.
@@ -19,10 +27,16 @@ labels! {
         ByPeer = "by_peer",
         /// The peer speaks no TLS.
         NotTls = "not_tls",
+        /// The peer speaks a version of TLS that is not served.
+        Version = "protocol_version",
+        /// The peer offers no cipher suite, key exchange or signature that is served.
+        NothingInCommon = "nothing_in_common",
         /// The peer speaks a TLS that is not understood.
         Protocol = "protocol",
         /// The peer closed the connection.
         Gone = "gone",
+        /// The peer closed the connection, and had not begun.
+        Silent = "silent",
         /// The handshake took longer than it may.
         TooSlow = "too_slow",
     }

@@ -10,18 +10,24 @@ mod labels;
 mod operation;
 mod process;
 mod registry;
+mod reloads;
 mod store;
 
 use std::{sync::OnceLock, time::Duration};
 
-use self::{certificates::Lately, process::Process, registry::register};
 pub use self::{
     certificates::Seen,
     commits::Outcome,
     handshakes::{Closing, Handshake, HandshakeError},
-    labels::Counters,
+    labels::{Counters, Label},
     operation::OperationMetrics,
+    reloads::{Reload, ReloadMetrics},
     store::StoreMetrics,
+};
+use self::{
+    certificates::{Lately, Needed},
+    process::Process,
+    registry::register,
 };
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -41,6 +47,8 @@ pub struct Metrics {
     corrupt: IntCounter,
     changes: IntCounterVec,
     certificates: IntGaugeVec,
+    needed: Needed,
+    reloads: ReloadMetrics,
     operators: Lately,
     clients: Lately,
     ready: IntGauge,
@@ -120,6 +128,8 @@ impl Metrics {
                     &["certificate", "domain"],
                 )?,
             )?,
+            needed: Needed::default(),
+            reloads: ReloadMetrics::register(&registry)?,
             operators: Lately::default(),
             clients: Lately::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
@@ -192,12 +202,17 @@ impl Metrics {
         self.corrupt.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
-    /// A certificate that the server needs ends at `end`; `domain` is that of a customer's
-    /// authority. Of several, the one that ends first counts.
-    pub fn certificate_ends(&self, certificate: &'static str, domain: &str, end: i64) {
-        let gauge = self.certificates.with_label_values(&[certificate, domain]);
-        let known = Some(gauge.get()).filter(|known| *known != 0);
-        gauge.set(known.map_or(end, |known| known.min(end)));
+    /// When the certificates that the server needs end: each is told by what it is and, for a
+    /// customer's authority, its domain. Of several alike, the one that ends first counts. Those
+    /// that were told before are forgotten.
+    pub fn certificates_end(&self, ends: impl Iterator<Item = ((&'static str, String), i64)>) {
+        self.needed.replace(&self.certificates, ends);
+    }
+
+    /// What becomes of files that are loaded again.
+    #[must_use]
+    pub const fn reloads(&self) -> &ReloadMetrics {
+        &self.reloads
     }
 
     /// A client showed a certificate that ends at `end`. One that has expired says nothing about

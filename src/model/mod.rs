@@ -15,6 +15,7 @@ mod ids;
 mod metadata;
 mod mount;
 mod path;
+pub mod policy;
 mod refused;
 mod revocation;
 mod secret;
@@ -38,6 +39,7 @@ pub use self::{
     },
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
+    policy::{CertRule, IamPolicy, ResourcePattern},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},

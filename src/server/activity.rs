@@ -25,7 +25,7 @@ use crate::{http, metrics::Closing};
 const SOME: usize = 512;
 
 /// How long a connection may be in each state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadlines {
     /// Silent since its handshake.
     pub first_byte: Duration,

@@ -12,7 +12,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::graceful::GracefulConnection,
 };
-use rustls::HandshakeKind;
+use rustls::{HandshakeKind, pki_types::CertificateDer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Limits,
-    http::Edge,
+    http::{Edge, RequestLimits},
     live::{Current, Live},
     metrics::{Closing, Handshake, Metrics},
 };
@@ -45,22 +45,34 @@ const WINDOW_OF_STRANGER: u32 = 64 << 10;
 pub struct Shared {
     /// Makes handshakes.
     pub handshakes: Handshakes,
-    /// What they go by.
-    pub tls: Arc<Live<TlsState>>,
+    /// What connections go by.
+    pub terms: Arc<Live<Terms>>,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
     /// Answers requests.
     pub edge: Arc<Edge>,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// What bounds a connection.
+}
+
+/// What connections go by. It is replaced whole. Those that are open and would not be let in as the
+/// same any more finish what they do, and end.
+#[derive(Clone)]
+pub struct Terms {
+    /// Whom they are believed to be.
+    pub tls: TlsState,
+    /// What bounds each.
     pub limits: ConnectionLimits,
 }
 
 /// What bounds a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
+    handshake: Duration,
     deadlines: Deadlines,
+    request: RequestLimits,
+    /// From the signal to stop to the end.
+    pub(super) drain: Duration,
     idle_of_stranger: Duration,
     http2_streams: u32,
     http2_resets: usize,
@@ -69,6 +81,7 @@ pub struct ConnectionLimits {
 impl From<&Limits> for ConnectionLimits {
     fn from(limits: &Limits) -> Self {
         Self {
+            handshake: limits.handshake_time.0,
             deadlines: Deadlines {
                 first_byte: limits.first_byte_time.0,
                 head: limits.head_time.0,
@@ -76,6 +89,11 @@ impl From<&Limits> for ConnectionLimits {
                 stall: limits.stall_time.0,
                 idle: limits.idle_time.0,
             },
+            request: RequestLimits {
+                head_bytes: limits.head_bytes.0,
+                body_time: limits.body_time.0,
+            },
+            drain: limits.drain_time.0,
             idle_of_stranger: limits.anonymous_idle_time.0.min(limits.idle_time.0),
             http2_streams: limits.http2_streams,
             http2_resets: limits.http2_resets,
@@ -84,7 +102,7 @@ impl From<&Limits> for ConnectionLimits {
 }
 
 /// Serves `stream` until its peer leaves, a deadline passes, its `seat` is wanted, or what runs is
-/// finished once `stop` is cancelled, or once the trust that has let it in is replaced.
+/// finished once `stop` is cancelled, or once the terms are replaced by some that do not let it in.
 pub(super) async fn serve(
     shared: &Shared,
     stream: TcpStream,
@@ -94,9 +112,11 @@ pub(super) async fn serve(
 ) {
     // Answers are small and whole: waiting to fill a segment only delays them.
     let _best_effort = stream.set_nodelay(true);
-    let state = shared.tls.load();
+    let terms = shared.terms.load();
+    let limits = terms.limits;
+    let accept = (terms.tls.acceptor.clone(), limits.handshake);
     let stream = tokio::select! {
-        stream = shared.handshakes.accept(state.acceptor.clone(), stream, address, &seat) => stream,
+        stream = shared.handshakes.accept(accept, stream, address, &seat) => stream,
         // Nothing is lost on a peer that has not asked for anything yet.
         () = stop.cancelled() => return,
         () = seat.until_wanted() => return shared.metrics.closing(Closing::Wanted),
@@ -109,12 +129,13 @@ pub(super) async fn serve(
         (_, None) => Handshake::Anonymous,
     });
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
-    let peer = state.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
-    let connection = shared.edge.connect(peer);
+    let chain = tls.peer_certificates().map(<[_]>::to_vec);
+    let peer = terms.tls.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
+    let connection = shared.edge.connect(peer, limits.request);
     let is_stranger = connection.is_stranger();
-    let mut deadlines = shared.limits.deadlines;
+    let mut deadlines = limits.deadlines;
     if is_stranger {
-        deadlines.idle = shared.limits.idle_of_stranger;
+        deadlines.idle = limits.idle_of_stranger;
     }
     let activity = Activity::new(deadlines);
     if is_stranger {
@@ -140,24 +161,48 @@ pub(super) async fn serve(
         activity.is_multiplexed();
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
-            .max_concurrent_streams(shared.limits.http2_streams)
-            .max_pending_accept_reset_streams(shared.limits.http2_resets)
-            .max_local_error_reset_streams(shared.limits.http2_resets)
+            .max_concurrent_streams(limits.http2_streams)
+            .max_pending_accept_reset_streams(limits.http2_resets)
+            .max_local_error_reset_streams(limits.http2_resets)
             .max_header_list_size(HEAD_BYTES_HARD);
         if is_stranger {
             builder
-                .max_concurrent_streams(shared.limits.http2_streams.min(STREAMS_OF_STRANGER))
+                .max_concurrent_streams(limits.http2_streams.min(STREAMS_OF_STRANGER))
                 .initial_stream_window_size(WINDOW_OF_STRANGER)
                 .initial_connection_window_size(WINDOW_OF_STRANGER);
         }
-        drive(builder.serve_connection(io, service), shared, &activity, &seat, (stop, state)).await;
+        let until = until_ending(shared, stop, terms, chain);
+        drive(builder.serve_connection(io, service), shared, &activity, &seat, until).await;
     } else {
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_HARD as usize)
             // Our own deadlines know idleness from a slow head.
             .header_read_timeout(None)
             .serve_connection(io, service);
-        drive(connection, shared, &activity, &seat, (stop, state)).await;
+        let until = until_ending(shared, stop, terms, chain);
+        drive(connection, shared, &activity, &seat, until).await;
+    }
+}
+
+/// Waits until a connection is to end: the server stops, or its peer, who came with `chain`, is not
+/// who it was any more by the terms that are new. Others stay, and keep their limits.
+async fn until_ending(
+    shared: &Shared,
+    stop: CancellationToken,
+    mut terms: Arc<Current<Terms>>,
+    chain: Option<Vec<CertificateDer<'static>>>,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = terms.until_replaced() => {}
+        }
+        let next = shared.terms.load();
+        let before = &terms.tls.trust;
+        if !next.tls.trust.still_believes(chain.as_deref(), before, shared.clock.now()) {
+            return;
+        }
+        terms = next;
     }
 }
 
@@ -166,20 +211,14 @@ async fn drive<C>(
     shared: &Shared,
     activity: &Activity,
     seat: &Seat,
-    (stop, state): (CancellationToken, Arc<Current<TlsState>>),
+    until_ending: impl Future<Output = ()>,
 ) where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = pin!(connection);
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let mut stopping = false;
-    let ending = async {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = state.until_replaced() => {}
-        }
-    };
-    let mut ending = pin!(ending);
+    let mut ending = pin!(until_ending);
     loop {
         tokio::select! {
             result = connection.as_mut() => {

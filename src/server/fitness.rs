@@ -59,7 +59,7 @@ impl Dated {
         if self.validity.has_expired(now) {
             let ended = date(self.validity.not_after);
             let remedy = match self.role {
-                Role::Server => "no client will connect; get a new certificate and restart",
+                Role::Server => "no client will connect; put a new certificate there",
                 Role::RegionCa => {
                     "none of its certificates is let in; make a new authority and certificates of it"
                 }

@@ -6,7 +6,7 @@
 
 use std::{cell::RefCell, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use rustls::{CertificateError, Error, pki_types::CertificateDer};
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -16,17 +16,20 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{linger::linger, lobby::Seat};
+use super::{
+    linger::linger,
+    lobby::Seat,
+    refused::{NotTls, Silent, advice, reason, words},
+};
 use crate::{
     auth::identity::subject_text,
     http::Refusal,
-    metrics::{HandshakeError, Metrics},
+    metrics::{HandshakeError, Label, Metrics},
     seldom::Seldom,
 };
 
-/// The first byte of every TLS handshake.
-const HANDSHAKE_RECORD: u8 = 22;
-/// Lines about refused handshakes: one in this time, which tells how many were left out.
+/// Lines about handshakes that failed for one reason: one in this time, which tells how many were
+/// left out.
 const LINE: Duration = Duration::from_secs(1);
 
 task_local! {
@@ -42,9 +45,9 @@ pub(super) fn remember(leaf: &CertificateDer<'_>) {
 
 /// What makes handshakes.
 pub struct Handshakes {
-    limit: Duration,
     metrics: Arc<Metrics>,
-    lines: Seldom,
+    /// For each reason.
+    lines: Box<[Seldom]>,
     threads: Threads,
 }
 
@@ -52,26 +55,26 @@ pub struct Handshakes {
 struct Threads(Option<Runtime>);
 
 impl Handshakes {
-    /// Handshakes, each within `limit`.
+    /// Makes handshakes from now on.
     ///
     /// # Errors
     /// The system's, where no thread can be had.
-    pub fn new(limit: Duration, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn new(metrics: Arc<Metrics>) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("handshake")
             .enable_all()
             .build()?;
-        let lines = Seldom::new(LINE);
-        Ok(Self { limit, metrics, lines, threads: Threads(Some(runtime)) })
+        let lines = (0..HandshakeError::COUNT).map(|_| Seldom::new(LINE)).collect();
+        Ok(Self { metrics, lines, threads: Threads(Some(runtime)) })
     }
 
-    /// The TLS stream over `stream`, or nothing where the peer is refused; it is told, and so is
-    /// the operator.
+    /// The TLS stream over `stream`, within a `limit` of time, or nothing where the peer is refused;
+    /// it is told, and so is the operator.
     pub(super) async fn accept(
         &self,
-        acceptor: TlsAcceptor,
+        (acceptor, limit): (TlsAcceptor, Duration),
         stream: TcpStream,
         address: SocketAddr,
         seat: &Arc<Seat>,
@@ -97,15 +100,14 @@ impl Handshakes {
             Err((error, subject))
         });
         let handshake = AbortOnDropHandle::new(runtime.spawn(handshake));
-        match tokio::time::timeout(self.limit, handshake).await {
+        let (why, subject, error) = match tokio::time::timeout(limit, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
-            Ok(Ok(Err((error, subject)))) => {
-                self.report(HandshakeError::from(&error), address, subject.as_deref(), &error);
-            }
+            Ok(Ok(Err((error, subject)))) => (reason(&error), subject, error),
             // The task cannot panic, and nobody else aborts it.
-            Ok(Err(error)) => self.report(HandshakeError::Protocol, address, None, &error),
-            Err(elapsed) => self.report(HandshakeError::TooSlow, address, None, &elapsed),
-        }
+            Ok(Err(error)) => (HandshakeError::Protocol, None, io::Error::other(error)),
+            Err(_) => (HandshakeError::TooSlow, None, io::Error::other(TooSlow)),
+        };
+        self.report(why, address, subject.as_deref(), &error);
         None
     }
 
@@ -114,18 +116,25 @@ impl Handshakes {
         why: HandshakeError,
         address: SocketAddr,
         subject: Option<&str>,
-        error: &dyn std::error::Error,
+        error: &io::Error,
     ) {
         self.metrics.handshake_refused(why);
-        if why == HandshakeError::Gone {
-            // Whoever only looks whether the port is open does so all the time.
-            return tracing::debug!(peer = %address, %error, "a peer left in its handshake");
-        }
-        let Some(left_out) = self.lines.due() else { return };
         let reason = why.label();
-        tracing::warn!(peer = %address, subject, reason, %error, left_out, "a handshake was refused");
+        if why == HandshakeError::Silent {
+            // Whoever only looks whether the port is open does so all the time.
+            return tracing::debug!(peer = %address, reason, %error, "a handshake failed");
+        }
+        // Each reason has its own, so that none hides another.
+        let Some(left_out) = self.lines.get(why.index()).and_then(Seldom::due) else { return };
+        let (error, advice) = (words(error), advice(why, error));
+        tracing::info!(peer = %address, subject, reason, %error, advice, left_out, "a handshake failed");
     }
 }
+
+/// A handshake took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the handshake was not finished in time")]
+struct TooSlow;
 
 type Unfinished = (io::Error, Option<TcpStream>);
 
@@ -133,49 +142,17 @@ async fn accept(
     acceptor: &TlsAcceptor,
     mut stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Unfinished> {
-    let mut first = [0];
-    match stream.peek(&mut first).await {
-        Ok(0) => return Err((io::ErrorKind::UnexpectedEof.into(), None)),
-        Ok(_) if first == [HANDSHAKE_RECORD] => {}
-        Ok(_) => {
-            // Whatever it is, what speaks no TLS may understand this.
-            let told = stream.write_all(&Refusal::Plain.to_bytes()).await;
-            return Err((io::Error::other(NotTls), told.is_ok().then_some(stream)));
-        }
-        Err(error) => return Err((error, None)),
+    let mut beginning = [0; NotTls::BYTES];
+    let seen = match stream.peek(&mut beginning).await {
+        Ok(0) | Err(_) => return Err((io::Error::other(Silent), None)),
+        Ok(seen) => beginning.get(..seen).unwrap_or_default(),
+    };
+    if let Some(what) = NotTls::of(seen) {
+        // Whatever it is, what speaks no TLS may understand this.
+        let told = stream.write_all(&Refusal::Plain.to_bytes()).await;
+        return Err((io::Error::other(what), told.is_ok().then_some(stream)));
     }
     acceptor.accept(stream).into_fallible().await.map_err(|(error, stream)| (error, Some(stream)))
-}
-
-/// What came is no TLS.
-#[derive(Debug, thiserror::Error)]
-#[error("the peer speaks no TLS")]
-struct NotTls;
-
-impl From<&io::Error> for HandshakeError {
-    fn from(error: &io::Error) -> Self {
-        let inner = error.get_ref();
-        if inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotTls>) {
-            return Self::NotTls;
-        }
-        match inner.and_then(|inner| inner.downcast_ref::<Error>()) {
-            None => Self::Gone,
-            Some(Error::NoCertificatesPresented) => Self::NoCertificate,
-            Some(Error::InvalidCertificate(error)) => match error {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    Self::Expired
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    Self::NotYetValid
-                }
-                CertificateError::UnknownIssuer => Self::UnknownIssuer,
-                _ => Self::BadCertificate,
-            },
-            // The peer does not like ours.
-            Some(Error::AlertReceived(_)) => Self::ByPeer,
-            Some(_) => Self::Protocol,
-        }
-    }
 }
 
 impl Drop for Threads {

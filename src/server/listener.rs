@@ -22,7 +22,6 @@ pub struct Listener {
     socket: TcpListener,
     shared: Arc<Shared>,
     lobby: Arc<Lobby>,
-    drain: Duration,
     stop: CancellationToken,
 }
 
@@ -62,7 +61,6 @@ impl Listener {
             socket,
             shared: Arc::new(shared),
             lobby: Lobby::new(connections, limits.anonymous_connections),
-            drain: limits.drain_time.0,
             stop: stopper.0.clone(),
         }
     }
@@ -87,7 +85,7 @@ impl Listener {
             // Changes go on even when their connections are gone.
             self.shared.edge.idle().await;
         };
-        if tokio::time::timeout(self.drain, drained).await.is_err() {
+        if tokio::time::timeout(self.shared.terms.load().limits.drain, drained).await.is_err() {
             tracing::warn!(
                 connections = tasks.len(),
                 "the drain time is over; closing what is left"

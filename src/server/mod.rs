@@ -15,13 +15,14 @@ mod handshake;
 mod linger;
 mod listener;
 mod lobby;
+mod refused;
 mod tls;
 mod trust;
 mod watched;
 
 pub use self::{
     admin::Admin,
-    connection::{ConnectionLimits, Shared},
+    connection::{ConnectionLimits, Shared, Terms},
     descriptors::fit_connections,
     error::TlsError,
     fitness::{Dated, Doubt, Role},

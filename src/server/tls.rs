@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    pki_types::UnixTime,
+    pki_types::{CertificateDer, UnixTime},
     server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions},
     time_provider::TimeProvider,
 };
@@ -24,12 +24,17 @@ use crate::{
 };
 
 /// What handshakes go by. It is replaced whole, as sessions live and die with the trust that made
-/// them.
+/// them. Cheap to clone.
+#[derive(Clone)]
 pub struct TlsState {
     /// Accepts connections.
     pub(super) acceptor: TlsAcceptor,
     /// Tells who a peer is.
     pub(super) trust: ClientTrust,
+    /// What the server shows of itself.
+    chain: Arc<[CertificateDer<'static>]>,
+    session_cache: usize,
+    dated: Dated,
 }
 
 impl TlsState {
@@ -38,15 +43,27 @@ impl TlsState {
     pub const fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
+
+    /// When the server's certificate is valid, with all others in its chain.
+    #[must_use]
+    pub const fn dated(&self) -> &Dated {
+        &self.dated
+    }
+
+    /// Whether handshakes go by the same with the other. A key is the same where its certificate is.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.chain == other.chain
+            && self.session_cache == other.session_cache
+            && self.trust.is_as(&other.trust)
+    }
 }
 
 /// TLS on the main listener, from its files.
 pub struct ServerTls {
     /// What handshakes go by.
     pub state: TlsState,
-    /// When the server's certificate is valid, with all others in its chain.
-    pub dated: Dated,
-    /// What else is wrong with it.
+    /// What is wrong with the certificate, beside its dates.
     pub doubts: Vec<Doubt>,
 }
 
@@ -73,6 +90,7 @@ impl ServerTls {
         let dated =
             Dated { role: Role::Server, path, validity: readable.fold(always, Validity::and) };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let shown = chain.clone().into();
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Library)?
@@ -95,7 +113,9 @@ impl ServerTls {
             config.send_tls13_tickets = 1;
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { state: TlsState { acceptor, trust }, dated, doubts })
+        let session_cache = settings.session_cache;
+        let state = TlsState { acceptor, trust, chain: shown, session_cache, dated };
+        Ok(Self { state, doubts })
     }
 }
 

@@ -62,6 +62,7 @@ impl ClientTrust {
         let mut verifier = Verifier {
             authorities: Vec::new(),
             each: Vec::new(),
+            certificates: Vec::new(),
             hints: Vec::new(),
             is_mandatory: client_auth == config::ClientAuth::Required,
         };
@@ -100,6 +101,31 @@ impl ClientTrust {
         Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
     }
 
+    /// Whether the same authorities are believed for the same, from the same peers.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.0.certificates == other.0.certificates && self.0.is_mandatory == other.0.is_mandatory
+    }
+
+    /// Whether a peer that was let in with `chain`, by what was believed `before`, would be let in
+    /// now, and be told to be the same for as long.
+    pub(super) fn still_believes(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        before: &Self,
+        now: Timestamp,
+    ) -> bool {
+        if self.is_as(before) {
+            return true;
+        }
+        let Some([leaf, intermediates @ ..]) = chain else { return !self.0.is_mandatory };
+        let now = now.unix_seconds();
+        let told = |trust: &Self| {
+            let voucher = trust.0.voucher(leaf, intermediates, now)?;
+            Some((voucher.issuer, voucher.is_direct, voucher.validity.not_after))
+        };
+        self.0.judge(leaf, intermediates, unix_time(now)).is_ok() && told(self) == told(before)
+    }
+
     /// The peer that presented `chain`, which the handshake has verified: by whose word it is who
     /// it is.
     ///
@@ -135,6 +161,8 @@ impl ClientTrust {
 /// Checks the one way from a client's certificate to an authority.
 struct Verifier {
     authorities: Vec<Authority>,
+    /// Their certificates, and what for.
+    certificates: Vec<(Issuer, CertificateDer<'static>)>,
     /// What checks signatures against each of them.
     each: Vec<Arc<dyn ClientCertVerifier>>,
     hints: Vec<DistinguishedName>,
@@ -148,12 +176,13 @@ impl Verifier {
         certificate: CertificateDer<'static>,
     ) -> Result<(), ()> {
         let mut roots = RootCertStore::empty();
-        roots.add(certificate).map_err(|_| ())?;
+        roots.add(certificate.clone()).map_err(|_| ())?;
         self.hints.extend(roots.subjects());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
         self.each.push(verifier.map_err(|_| ())?);
+        self.certificates.push((authority.issuer(), certificate));
         self.authorities.push(authority);
         Ok(())
     }
@@ -255,6 +284,7 @@ impl ClientCertVerifier for Verifier {
         let algorithms =
             rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+            .inspect_err(|_| remember(certificate))
     }
 
     fn verify_tls13_signature(
@@ -266,6 +296,7 @@ impl ClientCertVerifier for Verifier {
         let algorithms =
             rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+            .inspect_err(|_| remember(certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

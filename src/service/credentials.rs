@@ -15,7 +15,7 @@ use super::{
     unit::{Basis, Change, UnitReader},
 };
 use crate::{
-    auth::{Action, Permit, Resource, identity::CertIdentity},
+    auth::{AccessDirectory, Action, Permit, Resource, identity::CertIdentity},
     crypto::{self, DomainKeys},
     model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
@@ -109,6 +109,7 @@ pub struct Credentials {
     scope: Scope,
     authority: Option<Arc<CertificateAuthority>>,
     revocations: Arc<Revocations>,
+    access: Arc<AccessDirectory>,
 }
 
 impl Credentials {
@@ -116,8 +117,9 @@ impl Credentials {
         scope: Scope,
         authority: Option<Arc<CertificateAuthority>>,
         revocations: Arc<Revocations>,
+        access: Arc<AccessDirectory>,
     ) -> Self {
-        Self { scope, authority, revocations }
+        Self { scope, authority, revocations, access }
     }
 
     /// Issues an access certificate for the permit's domain. It is remembered before anybody gets
@@ -174,7 +176,7 @@ impl Credentials {
             days,
         };
         let renews = Renewed { id, serial: asking.serial() };
-        let issued = self.make(&keys, request, Some(renews), now).await?;
+        let issued = self.make(&keys, request, Some((renews, asking)), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
@@ -266,7 +268,7 @@ impl Credentials {
         &self,
         keys: &DomainKeys,
         request: CredentialRequest,
-        renews: Option<Renewed>,
+        renews: Option<(Renewed, &CertIdentity)>,
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
@@ -275,6 +277,16 @@ impl Credentials {
         // As it will be read when it is shown.
         let identity = CertIdentity::from_der(&issued.certificate_der)
             .map_err(|_| Error::Authority(pki::Error::Sign))?;
+        if let Some((_, asking)) = &renews
+            && !self.access.are_alike(keys.id(), asking, &identity)
+        {
+            // Else whoever may do little would come out of the rule that says so.
+            return Err(Invalid(
+                "a rule of the domain is about this certificate, and not about one with another key; ask an operator for a new one",
+            )
+            .into());
+        }
+        let renews = renews.map(|(renewed, _)| renewed);
         let validity = identity.validity();
         let credential = Credential {
             name,

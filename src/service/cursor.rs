@@ -14,6 +14,9 @@ pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
 pub const FORGED: Invalid =
     Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
 
+/// The longest cursor of a record, in bytes.
+const CURSOR_MAX: usize = 256;
+
 /// A list that is shown by pages.
 #[derive(Clone, Copy)]
 pub(super) enum Listing<'a> {
@@ -46,6 +49,21 @@ pub(super) fn after_tenant(id: OkmsId) -> Vec<u8> {
 pub(super) fn parse_tenant(cursor: &[u8]) -> Result<OkmsId, Error> {
     let id = cursor.try_into().map_err(|_| FORGED)?;
     Ok(OkmsId::from_bytes(id).map_err(|_| FORGED)?)
+}
+
+/// A cursor after a record of a tenant, for those who may see all of its kind: it needs no seal.
+pub(super) fn of_record(id: OkmsId, key: &[u8]) -> Option<Vec<u8>> {
+    key.strip_prefix(id.as_bytes()).map(<[u8]>::to_vec)
+}
+
+/// The least key behind a cursor of [`of_record`], in the range that begins with `first`.
+pub(super) fn after_record(first: &[u8], cursor: &[u8]) -> Result<Vec<u8>, Error> {
+    let id = first.get(..16).ok_or(FORGED)?;
+    let key = [id, cursor, &[0]].concat();
+    if cursor.len() > CURSOR_MAX || key.as_slice() < first {
+        return Err(FORGED.into());
+    }
+    Ok(key)
 }
 
 /// A cursor after the secret at `path`.

@@ -30,6 +30,12 @@ pub enum Error {
     /// The secret has no such version, or not any more.
     #[error("the secret has no such version, or it was pruned")]
     VersionNotFound,
+    /// There is no such policy.
+    #[error("there is no such policy")]
+    PolicyNotFound,
+    /// There is no such rule.
+    #[error("there is no such rule")]
+    RuleNotFound,
     /// The path is taken.
     #[error("a secret exists at this path")]
     SecretExists,

@@ -6,6 +6,7 @@
 //! touched; a write is one commit. Never does: parsing or rendering a dialect, choosing status
 //! codes, reading a clock.
 
+mod access;
 mod aside;
 mod changes;
 mod credentials;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use self::scope::Scope;
 pub use self::{
+    access::{AccessControl, FoundPolicy},
     changes::ChangeName,
     credentials::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
@@ -53,15 +55,16 @@ pub use self::{
     upgrade::Upgrade,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
+use crate::{
+    auth::BuiltIn,
+    crypto::{self, RootKey},
+    pki::CertificateAuthority,
+    store::engine::Engine,
+};
 pub use crate::{
     crypto::SecretValue,
     pki::{KeyKind, Serial},
     store::engine::Health,
-};
-use crate::{
-    crypto::{self, RootKey},
-    pki::CertificateAuthority,
-    store::engine::Engine,
 };
 
 /// Every use case.
@@ -76,6 +79,8 @@ pub struct Service {
     pub secrets: Secrets,
     /// Access certificates.
     pub credentials: Credentials,
+    /// Policies, and the rules that give them to certificates.
+    pub access: AccessControl,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
     /// Tokens, for clients that insist on one.
@@ -86,7 +91,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// The use cases over these parts. Without a certificate authority, none are issued.
+    /// The use cases over these parts. Without a certificate authority, none are issued; a
+    /// certificate that no rule is about has the policy `default`.
     ///
     /// # Errors
     /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it
@@ -95,6 +101,7 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
+        default: BuiltIn,
         on_commit: OnCommit,
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
@@ -102,13 +109,20 @@ impl Service {
         let authority = authority.map(Arc::new);
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
+        let access = AccessControl::open(scope.clone(), default).await?;
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
             mounts: Mounts::new(scope.clone()),
             secrets: Secrets::new(scope.clone()),
-            credentials: Credentials::new(scope.clone(), authority, Arc::clone(&revocations)),
+            credentials: Credentials::new(
+                scope.clone(),
+                authority,
+                Arc::clone(&revocations),
+                Arc::clone(access.directory()),
+            ),
             revocations,
+            access,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
             scope,

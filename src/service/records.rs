@@ -119,6 +119,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Removes a record.
+    pub(super) fn delete(&mut self, space: Space, key: Vec<u8>) {
+        self.batch.ops.push(Op::Delete(space, key));
+    }
+
     /// A version with its value.
     pub(super) fn add(
         &mut self,

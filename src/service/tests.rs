@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     auth::{
-        Action, Denied, Issuer, Permit, Principal, Resource, Unauthenticated, VerifiedPeer,
-        Voucher, directory, identity::CertIdentity,
+        Action, BuiltIn, Denied, Issuer, Permit, Principal, Resource, Unauthenticated,
+        VerifiedPeer, Voucher, directory, identity::CertIdentity,
     },
     crypto::{FileRootKey, SecretValue},
     model::{
@@ -67,7 +67,8 @@ async fn service_with(
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let service = Service::open(Arc::new(engine), root, authority, on_commit).await.unwrap();
+    let service =
+        Service::open(Arc::new(engine), root, authority, BuiltIn::Admin, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     assert_eq!(
@@ -407,7 +408,8 @@ async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
     let voucher = Voucher { issuer: Issuer::Region, is_direct: true, validity };
     let peer = Arc::new(VerifiedPeer::after_handshake(identity, voucher));
     let ask = || directory::principal(&peer, service.revocations.revoked(), NOW);
-    let let_in = ask().unwrap().authorize(id, &[Action::CredentialRenew]).unwrap();
+    let access = service.access.directory();
+    let let_in = ask().unwrap().authorize(id, &[Action::CredentialRenew], access).unwrap();
     let renewal =
         || Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
     service.credentials.renew(&let_in, renewal(), NOW).await.unwrap();

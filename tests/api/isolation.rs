@@ -9,8 +9,9 @@ use okmsd::{
     pki::{CertificateAuthority, PrivateKeyPem, Subject},
 };
 use rcgen::ExtendedKeyUsagePurpose;
+use serde_json::json;
 
-use crate::harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint};
+use crate::harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint, unique};
 
 /// The routes that answer without a certificate. This list may shrink; a line more needs a reason.
 const PUBLIC: &[(&str, &str)] = &[
@@ -47,6 +48,7 @@ fn url(route: &ListedRoute, id: &str, path: &str) -> String {
     let url =
         route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
     url.replace("{asset}", "index.html")
+        .replace("{name}", "app")
         .replace("{credentialId}", UNKNOWN)
         .replace("{serial}", "0a")
         .replace("{mount}", "secret")
@@ -73,6 +75,14 @@ fn body(route: &ListedRoute, path: &str) -> String {
         "PutSecretVersionV2" => r#"{"state":"deleted"}"#,
         "PutSecretConfigV2" => r#"{"max_versions":3}"#,
         "PostCredential" => r#"{"name":"intruder"}"#,
+        "PostPolicy" | "PutPolicy" => {
+            return json!({
+                "name": unique("policy"), "identities": ["app"], "resources": [{"urn": "app/*"}],
+                "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+            })
+            .to_string();
+        }
+        "PutRule" => r#"{"commonNames":["app"]}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
         "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
@@ -267,7 +277,19 @@ async fn an_operator_reaches_every_domain() {
         if route.operation.id != "PostSecretV2" {
             tenant.create(SECRET, "{}").await.ok();
         }
-        let answer = ask(&operator, route, &tenant.id, SECRET).await;
+        let of = format!("/v2/okms/resource/{}", tenant.id);
+        operator
+            .call(Method::PUT, &format!("{of}/rule/app"), r#"{"commonNames":["app"]}"#)
+            .await
+            .ok();
+        let policy = json!({
+            "name": unique("policy"), "identities": ["app"], "resources": [{"urn": "app/*"}],
+            "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+        });
+        let made = operator.call(Method::POST, &format!("{of}/policy"), &policy.to_string()).await;
+        let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
+        let answer =
+            ask(&operator, &ListedRoute { pattern, ..route.clone() }, &tenant.id, SECRET).await;
         assert!(
             answer.status.is_success() || needs_one(route),
             "{} {} {answer:?}",

@@ -16,6 +16,7 @@
 mod harness;
 mod wire;
 
+mod access;
 mod cas;
 mod clock;
 mod concurrency;
@@ -34,6 +35,7 @@ mod lists;
 mod model;
 mod openapi;
 mod paths;
+mod reload;
 mod restart;
 mod routes;
 mod secrets;

@@ -27,6 +27,8 @@ struct Documented {
     accessor: String,
     /// The id of the last move of a mount.
     moved: String,
+    /// The id of a policy.
+    policy: String,
     /// The id of an access certificate.
     credential: String,
 }
@@ -41,6 +43,7 @@ impl Documented {
             headers: BTreeMap::new(),
             accessor: String::new(),
             moved: String::new(),
+            policy: "0195f1c2-0f2e-7c3a-9d2b-5f6a7b8c9d0e".to_owned(),
             // Nobody's.
             credential: "01942548-e0a8-7f2a-8b11-2a1d1f1f7a10".to_owned(),
         }
@@ -72,6 +75,7 @@ impl Documented {
         };
         let path = path.replace("{okmsId}", &self.client.id).replace("{path}", "app%2Fdatabase");
         let path = path.replace("{version}", "1").replace("{asset}", "init.js");
+        let path = path.replace("{id}", &self.policy).replace("{name}", "app");
         let path = path.replace("{mount}", "secret").replace("{key}", key);
         let path = path.replace("{credentialId}", &self.credential).replace("{serial}", "4f1a2b");
         let mut headers = Vec::new();
@@ -327,6 +331,15 @@ async fn examples_are_taken_and_answers_are_as_told() {
     for op in ["ListResources", "GetResource", "ListCredentials", "GetCredential"] {
         api.check(op, "", none).await;
     }
+    let policy = api.requests("PostPolicy")["policy"].clone();
+    let made = api.check("PostPolicy", "", &policy).await;
+    api.policy = made["id"].as_str().unwrap().to_owned();
+    for op in ["PutPolicy", "PutRule"] {
+        api.check_each(op, "").await;
+    }
+    for op in ["GetPolicy", "ListPolicies", "GetRule", "ListRules", "DeletePolicy", "DeleteRule"] {
+        api.check(op, "", none).await;
+    }
     for op in ["DeleteCredential", "PostRevocation", "GetRevocation"] {
         api.check_each(op, "").await;
     }
@@ -360,7 +373,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 100);
+    assert_eq!(unseen.len(), 109);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()

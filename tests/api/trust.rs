@@ -16,11 +16,11 @@ use time::OffsetDateTime;
 
 use super::harness::{BOTH, Client, Http, PATIENCE, Pair, START, TestServer};
 
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
 const UPN: [u64; 10] = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
 
 /// What a certificate of these tests says; each test spoils a part.
-fn params(name: &str, valid: RangeInclusive<i64>) -> CertificateParams {
+pub(super) fn params(name: &str, valid: RangeInclusive<i64>) -> CertificateParams {
     let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -29,7 +29,7 @@ fn params(name: &str, valid: RangeInclusive<i64>) -> CertificateParams {
     params
 }
 
-fn leaf() -> CertificateParams {
+pub(super) fn leaf() -> CertificateParams {
     let mut params = params("a client", START - DAY..=START + DAY);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -37,7 +37,7 @@ fn leaf() -> CertificateParams {
     params
 }
 
-fn ca(name: &str) -> CertificateParams {
+pub(super) fn ca(name: &str) -> CertificateParams {
     let mut params = params(name, START - DAY..=START + DAY);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -45,7 +45,7 @@ fn ca(name: &str) -> CertificateParams {
 }
 
 /// The same, with a part of it changed.
-fn with(
+pub(super) fn with(
     mut params: CertificateParams,
     change: impl FnOnce(&mut CertificateParams),
 ) -> CertificateParams {
@@ -59,13 +59,13 @@ fn claims(mut params: CertificateParams, upn: &str) -> CertificateParams {
 }
 
 /// Somebody who signs, and his certificate.
-struct Signer {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
+pub(super) struct Signer {
+    pub pem: String,
+    pub issuer: Issuer<'static, KeyPair>,
 }
 
 impl Signer {
-    fn root(params: CertificateParams) -> Self {
+    pub fn root(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { pem, issuer: Issuer::new(params, key) }
@@ -85,7 +85,7 @@ impl Signer {
     }
 
     /// A client's certificate, shown with these others.
-    fn pair(&self, params: &CertificateParams, shown: &[&Self]) -> Pair {
+    pub fn pair(&self, params: &CertificateParams, shown: &[&Self]) -> Pair {
         let key = KeyPair::generate().unwrap();
         let shown = shown.iter().map(|signer| signer.pem.as_str());
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -103,7 +103,7 @@ async fn trusting(authority: &str) -> (TestServer, Client) {
     (server, tenant)
 }
 
-fn trust(server: &mut TestServer, authority: &str, id: &str) {
+pub(super) fn trust(server: &mut TestServer, authority: &str, id: &str) {
     let certificate = server.path("customer_ca.pem");
     std::fs::write(&certificate, authority).unwrap();
     server.config.trust.customer_ca = vec![CustomerCa { certificate, domain: id.parse().unwrap() }];
@@ -135,7 +135,7 @@ async fn an_authority_has_its_time() {
     }
 }
 
-fn ca_valid(valid: RangeInclusive<i64>) -> CertificateParams {
+pub(super) fn ca_valid(valid: RangeInclusive<i64>) -> CertificateParams {
     let mut params = params("customer CA", valid);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];

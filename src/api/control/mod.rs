@@ -1,6 +1,7 @@
-//! The control plane: domains and access certificates, in the shapes of `OVHcloud`'s central API
+//! The control plane: domains, access certificates, policies and rules, in the shapes of `OVHcloud`'s central API
 //! where it has them.
 
+mod access;
 mod credential;
 mod resource;
 
@@ -9,6 +10,7 @@ use std::future::ready;
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
     CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew, DomainCreate, DomainGet,
+    PolicyEdit, PolicyGet,
 };
 
 /// What is asked of one domain.
@@ -22,6 +24,15 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["POST"], "/credential/renew", "RenewCredential", Write, &[CredentialRenew], Tenant(credential::renew)),
         row!(&["GET"], "/credential/{credentialId}", "GetCredential", Read, &[CredentialGet], Tenant(credential::get)),
         row!(&["DELETE"], "/credential/{credentialId}", "DeleteCredential", Write, &[CredentialDelete], Tenant(credential::delete)),
+        row!(&["GET"], "/policy", "ListPolicies", Read, &[PolicyGet], Tenant(access::list_policies)),
+        row!(&["POST"], "/policy", "PostPolicy", Write, &[PolicyEdit], Tenant(access::create_policy)),
+        row!(&["GET"], "/policy/{id}", "GetPolicy", Read, &[PolicyGet], Tenant(access::get_policy)),
+        row!(&["PUT"], "/policy/{id}", "PutPolicy", Write, &[PolicyEdit], Tenant(access::put_policy)),
+        row!(&["DELETE"], "/policy/{id}", "DeletePolicy", Write, &[PolicyEdit], Tenant(access::delete_policy)),
+        row!(&["GET"], "/rule", "ListRules", Read, &[PolicyGet], Tenant(access::list_rules)),
+        row!(&["GET"], "/rule/{name}", "GetRule", Read, &[PolicyGet], Tenant(access::get_rule)),
+        row!(&["PUT"], "/rule/{name}", "PutRule", Write, &[PolicyEdit], Tenant(access::put_rule)),
+        row!(&["DELETE"], "/rule/{name}", "DeleteRule", Write, &[PolicyEdit], Tenant(access::delete_rule)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
 };

@@ -203,7 +203,7 @@ fn warnings(has_unknown: bool, patch: &MetadataPatch, domain: &Settings) -> Vec<
 }
 
 fn include(call: &Call) -> Result<Include, Invalid> {
-    Ok(if flag(call.query(), "includeData")? { Include::Value } else { Include::Metadata })
+    Ok(if flag(call.query(), "includeData")? { Include::Everything } else { Include::Metadata })
 }
 
 fn cas(call: &Call) -> Result<Option<Cas>, Invalid> {

@@ -41,7 +41,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let warnings = fields.warnings();
     let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
-    let (life_seconds, most_seconds) = context.token_life.of(None, None);
+    let (life_seconds, most_seconds) = (context.token_life)().of(None, None);
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
         life_seconds,
@@ -100,7 +100,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if fields.text("id")?.is_some_and(|id| !id.is_empty()) {
         return Err(Invalid("id is not served: tokens are random").into());
     }
-    let (life_seconds, most_seconds) = context.token_life.of(ttl, max);
+    let (life_seconds, most_seconds) = (context.token_life)().of(ttl, max);
     let mut warnings = fields.warnings();
     warnings.extend(cap_warning(ttl, most_seconds));
     let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
@@ -137,7 +137,7 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let (known, text) = find(asked, named, &mut fields).await?;
     let tokens = &context.service.tokens;
     let renewed =
-        tokens.renew(permit, &known.accessor, increment, context.token_life, call.now).await?;
+        tokens.renew(permit, &known.accessor, increment, (context.token_life)(), call.now).await?;
     let warnings: Vec<_> =
         cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
     Ok(envelope::auth(call, &warnings, |out| auth(out, &renewed, &text, call.now)))
@@ -312,7 +312,7 @@ fn lookup_reply(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
         out.text("display_name", &token.display_name);
         out.text("entity_id", "");
         out.text("expire_time", &token.expires_at.to_rfc3339_nanos());
-        out.number("explicit_max_ttl", token.own_limit_seconds(context.token_life));
+        out.number("explicit_max_ttl", token.own_limit_seconds((context.token_life)()));
         out.text("id", text);
         out.text("issue_time", &token.created_at.to_rfc3339_nanos());
         if let Some(renewed) = token.renewed_at {

@@ -70,7 +70,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
 pub(super) async fn read_tune(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let method =
         AuthMethod::of(asked, |name| Problem::NothingToTune.with(&[&format!("auth/{name}")]))?;
-    let life = asked.context.token_life;
+    let life = (asked.context.token_life)();
     Ok(also_at_top_level(asked.call, |out| {
         out.number("default_lease_ttl", life.default);
         out.text("description", method.description);

@@ -10,15 +10,17 @@ use super::{
     envelope,
     fields::{self, Fields},
 };
+use crate::{
+    auth::{Action, Permit, Resource},
+    model::DomainConfig,
+};
 
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
-/// What somebody may do at paths: everything below a mount, as there are no policies yet; nothing
-/// where nothing is. Who has a token may do what its certificate may, so that of one who is named
+/// What somebody may do at paths; nothing where nothing is. Who has a token may do what its certificate may, so that of one who is named
 /// it matters alone whether the token is good.
 pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
-    const ALL: [&str; 6] = ["create", "delete", "list", "patch", "read", "update"];
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -34,11 +36,13 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         good => good?,
     }
     let config = context.service.mounts.config(permit).await?;
-    let (mut answers, mut known): (Vec<(&str, &[&str])>, _) = (Vec::new(), HashSet::new());
+    let (mut answers, mut known): (Vec<(&str, Vec<&str>)>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
-        let clean = collapse(path)?;
-        let may = config.mount_above(&clean).is_some() || is_of_server(&clean);
-        answers.push((path, if may { &ALL } else { &["deny"] }));
+        let mut may = at(permit, &config, &collapse(path)?);
+        if may.is_empty() {
+            may.push("deny");
+        }
+        answers.push((path, may));
     }
     let write = |out: &mut ObjectWriter<'_>, taken: &[&str]| {
         for (path, may) in
@@ -56,4 +60,81 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         |out| write(out, &[]),
         |out| write(out, &envelope::MEMBERS),
     ))
+}
+
+/// The capabilities at an address, in their order.
+fn at(permit: &Permit, config: &DomainConfig, address: &str) -> Vec<&'static str> {
+    if is_of_server(address) {
+        return of_server(permit, address);
+    }
+    let Some(view) = config.mount_above(address).and_then(|mount| {
+        let below = mount.name_below(address).unwrap_or_default();
+        Some((config.view(&mount)?, below))
+    }) else {
+        return Vec::new();
+    };
+    let (view, below) = view;
+    let (part, name) = below.split_once('/').unwrap_or((below, ""));
+    let folder = view.folder(name.trim_end_matches('/'));
+    let secret = view.secret(name).ok();
+    let words = ["create", "delete", "list", "patch", "read", "update"];
+    let may = |word: &&str| match (part, *word) {
+        // A mount itself, and what is no address of a secret: whatever may be done to something
+        // in it.
+        ("" | "config", word) => {
+            action("config", word).is_some_and(|action| permit.tells(action, Resource::Tenant))
+        }
+        ("metadata" | "detailed-metadata", "list") => {
+            permit.tells(Action::SecretList, Resource::Below(&folder))
+        }
+        (part, word) => action(part, word).is_some_and(|action| match &secret {
+            Some(path) => permit.tells(action, Resource::Secret(path)),
+            None => permit.tells(action, Resource::Below(&folder)),
+        }),
+    };
+    words.into_iter().filter(may).collect()
+}
+
+/// What a capability is, at one of a mount's addresses.
+fn action(part: &str, word: &str) -> Option<Action> {
+    Some(match (part, word) {
+        ("data", "create") => Action::SecretCreate,
+        ("data", "delete") => Action::VersionDeactivateCurrent,
+        ("data", "patch") => Action::VersionPatch,
+        ("data", "read") => Action::VersionGetData,
+        ("data", "update") => Action::VersionCreate,
+        ("metadata", "create") => Action::SecretCreateEmpty,
+        ("metadata", "delete") => Action::SecretDelete,
+        ("metadata", "patch") => Action::SecretPatchMetadata,
+        ("metadata" | "detailed-metadata", "read") => Action::SecretGet,
+        ("metadata", "update") => Action::SecretUpdateMetadata,
+        ("subkeys", "read") => Action::SubkeysGet,
+        ("delete", "update") => Action::VersionDeactivate,
+        ("undelete", "update") => Action::VersionActivate,
+        ("destroy", "update") => Action::VersionDelete,
+        ("config", "read") => Action::ConfigGet,
+        ("config", "create" | "update") => Action::ConfigUpdate,
+        _ => return None,
+    })
+}
+
+/// Mounts are the domain's config; the rest is open to all who are in the domain.
+fn of_server(permit: &Permit, address: &str) -> Vec<&'static str> {
+    let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
+    if !is_of_mounts {
+        return vec!["create", "delete", "list", "patch", "read", "update"];
+    }
+    let (reads, changes) = (
+        permit.tells(Action::ConfigGet, Resource::Tenant),
+        permit.tells(Action::ConfigUpdate, Resource::Tenant),
+    );
+    let words = [
+        ("create", changes),
+        ("delete", changes),
+        ("list", reads),
+        ("patch", changes),
+        ("read", reads),
+        ("update", changes),
+    ];
+    words.into_iter().filter_map(|(word, may)| may.then_some(word)).collect()
 }

@@ -79,10 +79,10 @@ const fn route(
 static UNROUTED: Operation = tenant!(Read, "VaultUnrouted", [DomainGet], no_route());
 /// A secret's metadata with all versions; or a list.
 static READ_METADATA: Operation =
-    tenant!(Read, "GetSecretsMetadata", [SecretGet], lists::read_or_list());
+    tenant!(Read, "GetSecretsMetadata", [SecretGet, SecretList], lists::read_or_list());
 /// A folder's entries with their metadata.
 static LIST_DETAILED: Operation =
-    tenant!(Read, "ListDetailedMetadata", [SecretGet], lists::list_metadata());
+    tenant!(Read, "ListDetailedMetadata", [SecretList, SecretGet], lists::list_metadata());
 /// What Vault has and this server not yet.
 static NOT_SERVED: Operation = tenant!(Read, "VaultNotServed", [DomainGet], status::not_served());
 /// Random bytes.
@@ -97,7 +97,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         &["GET"],
         "/{mount}/data/{key}",
-        &tenant!(Read, "GetSecretRequest", [VersionGetData, SecretGet], kv::read()),
+        &tenant!(Read, "GetSecretRequest", [VersionGetData], kv::read()),
     ),
     route(
         WRITES,
@@ -107,12 +107,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         &["PATCH"],
         "/{mount}/data/{key}",
-        &tenant!(Write, "PatchSecretRequest", [VersionCreate], kv::patch()),
+        &tenant!(Write, "PatchSecretRequest", [VersionPatch], kv::patch()),
     ),
     route(
         &["DELETE"],
         "/{mount}/data/{key}",
-        &tenant!(Write, "DeleteSecretRequest", [VersionDeactivate], kv::delete()),
+        &tenant!(Write, "DeleteSecretRequest", [VersionDeactivateCurrent], kv::delete()),
     ),
     route(NO_LISTS, "/{mount}/data", &UNROUTED),
     route(&["GET"], "/{mount}/metadata/{key}", &READ_METADATA),
@@ -123,14 +123,14 @@ pub(super) static ROUTES: &[Route] = &[
         &tenant!(
             Write,
             "PostSecretMetadata",
-            [SecretUpdateMetadata, SecretCreate],
+            [SecretUpdateMetadata, SecretCreateEmpty],
             kv::write_metadata(false)
         ),
     ),
     route(
         &["PATCH"],
         "/{mount}/metadata/{key}",
-        &tenant!(Write, "PatchSecretMetadata", [SecretUpdateMetadata], kv::write_metadata(true)),
+        &tenant!(Write, "PatchSecretMetadata", [SecretPatchMetadata], kv::write_metadata(true)),
     ),
     route(
         &["DELETE"],
@@ -140,7 +140,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         READS,
         "/{mount}/metadata",
-        &tenant!(Read, "ListSecretsMetadata", [SecretGet], lists::read_or_list()),
+        &tenant!(Read, "ListSecretsMetadata", [SecretGet, SecretList], lists::read_or_list()),
     ),
     route(&["POST", "PUT", "PATCH", "DELETE"], "/{mount}/metadata", &UNROUTED),
     route(READS, "/{mount}/detailed-metadata/{key}", &LIST_DETAILED),
@@ -148,7 +148,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         &["GET"],
         "/{mount}/subkeys/{key}",
-        &tenant!(Read, "GetSecretSubkeys", [SubkeysGet, SecretGet], kv::subkeys()),
+        &tenant!(Read, "GetSecretSubkeys", [SubkeysGet], kv::subkeys()),
     ),
     route(NO_LISTS, "/{mount}/subkeys", &UNROUTED),
     route(

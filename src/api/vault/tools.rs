@@ -9,7 +9,7 @@ use super::{
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
 };
-use crate::model::Invalid;
+use crate::model::{Invalid, text::hex};
 
 /// How many bytes there are where nobody says.
 const BYTES: i64 = 32;
@@ -64,11 +64,6 @@ fn in_path(rest: &str) -> Result<Option<i64>, Failed> {
     };
     let number = number.filter(|number| !number.is_empty()).map(str::parse).transpose();
     Ok(number.map_err(|_| Invalid("the number of bytes in the path must be a whole number"))?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

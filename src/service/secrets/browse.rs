@@ -5,7 +5,7 @@
 
 use super::{History, Secrets, read::history};
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Extent, Permit, Resource},
     model::{Header, Invalid, SecretPath},
     service::{
         Error,
@@ -13,7 +13,7 @@ use crate::{
         turns::LongRead,
     },
     store::{
-        engine::Read,
+        engine::{Read, Snapshot},
         kinds::{Malformed, header},
     },
 };
@@ -69,7 +69,7 @@ impl Secrets {
     /// # Errors
     /// `Error::Invalid` where the list is too large for one answer.
     pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
-        permit.check(Action::SecretGet, Resource::Below(&browse.prefix))?;
+        permit.check(Action::SecretList, Resource::Below(&browse.prefix))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
@@ -99,11 +99,11 @@ impl Secrets {
                 } else {
                     Some(text.parse::<SecretPath>().map_err(|_| Malformed)?)
                 };
-                let is_allowed = match &path {
-                    None => permit.allows(Action::SecretGet, Resource::Below(text)),
-                    Some(path) => permit.allows(Action::SecretGet, Resource::Secret(path)),
+                let is_shown = match &path {
+                    None => shows_below(permit, &*snapshot, text).await?,
+                    Some(path) => permit.allows(Action::SecretList, Resource::Secret(path)),
                 };
-                if !is_allowed || has_ended {
+                if !is_shown || has_ended {
                     continue;
                 }
                 let name = text.get(browse.prefix.len()..).unwrap_or_default();
@@ -112,7 +112,12 @@ impl Secrets {
                     return Ok(listed);
                 }
                 let history = match &path {
-                    Some(path) if browse.is_detailed => history_or_damaged(&reader, path).await?,
+                    Some(path)
+                        if browse.is_detailed
+                            && permit.allows(Action::SecretGet, Resource::Secret(path)) =>
+                    {
+                        history_or_damaged(&reader, path).await?
+                    }
                     _ => None,
                 };
                 bytes +=
@@ -130,6 +135,34 @@ impl Secrets {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Whether something below a folder may be seen. Where the policies alone do not tell, what is there
+/// is looked through until something is.
+async fn shows_below(
+    permit: &Permit,
+    snapshot: &dyn Snapshot,
+    folder: &str,
+) -> Result<bool, Error> {
+    match permit.extent(Action::SecretList, folder) {
+        Extent::Nothing => return Ok(false),
+        Extent::Everything => return Ok(true),
+        Extent::Some => {}
+    }
+    let id = permit.okms_id();
+    let (mut from, to) = header::below(id, folder);
+    loop {
+        let keys = snapshot.keys(header::SPACE, &from, &to, None, BATCH).await?;
+        for key in &keys {
+            let path = header::parse(id, key).ok_or(Malformed)?;
+            if permit.allows(Action::SecretList, Resource::Secret(&path)) {
+                return Ok(true);
+            }
+        }
+        let Some(last) = keys.last().filter(|_| keys.len() == BATCH) else { return Ok(false) };
+        from = header::behind(last);
+        tokio::task::yield_now().await;
     }
 }
 

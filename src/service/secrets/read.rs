@@ -36,6 +36,8 @@ pub enum Include {
     Names,
     /// Its value.
     Value,
+    /// Its value, and the secret's own metadata.
+    Everything,
 }
 
 /// A secret with all versions that are kept, and none of their values.
@@ -102,11 +104,15 @@ impl Secrets {
         include: Include,
         now: Timestamp,
     ) -> Result<Secret, Error> {
-        permit.check(Action::SecretGet, Resource::Secret(path))?;
+        let of = Resource::Secret(path);
         match include {
-            Include::Metadata => {}
-            Include::Names => permit.check(Action::SubkeysGet, Resource::Secret(path))?,
-            Include::Value => permit.check(Action::VersionGetData, Resource::Secret(path))?,
+            Include::Metadata => permit.check(Action::SecretGet, of)?,
+            Include::Names => permit.check(Action::SubkeysGet, of)?,
+            Include::Value => permit.check(Action::VersionGetData, of)?,
+            Include::Everything => {
+                permit.check(Action::SecretGet, of)?;
+                permit.check(Action::VersionGetData, of)?;
+            }
         }
         let keys = self.scope.keys(permit).await?;
         let key = header::key(keys.id(), path);

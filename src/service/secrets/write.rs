@@ -184,7 +184,7 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Patched, Error> {
-        permit.check(Action::VersionCreate, Resource::Secret(at.path))?;
+        permit.check(Action::VersionPatch, Resource::Secret(at.path))?;
         let basis = SecretBasis::through(at).with(More::Current(Some(now)));
         self.change(ChangeName::PatchSecret, permit, basis, |found, defaults, draft| {
             let Existing { mut header, mut versions, value } =
@@ -215,6 +215,9 @@ impl Secrets {
     ) -> Result<(), Error> {
         let action = match act {
             VersionAct::Undelete => Action::VersionActivate,
+            VersionAct::Delete if matches!(which, Versions::Current) => {
+                Action::VersionDeactivateCurrent
+            }
             VersionAct::Delete => Action::VersionDeactivate,
             VersionAct::Destroy => Action::VersionDelete,
         };
@@ -255,7 +258,10 @@ impl Secrets {
         write: &MetadataWrite,
         now: Timestamp,
     ) -> Result<Settings, Error> {
-        permit.check(Action::SecretUpdateMetadata, Resource::Secret(at.path))?;
+        // Whether there is a secret to make is known later.
+        let action =
+            if write.creates { Action::SecretUpdateMetadata } else { Action::SecretPatchMetadata };
+        permit.check(action, Resource::Secret(at.path))?;
         self.change(
             ChangeName::WriteMetadata,
             permit,
@@ -265,7 +271,7 @@ impl Secrets {
                     Some(found) => found.header,
                     None if !write.creates => return Err(Error::SecretNotFound),
                     None => {
-                        permit.check(Action::SecretCreate, Resource::Secret(at.path))?;
+                        permit.check(Action::SecretCreateEmpty, Resource::Secret(at.path))?;
                         if write.cas.is_some_and(|cas| cas != 0) {
                             return Err(Refused::MetadataCasOnCreate.into());
                         }

@@ -10,8 +10,10 @@
 pub mod config;
 pub mod credential;
 pub mod header;
+pub mod policy;
 pub mod region;
 pub mod revocation;
+pub mod rule;
 pub mod tenant;
 pub mod token;
 pub mod value;
@@ -25,7 +27,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 9] = [
+pub const SPACES: [Space; 11] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -34,6 +36,8 @@ pub const SPACES: [Space; 9] = [
     value::SPACE,
     token::SPACE,
     credential::SPACE,
+    policy::SPACE,
+    rule::SPACE,
     revocation::SPACE,
 ];
 

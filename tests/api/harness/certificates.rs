@@ -29,7 +29,9 @@ pub fn issue(authority: &CertificateAuthority, subject: &Subject, days: u32) -> 
 
 /// What a hand-made certificate says. The rules of [`okmsd::pki`] do not bind it.
 pub struct Leaf<'a> {
+    pub common_name: &'a str,
     pub upns: &'a [&'a str],
+    pub uris: &'a [&'a str],
     pub valid: std::ops::RangeInclusive<i64>,
     pub usage: ExtendedKeyUsagePurpose,
     pub is_ca: bool,
@@ -38,7 +40,8 @@ pub struct Leaf<'a> {
 impl Default for Leaf<'_> {
     fn default() -> Self {
         let valid = START - 60..=START + 86_400;
-        Self { upns: &[], valid, usage: ExtendedKeyUsagePurpose::ClientAuth, is_ca: false }
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        Self { common_name: "hand-made", upns: &[], uris: &[], valid, usage, is_ca: false }
     }
 }
 
@@ -49,7 +52,7 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
     let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), issuer_key).unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "hand-made");
+    params.distinguished_name.push(DnType::CommonName, leaf.common_name);
     params.not_before = OffsetDateTime::from_unix_timestamp(*leaf.valid.start()).unwrap();
     params.not_after = OffsetDateTime::from_unix_timestamp(*leaf.valid.end()).unwrap();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -60,7 +63,8 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
         IsCa::ExplicitNoCa
     };
     let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
-    params.subject_alt_names = names.collect();
+    let uris = leaf.uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
+    params.subject_alt_names = names.chain(uris).collect();
     let own_key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&own_key, &issuer).unwrap();
     Pair {

@@ -118,7 +118,11 @@ impl Client {
 
     /// A connection that many requests can use.
     pub async fn connect(&self) -> Connection {
-        Connection(mtls::Connection::open(self.address, &self.tls).await.expect("a handshake"))
+        self.try_connect().await.expect("a handshake")
+    }
+
+    pub async fn try_connect(&self) -> Result<Connection, Failure> {
+        Ok(Connection(mtls::Connection::open(self.address, &self.tls).await?))
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 use hyper::{Method, StatusCode};
 use okmsd::{
     api::DIALECTS,
-    app::{App, AppError, Over, Reloader},
+    app::{App, AppError, Files, Keeper, Over, Reloader},
     clock::Clock,
     config::{ByteSize, Config},
     metrics::Metrics,
@@ -33,6 +33,7 @@ use okmsd::{
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use self::{
     answer::{Answer, ENVELOPE},
@@ -127,6 +128,22 @@ impl TestServer {
     pub async fn stop(&mut self) {
         self.stopper.stop();
         tokio::time::timeout(PATIENCE, &mut self.running).await.expect("the server stops").unwrap();
+    }
+
+    /// Loads the files again when they change, as a server does that runs on its own. The config is
+    /// `okmsd.toml`, with the addresses and the store of this one.
+    pub fn keep(&self) -> AbortOnDropHandle<()> {
+        let (file, ours) = (self.path("okmsd.toml"), self.config.clone());
+        let config = file.clone();
+        let load = Box::new(move || {
+            let mut config = Config::load(&file, std::iter::empty())?;
+            config.server.listen = ours.server.listen;
+            config.server.admin_listen = ours.server.admin_listen;
+            config.store = ours.store.clone();
+            Ok(config)
+        });
+        let keeper = Keeper::new(self.reloader.clone(), Files { config, load });
+        AbortOnDropHandle::new(tokio::spawn(keeper.run(Arc::default())))
     }
 
     /// Asks the server to stop, and does not wait.

@@ -253,21 +253,21 @@ impl Log {
         Ok(())
     }
 
-    /// Writes zeros over a piece of what can be written over, durably, and says whether there is
-    /// more of it. So what was destroyed leaves the log without waiting for others to be written in
+    /// Writes zeros over a piece of what can be written over up to `end`, durably, and says whether
+    /// there is more of it. So what was destroyed leaves the log without waiting for others to be written in
     /// its place, and a frame comes to lie where the disk has given room already.
     ///
     /// # Errors
     /// Where the storage fails, which costs nothing that counts.
-    pub(super) fn clear(&mut self, bytes: u64) -> io::Result<bool> {
-        let (begin, end) = (self.cleared.max(self.head), self.tail + self.ring);
-        let piece_end = end.min(begin + bytes);
+    pub(super) fn clear(&mut self, bytes: u64, end: u64) -> io::Result<bool> {
+        let begin = self.cleared.max(self.head);
+        let piece_end = end.min(self.tail + self.ring).min(begin + bytes);
         if begin < piece_end {
             self.put(begin, &vec![0; usize::try_from(piece_end - begin).unwrap_or_default()])?;
             self.storage.sync_data()?;
             self.cleared = piece_end;
         }
-        Ok(piece_end < end)
+        Ok(begin.max(piece_end) < end)
     }
 
     /// Writes the last frame again, of which nobody knows whether the disk has it.

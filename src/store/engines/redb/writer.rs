@@ -80,8 +80,8 @@ struct Prepared {
     handed: u64,
     /// If there were changes since then: the last of them, and when they go at the latest.
     changed: Option<(Instant, Instant)>,
-    /// When the next piece of the log is cleared.
-    clear: Option<Instant>,
+    /// When the next piece of the log is cleared, and up to where all is.
+    clear: Option<(Instant, u64)>,
     /// When a batch last met a damaged page.
     damage_met: Option<Instant>,
     /// When to try again, after a failure.
@@ -123,7 +123,7 @@ impl Writer {
             head: log.head(),
             handed: view.under.base.standing.position,
             changed: (!newest.recent.is_empty()).then(|| (Instant::now(), Instant::now() + OLDEST)),
-            clear: Some(Instant::now() + QUIET),
+            clear: Some((Instant::now() + QUIET, log.tail() + log.capacity())),
             damage_met: None,
             retry: None,
             newest,
@@ -333,22 +333,26 @@ impl Writer {
                 self.hand_over(&mut prepared, &appending);
                 // Where the keeper is busy still, after another while.
                 prepared.changed = prepared.changed.map(|_| (now, now + QUIET));
-                prepared.clear = Some(now + PIECE_PAUSE);
+                let frozen = self.shared.view.load().under.frozen.clone();
+                let tail = frozen.map_or_else(|| self.shared.trimmed(), |frozen| frozen.tail);
+                prepared.clear = Some((now + PIECE_PAUSE, tail + self.capacity));
             }
-            if prepared.clear.is_some_and(|at| at <= now) {
-                prepared.clear = self.clear(&mut appending).map(|pause| Instant::now() + pause);
+            if let Some((_, end)) = prepared.clear.filter(|(at, _)| *at <= now) {
+                let pause = self.clear(&mut appending, end);
+                prepared.clear = pause.map(|pause| (Instant::now() + pause, end));
             }
         }
         self.shared.queue.look_at(prepared.deadline());
     }
 
-    /// Clears a piece of what the database has by now. Says after what time comes the next one.
-    fn clear(&self, appending: &mut Appending) -> Option<Duration> {
+    /// Clears a piece of what the database has by now, up to `end`. Says after what time comes the
+    /// next one.
+    fn clear(&self, appending: &mut Appending, end: u64) -> Option<Duration> {
         appending.log.trim(self.shared.trimmed());
-        match appending.log.clear(PIECE) {
-            Ok(true) => Some(PIECE_PAUSE),
-            // What the keeper is about comes next.
-            Ok(false) => self.shared.is_busy().then_some(QUIET),
+        match appending.log.clear(PIECE, end) {
+            // What is left may be what the keeper is about.
+            Ok(true) => Some(if self.shared.is_busy() { QUIET } else { PIECE_PAUSE }),
+            Ok(false) => None,
             Err(error) => {
                 tracing::warn!(%error, "what the database has could not be cleared from the log");
                 Some(self.settings.pause_max)
@@ -458,7 +462,8 @@ impl Appending {
 impl Prepared {
     /// When to look after things though nobody writes.
     fn deadline(&self) -> Option<Instant> {
-        self.retry.or_else(|| self.hand_over_at().into_iter().chain(self.clear).min())
+        let clear = self.clear.map(|(at, _)| at);
+        self.retry.or_else(|| self.hand_over_at().into_iter().chain(clear).min())
     }
 
     /// When what has changed goes into the database.

@@ -1,0 +1,305 @@
+//! Policies, and the rules that say which certificates have them.
+
+use hyper::StatusCode;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::super::{
+    Call, Context, Reply,
+    json::{self, Object, ObjectWriter, Writer},
+    page, query,
+};
+use crate::{
+    auth::Permit,
+    model::{CertRule, IamPolicy, Invalid, ResourcePattern, Timestamp, text},
+    service::Error,
+};
+
+const LIST: Invalid = Invalid("what a policy or a rule lists is an array of texts");
+
+pub(super) async fn list_policies(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let (cursor, size) = (page::cursor(call)?, page::size(call)?);
+    let (policies, next) = context.service.access.policies(permit, cursor, size).await?;
+    let body = Writer::array(&policies, |(id, policy), out| {
+        write_policy(out, context, permit, id, policy);
+    });
+    Ok(page::with_next(Reply::json(body), next))
+}
+
+pub(super) async fn get_policy(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let id = id(call);
+    let policy = context.service.access.policy(permit, &id).await?;
+    Ok(policy_reply(context, permit, &id, &policy))
+}
+
+pub(super) async fn create_policy(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let policy = parse_policy(context, permit, call)?;
+    let (id, policy) = context.service.access.create_policy(permit, policy, call.now).await?;
+    Ok(policy_reply(context, permit, &id, &policy))
+}
+
+pub(super) async fn put_policy(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let id = id(call);
+    let policy = parse_policy(context, permit, call)?;
+    let policy = context.service.access.update_policy(permit, &id, policy, call.now).await?;
+    Ok(policy_reply(context, permit, &id, &policy))
+}
+
+pub(super) async fn delete_policy(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    context.service.access.delete_policy(permit, &id(call)).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn list_rules(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let (cursor, size) = (page::cursor(call)?, page::size(call)?);
+    let (rules, next) = context.service.access.rules(permit, cursor, size).await?;
+    let body = Writer::array(&rules, |(name, rule), out| write_rule(out, name, rule));
+    Ok(page::with_next(Reply::json(body), next))
+}
+
+pub(super) async fn get_rule(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let name = name(call)?;
+    let rule = context.service.access.rule(permit, &name).await?;
+    Ok(Reply::json(Writer::object(|out| write_rule(out, &name, &rule))))
+}
+
+pub(super) async fn put_rule(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let name = name(call)?;
+    let mut body = Object::from_body(&call.body)?;
+    let rule = CertRule {
+        identity: word(&mut body, "identity")?.unwrap_or_default(),
+        policies: texts(&mut body, "policies")?,
+        common_names: texts(&mut body, "commonNames")?,
+        dns_names: texts(&mut body, "dnsNames")?,
+        emails: texts(&mut body, "emails")?,
+        uris: texts(&mut body, "uris")?,
+        names: texts(&mut body, "names")?,
+        upns: texts(&mut body, "userPrincipalNames")?,
+        keys: texts(&mut body, "publicKeySHA256")?
+            .iter()
+            .map(|text| fingerprint(text))
+            .collect::<Result<_, _>>()?,
+    };
+    // A name of the rule's own would contradict the address, and a list that nobody knows would
+    // make it wider than its author thinks.
+    body.take(&["name"])?;
+    if body.has_unknown() {
+        return Err(UNKNOWN.into());
+    }
+    context.service.access.put_rule(permit, &name, &rule).await?;
+    Ok(Reply::json(Writer::object(|out| write_rule(out, &name, &rule))))
+}
+
+pub(super) async fn delete_rule(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    context.service.access.delete_rule(permit, &name(call)?).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+const UNKNOWN: Invalid = Invalid(
+    "the body has a member that a rule or a policy does not know; without it the rest would say something else",
+);
+
+/// The policy's id; the nil one, which no policy has, for what is none: whether the domain is there is
+/// told first.
+fn id(call: &Call) -> [u8; 16] {
+    let id = call.params.name.as_deref().and_then(|text| Uuid::parse_str(text).ok());
+    id.unwrap_or_default().into_bytes()
+}
+
+fn name(call: &Call) -> Result<String, Error> {
+    let name = query::decode(call.params.name.as_deref().unwrap_or_default())?.into_owned();
+    crate::model::policy::name(&name)?;
+    Ok(name)
+}
+
+/// A policy in its published shape: what is not known is refused, as a policy without its condition
+/// would be another one.
+fn parse_policy(context: &Context, permit: &Permit, call: &Call) -> Result<IamPolicy, Error> {
+    const NO_NAME: Invalid = Invalid("name is required: the policy's name as text");
+    const SHAPE: Invalid = Invalid("permissions is an object of the lists allow, except and deny");
+    let mut body = Object::from_body(&call.body)?;
+    let name = word(&mut body, "name")?.ok_or(NO_NAME)?;
+    let description = word(&mut body, "description")?.unwrap_or_default();
+    let identities = texts(&mut body, "identities")?;
+    let resources = items(&mut body, "resources", "urn")?
+        .iter()
+        .map(|urn| resource(context, permit, urn))
+        .collect::<Result<_, _>>()?;
+    let permissions = json::non_null(body.take(&["permissions"])?);
+    let (mut allow, mut except, mut deny) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(permissions) = permissions {
+        let mut lists = json::object(permissions, SHAPE)?;
+        allow = items(&mut lists, "allow", "action")?;
+        except = items(&mut lists, "except", "action")?;
+        deny = items(&mut lists, "deny", "action")?;
+        if lists.has_unknown() {
+            return Err(UNKNOWN.into());
+        }
+    }
+    // What we tell ourselves may come back.
+    for told in ["id", "createdAt", "updatedAt", "readOnly"] {
+        body.take(&[told])?;
+    }
+    if body.has_unknown() {
+        return Err(UNKNOWN.into());
+    }
+    let epoch = Timestamp::from_unix_seconds(0);
+    Ok(IamPolicy {
+        name,
+        description,
+        identities,
+        resources,
+        allow,
+        except,
+        deny,
+        created_at: epoch,
+        updated_at: epoch,
+    })
+}
+
+/// The domain as a whole, by its URN or as `*`; secrets of it by theirs, or by their paths.
+fn resource(context: &Context, permit: &Permit, text: &str) -> Result<ResourcePattern, Invalid> {
+    let urn = context.domain_urn(permit.okms_id()).to_string();
+    if text == "*" || text == urn {
+        return Ok(ResourcePattern::Domain);
+    }
+    let path = match text.strip_prefix(&urn) {
+        Some(rest) => rest.strip_prefix("/secret/"),
+        None => (!text.starts_with("urn:")).then_some(text),
+    };
+    let path = path.filter(|path| !path.is_empty()).ok_or(Invalid(
+        "a resource is the domain's own URN, that followed by /secret/ and a path, or a path; * stands for any text in a path",
+    ))?;
+    Ok(ResourcePattern::Secrets(path.to_owned()))
+}
+
+fn policy_reply(context: &Context, permit: &Permit, id: &[u8; 16], policy: &IamPolicy) -> Reply {
+    Reply::json(Writer::object(|out| write_policy(out, context, permit, id, policy)))
+}
+
+fn write_policy(
+    out: &mut ObjectWriter<'_>,
+    context: &Context,
+    permit: &Permit,
+    id: &[u8; 16],
+    policy: &IamPolicy,
+) {
+    let actions = |out: &mut ObjectWriter<'_>, name: &str, actions: &[String]| {
+        out.objects(name, actions, |action, out| out.text("action", action));
+    };
+    out.text("createdAt", &policy.created_at.to_rfc3339_seconds());
+    out.text("description", &policy.description);
+    out.display("id", Uuid::from_bytes(*id));
+    out.texts("identities", policy.identities.iter().map(String::as_str));
+    out.text("name", &policy.name);
+    out.object("permissions", |out| {
+        actions(out, "allow", &policy.allow);
+        actions(out, "except", &policy.except);
+        actions(out, "deny", &policy.deny);
+    });
+    out.objects("resources", &policy.resources, |resource, out| {
+        let urn = context.domain_urn(permit.okms_id());
+        match resource {
+            ResourcePattern::Domain => out.display("urn", urn),
+            ResourcePattern::Secrets(path) => out.text("urn", &format!("{urn}/secret/{path}")),
+        }
+    });
+    out.text("updatedAt", &policy.updated_at.to_rfc3339_seconds());
+}
+
+fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {
+    let keys: Vec<_> = rule.keys.iter().map(|key| text::hex(key)).collect();
+    out.text("identity", if rule.identity.is_empty() { name } else { &rule.identity });
+    out.text("name", name);
+    for (member, texts) in [
+        ("commonNames", &rule.common_names),
+        ("dnsNames", &rule.dns_names),
+        ("emails", &rule.emails),
+        ("names", &rule.names),
+        ("policies", &rule.policies),
+        ("publicKeySHA256", &keys),
+        ("uris", &rule.uris),
+        ("userPrincipalNames", &rule.upns),
+    ] {
+        out.texts(member, texts.iter().map(String::as_str));
+    }
+}
+
+fn fingerprint(text: &str) -> Result<[u8; 32], Invalid> {
+    const WRONG: Invalid =
+        Invalid("publicKeySHA256 lists SHA-256 of public keys, each 64 hexadecimal digits");
+    let text = text.replace(':', "");
+    let mut key = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(WRONG);
+    }
+    for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
+        let digits = text.get(at..at + 2).ok_or(WRONG)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| WRONG)?;
+    }
+    Ok(key)
+}
+
+fn word(body: &mut Object<'_>, name: &str) -> Result<Option<String>, Invalid> {
+    const WRONG: Invalid = Invalid("name, description and identity are texts");
+    json::non_null(body.take(&[name])?).map(|raw| json::text(raw, WRONG)).transpose()
+}
+
+fn texts(body: &mut Object<'_>, name: &str) -> Result<Vec<String>, Invalid> {
+    let Some(raw) = json::non_null(body.take(&[name])?) else { return Ok(Vec::new()) };
+    list(raw)?.into_iter().map(|raw| json::text(raw, LIST)).collect()
+}
+
+/// What the member `of` of each object in a list says.
+fn items(body: &mut Object<'_>, name: &str, of: &str) -> Result<Vec<String>, Invalid> {
+    const SHAPE: Invalid = Invalid(
+        "resources lists objects with an urn; allow, except and deny list objects with an action",
+    );
+    let Some(raw) = json::non_null(body.take(&[name])?) else { return Ok(Vec::new()) };
+    let one = |raw| {
+        let mut object = json::object(raw, SHAPE)?;
+        let said = json::text(object.take(&[of])?.ok_or(SHAPE)?, SHAPE)?;
+        if object.has_unknown() { Err(UNKNOWN) } else { Ok(said) }
+    };
+    list(raw)?.into_iter().map(one).collect()
+}
+
+fn list(raw: &RawValue) -> Result<Vec<&RawValue>, Invalid> {
+    serde_json::from_str(raw.get()).map_err(|_| LIST)
+}

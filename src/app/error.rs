@@ -1,0 +1,55 @@
+//! Why a server cannot start, or cannot go by the files that there are.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use crate::{
+    config::ConfigError, crypto::RootKeyError, files::FileName, material::MaterialError, pki,
+    server::TlsError, service, store::engines::redb::OpenError, telemetry,
+};
+
+/// A server that cannot start, or cannot go by new files. Each names the file, key or address at
+/// fault.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] telemetry::StartError),
+    /// The root key.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// Certificates and keys for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A file of the certificate authority.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The certificate authority.
+    #[error("{0}: {1}")]
+    Authority(FileName, #[source] pki::Error),
+    /// What a server would start with, and should not.
+    #[error("{0}")]
+    Doubtful(String),
+    /// The files were written while they were read.
+    #[error("the files are being written just now")]
+    Restless,
+    /// The store.
+    #[error("store {0}: {1}")]
+    Store(PathBuf, #[source] OpenError),
+    /// The root key, of another store.
+    #[error(
+        "root key {0}: is not the one that the store {1} was made with; give the store its own key"
+    )]
+    WrongRootKey(FileName, FileName),
+    /// What is in the store.
+    #[error("store {0}: {1}")]
+    Service(PathBuf, #[source] service::Error),
+    /// An address.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, #[source] io::Error),
+    /// A part that cannot fail, did.
+    #[error("the server cannot start: {0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

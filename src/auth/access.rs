@@ -1,0 +1,567 @@
+//! Who may do what in a tenant: its policies and rules, ready to be asked.
+//!
+//! Owns the state that every process has of each tenant, and what follows from it for one
+//! certificate. Always holds: what is denied in any policy is denied, whatever others allow; what
+//! no policy allows is not; a state is replaced whole. Never does: read the store.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rpds::HashTrieMapSync;
+
+use super::{
+    action::{Action, Actions, Resource},
+    cert_rule::Rule,
+    glob::Glob,
+    identity::CertIdentity,
+    patterns::{Extent, Patterns},
+};
+use crate::model::{CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
+
+/// Whether a pattern of actions names one that this server knows.
+#[must_use]
+pub fn names_an_action(pattern: &str) -> bool {
+    let glob = Glob::new(pattern);
+    Action::ALL.iter().any(|action| action.names().iter().any(|name| glob.fits(name)))
+}
+
+/// A policy that is always there, under a name that no other policy can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// Everything in the domain.
+    #[default]
+    Admin,
+    /// See everything, values included, and change nothing.
+    ReadOnly,
+    /// See everything but values, and who may do what.
+    Auditor,
+    /// Nothing.
+    Nothing,
+}
+
+impl BuiltIn {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::ReadOnly, Self::Auditor, Self::Nothing];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::ReadOnly => "read-only",
+            Self::Auditor => "auditor",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    const fn actions(self) -> Actions {
+        match self {
+            Self::Admin => Actions::of(&[
+                Action::SecretGet,
+                Action::SecretList,
+                Action::SecretCreate,
+                Action::SecretCreateEmpty,
+                Action::SecretDelete,
+                Action::SecretUpdateMetadata,
+                Action::SecretPatchMetadata,
+                Action::VersionGetData,
+                Action::SubkeysGet,
+                Action::VersionCreate,
+                Action::VersionPatch,
+                Action::VersionActivate,
+                Action::VersionDeactivate,
+                Action::VersionDeactivateCurrent,
+                Action::VersionDelete,
+                Action::ConfigGet,
+                Action::ConfigUpdate,
+                Action::PolicyGet,
+                Action::PolicyEdit,
+                Action::CredentialGet,
+                Action::CredentialRenew,
+            ]),
+            Self::ReadOnly => Actions::of(&[
+                Action::SecretGet,
+                Action::SecretList,
+                Action::VersionGetData,
+                Action::SubkeysGet,
+                Action::ConfigGet,
+                Action::CredentialGet,
+            ]),
+            Self::Auditor => Actions::of(&[
+                Action::SecretGet,
+                Action::SecretList,
+                Action::SubkeysGet,
+                Action::ConfigGet,
+                Action::PolicyGet,
+                Action::CredentialGet,
+            ]),
+            Self::Nothing => Actions::of(&[]),
+        }
+    }
+}
+
+/// The policies and rules of all tenants, as the store has them.
+#[derive(Debug)]
+pub struct AccessDirectory {
+    /// Of a certificate that no rule is about.
+    default: BuiltIn,
+    tenants: ArcSwap<HashTrieMapSync<OkmsId, Arc<Access>>>,
+    none: Arc<Access>,
+    generations: AtomicU64,
+}
+
+impl AccessDirectory {
+    /// One in which no tenant has any. Certificates that no rule is about have `default`.
+    #[must_use]
+    pub fn new(default: BuiltIn) -> Self {
+        Self {
+            default,
+            tenants: ArcSwap::from_pointee(HashTrieMapSync::default()),
+            none: Arc::new(Access { default, ..Access::default() }),
+            generations: AtomicU64::new(0),
+        }
+    }
+
+    /// Replaces what a tenant has. Whoever calls it has one turn after the other.
+    pub fn replace(&self, id: OkmsId, rules: &[(String, CertRule)], policies: &[IamPolicy]) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let access = Arc::new(Access::new(self.default, generation, rules, policies));
+        self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
+    }
+
+    /// Lets nobody do anything in a tenant, as what is denied there is not known.
+    pub fn close(&self, id: OkmsId) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let access =
+            Arc::new(Access { default: BuiltIn::Nothing, generation, ..Access::default() });
+        self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
+    }
+
+    /// Whether the same rules of a tenant are about both certificates.
+    #[must_use]
+    pub fn are_alike(&self, id: OkmsId, one: &CertIdentity, other: &CertIdentity) -> bool {
+        self.of(id).rules.iter().all(|rule| rule.is_about(one) == rule.is_about(other))
+    }
+
+    /// How many rules and policies a tenant has.
+    #[must_use]
+    pub fn counts(&self, id: OkmsId) -> (usize, usize) {
+        let access = self.of(id);
+        (access.rules.len(), access.policies.len())
+    }
+
+    /// What a tenant has.
+    #[must_use]
+    pub(super) fn of(&self, id: OkmsId) -> Arc<Access> {
+        self.tenants.load().get(&id).map_or_else(|| Arc::clone(&self.none), Arc::clone)
+    }
+}
+
+/// The policies and rules of a tenant.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    default: BuiltIn,
+    /// Grows with each change.
+    generation: u64,
+    rules: Vec<Rule>,
+    policies: Vec<Policy>,
+}
+
+/// A policy with its patterns at hand.
+#[derive(Debug)]
+struct Policy {
+    name: String,
+    identities: Vec<Glob>,
+    /// Whether it is about the domain as a whole.
+    is_of_domain: bool,
+    secrets: Vec<Glob>,
+    allow: Actions,
+    deny: Actions,
+}
+
+impl Policy {
+    fn new(policy: &IamPolicy) -> Self {
+        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect::<Vec<_>>();
+        let among = |texts: &[String]| {
+            let globs = globs(texts);
+            let is_named = |action: &Action| {
+                action.names().iter().any(|name| globs.iter().any(|glob| glob.fits(name)))
+            };
+            Action::ALL.iter().copied().filter(is_named).collect::<Actions>()
+        };
+        let is_of_domain = policy.resources.contains(&ResourcePattern::Domain);
+        let mut secrets: Vec<_> = policy
+            .resources
+            .iter()
+            .filter_map(|resource| match resource {
+                ResourcePattern::Domain => None,
+                ResourcePattern::Secrets(pattern) => Some(Glob::new(pattern)),
+            })
+            .collect();
+        if is_of_domain {
+            secrets.push(Glob::new("*"));
+        }
+        Self {
+            name: policy.name.clone(),
+            identities: globs(&policy.identities),
+            is_of_domain,
+            secrets,
+            allow: among(&policy.allow).without(among(&policy.except)),
+            deny: among(&policy.deny),
+        }
+    }
+
+    fn is_about(&self, identities: &[String]) -> bool {
+        self.identities.iter().any(|glob| identities.iter().any(|identity| glob.fits(identity)))
+    }
+}
+
+impl Access {
+    fn new(
+        default: BuiltIn,
+        generation: u64,
+        rules: &[(String, CertRule)],
+        policies: &[IamPolicy],
+    ) -> Self {
+        Self {
+            default,
+            generation,
+            rules: rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect(),
+            policies: policies.iter().map(Policy::new).collect(),
+        }
+    }
+
+    /// What whoever is no certificate of any rule may do.
+    pub(super) fn default_grants(&self) -> Grants {
+        Grants::new(&[self.default], [].into_iter())
+    }
+
+    /// What the holder of a certificate may do.
+    fn grants(&self, certificate: &CertIdentity) -> Grants {
+        let rules: Vec<_> = self.rules.iter().filter(|rule| rule.is_about(certificate)).collect();
+        let mut names: Vec<&str> =
+            rules.iter().flat_map(|rule| rule.policies.iter().map(String::as_str)).collect();
+        // Whoever has no name is still among all.
+        let mut identities: Vec<_> = rules.iter().map(|rule| rule.identity.clone()).collect();
+        if rules.is_empty() {
+            names.push(self.default.name());
+            identities.push(String::new());
+        }
+        let built_in: Vec<_> = names.iter().filter_map(|name| BuiltIn::named(name)).collect();
+        let of_identity = self
+            .policies
+            .iter()
+            .filter(|policy| policy.is_about(&identities) || names.contains(&policy.name.as_str()));
+        Grants::new(&built_in, of_identity)
+    }
+}
+
+/// What somebody may do in a tenant, worked out once for a connection.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    /// Of each action, by its number.
+    actions: Vec<Granted>,
+    /// The policies, by their numbers.
+    names: Vec<String>,
+}
+
+/// To what an action may be done.
+#[derive(Clone, Debug, Default)]
+struct Granted {
+    /// To the tenant itself: whose word that is.
+    allowed_on_tenant: Option<u32>,
+    denied_on_tenant: Option<u32>,
+    allowed: Patterns,
+    denied: Patterns,
+}
+
+impl Grants {
+    fn new<'a>(built_in: &[BuiltIn], policies: impl Iterator<Item = &'a Policy>) -> Self {
+        let mut grants =
+            Self { actions: vec![Granted::default(); Action::ALL.len()], names: Vec::new() };
+        // Whoever belongs to a tenant may know it, and goes on belonging to it.
+        let known = Actions::of(&[Action::DomainGet, Action::CredentialRenew]);
+        grants.add(DEFAULT_POLICY, known, Actions::of(&[]), true, &[]);
+        let everything = [Glob::new("*")];
+        for one in built_in {
+            grants.add(one.name(), one.actions(), Actions::of(&[]), true, &everything);
+        }
+        for policy in policies {
+            grants.add(
+                &policy.name,
+                policy.allow,
+                policy.deny,
+                policy.is_of_domain,
+                &policy.secrets,
+            );
+        }
+        grants
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        allow: Actions,
+        deny: Actions,
+        is_of_domain: bool,
+        secrets: &[Glob],
+    ) {
+        let whose = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.push(name.to_owned());
+        for (action, granted) in Action::ALL.iter().zip(&mut self.actions) {
+            if allow.contains(*action) {
+                granted.allowed.extend(secrets.iter().map(|glob| (glob, whose)));
+                if is_of_domain {
+                    granted.allowed_on_tenant.get_or_insert(whose);
+                }
+            }
+            if deny.contains(*action) {
+                granted.denied.extend(secrets.iter().map(|glob| (glob, whose)));
+                if is_of_domain {
+                    granted.denied_on_tenant.get_or_insert(whose);
+                }
+            }
+        }
+    }
+
+    /// Whether `action` may be done to `resource`.
+    pub(super) fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
+        match resource {
+            Resource::Tenant => self.decide(action, None).is_some_and(|(is_allowed, _)| is_allowed),
+            Resource::Secret(path) => {
+                self.decide(action, Some(path.as_str())).is_some_and(|(is_allowed, _)| is_allowed)
+            }
+            Resource::Below(prefix) => self.extent(action, prefix) != Extent::Nothing,
+            Resource::AllBelow(prefix) => self.extent(action, prefix) == Extent::Everything,
+        }
+    }
+
+    /// What is decided about a secret, or about the tenant itself, and by which policy; `None` where
+    /// no policy says anything.
+    fn decide(&self, action: Action, path: Option<&str>) -> Option<(bool, &str)> {
+        let granted = self.actions.get(action as usize)?;
+        let (denied, allowed) = match path {
+            None => (granted.denied_on_tenant, granted.allowed_on_tenant),
+            Some(path) => {
+                let denied = granted.denied.find(path);
+                (denied, denied.map_or_else(|| granted.allowed.find(path), |_| None))
+            }
+        };
+        let whose = denied.or(allowed)?;
+        Some((denied.is_none(), self.names.get(whose as usize)?))
+    }
+
+    /// To how much of what lies below `prefix` an action may be done.
+    pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
+        let Some(granted) = self.actions.get(action as usize) else { return Extent::Nothing };
+        match (granted.allowed.extent(prefix), granted.denied.extent(prefix)) {
+            (Extent::Nothing, _) | (_, Extent::Everything) => Extent::Nothing,
+            (Extent::Everything, Extent::Nothing) => Extent::Everything,
+            _ => Extent::Some,
+        }
+    }
+
+    /// The policies that say something.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// What a connection remembers of what its certificate may do.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(ArcSwapOption<(u64, Arc<Grants>)>);
+
+impl Remembered {
+    /// What it may do at present.
+    pub(super) fn grants(&self, access: &Access, certificate: &CertIdentity) -> Arc<Grants> {
+        if let Some(known) = &*self.0.load()
+            && known.0 == access.generation
+        {
+            return Arc::clone(&known.1);
+        }
+        let grants = Arc::new(access.grants(certificate));
+        self.0.store(Some(Arc::new((access.generation, Arc::clone(&grants)))));
+        grants
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        auth::test_tools::{identify, upn},
+        model::{SecretPath, Timestamp},
+    };
+
+    const ACTIONS: [Action; 3] = [Action::SecretGet, Action::VersionGetData, Action::SecretDelete];
+
+    fn policy(identities: &[&str], resources: &[&str], lists: [&[&str]; 3]) -> IamPolicy {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let [allow, except, deny] = lists.map(texts);
+        let pattern = |text: &&str| match *text {
+            "" => ResourcePattern::Domain,
+            path => ResourcePattern::Secrets(path.to_owned()),
+        };
+        IamPolicy {
+            name: "p".to_owned(),
+            description: String::new(),
+            identities: texts(identities),
+            resources: resources.iter().map(pattern).collect(),
+            allow,
+            except,
+            deny,
+            created_at: Timestamp::from_unix_seconds(0),
+            updated_at: Timestamp::from_unix_seconds(0),
+        }
+    }
+
+    fn fits(pattern: &str, text: &str) -> bool {
+        Glob::new(pattern).fits(text)
+    }
+
+    /// What IAM says, policy by policy, as its page tells it: an action is allowed where some policy
+    /// allows it and does not except it, unless some policy denies it.
+    fn told(policies: &[IamPolicy], who: &str, action: Action, path: &str) -> bool {
+        let of = |policy: &&IamPolicy| {
+            policy.identities.iter().any(|glob| fits(glob, who))
+                && policy.resources.iter().any(|resource| match resource {
+                    ResourcePattern::Domain => true,
+                    ResourcePattern::Secrets(glob) => fits(glob, path),
+                })
+        };
+        let named = |globs: &[String]| {
+            globs.iter().any(|glob| action.names().iter().any(|name| fits(glob, name)))
+        };
+        let mut about = policies.iter().filter(of);
+        let mut others = about.clone();
+        !about.any(|policy| named(&policy.deny))
+            && others.any(|policy| named(&policy.allow) && !named(&policy.except))
+    }
+
+    fn directory(
+        rules: &[(String, CertRule)],
+        policies: &[IamPolicy],
+    ) -> (AccessDirectory, OkmsId) {
+        let (directory, id) =
+            (AccessDirectory::new(BuiltIn::Admin), OkmsId::from_bytes([1; 16]).unwrap());
+        directory.replace(id, rules, policies);
+        (directory, id)
+    }
+
+    fn rule(identity: &str) -> (String, CertRule) {
+        (identity.to_owned(), CertRule::default())
+    }
+
+    fn patterns() -> impl Strategy<Value = Vec<&'static str>> {
+        let names = [
+            "okms:apikms:secret/get",
+            "okms:apikms:secret/*",
+            "*",
+            "okms:apikms:secret/version/getData",
+        ];
+        vec(prop::sample::select(names.to_vec()), 0..3)
+    }
+
+    fn any_policy() -> impl Strategy<Value = IamPolicy> {
+        let resources = ["", "a", "a/*", "a/b", "*b", "a/*/c", "b*", "*"];
+        let identities = ["x", "y", "*", "x*"];
+        (
+            vec(prop::sample::select(identities.to_vec()), 1..3),
+            vec(prop::sample::select(resources.to_vec()), 1..3),
+            patterns(),
+            patterns(),
+            patterns(),
+        )
+            .prop_map(|(identities, resources, allow, except, deny)| {
+                policy(&identities, &resources, [&allow, &except, &deny])
+            })
+    }
+
+    proptest! {
+        /// And of folders: where all or nothing below is said, it is so.
+        #[test]
+        fn it_decides_as_iam_tells(
+            policies in vec(any_policy(), 0..6),
+            paths in vec("[ab](/[abc]){0,2}", 1..8),
+            prefix in "([ab]/)?([abc]/)?",
+        ) {
+            let (directory, id) = directory(&[rule("x")], &policies);
+            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            for action in ACTIONS {
+                for text in &paths {
+                    let path: SecretPath = text.parse().unwrap();
+                    let is_allowed = told(&policies, "x", action, text);
+                    prop_assert_eq!(grants.allows(action, Resource::Secret(&path)), is_allowed);
+                    if text.starts_with(&prefix) {
+                        match grants.extent(action, &prefix) {
+                            Extent::Nothing => prop_assert!(!is_allowed),
+                            Extent::Everything => prop_assert!(is_allowed),
+                            Extent::Some => {}
+                        }
+                    }
+                }
+                let of_domain = |policy: &&IamPolicy| policy.resources.contains(&ResourcePattern::Domain);
+                let of_domain: Vec<_> = policies.iter().filter(of_domain).cloned().collect();
+                prop_assert_eq!(grants.allows(action, Resource::Tenant), told(&of_domain, "x", action, ""));
+            }
+        }
+    }
+
+    /// Identities are told apart byte for byte: folded case once gave somebody else's policies
+    /// (CVE-2025-5999, CVE-2025-64761).
+    #[test]
+    fn names_are_compared_byte_for_byte() {
+        let everything = policy(&["Admins"], &[""], [&["*"], &[], &[]]);
+        for (identity, is_allowed) in
+            [("Admins", true), ("admins", false), ("ADMINS", false), (" Admins", false)]
+        {
+            let (directory, id) = directory(&[rule(identity)], std::slice::from_ref(&everything));
+            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            assert_eq!(
+                grants.allows(Action::SecretGet, Resource::Tenant),
+                is_allowed,
+                "{identity}"
+            );
+        }
+        for policies in [vec!["admin"], vec!["Admin"], vec!["ADMIN "]] {
+            let given = CertRule {
+                policies: policies.iter().map(ToString::to_string).collect(),
+                ..CertRule::default()
+            };
+            let (directory, id) = directory(&[("r".to_owned(), given)], &[]);
+            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            let may = grants.allows(Action::SecretDelete, Resource::AllBelow(""));
+            assert_eq!(may, policies == ["admin"], "{policies:?}");
+        }
+    }
+
+    /// What is remembered of a connection is forgotten when the policies change.
+    #[test]
+    fn what_is_remembered_is_of_the_newest_state() {
+        let (directory, id) = directory(&[], &[]);
+        let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
+        let may = || {
+            remembered
+                .grants(&directory.of(id), &who)
+                .allows(Action::SecretGet, Resource::AllBelow(""))
+        };
+        assert!(may() && may());
+        directory.replace(id, &[rule("x")], &[]);
+        assert!(!may());
+        directory.close(id);
+        assert!(!may());
+        directory.replace(id, &[], &[]);
+        assert!(may());
+    }
+}

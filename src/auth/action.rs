@@ -1,0 +1,149 @@
+//! What can be done, and what to.
+
+use crate::model::SecretPath;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal $(| $wider:literal)*,)*) => {
+        /// Something one may do, under the name that policies use.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The IAM name: a published one, or our own for a part of what one of those is about.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The names by which policies speak of it: its own, and the published one of which it
+            /// is a part.
+            #[must_use]
+            pub const fn names(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => &[$name $(, $wider)*],)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// See a secret's metadata and its versions' states.
+    SecretGet = "okms:apikms:secret/get" | "okms:apiovh:secret/get",
+    /// See that there is a secret of this name.
+    SecretList = "okms:apikms:secret/list" | "okms:apikms:secret/get" | "okms:apiovh:secret/get",
+    /// Create a secret.
+    SecretCreate = "okms:apikms:secret/create",
+    /// Create a secret without any version.
+    SecretCreateEmpty = "okms:apikms:secret/createEmpty" | "okms:apikms:secret/create",
+    /// Delete a secret with all its versions.
+    SecretDelete = "okms:apikms:secret/delete",
+    /// Change a secret's settings and custom metadata.
+    SecretUpdateMetadata = "okms:apikms:secret/updateMetadata",
+    /// Change parts of a secret's settings and custom metadata, and leave the rest.
+    SecretPatchMetadata = "okms:apikms:secret/patchMetadata" | "okms:apikms:secret/updateMetadata",
+    /// Read a version's value.
+    VersionGetData = "okms:apikms:secret/version/getData" | "okms:apiovh:secret/version/getData",
+    /// See the names in a version's value.
+    SubkeysGet = "okms:apikms:secret/subKeys/get",
+    /// Add a version.
+    VersionCreate = "okms:apikms:secret/version/create",
+    /// Add a version that is made of the current one, which is not told.
+    VersionPatch = "okms:apikms:secret/version/patch" | "okms:apikms:secret/version/create",
+    /// Make a deactivated version readable.
+    VersionActivate = "okms:apikms:secret/version/activate",
+    /// Make a version unreadable.
+    VersionDeactivate = "okms:apikms:secret/version/deactivate",
+    /// Make the current version unreadable, whichever that is.
+    VersionDeactivateCurrent = "okms:apikms:secret/version/deactivateCurrent" | "okms:apikms:secret/version/deactivate",
+    /// Erase a version's value.
+    VersionDelete = "okms:apikms:secret/version/delete",
+    /// Read a domain's defaults.
+    ConfigGet = "okms:apikms:secretConfig/get",
+    /// Change a domain's defaults.
+    ConfigUpdate = "okms:apikms:secretConfig/update",
+    /// See who may do what in a domain.
+    PolicyGet = "okms:apiovh:resource/policy/get",
+    /// Say who may do what in a domain.
+    PolicyEdit = "okms:apiovh:resource/policy/edit",
+    /// See a domain.
+    DomainGet = "okms:apiovh:resource/get",
+    /// Create a domain.
+    DomainCreate = "okms:apiovh:resource/create",
+    /// Issue an access certificate for a domain.
+    CredentialCreate = "okms:apiovh:resource/credential/create",
+    /// See a domain's access certificates.
+    CredentialGet = "okms:apiovh:resource/credential/get",
+    /// Renew the access certificate that asks.
+    CredentialRenew = "okms:apiovh:resource/credential/renew",
+    /// Revoke an access certificate.
+    CredentialDelete = "okms:apiovh:resource/credential/delete",
+    /// See the server's figures, which are about all domains.
+    MetricsGet = "okms:apiovh:metrics/get",
+}
+
+/// A set of actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Actions(u64);
+
+const _: () = assert!(Action::ALL.len() <= 64, "a set of actions has 64 bits");
+
+impl Actions {
+    pub(super) const fn of(actions: &[Action]) -> Self {
+        let (mut bits, mut rest) = (0, actions);
+        while let [action, tail @ ..] = rest {
+            bits |= 1 << (*action as u64);
+            rest = tail;
+        }
+        Self(bits)
+    }
+
+    pub(super) const fn contains(self, action: Action) -> bool {
+        self.0 & 1 << (action as u64) != 0
+    }
+
+    /// Those that are not among `other`.
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Those, and this one.
+    pub(super) const fn with(self, action: Action) -> Self {
+        Self(self.0 | 1 << (action as u64))
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What an action is done to, within a permit's tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// The tenant itself: its defaults, mounts, tokens and certificates.
+    Tenant,
+    /// A secret, whether there is one or not.
+    Secret(&'a SecretPath),
+    /// The secrets whose paths begin so. An action that is allowed on some of them is allowed on
+    /// this.
+    Below(&'a str),
+    /// All secrets whose paths begin so, those to come among them.
+    AllBelow(&'a str),
+}
+
+impl FromIterator<Action> for Actions {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Self {
+        actions.into_iter().fold(Self(0), Self::with)
+    }
+}

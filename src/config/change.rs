@@ -1,0 +1,146 @@
+//! What differs between two configurations, and what of it can be had without a restart.
+
+use super::schema::{Access, Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust};
+
+/// Keys whose values differ between a configuration and the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that a running server takes.
+    pub live: Vec<&'static str>,
+    /// Those that count after a restart.
+    pub restart: Vec<&'static str>,
+}
+
+/// Each key, and how a running server takes a change of it. One that is not named here does not
+/// compile.
+macro_rules! keys {
+    ($($section:ident: $kind:ident { $($key:ident: $how:ident,)* })*) => {
+        impl Config {
+            /// What is another with `next`.
+            #[must_use]
+            pub fn changes(&self, next: &Self) -> Changes {
+                let Self { region, $($section,)* } = self;
+                let mut changes = Changes::default();
+                if *region != next.region {
+                    changes.restart.push("region");
+                }
+                $({
+                    let $kind { $($key,)* } = $section;
+                    $(if *$key != next.$section.$key {
+                        changes.$how.push(concat!(stringify!($section), ".", stringify!($key)));
+                    })*
+                })*
+                changes
+            }
+        }
+
+        #[cfg(test)]
+        const RESTART: &[&str] = &["region", $($(keys!(@ $how $section $key),)*)*];
+    };
+    (@ restart $section:ident $key:ident) => { concat!(stringify!($section), ".", stringify!($key)) };
+    (@ live $section:ident $key:ident) => { "" };
+}
+
+keys! {
+    server: Server {
+        listen: restart,
+        admin_listen: restart,
+        endpoint: restart,
+        certificate: live,
+        private_key: live,
+        client_auth: live,
+        session_cache: live,
+    }
+    trust: Trust {
+        region_ca: live,
+        // Who issues certificates is read at the start.
+        region_ca_key: restart,
+        customer_ca: live,
+    }
+    keys: Keys {
+        root_key: restart,
+    }
+    store: Store {
+        path: restart,
+        cache: restart,
+        record_cache: restart,
+        log: restart,
+        queue: restart,
+    }
+    access: Access {
+        // The directory is made with it.
+        default_policy: restart,
+    }
+    tokens: Tokens {
+        default_ttl: live,
+        max_ttl: live,
+    }
+    limits: Limits {
+        // What is sized by it stands.
+        connections: restart,
+        anonymous_connections: restart,
+        handshake_time: live,
+        first_byte_time: live,
+        head_time: live,
+        head_bytes: live,
+        body_time: live,
+        // The store's log must have room for it.
+        value_bytes: restart,
+        request_time: live,
+        stall_time: live,
+        idle_time: live,
+        anonymous_idle_time: live,
+        http2_streams: live,
+        http2_resets: live,
+        in_flight: restart,
+        buffer_bytes: restart,
+        drain_time: live,
+    }
+    reload: Reload {
+        interval: live,
+    }
+    log: Log {
+        // How the lines look is chosen when the log is set up.
+        format: restart,
+        filter: live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{LogFormat, Span};
+
+    #[test]
+    fn a_change_is_told_by_its_key() {
+        let before = Config::default();
+        assert_eq!(before.changes(&before), Changes::default());
+        let mut next = before.clone();
+        next.region = "eu-1".parse().unwrap();
+        next.limits.idle_time = Span(Duration::from_secs(1));
+        next.log.format = LogFormat::Text;
+        next.log.filter = "debug".to_owned();
+        assert_eq!(
+            before.changes(&next),
+            Changes {
+                live: vec!["limits.idle_time", "log.filter"],
+                restart: vec!["region", "log.format"],
+            }
+        );
+    }
+
+    /// An operator must not have to try which change counts when.
+    #[test]
+    fn the_readme_names_what_needs_a_restart() {
+        let text = include_str!("../../README.md").replace('\n', " ");
+        let (_, rest) = text.split_once("These need a restart: ").unwrap();
+        let (named, _) = rest.split_once("`. ").unwrap();
+        let mut named: Vec<_> = named.split('`').skip(1).step_by(2).collect();
+        let mut needed: Vec<_> = RESTART.iter().copied().filter(|key| !key.is_empty()).collect();
+        named.sort_unstable();
+        needed.sort_unstable();
+        assert_eq!(named, needed);
+    }
+}

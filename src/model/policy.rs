@@ -1,0 +1,155 @@
+//! Policies and mapping rules of a domain, as their authors wrote them.
+
+use super::{Invalid, Timestamp};
+
+/// The name of what every certificate of a domain has, whatever else it has.
+pub const DEFAULT_POLICY: &str = "default";
+/// The longest pattern or name in a policy or a rule, in bytes.
+const TEXT_MAX: usize = 512;
+/// The most patterns in one list of a policy or a rule.
+const LIST_MAX: usize = 128;
+/// The longest name of a policy or a rule, in bytes.
+const NAME_MAX: usize = 128;
+/// The longest description, in bytes.
+const DESCRIPTION_MAX: usize = 512;
+
+/// A policy in the words of IAM: who may do what to which resources. What is allowed and not
+/// excepted is allowed; what is denied in any policy is denied, whatever others say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IamPolicy {
+    /// Its name.
+    pub name: String,
+    /// What people say of it.
+    pub description: String,
+    /// Whom it is about: names of identities, with `*` for any text.
+    pub identities: Vec<String>,
+    /// What it is about: paths of secrets, with `*` for any text, or the domain as a whole.
+    pub resources: Vec<ResourcePattern>,
+    /// The actions that are allowed, with `*` for any text.
+    pub allow: Vec<String>,
+    /// The actions that are not, of those.
+    pub except: Vec<String>,
+    /// The actions that are denied.
+    pub deny: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A resource, or many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourcePattern {
+    /// The domain with all that is in it.
+    Domain,
+    /// Secrets: their paths, with `*` for any text.
+    Secrets(String),
+}
+
+impl IamPolicy {
+    /// Goes on if everything is within its bounds.
+    ///
+    /// # Errors
+    /// `Invalid` says what is not.
+    pub fn check(&self) -> Result<(), Invalid> {
+        name(&self.name)?;
+        description(&self.description)?;
+        let resources = self.resources.iter().map(|resource| match resource {
+            ResourcePattern::Domain => "*",
+            ResourcePattern::Secrets(pattern) => pattern,
+        });
+        list(resources)?;
+        for texts in [&self.identities, &self.allow, &self.except, &self.deny] {
+            list(texts.iter().map(String::as_str))?;
+        }
+        if self.allow.is_empty() && self.deny.is_empty() {
+            return Err(Invalid("a policy allows or denies something: name actions"));
+        }
+        if self.identities.is_empty() || self.resources.is_empty() {
+            return Err(Invalid("a policy names identities and resources; \"*\" stands for all"));
+        }
+        Ok(())
+    }
+}
+
+/// Which certificates of a domain stand for an identity, and what that may do. A certificate fits if
+/// it fits every list that is not empty; of a list, one pattern is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertRule {
+    /// The identity's name; that of the rule where it is empty.
+    pub identity: String,
+    /// The policies that it has.
+    pub policies: Vec<String>,
+    /// Common names.
+    pub common_names: Vec<String>,
+    /// DNS names among the alternative names.
+    pub dns_names: Vec<String>,
+    /// E-mail addresses among the alternative names.
+    pub emails: Vec<String>,
+    /// URIs among the alternative names, such as SPIFFE ids.
+    pub uris: Vec<String>,
+    /// Common names, DNS names or e-mail addresses.
+    pub names: Vec<String>,
+    /// User principal names among the alternative names.
+    pub upns: Vec<String>,
+    /// SHA-256 of the `SubjectPublicKeyInfo`: the certificate has one of these keys.
+    pub keys: Vec<[u8; 32]>,
+}
+
+impl CertRule {
+    /// Goes on if everything is within its bounds.
+    ///
+    /// # Errors
+    /// `Invalid` says what is not.
+    pub fn check(&self) -> Result<(), Invalid> {
+        if !self.identity.is_empty() {
+            name(&self.identity)?;
+        }
+        let lists = [
+            &self.policies,
+            &self.common_names,
+            &self.dns_names,
+            &self.emails,
+            &self.uris,
+            &self.names,
+            &self.upns,
+        ];
+        for texts in lists {
+            list(texts.iter().map(String::as_str))?;
+        }
+        if self.keys.len() > LIST_MAX { Err(TOO_MANY) } else { Ok(()) }
+    }
+}
+
+const TOO_MANY: Invalid = Invalid("a list in a policy or a rule has at most 128 entries");
+
+/// Goes on with a name that a policy, a rule or an identity can have.
+///
+/// # Errors
+/// `Invalid` with what it must be.
+pub fn name(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() || text.len() > NAME_MAX || text.chars().any(char::is_control) {
+        return Err(Invalid("a name is text of 1 to 128 bytes without control characters"));
+    }
+    Ok(())
+}
+
+fn description(text: &str) -> Result<(), Invalid> {
+    if text.len() > DESCRIPTION_MAX || text.chars().any(char::is_control) {
+        return Err(Invalid("a description has at most 512 bytes and no control characters"));
+    }
+    Ok(())
+}
+
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
+    let mut count = 0;
+    for text in texts {
+        count += 1;
+        if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
+            return Err(Invalid(
+                "what a policy or a rule lists is text of 1 to 512 bytes without control characters",
+            ));
+        }
+    }
+    if count > LIST_MAX { Err(TOO_MANY) } else { Ok(()) }
+}

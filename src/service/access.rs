@@ -1,0 +1,418 @@
+//! Policies and mapping rules of a tenant: kept, changed, and told to the directory that requests
+//! are judged by.
+//!
+//! Always holds: a change counts for every request that begins after it was answered, on whatever
+//! connection; a tenant with a record that cannot be read lets nobody in but operators, as what it
+//! denies is not known. Never does: decide.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::{
+    Error,
+    changes::ChangeName,
+    cursor::{self, Page},
+    keyring::open_record,
+    records::open,
+    scope::Scope,
+    unit::{Change, OneRecord},
+};
+use crate::{
+    auth::{AccessDirectory, Action, BuiltIn, Permit, Resource, names_an_action},
+    crypto::{self, DomainKeys},
+    model::{
+        CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
+        policy::{DEFAULT_POLICY, name},
+    },
+    store::{
+        engine::{Snapshot, Space},
+        kinds::{Kind, Malformed, policy, rule, tenant},
+    },
+};
+
+/// The most policies of a tenant.
+const POLICIES_MAX: usize = 2_000;
+/// The most rules of a tenant.
+const RULES_MAX: usize = 20_000;
+/// How many records are read at once.
+const BATCH: usize = 512;
+
+/// A policy, and the id that it is found by.
+pub type FoundPolicy = ([u8; 16], IamPolicy);
+
+/// The use cases on policies and rules.
+pub struct AccessControl {
+    scope: Scope,
+    directory: Arc<AccessDirectory>,
+    /// Held by whoever brings the directory up to date, so that it never goes back.
+    turn: Mutex<()>,
+}
+
+impl AccessControl {
+    /// The use cases, with every tenant's policies at hand. A certificate that no rule is about has
+    /// `default`.
+    pub(super) async fn open(scope: Scope, default: BuiltIn) -> Result<Self, Error> {
+        let directory = Arc::new(AccessDirectory::new(default));
+        let access = Self { scope, directory, turn: Mutex::new(()) };
+        let snapshot = access.scope.engine().snapshot().await?;
+        let mut from = Vec::new();
+        while let Some(id) = first_tenant(&*snapshot, &from).await? {
+            access.bring_up(id).await?;
+            from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
+        }
+        Ok(access)
+    }
+
+    /// What requests are judged by.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<AccessDirectory> {
+        &self.directory
+    }
+
+    /// Tells the directory what the store has of a tenant.
+    async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let read = async {
+            let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?;
+            let (keys, _) = open_record(self.scope.root(), id, &record.ok_or(Malformed)?)?;
+            let (from, to) = policy::iam(id);
+            let policies = all::<IamPolicy>(&*snapshot, &keys, policy::SPACE, from, &to).await?;
+            let (from, to) = rule::all(id);
+            let rules = all::<CertRule>(&*snapshot, &keys, rule::SPACE, from, &to).await?;
+            let rules = rules
+                .into_iter()
+                .map(|(key, rule)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), rule)));
+            Ok::<_, Error>((
+                rules.collect::<Result<Vec<_>, Error>>()?,
+                policies.into_iter().map(|(_, policy)| policy).collect::<Vec<_>>(),
+            ))
+        };
+        match read.await {
+            Ok((rules, policies)) => self.directory.replace(id, &rules, &policies),
+            Err(error @ Error::Corrupt(_)) => {
+                tracing::error!(
+                    domain = %id,
+                    error = &error as &dyn std::error::Error,
+                    "a policy or rule is damaged: operators alone may act in the domain"
+                );
+                self.directory.close(id);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A page of the policies, in the order in which they were made.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this list.
+    pub async fn policies(
+        &self,
+        permit: &Permit,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<FoundPolicy>, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let (mut from, to) = policy::iam(keys.id());
+        if let Some(cursor) = cursor {
+            from = cursor::after_record(&from, &cursor)?;
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut found =
+            page::<IamPolicy>(&*snapshot, &keys, policy::SPACE, &from, &to, limit + 1).await?;
+        let next = next(&mut found, limit, &keys);
+        let found = found
+            .into_iter()
+            .map(|(key, policy)| Ok((policy::iam_id(&key).ok_or(Malformed)?, policy)));
+        Ok((found.collect::<Result<_, Error>>()?, next))
+    }
+
+    /// A policy.
+    ///
+    /// # Errors
+    /// `Error::PolicyNotFound`.
+    pub async fn policy(&self, permit: &Permit, id: &[u8; 16]) -> Result<IamPolicy, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        find(&self.scope, &keys, id).await?.ok_or(Error::PolicyNotFound)
+    }
+
+    /// Makes a policy, and tells its id.
+    ///
+    /// # Errors
+    /// `Error::Invalid` where it breaks a rule, or its name is taken.
+    pub async fn create_policy(
+        &self,
+        permit: &Permit,
+        policy: IamPolicy,
+        now: Timestamp,
+    ) -> Result<FoundPolicy, Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        check_policy(&policy)?;
+        let keys = self.scope.keys(permit).await?;
+        self.is_free(&keys, &policy.name, None).await?;
+        let millis = u64::try_from(now.unix_nanos() / 1_000_000).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?)
+            .into_uuid()
+            .into_bytes();
+        let policy = IamPolicy { created_at: now, updated_at: now, ..policy };
+        let change = Change { name: ChangeName::CreatePolicy, turns: &[""] };
+        self.scope
+            .unit(change, &keys, OneRecord::of::<IamPolicy>(&keys, &id), |_, draft| {
+                draft.put(&id, &policy)
+            })
+            .await?;
+        self.bring_up(keys.id()).await?;
+        Ok((id, policy))
+    }
+
+    /// Puts a policy in the place of the one that is there.
+    ///
+    /// # Errors
+    /// `Error::PolicyNotFound`; `Error::Invalid` where it breaks a rule, or its name is taken.
+    pub async fn update_policy(
+        &self,
+        permit: &Permit,
+        id: &[u8; 16],
+        policy: IamPolicy,
+        now: Timestamp,
+    ) -> Result<IamPolicy, Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        check_policy(&policy)?;
+        let keys = self.scope.keys(permit).await?;
+        self.is_free(&keys, &policy.name, Some(id)).await?;
+        let change = Change { name: ChangeName::UpdatePolicy, turns: &[""] };
+        let basis = OneRecord::of::<IamPolicy>(&keys, id);
+        let changed = self
+            .scope
+            .unit(change, &keys, basis, |found, draft| {
+                let found = found.ok_or(Error::PolicyNotFound)?;
+                let key = IamPolicy::key(keys.id(), id);
+                let before: IamPolicy = open(&keys, &key, &found.bytes)?;
+                let policy =
+                    IamPolicy { created_at: before.created_at, updated_at: now, ..policy.clone() };
+                draft.put(id, &policy)?;
+                Ok(policy)
+            })
+            .await?;
+        self.bring_up(keys.id()).await?;
+        Ok(changed)
+    }
+
+    /// Removes a policy. One that is damaged can be removed, too.
+    ///
+    /// # Errors
+    /// `Error::PolicyNotFound`.
+    pub async fn delete_policy(&self, permit: &Permit, id: &[u8; 16]) -> Result<(), Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        self.remove::<IamPolicy>(&keys, ChangeName::DeletePolicy, id, Error::PolicyNotFound).await
+    }
+
+    /// A page of the rules, by name.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this list.
+    pub async fn rules(
+        &self,
+        permit: &Permit,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<(String, CertRule)>, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let (mut from, to) = rule::all(keys.id());
+        if let Some(cursor) = cursor {
+            from = cursor::after_record(&from, &cursor)?;
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut found =
+            page::<CertRule>(&*snapshot, &keys, rule::SPACE, &from, &to, limit + 1).await?;
+        let next = next(&mut found, limit, &keys);
+        let found = found
+            .into_iter()
+            .map(|(key, found)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), found)));
+        Ok((found.collect::<Result<_, Error>>()?, next))
+    }
+
+    /// A rule.
+    ///
+    /// # Errors
+    /// `Error::RuleNotFound`.
+    pub async fn rule(&self, permit: &Permit, name: &str) -> Result<CertRule, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        find(&self.scope, &keys, name).await?.ok_or(Error::RuleNotFound)
+    }
+
+    /// Makes a rule, or puts it in the place of the one that is there.
+    ///
+    /// # Errors
+    /// `Error::Invalid` where it breaks a rule.
+    pub async fn put_rule(
+        &self,
+        permit: &Permit,
+        name_of_rule: &str,
+        rule: &CertRule,
+    ) -> Result<(), Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        name(name_of_rule)?;
+        rule.check()?;
+        let keys = self.scope.keys(permit).await?;
+        if self.directory.counts(keys.id()).0 >= RULES_MAX {
+            return Err(Invalid("a domain has at most 20000 rules; remove one first").into());
+        }
+        let change = Change { name: ChangeName::PutRule, turns: &[""] };
+        self.scope
+            .unit(change, &keys, OneRecord::of::<CertRule>(&keys, name_of_rule), |_, draft| {
+                draft.put(name_of_rule, rule)
+            })
+            .await?;
+        self.bring_up(keys.id()).await
+    }
+
+    /// Removes a rule. One that is damaged can be removed, too.
+    ///
+    /// # Errors
+    /// `Error::RuleNotFound`.
+    pub async fn delete_rule(&self, permit: &Permit, name: &str) -> Result<(), Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        self.remove::<CertRule>(&keys, ChangeName::DeleteRule, name, Error::RuleNotFound).await
+    }
+
+    async fn remove<K: Kind>(
+        &self,
+        keys: &DomainKeys,
+        name: ChangeName,
+        of: K::Name<'_>,
+        missing: Error,
+    ) -> Result<(), Error> {
+        let key = K::key(keys.id(), of);
+        let change = Change { name, turns: &[""] };
+        let is_there = self
+            .scope
+            .unit(change, keys, OneRecord(K::SPACE, key.clone()), |found, draft| {
+                if found.is_some() {
+                    draft.delete(K::SPACE, key.clone());
+                }
+                Ok(found.is_some())
+            })
+            .await?;
+        if !is_there {
+            return Err(missing);
+        }
+        self.bring_up(keys.id()).await
+    }
+
+    /// Whether no other policy has the name.
+    async fn is_free(
+        &self,
+        keys: &DomainKeys,
+        name: &str,
+        except: Option<&[u8; 16]>,
+    ) -> Result<(), Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (from, to) = policy::iam(keys.id());
+        let known = all::<IamPolicy>(&*snapshot, keys, policy::SPACE, from, &to).await?;
+        let others = || known.iter().filter(|(key, _)| policy::iam_id(key).as_ref() != except);
+        if others().count() >= POLICIES_MAX {
+            return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
+        }
+        if others().any(|(_, policy)| policy.name == name) {
+            return Err(Invalid("another policy has this name").into());
+        }
+        Ok(())
+    }
+}
+
+fn check_policy(policy: &IamPolicy) -> Result<(), Error> {
+    policy.check()?;
+    // It would deny less than its author thinks.
+    if !policy.deny.iter().chain(&policy.except).all(|pattern| names_an_action(pattern)) {
+        return Err(Invalid("except or deny names an action that there is not").into());
+    }
+    let is_taken = BuiltIn::named(&policy.name).is_some()
+        || [DEFAULT_POLICY, "root"].contains(&policy.name.as_str());
+    if is_taken {
+        return Err(Invalid("a policy of this name is always there; choose another name").into());
+    }
+    Ok(())
+}
+
+/// The tenant of the first policy or rule from a key on.
+async fn first_tenant(snapshot: &dyn Snapshot, from: &[u8]) -> Result<Option<OkmsId>, Error> {
+    let mut first: Option<Vec<u8>> = None;
+    for space in [policy::SPACE, rule::SPACE] {
+        let found = snapshot.keys(space, from, &[0xff; 300], None, 1).await?.pop();
+        if let Some(key) = found
+            && first.as_ref().is_none_or(|first| key < *first)
+        {
+            first = Some(key);
+        }
+    }
+    let id = first.map(|key| {
+        let id = key.first_chunk::<16>().copied().ok_or(Malformed)?;
+        Ok::<_, Error>(OkmsId::from_bytes(id).map_err(|_| Malformed)?)
+    });
+    id.transpose()
+}
+
+async fn find<K: Kind>(
+    scope: &Scope,
+    keys: &DomainKeys,
+    name: K::Name<'_>,
+) -> Result<Option<K>, Error> {
+    let key = K::key(keys.id(), name);
+    let snapshot = scope.engine().snapshot().await?;
+    let Some(record) = snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
+    open(keys, &key, &record.bytes).map(Some)
+}
+
+async fn page<K: Kind>(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    space: Space,
+    from: &[u8],
+    to: &[u8],
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, K)>, Error> {
+    let found = snapshot.scan(space, from, to, limit).await?;
+    let opened = found.into_iter().map(|(key, record)| {
+        let opened = open(keys, &key, &record.bytes)?;
+        Ok((key, opened))
+    });
+    opened.collect()
+}
+
+async fn all<K: Kind>(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    space: Space,
+    mut from: Vec<u8>,
+    to: &[u8],
+) -> Result<Vec<(Vec<u8>, K)>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let page = page::<K>(snapshot, keys, space, &from, to, BATCH).await?;
+        let is_last = page.len() < BATCH;
+        if let Some((last, _)) = page.last() {
+            from = [last.as_slice(), &[0]].concat();
+        }
+        found.extend(page);
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// The cursor behind `limit` records, where there are more.
+fn next<K>(found: &mut Vec<(Vec<u8>, K)>, limit: usize, keys: &DomainKeys) -> Option<Vec<u8>> {
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let (last, _) = found.last().filter(|_| has_more)?;
+    cursor::of_record(keys.id(), last)
+}

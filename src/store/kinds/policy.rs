@@ -1,0 +1,102 @@
+//! Policies of a domain: `okmsId, 0, id` is one in the words of IAM.
+
+use minicbor::{Decode, Encode};
+
+use super::kind::{self, Kind, Malformed};
+use crate::{
+    model::{IamPolicy, OkmsId, ResourcePattern, Timestamp},
+    store::engine::Space,
+};
+
+/// Where these records are.
+pub const SPACE: Space = Space::new("policy");
+
+/// The range of a domain's policies in the words of IAM.
+#[must_use]
+pub fn iam(id: OkmsId) -> (Vec<u8>, Vec<u8>) {
+    ([id.as_bytes().as_slice(), &[0]].concat(), [id.as_bytes().as_slice(), &[1]].concat())
+}
+
+/// The policy's id in a key.
+#[must_use]
+pub fn iam_id(key: &[u8]) -> Option<[u8; 16]> {
+    key.get(17..)?.try_into().ok()
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Fields<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[b(1)]
+    description: &'a str,
+    #[b(2)]
+    identities: Vec<&'a str>,
+    /// Patterns of paths; the domain as a whole is an empty one.
+    #[b(3)]
+    resources: Vec<&'a str>,
+    #[b(4)]
+    allow: Vec<&'a str>,
+    #[b(5)]
+    except: Vec<&'a str>,
+    #[b(6)]
+    deny: Vec<&'a str>,
+    #[n(7)]
+    created_at: i64,
+    #[n(8)]
+    updated_at: i64,
+}
+
+impl Kind for IamPolicy {
+    const SPACE: Space = SPACE;
+    type Name<'a> = &'a [u8; 16];
+
+    fn key(id: OkmsId, policy: &[u8; 16]) -> Vec<u8> {
+        [id.as_bytes().as_slice(), &[0], policy].concat()
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        let resources = self.resources.iter().map(|resource| match resource {
+            ResourcePattern::Domain => "",
+            ResourcePattern::Secrets(pattern) => pattern,
+        });
+        kind::encode(&Fields {
+            name: &self.name,
+            description: &self.description,
+            identities: texts(&self.identities),
+            resources: resources.collect(),
+            allow: texts(&self.allow),
+            except: texts(&self.except),
+            deny: texts(&self.deny),
+            created_at: self.created_at.unix_nanos(),
+            updated_at: self.updated_at.unix_nanos(),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let fields: Fields<'_> = kind::decode(bytes)?;
+        let resource = |text: &str| match text {
+            "" => ResourcePattern::Domain,
+            pattern => ResourcePattern::Secrets(pattern.to_owned()),
+        };
+        Ok(Self {
+            name: fields.name.to_owned(),
+            description: fields.description.to_owned(),
+            identities: owned(&fields.identities),
+            resources: fields.resources.into_iter().map(resource).collect(),
+            allow: owned(&fields.allow),
+            except: owned(&fields.except),
+            deny: owned(&fields.deny),
+            created_at: Timestamp::from_unix_nanos(fields.created_at),
+            updated_at: Timestamp::from_unix_nanos(fields.updated_at),
+        })
+    }
+}
+
+pub(super) fn texts(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+pub(super) fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,89 @@
+//! Mapping rules of a domain: which certificates stand for whom. The key is the domain's id and the
+//! rule's name.
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+
+use super::{
+    kind::{self, Kind, Malformed},
+    policy::{owned, texts},
+};
+use crate::{
+    model::{CertRule, OkmsId},
+    store::engine::Space,
+};
+
+/// Where these records are.
+pub const SPACE: Space = Space::new("rule");
+
+/// The range of a domain's rules.
+#[must_use]
+pub fn all(id: OkmsId) -> (Vec<u8>, Vec<u8>) {
+    (id.as_bytes().to_vec(), [id.as_bytes().as_slice(), &[0xff]].concat())
+}
+
+/// The rule's name in a key.
+#[must_use]
+pub fn name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(16..)?).ok()
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Fields<'a> {
+    #[b(0)]
+    identity: &'a str,
+    #[b(1)]
+    policies: Vec<&'a str>,
+    #[b(2)]
+    common_names: Vec<&'a str>,
+    #[b(3)]
+    dns_names: Vec<&'a str>,
+    #[b(4)]
+    emails: Vec<&'a str>,
+    #[b(5)]
+    uris: Vec<&'a str>,
+    #[b(6)]
+    names: Vec<&'a str>,
+    #[b(7)]
+    upns: Vec<&'a str>,
+    #[n(8)]
+    keys: Vec<ByteArray<32>>,
+}
+
+impl Kind for CertRule {
+    const SPACE: Space = SPACE;
+    type Name<'a> = &'a str;
+
+    fn key(id: OkmsId, rule: &str) -> Vec<u8> {
+        [id.as_bytes().as_slice(), rule.as_bytes()].concat()
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        kind::encode(&Fields {
+            identity: &self.identity,
+            policies: texts(&self.policies),
+            common_names: texts(&self.common_names),
+            dns_names: texts(&self.dns_names),
+            emails: texts(&self.emails),
+            uris: texts(&self.uris),
+            names: texts(&self.names),
+            upns: texts(&self.upns),
+            keys: self.keys.iter().map(|key| ByteArray::from(*key)).collect(),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let fields: Fields<'_> = kind::decode(bytes)?;
+        Ok(Self {
+            identity: fields.identity.to_owned(),
+            policies: owned(&fields.policies),
+            common_names: owned(&fields.common_names),
+            dns_names: owned(&fields.dns_names),
+            emails: owned(&fields.emails),
+            uris: owned(&fields.uris),
+            names: owned(&fields.names),
+            upns: owned(&fields.upns),
+            keys: fields.keys.into_iter().map(Into::into).collect(),
+        })
+    }
+}

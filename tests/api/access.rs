@@ -1,0 +1,385 @@
+//! Who may do what within a domain: policies, and the rules that give them to certificates.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Client, Http, Leaf, TestServer};
+
+const FORBIDDEN: u32 = 16_924_673;
+
+/// A domain with its administrator, and what it says of its other certificates.
+struct Domain {
+    server: TestServer,
+    admin: Client,
+}
+
+impl Domain {
+    async fn new() -> Self {
+        let (server, admin) = TestServer::with_tenant().await;
+        Self { server, admin }
+    }
+
+    /// A certificate of the domain with this common name and URI.
+    fn client(&self, name: &str, http: Http) -> Client {
+        let claim = format!("okms.domain:{}", self.admin.id);
+        let uri = format!("spiffe://example.org/{name}");
+        let leaf = Leaf { common_name: name, upns: &[&claim], uris: &[&uri], ..Leaf::default() };
+        self.server.client(Some(&self.server.mint(&leaf)), Some(&self.admin.id), http)
+    }
+
+    fn at(&self, rest: &str) -> String {
+        format!("/v2/okms/resource/{}/{rest}", self.admin.id)
+    }
+
+    async fn put_rule(&self, name: &str, rule: &Value) -> Answer {
+        let at = self.at(&format!("rule/{name}"));
+        self.admin.call(Method::PUT, &at, &rule.to_string()).await
+    }
+
+    /// A rule: certificates of this common name stand for an identity of the same name.
+    async fn rule(&self, name: &str, policies: &[&str]) {
+        self.put_rule(name, &json!({"commonNames": [name], "policies": policies})).await.ok();
+    }
+
+    /// A policy for one identity; gives back its id.
+    async fn policy(&self, of: &str, resources: &[&str], permissions: Value) -> String {
+        let resources: Vec<_> = resources.iter().map(|urn| json!({"urn": urn})).collect();
+        let actions = |kind: &str| -> Vec<_> {
+            let of_kind = permissions[kind].as_array().into_iter().flatten();
+            of_kind
+                .map(|name| json!({"action": format!("okms:apikms:{}", name.as_str().unwrap())}))
+                .collect()
+        };
+        let body = json!({
+            "name": crate::harness::unique(of),
+            "identities": [of],
+            "resources": resources,
+            "permissions": {"allow": actions("allow"), "except": actions("except"), "deny": actions("deny")},
+        });
+        let made = self.admin.call(Method::POST, &self.at("policy"), &body.to_string()).await.ok();
+        made["id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn is_forbidden(answer: &Answer) -> bool {
+    answer.status == 403
+}
+
+fn v1(client: &Client, rest: &str) -> String {
+    format!("/api/{}/v1/secret/{rest}", client.id)
+}
+
+/// What a client sees of a folder in the Vault dialect, and of all that is there natively.
+async fn seen(client: &Client, folder: &str) -> Vec<String> {
+    let list = client
+        .call(Method::from_bytes(b"LIST").unwrap(), &v1(client, &format!("metadata/{folder}")), "")
+        .await;
+    if list.status == 404 || list.status == 403 {
+        return Vec::new();
+    }
+    let keys = list.ok()["data"]["keys"].clone();
+    keys.as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+}
+
+/// A domain's certificate was let in to everything, for ever, and nothing could be taken back.
+#[tokio::test]
+async fn a_rule_takes_what_it_does_not_give() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", r#"{"k":"v"}"#).await.ok();
+    let reader = domain.client("reader", Http::One);
+    let mut open = reader.connect().await;
+    let write = json!({"version": {"data": {"k": "w"}}}).to_string();
+    let put = |client: &Client| client.url("secret/app/a?cas=1");
+    assert!(open.send(Method::PUT, &put(&reader), &[], write.clone()).await.status.is_success());
+
+    domain.rule("reader", &["read-only"]).await;
+    // On the connection that is open, from the next request on, in each dialect.
+    for _ in 0..2 {
+        let read =
+            open.send(Method::GET, &reader.url("secret/app/a?includeData=true"), &[], "").await;
+        assert_eq!(read.ok()["version"]["data"]["k"], "w");
+        let refused = open.send(Method::PUT, &put(&reader), &[], write.clone()).await;
+        refused.error(403, FORBIDDEN);
+    }
+    let central = domain.at("secret/app/a?cas=2");
+    assert!(is_forbidden(&open.send(Method::PUT, &central, &[], write.clone()).await));
+    let kv = json!({"data": {"k": "x"}}).to_string();
+    assert_eq!(
+        open.send(Method::GET, &v1(&reader, "data/app/a"), &[], "").await.ok()["data"]["data"]["k"],
+        "w"
+    );
+    for (method, rest) in [
+        (Method::POST, "data/app/a"),
+        (Method::POST, "data/app/new"),
+        (Method::DELETE, "data/app/a"),
+        (Method::DELETE, "metadata/app/a"),
+        (Method::POST, "metadata/app/a"),
+        (Method::POST, "config"),
+    ] {
+        let answer = open.send(method.clone(), &v1(&reader, rest), &[], kv.clone()).await;
+        assert!(is_forbidden(&answer), "{method} {rest}: {answer:?}");
+    }
+    // Nor can it give itself more, or see who has what.
+    for (method, rest) in [
+        (Method::PUT, "rule/reader"),
+        (Method::DELETE, "rule/reader"),
+        (Method::GET, "rule"),
+        (Method::POST, "policy"),
+    ] {
+        let answer = open.send(method, &domain.at(rest), &[], "{}").await;
+        assert!(is_forbidden(&answer), "{answer:?}");
+    }
+    // The others are as they were, and when the rule is gone, so is it.
+    assert!(domain.admin.put("secret/app/a?cas=2", &write).await.status.is_success());
+    domain.admin.call(Method::DELETE, &domain.at("rule/reader"), "").await;
+    let again = open.send(Method::PUT, &reader.url("secret/app/a?cas=3"), &[], write).await;
+    assert!(again.status.is_success(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_deny_wins_and_an_exception_is_none() {
+    let domain = Domain::new().await;
+    for path in ["app/a", "app/b", "other/c"] {
+        domain.admin.create(path, r#"{"k":"v"}"#).await.ok();
+    }
+    domain.rule("svc", &[]).await;
+    let svc = domain.client("svc", Http::Two);
+    let data = |path: &str| svc.url(&format!("secret/{path}?includeData=true"));
+    let read = async |path: &str| svc.call(Method::GET, &data(path), "").await.status.as_u16();
+    assert_eq!(read("app/a").await, 403, "a rule without policies gives nothing");
+    let allow = domain
+        .policy("svc", &["app/*"], json!({"allow": ["secret/*"], "except": ["secret/delete"]}))
+        .await;
+    assert_eq!((read("app/a").await, read("other/c").await), (200, 403));
+    assert!(is_forbidden(&svc.delete("secret/app/a").await));
+    let deny = domain.policy("s*c", &["*/b"], json!({"deny": ["secret/version/getData"]})).await;
+    assert_eq!((read("app/a").await, read("app/b").await), (200, 403));
+    // Its metadata is not denied, and a deny is about nobody else.
+    assert_eq!(svc.get("secret/app/b").await.status, 200);
+    assert_eq!(domain.admin.get("secret/app/b?includeData=true").await.status, 200);
+    // What is forbidden answers like what is not there to one who may not.
+    let (there, missing) = (svc.get("secret/other/c").await, svc.get("secret/other/none").await);
+    assert_eq!(there.likeness(), missing.likeness());
+    for id in [&deny, &allow] {
+        domain.admin.call(Method::DELETE, &domain.at(&format!("policy/{id}")), "").await;
+    }
+    assert_eq!(read("app/a").await, 403);
+}
+
+/// One branch that may not be seen once spoilt the whole list elsewhere; a list that shows a folder
+/// in which there is nothing to see tells that there is one.
+#[tokio::test]
+async fn lists_show_what_may_be_seen() {
+    let domain = Domain::new().await;
+    let paths = ["a/x", "a/y", "b/deep/down/z", "b/w", "c/secret", "d", "e/only/here"];
+    for path in paths {
+        domain.admin.create(path, "{}").await.ok();
+    }
+    domain.rule("svc", &[]).await;
+    domain.policy("svc", &["a/x", "b/*/z", "d", "e*"], json!({"allow": ["secret/get"]})).await;
+    domain.policy("svc", &["e/*"], json!({"deny": ["secret/get"]})).await;
+    let svc = domain.client("svc", Http::One);
+    assert_eq!(seen(&svc, "").await, ["a/", "b/", "d"]);
+    assert_eq!(seen(&svc, "a/").await, ["x"]);
+    assert_eq!(seen(&svc, "b/").await, ["deep/"]);
+    assert_eq!(seen(&svc, "c/").await, [""; 0]);
+    assert_eq!(seen(&domain.admin, "").await, ["a/", "b/", "c/", "d", "e/"]);
+    let native = svc.get("secret").await.ok();
+    let names: Vec<_> =
+        native.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a/x", "b/deep/down/z", "d"]);
+}
+
+/// Names without values, and lists without reading.
+#[tokio::test]
+async fn rights_that_are_only_parts() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", r#"{"k":"v"}"#).await.ok();
+    for name in ["lister", "namer", "patcher"] {
+        domain.rule(name, &[]).await;
+    }
+    domain.policy("lister", &["*"], json!({"allow": ["secret/list"]})).await;
+    domain.policy("namer", &["app/*"], json!({"allow": ["secret/subKeys/get"]})).await;
+    domain.policy("patcher", &["app/*"], json!({"allow": ["secret/version/patch"]})).await;
+    let [lister, namer, patcher] =
+        ["lister", "namer", "patcher"].map(|name| domain.client(name, Http::One));
+    assert_eq!(seen(&lister, "app/").await, ["a"]);
+    assert!(is_forbidden(&lister.get("secret/app/a").await));
+    assert!(is_forbidden(&lister.call(Method::GET, &v1(&lister, "data/app/a"), "").await));
+    let names = namer.call(Method::GET, &v1(&namer, "subkeys/app/a"), "").await.ok();
+    assert_eq!(names["data"]["subkeys"], json!({"k": null}));
+    assert!(is_forbidden(&namer.call(Method::GET, &v1(&namer, "data/app/a"), "").await));
+    let patch = json!({"data": {"more": 1}}).to_string();
+    let media = [("content-type", "application/merge-patch+json")];
+    let at = v1(&patcher, "data/app/a");
+    let patched = patcher.send(Method::PATCH, &at, &media, patch).await;
+    assert_eq!(patched.ok()["data"]["version"], 2);
+    for method in [Method::GET, Method::POST] {
+        assert!(is_forbidden(&patcher.call(method, &at, r#"{"data":{}}"#).await));
+    }
+    let whole = domain.admin.get("secret/app/a?includeData=true").await.ok();
+    assert_eq!(whole["version"]["data"], json!({"k": "v", "more": 1}));
+}
+
+/// What one may do is told in Vault's words, and is so.
+#[tokio::test]
+async fn capabilities_are_told() {
+    let domain = Domain::new().await;
+    domain.rule("svc", &[]).await;
+    domain
+        .policy("svc", &["app/*"], json!({"allow": ["secret/get", "secret/version/*"], "except": ["secret/version/delete"]}))
+        .await;
+    let svc = domain.client("svc", Http::One);
+    let paths = [
+        "secret/data/app/a",
+        "secret/metadata/app/a",
+        "secret/metadata/app/",
+        "secret/metadata/",
+        "secret/subkeys/app/a",
+        "secret/destroy/app/a",
+        "secret/undelete/app/a",
+        "secret/data/other",
+        "secret/metadata/other/",
+        "sys/mounts/x",
+        "nowhere/x",
+    ];
+    let told = async |client: &Client| {
+        let at = format!("/api/{}/v1/sys/capabilities-self", client.id);
+        let body = json!({ "paths": paths }).to_string();
+        let answer = client.call(Method::POST, &at, &body).await.ok()["data"].clone();
+        paths.map(|path| {
+            answer[path]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|word| word.as_str().unwrap())
+                .collect::<Vec<_>>()
+                .join(",")
+        })
+    };
+    let few = [
+        "delete,patch,read,update",
+        "list,read",
+        "list",
+        "list,read",
+        "",
+        "",
+        "update",
+        "",
+        "",
+        "",
+        "",
+    ];
+    let few = few.map(|words| if words.is_empty() { "deny".to_owned() } else { words.to_owned() });
+    assert_eq!(told(&svc).await, few);
+    let all = told(&domain.admin).await;
+    assert_eq!(all[0], "create,delete,patch,read,update");
+    assert_eq!(all[9], "create,delete,list,patch,read,update");
+    assert_eq!(all[10], "deny");
+}
+
+/// Rules by the names in certificates, and what is left where none fits.
+#[tokio::test]
+async fn rules_find_certificates() {
+    let mut domain = Domain::new().await;
+    domain.admin.create("app/a", "{}").await.ok();
+    domain
+        .put_rule(
+            "by-uri",
+            &json!({"uris": ["spiffe://example.org/web-*"], "policies": ["auditor"]}),
+        )
+        .await
+        .ok();
+    domain
+        .put_rule(
+            "both",
+            &json!({"names": ["both"], "uris": ["spiffe://other/*"], "policies": ["nothing"]}),
+        )
+        .await
+        .ok();
+    let level = async |domain: &Domain, name: &str| {
+        let client = domain.client(name, Http::One);
+        let read = client.get("secret/app/a").await.status.is_success();
+        let value = client.get("secret/app/a?includeData=true").await.status.is_success();
+        let write =
+            client.put("secret/app/a", r#"{"version":{"data":{}}}"#).await.status.is_success();
+        (read, value, write)
+    };
+    assert_eq!(level(&domain, "web-1").await, (true, false, false));
+    assert_eq!(level(&domain, "web").await, (true, true, true), "no rule is about it");
+    assert_eq!(level(&domain, "both").await, (true, true, true), "every list has to fit");
+    // The rules are as they were after a start.
+    domain.server.restart().await;
+    domain.admin = domain.server.at(&domain.admin);
+    assert_eq!(level(&domain, "web-1").await, (true, false, false));
+    let rules = domain.admin.call(Method::GET, &domain.at("rule"), "").await.ok();
+    let names: Vec<_> = rules.as_array().unwrap().iter().map(|rule| rule["name"].clone()).collect();
+    assert_eq!(names, ["both", "by-uri"]);
+}
+
+/// `access.default_policy`: who has no rule has what the operator says.
+#[tokio::test]
+async fn who_has_no_rule_may_have_nothing() {
+    let server = TestServer::start_with(|config| {
+        config.access.default_policy = okmsd::config::DefaultPolicy::Nothing;
+    })
+    .await;
+    let client = server.tenant().await;
+    assert!(is_forbidden(&client.create("a", "{}").await));
+    assert!(is_forbidden(&client.get("secret").await));
+    let operator = Client { id: client.id.clone(), ..server.operator() };
+    operator.create("a", "{}").await.ok();
+    let at = format!("/v2/okms/resource/{}/rule/all", client.id);
+    operator.call(Method::PUT, &at, r#"{"policies":["read-only"]}"#).await.ok();
+    assert_eq!(client.get("secret/a").await.status, 200);
+    assert!(is_forbidden(&client.create("b", "{}").await));
+    // Of another domain it is as before: there is none.
+    let other = server.tenant().await;
+    let foreign = format!("/v2/okms/resource/{}/rule", other.id);
+    assert_eq!(client.call(Method::GET, &foreign, "").await.status, 404);
+}
+
+/// A policy that says less than its author thinks is refused whole.
+#[tokio::test]
+async fn what_is_not_understood_is_refused() {
+    let domain = Domain::new().await;
+    let good = json!({
+        "name": "p", "identities": ["x"], "resources": [{"urn": "app/*"}],
+        "permissions": {"deny": [{"action": "okms:apikms:secret/delete"}]},
+    });
+    let post = async |policy: &Value| {
+        domain.admin.call(Method::POST, &domain.at("policy"), &policy.to_string()).await
+    };
+    assert!(post(&good).await.status.is_success());
+    let with = |pointer: &str, value: Value| {
+        let mut policy = good.clone();
+        policy["name"] = json!("q");
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        policy.pointer_mut(parent).unwrap()[name] = value;
+        policy
+    };
+    let other = "urn:v1:eu-west-local:resource:okms:00000000-0000-4000-8000-000000000000";
+    for policy in [
+        with("/conditions", json!({"date.before": "2030-01-01"})),
+        with("/permissions/denied", json!([])),
+        with("/permissions/deny", json!([{"action": "okms:apikms:secret/delette"}])),
+        with("/permissions/deny", json!([])),
+        with("/permissions/deny", json!([{"action": "a", "when": 1}])),
+        with("/resources", json!([{"urn": other}])),
+        with("/resources", json!([])),
+        with("/identities", json!([""])),
+        with("/identities", json!("x")),
+        with("/name", json!("admin")),
+        with("/name", json!("p")),
+    ] {
+        let answer = post(&policy).await;
+        assert_eq!(answer.status, 400, "{policy}: {answer:?}");
+    }
+    for (name, rule) in
+        [("r", json!({"organizationalUnits": ["x"]})), ("r", json!({"publicKeySHA256": ["ab"]}))]
+    {
+        assert_eq!(domain.put_rule(name, &rule).await.status, 400, "{rule}");
+    }
+    let policies = domain.admin.call(Method::GET, &domain.at("policy"), "").await.ok();
+    assert_eq!(policies.as_array().unwrap().len(), 1);
+}
