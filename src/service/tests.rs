@@ -11,17 +11,20 @@ use std::{
 };
 
 use super::{
-    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, Service, Through, Update,
-    records,
+    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, Renewal, Service, Through,
+    Update, records,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
-    auth::{Action, BuiltIn, Denied, Permit, Principal, Resource, identity::CertIdentity},
+    auth::{
+        Action, BuiltIn, Denied, Issuer, Permit, Principal, Resource, Unauthenticated,
+        VerifiedPeer, Voucher, directory, identity::CertIdentity,
+    },
     crypto::{FileRootKey, SecretValue},
     model::{
-        Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId, SecretPath,
-        SettingsPatch, Timestamp,
+        Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId, RevocationReason,
+        SecretPath, SettingsPatch, Timestamp,
     },
     pki::{self, CertificateAuthority, KeyKind},
     store::{
@@ -382,6 +385,45 @@ async fn issued_certificates_are_remembered() {
         assert_eq!(credential.is_from_request, issued.key.is_none());
     }
     assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), ["first", "second"]);
+}
+
+/// A request that was let in just before its certificate was revoked could store a renewal after it,
+/// which nobody revoked. A revocation counts once it is acknowledged, whoever follows the feed: here
+/// nobody does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, ends) = service_with(Some(authority)).await;
+    let request = CredentialRequest {
+        name: "first".to_owned(),
+        description: String::new(),
+        identities: Vec::new(),
+        key: KeySource::Fresh(KeyKind::P256),
+        days: 10,
+    };
+    let issued = service.credentials.issue(&all(id), request, NOW).await.unwrap();
+    let identity = CertIdentity::from_der(&pem_body(&issued.certificate_pem)).unwrap();
+    let serial = identity.serial();
+    let voucher = Voucher { issuer: Issuer::Region, is_direct: true, validity };
+    let peer = Arc::new(VerifiedPeer::after_handshake(identity, voucher));
+    let ask = || directory::principal(&peer, service.revocations.revoked(), NOW);
+    let access = service.access.directory();
+    let let_in = ask().unwrap().authorize(id, &[Action::CredentialRenew], access).unwrap();
+    let renewal =
+        || Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
+    service.credentials.renew(&let_in, renewal(), NOW).await.unwrap();
+    let reason = RevocationReason::KeyCompromise;
+    service.credentials.revoke(&all(id), issued.known.id, reason, NOW).await.unwrap();
+    assert!(service.revocations.revoked().contains(serial));
+    assert_eq!(ask().unwrap_err(), Unauthenticated::Revoked);
+    let renewed = service.credentials.renew(&let_in, renewal(), NOW).await;
+    assert!(matches!(renewed, Err(Error::NotSelfRenewing)), "{renewed:?}");
+    let (found, _) = service.credentials.list(&all(id), None, 9).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|known| known.revocation.is_some()));
+    let revoked = (ChangeName::RevokeCredential, Ended::Committed);
+    assert_eq!(ends.lock().unwrap().iter().filter(|end| **end == revoked).count(), 2);
 }
 
 fn pem_body(pem: &str) -> Vec<u8> {
