@@ -495,14 +495,16 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         assert!(swapped.elapsed() < PATIENCE);
         assert_eq!(*crowd.failures.lock().unwrap(), [""; 0], "round {round}");
     }
+    // On a machine with much to do they come back late.
+    let resumed =
+        async || server.metric(r#"okmsd_handshakes_total{result="resumed"}"#).await > 10.0;
+    eventually("some sessions are resumed", resumed).await;
     crowd.stop.store(true, SeqCst);
     for task in tasks {
         task.await.unwrap();
     }
     assert_eq!(*crowd.failures.lock().unwrap(), [""; 0]);
     assert!(crowd.answers.load(SeqCst) > 1_000, "{} answers", crowd.answers.load(SeqCst));
-    let resumed = server.metric(r#"okmsd_handshakes_total{result="resumed"}"#).await;
-    assert!(resumed > 10.0, "{resumed} resumed");
 }
 
 /// Whoever is refused in TLS learns little, and the operator nothing at all in some cases: the line
