@@ -41,8 +41,8 @@ answers=$(cd / && bash -euo pipefail -c "$printed")
 grep -q '"currentVersion":1' <<<"$answers" && grep -q '"data":{"password":"correct horse"}' <<<"$answers"
 echo "ok       the printed lines create and read a secret"
 
-# The lines of the block that the README marks with this name.
-block() { sed -n "/^<!-- ci: $1 -->\$/,/^\`\`\`\$/p" README.md | sed '1,2d;$d'; }
+# The lines of the block that the README, or another file, marks with this name.
+block() { sed -n "/^<!-- ci: $1 -->\$/,/^\`\`\`\$/p" "${2:-README.md}" | sed '1,2d;$d'; }
 
 answers=$(bash -euo pipefail -c "$(block dev)")
 grep -q '"password": "correct horse"' <<<"$answers"
@@ -56,6 +56,15 @@ grep -q '"subkeys":{"password":null}' <<<"$answers"
 grep -q '"keys":\["database","web"\]' <<<"$answers"
 [ "$(grep -c '"current_version":2' <<<"$answers")" -eq 1 ]
 echo "ok       the README's lines for KV version 2"
+
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access docs/ACCESS.md)")
+[ "$(grep -c '"password": "correct horse"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c 'does not permit this action' <<<"$answers")" -eq 2 ]
+! grep -q 1234 <<<"$answers"
+grep -q '"secret/data/billing/mail":\["delete","patch","read","update"\],"secret/data/payroll/bank":\["deny"\]' <<<"$answers"
+# The list tells of the one that it may see.
+[ "$(grep -c '^\[{.*"path":"billing/mail"}\]$' <<<"$answers")" -eq 1 ]
+echo "ok       the lines of docs/ACCESS.md"
 
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
