@@ -304,6 +304,7 @@ impl App {
         tokio::select! {
             () = listener.run() => {}
             never = service.revocations.follow() => match never {},
+            never = service.access.follow() => match never {},
         }
         admin.stop().await;
         // Closing the store waits for its writer.

@@ -2,10 +2,10 @@
 //! are judged by.
 //!
 //! Always holds: a change counts for every request that begins after it was answered, on whatever
-//! connection; a tenant with a record that cannot be read lets nobody in but operators, as what it
+//! connection, and soon after in every other process over the same store; a tenant with a record that cannot be read lets nobody in but operators, as what it
 //! denies is not known. Never does: decide.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 
@@ -26,7 +26,7 @@ use crate::{
         policy::{DEFAULT_POLICY, name},
     },
     store::{
-        engine::{Snapshot, Space},
+        engine::{ChangesError, Revision, Snapshot, Space, Touched},
         kinds::{Kind, Malformed, policy, rule, tenant},
     },
 };
@@ -35,6 +35,8 @@ use crate::{
 const POLICIES_MAX: usize = 2_000;
 /// The most rules of a tenant.
 const RULES_MAX: usize = 20_000;
+/// After a failure to read, the store is followed again after this.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How many records are read at once.
 const BATCH: usize = 512;
 
@@ -47,6 +49,8 @@ pub struct AccessControl {
     directory: Arc<AccessDirectory>,
     /// Held by whoever brings the directory up to date, so that it never goes back.
     turn: Mutex<()>,
+    /// The revision from which on it follows the store.
+    begun: Revision,
 }
 
 impl AccessControl {
@@ -54,14 +58,53 @@ impl AccessControl {
     /// `default`.
     pub(super) async fn open(scope: Scope, default: BuiltIn) -> Result<Self, Error> {
         let directory = Arc::new(AccessDirectory::new(default));
-        let access = Self { scope, directory, turn: Mutex::new(()) };
-        let snapshot = access.scope.engine().snapshot().await?;
+        let begun = scope.engine().revision();
+        let access = Self { scope, directory, turn: Mutex::new(()), begun };
+        access.bring_up_all().await?;
+        Ok(access)
+    }
+
+    /// Follows the store: whatever another process has changed, and what this one has committed and
+    /// could not read back at once. Never ends.
+    pub async fn follow(&self) -> Infallible {
+        let mut after = self.begun;
+        loop {
+            if let Err(error) = self.follow_on(&mut after).await {
+                tracing::warn!(%error, "policies cannot be read; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn follow_on(&self, after: &mut Revision) -> Result<(), Error> {
+        let changes = match self.scope.engine().changes(*after).await {
+            Ok(changes) => changes,
+            Err(ChangesError::TooOld) => {
+                let now = self.scope.engine().revision();
+                self.bring_up_all().await?;
+                *after = now;
+                return Ok(());
+            }
+        };
+        for change in changes {
+            let tenants: BTreeSet<_> = change.touched.iter().filter_map(tenant_of).collect();
+            for id in tenants {
+                self.bring_up(id).await?;
+            }
+            *after = change.revision;
+        }
+        Ok(())
+    }
+
+    /// Tells the directory what the store has of every tenant.
+    async fn bring_up_all(&self) -> Result<(), Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
         let mut from = Vec::new();
         while let Some(id) = first_tenant(&*snapshot, &from).await? {
-            access.bring_up(id).await?;
+            self.bring_up(id).await?;
             from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
         }
-        Ok(access)
+        Ok(())
     }
 
     /// What requests are judged by.
@@ -341,6 +384,17 @@ fn check_policy(policy: &IamPolicy) -> Result<(), Error> {
         return Err(Invalid("a policy of this name is always there; choose another name").into());
     }
     Ok(())
+}
+
+/// The tenant whose policies or rules a change is about.
+fn tenant_of(touched: &Touched) -> Option<OkmsId> {
+    let (Touched::Put(space, key)
+    | Touched::Deleted(space, key)
+    | Touched::DeletedRange(space, key, _)) = touched;
+    if ![policy::SPACE, rule::SPACE].contains(space) {
+        return None;
+    }
+    OkmsId::from_bytes(*key.first_chunk()?).ok()
 }
 
 /// The tenant of the first policy or rule from a key on.

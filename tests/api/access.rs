@@ -1,7 +1,16 @@
 //! Who may do what within a domain: policies, and the rules that give them to certificates.
 
+use std::{sync::Arc, time::Duration};
+
 use hyper::Method;
-use okmsd::pki::PrivateKeyPem;
+use okmsd::{
+    api::DIALECTS,
+    app::{App, Over},
+    clock::Clock,
+    metrics::Metrics,
+    pki::PrivateKeyPem,
+    store::{engine::Engine, engines::memory::MemoryEngine},
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Client, Http, Leaf, Pair, TestServer};
@@ -316,6 +325,39 @@ async fn rules_find_certificates() {
     let rules = domain.admin.call(Method::GET, &domain.at("rule"), "").await.ok();
     let names: Vec<_> = rules.as_array().unwrap().iter().map(|rule| rule["name"].clone()).collect();
     assert_eq!(names, ["both", "by-uri"]);
+}
+
+/// Another process over the same store judges by what this one was told, soon after.
+#[tokio::test]
+async fn another_process_judges_alike() {
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+    let own = Arc::clone(&engine);
+    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let tenant = server.tenant().await;
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let over = Over { engine, metrics, dialects: DIALECTS };
+    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
+    let second = App::start_on(&server.config, clock, over).await.unwrap();
+    let (address, stopper) = (second.address(), second.stopper());
+    let running = tokio::spawn(second.run());
+    let elsewhere = Client { address, ..tenant.clone() };
+    let mut connection = elsewhere.connect().await;
+    connection.send(Method::GET, &tenant.url("secret"), &[], "").await.ok();
+    let at = format!("/v2/okms/resource/{}/rule/all", tenant.id);
+    let operator = server.operator();
+    for (rule, status) in [(Some(r#"{"policies":["nothing"]}"#), 403), (None, 200)] {
+        match rule {
+            Some(rule) => drop(operator.call(Method::PUT, &at, rule).await.ok()),
+            None => drop(operator.call(Method::DELETE, &at, "").await),
+        }
+        let told = std::time::Instant::now();
+        while connection.send(Method::GET, &tenant.url("secret"), &[], "").await.status != status {
+            assert!(told.elapsed() < Duration::from_secs(1), "within a second");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    stopper.stop();
+    running.await.unwrap();
 }
 
 /// A rule that pins a key, and a certificate that renews itself under another one: it would have come
