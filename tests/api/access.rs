@@ -181,19 +181,21 @@ async fn a_deny_wins_and_an_exception_is_none() {
 #[tokio::test]
 async fn lists_show_what_may_be_seen() {
     let domain = Domain::new().await;
-    let paths = ["a/x", "a/y", "b/deep/down/z", "b/w", "c/secret", "d", "e/only/here"];
+    let paths = ["a/x", "a/y", "b/deep/down/z", "b/w", "c/secret", "d", "e/only/here", "f/y"];
     for path in paths {
         domain.admin.create(path, "{}").await.ok();
     }
     domain.rule("svc", &[]).await;
-    domain.policy("svc", &["a/x", "b/*/z", "d", "e*"], json!({"allow": ["secret/get"]})).await;
+    domain
+        .policy("svc", &["a/x", "b/*/z", "d", "e*", "f/x*"], json!({"allow": ["secret/get"]}))
+        .await;
     domain.policy("svc", &["e/*"], json!({"deny": ["secret/get"]})).await;
     let svc = domain.client("svc", Http::One);
     assert_eq!(seen(&svc, "").await, ["a/", "b/", "d"]);
     assert_eq!(seen(&svc, "a/").await, ["x"]);
     assert_eq!(seen(&svc, "b/").await, ["deep/"]);
     assert_eq!(seen(&svc, "c/").await, [""; 0]);
-    assert_eq!(seen(&domain.admin, "").await, ["a/", "b/", "c/", "d", "e/"]);
+    assert_eq!(seen(&domain.admin, "").await, ["a/", "b/", "c/", "d", "e/", "f/"]);
     let native = svc.get("secret").await.ok();
     let names: Vec<_> =
         native.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
