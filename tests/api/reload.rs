@@ -198,8 +198,14 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
     let before = shown(&client).await;
     let (certificate, key) = server_pair(&server, 100);
     let (_, other_key) = server_pair(&server, 100);
-    let usage = ExtendedKeyUsagePurpose::ServerAuth;
-    let expired = server.mint(&Leaf { valid: START - DAY..=START - 1, usage, ..Leaf::default() });
+    // Of the key that is served: two files would be two changes, and there may be a look between.
+    let served = fs::read_to_string(server.path("server_privatekey.pem")).unwrap();
+    let expired = server.mint(&Leaf {
+        valid: START - DAY..=START - 1,
+        usage: ExtendedKeyUsagePurpose::ServerAuth,
+        key: Some(&served),
+        ..Leaf::default()
+    });
     let a_leaf = Signer::root(leaf()).pem;
     let half = |text: &str| text[..text.len() / 2].to_owned();
     let cases = [
@@ -236,10 +242,7 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
         ),
         (
             "expired",
-            vec![
-                ("server_certificate.pem", expired.certificate),
-                ("server_privatekey.pem", expired.key.expose().to_owned()),
-            ],
+            vec![("server_certificate.pem", expired.certificate)],
             "server_certificate.pem",
             "has expired",
         ),
@@ -263,8 +266,9 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
             .iter()
             .map(|(name, _)| (*name, fs::read_to_string(server.path(name)).unwrap()))
             .collect();
+        // In one step: who looks at the right moment sees a file that is written, too.
         for (name, text) in &files {
-            write_private(&server.path(name), text);
+            replace(&server.path(name), text);
         }
         server.metric_reaches(FAILED, 1.0).await;
         refused += 1.0;
@@ -283,7 +287,7 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
         );
         assert_eq!(shown(&client).await, before, "{what}");
         for (name, text) in good {
-            write_private(&server.path(name), &text);
+            replace(&server.path(name), &text);
         }
         eventually(what, async || server.metric(FAILED).await == 0.0).await;
     }

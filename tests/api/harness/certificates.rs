@@ -35,13 +35,23 @@ pub struct Leaf<'a> {
     pub valid: std::ops::RangeInclusive<i64>,
     pub usage: ExtendedKeyUsagePurpose,
     pub is_ca: bool,
+    /// The key that it is over, PEM; a new one where there is none.
+    pub key: Option<&'a str>,
 }
 
 impl Default for Leaf<'_> {
     fn default() -> Self {
         let valid = START - 60..=START + 86_400;
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
-        Self { common_name: "hand-made", upns: &[], uris: &[], valid, usage, is_ca: false }
+        Self {
+            common_name: "hand-made",
+            upns: &[],
+            uris: &[],
+            valid,
+            usage,
+            is_ca: false,
+            key: None,
+        }
     }
 }
 
@@ -65,7 +75,7 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
     let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
     let uris = leaf.uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
     params.subject_alt_names = names.chain(uris).collect();
-    let own_key = KeyPair::generate().unwrap();
+    let own_key = leaf.key.map_or_else(KeyPair::generate, KeyPair::from_pem).unwrap();
     let certificate = params.signed_by(&own_key, &issuer).unwrap();
     Pair {
         certificate: certificate.pem(),
