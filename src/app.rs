@@ -23,9 +23,8 @@ pub use self::{
 
 use crate::{
     api::{self, Context, Dialect},
-    auth::BuiltIn,
     clock::{Clock, Step, StoreClock},
-    config::{Config, DefaultPolicy},
+    config::Config,
     crypto::{FileRootKey, RootKey as _},
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
@@ -184,7 +183,7 @@ impl App {
             engine,
             root,
             authority,
-            default_policy(config.access.default_policy),
+            config.access.default_policy.0,
             commit_counter(&metrics),
         )
         .await;
@@ -394,15 +393,6 @@ impl Observer for CommitMetrics {
 
     fn fell_behind(&self) {
         self.0.store().checkpoint_failed();
-    }
-}
-
-const fn default_policy(policy: DefaultPolicy) -> BuiltIn {
-    match policy {
-        DefaultPolicy::Admin => BuiltIn::Admin,
-        DefaultPolicy::ReadOnly => BuiltIn::ReadOnly,
-        DefaultPolicy::Auditor => BuiltIn::Auditor,
-        DefaultPolicy::Nothing => BuiltIn::Nothing,
     }
 }
 

@@ -827,22 +827,31 @@ fn region(temporary: &tempfile::TempDir) -> std::path::PathBuf {
 
 /// SIGHUP, which `systemctl reload`, log rotation and renewal hooks send, ended the server at once
 /// and without a drain.
+/// The lines of the log of a server whose standard error is a pipe.
+fn log_of(server: &mut Server) -> mpsc::Receiver<String> {
+    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    said
+}
+
+/// Waits until the log says something.
+fn wait_for(said: &mpsc::Receiver<String>, what: &str) {
+    let end = Instant::now() + PATIENCE;
+    while !said
+        .recv_timeout(end.saturating_duration_since(Instant::now()))
+        .unwrap_or_else(|_| panic!("never said: {what}"))
+        .contains(what)
+    {}
+}
+
 #[test]
 fn signals_that_mean_no_end_change_nothing() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, port) = (region(&temporary), free_port());
     let mut server = serve_at(&folder, port, Stdio::piped());
-    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
-    let (sender, said) = mpsc::channel();
-    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let says = |what: &str| {
-        let end = Instant::now() + PATIENCE;
-        while !said
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-            .unwrap()
-            .contains(what)
-        {}
-    };
+    let said = log_of(&mut server);
+    let says = |what: &str| wait_for(&said, what);
     says("okmsd serves");
     send(&server, "-HUP");
     says("the files are as they are served generation=1");
@@ -874,17 +883,8 @@ fn the_log_says_more_without_a_restart() {
         .spawn()
         .unwrap();
     let mut server = Server::from(child);
-    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
-    let (sender, said) = mpsc::channel();
-    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let says = |what: &str| {
-        let end = Instant::now() + PATIENCE;
-        while !said
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-            .unwrap_or_else(|_| panic!("never said: {what}"))
-            .contains(what)
-        {}
-    };
+    let said = log_of(&mut server);
+    let says = |what: &str| wait_for(&said, what);
     says("okmsd serves");
     let file = folder.join("okmsd.toml");
     let text = fs::read_to_string(&file).unwrap();

@@ -4,7 +4,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use okmsd::{
-    auth::BuiltIn,
     auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
     crypto::{FileRootKey, SecretValue},
@@ -122,8 +121,14 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
         tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(Unobserved)))
             .await??;
     let root = FileRootKey::load(Path::new(&region.path("root.key")))?;
-    Ok(Service::open(Arc::new(engine), Arc::new(root), None, BuiltIn::Admin, Box::new(|_, _| {}))
-        .await?)
+    Ok(Service::open(
+        Arc::new(engine),
+        Arc::new(root),
+        None,
+        okmsd::model::BuiltIn::Admin,
+        Box::new(|_, _| {}),
+    )
+    .await?)
 }
 
 pub(super) struct Unobserved;

@@ -19,7 +19,7 @@ use super::{
     identity::CertIdentity,
     patterns::{Extent, Patterns},
 };
-use crate::model::{CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
+use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -28,84 +28,49 @@ pub fn names_an_action(pattern: &str) -> bool {
     Action::ALL.iter().any(|action| action.names().iter().any(|name| glob.fits(name)))
 }
 
-/// A policy that is always there, under a name that no other policy can have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BuiltIn {
-    /// Everything in the domain.
-    #[default]
-    Admin,
-    /// See everything, values included, and change nothing.
-    ReadOnly,
-    /// See everything but values, and who may do what.
-    Auditor,
-    /// Nothing.
-    Nothing,
-}
-
-impl BuiltIn {
-    /// Each of them.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::ReadOnly, Self::Auditor, Self::Nothing];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::ReadOnly => "read-only",
-            Self::Auditor => "auditor",
-            Self::Nothing => "nothing",
-        }
-    }
-
-    /// The one of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.name() == name)
-    }
-
-    const fn actions(self) -> Actions {
-        match self {
-            Self::Admin => Actions::of(&[
-                Action::SecretGet,
-                Action::SecretList,
-                Action::SecretCreate,
-                Action::SecretCreateEmpty,
-                Action::SecretDelete,
-                Action::SecretUpdateMetadata,
-                Action::SecretPatchMetadata,
-                Action::VersionGetData,
-                Action::SubkeysGet,
-                Action::VersionCreate,
-                Action::VersionPatch,
-                Action::VersionActivate,
-                Action::VersionDeactivate,
-                Action::VersionDeactivateCurrent,
-                Action::VersionDelete,
-                Action::ConfigGet,
-                Action::ConfigUpdate,
-                Action::PolicyGet,
-                Action::PolicyEdit,
-                Action::CredentialGet,
-                Action::CredentialRenew,
-            ]),
-            Self::ReadOnly => Actions::of(&[
-                Action::SecretGet,
-                Action::SecretList,
-                Action::VersionGetData,
-                Action::SubkeysGet,
-                Action::ConfigGet,
-                Action::CredentialGet,
-            ]),
-            Self::Auditor => Actions::of(&[
-                Action::SecretGet,
-                Action::SecretList,
-                Action::SubkeysGet,
-                Action::ConfigGet,
-                Action::PolicyGet,
-                Action::CredentialGet,
-            ]),
-            Self::Nothing => Actions::of(&[]),
-        }
+/// What a policy that is always there allows.
+const fn actions(of: BuiltIn) -> Actions {
+    match of {
+        BuiltIn::Admin => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::SecretCreate,
+            Action::SecretCreateEmpty,
+            Action::SecretDelete,
+            Action::SecretUpdateMetadata,
+            Action::SecretPatchMetadata,
+            Action::VersionGetData,
+            Action::SubkeysGet,
+            Action::VersionCreate,
+            Action::VersionPatch,
+            Action::VersionActivate,
+            Action::VersionDeactivate,
+            Action::VersionDeactivateCurrent,
+            Action::VersionDelete,
+            Action::ConfigGet,
+            Action::ConfigUpdate,
+            Action::PolicyGet,
+            Action::PolicyEdit,
+            Action::CredentialGet,
+            Action::CredentialRenew,
+        ]),
+        BuiltIn::ReadOnly => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::VersionGetData,
+            Action::SubkeysGet,
+            Action::ConfigGet,
+            Action::CredentialGet,
+        ]),
+        BuiltIn::Auditor => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::SubkeysGet,
+            Action::ConfigGet,
+            Action::PolicyGet,
+            Action::CredentialGet,
+        ]),
+        BuiltIn::Nothing => Actions::of(&[]),
     }
 }
 
@@ -126,23 +91,24 @@ impl AccessDirectory {
         Self {
             default,
             tenants: ArcSwap::from_pointee(HashTrieMapSync::default()),
-            none: Arc::new(Access { default, ..Access::default() }),
+            none: Arc::new(Access::new(default, &[], &[])),
             generations: AtomicU64::new(0),
         }
     }
 
     /// Replaces what a tenant has. Whoever calls it has one turn after the other.
     pub fn replace(&self, id: OkmsId, rules: &[(String, CertRule)], policies: &[IamPolicy]) {
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let access = Arc::new(Access::new(self.default, generation, rules, policies));
-        self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
+        self.put(id, Access::new(self.default, rules, policies));
     }
 
     /// Lets nobody do anything in a tenant, as what is denied there is not known.
     pub fn close(&self, id: OkmsId) {
+        self.put(id, Access::new(BuiltIn::Nothing, &[], &[]));
+    }
+
+    fn put(&self, id: OkmsId, access: Access) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let access =
-            Arc::new(Access { default: BuiltIn::Nothing, generation, ..Access::default() });
+        let access = Arc::new(Access { generation, ..access });
         self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
     }
 
@@ -152,11 +118,10 @@ impl AccessDirectory {
         self.of(id).rules.iter().all(|rule| rule.is_about(one) == rule.is_about(other))
     }
 
-    /// How many rules and policies a tenant has.
+    /// How many rules a tenant has.
     #[must_use]
-    pub fn counts(&self, id: OkmsId) -> (usize, usize) {
-        let access = self.of(id);
-        (access.rules.len(), access.policies.len())
+    pub fn rules(&self, id: OkmsId) -> usize {
+        self.of(id).rules.len()
     }
 
     /// What a tenant has.
@@ -167,10 +132,10 @@ impl AccessDirectory {
 }
 
 /// The policies and rules of a tenant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Access {
     default: BuiltIn,
-    /// Grows with each change.
+    /// Grows with each change; 0 of a tenant that never had any.
     generation: u64,
     rules: Vec<Rule>,
     policies: Vec<Policy>,
@@ -220,21 +185,41 @@ impl Policy {
         }
     }
 
+    /// Whoever belongs to a tenant may know it, and goes on belonging to it.
+    fn of_everybody() -> Self {
+        Self {
+            name: DEFAULT_POLICY.to_owned(),
+            identities: Vec::new(),
+            is_of_domain: true,
+            secrets: Vec::new(),
+            allow: Actions::of(&[Action::DomainGet, Action::CredentialRenew]),
+            deny: Actions::of(&[]),
+        }
+    }
+
     fn is_about(&self, identities: &[String]) -> bool {
         self.identities.iter().any(|glob| identities.iter().any(|identity| glob.fits(identity)))
     }
 }
 
+impl From<BuiltIn> for Policy {
+    fn from(one: BuiltIn) -> Self {
+        Self {
+            name: one.name().to_owned(),
+            identities: Vec::new(),
+            is_of_domain: true,
+            secrets: vec![Glob::new("*")],
+            allow: actions(one),
+            deny: Actions::of(&[]),
+        }
+    }
+}
+
 impl Access {
-    fn new(
-        default: BuiltIn,
-        generation: u64,
-        rules: &[(String, CertRule)],
-        policies: &[IamPolicy],
-    ) -> Self {
+    fn new(default: BuiltIn, rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Self {
         Self {
             default,
-            generation,
+            generation: 0,
             rules: rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect(),
             policies: policies.iter().map(Policy::new).collect(),
         }
@@ -242,7 +227,7 @@ impl Access {
 
     /// What whoever is no certificate of any rule may do.
     pub(super) fn default_grants(&self) -> Grants {
-        Grants::new(&[self.default], [].into_iter())
+        Grants::of(&[&Policy::of_everybody(), &self.default.into()])
     }
 
     /// What the holder of a certificate may do.
@@ -256,17 +241,18 @@ impl Access {
             names.push(self.default.name());
             identities.push(String::new());
         }
-        let built_in: Vec<_> = names.iter().filter_map(|name| BuiltIn::named(name)).collect();
+        let built_in = names.iter().filter_map(|name| BuiltIn::named(name)).map(Policy::from);
+        let built_in: Vec<_> = std::iter::once(Policy::of_everybody()).chain(built_in).collect();
         let of_identity = self
             .policies
             .iter()
             .filter(|policy| policy.is_about(&identities) || names.contains(&policy.name.as_str()));
-        Grants::new(&built_in, of_identity)
+        Grants::of(&built_in.iter().chain(of_identity).collect::<Vec<_>>())
     }
 }
 
 /// What somebody may do in a tenant, worked out once for a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Grants {
     /// Of each action, by its number.
     actions: Vec<Granted>,
@@ -275,7 +261,7 @@ pub(super) struct Grants {
 }
 
 /// To what an action may be done.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Granted {
     /// To the tenant itself: whose word that is.
     allowed_on_tenant: Option<u32>,
@@ -285,51 +271,23 @@ struct Granted {
 }
 
 impl Grants {
-    fn new<'a>(built_in: &[BuiltIn], policies: impl Iterator<Item = &'a Policy>) -> Self {
-        let mut grants =
-            Self { actions: vec![Granted::default(); Action::ALL.len()], names: Vec::new() };
-        // Whoever belongs to a tenant may know it, and goes on belonging to it.
-        let known = Actions::of(&[Action::DomainGet, Action::CredentialRenew]);
-        grants.add(DEFAULT_POLICY, known, Actions::of(&[]), true, &[]);
-        let everything = [Glob::new("*")];
-        for one in built_in {
-            grants.add(one.name(), one.actions(), Actions::of(&[]), true, &everything);
-        }
-        for policy in policies {
-            grants.add(
-                &policy.name,
-                policy.allow,
-                policy.deny,
-                policy.is_of_domain,
-                &policy.secrets,
-            );
-        }
-        grants
-    }
-
-    fn add(
-        &mut self,
-        name: &str,
-        allow: Actions,
-        deny: Actions,
-        is_of_domain: bool,
-        secrets: &[Glob],
-    ) {
-        let whose = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(name.to_owned());
-        for (action, granted) in Action::ALL.iter().zip(&mut self.actions) {
-            if allow.contains(*action) {
-                granted.allowed.extend(secrets.iter().map(|glob| (glob, whose)));
-                if is_of_domain {
-                    granted.allowed_on_tenant.get_or_insert(whose);
-                }
-            }
-            if deny.contains(*action) {
-                granted.denied.extend(secrets.iter().map(|glob| (glob, whose)));
-                if is_of_domain {
-                    granted.denied_on_tenant.get_or_insert(whose);
-                }
-            }
+    fn of(policies: &[&Policy]) -> Self {
+        let with = |says: &dyn Fn(&Policy) -> bool| {
+            let saying: Vec<_> = (0..).zip(policies).filter(|(_, policy)| says(policy)).collect();
+            let of_tenant = saying.iter().find(|(_, policy)| policy.is_of_domain);
+            let secrets = saying
+                .iter()
+                .flat_map(|(whose, policy)| policy.secrets.iter().map(|glob| (glob, *whose)));
+            (of_tenant.map(|(whose, _)| *whose), secrets.collect())
+        };
+        let granted = |action: &Action| {
+            let (allowed_on_tenant, allowed) = with(&|policy| policy.allow.contains(*action));
+            let (denied_on_tenant, denied) = with(&|policy| policy.deny.contains(*action));
+            Granted { allowed_on_tenant, denied_on_tenant, allowed, denied }
+        };
+        Self {
+            actions: Action::ALL.iter().map(granted).collect(),
+            names: policies.iter().map(|policy| policy.name.clone()).collect(),
         }
     }
 
@@ -368,11 +326,6 @@ impl Grants {
             (Extent::Everything, Extent::Nothing) => Extent::Everything,
             _ => Extent::Some,
         }
-    }
-
-    /// The policies that say something.
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
     }
 }
 

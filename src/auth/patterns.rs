@@ -27,20 +27,23 @@ pub(super) struct Patterns {
     others: Vec<(Glob, u32)>,
 }
 
-impl Patterns {
-    /// Adds patterns.
-    pub(super) fn extend<'a>(&mut self, patterns: impl IntoIterator<Item = (&'a Glob, u32)>) {
+impl<'a> FromIterator<(&'a Glob, u32)> for Patterns {
+    fn from_iter<I: IntoIterator<Item = (&'a Glob, u32)>>(patterns: I) -> Self {
+        let mut all = Self::default();
         for (glob, whose) in patterns {
             match (glob.as_text(), glob.as_prefix()) {
-                (Some(text), _) => drop(self.exact.insert(text.into(), whose)),
-                (_, Some(prefix)) => self.prefixes.push((prefix.into(), whose)),
-                _ => self.others.push((glob.clone(), whose)),
+                (Some(text), _) => drop(all.exact.insert(text.into(), whose)),
+                (_, Some(prefix)) => all.prefixes.push((prefix.into(), whose)),
+                _ => all.others.push((glob.clone(), whose)),
             }
         }
-        self.prefixes.sort();
-        self.prefixes.dedup_by(|next, kept| next.0.starts_with(&*kept.0));
+        all.prefixes.sort();
+        all.prefixes.dedup_by(|next, kept| next.0.starts_with(&*kept.0));
+        all
     }
+}
 
+impl Patterns {
     /// Whose pattern `path` fits, if it fits one.
     pub(super) fn find(&self, path: &str) -> Option<u32> {
         let prefix = || {
@@ -83,8 +86,7 @@ mod tests {
             prefix in "[ab]{0,3}",
         ) {
             let globs: Vec<_> = patterns.iter().map(|text| Glob::new(text)).collect();
-            let mut set = Patterns::default();
-            set.extend(globs.iter().zip(0..));
+            let set: Patterns = globs.iter().zip(0..).collect();
             let fits = globs.iter().any(|glob| glob.fits(&path));
             prop_assert_eq!(set.find(&path).is_some(), fits);
             if let Some(whose) = set.find(&path) {

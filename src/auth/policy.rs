@@ -99,17 +99,6 @@ impl Permit {
         }
     }
 
-    /// The names of the policies that it answers by; none for an operator, whom none binds.
-    #[must_use]
-    pub fn policies(&self) -> &[String] {
-        match &self.policy {
-            Policy::Granted(grants) => grants.names(),
-            Policy::Everything => &[],
-            #[cfg(test)]
-            Policy::Test(_) => &[],
-        }
-    }
-
     /// One for tests of what permits are asked for, which allows what `allows` says.
     #[cfg(test)]
     pub(crate) fn of_test(okms_id: OkmsId, allows: fn(Action, Resource<'_>) -> bool) -> Self {
@@ -211,7 +200,7 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::access::BuiltIn;
+    use crate::model::BuiltIn;
 
     #[test]
     fn who_may_what() {

@@ -24,10 +24,10 @@ pub use self::{
     environment::environment,
     fault::{ConfigError, Fault},
     schema::{
-        Access, ClientAuth, Config, CustomerCa, DefaultPolicy, Keys, Limits, Log, LogFormat,
-        Reload, Server, Store, Tokens, Trust,
+        Access, ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Reload, Server,
+        Store, Tokens, Trust,
     },
-    units::{ByteSize, Region, Span},
+    units::{ByteSize, DefaultPolicy, Region, Span},
 };
 
 impl Config {

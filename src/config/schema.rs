@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::units::{ByteSize, Region, Span, from_text};
+use super::units::{ByteSize, DefaultPolicy, Region, Span, from_text};
 use crate::model::OkmsId;
 
 /// What the server needs to know.
@@ -126,21 +126,6 @@ pub struct Tokens {
 pub struct Access {
     /// What a domain's certificate may do that no rule of the domain is about.
     pub default_policy: DefaultPolicy,
-}
-
-/// What a certificate may do that no rule is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DefaultPolicy {
-    /// Everything in its domain.
-    #[default]
-    Admin,
-    /// See everything, values included.
-    ReadOnly,
-    /// See everything but values.
-    Auditor,
-    /// Nothing.
-    Nothing,
 }
 
 /// `[limits]`

@@ -7,6 +7,8 @@ use serde::{
     de::{self, Unexpected, Visitor},
 };
 
+use crate::model::BuiltIn;
+
 /// A region's name: letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region(String);
@@ -38,6 +40,25 @@ impl Default for Region {
 }
 
 impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// A policy that is always there, by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultPolicy(pub BuiltIn);
+
+impl FromStr for DefaultPolicy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let policy = BuiltIn::named(text).ok_or("it is admin, read-only, auditor or nothing")?;
+        Ok(Self(policy))
+    }
+}
+
+impl<'de> Deserialize<'de> for DefaultPolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }

@@ -488,14 +488,8 @@ impl Edge {
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
-                Granted::Tenant(
-                    handler,
-                    principal.authorize(
-                        tenant,
-                        operation.actions,
-                        self.context.service.access.directory(),
-                    )?,
-                )
+                let access = self.context.service.access.directory();
+                Granted::Tenant(handler, principal.authorize(tenant, operation.actions, access)?)
             }
         };
         if let Some(fault) = address.fault {

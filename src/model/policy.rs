@@ -4,6 +4,42 @@ use super::{Invalid, Timestamp};
 
 /// The name of what every certificate of a domain has, whatever else it has.
 pub const DEFAULT_POLICY: &str = "default";
+/// A policy that is always there, under a name that no other policy can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// Everything in the domain.
+    #[default]
+    Admin,
+    /// See everything, values included, and change nothing.
+    ReadOnly,
+    /// See everything but values, and who may do what.
+    Auditor,
+    /// Nothing.
+    Nothing,
+}
+
+impl BuiltIn {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::ReadOnly, Self::Auditor, Self::Nothing];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::ReadOnly => "read-only",
+            Self::Auditor => "auditor",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
 /// The longest pattern or name in a policy or a rule, in bytes.
 const TEXT_MAX: usize = 512;
 /// The most patterns in one list of a policy or a rule.

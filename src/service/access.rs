@@ -5,7 +5,7 @@
 //! connection, and soon after in every other process over the same store; a tenant with a record that cannot be read lets nobody in but operators, as what it
 //! denies is not known. Never does: decide.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use tokio::sync::Mutex;
 
@@ -13,20 +13,21 @@ use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
+    follower::{self, Follower},
     keyring::open_record,
-    records::open,
+    records::{id_by_time, open},
     scope::Scope,
     unit::{Change, OneRecord},
 };
 use crate::{
-    auth::{AccessDirectory, Action, BuiltIn, Permit, Resource, names_an_action},
-    crypto::{self, DomainKeys},
+    auth::{AccessDirectory, Action, Permit, Resource, names_an_action},
+    crypto::DomainKeys,
     model::{
-        CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
+        BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
         policy::{DEFAULT_POLICY, name},
     },
     store::{
-        engine::{ChangesError, Revision, Snapshot, Space, Touched},
+        engine::{Revision, Snapshot, Touched},
         kinds::{Kind, Malformed, policy, rule, tenant},
     },
 };
@@ -35,8 +36,6 @@ use crate::{
 const POLICIES_MAX: usize = 2_000;
 /// The most rules of a tenant.
 const RULES_MAX: usize = 20_000;
-/// After a failure to read, the store is followed again after this.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How many records are read at once.
 const BATCH: usize = 512;
 
@@ -58,53 +57,15 @@ impl AccessControl {
     /// `default`.
     pub(super) async fn open(scope: Scope, default: BuiltIn) -> Result<Self, Error> {
         let directory = Arc::new(AccessDirectory::new(default));
-        let begun = scope.engine().revision();
-        let access = Self { scope, directory, turn: Mutex::new(()), begun };
-        access.bring_up_all().await?;
-        Ok(access)
+        let access = Self { scope, directory, turn: Mutex::new(()), begun: Revision(0) };
+        let begun = follower::begin(&access).await?;
+        Ok(Self { begun, ..access })
     }
 
     /// Follows the store: whatever another process has changed, and what this one has committed and
     /// could not read back at once. Never ends.
     pub async fn follow(&self) -> Infallible {
-        let mut after = self.begun;
-        loop {
-            if let Err(error) = self.follow_on(&mut after).await {
-                tracing::warn!(%error, "policies cannot be read; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-
-    async fn follow_on(&self, after: &mut Revision) -> Result<(), Error> {
-        let changes = match self.scope.engine().changes(*after).await {
-            Ok(changes) => changes,
-            Err(ChangesError::TooOld) => {
-                let now = self.scope.engine().revision();
-                self.bring_up_all().await?;
-                *after = now;
-                return Ok(());
-            }
-        };
-        for change in changes {
-            let tenants: BTreeSet<_> = change.touched.iter().filter_map(tenant_of).collect();
-            for id in tenants {
-                self.bring_up(id).await?;
-            }
-            *after = change.revision;
-        }
-        Ok(())
-    }
-
-    /// Tells the directory what the store has of every tenant.
-    async fn bring_up_all(&self) -> Result<(), Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        let mut from = Vec::new();
-        while let Some(id) = first_tenant(&*snapshot, &from).await? {
-            self.bring_up(id).await?;
-            from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
-        }
-        Ok(())
+        follower::follow(self, self.begun).await
     }
 
     /// What requests are judged by.
@@ -120,10 +81,8 @@ impl AccessControl {
         let read = async {
             let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?;
             let (keys, _) = open_record(self.scope.root(), id, &record.ok_or(Malformed)?)?;
-            let (from, to) = policy::iam(id);
-            let policies = all::<IamPolicy>(&*snapshot, &keys, policy::SPACE, from, &to).await?;
-            let (from, to) = rule::all(id);
-            let rules = all::<CertRule>(&*snapshot, &keys, rule::SPACE, from, &to).await?;
+            let policies = all::<IamPolicy>(&*snapshot, &keys, policy::iam(id)).await?;
+            let rules = all::<CertRule>(&*snapshot, &keys, rule::all(id)).await?;
             let rules = rules
                 .into_iter()
                 .map(|(key, rule)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), rule)));
@@ -158,19 +117,7 @@ impl AccessControl {
         limit: usize,
     ) -> Result<Page<FoundPolicy>, Error> {
         permit.check(Action::PolicyGet, Resource::Tenant)?;
-        let keys = self.scope.keys(permit).await?;
-        let (mut from, to) = policy::iam(keys.id());
-        if let Some(cursor) = cursor {
-            from = cursor::after_record(&from, &cursor)?;
-        }
-        let snapshot = self.scope.engine().snapshot().await?;
-        let mut found =
-            page::<IamPolicy>(&*snapshot, &keys, policy::SPACE, &from, &to, limit + 1).await?;
-        let next = next(&mut found, limit, &keys);
-        let found = found
-            .into_iter()
-            .map(|(key, policy)| Ok((policy::iam_id(&key).ok_or(Malformed)?, policy)));
-        Ok((found.collect::<Result<_, Error>>()?, next))
+        self.page(permit, policy::iam, policy::iam_id, cursor, limit).await
     }
 
     /// A policy.
@@ -197,10 +144,7 @@ impl AccessControl {
         check_policy(&policy)?;
         let keys = self.scope.keys(permit).await?;
         self.is_free(&keys, &policy.name, None).await?;
-        let millis = u64::try_from(now.unix_nanos() / 1_000_000).unwrap_or_default();
-        let id = uuid::Builder::from_unix_timestamp_millis(millis, &crypto::random()?)
-            .into_uuid()
-            .into_bytes();
+        let id = id_by_time(now)?;
         let policy = IamPolicy { created_at: now, updated_at: now, ..policy };
         let change = Change { name: ChangeName::CreatePolicy, turns: &[""] };
         self.scope
@@ -266,19 +210,7 @@ impl AccessControl {
         limit: usize,
     ) -> Result<Page<(String, CertRule)>, Error> {
         permit.check(Action::PolicyGet, Resource::Tenant)?;
-        let keys = self.scope.keys(permit).await?;
-        let (mut from, to) = rule::all(keys.id());
-        if let Some(cursor) = cursor {
-            from = cursor::after_record(&from, &cursor)?;
-        }
-        let snapshot = self.scope.engine().snapshot().await?;
-        let mut found =
-            page::<CertRule>(&*snapshot, &keys, rule::SPACE, &from, &to, limit + 1).await?;
-        let next = next(&mut found, limit, &keys);
-        let found = found
-            .into_iter()
-            .map(|(key, found)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), found)));
-        Ok((found.collect::<Result<_, Error>>()?, next))
+        self.page(permit, rule::all, |key| rule::name(key).map(str::to_owned), cursor, limit).await
     }
 
     /// A rule.
@@ -305,7 +237,7 @@ impl AccessControl {
         name(name_of_rule)?;
         rule.check()?;
         let keys = self.scope.keys(permit).await?;
-        if self.directory.counts(keys.id()).0 >= RULES_MAX {
+        if self.directory.rules(keys.id()) >= RULES_MAX {
             return Err(Invalid("a domain has at most 20000 rules; remove one first").into());
         }
         let change = Change { name: ChangeName::PutRule, turns: &[""] };
@@ -351,6 +283,30 @@ impl AccessControl {
         self.bring_up(keys.id()).await
     }
 
+    /// A page of the tenant's records in a range, and what each is found by.
+    async fn page<K: Kind, N>(
+        &self,
+        permit: &Permit,
+        range: impl Fn(OkmsId) -> (Vec<u8>, Vec<u8>),
+        name: impl Fn(&[u8]) -> Option<N>,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<(N, K)>, Error> {
+        let keys = self.scope.keys(permit).await?;
+        let (mut from, to) = range(keys.id());
+        if let Some(cursor) = cursor {
+            from = cursor::parse_record(&from, &cursor)?;
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut found = some::<K>(&*snapshot, &keys, &from, &to, limit + 1).await?;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| has_more);
+        let next = last.and_then(|(key, _)| cursor::after_record(keys.id(), key));
+        let found = found.into_iter().map(|(key, found)| Ok((name(&key).ok_or(Malformed)?, found)));
+        Ok((found.collect::<Result<_, Error>>()?, next))
+    }
+
     /// Whether no other policy has the name.
     async fn is_free(
         &self,
@@ -359,14 +315,39 @@ impl AccessControl {
         except: Option<&[u8; 16]>,
     ) -> Result<(), Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let (from, to) = policy::iam(keys.id());
-        let known = all::<IamPolicy>(&*snapshot, keys, policy::SPACE, from, &to).await?;
+        let known = all::<IamPolicy>(&*snapshot, keys, policy::iam(keys.id())).await?;
         let others = || known.iter().filter(|(key, _)| policy::iam_id(key).as_ref() != except);
         if others().count() >= POLICIES_MAX {
             return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
         }
         if others().any(|(_, policy)| policy.name == name) {
             return Err(Invalid("another policy has this name").into());
+        }
+        Ok(())
+    }
+}
+
+impl Follower for AccessControl {
+    const WHAT: &'static str = "policies";
+
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    async fn read_all(&self) -> Result<(), Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut from = Vec::new();
+        while let Some(id) = first_tenant(&*snapshot, &from).await? {
+            self.bring_up(id).await?;
+            from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
+        }
+        Ok(())
+    }
+
+    async fn read_again(&self, touched: &[Touched]) -> Result<(), Error> {
+        let tenants: BTreeSet<_> = touched.iter().filter_map(tenant_of).collect();
+        for id in tenants {
+            self.bring_up(id).await?;
         }
         Ok(())
     }
@@ -426,15 +407,15 @@ async fn find<K: Kind>(
     open(keys, &key, &record.bytes).map(Some)
 }
 
-async fn page<K: Kind>(
+/// At most so many of the records in a range, by their keys.
+async fn some<K: Kind>(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
-    space: Space,
     from: &[u8],
     to: &[u8],
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, K)>, Error> {
-    let found = snapshot.scan(space, from, to, limit).await?;
+    let found = snapshot.scan(K::SPACE, from, to, limit).await?;
     let opened = found.into_iter().map(|(key, record)| {
         let opened = open(keys, &key, &record.bytes)?;
         Ok((key, opened))
@@ -442,16 +423,15 @@ async fn page<K: Kind>(
     opened.collect()
 }
 
+/// All of them.
 async fn all<K: Kind>(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
-    space: Space,
-    mut from: Vec<u8>,
-    to: &[u8],
+    (mut from, to): (Vec<u8>, Vec<u8>),
 ) -> Result<Vec<(Vec<u8>, K)>, Error> {
     let mut found = Vec::new();
     loop {
-        let page = page::<K>(snapshot, keys, space, &from, to, BATCH).await?;
+        let page = some::<K>(snapshot, keys, &from, &to, BATCH).await?;
         let is_last = page.len() < BATCH;
         if let Some((last, _)) = page.last() {
             from = [last.as_slice(), &[0]].concat();
@@ -461,12 +441,4 @@ async fn all<K: Kind>(
             return Ok(found);
         }
     }
-}
-
-/// The cursor behind `limit` records, where there are more.
-fn next<K>(found: &mut Vec<(Vec<u8>, K)>, limit: usize, keys: &DomainKeys) -> Option<Vec<u8>> {
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let (last, _) = found.last().filter(|_| has_more)?;
-    cursor::of_record(keys.id(), last)
 }

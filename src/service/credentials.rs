@@ -9,14 +9,14 @@ use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
-    records::open,
+    records::{id_by_time, millis, open},
     revocations::Revocations,
     scope::Scope,
     unit::{Basis, Change, UnitReader},
 };
 use crate::{
     auth::{AccessDirectory, Action, Permit, Resource, identity::CertIdentity},
-    crypto::{self, DomainKeys},
+    crypto::DomainKeys,
     model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
     store::kinds::{Kind, Malformed, credential, revocation},
@@ -301,9 +301,7 @@ impl Credentials {
             certificate: Some(issued.certificate_der),
             renews: renews.as_ref().map(|renewed| renewed.id),
         };
-        let id = uuid::Builder::from_unix_timestamp_millis(millis(now), &crypto::random()?)
-            .into_uuid()
-            .into_bytes();
+        let id = id_by_time(now)?;
         let change = Change { name: ChangeName::IssueCredential, turns: &[] };
         let basis = Making { id: &id, renews: renews.as_ref() };
         self.scope.unit(change, keys, basis, |(), draft| draft.put(&id, &credential)).await?;
@@ -440,8 +438,4 @@ async fn certify(
         }
         ours => Error::Authority(ours),
     })
-}
-
-fn millis(moment: Timestamp) -> u64 {
-    u64::try_from(moment.unix_nanos() / 1_000_000).unwrap_or_default()
 }

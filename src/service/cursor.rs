@@ -52,12 +52,12 @@ pub(super) fn parse_tenant(cursor: &[u8]) -> Result<OkmsId, Error> {
 }
 
 /// A cursor after a record of a tenant, for those who may see all of its kind: it needs no seal.
-pub(super) fn of_record(id: OkmsId, key: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn after_record(id: OkmsId, key: &[u8]) -> Option<Vec<u8>> {
     key.strip_prefix(id.as_bytes()).map(<[u8]>::to_vec)
 }
 
-/// The least key behind a cursor of [`of_record`], in the range that begins with `first`.
-pub(super) fn after_record(first: &[u8], cursor: &[u8]) -> Result<Vec<u8>, Error> {
+/// The least key behind a cursor of [`after_record`], in the range that begins with `first`.
+pub(super) fn parse_record(first: &[u8], cursor: &[u8]) -> Result<Vec<u8>, Error> {
     let id = first.get(..16).ok_or(FORGED)?;
     let key = [id, cursor, &[0]].concat();
     if cursor.len() > CURSOR_MAX || key.as_slice() < first {

@@ -12,6 +12,7 @@ mod changes;
 mod credentials;
 mod cursor;
 mod error;
+mod follower;
 mod keyring;
 mod mounts;
 mod names;
@@ -55,16 +56,16 @@ pub use self::{
     upgrade::Upgrade,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
-use crate::{
-    auth::BuiltIn,
-    crypto::{self, RootKey},
-    pki::CertificateAuthority,
-    store::engine::Engine,
-};
 pub use crate::{
     crypto::SecretValue,
     pki::{KeyKind, Serial},
     store::engine::Health,
+};
+use crate::{
+    crypto::{self, RootKey},
+    model::BuiltIn,
+    pki::CertificateAuthority,
+    store::engine::Engine,
 };
 
 /// Every use case.

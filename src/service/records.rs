@@ -4,8 +4,8 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    crypto::{Binding, DomainKeys, SecretValue},
-    model::{Header, SecretPath, VersionNumber, VersionRecord},
+    crypto::{self, Binding, DomainKeys, SecretValue},
+    model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
     store::{
         engine::{Batch, Expect, Op, Snapshot, Space},
@@ -24,6 +24,17 @@ pub(super) fn bind(space: Space, key: &[u8]) -> Binding {
 /// Opens the record that lies under `key`.
 pub(super) fn open<K: Kind>(keys: &DomainKeys, key: &[u8], sealed: &[u8]) -> Result<K, Error> {
     Ok(K::decode(&keys.open(&bind(K::SPACE, key), sealed)?)?)
+}
+
+/// A fresh id that sorts by its time: a UUID of version 7.
+pub(super) fn id_by_time(now: Timestamp) -> Result<[u8; 16], Error> {
+    let id = uuid::Builder::from_unix_timestamp_millis(millis(now), &crypto::random()?);
+    Ok(id.into_uuid().into_bytes())
+}
+
+/// A moment as such an id has it.
+pub(super) fn millis(moment: Timestamp) -> u64 {
+    u64::try_from(moment.unix_nanos() / 1_000_000).unwrap_or_default()
 }
 
 /// What stores a record, sealed.

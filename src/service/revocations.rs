@@ -7,7 +7,6 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use super::{
     Error,
     changes::ChangeName,
+    follower::{self, Follower},
     scope::{Ended, Scope},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     model::{Revocation, RevocationReason, Timestamp},
     pki::{self, CertificateAuthority, RevokedCertificate, Serial},
     store::{
-        engine::{Batch, ChangesError, CommitError, Expect, Op, Revision, Touched},
+        engine::{Batch, CommitError, Expect, Op, Revision, Touched},
         kinds::revocation,
     },
 };
@@ -34,8 +34,6 @@ const PAGE: usize = 1024;
 const LIST_SECONDS: u64 = 24 * 3600;
 /// How long one that has ended stays in the list: longer than the last list that was made before.
 const ENDED_SECONDS: u64 = 2 * LIST_SECONDS;
-/// How long to wait where the store cannot be read, before it is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The use cases on revocations.
 pub struct Revocations {
@@ -61,9 +59,10 @@ impl Revocations {
         scope: Scope,
         authority: Option<Arc<CertificateAuthority>>,
     ) -> Result<Self, Error> {
-        let revoked = Revoked::default();
-        let begun = read_all(&scope, &revoked).await?;
-        Ok(Self { scope, authority, revoked, begun, list: Mutex::default() })
+        let (revoked, begun) = (Revoked::default(), Revision(0));
+        let all = Self { scope, authority, revoked, begun, list: Mutex::default() };
+        let begun = follower::begin(&all).await?;
+        Ok(Self { begun, ..all })
     }
 
     /// The certificates that were revoked.
@@ -125,36 +124,7 @@ impl Revocations {
 
     /// Follows what other processes revoke in the same store, for good.
     pub async fn follow(&self) -> Infallible {
-        let mut after = self.begun;
-        loop {
-            match self.follow_on(&mut after).await {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "revocations cannot be read; trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// Reads what was revoked in the changes after a revision, which is then the last of them.
-    async fn follow_on(&self, after: &mut Revision) -> Result<(), Error> {
-        let changes = match self.scope.engine().changes(*after).await {
-            Ok(changes) => changes,
-            Err(ChangesError::TooOld) => {
-                *after = read_all(&self.scope, &self.revoked).await?;
-                return Ok(());
-            }
-        };
-        for change in changes {
-            for touched in &change.touched {
-                if let Touched::Put(revocation::SPACE, key) = touched {
-                    self.learn(key).await?;
-                }
-            }
-            *after = change.revision;
-        }
-        Ok(())
+        follower::follow(self, self.begun).await
     }
 
     /// Reads one revocation, unless it is known.
@@ -207,25 +177,40 @@ impl Revocations {
     }
 }
 
-/// Adds all that is stored, and says up to which revision that is.
-async fn read_all(scope: &Scope, revoked: &Revoked) -> Result<Revision, Error> {
-    let revision = scope.engine().revision();
-    let snapshot = scope.engine().snapshot().await?;
-    let (mut from, to) = revocation::after(None);
-    loop {
-        let page = snapshot.scan(revocation::SPACE, &from, &to, PAGE).await?;
-        let found: Vec<_> = page
-            .iter()
-            .filter_map(|(key, record)| {
-                let serial = serial_in(key)?;
-                Some((serial, decoded(serial, &record.bytes)))
-            })
-            .collect();
-        revoked.add(&found);
-        match page.last() {
-            Some((key, _)) if page.len() == PAGE => from = revocation::after(Some(key)).0,
-            _ => return Ok(revision),
+impl Follower for Revocations {
+    const WHAT: &'static str = "revocations";
+
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    async fn read_all(&self) -> Result<(), Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (mut from, to) = revocation::after(None);
+        loop {
+            let page = snapshot.scan(revocation::SPACE, &from, &to, PAGE).await?;
+            let found: Vec<_> = page
+                .iter()
+                .filter_map(|(key, record)| {
+                    let serial = serial_in(key)?;
+                    Some((serial, decoded(serial, &record.bytes)))
+                })
+                .collect();
+            self.revoked.add(&found);
+            match page.last() {
+                Some((key, _)) if page.len() == PAGE => from = revocation::after(Some(key)).0,
+                _ => return Ok(()),
+            }
         }
+    }
+
+    async fn read_again(&self, touched: &[Touched]) -> Result<(), Error> {
+        for touched in touched {
+            if let Touched::Put(revocation::SPACE, key) = touched {
+                self.learn(key).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{
     auth::{
-        Action, BuiltIn, Denied, Issuer, Permit, Principal, Resource, Unauthenticated,
-        VerifiedPeer, Voucher, directory, identity::CertIdentity,
+        Action, Denied, Issuer, Permit, Principal, Resource, Unauthenticated, VerifiedPeer,
+        Voucher, directory, identity::CertIdentity,
     },
     crypto::{FileRootKey, SecretValue},
     model::{
-        Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId, RevocationReason,
-        SecretPath, SettingsPatch, Timestamp,
+        BuiltIn, Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId,
+        RevocationReason, SecretPath, SettingsPatch, Timestamp,
     },
     pki::{self, CertificateAuthority, KeyKind},
     store::{

@@ -8,6 +8,7 @@ use okmsd::{
     app::{App, Over},
     clock::Clock,
     metrics::Metrics,
+    model::BuiltIn,
     pki::PrivateKeyPem,
     store::{engine::Engine, engines::memory::MemoryEngine},
 };
@@ -403,7 +404,7 @@ async fn a_renewal_stays_under_its_rules() {
 #[tokio::test]
 async fn who_has_no_rule_may_have_nothing() {
     let server = TestServer::start_with(|config| {
-        config.access.default_policy = okmsd::config::DefaultPolicy::Nothing;
+        config.access.default_policy = okmsd::config::DefaultPolicy(BuiltIn::Nothing);
     })
     .await;
     let client = server.tenant().await;

@@ -66,6 +66,15 @@ fn key(route: &ListedRoute, path: &str) -> String {
     }
 }
 
+/// A policy that is like no other.
+fn a_policy() -> String {
+    json!({
+        "name": unique("policy"), "identities": ["app"], "resources": [{"urn": "app/*"}],
+        "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+    })
+    .to_string()
+}
+
 /// A body with which the route's operation would go on.
 fn body(route: &ListedRoute, path: &str) -> String {
     let body = match route.operation.id {
@@ -75,13 +84,7 @@ fn body(route: &ListedRoute, path: &str) -> String {
         "PutSecretVersionV2" => r#"{"state":"deleted"}"#,
         "PutSecretConfigV2" => r#"{"max_versions":3}"#,
         "PostCredential" => r#"{"name":"intruder"}"#,
-        "PostPolicy" | "PutPolicy" => {
-            return json!({
-                "name": unique("policy"), "identities": ["app"], "resources": [{"urn": "app/*"}],
-                "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
-            })
-            .to_string();
-        }
+        "PostPolicy" | "PutPolicy" => return a_policy(),
         "PutRule" => r#"{"commonNames":["app"]}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
@@ -282,11 +285,7 @@ async fn an_operator_reaches_every_domain() {
             .call(Method::PUT, &format!("{of}/rule/app"), r#"{"commonNames":["app"]}"#)
             .await
             .ok();
-        let policy = json!({
-            "name": unique("policy"), "identities": ["app"], "resources": [{"urn": "app/*"}],
-            "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
-        });
-        let made = operator.call(Method::POST, &format!("{of}/policy"), &policy.to_string()).await;
+        let made = operator.call(Method::POST, &format!("{of}/policy"), &a_policy()).await;
         let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
         let answer =
             ask(&operator, &ListedRoute { pattern, ..route.clone() }, &tenant.id, SECRET).await;

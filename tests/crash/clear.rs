@@ -10,6 +10,7 @@ use okmsd::store::{
 
 use crate::{
     common::*,
+    log::open_image,
     power::{Disk, Luck},
     storage::{Event, Fault, File, Image, Storage},
 };
@@ -67,7 +68,7 @@ async fn what_was_destroyed_leaves_a_quiet_log() {
 
     // An older log of the same opening is found out all the same, and so is an older database.
     let older = Image { log: storage.image().log, database: image.database.clone() };
-    assert!(open_it(older).is_ok(), "nothing is missing there");
+    assert!(open_image(&older).is_ok(), "nothing is missing there");
     let made = Storage::new(Vec::new());
     let first = open(&made);
     let early = made.image();
@@ -75,18 +76,13 @@ async fn what_was_destroyed_leaves_a_quiet_log() {
     until(|| (1..=512).contains(&used(&made))).await;
     let late = made.image();
     let mixed = |database: &Image, log: &Image| {
-        open_it(Image { database: database.database.clone(), log: log.log.clone() }).map(drop)
+        open_image(&Image { database: database.database.clone(), log: log.log.clone() }).map(drop)
     };
     let found = mixed(&late, &early);
     assert!(matches!(found, Err(OpenError::Log(LogError::OfAnotherDay(_)))), "{found:?}");
     // What lies between looks like sectors that were lost.
     let found = mixed(&early, &late);
     assert!(matches!(found, Err(OpenError::Log(LogError::Damaged(_)))), "{found:?}");
-}
-
-fn open_it(image: Image) -> Result<RedbEngine, OpenError> {
-    let storage = Storage::new(image);
-    RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), blind())
 }
 
 /// The power goes at each step of the clearing, and of what is written behind it.

@@ -17,7 +17,7 @@ use crate::{
 /// Where the ring of frames begins.
 const RING: usize = 4096;
 
-fn open_image(image: &Image) -> Result<RedbEngine, OpenError> {
+pub fn open_image(image: &Image) -> Result<RedbEngine, OpenError> {
     let storage = Storage::new(image.clone());
     RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), blind())
 }

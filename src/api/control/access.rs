@@ -283,7 +283,7 @@ fn word(body: &mut Object<'_>, name: &str) -> Result<Option<String>, Invalid> {
 
 fn texts(body: &mut Object<'_>, name: &str) -> Result<Vec<String>, Invalid> {
     let Some(raw) = json::non_null(body.take(&[name])?) else { return Ok(Vec::new()) };
-    list(raw)?.into_iter().map(|raw| json::text(raw, LIST)).collect()
+    json::texts(raw, LIST)
 }
 
 /// What the member `of` of each object in a list says.

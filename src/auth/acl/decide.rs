@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Capabilities, Capability, Extent, Facts, Given, Operation, Policy, Rule, Unfit,
+    super::patterns::Extent,
+    Capabilities, Capability, Facts, Given, Operation, Policy, Rule, Unfit,
     parameters::Conditions,
     patterns::{Pattern, Rank, Tree},
 };

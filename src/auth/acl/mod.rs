@@ -22,7 +22,6 @@ pub use self::{
     document::{Policy, Rule},
     hcl::PolicyFault,
     parameters::{Given, Unfit},
-    patterns::Extent,
     template::{Facts, Nobody},
 };
 

@@ -5,7 +5,8 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use proptest::prelude::*;
 
-use super::{Acl, Capabilities, Capability, Extent, Nobody, Operation, Policy};
+use super::{Acl, Capabilities, Capability, Nobody, Operation, Policy};
+use crate::auth::Extent;
 
 /// Blocks of policies: their paths and what they give.
 type Blocks = Vec<Vec<(String, Vec<Capability>)>>;

@@ -10,7 +10,7 @@ use std::{
     ops::Bound,
 };
 
-use super::{Capabilities, Capability};
+use super::{super::patterns::Extent, Capabilities, Capability};
 
 /// The path of a block, without templates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,17 +79,6 @@ impl Pattern {
         };
         key(self).cmp(&key(other)).then_with(|| self.text.cmp(&other.text))
     }
-}
-
-/// How much of what begins alike has a capability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// None of it.
-    Nothing,
-    /// Some of it may, and some may not.
-    Some,
-    /// All of it, whatever it is.
-    Everything,
 }
 
 /// The place of a block in the order of precedence: a greater one comes first.

@@ -8,9 +8,8 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{
-    Acl, Capability, Decision, Extent, Facts, Given, Nobody, Operation, Policy, Ruling, Unfit,
-};
+use super::{Acl, Capability, Decision, Facts, Given, Nobody, Operation, Policy, Ruling, Unfit};
+use crate::auth::Extent;
 
 fn acl(text: &str) -> Acl {
     Acl::of([("p", &Policy::parse(text).unwrap())], &Nobody)

@@ -254,8 +254,8 @@ impl Log {
     }
 
     /// Writes zeros over a piece of what can be written over up to `end`, durably, and says whether
-    /// there is more of it. So what was destroyed leaves the log without waiting for others to be written in
-    /// its place, and a frame comes to lie where the disk has given room already.
+    /// there is more of it. So what was destroyed leaves the log without waiting for others to be
+    /// written in its place, and a frame comes to lie where the disk has given room already.
     ///
     /// # Errors
     /// Where the storage fails, which costs nothing that counts.

@@ -330,12 +330,11 @@ impl Writer {
         } else {
             let now = Instant::now();
             if prepared.hand_over_at().is_some_and(|at| at <= now) {
-                self.hand_over(&mut prepared, &appending);
+                if let Some(tail) = self.hand_over(&mut prepared, &appending) {
+                    prepared.clear = Some((now + PIECE_PAUSE, tail + self.capacity));
+                }
                 // Where the keeper is busy still, after another while.
                 prepared.changed = prepared.changed.map(|_| (now, now + QUIET));
-                let frozen = self.shared.view.load().under.frozen.clone();
-                let tail = frozen.map_or_else(|| self.shared.trimmed(), |frozen| frozen.tail);
-                prepared.clear = Some((now + PIECE_PAUSE, tail + self.capacity));
             }
             if let Some((_, end)) = prepared.clear.filter(|(at, _)| *at <= now) {
                 let pause = self.clear(&mut appending, end);
@@ -419,10 +418,11 @@ impl Writer {
         self.capacity / 4
     }
 
-    /// Gives what has changed to the keeper, unless it has something to do already.
-    fn hand_over(&self, prepared: &mut Prepared, appending: &Appending) {
+    /// Gives what has changed to the keeper, unless it has something to do already. Says up to where
+    /// the log can be written over then.
+    fn hand_over(&self, prepared: &mut Prepared, appending: &Appending) -> Option<u64> {
         if self.shared.is_busy() || appending.log.head() == prepared.handed {
-            return;
+            return None;
         }
         let (head, last) = (appending.log.head(), appending.log.last());
         let frozen = Arc::new(Frozen {
@@ -442,7 +442,9 @@ impl Writer {
                 base: Arc::clone(&view.under.base),
             }),
         });
+        let tail = frozen.tail;
         self.shared.ask(|work| work.frozen = Some(frozen));
+        Some(tail)
     }
 }
 
