@@ -370,6 +370,10 @@ impl Observer for StoreObserver {
         Observer::fell_behind(&self.metrics);
     }
 
+    fn filled_up(&self) {
+        Observer::filled_up(&self.metrics);
+    }
+
     fn moment(&self) -> Option<u64> {
         u64::try_from(self.time.now().unix_nanos()).ok()
     }
@@ -393,6 +397,10 @@ impl Observer for CommitMetrics {
 
     fn fell_behind(&self) {
         self.0.store().checkpoint_failed();
+    }
+
+    fn filled_up(&self) {
+        self.0.store().log_full();
     }
 }
 

@@ -18,6 +18,7 @@ pub struct StoreMetrics {
     operations: Histogram,
     checkpoint_seconds: Histogram,
     checkpoint_failures: IntCounter,
+    log_full: IntCounter,
 }
 
 impl StoreMetrics {
@@ -54,6 +55,10 @@ impl StoreMetrics {
                 "okmsd_checkpoint_failures_total",
                 "Times that the store's file could not be brought up to date; writes go on until the log is full.",
             )?,
+            log_full: counter(
+                "okmsd_log_full_total",
+                "Times that the log was full, and writes were refused until the store's file could be written again.",
+            )?,
         })
     }
 
@@ -78,5 +83,10 @@ impl StoreMetrics {
     /// It could not be: what is durable lies in the log alone.
     pub fn checkpoint_failed(&self) {
         self.checkpoint_failures.inc();
+    }
+
+    /// Nor is there room in the log any more.
+    pub fn log_full(&self) {
+        self.log_full.inc();
     }
 }

@@ -374,6 +374,8 @@ pub trait Observer: Send + Sync {
     fn brought_up(&self, _elapsed: std::time::Duration) {}
     /// It is not, and will be tried again: what is durable lies in the log alone.
     fn fell_behind(&self) {}
+    /// The log is full meanwhile: until the database can be written again, writes are refused.
+    fn filled_up(&self) {}
     /// The present moment, in nanoseconds since 1970. An engine keeps it with each commit, if there
     /// is one.
     fn moment(&self) -> Option<u64> {

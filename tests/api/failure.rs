@@ -43,6 +43,8 @@ struct DiskInner {
     /// The database, and its log.
     files: [Mutex<Vec<u8>>; 2],
     is_broken: AtomicBool,
+    /// The database alone, and not its log.
+    is_half_broken: AtomicBool,
 }
 
 impl Disk {
@@ -80,7 +82,9 @@ impl Disk {
     }
 
     fn works(&self) -> io::Result<()> {
-        if self.0.is_broken.load(SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let is_broken =
+            self.0.is_broken.load(SeqCst) || self.1 == 0 && self.0.is_half_broken.load(SeqCst);
+        if is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -333,6 +337,49 @@ async fn a_disk_that_is_full_and_then_is_not() {
     for (name, answer) in writes(&client).await.into_iter().take(2) {
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
     }
+}
+
+/// A log that is full in front of a database that cannot be written: every write was refused, and
+/// the store said that it was ready, for as long as nobody looked into its log.
+#[tokio::test]
+async fn a_full_log_is_told() {
+    let disk = Disk::default();
+    let storage = disk.clone();
+    let server = TestServer::start_on(
+        |_| {},
+        |_, metrics| {
+            let mut options = RedbOptions::new("");
+            options.log_bytes = 1 << 20;
+            (options.pause_min, options.pause_max) =
+                (Duration::from_millis(10), Duration::from_millis(20));
+            storage.engine(&options, metrics)
+        },
+    )
+    .await;
+    let client = server.tenant().await;
+    client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
+    disk.0.is_half_broken.store(true, SeqCst);
+    let body = |n: usize| {
+        format!(r#"{{"path":"{n}","version":{{"data":{{"x":"{}"}}}}}}"#, "x".repeat(60_000))
+    };
+    let mut written = 0;
+    let refused = loop {
+        let answer = client.post("secret", &body(written)).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert_eq!(server.admin("/readyz").await.0, 200);
+        written += 1;
+        assert!(written < 30, "the log takes a MiB");
+    };
+    assert!(refused.error(503, UNAVAILABLE).contains("nothing was changed"));
+    let (status, text) = server.admin("/readyz").await;
+    assert_eq!((status.as_u16(), text.as_str()), (503, "the store takes no writes\n"));
+    server.metric_reaches("okmsd_log_full_total ", 1.0).await;
+    client.get("secret/kept?includeData=true").await.ok();
+    disk.0.is_half_broken.store(false, SeqCst);
+    eventually("ready again", async || server.admin("/readyz").await.0 == 200).await;
+    client.post("secret", &body(written)).await.ok();
 }
 
 /// Counts the errors that are logged.

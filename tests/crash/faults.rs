@@ -1,14 +1,23 @@
 //! Storage that fails at any moment: what was acknowledged stays, what was refused is absent, what
 //! is not known is there or not there, and reads go on.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
 use okmsd::store::{
-    engine::{CommitError, Engine, Health},
+    engine::{CommitError, Engine, Health, Observer},
     engines::redb::RedbEngine,
 };
 
 use crate::{
     common::*,
-    storage::{Fault, File, Storage},
+    power::{Disk, Luck},
+    storage::{Fault, File, Image, Storage},
 };
 
 /// What the store may hold, as far as the answers tell.
@@ -45,11 +54,12 @@ impl Possible {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Seen {
     unknown: usize,
     refused: usize,
     read_only: usize,
+    behind: usize,
 }
 
 /// Runs the script, two batches at a time, with a fault in its way.
@@ -105,7 +115,7 @@ async fn everywhere(fault: impl Fn(u64) -> Fault) {
     for nth in 0..operations {
         run(fault(nth), nth % 2 == 0, &mut seen).await;
     }
-    let Seen { unknown, refused, read_only } = seen;
+    let Seen { unknown, refused, read_only, .. } = seen;
     assert!(
         unknown > 0 && refused > 0 && read_only > 0,
         "{unknown} unknown, {refused} refused, {read_only} read-only"
@@ -147,7 +157,7 @@ async fn a_snapshot_outlives_a_failure() {
     let storage = Storage::new(Vec::new());
     let mut small = options();
     (small.cache_bytes, small.record_cache_bytes) = (0, 0);
-    small.pause_min = std::time::Duration::from_mins(1);
+    small.pause_min = Duration::from_mins(1);
     let engine =
         RedbEngine::open_backend(storage.clone(), storage.beside(), &small, blind()).unwrap();
     let ops = (0..150_u32).map(|n| put(VALUE, &n.to_be_bytes(), &[3; 1500])).collect();
@@ -166,14 +176,116 @@ async fn a_snapshot_outlives_a_failure() {
     assert_eq!(dump(&*snapshot).await.len(), 150);
 }
 
+/// Counts how often the log was full, and the database behind.
+#[derive(Default)]
+struct Counts {
+    full: AtomicUsize,
+    behind: AtomicUsize,
+}
+
+impl Observer for Counts {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn commit_failed(&self, _: usize) {}
+    fn fell_behind(&self) {
+        self.behind.fetch_add(1, SeqCst);
+    }
+    fn filled_up(&self) {
+        self.full.fetch_add(1, SeqCst);
+    }
+}
+
+/// A store whose observer counts.
+fn open_counted(storage: &Storage) -> (RedbEngine, Arc<Counts>) {
+    let counts = Arc::new(Counts::default());
+    let observer = Arc::clone(&counts) as Arc<dyn Observer>;
+    let opened = RedbEngine::open_backend(storage.clone(), storage.beside(), &options(), observer);
+    (opened.unwrap(), counts)
+}
+
+/// Runs the script with one operation of one file that fails, and all others that do not: how many
+/// operations that file saw.
+async fn run_with_one(file: File, fault: Fault, seen: &mut Seen) -> u64 {
+    let storage = Storage::new(Vec::new());
+    let (engine, counts) = open_counted(&storage);
+    storage.fail_only(file, fault);
+    let mut possible = Possible(vec![Model::new()]);
+    for pair in script().chunks(2) {
+        let answers: Vec<_> = pair.iter().map(|batch| engine.commit(batch.clone())).collect();
+        for (batch, answer) in pair.iter().zip(answers) {
+            let answer = answer.await;
+            possible.hear(batch, &answer);
+            seen.unknown += usize::from(matches!(answer, Err(CommitError::OutcomeUnknown(_))));
+            seen.refused += usize::from(matches!(answer, Err(CommitError::Unavailable(_))));
+        }
+        let found = dump(&*view(&engine).await).await;
+        assert!(possible.0.contains(&found), "{file:?}, {fault:?}: reads show something else");
+    }
+    // It goes on by itself, and knows what became of what was not known.
+    ready(&engine).await;
+    possible.admit(&dump(&*view(&engine).await).await, "after recovery");
+    let last = batch(vec![put(REGION, b"last", b"1")]);
+    for tries in 0.. {
+        let answer = engine.commit(last.clone()).await;
+        possible.hear(&last, &answer);
+        if answer.is_ok() {
+            break;
+        }
+        assert_eq!(tries, 0, "{file:?}, {fault:?}: one operation fails, and {answer:?}");
+        ready(&engine).await;
+    }
+    possible.admit(&dump(&*view(&engine).await).await, "behind the last write");
+    let after_a_power_cut = |storage: &Storage| {
+        let mut disk = Disk::new(Image::default(), 1);
+        storage.log().iter().for_each(|event| disk.play(event));
+        dump_image(disk.crash(Luck::Nothing))
+    };
+    possible.admit(&after_a_power_cut(&storage).await, "after a power cut");
+    drop(engine);
+    seen.behind += counts.behind.load(SeqCst);
+    possible.admit(&after_a_power_cut(&storage).await, "after a stop and a power cut");
+    possible.admit(&dump_image(storage.image()).await, "after reopening");
+    storage.counts().0
+}
+
+/// Each single write, sync and change of length of either file fails once, for either reason, and
+/// none after it.
+async fn each_alone(file: File, fault: fn(u64) -> Fault) -> Seen {
+    let mut seen = Seen::default();
+    let operations = run_with_one(file, Fault::None, &mut seen).await;
+    assert!(operations > 30, "{file:?}: {operations}");
+    assert_eq!((seen.unknown, seen.refused, seen.behind), (0, 0, 0));
+    for nth in 0..operations {
+        run_with_one(file, fault(nth), &mut seen).await;
+    }
+    seen
+}
+
+#[tokio::test]
+async fn each_operation_of_the_log_can_fail_alone() {
+    for fault in [Fault::OneBroken, Fault::OneFull] {
+        let seen = each_alone(File::Log, fault).await;
+        assert!(seen.unknown > 20 && seen.refused > 20 && seen.behind == 0, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_operation_of_the_database_can_fail_alone() {
+    for fault in [Fault::OneBroken, Fault::OneFull] {
+        let seen = each_alone(File::Database, fault).await;
+        assert!(seen.unknown == 0 && seen.refused == 0 && seen.behind > 20, "{seen:?}");
+    }
+}
+
 /// A database that cannot be written is behind, and nobody has to wait for it until the log is
 /// full. A log that is full to the last byte still has what proves to the database that it is its
-/// own.
+/// own. Then the store says that it takes no writes: once it was ready for as long as nobody came
+/// to mend the disk, and refused every write. It takes them again when the database can be written,
+/// though nobody asks.
 #[tokio::test]
 async fn a_database_that_cannot_be_written_is_behind() {
     for fault in [Fault::Broken(0), Fault::Full(0)] {
         let storage = Storage::new(Vec::new());
-        let engine = open(&storage);
+        let (engine, counts) = open_counted(&storage);
         let mut model = Model::new();
         let step =
             |n: usize| batch(vec![put(VALUE, &(n % 16).to_be_bytes(), &vec![n as u8; 20_000])]);
@@ -187,8 +299,13 @@ async fn a_database_that_cannot_be_written_is_behind() {
                     Err(error) => break error,
                 }
                 taken += 1;
+                assert_eq!(engine.health(), Health::Ready, "there is room in the log");
                 assert_eq!(dump(&*view(&engine).await).await, model);
             };
+            assert_eq!(engine.health(), Health::ReadOnly, "there is none");
+            assert_eq!(counts.full.load(SeqCst), round + 1);
+            let refused_at_once = engine.commit(step(taken)).await;
+            assert!(matches!(refused_at_once, Err(CommitError::Unavailable(_))));
             assert!(matches!(refused, CommitError::Unavailable(_)), "{refused}");
             // As many as the log takes; later, what it has from the round before counts as well.
             let (taken_now, least) = (taken - before, if round == 0 { 17 } else { 2 });
@@ -196,13 +313,12 @@ async fn a_database_that_cannot_be_written_is_behind() {
             assert_eq!(dump(&*view(&engine).await).await, model, "reads go on");
             let after_a_kill = dump_image(storage.image()).await;
             assert_eq!(after_a_kill, model, "and so would they after a crash");
+            // Longer than the pause between two tries: it is told for as long as it is so.
+            tokio::time::sleep(Duration::from_millis(120)).await;
+            assert_eq!(engine.health(), Health::ReadOnly, "the database still cannot be written");
             storage.fail(Fault::None);
-            let mut tries = 0;
-            while engine.commit(step(taken)).await.is_err() {
-                tries += 1;
-                assert!(tries < 500, "it goes on when the database does");
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
+            ready(&engine).await;
+            engine.commit(step(taken)).await.unwrap();
             apply(&mut model, &step(taken));
             taken += 1;
         }
@@ -241,7 +357,7 @@ async fn fail_one(fault: Fault) -> (Storage, RedbEngine, Possible, Seen) {
     few.group_batches = 2;
     let engine = RedbEngine::open_backend(storage.clone(), storage.beside(), &few, blind());
     let engine = engine.unwrap();
-    storage.slow(std::time::Duration::from_millis(5));
+    storage.slow(Duration::from_millis(5));
     storage.fail_only(File::Log, fault);
     let (mut possible, mut seen) = (Possible(vec![Model::new()]), Seen::default());
     let step = |n: u32| batch(vec![put(VALUE, &n.to_be_bytes(), &[1; 40])]);
@@ -264,7 +380,7 @@ async fn a_group_behind_one_that_failed_is_refused() {
         let (storage, engine, mut possible, seen) = fail_one(Fault::OneSync(nth)).await;
         all.unknown += seen.unknown;
         all.refused += seen.refused;
-        storage.slow(std::time::Duration::ZERO);
+        storage.slow(Duration::ZERO);
         ready(&engine).await;
         possible.admit(&dump(&*view(&engine).await).await, "after recovery");
         let last = batch(vec![put(VALUE, b"last", b"1")]);

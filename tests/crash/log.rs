@@ -323,7 +323,7 @@ async fn the_feed_goes_on_after_a_kill() {
 async fn a_start_can_fail_at_any_moment() {
     let (image, model) = killed().await;
     for file in [File::Database, File::Log] {
-        for fault in [Fault::Broken, Fault::Full] {
+        for fault in [Fault::Broken, Fault::Full, Fault::OneBroken, Fault::OneFull] {
             let (mut failed, mut nth) = (0, 0);
             loop {
                 let storage = Storage::new(image.clone());

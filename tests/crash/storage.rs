@@ -73,6 +73,11 @@ pub enum Fault {
     Broken(u64),
     /// From this operation on, the disk is full: it takes the first sectors of a write.
     Full(u64),
+    /// This one operation fails. What a sync should have saved is forgotten.
+    OneBroken(u64),
+    /// For this one operation the disk is full: it takes the first sectors of a write. Some disks
+    /// say so of a sync only.
+    OneFull(u64),
     /// This one sync fails, and what it should have saved is forgotten.
     OneSync(u64),
     /// This one sync ends in a panic.
@@ -211,6 +216,7 @@ impl Inner {
         self.operations += 1;
         match self.fault {
             Fault::Broken(from) | Fault::Full(from) if self.operations > from => self.fault,
+            Fault::OneBroken(nth) | Fault::OneFull(nth) if self.operations == nth + 1 => self.fault,
             Fault::OneSync(_) | Fault::OnePanic(_) => self.fault,
             _ => Fault::None,
         }
@@ -272,8 +278,8 @@ impl StorageBackend for Storage {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.inner();
         match inner.failing(self.1) {
-            Fault::Broken(_) => return Err(broken()),
-            Fault::Full(_) if len > inner.image.of(self.1).len() as u64 => {
+            Fault::Broken(_) | Fault::OneBroken(_) => return Err(broken()),
+            Fault::Full(_) | Fault::OneFull(_) if len > inner.image.of(self.1).len() as u64 => {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             _ => {}
@@ -290,6 +296,14 @@ impl StorageBackend for Storage {
         inner.syncs += 1;
         match inner.failing(self.1) {
             Fault::Broken(_) => Err(broken()),
+            Fault::OneBroken(_) => {
+                inner.log.push(Event::LostSync(self.1));
+                Err(broken())
+            }
+            Fault::OneFull(_) => {
+                inner.log.push(Event::LostSync(self.1));
+                Err(io::ErrorKind::StorageFull.into())
+            }
             Fault::OnePanic(nth) if inner.syncs == nth => panic!("a fault in the storage's code"),
             Fault::OneSync(nth) if inner.syncs == nth => {
                 inner.log.push(Event::LostSync(self.1));
@@ -305,8 +319,8 @@ impl StorageBackend for Storage {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut inner = self.inner();
         match inner.failing(self.1) {
-            Fault::Broken(_) => Err(broken()),
-            Fault::Full(_) => {
+            Fault::Broken(_) | Fault::OneBroken(_) => Err(broken()),
+            Fault::Full(_) | Fault::OneFull(_) => {
                 let fits = data.len() / 2 / SECTOR * SECTOR;
                 inner.put(self.1, offset, &data[..fits]);
                 Err(io::ErrorKind::StorageFull.into())

@@ -260,7 +260,7 @@ impl Keeper {
     fn recover(&mut self) {
         match self.reopen() {
             Ok(()) => {
-                tracing::info!("the database is written again");
+                tracing::info!("the database is open again");
                 // Whoever needs room in the log has hope from here on, and waits.
                 self.shared.base_is(State::Sound);
                 self.bring_up();

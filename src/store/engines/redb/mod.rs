@@ -333,7 +333,8 @@ impl Engine for RedbEngine {
                 }
             }
         } else {
-            Some(CommitError::Unavailable(writer::SOON.into()))
+            let why = if self.shared.is_full() { writer::FULL } else { writer::SOON };
+            Some(CommitError::Unavailable(why.into()))
         };
         Box::pin(async move {
             match refused {

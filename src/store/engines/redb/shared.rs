@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     log: AtomicU8,
     base: AtomicU8,
+    /// The log has no room, and the database behind it cannot be written.
+    full: AtomicBool,
     /// Before this place, the log can be written over.
     trimmed: AtomicU64,
     work: Mutex<Work>,
@@ -97,6 +99,7 @@ impl Shared {
             readers: Readers::new(),
             log: AtomicU8::new(0),
             base: AtomicU8::new(0),
+            full: AtomicBool::new(false),
             trimmed,
             work: Mutex::default(),
             wake: Condvar::new(),
@@ -107,8 +110,24 @@ impl Shared {
         match (State::load(&self.log), State::load(&self.base)) {
             (State::Down, _) | (_, State::Down) => Health::Down,
             (State::Failing, _) | (_, State::Failing) => Health::ReadOnly,
+            _ if self.is_full() => Health::ReadOnly,
             _ => Health::Ready,
         }
+    }
+
+    /// Whether the log has no room, and the database behind it cannot be written.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// The log has no room while it can be written over before `trimmed` only, and the database
+    /// behind it cannot be written. Until that has made room, nothing is taken in. Says whether
+    /// this is news.
+    pub(super) fn fills_up(&self, trimmed: u64) -> bool {
+        let _with_trim = self.work();
+        // Room that was made in between is not passed over: nobody would make it again.
+        let is_full = trimmed == self.trimmed() && self.base() != State::Sound;
+        is_full && !self.full.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn log_is(&self, state: State) {
@@ -190,9 +209,14 @@ impl Shared {
 
     /// The log can be written over up to `tail`.
     pub(super) fn trim(&self, tail: u64) {
-        self.trimmed.fetch_max(tail, Ordering::AcqRel);
         // Whoever waits looks under the lock: nobody misses it.
-        drop(self.work());
+        let work = self.work();
+        if self.trimmed.fetch_max(tail, Ordering::AcqRel) < tail
+            && self.full.swap(false, Ordering::AcqRel)
+        {
+            tracing::info!("the log has room again, and the store takes writes again");
+        }
+        drop(work);
         self.wake.notify_all();
     }
 

@@ -8,7 +8,8 @@
 //! Always holds: a state is published after it is durable and before anybody is told of it;
 //! published states never go back; a revision that was tried is never tried again. After a failure
 //! of the log, writes are refused and reads go on, until something was written in the place of what
-//! failed: only then is it known not to be there. Never does: wait for a caller, write to the
+//! failed: only then is it known not to be there. So they are where the log is full and the
+//! database cannot be written, until it can. Never does: wait for a caller, write to the
 //! database, or let a panic of the store's code end the service.
 
 use std::{
@@ -45,6 +46,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What whoever writes is told while the log fails.
 pub(super) const SOON: &str = "writes failed, and are tried again soon";
+/// What whoever writes is told when there is no room in the log, and none will come at present.
+pub(super) const FULL: &str = "the log is full, and the database cannot be written";
 
 /// What the writers are told once.
 pub(super) struct Settings {
@@ -406,9 +409,24 @@ impl Writer {
                 return Ok(());
             }
             if self.shared.base() != State::Sound {
-                return Err("the log is full, and the database cannot be written");
+                self.fills_up(prepared.head);
+                return Err(FULL);
             }
             self.shared.wait(LOOK);
+        }
+    }
+
+    /// Somebody found no room in the log, and the database does not make any. The store takes
+    /// nothing more where it is full; a single batch that is too heavy for what is left is refused
+    /// alone.
+    fn fills_up(&self, head: u64) {
+        let trimmed = self.shared.trimmed();
+        let left = self.capacity.saturating_sub(head - trimmed);
+        if left < self.kept_max() && self.shared.fills_up(trimmed) {
+            tracing::error!(
+                "the log is full, and the database cannot be written; the store is read-only until it can"
+            );
+            self.observer.filled_up();
         }
     }
 
