@@ -1,6 +1,6 @@
 //! Policies and mapping rules of a domain, as their authors wrote them.
 
-use super::{Invalid, Timestamp};
+use super::{Invalid, SecretPath, Timestamp};
 
 /// The name of what every certificate of a domain has, whatever else it has.
 pub const DEFAULT_POLICY: &str = "default";
@@ -82,6 +82,18 @@ pub enum ResourcePattern {
     Secrets(String),
 }
 
+impl ResourcePattern {
+    /// Whether there can be what it stands for. A deny of what cannot be denies nothing, and its
+    /// author thinks otherwise.
+    fn can_be(&self) -> bool {
+        match self {
+            Self::Domain => true,
+            // No text makes more of a path possible in a star's place than a letter does.
+            Self::Secrets(pattern) => pattern.replace('*', "x").parse::<SecretPath>().is_ok(),
+        }
+    }
+}
+
 impl IamPolicy {
     /// Goes on if everything is within its bounds.
     ///
@@ -95,6 +107,12 @@ impl IamPolicy {
             ResourcePattern::Secrets(pattern) => pattern,
         });
         list(resources)?;
+        if !self.resources.iter().all(ResourcePattern::can_be) {
+            return Err(Invalid(
+                "no secret can have the path of a resource, so that it would say nothing: paths have no leading, trailing or \
+                 double slash and no segment . or ..; all below a folder is folder/*",
+            ));
+        }
         for texts in [&self.identities, &self.allow, &self.except, &self.deny] {
             list(texts.iter().map(String::as_str))?;
         }
@@ -188,4 +206,51 @@ fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
         }
     }
     if count > LIST_MAX { Err(TOO_MANY) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A deny of `/payroll/*` or `a//b` was taken, and denied nothing: no secret has such a path.
+    #[test]
+    fn a_path_that_cannot_be_is_refused() {
+        let check = |path: &str| {
+            let moment = Timestamp::from_unix_seconds(0);
+            let policy = IamPolicy {
+                name: "p".to_owned(),
+                description: String::new(),
+                identities: vec!["*".to_owned()],
+                resources: vec![ResourcePattern::Secrets(path.to_owned())],
+                allow: Vec::new(),
+                except: Vec::new(),
+                deny: vec!["*".to_owned()],
+                created_at: moment,
+                updated_at: moment,
+            };
+            policy.check()
+        };
+        for path in
+            ["a", "*", "a/*", "*/b", "a/*/b", "a*/*b", "**", ".*", "*..", "a/.*/b", "a/...", "é b"]
+        {
+            assert!(check(path).is_ok(), "{path}");
+        }
+        for path in [
+            "/payroll/*",
+            "/",
+            "/*",
+            "*/",
+            "payroll/",
+            "a//b",
+            "a/*//b",
+            "..",
+            ".",
+            "a/../b",
+            "a/*/.",
+            "./*",
+            "a\u{200b}",
+        ] {
+            assert!(check(path).is_err(), "{path}");
+        }
+    }
 }
