@@ -190,6 +190,8 @@ problems! {
         again "5";
     OutcomeUnknown: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store failed while it wrote; the change may have happened or \
         not, read before you repeat it", again "5";
+    DomainClosed: SERVICE_UNAVAILABLE, UNAVAILABLE, "a policy or rule of the domain is damaged, so that nobody knows what \
+        it denies; ask an operator to remove it, or to put another in its place", again "5";
 }
 
 impl Problem {
@@ -303,7 +305,7 @@ impl From<Denied> for Failed {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::UnknownDomain => Problem::DomainNotFound.into(),
-            Denied::Forbidden => Problem::Forbidden.with(&[&denied.to_string()]),
+            Denied::Forbidden | Denied::Untraced => Problem::Forbidden.with(&[&denied.to_string()]),
         }
     }
 }
@@ -361,6 +363,7 @@ fn said_of(error: &Error) -> Failed {
         Error::NoList => Problem::NoRevocationList.into(),
         Error::CredentialNotFound => Problem::CredentialNotFound.into(),
         Error::NotSelfRenewing => Problem::NotSelfRenewing.into(),
+        Error::Closed => Problem::DomainClosed.into(),
         Error::Contended | Error::Overloaded => Problem::TooManyWrites.into(),
         Error::Busy => Problem::TooManyRequests.into(),
         Error::Unavailable(_) => Problem::Unavailable.into(),

@@ -16,7 +16,7 @@ use super::{
     action::{Action, Actions, Resource},
     cert_rule::Rule,
     glob::Glob,
-    identity::CertIdentity,
+    holder::{Holder, Untraced},
     patterns::{Extent, Patterns},
 };
 use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
@@ -103,7 +103,7 @@ impl AccessDirectory {
 
     /// Lets nobody do anything in a tenant, as what is denied there is not known.
     pub fn close(&self, id: OkmsId) {
-        self.put(id, Access::new(BuiltIn::Nothing, &[], &[]));
+        self.put(id, Access { is_closed: true, ..Access::new(BuiltIn::Nothing, &[], &[]) });
     }
 
     fn put(&self, id: OkmsId, access: Access) {
@@ -112,10 +112,16 @@ impl AccessDirectory {
         self.tenants.rcu(|tenants| tenants.insert(id, Arc::clone(&access)));
     }
 
-    /// Whether the same rules of a tenant are about both certificates.
+    /// Whether the same rules of a tenant are about both; `None` where nobody knows: the tenant is
+    /// closed, or a rule asks for a line that is not known.
     #[must_use]
-    pub fn are_alike(&self, id: OkmsId, one: &CertIdentity, other: &CertIdentity) -> bool {
-        self.of(id).rules.iter().all(|rule| rule.is_about(one) == rule.is_about(other))
+    pub fn are_alike(&self, id: OkmsId, one: &Holder<'_>, other: &Holder<'_>) -> Option<bool> {
+        let access = self.of(id);
+        let mut alike = (!access.is_closed).then_some(true)?;
+        for rule in &access.rules {
+            alike &= rule.is_about(one).ok()? == rule.is_about(other).ok()?;
+        }
+        Some(alike)
     }
 
     /// How many rules a tenant has.
@@ -137,6 +143,8 @@ pub(super) struct Access {
     default: BuiltIn,
     /// Grows with each change; 0 of a tenant that never had any.
     generation: u64,
+    /// Whether what it says is not known.
+    is_closed: bool,
     rules: Vec<Rule>,
     policies: Vec<Policy>,
 }
@@ -220,6 +228,7 @@ impl Access {
         Self {
             default,
             generation: 0,
+            is_closed: false,
             rules: rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect(),
             policies: policies.iter().map(Policy::new).collect(),
         }
@@ -231,8 +240,13 @@ impl Access {
     }
 
     /// What the holder of a certificate may do.
-    fn grants(&self, certificate: &CertIdentity) -> Grants {
-        let rules: Vec<_> = self.rules.iter().filter(|rule| rule.is_about(certificate)).collect();
+    fn grants(&self, holder: &Holder<'_>) -> Result<Grants, Untraced> {
+        let mut rules = Vec::new();
+        for rule in &self.rules {
+            if rule.is_about(holder)? {
+                rules.push(rule);
+            }
+        }
         let mut names: Vec<&str> =
             rules.iter().flat_map(|rule| rule.policies.iter().map(String::as_str)).collect();
         // Whoever has no name is still among all.
@@ -247,7 +261,7 @@ impl Access {
             .policies
             .iter()
             .filter(|policy| policy.is_about(&identities) || names.contains(&policy.name.as_str()));
-        Grants::of(&built_in.iter().chain(of_identity).collect::<Vec<_>>())
+        Ok(Grants::of(&built_in.iter().chain(of_identity).collect::<Vec<_>>()))
     }
 }
 
@@ -335,15 +349,19 @@ pub(super) struct Remembered(ArcSwapOption<(u64, Arc<Grants>)>);
 
 impl Remembered {
     /// What it may do at present.
-    pub(super) fn grants(&self, access: &Access, certificate: &CertIdentity) -> Arc<Grants> {
+    pub(super) fn grants(
+        &self,
+        access: &Access,
+        holder: &Holder<'_>,
+    ) -> Result<Arc<Grants>, Untraced> {
         if let Some(known) = &*self.0.load()
             && known.0 == access.generation
         {
-            return Arc::clone(&known.1);
+            return Ok(Arc::clone(&known.1));
         }
-        let grants = Arc::new(access.grants(certificate));
+        let grants = Arc::new(access.grants(holder)?);
         self.0.store(Some(Arc::new((access.generation, Arc::clone(&grants)))));
-        grants
+        Ok(grants)
     }
 }
 
@@ -353,7 +371,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::test_tools::{identify, upn},
+        auth::{
+            holder::Line,
+            test_tools::{identify, upn},
+        },
         model::{SecretPath, Timestamp},
     };
 
@@ -412,6 +433,12 @@ mod tests {
         (directory, id)
     }
 
+    /// What somebody may do who has no rule of its own.
+    fn grants(directory: &AccessDirectory, id: OkmsId) -> Grants {
+        let someone = identify(&[upn("someone")]).unwrap();
+        directory.of(id).grants(&Holder::new(&someone, None)).unwrap()
+    }
+
     fn rule(identity: &str) -> (String, CertRule) {
         (identity.to_owned(), CertRule::default())
     }
@@ -450,7 +477,7 @@ mod tests {
             prefix in "([ab]/)?([abc]/)?",
         ) {
             let (directory, id) = directory(&[rule("x")], &policies);
-            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            let grants = grants(&directory, id);
             for action in ACTIONS {
                 for text in &paths {
                     let path: SecretPath = text.parse().unwrap();
@@ -480,7 +507,7 @@ mod tests {
             [("Admins", true), ("admins", false), ("ADMINS", false), (" Admins", false)]
         {
             let (directory, id) = directory(&[rule(identity)], std::slice::from_ref(&everything));
-            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            let grants = grants(&directory, id);
             assert_eq!(
                 grants.allows(Action::SecretGet, Resource::Tenant),
                 is_allowed,
@@ -493,7 +520,7 @@ mod tests {
                 ..CertRule::default()
             };
             let (directory, id) = directory(&[("r".to_owned(), given)], &[]);
-            let grants = directory.of(id).grants(&identify(&[upn("someone")]).unwrap());
+            let grants = grants(&directory, id);
             let may = grants.allows(Action::SecretDelete, Resource::AllBelow(""));
             assert_eq!(may, policies == ["admin"], "{policies:?}");
         }
@@ -506,7 +533,8 @@ mod tests {
         let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let may = || {
             remembered
-                .grants(&directory.of(id), &who)
+                .grants(&directory.of(id), &Holder::new(&who, None))
+                .unwrap()
                 .allows(Action::SecretGet, Resource::AllBelow(""))
         };
         assert!(may() && may());
@@ -516,5 +544,42 @@ mod tests {
         assert!(!may());
         directory.replace(id, &[], &[]);
         assert!(may());
+    }
+
+    /// A certificate that had renewed itself before a rule pinned its key was not under the rule,
+    /// and the administrator of the domain: a rule is about all that come from the key.
+    #[test]
+    fn a_pinned_key_is_that_of_its_renewals() {
+        let (first, renewed) = (identify(&[upn("a")]).unwrap(), identify(&[upn("a")]).unwrap());
+        let stranger = identify(&[upn("a")]).unwrap();
+        let pin = CertRule {
+            keys: vec![*first.public_key_sha256()],
+            policies: vec!["nothing".to_owned()],
+            ..CertRule::default()
+        };
+        let (directory, id) = directory(&[("pin".to_owned(), pin)], &[]);
+        let access = directory.of(id);
+        let of_first = Line::new(&first, Vec::new());
+        let of_renewed = Line::new(&renewed, vec![*first.public_key_sha256()]);
+        let of_stranger = Line::new(&stranger, Vec::new());
+        for (who, line, may) in [
+            (&first, &of_first, false),
+            (&renewed, &of_renewed, false),
+            (&stranger, &of_stranger, true),
+        ] {
+            let grants = access.grants(&Holder::new(who, Some(line))).unwrap();
+            assert_eq!(grants.allows(Action::SecretGet, Resource::AllBelow("")), may);
+        }
+        // Who has not been looked at is not judged.
+        assert_eq!(access.grants(&Holder::new(&first, None)).err(), Some(Untraced));
+        let (first, renewed) =
+            (Holder::new(&first, Some(&of_first)), Holder::new(&renewed, Some(&of_renewed)));
+        assert_eq!(directory.are_alike(id, &first, &renewed), Some(true));
+        let stranger = Holder::new(&stranger, Some(&of_stranger));
+        assert_eq!(directory.are_alike(id, &first, &stranger), Some(false));
+        assert_eq!(directory.are_alike(id, &first, &Holder::new(first.certificate(), None)), None);
+        // Of no rules all are true: a renewal came out of its rule while the rule could not be read.
+        directory.close(id);
+        assert_eq!(directory.are_alike(id, &first, &stranger), None);
     }
 }

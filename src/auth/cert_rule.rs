@@ -1,6 +1,11 @@
 //! Whether a mapping rule of a domain is about a certificate.
 
-use super::{glob::Glob, identity::CertIdentity, names::SubjectName};
+use super::{
+    glob::Glob,
+    holder::{Holder, Untraced},
+    identity::CertIdentity,
+    names::SubjectName,
+};
 use crate::model::CertRule;
 
 /// A rule with its patterns at hand.
@@ -35,7 +40,15 @@ impl Rule {
     }
 
     /// Whether it is: the certificate fits every list that is not empty.
-    pub(super) fn is_about(&self, certificate: &CertIdentity) -> bool {
+    ///
+    /// # Errors
+    /// `Untraced` where that takes its line.
+    pub(super) fn is_about(&self, holder: &Holder<'_>) -> Result<bool, Untraced> {
+        let fits_names = self.fits_names(holder.certificate());
+        Ok(fits_names && (self.keys.is_empty() || holder.has_one_of(&self.keys)?))
+    }
+
+    fn fits_names(&self, certificate: &CertIdentity) -> bool {
         let common_name = || certificate.common_name().into_iter();
         let dns = || {
             of(certificate, |name| match name {
@@ -63,7 +76,6 @@ impl Rule {
             && fits(&self.uris, uris)
             && fits(&self.upns, upns)
             && fits(&self.names, common_name().chain(dns()).chain(emails()))
-            && (self.keys.is_empty() || self.keys.contains(certificate.public_key_sha256()))
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a certificate's identity to the principal that it stands for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     access::{Access, Grants, Remembered},
     claim::DomainClaim,
+    holder::{Holder, Line, Untraced},
     identity::CertIdentity,
     revoked::Revoked,
 };
@@ -39,6 +40,8 @@ pub struct Voucher {
 pub struct VerifiedPeer {
     identity: CertIdentity,
     voucher: Voucher,
+    /// Whom it was renewed from, once somebody has looked.
+    line: OnceLock<Line>,
     /// What it may do, as long as the policies are the same.
     remembered: Remembered,
 }
@@ -47,12 +50,28 @@ impl VerifiedPeer {
     /// For the connection that has just finished a handshake with client authentication, and nobody
     /// else.
     pub(crate) fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
-        Self { identity, voucher, remembered: Remembered::default() }
+        let peer =
+            Self { identity, voucher, line: OnceLock::new(), remembered: Remembered::default() };
+        if !peer.is_of_region() {
+            // Others' are not renewed here.
+            peer.trace(Vec::new());
+        }
+        peer
     }
 
     /// What it may do in its tenant.
-    pub(super) fn grants(&self, access: &Access) -> Arc<Grants> {
-        self.remembered.grants(access, &self.identity)
+    pub(super) fn grants(&self, access: &Access) -> Result<Arc<Grants>, Untraced> {
+        self.remembered.grants(access, &self.holder())
+    }
+
+    /// As rules see it.
+    fn holder(&self) -> Holder<'_> {
+        Holder::new(&self.identity, self.line.get())
+    }
+
+    /// Tells the keys of the certificates that this one was renewed from, once and for all.
+    pub(crate) fn trace(&self, before: Vec<[u8; 32]>) {
+        self.line.get_or_init(|| Line::new(&self.identity, before));
     }
 
     /// What the certificate says.

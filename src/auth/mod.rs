@@ -14,6 +14,7 @@ pub mod chain;
 pub mod claim;
 pub mod directory;
 mod glob;
+pub mod holder;
 pub mod identity;
 pub mod names;
 mod patterns;

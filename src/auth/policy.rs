@@ -6,6 +6,7 @@ use super::{
     Party, Principal, Subject,
     access::{AccessDirectory, Grants},
     action::{Action, Actions, Resource},
+    holder::Untraced,
     patterns::Extent,
 };
 use crate::model::OkmsId;
@@ -19,6 +20,15 @@ pub enum Denied {
     /// The principal may know, but not do this.
     #[error("your certificate does not permit this action; ask an operator of the region")]
     Forbidden,
+    /// A rule pins a key, and nobody has looked which certificates this one was renewed from.
+    #[error("it is not known which certificates yours was renewed from; repeat the request")]
+    Untraced,
+}
+
+impl From<Untraced> for Denied {
+    fn from(Untraced: Untraced) -> Self {
+        Self::Untraced
+    }
 }
 
 /// By which rules a permit answers.
@@ -147,7 +157,7 @@ impl Principal {
     /// # Errors
     /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not;
     /// `Denied::Forbidden` where none of the actions is allowed on anything in it, by what `access`
-    /// has of it.
+    /// has of it; `Denied::Untraced` where that cannot be said before [`Self::trace`].
     pub fn authorize(
         &self,
         okms_id: OkmsId,
@@ -156,7 +166,7 @@ impl Principal {
     ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
-            Party::Tenant(own) if own == okms_id => Policy::Granted(self.grants(access, own)),
+            Party::Tenant(own) if own == okms_id => Policy::Granted(self.grants(access, own)?),
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
         let may = |action| {
@@ -171,11 +181,11 @@ impl Principal {
     }
 
     /// What the policies of its own tenant grant it.
-    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Arc<Grants> {
+    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Result<Arc<Grants>, Untraced> {
         let access = access.of(own);
         match self.subject() {
             Subject::Certificate(peer) => peer.grants(&access),
-            Subject::Process => Arc::new(access.default_grants()),
+            Subject::Process => Ok(Arc::new(access.default_grants())),
         }
     }
 

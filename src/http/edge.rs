@@ -30,10 +30,13 @@ use crate::{
         Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows,
         Stream,
     },
-    auth::{Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer, directory},
+    auth::{
+        Action, Denied, Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer,
+        directory,
+    },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics},
-    model::Timestamp,
+    model::{OkmsId, Timestamp},
     seldom::Seldom,
     service::Error,
 };
@@ -381,7 +384,7 @@ impl Edge {
         event: &mut Event,
         in_progress: &impl InProgress,
     ) -> Result<Ready, Failed> {
-        let (granted, effect) = self.admit(connection, call, dialect, event)?;
+        let (granted, effect) = self.admit(connection, call, dialect, event).await?;
         let share = &connection.share;
         let mut room = None;
         if dialect.is_safe(&call.head.method) {
@@ -439,7 +442,7 @@ impl Edge {
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
-    fn admit(
+    async fn admit(
         &self,
         connection: &Connection,
         call: &mut Call,
@@ -488,8 +491,8 @@ impl Edge {
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
-                let access = self.context.service.access.directory();
-                Granted::Tenant(handler, principal.authorize(tenant, operation.actions, access)?)
+                let permit = self.permit(&principal, tenant, operation.actions, &call.request_id);
+                Granted::Tenant(handler, permit.await?)
             }
         };
         if let Some(fault) = address.fault {
@@ -497,6 +500,33 @@ impl Edge {
         }
         call.params = routes.dialect.params(&address, &captures)?;
         Ok((granted, routes.dialect.effect(operation, &call.head)))
+    }
+
+    /// A permit for the tenant. The first time that a rule asks, the certificates are looked up that
+    /// the peer's was renewed from.
+    async fn permit(
+        &self,
+        principal: &Principal,
+        tenant: OkmsId,
+        actions: &[Action],
+        request_id: &str,
+    ) -> Result<Permit, Failed> {
+        let service = &self.context.service;
+        let authorize = || principal.authorize(tenant, actions, service.access.directory());
+        let decided = match authorize() {
+            Err(Denied::Untraced) => {
+                if let Err(error) = service.credentials.trace(principal).await {
+                    let failed = Failed::from(error);
+                    if let Some(error) = &failed.cause {
+                        self.report(error, &failed, request_id);
+                    }
+                    return Err(failed);
+                }
+                authorize()
+            }
+            decided => decided,
+        };
+        Ok(decided?)
     }
 
     /// Does the work, or says in the dialect's words why not.

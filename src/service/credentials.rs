@@ -9,13 +9,17 @@ use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
-    records::{id_by_time, millis, open},
+    records::{id_by_time, millis, missing, open},
     revocations::Revocations,
     scope::Scope,
     unit::{Basis, Change, UnitReader},
 };
 use crate::{
-    auth::{AccessDirectory, Action, Permit, Resource, identity::CertIdentity},
+    auth::{
+        self, AccessDirectory, Action, Party, Permit, Principal, Resource,
+        holder::{Holder, Line},
+        identity::CertIdentity,
+    },
     crypto::DomainKeys,
     model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
@@ -24,6 +28,9 @@ use crate::{
 
 /// The longest life of an access certificate, in days.
 const DAYS_MAX: u32 = 3650;
+/// How often a certificate can be renewed, one from the other: each connection of the last one reads
+/// them all, where a rule pins a key.
+const RENEWALS_MAX: usize = 1_000;
 /// How many records are looked through at once.
 const AT_ONCE: usize = 256;
 
@@ -168,6 +175,13 @@ impl Credentials {
             )
             .into());
         }
+        let mut line = self.before(&keys, &old).await?;
+        if line.len() + 1 >= RENEWALS_MAX {
+            return Err(Invalid(
+                "the certificate was renewed 1000 times, one from the other; ask an operator for a new one",
+            )
+            .into());
+        }
         let request = CredentialRequest {
             name: old.name,
             description: old.description,
@@ -175,14 +189,34 @@ impl Credentials {
             key: renewal.key,
             days,
         };
-        let renews = Renewed { id, serial: asking.serial() };
-        let issued = self.make(&keys, request, Some((renews, asking)), now).await?;
+        line.insert(0, old.key_sha256);
+        let renews = Renewed { id, certificate: asking, line };
+        let issued = self.make(&keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
             self.revocations.mark(asking.serial(), Revocation { at: now, reason, ends_at }).await?;
         }
         Ok(issued)
+    }
+
+    /// Looks which certificates that of a principal was renewed from, for rules that ask.
+    ///
+    /// # Errors
+    /// `Error::Corrupt` where a record on the way is damaged: what a rule says of it is not known.
+    pub async fn trace(&self, principal: &Principal) -> Result<(), Error> {
+        let (Party::Tenant(id), auth::Subject::Certificate(peer)) =
+            (principal.party(), principal.subject())
+        else {
+            return Ok(());
+        };
+        let keys = self.scope.keys_of(id).await?;
+        let before = match self.of(&keys, peer.identity()).await? {
+            Some((_, own)) => self.before(&keys, &own).await?,
+            None => Vec::new(),
+        };
+        peer.trace(before);
+        Ok(())
     }
 
     /// A page of the domain's access certificates, the oldest first. One whose record is damaged is
@@ -268,7 +302,7 @@ impl Credentials {
         &self,
         keys: &DomainKeys,
         request: CredentialRequest,
-        renews: Option<(Renewed, &CertIdentity)>,
+        renews: Option<Renewed<'_>>,
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
@@ -277,16 +311,9 @@ impl Credentials {
         // As it will be read when it is shown.
         let identity = CertIdentity::from_der(&issued.certificate_der)
             .map_err(|_| Error::Authority(pki::Error::Sign))?;
-        if let Some((_, asking)) = &renews
-            && !self.access.are_alike(keys.id(), asking, &identity)
-        {
-            // Else whoever may do little would come out of the rule that says so.
-            return Err(Invalid(
-                "a rule of the domain is about this certificate, and not about one with another key; ask an operator for a new one",
-            )
-            .into());
+        if let Some(renewed) = &renews {
+            self.stays_under_its_rules(keys.id(), renewed, &identity)?;
         }
-        let renews = renews.map(|(renewed, _)| renewed);
         let validity = identity.validity();
         let credential = Credential {
             name,
@@ -312,6 +339,29 @@ impl Credentials {
         })
     }
 
+    /// Goes on where the rules say the same of a renewal as of the certificate that asks: else
+    /// whoever may do little would come out of the rule that says so.
+    fn stays_under_its_rules(
+        &self,
+        id: OkmsId,
+        renewed: &Renewed<'_>,
+        renewal: &CertIdentity,
+    ) -> Result<(), Error> {
+        let Renewed { certificate, line, .. } = renewed;
+        let before = line.get(1..).unwrap_or_default().to_vec();
+        let (old, new) = (Line::new(certificate, before), Line::new(renewal, line.clone()));
+        let (old, new) = (Holder::new(certificate, Some(&old)), Holder::new(renewal, Some(&new)));
+        match self.access.are_alike(id, &old, &new) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Invalid(
+                "a rule of the domain is about the renewed certificate alone, or about this one alone; ask an operator for a \
+                 new one",
+            )
+            .into()),
+            None => Err(Error::Closed),
+        }
+    }
+
     async fn find(&self, keys: &DomainKeys, id: Uuid) -> Result<KnownCredential, Error> {
         let id = id.into_bytes();
         let key = Credential::key(keys.id(), &id);
@@ -332,7 +382,8 @@ impl Credentials {
         let is_one = |id: &[u8; 16], credential: &Credential| {
             credential.renews.is_some_and(|renewed| some.contains(&renewed)) && !some.contains(id)
         };
-        self.search(keys, credential::issued(keys.id(), millis(first), (1 << 48) - 2), is_one).await
+        let range = credential::issued(keys.id(), millis(first), (1 << 48) - 2);
+        Ok(self.search(keys, range, is_one).await?.wanted)
     }
 
     /// The domain's record of a certificate. It is among those that were issued soon after that
@@ -343,13 +394,47 @@ impl Credentials {
         certificate: &CertIdentity,
     ) -> Result<Option<([u8; 16], Credential)>, Error> {
         let begins = Timestamp::from_unix_seconds(certificate.validity().not_before);
-        let ends = begins.plus_seconds(u64::from(Validity::EARLY_SECONDS) + 1);
-        let range = credential::issued(keys.id(), millis(begins), millis(ends));
+        let early = u64::from(Validity::EARLY_SECONDS);
+        let (second, end) = (begins.plus_seconds(early), begins.plus_seconds(early + 1));
         let is_it = |_: &[u8; 16], found: &Credential| {
             found.serial == certificate.serial().significant()
                 && found.key_sha256 == *certificate.public_key_sha256()
         };
-        Ok(self.search(keys, range, is_it).await?.pop())
+        let mut damaged = false;
+        // Nearly always in one second; sooner where its authority had just begun.
+        for from in [second, begins] {
+            let range = credential::issued(keys.id(), millis(from), millis(end));
+            let mut found = self.search(keys, range, is_it).await?;
+            if let Some(found) = found.wanted.pop() {
+                return Ok(Some(found));
+            }
+            damaged |= found.is_damaged;
+        }
+        if damaged {
+            return Err(Error::Corrupt("the record of an access certificate is damaged".into()));
+        }
+        Ok(None)
+    }
+
+    /// The keys of the certificates that one was renewed from, the last one first.
+    async fn before(
+        &self,
+        keys: &DomainKeys,
+        certificate: &Credential,
+    ) -> Result<Vec<[u8; 32]>, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (mut line, mut next) = (Vec::new(), certificate.renews);
+        while let Some(id) = next {
+            if line.len() >= RENEWALS_MAX {
+                return Err(Error::Corrupt("a certificate's renewals have no beginning".into()));
+            }
+            let key = Credential::key(keys.id(), &id);
+            let record = snapshot.get(Credential::SPACE, &key).await?.ok_or_else(missing)?;
+            let before: Credential = open(keys, &key, &record.bytes)?;
+            line.push(before.key_sha256);
+            next = before.renews;
+        }
+        Ok(line)
     }
 
     /// The access certificates in a range of the domain's that are wanted.
@@ -358,21 +443,22 @@ impl Credentials {
         keys: &DomainKeys,
         (mut from, to): (Vec<u8>, Vec<u8>),
         is_wanted: impl Fn(&[u8; 16], &Credential) -> bool,
-    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
+    ) -> Result<Search, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let mut wanted = Vec::new();
+        let mut all = Search::default();
         loop {
             let page = snapshot.scan(Credential::SPACE, &from, &to, AT_ONCE).await?;
             for (key, record) in &page {
                 let id = credential::parse(key).ok_or(Malformed)?;
-                let Ok(found) = open::<Credential>(keys, key, &record.bytes) else { continue };
-                if is_wanted(&id, &found) {
-                    wanted.push((id, found));
+                match open::<Credential>(keys, key, &record.bytes) {
+                    Ok(found) if is_wanted(&id, &found) => all.wanted.push((id, found)),
+                    Ok(_) => {}
+                    Err(_) => all.is_damaged = true,
                 }
             }
             match page.last() {
                 Some((key, _)) if page.len() == AT_ONCE => from = [key, [0].as_slice()].concat(),
-                _ => return Ok(wanted),
+                _ => return Ok(all),
             }
         }
     }
@@ -384,17 +470,27 @@ impl Credentials {
     }
 }
 
+/// What was found among the domain's access certificates.
+#[derive(Default)]
+struct Search {
+    wanted: Vec<([u8; 16], Credential)>,
+    /// Whether some could not be read.
+    is_damaged: bool,
+}
+
 /// The certificate that asks to be renewed.
-struct Renewed {
+struct Renewed<'a> {
     id: [u8; 16],
-    serial: Serial,
+    certificate: &'a CertIdentity,
+    /// Its key, and those of the certificates that it was renewed from itself.
+    line: Vec<[u8; 32]>,
 }
 
 /// What a new certificate stands on: its id is free, and the one that it renews is not revoked, not
 /// even since its request was let in.
 struct Making<'a> {
     id: &'a [u8; 16],
-    renews: Option<&'a Renewed>,
+    renews: Option<&'a Renewed<'a>>,
 }
 
 impl Basis for Making<'_> {
@@ -406,7 +502,7 @@ impl Basis for Making<'_> {
             return Err(Error::Contended);
         }
         let Some(renewed) = self.renews else { return Ok(()) };
-        let key = revocation::key(renewed.serial.significant());
+        let key = revocation::key(renewed.certificate.serial().significant());
         match reader.hold(revocation::SPACE, key).await? {
             Some(_) => Err(Error::NotSelfRenewing),
             None => Ok(()),

@@ -69,6 +69,9 @@ pub enum Error {
     /// The certificate that asks is none that renews itself.
     #[error("the certificate does not renew itself")]
     NotSelfRenewing,
+    /// A policy or a rule of the domain is damaged.
+    #[error("a policy or rule of the domain is damaged")]
+    Closed,
     /// The authority signs no lists of what was revoked.
     #[error("the authority signs no revocation lists")]
     NoList,

@@ -38,7 +38,11 @@ impl KeyRing {
 
     /// The keys of the permit's tenant, which is thereby known to exist.
     pub(super) async fn of(&self, permit: &Permit) -> Result<Arc<DomainKeys>, Error> {
-        let id = permit.okms_id();
+        self.of_tenant(permit.okms_id()).await
+    }
+
+    /// The keys of a tenant: for what must be known of somebody before there can be a permit.
+    pub(super) async fn of_tenant(&self, id: OkmsId) -> Result<Arc<DomainKeys>, Error> {
         if let Some(keys) = self.kept.get(&id) {
             return Ok(keys);
         }

@@ -90,6 +90,11 @@ impl Scope {
         self.0.keyring.of(permit).await
     }
 
+    /// The keys of a tenant: for what must be known of somebody before there can be a permit.
+    pub(super) async fn keys_of(&self, id: OkmsId) -> Result<Arc<DomainKeys>, Error> {
+        self.0.keyring.of_tenant(id).await
+    }
+
     /// The turns of those who write one name.
     pub(super) fn turns(&self) -> &Turns {
         &self.0.turns

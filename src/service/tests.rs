@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+use uuid::Uuid;
+
 use super::{
     Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, Renewal, Service, Through,
     Update, records,
@@ -21,14 +23,14 @@ use crate::{
         Action, Denied, Issuer, Permit, Principal, Resource, Unauthenticated, VerifiedPeer,
         Voucher, directory, identity::CertIdentity,
     },
-    crypto::{FileRootKey, SecretValue},
+    crypto::{FileRootKey, Sealed, SecretValue},
     model::{
-        BuiltIn, Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId,
+        BuiltIn, CertRule, Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId,
         RevocationReason, SecretPath, SettingsPatch, Timestamp,
     },
-    pki::{self, CertificateAuthority, KeyKind},
+    pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
-        engine::{Batch, Observer, Space},
+        engine::{Batch, Observer, Op, Space},
         engines::redb::{RedbEngine, RedbOptions},
         kinds::{self, Kind, Malformed, header},
     },
@@ -387,14 +389,8 @@ async fn issued_certificates_are_remembered() {
     assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), ["first", "second"]);
 }
 
-/// A request that was let in just before its certificate was revoked could store a renewal after it,
-/// which nobody revoked. A revocation counts once it is acknowledged, whoever follows the feed: here
-/// nobody does.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
-    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
-    let validity = authority.validity();
-    let (_folder, service, id, ends) = service_with(Some(authority)).await;
+/// A certificate of the domain's, and the peer that it is.
+async fn holder(service: &Service, id: OkmsId, authority: Validity) -> (Uuid, Arc<VerifiedPeer>) {
     let request = CredentialRequest {
         name: "first".to_owned(),
         description: String::new(),
@@ -404,9 +400,76 @@ async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
     };
     let issued = service.credentials.issue(&all(id), request, NOW).await.unwrap();
     let identity = CertIdentity::from_der(&pem_body(&issued.certificate_pem)).unwrap();
-    let serial = identity.serial();
-    let voucher = Voucher { issuer: Issuer::Region, is_direct: true, validity };
-    let peer = Arc::new(VerifiedPeer::after_handshake(identity, voucher));
+    let voucher = Voucher { issuer: Issuer::Region, is_direct: true, validity: authority };
+    (issued.known.id, Arc::new(VerifiedPeer::after_handshake(identity, voucher)))
+}
+
+/// Damages a record.
+async fn damage(service: &Service, space: Space, key: Vec<u8>) {
+    let bytes = Sealed::public(b"damaged".to_vec());
+    let ops = vec![Op::Put(space, key, bytes)];
+    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+}
+
+/// While a rule of the domain cannot be read, what it says of a renewal is not known: one came out of
+/// its rule meanwhile, as all of no rules is true.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_renewed_while_a_rule_is_damaged() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, _) = service_with(Some(authority)).await;
+    let (_, peer) = holder(&service, id, validity).await;
+    let access = service.access.directory();
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let permit = principal.authorize(id, &[Action::CredentialRenew], access).unwrap();
+    let renewal =
+        || Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
+    service.credentials.renew(&permit, renewal(), NOW).await.unwrap();
+    damage(&service, CertRule::SPACE, CertRule::key(id, "r")).await;
+    // Whatever brings the directory up to date.
+    let rule = CertRule::default();
+    service.access.put_rule(&all(id), "other", &rule).await.unwrap();
+    let renewed = service.credentials.renew(&permit, renewal(), NOW).await;
+    assert!(matches!(renewed, Err(Error::Closed)), "{renewed:?}");
+    service.access.delete_rule(&all(id), "r").await.unwrap();
+    service.credentials.renew(&permit, renewal(), NOW).await.unwrap();
+}
+
+/// Where a rule pins a key, nobody is judged whose certificate's line is not known, and nobody is
+/// where it cannot be: a damaged record let out whoever it is about.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_whose_line_is_damaged_is_not_judged() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, _) = service_with(Some(authority)).await;
+    let (credential, peer) = holder(&service, id, validity).await;
+    let access = service.access.directory();
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let ask = || principal.authorize(id, &[Action::SecretList], access);
+    ask().unwrap();
+    let rule = CertRule { keys: vec![[7; 32]], ..CertRule::default() };
+    service.access.put_rule(&all(id), "r", &rule).await.unwrap();
+    assert_eq!(ask().unwrap_err(), Denied::Untraced);
+    let key = Credential::key(id, credential.as_bytes());
+    damage(&service, Credential::SPACE, key.clone()).await;
+    assert!(matches!(service.credentials.trace(&principal).await, Err(Error::Corrupt(_))));
+    assert_eq!(ask().unwrap_err(), Denied::Untraced);
+    let gone = vec![Op::Delete(Credential::SPACE, key)];
+    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops: gone }).await.unwrap();
+    service.credentials.trace(&principal).await.unwrap();
+    ask().unwrap();
+}
+
+/// A request that was let in just before its certificate was revoked could store a renewal after it,
+/// which nobody revoked. A revocation counts once it is acknowledged, whoever follows the feed: here
+/// nobody does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, ends) = service_with(Some(authority)).await;
+    let (first, peer) = holder(&service, id, validity).await;
+    let serial = peer.identity().serial();
     let ask = || directory::principal(&peer, service.revocations.revoked(), NOW);
     let access = service.access.directory();
     let let_in = ask().unwrap().authorize(id, &[Action::CredentialRenew], access).unwrap();
@@ -414,7 +477,7 @@ async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
         || Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
     service.credentials.renew(&let_in, renewal(), NOW).await.unwrap();
     let reason = RevocationReason::KeyCompromise;
-    service.credentials.revoke(&all(id), issued.known.id, reason, NOW).await.unwrap();
+    service.credentials.revoke(&all(id), first, reason, NOW).await.unwrap();
     assert!(service.revocations.revoked().contains(serial));
     assert_eq!(ask().unwrap_err(), Unauthenticated::Revoked);
     let renewed = service.credentials.renew(&let_in, renewal(), NOW).await;
