@@ -305,7 +305,9 @@ impl From<Denied> for Failed {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::UnknownDomain => Problem::DomainNotFound.into(),
-            Denied::Forbidden | Denied::Untraced => Problem::Forbidden.with(&[&denied.to_string()]),
+            Denied::Forbidden | Denied::OperatorsOnly | Denied::Untraced => {
+                Problem::Forbidden.with(&[&denied.to_string()])
+            }
         }
     }
 }

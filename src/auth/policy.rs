@@ -18,8 +18,13 @@ pub enum Denied {
     #[error("there is no such domain")]
     UnknownDomain,
     /// The principal may know, but not do this.
-    #[error("your certificate does not permit this action; ask an operator of the region")]
+    #[error(
+        "your certificate does not permit this action; ask the domain's administrator for a policy that does"
+    )]
     Forbidden,
+    /// It is about the region, and no domain can permit it.
+    #[error("your certificate does not permit this action; ask an operator of the region")]
+    OperatorsOnly,
     /// A rule pins a key, and nobody has looked which certificates this one was renewed from.
     #[error("it is not known which certificates yours was renewed from; repeat the request")]
     Untraced,
@@ -136,9 +141,9 @@ impl RegionPermit {
     /// Goes on if `action` may be done.
     ///
     /// # Errors
-    /// `Denied::Forbidden` if it may not.
+    /// `Denied::OperatorsOnly` if it may not.
     pub const fn check(&self, action: Action) -> Result<(), Denied> {
-        if self.granted.contains(action) { Ok(()) } else { Err(Denied::Forbidden) }
+        if self.granted.contains(action) { Ok(()) } else { Err(Denied::OperatorsOnly) }
     }
 
     /// The only tenant that the principal may know of; `None` for all of them.
@@ -192,7 +197,7 @@ impl Principal {
     /// A permit for whichever of `actions` the principal may do on the region.
     ///
     /// # Errors
-    /// `Denied::Forbidden` where it may do none of them.
+    /// `Denied::OperatorsOnly` where it may do none of them.
     pub fn authorize_region(&self, actions: &[Action]) -> Result<RegionPermit, Denied> {
         let asked = Actions::of(actions);
         let granted = match self.party() {
@@ -201,7 +206,7 @@ impl Principal {
             Party::Tenant(_) => asked.and(Actions::of(&[Action::DomainGet])),
         };
         if granted.is_empty() {
-            return Err(Denied::Forbidden);
+            return Err(Denied::OperatorsOnly);
         }
         Ok(RegionPermit { granted, principal: self.clone() })
     }
@@ -273,7 +278,8 @@ mod tests {
         ] {
             let permit = principal.authorize_region(asked).unwrap();
             for action in Action::ALL {
-                let expected = if may.contains(action) { Ok(()) } else { Err(Denied::Forbidden) };
+                let expected =
+                    if may.contains(action) { Ok(()) } else { Err(Denied::OperatorsOnly) };
                 assert_eq!(permit.check(*action), expected, "{asked:?} {action:?}");
             }
         }

@@ -14,6 +14,9 @@ pub(super) type Page<T> = (Vec<T>, Option<Vec<u8>>);
 pub const FORGED: Invalid =
     Invalid("the page cursor is not one of this list; repeat without X-Pagination-Cursor");
 
+/// Cursors after a secret are as long as a multiple of this, so that one after a secret that may
+/// not be seen does not tell how long its path is.
+const PADDED_TO: usize = 256;
 /// The longest cursor of a record, in bytes.
 const CURSOR_MAX: usize = 256;
 
@@ -68,14 +71,17 @@ pub(super) fn parse_record(first: &[u8], cursor: &[u8]) -> Result<Vec<u8>, Error
 
 /// A cursor after the secret at `path`.
 pub(super) fn after_secret(keys: &DomainKeys, path: &SecretPath) -> Result<Vec<u8>, Error> {
-    seal(keys, Listing::Secrets, path.as_str().as_bytes())
+    let mut position = path.as_str().as_bytes().to_vec();
+    // No path has a NUL.
+    position.resize(position.len().next_multiple_of(PADDED_TO), 0);
+    seal(keys, Listing::Secrets, &position)
 }
 
 /// The path in a cursor of [`after_secret`].
 pub(super) fn parse_secret(keys: &DomainKeys, cursor: &[u8]) -> Result<SecretPath, Error> {
     let plain = open(keys, Listing::Secrets, cursor)?;
     let path = std::str::from_utf8(&plain).map_err(|_| FORGED)?;
-    Ok(path.parse().map_err(|_| FORGED)?)
+    Ok(path.trim_end_matches('\0').parse().map_err(|_| FORGED)?)
 }
 
 /// A cursor after version `number` of the secret at `path`.

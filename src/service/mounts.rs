@@ -135,10 +135,10 @@ impl Mounts {
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
-        if force {
-            permit.check(Action::SecretDelete, Resource::AllBelow(&view.folder("")))?;
-        }
         let folder = view.folder("");
+        // Without force the answer tells whether anything is there.
+        let action = if force { Action::SecretDelete } else { Action::SecretList };
+        permit.check(action, Resource::AllBelow(&folder))?;
         let basis = Removal { folder: &folder, force };
         self.scope
             .change_config(ChangeName::DisableMount, permit, basis, |config, may_go, draft| {

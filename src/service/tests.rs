@@ -25,8 +25,8 @@ use crate::{
     },
     crypto::{FileRootKey, Sealed, SecretValue},
     model::{
-        BuiltIn, CertRule, Credential, DomainConfig, MetadataPatch, MountError, MountPath, OkmsId,
-        RevocationReason, SecretPath, SettingsPatch, Timestamp,
+        BuiltIn, CertRule, Credential, DomainConfig, Header, MetadataPatch, MountError, MountPath,
+        OkmsId, RevocationReason, SecretPath, SettingsPatch, Timestamp,
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
@@ -105,14 +105,14 @@ async fn a_permit_for_the_region_does_what_it_was_asked_for() {
     let operator = Principal::of_process();
     let looking = operator.authorize_region(&[Action::DomainGet]).unwrap();
     let made = service.tenants.create(&looking, "another", NOW).await;
-    assert!(matches!(made, Err(Error::Denied(Denied::Forbidden))), "{made:?}");
+    assert!(matches!(made, Err(Error::Denied(Denied::OperatorsOnly))), "{made:?}");
     let (domains, _) = service.tenants.list(&looking, None, 9).await.unwrap();
     assert_eq!(domains.iter().map(|domain| &*domain.name).collect::<Vec<_>>(), ["tenant"]);
     let making = operator.authorize_region(&[Action::DomainCreate]).unwrap();
     let listed = service.tenants.list(&making, None, 9).await;
-    assert!(matches!(listed, Err(Error::Denied(Denied::Forbidden))), "{listed:?}");
+    assert!(matches!(listed, Err(Error::Denied(Denied::OperatorsOnly))), "{listed:?}");
     let found = service.tenants.by_name(&making, "tenant").await;
-    assert!(matches!(found, Err(Error::Denied(Denied::Forbidden))), "{found:?}");
+    assert!(matches!(found, Err(Error::Denied(Denied::OperatorsOnly))), "{found:?}");
 }
 
 /// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked
@@ -146,17 +146,10 @@ async fn lists_leave_out_what_may_not_be_seen() {
         .browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() })
         .await;
     assert!(matches!(hidden, Err(Error::Denied(Denied::Forbidden))));
-    // By pages, of which some may be short.
-    let (mut seen, mut cursor) = (Vec::new(), None);
-    loop {
-        let (secrets, next) = service.secrets.list(&some, cursor, 2).await.unwrap();
-        seen.extend(secrets.into_iter().map(|(path, _)| path.as_str().to_owned()));
-        cursor = next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen, ["a", "b/y"]);
+    // By pages, which are full.
+    let (secrets, next) = service.secrets.list(&some, None, 2).await.unwrap();
+    let seen: Vec<_> = secrets.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!((seen.as_slice(), next), (["a", "b/y"].as_slice(), None));
     let update = Update {
         patch: MetadataPatch::default(),
         value: Some(SecretValue::new(b"{}".to_vec())),
@@ -169,6 +162,50 @@ async fn lists_leave_out_what_may_not_be_seen() {
         assert!(service.secrets.history(&some, &path(at)).await.is_err(), "{at}");
         assert!(service.secrets.delete(&some, &path(at)).await.is_err(), "{at}");
     }
+}
+
+/// A page whose secrets may mostly not be seen was short by as many, which told their number. It is
+/// filled with what may be seen behind them, as far as that does not cost too much: then it is
+/// short, and the list goes on. Folders in which there is nothing to see cost one step.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_do_not_count_what_may_not_be_seen() {
+    const HIDDEN: usize = 11_000;
+    let (_folder, service, id, _) = service().await;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    let change = Change { name: ChangeName::Test, turns: &[] };
+    let (header, at) = (Header::new(NOW), |folder, n| path(&format!("{folder}{n:05}")));
+    let paths: Vec<_> = (0..HIDDEN)
+        .flat_map(|n| [at("folder/", n), at("hidden-", n)])
+        .chain((0..20).flat_map(|n| [at("a", n), at("b", n), at("seen-", n)]))
+        .collect();
+    let fill = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
+        paths.iter().try_for_each(|path| draft.put(path, &header))
+    });
+    fill.await.unwrap();
+    let some = Permit::of_test(id, |_, resource| match resource {
+        Resource::Secret(path) => ["a", "seen-"].iter().any(|seen| path.as_str().starts_with(seen)),
+        Resource::Below(prefix) => prefix != "folder/",
+        Resource::Tenant | Resource::AllBelow(_) => false,
+    });
+    let (mut sizes, mut lengths, mut cursor) = (Vec::new(), Vec::new(), None);
+    let mut seen = Vec::new();
+    loop {
+        let (secrets, next) = service.secrets.list(&some, cursor, 15).await.unwrap();
+        sizes.push(secrets.len());
+        seen.extend(secrets.into_iter().map(|(path, header)| (path, header.is_some())));
+        let Some(next) = next else { break };
+        lengths.push(next.len());
+        cursor = Some(next);
+    }
+    let expected: Vec<_> = ["a", "seen-"]
+        .iter()
+        .flat_map(|folder| (0..20).map(move |n| (path(&format!("{folder}{n:05}")), true)))
+        .collect();
+    assert_eq!(seen, expected);
+    // The second one ends among those that are hidden.
+    assert_eq!(sizes, [15, 5, 15, 5]);
+    // A cursor behind them does not tell how long their names are.
+    assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
 }
 
 /// An update of nothing was asked for nothing, and told a secret's metadata to whoever may do

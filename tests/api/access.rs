@@ -19,26 +19,26 @@ use crate::harness::{Answer, Client, Http, Leaf, Pair, TestServer};
 const FORBIDDEN: u32 = 16_924_673;
 
 /// A domain with its administrator, and what it says of its other certificates.
-struct Domain {
-    server: TestServer,
-    admin: Client,
+pub struct Domain {
+    pub server: TestServer,
+    pub admin: Client,
 }
 
 impl Domain {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (server, admin) = TestServer::with_tenant().await;
         Self { server, admin }
     }
 
     /// A certificate of the domain with this common name and URI.
-    fn client(&self, name: &str, http: Http) -> Client {
+    pub fn client(&self, name: &str, http: Http) -> Client {
         let claim = format!("okms.domain:{}", self.admin.id);
         let uri = format!("spiffe://example.org/{name}");
         let leaf = Leaf { common_name: name, upns: &[&claim], uris: &[&uri], ..Leaf::default() };
         self.server.client(Some(&self.server.mint(&leaf)), Some(&self.admin.id), http)
     }
 
-    fn at(&self, rest: &str) -> String {
+    pub fn at(&self, rest: &str) -> String {
         format!("/v2/okms/resource/{}/{rest}", self.admin.id)
     }
 
@@ -48,18 +48,21 @@ impl Domain {
     }
 
     /// A rule: certificates of this common name stand for an identity of the same name.
-    async fn rule(&self, name: &str, policies: &[&str]) {
+    pub async fn rule(&self, name: &str, policies: &[&str]) {
         self.put_rule(name, &json!({"commonNames": [name], "policies": policies})).await.ok();
     }
 
-    /// A policy for one identity; gives back its id.
-    async fn policy(&self, of: &str, resources: &[&str], permissions: Value) -> String {
+    /// A policy for one identity; gives back its id. Actions are named without `okms:apikms:`, or
+    /// in full.
+    pub async fn policy(&self, of: &str, resources: &[&str], permissions: Value) -> String {
         let resources: Vec<_> = resources.iter().map(|urn| json!({"urn": urn})).collect();
         let actions = |kind: &str| -> Vec<_> {
             let of_kind = permissions[kind].as_array().into_iter().flatten();
-            of_kind
-                .map(|name| json!({"action": format!("okms:apikms:{}", name.as_str().unwrap())}))
-                .collect()
+            let named = |name: &str| match name {
+                full if full.starts_with("okms:") => full.to_owned(),
+                short => format!("okms:apikms:{short}"),
+            };
+            of_kind.map(|name| json!({"action": named(name.as_str().unwrap())})).collect()
         };
         let body = json!({
             "name": crate::harness::unique(of),

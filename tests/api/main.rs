@@ -37,6 +37,7 @@ mod openapi;
 mod paths;
 mod reload;
 mod restart;
+mod rights;
 mod routes;
 mod secrets;
 mod shares;

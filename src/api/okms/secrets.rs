@@ -137,13 +137,20 @@ pub(super) async fn set_state(
     call: &Call,
 ) -> Result<Reply, Error> {
     let parsed = parse::state(&call.body)?;
-    let (state, secrets) = (parsed.body, &context.service.secrets);
+    let (state, number, secrets) = (parsed.body, number(call)?, &context.service.secrets);
     let (view, did_change) =
-        secrets.set_state(permit, path(call)?, number(call)?, state, call.now).await?;
+        secrets.set_state(permit, path(call)?, number, state, call.now).await?;
     let mut warnings =
         warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
     warnings.extend((!did_change).then(|| render::warn_of_unchanged(state)));
-    Ok(version(&view, call, &warnings))
+    Ok(match view {
+        Some(view) => version(&view, call, &warnings),
+        None => Reply::json(Writer::object(|out| {
+            out.number("id", number.get());
+            out.text("state", state.name());
+            render::warnings(out, &warnings);
+        })),
+    })
 }
 
 pub(super) async fn get_config(
@@ -169,17 +176,24 @@ pub(super) async fn put_config(
     })))
 }
 
-/// The answer to a secret's creation or change.
+/// The answer to a secret's creation or change: its metadata, or what the change itself has done.
 fn change_reply(
     context: &Context,
     permit: &Permit,
     path: &SecretPath,
-    created: &Changed,
+    changed: &Changed,
     warnings: &[&str],
 ) -> Reply {
+    let id = permit.okms_id();
     Reply::json(Writer::object(|out| {
-        out.object("metadata", |out| {
-            render::metadata(out, context, permit.okms_id(), path, &created.header);
+        out.object("metadata", |out| match (&changed.header, &changed.added) {
+            (Some(header), _) => render::metadata(out, context, id, path, header),
+            (None, added) => {
+                if let Some((number, _)) = added {
+                    out.number("currentVersion", number.get());
+                }
+                render::urn(out, context, id, path);
+            }
         });
         out.text("path", path.as_str());
         render::warnings(out, warnings);

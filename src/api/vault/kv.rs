@@ -20,13 +20,12 @@ use super::{
 use crate::{
     auth::Permit,
     model::{
-        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, MetadataPatch,
-        MountPath, Refused, SecretPath, Settings, Timestamp, VersionAct, VersionNumber,
-        VersionRecord, View,
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Invalid, MetadataPatch, MountPath,
+        Refused, SecretPath, Settings, Timestamp, VersionAct, VersionNumber, VersionRecord, View,
     },
     service::{
-        Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through, VersionView,
-        Versions,
+        Changed, Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through,
+        VersionView, Versions,
     },
 };
 
@@ -150,7 +149,7 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let warnings = fields.warnings();
     let written =
         context.service.secrets.write(permit, target.through(), &value, cas, call.now).await?;
-    Ok(write_reply(call, &warnings, &written.header, written.added.as_ref()))
+    Ok(write_reply(call, &warnings, &written))
 }
 
 pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -184,9 +183,7 @@ pub(super) async fn patch(asked: &Asked<'_>) -> Result<Reply, Failed> {
         (error, _) => error.into(),
     })?;
     match patched {
-        Patched::Changed(written) => {
-            Ok(write_reply(call, &warnings, &written.header, written.added.as_ref()))
-        }
+        Patched::Changed(written) => Ok(write_reply(call, &warnings, &written)),
         Patched::Unreadable(header, number, record) => {
             Ok(envelope::not_found_with(call, |out| five(out, number, &record, &header.custom)))
         }
@@ -342,15 +339,12 @@ fn settings(out: &mut ObjectWriter<'_>, settings: &Settings) {
 }
 
 /// The answer to a write that added a version.
-fn write_reply(
-    call: &Call,
-    warnings: &[String],
-    header: &Header,
-    added: Option<&(VersionNumber, VersionRecord)>,
-) -> Reply {
+fn write_reply(call: &Call, warnings: &[String], written: &Changed) -> Reply {
+    let none = CustomMetadata::default();
+    let of_secret = written.header.as_ref().map_or(&none, |header| &header.custom);
     envelope::data(call, KV, &Parts { warnings, bytes: 512 }, |out| {
-        if let Some((number, record)) = added {
-            five(out, *number, record, &header.custom);
+        if let Some((number, record)) = &written.added {
+            five(out, *number, record, of_secret);
         }
     })
 }

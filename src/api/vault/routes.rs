@@ -208,7 +208,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         &["DELETE"],
         "/sys/mounts/{key}",
-        &tenant!(Write, "VaultDisable", [ConfigUpdate, SecretDelete], mounts::disable()),
+        &tenant!(
+            Write,
+            "VaultDisable",
+            [ConfigUpdate, SecretDelete, SecretList],
+            mounts::disable()
+        ),
     ),
     route(
         &["GET"],

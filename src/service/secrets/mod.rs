@@ -43,8 +43,9 @@ pub struct VersionView {
 /// A secret that was just created or changed.
 #[derive(Debug)]
 pub struct Changed {
-    /// Its header after the change.
-    pub header: Header,
+    /// Its header after the change, for who may see a secret's metadata or has made all of it:
+    /// others are told of what they have done alone.
+    pub header: Option<Header>,
     /// The defaults of its domain and mount, which were in force.
     pub defaults: Settings,
     /// The version that was added, if one was.

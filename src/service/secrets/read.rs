@@ -12,7 +12,7 @@ use crate::{
         turns::LongRead,
     },
     store::{
-        engine::{Found, Read, ReadError},
+        engine::{Found, Read, ReadError, Snapshot},
         kinds::{
             Malformed, header, value,
             version::{self, Version},
@@ -24,6 +24,9 @@ use crate::{
 const VERSIONS_AT_ONCE: usize = 256;
 /// How often a secret is read whose current version changes meanwhile.
 const ROUNDS: usize = 16;
+/// How many names are looked at in one go, and the most of them for one page.
+const NAMES_AT_ONCE: usize = 1024;
+const NAMES_MAX: usize = 10_000;
 /// More versions than this are a long read.
 const LONG_HISTORY: u32 = 256;
 
@@ -50,9 +53,9 @@ pub struct History {
 }
 
 impl Secrets {
-    /// A page of the domain's secrets that may be seen, by path: fewer than `limit` where others
-    /// lie between. A secret whose header is damaged is listed without it, so that one bad record
-    /// does not hide the others.
+    /// A page of the domain's secrets that may be seen, by path: `limit` of them while there are
+    /// so many, and fewer only behind thousands of others. A secret whose header is damaged is
+    /// listed without it, so that one bad record does not hide the others.
     ///
     /// # Errors
     /// `Error::Invalid` for a cursor that is not of this list.
@@ -69,16 +72,14 @@ impl Secrets {
             None => header::first(id),
         };
         let snapshot = self.scope.engine().snapshot().await?;
-        let entries = snapshot.scan(header::SPACE, &from, &header::end(id), limit + 1).await?;
-        let more = entries.len() > limit;
-        let (mut secrets, mut last) = (Vec::with_capacity(entries.len()), None);
-        for (key, record) in entries.into_iter().take(limit) {
-            let path = header::parse(id, &key).ok_or(Malformed)?;
-            last = Some(path.clone());
-            if !permit.allows(Action::SecretGet, Resource::Secret(&path)) {
-                continue;
-            }
-            let header = match open(&keys, &key, &record.bytes) {
+        let (seen, last) = seen(permit, &*snapshot, from, limit).await?;
+        let names: Vec<_> = seen.iter().map(|path| header::key(id, path)).collect();
+        let parts: Vec<_> = names.iter().map(|key| Read::Key(header::SPACE, key)).collect();
+        let found = snapshot.read(&parts).await?;
+        let mut secrets = Vec::with_capacity(seen.len());
+        for ((path, key), found) in seen.into_iter().zip(&names).zip(found) {
+            let record = found?.ok_or_else(missing)?.record;
+            let header = match open(&keys, key, &record.bytes) {
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
                     None
@@ -87,9 +88,7 @@ impl Secrets {
             };
             secrets.push((path, header));
         }
-        let next =
-            last.filter(|_| more).map(|last| cursor::after_secret(&keys, &last)).transpose()?;
-        Ok((secrets, next))
+        Ok((secrets, last.map(|last| cursor::after_secret(&keys, &last)).transpose()?))
     }
 
     /// A secret with one version: `version`, or the current one.
@@ -256,6 +255,55 @@ impl Secrets {
             turn = Some(self.scope.long_reads().turn(permit.okms_id()).await?);
         }
     }
+}
+
+/// The first secrets from a key on that may be seen, at most `limit` of them, and the path after
+/// which the list goes on if it does. What may not be seen is passed over: it would show in pages
+/// that are not full how much of it there is.
+async fn seen(
+    permit: &Permit,
+    snapshot: &dyn Snapshot,
+    mut from: Vec<u8>,
+    limit: usize,
+) -> Result<(Vec<SecretPath>, Option<SecretPath>), Error> {
+    let (id, mut seen, mut looked_at) = (permit.okms_id(), Vec::new(), 0);
+    loop {
+        let size = if looked_at == 0 { limit + 1 } else { NAMES_AT_ONCE };
+        let names = snapshot.keys(header::SPACE, &from, &header::end(id), None, size).await?;
+        let mut last = None;
+        for key in &names {
+            let path = header::parse(id, key).ok_or(Malformed)?;
+            if permit.allows(Action::SecretGet, Resource::Secret(&path)) {
+                if seen.len() == limit {
+                    let next = seen.last().cloned();
+                    return Ok((seen, next));
+                }
+                seen.push(path.clone());
+            }
+            last = Some(path);
+        }
+        looked_at += names.len();
+        let Some(last) = last.filter(|_| names.len() == size) else { return Ok((seen, None)) };
+        if looked_at >= NAMES_MAX {
+            return Ok((seen, Some(last)));
+        }
+        from = match hidden_folder(permit, &last) {
+            Some(folder) => header::below(id, folder).1,
+            None => header::after(id, &last),
+        };
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The largest folder around a secret in which nothing may be seen.
+fn hidden_folder<'a>(permit: &Permit, path: &'a SecretPath) -> Option<&'a str> {
+    let folders: Vec<_> = path.as_str().match_indices('/').map(|(at, _)| at + 1).collect();
+    let folder = |end: &usize| path.as_str().get(..*end);
+    let may_show = |end: &usize| {
+        folder(end).is_some_and(|folder| permit.allows(Action::SecretGet, Resource::Below(folder)))
+    };
+    // Where nothing may be seen in one, so it is in those within it.
+    folder(folders.get(folders.partition_point(may_show))?)
 }
 
 /// A secret's header and all its version records.

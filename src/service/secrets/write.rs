@@ -24,7 +24,7 @@ const VERSIONS_AT_ONCE: usize = 64;
 pub enum Patched {
     /// There is a new version.
     Changed(Changed),
-    /// The current version cannot be read, so that nothing was changed.
+    /// The current version cannot be read, so that nothing was changed; for who may see that.
     Unreadable(Header, VersionNumber, VersionRecord),
 }
 
@@ -93,7 +93,7 @@ impl Secrets {
                 let mut header = Header::new(now).with_patch(patch, now)?;
                 let added = add_version(path, &mut header, value, &defaults, draft, now)?;
                 draft.put(path, &header)?;
-                Ok(Changed { header, defaults, added: Some(added) })
+                Ok(Changed { header: Some(header), defaults, added: Some(added) })
             },
         )
         .await
@@ -114,7 +114,7 @@ impl Secrets {
         if update.value.is_some() {
             permit.check(Action::VersionCreate, Resource::Secret(path))?;
         }
-        // One of nothing changes nothing, and tells the metadata all the same.
+        // One of nothing changes nothing, and tells whether there is a secret all the same.
         if update.value.is_none() || !update.patch.is_empty() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
@@ -135,7 +135,7 @@ impl Secrets {
                 if added.is_some() || !update.patch.is_empty() {
                     draft.put(path, &header)?;
                 }
-                Ok(Changed { header, defaults, added })
+                Ok(Changed { header: told(permit, path, header), defaults, added })
             },
         )
         .await
@@ -153,18 +153,20 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Changed, Error> {
+        // Which of the two it takes is known later; who has neither is not told by the store.
+        let may = |action| permit.check(action, Resource::Secret(at.path));
+        may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
         self.change(
             ChangeName::WriteSecret,
             permit,
             SecretBasis::through(at),
             |found, defaults, draft| {
-                let action =
-                    if found.is_some() { Action::VersionCreate } else { Action::SecretCreate };
-                permit.check(action, Resource::Secret(at.path))?;
+                may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
                 let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
                 header.check_cas(cas, &defaults, true)?;
                 let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
                 draft.put(at.path, &header)?;
+                let header = told(permit, at.path, header);
                 Ok(Changed { header, defaults, added: Some(added) })
             },
         )
@@ -174,7 +176,8 @@ impl Secrets {
     /// Adds a version that `merge` makes of the current one.
     ///
     /// # Errors
-    /// `Error::SecretNotFound` where there is no version either; `Error::Refused` where CAS or
+    /// `Error::SecretNotFound` where there is no version either, or none that can be read, for who
+    /// may not see which; `Error::Refused` where CAS or
     /// numbers stand against it; `Error::Invalid` what `merge` says.
     pub async fn patch(
         &self,
@@ -192,10 +195,12 @@ impl Secrets {
             header.check_cas(cas, &defaults, true)?;
             let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
             let Some(value) = value else {
+                let header = told(permit, at.path, header).ok_or(Error::SecretNotFound)?;
                 return Ok(Patched::Unreadable(header, number, version.record));
             };
             let added = add_version(at.path, &mut header, &merge(&value)?, &defaults, draft, now)?;
             draft.put(at.path, &header)?;
+            let header = told(permit, at.path, header);
             Ok(Patched::Changed(Changed { header, defaults, added: Some(added) }))
         })
         .await
@@ -258,20 +263,28 @@ impl Secrets {
         write: &MetadataWrite,
         now: Timestamp,
     ) -> Result<Settings, Error> {
-        // Whether there is a secret to make is known later.
-        let action =
+        let may = |action| permit.check(action, Resource::Secret(at.path));
+        let changes =
             if write.creates { Action::SecretUpdateMetadata } else { Action::SecretPatchMetadata };
-        permit.check(action, Resource::Secret(at.path))?;
+        // Whether there is a secret to make is known later; who may do neither is not told by the
+        // store.
+        match may(changes) {
+            Err(_) if write.creates => may(Action::SecretCreateEmpty)?,
+            asked => asked?,
+        }
         self.change(
             ChangeName::WriteMetadata,
             permit,
             SecretBasis::through(at),
             |found, defaults, draft| {
                 let before = match found {
-                    Some(found) => found.header,
+                    Some(found) => {
+                        may(changes)?;
+                        found.header
+                    }
                     None if !write.creates => return Err(Error::SecretNotFound),
                     None => {
-                        permit.check(Action::SecretCreateEmpty, Resource::Secret(at.path))?;
+                        may(Action::SecretCreateEmpty)?;
                         if write.cas.is_some_and(|cas| cas != 0) {
                             return Err(Refused::MetadataCasOnCreate.into());
                         }
@@ -310,8 +323,8 @@ impl Secrets {
             .await
     }
 
-    /// Puts a version into the state `to`. The second part tells whether it was in another one
-    /// before.
+    /// Puts a version into the state `to`, and shows it to who may see it. The second part tells
+    /// whether it was in another one before.
     ///
     /// # Errors
     /// `Error::SecretNotFound`, `Error::VersionNotFound`; `Error::VersionDeleted`, as deleted is
@@ -323,7 +336,7 @@ impl Secrets {
         number: VersionNumber,
         to: VersionState,
         now: Timestamp,
-    ) -> Result<(VersionView, bool), Error> {
+    ) -> Result<(Option<VersionView>, bool), Error> {
         let action = match to {
             VersionState::Active => Action::VersionActivate,
             VersionState::Deactivated => Action::VersionDeactivate,
@@ -335,7 +348,8 @@ impl Secrets {
         self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
             let Existing { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
-            let view = |record| VersionView { number, record, value: None };
+            let is_seen = permit.tells(Action::SecretGet, Resource::Secret(path));
+            let view = |record| is_seen.then_some(VersionView { number, record, value: None });
             let after =
                 match before.record.transition(to, now, header.settings.life_seconds(&defaults)) {
                     Transition::None => return Ok((view(before.record), false)),
@@ -462,6 +476,11 @@ async fn find(
         _ => None,
     };
     Ok(Existing { header, versions, value })
+}
+
+/// What a write tells of a secret beside what it has done itself: nothing to who may not see it.
+fn told(permit: &Permit, path: &SecretPath, header: Header) -> Option<Header> {
+    permit.tells(Action::SecretGet, Resource::Secret(path)).then_some(header)
 }
 
 fn add_version(

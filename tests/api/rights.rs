@@ -1,0 +1,228 @@
+//! What single rights give, and what their holders are not told: certificates of a domain that
+//! distrust each other.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::{
+    access::Domain,
+    harness::{Answer, Client, Http},
+};
+
+const FORBIDDEN: u32 = 16_924_673;
+
+/// A domain in which certificates of this name have an identity, and these rights to all of it.
+async fn with(domain: &Domain, name: &str, allow: &[&str]) -> Client {
+    domain.rule(name, &[]).await;
+    domain.policy(name, &["*"], json!({ "allow": allow })).await;
+    domain.client(name, Http::One)
+}
+
+fn v1(client: &Client, rest: &str) -> String {
+    format!("/api/{}/v1/{rest}", client.id)
+}
+
+async fn post(client: &Client, rest: &str, body: &str) -> Answer {
+    client.call(Method::POST, &v1(client, rest), body).await
+}
+
+#[track_caller]
+fn forbidden(answer: &Answer) -> String {
+    answer.error(403, FORBIDDEN)
+}
+
+/// A refusal told everybody to ask an operator, who has no say in a domain's policies.
+#[tokio::test]
+async fn a_refusal_says_whom_to_ask() {
+    let domain = Domain::new().await;
+    let reader = with(&domain, "reader", &["secret/list"]).await;
+    let of_domain = "ask the domain's administrator";
+    assert!(forbidden(&reader.create("a", "{}").await).contains(of_domain));
+    assert!(forbidden(&reader.get("secret/a").await).contains(of_domain));
+    let region = reader.call(Method::POST, "/v2/okms/resource", r#"{"name":"x"}"#).await;
+    assert!(forbidden(&region).contains("ask an operator"));
+}
+
+/// A write in the Vault dialect looked for the secret, and at its CAS, before it asked whether the
+/// writer may write at all: a mount that was gone, or a record that was damaged, was told to
+/// everybody. Who may do one of the two, adding or creating, learns which one it would be.
+#[tokio::test]
+async fn a_write_asks_before_it_looks() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", "{}").await.ok();
+    let adder = with(&domain, "adder", &["secret/version/create"]).await;
+    let creator = with(&domain, "creator", &["secret/create"]).await;
+    let other = with(&domain, "other", &["secretConfig/get", "secret/list"]).await;
+    domain.policy("other", &["elsewhere/*"], json!({"allow": ["secret/*"]})).await;
+    let plain = r#"{"data":{}}"#;
+    let stale = r#"{"data":{},"options":{"cas":7}}"#;
+    for (client, there, missing) in [(&adder, 200, 403), (&creator, 403, 200), (&other, 403, 403)] {
+        let write = async |at: &str, body: &str| {
+            post(client, &format!("secret/data/app/{at}"), body).await.status.as_u16()
+        };
+        let of_stale = if there == 200 { 400 } else { 403 };
+        assert_eq!((write("a", stale).await, write("a", plain).await), (of_stale, there));
+        assert_eq!(write("none", plain).await, missing);
+        domain.admin.delete("secret/app/none").await;
+    }
+    // What is there and what is not are alike to who may do nothing.
+    let answers = ["data", "metadata"].map(|part| {
+        ["a", "none"].map(|name| {
+            let (other, at) = (other.clone(), format!("secret/{part}/app/{name}"));
+            async move { post(&other, &at, r#"{"data":{},"max_versions":1}"#).await.likeness() }
+        })
+    });
+    for [there, missing] in answers {
+        assert_eq!(there.await, missing.await);
+    }
+}
+
+/// A secret of metadata alone took the right to change metadata too, where there was nothing yet to
+/// change.
+#[tokio::test]
+async fn a_secret_without_versions_takes_one_right() {
+    let domain = Domain::new().await;
+    let maker = with(&domain, "maker", &["secret/createEmpty"]).await;
+    let changer = with(&domain, "changer", &["secret/updateMetadata"]).await;
+    let metadata = r#"{"custom_metadata":{"a":"b"}}"#;
+    forbidden(&post(&changer, "secret/metadata/app/a", metadata).await);
+    assert_eq!(post(&maker, "secret/metadata/app/a", metadata).await.status, 204);
+    forbidden(&post(&maker, "secret/metadata/app/a", metadata).await);
+    assert_eq!(post(&changer, "secret/metadata/app/a", metadata).await.status, 204);
+}
+
+/// Removing a mount told whether anything is in it: to who may not see that as well.
+#[tokio::test]
+async fn a_mount_is_removed_by_who_may_see_what_is_in_it() {
+    let domain = Domain::new().await;
+    for mount in ["empty", "full"] {
+        let made = post(&domain.admin, &format!("sys/mounts/{mount}"), r#"{"type":"kv-v2"}"#).await;
+        assert_eq!(made.status, 204);
+    }
+    domain.admin.create("full/a", "{}").await.ok();
+    let blind = with(&domain, "blind", &["secretConfig/update"]).await;
+    domain.policy("blind", &["full/b"], json!({"allow": ["secret/*"]})).await;
+    let seeing = with(&domain, "seeing", &["secretConfig/update", "secret/list"]).await;
+    let remove = async |client: &Client, mount: &str| {
+        client.call(Method::DELETE, &v1(client, &format!("sys/mounts/{mount}")), "").await
+    };
+    let (empty, full) = (remove(&blind, "empty").await, remove(&blind, "full").await);
+    forbidden(&empty);
+    assert_eq!(empty.likeness(), full.likeness());
+    // By force is what asks for more.
+    forbidden(&remove(&seeing, "full?force=true").await);
+    assert_eq!(remove(&seeing, "full").await.status, 400);
+    assert_eq!(remove(&seeing, "empty").await.status, 204);
+}
+
+/// How many versions are kept is the configuration's: a write beyond that prunes, also of who may
+/// not erase. Who wants old versions kept says so there, and lets nobody change it.
+#[tokio::test]
+async fn pruning_is_the_configurations() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", r#"{"n":0}"#).await.ok();
+    let writer = with(&domain, "writer", &["secret/*"]).await;
+    let deny = json!({"deny": ["secret/version/delete", "secret/delete", "secret/updateMetadata"]});
+    domain.policy("writer", &["app/*"], deny).await;
+    forbidden(&writer.put("secret/app/a/version/1", r#"{"state":"deleted"}"#).await);
+    forbidden(&post(&writer, "secret/destroy/app/a", r#"{"versions":[1]}"#).await);
+    forbidden(&post(&writer, "secret/metadata/app/a", r#"{"max_versions":1}"#).await);
+    forbidden(&writer.put("secret/app/a", r#"{"metadata":{"maxVersions":1}}"#).await);
+    let first = async || writer.get("secret/app/a/version/1").await.status.as_u16();
+    for n in 1..10 {
+        post(&writer, "secret/data/app/a", &json!({"data": {"n": n}}).to_string()).await.ok();
+    }
+    assert_eq!(first().await, 200);
+    post(&writer, "secret/data/app/a", r#"{"data":{}}"#).await.ok();
+    assert_eq!(first().await, 404);
+    // Where more are to be kept, the configuration says so.
+    let kept = domain.admin.put("secret/app/a", r#"{"metadata":{"maxVersions":100}}"#).await;
+    assert!(kept.status.is_success());
+    post(&writer, "secret/data/app/a", r#"{"data":{}}"#).await.ok();
+    assert_eq!(writer.get("secret/app/a/version/2").await.status, 200);
+}
+
+/// Who may add a version, and no more, was told the secret's metadata for it, and of the others
+/// what a version's state is about: a write tells what it has done.
+#[tokio::test]
+async fn a_write_tells_what_it_has_done() {
+    let domain = Domain::new().await;
+    let secret = r#"{"path":"app/a","metadata":{"customMetadata":{"owner":"payroll"}},"version":{"data":{"k":1}}}"#;
+    domain.admin.call(Method::POST, &domain.admin.url("secret"), secret).await.ok();
+    let rights = ["secret/version/*", "secret/updateMetadata", "secret/create"];
+    let writer = with(&domain, "writer", &rights).await;
+    domain.policy("writer", &["*"], json!({"deny": ["secret/version/getData"]})).await;
+    let told = async |client: &Client, body: &str| client.put("secret/app/a", body).await.ok();
+    let adds = told(&writer, r#"{"version":{"data":{"k":2}}}"#).await;
+    let urn = adds["metadata"]["urn"].clone();
+    assert_eq!(adds["metadata"], json!({"currentVersion": 2, "urn": urn}));
+    let changes = told(&writer, r#"{"metadata":{"maxVersions":5}}"#).await;
+    assert_eq!((&changes["metadata"], &changes["path"]), (&json!({"urn": urn}), &json!("app/a")));
+    let nothing = told(&writer, "{}").await;
+    assert_eq!(nothing["metadata"], json!({"urn": urn}));
+    assert!(nothing["warnings"].is_array());
+    let at = writer.url("secret/app/a/version");
+    let added = writer.call(Method::POST, &at, r#"{"data":{}}"#).await.ok();
+    assert_eq!((&added["id"], &added["state"]), (&json!(3), &json!("active")));
+    for (state, is_new) in [("deactivated", true), ("deactivated", false), ("active", true)] {
+        let body = json!({ "state": state }).to_string();
+        let mut set = writer.put("secret/app/a/version/1", &body).await.ok();
+        assert_eq!(set["warnings"].is_null(), is_new);
+        set.as_object_mut().unwrap().remove("warnings");
+        assert_eq!(set, json!({"id": 1, "state": state}));
+    }
+    // KV2's writes tell of the version that they have made.
+    let kv_at = async |client: &Client, method, name: &str, body: &str| {
+        let media = [("content-type", "application/merge-patch+json")];
+        let at = v1(client, &format!("secret/data/app/{name}"));
+        client.send(method, &at, &media, body.to_owned()).await
+    };
+    let kv = async |client: &Client, method, body: &str| kv_at(client, method, "a", body).await;
+    for method in [Method::POST, Method::PATCH] {
+        let written = kv(&writer, method.clone(), r#"{"data":{"k":4}}"#).await.ok();
+        assert_eq!(written["data"]["custom_metadata"], json!(null), "{method}");
+        let written = kv(&domain.admin, method, r#"{"data":{"k":4}}"#).await.ok();
+        assert_eq!(written["data"]["custom_metadata"], json!({"owner": "payroll"}));
+    }
+    // A patch of a version that cannot be read is like one of what is not there.
+    kv(&domain.admin, Method::DELETE, "").await;
+    let patch = r#"{"data":{"k":5}}"#;
+    let shown = kv(&domain.admin, Method::PATCH, patch).await;
+    assert_eq!(shown.json()["data"]["custom_metadata"], json!({"owner": "payroll"}));
+    let hidden = kv(&writer, Method::PATCH, patch).await;
+    let missing = kv_at(&writer, Method::PATCH, "none", patch).await;
+    assert_eq!(hidden.likeness(), missing.likeness());
+    // Who makes a secret has made all of it.
+    let made = writer.create("app/b", "{}").await.ok();
+    assert_eq!(made["metadata"]["currentVersion"], 1);
+    assert!(made["metadata"]["createdAt"].is_string());
+}
+
+/// Pages of the native list were short by what may not be seen, and so counted it.
+#[tokio::test]
+async fn pages_are_full_of_what_may_be_seen() {
+    let domain = Domain::new().await;
+    let paths: Vec<_> = (0..25)
+        .flat_map(|n| [format!("app/{n:02}"), format!("app/{n:02}-hidden"), format!("pay/{n:02}")])
+        .collect();
+    domain.admin.create_all(&paths).await;
+    domain.rule("svc", &[]).await;
+    domain.policy("svc", &["app/*"], json!({"allow": ["secret/get"]})).await;
+    domain.policy("svc", &["*-hidden"], json!({"deny": ["secret/get"]})).await;
+    let svc = domain.client("svc", Http::One);
+    let (mut sizes, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut headers = vec![("x-pagination-size", "10")];
+        headers.extend(cursor.as_deref().map(|cursor| ("x-pagination-cursor", cursor)));
+        let page = svc.send(Method::GET, &svc.url("secret"), &headers, String::new()).await;
+        sizes.push(page.ok().as_array().unwrap().len());
+        cursor = page
+            .headers
+            .get("x-pagination-cursor-next")
+            .map(|next| next.to_str().unwrap().to_owned());
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [10, 10, 5]);
+}
