@@ -84,7 +84,7 @@ keys! {
         head_time: live,
         head_bytes: live,
         body_time: live,
-        // The store's log must have room for it.
+        // The API is made with it.
         value_bytes: restart,
         request_time: live,
         stall_time: live,

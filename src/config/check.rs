@@ -11,7 +11,8 @@ impl Config {
         const VALUE_BYTES_MAX: usize = 1 << 20;
         const HEAD_BYTES_MAX: usize = 48 << 10;
         const COUNT_MAX: usize = 1_000_000;
-        const LOG_BYTES_MIN: usize = 1 << 20;
+        // What is written together has an eighth of it at most, and room for the largest values.
+        const LOG_BYTES_MIN: usize = 24 << 20;
         const LOG_BYTES_MAX: usize = 1 << 30;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         const SECOND: Duration = Duration::from_secs(1);
@@ -48,14 +49,8 @@ impl Config {
         if limits.buffer_bytes.0 < 2 * VALUE_BYTES_MAX {
             return Err(ConfigError::Value("limits.buffer_bytes", "must be at least 2 MiB"));
         }
-        // A secret's value and what comes with it must have room in it.
-        if self.store.log.0 < 4 * limits.value_bytes.0.max(LOG_BYTES_MIN / 4)
-            || self.store.log.0 > LOG_BYTES_MAX
-        {
-            return Err(ConfigError::Value(
-                "store.log",
-                "must be from 1 MiB, and four times limits.value_bytes, to 1 GiB",
-            ));
+        if !(LOG_BYTES_MIN..=LOG_BYTES_MAX).contains(&self.store.log.0) {
+            return Err(ConfigError::Value("store.log", "must be from 24 MiB to 1 GiB"));
         }
         for (key, number) in [
             ("limits.connections", limits.connections),

@@ -11,7 +11,7 @@ use okmsd::store::{
 use crate::{
     common::*,
     power::{Disk, Luck},
-    storage::{Fault, File, Image, SECTOR, Storage},
+    storage::{Event, Fault, File, Image, SECTOR, Storage},
 };
 
 /// Where the ring of frames begins.
@@ -353,6 +353,90 @@ async fn a_start_can_fail_at_any_moment() {
                 nth += 1;
             }
             assert!(failed > 1, "{file:?}: {failed} of {nth} starts failed");
+        }
+    }
+}
+
+/// With a log of so many bytes.
+fn open_with(storage: &Storage, log_bytes: u64) -> Result<RedbEngine, OpenError> {
+    let mut options = options();
+    options.log_bytes = log_bytes;
+    RedbEngine::open_backend(storage.clone(), storage.beside(), &options, blind())
+}
+
+/// A shorter log once stayed as long as it had been. It is cut when it has nothing to replay, and
+/// not before; a longer one gets its room. What it goes round over is of rings of other lengths.
+#[tokio::test]
+async fn a_log_gets_the_length_that_it_is_given() {
+    let (mut storage, mut model) = (Storage::new(Vec::new()), Model::new());
+    let long = LOG_BYTES as u64;
+    let (mut before, mut kept) = (long, 0);
+    for (round, length) in (0_u8..).zip([long, long / 4, long / 2, long / 4, long / 3, long * 2]) {
+        let length = length.next_multiple_of(SECTOR as u64);
+        // A kill has left something to replay, which is all needed.
+        let engine = open_with(&storage, length).unwrap();
+        assert_eq!(dump(&*view(&engine).await).await, model, "round {round}");
+        let now = storage.image().log.len() as u64 - RING as u64;
+        assert!([before, length].contains(&now), "round {round}: {now}");
+        kept += u32::from(now != length);
+        drop(engine);
+        let engine = open_with(&storage, length).unwrap();
+        assert_eq!(storage.image().log.len() as u64, RING as u64 + length, "round {round}");
+        // Three times round.
+        for n in 0..3 * length / 9_000 {
+            let step = batch(vec![put(VALUE, &[n as u8 % 7, round], &vec![n as u8; 8_500])]);
+            apply(&mut model, &step);
+            engine.commit(step).await.unwrap();
+        }
+        let killed = storage.killed();
+        drop(engine);
+        (storage, before) = (killed, length);
+    }
+    assert!(kept > 1, "{kept} starts found something to replay");
+}
+
+/// The power goes at each step of a start that makes the log shorter, or longer, and of what is
+/// written behind it; or one of its operations fails.
+#[tokio::test]
+async fn a_log_can_be_cut_at_any_moment() {
+    let (image, model) = killed().await;
+    let storage = Storage::new(image);
+    drop(open(&storage));
+    let image = storage.image();
+    let long = LOG_BYTES as u64;
+    for length in [long / 4, long * 2] {
+        let length = length.next_multiple_of(SECTOR as u64);
+        let storage = Storage::new(image.clone());
+        let engine = open_with(&storage, length).unwrap();
+        write(&engine, vec![put(HEADER, b"after", b"1")]).await;
+        drop(engine);
+        let operations = storage.counts().0;
+        let events = storage.log();
+        let is_cut = |event: &Event| matches!(event, Event::SetLen(File::Log, _));
+        assert!(events.iter().any(is_cut));
+        // Whatever length the next start is given.
+        for next in [length, long] {
+            for cut in 0..=events.len() {
+                for (seed, luck) in (0_u64..).zip([Luck::Nothing, Luck::Everything, Luck::Sectors])
+                {
+                    let mut disk = Disk::new(image.clone(), seed + cut as u64 * 7);
+                    events.iter().take(cut).for_each(|event| disk.play(event));
+                    let engine = open_with(&Storage::new(disk.crash(luck)), next);
+                    let engine = engine.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+                    let mut found = dump(&*view(&engine).await).await;
+                    found.remove(&(HEADER, b"after".to_vec()));
+                    assert_eq!(found, model, "cut at {cut} of {}", events.len());
+                }
+            }
+        }
+        for nth in 0..operations {
+            let storage = Storage::new(image.clone());
+            storage.fail(if nth % 2 == 0 { Fault::OneBroken(nth) } else { Fault::OneFull(nth) });
+            drop(open_with(&storage, length));
+            storage.fail(Fault::None);
+            let engine = open_with(&storage, length).unwrap();
+            assert_eq!(storage.image().log.len() as u64, RING as u64 + length, "operation {nth}");
+            assert_eq!(dump(&*view(&engine).await).await, model, "operation {nth}");
         }
     }
 }

@@ -90,7 +90,8 @@ pub(super) struct Opened {
 
 impl Log {
     /// Opens the log of a store that stood at `before` when it was opened last, or makes one of
-    /// `ring` bytes where there need be none. From `now` on it belongs to this opening.
+    /// `ring` bytes where there need be none. One that has nothing to replay gets that length. From
+    /// `now` on it belongs to this opening.
     ///
     /// # Errors
     /// `LogError` says why the store cannot be opened with this log.
@@ -112,9 +113,10 @@ impl Log {
         };
         let Opened { log, groups } = &mut opened;
         if groups.is_empty() && log.ring != ring {
-            // Positions only grow, so that nothing that lies there fits where it comes to lie. The
-            // file is never shorter than its header says.
-            log.storage.set_len(RING + ring.max(log.ring))?;
+            // Positions only grow, so that nothing that lies there fits where it comes to lie.
+            if log.ring < ring {
+                log.storage.set_len(RING + ring)?;
+            }
             (log.ring, log.tail, log.last) = (ring, log.head, log.head);
         }
         if !groups.is_empty() {
@@ -123,6 +125,10 @@ impl Log {
             log.rewrite()?;
         }
         Header::of(before, now, log.ring).write(&*log.storage)?;
+        // The file is never shorter than its header says, whatever is durable of both.
+        if log.storage.len()? > RING + log.ring {
+            log.storage.set_len(RING + log.ring)?;
+        }
         Ok(opened)
     }
 
