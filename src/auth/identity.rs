@@ -12,8 +12,10 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::AttributeTypeAndValue;
 
 use super::claim::{ClaimFault, DomainClaim};
 use super::names::{NameFault, SubjectName, read_names};
@@ -23,6 +25,8 @@ use crate::pki::{Serial, Validity};
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertIdentity {
     common_name: Option<String>,
+    /// Whether the subject has a name that is left out.
+    is_partly_read: bool,
     names: Vec<SubjectName>,
     domain: Option<DomainClaim>,
     serial: Serial,
@@ -72,12 +76,14 @@ impl CertIdentity {
             Serial::from_be_bytes(certificate.raw_serial()).ok_or(IdentityError::Serial)?;
         let names = read_names(&certificate)?;
         let domain = DomainClaim::among(&names)?;
+        let common_name = texts(certificate.subject().iter_common_name(), 1);
         let mut public_key_sha256 = [0; 32];
         public_key_sha256.copy_from_slice(
             digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref(),
         );
         Ok(Self {
-            common_name: common_name(&certificate),
+            is_partly_read: common_name.is_none(),
+            common_name: common_name.and_then(|mut names| names.pop()),
             names,
             domain,
             serial,
@@ -91,6 +97,13 @@ impl CertIdentity {
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
+    }
+
+    /// Whether the subject has a name that a rule may ask for, and that is left out, as it cannot be
+    /// read or is there twice. What rules say of the certificate is not known then.
+    #[must_use]
+    pub const fn is_partly_read(&self) -> bool {
+        self.is_partly_read
     }
 
     /// The names that can identify, in the certificate's order.
@@ -124,12 +137,33 @@ impl CertIdentity {
     }
 }
 
-fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
-    let mut found = certificate.subject().iter_common_name();
-    let name = found.next()?.as_str().ok()?;
-    let is_text =
-        !name.is_empty() && name.len() <= COMMON_NAME_MAX && !name.chars().any(char::is_control);
-    (is_text && found.next().is_none()).then(|| name.to_owned())
+/// What a subject has of one kind; `None` where there is more than `most`, or something that cannot
+/// be read.
+fn texts<'a>(
+    attributes: impl Iterator<Item = &'a AttributeTypeAndValue<'a>>,
+    most: usize,
+) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    for attribute in attributes {
+        let text = text(attribute).filter(|text| {
+            (1..=SUBJECT_NAME_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+        })?;
+        if texts.len() == most {
+            return None;
+        }
+        texts.push(text);
+    }
+    Some(texts)
+}
+
+fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
+    if attribute.attr_value().tag() == Tag::BmpString {
+        // As some authorities write whatever is not ASCII.
+        let (units, rest) = attribute.as_slice().as_chunks::<2>();
+        let units: Vec<_> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+        return String::from_utf16(&units).ok().filter(|_| rest.is_empty());
+    }
+    attribute.as_str().ok().map(str::to_owned)
 }
 
 /// Names of customers' machines and people are not for logs: the serial finds the certificate
@@ -157,15 +191,15 @@ pub fn subject_text(leaf: &[u8]) -> Option<String> {
 
 /// More than any honest client certificate has.
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
-/// A longer common name is none, in bytes.
-const COMMON_NAME_MAX: usize = 256;
+/// The longest name in a subject that is read, in bytes.
+const SUBJECT_NAME_MAX: usize = 256;
 /// How much of a subject is shown, in characters.
 const SUBJECT_TEXT_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
 
     use super::super::test_tools::{DOMAIN, der, identify, san, upn, with_extensions};
     use super::*;
@@ -223,6 +257,47 @@ mod tests {
             identify(&[upn("okms.domain:x")]),
             Err(IdentityError::Claim(ClaimFault::Domain))
         );
+    }
+
+    /// A common name that is there twice, or too long, was none, and its holder fitted no rule.
+    #[test]
+    fn what_is_left_out_of_a_subject_is_told() {
+        use rcgen::DnValue::{BmpString, TeletexString, Utf8String};
+        let read = |values: &[(DnType, DnValue)]| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            for (kind, value) in values {
+                params.distinguished_name.push(kind.clone(), value.clone());
+            }
+            let key = KeyPair::generate().unwrap();
+            let mut der = params.self_signed(&key).unwrap().der().to_vec();
+            // The library writes each kind once: what is meant to be a second one is written as a
+            // title, and renamed.
+            for at in 0..der.len() - 3 {
+                if der[at..at + 3] == [0x55, 4, 12] {
+                    der[at + 2] = 3;
+                }
+            }
+            CertIdentity::from_der(&der).unwrap()
+        };
+        let title = || DnType::CustomDnType(vec![2, 5, 4, 12]);
+        let utf8 = |text: &str| Utf8String(text.to_owned());
+        let whole = read(&[(DnType::CommonName, utf8("a"))]);
+        assert_eq!((whole.common_name(), whole.is_partly_read()), (Some("a"), false));
+        let bmp = BmpString("ü".try_into().unwrap());
+        let whole = read(&[(DnType::CommonName, bmp)]);
+        assert_eq!((whole.common_name(), whole.is_partly_read()), (Some("ü"), false));
+        assert!(!read(&[]).is_partly_read());
+        for values in [
+            vec![(DnType::CommonName, utf8("a")), (title(), utf8("b"))],
+            vec![(DnType::CommonName, utf8(&"a".repeat(257)))],
+            vec![(DnType::CommonName, utf8(""))],
+            vec![(DnType::CommonName, utf8("a\0b"))],
+            vec![(DnType::CommonName, TeletexString("a".try_into().unwrap()))],
+        ] {
+            let part = read(&values);
+            assert_eq!((part.common_name(), part.is_partly_read()), (None, true), "{values:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! kinds.
 //!
 //! Always holds: each name is non-empty UTF-8 without control characters, and their number and
-//! length are bounded. Never does: read the common name (it is decoration), or pass over what it
+//! length are bounded; where case does not count, it is lower case. Never does: read the common name (it is decoration), or pass over what it
 //! cannot read: a malformed name is an error, not an absent name. Name kinds that never identify
 //! anybody here (IP address, directory name, other kinds of otherName, and so on) are passed over.
 
@@ -104,11 +104,15 @@ pub(super) fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<Subjec
 fn read_name(name: &GeneralName<'_>) -> Result<Option<SubjectName>, NameFault> {
     Ok(Some(match name {
         GeneralName::OtherName(kind, value) if *kind == OID_UPN => {
-            SubjectName::Upn(utf8_string(value)?)
+            SubjectName::Upn(fold_domain(&utf8_string(value)?, &['@']))
         }
         GeneralName::URI(text) => SubjectName::Uri(ia5(text, NameKind::Uri)?),
-        GeneralName::DNSName(text) => SubjectName::Dns(ia5(text, NameKind::Dns)?),
-        GeneralName::RFC822Name(text) => SubjectName::Email(ia5(text, NameKind::Email)?),
+        GeneralName::DNSName(text) => {
+            SubjectName::Dns(ia5(text, NameKind::Dns)?.to_ascii_lowercase())
+        }
+        GeneralName::RFC822Name(text) => {
+            SubjectName::Email(fold_domain(&ia5(text, NameKind::Email)?, &['@']))
+        }
         // What the parser could not read: only the tag tells what it should have been.
         GeneralName::Invalid(tag, _) => {
             return Err(match tag.0 {
@@ -146,6 +150,13 @@ fn utf8_string(value: &[u8]) -> Result<String, NameFault> {
 /// look the same.
 fn ia5(text: &str, kind: NameKind) -> Result<String, NameFault> {
     if text.is_ascii() { plain(text, kind) } else { Err(NameFault::Encoding(kind)) }
+}
+
+/// An e-mail address or a user principal name in which the case of the domain does not count any
+/// more: what stands behind the last of `marks`, where there is one.
+pub(super) fn fold_domain(address: &str, marks: &[char]) -> String {
+    let (name, domain) = address.split_at(address.rfind(marks).unwrap_or(address.len()));
+    format!("{name}{}", domain.to_ascii_lowercase())
 }
 
 fn plain(text: &str, kind: NameKind) -> Result<String, NameFault> {
@@ -207,6 +218,28 @@ mod tests {
             ]
         );
         assert_eq!(identity.okms_domain(), None);
+    }
+
+    /// The case of a DNS name says nothing, as that of an address's domain; that of the rest does.
+    #[test]
+    fn case_is_folded_where_it_does_not_count() {
+        let names = [
+            der(0x82, b"Web.Example.COM"),
+            der(0x81, b"Some@One@Example.COM"),
+            upn("Someone@Example.COM"),
+            upn("DOMAIN Someone"),
+            der(0x86, b"spiffe://Example.COM/A"),
+        ];
+        assert_eq!(
+            identify(&names).unwrap().names(),
+            [
+                SubjectName::Dns("web.example.com".to_owned()),
+                SubjectName::Email("Some@One@example.com".to_owned()),
+                SubjectName::Upn("Someone@example.com".to_owned()),
+                SubjectName::Upn("DOMAIN Someone".to_owned()),
+                SubjectName::Uri("spiffe://Example.COM/A".to_owned()),
+            ]
+        );
     }
 
     #[test]

@@ -333,6 +333,33 @@ async fn rules_find_certificates() {
     assert_eq!(names, ["both", "by-uri"]);
 }
 
+/// What a rule would say of a name that cannot be read, nobody knows: its holder fitted no rule, and
+/// was an administrator. So did whoever had a DNS name in capitals.
+#[tokio::test]
+async fn names_that_rules_cannot_see_open_nothing() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", "{}").await.ok();
+    let claim = format!("okms.domain:{}", domain.admin.id);
+    let client = |common_name: &str, dns: &[&str]| {
+        let leaf = Leaf { common_name, dns, upns: &[&claim], ..Leaf::default() };
+        domain.server.client(Some(&domain.server.mint(&leaf)), Some(&domain.admin.id), Http::One)
+    };
+    let long = "x".repeat(257);
+    let (long, capitals) = (client(&long, &[]), client("web", &["WEB.Example.COM"]));
+    for client in [&long, &capitals] {
+        client.put("secret/app/a", r#"{"version":{"data":{}}}"#).await.ok();
+    }
+    let rule = json!({"dnsNames": ["web.example.com"], "policies": ["read-only"]});
+    domain.put_rule("web", &rule).await.ok();
+    capitals.get("secret/app/a").await.ok();
+    assert!(is_forbidden(&capitals.put("secret/app/a", r#"{"version":{"data":{}}}"#).await));
+    assert!(is_forbidden(&long.get("secret/app/a").await));
+    // Not even where a rule would be about it.
+    domain.put_rule("all", &json!({"policies": ["admin"]})).await.ok();
+    capitals.put("secret/app/a", r#"{"version":{"data":{}}}"#).await.ok();
+    assert!(is_forbidden(&long.get("secret/app/a").await));
+}
+
 /// Another process over the same store judges by what this one was told, soon after.
 #[tokio::test]
 async fn another_process_judges_alike() {

@@ -32,6 +32,9 @@ pub struct Leaf<'a> {
     pub common_name: &'a str,
     pub upns: &'a [&'a str],
     pub uris: &'a [&'a str],
+    pub dns: &'a [&'a str],
+    /// What else is in the subject.
+    pub subject: &'a [(DnType, &'a str)],
     pub valid: std::ops::RangeInclusive<i64>,
     pub usage: ExtendedKeyUsagePurpose,
     pub is_ca: bool,
@@ -47,6 +50,8 @@ impl Default for Leaf<'_> {
             common_name: "hand-made",
             upns: &[],
             uris: &[],
+            dns: &[],
+            subject: &[],
             valid,
             usage,
             is_ca: false,
@@ -63,6 +68,9 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, leaf.common_name);
+    for (kind, text) in leaf.subject {
+        params.distinguished_name.push(kind.clone(), *text);
+    }
     params.not_before = OffsetDateTime::from_unix_timestamp(*leaf.valid.start()).unwrap();
     params.not_after = OffsetDateTime::from_unix_timestamp(*leaf.valid.end()).unwrap();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -74,7 +82,8 @@ pub fn mint(authority: &CertificateAuthority, key: &PrivateKeyPem, leaf: &Leaf<'
     };
     let names = leaf.upns.iter().map(|upn| SanType::OtherName((UPN.to_vec(), (*upn).into())));
     let uris = leaf.uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
-    params.subject_alt_names = names.chain(uris).collect();
+    let dns = leaf.dns.iter().map(|name| SanType::DnsName((*name).try_into().unwrap()));
+    params.subject_alt_names = names.chain(uris).chain(dns).collect();
     let own_key = leaf.key.map_or_else(KeyPair::generate, KeyPair::from_pem).unwrap();
     let certificate = params.signed_by(&own_key, &issuer).unwrap();
     Pair {
