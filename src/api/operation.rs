@@ -13,7 +13,7 @@ use super::{
     address::{Address, Captures, Params, below},
 };
 use crate::{
-    auth::{Action, Permit, RegionPermit},
+    auth::{Action, Permit, RegionPermit, acl::Addressed},
     model::Invalid,
 };
 
@@ -127,6 +127,12 @@ pub trait Dialect: Send + Sync {
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {
         let _ = address;
         captures.decode()
+    }
+
+    /// What a request asks for in the words of Vault's policies, where this dialect has those.
+    fn addressed(&self, address: &Address<'_>) -> Option<Addressed> {
+        let _ = address;
+        None
     }
 
     /// What a request for `operation` does to what is stored.

@@ -109,6 +109,7 @@ problems! {
     NoData: BAD_REQUEST, ARGUMENT, "no data provided";
     NoVersions: BAD_REQUEST, ARGUMENT, "No version number provided";
     NoVersionsToDestroy: BAD_REQUEST, ARGUMENT, "no version number provided";
+    BadPolicy: BAD_REQUEST, ARGUMENT, "failed to parse policy: {}";
     NoPaths: BAD_REQUEST, ARGUMENT, "paths is required: the paths to ask about, at most 1000";
     MountInUse: BAD_REQUEST, ARGUMENT, "path is already in use at {}/";
     MountForGood: BAD_REQUEST, ARGUMENT, "{}/ shows the whole domain and is there for good";
@@ -157,7 +158,8 @@ problems! {
     SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound;
     VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
         vault KvNotFound;
-    PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies";
+    PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
+        vault KvNotFound;
     RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules";
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
     NoNamespace: NOT_FOUND, UNKNOWN_ROUTE, "namespace not found";
@@ -338,6 +340,7 @@ fn said_of(error: &Error) -> Failed {
         Error::DomainExists => Problem::DomainExists.into(),
         Error::VersionDeleted => Problem::VersionDeleted.into(),
         Error::Invalid(invalid) => (*invalid).into(),
+        Error::Policy(fault) => Problem::BadPolicy.with(&[&fault.to_string()]),
         Error::Refused(refused) => match refused {
             Refused::CasMismatch => Problem::CasMismatch.into(),
             Refused::CasRequired => Problem::CasRequired.into(),

@@ -4,20 +4,24 @@
 //! certificate. Always holds: what is denied in any policy is denied, whatever others allow; what
 //! no policy allows is not; a state is replaced whole. Never does: read the store.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rpds::HashTrieMapSync;
 
 use super::{
+    acl::{self, Acl, Door, InVault, Mounts},
     action::{Action, Actions, Resource},
     cert_rule::Rule,
     glob::Glob,
     holder::{Holder, Untraced},
-    patterns::{Extent, Patterns},
+    patterns::{Extent, Patterns, Verdict},
 };
 use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
 
@@ -91,19 +95,20 @@ impl AccessDirectory {
         Self {
             default,
             tenants: ArcSwap::from_pointee(HashTrieMapSync::default()),
-            none: Arc::new(Access::new(default, &[], &[])),
+            none: Arc::new(Access::new(default, &Written::default())),
             generations: AtomicU64::new(0),
         }
     }
 
     /// Replaces what a tenant has. Whoever calls it has one turn after the other.
-    pub fn replace(&self, id: OkmsId, rules: &[(String, CertRule)], policies: &[IamPolicy]) {
-        self.put(id, Access::new(self.default, rules, policies));
+    pub fn replace(&self, id: OkmsId, written: &Written) {
+        self.put(id, Access::new(self.default, written));
     }
 
     /// Lets nobody do anything in a tenant, as what is denied there is not known.
     pub fn close(&self, id: OkmsId) {
-        self.put(id, Access { is_closed: true, ..Access::new(BuiltIn::Nothing, &[], &[]) });
+        let nobody = Access::new(BuiltIn::Nothing, &Written::default());
+        self.put(id, Access { is_closed: true, ..nobody });
     }
 
     fn put(&self, id: OkmsId, access: Access) {
@@ -137,6 +142,19 @@ impl AccessDirectory {
     }
 }
 
+/// All that says who may do what in a tenant, as it is stored.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The rules, by their names.
+    pub rules: Vec<(String, CertRule)>,
+    /// The policies in the words of IAM.
+    pub policies: Vec<IamPolicy>,
+    /// Those in Vault's language, by their names.
+    pub in_vault: Vec<(String, acl::Policy)>,
+    /// The mounts, through which those speak of the tree.
+    pub mounts: Mounts,
+}
+
 /// The policies and rules of a tenant.
 #[derive(Debug)]
 pub(super) struct Access {
@@ -147,6 +165,8 @@ pub(super) struct Access {
     is_closed: bool,
     rules: Vec<Rule>,
     policies: Vec<Policy>,
+    in_vault: HashMap<String, acl::Policy>,
+    mounts: Arc<Mounts>,
 }
 
 /// A policy with its patterns at hand.
@@ -224,26 +244,29 @@ impl From<BuiltIn> for Policy {
 }
 
 impl Access {
-    fn new(default: BuiltIn, rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Self {
+    fn new(default: BuiltIn, written: &Written) -> Self {
+        let Written { rules, policies, in_vault, mounts } = written;
         Self {
             default,
             generation: 0,
             is_closed: false,
             rules: rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect(),
             policies: policies.iter().map(Policy::new).collect(),
+            in_vault: in_vault.iter().cloned().collect(),
+            mounts: Arc::new(mounts.clone()),
         }
     }
 
     /// What whoever is no certificate of any rule may do.
     pub(super) fn default_grants(&self) -> Grants {
-        Grants::of(&[&Policy::of_everybody(), &self.default.into()])
+        Grants::of(&[&Policy::of_everybody(), &self.default.into()], None)
     }
 
     /// What the holder of a certificate may do.
     fn grants(&self, holder: &Holder<'_>) -> Result<Grants, Untraced> {
         if !self.rules.is_empty() && holder.certificate().is_partly_read() {
             // What a rule would say of the names that are left out, nobody knows.
-            return Ok(Grants::of(&[&Policy::of_everybody()]));
+            return Ok(Grants::of(&[&Policy::of_everybody()], None));
         }
         let mut rules = Vec::new();
         for rule in &self.rules {
@@ -265,7 +288,20 @@ impl Access {
             .policies
             .iter()
             .filter(|policy| policy.is_about(&identities) || names.contains(&policy.name.as_str()));
-        Ok(Grants::of(&built_in.iter().chain(of_identity).collect::<Vec<_>>()))
+        let policies: Vec<_> = built_in.iter().chain(of_identity).collect();
+        Ok(Grants::of(&policies, self.in_vault(&rules)))
+    }
+
+    /// What Vault's policies say together, of those that these rules name. A template has the values
+    /// of the rule that names its policy.
+    fn in_vault(&self, rules: &[&Rule]) -> Option<InVault> {
+        let named =
+            rules.iter().flat_map(|rule| rule.policies.iter().map(move |name| (name, *rule)));
+        let mut named = named
+            .filter_map(|(name, rule)| Some((name.as_str(), self.in_vault.get(name)?, rule)))
+            .peekable();
+        named.peek()?;
+        Some(InVault::new(Acl::of(named), Arc::clone(&self.mounts)))
     }
 }
 
@@ -276,6 +312,10 @@ pub(super) struct Grants {
     actions: Vec<Granted>,
     /// The policies, by their numbers.
     names: Vec<String>,
+    /// What the policies in Vault's language say.
+    in_vault: Option<InVault>,
+    /// What may be done to something in the tenant.
+    somewhere: Actions,
 }
 
 /// To what an action may be done.
@@ -289,7 +329,7 @@ struct Granted {
 }
 
 impl Grants {
-    fn of(policies: &[&Policy]) -> Self {
+    fn of(policies: &[&Policy], in_vault: Option<InVault>) -> Self {
         let with = |says: &dyn Fn(&Policy) -> bool| {
             let saying: Vec<_> = (0..).zip(policies).filter(|(_, policy)| says(policy)).collect();
             let of_tenant = saying.iter().find(|(_, policy)| policy.is_of_domain);
@@ -303,22 +343,47 @@ impl Grants {
             let (denied_on_tenant, denied) = with(&|policy| policy.deny.contains(*action));
             Granted { allowed_on_tenant, denied_on_tenant, allowed, denied }
         };
-        Self {
+        let mut grants = Self {
             actions: Action::ALL.iter().map(granted).collect(),
             names: policies.iter().map(|policy| policy.name.clone()).collect(),
-        }
+            in_vault,
+            somewhere: Actions::of(&[]),
+        };
+        let may = |action: &Action| {
+            let places = [Resource::Tenant, Resource::Below("")];
+            places.iter().any(|place| grants.allows(*action, *place, Door::Told))
+        };
+        grants.somewhere = Action::ALL.iter().copied().filter(may).collect();
+        grants
     }
 
-    /// Whether `action` may be done to `resource`.
-    pub(super) fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        match resource {
-            Resource::Tenant => self.decide(action, None).is_some_and(|(is_allowed, _)| is_allowed),
-            Resource::Secret(path) => {
-                self.decide(action, Some(path.as_str())).is_some_and(|(is_allowed, _)| is_allowed)
+    /// Whether `action` may be done to something in the tenant, so that there is something to ask.
+    pub(super) const fn allows_somewhere(&self, action: Action) -> bool {
+        self.somewhere.contains(action)
+    }
+
+    /// What the policies in Vault's language say, where there are any.
+    pub(super) const fn in_vault(&self) -> Option<&InVault> {
+        self.in_vault.as_ref()
+    }
+
+    /// Whether `action` may be done to `resource`, asked for through `door`.
+    pub(super) fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
+        let path = match resource {
+            Resource::Tenant => None,
+            Resource::Secret(path) => Some(path.as_str()),
+            Resource::Below(prefix) => return self.extent(action, prefix) != Extent::Nothing,
+            Resource::AllBelow(prefix) => {
+                return self.extent(action, prefix) == Extent::Everything;
             }
-            Resource::Below(prefix) => self.extent(action, prefix) != Extent::Nothing,
-            Resource::AllBelow(prefix) => self.extent(action, prefix) == Extent::Everything,
-        }
+        };
+        let of_iam = match self.decide(action, path) {
+            None => Verdict::Silent,
+            Some((true, _)) => Verdict::Allowed,
+            Some((false, _)) => return false,
+        };
+        let in_vault = self.in_vault.as_ref().map(|policies| policies.says(action, resource, door));
+        of_iam.max(in_vault.unwrap_or_default()) == Verdict::Allowed
     }
 
     /// What is decided about a secret, or about the tenant itself, and by which policy; `None` where
@@ -339,7 +404,10 @@ impl Grants {
     /// To how much of what lies below `prefix` an action may be done.
     pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
         let Some(granted) = self.actions.get(action as usize) else { return Extent::Nothing };
-        match (granted.allowed.extent(prefix), granted.denied.extent(prefix)) {
+        let in_vault = self.in_vault.as_ref().map(|policies| policies.extents(action, prefix));
+        let (allowed, denied) = in_vault.unwrap_or((Extent::Nothing, Extent::Nothing));
+        let denied = denied.or(granted.denied.extent(prefix));
+        match (allowed.or(granted.allowed.extent(prefix)), denied) {
             (Extent::Nothing, _) | (_, Extent::Everything) => Extent::Nothing,
             (Extent::Everything, Extent::Nothing) => Extent::Everything,
             _ => Extent::Some,
@@ -433,7 +501,7 @@ mod tests {
     ) -> (AccessDirectory, OkmsId) {
         let (directory, id) =
             (AccessDirectory::new(BuiltIn::Admin), OkmsId::from_bytes([1; 16]).unwrap());
-        directory.replace(id, rules, policies);
+        directory.replace(id, &written(rules, policies));
         (directory, id)
     }
 
@@ -441,6 +509,10 @@ mod tests {
     fn grants(directory: &AccessDirectory, id: OkmsId) -> Grants {
         let someone = identify(&[upn("someone")]).unwrap();
         directory.of(id).grants(&Holder::new(&someone, None)).unwrap()
+    }
+
+    fn written(rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Written {
+        Written { rules: rules.to_vec(), policies: policies.to_vec(), ..Written::default() }
     }
 
     fn rule(identity: &str) -> (String, CertRule) {
@@ -486,7 +558,7 @@ mod tests {
                 for text in &paths {
                     let path: SecretPath = text.parse().unwrap();
                     let is_allowed = told(&policies, "x", action, text);
-                    prop_assert_eq!(grants.allows(action, Resource::Secret(&path)), is_allowed);
+                    prop_assert_eq!(grants.allows(action, Resource::Secret(&path), Door::Other), is_allowed);
                     if text.starts_with(&prefix) {
                         match grants.extent(action, &prefix) {
                             Extent::Nothing => prop_assert!(!is_allowed),
@@ -497,7 +569,7 @@ mod tests {
                 }
                 let of_domain = |policy: &&IamPolicy| policy.resources.contains(&ResourcePattern::Domain);
                 let of_domain: Vec<_> = policies.iter().filter(of_domain).cloned().collect();
-                prop_assert_eq!(grants.allows(action, Resource::Tenant), told(&of_domain, "x", action, ""));
+                prop_assert_eq!(grants.allows(action, Resource::Tenant, Door::Other), told(&of_domain, "x", action, ""));
             }
         }
     }
@@ -513,7 +585,7 @@ mod tests {
             let (directory, id) = directory(&[rule(identity)], std::slice::from_ref(&everything));
             let grants = grants(&directory, id);
             assert_eq!(
-                grants.allows(Action::SecretGet, Resource::Tenant),
+                grants.allows(Action::SecretGet, Resource::Tenant, Door::Other),
                 is_allowed,
                 "{identity}"
             );
@@ -525,7 +597,7 @@ mod tests {
             };
             let (directory, id) = directory(&[("r".to_owned(), given)], &[]);
             let grants = grants(&directory, id);
-            let may = grants.allows(Action::SecretDelete, Resource::AllBelow(""));
+            let may = grants.allows(Action::SecretDelete, Resource::AllBelow(""), Door::Other);
             assert_eq!(may, policies == ["admin"], "{policies:?}");
         }
     }
@@ -536,17 +608,18 @@ mod tests {
         let (directory, id) = directory(&[], &[]);
         let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let may = || {
-            remembered
-                .grants(&directory.of(id), &Holder::new(&who, None))
-                .unwrap()
-                .allows(Action::SecretGet, Resource::AllBelow(""))
+            remembered.grants(&directory.of(id), &Holder::new(&who, None)).unwrap().allows(
+                Action::SecretGet,
+                Resource::AllBelow(""),
+                Door::Other,
+            )
         };
         assert!(may() && may());
-        directory.replace(id, &[rule("x")], &[]);
+        directory.replace(id, &written(&[rule("x")], &[]));
         assert!(!may());
         directory.close(id);
         assert!(!may());
-        directory.replace(id, &[], &[]);
+        directory.replace(id, &written(&[], &[]));
         assert!(may());
     }
 
@@ -572,7 +645,8 @@ mod tests {
             (&stranger, &of_stranger, true),
         ] {
             let grants = access.grants(&Holder::new(who, Some(line))).unwrap();
-            assert_eq!(grants.allows(Action::SecretGet, Resource::AllBelow("")), may);
+            let has = grants.allows(Action::SecretGet, Resource::AllBelow(""), Door::Other);
+            assert_eq!(has, may);
         }
         // Who has not been looked at is not judged.
         assert_eq!(access.grants(&Holder::new(&first, None)).err(), Some(Untraced));

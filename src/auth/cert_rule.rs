@@ -1,6 +1,7 @@
 //! Whether a mapping rule of a domain is about a certificate.
 
 use super::{
+    acl::Facts,
     glob::Glob,
     holder::{Holder, Untraced},
     identity::CertIdentity,
@@ -54,6 +55,21 @@ impl AddressGlob {
 
 fn fold_dns(pattern: &str) -> Glob {
     Glob::new(&pattern.to_ascii_lowercase())
+}
+
+/// What a policy's template can say of whoever a rule is about.
+impl Facts for Rule {
+    fn id(&self) -> Option<&str> {
+        None
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.identity)
+    }
+
+    fn metadata(&self, _: &str) -> Option<&str> {
+        None
+    }
 }
 
 impl Rule {

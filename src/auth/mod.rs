@@ -22,7 +22,7 @@ pub mod policy;
 pub mod revoked;
 
 pub use self::{
-    access::{AccessDirectory, names_an_action},
+    access::{AccessDirectory, Written, names_an_action},
     action::{Action, Resource},
     directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
     patterns::Extent,

@@ -18,6 +18,39 @@ pub enum Extent {
     Everything,
 }
 
+impl Extent {
+    /// Of how much one or the other is said.
+    #[must_use]
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
+            (Self::Nothing, Self::Nothing) => Self::Nothing,
+            _ => Self::Some,
+        }
+    }
+
+    /// Of how much it is said, where there is more.
+    #[must_use]
+    pub(super) const fn as_part(self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Some | Self::Everything => Self::Some,
+        }
+    }
+}
+
+/// What is said of one thing. Of two that speak the greater one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// Nothing, so that it is not allowed.
+    #[default]
+    Silent,
+    /// It is allowed, unless somebody denies it.
+    Allowed,
+    /// It is denied, whatever others say.
+    Denied,
+}
+
 /// A set of patterns, each with a number: whose it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patterns {

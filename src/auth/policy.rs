@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{
     Party, Principal, Subject,
     access::{AccessDirectory, Grants},
+    acl::{Addressed, Capabilities, Door, Given, InVault},
     action::{Action, Actions, Resource},
     holder::Untraced,
-    patterns::Extent,
+    patterns::{Extent, Verdict},
 };
 use crate::model::OkmsId;
 
@@ -49,12 +50,36 @@ enum Policy {
 }
 
 impl Policy {
-    fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
+    fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
         match self {
             Self::Everything => true,
-            Self::Granted(grants) => grants.allows(action, resource),
+            Self::Granted(grants) => grants.allows(action, resource, door),
             #[cfg(test)]
             Self::Test(allows) => allows(action, resource),
+        }
+    }
+
+    /// What the policies in Vault's language say, where there are any.
+    fn in_vault(&self) -> Option<&InVault> {
+        match self {
+            Self::Granted(grants) => grants.in_vault(),
+            Self::Everything => None,
+            #[cfg(test)]
+            Self::Test(_) => None,
+        }
+    }
+
+    /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
+    /// may be allowed by its policies; and it is not denied there.
+    fn may_begin(&self, actions: &[Action], asked: Option<&Addressed>) -> bool {
+        let Self::Granted(grants) = self else { return true };
+        let in_vault = self.in_vault().zip(asked);
+        // What a block asks of the request beyond its path is looked at once that is there.
+        let verdict = in_vault.map(|(policies, asked)| policies.says_at(asked, true));
+        match verdict.unwrap_or_default() {
+            Verdict::Denied => false,
+            Verdict::Allowed => true,
+            Verdict::Silent => actions.iter().any(|action| grants.allows_somewhere(*action)),
         }
     }
 }
@@ -66,6 +91,9 @@ pub struct Permit {
     policy: Policy,
     /// What the operation has asked for: a use case that does more is not allowed to.
     asked: Actions,
+    /// Where it was asked for in Vault's dialect, and whether the request has what the block of a
+    /// policy asks there.
+    addressed: Option<(Addressed, bool)>,
     principal: Principal,
 }
 
@@ -93,13 +121,43 @@ impl Permit {
     /// Whether `action` may be done to `resource`: for lists, which leave out what may not be seen.
     #[must_use]
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        self.asked.contains(action) && self.policy.allows(action, resource)
+        let door = match &self.addressed {
+            None => Door::Other,
+            Some((asked, is_fit)) => Door::Vault { asked, is_fit: *is_fit },
+        };
+        self.asked.contains(action) && self.policy.allows(action, resource, door)
+    }
+
+    /// Whether a policy in Vault's language asks something of this request beyond its path.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        let in_vault = self.policy.in_vault().zip(self.addressed.as_ref());
+        in_vault.is_some_and(|(policies, (asked, _))| policies.asks(asked))
+    }
+
+    /// The same for a request that has these parameters, by name, and whose answer is to be wrapped
+    /// for so many seconds.
+    #[must_use]
+    pub fn carrying(&self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
+        let mut permit = self.clone();
+        let in_vault = self.policy.in_vault();
+        if let (Some(policies), Some((asked, is_fit))) = (in_vault, &mut permit.addressed) {
+            *is_fit = policies.fits(asked, given, wrapped_for);
+        }
+        permit
+    }
+
+    /// What the policies in Vault's language give at an address, to be told.
+    #[must_use]
+    pub fn tells_at(&self, address: &str) -> Capabilities {
+        let in_vault = self.policy.in_vault();
+        in_vault.map(|policies| policies.capabilities(address)).unwrap_or_default()
     }
 
     /// What the policies say, whatever the operation has asked for: to be told, not to be done.
     #[must_use]
     pub fn tells(&self, action: Action, resource: Resource<'_>) -> bool {
-        self.policy.allows(action, resource)
+        self.policy.allows(action, resource, Door::Told)
     }
 
     /// To how much of what lies below `prefix` an action may be done.
@@ -118,7 +176,7 @@ impl Permit {
     #[cfg(test)]
     pub(crate) fn of_test(okms_id: OkmsId, allows: fn(Action, Resource<'_>) -> bool) -> Self {
         let (policy, asked) = (Policy::Test(allows), Actions::of(Action::ALL));
-        Self { okms_id, policy, asked, principal: Principal::of_process() }
+        Self { okms_id, policy, asked, addressed: None, principal: Principal::of_process() }
     }
 }
 
@@ -169,20 +227,34 @@ impl Principal {
         actions: &[Action],
         access: &AccessDirectory,
     ) -> Result<Permit, Denied> {
+        self.authorize_at(okms_id, actions, access, || None)
+    }
+
+    /// The same for a request that says in Vault's words what it asks for, where the policies have
+    /// those.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`]; `Denied::Forbidden` where a policy denies what is asked for there.
+    pub fn authorize_at(
+        &self,
+        okms_id: OkmsId,
+        actions: &[Action],
+        access: &AccessDirectory,
+        addressed: impl FnOnce() -> Option<Addressed>,
+    ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             Party::Tenant(own) if own == okms_id => Policy::Granted(self.grants(access, own)?),
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
-        let may = |action| {
-            policy.allows(action, Resource::Tenant) || policy.allows(action, Resource::Below(""))
-        };
-        if !actions.iter().any(|action| may(*action)) {
+        let addressed = policy.in_vault().and_then(|_| addressed());
+        if !policy.may_begin(actions, addressed.as_ref()) {
             return Err(Denied::Forbidden);
         }
         // Whoever may do something in a tenant may know it.
         let asked = Actions::of(actions).with(Action::DomainGet);
-        Ok(Permit { okms_id, policy, asked, principal: self.clone() })
+        let addressed = addressed.map(|addressed| (addressed, false));
+        Ok(Permit { okms_id, policy, asked, addressed, principal: self.clone() })
     }
 
     /// What the policies of its own tenant grant it.

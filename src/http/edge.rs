@@ -32,7 +32,7 @@ use crate::{
     },
     auth::{
         Action, Denied, Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer,
-        directory,
+        acl::Addressed, directory,
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics},
@@ -486,12 +486,18 @@ impl Edge {
             }
             Handler::Tenant(handler) => {
                 let principal = principal?;
-                let tenant = match (address.tenant, principal.party()) {
-                    (Some(named), _) => named?,
+                let tenant = match (&address.tenant, principal.party()) {
+                    (Some(named), _) => (*named)?,
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
-                let permit = self.permit(&principal, tenant, operation.actions, &call.request_id);
+                let addressed = || dialect.addressed(&address);
+                let permit = self.permit(
+                    &principal,
+                    (tenant, operation.actions),
+                    &call.request_id,
+                    addressed,
+                );
                 Granted::Tenant(handler, permit.await?)
             }
         };
@@ -507,12 +513,13 @@ impl Edge {
     async fn permit(
         &self,
         principal: &Principal,
-        tenant: OkmsId,
-        actions: &[Action],
+        (tenant, actions): (OkmsId, &[Action]),
         request_id: &str,
+        addressed: impl Fn() -> Option<Addressed>,
     ) -> Result<Permit, Failed> {
         let service = &self.context.service;
-        let authorize = || principal.authorize(tenant, actions, service.access.directory());
+        let authorize =
+            || principal.authorize_at(tenant, actions, service.access.directory(), &addressed);
         let decided = match authorize() {
             Err(Denied::Untraced) => {
                 if let Err(error) = service.credentials.trace(principal).await {

@@ -23,6 +23,7 @@ mod settings;
 pub mod text;
 mod time;
 mod token;
+mod vault_policy;
 mod version;
 
 pub use self::{
@@ -46,6 +47,7 @@ pub use self::{
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
     token::{Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
+    vault_policy::VaultPolicy,
     version::{
         Cas, Transition, VERSION_MAX, VersionAct, VersionNumber, VersionRecord, VersionState,
     },

@@ -5,10 +5,14 @@
 //! connection, and soon after in every other process over the same store; a tenant with a record that cannot be read lets nobody in but operators, as what it
 //! denies is not known. Never does: decide.
 
+mod stored;
+mod vault;
+
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use tokio::sync::Mutex;
 
+use self::stored::{all, find, in_vault, some};
 use super::{
     Error,
     changes::ChangeName,
@@ -20,7 +24,7 @@ use super::{
     unit::{Change, OneRecord},
 };
 use crate::{
-    auth::{AccessDirectory, Action, Permit, Resource, names_an_action},
+    auth::{AccessDirectory, Action, Permit, Resource, Written, acl::Mounts, names_an_action},
     crypto::DomainKeys,
     model::{
         BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
@@ -28,7 +32,7 @@ use crate::{
     },
     store::{
         engine::{Revision, Snapshot, Touched},
-        kinds::{Kind, Malformed, policy, rule, tenant},
+        kinds::{Kind, Malformed, config, policy, rule, tenant, vault_policy},
     },
 };
 
@@ -36,8 +40,6 @@ use crate::{
 const POLICIES_MAX: usize = 2_000;
 /// The most rules of a tenant.
 const RULES_MAX: usize = 20_000;
-/// How many records are read at once.
-const BATCH: usize = 512;
 
 /// A policy, and the id that it is found by.
 pub type FoundPolicy = ([u8; 16], IamPolicy);
@@ -75,7 +77,7 @@ impl AccessControl {
     }
 
     /// Tells the directory what the store has of a tenant.
-    async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
+    pub(super) async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         let snapshot = self.scope.engine().snapshot().await?;
         let read = async {
@@ -86,13 +88,16 @@ impl AccessControl {
             let rules = rules
                 .into_iter()
                 .map(|(key, rule)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), rule)));
-            Ok::<_, Error>((
-                rules.collect::<Result<Vec<_>, Error>>()?,
-                policies.into_iter().map(|(_, policy)| policy).collect::<Vec<_>>(),
-            ))
+            let (config, _) = self.scope.config_at(&*snapshot, &keys).await?;
+            Ok::<_, Error>(Written {
+                rules: rules.collect::<Result<_, Error>>()?,
+                policies: policies.into_iter().map(|(_, policy)| policy).collect(),
+                in_vault: in_vault(&*snapshot, &keys).await?,
+                mounts: Mounts::of(&config),
+            })
         };
         match read.await {
-            Ok((rules, policies)) => self.directory.replace(id, &rules, &policies),
+            Ok(written) => self.directory.replace(id, &written),
             Err(error @ Error::Corrupt(_)) => {
                 tracing::error!(
                     domain = %id,
@@ -320,7 +325,10 @@ impl AccessControl {
         if others().count() >= POLICIES_MAX {
             return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
         }
-        if others().any(|(_, policy)| policy.name == name) {
+        let in_vault = vault_policy::all(keys.id()).0;
+        let in_vault = [in_vault.as_slice(), name.as_bytes()].concat();
+        let is_taken = snapshot.get(policy::SPACE, &in_vault).await?.is_some();
+        if is_taken || others().any(|(_, policy)| policy.name == name) {
             return Err(Invalid("another policy has this name").into());
         }
         Ok(())
@@ -359,9 +367,12 @@ fn check_policy(policy: &IamPolicy) -> Result<(), Error> {
     if !policy.deny.iter().chain(&policy.except).all(|pattern| names_an_action(pattern)) {
         return Err(Invalid("except or deny names an action that there is not").into());
     }
-    let is_taken = BuiltIn::named(&policy.name).is_some()
-        || [DEFAULT_POLICY, "root"].contains(&policy.name.as_str());
-    if is_taken {
+    is_free_to_choose(&policy.name)
+}
+
+/// Goes on with a name that is not that of a policy which is always there.
+fn is_free_to_choose(name: &str) -> Result<(), Error> {
+    if BuiltIn::named(name).is_some() || [DEFAULT_POLICY, "root"].contains(&name) {
         return Err(Invalid("a policy of this name is always there; choose another name").into());
     }
     Ok(())
@@ -372,7 +383,8 @@ fn tenant_of(touched: &Touched) -> Option<OkmsId> {
     let (Touched::Put(space, key)
     | Touched::Deleted(space, key)
     | Touched::DeletedRange(space, key, _)) = touched;
-    if ![policy::SPACE, rule::SPACE].contains(space) {
+    // Mounts are how policies in Vault's language speak of secrets.
+    if ![policy::SPACE, rule::SPACE, config::SPACE].contains(space) {
         return None;
     }
     OkmsId::from_bytes(*key.first_chunk()?).ok()
@@ -394,51 +406,4 @@ async fn first_tenant(snapshot: &dyn Snapshot, from: &[u8]) -> Result<Option<Okm
         Ok::<_, Error>(OkmsId::from_bytes(id).map_err(|_| Malformed)?)
     });
     id.transpose()
-}
-
-async fn find<K: Kind>(
-    scope: &Scope,
-    keys: &DomainKeys,
-    name: K::Name<'_>,
-) -> Result<Option<K>, Error> {
-    let key = K::key(keys.id(), name);
-    let snapshot = scope.engine().snapshot().await?;
-    let Some(record) = snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
-    open(keys, &key, &record.bytes).map(Some)
-}
-
-/// At most so many of the records in a range, by their keys.
-async fn some<K: Kind>(
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    from: &[u8],
-    to: &[u8],
-    limit: usize,
-) -> Result<Vec<(Vec<u8>, K)>, Error> {
-    let found = snapshot.scan(K::SPACE, from, to, limit).await?;
-    let opened = found.into_iter().map(|(key, record)| {
-        let opened = open(keys, &key, &record.bytes)?;
-        Ok((key, opened))
-    });
-    opened.collect()
-}
-
-/// All of them.
-async fn all<K: Kind>(
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    (mut from, to): (Vec<u8>, Vec<u8>),
-) -> Result<Vec<(Vec<u8>, K)>, Error> {
-    let mut found = Vec::new();
-    loop {
-        let page = some::<K>(snapshot, keys, &from, &to, BATCH).await?;
-        let is_last = page.len() < BATCH;
-        if let Some((last, _)) = page.last() {
-            from = [last.as_slice(), &[0]].concat();
-        }
-        found.extend(page);
-        if is_last {
-            return Ok(found);
-        }
-    }
 }

@@ -48,6 +48,8 @@ changes! {
     CreatePolicy = "policies.create",
     UpdatePolicy = "policies.update",
     DeletePolicy = "policies.delete",
+    PutVaultPolicy = "policies.put_vault",
+    DeleteVaultPolicy = "policies.delete_vault",
     PutRule = "rules.put",
     DeleteRule = "rules.delete",
     RevokeCredential = "credentials.revoke",

@@ -1,7 +1,7 @@
 //! Why a use case did not end as asked.
 
 use crate::{
-    auth::Denied,
+    auth::{Denied, acl::PolicyFault},
     crypto,
     model::{Invalid, MountError, Refused},
     pki,
@@ -45,6 +45,9 @@ pub enum Error {
     /// An input breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// A text is no policy in Vault's language.
+    #[error("the text is no policy")]
+    Policy(#[source] PolicyFault),
     /// A deleted version stays deleted.
     #[error("the version is deleted, which is final")]
     VersionDeleted,

@@ -81,7 +81,7 @@ pub struct Service {
     /// Access certificates.
     pub credentials: Credentials,
     /// Policies, and the rules that give them to certificates.
-    pub access: AccessControl,
+    pub access: Arc<AccessControl>,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
     /// Tokens, for clients that insist on one.
@@ -110,11 +110,11 @@ impl Service {
         let authority = authority.map(Arc::new);
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
-        let access = AccessControl::open(scope.clone(), default).await?;
+        let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
-            mounts: Mounts::new(scope.clone()),
+            mounts: Mounts::new(scope.clone(), Arc::clone(&access)),
             secrets: Secrets::new(scope.clone()),
             credentials: Credentials::new(
                 scope.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Error,
+    AccessControl, Error,
     changes::ChangeName,
     scope::Scope,
     settings::ConfigBasis,
@@ -31,11 +31,13 @@ pub struct MountPatch {
 /// The use cases on mounts.
 pub struct Mounts {
     scope: Scope,
+    /// Policies in Vault's language speak of secrets through mounts.
+    access: Arc<AccessControl>,
 }
 
 impl Mounts {
-    pub(super) const fn new(scope: Scope) -> Self {
-        Self { scope }
+    pub(super) const fn new(scope: Scope, access: Arc<AccessControl>) -> Self {
+        Self { scope, access }
     }
 
     /// What the mount at `path` shows; `None` where there is none. As with all of them, it is no
@@ -95,7 +97,8 @@ impl Mounts {
                 })??;
                 Ok(())
             })
-            .await
+            .await?;
+        self.access.bring_up(permit.okms_id()).await
     }
 
     /// Changes a mount itself.
@@ -154,7 +157,8 @@ impl Mounts {
                 }
                 Ok(())
             })
-            .await
+            .await?;
+        self.access.bring_up(permit.okms_id()).await
     }
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the
@@ -174,9 +178,11 @@ impl Mounts {
         self.scope
             .change_config(ChangeName::RenameMount, permit, ConfigBasis, |config, (), _| {
                 config.rename(from, to, id.into_bytes())?;
-                Ok(id)
+                Ok(())
             })
-            .await
+            .await?;
+        self.access.bring_up(permit.okms_id()).await?;
+        Ok(id)
     }
 
     /// A mount's own defaults; the domain's for a view on the whole tree.

@@ -93,6 +93,7 @@ fn body(route: &ListedRoute, path: &str) -> String {
             r#"{"max_versions":3}"#
         }
         "VaultEnable" => r#"{"type":"kv-v2"}"#,
+        "VaultWritePolicy" => r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#,
         "VaultCapabilities" => r#"{"paths":["secret/data/a"]}"#,
         "VaultRemount" => r#"{"from":"mount-1","to":"mount-2"}"#,
         _ => "",

@@ -373,7 +373,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 109);
+    assert_eq!(unseen.len(), 117);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
@@ -439,6 +439,14 @@ async fn vault(client: Client) -> Seen {
         api.check("VaultEnable", "", body).await;
     }
     for id in [
+        "VaultWritePolicy",
+        "VaultWritePolicyOld",
+        "VaultPolicies",
+        "VaultPoliciesOld",
+        "VaultReadPolicy",
+        "VaultReadPolicyOld",
+        "VaultDeletePolicy",
+        "VaultDeletePolicyOld",
         "VaultTune",
         "VaultReadTune",
         "VaultReadMount",
@@ -527,6 +535,8 @@ async fn vaults_refusals_are_as_told() {
         ("VaultTune", "", r#"{"description":"x"}"#, "MountUnknown"),
         ("VaultEnable", "", r#"{"type":"transit"}"#, "NotKv2"),
         ("VaultUiMount", "", "", "Preflight"),
+        ("VaultReadPolicy", "", "", "KvNotFound"),
+        ("VaultWritePolicy", "", r#"{"policy":"path"}"#, "BadPolicy"),
         ("VaultLookupSelf", "", "", "PermissionDenied"),
         ("VaultLookupToken", "", "", "NoToken"),
         ("VaultPostLookupToken", "", r#"{"token":"x"}"#, "BadToken"),

@@ -65,6 +65,9 @@ grep -q '"secret/data/billing/mail":\["delete","patch","read","update"\],"secret
 # The list tells of the one that it may see.
 [ "$(grep -c '^\[{"path":"billing/mail",[^]]*}\]$' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '^\[{.*payroll' <<<"$answers")" -eq 0 ]
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-vault docs/ACCESS.md)")
+[ "$(grep -c '"data":{"password":"correct horse"}\|"password": "correct horse"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c 'does not permit this action' <<<"$answers")" -eq 2 ]
 echo "ok       the lines of docs/ACCESS.md"
 
 # A second start keeps everything.

@@ -135,8 +135,9 @@ mod tests {
     use super::{super::openapi::from_file, *};
     use crate::{
         api::json::Object,
-        auth::{Denied, Unauthenticated},
+        auth::{Denied, Unauthenticated, acl::Policy},
         model::{Invalid, OkmsId},
+        service::Error,
     };
 
     /// Whatever a rule says of itself is repeated in the document, and is the same there.
@@ -154,6 +155,7 @@ mod tests {
             ),
             ("BadSerial", Failed::from("x".parse::<crate::service::Serial>().unwrap_err())),
             ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
+            ("BadPolicy", Failed::from(Error::Policy(Policy::parse("path").unwrap_err()))),
             ("NoCertificate", Failed::from(Unauthenticated::NoCertificate)),
             ("Forbidden", Failed::from(Denied::Forbidden)),
         ];

@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use hyper::{Method, Uri};
 
 use super::super::{Address, Captures, Params, below, query};
-use crate::model::{Invalid, MountPath, text};
+use crate::{
+    auth::acl::{Addressed, Operation},
+    model::{Invalid, MountPath, text},
+};
 
 /// What the addresses begin with: with the domain, as vaultrs makes it of that, and in the caller's
 /// own.
@@ -51,6 +54,34 @@ pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         fault: undecodable.or(unfit).or(unclear),
         path,
     })
+}
+
+/// What is asked for in the words of policies: the path below `v1/`, and what its method does there.
+pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
+    let operation = match address.method.as_str() {
+        "GET" | "HEAD" => Operation::Read,
+        "LIST" => Operation::List,
+        "SCAN" => Operation::Scan,
+        "POST" | "PUT" => Operation::Update,
+        "PATCH" => Operation::Patch,
+        "DELETE" => Operation::Delete,
+        _ => return None,
+    };
+    let is_of_folder = matches!(operation, Operation::List | Operation::Scan);
+    let slash = if address.is_folder || is_of_folder { "/" } else { "" };
+    Some(Addressed {
+        path: format!("{}{slash}", address.path),
+        operation,
+        is_put: operation == Operation::Update && !is_of_server(&address.path),
+        needs_sudo: is_protected(&address.path),
+    })
+}
+
+/// Whether Vault asks for `sudo` there, too.
+fn is_protected(path: &str) -> bool {
+    const PATHS: [&str; 4] =
+        ["auth/token/accessors", "auth/token/revoke-orphan", "sys/remount", "sys/seal"];
+    PATHS.contains(&path) || path.starts_with("sys/auth/") || path.starts_with("sys/audit")
 }
 
 /// Keeps the address: it is told in hints, and where an answer that is wrapped came from.

@@ -1,13 +1,15 @@
 //! What is around every operation in a domain: namespace, token, and what is said of what no route
 //! is for.
 
+use std::borrow::Cow;
+
 use hyper::Method;
 
 use super::{
     super::{Address, Call, Context, Effect, Failed, Problem, Reply},
     address::is_of_server,
     asked::{Asked, check_namespace, repeat_namespace, token},
-    envelope, kv, wrapping,
+    envelope, fields, kv, wrapping,
 };
 use crate::{
     auth::Permit,
@@ -33,7 +35,7 @@ pub(super) enum Manner {
 /// settled.
 pub(super) struct Entered<'a> {
     context: &'a Context,
-    permit: &'a Permit,
+    permit: Cow<'a, Permit>,
     call: &'a Call,
     own: Option<KnownToken>,
     /// For how long the answer is to be kept, if it is, in seconds.
@@ -41,7 +43,7 @@ pub(super) struct Entered<'a> {
 }
 
 impl Entered<'_> {
-    pub(super) const fn request(&self) -> Asked<'_> {
+    pub(super) fn request(&self) -> Asked<'_> {
         let Self { context, permit, call, own, .. } = self;
         Asked { context, permit, call, own: own.as_ref() }
     }
@@ -61,6 +63,11 @@ pub(super) async fn enter<'a>(
     let own = check_token(context, permit, call, manner).await?;
     let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
     let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
+    let permit = if permit.asks() {
+        Cow::Owned(fields::with_parameters(call, |given| permit.carrying(given, ttl))?)
+    } else {
+        Cow::Borrowed(permit)
+    };
     Ok(Entered { context, permit, call, own, ttl })
 }
 

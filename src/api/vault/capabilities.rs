@@ -1,6 +1,6 @@
 //! What somebody may do at paths.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
@@ -11,7 +11,10 @@ use super::{
     fields::{self, Fields},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{
+        Action, Permit, Resource,
+        acl::{Capabilities, Capability},
+    },
     model::DomainConfig,
 };
 
@@ -64,8 +67,12 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
 
 /// The capabilities at an address, in their order.
 fn at(permit: &Permit, config: &DomainConfig, address: &str) -> Vec<&'static str> {
+    let in_vault = permit.tells_at(address);
+    if in_vault.contains(Capability::Deny) {
+        return Vec::new();
+    }
     if is_of_server(address) {
-        return of_server(permit, address);
+        return of_server(permit, address, in_vault);
     }
     let Some(view) = config.mount_above(address).and_then(|mount| {
         let below = mount.name_below(address).unwrap_or_default();
@@ -82,7 +89,9 @@ fn at(permit: &Permit, config: &DomainConfig, address: &str) -> Vec<&'static str
         // A mount itself, and what is no address of a secret: whatever may be done to something
         // in it.
         ("" | "config", word) => {
-            action("config", word).is_some_and(|action| permit.tells(action, Resource::Tenant))
+            let action = action("config", word);
+            action.is_some_and(|action| permit.tells(action, Resource::Tenant))
+                || in_vault.words().contains(&word)
         }
         ("metadata" | "detailed-metadata", "list") => {
             permit.tells(Action::SecretList, Resource::Below(&folder))
@@ -92,7 +101,11 @@ fn at(permit: &Permit, config: &DomainConfig, address: &str) -> Vec<&'static str
             None => permit.tells(action, Resource::Below(&folder)),
         }),
     };
-    words.into_iter().filter(may).collect()
+    let beyond = [Capability::Scan, Capability::Sudo].into_iter();
+    let beyond = beyond.filter(|word| in_vault.contains(*word)).map(Capability::word);
+    let mut words: Vec<_> = words.into_iter().filter(may).chain(beyond).collect();
+    words.sort_unstable();
+    words
 }
 
 /// What a capability is, at one of a mount's addresses.
@@ -119,15 +132,20 @@ fn action(part: &str, word: &str) -> Option<Action> {
 }
 
 /// Mounts are the domain's config; the rest is open to all who are in the domain.
-fn of_server(permit: &Permit, address: &str) -> Vec<&'static str> {
+fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'static str> {
+    let is_of_policies =
+        ["sys/policies", "sys/policy"].iter().any(|above| address.starts_with(above));
     let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
-    if !is_of_mounts {
+    if !is_of_mounts && !is_of_policies {
         return vec!["create", "delete", "list", "patch", "read", "update"];
     }
-    let (reads, changes) = (
-        permit.tells(Action::ConfigGet, Resource::Tenant),
-        permit.tells(Action::ConfigUpdate, Resource::Tenant),
-    );
+    let (get, edit) = if is_of_policies {
+        (Action::PolicyGet, Action::PolicyEdit)
+    } else {
+        (Action::ConfigGet, Action::ConfigUpdate)
+    };
+    let (reads, changes) =
+        (permit.tells(get, Resource::Tenant), permit.tells(edit, Resource::Tenant));
     let words = [
         ("create", changes),
         ("delete", changes),
@@ -136,5 +154,8 @@ fn of_server(permit: &Permit, address: &str) -> Vec<&'static str> {
         ("read", reads),
         ("update", changes),
     ];
-    words.into_iter().filter_map(|(word, may)| may.then_some(word)).collect()
+    let in_vault = Capability::ALL.iter().filter(|word| in_vault.contains(**word));
+    let words = words.into_iter().filter_map(|(word, may)| may.then_some(word));
+    let words: BTreeSet<_> = words.chain(in_vault.map(|word| word.word())).collect();
+    words.into_iter().collect()
 }

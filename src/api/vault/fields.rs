@@ -11,6 +11,7 @@ use super::super::{
     json::{self, Object},
     query,
 };
+use crate::auth::acl::Given;
 use crate::model::{
     DeactivateAfter, Invalid, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
     MaxVersions, SettingsPatch, text,
@@ -52,6 +53,24 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failed> {
     let text =
         json::Writer::object(|out| fields.iter().for_each(|(name, value)| out.text(name, value)));
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
+}
+
+/// What `then` makes of all parameters of a request, of its body and its query, by their names.
+pub(super) fn with_parameters<T>(
+    call: &Call,
+    then: impl FnOnce(&[(&str, Given<'_>)]) -> T,
+) -> Result<T, Failed> {
+    let body = body(call)?;
+    let members = Fields::parse(&body)?.object.into_members();
+    let decode = |text| query::form(text).map(Cow::into_owned);
+    let pairs = call.query().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok::<_, Invalid>((decode(name)?, decode(value)?))
+    });
+    let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+    let of_body = members.iter().map(|(name, raw)| (&**name, Given::Json(raw.get())));
+    let of_query = pairs.iter().map(|(name, value)| (&**name, Given::Text(value)));
+    Ok(then(&of_body.chain(of_query).collect::<Vec<_>>()))
 }
 
 impl<'a> Fields<'a> {

@@ -19,6 +19,7 @@ mod kv;
 mod lists;
 mod mounts;
 pub(crate) mod outline;
+mod policies;
 mod routes;
 mod status;
 mod tools;
@@ -28,7 +29,7 @@ mod wrapping;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
-use crate::model::Invalid;
+use crate::{auth::acl::Addressed, model::Invalid};
 
 /// The dialect.
 pub(super) struct Vault;
@@ -44,6 +45,10 @@ impl Dialect for Vault {
 
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         address::parse(method, uri)
+    }
+
+    fn addressed(&self, address: &Address<'_>) -> Option<Addressed> {
+        address::addressed(address)
     }
 
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {

@@ -7,7 +7,12 @@ use super::{
         enter, leave, no_route, with_namespace,
     },
     auth::{self, Named},
-    auth_methods, capabilities, kv, lists, mounts, status, tools, wrapping,
+    auth_methods, capabilities, kv, lists, mounts,
+    policies::{
+        self,
+        Spelling::{New, Old},
+    },
+    status, tools, wrapping,
 };
 use crate::{auth::Action, model::VersionAct};
 
@@ -92,6 +97,13 @@ static CREATE_TOKEN: Operation = tenant!(Write, "VaultCreateToken", [DomainGet],
 /// The end of a token in the body.
 static REVOKE_TOKEN: Operation =
     tenant!(Write, "VaultRevokeToken", [DomainGet], auth::revoke(Named::Token));
+
+/// A policy in Vault's language.
+static WRITE_POLICY: Operation =
+    tenant!(Write, "VaultWritePolicy", [PolicyEdit], policies::write());
+/// The end of one.
+static DELETE_POLICY: Operation =
+    tenant!(Write, "VaultDeletePolicy", [PolicyEdit], policies::delete());
 
 pub(super) static ROUTES: &[Route] = &[
     route(
@@ -351,8 +363,30 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     route(ALL, "/auth/cert/{key}", &NOT_SERVED),
     route(ALL, "/auth/{key}", &NOT_SERVED),
-    route(ALL, "/sys/policy", &NOT_SERVED),
-    route(ALL, "/sys/policy/{key}", &NOT_SERVED),
+    route(
+        &["GET", "LIST"],
+        "/sys/policies/acl",
+        &tenant!(Read, "VaultPolicies", [PolicyGet], policies::list(New)),
+    ),
+    route(
+        &["GET"],
+        "/sys/policies/acl/{key}",
+        &tenant!(Read, "VaultReadPolicy", [PolicyGet], policies::read(New)),
+    ),
+    route(WRITES, "/sys/policies/acl/{key}", &WRITE_POLICY),
+    route(&["DELETE"], "/sys/policies/acl/{key}", &DELETE_POLICY),
+    route(
+        &["GET", "LIST"],
+        "/sys/policy",
+        &tenant!(Read, "VaultPoliciesOld", [PolicyGet], policies::list(Old)),
+    ),
+    route(
+        &["GET"],
+        "/sys/policy/{key}",
+        &tenant!(Read, "VaultReadPolicyOld", [PolicyGet], policies::read(Old)),
+    ),
+    route(WRITES, "/sys/policy/{key}", &WRITE_POLICY),
+    route(&["DELETE"], "/sys/policy/{key}", &DELETE_POLICY),
     route(ALL, "/sys/policies/{key}", &NOT_SERVED),
     route(ALL, "/sys/audit", &NOT_SERVED),
     route(ALL, "/sys/audit/{key}", &NOT_SERVED),

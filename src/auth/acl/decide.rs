@@ -33,13 +33,12 @@ pub struct Ruling {
 }
 
 impl Acl {
-    /// Of policies with their names, for whoever `facts` are about.
-    pub fn of<'a>(
-        policies: impl IntoIterator<Item = (&'a str, &'a Policy)>,
-        facts: &impl Facts,
+    /// Of policies with their names, each for whoever its facts are about.
+    pub fn of<'a, F: Facts + 'a>(
+        policies: impl IntoIterator<Item = (&'a str, &'a Policy, &'a F)>,
     ) -> Self {
         let (mut rulings, mut places) = (Vec::<Ruling>::new(), HashMap::new());
-        for (name, policy) in policies {
+        for (name, policy, facts) in policies {
             for rule in policy.rules() {
                 let Some(path) = rule.resolve(facts) else { continue };
                 let pattern = Pattern::new(&path);
@@ -53,7 +52,7 @@ impl Acl {
         rulings.sort_by(|one, other| one.pattern.by_precedence(&other.pattern));
         let (mut exact, mut patterns) = (HashMap::new(), Tree::new());
         for (rank, ruling) in rulings.iter().enumerate() {
-            patterns.insert(&ruling.pattern, rank, ruling.capabilities);
+            patterns.insert(&ruling.pattern, rank, ruling.sure());
             if let Some(path) = ruling.pattern.exact() {
                 exact.insert(path.into(), rank);
             }
@@ -83,13 +82,12 @@ impl Acl {
 
     /// How many of all paths that begin with `prefix`, itself among them, have `capability`, asked
     /// for by an operation of that capability. Nothing and everything are sure; some is said where it
-    /// is not known, too. Of [`Capability::Deny`] it tells how much is denied in so many words. What
-    /// blocks ask of a request beside its path is another question: [`Decision::check`].
+    /// is not known, too. Of [`Capability::Deny`] it tells how much is denied in so many words. A block
+    /// that asks something of a request beside its path gives nothing here.
     #[must_use]
     pub fn below(&self, prefix: &str, capability: Capability) -> Extent {
-        let capabilities_of = |rank: Rank| {
-            self.rulings.get(rank).map(|ruling| ruling.capabilities).unwrap_or_default()
-        };
+        let capabilities_of =
+            |rank: Rank| self.rulings.get(rank).map(Ruling::sure).unwrap_or_default();
         self.patterns.below(prefix.trim_start_matches('/'), capability, capabilities_of)
     }
 }
@@ -112,6 +110,16 @@ impl Ruling {
             self.capabilities = Capabilities::of(&[Capability::Deny]);
             self.conditions = Conditions::default();
         }
+    }
+
+    /// What it gives whatever a request carries.
+    fn sure(&self) -> Capabilities {
+        Capability::ALL
+            .iter()
+            .copied()
+            .filter(|capability| !self.conditions.are_about(*capability))
+            .fold(Capabilities::NONE, |sure, capability| sure | Capabilities::of(&[capability]))
+            & self.capabilities
     }
 
     /// The path, with its wildcards and with values for its templates.
@@ -175,7 +183,8 @@ impl<'a> Decision<'a> {
     /// to gather it for [`Decision::check`].
     #[must_use]
     pub fn has_conditions(&self) -> bool {
-        self.ruling.is_some_and(|ruling| ruling.conditions != Conditions::default())
+        let capability = self.operation.capability();
+        self.ruling.is_some_and(|ruling| ruling.conditions.are_about(capability))
     }
 
     /// Goes on if what the request carries fits the block: its parameters by name, and for how many

@@ -1,12 +1,15 @@
 //! Vault's rules of precedence once more, as simply as they can be said, to hold the real ones
 //! against.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
-use super::{Acl, Capabilities, Capability, Nobody, Operation, Policy};
-use crate::auth::Extent;
+use super::{Acl, Capabilities, Capability, Door, InVault, Mounts, Nobody, Operation, Policy};
+use crate::{
+    auth::{Action, Extent, Resource, patterns::Verdict},
+    model::{DomainConfig, SecretPath, Settings},
+};
 
 /// Blocks of policies: their paths and what they give.
 type Blocks = Vec<Vec<(String, Vec<Capability>)>>;
@@ -118,7 +121,7 @@ fn hcl(blocks: &[(String, Vec<Capability>)]) -> String {
 fn acl(policies: &Blocks) -> Acl {
     let parsed: Vec<_> =
         policies.iter().map(|blocks| Policy::parse(&hcl(blocks)).unwrap()).collect();
-    Acl::of(parsed.iter().map(|policy| ("p", policy)), &Nobody)
+    Acl::of(parsed.iter().map(|policy| ("p", policy, &Nobody)))
 }
 
 /// Patterns that often fit the same paths, with and without a slash at either end.
@@ -237,4 +240,112 @@ proptest! {
             }
         }
     }
+}
+
+/// Patterns of a tenant's mounts: `secret`, `ibmcloud/kv`, and `m`, which shows what is below `a/`.
+fn mounted_pattern() -> impl Strategy<Value = String> {
+    let mount =
+        prop_oneof![4 => Just("secret"), 1 => Just("ibmcloud/kv"), 4 => Just("m"), 1 => Just("+")];
+    let word = prop_oneof![4 => Just("metadata"), 4 => Just("data"), 1 => Just("+")];
+    let segment = prop_oneof![4 => Just("a"), 3 => Just("b"), 2 => Just("+")];
+    let end = prop_oneof![3 => Just(""), 3 => Just("/*"), 1 => Just("/")];
+    let long = (mount, word, prop::collection::vec(segment, 0..3), end).prop_map(
+        |(mount, word, segments, end)| {
+            let segments: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
+            format!("{mount}/{word}{segments}{end}")
+        },
+    );
+    prop_oneof![9 => long, 1 => Just("*".to_owned()), 1 => Just("m/*".to_owned())]
+}
+
+fn mounted_policies() -> impl Strategy<Value = Blocks> {
+    let capability = prop_oneof![
+        3 => Just(Capability::Read), 3 => Just(Capability::List), 1 => Just(Capability::Scan),
+        1 => Just(Capability::Delete), 2 => Just(Capability::Deny),
+    ];
+    let given = prop::collection::vec(capability, 1..3);
+    prop::collection::vec(prop::collection::vec((mounted_pattern(), given), 0..8), 1..3)
+}
+
+/// What each address of a secret says of an action, one after the other.
+fn told(naive: &Naive, action: Action, path: &str) -> Verdict {
+    let (word, operations): (_, &[Operation]) = match action {
+        Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
+        Action::SecretGet => ("metadata", &[Operation::Read]),
+        Action::SecretDelete => ("metadata", &[Operation::Delete]),
+        _ => ("data", &[Operation::Read]),
+    };
+    let mut verdict = Verdict::Silent;
+    for (mount, shown) in [("secret", ""), ("ibmcloud/kv", ""), ("m", "a/")] {
+        let Some(name) = path.strip_prefix(shown) else { continue };
+        let name = match (action, name.rsplit_once('/')) {
+            (Action::SecretList, Some((folder, _))) => format!("{folder}/"),
+            (Action::SecretList, None) => String::new(),
+            _ => name.to_owned(),
+        };
+        for operation in operations {
+            let decided = naive.decide(&format!("{mount}/{word}/{name}"), *operation);
+            let given = decided.map(|(_, given)| given).unwrap_or_default();
+            if given.contains(Capability::Deny) {
+                return Verdict::Denied;
+            }
+            if given.contains(operation.capability()) {
+                verdict = Verdict::Allowed;
+            }
+        }
+    }
+    verdict
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// All addresses of a secret speak of it; what is said of folders of the tree has no exception.
+    #[test]
+    fn the_tree_is_judged_through_its_mounts(
+        policies in mounted_policies(),
+        prefix in "([ab]/){0,2}[ab]?",
+    ) {
+        let (naive, acl) = (Naive::of(&policies), acl(&policies));
+        let mounts = Arc::new(Mounts::of(&mounts()));
+        let in_vault = InVault::new(acl, mounts);
+        let actions =
+            [Action::SecretList, Action::SecretGet, Action::SecretDelete, Action::VersionGetData];
+        for action in actions {
+            let (allowed, denied) = in_vault.extents(action, &prefix);
+            for continuation in continuations(4) {
+                let Ok(path) = format!("{prefix}{continuation}").parse::<SecretPath>() else {
+                    continue;
+                };
+                let expected = told(&naive, action, path.as_str());
+                let says = in_vault.says(action, Resource::Secret(&path), Door::Other);
+                prop_assert_eq!(says, expected, "{:?} {}", action, path.as_str());
+                for (extent, has) in [
+                    (denied, expected == Verdict::Denied),
+                    (allowed, expected == Verdict::Allowed),
+                ] {
+                    match extent {
+                        // Where something is denied as well, what is allowed is not.
+                        Extent::Everything if expected != Verdict::Denied => {
+                            prop_assert!(has, "{action:?} {path:?} of {prefix:?}");
+                        }
+                        Extent::Nothing => prop_assert!(!has, "{action:?} {path:?} of {prefix:?}"),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn mounts() -> DomainConfig {
+    let mount = crate::model::Mount {
+        path: "m".parse().unwrap(),
+        below: "a".parse().unwrap(),
+        moved: None,
+        description: String::new(),
+        uuid: [0; 16],
+        settings: Settings::default(),
+    };
+    DomainConfig::from_stored(Settings::default(), String::new(), vec![mount]).unwrap()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Operation;
+use super::{Capability, Operation};
 
 /// A parameter of a request.
 #[derive(Clone, Copy)]
@@ -67,6 +67,21 @@ impl Conditions {
                 (one, other) => one.or(other),
             };
         }
+    }
+
+    /// Whether they ask anything of what takes `capability`.
+    pub(super) fn are_about(&self, capability: Capability) -> bool {
+        let bounds_wrapping = self.min_wrapping.is_some() || self.max_wrapping.is_some();
+        let is_free = self.allowed.is_empty() && self.denied.is_empty() && self.required.is_empty();
+        let has_parameters = !matches!(
+            capability,
+            Capability::List
+                | Capability::Scan
+                | Capability::Delete
+                | Capability::Sudo
+                | Capability::Deny
+        );
+        capability != Capability::Deny && (bounds_wrapping || has_parameters && !is_free)
     }
 
     /// Whether a request fits that has these parameters, and whose answer is to be wrapped for so

@@ -12,7 +12,7 @@ use super::{Acl, Capability, Decision, Facts, Given, Nobody, Operation, Policy, 
 use crate::auth::Extent;
 
 fn acl(text: &str) -> Acl {
-    Acl::of([("p", &Policy::parse(text).unwrap())], &Nobody)
+    Acl::of([("p", &Policy::parse(text).unwrap(), &Nobody)])
 }
 
 fn fault(text: &str) -> String {
@@ -379,7 +379,7 @@ fn blocks_of_one_path_are_made_one() {
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     for policies in [[("One", &one), ("one", &other)], [("one", &other), ("One", &one)]] {
-        let acl = Acl::of(policies, &Nobody);
+        let acl = Acl::of(policies.map(|(name, policy)| (name, policy, &Nobody)));
         assert_eq!(acl.capabilities("a"), ["list", "read"]);
         assert_eq!(acl.capabilities("b/x"), ["deny"]);
         assert_eq!(acl.capabilities("zz"), ["deny"]);
@@ -540,7 +540,7 @@ fn conditions_of_one_path_are_made_one() {
     "#;
     let (one, other) = (Policy::parse(one).unwrap(), Policy::parse(other).unwrap());
     for policies in [[("a", &one), ("b", &other)], [("b", &other), ("a", &one)]] {
-        let acl = Acl::of(policies, &Nobody);
+        let acl = Acl::of(policies.map(|(name, policy)| (name, policy, &Nobody)));
         for (path, given, expected) in [
             ("deny", &["baz2", "baz"][..], Err(Unfit::Denied)),
             ("deny", &["baz2", "zip"], Err(Unfit::Denied)),
@@ -657,7 +657,7 @@ fn cve_2025_6203_no_text_costs_more_than_its_length() {
 #[test]
 fn cve_2025_5999_names_compare_byte_for_byte() {
     let policy = Policy::parse("path \"a\" { policy = \"read\" }").unwrap();
-    let acl = Acl::of([("Root ", &policy), ("root", &policy)], &Nobody);
+    let acl = Acl::of([("Root ", &policy, &Nobody), ("root", &policy, &Nobody)]);
     let decision = acl.decide("a", Operation::Read);
     assert_eq!(decision.ruling().unwrap().policies().collect::<Vec<_>>(), ["Root ", "root"]);
     assert!(!acl.decide("A", Operation::Read).is_allowed(), "as do paths");

@@ -17,6 +17,7 @@ pub mod rule;
 pub mod tenant;
 pub mod token;
 pub mod value;
+pub mod vault_policy;
 pub mod version;
 pub mod wrapped;
 

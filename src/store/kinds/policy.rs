@@ -1,4 +1,5 @@
-//! Policies of a domain: `okmsId, 0, id` is one in the words of IAM.
+//! Policies of a domain: `okmsId, 0, id` is one in the words of IAM; `okmsId, 1, name`
+//! one in Vault's language ([`super::vault_policy`]).
 
 use minicbor::{Decode, Encode};
 

@@ -26,6 +26,7 @@ mod namespaces;
 mod pages;
 mod patch;
 mod paths;
+mod policies;
 mod pruning;
 mod remount;
 mod scan;

@@ -1,0 +1,259 @@
+//! What Vault's policies say of a tenant's tree, whichever door a request comes through.
+//!
+//! A secret has an address in each mount that shows it, and what is done to it has a place there:
+//! to read its value is `read` of `data/…`, in every dialect. Always holds: what one address of a
+//! secret denies is denied, whatever is said of its others; a block that asks something of a
+//! request beyond its path gives nothing to one that does not come through Vault's door, where that
+//! can be looked at.
+
+use std::sync::Arc;
+
+use super::{
+    super::{
+        action::{Action, Resource},
+        patterns::{Extent, Verdict},
+    },
+    Acl, Capabilities, Capability, Given, Operation,
+};
+use crate::model::{DomainConfig, MountPath};
+
+/// Where Vault's dialect shows the tree of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    /// Those that show all of it.
+    whole: Vec<Box<str>>,
+    /// What the paths of all that a mount shows begin with, and its name. In order; none begins with
+    /// another one.
+    made: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Mounts {
+    /// Those that `config` has.
+    #[must_use]
+    pub fn of(config: &DomainConfig) -> Self {
+        let mut made: Vec<_> = config
+            .mounts()
+            .iter()
+            .map(|mount| (format!("{}/", mount.below).into(), mount.path.as_str().into()))
+            .collect();
+        made.sort();
+        Self { whole: MountPath::whole_trees().map(|path| path.as_str().into()).collect(), made }
+    }
+
+    /// The mounts that show all that begins with `path`, and what it begins with there.
+    fn showing<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let at = self.made.partition_point(|(shown, _)| &**shown <= path);
+        let made = at.checked_sub(1).and_then(|at| self.made.get(at));
+        let made = made.and_then(|(shown, name)| Some((&**name, path.strip_prefix(&**shown)?)));
+        self.whole.iter().map(move |name| (&**name, path)).chain(made)
+    }
+
+    /// The mounts that show a part of what begins with `prefix`, and nothing else.
+    fn within<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = self.made.partition_point(|(shown, _)| &**shown <= prefix);
+        let after = self.made.iter().skip(from);
+        after.take_while(move |(shown, _)| shown.starts_with(prefix)).map(|(_, name)| &**name)
+    }
+}
+
+/// What is done to a secret, in Vault's words: below which word of a mount, and by which of its
+/// operations. `None` for what is done to no secret.
+const fn place(action: Action) -> Option<(&'static str, &'static [Operation])> {
+    Some(match action {
+        // Of the folder that it is in.
+        Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
+        Action::SecretGet => ("metadata", &[Operation::Read]),
+        Action::SecretCreateEmpty => ("metadata", &[Operation::Create]),
+        Action::SecretUpdateMetadata => ("metadata", &[Operation::Update]),
+        Action::SecretPatchMetadata => ("metadata", &[Operation::Patch]),
+        Action::SecretDelete => ("metadata", &[Operation::Delete]),
+        Action::VersionGetData => ("data", &[Operation::Read]),
+        Action::SecretCreate => ("data", &[Operation::Create]),
+        Action::VersionCreate => ("data", &[Operation::Update]),
+        Action::VersionPatch => ("data", &[Operation::Patch]),
+        Action::VersionDeactivateCurrent => ("data", &[Operation::Delete]),
+        Action::SubkeysGet => ("subkeys", &[Operation::Read]),
+        Action::VersionDeactivate => ("delete", &[Operation::Update]),
+        Action::VersionActivate => ("undelete", &[Operation::Update]),
+        Action::VersionDelete => ("destroy", &[Operation::Update]),
+        _ => return None,
+    })
+}
+
+/// Where what is done to the tenant itself is in Vault: all that begins so, or that alone.
+const fn tenant_places(action: Action) -> &'static [(&'static str, Operation)] {
+    match action {
+        Action::ConfigGet => &[("secret/config", Operation::Read)],
+        Action::ConfigUpdate => &[("secret/config", Operation::Update)],
+        // Whoever says what policies say and who has them.
+        Action::PolicyGet => {
+            &[("sys/policies/acl/", Operation::Read), ("auth/cert/certs/", Operation::Read)]
+        }
+        Action::PolicyEdit => {
+            &[("sys/policies/acl/", Operation::Update), ("auth/cert/certs/", Operation::Update)]
+        }
+        _ => &[],
+    }
+}
+
+/// A request through Vault's door: its path below `v1/`, and what it does there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    /// The path, with the slash at its end where it names a folder.
+    pub path: String,
+    /// What it does there. An update creates, too, where `is_put` is set.
+    pub operation: Operation,
+    /// Whether what is there decides if it creates or updates.
+    pub is_put: bool,
+    /// Whether the path asks for `sudo` as well.
+    pub needs_sudo: bool,
+}
+
+/// Through which door a question comes.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Door<'a> {
+    /// Another than Vault's: nothing is known of what a block may ask beyond the path.
+    Other,
+    /// Vault's. `is_fit`: the request has what the block at its address asks.
+    Vault { asked: &'a Addressed, is_fit: bool },
+    /// Somebody wants to know what may be done, and does nothing.
+    Told,
+}
+
+/// Vault's policies of one holder, and the mounts through which they speak of the tree.
+#[derive(Clone, Debug)]
+pub(in super::super) struct InVault {
+    acl: Acl,
+    mounts: Arc<Mounts>,
+}
+
+impl InVault {
+    pub(in super::super) const fn new(acl: Acl, mounts: Arc<Mounts>) -> Self {
+        Self { acl, mounts }
+    }
+
+    /// What they say of `action` on a secret or on the tenant; of folders see [`InVault::extents`].
+    pub(in super::super) fn says(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        door: Door<'_>,
+    ) -> Verdict {
+        match (resource, door) {
+            (Resource::Tenant, Door::Vault { asked, is_fit }) => self.says_at(asked, is_fit),
+            (Resource::Tenant, Door::Other | Door::Told) => self.says_of_tenant(action, door),
+            (Resource::Secret(path), _) => self.says_of_secret(action, path.as_str(), door),
+            (Resource::Below(_) | Resource::AllBelow(_), _) => Verdict::Silent,
+        }
+    }
+
+    fn says_of_secret(&self, action: Action, path: &str, door: Door<'_>) -> Verdict {
+        let Some((word, operations)) = place(action) else { return Verdict::Silent };
+        let shown = if action == Action::SecretList { folder(path) } else { path };
+        let at = |(mount, rest): (&str, &str)| {
+            let address = [mount, "/", word, "/", rest].concat();
+            operations.iter().map(|operation| self.decide(&address, *operation, door)).max()
+        };
+        self.mounts.showing(shown).filter_map(at).max().unwrap_or_default()
+    }
+
+    fn says_of_tenant(&self, action: Action, door: Door<'_>) -> Verdict {
+        let at = |(path, operation): &(&str, Operation)| {
+            if !path.ends_with('/') {
+                return self.decide(path, *operation, door);
+            }
+            let extent = |capability| self.acl.below(path, capability);
+            match (extent(operation.capability()), extent(Capability::Deny)) {
+                (_, Extent::Some | Extent::Everything) => Verdict::Denied,
+                (Extent::Everything, _) => Verdict::Allowed,
+                _ => Verdict::Silent,
+            }
+        };
+        let verdicts = || tenant_places(action).iter().map(at);
+        if verdicts().any(|verdict| verdict == Verdict::Denied) {
+            return Verdict::Denied;
+        }
+        verdicts().min().unwrap_or_default()
+    }
+
+    /// What they say of a request through Vault's door, whatever it is about. `is_fit`: it has what
+    /// the block asks.
+    pub(in super::super) fn says_at(&self, asked: &Addressed, is_fit: bool) -> Verdict {
+        let decision = self.acl.decide(&asked.path, asked.operation);
+        let gives = decision.is_allowed() || asked.is_put && decision.allows(Capability::Create);
+        let is_enough = !asked.needs_sudo || decision.allows(Capability::Sudo);
+        if decision.denies_explicitly() {
+            Verdict::Denied
+        } else if gives && is_enough && (is_fit || !decision.has_conditions()) {
+            Verdict::Allowed
+        } else {
+            Verdict::Silent
+        }
+    }
+
+    /// Whether the block at an address asks anything of a request beyond its path.
+    pub(in super::super) fn asks(&self, asked: &Addressed) -> bool {
+        self.acl.decide(&asked.path, asked.operation).has_conditions()
+    }
+
+    /// Whether a request with these parameters, whose answer is to be wrapped for so many seconds,
+    /// has what the block at its address asks.
+    pub(in super::super) fn fits(
+        &self,
+        asked: &Addressed,
+        given: &[(&str, Given<'_>)],
+        wrapped_for: Option<u64>,
+    ) -> bool {
+        self.acl.decide(&asked.path, asked.operation).check(given, wrapped_for).is_ok()
+    }
+
+    /// To how much of what lies below `prefix` they allow `action`, and for how much they deny it.
+    pub(in super::super) fn extents(&self, action: Action, prefix: &str) -> (Extent, Extent) {
+        let (mut allowed, mut denied) = (Extent::Nothing, Extent::Nothing);
+        let Some((word, operations)) = place(action) else { return (allowed, denied) };
+        // What a name is in decides whether it is listed.
+        let prefix = if action == Action::SecretList { folder(prefix) } else { prefix };
+        let below = |mount: &str, rest: &str, capability| {
+            self.acl.below(&[mount, "/", word, "/", rest].concat(), capability)
+        };
+        for (mount, rest) in self.mounts.showing(prefix) {
+            for operation in operations {
+                allowed = allowed.or(below(mount, rest, operation.capability()));
+            }
+            denied = denied.or(below(mount, rest, Capability::Deny));
+        }
+        for mount in self.mounts.within(prefix) {
+            for operation in operations {
+                allowed = allowed.or(below(mount, "", operation.capability()).as_part());
+            }
+            denied = denied.or(below(mount, "", Capability::Deny).as_part());
+        }
+        (allowed, denied)
+    }
+
+    fn decide(&self, address: &str, operation: Operation, door: Door<'_>) -> Verdict {
+        let decision = self.acl.decide(address, operation);
+        let is_fit = match door {
+            Door::Other => false,
+            Door::Vault { asked, is_fit } => is_fit && asked.path == address,
+            Door::Told => true,
+        };
+        if decision.denies_explicitly() {
+            Verdict::Denied
+        } else if decision.is_allowed() && (is_fit || !decision.has_conditions()) {
+            Verdict::Allowed
+        } else {
+            Verdict::Silent
+        }
+    }
+
+    /// What is given at an address, to be told.
+    pub(in super::super) fn capabilities(&self, address: &str) -> Capabilities {
+        self.acl.decide(address, Operation::List).capabilities()
+    }
+}
+
+/// What a path is in: all up to its last slash, or nothing.
+fn folder(path: &str) -> &str {
+    path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+//! Policies in Vault's language: the use cases on them.
+//!
+//! Always holds: a text that is kept is a policy through and through; no two policies of a domain
+//! have one name, whichever language they are in. Who may do it is asked at the policy's own address
+//! where a request comes through Vault's door, and of all policies elsewhere.
+
+use super::{
+    AccessControl, POLICIES_MAX, is_free_to_choose,
+    stored::{all, find},
+};
+use crate::{
+    auth::{Action, Permit, Resource, acl},
+    crypto::DomainKeys,
+    model::{IamPolicy, Invalid, Timestamp, VaultPolicy, policy::name},
+    service::{
+        Error,
+        changes::ChangeName,
+        records::open,
+        unit::{Change, OneRecord},
+    },
+    store::{
+        engine::Snapshot,
+        kinds::{Kind, Malformed, policy, vault_policy},
+    },
+};
+
+/// How many names are read at once.
+const BATCH: usize = 1024;
+
+impl AccessControl {
+    /// The names of the policies in Vault's language, in their order.
+    ///
+    /// # Errors
+    /// `Error::Denied` where it may not be seen.
+    pub async fn vault_policies(&self, permit: &Permit) -> Result<Vec<String>, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        names(&*snapshot, &keys).await
+    }
+
+    /// A policy in Vault's language.
+    ///
+    /// # Errors
+    /// `Error::PolicyNotFound`.
+    pub async fn vault_policy(&self, permit: &Permit, name: &str) -> Result<VaultPolicy, Error> {
+        permit.check(Action::PolicyGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        find(&self.scope, &keys, name).await?.ok_or(Error::PolicyNotFound)
+    }
+
+    /// Makes a policy of `text`, or puts it in the place of the one that is there.
+    ///
+    /// # Errors
+    /// `Error::Policy` where the text is none; `Error::Invalid` where the name cannot be, or is taken.
+    pub async fn put_vault_policy(
+        &self,
+        permit: &Permit,
+        name_of_policy: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        name(name_of_policy)?;
+        is_free_to_choose(name_of_policy)?;
+        acl::Policy::parse(text).map_err(Error::Policy)?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let known = all::<IamPolicy>(&*snapshot, &keys, policy::iam(keys.id())).await?;
+        if known.iter().any(|(_, policy)| policy.name == name_of_policy) {
+            return Err(Invalid("another policy has this name").into());
+        }
+        let names = names(&*snapshot, &keys).await?;
+        if names.len() >= POLICIES_MAX && !names.iter().any(|name| name == name_of_policy) {
+            return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
+        }
+        let change = Change { name: ChangeName::PutVaultPolicy, turns: &[""] };
+        let basis = OneRecord::of::<VaultPolicy>(&keys, name_of_policy);
+        self.scope
+            .unit(change, &keys, basis, |found, draft| {
+                let key = VaultPolicy::key(keys.id(), name_of_policy);
+                // One that is damaged can be replaced.
+                let before =
+                    found.and_then(|found| open::<VaultPolicy>(&keys, &key, &found.bytes).ok());
+                let created_at = before.map_or(now, |before| before.created_at);
+                let policy = VaultPolicy { text: text.to_owned(), created_at, updated_at: now };
+                draft.put(name_of_policy, &policy)
+            })
+            .await?;
+        self.bring_up(keys.id()).await
+    }
+
+    /// Removes a policy. One that is damaged can be removed, too.
+    ///
+    /// # Errors
+    /// `Error::PolicyNotFound`; `Error::Invalid` where it is always there.
+    pub async fn delete_vault_policy(&self, permit: &Permit, name: &str) -> Result<(), Error> {
+        permit.check(Action::PolicyEdit, Resource::Tenant)?;
+        is_free_to_choose(name)?;
+        let keys = self.scope.keys(permit).await?;
+        let change = ChangeName::DeleteVaultPolicy;
+        self.remove::<VaultPolicy>(&keys, change, name, Error::PolicyNotFound).await
+    }
+}
+
+async fn names(snapshot: &dyn Snapshot, keys: &DomainKeys) -> Result<Vec<String>, Error> {
+    let (mut from, to) = vault_policy::all(keys.id());
+    let mut found = Vec::new();
+    loop {
+        let page = snapshot.keys(policy::SPACE, &from, &to, None, BATCH).await?;
+        for key in &page {
+            found.push(vault_policy::name(key).ok_or(Malformed)?.to_owned());
+        }
+        let Some(last) = page.last().filter(|_| page.len() == BATCH) else { return Ok(found) };
+        from = [last.as_slice(), &[0]].concat();
+    }
+}

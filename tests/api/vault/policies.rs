@@ -1,0 +1,310 @@
+//! Policies in Vault's language: written, read, and what they are worth in every dialect.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::Vault;
+use crate::harness::{Client, Http, Leaf, TestServer};
+
+const FORBIDDEN: u32 = 16_924_673;
+
+/// A domain, its administrator in Vault's dialect, and what it says of its other certificates.
+struct Domain {
+    server: TestServer,
+    admin: Vault,
+}
+
+impl Domain {
+    async fn new() -> Self {
+        let (server, admin) = Vault::start().await;
+        Self { server, admin }
+    }
+
+    /// A certificate of this common name, which stands for an identity of that name with these
+    /// policies.
+    async fn service(&self, name: &str, policies: &[&str]) -> Vault {
+        let id = &self.admin.client.id;
+        let rule = json!({"commonNames": [name], "policies": policies}).to_string();
+        let at = format!("/v2/okms/resource/{id}/rule/{name}");
+        self.admin.client.call(Method::PUT, &at, &rule).await.ok();
+        let claim = format!("okms.domain:{id}");
+        let leaf = Leaf { common_name: name, upns: &[&claim], ..Leaf::default() };
+        Vault::of(&self.server.client(Some(&self.server.mint(&leaf)), Some(id), Http::One))
+    }
+
+    async fn policy(&self, name: &str, text: &str) {
+        let body = json!({ "policy": text });
+        self.admin.root().put(&format!("sys/policies/acl/{name}"), body).await.nothing();
+    }
+}
+
+async fn reads_natively(client: &Client, path: &str) -> u16 {
+    client.get(&format!("secret/{path}?includeData=true")).await.status.as_u16()
+}
+
+/// Whatever door a request takes, what a policy says of Vault's addresses is said of the secrets there.
+#[tokio::test]
+async fn a_policy_counts_in_every_dialect() {
+    let domain = Domain::new().await;
+    for path in ["app/a", "app/b", "other/c"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    let svc = domain.service("svc", &["app"]).await;
+    assert_eq!(reads_natively(&svc.client, "app/a").await, 403, "the policy is not there yet");
+    domain
+        .policy(
+            "app",
+            r#"
+            path "secret/data/app/*" { capabilities = ["read", "update"] }
+            path "secret/metadata/app/*" { capabilities = ["read", "list"] }
+            path "secret/data/app/b" { capabilities = ["deny"] }
+            "#,
+        )
+        .await;
+    for http in [Http::One, Http::Two] {
+        let client = svc.client.over(http);
+        assert_eq!(reads_natively(&client, "app/a").await, 200);
+        assert_eq!(reads_natively(&client, "app/b").await, 403);
+        assert_eq!(reads_natively(&client, "other/c").await, 403);
+        assert_eq!(client.get("secret/app/b").await.status, 200, "its metadata is not denied");
+    }
+    assert_eq!(svc.read("app/a").await["data"]["k"], "v");
+    assert_eq!(svc.mount("ibmcloud/kv").get("data/app/a").await.status, 200, "the same secret");
+    svc.get("data/app/b").await.error(403, FORBIDDEN);
+    svc.get("data/other/c").await.error(403, FORBIDDEN);
+    // Update is no create, in either dialect.
+    svc.write("app/a", json!({"k": "w"})).await;
+    svc.put("data/app/new", json!({"data": {}})).await.error(403, FORBIDDEN);
+    let new = r#"{"path": "app/new", "version": {"data": {}}}"#;
+    svc.client.post("secret", new).await.error(403, FORBIDDEN);
+    let version = json!({"data": {"k": "x"}}).to_string();
+    let added = svc.client.post("secret/app/a/version?cas=2", &version).await;
+    assert!(added.status.is_success(), "{added:?}");
+    svc.client.delete("secret/app/a").await.error(403, FORBIDDEN);
+    // Lists show what is below app/ alone: folders through which one comes there are there.
+    assert_eq!(svc.keys("metadata/").await, ["app/"]);
+    assert_eq!(svc.keys("metadata/app/").await, ["a", "b"]);
+    let native = svc.client.get("secret").await.ok();
+    let paths: Vec<_> = native.as_array().unwrap().iter().map(|one| &one["path"]).collect();
+    assert_eq!(paths, ["app/a", "app/b"]);
+    // And what is gone counts no more, on the connection that is open.
+    domain.admin.root().delete("sys/policies/acl/app").await.nothing();
+    svc.get("data/app/a").await.error(403, FORBIDDEN);
+}
+
+/// A deny in either language wins over an allow in the other; an allow in either is enough.
+#[tokio::test]
+async fn a_deny_in_either_language_wins() {
+    let domain = Domain::new().await;
+    for path in ["a", "b", "c"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    let svc = domain.service("svc", &["vault", "read-only"]).await;
+    domain.policy("vault", r#"path "secret/data/a" { capabilities = ["deny"] }"#).await;
+    let read = async |path: &str| reads_natively(&svc.client, path).await;
+    assert_eq!((read("a").await, read("b").await), (403, 200));
+    let svc = domain.service("svc", &["vault"]).await;
+    domain.policy("vault", r#"path "secret/+/+" { capabilities = ["read"] }"#).await;
+    let iam = json!({
+        "name": "iam", "identities": ["svc"], "resources": [{"urn": "b"}],
+        "permissions": {"deny": [{"action": "okms:apikms:secret/version/getData"}]},
+    });
+    let at = format!("/v2/okms/resource/{}/policy", svc.client.id);
+    domain.admin.client.call(Method::POST, &at, &iam.to_string()).await.ok();
+    let read = async |path: &str| reads_natively(&svc.client, path).await;
+    assert_eq!((read("a").await, read("b").await), (200, 403));
+    let kv = async |path: &str| svc.get(&format!("data/{path}")).await.status.as_u16();
+    assert_eq!((kv("a").await, kv("b").await), (200, 403));
+    // No two policies have one name.
+    for (method, at, body) in [
+        ("PUT", "sys/policies/acl/iam".to_owned(), json!({"policy": "path \"a\" {}"})),
+        ("PUT", "sys/policies/acl/admin".to_owned(), json!({"policy": "path \"a\" {}"})),
+        ("PUT", "sys/policies/acl/root".to_owned(), json!({"policy": "path \"a\" {}"})),
+        ("DELETE", "sys/policies/acl/default".to_owned(), Value::Null),
+    ] {
+        let said = domain.admin.root().send(method, &at, body).await.error(400, 50_405_377);
+        assert!(said.contains("name"), "{said}");
+    }
+    let mut vault = iam;
+    vault["name"] = json!("vault");
+    domain.admin.client.call(Method::POST, &at, &vault.to_string()).await.error(400, 50_405_377);
+}
+
+/// What a block asks of a request beside its path is looked at where there are such requests.
+#[tokio::test]
+async fn parameters_and_wrapping_are_held_against_the_block() {
+    let domain = Domain::new().await;
+    domain.admin.write("a", json!({"k": "v"})).await;
+    domain.admin.write("wrapped", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["narrow"]).await;
+    domain
+        .policy(
+            "narrow",
+            r#"
+            path "secret/metadata/a" {
+                capabilities = ["update"]
+                allowed_parameters = { "max_versions" = ["3", 3], "cas_required" = [] }
+            }
+            path "secret/data/wrapped" { capabilities = ["read"] min_wrapping_ttl = "10s" max_wrapping_ttl = "60s" }
+            "#,
+        )
+        .await;
+    svc.post("metadata/a", json!({"max_versions": 3})).await.nothing();
+    svc.post("metadata/a", json!({"max_versions": 4})).await.error(403, FORBIDDEN);
+    svc.post("metadata/a", json!({"custom_metadata": {"a": "b"}})).await.error(403, FORBIDDEN);
+    // Another door has no such parameters: the block gives nothing there.
+    let patch = r#"{"metadata": {"maxVersions": 3}}"#;
+    svc.client.put("secret/a", patch).await.error(403, FORBIDDEN);
+    svc.get("data/wrapped").await.error(403, FORBIDDEN);
+    svc.with("x-vault-wrap-ttl", "300").get("data/wrapped").await.error(403, FORBIDDEN);
+    let wrapped = svc.with("x-vault-wrap-ttl", "30").get("data/wrapped").await;
+    assert!(wrapped.json()["wrap_info"]["token"].is_string(), "{wrapped:?}");
+    assert_eq!(reads_natively(&svc.client, "wrapped").await, 403);
+}
+
+/// A mount that is made, moved or removed changes what addresses stand for, at once.
+#[tokio::test]
+async fn mounts_say_what_addresses_stand_for() {
+    let domain = Domain::new().await;
+    domain.admin.write("team/x", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["team"]).await;
+    domain.policy("team", r#"path "team/+/*" { capabilities = ["read"] }"#).await;
+    let root = domain.admin.root();
+    assert_eq!(reads_natively(&svc.client, "team/x").await, 403);
+    root.post("sys/mounts/team", json!({"type": "kv-v2"})).await.nothing();
+    assert_eq!(reads_natively(&svc.client, "team/x").await, 200);
+    assert_eq!(svc.mount("team").get("data/x").await.status, 200);
+    assert_eq!(svc.get("data/team/x").await.status, 200, "the same secret");
+    root.post("sys/remount", json!({"from": "team", "to": "crew"})).await.envelope();
+    assert_eq!(reads_natively(&svc.client, "team/x").await, 403);
+    domain.policy("team", r#"path "crew/+/x" { capabilities = ["read"] }"#).await;
+    assert_eq!(reads_natively(&svc.client, "team/x").await, 200);
+    root.delete("sys/mounts/crew?force=true").await.nothing();
+    domain.admin.write("team/x", json!({"k": "v"})).await;
+    assert_eq!(reads_natively(&svc.client, "team/x").await, 403);
+}
+
+/// A policy can let somebody write some policies, and no others; what it says of the server's own
+/// addresses counts at those.
+#[tokio::test]
+async fn policies_are_held_at_their_own_addresses() {
+    let domain = Domain::new().await;
+    let svc = domain.service("svc", &["delegate"]).await;
+    domain
+        .policy(
+            "delegate",
+            r#"
+            path "sys/policies/acl/mine-*" { capabilities = ["read", "update", "delete"] }
+            path "sys/policies/acl/mine-not" { capabilities = ["deny"] }
+            path "sys/mounts" { capabilities = ["read"] }
+            path "sys/remount" { capabilities = ["update"] }
+            "#,
+        )
+        .await;
+    let root = svc.root();
+    let body = json!({"policy": "path \"secret/data/x\" { policy = \"read\" }"});
+    root.put("sys/policies/acl/mine-a", &body).await.nothing();
+    assert_eq!(root.get("sys/policies/acl/mine-a").await.json()["data"]["name"], "mine-a");
+    for (method, path) in [
+        ("PUT", "sys/policies/acl/other"),
+        ("PUT", "sys/policies/acl/mine-not"),
+        ("PUT", "sys/policy/mine-a"),
+        ("LIST", "sys/policies/acl"),
+        ("GET", "sys/policies/acl/delegate"),
+        ("POST", "sys/mounts/x"),
+        // It takes sudo.
+        ("POST", "sys/remount"),
+    ] {
+        root.send(method, path, &body).await.error(403, FORBIDDEN);
+    }
+    root.get("sys/mounts").await.envelope();
+    root.delete("sys/policies/acl/mine-a").await.nothing();
+    let native = format!("/v2/okms/resource/{}/policy", svc.client.id);
+    svc.client.call(Method::GET, &native, "").await.error(403, FORBIDDEN);
+}
+
+/// One policy serves many: what it says depends on who has it.
+#[tokio::test]
+async fn templates_have_the_values_of_the_rule() {
+    let domain = Domain::new().await;
+    domain.admin.write("one/x", json!({"k": "v"})).await;
+    domain.admin.write("two/x", json!({"k": "v"})).await;
+    let own = r#"path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }"#;
+    domain.policy("own", own).await;
+    for (who, one, two) in [("one", 200, 403), ("two", 403, 200)] {
+        let svc = domain.service(who, &["own"]).await;
+        assert_eq!(svc.get("data/one/x").await.status, one, "{who}");
+        assert_eq!(svc.get("data/two/x").await.status, two, "{who}");
+    }
+}
+
+/// As Vault and its clients have it.
+#[tokio::test]
+async fn policies_are_written_and_shown() {
+    let domain = Domain::new().await;
+    let root = domain.admin.root();
+    let text = "path \"secret/*\" {\n  capabilities = [\"read\"] # so\n}\n";
+    domain.policy("App", text).await;
+    let base64 = "cGF0aCAiYSIgeyBwb2xpY3kgPSAiZGVueSIgfQ==";
+    domain.policy("encoded", base64).await;
+    root.put("sys/policy/old", json!({"rules": r#"{"path": {"a": {"policy": "read"}}}"#}))
+        .await
+        .nothing();
+    let listed = root.list("sys/policies/acl").await.json();
+    let names = json!(["App", "default", "encoded", "old", "root"]);
+    assert_eq!((&listed["data"]["keys"], &listed["keys"]), (&names, &names));
+    let listed = root.get("sys/policy").await.json();
+    assert_eq!((&listed["data"]["policies"], &listed["policies"]), (&names, &names));
+    let read = root.get("sys/policies/acl/App").await.json();
+    assert_eq!(read["data"], json!({"name": "App", "policy": text}));
+    assert_eq!(root.get("sys/policy/App").await.json()["rules"], text);
+    let read = root.get("sys/policies/acl/encoded").await.json();
+    assert_eq!(read["policy"], "path \"a\" { policy = \"deny\" }");
+    let default = root.get("sys/policies/acl/default").await.json();
+    assert!(default["data"]["policy"].as_str().unwrap().contains("auth/token/lookup-self"));
+    // Names are told apart byte for byte (CVE-2025-5999).
+    assert_eq!(root.get("sys/policies/acl/app").await.status, 404);
+    for (text, fault) in [
+        ("path \"a\" {", "failed to parse policy"),
+        ("path \"a\" { capabilities = [\"raed\"] }", "path \"a\""),
+        ("path \"a\" { expire = 1 }", "path \"a\""),
+        ("", "policy"),
+    ] {
+        let answer = root.put("sys/policies/acl/bad", json!({"policy": text})).await;
+        let said = answer.error(400, 50_405_377);
+        assert!(said.contains(fault), "{text}: {said}");
+    }
+    assert_eq!(root.get("sys/policies/acl/bad").await.status, 404, "nothing is stored");
+    root.delete("sys/policies/acl/bad").await.nothing();
+}
+
+/// What may be done is told as it is decided, policies in Vault's language among it.
+#[tokio::test]
+async fn capabilities_are_told() {
+    let domain = Domain::new().await;
+    domain.admin.write("app/a", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["caps"]).await;
+    domain
+        .policy(
+            "caps",
+            r#"
+            path "secret/data/app/*" { capabilities = ["create", "read", "sudo"] }
+            path "secret/data/app/no" { capabilities = ["deny"] }
+            path "secret/metadata/app/*" { capabilities = ["list"] }
+            path "sys/policies/acl/x" { capabilities = ["read"] }
+            "#,
+        )
+        .await;
+    for (path, expected) in [
+        ("secret/data/app/a", json!(["create", "read", "sudo"])),
+        ("secret/data/app/no", json!(["deny"])),
+        ("secret/data/other", json!(["deny"])),
+        ("secret/metadata/app/", json!(["list"])),
+        ("sys/policies/acl/x", json!(["read"])),
+        ("sys/policies/acl/y", json!(["deny"])),
+        ("sys/mounts", json!(["deny"])),
+    ] {
+        let told = svc.root().post("sys/capabilities-self", json!({"paths": [path]})).await.json();
+        assert_eq!(told["data"][path], expected, "{path}");
+    }
+}
