@@ -126,6 +126,8 @@ problems! {
     NoToken: BAD_REQUEST, ARGUMENT, "missing token: name the token in the field token";
     InvalidToken: BAD_REQUEST, ARGUMENT, "1 error occurred:\n\t* invalid token\n\n";
     BadAccessor: BAD_REQUEST, ARGUMENT, "invalid accessor";
+    HolderUnknown: BAD_REQUEST, ARGUMENT, "what the holder of this token may do is said by the holder's certificate, which is \
+        not known here; ask with that one, at sys/capabilities-self";
     NotRenewable: BAD_REQUEST, ARGUMENT, "lease is not renewable";
     NothingWrapped: BAD_REQUEST, ARGUMENT, "wrapping token is not valid or does not exist";
     NoWrapTtl: BAD_REQUEST, ARGUMENT, "endpoint requires response wrapping";

@@ -73,6 +73,10 @@ actions! {
     PolicyGet = "okms:apiovh:resource/policy/get",
     /// Say who may do what in a domain.
     PolicyEdit = "okms:apiovh:resource/policy/edit",
+    /// See the tokens of a domain that others made, and the accessors of all.
+    TokenGet = "okms:apiovh:resource/token/get",
+    /// Prolong and end tokens of a domain, and end wrapped answers, that others made.
+    TokenEdit = "okms:apiovh:resource/token/edit",
     /// See a domain.
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.

@@ -97,6 +97,9 @@ pub struct Wrapped {
     pub path: String,
     /// Its status.
     pub status: u16,
+    /// SHA-256 of the public key of who has it wrapped; not known of what was wrapped before that
+    /// was kept.
+    pub key_sha256: Option<[u8; 32]>,
 }
 
 impl Wrapped {

@@ -13,8 +13,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, Renewal, Service, Through,
-    Update, records,
+    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, MetadataWrite, Renewal,
+    Service, Through, Update, records,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
@@ -259,6 +259,35 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     assert_eq!(outcome.await.unwrap(), 1);
     let ends = std::mem::take(&mut *ends.lock().unwrap());
     assert_eq!(ends, [(ChangeName::Test, Ended::Overtaken), (ChangeName::Test, Ended::Committed)]);
+}
+
+/// Whoever could write nothing was told that a record is damaged, as it was read first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_asks_before_it_reads() {
+    let (_folder, service, id, _) = service().await;
+    let (at, whole) = (path("a"), "secret".parse::<MountPath>().unwrap());
+    let view = service.mounts.view(&all(id), &whole).await.unwrap().unwrap();
+    damage(&service, header::SPACE, header::key(id, &at)).await;
+    let through = Through { path: &at, view: &view };
+    let write = async |permit: &Permit| {
+        let value = SecretValue::new(b"{}".to_vec());
+        service.secrets.write(permit, through, &value, None, NOW).await.map(drop)
+    };
+    let write_metadata = async |permit: &Permit| {
+        let (patch, creates) = (MetadataPatch::default(), true);
+        let write = MetadataWrite { patch, cas: None, creates };
+        service.secrets.write_metadata(permit, through, &write, NOW).await.map(drop)
+    };
+    let none = Permit::of_test(id, |action, _| action == Action::SecretDelete);
+    for told in [write(&none).await, write_metadata(&none).await] {
+        assert!(matches!(told, Err(Error::Denied(Denied::Forbidden))), "{told:?}");
+    }
+    let creates = Permit::of_test(id, |action, _| {
+        matches!(action, Action::SecretCreate | Action::SecretCreateEmpty)
+    });
+    for told in [write(&creates).await, write_metadata(&creates).await] {
+        assert!(matches!(told, Err(Error::Corrupt(_))), "{told:?}");
+    }
 }
 
 /// A secret that is written through a mount holds the mount: it cannot slip into one that is just

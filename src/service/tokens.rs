@@ -19,7 +19,7 @@ use super::{
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Denied, Permit, Resource},
     crypto::{self, DomainKeys, Sealed},
     model::{Invalid, Timestamp, Token, TokenLife},
     store::{
@@ -173,8 +173,9 @@ impl Tokens {
         text: &str,
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
         let accessor = id_of(text).ok_or(Error::TokenInvalid)?;
-        let known = self.by_accessor(permit, accessor, now).await?;
+        let known = self.find(permit, accessor, now).await?;
         if crypto::is_same(&known.token.secret_sha256, &crypto::fingerprint(text.as_bytes())) {
             Ok(known)
         } else {
@@ -182,7 +183,8 @@ impl Tokens {
         }
     }
 
-    /// The token with this accessor.
+    /// The token with this accessor, if it is the caller's own; another one, or that there is none,
+    /// is told to who may see others' tokens.
     ///
     /// # Errors
     /// `Error::TokenInvalid`.
@@ -193,6 +195,18 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
+        let found = self.find(permit, accessor, now).await;
+        let maker = found.as_ref().ok().map(|known| &known.token.key_sha256);
+        is_own_or_may(permit, maker, Action::TokenGet)?;
+        found
+    }
+
+    async fn find(
+        &self,
+        permit: &Permit,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<KnownToken, Error> {
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let OneRecord(space, key) = record_of(&keys, accessor)?;
@@ -201,7 +215,7 @@ impl Tokens {
         Ok(KnownToken { accessor: accessor.to_owned(), token })
     }
 
-    /// Gives the token with this accessor more time.
+    /// Gives the token with this accessor more time: the caller's own, or by right another's.
     ///
     /// # Errors
     /// `Error::TokenInvalid`, `Error::NotRenewable`.
@@ -219,6 +233,7 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
+                is_own_or_may(permit, Some(&before.key_sha256), Action::TokenEdit)?;
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
                 }
@@ -243,7 +258,7 @@ impl Tokens {
         limit: Option<usize>,
         now: Timestamp,
     ) -> Result<Accessors, Error> {
-        permit.check(Action::DomainGet, Resource::Tenant)?;
+        permit.check(Action::TokenGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let turn = self.scope.long_reads().turn(permit.okms_id()).await?;
         let snapshot = self.scope.engine().snapshot().await?;
@@ -272,7 +287,7 @@ impl Tokens {
         }
     }
 
-    /// Ends the token with this accessor.
+    /// Ends the token with this accessor: the caller's own, or by right another's.
     ///
     /// # Errors
     /// `Error::TokenInvalid` where there is none.
@@ -288,10 +303,24 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
+                is_own_or_may(permit, Some(&token.key_sha256), Action::TokenEdit)?;
                 remove(draft, accessor, token.expires_at);
                 Ok(())
             })
             .await
+    }
+}
+
+/// Goes on if the permit is for a certificate over the key of `maker`, or if its holder may do
+/// `action` to what others have made.
+pub(super) fn is_own_or_may(
+    permit: &Permit,
+    maker: Option<&[u8; 32]>,
+    action: Action,
+) -> Result<(), Denied> {
+    match (permit.subject().certificate(), maker) {
+        (Some(own), Some(maker)) if own.public_key_sha256() == maker => Ok(()),
+        _ => permit.check(action, Resource::Tenant),
     }
 }
 
@@ -357,13 +386,13 @@ where
     })
 }
 
-/// Stores what belongs to the token `id`, which ends at `end`, and has that `size` where it wraps
+/// Stores what belongs to the token `id`, which ends at `end`, and has that `load` where it wraps
 /// something.
 pub(super) fn store<K>(
     draft: &mut Draft<'_>,
     id: &str,
     end: Timestamp,
-    size: Vec<u8>,
+    load: Vec<u8>,
     record: &K,
 ) -> Result<(), Error>
 where
@@ -372,7 +401,7 @@ where
     draft.extend([Op::Put(
         token::SPACE,
         token::end(draft.keys.id(), end, id),
-        Sealed::public(size),
+        Sealed::public(load),
     )]);
     draft.put(id, record)
 }

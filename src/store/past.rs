@@ -194,6 +194,7 @@ impl Past for Wrapped {
                 ttl_seconds: input.u64()?,
                 path: input.text()?,
                 status: input.u32()?.try_into().map_err(|_| Malformed)?,
+                key_sha256: None,
             })
         })
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     access::Domain,
     harness::{Answer, Client, Http},
+    vault::Vault,
 };
 
 const FORBIDDEN: u32 = 16_924_673;
@@ -14,7 +15,9 @@ const FORBIDDEN: u32 = 16_924_673;
 /// A domain in which certificates of this name have an identity, and these rights to all of it.
 async fn with(domain: &Domain, name: &str, allow: &[&str]) -> Client {
     domain.rule(name, &[]).await;
-    domain.policy(name, &["*"], json!({ "allow": allow })).await;
+    if !allow.is_empty() {
+        domain.policy(name, &["*"], json!({ "allow": allow })).await;
+    }
     domain.client(name, Http::One)
 }
 
@@ -29,6 +32,11 @@ async fn post(client: &Client, rest: &str, body: &str) -> Answer {
 #[track_caller]
 fn forbidden(answer: &Answer) -> String {
     answer.error(403, FORBIDDEN)
+}
+
+/// The Vault dialect as that certificate.
+async fn vault(domain: &Domain, name: &str, allow: &[&str]) -> Vault {
+    Vault::of(&with(domain, name, allow).await).root()
 }
 
 /// A refusal told everybody to ask an operator, who has no say in a domain's policies.
@@ -225,4 +233,120 @@ async fn pages_are_full_of_what_may_be_seen() {
         }
     }
     assert_eq!(sizes, [10, 10, 5]);
+}
+
+/// Any certificate of the domain, one with no right to anything as well, listed all accessors, looked
+/// at others' tokens, prolonged and ended them, and what others had wrapped: which was lost then.
+#[tokio::test]
+async fn tokens_of_others_take_a_right() {
+    const GET: &str = "okms:apiovh:resource/token/get";
+    const EDIT: &str = "okms:apiovh:resource/token/edit";
+    let domain = Domain::new().await;
+    let owner = vault(&domain, "owner", &["secret/get"]).await;
+    let nobody = vault(&domain, "nobody", &[]).await;
+    let other = vault(&domain, "other", &["secret/*"]).await;
+    let viewer = vault(&domain, "viewer", &[GET]).await;
+    let editor = vault(&domain, "editor", &[EDIT]).await;
+    let admin = Vault::of(&domain.admin).root();
+    let login = owner.put("auth/cert/login", "{}").await.envelope()["auth"].clone();
+    let wrap = async || {
+        let wrapping = owner.with("x-vault-wrap-ttl", "1h");
+        let wrapped = wrapping.post("sys/wrapping/wrap", json!({"a": 1})).await.envelope();
+        wrapped["wrap_info"].clone()
+    };
+    let wrapped = wrap().await;
+    let (of_token, of_wrapped) = (&login["accessor"], &wrapped["accessor"]);
+    let unknown = json!("AAAAAAAAAAAAAAAAAAAAAAAA");
+    let by = |accessor: &serde_json::Value| json!({ "accessor": accessor, "paths": ["secret/x"] });
+    // To who has no right, all accessors but its own are alike, whether there is such a one or not.
+    for caller in [&nobody, &other] {
+        forbidden(&caller.list("auth/token/accessors").await);
+        for path in ["lookup-accessor", "renew-accessor", "revoke-accessor"] {
+            let ask =
+                async |accessor| caller.post(&format!("auth/token/{path}"), by(accessor)).await;
+            let answers =
+                [ask(of_token).await, ask(of_wrapped).await, ask(&unknown).await].map(|answer| {
+                    forbidden(&answer);
+                    answer.likeness()
+                });
+            assert_eq!((&answers[0], &answers[1]), (&answers[1], &answers[2]), "{path}");
+        }
+        forbidden(&caller.post("sys/capabilities-accessor", by(of_token)).await);
+        let text = json!({"token": login["client_token"]});
+        caller.post("auth/token/lookup", &text).await.refused(403, "bad token");
+        forbidden(&caller.post("auth/token/revoke", &text).await);
+        let told = caller.post("sys/capabilities-self", json!({"paths": ["auth/token/accessors"]}));
+        assert_eq!(told.await.envelope()["data"]["auth/token/accessors"], json!(["deny"]));
+    }
+    // The owner needs none for what is its own.
+    let own = owner.post("auth/token/lookup-accessor", by(of_token)).await.shown();
+    assert_eq!(own["accessor"], *of_token);
+    owner.post("auth/token/renew-accessor", by(of_token)).await.envelope();
+    owner.post("sys/capabilities-accessor", by(of_token)).await.envelope();
+    let made = owner.post("auth/token/create", "{}").await.envelope()["auth"].clone();
+    owner.post("auth/token/revoke-accessor", by(&made["accessor"])).await.nothing();
+    owner.post("auth/token/revoke-accessor", by(&wrap().await["accessor"])).await.nothing();
+    // To see is one right, and to change another one.
+    assert_eq!(viewer.list("auth/token/accessors").await.keys().len(), 2);
+    viewer.post("auth/token/lookup-accessor", by(of_token)).await.shown();
+    viewer.post("auth/token/lookup-accessor", by(&unknown)).await.refused(400, "invalid accessor");
+    for path in ["auth/token/renew-accessor", "auth/token/revoke-accessor"] {
+        forbidden(&viewer.post(path, by(of_token)).await);
+    }
+    forbidden(&editor.list("auth/token/accessors").await);
+    forbidden(&editor.post("auth/token/lookup-accessor", by(of_token)).await);
+    admin.post("auth/token/renew-accessor", by(of_token)).await.envelope();
+    // What another certificate's token may do is not known, and was told of the one that asked.
+    for caller in [&viewer, &admin] {
+        let asked = caller.post("sys/capabilities-accessor", by(of_token)).await;
+        asked.refused_with(400, "is not known here");
+    }
+    // Nobody has ended anything so far.
+    owner
+        .token(login["client_token"].as_str().unwrap())
+        .get("auth/token/lookup-self")
+        .await
+        .shown();
+    // Who has a wrapping token has what is wrapped, and may end it.
+    let token = json!({"token": wrapped["token"]});
+    let again = nobody.post("sys/wrapping/rewrap", &token).await.envelope()["wrap_info"].clone();
+    forbidden(&nobody.post("auth/token/revoke-accessor", by(&again["accessor"])).await);
+    let token = json!({"token": again["token"]});
+    assert_eq!(nobody.post("sys/wrapping/unwrap", &token).await.envelope()["data"]["a"], 1);
+    let token = json!({"token": wrap().await["token"]});
+    nobody.post("auth/token/revoke", &token).await.nothing();
+    nobody.post("sys/wrapping/unwrap", &token).await.refused_with(400, "not valid");
+    // It stays its maker's, whoever wrapped it anew.
+    let token = json!({"token": wrap().await["token"]});
+    let again = nobody.post("sys/wrapping/rewrap", &token).await.envelope()["wrap_info"].clone();
+    owner.post("auth/token/revoke-accessor", by(&again["accessor"])).await.nothing();
+    // By right, others' are ended.
+    let wrapped = wrap().await;
+    editor.post("auth/token/revoke-accessor", by(&wrapped["accessor"])).await.nothing();
+    editor.post("auth/token/revoke-accessor", by(of_token)).await.nothing();
+    editor.post("auth/token/revoke-accessor", by(of_token)).await.refused(400, "invalid accessor");
+    assert_eq!(
+        owner.token(login["client_token"].as_str().unwrap()).get("sys/auth").await.status,
+        403
+    );
+}
+
+/// One certificate could have the whole domain's room for what is wrapped, for a month.
+#[tokio::test]
+async fn one_certificate_does_not_wrap_for_all() {
+    let domain = Domain::new().await;
+    let large = json!({"a": "x".repeat(500 << 10)});
+    let fill = async |name: &str| {
+        let caller = vault(&domain, name, &[]).await.with("x-vault-wrap-ttl", "1h");
+        for n in 0..40 {
+            let answer = caller.post("sys/wrapping/wrap", &large).await;
+            if answer.status != 200 {
+                answer.refused_with(400, "too much is wrapped in this domain");
+                return n;
+            }
+        }
+        panic!("nothing holds it back");
+    };
+    // Each leaves as much as it takes.
+    assert_eq!([fill("one").await, fill("two").await, fill("three").await], [32, 16, 8]);
 }

@@ -180,16 +180,16 @@ pub(super) async fn accessors(asked: &Asked<'_>) -> Result<Reply, Failed> {
     Ok(page::with_next(reply, listed.next.filter(|_| is_page)))
 }
 
-/// Whether the token that the request is about is good.
-pub(super) async fn check_named(
+/// The token that the request is about, if it is good.
+pub(super) async fn named(
     asked: &Asked<'_>,
     named: Named,
     fields: &mut Fields<'_>,
-) -> Result<(), Failed> {
-    find(asked, named, fields).await.map(drop)
+) -> Result<KnownToken, Failed> {
+    Ok(find(asked, named, fields).await?.0)
 }
 
-/// Whoever of the domain finds a token may end it, and what is wrapped under one.
+/// Ends a token, or what is wrapped under one: who has the wrapping token needs no right for that.
 pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let Asked { context, permit, call, own } = *asked;
     let body = fields::body(call)?;

@@ -14,6 +14,7 @@ use crate::{
     auth::{
         Action, Permit, Resource,
         acl::{Capabilities, Capability},
+        identity::CertIdentity,
     },
     model::DomainConfig,
 };
@@ -21,8 +22,8 @@ use crate::{
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
-/// What somebody may do at paths; nothing where nothing is. Who has a token may do what its certificate may, so that of one who is named
-/// it matters alone whether the token is good.
+/// What somebody may do at paths; nothing where nothing is. Who has a token may do what the
+/// certificate may with which it comes: that is known of the caller's own key alone.
 pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
@@ -32,11 +33,17 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
     if paths.is_empty() || paths.len() > PATHS_MAX {
         return Err(Problem::NoPaths.into());
     }
-    match auth::check_named(asked, named, &mut fields).await {
+    match auth::named(asked, named, &mut fields).await {
         // The certificate asks about itself.
         Err(Failed { problem: Problem::PermissionDenied, .. }) if named == Named::Own => {}
         Err(Failed { problem: Problem::BadToken, .. }) => return Err(Problem::InvalidToken.into()),
-        good => good?,
+        Err(failed) => return Err(failed),
+        Ok(known) => {
+            let own = permit.subject().certificate().map(CertIdentity::public_key_sha256);
+            if own != Some(&known.token.key_sha256) {
+                return Err(Problem::HolderUnknown.into());
+            }
+        }
     }
     let config = context.service.mounts.config(permit).await?;
     let (mut answers, mut known): (Vec<(&str, Vec<&str>)>, _) = (Vec::new(), HashSet::new());
@@ -131,12 +138,15 @@ fn action(part: &str, word: &str) -> Option<Action> {
     })
 }
 
-/// Mounts are the domain's config; the rest is open to all who are in the domain.
+/// Mounts are the domain's config, policies and the accessors of all tokens rights of their own; the
+/// rest is open to all who are in the domain, as far as it is their own.
 fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'static str> {
+    let tells = |action| permit.tells(action, Resource::Tenant);
+    let is_of_accessors = address.trim_end_matches('/') == "auth/token/accessors";
     let is_of_policies =
         ["sys/policies", "sys/policy"].iter().any(|above| address.starts_with(above));
     let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
-    if !is_of_mounts && !is_of_policies {
+    if !is_of_mounts && !is_of_policies && !is_of_accessors {
         return vec!["create", "delete", "list", "patch", "read", "update"];
     }
     let (get, edit) = if is_of_policies {
@@ -144,8 +154,7 @@ fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'st
     } else {
         (Action::ConfigGet, Action::ConfigUpdate)
     };
-    let (reads, changes) =
-        (permit.tells(get, Resource::Tenant), permit.tells(edit, Resource::Tenant));
+    let (reads, changes) = (tells(get), tells(edit));
     let words = [
         ("create", changes),
         ("delete", changes),
@@ -154,8 +163,10 @@ fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'st
         ("read", reads),
         ("update", changes),
     ];
+    let of_accessors = [("list", tells(Action::TokenGet))];
+    let words = if is_of_accessors { of_accessors.as_slice() } else { words.as_slice() };
     let in_vault = Capability::ALL.iter().filter(|word| in_vault.contains(**word));
-    let words = words.into_iter().filter_map(|(word, may)| may.then_some(word));
+    let words = words.iter().filter_map(|(word, may)| may.then_some(*word));
     let words: BTreeSet<_> = words.chain(in_vault.map(|word| word.word())).collect();
     words.into_iter().collect()
 }

@@ -96,7 +96,7 @@ static RANDOM: Operation = tenant!(Read, "VaultRandom", [DomainGet], tools::rand
 static CREATE_TOKEN: Operation = tenant!(Write, "VaultCreateToken", [DomainGet], auth::create());
 /// The end of a token in the body.
 static REVOKE_TOKEN: Operation =
-    tenant!(Write, "VaultRevokeToken", [DomainGet], auth::revoke(Named::Token));
+    tenant!(Write, "VaultRevokeToken", [DomainGet, TokenEdit], auth::revoke(Named::Token));
 
 /// A policy in Vault's language.
 static WRITE_POLICY: Operation =
@@ -280,7 +280,7 @@ pub(super) static ROUTES: &[Route] = &[
         &tenant!(
             Read,
             "VaultCapabilitiesOfAccessor",
-            [DomainGet],
+            [DomainGet, TokenGet],
             capabilities::of(Named::Accessor)
         ),
     ),
@@ -327,12 +327,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         &["GET", "LIST"],
         "/auth/token/accessors",
-        &tenant!(Read, "VaultListAccessors", [DomainGet], auth::accessors()),
+        &tenant!(Read, "VaultListAccessors", [TokenGet], auth::accessors()),
     ),
     route(
         WRITES,
         "/auth/token/lookup-accessor",
-        &tenant!(Read, "VaultLookupAccessor", [DomainGet], auth::lookup(Named::Accessor)),
+        &tenant!(Read, "VaultLookupAccessor", [DomainGet, TokenGet], auth::lookup(Named::Accessor)),
     ),
     route(
         WRITES,
@@ -347,7 +347,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/auth/token/renew-accessor",
-        &tenant!(Write, "VaultRenewAccessor", [DomainGet], auth::renew(Named::Accessor)),
+        &tenant!(
+            Write,
+            "VaultRenewAccessor",
+            [DomainGet, TokenGet, TokenEdit],
+            auth::renew(Named::Accessor)
+        ),
     ),
     route(
         WRITES,
@@ -359,7 +364,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/auth/token/revoke-accessor",
-        &tenant!(Write, "VaultRevokeAccessor", [DomainGet], auth::revoke(Named::Accessor)),
+        &tenant!(
+            Write,
+            "VaultRevokeAccessor",
+            [DomainGet, TokenEdit],
+            auth::revoke(Named::Accessor)
+        ),
     ),
     route(ALL, "/auth/cert/{key}", &NOT_SERVED),
     route(ALL, "/auth/{key}", &NOT_SERVED),

@@ -114,6 +114,17 @@ fn fields_can_come_and_go() {
     assert_eq!(decode(&encode(&toy).unwrap()), Ok(LaterToy { colour: 5, shape: 0 }));
 }
 
+/// What is wrapped is counted by the records of its end, also by those from before there were shares;
+/// a token's counts for nothing.
+#[test]
+fn what_is_wrapped_is_counted_by_its_end() {
+    let load = wrapped::Load { bytes: 7, share: 9 };
+    assert_eq!(wrapped::Load::from_bytes(&load.to_bytes()), Some(load));
+    let before = wrapped::Load { bytes: 7, share: 0 };
+    assert_eq!(wrapped::Load::from_bytes(&[0, 0, 0, 7]), Some(before));
+    assert_eq!(wrapped::Load::from_bytes(&[]), None);
+}
+
 /// No two kinds share a space and a key: what is sealed for one does not open as another.
 #[test]
 fn spaces_have_names_of_their_own() {
@@ -151,8 +162,11 @@ proptest! {
         let mut wrapped_key = [3; WrappedDataKey::LEN];
         wrapped_key[..16].copy_from_slice(&key);
         let data_key = WrappedDataKey::from_bytes(wrapped_key);
-        let wrapped = Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path: name.clone(), status: 404 };
-        check(&WrappedResponse { wrapped, data_key: data_key.clone() });
+        for key_sha256 in [None, Some([4; 32])] {
+            let path = name.clone();
+            let wrapped = Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path, status: 404, key_sha256 };
+            check(&WrappedResponse { wrapped, data_key: data_key.clone() });
+        }
         check(&Token {
             secret_sha256: [1; 32],
             key_sha256: [2; 32],

@@ -25,6 +25,34 @@ pub fn body(id: OkmsId, token: &str) -> Vec<u8> {
     under(id, 2, token.as_bytes())
 }
 
+/// What the record of a wrapped response's end tells, so that all of them are counted without being
+/// opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The size of its body.
+    pub bytes: u32,
+    /// Whose share of the domain's room it takes.
+    pub share: u64,
+}
+
+impl Load {
+    /// It, as it is stored.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        [self.bytes.to_be_bytes().as_slice(), &self.share.to_be_bytes()].concat()
+    }
+
+    /// What was stored; nothing for what wraps nothing. Once there were no shares.
+    #[must_use]
+    pub fn from_bytes(stored: &[u8]) -> Option<Self> {
+        let (bytes, share) = stored.split_first_chunk()?;
+        Some(Self {
+            bytes: u32::from_be_bytes(*bytes),
+            share: share.first_chunk().copied().map_or(0, u64::from_be_bytes),
+        })
+    }
+}
+
 /// A wrapped response as it is stored, apart from its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedResponse {
@@ -49,6 +77,8 @@ struct Fields<'a> {
     status: u16,
     #[n(5)]
     data_key: ByteArray<{ WrappedDataKey::LEN }>,
+    #[n(6)]
+    key_sha256: Option<ByteArray<32>>,
 }
 
 impl Kind for WrappedResponse {
@@ -68,6 +98,7 @@ impl Kind for WrappedResponse {
             path: &wrapped.path,
             status: wrapped.status,
             data_key: self.data_key.to_bytes().into(),
+            key_sha256: wrapped.key_sha256.map(Into::into),
         })
     }
 
@@ -79,6 +110,7 @@ impl Kind for WrappedResponse {
             ttl_seconds: fields.ttl_seconds,
             path: fields.path.to_owned(),
             status: fields.status,
+            key_sha256: fields.key_sha256.map(Into::into),
         };
         Ok(Self { wrapped, data_key: WrappedDataKey::from_bytes(fields.data_key.into()) })
     }
