@@ -33,16 +33,21 @@ impl Defaults {
         Ok(self.scope.config(permit).await?.settings.clone())
     }
 
-    /// Changes the tenant's defaults, and tells them as they are then.
+    /// Changes the tenant's defaults, and tells who may see them what they are then.
     ///
     /// # Errors
     /// `Error::DomainNotFound` where there is no such tenant.
-    pub async fn update(&self, permit: &Permit, patch: &SettingsPatch) -> Result<Settings, Error> {
+    pub async fn update(
+        &self,
+        permit: &Permit,
+        patch: &SettingsPatch,
+    ) -> Result<Option<Settings>, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         self.scope
             .change_config(ChangeName::UpdateDefaults, permit, ConfigBasis, |config, (), _| {
                 config.settings = patch.apply(&config.settings);
-                Ok(config.settings.clone())
+                let is_seen = permit.tells(Action::ConfigGet, Resource::Tenant);
+                Ok(is_seen.then(|| config.settings.clone()))
             })
             .await
     }

@@ -200,6 +200,12 @@ async fn a_write_tells_what_it_has_done() {
     let hidden = kv(&writer, Method::PATCH, patch).await;
     let missing = kv_at(&writer, Method::PATCH, "none", patch).await;
     assert_eq!(hidden.likeness(), missing.likeness());
+    // So it is with the domain's defaults.
+    let configures = with(&domain, "configures", &["secretConfig/update"]).await;
+    let set = async |client: &Client| {
+        client.put("secretConfig", r#"{"maxVersions":7}"#).await.ok()["maxVersions"].clone()
+    };
+    assert_eq!((set(&configures).await, set(&domain.admin).await), (json!(null), json!(7)));
     // Who makes a secret has made all of it.
     let made = writer.create("app/b", "{}").await.ok();
     assert_eq!(made["metadata"]["currentVersion"], 1);
@@ -349,4 +355,30 @@ async fn one_certificate_does_not_wrap_for_all() {
     };
     // Each leaves as much as it takes.
     assert_eq!([fill("one").await, fill("two").await, fill("three").await], [32, 16, 8]);
+}
+
+/// In Vault's language the right is what a policy says of the address, as in Vault.
+#[tokio::test]
+async fn tokens_in_vaults_language() {
+    let domain = Domain::new().await;
+    let admin = Vault::of(&domain.admin).root();
+    let policy = r#"
+        path "auth/token/accessors"       { capabilities = ["list", "sudo"] }
+        path "auth/token/lookup-accessor" { capabilities = ["update"] }
+        path "auth/token/revoke-self"     { capabilities = ["deny"] }
+    "#;
+    admin.put("sys/policies/acl/keeper", json!({ "policy": policy })).await.nothing();
+    domain.rule("keeper", &["keeper"]).await;
+    let keeper = Vault::of(&domain.client("keeper", Http::One)).root();
+    let login = admin.put("auth/cert/login", "{}").await.envelope()["auth"].clone();
+    let by = json!({"accessor": login["accessor"]});
+    assert_eq!(keeper.list("auth/token/accessors").await.keys().len(), 1);
+    let shown = keeper.post("auth/token/lookup-accessor", &by).await.shown();
+    assert_eq!(shown["accessor"], login["accessor"]);
+    forbidden(&keeper.post("auth/token/revoke-accessor", &by).await);
+    let told = keeper.post("sys/capabilities-self", json!({"paths": ["auth/token/accessors"]}));
+    assert_eq!(told.await.envelope()["data"]["auth/token/accessors"], json!(["list", "sudo"]));
+    let own = keeper.put("auth/cert/login", "{}").await.envelope()["auth"].clone();
+    let own = keeper.token(own["client_token"].as_str().unwrap());
+    forbidden(&own.put("auth/token/revoke-self", "").await);
 }

@@ -169,9 +169,11 @@ pub(super) async fn put_config(
 ) -> Result<Reply, Error> {
     let parsed = parse::config(&call.body)?;
     let settings = context.service.defaults.update(permit, &parsed.body).await?;
-    let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &settings);
+    let warnings = warnings(parsed.has_unknown, &MetadataPatch::default(), &Settings::default());
     Ok(Reply::json(Writer::object(|out| {
-        render::settings(out, &settings);
+        if let Some(settings) = &settings {
+            render::settings(out, settings);
+        }
         render::warnings(out, &warnings);
     })))
 }
