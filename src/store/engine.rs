@@ -340,8 +340,9 @@ pub trait Engine: Send + Sync {
 
     /// Applies `batch`, durably when this returns, and says at which revision. The commit goes on
     /// when the caller stops waiting. Of what waits at once, batches whose first keys begin with
-    /// the same 16 bytes (one tenant's) are applied in the order of the calls; between tenants
-    /// there is no order.
+    /// the same 16 bytes (one tenant's) are applied in the order of the calls, but for one that
+    /// removes ranges: later ones may overtake it while what it removes is looked at. Between
+    /// tenants there is no order.
     fn commit(&self, batch: Batch) -> Fut<'_, Result<Revision, CommitError>>;
 
     /// The changes after a revision, in order, each once: at least one, for which this waits. Some

@@ -28,5 +28,6 @@ mod many;
 #[path = "../support/mtls.rs"]
 mod mtls;
 mod power;
+mod ranges;
 mod storage;
 mod upgrade;

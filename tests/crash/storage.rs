@@ -94,6 +94,8 @@ struct Inner {
     /// The file that fails; both, where none is named.
     victim: Option<File>,
     reads_fail: bool,
+    /// Of the reads of the database that find many such bytes, so many go on, and the others wait.
+    held: Option<(u8, usize)>,
     /// What a sync takes.
     sync_time: Duration,
     /// A sector that cannot be read.
@@ -114,6 +116,7 @@ impl Storage {
             fault,
             victim: None,
             reads_fail: false,
+            held: None,
             sync_time: Duration::ZERO,
             bad: None,
             flipped: Vec::new(),
@@ -156,6 +159,17 @@ impl Storage {
 
     pub fn fail_reads(&self, fail: bool) {
         self.inner().reads_fail = fail;
+    }
+
+    /// From here on so many reads of the database that find many bytes of this value go on, and the
+    /// others wait; or none does.
+    pub fn hold_reads(&self, held: Option<(u8, usize)>) {
+        self.inner().held = held;
+    }
+
+    /// Whether a read waits, or the next one will.
+    pub fn is_held(&self) -> bool {
+        matches!(self.inner().held, Some((_, 0)))
     }
 
     /// From here on the sector at this offset cannot be read, or each can again.
@@ -258,10 +272,24 @@ impl StorageBackend for Storage {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut inner = self.inner();
+        let start = usize::try_from(offset).unwrap();
+        while let Some((byte, left)) = inner.held.filter(|_| self.1 == File::Database) {
+            let found = inner.image.database.get(start..start + out.len()).unwrap_or_default();
+            let is_full = |piece: &[u8]| piece.len() == 64 && piece.iter().all(|it| *it == byte);
+            if !found.chunks(64).any(is_full) {
+                break;
+            }
+            if left > 0 {
+                inner.held = Some((byte, left - 1));
+                break;
+            }
+            drop(inner);
+            thread::sleep(Duration::from_millis(1));
+            inner = self.inner();
+        }
         if inner.reads_fail {
             return Err(broken());
         }
-        let start = usize::try_from(offset).unwrap();
         let bad = inner.bad.filter(|_| self.1 == File::Database);
         if bad.is_some_and(|bad| (start..start + out.len()).contains(&bad)) {
             return Err(broken());

@@ -91,7 +91,7 @@ impl PutAside {
     fn put_unreadable(&mut self, base: &Base, changes: &Recent) {
         for (space, of_space) in changes.spaces() {
             for (from, to) in of_space.erased() {
-                if is_damage(&guarded(|| base.look(space, from, to))) {
+                if is_damage(&guarded(|| base.look(space, from, to, |_, _| true))) {
                     self.put_range(space, of_space, from, to);
                 }
             }

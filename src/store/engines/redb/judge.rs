@@ -12,13 +12,11 @@ use super::{
     cache::Touch,
     frame::{self, Group},
     guard::guarded,
+    look::{Found, Looked, NAMED},
     recent::{Known, Recent},
     view::Under,
 };
 use crate::store::engine::{Batch, CommitError, Expect, Op, Record, Revision, Source, Space};
-
-/// So many removals of one range are told to the cache key by key; more clear it.
-const NAMED_REMOVALS: usize = 4096;
 
 /// What becomes of one batch, once its group is durable.
 pub(super) type Verdict = Result<Revision, CommitError>;
@@ -67,7 +65,7 @@ impl Judged {
         }
     }
 
-    /// Judges `batches`. `last` is the highest revision ever tried, and moves on; nothing else
+    /// Judges `batches`, each with a look at what it removes. `last` is the highest revision ever tried, and moves on; nothing else
     /// moves it while a group is judged.
     ///
     /// # Errors
@@ -75,17 +73,21 @@ impl Judged {
     pub(super) fn judge(
         &mut self,
         under: &Under,
-        batches: Vec<Batch>,
+        batches: Vec<(Batch, Looked)>,
         last: &mut Revision,
     ) -> Result<(), Source> {
-        for batch in batches {
+        for (batch, looked) in batches {
             let state = State { under, newest: &self.newest };
             let verdict = match guarded(|| state.admit(&batch)) {
-                Ok(Ok(true)) => {
-                    *last = Revision(last.0 + 1);
-                    self.apply(under, batch.ops, *last);
-                    Ok(*last)
-                }
+                Ok(Ok(true)) => match looked.found {
+                    Found::Unreadable(error) => return Err(error),
+                    Found::Damaged(error) => Err(CommitError::Corrupt(error)),
+                    Found::Named(_) | Found::Many => {
+                        *last = Revision(last.0 + 1);
+                        self.apply(under, batch.ops, &looked, *last);
+                        Ok(*last)
+                    }
+                },
                 Ok(Ok(false)) => Err(CommitError::Conflict),
                 Ok(Err(error @ StorageError::Corrupted(_))) => {
                     Err(CommitError::Corrupt(error.into()))
@@ -99,13 +101,13 @@ impl Judged {
         Ok(())
     }
 
-    fn apply(&mut self, under: &Under, ops: Vec<Op>, revision: Revision) {
+    fn apply(&mut self, under: &Under, ops: Vec<Op>, looked: &Looked, revision: Revision) {
         frame::encode(&mut self.encoded, &ops);
         self.first.get_or_insert(revision);
         self.newest.revision = revision;
         self.operations += ops.len();
         for op in &ops {
-            State { under, newest: &self.newest }.touched(op, revision, &mut self.touches);
+            State { under, newest: &self.newest }.touched(op, looked, revision, &mut self.touches);
             self.newest.recent.apply(op.clone(), revision);
         }
         self.applied.push(ops);
@@ -161,31 +163,54 @@ impl State<'_> {
                     }
                     self.revision(*space, key)?;
                 }
-                Op::DeleteRange(space, from, to) => self.under.base.look(*space, from, to)?,
+                Op::DeleteRange(..) => {}
             }
         }
         Ok(true)
     }
 
     /// What the cache must know of a change.
-    fn touched(&self, op: &Op, revision: Revision, touches: &mut Vec<Touch>) {
+    fn touched(&self, op: &Op, looked: &Looked, revision: Revision, touches: &mut Vec<Touch>) {
         match op {
             Op::Put(space, key, sealed) => {
                 let record = Record { revision, bytes: sealed.clone().into_bytes() };
                 touches.push(Touch::Put(*space, key.clone(), record));
             }
             Op::Delete(space, key) => touches.push(Touch::Deleted(*space, key.clone(), revision)),
-            Op::DeleteRange(space, from, to) => {
-                let named = guarded(|| self.keys(*space, from, to, NAMED_REMOVALS + 1));
-                match named {
-                    Ok(Ok(keys)) if keys.len() <= NAMED_REMOVALS => {
-                        let gone = |key| Touch::Deleted(*space, key, revision);
-                        touches.extend(keys.into_iter().map(gone));
-                    }
-                    _ => touches.push(Touch::Everything(revision)),
+            Op::DeleteRange(space, from, to) => match self.removed(*space, from, to, looked) {
+                Some(keys) => {
+                    let gone = |key: &[u8]| Touch::Deleted(*space, key.to_vec(), revision);
+                    touches.extend(keys.into_iter().map(gone));
                 }
-            }
+                None => touches.push(Touch::Everything(revision)),
+            },
         }
+    }
+
+    /// The keys that there are in a range, and maybe some that there were; `None` for too many.
+    fn removed<'a>(
+        &'a self,
+        space: Space,
+        from: &'a [u8],
+        to: &'a [u8],
+        looked: &'a Looked,
+    ) -> Option<Vec<&'a [u8]>> {
+        let Found::Named(named) = &looked.found else { return None };
+        // What has gone into the database since the look has no name.
+        if looked.base != self.under.base.standing.revision {
+            return None;
+        }
+        if from >= to {
+            return Some(Vec::new());
+        }
+        let in_base = named.range((space, from.to_vec())..(space, to.to_vec()));
+        let frozen = self.under.frozen.as_ref().map(|frozen| &frozen.recent);
+        let layers = [Some(&self.under.base.aside), frozen, Some(&self.newest.recent)];
+        let changes = layers.into_iter().flatten().filter_map(|layer| layer.of(space));
+        let in_memory = changes.flat_map(|changes| changes.records_in(from, Some(to)));
+        let keys = in_base.map(|(_, key)| key.as_slice()).chain(in_memory.map(|(key, _)| key));
+        let keys: Vec<_> = keys.take(NAMED + 1).collect();
+        (keys.len() <= NAMED).then_some(keys)
     }
 
     fn revision(&self, space: Space, key: &[u8]) -> Result<Option<Revision>, StorageError> {

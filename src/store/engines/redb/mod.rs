@@ -4,13 +4,14 @@
 //! the writer; a failed write leaves the last durable state readable, and its writers know that the
 //! outcome is unknown. Never does: encryption, key layout, retries of a batch.
 //!
-//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one group,
-//! which is judged (`judge`) and becomes one durable `frame` of the `log`. Then the `cache` follows,
-//! the new view is published, and the callers are answered. The `keeper` brings the database up to
-//! date with many changes at once (`checkpoint`); until then they are in memory (`recent`), and what
-//! cannot be written is kept `aside`. The way of a read: `snapshot` asks the cache, then the view. Under redb lies `backend`, which lets the database be replaced while the
-//! `file` stays open; while writes fail, reads go through an `overlay`, and so does whoever takes a
-//! `peek`.
+//! The way of a batch: `queue` takes it in or refuses it, `writer` takes what waits as one group.
+//! What it removes is looked at (`look`), and `apart` where that is much. The group is judged
+//! (`judge`) and becomes one durable `frame` of the `log`. Then the `cache` follows, the new view is
+//! published, and the callers are answered. The `keeper` brings the database up to date with many
+//! changes at once (`checkpoint`); until then they are in memory (`recent`), and what cannot be
+//! written is kept `aside`. The way of a read: `snapshot` asks the cache, then the view. Under redb
+//! lies `backend`, which lets the database be replaced while the `file` stays open; while writes
+//! fail, reads go through an `overlay`, and so does whoever takes a `peek`.
 //!
 //! A page that is damaged costs what lies in it, and nothing else: `backend` compares each page
 //! that is read with what `pages` knows of it, and leaves redb altogether (`guard`) where it
@@ -18,6 +19,7 @@
 //! with a page that the disk cannot read, while it can read others. Any other error of the storage
 //! is another matter: then the database is given up and opened anew.
 
+mod apart;
 mod aside;
 mod backend;
 mod cache;
@@ -29,6 +31,7 @@ mod judge;
 mod keeper;
 mod layout;
 mod log;
+mod look;
 mod overlay;
 mod pace;
 mod pages;
@@ -325,7 +328,7 @@ impl Engine for RedbEngine {
         // gives up at once is treated like one who gives up late.
         let (reply, answer) = oneshot::channel();
         let refused = if self.health() == Health::Ready {
-            match self.shared.queue.push(Job { batch, reply }) {
+            match self.shared.queue.push(Job::new(batch, reply)) {
                 Ok(()) => None,
                 Err(NotTaken::Full) => Some(CommitError::Overloaded),
                 Err(NotTaken::Closed) => {

@@ -14,8 +14,9 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
+use super::look::Looked;
 use crate::store::engine::{Batch, CommitError, Op, Revision};
 
 /// How the writer answers a batch.
@@ -32,6 +33,25 @@ pub(super) struct Limits {
 pub(super) struct Job {
     pub(super) batch: Batch,
     pub(super) reply: Reply,
+    /// What it removes, where that was looked at already.
+    pub(super) looked: Option<Looked>,
+    /// Where it can be looked at.
+    pub(super) runtime: Option<Handle>,
+}
+
+impl Job {
+    /// A batch that comes from its caller.
+    pub(super) fn new(batch: Batch, reply: Reply) -> Self {
+        let is_removal = |op: &Op| matches!(op, Op::DeleteRange(..));
+        let removes = batch.ops.iter().any(is_removal);
+        let runtime = removes.then(|| Handle::try_current().ok()).flatten();
+        Self { batch, reply, looked: None, runtime }
+    }
+
+    /// Whose batch it is.
+    pub(super) fn tenant(&self) -> Tenant {
+        tenant(&self.batch)
+    }
 }
 
 /// What a writer woke up for.
@@ -59,7 +79,7 @@ pub(super) struct Queue {
 
 /// Whose batch it is: what its first key begins with, as every key begins with its domain's 16
 /// bytes.
-type Tenant = [u8; 16];
+pub(super) type Tenant = [u8; 16];
 
 /// What a tenant's turn is worth, in bytes; a batch counts for at least [`LEAST`].
 const TURN: usize = 16 << 10;
@@ -114,6 +134,21 @@ impl Queue {
         drop(state);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Takes a batch in that was in the queue before, and is not refused for want of room.
+    pub(super) fn push_again(&self, job: Job) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            let stopped = CommitError::Unavailable("the store has stopped".into());
+            // A caller that has stopped waiting does not want to know.
+            let _ = job.reply.send(Err(stopped));
+            return;
+        }
+        state.add(job);
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Lets a writer look after things.
@@ -210,7 +245,7 @@ impl State {
             batches: limits.batches.saturating_sub(self.batches),
             bytes: limits.bytes.saturating_sub(self.bytes),
         };
-        let tenant = tenant(&job.batch);
+        let tenant = job.tenant();
         let held = self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
         if free.batches == 0 || weight > free.bytes {
             return Err(NotTaken::Full);
@@ -219,6 +254,12 @@ impl State {
         if held.0 > 0 && (held.0 + 1 > free.batches || held.1 + weight > free.bytes) {
             return Err(NotTaken::Full);
         }
+        self.add(job);
+        Ok(())
+    }
+
+    fn add(&mut self, job: Job) {
+        let (tenant, weight) = (job.tenant(), job.batch.weight());
         let lane = self.lanes.entry(tenant).or_default();
         if lane.jobs.is_empty() {
             self.turns.push_back(tenant);
@@ -227,7 +268,6 @@ impl State {
         lane.bytes += weight;
         self.batches += 1;
         self.bytes += weight;
-        Ok(())
     }
 
     fn take(&mut self, limits: Limits, is_new: bool) -> Vec<Job> {
@@ -296,7 +336,7 @@ mod tests {
             preconditions: Vec::new(),
             ops: vec![Op::Put(value::SPACE, vec![tenant; 16], Sealed::public(vec![0; bytes]))],
         };
-        Job { batch, reply: oneshot::channel().0 }
+        Job::new(batch, oneshot::channel().0)
     }
 
     fn taken(queue: &Queue, batches: usize) -> Vec<u8> {

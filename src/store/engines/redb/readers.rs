@@ -1,4 +1,4 @@
-//! Places for reads that may wait for the disk.
+//! Places for reads that may wait for the disk, those for callers and those before removals.
 //!
 //! Always holds: reads on the blocking threads are bounded; one tenant's take half of the places at
 //! most, so that others need not wait for all of them. A reader that gives up while it waits for a
@@ -39,14 +39,22 @@ impl Readers {
 
     /// Waits for a place for a read of `key`. The tenant is what the key begins with.
     pub(super) async fn place(&self, key: &[u8]) -> Result<Slot, AcquireError> {
-        let hash = self.hasher.hash_one(key.get(..16).unwrap_or(key));
-        let share = self
-            .shares
-            .get(usize::try_from(hash % SHARES as u64).unwrap_or_default())
-            .unwrap_or(&self.all);
-        let of_one = Arc::clone(share).acquire_owned().await?;
+        let of_one = Arc::clone(self.share(key)).acquire_owned().await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await?;
         Ok(Slot { _of_all: of_all, _of_one: of_one })
+    }
+
+    /// A place, if there is one now.
+    pub(super) fn place_now(&self, key: &[u8]) -> Option<Slot> {
+        let of_one = Arc::clone(self.share(key)).try_acquire_owned().ok()?;
+        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Slot { _of_all: of_all, _of_one: of_one })
+    }
+
+    fn share(&self, key: &[u8]) -> &Arc<Semaphore> {
+        let hash = self.hasher.hash_one(key.get(..16).unwrap_or(key));
+        let share = usize::try_from(hash % SHARES as u64).unwrap_or_default();
+        self.shares.get(share).unwrap_or(&self.all)
     }
 }
 
@@ -68,6 +76,7 @@ mod tests {
             held.push(place.unwrap());
         }
         assert_eq!(held.len(), READERS_OF_ONE);
+        assert!(readers.place_now(&[1; 17]).is_none());
         // Of 254 others at least one has another share.
         let mut others = 0;
         for tenant in 2..=255 {

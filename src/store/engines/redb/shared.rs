@@ -29,6 +29,8 @@ pub(super) struct Shared {
     /// The latest moment in the store when it was opened.
     pub(super) latest: Option<u64>,
     pub(super) readers: Readers,
+    /// The same for what is looked at before it is removed.
+    pub(super) lookers: Readers,
     log: AtomicU8,
     base: AtomicU8,
     /// The log has no room, and the database behind it cannot be written.
@@ -97,6 +99,7 @@ impl Shared {
             feed,
             latest,
             readers: Readers::new(),
+            lookers: Readers::new(),
             log: AtomicU8::new(0),
             base: AtomicU8::new(0),
             full: AtomicBool::new(false),

@@ -347,12 +347,27 @@ impl Base {
         })
     }
 
-    /// Looks at every page that has something with `from <= key < to`.
-    pub(super) fn look(&self, space: Space, from: &[u8], to: &[u8]) -> Result<(), StorageError> {
+    /// Looks at every page that has something with `from <= key < to`, for as long as `note` takes
+    /// the next key and the length of what is under it. Whether that was all.
+    pub(super) fn look(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        mut note: impl FnMut(&[u8], usize) -> bool,
+    ) -> Result<bool, StorageError> {
         if from >= to {
-            return Ok(());
+            return Ok(true);
         }
-        self.read(space, |table| table.range::<&[u8]>(from..to)?.try_for_each(|it| it.map(drop)))
+        self.read(space, |table| {
+            for found in table.range::<&[u8]>(from..to)? {
+                let (key, value) = found?;
+                if !note(key.value(), value.value().len()) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// The entries with `from <= key < to`, of which the first is less than the second, and what

@@ -19,16 +19,18 @@ use std::{
 };
 
 use super::{
+    apart::look_apart,
     frame::{self, Group, SECTOR},
     judge::{self, Judged, Newest, Verdict},
     log::Log,
+    look::{Looked, look, look_shortly},
     pace::Pace,
     queue::{Call, Job, Limits, Reply},
     recent::Recent,
     shared::{Shared, State},
     view::{Frozen, Under, View},
 };
-use crate::store::engine::{CommitError, Observer, Revision, Source};
+use crate::store::engine::{Batch, CommitError, Observer, Revision, Source};
 
 /// While batches meet damaged pages, a group is small: each of them is looked at for long.
 const WARY_BATCHES: usize = 16;
@@ -220,10 +222,10 @@ impl Writer {
             bytes += weight;
             left.batches = left.batches.saturating_sub(jobs.len());
             left.bytes = left.bytes.saturating_sub(weight);
-            let (batches, more): (Vec<_>, Vec<_>) =
-                jobs.into_iter().map(|job| (job.batch, job.reply)).unzip();
-            replies.extend(more);
             let view = self.shared.view.load_full();
+            let (batches, more): (Vec<_>, Vec<_>) =
+                jobs.into_iter().filter_map(|job| self.look_at(&view, job)).unzip();
+            replies.extend(more);
             if let Err(source) = judged.judge(&view.under, batches, &mut prepared.last) {
                 tracing::error!(error = source, "the database cannot be read for a commit");
                 self.shared.report_broken(view.under.base.generation);
@@ -284,6 +286,25 @@ impl Writer {
                 refuse(replies, || CommitError::OutcomeUnknown(cause.clone().into()));
             }
         }
+    }
+
+    /// A batch with a look at what it removes. Where that would keep the others waiting, it leaves
+    /// the group, and comes again when it was looked at.
+    fn look_at(&self, view: &View, mut job: Job) -> Option<((Batch, Looked), Reply)> {
+        let base = &view.under.base;
+        let looked = match (job.looked.take(), job.runtime.take()) {
+            (Some(looked), _) => looked,
+            // There is nowhere else to do it.
+            (None, None) => look(base, &job.batch),
+            (None, Some(runtime)) => {
+                let Some(looked) = look_shortly(base, &job.batch) else {
+                    look_apart(&self.shared, job, &runtime);
+                    return None;
+                };
+                looked
+            }
+        };
+        Some(((job.batch, looked), job.reply))
     }
 
     /// Publishes a state that is durable.
