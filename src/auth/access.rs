@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,9 +21,11 @@ use super::{
     cert_rule::Rule,
     glob::Glob,
     holder::{Holder, Untraced},
-    patterns::{Extent, Patterns, Verdict},
+    patterns::{Extent, Verdict},
+    policies::{Chosen, Policies, Says},
+    rules::Rules,
 };
-use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, ResourcePattern, policy::DEFAULT_POLICY};
+use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -32,7 +34,19 @@ pub fn names_an_action(pattern: &str) -> bool {
     Action::ALL.iter().any(|action| action.names().iter().any(|name| glob.fits(name)))
 }
 
-/// What a policy that is always there allows.
+/// Whoever belongs to a tenant may know it, and goes on belonging to it.
+const fn of_everybody() -> Chosen {
+    let says = Says::only(Actions::of(&[Action::DomainGet, Action::CredentialRenew]));
+    Chosen::none().also(says, Says::only(Actions::of(&[])))
+}
+
+/// A policy that is always there.
+const fn chosen(one: BuiltIn) -> Chosen {
+    let says = Says::only(actions(one));
+    Chosen::none().also(says, says)
+}
+
+/// What such a policy allows.
 const fn actions(of: BuiltIn) -> Actions {
     match of {
         BuiltIn::Admin => Actions::of(&[
@@ -125,11 +139,8 @@ impl AccessDirectory {
     #[must_use]
     pub fn are_alike(&self, id: OkmsId, one: &Holder<'_>, other: &Holder<'_>) -> Option<bool> {
         let access = self.of(id);
-        let mut alike = (!access.is_closed).then_some(true)?;
-        for rule in &access.rules {
-            alike &= rule.is_about(one).ok()? == rule.is_about(other).ok()?;
-        }
-        Some(alike)
+        let of = |holder| access.rules.about(holder).ok();
+        (!access.is_closed).then_some(of(one)? == of(other)?)
     }
 
     /// How many rules a tenant has.
@@ -161,256 +172,190 @@ pub struct Written {
 /// The policies and rules of a tenant.
 #[derive(Debug)]
 pub(super) struct Access {
-    default: BuiltIn,
     /// Grows with each change; 0 of a tenant that never had any.
     generation: u64,
     /// Whether what it says is not known.
     is_closed: bool,
-    rules: Vec<Rule>,
-    policies: Vec<Policy>,
+    rules: Rules,
+    /// The policies in the words of IAM that each rule gives.
+    given: Vec<Arc<Chosen>>,
+    /// What whoever fits no rule has.
+    default: Arc<Chosen>,
+    policies: Policies,
     in_vault: HashMap<String, acl::Policy>,
     mounts: Arc<Mounts>,
+    /// What those say together that some rules name, for all who fit these rules.
+    acls: ArcSwap<Acls>,
 }
 
-/// A policy with its patterns at hand.
-#[derive(Debug)]
-struct Policy {
-    name: String,
-    identities: Vec<Glob>,
-    /// Whether it is about the domain as a whole.
-    is_of_domain: bool,
-    secrets: Vec<Glob>,
-    allow: Actions,
-    deny: Actions,
+#[derive(Debug, Default)]
+struct Acls {
+    /// How many blocks there are in all of them.
+    blocks: usize,
+    /// By the rules' places.
+    of: HashTrieMapSync<Arc<[u32]>, Arc<InVault>>,
 }
 
-impl Policy {
-    fn new(policy: &IamPolicy) -> Self {
-        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect::<Vec<_>>();
-        let among = |texts: &[String]| {
-            let globs = globs(texts);
-            let is_named = |action: &Action| {
-                action.names().iter().any(|name| globs.iter().any(|glob| glob.fits(name)))
-            };
-            Action::ALL.iter().copied().filter(is_named).collect::<Actions>()
-        };
-        let is_of_domain = policy.resources.contains(&ResourcePattern::Domain);
-        let mut secrets: Vec<_> = policy
-            .resources
-            .iter()
-            .filter_map(|resource| match resource {
-                ResourcePattern::Domain => None,
-                ResourcePattern::Secrets(pattern) => Some(Glob::new(pattern)),
-            })
-            .collect();
-        if is_of_domain {
-            secrets.push(Glob::new("*"));
-        }
-        Self {
-            name: policy.name.clone(),
-            identities: globs(&policy.identities),
-            is_of_domain,
-            secrets,
-            allow: among(&policy.allow).without(among(&policy.except)),
-            deny: among(&policy.deny),
-        }
-    }
-
-    /// Whoever belongs to a tenant may know it, and goes on belonging to it.
-    fn of_everybody() -> Self {
-        Self {
-            name: DEFAULT_POLICY.to_owned(),
-            identities: Vec::new(),
-            is_of_domain: true,
-            secrets: Vec::new(),
-            allow: Actions::of(&[Action::DomainGet, Action::CredentialRenew]),
-            deny: Actions::of(&[]),
-        }
-    }
-
-    fn is_about(&self, identities: &[String]) -> bool {
-        self.identities.iter().any(|glob| identities.iter().any(|identity| glob.fits(identity)))
-    }
-}
-
-impl From<BuiltIn> for Policy {
-    fn from(one: BuiltIn) -> Self {
-        Self {
-            name: one.name().to_owned(),
-            identities: Vec::new(),
-            is_of_domain: true,
-            secrets: vec![Glob::new("*")],
-            allow: actions(one),
-            deny: Actions::of(&[]),
-        }
-    }
-}
+/// So many blocks are kept in what Vault's policies say together, for sets of rules that were asked
+/// for.
+const BLOCKS_MAX: usize = 16_384;
 
 impl Access {
     fn new(default: BuiltIn, written: &Written) -> Self {
-        let Written { rules, policies, in_vault, mounts } = written;
+        let policies = Policies::new(&written.policies);
+        let rules: Rules = written.rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect();
+        let of_everybody = of_everybody();
+        let given = rules.iter().map(|rule| {
+            let built_in = rule.policies.iter().filter_map(|name| BuiltIn::named(name));
+            let given = policies.of(&rule.identity, &rule.policies).with(&of_everybody);
+            Arc::new(built_in.fold(given, |given, one| given.with(&chosen(one))))
+        });
+        let given = given.collect();
+        // Whoever has no name is still among all.
+        let default = policies.of("", &[]).with(&of_everybody).with(&chosen(default));
         Self {
-            default,
             generation: 0,
             is_closed: false,
-            rules: rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect(),
-            policies: policies.iter().map(Policy::new).collect(),
-            in_vault: in_vault.iter().cloned().collect(),
-            mounts: Arc::new(mounts.clone()),
+            rules,
+            given,
+            default: Arc::new(default),
+            policies,
+            in_vault: written.in_vault.iter().cloned().collect(),
+            mounts: Arc::new(written.mounts.clone()),
+            acls: ArcSwap::default(),
         }
     }
 
-    /// What whoever is no certificate of any rule may do.
-    pub(super) fn default_grants(&self) -> Grants {
-        Grants::of(&[&Policy::of_everybody(), &self.default.into()], None)
-    }
-
-    /// What the holder of a certificate may do.
-    fn grants(&self, holder: &Holder<'_>) -> Result<Grants, Untraced> {
+    /// What somebody has in a tenant, and may do by it.
+    fn grants(self: Arc<Self>, holder: &Holder<'_>) -> Result<Grants, Untraced> {
         if !self.rules.is_empty() && holder.certificate().is_partly_read() {
             // What a rule would say of the names that are left out, nobody knows.
-            return Ok(Grants::of(&[&Policy::of_everybody()], None));
+            return Ok(Grants::of(self, Arc::new(of_everybody()), Arc::default()));
         }
-        let mut rules = Vec::new();
-        for rule in &self.rules {
-            if rule.is_about(holder)? {
-                rules.push(rule);
-            }
-        }
-        let mut names: Vec<&str> =
-            rules.iter().flat_map(|rule| rule.policies.iter().map(String::as_str)).collect();
-        // Whoever has no name is still among all.
-        let mut identities: Vec<_> = rules.iter().map(|rule| rule.identity.clone()).collect();
-        if rules.is_empty() {
-            names.push(self.default.name());
-            identities.push(String::new());
-        }
-        let built_in = names.iter().filter_map(|name| BuiltIn::named(name)).map(Policy::from);
-        let built_in: Vec<_> = std::iter::once(Policy::of_everybody()).chain(built_in).collect();
-        let of_identity = self
-            .policies
-            .iter()
-            .filter(|policy| policy.is_about(&identities) || names.contains(&policy.name.as_str()));
-        let policies: Vec<_> = built_in.iter().chain(of_identity).collect();
-        Ok(Grants::of(&policies, self.in_vault(&rules)))
+        let rules = self.rules.about(holder)?;
+        let mut given =
+            rules.iter().filter_map(|place| self.given.get(usize::try_from(*place).ok()?));
+        let Some(first) = given.next() else { return Ok(Grants::default_of(self)) };
+        // Where one rule fits, or many that give the same, all connections share it.
+        let chosen = given.fold(Arc::clone(first), |all, one| {
+            if all == *one { all } else { Arc::new(Arc::unwrap_or_clone(all).with(one)) }
+        });
+        let names_any = |place: &u32| {
+            let rule = self.rules.at(*place);
+            rule.is_some_and(|rule| {
+                rule.policies.iter().any(|name| self.in_vault.contains_key(name))
+            })
+        };
+        let in_vault = rules.into_iter().filter(names_any).collect();
+        Ok(Grants::of(self, chosen, in_vault))
     }
 
     /// What Vault's policies say together, of those that these rules name. A template has the values
     /// of the rule that names its policy.
-    fn in_vault(&self, rules: &[&Rule]) -> Option<InVault> {
+    fn in_vault(&self, rules: &Arc<[u32]>) -> Option<Arc<InVault>> {
+        if rules.is_empty() {
+            return None;
+        }
+        if let Some(known) = self.acls.load().of.get(rules) {
+            return Some(Arc::clone(known));
+        }
+        let named = rules.iter().filter_map(|place| self.rules.at(*place));
+        let named = named.flat_map(|rule| rule.policies.iter().map(move |name| (name, rule)));
         let named =
-            rules.iter().flat_map(|rule| rule.policies.iter().map(move |name| (name, *rule)));
-        let mut named = named
-            .filter_map(|(name, rule)| Some((name.as_str(), self.in_vault.get(name)?, rule)))
-            .peekable();
-        named.peek()?;
-        Some(InVault::new(Acl::of(named), Arc::clone(&self.mounts)))
+            named.filter_map(|(name, rule)| Some((name.as_str(), self.in_vault.get(name)?, rule)));
+        let blocks = named.clone().map(|(_, policy, _)| policy.rules().len()).sum::<usize>();
+        let made = Arc::new(InVault::new(Acl::of(named), Arc::clone(&self.mounts)));
+        self.acls.rcu(|known| {
+            let has_room = known.blocks + blocks <= BLOCKS_MAX;
+            let (kept, of) =
+                if has_room { (known.blocks, known.of.clone()) } else { Default::default() };
+            let of = of.insert(Arc::clone(rules), Arc::clone(&made));
+            Acls { blocks: kept + blocks, of }
+        });
+        Some(made)
     }
 }
 
-/// What somebody may do in a tenant, worked out once for a connection.
+/// What somebody has in a tenant, worked out once for a connection: which policies, and no more, so
+/// that an old state is not kept by those who ask for nothing.
 #[derive(Debug)]
-pub(super) struct Grants {
-    /// Of each action, by its number.
-    actions: Vec<Granted>,
-    /// The policies, by their numbers.
-    names: Vec<String>,
-    /// What the policies in Vault's language say.
-    in_vault: Option<InVault>,
+struct Standing {
+    /// Of the state that it was worked out by.
+    generation: u64,
+    chosen: Arc<Chosen>,
+    /// The rules that name policies in Vault's language.
+    rules: Arc<[u32]>,
     /// What may be done to something in the tenant.
     somewhere: Actions,
+    /// What those policies say together, as long as the state is kept.
+    acl: Weak<InVault>,
 }
 
-/// To what an action may be done.
-#[derive(Debug)]
-struct Granted {
-    /// To the tenant itself: whose word that is.
-    allowed_on_tenant: Option<u32>,
-    denied_on_tenant: Option<u32>,
-    allowed: Patterns,
-    denied: Patterns,
+/// What somebody may do in a tenant, by its policies as they are now.
+#[derive(Clone, Debug)]
+pub(super) struct Grants {
+    access: Arc<Access>,
+    standing: Arc<Standing>,
+    in_vault: Option<Arc<InVault>>,
 }
 
 impl Grants {
-    fn of(policies: &[&Policy], in_vault: Option<InVault>) -> Self {
-        let with = |says: &dyn Fn(&Policy) -> bool| {
-            let saying: Vec<_> = (0..).zip(policies).filter(|(_, policy)| says(policy)).collect();
-            let of_tenant = saying.iter().find(|(_, policy)| policy.is_of_domain);
-            let secrets = saying
-                .iter()
-                .flat_map(|(whose, policy)| policy.secrets.iter().map(|glob| (glob, *whose)));
-            (of_tenant.map(|(whose, _)| *whose), secrets.collect())
-        };
-        let granted = |action: &Action| {
-            let (allowed_on_tenant, allowed) = with(&|policy| policy.allow.contains(*action));
-            let (denied_on_tenant, denied) = with(&|policy| policy.deny.contains(*action));
-            Granted { allowed_on_tenant, denied_on_tenant, allowed, denied }
-        };
-        let mut grants = Self {
-            actions: Action::ALL.iter().map(granted).collect(),
-            names: policies.iter().map(|policy| policy.name.clone()).collect(),
-            in_vault,
-            somewhere: Actions::of(&[]),
-        };
+    /// What whoever is no certificate of any rule may do.
+    pub(super) fn default_of(access: Arc<Access>) -> Self {
+        let chosen = Arc::clone(&access.default);
+        Self::of(access, chosen, Arc::default())
+    }
+
+    fn of(access: Arc<Access>, chosen: Arc<Chosen>, rules: Arc<[u32]>) -> Self {
+        let in_vault = access.in_vault(&rules);
+        let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let generation = access.generation;
+        let somewhere = Actions::of(&[]);
+        let standing = Arc::new(Standing { generation, chosen, rules, somewhere, acl });
+        let mut grants = Self { access, standing, in_vault };
         let may = |action: &Action| {
             let places = [Resource::Tenant, Resource::Below("")];
             places.iter().any(|place| grants.allows(*action, *place, Door::Told))
         };
-        grants.somewhere = Action::ALL.iter().copied().filter(may).collect();
+        let somewhere = Action::ALL.iter().copied().filter(may).collect();
+        if let Some(standing) = Arc::get_mut(&mut grants.standing) {
+            standing.somewhere = somewhere;
+        }
         grants
     }
 
     /// Whether `action` may be done to something in the tenant, so that there is something to ask.
-    pub(super) const fn allows_somewhere(&self, action: Action) -> bool {
-        self.somewhere.contains(action)
+    pub(super) fn allows_somewhere(&self, action: Action) -> bool {
+        self.standing.somewhere.contains(action)
     }
 
     /// What the policies in Vault's language say, where there are any.
-    pub(super) const fn in_vault(&self) -> Option<&InVault> {
-        self.in_vault.as_ref()
+    pub(super) fn in_vault(&self) -> Option<&InVault> {
+        self.in_vault.as_deref()
     }
 
     /// Whether `action` may be done to `resource`, asked for through `door`.
     pub(super) fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
-        let path = match resource {
-            Resource::Tenant => None,
-            Resource::Secret(path) => Some(path.as_str()),
+        let Self { access, standing, in_vault } = self;
+        let of_iam = match resource {
+            Resource::Tenant => Policies::says_of_domain(&standing.chosen, action),
+            Resource::Secret(path) => access.policies.says(&standing.chosen, action, path.as_str()),
             Resource::Below(prefix) => return self.extent(action, prefix) != Extent::Nothing,
             Resource::AllBelow(prefix) => {
                 return self.extent(action, prefix) == Extent::Everything;
             }
         };
-        let of_iam = match self.decide(action, path) {
-            None => Verdict::Silent,
-            Some((true, _)) => Verdict::Allowed,
-            Some((false, _)) => return false,
-        };
-        let in_vault = self.in_vault.as_ref().map(|policies| policies.says(action, resource, door));
+        let in_vault = in_vault.as_ref().filter(|_| of_iam != Verdict::Denied);
+        let in_vault = in_vault.map(|policies| policies.says(action, resource, door));
         of_iam.max(in_vault.unwrap_or_default()) == Verdict::Allowed
-    }
-
-    /// What is decided about a secret, or about the tenant itself, and by which policy; `None` where
-    /// no policy says anything.
-    fn decide(&self, action: Action, path: Option<&str>) -> Option<(bool, &str)> {
-        let granted = self.actions.get(action as usize)?;
-        let (denied, allowed) = match path {
-            None => (granted.denied_on_tenant, granted.allowed_on_tenant),
-            Some(path) => {
-                let denied = granted.denied.find(path);
-                (denied, denied.map_or_else(|| granted.allowed.find(path), |_| None))
-            }
-        };
-        let whose = denied.or(allowed)?;
-        Some((denied.is_none(), self.names.get(whose as usize)?))
     }
 
     /// To how much of what lies below `prefix` an action may be done.
     pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
-        let Some(granted) = self.actions.get(action as usize) else { return Extent::Nothing };
         let in_vault = self.in_vault.as_ref().map(|policies| policies.extents(action, prefix));
         let (allowed, denied) = in_vault.unwrap_or((Extent::Nothing, Extent::Nothing));
-        let denied = denied.or(granted.denied.extent(prefix));
-        match (allowed.or(granted.allowed.extent(prefix)), denied) {
+        let of_iam = self.access.policies.extents(&self.standing.chosen, action, prefix);
+        match (allowed.or(of_iam.0), denied.or(of_iam.1)) {
             (Extent::Nothing, _) | (_, Extent::Everything) => Extent::Nothing,
             (Extent::Everything, Extent::Nothing) => Extent::Everything,
             _ => Extent::Some,
@@ -418,24 +363,25 @@ impl Grants {
     }
 }
 
-/// What a connection remembers of what its certificate may do.
+/// What a connection remembers of what its certificate has.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(ArcSwapOption<(u64, Arc<Grants>)>);
+pub(super) struct Remembered(ArcSwapOption<Standing>);
 
 impl Remembered {
     /// What it may do at present.
     pub(super) fn grants(
         &self,
-        access: &Access,
+        access: Arc<Access>,
         holder: &Holder<'_>,
-    ) -> Result<Arc<Grants>, Untraced> {
+    ) -> Result<Grants, Untraced> {
         if let Some(known) = &*self.0.load()
-            && known.0 == access.generation
+            && known.generation == access.generation
         {
-            return Ok(Arc::clone(&known.1));
+            let in_vault = known.acl.upgrade().or_else(|| access.in_vault(&known.rules));
+            return Ok(Grants { access, standing: Arc::clone(known), in_vault });
         }
-        let grants = Arc::new(access.grants(holder)?);
-        self.0.store(Some(Arc::new((access.generation, Arc::clone(&grants)))));
+        let grants = access.grants(holder)?;
+        self.0.store(Some(Arc::clone(&grants.standing)));
         Ok(grants)
     }
 }
@@ -450,7 +396,7 @@ mod tests {
             holder::Line,
             test_tools::{identify, upn},
         },
-        model::{SecretPath, Timestamp},
+        model::{ResourcePattern, SecretPath, Timestamp},
     };
 
     const ACTIONS: [Action; 3] = [Action::SecretGet, Action::VersionGetData, Action::SecretDelete];
@@ -611,7 +557,7 @@ mod tests {
         let (directory, id) = directory(&[], &[]);
         let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let may = || {
-            remembered.grants(&directory.of(id), &Holder::new(&who, None)).unwrap().allows(
+            remembered.grants(directory.of(id), &Holder::new(&who, None)).unwrap().allows(
                 Action::SecretGet,
                 Resource::AllBelow(""),
                 Door::Other,
@@ -647,7 +593,7 @@ mod tests {
             (&renewed, &of_renewed, false),
             (&stranger, &of_stranger, true),
         ] {
-            let grants = access.grants(&Holder::new(who, Some(line))).unwrap();
+            let grants = Arc::clone(&access).grants(&Holder::new(who, Some(line))).unwrap();
             let has = grants.allows(Action::SecretGet, Resource::AllBelow(""), Door::Other);
             assert_eq!(has, may);
         }
@@ -662,5 +608,29 @@ mod tests {
         // Of no rules all are true: a renewal came out of its rule while the rule could not be read.
         directory.close(id);
         assert_eq!(directory.are_alike(id, &first, &stranger), None);
+    }
+
+    /// A connection that asked once held the state of that time, patterns and all, for as long as it
+    /// was open: changes between the requests of many of them took up the server's memory.
+    #[test]
+    fn who_asks_for_nothing_holds_no_old_state() {
+        let (directory, id) =
+            directory(&[rule("x")], &[policy(&["x"], &["a/*"], [&["*"], &[], &[]])]);
+        let (remembered, someone) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
+        let who = Holder::new(&someone, None);
+        let old = Arc::downgrade(&directory.of(id));
+        assert!(remembered.grants(directory.of(id), &who).unwrap().allows(
+            Action::SecretGet,
+            Resource::Below("a/"),
+            Door::Other
+        ));
+        assert!(old.upgrade().is_some());
+        directory.replace(id, &written(&[rule("x")], &[]));
+        assert!(old.upgrade().is_none());
+        assert!(!remembered.grants(directory.of(id), &who).unwrap().allows(
+            Action::SecretGet,
+            Resource::Below(""),
+            Door::Other
+        ));
     }
 }

@@ -123,6 +123,11 @@ impl Actions {
         Self(self.0 | 1 << (action as u64))
     }
 
+    /// Those, and the others.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }

@@ -9,52 +9,68 @@ use super::{
 };
 use crate::model::CertRule;
 
+/// Names of a certificate that are compared alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameKind {
+    CommonName,
+    /// Folded, as their patterns are.
+    Dns,
+    /// With an `@`: the domain is folded, as that of their patterns is.
+    Email,
+    PlainEmail,
+    Uri,
+    /// With an `@`: the domain is folded, as that of their patterns is.
+    Upn,
+    PlainUpn,
+}
+
+impl NameKind {
+    pub(super) const ALL: [Self; 7] = [
+        Self::CommonName,
+        Self::Dns,
+        Self::Email,
+        Self::PlainEmail,
+        Self::Uri,
+        Self::Upn,
+        Self::PlainUpn,
+    ];
+
+    /// The names of this kind in a certificate.
+    pub(super) fn of(self, certificate: &CertIdentity) -> impl Iterator<Item = &str> {
+        let common_name = certificate.common_name().filter(|_| self == Self::CommonName);
+        let others = certificate.names().iter().filter_map(move |name| {
+            let (kind, text) = match name {
+                SubjectName::Dns(text) => (Self::Dns, text),
+                SubjectName::Email(text) if text.contains('@') => (Self::Email, text),
+                SubjectName::Email(text) => (Self::PlainEmail, text),
+                SubjectName::Uri(text) => (Self::Uri, text),
+                SubjectName::Upn(text) if text.contains('@') => (Self::Upn, text),
+                SubjectName::Upn(text) => (Self::PlainUpn, text),
+            };
+            (kind == self).then_some(text.as_str())
+        });
+        common_name.into_iter().chain(others)
+    }
+}
+
 /// A rule with its patterns at hand.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) identity: String,
     pub(super) policies: Vec<String>,
-    common_names: Vec<Glob>,
-    /// Folded.
-    dns_names: Vec<Glob>,
-    emails: Vec<AddressGlob>,
-    uris: Vec<Glob>,
-    names: Vec<NameGlob>,
-    upns: Vec<AddressGlob>,
+    /// Those that are not empty: each fits where a name of the kind fits one of its patterns.
+    lists: Vec<Vec<(NameKind, Glob)>>,
     keys: Vec<[u8; 32]>,
 }
 
-/// A pattern of e-mail addresses or user principal names.
-#[derive(Debug)]
-struct AddressGlob {
-    /// For those without a domain.
-    written: Glob,
-    /// For the others: what is behind the last `@` or, without one, the last star can only be of
-    /// the domain, and is folded as that is.
-    folded: Glob,
-}
-
-/// A pattern of names of several kinds.
-#[derive(Debug)]
-struct NameGlob {
-    dns: Glob,
-    address: AddressGlob,
-}
-
-impl AddressGlob {
-    fn new(pattern: &str) -> Self {
-        let mark = if pattern.contains('@') { '@' } else { '*' };
-        let folded = fold_domain(pattern, &[mark]);
-        Self { written: Glob::new(pattern), folded: Glob::new(&folded) }
-    }
-
-    fn fits(&self, address: &str) -> bool {
-        if address.contains('@') { self.folded.fits(address) } else { self.written.fits(address) }
-    }
-}
-
-fn fold_dns(pattern: &str) -> Glob {
-    Glob::new(&pattern.to_ascii_lowercase())
+/// What somebody must have for a rule to be about it, and what the rule is looked up by.
+pub(super) enum Anchor<'a> {
+    /// One of these keys.
+    Keys(&'a [[u8; 32]]),
+    /// A name that fits one of these.
+    Names(&'a [(NameKind, Glob)]),
+    /// Nothing at all.
+    Nothing,
 }
 
 /// What a policy's template can say of whoever a rule is about.
@@ -74,21 +90,26 @@ impl Facts for Rule {
 
 impl Rule {
     pub(super) fn new(name: &str, rule: &CertRule) -> Self {
-        let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
-        let addresses =
-            |texts: &[String]| texts.iter().map(|text| AddressGlob::new(text)).collect();
-        let name_of =
-            |text: &String| NameGlob { dns: fold_dns(text), address: AddressGlob::new(text) };
         let identity = if rule.identity.is_empty() { name } else { &rule.identity };
+        let lists: [(&[String], &[NameKind]); 6] = [
+            (&rule.common_names, &[NameKind::CommonName]),
+            (&rule.dns_names, &[NameKind::Dns]),
+            (&rule.emails, &[NameKind::Email, NameKind::PlainEmail]),
+            (&rule.uris, &[NameKind::Uri]),
+            (&rule.upns, &[NameKind::Upn, NameKind::PlainUpn]),
+            (
+                &rule.names,
+                &[NameKind::CommonName, NameKind::Dns, NameKind::Email, NameKind::PlainEmail],
+            ),
+        ];
+        let globs = |(texts, kinds): (&[String], &[NameKind])| -> Vec<_> {
+            let each = texts.iter().flat_map(|text| kinds.iter().map(move |kind| (*kind, text)));
+            each.filter_map(|(kind, text)| Some((kind, glob(kind, text)?))).collect()
+        };
         Self {
             identity: identity.to_owned(),
             policies: rule.policies.clone(),
-            common_names: globs(&rule.common_names),
-            dns_names: rule.dns_names.iter().map(|text| fold_dns(text)).collect(),
-            emails: addresses(&rule.emails),
-            uris: globs(&rule.uris),
-            names: rule.names.iter().map(name_of).collect(),
-            upns: addresses(&rule.upns),
+            lists: lists.into_iter().filter(|(texts, _)| !texts.is_empty()).map(globs).collect(),
             keys: rule.keys.clone(),
         }
     }
@@ -98,57 +119,39 @@ impl Rule {
     /// # Errors
     /// `Untraced` where that takes its line.
     pub(super) fn is_about(&self, holder: &Holder<'_>) -> Result<bool, Untraced> {
-        let fits_names = self.fits_names(holder.certificate());
+        let fits = |(kind, glob): &(NameKind, Glob)| {
+            kind.of(holder.certificate()).any(|name| glob.fits(name))
+        };
+        let fits_names = self.lists.iter().all(|list| list.iter().any(fits));
         Ok(fits_names && (self.keys.is_empty() || holder.has_one_of(&self.keys)?))
     }
 
-    fn fits_names(&self, certificate: &CertIdentity) -> bool {
-        let common_name = || certificate.common_name().into_iter();
-        let dns = || {
-            of(certificate, |name| match name {
-                SubjectName::Dns(text) => Some(text),
-                _ => None,
-            })
+    /// The list that it is found by: the one that fewest certificates fit, as far as that can be
+    /// told.
+    pub(super) fn anchor(&self) -> Anchor<'_> {
+        if !self.keys.is_empty() {
+            return Anchor::Keys(&self.keys);
+        }
+        let stars = |list: &&Vec<(NameKind, Glob)>| {
+            list.iter().filter(|(_, glob)| glob.as_text().is_none()).count()
         };
-        let emails = || {
-            of(certificate, |name| match name {
-                SubjectName::Email(text) => Some(text),
-                _ => None,
-            })
-        };
-        let uris = of(certificate, |name| match name {
-            SubjectName::Uri(text) => Some(text),
-            _ => None,
-        });
-        let upns = of(certificate, |name| match name {
-            SubjectName::Upn(text) => Some(text),
-            _ => None,
-        });
-        let address = |glob: &AddressGlob, name: &str| glob.fits(name);
-        fits(&self.common_names, Glob::fits, common_name())
-            && fits(&self.dns_names, Glob::fits, dns())
-            && fits(&self.emails, address, emails())
-            && fits(&self.uris, Glob::fits, uris)
-            && fits(&self.upns, address, upns)
-            && (fits(&self.names, |glob, name| glob.address.written.fits(name), common_name())
-                || fits(&self.names, |glob, name| glob.dns.fits(name), dns())
-                || fits(&self.names, |glob, name| glob.address.fits(name), emails()))
+        self.lists.iter().min_by_key(stars).map_or(Anchor::Nothing, |list| Anchor::Names(list))
     }
 }
 
-fn of<'a>(
-    certificate: &'a CertIdentity,
-    kind: impl Fn(&'a SubjectName) -> Option<&'a String>,
-) -> impl Iterator<Item = &'a str> {
-    certificate.names().iter().filter_map(move |name| kind(name).map(String::as_str))
-}
-
-fn fits<'a, G>(
-    globs: &[G],
-    fits: impl Fn(&G, &str) -> bool,
-    mut names: impl Iterator<Item = &'a str>,
-) -> bool {
-    globs.is_empty() || names.any(|name| globs.iter().any(|glob| fits(glob, name)))
+/// A pattern, as names of a kind are compared with it; `None` where none of them could fit.
+fn glob(kind: NameKind, pattern: &str) -> Option<Glob> {
+    let (has_mark, has_star) = (pattern.contains('@'), pattern.contains('*'));
+    match kind {
+        NameKind::CommonName | NameKind::Uri => Some(Glob::new(pattern)),
+        NameKind::Dns => Some(Glob::new(&pattern.to_ascii_lowercase())),
+        NameKind::Email | NameKind::Upn => (has_mark || has_star).then(|| {
+            // What is behind the last `@` or, without one, the last star can only be of the domain.
+            let mark = if has_mark { '@' } else { '*' };
+            Glob::new(&fold_domain(pattern, &[mark]))
+        }),
+        NameKind::PlainEmail | NameKind::PlainUpn => (!has_mark).then(|| Glob::new(pattern)),
+    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl VerifiedPeer {
     }
 
     /// What it may do in its tenant.
-    pub(super) fn grants(&self, access: &Access) -> Result<Arc<Grants>, Untraced> {
+    pub(super) fn grants(&self, access: Arc<Access>) -> Result<Grants, Untraced> {
         self.remembered.grants(access, &self.holder())
     }
 

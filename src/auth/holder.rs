@@ -44,9 +44,14 @@ impl<'a> Holder<'a> {
         self.certificate
     }
 
+    /// Its key, and those of the certificates that it was renewed from.
+    pub(super) fn keys(&self) -> Result<&'a [[u8; 32]], Untraced> {
+        let Line(line) = self.line.ok_or(Untraced)?;
+        Ok(line)
+    }
+
     /// Whether its key is one of these, or that of a certificate that it was renewed from.
     pub(super) fn has_one_of(&self, keys: &[[u8; 32]]) -> Result<bool, Untraced> {
-        let Line(line) = self.line.ok_or(Untraced)?;
-        Ok(line.iter().any(|key| keys.contains(key)))
+        Ok(self.keys()?.iter().any(|key| keys.contains(key)))
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
-//! [`access`] has the tenants' policies and rules, [`policy`] decides. Always holds: a [`Principal`] is made by the directory alone, and a
-//! [`Permit`] by the policy; the tenant of a request is the permit's, never the URL's. Never does:
-//! I/O, HTTP, telling a foreign domain from one that does not exist.
+//! [`access`] has the tenants' rules ([`rules`]) and policies ([`policies`]), [`policy`] decides.
+//! Always holds: a [`Principal`] is made by the directory alone, and a [`Permit`] by the policy; the
+//! tenant of a request is the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod access;
 pub mod acl;
@@ -18,8 +18,10 @@ pub mod holder;
 pub mod identity;
 pub mod names;
 mod patterns;
+mod policies;
 pub mod policy;
 pub mod revoked;
+mod rules;
 
 pub use self::{
     access::{AccessDirectory, Written, names_an_action},

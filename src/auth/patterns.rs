@@ -1,9 +1,7 @@
-//! Many patterns for paths, asked at once.
+//! Many patterns, asked at once.
 //!
-//! Always holds: a question costs what the path is long, and not how many patterns there are, but
-//! for those with a star before their end: each of these is tried.
-
-use std::collections::HashMap;
+//! Always holds: a question costs what the text is long and how many patterns it fits, and not how
+//! many there are, but for those with a star before their end: each of these is tried.
 
 use super::glob::Glob;
 
@@ -52,12 +50,22 @@ pub(super) enum Verdict {
 }
 
 /// A set of patterns, each with a number: whose it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Patterns {
-    exact: HashMap<Box<str>, u32>,
-    /// What fits begins so. In order, and none begins with another one.
-    prefixes: Vec<(Box<str>, u32)>,
+    /// Texts, and what begins with one; in order, what begins so before the text alone.
+    known: Vec<Known>,
     others: Vec<(Glob, u32)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    text: Box<str>,
+    /// Nothing may follow.
+    is_whole: bool,
+    whose: u32,
+    /// The place after the nearest one before that it begins with and that something may follow;
+    /// 0 where there is none.
+    above: u32,
 }
 
 impl<'a> FromIterator<(&'a Glob, u32)> for Patterns {
@@ -65,48 +73,98 @@ impl<'a> FromIterator<(&'a Glob, u32)> for Patterns {
         let mut all = Self::default();
         for (glob, whose) in patterns {
             match (glob.as_text(), glob.as_prefix()) {
-                (Some(text), _) => drop(all.exact.insert(text.into(), whose)),
-                (_, Some(prefix)) => all.prefixes.push((prefix.into(), whose)),
+                (Some(text), _) => all.known.push(Known::new(text, true, whose)),
+                (_, Some(text)) => all.known.push(Known::new(text, false, whose)),
                 _ => all.others.push((glob.clone(), whose)),
             }
         }
-        all.prefixes.sort();
-        all.prefixes.dedup_by(|next, kept| next.0.starts_with(&*kept.0));
+        let order = |known: &Known| (known.is_whole, known.whose);
+        all.known
+            .sort_unstable_by(|a, b| a.text.cmp(&b.text).then_with(|| order(a).cmp(&order(b))));
+        let mut open: Vec<(u32, &str)> = Vec::new();
+        let mut above = Vec::with_capacity(all.known.len());
+        for (place, known) in (1..).zip(&all.known) {
+            while open.pop_if(|(_, text)| !known.text.starts_with(*text)).is_some() {}
+            above.push(open.last().map_or(0, |(place, _)| *place));
+            if !known.is_whole {
+                open.push((place, &known.text));
+            }
+        }
+        all.known.iter_mut().zip(above).for_each(|(known, above)| known.above = above);
         all
     }
 }
 
+impl Known {
+    fn new(text: &str, is_whole: bool, whose: u32) -> Self {
+        Self { text: text.into(), is_whole, whose, above: 0 }
+    }
+}
+
 impl Patterns {
-    /// Whose pattern `path` fits, if it fits one.
-    pub(super) fn find(&self, path: &str) -> Option<u32> {
-        let prefix = || {
-            // None begins with another one: only the last that is not greater can be it.
-            let at = self.prefixes.partition_point(|(prefix, _)| &**prefix <= path);
-            let (prefix, whose) = self.prefixes.get(at.checked_sub(1)?)?;
-            path.starts_with(&**prefix).then_some(*whose)
-        };
-        let other =
-            || self.others.iter().find(|(glob, _)| glob.fits(path)).map(|(_, whose)| *whose);
-        self.exact.get(path).copied().or_else(prefix).or_else(other)
+    /// Whether there are none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.others.is_empty()
     }
 
-    /// How many of the paths that begin with `prefix` fit.
-    pub(super) fn extent(&self, prefix: &str) -> Extent {
-        let starts = |(known, _): &(Box<str>, u32)| prefix.starts_with(&**known);
-        if self.prefixes.iter().any(starts)
-            || self.others.iter().any(|(glob, _)| glob.covers(prefix))
-        {
-            return Extent::Everything;
-        }
-        let meets = self.exact.keys().any(|text| text.starts_with(prefix))
-            || self.prefixes.iter().any(|(known, _)| known.starts_with(prefix))
-            || self.others.iter().any(|(glob, _)| glob.meets(prefix));
-        if meets { Extent::Some } else { Extent::Nothing }
+    /// Whose patterns a text fits. One may be told twice.
+    pub(super) fn fitting<'a>(&'a self, text: &'a str) -> impl Iterator<Item = u32> + 'a {
+        let others = self.others.iter().filter(|(glob, _)| glob.fits(text));
+        self.whole(text)
+            .chain(self.begun(text))
+            .map(|known| known.whose)
+            .chain(others.map(|(_, whose)| *whose))
+    }
+
+    /// Whose patterns every text fits that begins with `prefix`.
+    pub(super) fn covering<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = u32> + 'a {
+        let others = self.others.iter().filter(|(glob, _)| glob.covers(prefix));
+        self.begun(prefix).map(|known| known.whose).chain(others.map(|(_, whose)| *whose))
+    }
+
+    /// Whose patterns some text may fit that begins with `prefix`; that none does is never said of
+    /// one that could.
+    pub(super) fn meeting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = u32> + 'a {
+        let from = self.known.partition_point(|known| *known.text < *prefix);
+        let below = self.known.get(from..).unwrap_or_default().iter();
+        let below = below.take_while(move |known| known.text.starts_with(prefix));
+        let others = self.others.iter().filter(move |(glob, _)| glob.meets(prefix));
+        below
+            .chain(self.begun(prefix))
+            .map(|known| known.whose)
+            .chain(others.map(|(_, whose)| *whose))
+    }
+
+    /// Those that are this text.
+    fn whole<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Known> + 'a {
+        let from =
+            self.known.partition_point(|known| (&*known.text, known.is_whole) < (text, true));
+        let rest = self.known.get(from..).unwrap_or_default().iter();
+        rest.take_while(move |known| *known.text == *text)
+    }
+
+    /// Those that a text begins with and that something may follow.
+    fn begun<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Known> + 'a {
+        // Whatever of them there is, the last one that is not behind the text begins with it, too.
+        let behind = self.known.partition_point(|known| *known.text <= *text);
+        let last = self.at(u32::try_from(behind).unwrap_or_default());
+        let same = last.map_or(0, |last| {
+            last.text.bytes().zip(text.bytes()).take_while(|(one, other)| one == other).count()
+        });
+        let line = std::iter::successors(last, |known| self.at(known.above));
+        line.filter(move |known| !known.is_whole && known.text.len() <= same)
+    }
+
+    /// The one before a place; none before the first.
+    fn at(&self, place: u32) -> Option<&Known> {
+        self.known.get(usize::try_from(place).ok()?.checked_sub(1)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -114,24 +172,19 @@ mod tests {
     proptest! {
         #[test]
         fn together_they_say_what_each_says(
-            patterns in proptest::collection::vec("[ab*]{0,4}", 0..8),
-            path in "[ab]{0,5}",
+            patterns in proptest::collection::vec("[ab*]{0,4}", 0..12),
+            text in "[ab]{0,5}",
             prefix in "[ab]{0,3}",
         ) {
             let globs: Vec<_> = patterns.iter().map(|text| Glob::new(text)).collect();
             let set: Patterns = globs.iter().zip(0..).collect();
-            let fits = globs.iter().any(|glob| glob.fits(&path));
-            prop_assert_eq!(set.find(&path).is_some(), fits);
-            if let Some(whose) = set.find(&path) {
-                prop_assert!(globs[whose as usize].fits(&path));
-            }
-            if path.starts_with(&prefix) {
-                match set.extent(&prefix) {
-                    Extent::Nothing => prop_assert!(!fits),
-                    Extent::Everything => prop_assert!(fits),
-                    Extent::Some => {}
-                }
-            }
+            let each = |says: &dyn Fn(&Glob) -> bool| -> BTreeSet<u32> {
+                (0..).zip(&globs).filter(|(_, glob)| says(glob)).map(|(whose, _)| whose).collect()
+            };
+            prop_assert_eq!(set.is_empty(), globs.is_empty());
+            prop_assert_eq!(set.fitting(&text).collect::<BTreeSet<_>>(), each(&|glob| glob.fits(&text)));
+            prop_assert_eq!(set.covering(&prefix).collect::<BTreeSet<_>>(), each(&|glob| glob.covers(&prefix)));
+            prop_assert_eq!(set.meeting(&prefix).collect::<BTreeSet<_>>(), each(&|glob| glob.meets(&prefix)));
         }
     }
 }

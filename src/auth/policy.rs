@@ -1,7 +1,5 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
-use std::sync::Arc;
-
 use super::{
     Party, Principal, Subject,
     access::{AccessDirectory, Grants},
@@ -43,7 +41,7 @@ enum Policy {
     /// Everything is allowed.
     Everything,
     /// What the tenant's policies grant is.
-    Granted(Arc<Grants>),
+    Granted(Grants),
     /// Whatever a test says.
     #[cfg(test)]
     Test(fn(Action, Resource<'_>) -> bool),
@@ -258,11 +256,11 @@ impl Principal {
     }
 
     /// What the policies of its own tenant grant it.
-    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Result<Arc<Grants>, Untraced> {
+    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Result<Grants, Untraced> {
         let access = access.of(own);
         match self.subject() {
-            Subject::Certificate(peer) => peer.grants(&access),
-            Subject::Process => Ok(Arc::new(access.default_grants())),
+            Subject::Certificate(peer) => peer.grants(access),
+            Subject::Process => Ok(Grants::default_of(access)),
         }
     }
 

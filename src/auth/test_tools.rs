@@ -8,9 +8,15 @@ pub(super) const DOMAIN: &str = "0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d";
 
 /// A self-signed certificate with exactly these extensions.
 pub(super) fn with_extensions(extensions: Vec<CustomExtension>) -> Vec<u8> {
+    made_of(Some("test"), extensions)
+}
+
+fn made_of(common_name: Option<&str>, extensions: Vec<CustomExtension>) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "test");
+    if let Some(name) = common_name {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
     params.custom_extensions = extensions;
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
 }
@@ -35,6 +41,14 @@ pub(super) fn san(content: Vec<u8>) -> CustomExtension {
 /// The identity in a certificate with these general names, each already in DER.
 pub(super) fn identify(names: &[Vec<u8>]) -> Result<CertIdentity, IdentityError> {
     CertIdentity::from_der(&with_extensions(vec![san(der(0x30, &names.concat()))]))
+}
+
+/// The same, and this common name, or none.
+pub(super) fn certify(
+    common_name: Option<&str>,
+    names: &[Vec<u8>],
+) -> Result<CertIdentity, IdentityError> {
+    CertIdentity::from_der(&made_of(common_name, vec![san(der(0x30, &names.concat()))]))
 }
 
 const UPN_OID_DER: [u8; 12] =
