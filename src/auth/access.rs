@@ -394,7 +394,7 @@ mod tests {
     use crate::{
         auth::{
             holder::Line,
-            test_tools::{identify, upn},
+            test_tools::{VOUCHER, identify, upn},
         },
         model::{ResourcePattern, SecretPath, Timestamp},
     };
@@ -457,7 +457,7 @@ mod tests {
     /// What somebody may do who has no rule of its own.
     fn grants(directory: &AccessDirectory, id: OkmsId) -> Grants {
         let someone = identify(&[upn("someone")]).unwrap();
-        directory.of(id).grants(&Holder::new(&someone, None)).unwrap()
+        directory.of(id).grants(&Holder::new(&someone, &VOUCHER, None)).unwrap()
     }
 
     fn written(rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Written {
@@ -557,7 +557,7 @@ mod tests {
         let (directory, id) = directory(&[], &[]);
         let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let may = || {
-            remembered.grants(directory.of(id), &Holder::new(&who, None)).unwrap().allows(
+            remembered.grants(directory.of(id), &Holder::new(&who, &VOUCHER, None)).unwrap().allows(
                 Action::SecretGet,
                 Resource::AllBelow(""),
                 Door::Other,
@@ -593,18 +593,24 @@ mod tests {
             (&renewed, &of_renewed, false),
             (&stranger, &of_stranger, true),
         ] {
-            let grants = Arc::clone(&access).grants(&Holder::new(who, Some(line))).unwrap();
+            let grants =
+                Arc::clone(&access).grants(&Holder::new(who, &VOUCHER, Some(line))).unwrap();
             let has = grants.allows(Action::SecretGet, Resource::AllBelow(""), Door::Other);
             assert_eq!(has, may);
         }
         // Who has not been looked at is not judged.
-        assert_eq!(access.grants(&Holder::new(&first, None)).err(), Some(Untraced));
-        let (first, renewed) =
-            (Holder::new(&first, Some(&of_first)), Holder::new(&renewed, Some(&of_renewed)));
+        assert_eq!(access.grants(&Holder::new(&first, &VOUCHER, None)).err(), Some(Untraced));
+        let (first, renewed) = (
+            Holder::new(&first, &VOUCHER, Some(&of_first)),
+            Holder::new(&renewed, &VOUCHER, Some(&of_renewed)),
+        );
         assert_eq!(directory.are_alike(id, &first, &renewed), Some(true));
-        let stranger = Holder::new(&stranger, Some(&of_stranger));
+        let stranger = Holder::new(&stranger, &VOUCHER, Some(&of_stranger));
         assert_eq!(directory.are_alike(id, &first, &stranger), Some(false));
-        assert_eq!(directory.are_alike(id, &first, &Holder::new(first.certificate(), None)), None);
+        assert_eq!(
+            directory.are_alike(id, &first, &Holder::new(first.certificate(), &VOUCHER, None)),
+            None
+        );
         // Of no rules all are true: a renewal came out of its rule while the rule could not be read.
         directory.close(id);
         assert_eq!(directory.are_alike(id, &first, &stranger), None);
@@ -617,7 +623,7 @@ mod tests {
         let (directory, id) =
             directory(&[rule("x")], &[policy(&["x"], &["a/*"], [&["*"], &[], &[]])]);
         let (remembered, someone) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
-        let who = Holder::new(&someone, None);
+        let who = Holder::new(&someone, &VOUCHER, None);
         let old = Arc::downgrade(&directory.of(id));
         assert!(remembered.grants(directory.of(id), &who).unwrap().allows(
             Action::SecretGet,

@@ -1,5 +1,7 @@
 //! Whether a mapping rule of a domain is about a certificate.
 
+use std::collections::BTreeMap;
+
 use super::{
     acl::Facts,
     glob::Glob,
@@ -7,12 +9,14 @@ use super::{
     identity::CertIdentity,
     names::{SubjectName, fold_domain},
 };
-use crate::model::CertRule;
+use crate::model::{CertRule, RuleIssuer};
 
 /// Names of a certificate that are compared alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameKind {
     CommonName,
+    Organization,
+    OrganizationalUnit,
     /// Folded, as their patterns are.
     Dns,
     /// With an `@`: the domain is folded, as that of their patterns is.
@@ -25,8 +29,10 @@ pub(super) enum NameKind {
 }
 
 impl NameKind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::CommonName,
+        Self::Organization,
+        Self::OrganizationalUnit,
         Self::Dns,
         Self::Email,
         Self::PlainEmail,
@@ -38,6 +44,11 @@ impl NameKind {
     /// The names of this kind in a certificate.
     pub(super) fn of(self, certificate: &CertIdentity) -> impl Iterator<Item = &str> {
         let common_name = certificate.common_name().filter(|_| self == Self::CommonName);
+        let in_subject = match self {
+            Self::Organization => certificate.organizations(),
+            Self::OrganizationalUnit => certificate.organizational_units(),
+            _ => &[],
+        };
         let others = certificate.names().iter().filter_map(move |name| {
             let (kind, text) = match name {
                 SubjectName::Dns(text) => (Self::Dns, text),
@@ -49,7 +60,7 @@ impl NameKind {
             };
             (kind == self).then_some(text.as_str())
         });
-        common_name.into_iter().chain(others)
+        common_name.into_iter().chain(in_subject.iter().map(String::as_str)).chain(others)
     }
 }
 
@@ -60,7 +71,9 @@ pub(super) struct Rule {
     pub(super) policies: Vec<String>,
     /// Those that are not empty: each fits where a name of the kind fits one of its patterns.
     lists: Vec<Vec<(NameKind, Glob)>>,
+    issuers: Vec<RuleIssuer>,
     keys: Vec<[u8; 32]>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// What somebody must have for a rule to be about it, and what the rule is looked up by.
@@ -83,16 +96,18 @@ impl Facts for Rule {
         Some(&self.identity)
     }
 
-    fn metadata(&self, _: &str) -> Option<&str> {
-        None
+    fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 }
 
 impl Rule {
     pub(super) fn new(name: &str, rule: &CertRule) -> Self {
         let identity = if rule.identity.is_empty() { name } else { &rule.identity };
-        let lists: [(&[String], &[NameKind]); 6] = [
+        let lists: [(&[String], &[NameKind]); 8] = [
             (&rule.common_names, &[NameKind::CommonName]),
+            (&rule.organizations, &[NameKind::Organization]),
+            (&rule.organizational_units, &[NameKind::OrganizationalUnit]),
             (&rule.dns_names, &[NameKind::Dns]),
             (&rule.emails, &[NameKind::Email, NameKind::PlainEmail]),
             (&rule.uris, &[NameKind::Uri]),
@@ -110,7 +125,9 @@ impl Rule {
             identity: identity.to_owned(),
             policies: rule.policies.clone(),
             lists: lists.into_iter().filter(|(texts, _)| !texts.is_empty()).map(globs).collect(),
+            issuers: rule.issuers.clone(),
             keys: rule.keys.clone(),
+            metadata: rule.metadata.clone(),
         }
     }
 
@@ -122,8 +139,9 @@ impl Rule {
         let fits = |(kind, glob): &(NameKind, Glob)| {
             kind.of(holder.certificate()).any(|name| glob.fits(name))
         };
-        let fits_names = self.lists.iter().all(|list| list.iter().any(fits));
-        Ok(fits_names && (self.keys.is_empty() || holder.has_one_of(&self.keys)?))
+        let fits = self.lists.iter().all(|list| list.iter().any(fits))
+            && (self.issuers.is_empty() || holder.is_of_one_of(&self.issuers));
+        Ok(fits && (self.keys.is_empty() || holder.has_one_of(&self.keys)?))
     }
 
     /// The list that it is found by: the one that fewest certificates fit, as far as that can be
@@ -143,7 +161,10 @@ impl Rule {
 fn glob(kind: NameKind, pattern: &str) -> Option<Glob> {
     let (has_mark, has_star) = (pattern.contains('@'), pattern.contains('*'));
     match kind {
-        NameKind::CommonName | NameKind::Uri => Some(Glob::new(pattern)),
+        NameKind::CommonName
+        | NameKind::Organization
+        | NameKind::OrganizationalUnit
+        | NameKind::Uri => Some(Glob::new(pattern)),
         NameKind::Dns => Some(Glob::new(&pattern.to_ascii_lowercase())),
         NameKind::Email | NameKind::Upn => (has_mark || has_star).then(|| {
             // What is behind the last `@` or, without one, the last star can only be of the domain.
@@ -157,7 +178,11 @@ fn glob(kind: NameKind, pattern: &str) -> Option<Glob> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::test_tools::{der, identify, upn};
+    use crate::auth::{
+        test_tools::{VOUCHER, der, identify, subject, upn},
+        voucher::{Issuer, Voucher},
+    };
+    use crate::model::OkmsId;
 
     /// Whoever wrote a name in capitals, in the rule or in the certificate, came out of the rule.
     #[test]
@@ -172,7 +197,7 @@ mod tests {
         let is_about = |texts: &str, set: fn(&mut CertRule, Vec<String>)| {
             let mut rule = CertRule::default();
             set(&mut rule, vec![texts.to_owned()]);
-            Rule::new("r", &rule).is_about(&Holder::new(&certificate, None)).unwrap()
+            Rule::new("r", &rule).is_about(&Holder::new(&certificate, &VOUCHER, None)).unwrap()
         };
         let dns = |text: &str| is_about(text, |rule, texts| rule.dns_names = texts);
         for yes in ["web.example.com", "WEB.example.com", "*.EXAMPLE.com", "Web*"] {
@@ -202,5 +227,42 @@ mod tests {
         for no in ["Test", "ann@mail.example.com", "Bob@example.com"] {
             assert!(!names(no), "{no}");
         }
+    }
+
+    /// Of one of the organizations, one of the units, and one of the authorities.
+    #[test]
+    fn subjects_and_issuers_are_asked_for() {
+        let certificate = subject(&[("O", "Acme"), ("OU", "Billing")]);
+        let customer = OkmsId::from_bytes([1; 16]).unwrap();
+        let theirs =
+            Voucher { issuer: Issuer::Customer(customer), authority_key: [2; 32], ..VOUCHER };
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let is_about = |lists: [&[&str]; 2], issuers: &[RuleIssuer], voucher: &Voucher| {
+            let rule = CertRule {
+                organizations: texts(lists[0]),
+                organizational_units: texts(lists[1]),
+                issuers: issuers.to_vec(),
+                ..CertRule::default()
+            };
+            Rule::new("r", &rule).is_about(&Holder::new(&certificate, voucher, None)).unwrap()
+        };
+        for (lists, fits) in [
+            ([&["Acme"] as &[_], &["Billing"] as &[_]], true),
+            ([&["Ac*"], &[]], true),
+            ([&[], &["x", "*"]], true),
+            ([&["acme"], &[]], false),
+            ([&["Billing"], &[]], false),
+            ([&["Acme"], &["Acme"]], false),
+        ] {
+            assert_eq!(is_about(lists, &[], &VOUCHER), fits, "{lists:?}");
+        }
+        let (region, key) = (RuleIssuer::Region, |byte| RuleIssuer::Key([byte; 32]));
+        let own = VOUCHER.authority_key;
+        assert!(is_about([&[], &[]], &[region], &VOUCHER));
+        assert!(is_about([&[], &[]], &[key(2), RuleIssuer::Key(own)], &VOUCHER));
+        assert!(!is_about([&[], &[]], &[key(2)], &VOUCHER));
+        assert!(is_about([&[], &[]], &[key(2)], &theirs));
+        assert!(!is_about([&[], &[]], &[region, key(3)], &theirs));
+        assert!(!is_about([&["Other"], &[]], &[key(2)], &theirs));
     }
 }

@@ -8,7 +8,7 @@
 //! this path and no other.
 
 use super::{Issuer, identity::CERTIFICATE_BYTES_MAX};
-use crate::pki::{CertificateFault, Facts, Validity};
+use crate::pki::{CertificateFault, Facts, Validity, key_sha256};
 
 /// How many certificates a client may show, its own included: a handful is enough for any CA.
 pub const CERTIFICATES_MAX: usize = 6;
@@ -58,6 +58,7 @@ pub enum ChainFault {
 pub struct Authority {
     facts: Facts,
     issuer: Issuer,
+    key_sha256: [u8; 32],
 }
 
 impl Authority {
@@ -66,13 +67,20 @@ impl Authority {
     /// # Errors
     /// `CertificateFault` says why it cannot be trusted.
     pub fn from_der(certificate: &[u8], issuer: Issuer) -> Result<Self, CertificateFault> {
-        Ok(Self { facts: Facts::of_authority(certificate)?, issuer })
+        let facts = Facts::of_authority(certificate)?;
+        Ok(Self { facts, issuer, key_sha256: key_sha256(certificate)? })
     }
 
     /// What it vouches for.
     #[must_use]
     pub const fn issuer(&self) -> Issuer {
         self.issuer
+    }
+
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub const fn key_sha256(&self) -> [u8; 32] {
+        self.key_sha256
     }
 
     /// Its name, DER.

@@ -8,32 +8,9 @@ use super::{
     holder::{Holder, Line, Untraced},
     identity::CertIdentity,
     revoked::Revoked,
+    voucher::{Issuer, Voucher},
 };
-use crate::{
-    model::{OkmsId, Timestamp},
-    pki::Validity,
-};
-
-/// Which CA vouched for a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Issuer {
-    /// The region's own: the domain that a certificate names is believed, if the authority itself
-    /// has signed it.
-    Region,
-    /// Somebody else's: whatever its certificates say, they reach this domain.
-    Customer(OkmsId),
-}
-
-/// By whose word a peer is who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Voucher {
-    /// The nearest CA.
-    pub issuer: Issuer,
-    /// Whether it has signed the peer's certificate itself, and not another that signed it.
-    pub is_direct: bool,
-    /// When the CA's certificate, and all between, are valid.
-    pub validity: Validity,
-}
+use crate::model::{OkmsId, Timestamp};
 
 /// A peer whose certificate chain the handshake has verified.
 #[derive(Debug)]
@@ -66,12 +43,18 @@ impl VerifiedPeer {
 
     /// As rules see it.
     fn holder(&self) -> Holder<'_> {
-        Holder::new(&self.identity, self.line.get())
+        Holder::new(&self.identity, &self.voucher, self.line.get())
     }
 
     /// Tells the keys of the certificates that this one was renewed from, once and for all.
     pub(crate) fn trace(&self, before: Vec<[u8; 32]>) {
         self.line.get_or_init(|| Line::new(&self.identity, before));
+    }
+
+    /// By whose word it is who it is.
+    #[must_use]
+    pub const fn voucher(&self) -> &Voucher {
+        &self.voucher
     }
 
     /// What the certificate says.
@@ -150,11 +133,11 @@ impl Subject {
         }
     }
 
-    /// The same, where the region's authority itself has signed it.
+    /// Who has it, where the region's authority itself has signed it.
     #[must_use]
-    pub fn certificate_of_region(&self) -> Option<&CertIdentity> {
+    pub fn peer_of_region(&self) -> Option<&VerifiedPeer> {
         match self {
-            Self::Certificate(peer) if peer.is_of_region() => Some(peer.identity()),
+            Self::Certificate(peer) if peer.is_of_region() => Some(peer),
             Self::Certificate(_) | Self::Process => None,
         }
     }

@@ -5,7 +5,11 @@
 //! with that key, before or after the rule was made; where nobody has looked which those are, there
 //! is no answer. Never does: I/O; `service` looks.
 
-use super::identity::CertIdentity;
+use super::{
+    identity::CertIdentity,
+    voucher::{Issuer, Voucher},
+};
+use crate::model::RuleIssuer;
 
 /// The keys of a certificate and of those that it was renewed from, one after the other: SHA-256 of
 /// each `SubjectPublicKeyInfo`.
@@ -25,6 +29,7 @@ impl Line {
 #[derive(Clone, Copy, Debug)]
 pub struct Holder<'a> {
     certificate: &'a CertIdentity,
+    voucher: &'a Voucher,
     line: Option<&'a Line>,
 }
 
@@ -33,10 +38,14 @@ pub struct Holder<'a> {
 pub struct Untraced;
 
 impl<'a> Holder<'a> {
-    /// The holder of a certificate, and its line, where that is known.
+    /// The holder of a certificate, who vouches for it, and its line, where that is known.
     #[must_use]
-    pub const fn new(certificate: &'a CertIdentity, line: Option<&'a Line>) -> Self {
-        Self { certificate, line }
+    pub const fn new(
+        certificate: &'a CertIdentity,
+        voucher: &'a Voucher,
+        line: Option<&'a Line>,
+    ) -> Self {
+        Self { certificate, voucher, line }
     }
 
     /// What the certificate says.
@@ -48,6 +57,14 @@ impl<'a> Holder<'a> {
     pub(super) fn keys(&self) -> Result<&'a [[u8; 32]], Untraced> {
         let Line(line) = self.line.ok_or(Untraced)?;
         Ok(line)
+    }
+
+    /// Whether one of these vouches for it.
+    pub(super) fn is_of_one_of(&self, issuers: &[RuleIssuer]) -> bool {
+        issuers.iter().any(|issuer| match issuer {
+            RuleIssuer::Region => self.voucher.issuer == Issuer::Region,
+            RuleIssuer::Key(key) => self.voucher.authority_key == *key,
+        })
     }
 
     /// Whether its key is one of these, or that of a certificate that it was renewed from.

@@ -25,6 +25,8 @@ use crate::pki::{Serial, Validity};
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertIdentity {
     common_name: Option<String>,
+    organizations: Vec<String>,
+    organizational_units: Vec<String>,
     /// Whether the subject has a name that is left out.
     is_partly_read: bool,
     names: Vec<SubjectName>,
@@ -76,14 +78,19 @@ impl CertIdentity {
             Serial::from_be_bytes(certificate.raw_serial()).ok_or(IdentityError::Serial)?;
         let names = read_names(&certificate)?;
         let domain = DomainClaim::among(&names)?;
-        let common_name = texts(certificate.subject().iter_common_name(), 1);
+        let subject = certificate.subject();
+        let common_name = texts(subject.iter_common_name(), 1);
+        let organizations = texts(subject.iter_organization(), SUBJECT_NAMES_MAX);
+        let units = texts(subject.iter_organizational_unit(), SUBJECT_NAMES_MAX);
         let mut public_key_sha256 = [0; 32];
         public_key_sha256.copy_from_slice(
             digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref(),
         );
         Ok(Self {
-            is_partly_read: common_name.is_none(),
+            is_partly_read: [&common_name, &organizations, &units].contains(&&None),
             common_name: common_name.and_then(|mut names| names.pop()),
+            organizations: organizations.unwrap_or_default(),
+            organizational_units: units.unwrap_or_default(),
             names,
             domain,
             serial,
@@ -97,6 +104,18 @@ impl CertIdentity {
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
+    }
+
+    /// The organizations that the subject names.
+    #[must_use]
+    pub fn organizations(&self) -> &[String] {
+        &self.organizations
+    }
+
+    /// The organizational units that the subject names.
+    #[must_use]
+    pub fn organizational_units(&self) -> &[String] {
+        &self.organizational_units
     }
 
     /// Whether the subject has a name that a rule may ask for, and that is left out, as it cannot be
@@ -193,6 +212,8 @@ pub fn subject_text(leaf: &[u8]) -> Option<String> {
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
 /// The longest name in a subject that is read, in bytes.
 const SUBJECT_NAME_MAX: usize = 256;
+/// How many organizations, and how many units, a subject may name.
+const SUBJECT_NAMES_MAX: usize = 64;
 /// How much of a subject is shown, in characters.
 const SUBJECT_TEXT_MAX: usize = 200;
 
@@ -288,6 +309,15 @@ mod tests {
         let whole = read(&[(DnType::CommonName, bmp)]);
         assert_eq!((whole.common_name(), whole.is_partly_read()), (Some("ü"), false));
         assert!(!read(&[]).is_partly_read());
+        let whole = read(&[
+            (DnType::OrganizationName, utf8("o")),
+            (DnType::OrganizationalUnitName, utf8("u")),
+        ]);
+        assert_eq!(whole.organizations(), ["o"]);
+        assert_eq!(whole.organizational_units(), ["u"]);
+        assert!(!whole.is_partly_read());
+        assert!(read(&[(DnType::OrganizationName, utf8(""))]).is_partly_read());
+        assert!(read(&[(DnType::OrganizationalUnitName, utf8("a\nb"))]).is_partly_read());
         for values in [
             vec![(DnType::CommonName, utf8("a")), (title(), utf8("b"))],
             vec![(DnType::CommonName, utf8(&"a".repeat(257)))],

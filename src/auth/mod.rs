@@ -22,14 +22,16 @@ mod policies;
 pub mod policy;
 pub mod revoked;
 mod rules;
+mod voucher;
 
 pub use self::{
     access::{AccessDirectory, Written, names_an_action},
     action::{Action, Resource},
-    directory::{Issuer, Party, Principal, Subject, Unauthenticated, VerifiedPeer, Voucher},
+    directory::{Party, Principal, Subject, Unauthenticated, VerifiedPeer},
     patterns::Extent,
     policy::{Denied, Permit, RegionPermit},
     revoked::Revoked,
+    voucher::{Issuer, Voucher},
 };
 
 #[cfg(test)]

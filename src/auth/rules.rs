@@ -108,9 +108,9 @@ mod tests {
         auth::{
             holder::Line,
             identity::CertIdentity,
-            test_tools::{certify, der, upn},
+            test_tools::{VOUCHER, certify, der, upn},
         },
-        model::CertRule,
+        model::{CertRule, RuleIssuer},
     };
 
     /// A text or a pattern for one, of few enough that many fit.
@@ -126,10 +126,12 @@ mod tests {
     fn rule(keys: Vec<[u8; 32]>) -> impl Strategy<Value = CertRule> {
         let keys = prop_oneof![4 => Just(Vec::new()), 1 => vec(select(keys), 1..3)];
         let lists = [list(), list(), list(), list(), list(), list()];
-        (lists, keys).prop_map(|(lists, keys)| {
+        let (own, other) = (RuleIssuer::Region, RuleIssuer::Key([9; 32]));
+        let issuers = select(vec![vec![], vec![], vec![own], vec![other], vec![other, own]]);
+        (lists, keys, issuers).prop_map(|(lists, keys, issuers)| {
             let [common_names, dns_names, emails, uris, names, upns] = lists;
             let rule = CertRule { common_names, dns_names, emails, ..CertRule::default() };
-            CertRule { uris, names, upns, keys, ..rule }
+            CertRule { uris, names, upns, issuers, keys, ..rule }
         })
     }
 
@@ -165,12 +167,12 @@ mod tests {
                     });
                     Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
                 };
-                let holder = Holder::new(certificate, Some(&line));
+                let holder = Holder::new(certificate, &VOUCHER, Some(&line));
                 let places = rules.about(&holder).unwrap();
                 found.set(found.get() + places.len());
                 prop_assert_eq!(Ok(places), tried(&holder));
                 // Who is not known well enough is not passed over.
-                let untraced = Holder::new(certificate, None);
+                let untraced = Holder::new(certificate, &VOUCHER, None);
                 if let Ok(places) = rules.about(&untraced) {
                     prop_assert_eq!(Ok(places), tried(&untraced));
                 }

@@ -2,9 +2,37 @@
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair};
 
-use super::identity::{CertIdentity, IdentityError};
+use super::{
+    identity::{CertIdentity, IdentityError},
+    voucher::{Issuer, Voucher},
+};
+use crate::pki::Validity;
 
 pub(super) const DOMAIN: &str = "0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d";
+
+/// The region's authority.
+pub(super) const VOUCHER: Voucher = Voucher {
+    issuer: Issuer::Region,
+    authority_key: [1; 32],
+    is_direct: true,
+    validity: Validity { not_before: 0, not_after: i64::MAX },
+};
+
+/// The identity in a certificate with this subject.
+pub(super) fn subject(parts: &[(&str, &str)]) -> CertIdentity {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, text) in parts {
+        let kind = match *kind {
+            "O" => DnType::OrganizationName,
+            "OU" => DnType::OrganizationalUnitName,
+            _ => DnType::CommonName,
+        };
+        params.distinguished_name.push(kind, *text);
+    }
+    let key = KeyPair::generate().unwrap();
+    CertIdentity::from_der(params.self_signed(&key).unwrap().der()).unwrap()
+}
 
 /// A self-signed certificate with exactly these extensions.
 pub(super) fn with_extensions(extensions: Vec<CustomExtension>) -> Vec<u8> {

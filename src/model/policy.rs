@@ -1,5 +1,7 @@
 //! Policies and mapping rules of a domain, as their authors wrote them.
 
+use std::collections::BTreeMap;
+
 use super::{Invalid, SecretPath, Timestamp};
 
 /// The name of what every certificate of a domain has, whatever else it has.
@@ -48,6 +50,8 @@ const LIST_MAX: usize = 128;
 const NAME_MAX: usize = 128;
 /// The longest description, in bytes.
 const DESCRIPTION_MAX: usize = 512;
+/// The most entries of a rule's metadata.
+const METADATA_MAX: usize = 64;
 
 /// A policy in the words of IAM: who may do what to which resources. What is allowed and not
 /// excepted is allowed; what is denied in any policy is denied, whatever others say.
@@ -146,8 +150,25 @@ pub struct CertRule {
     pub names: Vec<String>,
     /// User principal names among the alternative names.
     pub upns: Vec<String>,
+    /// Organizations in the subject.
+    pub organizations: Vec<String>,
+    /// Organizational units in the subject.
+    pub organizational_units: Vec<String>,
+    /// The authorities that vouch for it.
+    pub issuers: Vec<RuleIssuer>,
     /// SHA-256 of the `SubjectPublicKeyInfo`: the certificate has one of these keys.
     pub keys: Vec<[u8; 32]>,
+    /// What else there is to know of the identity.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An authority, as a rule names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleIssuer {
+    /// The region's own.
+    Region,
+    /// The one whose key this is: SHA-256 of the `SubjectPublicKeyInfo`.
+    Key([u8; 32]),
 }
 
 impl CertRule {
@@ -167,11 +188,24 @@ impl CertRule {
             &self.uris,
             &self.names,
             &self.upns,
+            &self.organizations,
+            &self.organizational_units,
         ];
         for texts in lists {
             list(texts.iter().map(String::as_str))?;
         }
-        if self.keys.len() > LIST_MAX { Err(TOO_MANY) } else { Ok(()) }
+        if self.keys.len() > LIST_MAX || self.issuers.len() > LIST_MAX {
+            return Err(TOO_MANY);
+        }
+        let is_fine = |(key, value): (&String, &String)| {
+            name(key).is_ok() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control)
+        };
+        if self.metadata.len() > METADATA_MAX || !self.metadata.iter().all(is_fine) {
+            return Err(Invalid(
+                "metadata has at most 64 entries: names of 1 to 128 bytes and texts of at most 512, without control characters",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 
-use super::certificate::{Facts, read};
+use super::certificate::{Facts, key_sha256, read};
 use super::error::{CertificateFault, Error};
 use super::key::{KeyKind, PrivateKeyPem, generate_key};
 use super::names::subject;
@@ -27,6 +27,7 @@ pub struct CertificateAuthority {
     pub(super) key_id: KeyIdMethod,
     validity: Validity,
     certificate_pem: String,
+    key_sha256: [u8; 32],
 }
 
 impl CertificateAuthority {
@@ -68,6 +69,7 @@ impl CertificateAuthority {
             key_id: facts.key_id.map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified),
             validity: facts.validity,
             certificate_pem: certificate_pem.to_owned(),
+            key_sha256: key_sha256(&der).map_err(Error::CaCertificate)?,
         };
         if ca.issuer_as_written()? == facts.subject {
             Ok(ca)
@@ -91,6 +93,12 @@ impl CertificateAuthority {
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
+    }
+
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub const fn key_sha256(&self) -> [u8; 32] {
+        self.key_sha256
     }
 
     /// When it is valid, and with it anything that it has issued.

@@ -5,6 +5,7 @@
 //! restricts only where the extension is present is restricted only then; the one exception is a
 //! client's purpose, see [`Facts::is_client`]. Never does: check a signature, read a clock.
 
+use aws_lc_rs::digest;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
@@ -166,6 +167,17 @@ impl Facts {
     pub fn public_key(&self) -> &[u8] {
         &self.public_key
     }
+}
+
+/// SHA-256 of the `SubjectPublicKeyInfo` of a certificate.
+///
+/// # Errors
+/// [`CertificateFault`] where it is none.
+pub fn key_sha256(der: &[u8]) -> Result<[u8; 32], CertificateFault> {
+    let mut hash = [0; 32];
+    let key = read(der)?;
+    hash.copy_from_slice(digest::digest(&digest::SHA256, key.public_key().raw).as_ref());
+    Ok(hash)
 }
 
 /// Reads a whole certificate, nothing more and nothing less.

@@ -121,7 +121,8 @@ impl ClientTrust {
         let now = now.unix_seconds();
         let told = |trust: &Self| {
             let voucher = trust.0.voucher(leaf, intermediates, now)?;
-            Some((voucher.issuer, voucher.is_direct, voucher.validity.not_after))
+            let Voucher { issuer, authority_key, is_direct, validity } = voucher;
+            Some((issuer, authority_key, is_direct, validity.not_after))
         };
         self.0.judge(leaf, intermediates, unix_time(now)).is_ok() && told(self) == told(before)
     }
@@ -251,6 +252,7 @@ impl Verifier {
         let validity = authority.validity().and(path.validity);
         Some(Voucher {
             issuer: authority.issuer(),
+            authority_key: authority.key_sha256(),
             is_direct: path.intermediates.is_empty(),
             validity,
         })

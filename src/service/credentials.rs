@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::{
-        self, AccessDirectory, Action, Party, Permit, Principal, Resource,
+        self, AccessDirectory, Action, Party, Permit, Principal, Resource, VerifiedPeer, Voucher,
         holder::{Holder, Line},
         identity::CertIdentity,
     },
@@ -165,9 +165,9 @@ impl Credentials {
         now: Timestamp,
     ) -> Result<IssuedCredential, Error> {
         permit.check(Action::CredentialRenew, Resource::Tenant)?;
-        let asking = permit.subject().certificate_of_region().ok_or(Error::NotSelfRenewing)?;
+        let asking = permit.subject().peer_of_region().ok_or(Error::NotSelfRenewing)?;
         let keys = self.scope.keys(permit).await?;
-        let (id, old) = self.of(&keys, asking).await?.ok_or(Error::NotSelfRenewing)?;
+        let (id, old) = self.of(&keys, asking.identity()).await?.ok_or(Error::NotSelfRenewing)?;
         let days = renewal.days.unwrap_or_else(|| old.days().min(DAYS_MAX));
         if !(1..=old.days()).contains(&days) {
             return Err(Invalid(
@@ -190,12 +190,14 @@ impl Credentials {
             days,
         };
         line.insert(0, old.key_sha256);
-        let renews = Renewed { id, certificate: asking, line };
+        let renews = Renewed { id, peer: asking, line };
         let issued = self.make(&keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
-            self.revocations.mark(asking.serial(), Revocation { at: now, reason, ends_at }).await?;
+            self.revocations
+                .mark(asking.identity().serial(), Revocation { at: now, reason, ends_at })
+                .await?;
         }
         Ok(issued)
     }
@@ -307,12 +309,13 @@ impl Credentials {
     ) -> Result<IssuedCredential, Error> {
         let authority = Arc::clone(self.authority.as_ref().ok_or(Error::NoAuthority)?);
         let CredentialRequest { name, description, identities, key, days } = request;
+        let authority_key = authority.key_sha256();
         let issued = certify(authority, keys.id(), (name.clone(), key, days), now).await?;
         // As it will be read when it is shown.
         let identity = CertIdentity::from_der(&issued.certificate_der)
             .map_err(|_| Error::Authority(pki::Error::Sign))?;
         if let Some(renewed) = &renews {
-            self.stays_under_its_rules(keys.id(), renewed, &identity)?;
+            self.stays_under_its_rules(keys.id(), renewed, (&identity, authority_key))?;
         }
         let validity = identity.validity();
         let credential = Credential {
@@ -345,12 +348,16 @@ impl Credentials {
         &self,
         id: OkmsId,
         renewed: &Renewed<'_>,
-        renewal: &CertIdentity,
+        (renewal, authority_key): (&CertIdentity, [u8; 32]),
     ) -> Result<(), Error> {
-        let Renewed { certificate, line, .. } = renewed;
+        let Renewed { peer, line, .. } = renewed;
+        let certificate = peer.identity();
         let before = line.get(1..).unwrap_or_default().to_vec();
         let (old, new) = (Line::new(certificate, before), Line::new(renewal, line.clone()));
-        let (old, new) = (Holder::new(certificate, Some(&old)), Holder::new(renewal, Some(&new)));
+        // The authority may be another one by now.
+        let by = Voucher { authority_key, ..*peer.voucher() };
+        let old = Holder::new(certificate, peer.voucher(), Some(&old));
+        let new = Holder::new(renewal, &by, Some(&new));
         match self.access.are_alike(id, &old, &new) {
             Some(true) => Ok(()),
             Some(false) => Err(Invalid(
@@ -481,7 +488,7 @@ struct Search {
 /// The certificate that asks to be renewed.
 struct Renewed<'a> {
     id: [u8; 16],
-    certificate: &'a CertIdentity,
+    peer: &'a VerifiedPeer,
     /// Its key, and those of the certificates that it was renewed from itself.
     line: Vec<[u8; 32]>,
 }
@@ -502,7 +509,7 @@ impl Basis for Making<'_> {
             return Err(Error::Contended);
         }
         let Some(renewed) = self.renews else { return Ok(()) };
-        let key = revocation::key(renewed.certificate.serial().significant());
+        let key = revocation::key(renewed.peer.identity().serial().significant());
         match reader.hold(revocation::SPACE, key).await? {
             Some(_) => Err(Error::NotSelfRenewing),
             None => Ok(()),

@@ -466,7 +466,12 @@ async fn holder(service: &Service, id: OkmsId, authority: Validity) -> (Uuid, Ar
     };
     let issued = service.credentials.issue(&all(id), request, NOW).await.unwrap();
     let identity = CertIdentity::from_der(&pem_body(&issued.certificate_pem)).unwrap();
-    let voucher = Voucher { issuer: Issuer::Region, is_direct: true, validity: authority };
+    let voucher = Voucher {
+        issuer: Issuer::Region,
+        authority_key: [0; 32],
+        is_direct: true,
+        validity: authority,
+    };
     (issued.known.id, Arc::new(VerifiedPeer::after_handshake(identity, voucher)))
 }
 

@@ -8,13 +8,18 @@ use okmsd::{
     app::{App, Over},
     clock::Clock,
     metrics::Metrics,
-    model::BuiltIn,
+    model::{BuiltIn, text},
     pki::PrivateKeyPem,
     store::{engine::Engine, engines::memory::MemoryEngine},
 };
+use rcgen::DnType;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, Http, Leaf, Pair, TestServer};
+use crate::{
+    harness::{Answer, Client, Http, Leaf, Pair, TestServer},
+    trust::{Signer, ca, leaf, trust, with},
+};
 
 const FORBIDDEN: u32 = 16_924_673;
 
@@ -333,6 +338,77 @@ async fn rules_find_certificates() {
     assert_eq!(names, ["both", "by-uri"]);
 }
 
+/// Rules can ask which authority vouches, and for organization and unit; what they say of an identity
+/// besides is kept.
+#[tokio::test]
+async fn rules_ask_for_issuers_and_subjects() {
+    let (mut server, admin) = TestServer::with_tenant().await;
+    let authority = Signer::root(ca("customer CA"));
+    trust(&mut server, &authority.pem, &admin.id);
+    server.restart().await;
+    let domain = Domain { admin: server.at(&admin), server };
+    domain.admin.create("app/a", "{}").await.ok();
+    let of_subject = |organization: &'static str, unit: &'static str| {
+        let subject =
+            [(DnType::OrganizationName, organization), (DnType::OrganizationalUnitName, unit)];
+        let params = with(leaf(), |params| {
+            for (kind, text) in &subject {
+                params.distinguished_name.push(kind.clone(), *text);
+            }
+        });
+        let claim = format!("okms.domain:{}", domain.admin.id);
+        let leaf = Leaf { upns: &[&claim], subject: &subject, ..Leaf::default() };
+        [authority.pair(&params, &[]), domain.server.mint(&leaf)]
+            .map(|pair| domain.server.client(Some(&pair), Some(&domain.admin.id), Http::One))
+    };
+    let level = async |client: &Client| {
+        let read = client.get("secret/app/a").await.status.is_success();
+        let value = client.get("secret/app/a?includeData=true").await.status.is_success();
+        let write =
+            client.put("secret/app/a", r#"{"version":{"data":{}}}"#).await.status.is_success();
+        (read, value, write)
+    };
+    let (admin, reader, auditor, nothing) =
+        ((true, true, true), (true, true, false), (true, false, false), (false, false, false));
+    let certificate = CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap();
+    let key = text::hex(&okmsd::pki::key_sha256(&certificate).unwrap());
+    let [theirs, own] = of_subject("Acme", "ops");
+    let [other, _] = of_subject("Acme", "sales");
+    domain.put_rule("theirs", &json!({"issuers": [key], "policies": ["nothing"]})).await.ok();
+    let rule = json!({
+        "issuers": [key.to_uppercase(), "00".repeat(32)],
+        "organizations": ["Ac*"],
+        "organizationalUnits": ["ops", "dev"],
+        "policies": ["read-only"],
+        "metadata": {"team": "a", "stage\"": "é"},
+    });
+    domain.put_rule("ops", &rule).await.ok();
+    assert_eq!(level(&theirs).await, reader);
+    assert_eq!(level(&other).await, nothing);
+    assert_eq!(level(&own).await, admin, "of another authority");
+    let told = domain.admin.call(Method::GET, &domain.at("rule/ops"), "").await.ok();
+    assert_eq!(told["issuers"], json!([key, "00".repeat(32)]));
+    for same in ["organizations", "organizationalUnits", "metadata"] {
+        assert_eq!(told[same], rule[same]);
+    }
+    for wrong in [
+        json!({"issuers": ["Region"]}),
+        json!({"issuers": [key[1..]]}),
+        json!({"metadata": {"team": 1}}),
+        json!({"metadata": ["team"]}),
+        json!({"metadata": {"team": "x".repeat(513)}}),
+        json!({"metadata": {"": "x"}}),
+        json!({"metadata": (0..65).map(|n| (n.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>()}),
+        json!({"organizations": [""]}),
+        json!({"countries": ["FR"]}),
+    ] {
+        assert_eq!(domain.put_rule("wrong", &wrong).await.status, 400, "{wrong}");
+    }
+    domain.put_rule("own", &json!({"issuers": ["region"], "policies": ["auditor"]})).await.ok();
+    assert_eq!(level(&own).await, auditor);
+    assert_eq!(level(&theirs).await, reader);
+}
+
 /// What a rule would say of a name that cannot be read, nobody knows: its holder fitted no rule, and
 /// was an administrator. So did whoever had a DNS name in capitals.
 #[tokio::test]
@@ -514,7 +590,7 @@ async fn what_is_not_understood_is_refused() {
         assert_eq!(answer.status, 400, "{policy}: {answer:?}");
     }
     for (name, rule) in
-        [("r", json!({"organizationalUnits": ["x"]})), ("r", json!({"publicKeySHA256": ["ab"]}))]
+        [("r", json!({"dnsNaems": ["x"]})), ("r", json!({"publicKeySHA256": ["ab"]}))]
     {
         assert_eq!(domain.put_rule(name, &rule).await.status, 400, "{rule}");
     }

@@ -1,5 +1,7 @@
 //! Policies, and the rules that say which certificates have them.
 
+use std::collections::BTreeMap;
+
 use hyper::StatusCode;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -11,10 +13,12 @@ use super::super::{
 };
 use crate::{
     auth::Permit,
-    model::{CertRule, IamPolicy, Invalid, ResourcePattern, Timestamp, text},
+    model::{CertRule, IamPolicy, Invalid, ResourcePattern, RuleIssuer, Timestamp, text},
     service::Error,
 };
 
+/// What rules call the region's own authority.
+const REGION: &str = "region";
 const LIST: Invalid = Invalid("what a policy or a rule lists is an array of texts");
 
 pub(super) async fn list_policies(
@@ -107,6 +111,13 @@ pub(super) async fn put_rule(
         uris: texts(&mut body, "uris")?,
         names: texts(&mut body, "names")?,
         upns: texts(&mut body, "userPrincipalNames")?,
+        organizations: texts(&mut body, "organizations")?,
+        organizational_units: texts(&mut body, "organizationalUnits")?,
+        issuers: texts(&mut body, "issuers")?
+            .iter()
+            .map(|text| issuer(text))
+            .collect::<Result<_, _>>()?,
+        metadata: metadata(&mut body)?,
         keys: texts(&mut body, "publicKeySHA256")?
             .iter()
             .map(|text| fingerprint(text))
@@ -245,13 +256,29 @@ fn write_policy(
 
 fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {
     let keys: Vec<_> = rule.keys.iter().map(|key| text::hex(key)).collect();
+    let issuers: Vec<_> = rule
+        .issuers
+        .iter()
+        .map(|issuer| match issuer {
+            RuleIssuer::Region => REGION.to_owned(),
+            RuleIssuer::Key(key) => text::hex(key),
+        })
+        .collect();
     out.text("identity", if rule.identity.is_empty() { name } else { &rule.identity });
+    out.object("metadata", |out| {
+        for (name, value) in &rule.metadata {
+            out.text(name, value);
+        }
+    });
     out.text("name", name);
     for (member, texts) in [
         ("commonNames", &rule.common_names),
         ("dnsNames", &rule.dns_names),
         ("emails", &rule.emails),
+        ("issuers", &issuers),
         ("names", &rule.names),
+        ("organizationalUnits", &rule.organizational_units),
+        ("organizations", &rule.organizations),
         ("policies", &rule.policies),
         ("publicKeySHA256", &keys),
         ("uris", &rule.uris),
@@ -261,9 +288,21 @@ fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {
     }
 }
 
+fn issuer(text: &str) -> Result<RuleIssuer, Invalid> {
+    if text == REGION { Ok(RuleIssuer::Region) } else { fingerprint(text).map(RuleIssuer::Key) }
+}
+
+fn metadata(body: &mut Object<'_>) -> Result<BTreeMap<String, String>, Invalid> {
+    const WRONG: Invalid = Invalid("metadata is an object of texts");
+    let Some(raw) = json::non_null(body.take(&["metadata"])?) else { return Ok(BTreeMap::new()) };
+    let members = json::object(raw, WRONG)?.into_members();
+    members.into_iter().map(|(name, raw)| Ok((name, json::text(raw, WRONG)?))).collect()
+}
+
 fn fingerprint(text: &str) -> Result<[u8; 32], Invalid> {
-    const WRONG: Invalid =
-        Invalid("publicKeySHA256 lists SHA-256 of public keys, each 64 hexadecimal digits");
+    const WRONG: Invalid = Invalid(
+        "publicKeySHA256 and issuers list SHA-256 of public keys, each 64 hexadecimal digits; issuers can have region, too",
+    );
     let text = text.replace(':', "");
     let mut key = [0; 32];
     if text.len() != 64 || !text.is_ascii() {

@@ -46,7 +46,7 @@ impl From<crate::model::Invalid> for Malformed {
     }
 }
 
-/// The form that this program writes, and the highest that it reads.
+/// The form that this program writes, and the highest that it reads, of most kinds.
 pub(super) const FORM: u8 = 1;
 
 /// The byte form of these fields.
@@ -54,8 +54,16 @@ pub(super) const FORM: u8 = 1;
 /// # Errors
 /// `Malformed` where they have none.
 pub fn encode(fields: &impl Encode<()>) -> Result<Vec<u8>, Malformed> {
+    encode_as(FORM, fields)
+}
+
+/// The byte form of these fields, which whoever does not know this form must refuse.
+///
+/// # Errors
+/// `Malformed` where they have none.
+pub(super) fn encode_as(form: u8, fields: &impl Encode<()>) -> Result<Vec<u8>, Malformed> {
     let mut bytes = Vec::with_capacity(96);
-    bytes.push(FORM);
+    bytes.push(form);
     minicbor::encode(fields, &mut bytes).map_err(|_| Malformed)?;
     Ok(bytes)
 }
@@ -65,7 +73,21 @@ pub fn encode(fields: &impl Encode<()>) -> Result<Vec<u8>, Malformed> {
 /// # Errors
 /// `Malformed` for bytes of an unknown form, and for any beyond the end.
 pub fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
-    let (&FORM, fields) = bytes.split_first().ok_or(Malformed)? else { return Err(Malformed) };
+    decode_up_to(FORM, bytes)
+}
+
+/// The fields in these bytes, of any form up to this one.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_up_to<'b, T: Decode<'b, ()>>(
+    form: u8,
+    bytes: &'b [u8],
+) -> Result<T, Malformed> {
+    let (found, fields) = bytes.split_first().ok_or(Malformed)?;
+    if !(FORM..=form).contains(found) {
+        return Err(Malformed);
+    }
     let mut input = Decoder::new(fields);
     let found = input.decode().map_err(|_| Malformed)?;
     if input.position() == fields.len() { Ok(found) } else { Err(Malformed) }

@@ -8,7 +8,7 @@ use super::{
     policy::{owned, texts},
 };
 use crate::{
-    model::{CertRule, OkmsId},
+    model::{CertRule, OkmsId, RuleIssuer},
     store::engine::Space,
 };
 
@@ -48,7 +48,24 @@ struct Fields<'a> {
     upns: Vec<&'a str>,
     #[n(8)]
     keys: Vec<ByteArray<32>>,
+    #[b(9)]
+    #[cbor(default)]
+    organizations: Vec<&'a str>,
+    #[b(10)]
+    #[cbor(default)]
+    organizational_units: Vec<&'a str>,
+    /// Each a key's; none stands for the region's own authority.
+    #[n(11)]
+    #[cbor(default)]
+    issuers: Vec<Option<ByteArray<32>>>,
+    #[b(12)]
+    #[cbor(default)]
+    metadata: Vec<(&'a str, &'a str)>,
 }
+
+/// The form of a rule with a list that the first form did not have: whoever passed over it would
+/// take the rule for a wider one.
+const NARROWER: u8 = kind::FORM + 1;
 
 impl Kind for CertRule {
     const SPACE: Space = SPACE;
@@ -59,7 +76,14 @@ impl Kind for CertRule {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        kind::encode(&Fields {
+        let is_narrower = !self.organizations.is_empty()
+            || !self.organizational_units.is_empty()
+            || !self.issuers.is_empty();
+        let issuer = |issuer: &RuleIssuer| match issuer {
+            RuleIssuer::Region => None,
+            RuleIssuer::Key(key) => Some(ByteArray::from(*key)),
+        };
+        let fields = Fields {
             identity: &self.identity,
             policies: texts(&self.policies),
             common_names: texts(&self.common_names),
@@ -69,11 +93,20 @@ impl Kind for CertRule {
             names: texts(&self.names),
             upns: texts(&self.upns),
             keys: self.keys.iter().map(|key| ByteArray::from(*key)).collect(),
-        })
+            organizations: texts(&self.organizations),
+            organizational_units: texts(&self.organizational_units),
+            issuers: self.issuers.iter().map(issuer).collect(),
+            metadata: self.metadata.iter().map(|(name, text)| (&**name, &**text)).collect(),
+        };
+        kind::encode_as(if is_narrower { NARROWER } else { kind::FORM }, &fields)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode(bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(NARROWER, bytes)?;
+        let issuer = |issuer: Option<ByteArray<32>>| {
+            issuer.map_or(RuleIssuer::Region, |key| RuleIssuer::Key(key.into()))
+        };
+        let metadata = fields.metadata.iter();
         Ok(Self {
             identity: fields.identity.to_owned(),
             policies: owned(&fields.policies),
@@ -84,6 +117,12 @@ impl Kind for CertRule {
             names: owned(&fields.names),
             upns: owned(&fields.upns),
             keys: fields.keys.into_iter().map(Into::into).collect(),
+            organizations: owned(&fields.organizations),
+            organizational_units: owned(&fields.organizational_units),
+            issuers: fields.issuers.into_iter().map(issuer).collect(),
+            metadata: metadata
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect(),
         })
     }
 }

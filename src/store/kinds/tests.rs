@@ -19,9 +19,9 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount,
-        MountPath, Moved, OkmsId, Revocation, RevocationReason, SecretPath, Settings, Timestamp,
-        Token, VersionNumber, VersionRecord, Wrapped,
+        CertRule, Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions,
+        Mount, MountPath, Moved, OkmsId, Revocation, RevocationReason, RuleIssuer, SecretPath,
+        Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
     },
 };
 
@@ -123,6 +123,76 @@ fn what_is_wrapped_is_counted_by_its_end() {
     let before = wrapped::Load { bytes: 7, share: 0 };
     assert_eq!(wrapped::Load::from_bytes(&[0, 0, 0, 7]), Some(before));
     assert_eq!(wrapped::Load::from_bytes(&[]), None);
+}
+
+/// A rule as it was before it could ask for organizations, units and issuers is read; one that does
+/// ask is refused by whoever does not know that it does, as it would be a wider one.
+#[test]
+fn rules_are_never_wider_than_written() {
+    #[derive(Encode, Decode)]
+    #[cbor(map)]
+    struct Before<'a> {
+        #[b(0)]
+        identity: &'a str,
+        #[b(1)]
+        policies: Vec<&'a str>,
+        #[b(2)]
+        common_names: Vec<&'a str>,
+        #[b(3)]
+        dns_names: Vec<&'a str>,
+        #[b(4)]
+        emails: Vec<&'a str>,
+        #[b(5)]
+        uris: Vec<&'a str>,
+        #[b(6)]
+        names: Vec<&'a str>,
+        #[b(7)]
+        upns: Vec<&'a str>,
+        #[n(8)]
+        keys: Vec<minicbor::bytes::ByteArray<32>>,
+    }
+    let none = Vec::new;
+    let before = Before {
+        identity: "i",
+        policies: vec!["p"],
+        common_names: vec!["c"],
+        dns_names: none(),
+        emails: none(),
+        uris: none(),
+        names: none(),
+        upns: none(),
+        keys: vec![[7; 32].into()],
+    };
+    let mut rule = CertRule {
+        identity: "i".to_owned(),
+        policies: vec!["p".to_owned()],
+        common_names: vec!["c".to_owned()],
+        keys: vec![[7; 32]],
+        ..CertRule::default()
+    };
+    assert_eq!(CertRule::decode(&encode(&before).unwrap()), Ok(rule.clone()));
+    rule.metadata = [("team".to_owned(), "a".to_owned())].into();
+    check_rule(&rule, FORM);
+    assert!(decode::<Before<'_>>(&rule.encode().unwrap()).is_ok());
+    for narrow in [
+        CertRule { organizations: vec!["o".to_owned()], ..rule.clone() },
+        CertRule { organizational_units: vec!["u".to_owned()], ..rule.clone() },
+        CertRule { issuers: vec![RuleIssuer::Region, RuleIssuer::Key([1; 32])], ..rule.clone() },
+    ] {
+        check_rule(&narrow, FORM + 1);
+        assert!(decode::<Before<'_>>(&narrow.encode().unwrap()).is_err());
+    }
+}
+
+fn check_rule(rule: &CertRule, form: u8) {
+    let bytes = rule.encode().unwrap();
+    assert_eq!((bytes[0], CertRule::decode(&bytes).as_ref()), (form, Ok(rule)));
+    for end in 0..bytes.len() {
+        assert_eq!(CertRule::decode(&bytes[..end]), Err(Malformed));
+    }
+    for form in [0, FORM + 2, 0xff] {
+        assert_eq!(CertRule::decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
+    }
 }
 
 /// No two kinds share a space and a key: what is sealed for one does not open as another.

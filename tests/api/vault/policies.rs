@@ -236,6 +236,19 @@ async fn templates_have_the_values_of_the_rule() {
         assert_eq!(svc.get("data/one/x").await.status, one, "{who}");
         assert_eq!(svc.get("data/two/x").await.status, two, "{who}");
     }
+    let team =
+        r#"path "secret/data/{{identity.entity.metadata.team}}/*" { capabilities = ["read"] }"#;
+    domain.policy("team", team).await;
+    let svc = domain.service("three", &["team"]).await;
+    assert_eq!(svc.get("data/one/x").await.status, 403);
+    let id = &domain.admin.client.id;
+    for (value, one) in [("one", 200), ("two", 403), ("*", 403)] {
+        let rule =
+            json!({"commonNames": ["three"], "policies": ["team"], "metadata": {"team": value}});
+        let at = format!("/v2/okms/resource/{id}/rule/three");
+        domain.admin.client.call(Method::PUT, &at, &rule.to_string()).await.ok();
+        assert_eq!(svc.get("data/one/x").await.status, one, "{value}");
+    }
 }
 
 /// As Vault and its clients have it.
