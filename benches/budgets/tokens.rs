@@ -5,6 +5,7 @@ use std::sync::Arc;
 use okmsd::{
     auth::{Action, Principal},
     clock::{Clock, SystemClock},
+    model::Bearer,
     service::TokenRequest,
 };
 use tokio::task::JoinSet;
@@ -95,6 +96,7 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
                     path: "auth/cert/login",
                     display_name: "bench".to_owned(),
                     meta: Vec::new(),
+                    bearer: Bearer::default(),
                 };
                 service.tokens.create(&permit, request, SystemClock.now()).await?;
             }

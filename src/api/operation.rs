@@ -135,6 +135,13 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// Whether a request brings a token, which may say that it is somebody else's than the
+    /// certificate's holder's: what it may do is settled by the operation then.
+    fn brings_token(&self, head: &Parts) -> bool {
+        let _ = head;
+        false
+    }
+
     /// What a request for `operation` does to what is stored.
     fn effect(&self, operation: &Operation, head: &Parts) -> Effect {
         let _ = head;

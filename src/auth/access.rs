@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    iter::repeat,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rpds::HashTrieMapSync;
 
 use super::{
-    acl::{self, Acl, Door, InVault, Mounts},
+    acl::{self, Acl, Door, Facts, InVault, Mounts},
     action::{Action, Actions, Resource},
     cert_rule::Rule,
     glob::Glob,
@@ -149,6 +150,12 @@ impl AccessDirectory {
         self.of(id).rules.len()
     }
 
+    /// The names of a user's policies.
+    #[must_use]
+    pub fn policies_of_user(&self, id: OkmsId, user: &str) -> Vec<String> {
+        self.of(id).users.get(user).cloned().unwrap_or_default()
+    }
+
     /// What a tenant has.
     #[must_use]
     pub(super) fn of(&self, id: OkmsId) -> Arc<Access> {
@@ -167,6 +174,8 @@ pub struct Written {
     pub in_vault: Vec<(String, acl::Policy)>,
     /// The mounts, through which those speak of the tree.
     pub mounts: Mounts,
+    /// The users, by their names, and the names of their policies.
+    pub users: Vec<(String, Vec<String>)>,
 }
 
 /// The policies and rules of a tenant.
@@ -181,24 +190,75 @@ pub(super) struct Access {
     given: Vec<Arc<Chosen>>,
     /// What whoever fits no rule has.
     default: Arc<Chosen>,
+    built_in: BuiltIn,
     policies: Policies,
     in_vault: HashMap<String, acl::Policy>,
     mounts: Arc<Mounts>,
-    /// What those say together that some rules name, for all who fit these rules.
+    /// What those say together that are named, for all by whom they are.
     acls: ArcSwap<Acls>,
+    /// What users and tokens have that were asked for.
+    bearers: ArcSwap<HashTrieMapSync<Namer, Arc<Standing>>>,
+    users: HashMap<String, Vec<String>>,
+}
+
+/// Who names policies in Vault's language.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Namer {
+    /// Rules, by their places.
+    Rules(Arc<[u32]>),
+    /// A user, where there is one, and these policies.
+    Bearer(Option<Arc<str>>, Arc<[String]>),
+}
+
+impl Namer {
+    fn nobody() -> Self {
+        Self::Rules(Arc::default())
+    }
+}
+
+/// What a policy's template can say of whoever has the policy.
+#[derive(Clone, Copy)]
+enum Named<'a> {
+    By(&'a Rule),
+    For(Option<&'a str>),
+}
+
+impl Facts for Named<'_> {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::By(rule) => rule.id(),
+            Self::For(_) => None,
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::By(rule) => rule.name(),
+            Self::For(user) => *user,
+        }
+    }
+
+    fn metadata(&self, key: &str) -> Option<&str> {
+        match self {
+            Self::By(rule) => rule.metadata(key),
+            Self::For(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Acls {
     /// How many blocks there are in all of them.
     blocks: usize,
-    /// By the rules' places.
-    of: HashTrieMapSync<Arc<[u32]>, Arc<InVault>>,
+    /// By those who name them.
+    of: HashTrieMapSync<Namer, Arc<InVault>>,
 }
 
 /// So many blocks are kept in what Vault's policies say together, for sets of rules that were asked
 /// for.
 const BLOCKS_MAX: usize = 16_384;
+/// What so many users and tokens have is remembered.
+const BEARERS_MAX: usize = 1_024;
 
 impl Access {
     fn new(default: BuiltIn, written: &Written) -> Self {
@@ -212,17 +272,20 @@ impl Access {
         });
         let given = given.collect();
         // Whoever has no name is still among all.
-        let default = policies.of("", &[]).with(&of_everybody).with(&chosen(default));
+        let of_nobody = policies.of("", &[]).with(&of_everybody).with(&chosen(default));
         Self {
             generation: 0,
             is_closed: false,
             rules,
             given,
-            default: Arc::new(default),
+            default: Arc::new(of_nobody),
+            built_in: default,
             policies,
             in_vault: written.in_vault.iter().cloned().collect(),
             mounts: Arc::new(written.mounts.clone()),
             acls: ArcSwap::default(),
+            bearers: ArcSwap::default(),
+            users: written.users.iter().cloned().collect(),
         }
     }
 
@@ -230,7 +293,7 @@ impl Access {
     fn grants(self: Arc<Self>, holder: &Holder<'_>) -> Result<Grants, Untraced> {
         if !self.rules.is_empty() && holder.certificate().is_partly_read() {
             // What a rule would say of the names that are left out, nobody knows.
-            return Ok(Grants::of(self, Arc::new(of_everybody()), Arc::default()));
+            return Ok(Grants::of(self, Arc::new(of_everybody()), Namer::nobody()));
         }
         let rules = self.rules.about(holder)?;
         let mut given =
@@ -246,30 +309,82 @@ impl Access {
                 rule.policies.iter().any(|name| self.in_vault.contains_key(name))
             })
         };
-        let in_vault = rules.into_iter().filter(names_any).collect();
-        Ok(Grants::of(self, chosen, in_vault))
+        let namer = Namer::Rules(rules.into_iter().filter(names_any).collect());
+        Ok(Grants::of(self, chosen, namer))
     }
 
-    /// What Vault's policies say together, of those that these rules name. A template has the values
-    /// of the rule that names its policy.
-    fn in_vault(&self, rules: &Arc<[u32]>) -> Option<Arc<InVault>> {
-        if rules.is_empty() {
-            return None;
+    /// What a user may do: what its policies grant.
+    pub(super) fn grants_of_user(self: Arc<Self>, user: &str) -> Grants {
+        let names = self.users.get(user).cloned().unwrap_or_default();
+        self.grants_of_policies(Some(user), &names)
+    }
+
+    /// What the policies of these names grant; a template has the values of the user.
+    pub(super) fn grants_of_policies(
+        self: Arc<Self>,
+        user: Option<&str>,
+        names: &[String],
+    ) -> Grants {
+        let namer = Namer::Bearer(user.map(Arc::from), names.into());
+        if let Some(known) = self.bearers.load().get(&namer) {
+            return Grants::again(Arc::clone(&self), Arc::clone(known));
         }
-        if let Some(known) = self.acls.load().of.get(rules) {
+        let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
+        let named = self.policies.named(names).with(&of_everybody());
+        let chosen = built_in.fold(named, |named, one| named.with(&chosen(one)));
+        let grants = Grants::of(Arc::clone(&self), Arc::new(chosen), namer.clone());
+        self.bearers.rcu(|known| {
+            let has_room = known.size() < BEARERS_MAX;
+            let known =
+                if has_room { HashTrieMapSync::clone(known) } else { HashTrieMapSync::default() };
+            known.insert(namer.clone(), Arc::clone(&grants.standing))
+        });
+        grants
+    }
+
+    /// The names of the policies that the holder of a certificate has, to be told.
+    pub(super) fn policies_of(&self, holder: &Holder<'_>) -> Result<Vec<String>, Untraced> {
+        let rules = self.rules.about(holder)?;
+        if rules.is_empty() {
+            return Ok(vec![self.built_in.name().to_owned()]);
+        }
+        let mut names = Vec::new();
+        for rule in rules.iter().filter_map(|place| self.rules.at(*place)) {
+            names.extend(rule.policies.iter().cloned());
+            names.extend(self.policies.names_about(&rule.identity).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// What Vault's policies say together, of those that somebody names. A template has the values of
+    /// the rule or the user that names its policy.
+    fn in_vault(&self, namer: &Namer) -> Option<Arc<InVault>> {
+        if let Some(known) = self.acls.load().of.get(namer) {
             return Some(Arc::clone(known));
         }
-        let named = rules.iter().filter_map(|place| self.rules.at(*place));
-        let named = named.flat_map(|rule| rule.policies.iter().map(move |name| (name, rule)));
-        let named =
-            named.filter_map(|(name, rule)| Some((name.as_str(), self.in_vault.get(name)?, rule)));
-        let blocks = named.clone().map(|(_, policy, _)| policy.rules().len()).sum::<usize>();
+        let find = |name: &String| self.in_vault.get_key_value(name);
+        let named: Vec<_> = match namer {
+            Namer::Rules(places) => places
+                .iter()
+                .filter_map(|place| self.rules.at(*place))
+                .flat_map(|rule| rule.policies.iter().filter_map(find).zip(repeat(Named::By(rule))))
+                .collect(),
+            Namer::Bearer(user, names) => {
+                let facts = Named::For(user.as_deref());
+                names.iter().filter_map(find).zip(repeat(facts)).collect()
+            }
+        };
+        if named.is_empty() {
+            return None;
+        }
+        let blocks = named.iter().map(|((_, policy), _)| policy.rules().len()).sum::<usize>();
+        let named = named.iter().map(|((name, policy), facts)| (name.as_str(), *policy, facts));
         let made = Arc::new(InVault::new(Acl::of(named), Arc::clone(&self.mounts)));
         self.acls.rcu(|known| {
             let has_room = known.blocks + blocks <= BLOCKS_MAX;
             let (kept, of) =
                 if has_room { (known.blocks, known.of.clone()) } else { Default::default() };
-            let of = of.insert(Arc::clone(rules), Arc::clone(&made));
+            let of = of.insert(namer.clone(), Arc::clone(&made));
             Acls { blocks: kept + blocks, of }
         });
         Some(made)
@@ -283,8 +398,8 @@ struct Standing {
     /// Of the state that it was worked out by.
     generation: u64,
     chosen: Arc<Chosen>,
-    /// The rules that name policies in Vault's language.
-    rules: Arc<[u32]>,
+    /// Who names policies in Vault's language.
+    namer: Namer,
     /// What may be done to something in the tenant.
     somewhere: Actions,
     /// What those policies say together, as long as the state is kept.
@@ -303,15 +418,21 @@ impl Grants {
     /// What whoever is no certificate of any rule may do.
     pub(super) fn default_of(access: Arc<Access>) -> Self {
         let chosen = Arc::clone(&access.default);
-        Self::of(access, chosen, Arc::default())
+        Self::of(access, chosen, Namer::nobody())
     }
 
-    fn of(access: Arc<Access>, chosen: Arc<Chosen>, rules: Arc<[u32]>) -> Self {
-        let in_vault = access.in_vault(&rules);
+    /// By what was worked out before.
+    fn again(access: Arc<Access>, standing: Arc<Standing>) -> Self {
+        let in_vault = standing.acl.upgrade().or_else(|| access.in_vault(&standing.namer));
+        Self { access, standing, in_vault }
+    }
+
+    fn of(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer) -> Self {
+        let in_vault = access.in_vault(&namer);
         let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
         let generation = access.generation;
         let somewhere = Actions::of(&[]);
-        let standing = Arc::new(Standing { generation, chosen, rules, somewhere, acl });
+        let standing = Arc::new(Standing { generation, chosen, namer, somewhere, acl });
         let mut grants = Self { access, standing, in_vault };
         let may = |action: &Action| {
             let places = [Resource::Tenant, Resource::Below("")];
@@ -324,9 +445,10 @@ impl Grants {
         grants
     }
 
-    /// Whether `action` may be done to something in the tenant, so that there is something to ask.
-    pub(super) fn allows_somewhere(&self, action: Action) -> bool {
-        self.standing.somewhere.contains(action)
+    /// Whether some of `actions` may be done to something in the tenant, so that there is something
+    /// to ask.
+    pub(super) fn allows_some_of(&self, actions: Actions) -> bool {
+        !self.standing.somewhere.and(actions).is_empty()
     }
 
     /// What the policies in Vault's language say, where there are any.
@@ -377,8 +499,7 @@ impl Remembered {
         if let Some(known) = &*self.0.load()
             && known.generation == access.generation
         {
-            let in_vault = known.acl.upgrade().or_else(|| access.in_vault(&known.rules));
-            return Ok(Grants { access, standing: Arc::clone(known), in_vault });
+            return Ok(Grants::again(access, Arc::clone(known)));
         }
         let grants = access.grants(holder)?;
         self.0.store(Some(Arc::clone(&grants.standing)));

@@ -41,6 +41,11 @@ impl VerifiedPeer {
         self.remembered.grants(access, &self.holder())
     }
 
+    /// The names of the policies that it has in its tenant.
+    pub(super) fn policies(&self, access: &Access) -> Result<Vec<String>, Untraced> {
+        access.policies_of(&self.holder())
+    }
+
     /// As rules see it.
     fn holder(&self) -> Holder<'_> {
         Holder::new(&self.identity, &self.voucher, self.line.get())

@@ -4,7 +4,7 @@
 //! ([`Chosen`]), which is little to remember. Always holds: the patterns of all are sorted once,
 //! when the policies change, and are in memory once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     action::{Action, Actions},
@@ -154,9 +154,26 @@ impl Policies {
 
     /// Those that an identity has: they are about it, or have one of these names.
     pub(super) fn of(&self, identity: &str, names: &[String]) -> Chosen {
-        let named = names.iter().filter_map(|name| self.by_name.get(name.as_str())).flatten();
+        self.choose(self.identities.fitting(identity)).with(&self.named(names))
+    }
+
+    /// Those that have one of these names.
+    pub(super) fn named(&self, names: &[String]) -> Chosen {
+        let places = names.iter().filter_map(|name| self.by_name.get(name.as_str())).flatten();
+        self.choose(places.copied())
+    }
+
+    /// The names of those that are about an identity.
+    pub(super) fn names_about(&self, identity: &str) -> impl Iterator<Item = &str> {
+        let about: HashSet<_> = self.identities.fitting(identity).collect();
+        let is_about =
+            move |(_, places): &(_, &Vec<u32>)| places.iter().any(|place| about.contains(place));
+        self.by_name.iter().filter(is_about).map(|(name, _)| &**name)
+    }
+
+    fn choose(&self, places: impl Iterator<Item = u32>) -> Chosen {
         let mut chosen = Chosen::none();
-        for place in self.identities.fitting(identity).chain(named.copied()) {
+        for place in places {
             let Some(policy) = self.at(place) else { continue };
             match policy.scope {
                 Scope::Domain => chosen = chosen.also(policy.says, policy.says),

@@ -3,12 +3,12 @@
 use super::{
     Party, Principal, Subject,
     access::{AccessDirectory, Grants},
-    acl::{Addressed, Capabilities, Door, Given, InVault},
+    acl::{Addressed, Capabilities, Door, Given},
     action::{Action, Actions, Resource},
     holder::Untraced,
     patterns::{Extent, Verdict},
 };
-use crate::model::OkmsId;
+use crate::model::{Bearer, OkmsId};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,44 +40,74 @@ impl From<Untraced> for Denied {
 enum Policy {
     /// Everything is allowed.
     Everything,
-    /// What the tenant's policies grant is.
-    Granted(Grants),
+    /// What the tenant's policies grant is; where there are two, what both grant.
+    Granted(Held, Option<Held>),
     /// Whatever a test says.
     #[cfg(test)]
     Test(fn(Action, Resource<'_>) -> bool),
 }
 
-impl Policy {
-    fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Granted(grants) => grants.allows(action, resource, door),
-            #[cfg(test)]
-            Self::Test(allows) => allows(action, resource),
-        }
+/// Grants, and whether the request has what the block of a policy in Vault's language asks of it.
+#[derive(Clone, Debug)]
+struct Held {
+    grants: Grants,
+    is_fit: bool,
+}
+
+impl Held {
+    const fn new(grants: Grants) -> Self {
+        Self { grants, is_fit: false }
     }
 
-    /// What the policies in Vault's language say, where there are any.
-    fn in_vault(&self) -> Option<&InVault> {
-        match self {
-            Self::Granted(grants) => grants.in_vault(),
-            Self::Everything => None,
-            #[cfg(test)]
-            Self::Test(_) => None,
-        }
+    fn allows(&self, action: Action, resource: Resource<'_>, asked: Option<&Addressed>) -> bool {
+        let door = match asked {
+            None => Door::Other,
+            Some(asked) => Door::Vault { asked, is_fit: self.is_fit },
+        };
+        self.grants.allows(action, resource, door)
     }
 
     /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
     /// may be allowed by its policies; and it is not denied there.
-    fn may_begin(&self, actions: &[Action], asked: Option<&Addressed>) -> bool {
-        let Self::Granted(grants) = self else { return true };
-        let in_vault = self.in_vault().zip(asked);
+    fn may_begin(&self, actions: Actions, asked: Option<&Addressed>) -> bool {
+        let in_vault = self.grants.in_vault().zip(asked);
         // What a block asks of the request beyond its path is looked at once that is there.
         let verdict = in_vault.map(|(policies, asked)| policies.says_at(asked, true));
         match verdict.unwrap_or_default() {
             Verdict::Denied => false,
             Verdict::Allowed => true,
-            Verdict::Silent => actions.iter().any(|action| grants.allows_somewhere(*action)),
+            Verdict::Silent => self.grants.allows_some_of(actions),
+        }
+    }
+}
+
+impl Policy {
+    /// What grants it, where it is not without bounds.
+    fn held(&self) -> impl Iterator<Item = &Held> {
+        let (one, other) = match self {
+            Self::Granted(one, other) => (Some(one), other.as_ref()),
+            Self::Everything => (None, None),
+            #[cfg(test)]
+            Self::Test(_) => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+
+    fn allows(&self, action: Action, resource: Resource<'_>, asked: Option<&Addressed>) -> bool {
+        match self {
+            #[cfg(test)]
+            Self::Test(allows) => allows(action, resource),
+            _ => self.held().all(|held| held.allows(action, resource, asked)),
+        }
+    }
+
+    /// What this grants and `grants` as well.
+    fn narrowed_to(self, grants: Grants) -> Self {
+        match self {
+            Self::Granted(one, _) => Self::Granted(one, Some(Held::new(grants))),
+            Self::Everything => Self::Granted(Held::new(grants), None),
+            #[cfg(test)]
+            Self::Test(_) => Self::Granted(Held::new(grants), None),
         }
     }
 }
@@ -87,11 +117,14 @@ impl Policy {
 pub struct Permit {
     okms_id: OkmsId,
     policy: Policy,
+    /// By which rules the certificate alone is judged, whatever token it brings.
+    of_certificate: Policy,
     /// What the operation has asked for: a use case that does more is not allowed to.
     asked: Actions,
-    /// Where it was asked for in Vault's dialect, and whether the request has what the block of a
-    /// policy asks there.
-    addressed: Option<(Addressed, bool)>,
+    /// What it is to be for, once it is known what the token allows that comes along.
+    pending: Option<Actions>,
+    /// Where it was asked for in Vault's dialect, where policies speak of that.
+    addressed: Option<Addressed>,
     principal: Principal,
 }
 
@@ -119,43 +152,107 @@ impl Permit {
     /// Whether `action` may be done to `resource`: for lists, which leave out what may not be seen.
     #[must_use]
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
-        let door = match &self.addressed {
-            None => Door::Other,
-            Some((asked, is_fit)) => Door::Vault { asked, is_fit: *is_fit },
-        };
-        self.asked.contains(action) && self.policy.allows(action, resource, door)
+        // What waits for a token is not judged at its address before that.
+        let asked = self.addressed.as_ref().filter(|_| self.pending.is_none());
+        self.asked.contains(action) && self.policy.allows(action, resource, asked)
     }
 
     /// Whether a policy in Vault's language asks something of this request beyond its path.
     #[must_use]
     pub fn asks(&self) -> bool {
-        let in_vault = self.policy.in_vault().zip(self.addressed.as_ref());
-        in_vault.is_some_and(|(policies, (asked, _))| policies.asks(asked))
+        let Some(asked) = &self.addressed else { return false };
+        let mut in_vault = self.policy.held().filter_map(|held| held.grants.in_vault());
+        in_vault.any(|policies| policies.asks(asked))
     }
 
     /// The same for a request that has these parameters, by name, and whose answer is to be wrapped
     /// for so many seconds.
     #[must_use]
-    pub fn carrying(&self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
-        let mut permit = self.clone();
-        let in_vault = self.policy.in_vault();
-        if let (Some(policies), Some((asked, is_fit))) = (in_vault, &mut permit.addressed) {
-            *is_fit = policies.fits(asked, given, wrapped_for);
+    pub fn carrying(mut self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
+        if let (Some(asked), Policy::Granted(one, other)) = (&self.addressed, &mut self.policy) {
+            for held in std::iter::once(one).chain(other) {
+                let in_vault = held.grants.in_vault();
+                held.is_fit =
+                    in_vault.is_some_and(|policies| policies.fits(asked, given, wrapped_for));
+            }
         }
-        permit
+        self
+    }
+
+    /// The permit for whoever brings a token: of the user for whom it stands, narrowed to its
+    /// policies. Where no token was on its way, what the certificate may.
+    ///
+    /// # Errors
+    /// `Denied::Forbidden` where that allows nothing of what was asked for.
+    pub fn settle(self, bearer: &Bearer, access: &AccessDirectory) -> Result<Self, Denied> {
+        let Some(actions) = self.pending else { return Ok(self) };
+        let policy = self.policy_of(bearer, access);
+        if !policy.held().all(|held| held.may_begin(actions, self.addressed.as_ref())) {
+            return Err(Denied::Forbidden);
+        }
+        let asked = actions.with(Action::DomainGet);
+        Ok(Self { policy, asked, pending: None, ..self })
+    }
+
+    /// What whoever brings another token on this connection may do, to be told.
+    #[must_use]
+    pub fn tells_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Self {
+        Self { policy: self.policy_of(bearer, access), ..self.clone() }
+    }
+
+    fn policy_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Policy {
+        let access = || access.of(self.okms_id);
+        let policy = match &bearer.user {
+            None => self.of_certificate.clone(),
+            Some(user) => Policy::Granted(Held::new(access().grants_of_user(user)), None),
+        };
+        match &bearer.policies {
+            None => policy,
+            Some(names) => {
+                policy.narrowed_to(access().grants_of_policies(bearer.user.as_deref(), names))
+            }
+        }
+    }
+
+    /// Permits for the same of which each one must allow something, and is judged for itself.
+    pub fn parts(&self) -> impl Iterator<Item = Self> {
+        let parts = self
+            .policy
+            .held()
+            .map(|held| Self { policy: Policy::Granted(held.clone(), None), ..self.clone() });
+        let whole = self.policy.held().next().is_none().then(|| self.clone());
+        parts.chain(whole)
+    }
+
+    /// The names of the policies that its certificate has, in their order, to be told.
+    #[must_use]
+    pub fn policies(&self, access: &AccessDirectory) -> Vec<String> {
+        let mut names = match (self.principal.party(), self.subject()) {
+            (Party::Tenant(own), Subject::Certificate(peer)) => {
+                peer.policies(&access.of(own)).unwrap_or_default()
+            }
+            _ => vec!["root".to_owned()],
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// What the policies in Vault's language give at an address, to be told.
     #[must_use]
     pub fn tells_at(&self, address: &str) -> Capabilities {
-        let in_vault = self.policy.in_vault();
-        in_vault.map(|policies| policies.capabilities(address)).unwrap_or_default()
+        let held = self.policy.held();
+        let given = held.map(|held| {
+            let in_vault = held.grants.in_vault();
+            in_vault.map(|policies| policies.capabilities(address)).unwrap_or_default()
+        });
+        given.reduce(|one, other| one & other).unwrap_or_default()
     }
 
     /// What the policies say, whatever the operation has asked for: to be told, not to be done.
     #[must_use]
     pub fn tells(&self, action: Action, resource: Resource<'_>) -> bool {
-        self.policy.allows(action, resource, Door::Told)
+        self.policy.held().all(|held| held.grants.allows(action, resource, Door::Told))
     }
 
     /// To how much of what lies below `prefix` an action may be done.
@@ -174,7 +271,9 @@ impl Permit {
     #[cfg(test)]
     pub(crate) fn of_test(okms_id: OkmsId, allows: fn(Action, Resource<'_>) -> bool) -> Self {
         let (policy, asked) = (Policy::Test(allows), Actions::of(Action::ALL));
-        Self { okms_id, policy, asked, addressed: None, principal: Principal::of_process() }
+        let principal = Principal::of_process();
+        let of_certificate = policy.clone();
+        Self { okms_id, policy, of_certificate, asked, pending: None, addressed: None, principal }
     }
 }
 
@@ -225,11 +324,12 @@ impl Principal {
         actions: &[Action],
         access: &AccessDirectory,
     ) -> Result<Permit, Denied> {
-        self.authorize_at(okms_id, actions, access, || None)
+        self.authorize_at(okms_id, actions, access, false, || None)
     }
 
     /// The same for a request that says in Vault's words what it asks for, where the policies have
-    /// those.
+    /// those. If it brings a token, the permit is for nothing but looking at that, until
+    /// [`Permit::settle`].
     ///
     /// # Errors
     /// As [`Self::authorize`]; `Denied::Forbidden` where a policy denies what is asked for there.
@@ -238,21 +338,30 @@ impl Principal {
         okms_id: OkmsId,
         actions: &[Action],
         access: &AccessDirectory,
+        brings_token: bool,
         addressed: impl FnOnce() -> Option<Addressed>,
     ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
-            Party::Tenant(own) if own == okms_id => Policy::Granted(self.grants(access, own)?),
+            Party::Tenant(own) if own == okms_id => {
+                Policy::Granted(Held::new(self.grants(access, own)?), None)
+            }
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
-        let addressed = policy.in_vault().and_then(|_| addressed());
-        if !policy.may_begin(actions, addressed.as_ref()) {
-            return Err(Denied::Forbidden);
-        }
-        // Whoever may do something in a tenant may know it.
-        let asked = Actions::of(actions).with(Action::DomainGet);
-        let addressed = addressed.map(|addressed| (addressed, false));
-        Ok(Permit { okms_id, policy, asked, addressed, principal: self.clone() })
+        let (known, actions) = (Actions::of(&[Action::DomainGet]), Actions::of(actions));
+        let is_addressed =
+            brings_token || policy.held().any(|held| held.grants.in_vault().is_some());
+        let addressed = if is_addressed { addressed() } else { None };
+        let permit = Permit {
+            okms_id,
+            of_certificate: policy.clone(),
+            policy,
+            asked: known,
+            pending: Some(actions),
+            addressed,
+            principal: self.clone(),
+        };
+        if brings_token { Ok(permit) } else { permit.settle(&Bearer::default(), access) }
     }
 
     /// What the policies of its own tenant grant it.

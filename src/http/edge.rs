@@ -496,6 +496,7 @@ impl Edge {
                     &principal,
                     (tenant, operation.actions),
                     &call.request_id,
+                    dialect.brings_token(&call.head),
                     addressed,
                 );
                 Granted::Tenant(handler, permit.await?)
@@ -515,11 +516,14 @@ impl Edge {
         principal: &Principal,
         (tenant, actions): (OkmsId, &[Action]),
         request_id: &str,
+        brings_token: bool,
         addressed: impl Fn() -> Option<Addressed>,
     ) -> Result<Permit, Failed> {
         let service = &self.context.service;
-        let authorize =
-            || principal.authorize_at(tenant, actions, service.access.directory(), &addressed);
+        let authorize = || {
+            let directory = service.access.directory();
+            principal.authorize_at(tenant, actions, directory, brings_token, &addressed)
+        };
         let decided = match authorize() {
             Err(Denied::Untraced) => {
                 if let Err(error) = service.credentials.trace(principal).await {

@@ -46,7 +46,7 @@ pub use self::{
     secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
-    token::{Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
+    token::{Bearer, Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
     vault_policy::VaultPolicy,
     version::{
         Cas, Transition, VERSION_MAX, VersionAct, VersionNumber, VersionRecord, VersionState,

@@ -229,7 +229,11 @@ fn description(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
+/// Goes on with a list that a policy or a rule can have.
+///
+/// # Errors
+/// `Invalid` with what it must be.
+pub fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
     let mut count = 0;
     for text in texts {
         count += 1;

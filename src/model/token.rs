@@ -26,6 +26,16 @@ impl TokenLife {
     }
 }
 
+/// What whoever brings a token may do: at most what its maker may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bearer {
+    /// The user for whom it stands, whose policies count in the place of the certificate's.
+    pub user: Option<String>,
+    /// The names of the policies to which it is narrowed: what these do not allow as well is not
+    /// allowed.
+    pub policies: Option<Vec<String>>,
+}
+
 /// A token, apart from its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -51,6 +61,8 @@ pub struct Token {
     pub display_name: String,
     /// More about the holder: names and texts.
     pub meta: Vec<(String, String)>,
+    /// What its bearer may do.
+    pub bearer: Bearer,
 }
 
 impl Token {
@@ -145,6 +157,7 @@ mod tests {
             path: String::new(),
             display_name: String::new(),
             meta: Vec::new(),
+            bearer: Bearer::default(),
         };
         assert!(!token.has_expired(at(1_099)) && token.has_expired(at(1_100)));
         let life = TokenLife { default: 500, max: 1_000 };

@@ -94,6 +94,7 @@ impl AccessControl {
                 policies: policies.into_iter().map(|(_, policy)| policy).collect(),
                 in_vault: in_vault(&*snapshot, &keys).await?,
                 mounts: Mounts::of(&config),
+                users: Vec::new(),
             })
         };
         match read.await {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     auth::{Action, Denied, Permit, Resource},
     crypto::{self, DomainKeys, Sealed},
-    model::{Invalid, Timestamp, Token, TokenLife},
+    model::{Bearer, Invalid, Timestamp, Token, TokenLife},
     store::{
         engine::{Expect, Op, Record},
         kinds::{Kind, token, wrapped},
@@ -61,6 +61,8 @@ pub struct TokenRequest {
     pub display_name: String,
     /// More about who has it: names and texts.
     pub meta: Vec<(String, String)>,
+    /// What its bearer may do.
+    pub bearer: Bearer,
 }
 
 /// A token's text, told once.
@@ -132,6 +134,7 @@ impl Tokens {
             path: request.path.to_owned(),
             display_name: request.display_name,
             meta: request.meta,
+            bearer: request.bearer,
         };
         let change = Change { name: ChangeName::CreateToken, turns: &[] };
         self.scope

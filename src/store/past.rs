@@ -15,8 +15,9 @@ use bytes::Bytes;
 use crate::{
     crypto::{Sealed, WrappedKey},
     model::{
-        CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount, MountPath,
-        Moved, OkmsId, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+        Bearer, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions, Mount,
+        MountPath, Moved, OkmsId, Settings, Timestamp, Token, VersionNumber, VersionRecord,
+        Wrapped,
     },
     store::{
         engine::{Op, ReadError, Source, Space},
@@ -180,6 +181,7 @@ impl Past for Token {
                 meta: (0..input.u32()?)
                     .map(|_| Ok((input.text()?, input.text()?)))
                     .collect::<Result<_, Malformed>>()?,
+                bearer: Bearer::default(),
             })
         })
     }

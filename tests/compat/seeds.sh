@@ -403,10 +403,14 @@ guide() {
     cli GET "secret/metadata/$unique/none?list=true"
     check 404 absent
 
-    # Access control, audit, database: what is not served says so, by its name.
+    # Access control; users, audit, database: what is not served says so, by its name.
     cli PUT sys/policies/acl/myapp-policy \
         '{"policy":"path \"secret/data/myapp/*\" {\n  capabilities = [\"read\"]\n}\n"}'
-    check 400 'refused("polic")'
+    check 204
+    cli GET sys/policies/acl/myapp-policy
+    check 200 '.data.name == "myapp-policy" and (.data.policy | contains("secret/data/myapp"))'
+    cli DELETE sys/policies/acl/myapp-policy
+    check 204
     cli PUT auth/userpass/users/myapp-user '{"password":"secure-password","policies":"myapp-policy"}'
     check 400 'refused("userpass")'
     cli PUT sys/audit/file \
@@ -570,7 +574,13 @@ guide_itself() {
 
     echo 'path "secret/data/myapp/*" { capabilities = ["read"] }' >policy.hcl
     vault policy write myapp-policy policy.hcl
-    prints 2 'Code: 400' polic
+    prints 0 'Success! Uploaded policy: myapp-policy'
+    vault policy read myapp-policy
+    prints 0 'secret/data/myapp'
+    vault policy list
+    prints 0 'myapp-policy'
+    vault policy delete myapp-policy
+    prints 0 Success
     vault write auth/userpass/users/myapp-user password=secure-password policies=myapp-policy
     prints 2 'Code: 400' userpass
     vault audit enable file file_path=/vault/logs/audit.log

@@ -1,8 +1,6 @@
 //! What is around every operation in a domain: namespace, token, and what is said of what no route
 //! is for.
 
-use std::borrow::Cow;
-
 use hyper::Method;
 
 use super::{
@@ -35,7 +33,7 @@ pub(super) enum Manner {
 /// settled.
 pub(super) struct Entered<'a> {
     context: &'a Context,
-    permit: Cow<'a, Permit>,
+    permit: Permit,
     call: &'a Call,
     own: Option<KnownToken>,
     /// For how long the answer is to be kept, if it is, in seconds.
@@ -52,7 +50,7 @@ impl Entered<'_> {
 /// What comes before every operation in a domain.
 pub(super) async fn enter<'a>(
     context: &'a Context,
-    permit: &'a Permit,
+    permit: &Permit,
     call: &'a Call,
     manner: Manner,
 ) -> Result<Entered<'a>, Failed> {
@@ -63,11 +61,11 @@ pub(super) async fn enter<'a>(
     let own = check_token(context, permit, call, manner).await?;
     let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
     let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
-    let permit = if permit.asks() {
-        Cow::Owned(fields::with_parameters(call, |given| permit.carrying(given, ttl))?)
-    } else {
-        Cow::Borrowed(permit)
-    };
+    let bearer = own.as_ref().map(|own| own.token.bearer.clone()).unwrap_or_default();
+    let mut permit = permit.clone().settle(&bearer, context.service.access.directory())?;
+    if permit.asks() {
+        permit = fields::with_parameters(call, |given| permit.carrying(given, ttl))?;
+    }
     Ok(Entered { context, permit, call, own, ttl })
 }
 

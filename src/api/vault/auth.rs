@@ -3,19 +3,20 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Failed, Problem, Reply, json::ObjectWriter, page},
+    super::{Failed, Problem, Reply, json::ObjectWriter, page},
     asked::{Asked, token},
     envelope,
     envelope::{Parts, TOKEN},
     fields::{self, Fields},
 };
 use crate::{
-    model::{Invalid, Timestamp, Token},
+    model::{
+        Bearer, Invalid, Timestamp, Token,
+        policy::{self, DEFAULT_POLICY},
+    },
     service::{Error, FreshToken, KnownToken, TokenRequest},
 };
 
-/// What there is of policies: clients want a list that is not empty.
-const POLICIES: [&str; 1] = ["default"];
 const NAME_MAX: usize = 128;
 
 /// How a request names the token that it is about.
@@ -50,13 +51,14 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
         path: "auth/cert/login",
         display_name: format!("cert-{}", if role.is_empty() { &serial } else { &role }),
         meta: vec![("cert_name".to_owned(), role), ("serial_number".to_owned(), serial)],
+        bearer: Bearer::default(),
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
-    Ok(login_reply(call, &warnings, &fresh))
+    Ok(login_reply(asked, &warnings, &fresh))
 }
 
 pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
-    let Asked { context, permit, call, .. } = *asked;
+    let Asked { context, permit, call, own } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let ttl = seconds(fields.seconds("ttl")?)?;
@@ -87,8 +89,9 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if meta.len() > 64 {
         return Err(Invalid("meta can hold at most 64 entries").into());
     }
-    // What has no meaning without policies and parents is taken and has none.
-    for known in ["policies", "no_parent", "no_default_policy", "entity_alias"] {
+    let bearer = child(own, fields.texts("policies")?)?;
+    // What has no meaning without parents is taken and has none.
+    for known in ["no_parent", "no_default_policy", "entity_alias"] {
         fields.take(known)?;
     }
     if seconds(fields.seconds("period")?)?.is_some_and(|period| period > 0) {
@@ -112,9 +115,32 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
         path: "auth/token/create",
         display_name: if name.is_empty() { "token".to_owned() } else { format!("token-{name}") },
         meta,
+        bearer,
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
-    Ok(login_reply(call, &warnings, &fresh))
+    Ok(login_reply(asked, &warnings, &fresh))
+}
+
+/// What a token may do that is made with the token `own`, or with none: what that may, and what
+/// `policies` allow, where some are named.
+fn child(own: Option<&KnownToken>, mut policies: Vec<String>) -> Result<Bearer, Failed> {
+    const BEYOND: Invalid = Invalid("child policies must be subset of parent");
+    policies.retain(|name| !name.is_empty());
+    policies.iter().try_for_each(|name| policy::name(name))?;
+    policy::list(policies.iter().map(String::as_str))?;
+    let parent = own.map(|own| own.token.bearer.clone()).unwrap_or_default();
+    if policies.is_empty() {
+        return Ok(parent);
+    }
+    let is_beyond = |name: &String| {
+        let of_parent = parent.policies.as_ref();
+        name != DEFAULT_POLICY && of_parent.is_some_and(|known| !known.contains(name))
+    };
+    // Of what the maker may, a token never has more, whatever it names: it is asked for both.
+    if policies.iter().any(is_beyond) {
+        return Err(BEYOND.into());
+    }
+    Ok(Bearer { policies: Some(policies), ..parent })
 }
 
 pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -140,7 +166,7 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
         tokens.renew(permit, &known.accessor, increment, (context.token_life)(), call.now).await?;
     let warnings: Vec<_> =
         cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
-    Ok(envelope::auth(call, &warnings, |out| auth(out, &renewed, &text, call.now)))
+    Ok(auth_reply(asked, &warnings, &renewed, &text))
 }
 
 /// The warning about a life that is shorter than the one that was asked for.
@@ -279,11 +305,45 @@ async fn find(
 }
 
 /// A token that was just made.
-fn login_reply(call: &Call, warnings: &[String], fresh: &FreshToken) -> Reply {
-    envelope::auth(call, warnings, |out| auth(out, &fresh.known, &fresh.text, call.now))
+pub(super) fn login_reply(asked: &Asked<'_>, warnings: &[String], fresh: &FreshToken) -> Reply {
+    auth_reply(asked, warnings, &fresh.known, &fresh.text)
 }
 
-fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timestamp) {
+fn auth_reply(asked: &Asked<'_>, warnings: &[String], known: &KnownToken, text: &str) -> Reply {
+    let policies = policies(asked, &known.token);
+    envelope::auth(asked.call, warnings, |out| auth(out, known, text, &policies, asked.call.now))
+}
+
+/// The names of the policies that a token has. What the certificate of another key has, nobody
+/// knows before it is here.
+fn policies(asked: &Asked<'_>, token: &Token) -> Vec<String> {
+    let Asked { context, permit, own, .. } = *asked;
+    let is_own_key = permit
+        .subject()
+        .certificate()
+        .is_some_and(|certificate| *certificate.public_key_sha256() == token.key_sha256);
+    let is_of_certificate = own.is_none_or(|own| own.token.bearer == Bearer::default());
+    let mut names = match &token.bearer {
+        Bearer { policies: Some(names), .. } => names.clone(),
+        Bearer { user: Some(user), .. } => {
+            context.service.access.directory().policies_of_user(permit.okms_id(), user)
+        }
+        _ if is_own_key && is_of_certificate => permit.policies(context.service.access.directory()),
+        _ => Vec::new(),
+    };
+    names.push(DEFAULT_POLICY.to_owned());
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn auth(
+    out: &mut ObjectWriter<'_>,
+    known: &KnownToken,
+    text: &str,
+    policies: &[String],
+    now: Timestamp,
+) {
     let token = &known.token;
     out.text("accessor", &known.accessor);
     out.text("client_token", text);
@@ -294,9 +354,9 @@ fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timesta
     out.null("mfa_requirement");
     out.number("num_uses", 0u32);
     out.boolean("orphan", true);
-    out.texts("policies", POLICIES);
+    out.texts("policies", policies.iter().map(String::as_str));
     out.boolean("renewable", token.is_renewable);
-    out.texts("token_policies", POLICIES);
+    out.texts("token_policies", policies.iter().map(String::as_str));
     out.text("token_type", "service");
 }
 
@@ -304,6 +364,7 @@ fn auth(out: &mut ObjectWriter<'_>, known: &KnownToken, text: &str, now: Timesta
 fn lookup_reply(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
     let Asked { context, call, .. } = *asked;
     let KnownToken { accessor, token } = known;
+    let policies = policies(asked, token);
     let seconds = |moment: Timestamp| u64::try_from(moment.unix_seconds()).unwrap_or_default();
     envelope::data(call, TOKEN, &Parts { bytes: 1024, ..Parts::default() }, |out| {
         out.text("accessor", accessor);
@@ -323,7 +384,7 @@ fn lookup_reply(asked: &Asked<'_>, known: &KnownToken, text: &str) -> Reply {
         out.number("num_uses", 0u32);
         out.boolean("orphan", true);
         out.text("path", &token.path);
-        out.texts("policies", POLICIES);
+        out.texts("policies", policies.iter().map(String::as_str));
         out.boolean("renewable", token.is_renewable);
         out.number("ttl", token.left_seconds(call.now));
         out.text("type", "service");

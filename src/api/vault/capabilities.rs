@@ -33,9 +33,11 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
     if paths.is_empty() || paths.len() > PATHS_MAX {
         return Err(Problem::NoPaths.into());
     }
-    match auth::named(asked, named, &mut fields).await {
+    let whose = match auth::named(asked, named, &mut fields).await {
         // The certificate asks about itself.
-        Err(Failed { problem: Problem::PermissionDenied, .. }) if named == Named::Own => {}
+        Err(Failed { problem: Problem::PermissionDenied, .. }) if named == Named::Own => {
+            permit.clone()
+        }
         Err(Failed { problem: Problem::BadToken, .. }) => return Err(Problem::InvalidToken.into()),
         Err(failed) => return Err(failed),
         Ok(known) => {
@@ -43,12 +45,18 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
             if own != Some(&known.token.key_sha256) {
                 return Err(Problem::HolderUnknown.into());
             }
+            permit.tells_of(&known.token.bearer, context.service.access.directory())
         }
-    }
+    };
     let config = context.service.mounts.config(permit).await?;
     let (mut answers, mut known): (Vec<(&str, Vec<&str>)>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
-        let mut may = at(permit, &config, &collapse(path)?);
+        let address = collapse(path)?;
+        // What is narrowed may be done where each part of it allows it.
+        let parts = whose.parts().map(|part| at(&part, &config, &address));
+        let mut may = parts
+            .reduce(|one, other| one.into_iter().filter(|word| other.contains(word)).collect())
+            .unwrap_or_default();
         if may.is_empty() {
             may.push("deny");
         }

@@ -51,6 +51,10 @@ impl Dialect for Vault {
         address::addressed(address)
     }
 
+    fn brings_token(&self, head: &Parts) -> bool {
+        asked::token(&head.headers).is_some()
+    }
+
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {
         Ok(address::params(address, captures))
     }

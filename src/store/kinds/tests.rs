@@ -19,9 +19,9 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        CertRule, Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header, MaxVersions,
-        Mount, MountPath, Moved, OkmsId, Revocation, RevocationReason, RuleIssuer, SecretPath,
-        Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+        Bearer, CertRule, Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header,
+        MaxVersions, Mount, MountPath, Moved, OkmsId, Revocation, RevocationReason, RuleIssuer,
+        SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
     },
 };
 
@@ -249,6 +249,7 @@ proptest! {
             path: name.clone(),
             display_name: name.clone(),
             meta: vec![(name.clone(), name.clone())],
+            bearer: Bearer { user: Some(name.clone()), policies: Some(vec![name.clone()]) },
         });
         let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
         check(&Version { record, data_key: deleted_at.is_none().then_some(data_key) });

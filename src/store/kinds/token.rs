@@ -9,9 +9,12 @@
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
-use super::kind::{self, Kind, Malformed};
+use super::{
+    kind::{self, Kind, Malformed},
+    policy::{owned, texts},
+};
 use crate::{
-    model::{OkmsId, Timestamp, Token},
+    model::{Bearer, OkmsId, Timestamp, Token},
     store::engine::Space,
 };
 
@@ -92,6 +95,10 @@ struct Fields<'a> {
     display_name: &'a str,
     #[b(10)]
     meta: Vec<(&'a str, &'a str)>,
+    #[b(11)]
+    user: Option<&'a str>,
+    #[b(12)]
+    policies: Option<Vec<&'a str>>,
 }
 
 impl Kind for Token {
@@ -115,6 +122,8 @@ impl Kind for Token {
             path: &self.path,
             display_name: &self.display_name,
             meta: self.meta.iter().map(|(name, text)| (&**name, &**text)).collect(),
+            user: self.bearer.user.as_deref(),
+            policies: self.bearer.policies.as_deref().map(texts),
         })
     }
 
@@ -136,6 +145,10 @@ impl Kind for Token {
                 .into_iter()
                 .map(|(name, text)| (name.to_owned(), text.to_owned()))
                 .collect(),
+            bearer: Bearer {
+                user: fields.user.map(str::to_owned),
+                policies: fields.policies.as_deref().map(owned),
+            },
         })
     }
 }

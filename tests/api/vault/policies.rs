@@ -321,3 +321,75 @@ async fn capabilities_are_told() {
         assert_eq!(told["data"][path], expected, "{path}");
     }
 }
+
+/// A token that names policies may do what those allow and what its maker may, and its children no
+/// more than that.
+#[tokio::test]
+async fn a_token_is_narrowed_to_its_policies() {
+    let domain = Domain::new().await;
+    for path in ["app/a", "app/b", "other/c"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    domain.policy("app", r#"path "secret/data/app/*" { capabilities = ["read", "update"] }"#).await;
+    domain.policy("one", r#"path "secret/data/app/a" { capabilities = ["read"] }"#).await;
+    domain
+        .policy("all", r#"path "*" { capabilities = ["read", "update", "create", "sudo"] }"#)
+        .await;
+    let make = async |vault: &Vault, policies: &[&str]| {
+        let made = vault.root().post("auth/token/create", json!({ "policies": policies })).await;
+        made.json()["auth"].clone()
+    };
+    let token = |vault: &Vault, auth: &Value| vault.token(auth["client_token"].as_str().unwrap());
+    let auth = make(&domain.admin, &["app"]).await;
+    assert_eq!(auth["policies"], json!(["app", "default"]));
+    let app = token(&domain.admin, &auth);
+    assert_eq!(app.get("data/app/a").await.status, 200);
+    app.write("app/a", json!({"k": "w"})).await;
+    for (method, path) in [
+        ("GET", "data/other/c"),
+        ("DELETE", "data/app/a"),
+        ("GET", "metadata/app/a"),
+        ("LIST", "metadata/app"),
+    ] {
+        app.send(method, path, "").await.error(403, FORBIDDEN);
+    }
+    app.root().list("sys/policies/acl").await.error(403, FORBIDDEN);
+    let told =
+        app.root().post("sys/capabilities-self", json!({"paths": ["secret/data/app/a"]})).await;
+    assert_eq!(told.json()["capabilities"], json!(["read", "update"]));
+    // The certificate may ask about any token of its own key, and is told of that one.
+    let text = auth["client_token"].as_str().unwrap();
+    let asked = json!({"paths": ["secret/data/app/a", "secret/data/other/c"], "token": text});
+    let told = domain.admin.root().post("sys/capabilities", asked).await.json();
+    assert_eq!(told["data"]["secret/data/app/a"], json!(["read", "update"]));
+    assert_eq!(told["data"]["secret/data/other/c"], json!(["deny"]));
+    let looked_up = app.root().get("auth/token/lookup-self").await.json();
+    assert_eq!(looked_up["data"]["policies"], json!(["app", "default"]));
+    // A child has what its parent has, or less; it cannot name more.
+    let heir = token(&app, &make(&app, &[]).await);
+    assert_eq!(heir.get("data/app/b").await.status, 200);
+    heir.get("data/other/c").await.error(403, FORBIDDEN);
+    let beyond = app.root().post("auth/token/create", json!({"policies": ["all"]})).await;
+    assert_eq!(beyond.error(400, 50_405_377), "child policies must be subset of parent");
+    // Nobody makes of a token more than the certificate may.
+    let svc = domain.service("svc", &["one"]).await;
+    let wide = make(&svc, &["all"]).await;
+    let wide = token(&svc, &wide);
+    assert_eq!(wide.get("data/app/a").await.status, 200);
+    wide.get("data/app/b").await.error(403, FORBIDDEN);
+    wide.put("data/app/a", json!({"data": {}})).await.error(403, FORBIDDEN);
+    let told =
+        wide.root().post("sys/capabilities-self", json!({"paths": ["secret/data/app/a"]})).await;
+    assert_eq!(told.json()["capabilities"], json!(["read"]));
+    // Built-in policies have names as well, and one that there is not gives nothing.
+    let reader = token(&domain.admin, &make(&domain.admin, &["read-only"]).await);
+    assert_eq!(reader.get("data/other/c").await.status, 200);
+    reader.put("data/other/c", json!({"data": {}})).await.error(403, FORBIDDEN);
+    let nothing = token(&domain.admin, &make(&domain.admin, &["missing"]).await);
+    nothing.get("data/other/c").await.error(403, FORBIDDEN);
+    nothing.root().get("auth/token/lookup-self").await.envelope();
+    // What a policy comes to say, a token that has it may do from then on.
+    domain.policy("app", r#"path "secret/data/other/*" { capabilities = ["read"] }"#).await;
+    assert_eq!(app.get("data/other/c").await.status, 200);
+    app.get("data/app/a").await.error(403, FORBIDDEN);
+}

@@ -139,6 +139,23 @@ class Mounts(Case):
         for name in ("default_lease_ttl", "max_lease_ttl"):
             self.assertIsInstance(config[name], int)
 
+    def test_policies(self):
+        sys = self.client.sys
+        text = 'path "secret/*" { capabilities = ["read"] }'
+        sys.create_or_update_policy("hvac-old", text)
+        sys.create_or_update_policy("hvac-object", {"path": {"secret/*": {"capabilities": ["read"]}}})
+        sys.create_or_update_acl_policy("hvac", text)
+        self.assertLessEqual({"default", "hvac", "hvac-old", "root"}, set(sys.list_policies()["data"]["policies"]))
+        self.assertLessEqual({"default", "hvac", "hvac-old", "root"}, set(sys.list_acl_policies()["data"]["keys"]))
+        self.assertEqual(sys.read_policy("hvac")["data"]["rules"], text)
+        self.assertEqual(sys.read_acl_policy("hvac-old")["data"]["policy"], text)
+        with self.refused(InvalidRequest, "failed to parse policy"):
+            sys.create_or_update_policy("hvac-wrong", 'path "secret/*" { capabilities = ["raed"] }')
+        for name in ("hvac-old", "hvac-object"):
+            sys.delete_policy(name)
+        sys.delete_acl_policy("hvac")
+        self.assertNotIn("hvac", sys.list_acl_policies()["data"]["keys"])
+
     def test_what_is_not_served(self):
         for path in ("sys/x", "auth/x", "api", "cubbyhole", "identity", "a/data", "a/metadata/b", "database"):
             with self.subTest(path), self.refused(InvalidRequest):
@@ -150,10 +167,6 @@ class Mounts(Case):
                 self.client.sys.disable_secrets_engine(f"hvac-{kind}")
         sys, auth = self.client.sys, self.client.auth
         for what, call in (
-            ("polic", lambda: sys.list_policies()),
-            ("polic", lambda: sys.list_acl_policies()),
-            ("polic", lambda: sys.create_or_update_policy("hvac", 'path "secret/*" { capabilities = ["read"] }')),
-            ("polic", lambda: sys.create_or_update_acl_policy("hvac", 'path "secret/*" { capabilities = ["read"] }')),
             ("audit", lambda: sys.list_enabled_audit_devices()),
             ("audit", lambda: sys.enable_audit_device("file", options={"file_path": "/tmp/audit.log"})),
             ("userpass", lambda: auth.userpass.create_or_update_user("hvac", "password")),

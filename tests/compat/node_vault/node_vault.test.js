@@ -87,7 +87,7 @@ function login(answer) {
   const { policies, token_policies, token_type, orphan, num_uses } = auth;
   assert.deepEqual(
     { policies, token_policies, token_type, orphan, num_uses },
-    { policies: ["default"], token_policies: ["default"], token_type: "service", orphan: true, num_uses: 0 },
+    { policies: ["admin", "default"], token_policies: ["admin", "default"], token_type: "service", orphan: true, num_uses: 0 },
   );
   return auth;
 }
@@ -262,7 +262,7 @@ test("login, lookup, renew, revoke", async () => {
   const lookups = [client.tokenLookupSelf(), client.tokenLookup({ token }), client.tokenLookupAccessor({ accessor })];
   for (const lookup of lookups) {
     const found = data(await lookup);
-    assert.deepEqual([found.accessor, found.type, found.policies], [accessor, "service", ["default"]]);
+    assert.deepEqual([found.accessor, found.type, found.policies], [accessor, "service", ["admin", "default"]]);
     assert.ok(found.ttl > maxTtl - 60 && found.ttl <= maxTtl, found.ttl);
     assert.ok(Math.abs(Date.parse(found.expire_time) - Date.parse(found.issue_time) - maxTtl * 1000) < 1000);
   }
@@ -401,11 +401,22 @@ test("wrapping", async () => {
   await refused(client.unwrap(), 400, usedUp);
 });
 
+test("policies", async () => {
+  const rules = 'path "secret/*" { capabilities = ["read"] }';
+  await vault.addPolicy({ name: "node-vault", rules });
+  assert.equal((await vault.getPolicy({ name: "node-vault" })).rules, rules);
+  assert.ok((await vault.policies()).policies.includes("node-vault"));
+  const auth = (await vault.tokenCreate({ policies: ["node-vault"] })).auth;
+  assert.deepEqual(auth.policies, ["default", "node-vault"]);
+  const narrow = connect({ token: auth.client_token });
+  await refused(narrow.write("secret/data/node-vault-policies", { data: { n: 1 } }), 403, /policy/);
+  await vault.removePolicy({ name: "node-vault" });
+  assert.ok(!(await vault.policies()).policies.includes("node-vault"));
+});
+
 // The sentence names what it is about, or what there is instead.
 test("what is not served says so", async () => {
   for (const [call, word] of [
-    [() => vault.policies(), /polic/i],
-    [() => vault.addPolicy({ name: "node", rules: 'path "secret/*" { capabilities = ["read"] }' }), /polic/i],
     [() => vault.audits(), /audit/i],
     [() => vault.enableAudit({ name: "file", type: "file", options: { file_path: "/tmp/audit.log" } }), /audit/i],
     [() => vault.userpassLogin({ username: "node", password: "password" }), /userpass/i],
