@@ -3,17 +3,20 @@
 mod certificates;
 mod error;
 mod keeper;
+mod lists;
 mod reload;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 
 use self::certificates::{Certificates, authority};
+use self::lists::{ListBoard, ListKeeper, ListWork};
 use self::reload::Lives;
 pub use self::{
     error::AppError,
@@ -46,6 +49,9 @@ use crate::{
 /// What a body may hold beside a secret's value.
 const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
 
+/// How long a start waits for revocation lists that are fetched.
+const FIRST_LISTS: Duration = Duration::from_secs(5);
+
 /// A server that is bound and ready to run.
 pub struct App {
     listener: Listener,
@@ -57,6 +63,7 @@ pub struct App {
     stopper: Stopper,
     endpoint: String,
     reloader: Reloader,
+    lists: ListKeeper,
 }
 
 /// What [`check`] has looked at.
@@ -80,7 +87,7 @@ impl Materials {
         Ok(Self {
             root: Arc::new(FileRootKey::load(&config.keys.root_key)?),
             authority: authority(config)?,
-            certificates: Certificates::load(config, clock)?,
+            certificates: Certificates::load(config, clock, &[])?,
         })
     }
 }
@@ -105,11 +112,10 @@ pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppErro
         Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
         Err(error) => return Err(AppError::Store(store.clone(), error)),
     };
-    let doubts = materials.certificates.doubts(clock.now());
-    if doubts.is_empty() {
-        return Ok(checked);
-    }
-    Err(AppError::Doubtful(doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    let mut doubts: Vec<_> =
+        materials.certificates.doubts(clock.now()).iter().map(ToString::to_string).collect();
+    doubts.extend_from_slice(materials.certificates.list_faults());
+    if doubts.is_empty() { Ok(checked) } else { Err(AppError::Doubtful(doubts.join("\n"))) }
 }
 
 /// The parts of a server that are there before it.
@@ -223,13 +229,15 @@ impl App {
         let handshakes = Handshakes::new(Arc::clone(&metrics));
         let limits = ConnectionLimits::from(&config.limits);
         let terms = Arc::new(Live::new(Terms { tls: certificates.tls.state, limits }));
+        let lists = Arc::new(ListBoard::new(ListWork::new(certificates.lists, config)));
         let reloader = Reloader::new(
             config.clone(),
             issuer,
-            Lives { terms: Arc::clone(&terms), token_life },
+            Lives { terms: Arc::clone(&terms), token_life, lists: Arc::clone(&lists) },
             Arc::clone(&machine),
             Arc::clone(&metrics),
         );
+        let lists = ListKeeper::new(lists, Arc::clone(&machine), Arc::clone(&metrics));
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             terms,
@@ -250,6 +258,7 @@ impl App {
             stopper,
             endpoint,
             reloader,
+            lists,
         })
     }
 
@@ -298,10 +307,18 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, .. } = self;
+        let Self { listener, service, admin, lists, .. } = self;
         admin.begin();
+        let (first, mut each) = mpsc::channel(1);
+        let mut lists = pin!(lists.run(first));
+        // Whoever comes before his authority's list was fetched is refused, for nothing.
+        tokio::select! {
+            never = &mut lists => match never {},
+            _ = tokio::time::timeout(FIRST_LISTS, each.recv()) => {}
+        }
         tokio::select! {
             () = listener.run() => {}
+            never = lists => match never {},
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
         }

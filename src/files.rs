@@ -15,7 +15,8 @@ use std::{
 use zeroize::Zeroizing;
 
 /// The largest file that is read: more than any bundle of authorities.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = MIB;
+const MIB: u64 = 1 << 20;
 
 /// A file that cannot be read, or must not be.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +29,9 @@ pub enum FileError {
         "{0}: is open to others (mode {1:o}); run chmod 600 on it, or chmod 440 where the group must read it"
     )]
     TooOpen(FileName, u32),
-    /// More bytes than any key or certificate has.
-    #[error("{0}: is larger than 1 MiB, which no key and no certificate is")]
-    TooLarge(FileName),
+    /// More bytes than what belongs there has.
+    #[error("{0}: is larger than {1} MiB, which nothing is that belongs here")]
+    TooLarge(FileName, u64),
 }
 
 /// A file's name as it is shown.
@@ -77,8 +78,16 @@ pub fn holds_a_key(path: &Path) -> bool {
 /// # Errors
 /// `FileError` names the file.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    read_up_to(BYTES_MAX, path)
+}
+
+/// What is in a file that anybody may read, of at most so many bytes.
+///
+/// # Errors
+/// `FileError` names the file.
+pub fn read_up_to(bytes_max: u64, path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(|error| FileError::Io(path.into(), error))?;
-    read_whole(path, file)
+    read_whole(bytes_max, path, file)
 }
 
 /// What `parse` finds in a file that holds a secret. Its owner may read and write the file, its
@@ -109,7 +118,7 @@ pub fn read_guarded<T, E: From<FileError>>(
     // Of the file that was opened, whatever bears its name by now.
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.permissions().mode() & 0o777;
-    let bytes = read_whole(path, file)?;
+    let bytes = read_whole(BYTES_MAX, path, file)?;
     let parsed = parse(&bytes)?;
     if metadata.is_file() && mode & 0o037 != 0 && is_secret(&bytes) {
         return Err(FileError::TooOpen(path.into(), mode).into());
@@ -117,16 +126,19 @@ pub fn read_guarded<T, E: From<FileError>>(
     Ok(parsed)
 }
 
-fn read_whole(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
+fn read_whole(bytes_max: u64, path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Large enough from the beginning, so that no copy is left behind by growing.
-    let size = file.metadata().map_or(0, |metadata| metadata.len()).min(BYTES_MAX);
+    let size = file.metadata().map_or(0, |metadata| metadata.len()).min(bytes_max);
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(size).unwrap_or_default().saturating_add(1),
     ));
-    file.take(BYTES_MAX + 1)
+    file.take(bytes_max + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| FileError::Io(path.into(), error))?;
-    if bytes.len() as u64 > BYTES_MAX { Err(FileError::TooLarge(path.into())) } else { Ok(bytes) }
+    if bytes.len() as u64 > bytes_max {
+        return Err(FileError::TooLarge(path.into(), bytes_max / MIB));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -155,7 +167,7 @@ mod tests {
         }
         assert_eq!(super::read(&path).unwrap().as_slice(), b"secret");
         fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
-        assert!(matches!(super::read(&path), Err(FileError::TooLarge(_))));
+        assert!(matches!(super::read(&path), Err(FileError::TooLarge(_, 1))));
     }
 
     /// `OKMSD_KEYS__ROOT_KEY="$(cat root.key)"` made the key a file's name, and the error said that

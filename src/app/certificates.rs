@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use super::error::AppError;
+use super::{
+    error::AppError,
+    lists::{self, ListSource},
+};
 use crate::{
-    auth::Issuer,
+    auth::{Issuer, lists::Lists},
     clock::Clock,
-    config::Config,
+    config::{Config, CustomerCa, StaleCrl},
     material,
     metrics::Metrics,
     model::Timestamp,
-    pki::CertificateAuthority,
-    server::{ClientTrust, Dated, Doubt, Role, ServerTls, Trusted},
+    pki::{CertificateAuthority, ListSigner},
+    server::{ClientTrust, Dated, Doubt, Role, ServerTls, TlsError, Trusted},
 };
 
 /// What TLS goes by, loaded and checked.
@@ -20,29 +23,54 @@ pub(super) struct Certificates {
     pub(super) tls: ServerTls,
     /// When each authority is valid.
     authorities: Vec<Dated>,
+    /// Where the revocation lists of customers' authorities come from.
+    pub(super) lists: Vec<ListSource>,
+    /// What is wrong with them.
+    list_faults: Vec<String>,
 }
 
 impl Certificates {
-    /// Loads them from the files that `config` names.
+    /// Loads them from the files that `config` names. Revocation lists that are there `before` stay.
     ///
     /// # Errors
     /// `AppError` names the file at fault.
-    pub(super) fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
-        let region =
-            Trusted { certificate: config.trust.region_ca.clone(), issuer: Issuer::Region };
-        let customers = config.trust.customer_ca.iter();
-        let customers = customers.map(|ca| Trusted {
-            certificate: ca.certificate.clone(),
-            issuer: Issuer::Customer(ca.domain),
-        });
-        let trusted: Vec<_> = std::iter::once(region).chain(customers).collect();
+    pub(super) fn load(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        before: &[Arc<Lists>],
+    ) -> Result<Self, AppError> {
+        let certificate = config.trust.region_ca.clone();
+        let mut trusted = vec![Trusted { certificate, issuer: Issuer::Region, lists: None }];
+        let mut lists = Vec::new();
+        for ca in &config.trust.customer_ca {
+            let places = places(ca, before)?;
+            lists.extend(places.iter().flat_map(|places| {
+                ca.crl.iter().map(|from| ListSource {
+                    domain: ca.domain,
+                    from: from.clone(),
+                    lists: Arc::clone(places),
+                })
+            }));
+            trusted.push(Trusted {
+                certificate: ca.certificate.clone(),
+                issuer: Issuer::Customer(ca.domain),
+                lists: places,
+            });
+        }
         let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
-        Ok(Self { tls: ServerTls::load(&config.server, trust, Arc::clone(clock))?, authorities })
+        let tls = ServerTls::load(&config.server, trust, Arc::clone(clock))?;
+        let list_faults = lists::read_first(&lists, clock.now());
+        Ok(Self { tls, authorities, lists, list_faults })
     }
 
     /// Every certificate with an end.
     fn all(&self) -> impl Iterator<Item = &Dated> {
         std::iter::once(self.tls.state.dated()).chain(&self.authorities)
+    }
+
+    /// What is wrong with the revocation lists that are in files, in words.
+    pub(super) fn list_faults(&self) -> &[String] {
+        &self.list_faults
     }
 
     /// What is wrong with the certificates, and does not keep a server from starting.
@@ -69,6 +97,24 @@ impl Certificates {
             (whose, dated.validity.not_after)
         }));
     }
+}
+
+/// The places for the lists that the certificates of a customer's authority are held against, where
+/// they are.
+fn places(ca: &CustomerCa, before: &[Arc<Lists>]) -> Result<Option<Arc<Lists>>, AppError> {
+    if ca.crl.is_empty() {
+        return Ok(None);
+    }
+    let mut signers = Vec::new();
+    for path in std::iter::once(&ca.certificate).chain(&ca.crl_issuers) {
+        for certificate in material::certificates(path).map_err(TlsError::from)? {
+            let signer = ListSigner::of_authority(&certificate);
+            signers
+                .push(signer.map_err(|fault| TlsError::Authority(path.as_path().into(), fault))?);
+        }
+    }
+    let is_lenient = ca.crl_stale == Some(StaleCrl::Accept);
+    Ok(Some(Arc::new(Lists::new(signers, is_lenient, before))))
 }
 
 /// The region's authority, where this server issues certificates.

@@ -72,6 +72,9 @@ impl Keeper {
                 () = asked.notified() => Why::Asked,
                 () = pause => Why::Looked,
             };
+            if why == Why::Asked {
+                self.reloader.ask_for_lists();
+            }
             if why == Why::Asked || self.is_due().await {
                 self.attempt(why).await;
             }

@@ -11,6 +11,7 @@ use std::{
 use super::{
     certificates::{Certificates, authority},
     error::AppError,
+    lists::{ListBoard, ListWork},
 };
 use crate::{
     clock::Clock,
@@ -29,6 +30,7 @@ const ISSUER: &str = "trust.region_ca_key";
 pub(super) struct Lives {
     pub terms: Arc<Live<Terms>>,
     pub token_life: Arc<Live<TokenLife>>,
+    pub lists: Arc<ListBoard>,
 }
 
 /// Replaces what can be replaced. Cheap to clone.
@@ -111,6 +113,11 @@ impl Reloader {
         (!interval.is_zero()).then_some(interval)
     }
 
+    /// Asks for all revocation lists to be read now, changed or not.
+    pub(super) fn ask_for_lists(&self) {
+        self.0.lives.lists.ask();
+    }
+
     pub(super) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
@@ -118,7 +125,7 @@ impl Reloader {
     /// Loads and judges the files, and replaces nothing.
     pub(super) fn load(&self, config: &Config) -> Result<Fit, AppError> {
         let filter = Filter::of(&config.log)?;
-        let certificates = Certificates::load(config, &self.0.clock)?;
+        let certificates = Certificates::load(config, &self.0.clock, &self.0.lives.lists.lists())?;
         let issuer = authority(config)?.map(|issuer| issuer.certificate_pem().to_owned());
         self.no_step_back(&certificates)?;
         Ok(Fit { config: config.clone(), certificates, issuer, filter })
@@ -155,6 +162,7 @@ impl Reloader {
             let tls = if is_same { before.tls.clone() } else { certificates.tls.state };
             lives.terms.replace(Terms { tls, limits });
         }
+        lives.lists.replace(ListWork::new(certificates.lists, &config));
         let life = token_life(&config);
         if **lives.token_life.load() != life {
             lives.token_life.replace(life);

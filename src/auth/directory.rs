@@ -7,6 +7,7 @@ use super::{
     claim::DomainClaim,
     holder::{Holder, Line, Untraced},
     identity::CertIdentity,
+    lists::{Link, Unproven},
     revoked::Revoked,
     voucher::{Issuer, Voucher},
 };
@@ -17,6 +18,9 @@ use crate::model::{OkmsId, Timestamp};
 pub struct VerifiedPeer {
     identity: CertIdentity,
     voucher: Voucher,
+    /// What is held against lists: the certificate, and those between it and the CA. None where the
+    /// CA's are held against none.
+    links: Vec<Link>,
     /// Whom it was renewed from, once somebody has looked.
     line: OnceLock<Line>,
     /// What it may do, as long as the policies are the same.
@@ -27,13 +31,23 @@ impl VerifiedPeer {
     /// For the connection that has just finished a handshake with client authentication, and nobody
     /// else.
     pub(crate) fn after_handshake(identity: CertIdentity, voucher: Voucher) -> Self {
-        let peer =
-            Self { identity, voucher, line: OnceLock::new(), remembered: Remembered::default() };
+        let peer = Self {
+            identity,
+            voucher,
+            links: Vec::new(),
+            line: OnceLock::new(),
+            remembered: Remembered::default(),
+        };
         if !peer.is_of_region() {
             // Others' are not renewed here.
             peer.trace(Vec::new());
         }
         peer
+    }
+
+    /// The same, with the certificates that are held against lists, its own first.
+    pub(crate) fn held_against(self, links: Vec<Link>) -> Self {
+        Self { links, ..self }
     }
 
     /// What it may do in its tenant.
@@ -178,6 +192,30 @@ pub enum Unauthenticated {
     /// It was taken back.
     #[error("the client certificate was revoked; get a new one for your domain")]
     Revoked,
+    /// One between it and its CA was taken back.
+    #[error(
+        "an authority of the client certificate was revoked, one between it and the one that is trusted; get a \
+         certificate of another"
+    )]
+    AuthorityRevoked,
+    /// Its CA's certificates are held against lists, and nobody has named one of who signed it.
+    #[error(
+        "whether the client certificate was revoked is not known: there is no revocation list here of the authority that \
+         has signed it; tell the operator"
+    )]
+    NoList,
+    /// The list was not read yet.
+    #[error(
+        "whether the client certificate was revoked is not known: its authority's revocation list could not be read yet; \
+         try again later, or tell the operator"
+    )]
+    ListUnread,
+    /// The list is past its end.
+    #[error(
+        "whether the client certificate was revoked is not known: its authority's revocation list is past its end \
+         (nextUpdate); its authority must publish a new one"
+    )]
+    ListStale,
     /// The certificate's names cannot be read.
     #[error("the client certificate cannot be read; get a new one for your domain")]
     Unreadable,
@@ -217,6 +255,7 @@ fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party
     if !above.has_begun(now) {
         return Err(Unauthenticated::AuthorityNotYetValid);
     }
+    held_against_lists(&peer.links, now)?;
     match peer.voucher.issuer {
         Issuer::Customer(tenant) => Ok(Party::Tenant(tenant)),
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
@@ -228,4 +267,18 @@ fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party
             None => Err(Unauthenticated::NoDomain),
         },
     }
+}
+
+/// Whether none of the certificates was revoked by who signed it, its own first.
+fn held_against_lists(links: &[Link], now: Timestamp) -> Result<(), Unauthenticated> {
+    for (above, link) in links.iter().enumerate() {
+        link.judge(now).map_err(|why| match why {
+            Unproven::Revoked if above > 0 => Unauthenticated::AuthorityRevoked,
+            Unproven::Revoked => Unauthenticated::Revoked,
+            Unproven::NoList => Unauthenticated::NoList,
+            Unproven::Unread => Unauthenticated::ListUnread,
+            Unproven::Stale => Unauthenticated::ListStale,
+        })?;
+    }
+    Ok(())
 }

@@ -2,9 +2,10 @@
 //!
 //! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
-//! [`access`] has the tenants' rules ([`rules`]) and policies ([`policies`]), [`policy`] decides.
-//! Always holds: a [`Principal`] is made by the directory alone, and a [`Permit`] by the policy; the
-//! tenant of a request is the permit's, never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
+//! unless it was [`revoked`] or is on one of its CA's [`lists`], [`access`] has the tenants' rules
+//! ([`rules`]) and policies ([`policies`]), [`policy`] decides. Always holds: a [`Principal`] is made
+//! by the directory alone, and a [`Permit`] by the policy; the tenant of a request is the permit's,
+//! never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
 pub mod access;
 pub mod acl;
@@ -16,6 +17,7 @@ pub mod directory;
 mod glob;
 pub mod holder;
 pub mod identity;
+pub mod lists;
 pub mod names;
 mod patterns;
 mod policies;

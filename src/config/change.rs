@@ -98,6 +98,7 @@ keys! {
     }
     reload: Reload {
         interval: live,
+        crl_interval: live,
     }
     log: Log {
         // How the lines look is chosen when the log is set up.

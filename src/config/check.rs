@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{fault::ConfigError, schema::Config};
+use super::{fault::ConfigError, schema::Config, units::CrlSource};
 use crate::files;
 
 impl Config {
@@ -82,6 +82,7 @@ impl Config {
                 "must be from 100ms to 24h, or 0s for never",
             ));
         }
+        self.check_lists()?;
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(
@@ -98,6 +99,26 @@ impl Config {
         Ok(self)
     }
 
+    /// How revocation lists are read.
+    fn check_lists(&self) -> Result<(), ConfigError> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const NO_LIST: &str = "counts for nothing without crl; name the lists there, or remove it";
+        let crl_interval = self.reload.crl_interval.0;
+        if !(SECOND..=DAY).contains(&crl_interval) {
+            return Err(ConfigError::Value("reload.crl_interval", "must be from 1s to 24h"));
+        }
+        for ca in self.trust.customer_ca.iter().filter(|ca| ca.crl.is_empty()) {
+            if ca.crl_stale.is_some() {
+                return Err(ConfigError::Value("trust.customer_ca.crl_stale", NO_LIST));
+            }
+            if ca.crl_issuers.is_some() {
+                return Err(ConfigError::Value("trust.customer_ca.crl_issuers", NO_LIST));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts `folder` in front of the paths that are relative.
     pub(super) fn resolve(mut self, folder: &Path) -> Self {
         let paths = [
@@ -108,7 +129,14 @@ impl Config {
             &mut self.store.path,
         ];
         let paths = paths.into_iter().chain(self.trust.region_ca_key.as_mut());
-        for path in paths.chain(self.trust.customer_ca.iter_mut().map(|ca| &mut ca.certificate)) {
+        let of_customers = self.trust.customer_ca.iter_mut().flat_map(|ca| {
+            let lists = ca.crl.iter_mut().filter_map(|source| match source {
+                CrlSource::File(path) => Some(path),
+                CrlSource::Http(_) => None,
+            });
+            lists.chain([&mut ca.certificate]).chain(&mut ca.crl_issuers)
+        });
+        for path in paths.chain(of_customers) {
             // Joining with an absolute path gives that path.
             *path = folder.join(&*path);
         }

@@ -25,9 +25,9 @@ pub use self::{
     fault::{ConfigError, Fault},
     schema::{
         Access, ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Reload, Server,
-        Store, Tokens, Trust,
+        StaleCrl, Store, Tokens, Trust,
     },
-    units::{ByteSize, DefaultPolicy, Region, Span},
+    units::{ByteSize, CrlSource, DefaultPolicy, Region, Span},
 };
 
 impl Config {
@@ -52,14 +52,18 @@ impl Config {
         Ok(config.check()?.resolve(folder))
     }
 
-    /// The files that a running server loads again.
+    /// The files that a running server loads again together. Revocation lists are loaded one by one.
     pub fn live_files(&self) -> impl Iterator<Item = &Path> {
         let Server { certificate, private_key, .. } = &self.server;
         let Trust { region_ca, region_ca_key, customer_ca } = &self.trust;
         [certificate, private_key, region_ca]
             .into_iter()
             .chain(region_ca_key)
-            .chain(customer_ca.iter().map(|ca| &ca.certificate))
+            .chain(
+                customer_ca
+                    .iter()
+                    .flat_map(|ca| [&ca.certificate].into_iter().chain(&ca.crl_issuers)),
+            )
             .map(PathBuf::as_path)
     }
 }
@@ -153,6 +157,22 @@ mod tests {
         }
     }
 
+    /// An entry of a customer's authority that says `more`.
+    fn customer_ca(more: &str) -> String {
+        let entry = "certificate = \"x\"\ndomain = \"5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44\"";
+        format!("[[trust.customer_ca]]\n{entry}\n{more}\n")
+    }
+
+    #[test]
+    fn lists_are_files_or_addresses() {
+        let text = customer_ca("crl = [\"a/b.crl\", \"http://pki.example.com:8080/ca.crl?x=1\"]");
+        let config = load(&text, &[]).unwrap();
+        let [file, address] = config.trust.customer_ca[0].crl.as_slice() else { panic!("two") };
+        assert!(matches!(file, CrlSource::File(path) if path.is_absolute()));
+        assert!(matches!(address, CrlSource::Http(url) if url.ends_with("?x=1")));
+        assert_eq!(address.to_string(), "http://pki.example.com:8080/ca.crl", "no query is shown");
+    }
+
     #[test]
     fn errors_name_what_is_wrong() {
         for (text, environment, names) in [
@@ -179,6 +199,14 @@ mod tests {
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
             ("[reload]\ninterval = \"10ms\"", None, "reload.interval"),
             ("", Some(("OKMSD_RELOAD__INTERVAL", "25h")), "reload.interval"),
+            ("[reload]\ncrl_interval = \"0s\"", None, "reload.crl_interval"),
+            (&customer_ca("crl = [\"https://x/y.crl\"]"), None, "http://"),
+            (&customer_ca("crl = [\"ldap://x/y\"]"), None, "http://"),
+            (&customer_ca("crl = [\"http://user@x/y\"]"), None, "without a user"),
+            (&customer_ca("crl = [\"\"]"), None, "name of a file"),
+            (&customer_ca("crl_stale = \"accept\""), None, "crl_stale"),
+            (&customer_ca("crl_issuers = \"x\""), None, "crl_issuers"),
+            (&customer_ca("crl = [\"x\"]\ncrl_stale = \"maybe\""), None, "`refuse` or `accept`"),
         ] {
             let error = load(text, environment.as_slice()).unwrap_err().to_string();
             assert!(error.contains(names), "{text}: {error}");

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::units::{ByteSize, DefaultPolicy, Region, Span, from_text};
+use super::units::{ByteSize, CrlSource, DefaultPolicy, Region, Span, from_text};
 use crate::model::OkmsId;
 
 /// What the server needs to know.
@@ -84,6 +84,34 @@ pub struct CustomerCa {
     /// The domain that every certificate of this authority reaches.
     #[serde(deserialize_with = "from_text")]
     pub domain: OkmsId,
+    /// Where its revocation lists are. Where there is one, no certificate of the authority is let in
+    /// that is not held against its list.
+    #[serde(default)]
+    pub crl: Vec<CrlSource>,
+    /// The authorities below it whose lists are read as well, PEM.
+    #[serde(default)]
+    pub crl_issuers: Option<PathBuf>,
+    /// What becomes of its certificates when a list is past its end; refused where it is not said.
+    #[serde(default)]
+    pub crl_stale: Option<StaleCrl>,
+}
+
+impl CustomerCa {
+    /// An authority whose certificates are not held against any list.
+    #[must_use]
+    pub const fn new(certificate: PathBuf, domain: OkmsId) -> Self {
+        Self { certificate, domain, crl: Vec::new(), crl_issuers: None, crl_stale: None }
+    }
+}
+
+/// What becomes of an authority's certificates when its list is past its end (`nextUpdate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StaleCrl {
+    /// None is let in until there is a new list.
+    Refuse,
+    /// The old list goes on.
+    Accept,
 }
 
 /// `[keys]`
@@ -176,6 +204,8 @@ pub struct Limits {
 pub struct Reload {
     /// How often the files that can be loaded again are looked at; never where it is nothing.
     pub interval: Span,
+    /// How often revocation lists with an address are fetched.
+    pub crl_interval: Span,
 }
 
 /// `[log]`
@@ -271,7 +301,10 @@ impl Default for Limits {
 
 impl Default for Reload {
     fn default() -> Self {
-        Self { interval: Span(Duration::from_secs(2)) }
+        Self {
+            interval: Span(Duration::from_secs(2)),
+            crl_interval: Span(Duration::from_secs(10 * 60)),
+        }
     }
 }
 

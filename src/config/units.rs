@@ -1,13 +1,16 @@
 //! The forms of values: regions, lengths of time, sizes.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
     de::{self, Unexpected, Visitor},
 };
 
-use crate::model::BuiltIn;
+use crate::{
+    files::{self, FileName},
+    model::BuiltIn,
+};
 
 /// A region's name: letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +66,61 @@ impl<'de> Deserialize<'de> for DefaultPolicy {
         from_text(deserializer)
     }
 }
+
+/// Where a revocation list is: in a file, or at an address. It prints without the address's query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrlSource {
+    /// A file.
+    File(PathBuf),
+    /// An address, `http://`.
+    Http(String),
+}
+
+impl FromStr for CrlSource {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(rest) = text.strip_prefix("http://") {
+            let is_clean =
+                rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@#".contains(&byte));
+            let has_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?']);
+            if !is_clean || !has_host || text.len() > ADDRESS_MAX {
+                return Err(
+                    "an address is such as \"http://pki.example.com/ca.crl\", without a user and a fragment",
+                );
+            }
+            return Ok(Self::Http(text.to_owned()));
+        }
+        if text.contains("://") {
+            return Err(
+                "a revocation list is a file, or at an http:// address; its signature protects it on the way",
+            );
+        }
+        let path = PathBuf::from(text);
+        if text.is_empty() || files::holds_a_key(&path) {
+            return Err("this is the name of a file, or an http:// address");
+        }
+        Ok(Self::File(path))
+    }
+}
+
+impl fmt::Display for CrlSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => FileName::from(path.as_path()).fmt(f),
+            Self::Http(address) => f.write_str(address.split('?').next().unwrap_or_default()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CrlSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// The longest address, in bytes.
+const ADDRESS_MAX: usize = 2048;
 
 /// A length of time: text such as `10s`, `500ms` or `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod certificates;
 mod commits;
 mod handshakes;
 mod labels;
+mod lists;
 mod operation;
 mod process;
 mod registry;
@@ -20,6 +21,7 @@ pub use self::{
     commits::Outcome,
     handshakes::{Closing, Handshake, HandshakeError},
     labels::{Counters, Label},
+    lists::ListMetrics,
     operation::OperationMetrics,
     reloads::{Reload, ReloadMetrics},
     store::StoreMetrics,
@@ -49,6 +51,7 @@ pub struct Metrics {
     certificates: IntGaugeVec,
     needed: Needed,
     reloads: ReloadMetrics,
+    lists: ListMetrics,
     operators: Lately,
     clients: Lately,
     ready: IntGauge,
@@ -130,6 +133,7 @@ impl Metrics {
             )?,
             needed: Needed::default(),
             reloads: ReloadMetrics::register(&registry)?,
+            lists: ListMetrics::register(&registry)?,
             operators: Lately::default(),
             clients: Lately::default(),
             ready: gauge("okmsd_ready", "1 while the server takes reads and writes.")?,
@@ -213,6 +217,12 @@ impl Metrics {
     #[must_use]
     pub const fn reloads(&self) -> &ReloadMetrics {
         &self.reloads
+    }
+
+    /// How fresh revocation lists are.
+    #[must_use]
+    pub const fn lists(&self) -> &ListMetrics {
+        &self.lists
     }
 
     /// A client showed a certificate that ends at `end`. One that has expired says nothing about

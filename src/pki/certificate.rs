@@ -42,6 +42,7 @@ pub struct Facts {
 struct KeyUsage {
     signs_certificates: bool,
     signs_messages: bool,
+    signs_lists: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,7 @@ impl Facts {
             certificate.key_usage().map_err(|_| CertificateFault::Der)?.map(|usage| KeyUsage {
                 signs_certificates: usage.value.key_cert_sign(),
                 signs_messages: usage.value.digital_signature(),
+                signs_lists: usage.value.crl_sign(),
             });
         let purposes = certificate.extended_key_usage().map_err(|_| CertificateFault::Der)?;
         let purposes = purposes.map(|usage| Purposes {
@@ -132,6 +134,17 @@ impl Facts {
         }
         if self.key_usage.is_some_and(|usage| !usage.signs_certificates) {
             return Err(CertificateFault::KeyUsage);
+        }
+        Ok(())
+    }
+
+    /// Whether it may sign revocation lists.
+    ///
+    /// # Errors
+    /// [`CertificateFault`] says what it lacks.
+    pub fn may_sign_lists(&self) -> Result<(), CertificateFault> {
+        if self.key_usage.is_some_and(|usage| !usage.signs_lists) {
+            return Err(CertificateFault::ListUsage);
         }
         Ok(())
     }

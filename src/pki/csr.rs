@@ -7,22 +7,16 @@
 //! That is why the request is read with x509-parser here; rcgen refuses a request whose extensions
 //! it does not know, and verifies no P-521 request.
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::UnparsedPublicKey;
 use rustls_pki_types::CertificateSigningRequestDer;
-use x509_parser::asn1_rs::Oid;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::oid_registry::{
-    OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
-    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
-    OID_SIG_ED25519,
-};
 use x509_parser::prelude::FromDer;
 
 use super::error::{Error, PublicKeyFault, RequestFault};
 use super::key::PrivateKeyPem;
 use super::names::subject;
 use super::pem::{self, exactly_one};
-use super::public_key::{Accepted, accept};
+use super::public_key::{accept, verification};
 
 /// A public key whose holder proved to hold the private half.
 pub(super) struct RequestedKey(rcgen::SubjectPublicKeyInfo);
@@ -91,29 +85,6 @@ fn request_in(text: &str) -> Result<CertificateSigningRequestDer<'static>, Reque
     // The older label is still written by `openssl req -newhdr` and by some appliances.
     let text = text.replace(" NEW CERTIFICATE REQUEST-----", " CERTIFICATE REQUEST-----");
     Ok(exactly_one(text.as_bytes())?)
-}
-
-/// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the
-/// answers, and the kind of the key and of the signature must agree, or a key could be judged as
-/// one kind and verified as another.
-fn verification(key: Accepted, algorithm: &Oid<'_>) -> Option<&'static dyn VerificationAlgorithm> {
-    let is = |oid: &Oid<'_>| *algorithm == *oid;
-    Some(match key {
-        Accepted::Rsa if is(&OID_PKCS1_SHA256WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA256,
-        Accepted::Rsa if is(&OID_PKCS1_SHA384WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA384,
-        Accepted::Rsa if is(&OID_PKCS1_SHA512WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA512,
-        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
-        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
-        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P256_SHA512_ASN1,
-        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
-        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
-        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P384_SHA512_ASN1,
-        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P521_SHA256_ASN1,
-        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P521_SHA384_ASN1,
-        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P521_SHA512_ASN1,
-        Accepted::Ed25519 if is(&OID_SIG_ED25519) => &signature::ED25519,
-        _ => return None,
-    })
 }
 
 const REQUEST_BYTES_MAX: usize = 32 * 1024;

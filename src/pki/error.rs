@@ -95,6 +95,11 @@ pub enum CertificateFault {
         "its key usage does not allow signing certificates (keyCertSign); make it anew with keyCertSign, or without keyUsage"
     )]
     KeyUsage,
+    /// keyUsage forbids signing revocation lists.
+    #[error(
+        "its key usage does not allow signing revocation lists (cRLSign); make it anew with cRLSign, or without keyUsage"
+    )]
+    ListUsage,
     /// extendedKeyUsage keeps the authority from signing clients' certificates.
     #[error(
         "its extended key usage does not allow signing clients' certificates; make it anew without extendedKeyUsage, or with clientAuth"

@@ -1,7 +1,8 @@
-//! The region's certificate authority: it makes keys, certificates and PKCS#12 bundles.
+//! The region's certificate authority: it makes keys, certificates and PKCS#12 bundles. And what others
+//! say: their certificates, and their revocation lists.
 //!
 //! Owns: the CA's key while it is loaded, the shape of every certificate that the region issues,
-//! and the rules for the keys that it will certify.
+//! the rules for the keys that it will certify, and whether a list is its authority's.
 //!
 //! Always holds:
 //! - A subject is decided by the caller alone. From a signing request only the public key is taken, after its proof
@@ -26,6 +27,7 @@ mod names;
 pub mod pem;
 mod pkcs12;
 mod public_key;
+mod revocation_list;
 mod serial;
 mod validity;
 
@@ -39,6 +41,7 @@ pub use leaf::{Issued, KeySource, Subject};
 pub use names::ServerName;
 pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
+pub use revocation_list::{LIST_BYTES_MAX, ListFault, ListSigner, RevocationList, lists_in};
 pub use serial::Serial;
 pub use validity::Validity;
 

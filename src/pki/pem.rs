@@ -9,7 +9,8 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{
-    CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject,
+    CertificateDer, CertificateRevocationListDer, CertificateSigningRequestDer, PrivateKeyDer,
+    pem::PemObject,
 };
 
 /// What a PEM section holds.
@@ -21,6 +22,8 @@ pub enum PemKind {
     PrivateKey,
     /// A signing request.
     Request,
+    /// A revocation list.
+    RevocationList,
     /// Something else.
     Other,
 }
@@ -31,6 +34,7 @@ impl fmt::Display for PemKind {
             Self::Certificate => "a certificate (BEGIN CERTIFICATE)",
             Self::PrivateKey => "a private key (BEGIN PRIVATE KEY)",
             Self::Request => "a signing request (BEGIN CERTIFICATE REQUEST)",
+            Self::RevocationList => "a revocation list (BEGIN X509 CRL)",
             Self::Other => "something else",
         })
     }
@@ -117,6 +121,10 @@ impl Section for PrivateKeyDer<'static> {
 
 impl Section for CertificateSigningRequestDer<'static> {
     const KIND: PemKind = PemKind::Request;
+}
+
+impl Section for CertificateRevocationListDer<'static> {
+    const KIND: PemKind = PemKind::RevocationList;
 }
 
 /// Every section of kind `T` in `text`; at least one.
@@ -226,6 +234,7 @@ fn kind_of(label: &[u8]) -> PemKind {
     match label {
         b"CERTIFICATE" | b"TRUSTED CERTIFICATE" => PemKind::Certificate,
         b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST" => PemKind::Request,
+        b"X509 CRL" => PemKind::RevocationList,
         _ if label.ends_with(b"PRIVATE KEY") => PemKind::PrivateKey,
         _ => PemKind::Other,
     }

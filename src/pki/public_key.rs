@@ -1,12 +1,16 @@
-//! Which public keys the region certifies.
+//! Which public keys the region certifies, and whose signatures of which kind it believes.
 //!
 //! Always holds: a key that passed [`accept`] is RSA of 2048 to 8192 bits, a NIST curve point in
 //! uncompressed form, or Ed25519. Everything else is refused by name. Never does: decide who the
 //! key belongs to.
 
+use aws_lc_rs::signature::{self, VerificationAlgorithm};
+use x509_parser::asn1_rs::Oid;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
-    OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
+    OID_PKCS1_RSAENCRYPTION, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA,
+    OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
+    OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519,
 };
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -61,6 +65,32 @@ pub(super) fn accept(spki: &SubjectPublicKeyInfo<'_>) -> Result<Accepted, Public
         };
     }
     Err(PublicKeyFault::Algorithm)
+}
+
+/// How to verify a signature of this algorithm by a key of this kind. SHA-1 is not among the
+/// answers, and the kind of the key and of the signature must agree, or a key could be judged as
+/// one kind and verified as another.
+pub(super) fn verification(
+    key: Accepted,
+    algorithm: &Oid<'_>,
+) -> Option<&'static dyn VerificationAlgorithm> {
+    let is = |oid: &Oid<'_>| *algorithm == *oid;
+    Some(match key {
+        Accepted::Rsa if is(&OID_PKCS1_SHA256WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Accepted::Rsa if is(&OID_PKCS1_SHA384WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Accepted::Rsa if is(&OID_PKCS1_SHA512WITHRSA) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
+        Accepted::P256 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P256_SHA512_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+        Accepted::P384 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P384_SHA512_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA256) => &signature::ECDSA_P521_SHA256_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA384) => &signature::ECDSA_P521_SHA384_ASN1,
+        Accepted::P521 if is(&OID_SIG_ECDSA_WITH_SHA512) => &signature::ECDSA_P521_SHA512_ASN1,
+        Accepted::Ed25519 if is(&OID_SIG_ED25519) => &signature::ED25519,
+        _ => return None,
+    })
 }
 
 fn modulus_bits(modulus: &[u8]) -> usize {

@@ -5,13 +5,13 @@
 
 use std::{fmt, str::FromStr};
 
-use x509_parser::num_bigint::BigUint;
+use x509_parser::{certificate::X509Certificate, num_bigint::BigUint, prelude::FromDer};
 
 use super::error::Error;
 use crate::model::Invalid;
 
 /// A serial number. It prints in lower-case hexadecimal, without zero bytes in front.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial([u8; BYTES_MAX]);
 
 impl Serial {
@@ -34,6 +34,13 @@ impl Serial {
         let mut serial = [0; BYTES_MAX];
         serial.get_mut(BYTES_MAX.checked_sub(number.len())?..)?.copy_from_slice(number);
         Some(Self(serial))
+    }
+
+    /// That of a certificate (DER); `None` where it is longer, or the certificate is none.
+    #[must_use]
+    pub fn of_certificate(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Self::from_be_bytes(certificate.raw_serial())
     }
 
     /// The number in decimal, as Vault shows it.

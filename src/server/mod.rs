@@ -9,6 +9,7 @@ mod admin;
 mod connection;
 mod descriptors;
 mod error;
+mod fetch;
 mod fitness;
 mod frames;
 mod handshake;
@@ -25,6 +26,7 @@ pub use self::{
     connection::{ConnectionLimits, Shared, Terms},
     descriptors::fit_connections,
     error::TlsError,
+    fetch::{FetchBounds, FetchError, fetch},
     fitness::{Dated, Doubt, Role},
     handshake::Handshakes,
     listener::{Listener, Stopper},

@@ -28,12 +28,13 @@ use crate::{
         chain::{self, Authority, ChainFault},
         claim::DomainClaim,
         identity::{CertIdentity, subject_text},
+        lists::{Link, Lists},
     },
     clock::Clock,
     config, material,
     metrics::{Metrics, Seen},
     model::Timestamp,
-    pki::Validity,
+    pki::{ListSigner, Serial, Validity},
     seldom::Seldom,
 };
 
@@ -43,6 +44,8 @@ pub struct Trusted {
     pub certificate: PathBuf,
     /// What its certificates stand for.
     pub issuer: Issuer,
+    /// What they are held against, where they are.
+    pub lists: Option<Arc<Lists>>,
 }
 
 /// Whose certificates are believed, and what for. Cheap to clone.
@@ -63,11 +66,12 @@ impl ClientTrust {
             authorities: Vec::new(),
             each: Vec::new(),
             certificates: Vec::new(),
+            lists: Vec::new(),
             hints: Vec::new(),
             is_mandatory: client_auth == config::ClientAuth::Required,
         };
         let mut dated = Vec::new();
-        for Trusted { certificate: path, issuer } in authorities {
+        for Trusted { certificate: path, issuer, lists } in authorities {
             let before = verifier.authorities.len();
             for certificate in material::certificates(path)? {
                 let unfit = |error| TlsError::Authority(path.as_path().into(), error);
@@ -90,6 +94,7 @@ impl ClientTrust {
                 verifier
                     .add(authority, certificate)
                     .map_err(|()| TlsError::Unusable(path.as_path().into()))?;
+                verifier.lists.push(lists.clone());
             }
         }
         Ok((Self(Arc::new(verifier)), dated))
@@ -101,9 +106,12 @@ impl ClientTrust {
         Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
     }
 
-    /// Whether the same authorities are believed for the same, from the same peers.
+    /// Whether the same authorities are believed for the same, from the same peers, and their
+    /// certificates held against the same places of lists, whatever is in them.
     pub(super) fn is_as(&self, other: &Self) -> bool {
-        self.0.certificates == other.0.certificates && self.0.is_mandatory == other.0.is_mandatory
+        self.0.certificates == other.0.certificates
+            && self.0.lists == other.0.lists
+            && self.0.is_mandatory == other.0.is_mandatory
     }
 
     /// Whether a peer that was let in with `chain`, by what was believed `before`, would be let in
@@ -120,9 +128,9 @@ impl ClientTrust {
         let Some([leaf, intermediates @ ..]) = chain else { return !self.0.is_mandatory };
         let now = now.unix_seconds();
         let told = |trust: &Self| {
-            let voucher = trust.0.voucher(leaf, intermediates, now)?;
+            let (voucher, links) = trust.0.voucher(leaf, intermediates, now)?;
             let Voucher { issuer, authority_key, is_direct, validity } = voucher;
-            Some((issuer, authority_key, is_direct, validity.not_after))
+            Some((issuer, authority_key, is_direct, validity.not_after, links))
         };
         self.0.judge(leaf, intermediates, unix_time(now)).is_ok() && told(self) == told(before)
     }
@@ -150,12 +158,13 @@ impl ClientTrust {
             Unauthenticated::Unreadable
         })?;
         let now = clock.now().unix_seconds();
-        let voucher = self.0.voucher(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
+        let (voucher, links) =
+            self.0.voucher(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
         let is_operator =
             voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
         let seen = if is_operator { Seen::Operator } else { Seen::Client };
         metrics.certificate_seen(seen, identity.validity().not_after, now);
-        Ok(VerifiedPeer::after_handshake(identity, voucher))
+        Ok(VerifiedPeer::after_handshake(identity, voucher).held_against(links))
     }
 }
 
@@ -164,6 +173,8 @@ struct Verifier {
     authorities: Vec<Authority>,
     /// Their certificates, and what for.
     certificates: Vec<(Issuer, CertificateDer<'static>)>,
+    /// What the certificates of each are held against.
+    lists: Vec<Option<Arc<Lists>>>,
     /// What checks signatures against each of them.
     each: Vec<Arc<dyn ClientCertVerifier>>,
     hints: Vec<DistinguishedName>,
@@ -223,7 +234,8 @@ impl Verifier {
         outcome
     }
 
-    /// By whose word the holder of `leaf` is who it is. The handshake has checked the way, so that
+    /// By whose word the holder of `leaf` is who it is, and which certificates are held against lists
+    /// for it. The handshake has checked the way, so that
     /// only where several certificates of one authority bear the name at its end, signatures tell
     /// which of them it is.
     fn voucher(
@@ -231,7 +243,7 @@ impl Verifier {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: i64,
-    ) -> Option<Voucher> {
+    ) -> Option<(Voucher, Vec<Link>)> {
         let path = chain::path(leaf, intermediates, &self.authorities).ok()?;
         let links = links(&path, intermediates);
         // A resumed session can bring certificates that have ended since. Every request judges
@@ -242,20 +254,41 @@ impl Verifier {
             _ => self.check(*index, leaf, &links, at).is_ok(),
         };
         let found = path.authorities.iter().filter(|index| vouches(index));
-        let authority =
-            // The one that lasts longest, of those whose time has come: a renewed authority may be
-            // there ahead of time.
-            found.filter_map(|index| self.authorities.get(*index)).max_by_key(|one| {
-                let Validity { not_before, not_after } = one.validity();
-                (not_before <= now, not_after)
-            })?;
+        // The one that lasts longest, of those whose time has come: a renewed authority may be there
+        // ahead of time.
+        let found = found.filter_map(|index| Some((*index, self.authorities.get(*index)?)));
+        let (index, authority) = found.max_by_key(|(_, one)| {
+            let Validity { not_before, not_after } = one.validity();
+            (not_before <= now, not_after)
+        })?;
         let validity = authority.validity().and(path.validity);
-        Some(Voucher {
+        let voucher = Voucher {
             issuer: authority.issuer(),
             authority_key: authority.key_sha256(),
             is_direct: path.intermediates.is_empty(),
             validity,
-        })
+        };
+        Some((voucher, self.held_against_lists(index, leaf, &links)))
+    }
+
+    /// Each certificate on the way, from the client's own up, with the place of the list of who signed
+    /// it: the next one, and the authority `index` at the end.
+    fn held_against_lists(
+        &self,
+        index: usize,
+        leaf: &CertificateDer<'_>,
+        links: &[CertificateDer<'_>],
+    ) -> Vec<Link> {
+        let Some(Some(lists)) = self.lists.get(index) else { return Vec::new() };
+        let authority = self.certificates.get(index).map(|(_, certificate)| certificate);
+        let signers = links.iter().chain(authority);
+        let signed = std::iter::once(leaf).chain(links).zip(signers);
+        let link = |(certificate, signer): (&CertificateDer<'_>, &CertificateDer<'_>)| {
+            let signer = ListSigner::read(signer).ok();
+            let place = signer.and_then(|signer| lists.place(&signer));
+            Link::new(place, Serial::of_certificate(certificate))
+        };
+        signed.map(link).collect()
     }
 }
 

@@ -196,7 +196,7 @@ async fn a_certificate_is_revoked_by_its_serial_number() {
     let path = server.path("customer_ca.pem");
     write_private(&path, &root.pem());
     let domain = tenant.id.parse().unwrap();
-    server.config.trust.customer_ca = vec![CustomerCa { certificate: path, domain }];
+    server.config.trust.customer_ca = vec![CustomerCa::new(path, domain)];
     server.reloader.reload(&server.config).unwrap();
     let mut leaf = rcgen::CertificateParams::default();
     leaf.serial_number = Some(bytes.into());

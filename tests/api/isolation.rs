@@ -536,7 +536,7 @@ fn configure_customer(
     let created = CertificateAuthority::create(name, moment, 9).unwrap();
     let certificate = server.path("customer_ca.pem");
     std::fs::write(&certificate, created.0.certificate_pem()).unwrap();
-    server.config.trust.customer_ca.push(CustomerCa { certificate, domain: id.parse().unwrap() });
+    server.config.trust.customer_ca.push(CustomerCa::new(certificate, id.parse().unwrap()));
     created
 }
 

@@ -23,6 +23,7 @@ mod concurrency;
 mod config;
 mod control;
 mod credentials;
+mod customer_lists;
 mod dialect;
 mod drain;
 mod errors;

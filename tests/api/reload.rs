@@ -529,7 +529,7 @@ async fn one_line_tells_why_a_handshake_failed() {
         let certificate = config.trust.region_ca.with_file_name("customer_ca.pem");
         write_private(&certificate, &root.pem);
         let domain = "5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44".parse().unwrap();
-        config.trust.customer_ca = vec![CustomerCa { certificate, domain }];
+        config.trust.customer_ca = vec![CustomerCa::new(certificate, domain)];
     })
     .await;
     let (lines, _listening) = listen();

@@ -106,7 +106,7 @@ async fn trusting(authority: &str) -> (TestServer, Client) {
 pub(super) fn trust(server: &mut TestServer, authority: &str, id: &str) {
     let certificate = server.path("customer_ca.pem");
     std::fs::write(&certificate, authority).unwrap();
-    server.config.trust.customer_ca = vec![CustomerCa { certificate, domain: id.parse().unwrap() }];
+    server.config.trust.customer_ca = vec![CustomerCa::new(certificate, id.parse().unwrap())];
 }
 
 #[track_caller]

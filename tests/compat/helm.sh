@@ -57,7 +57,7 @@ tls:
     ipAddresses: [192.0.2.7]
 regionCa: {existingSecret: okmsd-region-ca, privateKeyKey: region_ca_privatekey.pem}
 customerCas:
-  - {domain: 5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44, existingSecret: customer-a}
+  - {domain: 5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44, existingSecret: customer-a, crl: [http://pki.example.com/a.crl], crlStale: accept}
   - {domain: 8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611, existingSecret: customer-b, key: b.pem}
 config:
   region: eu-west-1
@@ -166,6 +166,7 @@ has "$work/most.out" \
     'region = "eu-west-1"' 'client_auth = "required"' 'connections = 20000' 'filter = "info,okmsd=debug"' \
     'region_ca_key = "/etc/okmsd/trust/region_ca_privatekey.pem"' \
     $'[[trust.customer_ca]]\ncertificate = "/etc/okmsd/customer-ca/1/ca.pem"\ndomain = "8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611"' \
+    $'crl = ["http://pki.example.com/a.crl"]\ncrl_stale = "accept"' \
     $'- key: k\npath: root.key' $'- key: b.pem\npath: ca.pem' 'storageClassName: fast' 'type: LoadBalancer' 'team: platform' \
     'note: here' 'pod: label' 'pod: annotation' "name: 'release-extra'" '- okms.example.com' 'release: prometheus' \
     'path: /metrics' 'priorityClassName: high' '- mountPath: /more' '- name: OKMSD_LOG__FILTER' 'topologyKey: zone'
@@ -182,6 +183,8 @@ refuses 'choose one' "${least[@]}" --set tls.certManager.enabled=true
 refuses 'config.server.listen is set by the chart' "${least[@]}" --set config.server.listen=127.0.0.1:1
 refuses 'replicas' "${least[@]}" --set replicas=3
 refuses 'client_auth' "${least[@]}" --set config.server.client_auth=never
+refuses 'crl' "${least[@]}" --set 'customerCas[0].domain=5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44' \
+    --set 'customerCas[0].existingSecret=a' --set 'customerCas[0].crl[0]=https://pki.example.com/a.crl'
 refuses 'digest' "${least[@]}" --set image.digest=latest
 
 # okmsd's own opinion of the rendered configuration, with real files where the pod would have them.
@@ -243,4 +246,4 @@ if ((failures > 0)); then
     echo "helm: $failures checks failed"
     exit 1
 fi
-echo "helm: lint, three renderings and nine refusals as expected$checked"
+echo "helm: lint, three renderings and ten refusals as expected$checked"

@@ -146,5 +146,11 @@ annotations:
 [[trust.customer_ca]]
 certificate = {{ printf "/etc/okmsd/customer-ca/%d/ca.pem" $i | toJson }}
 domain = {{ $ca.domain | toJson }}
+{{- with $ca.crl }}
+crl = {{ toJson . }}
+{{- end }}
+{{- with $ca.crlStale }}
+crl_stale = {{ toJson . }}
+{{- end }}
 {{- end }}
 {{ end -}}
