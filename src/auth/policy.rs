@@ -317,7 +317,8 @@ impl Principal {
     /// # Errors
     /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not;
     /// `Denied::Forbidden` where none of the actions is allowed on anything in it, by what `access`
-    /// has of it; `Denied::Untraced` where that cannot be said before [`Self::trace`].
+    /// has of it; `Denied::Untraced` where that cannot be said before somebody has
+    /// looked which certificates it was renewed from.
     pub fn authorize(
         &self,
         okms_id: OkmsId,

@@ -176,7 +176,7 @@ impl Credentials {
             .into());
         }
         let mut line = self.before(&keys, &old).await?;
-        if line.len() + 1 >= RENEWALS_MAX {
+        if line.len() >= RENEWALS_MAX {
             return Err(Invalid(
                 "the certificate was renewed 1000 times, one from the other; ask an operator for a new one",
             )

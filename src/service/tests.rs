@@ -531,6 +531,47 @@ async fn a_certificate_whose_line_is_damaged_is_not_judged() {
     ask().unwrap();
 }
 
+/// Whoever renews one certificate from the other without end would have each connection read all of
+/// them: there is an end, also to records that lead round.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_renewals_has_an_end() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, _) = service_with(Some(authority)).await;
+    let (own, peer) = holder(&service, id, validity).await;
+    let access = service.access.directory();
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let permit = principal.authorize(id, &[Action::CredentialRenew], access).unwrap();
+    let credential = service.credentials.get(&all(id), own).await.unwrap().credential;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    // The own one, and so many before it.
+    let name = |number: usize| match number {
+        0 => own.into_bytes(),
+        _ => u128::try_from(number).unwrap().to_be_bytes(),
+    };
+    let line = async |links: usize, is_round: bool| {
+        let op = |number: usize| {
+            let before = (number < links).then(|| name(number + 1));
+            let renews = before.or_else(|| is_round.then(|| name(0)));
+            let link = Credential { renews, ..credential.clone() };
+            records::put(&keys, &name(number), &link).unwrap()
+        };
+        let ops = (0..=links).map(op).collect();
+        service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+        let renewal =
+            Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
+        service.credentials.renew(&permit, renewal, NOW).await
+    };
+    line(999, false).await.unwrap();
+    assert!(matches!(line(1000, false).await, Err(Error::Invalid(_))));
+    for links in [0, 5] {
+        assert!(matches!(line(links, true).await, Err(Error::Corrupt(_))), "{links}");
+        assert!(matches!(service.credentials.trace(&principal).await, Err(Error::Corrupt(_))));
+    }
+    line(1000, false).await.unwrap_err();
+    service.credentials.trace(&principal).await.unwrap();
+}
+
 /// A request that was let in just before its certificate was revoked could store a renewal after it,
 /// which nobody revoked. A revocation counts once it is acknowledged, whoever follows the feed: here
 /// nobody does.
