@@ -185,6 +185,68 @@ fn a_ca_whose_name_cannot_be_reproduced_is_refused_at_load() {
 /// A request made for anything else still serves, since only its key is taken. rcgen refuses
 /// requests with extensions that it does not know (rustls/rcgen#150) and x509-parser verifies no
 /// P-521 request, so this runs the real tool.
+/// Lists as OpenSSL makes them by default (version 1), with extensions, and of a part.
+#[test]
+fn lists_made_by_openssl_are_read() {
+    let dir = TempDir::new().unwrap();
+    let long = format!("7F{}", "AB".repeat(19));
+    let revoked = format!(
+        "R\t490101000000Z\t260101000000Z,keyCompromise\t1F\tunknown\t/CN=a\n\
+         V\t490101000000Z\t\t20\tunknown\t/CN=b\n\
+         R\t490101000000Z\t260101000000Z\t{long}\tunknown\t/CN=c\n"
+    );
+    fs::write(dir.path().join("index.txt"), revoked).unwrap();
+    fs::write(dir.path().join("number"), "0FFF\n").unwrap();
+    let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=number\n\
+                  [whole]\nauthorityKeyIdentifier=keyid:always\n\
+                  [delta]\n2.5.29.27=critical,DER:020101\n\
+                  [part]\nissuingDistributionPoint=critical,@point\n\
+                  [point]\nfullname=URI:http://x/1.crl\n\
+                  [unknown]\n1.2.3.4=critical,DER:0500\n";
+    fs::write(dir.path().join("c"), config).unwrap();
+    for kind in [&["rsa:2048"][..], &["ec", "-pkeyopt", "ec_paramgen_curve:P-384"], &["ed25519"]] {
+        let subject = ["-nodes", "-subj", "/C=FR/O=Customer/CN=CA", "-keyout", "key", "-out", "ca"];
+        let made = [&["req", "-x509", "-newkey"][..], kind, &subject].concat();
+        if good(dir.path(), "openssl", &made).is_none() {
+            return;
+        }
+        let pem = fs::read(dir.path().join("ca")).unwrap();
+        let certificates = pem::every::<rustls_pki_types::CertificateDer<'static>>(&pem).unwrap();
+        let signer = ListSigner::of_authority(&certificates[0]).unwrap();
+        let list = |extensions: &[&str]| {
+            let ca = "ca -gencrl -config c -keyfile key -cert ca -crldays 30 -out list";
+            let digest = if kind == ["ed25519"] { "null" } else { "sha384" };
+            let args: Vec<_> =
+                ca.split(' ').chain(["-md", digest]).chain(extensions.iter().copied()).collect();
+            good(dir.path(), "openssl", &args).unwrap();
+            good(dir.path(), "openssl", &["crl", "-in", "list", "-outform", "DER", "-out", "der"]);
+            ["list", "der"].map(|name| {
+                let file = fs::read(dir.path().join(name)).unwrap();
+                let lists = lists_in(&file).unwrap();
+                assert_eq!(lists.len(), 1);
+                RevocationList::read(&lists[0], [&signer]).map(|(_, list)| list)
+            })
+        };
+        for extensions in [&[][..], &["-crlexts", "whole"]] {
+            for list in list(extensions) {
+                let list = list.unwrap();
+                let contains =
+                    ["1f", "20", &long].map(|serial| list.contains(serial.parse().unwrap()));
+                assert_eq!((contains, list.len()), ([true, false, true], 2), "{kind:?}");
+            }
+        }
+        for (extensions, fault) in [
+            ("delta", ListFault::Partial),
+            ("part", ListFault::Partial),
+            ("unknown", ListFault::Critical),
+        ] {
+            for list in list(&["-crlexts", extensions]) {
+                assert_eq!(list.err(), Some(fault), "{kind:?} {extensions}");
+            }
+        }
+    }
+}
+
 #[test]
 fn requests_made_by_openssl_are_taken_whatever_they_ask() {
     let dir = TempDir::new().unwrap();
