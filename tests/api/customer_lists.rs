@@ -37,21 +37,22 @@ const HOUR: i64 = 3600;
 const INTERVAL: Span = Span(Duration::from_millis(100));
 
 /// An authority that may sign lists.
-fn listing_ca(name: &str) -> rcgen::CertificateParams {
+pub(super) fn listing_ca(name: &str) -> rcgen::CertificateParams {
     with(ca(name), |ca| ca.key_usages.push(KeyUsagePurpose::CrlSign))
 }
 
 /// What a list says; each test changes a part.
-struct List<'a> {
-    revoked: &'a [u64],
-    begins: i64,
-    number: u64,
-    is_part: bool,
+pub(super) struct List<'a> {
+    pub revoked: &'a [u64],
+    pub begins: i64,
+    pub ends: i64,
+    pub number: u64,
+    pub is_part: bool,
 }
 
 impl Default for List<'_> {
     fn default() -> Self {
-        Self { revoked: &[], begins: START - HOUR, number: 1, is_part: false }
+        Self { revoked: &[], begins: START - HOUR, ends: START + HOUR, number: 1, is_part: false }
     }
 }
 
@@ -59,8 +60,8 @@ fn moment(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap()
 }
 
-/// A list of this authority, PEM. It ends an hour after the test begins.
-fn list(signer: &Signer, list: List<'_>) -> String {
+/// A list of this authority, PEM.
+pub(super) fn list(signer: &Signer, list: List<'_>) -> String {
     let part = || CrlIssuingDistributionPoint {
         distribution_point: CrlDistributionPoint { uris: vec!["http://x/1.crl".to_owned()] },
         scope: None,
@@ -73,7 +74,7 @@ fn list(signer: &Signer, list: List<'_>) -> String {
     });
     let params = CertificateRevocationListParams {
         this_update: moment(list.begins),
-        next_update: moment(START + HOUR),
+        next_update: moment(list.ends),
         crl_number: SerialNumber::from(list.number),
         issuing_distribution_point: list.is_part.then(part),
         revoked_certs: lines.collect(),
@@ -87,7 +88,7 @@ fn revoking(signer: &Signer, revoked: &[u64]) -> String {
 }
 
 /// Puts a file in the place of another in one step.
-fn replace(path: &Path, text: &str) {
+pub(super) fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
     fs::rename(beside, path).unwrap();
@@ -203,7 +204,7 @@ async fn a_list_that_is_not_the_authoritys_changes_nothing() {
     let namesake = Signer::root(listing_ca("customer CA"));
     let stranger = Signer::root(listing_ca("nobody's CA"));
     let of = |revoked: &'static [u64], begins, number, is_part| {
-        list(&region.customer, List { revoked, begins, number, is_part })
+        list(&region.customer, List { revoked, begins, number, is_part, ..List::default() })
     };
     let right = of(&[8], START, 6, false);
     let half = right[..right.len() / 2].to_owned();

@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
+    customer_lists::{self, List, list, listing_ca},
     harness::{BOTH, Client, Http, Leaf, PATIENCE, START, TestServer, eventually, write_private},
     trust::{DAY, Signer, ca, leaf, with},
 };
@@ -420,13 +421,14 @@ impl Crowd {
     }
 }
 
-/// Rotation under load: the server's certificate, an authority that is renewed, and one that comes
-/// and goes, under 200 connections over both protocols, with sessions and without. No request of
+/// Rotation under load: the server's certificate, an authority that is renewed, one that comes and
+/// goes, and a revocation list that a certificate comes onto and goes from, under 200 connections over
+/// both protocols, with sessions and without. No request of
 /// the honest fails; once, each rotation ended all connections, and a request that was on its way
 /// to one of them was lost. Who is not let in any more is out within a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_under_load_fails_nobody_who_is_honest() {
-    let stays = Signer::root(ca("an authority that stays"));
+    let stays = Signer::root(listing_ca("an authority that stays"));
     let goes = Signer::root(ca("an authority that goes"));
     let other = Signer::root(ca("another authority"));
     let (mut server, tenant) = TestServer::with_tenant().await;
@@ -436,7 +438,16 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
     };
     write_private(&server.path("stays.pem"), &stays.pem);
     write_private(&server.path("goes.pem"), &goes.pem);
-    configure(&server, &format!("{}{}", customer("stays.pem"), customer("goes.pem")));
+    let place = server.path("stays.crl");
+    let publish = |number: u64, revoked: &[u64]| {
+        let ends = START + DAY + i64::try_from(number).unwrap();
+        let text = list(&stays, List { revoked, number, ends, ..List::default() });
+        customer_lists::replace(&place, &text);
+        ends as f64
+    };
+    publish(1, &[]);
+    let crl = "crl = [\"stays.crl\"]\n";
+    configure(&server, &format!("{}{crl}{}", customer("stays.pem"), customer("goes.pem")));
     server.config.trust =
         Config::load(&server.path("okmsd.toml"), std::iter::empty()).unwrap().trust;
     server.config.reload.interval = Span(INTERVAL);
@@ -452,10 +463,11 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         server.issue(&okmsd::pki::Subject::Domain(tenant.id.parse().unwrap()), 30),
         stays.pair(&leaf(), &[]),
         goes.pair(&leaf(), &[]),
+        stays.pair(&with(leaf(), |leaf| leaf.serial_number = Some(99_u64.into())), &[]),
     ];
     let mut tasks = Vec::new();
     for n in 0..200 {
-        let kind = [0, 1, 0, 1, 2][n % 5];
+        let kind = [0, 1, 0, 1, 2 + n / 40 % 2][n % 5];
         let mut client = server.client(Some(&pairs[kind]), Some(&tenant.id), BOTH[n / 5 % 2]);
         if n / 10 % 2 == 0 {
             let mut tls = (*client.tls).clone();
@@ -466,7 +478,7 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         // Some stay for all of the test, some come back often.
         let requests = if n / 20 % 2 == 0 { usize::MAX } else { 8 };
         tasks.push(match kind {
-            2 => tokio::spawn(crowd.other(client)),
+            2 | 3 => tokio::spawn(crowd.other(client)),
             _ => tokio::spawn(crowd.honest(client, requests)),
         });
     }
@@ -475,7 +487,7 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         let generation = server.metric(GENERATION).await;
         let is_out = round % 2 == 0;
         let (certificate, key) = server_pair(&server, 100 + round);
-        let renewed = with(ca("an authority that stays"), |ca| {
+        let renewed = with(listing_ca("an authority that stays"), |ca| {
             ca.not_after += time::Duration::days(i64::from(round + 1));
         });
         // One after the other, as they come: what fits together is found out by the server.
@@ -485,7 +497,9 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         let renewed = renewed.self_signed(stays.issuer.key()).unwrap().pem();
         write_private(&server.path("stays.pem"), &renewed);
         write_private(&server.path("goes.pem"), if is_out { &other.pem } else { &goes.pem });
+        let ends = publish(u64::from(round) + 2, if is_out { &[99] } else { &[] });
         server.metric_reaches(GENERATION, generation + 1.0).await;
+        server.metric_reaches("okmsd_crl_next_update_seconds", ends).await;
         let swapped = Instant::now();
         if is_out {
             sleep(Duration::from_millis(900)).await;
