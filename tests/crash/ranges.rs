@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use okmsd::store::engine::{CommitError, Engine};
+use okmsd::store::engine::{CommitError, Engine, Expect, Read};
 
-use crate::{common::*, storage::Storage};
+use crate::{
+    common::*,
+    storage::{Fault, File, Storage},
+};
 
 /// What the values are made of, and how many there are of 5,000 bytes.
 const MARK: u8 = 7;
@@ -73,6 +76,40 @@ async fn a_big_removal_keeps_nobody_waiting() {
     assert_eq!(dump(&*view(&*engine).await).await, model);
     drop(engine);
     assert_eq!(dump_image(storage.image()).await, model);
+}
+
+/// What was removed, and is in the database still, is passed over: a list of it, and whoever asks
+/// whether nothing is left, once read each record that was gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_is_passed_over() {
+    let (storage, model) = made().await;
+    let engine = Arc::new(open_cold(&storage));
+    // The database cannot follow.
+    storage.fail_only(File::Database, Fault::Broken(0));
+    write(&*engine, vec![delete_range(VALUE, &key(5), &key(RECORDS - 5))]).await;
+    let left: Vec<_> = (0..5).chain(RECORDS - 5..RECORDS).map(key).collect();
+    storage.hold_reads(Some((MARK, 200)));
+    let look = async {
+        let snapshot = view(&*engine).await;
+        let keys = snapshot.keys(VALUE, &key(0), &key(RECORDS), None, 100).await.unwrap();
+        let last = [Read::Last(VALUE, &key(0), &key(RECORDS - 5))];
+        let last = engine.read(&last).await.unwrap().remove(0).unwrap().unwrap();
+        let empty = Expect::EmptyTo(key(RECORDS - 6));
+        let ops = vec![put(HEADER, &key(0), b"nothing is left")];
+        engine.commit(batch_if(VALUE, &key(6), empty, ops)).await.unwrap();
+        (keys, last.key)
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), look).await;
+    // A store with a read that waits does not end.
+    storage.hold_reads(None);
+    storage.fail(Fault::None);
+    let (keys, last) = found.expect("it reads what is gone");
+    assert_eq!((keys, last), (left.clone(), Some(key(4))));
+    let kept = |((space, key), _): &(&(_, Vec<u8>), _)| *space == VALUE && left.contains(key);
+    assert_eq!(model.iter().filter(kept).count(), 10);
+    drop(engine);
+    let found = dump_image(storage.image()).await;
+    assert_eq!(found.len(), 11);
 }
 
 /// A damaged page far behind in a big range refuses its removal, and nothing else; and a store can

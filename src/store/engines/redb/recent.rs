@@ -149,10 +149,17 @@ impl Changes {
 
     /// Whether a key lies in a range of which nothing older is left.
     pub(super) fn has_erased(&self, key: &[u8]) -> bool {
+        self.erased_around(key).is_some()
+    }
+
+    /// The range of which nothing older is left that a key lies in.
+    fn erased_around(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
         let before = (!self.erased.is_empty())
             .then(|| self.erased.range::<[u8], _>(up_to(key)).next_back())
             .flatten();
-        before.is_some_and(|(_, to)| key < to.as_slice())
+        before
+            .filter(|(_, to)| key < to.as_slice())
+            .map(|(from, to)| (from.as_slice(), to.as_slice()))
     }
 
     fn erase(&mut self, mut from: Vec<u8>, mut to: Vec<u8>) {
@@ -190,20 +197,47 @@ pub(super) enum Direction {
     Down,
 }
 
+/// Entries in the order of their keys, or in the opposite one.
+pub(super) trait Walk<T>: Iterator<Item = Result<(Vec<u8>, T), StorageError>> {
+    /// Goes on behind `from <= key < to`, where the last entry was: whatever is left there is not
+    /// wanted.
+    fn pass(&mut self, from: &[u8], to: &[u8]);
+}
+
+impl<T, W: Walk<T> + ?Sized> Walk<T> for Box<W> {
+    fn pass(&mut self, from: &[u8], to: &[u8]) {
+        (**self).pass(from, to);
+    }
+}
+
 /// A key, and what it was changed to.
 type Changed<'a> = (&'a Vec<u8>, &'a Option<Record>);
+type Records<'a> = Peekable<Box<dyn Iterator<Item = Changed<'a>> + 'a>>;
+
+/// After so many entries of one range of which nothing is left, the others are passed over: to find
+/// what comes behind costs more than a few of them.
+const GONE: usize = if cfg!(test) { 1 } else { 16 };
+
+/// What a walk tells next.
+enum Next<T> {
+    NotAsked,
+    Told(Option<T>),
+}
 
 /// The entries of `base`, with the changes of one layer over them. Both go in the same direction.
-pub(super) struct Over<'a, T, B: Iterator> {
+pub(super) struct Over<'a, T, B: Walk<T>> {
     /// What is told of a record.
     tell: fn(&Record) -> T,
     changes: Option<&'a Changes>,
-    records: Peekable<Box<dyn Iterator<Item = Changed<'a>> + 'a>>,
-    base: Peekable<B>,
+    records: Records<'a>,
+    base: B,
+    next: Next<B::Item>,
+    /// How many entries of it came one behind the other, and are gone.
+    gone: usize,
     direction: Direction,
 }
 
-impl<'a, T, B: Iterator<Item = Result<(Vec<u8>, T), StorageError>>> Over<'a, T, B> {
+impl<'a, T, B: Walk<T>> Over<'a, T, B> {
     /// The entries of `space` with `from <= key < to`.
     pub(super) fn new(
         recent: &'a Recent,
@@ -215,50 +249,95 @@ impl<'a, T, B: Iterator<Item = Result<(Vec<u8>, T), StorageError>>> Over<'a, T, 
         base: B,
     ) -> Self {
         let changes = recent.of(space);
-        let range = (Bound::Included(from), Bound::Excluded(to));
-        let records = changes.map(|changes| changes.records.range::<[u8], _>(range));
+        let within = (Bound::Included(from), Bound::Excluded(to));
+        let records = changes.filter(|_| from < to).map(|it| it.records.range::<[u8], _>(within));
         let records: Box<dyn Iterator<Item = Changed<'a>> + 'a> = match (records, direction) {
             (None, _) => Box::new(std::iter::empty()),
             (Some(records), Direction::Up) => Box::new(records),
             (Some(records), Direction::Down) => Box::new(records.rev()),
         };
-        Self { tell, changes, records: records.peekable(), base: base.peekable(), direction }
+        let records = records.peekable();
+        Self { tell, changes, records, base, next: Next::NotAsked, gone: 0, direction }
+    }
+
+    fn take(&mut self) -> Option<B::Item> {
+        match std::mem::replace(&mut self.next, Next::NotAsked) {
+            Next::NotAsked => self.base.next(),
+            Next::Told(entry) => entry,
+        }
+    }
+
+    fn peek(&mut self) -> Option<&B::Item> {
+        if matches!(self.next, Next::NotAsked) {
+            self.next = Next::Told(self.base.next());
+        }
+        match &self.next {
+            Next::Told(entry) => entry.as_ref(),
+            Next::NotAsked => None,
+        }
     }
 
     /// Whether the layer's next key comes before that of the base, or is the same.
     fn order(&mut self) -> Option<Ordering> {
-        match (self.records.peek(), self.base.peek()) {
+        let record = self.records.peek().map(|(key, _)| *key);
+        let direction = self.direction;
+        match (record, self.peek()) {
             (None, None) => None,
             (Some(_), None) => Some(Ordering::Less),
             (_, Some(Err(_))) | (None, Some(_)) => Some(Ordering::Greater),
-            (Some((key, _)), Some(Ok((other, _)))) => Some(match self.direction {
-                Direction::Up => (*key).cmp(other),
+            (Some(key), Some(Ok((other, _)))) => Some(match direction {
+                Direction::Up => key.cmp(other),
                 Direction::Down => other.cmp(key),
             }),
         }
     }
+
+    /// Nothing is left of the range around a key of the base.
+    fn passes(&mut self, key: &[u8]) -> bool {
+        let range = self.changes.and_then(|changes| changes.erased_around(key));
+        self.gone = if range.is_some() { self.gone + 1 } else { 0 };
+        if let Some((from, to)) = range.filter(|_| self.gone >= GONE) {
+            self.base.pass(from, to);
+            self.gone = 0;
+        }
+        range.is_some()
+    }
 }
 
-impl<T, B> Iterator for Over<'_, T, B>
-where
-    B: Iterator<Item = Result<(Vec<u8>, T), StorageError>>,
-{
+impl<T, B: Walk<T>> Iterator for Over<'_, T, B> {
     type Item = Result<(Vec<u8>, T), StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.order()? == Ordering::Greater {
-                match self.base.next()? {
-                    Ok((key, _)) if self.changes.is_some_and(|it| it.has_erased(&key)) => {}
+                match self.take()? {
+                    Ok((key, _)) if self.passes(&key) => {}
                     entry => return Some(entry),
                 }
             } else {
                 if self.order()? == Ordering::Equal {
-                    self.base.next();
+                    self.take();
                 }
                 if let Some((key, Some(record))) = self.records.next() {
                     return Some(Ok((key.clone(), (self.tell)(record))));
                 }
+            }
+        }
+    }
+}
+
+impl<T, B: Walk<T>> Walk<T> for Over<'_, T, B> {
+    fn pass(&mut self, from: &[u8], to: &[u8]) {
+        let is_there = |key: &[u8]| from <= key && key < to;
+        // They are in memory.
+        while self.records.next_if(|(key, _)| is_there(key)).is_some() {}
+        match &self.next {
+            // An error is told, too.
+            Next::Told(Some(Err(_))) => {}
+            Next::Told(Some(Ok((key, _)))) if !is_there(key) => {}
+            Next::NotAsked | Next::Told(_) => {
+                self.next = Next::NotAsked;
+                self.base.pass(from, to);
             }
         }
     }
@@ -272,6 +351,23 @@ mod tests {
 
     use super::*;
     use crate::{crypto::Sealed, store::kinds::header::SPACE};
+
+    /// The entries of a plain map.
+    struct Listed(Vec<(Vec<u8>, Record)>);
+
+    impl Iterator for Listed {
+        type Item = Result<(Vec<u8>, Record), StorageError>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.pop().map(Ok)
+        }
+    }
+
+    impl Walk<Record> for Listed {
+        fn pass(&mut self, from: &[u8], to: &[u8]) {
+            self.0.retain(|(key, _)| key.as_slice() < from || key.as_slice() >= to);
+        }
+    }
 
     fn step() -> impl Strategy<Value = Op> {
         let key = || prop::collection::vec(0_u8..4, 1..3);
@@ -326,8 +422,12 @@ mod tests {
             }
             let to = to.max(from.clone());
             let entries = |down: bool| {
-                let base = base.range(from.clone()..to.clone()).map(|(key, record)| Ok((key.clone(), record.clone())));
-                let base: Box<dyn Iterator<Item = _>> = if down { Box::new(base.rev()) } else { Box::new(base) };
+                let base = base.range(from.clone()..to.clone());
+                let mut base: Vec<_> = base.map(|(key, record)| (key.clone(), record.clone())).collect();
+                if !down {
+                    base.reverse();
+                }
+                let base = Listed(base);
                 let direction = if down { Direction::Down } else { Direction::Up };
                 let lower = Over::new(lower, SPACE, &from, &to, direction, Record::clone, base);
                 Over::new(upper, SPACE, &from, &to, direction, Record::clone, lower).collect::<Result<Vec<_>, _>>().unwrap()

@@ -4,8 +4,8 @@
 //! everything, written in the same transaction as that. Never does: concurrency, or a decision about failures.
 
 use redb::{
-    AccessGuard, Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    StorageBackend, StorageError, Table, TableDefinition, WriteTransaction,
+    Builder, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageBackend,
+    StorageError, Table, TableDefinition, WriteTransaction,
 };
 
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
     aside,
     backend::Fence,
     guard::{Panicked, guarded},
-    recent::{Direction, Recent},
+    recent::{Direction, Recent, Walk},
     stored::{decode, split},
 };
 use crate::store::engine::{Record, Revision, Source, Space};
@@ -295,7 +295,7 @@ pub(super) fn write_engine(
 }
 
 /// Keys, and what is told of each.
-pub(super) type Entries<'a, T> = Box<dyn Iterator<Item = Result<(Vec<u8>, T), StorageError>> + 'a>;
+pub(super) type Entries<'a, T> = Box<dyn Walk<T> + 'a>;
 
 /// Every space as the database had it at one moment. Keeps the pages of that moment from being
 /// written over.
@@ -370,8 +370,7 @@ impl Base {
         })
     }
 
-    /// The entries with `from <= key < to`, of which the first is less than the second, and what
-    /// `tell` makes of what is stored under each.
+    /// The entries with `from <= key < to`, and what `tell` makes of what is stored under each.
     pub(super) fn entries<T: 'static>(
         &self,
         space: Space,
@@ -379,17 +378,57 @@ impl Base {
         to: &[u8],
         direction: Direction,
         tell: fn(&[u8]) -> Result<T, StorageError>,
-    ) -> Result<Entries<'static, T>, StorageError> {
-        let range = self.read(space, |table| table.range::<&[u8]>(from..to))?;
-        let entry = move |found: Result<Stored<'_>, StorageError>| {
-            let (key, value) = found?;
-            Ok((key.value().to_vec(), tell(value.value())?))
-        };
-        Ok(match direction {
-            Direction::Up => Box::new(range.map(entry)),
-            Direction::Down => Box::new(range.rev().map(entry)),
-        })
+    ) -> Entries<'_, T> {
+        let (from, to) = (from.to_vec(), to.to_vec());
+        let mut entries = Stored { base: self, space, from, to, direction, tell, left: None };
+        entries.left = entries.range();
+        Box::new(entries)
     }
 }
 
-type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+/// The entries of a space.
+struct Stored<'a, T> {
+    base: &'a Base,
+    space: Space,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    direction: Direction,
+    tell: fn(&[u8]) -> Result<T, StorageError>,
+    left: Left,
+}
+
+/// What is left of them, or why it cannot be told.
+type Left = Option<Result<redb::Range<'static, &'static [u8], &'static [u8]>, StorageError>>;
+
+impl<T> Stored<'_, T> {
+    fn range(&self) -> Left {
+        let range = self.from.as_slice()..self.to.as_slice();
+        let read = || self.base.read(self.space, |table| table.range::<&[u8]>(range));
+        (self.from < self.to).then(read)
+    }
+}
+
+impl<T> Iterator for Stored<'_, T> {
+    type Item = Result<(Vec<u8>, T), StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = match (self.left.as_mut()?, self.direction) {
+            (Ok(range), Direction::Up) => range.next()?,
+            (Ok(range), Direction::Down) => range.next_back()?,
+            (Err(_), _) => return self.left.take().and_then(Result::err).map(Err),
+        };
+        let told =
+            found.and_then(|(key, value)| Ok((key.value().to_vec(), (self.tell)(value.value())?)));
+        Some(told)
+    }
+}
+
+impl<T> Walk<T> for Stored<'_, T> {
+    fn pass(&mut self, from: &[u8], to: &[u8]) {
+        match self.direction {
+            Direction::Up => self.from = to.to_vec(),
+            Direction::Down => self.to = from.to_vec(),
+        }
+        self.left = self.range();
+    }
+}

@@ -66,7 +66,7 @@ impl View {
         to: &[u8],
     ) -> Result<Option<Entry>, StorageError> {
         let range = (space, from, to, Direction::Down);
-        self.under.entries(&self.recent, range, Record::clone, decode)?.next().transpose()
+        self.under.entries(&self.recent, range, Record::clone, decode).next().transpose()
     }
 
     /// At most `limit` records of a range, in the order of their keys.
@@ -78,7 +78,7 @@ impl View {
         limit: usize,
     ) -> Result<Vec<Entry>, StorageError> {
         let range = (space, from, to, Direction::Up);
-        self.under.entries(&self.recent, range, Record::clone, decode)?.take(limit).collect()
+        self.under.entries(&self.recent, range, Record::clone, decode).take(limit).collect()
     }
 
     /// At most `limit` keys of a range, in order, cut.
@@ -123,7 +123,7 @@ impl Under {
         to: &[u8],
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StorageError> {
-        let entries = self.entries(recent, (space, from, to, Direction::Up), |_| (), |_| Ok(()))?;
+        let entries = self.entries(recent, (space, from, to, Direction::Up), |_| (), |_| Ok(()));
         entries.take(limit).map(|entry| entry.map(|(key, ())| key)).collect()
     }
 
@@ -135,18 +135,15 @@ impl Under {
         (space, from, to, direction): (Space, &'a [u8], &'a [u8], Direction),
         tell: fn(&Record) -> T,
         tell_stored: fn(&[u8]) -> Result<T, StorageError>,
-    ) -> Result<Entries<'a, T>, StorageError> {
-        if from >= to {
-            return Ok(Box::new(std::iter::empty()));
-        }
+    ) -> Entries<'a, T> {
         let mut entries: Entries<'a, T> =
-            self.base.entries(space, from, to, direction, tell_stored)?;
+            self.base.entries(space, from, to, direction, tell_stored);
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.recent);
         for layer in [Some(&self.base.aside), frozen, Some(recent)].into_iter().flatten() {
             if layer.of(space).is_some() {
                 entries = Box::new(Over::new(layer, space, from, to, direction, tell, entries));
             }
         }
-        Ok(entries)
+        entries
     }
 }
