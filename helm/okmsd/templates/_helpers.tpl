@@ -149,6 +149,9 @@ domain = {{ $ca.domain | toJson }}
 {{- with $ca.crl }}
 crl = {{ toJson . }}
 {{- end }}
+{{- with $ca.crlIssuers }}
+crl_issuers = {{ toJson . }}
+{{- end }}
 {{- with $ca.crlStale }}
 crl_stale = {{ toJson . }}
 {{- end }}
