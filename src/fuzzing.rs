@@ -19,7 +19,9 @@ use crate::{
     api::{self, DIALECTS, outline},
     auth::identity::{CertIdentity, subject_text},
     http::{Match, Router},
-    model::{Credential, DeactivateAfter, DomainConfig, Header, Token, VersionRecord, Wrapped},
+    model::{
+        Credential, DeactivateAfter, DomainConfig, Header, Token, User, VersionRecord, Wrapped,
+    },
     service::SecretValue,
     store::{
         kinds::{
@@ -161,6 +163,7 @@ pub fn record(data: &[u8]) {
         |bytes| drop(DomainRecord::decode_past(bytes)),
         |bytes| drop(Token::decode_past(bytes)),
         |bytes| drop(Wrapped::decode_past(bytes)),
+        record_again::<User>,
     ];
     let Some((first, bytes)) = data.split_first() else { return };
     if let Some(kind) = KINDS.get(usize::from(*first) % KINDS.len()) {

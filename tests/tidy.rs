@@ -57,6 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rcgen", &["pki"]),
     ("yasna", &["pki"]),
     ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
+    ("argon2", &["crypto"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),

@@ -93,7 +93,7 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
                     life_seconds: 768 * 3_600,
                     most_seconds: 768 * 3_600,
                     is_renewable: true,
-                    path: "auth/cert/login",
+                    path: "auth/cert/login".to_owned(),
                     display_name: "bench".to_owned(),
                     meta: Vec::new(),
                     bearer: Bearer::default(),

@@ -128,6 +128,11 @@ problems! {
     BadAccessor: BAD_REQUEST, ARGUMENT, "invalid accessor";
     HolderUnknown: BAD_REQUEST, ARGUMENT, "what the holder of this token may do is said by the holder's certificate, which is \
         not known here; ask with that one, at sys/capabilities-self";
+    NoPassword: BAD_REQUEST, ARGUMENT, "missing password";
+    NoUser: BAD_REQUEST, ARGUMENT, "username does not exist";
+    LoginFailed: BAD_REQUEST, ARGUMENT, "invalid username or password";
+    LoginElsewhere: BAD_REQUEST, ARGUMENT, "cert, token and userpass are always on, under these names; no other way to log in is \
+        served";
     NotRenewable: BAD_REQUEST, ARGUMENT, "lease is not renewable";
     NothingWrapped: BAD_REQUEST, ARGUMENT, "wrapping token is not valid or does not exist";
     NoWrapTtl: BAD_REQUEST, ARGUMENT, "endpoint requires response wrapping";
@@ -162,6 +167,7 @@ problems! {
         vault KvNotFound;
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
         vault KvNotFound;
+    UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
     RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules";
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
     NoNamespace: NOT_FOUND, UNKNOWN_ROUTE, "namespace not found";
@@ -185,6 +191,8 @@ problems! {
         again "1";
     TooManyConnections: TOO_MANY_REQUESTS, BUSY, "your domain has its share of this server's connections; close some, and \
         repeat after the time in Retry-After", again "1";
+    LockedOut: TOO_MANY_REQUESTS, BUSY, "too many logins with your certificate have failed; repeat after the time in \
+        Retry-After", again "30";
     HeadTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE, ARGUMENT, "the URL and the headers are larger than this server takes; \
         send fewer headers";
     Internal: INTERNAL_SERVER_ERROR, INTERNAL, "internal error; tell the operator of the region the request_id";
@@ -239,6 +247,8 @@ pub struct Failed {
     pub text: Cow<'static, str>,
     /// The methods that would do.
     allow: Option<String>,
+    /// In how many seconds the request may be repeated, where the row does not know.
+    retry_after: Option<u64>,
     /// What a use case said, as the operator may have to know.
     pub cause: Option<Arc<Error>>,
 }
@@ -270,6 +280,10 @@ impl Failed {
     #[must_use]
     pub fn into_reply(self, request_id: &str) -> Reply {
         let Row { status, code, retry_after, .. } = self.problem.row();
+        let retry_after = match self.retry_after {
+            Some(seconds) => Some(HeaderValue::from(seconds)),
+            None => retry_after.map(HeaderValue::from_static),
+        };
         let body = Writer::object(|out| {
             out.number("error_code", code);
             out.text("error_id", request_id);
@@ -278,9 +292,7 @@ impl Failed {
             out.text("request_id", request_id);
         });
         let mut reply = Reply { status, ..Reply::json(body) };
-        reply
-            .headers
-            .extend(retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from_static(seconds))));
+        reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
@@ -289,7 +301,8 @@ impl Failed {
 
 impl From<Problem> for Failed {
     fn from(problem: Problem) -> Self {
-        Self { problem, text: problem.row().text.into(), allow: None, cause: None }
+        let text = problem.row().text.into();
+        Self { problem, text, allow: None, retry_after: None, cause: None }
     }
 }
 
@@ -338,6 +351,12 @@ fn said_of(error: &Error) -> Failed {
         Error::VersionNotFound => Problem::VersionNotFound.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
+        Error::UserNotFound => Problem::UserNotFound.into(),
+        Error::NoPassword => Problem::NoPassword.into(),
+        Error::LoginFailed => Problem::LoginFailed.into(),
+        Error::LockedOut(seconds) => {
+            Failed { retry_after: Some(*seconds), ..Problem::LockedOut.into() }
+        }
         Error::SecretExists => Problem::SecretExists.into(),
         Error::DomainExists => Problem::DomainExists.into(),
         Error::VersionDeleted => Problem::VersionDeleted.into(),

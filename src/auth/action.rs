@@ -77,6 +77,10 @@ actions! {
     TokenGet = "okms:apiovh:resource/token/get",
     /// Prolong and end tokens of a domain, and end wrapped answers, that others made.
     TokenEdit = "okms:apiovh:resource/token/edit",
+    /// See a domain's users.
+    UserGet = "okms:apiovh:resource/user/get",
+    /// Make, change and remove a domain's users.
+    UserEdit = "okms:apiovh:resource/user/edit",
     /// See a domain.
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.

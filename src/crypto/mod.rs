@@ -1,8 +1,8 @@
 //! Encryption at rest.
 //!
 //! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's
-//! key wraps one fresh data key per value and derives one key per record. Always holds: what is
-//! sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
+//! key wraps one fresh data key per value and derives one key per record; and what is
+//! kept of a user's password. Always holds: what is sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
 //! key material and plaintext never print and are wiped when dropped. Never does: I/O beyond
 //! reading a key file at start, knowing what is inside a record.
 //!
@@ -18,6 +18,7 @@
 mod derive;
 mod envelope;
 mod keys;
+mod password;
 mod root;
 mod sealed;
 mod value;
@@ -25,6 +26,7 @@ mod value;
 pub use self::{
     envelope::{Binding, WrappedDataKey},
     keys::DomainKeys,
+    password::Password,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
     sealed::Sealed,
     value::SecretValue,

@@ -23,6 +23,7 @@ mod settings;
 pub mod text;
 mod time;
 mod token;
+mod user;
 mod vault_policy;
 mod version;
 
@@ -47,6 +48,7 @@ pub use self::{
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     time::Timestamp,
     token::{Bearer, Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
+    user::{PasswordHash, User, user_name},
     vault_policy::VaultPolicy,
     version::{
         Cas, Transition, VERSION_MAX, VersionAct, VersionNumber, VersionRecord, VersionState,

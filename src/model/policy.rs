@@ -209,7 +209,7 @@ impl CertRule {
     }
 }
 
-const TOO_MANY: Invalid = Invalid("a list in a policy or a rule has at most 128 entries");
+const TOO_MANY: Invalid = Invalid("a list in a policy, a rule or a user has at most 128 entries");
 
 /// Goes on with a name that a policy, a rule or an identity can have.
 ///
@@ -229,7 +229,7 @@ fn description(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Goes on with a list that a policy or a rule can have.
+/// Goes on with a list that a policy, a rule or a user can have.
 ///
 /// # Errors
 /// `Invalid` with what it must be.
@@ -239,7 +239,7 @@ pub fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
         count += 1;
         if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
             return Err(Invalid(
-                "what a policy or a rule lists is text of 1 to 512 bytes without control characters",
+                "what a policy, a rule or a user lists is text of 1 to 512 bytes without control characters",
             ));
         }
     }

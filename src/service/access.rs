@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use tokio::sync::Mutex;
 
-use self::stored::{all, find, in_vault, some};
+use self::stored::{all, find, in_vault, some, users};
 use super::{
     Error,
     changes::ChangeName,
@@ -32,7 +32,7 @@ use crate::{
     },
     store::{
         engine::{Revision, Snapshot, Touched},
-        kinds::{Kind, Malformed, config, policy, rule, tenant, vault_policy},
+        kinds::{Kind, Malformed, config, policy, rule, tenant, user, vault_policy},
     },
 };
 
@@ -94,7 +94,7 @@ impl AccessControl {
                 policies: policies.into_iter().map(|(_, policy)| policy).collect(),
                 in_vault: in_vault(&*snapshot, &keys).await?,
                 mounts: Mounts::of(&config),
-                users: Vec::new(),
+                users: users(&*snapshot, &keys).await?,
             })
         };
         match read.await {
@@ -379,22 +379,22 @@ fn is_free_to_choose(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The tenant whose policies or rules a change is about.
+/// The tenant whose policies, rules or users a change is about.
 fn tenant_of(touched: &Touched) -> Option<OkmsId> {
     let (Touched::Put(space, key)
     | Touched::Deleted(space, key)
     | Touched::DeletedRange(space, key, _)) = touched;
     // Mounts are how policies in Vault's language speak of secrets.
-    if ![policy::SPACE, rule::SPACE, config::SPACE].contains(space) {
+    if ![policy::SPACE, rule::SPACE, user::SPACE, config::SPACE].contains(space) {
         return None;
     }
     OkmsId::from_bytes(*key.first_chunk()?).ok()
 }
 
-/// The tenant of the first policy or rule from a key on.
+/// The tenant of the first policy, rule or user from a key on.
 async fn first_tenant(snapshot: &dyn Snapshot, from: &[u8]) -> Result<Option<OkmsId>, Error> {
     let mut first: Option<Vec<u8>> = None;
-    for space in [policy::SPACE, rule::SPACE] {
+    for space in [policy::SPACE, rule::SPACE, user::SPACE] {
         let found = snapshot.keys(space, from, &[0xff; 300], None, 1).await?.pop();
         if let Some(key) = found
             && first.as_ref().is_none_or(|first| key < *first)

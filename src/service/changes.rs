@@ -52,6 +52,8 @@ changes! {
     DeleteVaultPolicy = "policies.delete_vault",
     PutRule = "rules.put",
     DeleteRule = "rules.delete",
+    PutUser = "users.put",
+    DeleteUser = "users.delete",
     RevokeCredential = "credentials.revoke",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",

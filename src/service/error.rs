@@ -36,6 +36,18 @@ pub enum Error {
     /// There is no such rule.
     #[error("there is no such rule")]
     RuleNotFound,
+    /// There is no such user.
+    #[error("there is no such user")]
+    UserNotFound,
+    /// A user that is to be made has no password.
+    #[error("a new user has no password")]
+    NoPassword,
+    /// There is no such user, or it has another password.
+    #[error("no user has this name and password")]
+    LoginFailed,
+    /// Logins have failed too often, for so many seconds more.
+    #[error("too many logins have failed")]
+    LockedOut(u64),
     /// The path is taken.
     #[error("a secret exists at this path")]
     SecretExists,

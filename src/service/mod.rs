@@ -30,6 +30,7 @@ mod tokens;
 mod turns;
 mod unit;
 mod upgrade;
+mod users;
 mod wrapping;
 
 use std::sync::Arc;
@@ -54,18 +55,19 @@ pub use self::{
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
     upgrade::Upgrade,
+    users::{UserPatch, Users},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
-};
-pub use crate::{
-    crypto::SecretValue,
-    pki::{KeyKind, Serial},
-    store::engine::Health,
 };
 use crate::{
     crypto::{self, RootKey},
     model::BuiltIn,
     pki::CertificateAuthority,
     store::engine::Engine,
+};
+pub use crate::{
+    crypto::{Password, SecretValue},
+    pki::{KeyKind, Serial},
+    store::engine::Health,
 };
 
 /// Every use case.
@@ -84,6 +86,8 @@ pub struct Service {
     pub access: Arc<AccessControl>,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
+    /// Users, who log in with a password.
+    pub users: Users,
     /// Tokens, for clients that insist on one.
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
@@ -123,6 +127,7 @@ impl Service {
                 Arc::clone(access.directory()),
             ),
             revocations,
+            users: Users::new(scope.clone(), Arc::clone(&access)),
             access,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),

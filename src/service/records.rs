@@ -88,7 +88,8 @@ impl Reader<'_> {
         open_value(self.keys, &key, version, &record.bytes)
     }
 
-    async fn find<K: Kind>(&self, name: K::Name<'_>) -> Result<Option<K>, Error> {
+    /// The record of this kind and name, if there is one.
+    pub(super) async fn find<K: Kind>(&self, name: K::Name<'_>) -> Result<Option<K>, Error> {
         let key = K::key(self.keys.id(), name);
         let Some(record) = self.snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
         open(self.keys, &key, &record.bytes).map(Some)

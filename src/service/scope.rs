@@ -11,7 +11,7 @@ use super::{
     changes::ChangeName,
     keyring::KeyRing,
     records::open,
-    turns::{LongReads, Turns},
+    turns::{LONG_READS, SharedTurns, Turns},
 };
 use crate::{
     auth::Permit,
@@ -52,7 +52,7 @@ struct Inner {
     /// Configs that were opened before; each counts for the revision that it was read at.
     configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
-    long_reads: LongReads,
+    long_reads: SharedTurns,
     on_commit: OnCommit,
     /// Each held by the one request that clears away what has expired, for a share of all tenants.
     clearing: Vec<Mutex<()>>,
@@ -69,7 +69,7 @@ impl Scope {
             engine,
             configs: Cache::new(CONFIGS_MAX),
             turns: Turns::new(),
-            long_reads: LongReads::new(),
+            long_reads: SharedTurns::new(LONG_READS),
             on_commit,
             clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
         }))
@@ -101,7 +101,7 @@ impl Scope {
     }
 
     /// The turns of reads whose answers can be long.
-    pub(super) fn long_reads(&self) -> &LongReads {
+    pub(super) fn long_reads(&self) -> &SharedTurns {
         &self.0.long_reads
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, MetadataWrite, Renewal,
-    Service, Through, Update, records,
+    Service, Through, Update, UserPatch, records,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
@@ -23,7 +23,7 @@ use crate::{
         Action, Denied, Issuer, Permit, Principal, Resource, Unauthenticated, VerifiedPeer,
         Voucher, directory, identity::CertIdentity,
     },
-    crypto::{FileRootKey, Sealed, SecretValue},
+    crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
         BuiltIn, CertRule, Credential, DomainConfig, Header, MetadataPatch, MountError, MountPath,
         OkmsId, RevocationReason, SecretPath, SettingsPatch, Timestamp,
@@ -113,6 +113,39 @@ async fn a_permit_for_the_region_does_what_it_was_asked_for() {
     assert!(matches!(listed, Err(Error::Denied(Denied::OperatorsOnly))), "{listed:?}");
     let found = service.tenants.by_name(&making, "tenant").await;
     assert!(matches!(found, Err(Error::Denied(Denied::OperatorsOnly))), "{found:?}");
+}
+
+/// Whoever tries to log in learns nothing of who is a user: of a name that is none as much is made of the
+/// password as of one that is, and it is told the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_costs_the_same_for_whoever_there_is_not() {
+    let (_folder, service, id, _) = service().await;
+    let permit = all(id);
+    let password = |text: &str| Password::new(text.to_owned()).unwrap();
+    let patch = UserPatch { password: Some(password("right")), ..UserPatch::default() };
+    service.users.put(&permit, "ann", patch, NOW).await.unwrap();
+    let log_in = async |name: &str, text: &str, key: u8| {
+        let before = service.users.hashed();
+        let ended = service.users.log_in(&permit, &[key; 32], name, password(text), NOW).await;
+        (ended.map(drop).map_err(|error| format!("{error:?}")), service.users.hashed() - before)
+    };
+    let names = ["ann", "bob", "a/b", ""];
+    for _ in 0..5 {
+        for name in names {
+            assert_eq!(
+                log_in(name, "wrong", 1).await,
+                (Err("LoginFailed".to_owned()), 1),
+                "{name}"
+            );
+        }
+    }
+    for name in names {
+        for text in ["wrong", "right"] {
+            let ended = log_in(name, text, 1).await;
+            assert_eq!(ended, (Err("LockedOut(30)".to_owned()), 0), "{name}");
+        }
+    }
+    assert_eq!(log_in("ann", "right", 2).await, (Ok(()), 1), "nobody shuts her out");
 }
 
 /// Lists tell what may be seen alone, and a folder where something in it may; each secret is asked

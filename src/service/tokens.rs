@@ -15,13 +15,13 @@ use super::{
     changes::ChangeName,
     records::{self, Draft, Reader},
     scope::Scope,
-    turns::LongRead,
+    turns::SharedTurn,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
     auth::{Action, Denied, Permit, Resource},
     crypto::{self, DomainKeys, Sealed},
-    model::{Bearer, Invalid, Timestamp, Token, TokenLife},
+    model::{Bearer, Invalid, Timestamp, Token, TokenLife, User},
     store::{
         engine::{Expect, Op, Record},
         kinds::{Kind, token, wrapped},
@@ -56,7 +56,7 @@ pub struct TokenRequest {
     /// Whether it can be renewed.
     pub is_renewable: bool,
     /// Where it is made.
-    pub path: &'static str,
+    pub path: String,
     /// What shows who has it.
     pub display_name: String,
     /// More about who has it: names and texts.
@@ -96,7 +96,7 @@ pub struct Accessors {
     /// The place after the last of them, if there are more.
     pub next: Option<Vec<u8>>,
     /// Held while the list is in memory.
-    _turn: LongRead,
+    _turn: SharedTurn,
 }
 
 /// The use cases on tokens.
@@ -131,7 +131,7 @@ impl Tokens {
             ttl_seconds: request.life_seconds,
             ends_at: now.plus_seconds(request.most_seconds),
             is_renewable: request.is_renewable,
-            path: request.path.to_owned(),
+            path: request.path,
             display_name: request.display_name,
             meta: request.meta,
             bearer: request.bearer,
@@ -159,11 +159,20 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         let known = self.lookup(permit, text, now).await?;
-        if crypto::is_same(&known.token.key_sha256, key_sha256) {
-            Ok(known)
-        } else {
-            Err(Error::TokenInvalid)
-        }
+        let is_good = crypto::is_same(&known.token.key_sha256, key_sha256)
+            && self.has_its_user(permit, &known.token).await?;
+        if is_good { Ok(known) } else { Err(Error::TokenInvalid) }
+    }
+
+    /// Whether the user for whom a token stands, if it does for one, is still there, and not another
+    /// one of the same name.
+    async fn has_its_user(&self, permit: &Permit, token: &Token) -> Result<bool, Error> {
+        let Some(name) = &token.bearer.user else { return Ok(true) };
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let user: Option<User> =
+            Reader { snapshot: &*snapshot, keys: &keys }.find(name.as_str()).await?;
+        Ok(user.is_some_and(|user| user.created_at <= token.created_at))
     }
 
     /// The token of this text.

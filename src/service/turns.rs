@@ -1,5 +1,5 @@
-//! Writers of one record take turns, so that a hot secret costs no retries; and so do reads whose
-//! answers can be long, so that their memory is bounded however many ask.
+//! Writers of one record take turns, so that a hot secret costs no retries; and so does work that takes
+//! much memory or time, so that what it takes is bounded however many ask.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -79,18 +79,28 @@ impl Turns {
     }
 }
 
-/// How many long reads are in memory at once. Others wait, first come first served.
-const LONG_READS: usize = 16;
-/// How many of them are one domain's: its own wait for each other before they stand in the way of
-/// somebody else's.
-const LONG_READS_OF_ONE: usize = 8;
-/// The most of one domain that wait.
-const LONG_READS_WAITING_MAX: usize = 256;
+/// How many have a turn at once, and how many may wait for theirs.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// All of them. Others wait, first come first served.
+    pub all: usize,
+    /// Of one domain: its own wait for each other before they stand in the way of somebody else's.
+    pub of_one: usize,
+    /// Of one domain that wait.
+    pub waiting: usize,
+}
+
+/// Reads whose answers can be long.
+pub(super) const LONG_READS: Bounds = Bounds { all: 16, of_one: 8, waiting: 256 };
+/// What is made of passwords: each takes a processor and 24 MiB for tens of milliseconds.
+pub(super) const PASSWORDS: Bounds = Bounds { all: 2, of_one: 1, waiting: 64 };
+
 const SHARES: usize = 256;
 
-/// The turns of reads whose answers can be long.
-pub(super) struct LongReads {
+/// The turns of work that is bounded in all and for each domain.
+pub(super) struct SharedTurns {
     hasher: RandomState,
+    bounds: Bounds,
     all: Arc<Semaphore>,
     /// Each for a share of all domains. Two may have one; one never has two.
     shares: Vec<Share>,
@@ -101,40 +111,40 @@ struct Share {
     waiting: AtomicUsize,
 }
 
-/// A turn of a long read: hold it while the answer is in memory.
+/// A turn: hold it while the work takes what is bounded.
 #[derive(Debug)]
-pub struct LongRead {
+pub struct SharedTurn {
     _of_all: OwnedSemaphorePermit,
     _of_one: OwnedSemaphorePermit,
 }
 
-impl LongReads {
+impl SharedTurns {
     /// All turns are free.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         let share = || Share {
-            turns: Arc::new(Semaphore::new(LONG_READS_OF_ONE)),
+            turns: Arc::new(Semaphore::new(bounds.of_one)),
             waiting: AtomicUsize::new(0),
         };
-        let shares = (0..SHARES).map(|_| share()).collect();
-        Self { hasher: RandomState::new(), all: Arc::new(Semaphore::new(LONG_READS)), shares }
+        let (all, shares) = (Arc::new(Semaphore::new(bounds.all)), (0..SHARES).map(|_| share()));
+        Self { hasher: RandomState::new(), bounds, all, shares: shares.collect() }
     }
 
     /// Waits for a turn of the domain `id`.
     ///
     /// # Errors
     /// `Error::Busy` where too many of it wait already.
-    pub(super) async fn turn(&self, id: OkmsId) -> Result<LongRead, Error> {
+    pub(super) async fn turn(&self, id: OkmsId) -> Result<SharedTurn, Error> {
         let index = usize::try_from(self.hasher.hash_one(id) % SHARES as u64).unwrap_or_default();
         // There is a share for every hash, and nobody closes a semaphore.
         let share = self.shares.get(index).ok_or(Error::Busy)?;
         let before = share.waiting.fetch_add(1, Relaxed);
         let _waiting = Waiting(&share.waiting);
-        if before >= LONG_READS_WAITING_MAX {
+        if before >= self.bounds.waiting {
             return Err(Error::Busy);
         }
         let of_one = Arc::clone(&share.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Error::Busy)?;
-        Ok(LongRead { _of_all: of_all, _of_one: of_one })
+        Ok(SharedTurn { _of_all: of_all, _of_one: of_one })
     }
 }
 
@@ -145,28 +155,30 @@ mod tests {
     /// One domain takes half of all turns at most, and is told to come back where too many of its
     /// own wait.
     #[tokio::test]
-    async fn long_reads_of_one_domain_leave_room_for_others() {
-        let reads = Arc::new(LongReads::new());
-        // Of 255 others at least one has another share.
-        let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
-        let mut held = Vec::new();
-        for _ in 0..LONG_READS_OF_ONE {
-            held.push(reads.turn(id(1)).await.unwrap());
+    async fn the_work_of_one_domain_leaves_room_for_others() {
+        for bounds in [LONG_READS, PASSWORDS] {
+            let shared = SharedTurns::new(bounds);
+            // Of 255 others at least one has another share.
+            let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
+            let mut held = Vec::new();
+            for _ in 0..bounds.of_one {
+                held.push(shared.turn(id(1)).await.unwrap());
+            }
+            let mut waiting: Vec<_> =
+                (0..bounds.waiting).map(|_| Box::pin(shared.turn(id(1)))).collect();
+            for turn in &mut waiting {
+                assert!(at_once(turn.as_mut()).is_none());
+            }
+            assert!(matches!(shared.turn(id(1)).await, Err(Error::Busy)));
+            let is_free =
+                (2..=255).any(|byte| at_once(Box::pin(shared.turn(id(byte))).as_mut()).is_some());
+            assert!(is_free, "another domain gets a turn at once");
+            held.pop();
+            assert!(at_once(waiting.first_mut().unwrap().as_mut()).unwrap().is_ok());
+            // Who gives up does not count any more.
+            drop(waiting);
+            assert!(at_once(Box::pin(shared.turn(id(1))).as_mut()).is_some());
         }
-        let mut waiting: Vec<_> =
-            (0..LONG_READS_WAITING_MAX).map(|_| Box::pin(reads.turn(id(1)))).collect();
-        for turn in &mut waiting {
-            assert!(at_once(turn.as_mut()).is_none());
-        }
-        assert!(matches!(reads.turn(id(1)).await, Err(Error::Busy)));
-        let is_free =
-            (2..=255).any(|byte| at_once(Box::pin(reads.turn(id(byte))).as_mut()).is_some());
-        assert!(is_free, "another domain gets a turn at once");
-        held.pop();
-        assert!(at_once(waiting.first_mut().unwrap().as_mut()).unwrap().is_ok());
-        // Who gives up does not count any more.
-        drop(waiting);
-        assert!(at_once(Box::pin(reads.turn(id(1))).as_mut()).is_some());
     }
 
     /// What a future comes to if it need not wait.

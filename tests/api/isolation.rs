@@ -60,7 +60,7 @@ fn key(route: &ListedRoute, path: &str) -> String {
     match route.operation.id {
         "VaultEnable" => format!("mount-{}", path.len()),
         "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" => "secret".to_owned(),
-        "VaultReadAuthMethod" | "VaultReadAuthTune" => "token".to_owned(),
+        "VaultReadAuthMethod" | "VaultReadAuthTune" | "VaultEnableAuth" => "token".to_owned(),
         "VaultRandom" => "8".to_owned(),
         _ => path.to_owned(),
     }
@@ -94,6 +94,9 @@ fn body(route: &ListedRoute, path: &str) -> String {
         }
         "VaultEnable" => r#"{"type":"kv-v2"}"#,
         "VaultWritePolicy" => r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#,
+        "VaultWriteUser" => r#"{"password":"correct horse","policies":"admin"}"#,
+        "VaultSetPassword" | "VaultUserLogin" => r#"{"password":"correct horse"}"#,
+        "VaultEnableAuth" => r#"{"type":"token"}"#,
         "VaultCapabilities" => r#"{"paths":["secret/data/a"]}"#,
         "VaultRemount" => r#"{"from":"mount-1","to":"mount-2"}"#,
         _ => "",

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use hyper::Method;
 use serde_json::json;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -18,8 +19,11 @@ const METADATA_KEY: &str = "canary-label-5d41";
 const DOMAIN_NAME: &str = "canary-domain-5d41";
 const SECRET: &str = "canary-path-5d41/db";
 
+/// What is kept of a password begins so.
+const KEPT: &str = "$argon2id";
+
 /// What must not be found anywhere but in answers.
-const HIDDEN: &[&str] = &[VALUE, VALUE_KEY, METADATA, METADATA_KEY, DOMAIN_NAME];
+const HIDDEN: &[&str] = &[VALUE, VALUE_KEY, METADATA, METADATA_KEY, DOMAIN_NAME, KEPT];
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -49,8 +53,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 /// A domain whose name has the canary in it; no two have one name.
 async fn domain(server: &TestServer) -> Client {
     let body = json!({ "name": crate::harness::unique(DOMAIN_NAME) }).to_string();
-    let created =
-        server.operator().call(hyper::Method::POST, "/v2/okms/resource", &body).await.ok();
+    let created = server.operator().call(Method::POST, "/v2/okms/resource", &body).await.ok();
     server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
 }
 
@@ -71,6 +74,14 @@ async fn plant(client: &Client) {
         .await
         .ok();
     client.put(&format!("secret/{SECRET}/version/1"), r#"{"state":"deactivated"}"#).await.ok();
+    let user = |at: &str| format!("/api/{}/v1/auth/userpass/{at}/ann", client.id);
+    let password = json!({ "password": VALUE }).to_string();
+    assert_eq!(client.call(Method::PUT, &user("users"), &password).await.status, 204);
+    client.call(Method::PUT, &user("login"), &password).await.ok();
+    let wrong = json!({ "password": format!("{VALUE}x") }).to_string();
+    client.call(Method::PUT, &user("login"), &wrong).await.error(400, 50_405_377);
+    let shown = client.call(Method::GET, &user("users"), "").await;
+    assert!(!shown.text().contains(KEPT), "{shown:?}");
     let read = client.get(&format!("secret/{SECRET}?includeData=true")).await;
     assert!(
         HIDDEN[..4].iter().all(|canary| read.text().contains(canary)),

@@ -68,6 +68,7 @@ impl Documented {
             {
                 "token"
             }
+            "VaultEnableAuth" if self.seen.contains("VaultAuthMethods") => "userpass",
             "VaultRandomOfLength" => "8",
             "VaultRemountStatus" => &*self.moved,
             _ if path.contains("{mount}") => "app%2Fdatabase",
@@ -373,7 +374,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 117);
+    assert_eq!(unseen.len(), 125);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
@@ -456,6 +457,14 @@ async fn vault(client: Client) -> Seen {
         "VaultAuthMethods",
         "VaultReadAuthMethod",
         "VaultReadAuthTune",
+        "VaultEnableAuth",
+        "VaultWriteUser",
+        "VaultUsers",
+        "VaultReadUser",
+        "VaultSetUserPolicies",
+        "VaultSetPassword",
+        "VaultUserLogin",
+        "VaultDeleteUser",
         "VaultCapabilities",
         "VaultRandom",
         "VaultRandomOfLength",
@@ -537,6 +546,14 @@ async fn vaults_refusals_are_as_told() {
         ("VaultUiMount", "", "", "Preflight"),
         ("VaultReadPolicy", "", "", "KvNotFound"),
         ("VaultWritePolicy", "", r#"{"policy":"path"}"#, "BadPolicy"),
+        ("VaultEnableAuth", "", r#"{"type":"ldap"}"#, "LoginElsewhere"),
+        ("VaultUsers", "", "", "KvNotFound"),
+        ("VaultReadUser", "", "", "KvNotFound"),
+        ("VaultWriteUser", "", "{}", "NoPassword"),
+        ("VaultSetPassword", "", r#"{"password":"x"}"#, "NoUser"),
+        ("VaultSetUserPolicies", "", "{}", "NoUser"),
+        ("VaultUserLogin", "", "{}", "NoPassword"),
+        ("VaultUserLogin", "", r#"{"password":"x"}"#, "LoginFailed"),
         ("VaultLookupSelf", "", "", "PermissionDenied"),
         ("VaultLookupToken", "", "", "NoToken"),
         ("VaultPostLookupToken", "", r#"{"token":"x"}"#, "BadToken"),

@@ -68,6 +68,9 @@ grep -q '"secret/data/billing/mail":\["delete","patch","read","update"\],"secret
 answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-vault docs/ACCESS.md)")
 [ "$(grep -c '"data":{"password":"correct horse"}\|"password": "correct horse"' <<<"$answers")" -eq 1 ]
 [ "$(grep -c 'does not permit this action' <<<"$answers")" -eq 2 ]
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-users docs/ACCESS.md)")
+[ "$(grep -c '"pin": "1234"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"error_code":16924673' <<<"$answers")" -eq 1 ]
 echo "ok       the lines of docs/ACCESS.md"
 
 # A second start keeps everything.

@@ -403,16 +403,24 @@ guide() {
     cli GET "secret/metadata/$unique/none?list=true"
     check 404 absent
 
-    # Access control; users, audit, database: what is not served says so, by its name.
+    # Access control
     cli PUT sys/policies/acl/myapp-policy \
         '{"policy":"path \"secret/data/myapp/*\" {\n  capabilities = [\"read\"]\n}\n"}'
     check 204
     cli GET sys/policies/acl/myapp-policy
     check 200 '.data.name == "myapp-policy" and (.data.policy | contains("secret/data/myapp"))'
+    cli PUT auth/userpass/users/myapp-user '{"password":"secure-password","policies":"myapp-policy"}'
+    check 204
+    cli PUT auth/userpass/login/myapp-user '{"password":"secure-password"}'
+    check 200 '.auth.metadata.username == "myapp-user" and (.auth.client_token | startswith("okms."))'
+    cli PUT auth/userpass/login/myapp-user '{"password":"insecure-password"}'
+    check 400 'refused("invalid username or password")'
+    cli DELETE auth/userpass/users/myapp-user
+    check 204
     cli DELETE sys/policies/acl/myapp-policy
     check 204
-    cli PUT auth/userpass/users/myapp-user '{"password":"secure-password","policies":"myapp-policy"}'
-    check 400 'refused("userpass")'
+
+    # Audit, database: what is not served says so, by its name.
     cli PUT sys/audit/file \
         '{"type":"file","description":"","options":{"file_path":"/vault/logs/audit.log"},"local":false}'
     check 400 'refused("audit")'
@@ -579,10 +587,14 @@ guide_itself() {
     prints 0 'secret/data/myapp'
     vault policy list
     prints 0 'myapp-policy'
+    vault write auth/userpass/users/myapp-user password=secure-password policies=myapp-policy
+    prints 0 'Success! Data written to: auth/userpass/users/myapp-user'
+    vault login -no-store -method=userpass username=myapp-user password=secure-password
+    prints 0 'Success! You are now authenticated'
+    vault delete auth/userpass/users/myapp-user
+    prints 0 Success
     vault policy delete myapp-policy
     prints 0 Success
-    vault write auth/userpass/users/myapp-user password=secure-password policies=myapp-policy
-    prints 2 'Code: 400' userpass
     vault audit enable file file_path=/vault/logs/audit.log
     prints 2 'Code: 400' audit
     vault secrets enable database

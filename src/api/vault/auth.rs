@@ -48,7 +48,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
         life_seconds,
         most_seconds,
         is_renewable: true,
-        path: "auth/cert/login",
+        path: "auth/cert/login".to_owned(),
         display_name: format!("cert-{}", if role.is_empty() { &serial } else { &role }),
         meta: vec![("cert_name".to_owned(), role), ("serial_number".to_owned(), serial)],
         bearer: Bearer::default(),
@@ -112,7 +112,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
         life_seconds,
         most_seconds,
         is_renewable,
-        path: "auth/token/create",
+        path: "auth/token/create".to_owned(),
         display_name: if name.is_empty() { "token".to_owned() } else { format!("token-{name}") },
         meta,
         bearer,
@@ -397,7 +397,8 @@ fn meta(out: &mut ObjectWriter<'_>, token: &Token) {
     }
 }
 
-fn seconds(given: Option<i64>) -> Result<Option<u64>, Failed> {
+/// A span of time that is one.
+pub(super) fn seconds(given: Option<i64>) -> Result<Option<u64>, Failed> {
     const NEGATIVE: Invalid = Invalid("a span of time is not negative");
     Ok(given.map(|given| u64::try_from(given).map_err(|_| NEGATIVE)).transpose()?)
 }

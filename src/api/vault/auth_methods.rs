@@ -3,7 +3,8 @@
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
     asked::Asked,
-    envelope::{also_at_top_level, ttls},
+    envelope::{self, also_at_top_level, ttls},
+    fields::{self, Fields},
 };
 
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -18,7 +19,7 @@ struct AuthMethod {
 }
 
 /// The ways to log in. Clients want ids; these name nothing that could change.
-const AUTH_METHODS: [AuthMethod; 2] = [
+const AUTH_METHODS: [AuthMethod; 3] = [
     AuthMethod {
         kind: "cert",
         uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a01",
@@ -28,6 +29,11 @@ const AUTH_METHODS: [AuthMethod; 2] = [
         kind: "token",
         uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a02",
         description: "token based credentials",
+    },
+    AuthMethod {
+        kind: "userpass",
+        uuid: "a95e1f5e-9a2f-4c11-8a52-7b0c9c2f3a03",
+        description: "users with a password, beside a certificate of the domain",
     },
 ];
 
@@ -64,6 +70,22 @@ impl AuthMethod {
 pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let method = AuthMethod::of(asked, |name| Problem::NoAuthMethod.with(&[name]))?;
     Ok(also_at_top_level(asked.call, |out| method.members(out)))
+}
+
+/// Scripts turn on what they then use. All that there is is on, so that nothing is left to do.
+pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let method = AuthMethod::of(asked, |_| Problem::LoginElsewhere.into())?;
+    let body = fields::body(asked.call)?;
+    let mut fields = Fields::parse(&body)?;
+    if fields.text("type")?.as_deref() != Some(method.kind) {
+        return Err(Problem::LoginElsewhere.into());
+    }
+    // What else can be said of one, its lives among it, is the operator's config.
+    for known in ["path", "description", "config", "options", "local", "seal_wrap", "plugin_name"] {
+        fields.take(known)?;
+    }
+    fields.take("external_entropy_access")?;
+    Ok(envelope::nothing(asked.call, envelope::SYSTEM, &fields.warnings()))
 }
 
 /// How long tokens live, as the operator's config has it.

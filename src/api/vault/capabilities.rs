@@ -154,11 +154,14 @@ fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'st
     let is_of_policies =
         ["sys/policies", "sys/policy"].iter().any(|above| address.starts_with(above));
     let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
-    if !is_of_mounts && !is_of_policies && !is_of_accessors {
+    let is_of_users = address.starts_with("auth/userpass/users");
+    if !is_of_mounts && !is_of_policies && !is_of_accessors && !is_of_users {
         return vec!["create", "delete", "list", "patch", "read", "update"];
     }
     let (get, edit) = if is_of_policies {
         (Action::PolicyGet, Action::PolicyEdit)
+    } else if is_of_users {
+        (Action::UserGet, Action::UserEdit)
     } else {
         (Action::ConfigGet, Action::ConfigUpdate)
     };

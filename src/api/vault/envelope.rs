@@ -13,6 +13,8 @@ pub(super) type Mount = &'static str;
 pub(super) const KV: Mount = "kv";
 /// The type of what the server itself answers.
 pub(super) const SYSTEM: Mount = "system";
+/// The type of what is about users.
+pub(super) const USERPASS: Mount = "userpass";
 /// The type of what is about tokens.
 pub(super) const TOKEN: Mount = "token";
 

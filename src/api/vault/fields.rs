@@ -134,15 +134,20 @@ impl<'a> Fields<'a> {
         ints(raw).ok_or_else(|| wrong(name, "expected a list of at most 1000 whole numbers"))
     }
 
-    /// Takes a list of texts, or one text.
+    /// Takes a list of texts, or one text with commas; none where there is no such field.
     pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Failed> {
-        let Some(raw) = self.take(name)? else { return Ok(Vec::new()) };
+        Ok(self.list(name)?.unwrap_or_default())
+    }
+
+    /// The same, if there is such a field.
+    pub(super) fn list(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Failed> {
+        let Some(raw) = self.take(name)? else { return Ok(None) };
         let items: Option<Vec<String>> = if raw.get().starts_with('[') {
             serde_json::from_str(raw.get()).ok()
         } else {
             weak_text(raw).map(|text| text.split(',').map(str::to_owned).collect())
         };
-        items.ok_or_else(|| wrong(name, "expected a list of texts"))
+        items.map(Some).ok_or_else(|| wrong(name, "expected a list of texts"))
     }
 
     /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a

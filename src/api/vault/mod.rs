@@ -23,6 +23,7 @@ mod policies;
 mod routes;
 mod status;
 mod tools;
+mod userpass;
 mod words;
 mod wrapping;
 

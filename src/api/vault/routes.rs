@@ -12,7 +12,7 @@ use super::{
         self,
         Spelling::{New, Old},
     },
-    status, tools, wrapping,
+    status, tools, userpass, wrapping,
 };
 use crate::{auth::Action, model::VersionAct};
 
@@ -263,7 +263,12 @@ pub(super) static ROUTES: &[Route] = &[
         "/sys/auth/{key}",
         &tenant!(Read, "VaultReadAuthMethod", [DomainGet], auth_methods::read()),
     ),
-    route(&["LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"], "/sys/auth/{key}", &NOT_SERVED),
+    route(
+        WRITES,
+        "/sys/auth/{key}",
+        &tenant!(Read, "VaultEnableAuth", [DomainGet], auth_methods::enable()),
+    ),
+    route(&["LIST", "SCAN", "PATCH", "DELETE"], "/sys/auth/{key}", &NOT_SERVED),
     route(
         WRITES,
         "/sys/capabilities-self",
@@ -370,6 +375,41 @@ pub(super) static ROUTES: &[Route] = &[
             [DomainGet, TokenEdit],
             auth::revoke(Named::Accessor)
         ),
+    ),
+    route(
+        &["GET", "LIST"],
+        "/auth/userpass/users",
+        &tenant!(Read, "VaultUsers", [UserGet], userpass::list()),
+    ),
+    route(
+        WRITES,
+        "/auth/userpass/users/{key}/password",
+        &tenant!(Write, "VaultSetPassword", [UserEdit], userpass::set_password()),
+    ),
+    route(
+        WRITES,
+        "/auth/userpass/users/{key}/policies",
+        &tenant!(Write, "VaultSetUserPolicies", [UserEdit], userpass::set_policies()),
+    ),
+    route(
+        &["GET"],
+        "/auth/userpass/users/{key}",
+        &tenant!(Read, "VaultReadUser", [UserGet], userpass::read()),
+    ),
+    route(
+        WRITES,
+        "/auth/userpass/users/{key}",
+        &tenant!(Write, "VaultWriteUser", [UserEdit], userpass::write()),
+    ),
+    route(
+        &["DELETE"],
+        "/auth/userpass/users/{key}",
+        &tenant!(Write, "VaultDeleteUser", [UserEdit], userpass::delete()),
+    ),
+    route(
+        WRITES,
+        "/auth/userpass/login/{key}",
+        &tenant!(Write, "VaultUserLogin", [DomainGet], userpass::login(), Login),
     ),
     route(ALL, "/auth/cert/{key}", &NOT_SERVED),
     route(ALL, "/auth/{key}", &NOT_SERVED),

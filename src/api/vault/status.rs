@@ -120,7 +120,7 @@ pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
         ("sys", "policy" | "policies") => "policies are",
         ("sys", "audit" | "audit-hash") => "audit devices are",
-        ("sys", "auth") => "other ways to log in than certificates are",
+        ("sys", "auth") => "other ways to log in are",
         ("auth", "userpass") => "userpass is",
         ("auth", "token") => "this way of asking about tokens is",
         ("auth", "cert") => "roles of certificates are",

@@ -1,13 +1,13 @@
-//! What the store has of a tenant's policies and rules, read and opened.
+//! What the store has of a tenant's policies, rules and users, read and opened.
 
 use crate::{
     auth::acl,
     crypto::DomainKeys,
-    model::VaultPolicy,
+    model::{User, VaultPolicy},
     service::{Error, records::open, scope::Scope},
     store::{
         engine::Snapshot,
-        kinds::{Kind, Malformed, vault_policy},
+        kinds::{Kind, Malformed, user, vault_policy},
     },
 };
 
@@ -58,6 +58,35 @@ pub(super) async fn all<K: Kind>(
         found.extend(page);
         if is_last {
             return Ok(found);
+        }
+    }
+}
+
+/// The users, and the names of their policies. One that is damaged may do nothing, and shuts out nobody
+/// else: what it denied, it denied itself.
+pub(super) async fn users(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let (mut from, to) = user::all(keys.id());
+    let mut known = Vec::new();
+    loop {
+        let page = snapshot.scan(user::SPACE, &from, &to, BATCH).await?;
+        let is_last = page.len() < BATCH;
+        for (key, record) in page {
+            match open::<User>(keys, &key, &record.bytes) {
+                Ok(user) => {
+                    known.push((user::name(&key).ok_or(Malformed)?.to_owned(), user.policies));
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(domain = %keys.id(), error, "the record of a user is damaged");
+                }
+            }
+            from = [key.as_slice(), &[0]].concat();
+        }
+        if is_last {
+            return Ok(known);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     service::{
         Error,
         records::{Reader, open},
-        turns::LongRead,
+        turns::SharedTurn,
     },
     store::{
         engine::{Read, Snapshot},
@@ -60,7 +60,7 @@ pub struct Listed {
     /// Whether there are more after them.
     pub has_more: bool,
     /// Held while the list is in memory.
-    _turn: LongRead,
+    _turn: SharedTurn,
 }
 
 impl Secrets {

@@ -9,7 +9,7 @@ use crate::{
         Error,
         cursor::{self, Page},
         records::{Reader, missing, open, open_value},
-        turns::LongRead,
+        turns::SharedTurn,
     },
     store::{
         engine::{Found, Read, ReadError, Snapshot},
@@ -238,7 +238,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         path: &SecretPath,
-    ) -> Result<(History, Option<LongRead>), Error> {
+    ) -> Result<(History, Option<SharedTurn>), Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
         let mut turn = None;

@@ -16,6 +16,7 @@ pub mod revocation;
 pub mod rule;
 pub mod tenant;
 pub mod token;
+pub mod user;
 pub mod value;
 pub mod vault_policy;
 pub mod version;
@@ -28,7 +29,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 11] = [
+pub const SPACES: [Space; 12] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -40,6 +41,7 @@ pub const SPACES: [Space; 11] = [
     policy::SPACE,
     rule::SPACE,
     revocation::SPACE,
+    user::SPACE,
 ];
 
 #[cfg(test)]

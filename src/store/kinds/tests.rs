@@ -20,8 +20,9 @@ use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
         Bearer, CertRule, Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header,
-        MaxVersions, Mount, MountPath, Moved, OkmsId, Revocation, RevocationReason, RuleIssuer,
-        SecretPath, Settings, Timestamp, Token, VersionNumber, VersionRecord, Wrapped,
+        MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Revocation, RevocationReason,
+        RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord,
+        Wrapped,
     },
 };
 
@@ -250,6 +251,14 @@ proptest! {
             display_name: name.clone(),
             meta: vec![(name.clone(), name.clone())],
             bearer: Bearer { user: Some(name.clone()), policies: Some(vec![name.clone()]) },
+        });
+        check(&User {
+            password: PasswordHash::new(name.clone()),
+            policies: vec![name.clone(), name.clone()],
+            token_ttl: 5,
+            token_max_ttl: u64::from(key[0]),
+            created_at,
+            updated_at: created_at,
         });
         let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
         check(&Version { record, data_key: deleted_at.is_none().then_some(data_key) });

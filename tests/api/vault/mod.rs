@@ -35,6 +35,7 @@ mod subkeys;
 mod system;
 mod tokens;
 mod tools;
+mod userpass;
 mod versions;
 mod wrapping;
 

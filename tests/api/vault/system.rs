@@ -146,8 +146,8 @@ async fn ways_to_log_in() {
     let (_server, vault) = Vault::start().await;
     let methods = vault.root().get("sys/auth").await.envelope()["data"].clone();
     assert_eq!(
-        (&methods["cert/"]["type"], &methods["token/"]["type"]),
-        (&json!("cert"), &json!("token"))
+        [&methods["cert/"]["type"], &methods["token/"]["type"], &methods["userpass/"]["type"]],
+        [&json!("cert"), &json!("token"), &json!("userpass")]
     );
 }
 
@@ -157,8 +157,8 @@ async fn what_is_not_there_yet() {
     let (_server, vault) = Vault::start().await;
     let root = vault.root();
     for (method, path) in [
-        ("PUT", "auth/userpass/login/me"),
-        ("PUT", "auth/userpass/users/me"),
+        ("PUT", "auth/ldap/login/me"),
+        ("PUT", "auth/approle/login"),
         ("GET", "sys/audit"),
         ("PUT", "sys/audit/file"),
         ("PUT", "database/config/x"),

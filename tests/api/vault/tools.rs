@@ -153,7 +153,7 @@ async fn a_way_to_log_in() {
     let (_server, vault) = Vault::start().await;
     let root = vault.root();
     let all = root.get("sys/auth").await.envelope()["data"].clone();
-    for name in ["cert", "token", "token/"] {
+    for name in ["cert", "token", "token/", "userpass"] {
         let answer = root.get(&format!("sys/auth/{name}")).await.envelope();
         assert_eq!(answer["data"], all[format!("{}/", name.trim_end_matches('/'))]);
         // Clients of old look beside the envelope's members.
@@ -166,13 +166,11 @@ async fn a_way_to_log_in() {
             (&json!(2_764_800), &json!(2_764_800))
         );
     }
-    root.get("sys/auth/userpass").await.refused(400, "No auth engine at userpass/");
-    root.get("sys/auth/userpass/tune")
+    root.get("sys/auth/ldap").await.refused(400, "No auth engine at ldap/");
+    root.get("sys/auth/ldap/tune")
         .await
-        .refused(400, "cannot fetch sysview for path \"auth/userpass/\"");
-    root.post("sys/auth/userpass", json!({"type": "userpass"}))
-        .await
-        .refused_with(400, "not served");
+        .refused(400, "cannot fetch sysview for path \"auth/ldap/\"");
+    root.post("sys/auth/ldap", json!({"type": "ldap"})).await.refused_with(400, "served");
     root.post("sys/auth/token/tune", json!({"max_lease_ttl": "1h"}))
         .await
         .refused_with(400, "not served");

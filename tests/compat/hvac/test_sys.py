@@ -169,8 +169,7 @@ class Mounts(Case):
         for what, call in (
             ("audit", lambda: sys.list_enabled_audit_devices()),
             ("audit", lambda: sys.enable_audit_device("file", options={"file_path": "/tmp/audit.log"})),
-            ("userpass", lambda: auth.userpass.create_or_update_user("hvac", "password")),
-            ("userpass", lambda: auth.userpass.login("hvac", "password")),
+            ("log in", lambda: auth.ldap.login("hvac", "password")),
             ("database", lambda: self.client.secrets.database.list_connections()),
             ("cert", lambda: auth.cert.list_certificate_roles()),
         ):

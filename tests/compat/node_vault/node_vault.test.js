@@ -419,7 +419,7 @@ test("what is not served says so", async () => {
   for (const [call, word] of [
     [() => vault.audits(), /audit/i],
     [() => vault.enableAudit({ name: "file", type: "file", options: { file_path: "/tmp/audit.log" } }), /audit/i],
-    [() => vault.userpassLogin({ username: "node", password: "password" }), /userpass/i],
+    [() => vault.ldapLogin({ username: "node", password: "password" }), /log in/i],
     [() => vault.generateDatabaseCredentials({ databasePath: "database", name: "node" }), /database/i],
     [() => vault.mount({ mount_point: "node-vault-transit", type: "transit" }), /kv-v2/],
   ]) {

@@ -213,7 +213,7 @@ func TestLater(t *testing.T) {
 	for what, err := range map[string]error{
 		"audit devices":   audits,
 		"an audit device": s.Sys().EnableAuditWithOptionsWithContext(s.ctx, "file", &api.EnableAuditOptions{Type: "file"}),
-		"userpass":        write("auth/userpass/login/u", object{"password": "p"}),
+		"ldap":            write("auth/ldap/login/u", object{"password": "p"}),
 		"a cert role":     write("auth/cert/certs/web", object{"certificate": ""}),
 		"database":        write("database/config/x", object{"plugin_name": "p"}),
 		"sealing":         s.Sys().SealWithContext(s.ctx),

@@ -1,0 +1,273 @@
+//! Users of a tenant: kept, changed, and known by their passwords.
+//!
+//! Always holds: of a password there is nothing but what [`Password::hash`] makes of it; whoever logs
+//! in learns nothing of who is a user, neither by the answer nor by what it takes. A change of a user's
+//! policies counts for every request that begins after it was answered, as [`AccessControl`] has it.
+//! Never does: make a token, or say what a user may.
+
+mod lockout;
+mod passwords;
+
+use std::sync::Arc;
+
+use self::{
+    lockout::{Caller, Lockout},
+    passwords::Passwords,
+};
+use super::{
+    AccessControl, Error,
+    changes::ChangeName,
+    records::{Draft, Reader, open},
+    scope::Scope,
+    unit::{Change, OneRecord},
+};
+use crate::{
+    auth::{Action, Permit, Resource},
+    crypto::{DomainKeys, Password},
+    model::{Invalid, Timestamp, User, user_name},
+    store::{
+        engine::Record,
+        kinds::{Kind, Malformed, user},
+    },
+};
+
+/// The most users of a tenant.
+const USERS_MAX: usize = 10_000;
+/// How many names are read at once.
+const BATCH: usize = 2048;
+
+/// What of a user is to change; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct UserPatch {
+    /// The password.
+    pub password: Option<Password>,
+    /// The policies.
+    pub policies: Option<Vec<String>>,
+    /// How long its tokens live, in seconds; 0 for as long as any.
+    pub token_ttl: Option<u64>,
+    /// How long they live at most, in seconds; 0 for as long as any.
+    pub token_max_ttl: Option<u64>,
+}
+
+/// The use cases on users.
+pub struct Users {
+    scope: Scope,
+    access: Arc<AccessControl>,
+    passwords: Passwords,
+    lockout: Lockout,
+}
+
+impl Users {
+    pub(super) fn new(scope: Scope, access: Arc<AccessControl>) -> Self {
+        Self { scope, access, passwords: Passwords::new(), lockout: Lockout::new() }
+    }
+
+    /// The names of the users, in their order.
+    ///
+    /// # Errors
+    /// `Error::Denied` where they may not be seen.
+    pub async fn list(&self, permit: &Permit) -> Result<Vec<String>, Error> {
+        permit.check(Action::UserGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let found = self.keys_of_all(&keys).await?;
+        found.iter().map(|key| Ok(user::name(key).ok_or(Malformed)?.to_owned())).collect()
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// `Error::UserNotFound`.
+    pub async fn get(&self, permit: &Permit, name: &str) -> Result<User, Error> {
+        permit.check(Action::UserGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        self.find(&keys, name).await?.ok_or(Error::UserNotFound)
+    }
+
+    /// Makes a user, or changes the one that is there.
+    ///
+    /// # Errors
+    /// `Error::NoPassword` where it would be made without one; `Error::Invalid` where it breaks a
+    /// rule; `Error::Busy` where too many passwords wait.
+    pub async fn put(
+        &self,
+        permit: &Permit,
+        name: &str,
+        patch: UserPatch,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        permit.check(Action::UserEdit, Resource::Tenant)?;
+        user_name(name)?;
+        let keys = self.scope.keys(permit).await?;
+        if !self.is_there(&keys, name).await? {
+            if patch.password.is_none() {
+                return Err(Error::NoPassword);
+            }
+            if self.keys_of_all(&keys).await?.len() >= USERS_MAX {
+                return Err(Invalid("a domain has at most 10000 users; remove one first").into());
+            }
+        }
+        self.change(&keys, name, patch, true, now).await
+    }
+
+    /// Changes a user that is there.
+    ///
+    /// # Errors
+    /// `Error::UserNotFound`; `Error::Invalid` where it breaks a rule; `Error::Busy` where too many
+    /// passwords wait.
+    pub async fn update(
+        &self,
+        permit: &Permit,
+        name: &str,
+        patch: UserPatch,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        permit.check(Action::UserEdit, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        if !self.is_there(&keys, name).await? {
+            return Err(Error::UserNotFound);
+        }
+        self.change(&keys, name, patch, false, now).await
+    }
+
+    /// Removes a user; its tokens may then do nothing. One that is damaged can be removed, too.
+    ///
+    /// # Errors
+    /// `Error::UserNotFound`.
+    pub async fn delete(&self, permit: &Permit, name: &str) -> Result<(), Error> {
+        permit.check(Action::UserEdit, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let key = User::key(keys.id(), name);
+        let change = Change { name: ChangeName::DeleteUser, turns: &[""] };
+        self.scope
+            .unit(change, &keys, OneRecord(user::SPACE, key.clone()), |found, draft| {
+                found.ok_or(Error::UserNotFound)?;
+                draft.delete(user::SPACE, key.clone());
+                Ok(())
+            })
+            .await?;
+        self.access.bring_up(keys.id()).await
+    }
+
+    /// The user of this name and password, for whoever has the certificate with the key
+    /// `key_sha256`.
+    ///
+    /// # Errors
+    /// `Error::LoginFailed` where there is none, or it has another password; `Error::LockedOut` where
+    /// that was so too often; `Error::Busy` where too many passwords wait.
+    pub async fn log_in(
+        &self,
+        permit: &Permit,
+        key_sha256: &[u8; 32],
+        name: &str,
+        password: Password,
+        now: Timestamp,
+    ) -> Result<User, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let caller = Caller { id: permit.okms_id(), key_sha256, name };
+        self.lockout.check(&caller, now)?;
+        let turn = self.passwords.turn(permit.okms_id()).await?;
+        // Others may have failed while this one waited.
+        self.lockout.check(&caller, now)?;
+        let keys = self.scope.keys(permit).await?;
+        let found = match user_name(name) {
+            Ok(()) => self.find(&keys, name).await?,
+            Err(_) => None,
+        };
+        let kept = found.as_ref().map(|user| user.password.clone());
+        let fits = turn.fits(password, kept).await?;
+        let Some(user) = found.filter(|_| fits) else {
+            self.lockout.failed(&caller, now);
+            return Err(Error::LoginFailed);
+        };
+        self.lockout.succeeded(&caller);
+        Ok(user)
+    }
+
+    /// How often something was made of a password.
+    #[cfg(test)]
+    pub(super) fn hashed(&self) -> usize {
+        self.passwords.taken.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    async fn find(&self, keys: &DomainKeys, name: &str) -> Result<Option<User>, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        Reader { snapshot: &*snapshot, keys }.find(name).await
+    }
+
+    /// Whether there is a record of this name, damaged or not.
+    async fn is_there(&self, keys: &DomainKeys, name: &str) -> Result<bool, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        Ok(snapshot.get(user::SPACE, &User::key(keys.id(), name)).await?.is_some())
+    }
+
+    /// The keys of all users of a tenant.
+    async fn keys_of_all(&self, keys: &DomainKeys) -> Result<Vec<Vec<u8>>, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (mut from, to) = user::all(keys.id());
+        let mut found = Vec::new();
+        loop {
+            let page = snapshot.keys(user::SPACE, &from, &to, None, BATCH).await?;
+            let next = page.last().map(|last| [last.as_slice(), &[0]].concat());
+            let is_last = page.len() < BATCH;
+            found.extend(page);
+            match next.filter(|_| !is_last) {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Puts a user in the place of what is there; of nothing if it `makes` one. One that is damaged can
+    /// be replaced by one with a password.
+    async fn change(
+        &self,
+        keys: &DomainKeys,
+        name: &str,
+        patch: UserPatch,
+        makes: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let UserPatch { password, policies, token_ttl, token_max_ttl } = patch;
+        let password = match password {
+            Some(password) => Some(self.passwords.turn(keys.id()).await?.hash(password).await?),
+            None => None,
+        };
+        let change = Change { name: ChangeName::PutUser, turns: &[""] };
+        let decide = |found: Option<Record>, draft: &mut Draft<'_>| {
+            if found.is_none() && !makes {
+                return Err(Error::UserNotFound);
+            }
+            let key = User::key(keys.id(), name);
+            let before = found.and_then(|found| open::<User>(keys, &key, &found.bytes).ok());
+            let is_new = before.is_none();
+            let before = match (before, &password) {
+                (Some(before), _) => before,
+                (None, Some(password)) => User {
+                    password: password.clone(),
+                    policies: Vec::new(),
+                    token_ttl: 0,
+                    token_max_ttl: 0,
+                    created_at: now,
+                    updated_at: now,
+                },
+                (None, None) => return Err(Error::NoPassword),
+            };
+            let user = User {
+                password: password.clone().unwrap_or(before.password),
+                policies: policies.clone().unwrap_or(before.policies),
+                token_ttl: token_ttl.unwrap_or(before.token_ttl),
+                token_max_ttl: token_max_ttl.unwrap_or(before.token_max_ttl),
+                created_at: before.created_at,
+                updated_at: now,
+            };
+            user.check()?;
+            draft.put(name, &user)?;
+            Ok(is_new || policies.is_some())
+        };
+        let basis = OneRecord::of::<User>(keys, name);
+        if self.scope.unit(change, keys, basis, decide).await? {
+            self.access.bring_up(keys.id()).await?;
+        }
+        Ok(())
+    }
+}
