@@ -45,12 +45,12 @@ fn pair(issued: &Value) -> Pair {
 }
 
 /// A client with a certificate that was just issued for `days`, and that certificate's id.
-async fn holder(server: &TestServer, id: &str, days: u32) -> (Client, Value) {
+pub(super) async fn holder(server: &TestServer, id: &str, days: u32) -> (Client, Value) {
     let issued = issue(server, id, &json!({"name": "holder", "validity": days})).await;
     (server.client(Some(&pair(&issued)), Some(id), Http::One), issued)
 }
 
-async fn revoke(server: &TestServer, issued: &Value, id: &str, query: &str) -> Answer {
+pub(super) async fn revoke(server: &TestServer, issued: &Value, id: &str, query: &str) -> Answer {
     let rest = format!("/{}{query}", issued["id"].as_str().unwrap());
     server.operator().call(Method::DELETE, &url(id, &rest), "").await
 }

@@ -27,10 +27,10 @@ const PUBLIC: &[(&str, &str)] = &[
 /// clients ask it first.
 const OPEN: &[&str] = &["VaultHealth", "VaultSealStatus", "VaultLeader", "VaultInitStatus"];
 
-const SECRET: &str = "app/database";
-const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
+pub(super) const SECRET: &str = "app/database";
+pub(super) const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
 
-fn routes() -> Vec<ListedRoute> {
+pub(super) fn routes() -> Vec<ListedRoute> {
     route_list(DIALECTS)
 }
 
@@ -38,12 +38,12 @@ fn is_public(route: &ListedRoute) -> bool {
     OPEN.contains(&route.operation.id) || PUBLIC.contains(&(route.method, &*route.pattern))
 }
 
-fn is_of_vault(route: &ListedRoute) -> bool {
+pub(super) fn is_of_vault(route: &ListedRoute) -> bool {
     route.pattern.starts_with("/v1") || route.pattern.starts_with("/api/{okmsId}/v1")
 }
 
 /// The route's path for the domain `id` and the secret at `path`.
-fn url(route: &ListedRoute, id: &str, path: &str) -> String {
+pub(super) fn url(route: &ListedRoute, id: &str, path: &str) -> String {
     let path = path.replace('/', "%2F");
     let url =
         route.pattern.replace("{okmsId}", id).replace("{path}", &path).replace("{version}", "1");
@@ -59,8 +59,16 @@ fn url(route: &ListedRoute, id: &str, path: &str) -> String {
 fn key(route: &ListedRoute, path: &str) -> String {
     match route.operation.id {
         "VaultEnable" => format!("mount-{}", path.len()),
-        "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" => "secret".to_owned(),
+        "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" | "VaultUiMount" => {
+            "secret".to_owned()
+        }
         "VaultReadAuthMethod" | "VaultReadAuthTune" | "VaultEnableAuth" => "token".to_owned(),
+        "VaultReadUser"
+        | "VaultWriteUser"
+        | "VaultDeleteUser"
+        | "VaultSetPassword"
+        | "VaultSetUserPolicies"
+        | "VaultUserLogin" => "bob".to_owned(),
         "VaultRandom" => "8".to_owned(),
         _ => path.to_owned(),
     }
@@ -76,7 +84,7 @@ fn a_policy() -> String {
 }
 
 /// A body with which the route's operation would go on.
-fn body(route: &ListedRoute, path: &str) -> String {
+pub(super) fn body(route: &ListedRoute, path: &str) -> String {
     let body = match route.operation.id {
         "PostResource" => r#"{"name":"a domain"}"#,
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
@@ -98,13 +106,20 @@ fn body(route: &ListedRoute, path: &str) -> String {
         "VaultSetPassword" | "VaultUserLogin" => r#"{"password":"correct horse"}"#,
         "VaultEnableAuth" => r#"{"type":"token"}"#,
         "VaultCapabilities" => r#"{"paths":["secret/data/a"]}"#,
+        // One that nobody has made.
+        "VaultLookupAccessor" | "VaultRenewAccessor" | "VaultRevokeAccessor" => {
+            r#"{"accessor":"AAAAAAAAAAAAAAAAAAAAAAAA"}"#
+        }
+        "VaultCapabilitiesOfAccessor" => {
+            r#"{"accessor":"AAAAAAAAAAAAAAAAAAAAAAAA","paths":["secret/data/a"]}"#
+        }
         "VaultRemount" => r#"{"from":"mount-1","to":"mount-2"}"#,
         _ => "",
     };
     body.to_owned()
 }
 
-fn method(route: &ListedRoute) -> Method {
+pub(super) fn method(route: &ListedRoute) -> Method {
     route.method.parse().unwrap()
 }
 

@@ -53,7 +53,7 @@ pub(super) fn with(
     params
 }
 
-fn claims(mut params: CertificateParams, upn: &str) -> CertificateParams {
+pub(super) fn claims(mut params: CertificateParams, upn: &str) -> CertificateParams {
     params.subject_alt_names = vec![SanType::OtherName((UPN.to_vec(), upn.into()))];
     params
 }
@@ -72,13 +72,13 @@ impl Signer {
     }
 
     /// The region's authority of the server.
-    fn region(server: &TestServer) -> Self {
+    pub fn region(server: &TestServer) -> Self {
         let key = KeyPair::from_pem(server.authority_key.expose()).unwrap();
         let pem = server.authority.certificate_pem().to_owned();
         Self { issuer: Issuer::from_ca_cert_pem(&pem, key).unwrap(), pem }
     }
 
-    fn below(&self, params: CertificateParams) -> Self {
+    pub fn below(&self, params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Self { pem, issuer: Issuer::new(params, key) }

@@ -1,0 +1,506 @@
+//! Every operation for every kind of caller. One table says for whom each operation is, another what
+//! becomes of each caller; every row of every dialect is held to both. An operation that is in no
+//! line here, or that none of the callers can do, fails.
+
+use std::collections::BTreeSet;
+
+use hyper::Method;
+use okmsd::{
+    api::{Handler, ListedRoute},
+    model::Timestamp,
+    pki::{CertificateAuthority, PrivateKeyPem},
+};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
+use serde_json::{Value, json};
+
+use crate::{
+    access::Domain,
+    credentials,
+    harness::{Answer, BOTH, Client, Connection, Http, Leaf, Pair, START, mint},
+    isolation::{SECRET, UNKNOWN, body, is_of_vault, method, routes, url},
+    trust::{Signer, ca, claims, leaf},
+};
+
+/// For whom an operation is. A new one has to be thought about, and put in one of these lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// Everybody, certificate or not.
+    All,
+    /// Everybody in the domain, whatever the policies give: it is about the domain being there, about
+    /// the caller's own certificate, or about what only its holder can name, as a token's text.
+    Domain,
+    /// The same, of tokens that the caller has made. Others' take a right.
+    Own,
+    /// Who brings a token.
+    Bearer,
+    /// Who may read the domain's secrets.
+    Reader,
+    /// Who may do everything in the domain.
+    Admin,
+    /// Who runs the region.
+    Operator,
+}
+
+const OPERATIONS: &[(For, &[&str])] = &[
+    (
+        For::All,
+        &[
+            "GetOpenApi",
+            "Swagger",
+            "SwaggerAsset",
+            "Root",
+            "GetRevocationList",
+            "GetRevocation",
+            "VaultHealth",
+            "VaultSealStatus",
+            "VaultLeader",
+            "VaultInitStatus",
+        ],
+    ),
+    (
+        For::Domain,
+        &[
+            "GetResource",
+            // Each sees its own.
+            "ListResources",
+            // Its own.
+            "RenewCredential",
+            "VaultUserLogin",
+            "VaultAuthMethods",
+            "VaultReadAuthMethod",
+            "VaultReadAuthTune",
+            // That they are there already.
+            "VaultEnableAuth",
+            "VaultUiMounts",
+            "VaultUiMount",
+            "VaultLogin",
+            // With no more than its maker has.
+            "VaultCreateToken",
+            "VaultLookupToken",
+            "VaultRenewToken",
+            "VaultRevokeToken",
+            "VaultCapabilities",
+            "VaultCapabilitiesOfToken",
+            "VaultRandom",
+            "VaultWrap",
+            "VaultUnwrap",
+            "VaultLookupWrapped",
+            "VaultRewrap",
+            // That there is nothing.
+            "VaultNotServed",
+            "VaultUnrouted",
+        ],
+    ),
+    (
+        For::Own,
+        &[
+            "VaultLookupAccessor",
+            "VaultRenewAccessor",
+            "VaultRevokeAccessor",
+            "VaultCapabilitiesOfAccessor",
+        ],
+    ),
+    (For::Bearer, &["VaultLookupSelf", "VaultRenewSelf", "VaultRevokeSelf"]),
+    (
+        For::Reader,
+        &[
+            "GetSecretConfigV2",
+            "ListSecretV2",
+            "GetSecretV2",
+            "GetSecretVersionV2",
+            "ListSecretVersionV2",
+            "ListCredentials",
+            "GetCredential",
+            "GetSecretRequest",
+            "GetSecretsMetadata",
+            "ListSecretsMetadata",
+            "ListDetailedMetadata",
+            "GetSecretSubkeys",
+            "GetSecretConfig",
+            "VaultMounts",
+            "VaultReadMount",
+            "VaultReadTune",
+            "VaultRemountStatus",
+        ],
+    ),
+    (
+        For::Admin,
+        &[
+            "PutSecretConfigV2",
+            "PostSecretV2",
+            "PutSecretV2",
+            "DeleteSecretV2",
+            "PostSecretVersionV2",
+            "PutSecretVersionV2",
+            "ListPolicies",
+            "PostPolicy",
+            "GetPolicy",
+            "PutPolicy",
+            "DeletePolicy",
+            "ListRules",
+            "GetRule",
+            "PutRule",
+            "DeleteRule",
+            "PostSecretRequest",
+            "PatchSecretRequest",
+            "DeleteSecretRequest",
+            "PostSecretMetadata",
+            "PatchSecretMetadata",
+            "DeleteSecretMetadata",
+            "DeleteSecretVersions",
+            "PostSecretUndelete",
+            "PutSecretDestroy",
+            "PostSecretConfig",
+            "VaultEnable",
+            "VaultTune",
+            "VaultDisable",
+            "VaultRemount",
+            "VaultListAccessors",
+            "VaultUsers",
+            "VaultReadUser",
+            "VaultWriteUser",
+            "VaultSetPassword",
+            "VaultSetUserPolicies",
+            "VaultDeleteUser",
+            "VaultPolicies",
+            "VaultReadPolicy",
+            "VaultPoliciesOld",
+            "VaultReadPolicyOld",
+            "VaultWritePolicy",
+            "VaultDeletePolicy",
+        ],
+    ),
+    (
+        For::Operator,
+        &["PostResource", "PostCredential", "DeleteCredential", "PostRevocation", "VaultMetrics"],
+    ),
+];
+
+/// For whom the route's operation is.
+fn whose(route: &ListedRoute) -> For {
+    let id = route.operation.id;
+    let mut lines = OPERATIONS.iter().filter(|(_, ids)| ids.contains(&id));
+    let line =
+        lines.next().unwrap_or_else(|| panic!("{id} is in no line of this table: for whom?"));
+    assert!(lines.next().is_none(), "{id} is in two lines");
+    line.0
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// 401: it came from nobody.
+    Nobody,
+    /// There is no such domain, for this caller.
+    NoDomain,
+    /// The policies do not allow it.
+    Forbidden,
+    /// A token is what it is about, and none came.
+    NoToken,
+    /// It was let through to the operation, whatever that made of it.
+    LetIn,
+}
+
+fn outcome(answer: &Answer) -> Outcome {
+    if !answer.status.is_client_error() || answer.body.is_empty() {
+        return Outcome::LetIn;
+    }
+    match (answer.status.as_u16(), answer.json()["error_code"].as_u64().unwrap_or_default()) {
+        (401, 50_475_011) => Outcome::Nobody,
+        (403 | 404, 16_994_305) => Outcome::NoDomain,
+        (403, 16_924_673) => Outcome::Forbidden,
+        (403, 50_475_011) => Outcome::NoToken,
+        (401 | 403, _) => panic!("a refusal of a kind that is not known: {answer:?}"),
+        _ => Outcome::LetIn,
+    }
+}
+
+/// Somebody who asks, over one connection as long as that is open.
+struct Caller {
+    name: &'static str,
+    client: Client,
+    token: Option<String>,
+    connection: Option<Connection>,
+}
+
+impl Caller {
+    fn new(name: &'static str, client: Client) -> Self {
+        Self { name, client, token: None, connection: None }
+    }
+
+    /// The same certificate with a token that a login gives.
+    async fn with_token(name: &'static str, client: &Client, at: &str, body: &Value) -> Self {
+        let at = format!("/api/{}/v1/{at}", client.id);
+        let made = client.call(Method::POST, &at, &body.to_string()).await.ok();
+        let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
+        Self { token: Some(token), ..Self::new(name, client.clone()) }
+    }
+
+    /// Asks for the route in the domain `id`, with a body with which it would go on.
+    async fn ask(&mut self, route: &ListedRoute, id: &str) -> Answer {
+        let of_secret = SECRET;
+        let at = format!("{}?includeData=true", url(route, id, of_secret));
+        let media = match route.method {
+            "PATCH" => "application/merge-patch+json",
+            _ => "application/json",
+        };
+        let mut headers = vec![("content-type", media)];
+        headers.extend(self.token.as_deref().map(|token| ("x-vault-token", token)));
+        let mut connection = match self.connection.take() {
+            Some(open) => open,
+            None => self.client.connect().await,
+        };
+        let answer = connection.send(method(route), &at, &headers, body(route, of_secret)).await;
+        let ends = answer.headers.get("connection").is_some_and(|value| value == "close");
+        self.connection = (!ends).then_some(connection);
+        answer
+    }
+
+    /// What becomes of the route in the domain `id`.
+    async fn tries(&mut self, route: &ListedRoute, id: &str, expected: Outcome) -> Answer {
+        let answer = self.ask(route, id).await;
+        assert_eq!(
+            outcome(&answer),
+            expected,
+            "{} over {:?}: {} {}: {answer:?}",
+            self.name,
+            self.client.http,
+            route.method,
+            route.pattern
+        );
+        answer
+    }
+}
+
+/// Everything that can be seen in the domain.
+async fn contents(admin: &Client) -> Vec<String> {
+    let (v1, central) =
+        (format!("/api/{}/v1", admin.id), format!("/v2/okms/resource/{}", admin.id));
+    let mut connection = admin.connect().await;
+    let mut seen = Vec::new();
+    for (method, at) in [
+        ("GET", admin.url("secret")),
+        ("GET", admin.url("secretConfig")),
+        ("GET", admin.url(&format!("secret/{SECRET}?includeData=true"))),
+        ("GET", admin.url(&format!("secret/{SECRET}/version"))),
+        ("GET", central.clone()),
+        ("GET", format!("{central}/policy")),
+        ("GET", format!("{central}/rule")),
+        ("GET", format!("{central}/credential")),
+        ("GET", format!("{v1}/sys/mounts")),
+        ("GET", format!("{v1}/secret/config")),
+        ("LIST", format!("{v1}/sys/policies/acl")),
+        ("LIST", format!("{v1}/auth/token/accessors")),
+        ("LIST", format!("{v1}/auth/userpass/users")),
+        ("GET", format!("{v1}/auth/userpass/users/ann")),
+    ] {
+        let answer = connection.send(method.parse().unwrap(), &at, &[], "").await;
+        assert_eq!(outcome(&answer), Outcome::LetIn, "{at}");
+        seen.push(answer.likeness());
+    }
+    seen
+}
+
+/// What a domain has at the beginning, and who is in it.
+async fn domain() -> Domain {
+    let domain = Domain::new().await;
+    domain.admin.create(SECRET, r#"{"v":1}"#).await.ok();
+    for (name, policy) in [("nothing", "nothing"), ("reader", "read-only"), ("keeper", "admin")] {
+        domain.rule(name, &[policy]).await;
+    }
+    domain
+}
+
+/// Certificates that TLS itself turns away: their holders cannot ask for any operation, so one try of
+/// each is for all.
+fn turned_away(domain: &Domain, upn: &str) -> Vec<(&'static str, Pair)> {
+    let server = &domain.server;
+    let upns = [upn];
+    let right = || Leaf { upns: &upns, ..Leaf::default() };
+    let moment = Timestamp::from_unix_seconds(START);
+    let (other, other_key) = CertificateAuthority::create("other CA", moment, 9).unwrap();
+    let (twin, twin_key) = CertificateAuthority::create("test region CA", moment, 9).unwrap();
+    let own_key = KeyPair::generate().unwrap();
+    let certificate = claims(leaf(), upn).self_signed(&own_key).unwrap().pem();
+    let own_key = PrivateKeyPem::parse(own_key.serialize_pem()).unwrap();
+    let usage = ExtendedKeyUsagePurpose::ServerAuth;
+    // The region's authority bears none below it. Where one does, `trust` tells what they are told.
+    let below = Signer::region(server).below(ca("an authority below"));
+    vec![
+        ("expired", server.mint(&Leaf { valid: START - 100..=START - 1, ..right() })),
+        ("not yet valid", server.mint(&Leaf { valid: START + 1..=START + 100, ..right() })),
+        ("self-signed", Pair { certificate, key: own_key }),
+        ("of another authority", mint(&other, &other_key, &right())),
+        ("of an authority of the same name", mint(&twin, &twin_key, &right())),
+        ("for servers", server.mint(&Leaf { usage, ..right() })),
+        ("of an authority below", below.pair(&claims(leaf(), upn), &[&below])),
+        ("an authority's", server.mint(&Leaf { is_ca: true, ..right() })),
+    ]
+}
+
+/// Those whom TLS lets in and who are nobody, and what each is told.
+async fn nobodies(domain: &Domain, upn: &str) -> Vec<(&'static str, Client, &'static str)> {
+    let server = &domain.server;
+    let id = &domain.admin.id;
+    let client = |pair: &Pair| server.client(Some(pair), Some(id), Http::One);
+    let named = |upns: &[&str]| client(&server.mint(&Leaf { upns, ..Leaf::default() }));
+    let foreign = format!("okms.domain:{UNKNOWN}");
+    let (revoked, issued) = credentials::holder(server, id, 30).await;
+    assert_eq!(credentials::revoke(server, &issued, id, "").await.status, 204);
+    let anonymous = Client { id: id.clone(), ..server.anonymous() };
+    vec![
+        ("no certificate", anonymous, "no client certificate"),
+        ("two domains", named(&[upn, &foreign]), "cannot be read"),
+        ("a NUL", named(&[&format!("{upn}\0")]), "cannot be read"),
+        ("revoked", revoked, "was revoked"),
+    ]
+}
+
+/// Those of the domain itself, and for whom each of them is.
+async fn members(domain: &Domain) -> Vec<(Caller, Vec<For>, &'static [&'static str])> {
+    let admin = &domain.admin;
+    let at = |rest: &str| format!("/api/{}/v1/{rest}", admin.id);
+    let put = async |rest: &str, body: Value| {
+        let answer = admin.call(Method::PUT, &at(rest), &body.to_string()).await;
+        assert_eq!(answer.status, 204, "{rest}: {answer:?}");
+    };
+    let narrow = r#"path "secret/data/app/*" { capabilities = ["read"] }"#;
+    put("sys/policies/acl/narrow", json!({ "policy": narrow })).await;
+    let [nothing, reader, keeper] =
+        ["nothing", "reader", "keeper"].map(|name| domain.client(name, Http::One));
+    let user = json!({"password": "correct horse", "policies": "read-only"});
+    put("auth/userpass/users/ann", user).await;
+    // Of whom the certificate makes nothing.
+    let (at_login, password) = ("auth/userpass/login/ann", json!({"password": "correct horse"}));
+    let user = Caller::with_token("a user's token", &nothing, at_login, &password).await;
+    let less = json!({"policies": ["narrow"]});
+    let less = Caller::with_token("a token with less", &keeper, "auth/token/create", &less).await;
+    let everybody = [For::All, For::Domain];
+    vec![
+        (Caller::new("a certificate without rights", nothing), everybody.to_vec(), &[]),
+        (
+            Caller::new("a certificate that may read", reader),
+            [&everybody[..], &[For::Reader]].concat(),
+            &[],
+        ),
+        (user, [&everybody[..], &[For::Bearer, For::Reader]].concat(), &[]),
+        (less, [&everybody[..], &[For::Bearer]].concat(), &["GetSecretRequest"]),
+        (
+            Caller::new("a certificate with all rights", keeper),
+            [&everybody[..], &[For::Own, For::Reader, For::Admin]].concat(),
+            &[],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_operation_for_every_caller() {
+    let domain = domain().await;
+    let (server, id) = (&domain.server, &domain.admin.id);
+    let upn = format!("okms.domain:{id}");
+    let routes = routes();
+    let ids: BTreeSet<_> = routes.iter().map(|route| route.operation.id).collect();
+    for id in OPERATIONS.iter().flat_map(|(_, ids)| *ids) {
+        assert!(ids.contains(id), "there is no operation {id} any more");
+    }
+    let mut reached = BTreeSet::new();
+    let before = contents(&domain.admin).await;
+
+    for (name, pair) in turned_away(&domain, &upn) {
+        for http in BOTH {
+            let client = server.client(Some(&pair), Some(id), http);
+            assert!(client.is_refused_in_tls().await, "{name} {http:?}");
+        }
+    }
+    assert_eq!(contents(&domain.admin).await, before);
+
+    for (name, client, words) in nobodies(&domain, &upn).await {
+        let before = contents(&domain.admin).await;
+        for http in BOTH {
+            let mut caller = Caller::new(name, client.over(http));
+            for route in &routes {
+                if whose(route) == For::All {
+                    caller.tries(route, id, Outcome::LetIn).await;
+                    reached.insert(route.operation.id);
+                    continue;
+                }
+                let answer = caller.tries(route, id, Outcome::Nobody).await;
+                assert!(answer.text().contains(words), "{name}: {answer:?}");
+            }
+        }
+        assert_eq!(contents(&domain.admin).await, before, "{name}");
+    }
+
+    let before = contents(&domain.admin).await;
+    let stranger = server.tenant().await;
+    for http in BOTH {
+        let mut caller = Caller::new("a certificate of another domain", stranger.over(http));
+        for route in &routes {
+            let is_of_domain = matches!(route.operation.handler, Handler::Tenant(_));
+            if is_of_domain && route.pattern.contains("{okmsId}") {
+                let foreign = caller.tries(route, id, Outcome::NoDomain).await;
+                let unknown = caller.tries(route, UNKNOWN, Outcome::NoDomain).await;
+                assert_eq!(foreign.likeness(), unknown.likeness(), "{}", route.pattern);
+                continue;
+            }
+            // What names no domain is its own's, where it may do everything.
+            let expected = match whose(route) {
+                For::Bearer => Outcome::NoToken,
+                For::Operator => Outcome::Forbidden,
+                _ => Outcome::LetIn,
+            };
+            let answer = caller.tries(route, id, expected).await;
+            let told = String::from_utf8_lossy(&answer.body);
+            assert!(!told.contains(id.as_str()), "{}: {answer:?}", route.pattern);
+        }
+    }
+    assert_eq!(contents(&domain.admin).await, before, "a certificate of another domain");
+
+    for (mut caller, kinds, also) in members(&domain).await {
+        let is_bearer = caller.token.is_some();
+        // The native dialects have no tokens: there the certificate counts, as without one.
+        let asked = |route: &&ListedRoute| !is_bearer || is_of_vault(route);
+        let expected = |route: &ListedRoute| match whose(route) {
+            kind if kinds.contains(&kind) || also.contains(&route.operation.id) => Outcome::LetIn,
+            For::Bearer => Outcome::NoToken,
+            _ => Outcome::Forbidden,
+        };
+        // First what is refused, which changes nothing.
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            routes.iter().filter(asked).partition(|route| expected(route) == Outcome::LetIn);
+        let before = contents(&domain.admin).await;
+        for http in BOTH {
+            caller = Caller { client: caller.client.over(http), connection: None, ..caller };
+            for route in &refused {
+                caller.tries(route, id, expected(route)).await;
+            }
+        }
+        assert_eq!(contents(&domain.admin).await, before, "{}", caller.name);
+        // The end of the token last.
+        let ends = |route: &&&ListedRoute| route.operation.id == "VaultRevokeSelf";
+        let others = allowed.iter().filter(|route| !ends(route));
+        for http in BOTH {
+            caller = Caller { client: caller.client.over(http), connection: None, ..caller };
+            for route in others.clone() {
+                if whose(route) == For::Admin {
+                    domain.admin.create(SECRET, r#"{"v":1}"#).await;
+                }
+                caller.tries(route, id, Outcome::LetIn).await;
+                reached.insert(route.operation.id);
+            }
+        }
+        if let Some(end) = allowed.iter().find(ends) {
+            caller.tries(end, id, Outcome::LetIn).await;
+            reached.insert(end.operation.id);
+            caller.tries(end, id, Outcome::NoToken).await;
+        }
+    }
+
+    let mut operator = Caller::new("an operator", Client { id: id.clone(), ..server.operator() });
+    for route in routes.iter().filter(|route| whose(route) == For::Operator) {
+        operator.tries(route, id, Outcome::LetIn).await;
+        reached.insert(route.operation.id);
+    }
+    let missed: Vec<_> = ids.difference(&reached).collect();
+    assert!(missed.is_empty(), "nobody can do {missed:?}");
+}
