@@ -17,6 +17,7 @@ mod harness;
 mod wire;
 
 mod access;
+mod advisories;
 mod callers;
 mod cas;
 mod clock;
