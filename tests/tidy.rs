@@ -304,6 +304,41 @@ fn the_table_of_compatibility_names_tests_that_are_there() {
     }
 }
 
+/// So are those of the threat model, which names them with their module, or alone where no other has
+/// such a name.
+#[test]
+fn the_threat_model_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/THREAT_MODEL.md")).unwrap();
+    let read = |path: PathBuf| {
+        let module = path.strip_prefix(root).unwrap().with_extension("");
+        let module = module.iter().map(|part| part.to_str().unwrap().to_owned());
+        (module.collect::<Vec<_>>(), fs::read_to_string(&path).unwrap_or_default())
+    };
+    let all: Vec<_> =
+        ["src", "tests"].iter().flat_map(|folder| files(&root.join(folder))).map(read).collect();
+    let mut named = 0;
+    for word in text.split('`').skip(1).step_by(2) {
+        let (module, name) = word.rsplit_once("::").unwrap_or(("", word));
+        let is_word =
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        // Metrics and settings have shorter names than tests that stand alone.
+        let is_test = !module.is_empty() || name.matches('_').count() > 2;
+        if !is_word || !is_test || name.starts_with("okmsd_") {
+            continue;
+        }
+        let is_in = |path: &[String]| {
+            module.split("::").all(|part| part.is_empty() || path.iter().any(|known| known == part))
+        };
+        let is_there = |(path, text): &&(Vec<String>, String)| {
+            is_in(path) && text.contains(&format!("fn {name}()"))
+        };
+        assert!(all.iter().any(|file| is_there(&file)), "{word} is in the threat model alone");
+        named += 1;
+    }
+    assert!(named > 80, "the threat model names its tests: {named}");
+}
+
 /// Whether the marker of a private key is followed by more than a placeholder.
 fn holds_key(text: &str) -> bool {
     text.split("PRIVATE KEY-----").skip(1).any(|rest| {
