@@ -1,6 +1,7 @@
 //! The same store, later: what a restart keeps, and what happens to a store that somebody has
 //! changed meanwhile.
 
+use hyper::Method;
 use okmsd::crypto::FileRootKey;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -24,7 +25,7 @@ async fn everything(client: &Client) -> Vec<String> {
         seen.push(answer.text().to_owned());
     }
     seen.push(
-        client.call(hyper::Method::GET, &format!("/v2/okms/resource/{}", client.id), "").await.ok()
+        client.call(Method::GET, &format!("/v2/okms/resource/{}", client.id), "").await.ok()
             ["name"]
             .to_string(),
     );
@@ -101,7 +102,7 @@ async fn a_stop_ends_idle_connections() {
         let (mut server, client) = TestServer::with_tenant().await;
         let client = client.over(http);
         let mut connection = client.connect().await;
-        connection.send(hyper::Method::GET, &client.url("secret"), &[], "").await.ok();
+        connection.send(Method::GET, &client.url("secret"), &[], "").await.ok();
         server.begin_stop();
         tokio::time::timeout(PATIENCE, connection.0.driver).await.expect("an end").unwrap();
         server.stop().await;
@@ -287,4 +288,27 @@ async fn a_file_that_is_no_store_is_refused_by_name() {
     std::fs::write(&server.config.store.path, b"not a database".repeat(1000)).unwrap();
     let said = server.start_again().await.err().unwrap().to_string();
     assert!(said.contains("okmsd.redb"), "{said}");
+}
+
+/// A user's record that is damaged shuts out that user and nobody else, and another can be put in its
+/// place.
+#[tokio::test]
+async fn a_damaged_user_shuts_out_nobody_else() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    let at = |what: &str, name: &str| format!("/api/{}/v1/auth/userpass/{what}/{name}", client.id);
+    let password = r#"{"password":"correct horse"}"#;
+    for name in ["ann", "bob"] {
+        assert_eq!(client.call(Method::PUT, &at("users", name), password).await.status, 204);
+    }
+    server.stop().await;
+    tamper(&server, "user", b"ann", |record| *record.last_mut().unwrap() ^= 1);
+    server.start_again().await.unwrap();
+    let own = server.at(&client);
+    let log_in = async |name: &str| {
+        own.call(Method::PUT, &at("login", name), password).await.status.as_u16()
+    };
+    assert_eq!((log_in("ann").await, log_in("bob").await), (500, 200));
+    own.get("secret").await.ok();
+    assert_eq!(own.call(Method::PUT, &at("users", "ann"), password).await.status, 204);
+    assert_eq!(log_in("ann").await, 200);
 }
