@@ -48,7 +48,12 @@ async fn cve_2026_3605_dots_lead_to_no_other_secret() {
     let body = json!({"data": {"v": 2}, "version": {"data": {"v": 2}}, "versions": [1]});
     for http in BOTH {
         let svc = domain.client("svc", http);
-        svc.get("secret/app/a?includeData=true").await.ok();
+        for at in [svc.url("secret/app/a"), v1(&svc, "secret/data/app%2Fa")] {
+            ask(&svc, "GET", &at, &Value::Null).await.ok();
+        }
+        for at in [svc.url("secret/pay/a"), v1(&svc, "secret/data/pay/a")] {
+            ask(&svc, "GET", &at, &Value::Null).await.error(403, 16_924_673);
+        }
         for path in [
             "app/../pay/a",
             "app/./../pay/a",
@@ -108,13 +113,15 @@ async fn cve_2026_39388_a_token_goes_on_for_its_own_key_alone() {
     let before = ttl().await;
     for http in BOTH {
         let twin = twin.over(http);
-        let at = v1(&twin, "auth/token/renew-self");
-        let headers = [("x-vault-token", token)];
-        let own = twin.send(Method::PUT, &at, &headers, r#"{"increment":"700h"}"#).await;
-        assert_eq!(own.status, 403, "{own:?}");
-        let named = json!({"token": token, "increment": "700h"});
-        let named = ask(&twin, "PUT", &v1(&twin, "auth/token/renew"), &named).await;
-        assert_eq!(named.status, 403, "{named:?}");
+        // Brought along, or named; prolonged, or looked at alone.
+        for rest in ["renew-self", "lookup-self", "renew", "lookup"] {
+            let at = v1(&twin, &format!("auth/token/{rest}"));
+            let headers = [("x-vault-token", token)];
+            let headers = if rest.ends_with("self") { &headers[..] } else { &[] };
+            let body = json!({"token": token, "increment": "700h"}).to_string();
+            let answer = twin.send(Method::PUT, &at, headers, body).await;
+            assert_eq!(answer.status, 403, "{rest}: {answer:?}");
+        }
     }
     assert_eq!(ttl().await, before);
 }
