@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::Domain,
+    callers::{Outcome, outcome},
     harness::{Answer, BOTH, Client, Http, Leaf, Pair, TestServer},
     isolation::UNKNOWN,
     trust::{Signer, claims, leaf},
@@ -189,17 +190,22 @@ async fn cve_2025_52893_errors_about_rights_do_not_repeat_the_input() {
         format!("-1{CANARY}"),
         CANARY.to_owned(),
     ];
+    // Words of the language itself are told where they are wrong, as in Vault; values are not.
     let hcl = [
-        format!(r#"path "{CANARY}" {{"#),
-        format!(r#"path "a" {{ capabilities = ["{CANARY}"] }}"#),
         format!(r#"path "a" {{ allowed_parameters = {{ "password" = "{CANARY}" }} }}"#),
-        format!(r#"path "a" {{ policy = "{CANARY}" }}"#),
+        format!(r#"path "a" {{ allowed_parameters = {{ "password" = ["{CANARY} }} }}"#),
+        format!(r#"path "a" {{ denied_parameters = "{CANARY}" }}"#),
+        format!(r#"path "a" {{ required_parameters = [["{CANARY}"]] }}"#),
+        format!(r#"path "a" {{ min_wrapping_ttl = "{CANARY}" }}"#),
+        format!(r#"path "a" {{ max_wrapping_ttl = ["{CANARY}"] }}"#),
+        format!(r#"path "a" {{ capabilities = {{ "a" = "{CANARY}" }} }}"#),
         format!(r#"= "{CANARY}""#),
     ];
     let mut refused = 0;
     let mut check = |what: &str, answer: &Answer| {
         if answer.status.is_client_error() {
             assert!(!answer.text().contains(CANARY), "{what}: {answer:?}");
+            assert_ne!(outcome(answer), Outcome::Forbidden, "{what}: it is about what is sent");
             refused += 1;
         }
         assert!(!answer.status.is_server_error(), "{what}: {answer:?}");
@@ -231,6 +237,12 @@ async fn cve_2025_52893_errors_about_rights_do_not_repeat_the_input() {
                 format!(r#"{{"policies":{text},"num_uses":1}}"#),
             ),
             ("PUT", v1(admin, "auth/token/create"), format!(r#"{{"meta":{text},"num_uses":1}}"#)),
+            (
+                "PUT",
+                v1(admin, "auth/userpass/users/ann"),
+                format!(r#"{{"password":{text},"token_num_uses":1}}"#),
+            ),
+            ("PUT", v1(admin, "auth/userpass/login/ann"), format!(r#"{{"password":{text}}}"#)),
             ("PUT", v1(admin, "sys/capabilities"), format!(r#"{{"token":{text},"paths":["a"]}}"#)),
         ] {
             let answer = operator.call(method.parse().unwrap(), &at, &body).await;
@@ -239,7 +251,8 @@ async fn cve_2025_52893_errors_about_rights_do_not_repeat_the_input() {
     }
     for text in &hcl {
         let body = json!({ "policy": text });
-        let answer = ask(admin, "PUT", &v1(admin, "sys/policies/acl/x"), &body).await;
+        let answer = ask(&operator, "PUT", &v1(admin, "sys/policies/acl/x"), &body).await;
+        assert_eq!(answer.status, 400, "{text}: {answer:?}");
         check(text, &answer);
     }
     assert!(refused >= 90, "{refused} were refused");

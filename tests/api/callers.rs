@@ -188,7 +188,7 @@ fn whose(route: &ListedRoute) -> For {
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     /// 401: it came from nobody.
     Nobody,
     /// There is no such domain, for this caller.
@@ -201,7 +201,7 @@ enum Outcome {
     LetIn,
 }
 
-fn outcome(answer: &Answer) -> Outcome {
+pub(super) fn outcome(answer: &Answer) -> Outcome {
     if !answer.status.is_client_error() || answer.body.is_empty() {
         return Outcome::LetIn;
     }
