@@ -147,12 +147,6 @@ impl AccessDirectory {
         (!access.is_closed).then_some(of(one)? == of(other)?)
     }
 
-    /// How many rules a tenant has.
-    #[must_use]
-    pub fn rules(&self, id: OkmsId) -> usize {
-        self.of(id).rules.len()
-    }
-
     /// The names of a user's policies.
     #[must_use]
     pub fn policies_of_user(&self, id: OkmsId, user: &str) -> Vec<String> {

@@ -52,11 +52,6 @@ impl FromIterator<Rule> for Rules {
 }
 
 impl Rules {
-    /// How many there are.
-    pub(super) const fn len(&self) -> usize {
-        self.all.len()
-    }
-
     /// Whether there are none.
     pub(super) const fn is_empty(&self) -> bool {
         self.all.is_empty()

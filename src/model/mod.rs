@@ -20,6 +20,7 @@ mod refused;
 mod revocation;
 mod secret;
 mod settings;
+pub mod tally;
 pub mod text;
 mod time;
 mod token;
@@ -46,6 +47,7 @@ pub use self::{
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
+    tally::Tally,
     time::Timestamp,
     token::{Bearer, Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
     user::{PasswordHash, User, user_name},

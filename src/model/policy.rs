@@ -180,18 +180,7 @@ impl CertRule {
         if !self.identity.is_empty() {
             name(&self.identity)?;
         }
-        let lists = [
-            &self.policies,
-            &self.common_names,
-            &self.dns_names,
-            &self.emails,
-            &self.uris,
-            &self.names,
-            &self.upns,
-            &self.organizations,
-            &self.organizational_units,
-        ];
-        for texts in lists {
+        for texts in std::iter::once(&self.policies).chain(self.lists()) {
             list(texts.iter().map(String::as_str))?;
         }
         if self.keys.len() > LIST_MAX || self.issuers.len() > LIST_MAX {
@@ -206,6 +195,25 @@ impl CertRule {
             ));
         }
         Ok(())
+    }
+
+    /// The lists of patterns for names.
+    const fn lists(&self) -> [&Vec<String>; 8] {
+        [
+            &self.common_names,
+            &self.dns_names,
+            &self.emails,
+            &self.uris,
+            &self.names,
+            &self.upns,
+            &self.organizations,
+            &self.organizational_units,
+        ]
+    }
+
+    /// The patterns for names in all lists.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.lists().into_iter().flatten().map(String::as_str)
     }
 }
 

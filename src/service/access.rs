@@ -1,45 +1,44 @@
-//! Policies and mapping rules of a tenant: kept, changed, and told to the directory that requests
-//! are judged by.
+//! Policies and mapping rules of a tenant: kept, changed within the bounds of all together
+//! ([`counting`]), and told to the directory that requests are judged by ([`current`]).
 //!
 //! Always holds: a change counts for every request that begins after it was answered, on whatever
-//! connection, and soon after in every other process over the same store; a tenant with a record that cannot be read lets nobody in but operators, as what it
-//! denies is not known. Never does: decide.
+//! connection, and soon after in every other process over the same store; a tenant with a record
+//! that cannot be read lets nobody in but operators, as what it denies is not known. Never does:
+//! decide.
 
+mod counting;
+mod current;
 mod stored;
 mod vault;
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
-use tokio::sync::Mutex;
-
-use self::stored::{all, find, in_vault, some, users};
+use self::{
+    counting::{Counting, Counts},
+    current::Current,
+    stored::{find, some},
+};
 use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
-    follower::{self, Follower},
-    keyring::open_record,
-    records::{id_by_time, open},
+    follower,
+    records::{Draft, id_by_time},
     scope::Scope,
-    unit::{Change, OneRecord},
+    unit::{Basis, Change},
 };
 use crate::{
-    auth::{AccessDirectory, Action, Permit, Resource, Written, acl::Mounts, names_an_action},
+    auth::{AccessDirectory, Action, Permit, Resource, names_an_action},
     crypto::DomainKeys,
     model::{
         BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
         policy::{DEFAULT_POLICY, name},
     },
     store::{
-        engine::{Revision, Snapshot, Touched},
-        kinds::{Kind, Malformed, config, policy, rule, tenant, user, vault_policy},
+        engine::Revision,
+        kinds::{Kind, policy, rule},
     },
 };
-
-/// The most policies of a tenant.
-const POLICIES_MAX: usize = 2_000;
-/// The most rules of a tenant.
-const RULES_MAX: usize = 20_000;
 
 /// A policy, and the id that it is found by.
 pub type FoundPolicy = ([u8; 16], IamPolicy);
@@ -47,9 +46,7 @@ pub type FoundPolicy = ([u8; 16], IamPolicy);
 /// The use cases on policies and rules.
 pub struct AccessControl {
     scope: Scope,
-    directory: Arc<AccessDirectory>,
-    /// Held by whoever brings the directory up to date, so that it never goes back.
-    turn: Mutex<()>,
+    current: Current,
     /// The revision from which on it follows the store.
     begun: Revision,
 }
@@ -59,60 +56,49 @@ impl AccessControl {
     /// `default`.
     pub(super) async fn open(scope: Scope, default: BuiltIn) -> Result<Self, Error> {
         let directory = Arc::new(AccessDirectory::new(default));
-        let access = Self { scope, directory, turn: Mutex::new(()), begun: Revision(0) };
-        let begun = follower::begin(&access).await?;
-        Ok(Self { begun, ..access })
+        let current = Current::new(scope.clone(), directory);
+        let begun = follower::begin(&current).await?;
+        Ok(Self { scope, current, begun })
     }
 
     /// Follows the store: whatever another process has changed, and what this one has committed and
     /// could not read back at once. Never ends.
     pub async fn follow(&self) -> Infallible {
-        follower::follow(self, self.begun).await
+        self.current.follow(self.begun).await
     }
 
     /// What requests are judged by.
     #[must_use]
     pub const fn directory(&self) -> &Arc<AccessDirectory> {
-        &self.directory
+        &self.current.directory
     }
 
-    /// Tells the directory what the store has of a tenant.
-    pub(super) async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
-        let _turn = self.turn.lock().await;
-        let snapshot = self.scope.engine().snapshot().await?;
-        let read = async {
-            let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?;
-            let (keys, _) = open_record(self.scope.root(), id, &record.ok_or(Malformed)?)?;
-            let policies = all::<IamPolicy>(&*snapshot, &keys, policy::iam(id)).await?;
-            let rules = all::<CertRule>(&*snapshot, &keys, rule::all(id)).await?;
-            let rules = rules
-                .into_iter()
-                .map(|(key, rule)| Ok((rule::name(&key).ok_or(Malformed)?.to_owned(), rule)));
-            let (config, _) = self.scope.config_at(&*snapshot, &keys).await?;
-            Ok::<_, Error>(Written {
-                rules: rules.collect::<Result<_, Error>>()?,
-                policies: policies.into_iter().map(|(_, policy)| policy).collect(),
-                in_vault: in_vault(&*snapshot, &keys).await?,
-                mounts: Mounts::of(&config),
-                users: users(&*snapshot, &keys).await?,
-            })
-        };
-        match read.await {
-            Ok(written) => self.directory.replace(id, &written),
-            Err(error @ Error::Corrupt(_)) => {
-                tracing::error!(
-                    domain = %id,
-                    error = &error as &dyn std::error::Error,
-                    "a policy or rule is damaged: operators alone may act in the domain"
-                );
-                self.directory.close(id);
-            }
-            Err(error) => return Err(error),
+    /// Tells the directory what the store has of a tenant. Where that cannot be read, the tenant is
+    /// closed until it can.
+    pub(super) async fn bring_up(&self, id: OkmsId) {
+        self.current.bring_up(id).await;
+    }
+
+    /// Changes what a tenant has, and goes on when that counts.
+    async fn change<B: Basis, T: Send>(
+        &self,
+        name: ChangeName,
+        keys: &DomainKeys,
+        basis: B,
+        decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error> {
+        let change = Change { name, turns: &[""] };
+        let outcome = self.scope.unit(change, keys, basis, decide).await;
+        match &outcome {
+            Ok(_) => self.current.bring_up(keys.id()).await,
+            // It may be stored.
+            Err(Error::OutcomeUnknown(_)) => self.current.bring_up_anew(keys.id()).await,
+            Err(_) => {}
         }
-        Ok(())
+        outcome
     }
 
-    /// A page of the policies, in the order in which they were made.
+    /// A page of the policies, in the order in which they were made; of one that is damaged, its id.
     ///
     /// # Errors
     /// `Error::Invalid` for a cursor that is not of this list.
@@ -121,7 +107,7 @@ impl AccessControl {
         permit: &Permit,
         cursor: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Page<FoundPolicy>, Error> {
+    ) -> Result<Page<([u8; 16], Option<IamPolicy>)>, Error> {
         permit.check(Action::PolicyGet, Resource::Tenant)?;
         self.page(permit, policy::iam, policy::iam_id, cursor, limit).await
     }
@@ -149,16 +135,13 @@ impl AccessControl {
         permit.check(Action::PolicyEdit, Resource::Tenant)?;
         check_policy(&policy)?;
         let keys = self.scope.keys(permit).await?;
-        self.is_free(&keys, &policy.name, None).await?;
         let id = id_by_time(now)?;
         let policy = IamPolicy { created_at: now, updated_at: now, ..policy };
-        let change = Change { name: ChangeName::CreatePolicy, turns: &[""] };
-        self.scope
-            .unit(change, &keys, OneRecord::of::<IamPolicy>(&keys, &id), |_, draft| {
-                draft.put(&id, &policy)
-            })
-            .await?;
-        self.bring_up(keys.id()).await?;
+        let basis = Counting::<IamPolicy>::of(&keys, &id).named(&policy.name);
+        self.change(ChangeName::CreatePolicy, &keys, basis, |standing, draft| {
+            standing.put(draft, &id, &policy)
+        })
+        .await?;
         Ok((id, policy))
     }
 
@@ -176,23 +159,18 @@ impl AccessControl {
         permit.check(Action::PolicyEdit, Resource::Tenant)?;
         check_policy(&policy)?;
         let keys = self.scope.keys(permit).await?;
-        self.is_free(&keys, &policy.name, Some(id)).await?;
-        let change = Change { name: ChangeName::UpdatePolicy, turns: &[""] };
-        let basis = OneRecord::of::<IamPolicy>(&keys, id);
-        let changed = self
-            .scope
-            .unit(change, &keys, basis, |found, draft| {
-                let found = found.ok_or(Error::PolicyNotFound)?;
-                let key = IamPolicy::key(keys.id(), id);
-                let before: IamPolicy = open(&keys, &key, &found.bytes)?;
-                let policy =
-                    IamPolicy { created_at: before.created_at, updated_at: now, ..policy.clone() };
-                draft.put(id, &policy)?;
-                Ok(policy)
-            })
-            .await?;
-        self.bring_up(keys.id()).await?;
-        Ok(changed)
+        let basis = Counting::<IamPolicy>::of(&keys, id).named(&policy.name);
+        self.change(ChangeName::UpdatePolicy, &keys, basis, |standing, draft| {
+            // One that is damaged can be replaced.
+            if standing.found.is_empty() {
+                return Err(Error::PolicyNotFound);
+            }
+            let created_at = standing.found.record().map_or(now, |before| before.created_at);
+            let policy = IamPolicy { created_at, updated_at: now, ..policy.clone() };
+            standing.put(draft, id, &policy)?;
+            Ok(policy)
+        })
+        .await
     }
 
     /// Removes a policy. One that is damaged can be removed, too.
@@ -205,7 +183,7 @@ impl AccessControl {
         self.remove::<IamPolicy>(&keys, ChangeName::DeletePolicy, id, Error::PolicyNotFound).await
     }
 
-    /// A page of the rules, by name.
+    /// A page of the rules, by name; of one that is damaged, the name alone.
     ///
     /// # Errors
     /// `Error::Invalid` for a cursor that is not of this list.
@@ -214,7 +192,7 @@ impl AccessControl {
         permit: &Permit,
         cursor: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Page<(String, CertRule)>, Error> {
+    ) -> Result<Page<(String, Option<CertRule>)>, Error> {
         permit.check(Action::PolicyGet, Resource::Tenant)?;
         self.page(permit, rule::all, |key| rule::name(key).map(str::to_owned), cursor, limit).await
     }
@@ -243,16 +221,11 @@ impl AccessControl {
         name(name_of_rule)?;
         rule.check()?;
         let keys = self.scope.keys(permit).await?;
-        if self.directory.rules(keys.id()) >= RULES_MAX {
-            return Err(Invalid("a domain has at most 20000 rules; remove one first").into());
-        }
-        let change = Change { name: ChangeName::PutRule, turns: &[""] };
-        self.scope
-            .unit(change, &keys, OneRecord::of::<CertRule>(&keys, name_of_rule), |_, draft| {
-                draft.put(name_of_rule, rule)
-            })
-            .await?;
-        self.bring_up(keys.id()).await
+        let basis = Counting::of(&keys, name_of_rule);
+        self.change(ChangeName::PutRule, &keys, basis, |standing, draft| {
+            standing.put(draft, name_of_rule, rule)
+        })
+        .await
     }
 
     /// Removes a rule. One that is damaged can be removed, too.
@@ -265,28 +238,21 @@ impl AccessControl {
         self.remove::<CertRule>(&keys, ChangeName::DeleteRule, name, Error::RuleNotFound).await
     }
 
-    async fn remove<K: Kind>(
+    async fn remove<K: Counts>(
         &self,
         keys: &DomainKeys,
         name: ChangeName,
         of: K::Name<'_>,
         missing: Error,
     ) -> Result<(), Error> {
-        let key = K::key(keys.id(), of);
-        let change = Change { name, turns: &[""] };
-        let is_there = self
-            .scope
-            .unit(change, keys, OneRecord(K::SPACE, key.clone()), |found, draft| {
-                if found.is_some() {
-                    draft.delete(K::SPACE, key.clone());
-                }
-                Ok(found.is_some())
-            })
-            .await?;
-        if !is_there {
-            return Err(missing);
-        }
-        self.bring_up(keys.id()).await
+        let basis = Counting::<K>::of(keys, of);
+        let is_there = self.change(name, keys, basis, |standing, draft| {
+            if !standing.found.is_empty() {
+                standing.remove(draft)?;
+            }
+            Ok(!standing.found.is_empty())
+        });
+        if is_there.await? { Ok(()) } else { Err(missing) }
     }
 
     /// A page of the tenant's records in a range, and what each is found by.
@@ -297,7 +263,7 @@ impl AccessControl {
         name: impl Fn(&[u8]) -> Option<N>,
         cursor: Option<Vec<u8>>,
         limit: usize,
-    ) -> Result<Page<(N, K)>, Error> {
+    ) -> Result<Page<(N, Option<K>)>, Error> {
         let keys = self.scope.keys(permit).await?;
         let (mut from, to) = range(keys.id());
         if let Some(cursor) = cursor {
@@ -309,56 +275,9 @@ impl AccessControl {
         found.truncate(limit);
         let last = found.last().filter(|_| has_more);
         let next = last.and_then(|(key, _)| cursor::after_record(keys.id(), key));
-        let found = found.into_iter().map(|(key, found)| Ok((name(&key).ok_or(Malformed)?, found)));
-        Ok((found.collect::<Result<_, Error>>()?, next))
-    }
-
-    /// Whether no other policy has the name.
-    async fn is_free(
-        &self,
-        keys: &DomainKeys,
-        name: &str,
-        except: Option<&[u8; 16]>,
-    ) -> Result<(), Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        let known = all::<IamPolicy>(&*snapshot, keys, policy::iam(keys.id())).await?;
-        let others = || known.iter().filter(|(key, _)| policy::iam_id(key).as_ref() != except);
-        if others().count() >= POLICIES_MAX {
-            return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
-        }
-        let in_vault = vault_policy::all(keys.id()).0;
-        let in_vault = [in_vault.as_slice(), name.as_bytes()].concat();
-        let is_taken = snapshot.get(policy::SPACE, &in_vault).await?.is_some();
-        if is_taken || others().any(|(_, policy)| policy.name == name) {
-            return Err(Invalid("another policy has this name").into());
-        }
-        Ok(())
-    }
-}
-
-impl Follower for AccessControl {
-    const WHAT: &'static str = "policies";
-
-    fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    async fn read_all(&self) -> Result<(), Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        let mut from = Vec::new();
-        while let Some(id) = first_tenant(&*snapshot, &from).await? {
-            self.bring_up(id).await?;
-            from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
-        }
-        Ok(())
-    }
-
-    async fn read_again(&self, touched: &[Touched]) -> Result<(), Error> {
-        let tenants: BTreeSet<_> = touched.iter().filter_map(tenant_of).collect();
-        for id in tenants {
-            self.bring_up(id).await?;
-        }
-        Ok(())
+        // What has no name cannot be asked for by one.
+        let found = found.into_iter().filter_map(|(key, found)| Some((name(&key)?, found)));
+        Ok((found.collect(), next))
     }
 }
 
@@ -377,34 +296,4 @@ fn is_free_to_choose(name: &str) -> Result<(), Error> {
         return Err(Invalid("a policy of this name is always there; choose another name").into());
     }
     Ok(())
-}
-
-/// The tenant whose policies, rules or users a change is about.
-fn tenant_of(touched: &Touched) -> Option<OkmsId> {
-    let (Touched::Put(space, key)
-    | Touched::Deleted(space, key)
-    | Touched::DeletedRange(space, key, _)) = touched;
-    // Mounts are how policies in Vault's language speak of secrets.
-    if ![policy::SPACE, rule::SPACE, user::SPACE, config::SPACE].contains(space) {
-        return None;
-    }
-    OkmsId::from_bytes(*key.first_chunk()?).ok()
-}
-
-/// The tenant of the first policy, rule or user from a key on.
-async fn first_tenant(snapshot: &dyn Snapshot, from: &[u8]) -> Result<Option<OkmsId>, Error> {
-    let mut first: Option<Vec<u8>> = None;
-    for space in [policy::SPACE, rule::SPACE, user::SPACE] {
-        let found = snapshot.keys(space, from, &[0xff; 300], None, 1).await?.pop();
-        if let Some(key) = found
-            && first.as_ref().is_none_or(|first| key < *first)
-        {
-            first = Some(key);
-        }
-    }
-    let id = first.map(|key| {
-        let id = key.first_chunk::<16>().copied().ok_or(Malformed)?;
-        Ok::<_, Error>(OkmsId::from_bytes(id).map_err(|_| Malformed)?)
-    });
-    id.transpose()
 }

@@ -98,7 +98,8 @@ impl Mounts {
                 Ok(())
             })
             .await?;
-        self.access.bring_up(permit.okms_id()).await
+        self.access.bring_up(permit.okms_id()).await;
+        Ok(())
     }
 
     /// Changes a mount itself.
@@ -158,7 +159,8 @@ impl Mounts {
                 Ok(())
             })
             .await?;
-        self.access.bring_up(permit.okms_id()).await
+        self.access.bring_up(permit.okms_id()).await;
+        Ok(())
     }
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the
@@ -181,7 +183,7 @@ impl Mounts {
                 Ok(())
             })
             .await?;
-        self.access.bring_up(permit.okms_id()).await?;
+        self.access.bring_up(permit.okms_id()).await;
         Ok(id)
     }
 

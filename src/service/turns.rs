@@ -79,6 +79,16 @@ impl Turns {
     }
 }
 
+impl Turns {
+    /// Waits for the turn of a tenant, however many do.
+    pub(super) async fn of_tenant(&self, id: OkmsId) -> Option<MutexGuard<'_, ()>> {
+        let index = self.hasher.hash_one(id) % STRIPES as u64;
+        // There is a stripe for every hash.
+        let stripe = self.stripes.get(usize::try_from(index).unwrap_or_default())?;
+        Some(stripe.turn.lock().await)
+    }
+}
+
 /// How many have a turn at once, and how many may wait for theirs.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {

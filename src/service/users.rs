@@ -145,7 +145,8 @@ impl Users {
                 Ok(())
             })
             .await?;
-        self.access.bring_up(keys.id()).await
+        self.access.bring_up(keys.id()).await;
+        Ok(())
     }
 
     /// The user of this name and password, for whoever has the certificate with the key
@@ -266,7 +267,7 @@ impl Users {
         };
         let basis = OneRecord::of::<User>(keys, name);
         if self.scope.unit(change, keys, basis, decide).await? {
-            self.access.bring_up(keys.id()).await?;
+            self.access.bring_up(keys.id()).await;
         }
         Ok(())
     }

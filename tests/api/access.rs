@@ -7,10 +7,15 @@ use okmsd::{
     api::DIALECTS,
     app::{App, Over},
     clock::Clock,
+    crypto::Sealed,
     metrics::Metrics,
-    model::{BuiltIn, text},
+    model::{BuiltIn, CertRule, IamPolicy, OkmsId, text},
     pki::PrivateKeyPem,
-    store::{engine::Engine, engines::memory::MemoryEngine},
+    store::{
+        engine::{Batch, Engine, Op},
+        engines::memory::MemoryEngine,
+        kinds::Kind,
+    },
 };
 use rcgen::DnType;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -439,14 +444,8 @@ async fn names_that_rules_cannot_see_open_nothing() {
 /// Another process over the same store judges by what this one was told, soon after.
 #[tokio::test]
 async fn another_process_judges_alike() {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let (server, _, second) = two_processes().await;
     let tenant = server.tenant().await;
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let over = Over { engine, metrics, dialects: DIALECTS };
-    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    let second = App::start_on(&server.config, clock, over).await.unwrap();
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
     let elsewhere = Client { address, ..tenant.clone() };
@@ -596,4 +595,152 @@ async fn what_is_not_understood_is_refused() {
     }
     let policies = domain.admin.call(Method::GET, &domain.at("policy"), "").await.ok();
     assert_eq!(policies.as_array().unwrap().len(), 1);
+}
+
+/// Two processes over one store, and its engine.
+async fn two_processes() -> (TestServer, Arc<dyn Engine>, App) {
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+    let own = Arc::clone(&engine);
+    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let second = another(&server, &engine).await;
+    (server, engine, second)
+}
+
+async fn another(server: &TestServer, engine: &Arc<dyn Engine>) -> App {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let over = Over { engine: Arc::clone(engine), metrics, dialects: DIALECTS };
+    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
+    App::start_on(&server.config, clock, over).await.unwrap()
+}
+
+/// A domain's administrator could take up the server's memory and time with patterns.
+#[tokio::test]
+async fn what_a_domain_says_is_bounded() {
+    let domain = Domain::new().await;
+    let stars = |from: usize, count: usize| {
+        let names: Vec<_> = (from..from + count).map(|n| format!("a*{n}")).collect();
+        json!({"commonNames": names, "policies": ["nothing"]})
+    };
+    for (name, from) in [("one", 0), ("two", 128)] {
+        domain.put_rule(name, &stars(from, 128)).await.ok();
+    }
+    let refused = domain.put_rule("three", &stars(256, 1)).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("at most 256 patterns"), "{refused:?}");
+    // What is put in the place of another one is not one more, and room is made by removing.
+    domain.put_rule("two", &stars(300, 128)).await.ok();
+    let at_the_end = json!({"commonNames": ["b*"], "policies": ["nothing"]});
+    domain.put_rule("three", &at_the_end).await.ok();
+    domain.put_rule("one", &stars(0, 127)).await.ok();
+    domain.put_rule("four", &stars(500, 1)).await.ok();
+    assert_eq!(domain.put_rule("five", &stars(501, 1)).await.status, 400);
+    domain.admin.call(Method::DELETE, &domain.at("rule/four"), "").await;
+    domain.put_rule("five", &stars(501, 1)).await.ok();
+    // And all together are bounded in bytes, in whichever language.
+    let long =
+        |n: usize| -> Vec<_> { (0..128).map(|m| format!("{n}/{m}/{}", "x".repeat(480))).collect() };
+    let mut made = 0;
+    let refused = loop {
+        let resources: Vec<_> = long(made).iter().map(|path| json!({ "urn": path })).collect();
+        let body = json!({
+            "name": format!("policy {made}"), "identities": ["x"], "resources": resources,
+            "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+        });
+        let answer = domain.admin.call(Method::POST, &domain.at("policy"), &body.to_string()).await;
+        if !answer.status.is_success() {
+            break answer;
+        }
+        made += 1;
+    };
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("at most 4 MiB"), "{refused:?}");
+    assert!((50..64).contains(&made), "{made}");
+    let text =
+        format!("path \"{}\" {{ capabilities = [\"read\"] }}\n", "y".repeat(1_000)).repeat(60);
+    let body = json!({ "policy": text }).to_string();
+    let at = format!("/api/{}/v1/sys/policies/acl/long", domain.admin.id);
+    let refused = domain.admin.call(Method::PUT, &at, &body).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("at most 4 MiB"), "{refused:?}");
+}
+
+/// Two processes that gave one name at once both did.
+#[tokio::test]
+async fn a_name_is_given_once() {
+    let (server, _, second) = two_processes().await;
+    let one = server.tenant().await;
+    let (address, stopper) = (second.address(), second.stopper());
+    let running = tokio::spawn(second.run());
+    let other = Client { address, ..one.clone() };
+    let at = format!("/v2/okms/resource/{}/policy", one.id);
+    for n in 0..20 {
+        let body = json!({
+            "name": format!("n{n}"), "identities": ["x"], "resources": [{"urn": "*"}],
+            "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+        });
+        let body = body.to_string();
+        let (a, b) =
+            tokio::join!(one.call(Method::POST, &at, &body), other.call(Method::POST, &at, &body));
+        let made = [a, b].iter().filter(|answer| answer.status.is_success()).count();
+        assert_eq!(made, 1);
+    }
+    stopper.stop();
+    running.await.unwrap();
+}
+
+/// A record that was damaged could not be told, nor replaced, and a key that is none stopped the
+/// start.
+#[tokio::test]
+async fn damage_is_told_by_name_and_mended_over_the_api() {
+    let (server, engine, second) = two_processes().await;
+    drop(second);
+    let (tenant, other) = (server.tenant().await, server.tenant().await);
+    let operator = server.operator();
+    let at = |rest: &str| format!("/v2/okms/resource/{}/{rest}", tenant.id);
+    let rule = r#"{"policies":["read-only"]}"#;
+    operator.call(Method::PUT, &at("rule/all"), rule).await.ok();
+    let policy = json!({
+        "name": "p", "identities": ["x"], "resources": [{"urn": "*"}],
+        "permissions": {"allow": [{"action": "okms:apikms:secret/get"}]},
+    });
+    let policy = policy.to_string();
+    let made = operator.call(Method::POST, &at("policy"), &policy).await.ok();
+    let id = made["id"].as_str().unwrap().to_owned();
+    let domain: OkmsId = tenant.id.parse().unwrap();
+    let uuid = uuid::Uuid::parse_str(&id).unwrap().into_bytes();
+    let damage = |space, key| Op::Put(space, key, Sealed::public(vec![1, 2, 3]));
+    let ops = vec![
+        damage(CertRule::SPACE, CertRule::key(domain, "all")),
+        damage(IamPolicy::SPACE, IamPolicy::key(domain, &uuid)),
+        // No domain's, and no policy's.
+        damage(CertRule::SPACE, vec![7]),
+        damage(IamPolicy::SPACE, vec![0; 16]),
+    ];
+    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    let until = async |client: &Client, status: u16| {
+        let begun = std::time::Instant::now();
+        while client.get("secret").await.status != status {
+            assert!(begun.elapsed() < crate::harness::PATIENCE);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until(&tenant, 403).await;
+    assert_eq!(other.get("secret").await.status, 200);
+    let third = another(&server, &engine).await;
+    let (address, stopper) = (third.address(), third.stopper());
+    let running = tokio::spawn(third.run());
+    let elsewhere = Client { address, ..tenant.clone() };
+    assert_eq!(elsewhere.get("secret").await.status, 403, "closed from the start");
+    let rules = operator.call(Method::GET, &at("rule"), "").await.ok();
+    assert_eq!(rules, json!([{"isDamaged": true, "name": "all"}]));
+    let policies = operator.call(Method::GET, &at("policy"), "").await.ok();
+    assert_eq!(policies, json!([{"id": id, "isDamaged": true}]));
+    operator.call(Method::PUT, &at(&format!("policy/{id}")), &policy).await.ok();
+    assert_eq!(tenant.get("secret").await.status, 403, "the rule is damaged still");
+    operator.call(Method::PUT, &at("rule/all"), rule).await.ok();
+    assert_eq!(tenant.get("secret").await.status, 200, "at once");
+    assert!(is_forbidden(&tenant.create("a", "{}").await));
+    until(&elsewhere, 200).await;
+    stopper.stop();
+    running.await.unwrap();
 }

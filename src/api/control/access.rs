@@ -29,7 +29,12 @@ pub(super) async fn list_policies(
     let (cursor, size) = (page::cursor(call)?, page::size(call)?);
     let (policies, next) = context.service.access.policies(permit, cursor, size).await?;
     let body = Writer::array(&policies, |(id, policy), out| {
-        write_policy(out, context, permit, id, policy);
+        if let Some(policy) = policy {
+            write_policy(out, context, permit, id, policy);
+        } else {
+            out.display("id", Uuid::from_bytes(*id));
+            out.boolean("isDamaged", true);
+        }
     });
     Ok(page::with_next(Reply::json(body), next))
 }
@@ -81,7 +86,14 @@ pub(super) async fn list_rules(
 ) -> Result<Reply, Error> {
     let (cursor, size) = (page::cursor(call)?, page::size(call)?);
     let (rules, next) = context.service.access.rules(permit, cursor, size).await?;
-    let body = Writer::array(&rules, |(name, rule), out| write_rule(out, name, rule));
+    let body = Writer::array(&rules, |(name, rule), out| {
+        if let Some(rule) = rule {
+            write_rule(out, name, rule);
+        } else {
+            out.boolean("isDamaged", true);
+            out.text("name", name);
+        }
+    });
     Ok(page::with_next(Reply::json(body), next))
 }
 

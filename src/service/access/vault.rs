@@ -4,23 +4,15 @@
 //! have one name, whichever language they are in. Who may do it is asked at the policy's own address
 //! where a request comes through Vault's door, and of all policies elsewhere.
 
-use super::{
-    AccessControl, POLICIES_MAX, is_free_to_choose,
-    stored::{all, find},
-};
+use super::{AccessControl, counting::Counting, is_free_to_choose, stored::find};
 use crate::{
     auth::{Action, Permit, Resource, acl},
     crypto::DomainKeys,
-    model::{IamPolicy, Invalid, Timestamp, VaultPolicy, policy::name},
-    service::{
-        Error,
-        changes::ChangeName,
-        records::open,
-        unit::{Change, OneRecord},
-    },
+    model::{Timestamp, VaultPolicy, policy::name},
+    service::{Error, changes::ChangeName},
     store::{
         engine::Snapshot,
-        kinds::{Kind, Malformed, policy, vault_policy},
+        kinds::{Malformed, policy, vault_policy},
     },
 };
 
@@ -65,29 +57,15 @@ impl AccessControl {
         is_free_to_choose(name_of_policy)?;
         acl::Policy::parse(text).map_err(Error::Policy)?;
         let keys = self.scope.keys(permit).await?;
-        let snapshot = self.scope.engine().snapshot().await?;
-        let known = all::<IamPolicy>(&*snapshot, &keys, policy::iam(keys.id())).await?;
-        if known.iter().any(|(_, policy)| policy.name == name_of_policy) {
-            return Err(Invalid("another policy has this name").into());
-        }
-        let names = names(&*snapshot, &keys).await?;
-        if names.len() >= POLICIES_MAX && !names.iter().any(|name| name == name_of_policy) {
-            return Err(Invalid("a domain has at most 2000 policies; remove one first").into());
-        }
-        let change = Change { name: ChangeName::PutVaultPolicy, turns: &[""] };
-        let basis = OneRecord::of::<VaultPolicy>(&keys, name_of_policy);
-        self.scope
-            .unit(change, &keys, basis, |found, draft| {
-                let key = VaultPolicy::key(keys.id(), name_of_policy);
-                // One that is damaged can be replaced.
-                let before =
-                    found.and_then(|found| open::<VaultPolicy>(&keys, &key, &found.bytes).ok());
-                let created_at = before.map_or(now, |before| before.created_at);
-                let policy = VaultPolicy { text: text.to_owned(), created_at, updated_at: now };
-                draft.put(name_of_policy, &policy)
-            })
-            .await?;
-        self.bring_up(keys.id()).await
+        let basis = Counting::of(&keys, name_of_policy).named(name_of_policy);
+        self.change(ChangeName::PutVaultPolicy, &keys, basis, |standing, draft| {
+            // One that is damaged can be replaced.
+            let before: Option<&VaultPolicy> = standing.found.record();
+            let created_at = before.map_or(now, |before| before.created_at);
+            let policy = VaultPolicy { text: text.to_owned(), created_at, updated_at: now };
+            standing.put(draft, name_of_policy, &policy)
+        })
+        .await
     }
 
     /// Removes a policy. One that is damaged can be removed, too.

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod region;
 pub mod revocation;
 pub mod rule;
+pub mod tally;
 pub mod tenant;
 pub mod token;
 pub mod user;
