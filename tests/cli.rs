@@ -202,6 +202,13 @@ fn a_region_from_nothing() {
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     // With the pair that was put in the other's place.
     succeeds(&with(&["domain", "show", &id, &own[0], &own[1], &own[2], &own[3]]));
+    let action = "okms:apikms:secret/version/getData";
+    let test = ["policy", "test", "--domain", &id, "--action", action, "--path", "a/b"];
+    let told = succeeds(&with(&test));
+    assert_eq!(told, "allowed\nallow by policy root\n", "an operator is bound by none");
+    let as_service: Vec<_> = test.iter().copied().chain(own.iter().map(String::as_str)).collect();
+    assert_eq!(succeeds(&with(&as_service)), "allowed\nallow by policy admin\n");
+    fails(&with(&[&test[..], &["--rule", "missing"]].concat()), "rule");
     succeeds(&with(&["cert", "revoke", first, "--domain", &id, "--reason", "superseded"]));
     let shown = succeeds(&with(&["cert", "show", first, "--domain", &id]));
     assert!(shown.contains("\"status\": \"REVOKED\"") && shown.contains("superseded"), "{shown}");

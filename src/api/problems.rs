@@ -168,7 +168,8 @@ problems! {
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
         vault KvNotFound;
     UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
-    RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules";
+    RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules",
+        vault KvNotFound;
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
     NoNamespace: NOT_FOUND, UNKNOWN_ROUTE, "namespace not found";
     NoRoute: NOT_FOUND, UNKNOWN_ROUTE, "there is nothing at this address; /openapi.json lists what is";

@@ -26,7 +26,7 @@ use super::{
     policies::{Chosen, Policies, Says},
     rules::Rules,
 };
-use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId};
+use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -45,6 +45,14 @@ const fn of_everybody() -> Chosen {
 const fn chosen(one: BuiltIn) -> Chosen {
     let says = Says::only(actions(one));
     Chosen::none().also(says, says)
+}
+
+/// What a policy that is always there says of an action on a secret, or on the domain.
+fn verdict(policy: &Chosen, action: Action, path: Option<&str>) -> Verdict {
+    match path {
+        None => Policies::says_of_domain(policy, action),
+        Some(path) => Policies::new(&[]).says(policy, action, path),
+    }
 }
 
 /// What such a policy allows.
@@ -203,7 +211,9 @@ pub(super) struct Access {
 enum Namer {
     /// Rules, by their places.
     Rules(Arc<[u32]>),
-    /// A user, where there is one, and these policies.
+    /// A user, and the policies that it has.
+    User(Arc<str>, Arc<[String]>),
+    /// A token of a user, where it is of one, that is narrowed to these policies.
     Bearer(Option<Arc<str>>, Arc<[String]>),
 }
 
@@ -293,9 +303,14 @@ impl Access {
             return Ok(Grants::of(self, Arc::new(of_everybody()), Namer::nobody()));
         }
         let rules = self.rules.about(holder)?;
+        Ok(self.grants_of_rules(rules))
+    }
+
+    /// What whoever fits these rules may do, and no others.
+    pub(super) fn grants_of_rules(self: Arc<Self>, rules: Vec<u32>) -> Grants {
         let mut given =
             rules.iter().filter_map(|place| self.given.get(usize::try_from(*place).ok()?));
-        let Some(first) = given.next() else { return Ok(Grants::default_of(self)) };
+        let Some(first) = given.next() else { return Grants::default_of(self) };
         // Where one rule fits, or many that give the same, all connections share it.
         let chosen = given.fold(Arc::clone(first), |all, one| {
             if all == *one { all } else { Arc::new(Arc::unwrap_or_clone(all).with(one)) }
@@ -307,13 +322,67 @@ impl Access {
             })
         };
         let namer = Namer::Rules(rules.into_iter().filter(names_any).collect());
-        Ok(Grants::of(self, chosen, namer))
+        Grants::of(self, chosen, namer)
     }
 
-    /// What a user may do: what its policies grant.
+    /// The rules that are about somebody, by their places.
+    pub(super) fn rules_about(&self, holder: &Holder<'_>) -> Result<Vec<u32>, Untraced> {
+        self.rules.about(holder)
+    }
+
+    /// The place of the rule of this name.
+    pub(super) fn place_of(&self, name: &str) -> Option<u32> {
+        (0..).zip(self.rules.iter()).find(|(_, rule)| &*rule.name == name).map(|(place, _)| place)
+    }
+
+    /// The names of the rules at these places.
+    pub(super) fn names_of(&self, rules: &[u32]) -> Vec<String> {
+        let rules = rules.iter().filter_map(|place| self.rules.at(*place));
+        rules.map(|rule| rule.name.to_string()).collect()
+    }
+
+    /// What a user may do, if there is one of this name.
+    pub(super) fn user(self: Arc<Self>, user: &str) -> Option<Grants> {
+        self.users.contains_key(user).then(|| self.grants_of_user(user))
+    }
+
+    /// What each policy in the words of IAM says of an action, of those that a user has, or whoever
+    /// fits these rules.
+    pub(super) fn said(
+        &self,
+        user: Option<&str>,
+        rules: &[u32],
+        action: Action,
+        path: Option<&str>,
+    ) -> Vec<(String, Verdict)> {
+        let of_user = user.and_then(|user| self.users.get(user));
+        let rules: Vec<_> = rules.iter().filter_map(|place| self.rules.at(*place)).collect();
+        let default = [self.built_in.name().to_owned()];
+        // Whom the policies are asked about, and which they have by name.
+        let mut whom: Vec<(Option<&str>, &[String])> = Vec::new();
+        match of_user {
+            Some(names) => whom.push((user, names)),
+            None if rules.is_empty() => whom.push((Some(""), &default)),
+            None => whom.extend(rules.iter().map(|rule| (Some(&*rule.identity), &*rule.policies))),
+        }
+        let mut said = vec![(DEFAULT_POLICY.to_owned(), verdict(&of_everybody(), action, path))];
+        for (identity, names) in whom {
+            let told = self.policies.told(identity, names, action, path);
+            said.extend(told.into_iter().map(|(name, verdict)| (name.to_owned(), verdict)));
+            let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
+            said.extend(
+                built_in.map(|one| (one.name().to_owned(), verdict(&chosen(one), action, path))),
+            );
+        }
+        said
+    }
+
+    /// What a user may do: what the policies grant that it names, and those about an identity of its
+    /// name.
     pub(super) fn grants_of_user(self: Arc<Self>, user: &str) -> Grants {
         let names = self.users.get(user).cloned().unwrap_or_default();
-        self.grants_of_policies(Some(user), &names)
+        let about = self.policies.of(user, &[]);
+        self.grants_of_names(&Namer::User(user.into(), names.into()), &about)
     }
 
     /// What the policies of these names grant; a template has the values of the user.
@@ -323,11 +392,19 @@ impl Access {
         names: &[String],
     ) -> Grants {
         let namer = Namer::Bearer(user.map(Arc::from), names.into());
-        if let Some(known) = self.bearers.load().get(&namer) {
+        self.grants_of_names(&namer, &Chosen::none())
+    }
+
+    fn grants_of_names(self: Arc<Self>, namer: &Namer, about: &Chosen) -> Grants {
+        let names = match namer {
+            Namer::User(_, names) | Namer::Bearer(_, names) => Arc::clone(names),
+            Namer::Rules(_) => Arc::default(),
+        };
+        if let Some(known) = self.bearers.load().get(namer) {
             return Grants::again(Arc::clone(&self), Arc::clone(known));
         }
         let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
-        let named = self.policies.named(names).with(&of_everybody());
+        let named = self.policies.named(&names).with(about).with(&of_everybody());
         let chosen = built_in.fold(named, |named, one| named.with(&chosen(one)));
         let grants = Grants::of(Arc::clone(&self), Arc::new(chosen), namer.clone());
         self.bearers.rcu(|known| {
@@ -366,9 +443,11 @@ impl Access {
                 .filter_map(|place| self.rules.at(*place))
                 .flat_map(|rule| rule.policies.iter().filter_map(find).zip(repeat(Named::By(rule))))
                 .collect(),
+            Namer::User(user, names) => {
+                names.iter().filter_map(find).zip(repeat(Named::For(Some(&**user)))).collect()
+            }
             Namer::Bearer(user, names) => {
-                let facts = Named::For(user.as_deref());
-                names.iter().filter_map(find).zip(repeat(facts)).collect()
+                names.iter().filter_map(find).zip(repeat(Named::For(user.as_deref()))).collect()
             }
         };
         if named.is_empty() {

@@ -67,6 +67,7 @@ impl NameKind {
 /// A rule with its patterns at hand.
 #[derive(Debug)]
 pub(super) struct Rule {
+    pub(super) name: Box<str>,
     pub(super) identity: String,
     pub(super) policies: Vec<String>,
     /// Those that are not empty: each fits where a name of the kind fits one of its patterns.
@@ -122,6 +123,7 @@ impl Rule {
             each.filter_map(|(kind, text)| Some((kind, glob(kind, text)?))).collect()
         };
         Self {
+            name: name.into(),
             identity: identity.to_owned(),
             policies: rule.policies.clone(),
             lists: lists.into_iter().filter(|(texts, _)| !texts.is_empty()).map(globs).collect(),

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{
     access::{Access, Grants, Remembered},
+    cert_rule::Rule,
     claim::DomainClaim,
     holder::{Holder, Line, Untraced},
     identity::CertIdentity,
@@ -11,7 +12,7 @@ use super::{
     revoked::Revoked,
     voucher::{Issuer, Voucher},
 };
-use crate::model::{OkmsId, Timestamp};
+use crate::model::{CertRule, OkmsId, Timestamp};
 
 /// A peer whose certificate chain the handshake has verified.
 #[derive(Debug)]
@@ -53,6 +54,16 @@ impl VerifiedPeer {
     /// What it may do in its tenant.
     pub(super) fn grants(&self, access: Arc<Access>) -> Result<Grants, Untraced> {
         self.remembered.grants(access, &self.holder())
+    }
+
+    /// The rules of its tenant that are about it, by their places.
+    pub(super) fn rules(&self, access: &Access) -> Result<Vec<u32>, Untraced> {
+        access.rules_about(&self.holder())
+    }
+
+    /// Whether a rule is about it.
+    pub(super) fn fits(&self, name: &str, rule: &CertRule) -> Result<bool, Untraced> {
+        Rule::new(name, rule).is_about(&self.holder())
     }
 
     /// The names of the policies that it has in its tenant.

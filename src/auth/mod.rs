@@ -14,6 +14,7 @@ mod cert_rule;
 pub mod chain;
 pub mod claim;
 pub mod directory;
+mod explain;
 mod glob;
 pub mod holder;
 pub mod identity;
@@ -30,6 +31,7 @@ pub use self::{
     access::{AccessDirectory, Written, names_an_action},
     action::{Action, Resource},
     directory::{Party, Principal, Subject, Unauthenticated, VerifiedPeer},
+    explain::{Explanation, Whom, Word},
     patterns::Extent,
     policy::{Denied, Permit, RegionPermit},
     revoked::Revoked,

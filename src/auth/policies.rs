@@ -163,6 +163,38 @@ impl Policies {
         self.choose(places.copied())
     }
 
+    /// What those say of an action that an identity has, on the secret at a path or on the domain: by
+    /// their names.
+    pub(super) fn told(
+        &self,
+        identity: Option<&str>,
+        names: &[String],
+        action: Action,
+        path: Option<&str>,
+    ) -> Vec<(&str, Verdict)> {
+        let about: HashSet<_> = identity
+            .map(|identity| self.identities.fitting(identity).collect())
+            .unwrap_or_default();
+        let fitting: HashSet<_> =
+            path.map(|path| self.secrets.fitting(path).collect()).unwrap_or_default();
+        let is_known = |name: &str| names.iter().any(|known| known == name);
+        let mut told = Vec::new();
+        for (name, places) in &self.by_name {
+            for place in places {
+                let Some(policy) = self.at(*place) else { continue };
+                let is_asked = match policy.scope {
+                    Scope::Domain => true,
+                    Scope::AllSecrets => path.is_some(),
+                    Scope::Secrets => fitting.contains(place),
+                };
+                if is_asked && (about.contains(place) || is_known(name)) {
+                    told.push((&**name, policy.says.verdict(action)));
+                }
+            }
+        }
+        told
+    }
+
     /// The names of those that are about an identity.
     pub(super) fn names_about(&self, identity: &str) -> impl Iterator<Item = &str> {
         let about: HashSet<_> = self.identities.fitting(identity).collect();

@@ -8,7 +8,7 @@ use super::{
     holder::Untraced,
     patterns::{Extent, Verdict},
 };
-use crate::model::{Bearer, OkmsId};
+use crate::model::{Bearer, CertRule, OkmsId};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -222,6 +222,21 @@ impl Permit {
             .map(|held| Self { policy: Policy::Granted(held.clone(), None), ..self.clone() });
         let whole = self.policy.held().next().is_none().then(|| self.clone());
         parts.chain(whole)
+    }
+
+    /// Whether no policy binds it.
+    #[must_use]
+    pub const fn is_unbound(&self) -> bool {
+        matches!(self.of_certificate, Policy::Everything)
+    }
+
+    /// Whether a rule is about its certificate.
+    #[must_use]
+    pub fn fits(&self, name: &str, rule: &CertRule) -> bool {
+        match self.subject() {
+            Subject::Certificate(peer) => peer.fits(name, rule).unwrap_or_default(),
+            Subject::Process => false,
+        }
     }
 
     /// The names of the policies that its certificate has, in their order, to be told.

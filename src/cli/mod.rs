@@ -14,6 +14,7 @@ mod domain;
 mod folder;
 mod init;
 mod output;
+mod policy;
 mod serve;
 mod signals;
 
@@ -53,6 +54,9 @@ enum Command {
     /// Issue, list, renew and revoke access certificates, on a running server.
     #[command(subcommand)]
     Cert(cert::Cert),
+    /// Ask a running server who may do what.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// Does what the command line says.
@@ -73,6 +77,7 @@ pub fn run() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Domain(command) => command.run().await,
             Command::Cert(command) => command.run().await,
+            Command::Policy(command) => command.run().await,
         }
     });
     // What was begun and is not needed any more, such as the opening of a store, is not waited for.

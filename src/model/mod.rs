@@ -42,7 +42,7 @@ pub use self::{
     },
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
-    policy::{BuiltIn, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
+    policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},

@@ -48,6 +48,8 @@ const TEXT_MAX: usize = 512;
 const LIST_MAX: usize = 128;
 /// The longest name of a policy or a rule, in bytes.
 const NAME_MAX: usize = 128;
+/// The longest certificate of a role, in bytes of PEM.
+const CERTIFICATE_MAX: usize = 32 << 10;
 /// The longest description, in bytes.
 const DESCRIPTION_MAX: usize = 512;
 /// The most entries of a rule's metadata.
@@ -160,6 +162,23 @@ pub struct CertRule {
     pub keys: Vec<[u8; 32]>,
     /// What else there is to know of the identity.
     pub metadata: BTreeMap<String, String>,
+    /// Where it was written in Vault's words: what those have beside all that.
+    pub role: Option<CertRole>,
+}
+
+/// What a role of Vault's certificate method has that a rule has not: who logs in by its name has a
+/// token with the rule's policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertRole {
+    /// The certificate that was given for it, in PEM; empty where none was. What it stands for is
+    /// among the rule's keys or issuers.
+    pub certificate: String,
+    /// What shows who has a token.
+    pub display_name: String,
+    /// How long tokens live, in seconds; 0 where the server says it.
+    pub ttl_seconds: u64,
+    /// How long at most, renewed or not, in seconds; 0 where the server says it.
+    pub max_ttl_seconds: u64,
 }
 
 /// An authority, as a rule names it.
@@ -182,6 +201,9 @@ impl CertRule {
         }
         for texts in std::iter::once(&self.policies).chain(self.lists()) {
             list(texts.iter().map(String::as_str))?;
+        }
+        if let Some(role) = &self.role {
+            role.check()?;
         }
         if self.keys.len() > LIST_MAX || self.issuers.len() > LIST_MAX {
             return Err(TOO_MANY);
@@ -214,6 +236,18 @@ impl CertRule {
     /// The patterns for names in all lists.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.lists().into_iter().flatten().map(String::as_str)
+    }
+}
+
+impl CertRole {
+    fn check(&self) -> Result<(), Invalid> {
+        if self.certificate.len() > CERTIFICATE_MAX {
+            return Err(Invalid("a role's certificate is PEM of at most 32 KiB"));
+        }
+        if self.display_name.len() > NAME_MAX || self.display_name.chars().any(char::is_control) {
+            return Err(Invalid("a display name has at most 128 bytes and no control characters"));
+        }
+        Ok(())
     }
 }
 

@@ -153,6 +153,14 @@ pub fn exactly_one<T: Section>(text: &[u8]) -> Result<T, PemFault> {
     }
 }
 
+/// The one certificate in `text`.
+///
+/// # Errors
+/// As [`exactly_one`].
+pub fn one_certificate(text: &[u8]) -> Result<CertificateDer<'static>, PemFault> {
+    exactly_one(text)
+}
+
 /// The PEM of a certificate.
 #[must_use]
 pub fn of_certificate(der: &[u8]) -> String {

@@ -8,11 +8,13 @@
 
 mod counting;
 mod current;
+mod roles;
 mod stored;
 mod vault;
 
 use std::{convert::Infallible, sync::Arc};
 
+pub use self::roles::RoleCertificate;
 use self::{
     counting::{Counting, Counts},
     current::Current,
@@ -28,10 +30,10 @@ use super::{
     unit::{Basis, Change},
 };
 use crate::{
-    auth::{AccessDirectory, Action, Permit, Resource, names_an_action},
+    auth::{AccessDirectory, Action, Explanation, Permit, Resource, Whom, names_an_action},
     crypto::DomainKeys,
     model::{
-        BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, Timestamp,
+        BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, SecretPath, Timestamp,
         policy::{DEFAULT_POLICY, name},
     },
     store::{
@@ -96,6 +98,27 @@ impl AccessControl {
             Err(_) => {}
         }
         outcome
+    }
+
+    /// Whether `whom` may do `action` to the secret at `path`, or to the domain itself, and which
+    /// policies say so. Everybody may ask about itself.
+    ///
+    /// # Errors
+    /// `Error::RuleNotFound` where there is no such rule or user.
+    pub async fn explain(
+        &self,
+        permit: &Permit,
+        whom: &Whom<'_>,
+        action: Action,
+        path: Option<&SecretPath>,
+    ) -> Result<Explanation, Error> {
+        let needed = match whom {
+            Whom::Oneself => Action::DomainGet,
+            Whom::Rule(_) | Whom::User(_) => Action::PolicyGet,
+        };
+        permit.check(needed, Resource::Tenant)?;
+        self.scope.keys(permit).await?;
+        self.current.directory.explain(permit, whom, action, path).ok_or(Error::RuleNotFound)
     }
 
     /// A page of the policies, in the order in which they were made; of one that is damaged, its id.

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use self::scope::Scope;
 pub use self::{
-    access::{AccessControl, FoundPolicy},
+    access::{AccessControl, FoundPolicy, RoleCertificate},
     changes::ChangeName,
     credentials::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,

@@ -744,3 +744,64 @@ async fn damage_is_told_by_name_and_mended_over_the_api() {
     stopper.stop();
     running.await.unwrap();
 }
+
+/// Whether somebody may do something, and who says so: what the administrator asks before somebody
+/// is let in, and the service when it is not.
+#[tokio::test]
+async fn it_is_told_which_policy_decides() {
+    let domain = Domain::new().await;
+    domain.admin.create("app/a", "{}").await.ok();
+    domain.rule("svc", &["blocks", "auditor"]).await;
+    domain.policy("svc", &["app/*"], json!({"allow": ["secret/version/getData"]})).await;
+    let text = r#"
+        path "secret/data/app/*" { capabilities = ["read", "update"] }
+        path "secret/metadata/app/no" { capabilities = ["deny"] }
+    "#;
+    let at = format!("/api/{}/v1/sys/policies/acl/blocks", domain.admin.id);
+    let written = json!({ "policy": text }).to_string();
+    assert_eq!(domain.admin.call(Method::PUT, &at, &written).await.status, 204);
+    let svc = domain.client("svc", Http::One);
+    let ask = async |client: &Client, action: &str, path: Value, rule: Value| {
+        let action = format!("okms:apikms:secret/{action}");
+        let body = json!({ "action": action, "path": path, "rule": rule }).to_string();
+        client.call(Method::POST, &domain.at("policy/test"), &body).await
+    };
+    let by = |told: &Value| -> Vec<(String, String, String)> {
+        let text = |word: &Value, name: &str| word[name].as_str().unwrap_or_default().to_owned();
+        let words = told["decidedBy"].as_array().unwrap().iter();
+        words.map(|word| (text(word, "policy"), text(word, "says"), text(word, "block"))).collect()
+    };
+    let word = |policy: &str, says: &str, block: &str| {
+        (policy.to_owned(), says.to_owned(), block.to_owned())
+    };
+    for (client, rule) in [(&domain.admin, json!("svc")), (&svc, Value::Null)] {
+        let told = ask(client, "version/getData", json!("app/a"), rule.clone()).await.ok();
+        assert_eq!((&told["isAllowed"], &told["rules"]), (&json!(true), &json!(["svc"])));
+        let words = by(&told);
+        assert!(words.contains(&word("blocks", "allow", "secret/data/app/*")), "{words:?}");
+        assert!(words.iter().any(|(policy, ..)| policy.starts_with("svc")), "{words:?}");
+        let told = ask(client, "get", json!("app/a"), rule.clone()).await.ok();
+        assert_eq!(by(&told), [word("auditor", "allow", "")]);
+        let told = ask(client, "get", json!("app/no"), rule.clone()).await.ok();
+        assert_eq!(told["isAllowed"], false);
+        assert_eq!(by(&told), [word("blocks", "deny", "secret/metadata/app/no")]);
+        let told = ask(client, "delete", json!("app/a"), rule.clone()).await.ok();
+        assert_eq!((&told["isAllowed"], by(&told)), (&json!(false), Vec::new()));
+    }
+    // What is told is what happens.
+    assert_eq!(svc.get("secret/app/a?includeData=true").await.status, 200);
+    svc.get("secret/app/no").await.error(403, FORBIDDEN);
+    assert!(is_forbidden(&svc.delete("secret/app/a").await));
+    // Of others it is told to those who may see policies: of whom there is nothing, nobody is told more.
+    domain.rule("none", &["nothing"]).await;
+    let none = domain.client("none", Http::One);
+    assert!(is_forbidden(&ask(&none, "get", json!("app/a"), json!("svc")).await));
+    assert_eq!(ask(&none, "get", json!("app/a"), Value::Null).await.ok()["isAllowed"], false);
+    ask(&domain.admin, "get", json!("app/a"), json!("missing")).await.error(404, 50_417_665);
+    ask(&domain.admin, "*", json!("app/a"), json!("svc")).await.error(400, 50_405_377);
+    // An operator is bound by no policy.
+    let body = r#"{"action": "okms:apikms:secret/delete"}"#;
+    let told =
+        domain.server.operator().call(Method::POST, &domain.at("policy/test"), body).await.ok();
+    assert_eq!(by(&told), [word("root", "allow", "")]);
+}

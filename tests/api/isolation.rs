@@ -94,6 +94,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostCredential" => r#"{"name":"intruder"}"#,
         "PostPolicy" | "PutPolicy" => return a_policy(),
         "PutRule" => r#"{"commonNames":["app"]}"#,
+        "PostPolicyTest" => r#"{"action":"okms:apikms:secret/get","rule":"app"}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
         "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
@@ -101,6 +102,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
             r#"{"max_versions":3}"#
         }
         "VaultEnable" => r#"{"type":"kv-v2"}"#,
+        "VaultWriteCertRole" => r#"{"allowed_names":["app"]}"#,
         "VaultWritePolicy" => r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#,
         "VaultWriteUser" => r#"{"password":"correct horse","policies":"admin"}"#,
         "VaultSetPassword" | "VaultUserLogin" => r#"{"password":"correct horse"}"#,

@@ -88,7 +88,8 @@ fn the_bases_of_the_vault_dialect() {
             ("POST", "/sys/mounts/a/b/tune", "VaultTune", "", "a/b"),
             ("GET", "/sys/internal/ui/mounts/secret/data/x", "VaultUiMount", "", "secret/data/x"),
             ("PUT", "/auth/cert/login", "VaultLogin", "", ""),
-            ("PUT", "/auth/cert/certs/x", "VaultNotServed", "", "certs/x"),
+            ("PUT", "/auth/cert/certs/x", "VaultWriteCertRole", "", "x"),
+            ("PUT", "/auth/cert/x", "VaultNotServed", "", "x"),
             ("GET", "/sys/nothing", "VaultUnrouted", "", "sys/nothing"),
         ] {
             let (found, params) = find(method, &format!("{base}{rest}")).unwrap();

@@ -12,8 +12,10 @@ use super::super::{
     page, query,
 };
 use crate::{
-    auth::Permit,
-    model::{CertRule, IamPolicy, Invalid, ResourcePattern, RuleIssuer, Timestamp, text},
+    auth::{Action, Permit, Whom},
+    model::{
+        CertRule, IamPolicy, Invalid, ResourcePattern, RuleIssuer, SecretPath, Timestamp, text,
+    },
     service::Error,
 };
 
@@ -79,6 +81,45 @@ pub(super) async fn delete_policy(
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
+/// Whether somebody may do something, and which policies say so.
+pub(super) async fn test_policy(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    const NO_ACTION: Invalid = Invalid("action must be the name of an action, without a star");
+    let mut body = Object::from_body(&call.body)?;
+    let action = word(&mut body, "action")?.ok_or(NO_ACTION)?;
+    let action = Action::ALL.iter().find(|known| known.name() == action).ok_or(NO_ACTION)?;
+    let path = word(&mut body, "path")?.map(|path| path.parse::<SecretPath>()).transpose()?;
+    let (rule, user) = (word(&mut body, "rule")?, word(&mut body, "user")?);
+    if body.has_unknown() {
+        return Err(UNKNOWN.into());
+    }
+    let whom = match (&rule, &user) {
+        (None, None) => Whom::Oneself,
+        (Some(rule), None) => Whom::Rule(rule),
+        (None, Some(user)) => Whom::User(user),
+        (Some(_), Some(_)) => return Err(Invalid("name a rule or a user, not both").into()),
+    };
+    let told = context.service.access.explain(permit, &whom, *action, path.as_ref()).await?;
+    Ok(Reply::json(Writer::object(|out| {
+        out.text("action", action.name());
+        out.objects("decidedBy", &told.words, |word, out| {
+            if let Some(block) = &word.block {
+                out.text("block", block);
+            }
+            out.text("policy", &word.policy);
+            out.text("says", if word.denies { "deny" } else { "allow" });
+        });
+        out.boolean("isAllowed", told.is_allowed);
+        if let Some(path) = &path {
+            out.text("path", path.as_str());
+        }
+        out.texts("rules", told.rules.iter().map(String::as_str));
+    })))
+}
+
 pub(super) async fn list_rules(
     context: &Context,
     permit: &Permit,
@@ -134,6 +175,7 @@ pub(super) async fn put_rule(
             .iter()
             .map(|text| fingerprint(text))
             .collect::<Result<_, _>>()?,
+        role: None,
     };
     // A name of the rule's own would contradict the address, and a list that nobody knows would
     // make it wider than its author thinks.

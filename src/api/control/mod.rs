@@ -26,6 +26,8 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["DELETE"], "/credential/{credentialId}", "DeleteCredential", Write, &[CredentialDelete], Tenant(credential::delete)),
         row!(&["GET"], "/policy", "ListPolicies", Read, &[PolicyGet], Tenant(access::list_policies)),
         row!(&["POST"], "/policy", "PostPolicy", Write, &[PolicyEdit], Tenant(access::create_policy)),
+        // Before `/policy/{id}`: it is no id.
+        row!(&["POST"], "/policy/test", "PostPolicyTest", Read, &[DomainGet, PolicyGet], Tenant(access::test_policy)),
         row!(&["GET"], "/policy/{id}", "GetPolicy", Read, &[PolicyGet], Tenant(access::get_policy)),
         row!(&["PUT"], "/policy/{id}", "PutPolicy", Write, &[PolicyEdit], Tenant(access::put_policy)),
         row!(&["DELETE"], "/policy/{id}", "DeletePolicy", Write, &[PolicyEdit], Tenant(access::delete_policy)),

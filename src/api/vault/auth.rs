@@ -18,6 +18,9 @@ use crate::{
 };
 
 const NAME_MAX: usize = 128;
+const NOT_OF_ROLE: Invalid = Invalid(
+    "invalid certificate: there is a role of this name, and your certificate does not fit it",
+);
 
 /// How a request names the token that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,24 +37,34 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    // Every certificate of the domain may log in, under whatever role the client names. vaultrs
-    // calls it cert_name.
+    // Every certificate of the domain may log in. A role is asked for where there is one of the name
+    // that the client tells; other names are its own business. vaultrs calls it cert_name.
     let (name, alias) = (fields.text("name")?, fields.text("cert_name")?);
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
     let warnings = fields.warnings();
     let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
-    let (life_seconds, most_seconds) = (context.token_life)().of(None, None);
+    let rule = match context.service.access.role(permit, &role).await {
+        Err(Error::RuleNotFound) => return Err(NOT_OF_ROLE.into()),
+        found => found?,
+    };
+    let terms = rule.as_ref().and_then(|rule| rule.role.clone()).unwrap_or_default();
+    let wished = |seconds: u64| Some(seconds).filter(|seconds| *seconds > 0);
+    let (life_seconds, most_seconds) =
+        (context.token_life)().of(wished(terms.ttl_seconds), wished(terms.max_ttl_seconds));
+    let name = [&terms.display_name, &role, &serial].into_iter().find(|name| !name.is_empty());
+    let display_name = format!("cert-{}", name.unwrap_or(&serial));
+    let bearer = Bearer { policies: rule.map(|rule| rule.policies), ..Bearer::default() };
     let request = TokenRequest {
         key_sha256: *peer.public_key_sha256(),
         life_seconds,
         most_seconds,
         is_renewable: true,
         path: "auth/cert/login".to_owned(),
-        display_name: format!("cert-{}", if role.is_empty() { &serial } else { &role }),
+        display_name,
         meta: vec![("cert_name".to_owned(), role), ("serial_number".to_owned(), serial)],
-        bearer: Bearer::default(),
+        bearer,
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
     Ok(login_reply(asked, &warnings, &fresh))

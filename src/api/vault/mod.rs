@@ -13,6 +13,7 @@ mod asked;
 mod auth;
 mod auth_methods;
 mod capabilities;
+mod certs;
 mod envelope;
 mod fields;
 mod kv;

@@ -7,7 +7,7 @@ use super::{
         enter, leave, no_route, with_namespace,
     },
     auth::{self, Named},
-    auth_methods, capabilities, kv, lists, mounts,
+    auth_methods, capabilities, certs, kv, lists, mounts,
     policies::{
         self,
         Spelling::{New, Old},
@@ -410,6 +410,26 @@ pub(super) static ROUTES: &[Route] = &[
         WRITES,
         "/auth/userpass/login/{key}",
         &tenant!(Write, "VaultUserLogin", [DomainGet], userpass::login(), Login),
+    ),
+    route(
+        &["GET", "LIST"],
+        "/auth/cert/certs",
+        &tenant!(Read, "VaultCertRoles", [PolicyGet], certs::list()),
+    ),
+    route(
+        &["GET"],
+        "/auth/cert/certs/{key}",
+        &tenant!(Read, "VaultReadCertRole", [PolicyGet], certs::read()),
+    ),
+    route(
+        WRITES,
+        "/auth/cert/certs/{key}",
+        &tenant!(Write, "VaultWriteCertRole", [PolicyEdit], certs::write()),
+    ),
+    route(
+        &["DELETE"],
+        "/auth/cert/certs/{key}",
+        &tenant!(Write, "VaultDeleteCertRole", [PolicyEdit], certs::delete()),
     ),
     route(ALL, "/auth/cert/{key}", &NOT_SERVED),
     route(ALL, "/auth/{key}", &NOT_SERVED),

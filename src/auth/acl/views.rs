@@ -231,6 +231,41 @@ impl InVault {
         (allowed, denied)
     }
 
+    /// Which policies decide about `action` on a secret or on the tenant, at which of its addresses, by
+    /// which block.
+    pub(in super::super) fn told(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Vec<(String, String, Verdict)> {
+        let addresses: Vec<(String, Operation)> = match resource {
+            Resource::Secret(path) => {
+                let Some((word, operations)) = place(action) else { return Vec::new() };
+                let path = path.as_str();
+                let shown = if action == Action::SecretList { folder(path) } else { path };
+                let at = |(mount, rest): (&str, &str)| [mount, "/", word, "/", rest].concat();
+                let at = self.mounts.showing(shown).map(at);
+                at.flat_map(|at| operations.iter().map(move |one| (at.clone(), *one))).collect()
+            }
+            _ => tenant_places(action).iter().map(|(at, one)| ((*at).to_owned(), *one)).collect(),
+        };
+        let mut told = Vec::new();
+        for (address, operation) in addresses {
+            let decision = self.acl.decide(&address, operation);
+            let Some(ruling) = decision.ruling() else { continue };
+            let (verdict, capability) = if decision.denies_explicitly() {
+                (Verdict::Denied, Capability::Deny)
+            } else if decision.is_allowed() {
+                (Verdict::Allowed, operation.capability())
+            } else {
+                continue;
+            };
+            let policies = ruling.policies_with(capability);
+            told.extend(policies.map(|name| (name.to_owned(), ruling.path(), verdict)));
+        }
+        told
+    }
+
     fn decide(&self, address: &str, operation: Operation, door: Door<'_>) -> Verdict {
         let decision = self.acl.decide(address, operation);
         let is_fit = match door {

@@ -8,7 +8,7 @@ use crate::{
     model::{OkmsId, User, VaultPolicy},
     service::{Error, records::open, scope::Scope},
     store::{
-        engine::{Read, ReadError, Snapshot},
+        engine::{Read, ReadError, Snapshot, Space},
         kinds::{Kind, Malformed, policy, user},
     },
 };
@@ -149,4 +149,22 @@ pub(super) fn read_policies(
         Ok((name, policy.map_err(|fault| Error::Corrupt(fault.into()))?))
     });
     read.collect()
+}
+
+/// The names in the keys of a range.
+pub(super) async fn names(
+    snapshot: &dyn Snapshot,
+    space: Space,
+    (mut from, to): (Vec<u8>, Vec<u8>),
+    name: impl Fn(&[u8]) -> Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let page = snapshot.keys(space, &from, &to, None, BATCH).await?;
+        for key in &page {
+            found.push(name(key).ok_or(Malformed)?.to_owned());
+        }
+        let Some(last) = page.last().filter(|_| page.len() == BATCH) else { return Ok(found) };
+        from = [last.as_slice(), &[0]].concat();
+    }
 }

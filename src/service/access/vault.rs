@@ -4,20 +4,18 @@
 //! have one name, whichever language they are in. Who may do it is asked at the policy's own address
 //! where a request comes through Vault's door, and of all policies elsewhere.
 
-use super::{AccessControl, counting::Counting, is_free_to_choose, stored::find};
+use super::{
+    AccessControl,
+    counting::Counting,
+    is_free_to_choose,
+    stored::{find, names},
+};
 use crate::{
     auth::{Action, Permit, Resource, acl},
-    crypto::DomainKeys,
     model::{Timestamp, VaultPolicy, policy::name},
     service::{Error, changes::ChangeName},
-    store::{
-        engine::Snapshot,
-        kinds::{Malformed, policy, vault_policy},
-    },
+    store::kinds::{policy, vault_policy},
 };
-
-/// How many names are read at once.
-const BATCH: usize = 1024;
 
 impl AccessControl {
     /// The names of the policies in Vault's language, in their order.
@@ -28,7 +26,7 @@ impl AccessControl {
         permit.check(Action::PolicyGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        names(&*snapshot, &keys).await
+        names(&*snapshot, policy::SPACE, vault_policy::all(keys.id()), vault_policy::name).await
     }
 
     /// A policy in Vault's language.
@@ -78,18 +76,5 @@ impl AccessControl {
         let keys = self.scope.keys(permit).await?;
         let change = ChangeName::DeleteVaultPolicy;
         self.remove::<VaultPolicy>(&keys, change, name, Error::PolicyNotFound).await
-    }
-}
-
-async fn names(snapshot: &dyn Snapshot, keys: &DomainKeys) -> Result<Vec<String>, Error> {
-    let (mut from, to) = vault_policy::all(keys.id());
-    let mut found = Vec::new();
-    loop {
-        let page = snapshot.keys(policy::SPACE, &from, &to, None, BATCH).await?;
-        for key in &page {
-            found.push(vault_policy::name(key).ok_or(Malformed)?.to_owned());
-        }
-        let Some(last) = page.last().filter(|_| page.len() == BATCH) else { return Ok(found) };
-        from = [last.as_slice(), &[0]].concat();
     }
 }

@@ -8,7 +8,7 @@ use super::{
     policy::{owned, texts},
 };
 use crate::{
-    model::{CertRule, OkmsId, RuleIssuer},
+    model::{CertRole, CertRule, OkmsId, RuleIssuer},
     store::engine::Space,
 };
 
@@ -61,6 +61,21 @@ struct Fields<'a> {
     #[b(12)]
     #[cbor(default)]
     metadata: Vec<(&'a str, &'a str)>,
+    #[b(13)]
+    role: Option<Role<'a>>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Role<'a> {
+    #[b(0)]
+    certificate: &'a str,
+    #[b(1)]
+    display_name: &'a str,
+    #[n(2)]
+    ttl_seconds: u64,
+    #[n(3)]
+    max_ttl_seconds: u64,
 }
 
 /// The form of a rule with a list that the first form did not have: whoever passed over it would
@@ -97,6 +112,12 @@ impl Kind for CertRule {
             organizational_units: texts(&self.organizational_units),
             issuers: self.issuers.iter().map(issuer).collect(),
             metadata: self.metadata.iter().map(|(name, text)| (&**name, &**text)).collect(),
+            role: self.role.as_ref().map(|role| Role {
+                certificate: &role.certificate,
+                display_name: &role.display_name,
+                ttl_seconds: role.ttl_seconds,
+                max_ttl_seconds: role.max_ttl_seconds,
+            }),
         };
         kind::encode_as(if is_narrower { NARROWER } else { kind::FORM }, &fields)
     }
@@ -123,6 +144,12 @@ impl Kind for CertRule {
             metadata: metadata
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect(),
+            role: fields.role.map(|role| CertRole {
+                certificate: role.certificate.to_owned(),
+                display_name: role.display_name.to_owned(),
+                ttl_seconds: role.ttl_seconds,
+                max_ttl_seconds: role.max_ttl_seconds,
+            }),
         })
     }
 }

@@ -101,6 +101,9 @@ struct Fields<'a> {
     policies: Option<Vec<&'a str>>,
 }
 
+/// The form of a token that is somebody's, or narrowed.
+const NARROWER: u8 = kind::FORM + 1;
+
 impl Kind for Token {
     const SPACE: Space = SPACE;
     type Name<'a> = &'a str;
@@ -110,25 +113,30 @@ impl Kind for Token {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        kind::encode(&Fields {
-            secret_sha256: self.secret_sha256.into(),
-            key_sha256: self.key_sha256.into(),
-            created_at: self.created_at.unix_nanos(),
-            renewed_at: self.renewed_at.map(Timestamp::unix_nanos),
-            expires_at: self.expires_at.unix_nanos(),
-            ttl_seconds: self.ttl_seconds,
-            ends_at: self.ends_at.unix_nanos(),
-            is_renewable: self.is_renewable,
-            path: &self.path,
-            display_name: &self.display_name,
-            meta: self.meta.iter().map(|(name, text)| (&**name, &**text)).collect(),
-            user: self.bearer.user.as_deref(),
-            policies: self.bearer.policies.as_deref().map(texts),
-        })
+        // Whoever passed over it would give its bearer more.
+        let form = if self.bearer == Bearer::default() { kind::FORM } else { NARROWER };
+        kind::encode_as(
+            form,
+            &Fields {
+                secret_sha256: self.secret_sha256.into(),
+                key_sha256: self.key_sha256.into(),
+                created_at: self.created_at.unix_nanos(),
+                renewed_at: self.renewed_at.map(Timestamp::unix_nanos),
+                expires_at: self.expires_at.unix_nanos(),
+                ttl_seconds: self.ttl_seconds,
+                ends_at: self.ends_at.unix_nanos(),
+                is_renewable: self.is_renewable,
+                path: &self.path,
+                display_name: &self.display_name,
+                meta: self.meta.iter().map(|(name, text)| (&**name, &**text)).collect(),
+                user: self.bearer.user.as_deref(),
+                policies: self.bearer.policies.as_deref().map(texts),
+            },
+        )
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode(bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(NARROWER, bytes)?;
         Ok(Self {
             secret_sha256: fields.secret_sha256.into(),
             key_sha256: fields.key_sha256.into(),

@@ -9,6 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::harness::{Answer, Client, ENVELOPE, START, START_TEXT, TestServer};
 
+mod certs;
 mod config;
 mod custom_metadata;
 mod data;

@@ -323,6 +323,32 @@ async fn a_token_may_what_the_users_policies_say() {
     }
 }
 
+/// A policy about identities is about users as well: what is denied to everybody once was not denied to
+/// them.
+#[tokio::test]
+async fn what_is_denied_to_all_is_denied_to_users() {
+    let (_server, admin) = start().await;
+    for path in ["secret/data/a", "secret/data/b"] {
+        admin.put(path, json!({"data": {"k": "v"}})).await.envelope();
+    }
+    user(&admin, "ann", "read-only").await;
+    let ann = logged_in(&admin, "ann", RIGHT).await;
+    let at = format!("/v2/okms/resource/{}/policy", admin.client.id);
+    for (name, who, path) in [("all", "*", "a"), ("hers", "ann", "b")] {
+        assert_eq!(ann.get(&format!("secret/data/{path}")).await.status, 200);
+        let body = json!({
+            "name": name, "identities": [who], "resources": [{"urn": path}],
+            "permissions": {"deny": [{"action": "okms:apikms:secret/version/getData"}]},
+        });
+        admin.client.call(hyper::Method::POST, &at, &body.to_string()).await.ok();
+        ann.get(&format!("secret/data/{path}")).await.error(403, FORBIDDEN);
+    }
+    let asked = json!({"action": "okms:apikms:secret/version/getData", "path": "a", "user": "ann"});
+    let told =
+        admin.client.call(hyper::Method::POST, &format!("{at}/test"), &asked.to_string()).await;
+    assert_eq!(told.ok()["decidedBy"], json!([{"policy": "all", "says": "deny"}]));
+}
+
 /// Each may change its own password where a policy says so, and nobody else's.
 #[tokio::test]
 async fn one_changes_ones_own_password() {

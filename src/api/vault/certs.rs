@@ -1,0 +1,188 @@
+//! `auth/cert/certs`: the mapping rules of a domain, in the words of Vault's certificate method.
+//!
+//! A role is a rule of the same name, and counts as one: for every certificate that fits it, whether
+//! it logs in or not. What Vault asks and a rule does not is refused where it would have narrowed the
+//! role. A field that is not named stays as it is.
+
+use hyper::StatusCode;
+
+use super::{
+    super::{Failed, Reply, json::ObjectWriter},
+    asked::Asked,
+    envelope,
+    envelope::{Parts, TOKEN},
+    fields::{self, Fields},
+};
+use crate::{
+    model::{CertRole, CertRule, Invalid},
+    service::{Error, RoleCertificate},
+};
+
+/// One of a rule's lists.
+type List = fn(&mut CertRule) -> &mut Vec<String>;
+
+/// The lists of a rule, by the names that Vault has for them.
+const LISTS: [(&str, List); 6] = [
+    ("allowed_common_names", |rule| &mut rule.common_names),
+    ("allowed_dns_sans", |rule| &mut rule.dns_names),
+    ("allowed_email_sans", |rule| &mut rule.emails),
+    ("allowed_names", |rule| &mut rule.names),
+    ("allowed_organizational_units", |rule| &mut rule.organizational_units),
+    ("allowed_uri_sans", |rule| &mut rule.uris),
+];
+/// What would narrow a role otherwise than a rule can.
+const NOT_SERVED: [(&str, Invalid); 6] = [
+    (
+        "required_extensions",
+        Invalid("required_extensions is not served; use names of the certificate, or its issuer"),
+    ),
+    ("token_bound_cidrs", Invalid("token_bound_cidrs is not served: tokens are bound to a key")),
+    ("bound_cidrs", Invalid("bound_cidrs is not served: tokens are bound to a key")),
+    ("token_num_uses", Invalid("token_num_uses is not served: a token lives until it ends")),
+    ("token_period", Invalid("token_period is not served: a token is renewed until its end")),
+    ("period", Invalid("period is not served: a token is renewed until its end")),
+];
+/// What makes no difference here.
+const OF_NO_EFFECT: [&str; 10] = [
+    "allowed_metadata_extensions",
+    "ocsp_ca_certificates",
+    "ocsp_enabled",
+    "ocsp_fail_open",
+    "ocsp_max_retries",
+    "ocsp_query_all_servers",
+    "ocsp_servers_override",
+    "ocsp_this_update_max_age",
+    "token_explicit_max_ttl",
+    "token_no_default_policy",
+];
+
+pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let Asked { context, permit, call, .. } = *asked;
+    let names = context.service.access.rule_names(permit).await?;
+    if names.is_empty() {
+        return Err(Error::RuleNotFound.into());
+    }
+    let parts = Parts { bytes: 32 * names.len(), ..Parts::default() };
+    Ok(envelope::data(call, TOKEN, &parts, |out| {
+        out.texts("keys", names.iter().map(String::as_str));
+    }))
+}
+
+pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let Asked { context, permit, call, .. } = *asked;
+    let mut rule = context.service.access.rule(permit, asked.name()).await?;
+    let warnings = unseen(&rule);
+    let parts = Parts { bytes: 1024, warnings: &warnings };
+    Ok(envelope::data(call, TOKEN, &parts, |out| write_role(out, &mut rule)))
+}
+
+pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let Asked { context, permit, call, .. } = *asked;
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let mut lists = Vec::new();
+    for (name, of) in LISTS {
+        if let Some(texts) = given(&mut fields, name)? {
+            lists.push((of, texts));
+        }
+    }
+    let (policies, older) =
+        (given(&mut fields, "token_policies")?, given(&mut fields, "policies")?);
+    let policies = policies.or(older);
+    let certificate = fields.text("certificate")?.filter(|text| !text.is_empty());
+    let certificate = certificate.map(|text| RoleCertificate::parse(&text)).transpose()?;
+    let display_name = fields.text("display_name")?;
+    let mut seconds = |names: [&'static str; 3]| -> Result<Option<u64>, Failed> {
+        let mut found = None;
+        for name in names {
+            let given = fields.seconds(name)?;
+            found = found.or(given.and_then(|seconds| u64::try_from(seconds).ok()));
+        }
+        Ok(found)
+    };
+    let ttl = seconds(["token_ttl", "ttl", "lease"])?;
+    let max_ttl = seconds(["token_max_ttl", "max_ttl", "max_lease"])?;
+    for (name, fault) in NOT_SERVED {
+        let is_empty = |text: &str| matches!(text, "\"\"" | "\"0\"" | "0" | "\"0s\"" | "[]" | "{}");
+        if fields.take(name)?.is_some_and(|raw| !is_empty(raw.get())) {
+            return Err(fault.into());
+        }
+    }
+    let kind = fields.text("token_type")?.unwrap_or_default();
+    if !matches!(kind.as_str(), "" | "service" | "default" | "default-service") {
+        return Err(Invalid("only tokens of type service are made here").into());
+    }
+    for name in OF_NO_EFFECT {
+        fields.take(name)?;
+    }
+    let change = |before: Option<CertRule>| {
+        let mut rule = before.unwrap_or_default();
+        let mut role = rule.role.take().unwrap_or_default();
+        for (of, texts) in &lists {
+            of(&mut rule).clone_from(texts);
+        }
+        if let Some(policies) = &policies {
+            rule.policies.clone_from(policies);
+        }
+        if let Some(certificate) = &certificate {
+            role.certificate = certificate.narrow(&mut rule);
+        }
+        if let Some(name) = &display_name {
+            role.display_name.clone_from(name);
+        }
+        role.ttl_seconds = ttl.unwrap_or(role.ttl_seconds);
+        role.max_ttl_seconds = max_ttl.unwrap_or(role.max_ttl_seconds);
+        Ok(CertRule { role: Some(role), ..rule })
+    };
+    context.service.access.change_rule(permit, asked.name(), change).await?;
+    Ok(envelope::nothing(call, TOKEN, &fields.warnings()))
+}
+
+pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let Asked { context, permit, .. } = *asked;
+    match context.service.access.delete_rule(permit, asked.name()).await {
+        Ok(()) | Err(Error::RuleNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A list that is named, if it is.
+fn given(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<String>>, Failed> {
+    let Some(mut texts) = fields.list(name)? else { return Ok(None) };
+    texts = texts.iter().map(|text| text.trim().to_owned()).collect();
+    texts.retain(|text| !text.is_empty());
+    Ok(Some(texts))
+}
+
+/// A warning about what this address does not show of a rule.
+fn unseen(rule: &CertRule) -> Vec<String> {
+    let is_shown = rule.upns.is_empty()
+        && rule.organizations.is_empty()
+        && rule.metadata.is_empty()
+        && (rule.role.as_ref().is_some_and(|role| !role.certificate.is_empty())
+            || rule.keys.is_empty() && rule.issuers.is_empty());
+    let text =
+        "the rule asks for more, or says more, than this address shows; see the rule of this name";
+    if is_shown { Vec::new() } else { vec![text.to_owned()] }
+}
+
+fn write_role(out: &mut ObjectWriter<'_>, rule: &mut CertRule) {
+    let role = rule.role.take().unwrap_or_default();
+    let CertRole { certificate, display_name, ttl_seconds, max_ttl_seconds } = &role;
+    for (name, of) in LISTS {
+        out.texts(name, of(rule).iter().map(String::as_str));
+    }
+    out.text("certificate", certificate);
+    out.text("display_name", display_name);
+    out.texts("policies", rule.policies.iter().map(String::as_str));
+    out.texts("required_extensions", []);
+    out.texts("token_bound_cidrs", []);
+    out.number("token_explicit_max_ttl", 0u32);
+    out.number("token_max_ttl", *max_ttl_seconds);
+    out.boolean("token_no_default_policy", false);
+    out.number("token_num_uses", 0u32);
+    out.number("token_period", 0u32);
+    out.texts("token_policies", rule.policies.iter().map(String::as_str));
+    out.number("token_ttl", *ttl_seconds);
+    out.text("token_type", "default");
+}

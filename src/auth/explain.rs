@@ -1,0 +1,115 @@
+//! Why somebody may do something, or may not: which policies say so.
+//!
+//! Always holds: whether it is allowed is what a request would find; the words are those of the
+//! policies that decide. Never does: change anything, or decide anything else by it.
+
+use std::sync::Arc;
+
+use super::{
+    access::{Access, AccessDirectory, Grants},
+    acl::Door,
+    action::{Action, Resource},
+    directory::Subject,
+    patterns::Verdict,
+    policy::Permit,
+};
+use crate::model::{OkmsId, SecretPath};
+
+/// About whom it is asked.
+#[derive(Clone, Debug)]
+pub enum Whom<'a> {
+    /// The certificate that asks.
+    Oneself,
+    /// Certificates that fit the rule of this name, and no other.
+    Rule(&'a str),
+    /// The user of this name, who has logged in.
+    User(&'a str),
+}
+
+/// What is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Whether it may be done.
+    pub is_allowed: bool,
+    /// The names of the rules by which it is judged.
+    pub rules: Vec<String>,
+    /// What decides.
+    pub words: Vec<Word>,
+}
+
+/// What a policy says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word {
+    /// Its name.
+    pub policy: String,
+    /// The path of the block that says it, in a policy in Vault's language.
+    pub block: Option<String>,
+    /// Whether it denies it, which counts, whatever others say.
+    pub denies: bool,
+}
+
+impl AccessDirectory {
+    /// Whether `whom` may do `action` to the secret at `path`, or to the tenant itself, and which
+    /// policies say so; `None` where there is nobody of that name, or nobody knows.
+    #[must_use]
+    pub fn explain(
+        &self,
+        permit: &Permit,
+        whom: &Whom<'_>,
+        action: Action,
+        path: Option<&SecretPath>,
+    ) -> Option<Explanation> {
+        let id: OkmsId = permit.okms_id();
+        let access = self.of(id);
+        let rules = match whom {
+            Whom::Oneself => match permit.subject() {
+                Subject::Certificate(peer) => peer.rules(&access).ok()?,
+                Subject::Process => Vec::new(),
+            },
+            Whom::Rule(name) => vec![access.place_of(name)?],
+            Whom::User(_) => Vec::new(),
+        };
+        let grants = match whom {
+            Whom::User(name) => Some(Arc::clone(&access).user(name)?),
+            Whom::Oneself if permit.is_unbound() => None,
+            _ => Some(Arc::clone(&access).grants_of_rules(rules.clone())),
+        };
+        let resource = path.map_or(Resource::Tenant, Resource::Secret);
+        let Some(grants) = grants else {
+            let word = Word { policy: "root".to_owned(), block: None, denies: false };
+            return Some(Explanation { is_allowed: true, rules: Vec::new(), words: vec![word] });
+        };
+        let user = if let Whom::User(name) = whom { Some(*name) } else { None };
+        Some(Explanation {
+            is_allowed: grants.allows(action, resource, Door::Told),
+            rules: access.names_of(&rules),
+            words: words(&access, &grants, user, &rules, (action, path)),
+        })
+    }
+}
+
+/// What those policies say that decide.
+fn words(
+    access: &Access,
+    grants: &Grants,
+    user: Option<&str>,
+    rules: &[u32],
+    (action, path): (Action, Option<&SecretPath>),
+) -> Vec<Word> {
+    let resource = path.map_or(Resource::Tenant, Resource::Secret);
+    let of_iam = access.said(user, rules, action, path.map(SecretPath::as_str));
+    let of_iam = of_iam.into_iter().map(|(policy, verdict)| (policy, None, verdict));
+    let in_vault = grants.in_vault().map(|policies| policies.told(action, resource));
+    let in_vault = in_vault.into_iter().flatten();
+    let in_vault = in_vault.map(|(policy, block, verdict)| (policy, Some(block), verdict));
+    let all: Vec<_> = of_iam.chain(in_vault).collect();
+    let decisive = all.iter().map(|(.., verdict)| *verdict).max().unwrap_or_default();
+    let decides =
+        |(.., verdict): &(_, _, Verdict)| *verdict == decisive && *verdict != Verdict::Silent;
+    let word =
+        |(policy, block, verdict)| Word { policy, block, denies: verdict == Verdict::Denied };
+    let mut words: Vec<_> = all.into_iter().filter(decides).map(word).collect();
+    words.sort();
+    words.dedup();
+    words
+}

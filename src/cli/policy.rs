@@ -1,0 +1,68 @@
+//! `okmsd policy`
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, text},
+    output::{Outcome, say},
+};
+use crate::model::OkmsId;
+
+/// Questions about who may do what, to a running server.
+#[derive(Subcommand)]
+pub(super) enum Policy {
+    /// Say whether somebody may do something, and which policies say so.
+    Test(Test),
+}
+
+#[derive(Args)]
+pub(super) struct Test {
+    /// The action, for instance okms:apikms:secret/version/getData.
+    #[arg(long)]
+    action: String,
+    /// The path of a secret; without it, the domain itself is asked about.
+    #[arg(long)]
+    path: Option<String>,
+    /// Certificates that fit the rule of this name. Without it and --user: the certificate that
+    /// asks.
+    #[arg(long, conflicts_with = "user")]
+    rule: Option<String>,
+    /// The user of this name.
+    #[arg(long)]
+    user: Option<String>,
+    /// The domain's okmsId.
+    #[arg(long = "domain")]
+    okms_id: OkmsId,
+    #[command(flatten)]
+    client: Client,
+}
+
+impl Policy {
+    pub(super) async fn run(self) -> Outcome {
+        match self {
+            Self::Test(test) => test.run().await,
+        }
+    }
+}
+
+impl Test {
+    async fn run(self) -> Outcome {
+        let Self { action, path, rule, user, okms_id, client } = self;
+        let asked = json!({ "action": action, "path": path, "rule": rule, "user": user });
+        let at = format!("/v2/okms/resource/{okms_id}/policy/test");
+        let told = client.call(Method::POST, &at, Some(asked)).await?;
+        let is_allowed = told.get("isAllowed") == Some(&Value::Bool(true));
+        say(format_args!("{}", if is_allowed { "allowed" } else { "not allowed" }));
+        for rule in told.get("rules").and_then(Value::as_array).into_iter().flatten() {
+            say(format_args!("rule {}", rule.as_str().unwrap_or_default()));
+        }
+        for word in told.get("decidedBy").and_then(Value::as_array).into_iter().flatten() {
+            let shown = |name| text(word, name).unwrap_or_default();
+            let block = text(word, "block").map(|block| format!(" ({block})")).unwrap_or_default();
+            say(format_args!("{} by policy {}{block}", shown("says"), shown("policy")));
+        }
+        if is_allowed { Ok(()) } else { Err("not allowed".into()) }
+    }
+}
