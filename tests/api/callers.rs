@@ -65,6 +65,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "ListResources",
             // Its own.
             "RenewCredential",
+            // About itself; about others `access` asks.
+            "PostPolicyTest",
             "VaultUserLogin",
             "VaultAuthMethods",
             "VaultReadAuthMethod",
@@ -168,6 +170,10 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "VaultReadPolicyOld",
             "VaultWritePolicy",
             "VaultDeletePolicy",
+            "VaultCertRoles",
+            "VaultReadCertRole",
+            "VaultWriteCertRole",
+            "VaultDeleteCertRole",
         ],
     ),
     (

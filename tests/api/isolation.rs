@@ -94,7 +94,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostCredential" => r#"{"name":"intruder"}"#,
         "PostPolicy" | "PutPolicy" => return a_policy(),
         "PutRule" => r#"{"commonNames":["app"]}"#,
-        "PostPolicyTest" => r#"{"action":"okms:apikms:secret/get","rule":"app"}"#,
+        "PostPolicyTest" => r#"{"action":"okms:apikms:secret/get"}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
         "DeleteSecretVersions" | "PostSecretUndelete" | "PutSecretDestroy" => r#"{"versions":[1]}"#,
