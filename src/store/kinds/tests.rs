@@ -173,26 +173,26 @@ fn rules_are_never_wider_than_written() {
     };
     assert_eq!(CertRule::decode(&encode(&before).unwrap()), Ok(rule.clone()));
     rule.metadata = [("team".to_owned(), "a".to_owned())].into();
-    check_rule(&rule, FORM);
+    check_form(&rule, FORM);
     assert!(decode::<Before<'_>>(&rule.encode().unwrap()).is_ok());
     for narrow in [
         CertRule { organizations: vec!["o".to_owned()], ..rule.clone() },
         CertRule { organizational_units: vec!["u".to_owned()], ..rule.clone() },
         CertRule { issuers: vec![RuleIssuer::Region, RuleIssuer::Key([1; 32])], ..rule.clone() },
     ] {
-        check_rule(&narrow, FORM + 1);
+        check_form(&narrow, FORM + 1);
         assert!(decode::<Before<'_>>(&narrow.encode().unwrap()).is_err());
     }
 }
 
-fn check_rule(rule: &CertRule, form: u8) {
-    let bytes = rule.encode().unwrap();
-    assert_eq!((bytes[0], CertRule::decode(&bytes).as_ref()), (form, Ok(rule)));
+fn check_form<K: Kind + PartialEq + Debug>(record: &K, form: u8) {
+    let bytes = record.encode().unwrap();
+    assert_eq!((bytes[0], K::decode(&bytes).as_ref()), (form, Ok(record)));
     for end in 0..bytes.len() {
-        assert_eq!(CertRule::decode(&bytes[..end]), Err(Malformed));
+        assert_eq!(K::decode(&bytes[..end]), Err(Malformed));
     }
     for form in [0, FORM + 2, 0xff] {
-        assert_eq!(CertRule::decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
+        assert_eq!(K::decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
     }
 }
 
@@ -238,7 +238,7 @@ proptest! {
             let wrapped = Wrapped { secret_sha256: [1; 32], created_at, ttl_seconds: 9, path, status: 404, key_sha256 };
             check(&WrappedResponse { wrapped, data_key: data_key.clone() });
         }
-        check(&Token {
+        let token = Token {
             secret_sha256: [1; 32],
             key_sha256: [2; 32],
             created_at,
@@ -251,7 +251,10 @@ proptest! {
             display_name: name.clone(),
             meta: vec![(name.clone(), name.clone())],
             bearer: Bearer { user: Some(name.clone()), policies: Some(vec![name.clone()]) },
-        });
+        };
+        // What narrows it is not passed over.
+        check_form(&token, FORM + 1);
+        check_form(&Token { bearer: Bearer::default(), ..token }, FORM);
         check(&User {
             password: PasswordHash::new(name.clone()),
             policies: vec![name.clone(), name.clone()],
