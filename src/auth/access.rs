@@ -5,8 +5,7 @@
 //! no policy allows is not; a state is replaced whole. Never does: read the store.
 
 use std::{
-    collections::HashMap,
-    iter::repeat,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -213,13 +212,32 @@ enum Namer {
     Rules(Arc<[u32]>),
     /// A user, and the policies that it has.
     User(Arc<str>, Arc<[String]>),
-    /// A token of a user, where it is of one, that is narrowed to these policies.
-    Bearer(Option<Arc<str>>, Arc<[String]>),
+    /// A token that is narrowed to these policies.
+    Bearer(Bearer, Arc<[String]>),
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Bearer {
+    /// Nobody knows.
+    Nobody,
+    /// A user's.
+    User(Arc<str>),
+    /// That of a certificate which fits the one rule at this place.
+    Rule(u32),
 }
 
 impl Namer {
     fn nobody() -> Self {
         Self::Rules(Arc::default())
+    }
+
+    /// What it takes itself, in the measure of what its policies take.
+    fn weight(&self) -> usize {
+        16 + match self {
+            Self::Rules(places) => places.len() / 64,
+            Self::User(_, names) | Self::Bearer(_, names) => names.len(),
+        }
     }
 }
 
@@ -255,17 +273,21 @@ impl Facts for Named<'_> {
 
 #[derive(Debug, Default)]
 struct Acls {
-    /// How many blocks there are in all of them.
-    blocks: usize,
+    /// How many segments the paths in all of them have, and what else they take.
+    weight: usize,
     /// By those who name them.
     of: HashTrieMapSync<Namer, Arc<InVault>>,
 }
 
-/// So many blocks are kept in what Vault's policies say together, for sets of rules that were asked
-/// for.
-const BLOCKS_MAX: usize = 16_384;
+/// So many segments of paths are kept in what Vault's policies say together, for those that were asked
+/// for: some 400 bytes each.
+const SEGMENTS_MAX: usize = 65_536;
+/// The most of one: who has policies with more may do nothing.
+const SEGMENTS_MAX_OF_ONE: usize = 32_768;
 /// What so many users and tokens have is remembered.
 const BEARERS_MAX: usize = 1_024;
+/// Of so many of the rules that somebody fits it is told what they give.
+const TOLD_MAX: usize = 64;
 
 impl Access {
     fn new(default: BuiltIn, written: &Written) -> Self {
@@ -356,7 +378,8 @@ impl Access {
         path: Option<&str>,
     ) -> Vec<(String, Verdict)> {
         let of_user = user.and_then(|user| self.users.get(user));
-        let rules: Vec<_> = rules.iter().filter_map(|place| self.rules.at(*place)).collect();
+        let rules = rules.iter().take(TOLD_MAX);
+        let rules: Vec<_> = rules.filter_map(|place| self.rules.at(*place)).collect();
         let default = [self.built_in.name().to_owned()];
         // Whom the policies are asked about, and which they have by name.
         let mut whom: Vec<(Option<&str>, &[String])> = Vec::new();
@@ -385,13 +408,9 @@ impl Access {
         self.grants_of_names(&Namer::User(user.into(), names.into()), &about)
     }
 
-    /// What the policies of these names grant; a template has the values of the user.
-    pub(super) fn grants_of_policies(
-        self: Arc<Self>,
-        user: Option<&str>,
-        names: &[String],
-    ) -> Grants {
-        let namer = Namer::Bearer(user.map(Arc::from), names.into());
+    /// What the policies of these names grant; a template has the values of the bearer.
+    pub(super) fn grants_of_policies(self: Arc<Self>, bearer: Bearer, names: &[String]) -> Grants {
+        let namer = Namer::Bearer(bearer, names.into());
         self.grants_of_names(&namer, &Chosen::none())
     }
 
@@ -423,11 +442,50 @@ impl Access {
             return Ok(vec![self.built_in.name().to_owned()]);
         }
         let mut names = Vec::new();
-        for rule in rules.iter().filter_map(|place| self.rules.at(*place)) {
+        for rule in rules.iter().take(TOLD_MAX).filter_map(|place| self.rules.at(*place)) {
             names.extend(rule.policies.iter().cloned());
             names.extend(self.policies.names_about(&rule.identity).map(str::to_owned));
         }
         Ok(names)
+    }
+
+    /// The policies in Vault's language that somebody names, and whose values their templates have:
+    /// each once, but for those that say something else to one than to another.
+    fn named_in_vault<'a>(
+        &'a self,
+        namer: &'a Namer,
+    ) -> Vec<(&'a str, &'a acl::Policy, Named<'a>)> {
+        let mut known = HashSet::new();
+        let mut named = Vec::new();
+        let mut add = |name: &'a String, facts: Named<'a>, place: u32| {
+            let Some((name, policy)) = self.in_vault.get_key_value(name) else { return };
+            let whose = policy.has_templates().then_some(place);
+            if known.insert((name.as_str(), whose)) {
+                named.push((name.as_str(), policy, facts));
+            }
+        };
+        match namer {
+            Namer::Rules(places) => {
+                for place in places.iter() {
+                    let Some(rule) = self.rules.at(*place) else { continue };
+                    rule.policies.iter().for_each(|name| add(name, Named::By(rule), *place));
+                }
+            }
+            Namer::User(user, names) => {
+                names.iter().for_each(|name| add(name, Named::For(Some(&**user)), 0));
+            }
+            Namer::Bearer(bearer, names) => {
+                let facts = match bearer {
+                    Bearer::Nobody => Named::For(None),
+                    Bearer::User(user) => Named::For(Some(&**user)),
+                    Bearer::Rule(place) => {
+                        self.rules.at(*place).map_or(Named::For(None), Named::By)
+                    }
+                };
+                names.iter().for_each(|name| add(name, facts, 0));
+            }
+        }
+        named
     }
 
     /// What Vault's policies say together, of those that somebody names. A template has the values of
@@ -436,32 +494,27 @@ impl Access {
         if let Some(known) = self.acls.load().of.get(namer) {
             return Some(Arc::clone(known));
         }
-        let find = |name: &String| self.in_vault.get_key_value(name);
-        let named: Vec<_> = match namer {
-            Namer::Rules(places) => places
-                .iter()
-                .filter_map(|place| self.rules.at(*place))
-                .flat_map(|rule| rule.policies.iter().filter_map(find).zip(repeat(Named::By(rule))))
-                .collect(),
-            Namer::User(user, names) => {
-                names.iter().filter_map(find).zip(repeat(Named::For(Some(&**user)))).collect()
-            }
-            Namer::Bearer(user, names) => {
-                names.iter().filter_map(find).zip(repeat(Named::For(user.as_deref()))).collect()
-            }
-        };
+        let named = self.named_in_vault(namer);
         if named.is_empty() {
             return None;
         }
-        let blocks = named.iter().map(|((_, policy), _)| policy.rules().len()).sum::<usize>();
-        let named = named.iter().map(|((name, policy), facts)| (name.as_str(), *policy, facts));
-        let made = Arc::new(InVault::new(Acl::of(named), Arc::clone(&self.mounts)));
+        let segments = named.iter().map(|(_, policy, _)| policy.segments()).sum::<usize>();
+        let mounts = Arc::clone(&self.mounts);
+        let made = Arc::new(if segments > SEGMENTS_MAX_OF_ONE {
+            InVault::closed(mounts)
+        } else {
+            InVault::new(
+                Acl::of(named.iter().map(|(name, policy, facts)| (*name, *policy, facts))),
+                mounts,
+            )
+        });
+        let weight = segments.min(SEGMENTS_MAX_OF_ONE) + namer.weight();
         self.acls.rcu(|known| {
-            let has_room = known.blocks + blocks <= BLOCKS_MAX;
+            let has_room = known.weight + weight <= SEGMENTS_MAX;
             let (kept, of) =
-                if has_room { (known.blocks, known.of.clone()) } else { Default::default() };
+                if has_room { (known.weight, known.of.clone()) } else { Default::default() };
             let of = of.insert(namer.clone(), Arc::clone(&made));
-            Acls { blocks: kept + blocks, of }
+            Acls { weight: kept + weight, of }
         });
         Some(made)
     }

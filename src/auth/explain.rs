@@ -81,7 +81,10 @@ impl AccessDirectory {
         };
         let user = if let Whom::User(name) = whom { Some(*name) } else { None };
         Some(Explanation {
-            is_allowed: grants.allows(action, resource, Door::Told),
+            is_allowed: match whom {
+                Whom::Oneself => permit.tells(action, resource),
+                _ => grants.allows(action, resource, Door::Told),
+            },
             rules: access.names_of(&rules),
             words: words(&access, &grants, user, &rules, (action, path)),
         })

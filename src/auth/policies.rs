@@ -187,8 +187,10 @@ impl Policies {
                     Scope::AllSecrets => path.is_some(),
                     Scope::Secrets => fitting.contains(place),
                 };
-                if is_asked && (about.contains(place) || is_known(name)) {
-                    told.push((&**name, policy.says.verdict(action)));
+                let verdict = policy.says.verdict(action);
+                let is_theirs = || about.contains(place) || is_known(name);
+                if verdict != Verdict::Silent && is_asked && is_theirs() {
+                    told.push((&**name, verdict));
                 }
             }
         }

@@ -10,12 +10,12 @@ const POLICIES_MAX: u64 = 2_000;
 /// The most rules of a domain.
 const RULES_MAX: u64 = 20_000;
 /// The most that all of them take, in bytes.
-const BYTES_MAX: u64 = 4 << 20;
+const BYTES_MAX: u64 = 8 << 20;
 /// The most patterns with a star before their end, as each of those is tried alone.
 const INNER_STARS_MAX: u64 = 256;
 /// What each entry of a list takes beside its text, and each record.
 const ENTRY: u64 = 32;
-/// What each block and each value of a policy in Vault's language takes beside its text.
+/// What each block, each value and each segment of a path in Vault's language takes beside its text.
 const BLOCK: u64 = 128;
 
 /// What one policy or rule takes.
@@ -94,7 +94,7 @@ impl Tally {
         }
         if over(self.bytes, before.bytes, BYTES_MAX) {
             return Err(Invalid(
-                "the policies and rules of a domain take at most 4 MiB together, 32 bytes for each entry of a list \
+                "the policies and rules of a domain take at most 8 MiB together, 32 bytes for each entry of a list \
                  included; remove some, or make them shorter",
             ));
         }
@@ -147,6 +147,9 @@ impl CertRule {
         let size = self.policies.iter().fold(size, |size, policy| size.entry(policy));
         let size =
             self.metadata.iter().fold(size, |size, (key, value)| size.entry(key).entry(value));
+        let role = self.role.as_ref();
+        let size =
+            role.map_or(size, |role| size.entry(&role.certificate).entry(&role.display_name));
         // A key is as long as an entry is beside its text.
         let keys = self.keys.len() + self.issuers.len();
         let size = (0..keys).fold(size, |size, _| size.entry("").entry(""));
@@ -158,7 +161,7 @@ impl VaultPolicy {
     /// What it takes under a name.
     #[must_use]
     pub fn size(&self, name: &str) -> Size {
-        let marks = self.text.bytes().filter(|byte| b"{=:,".contains(byte)).count() as u64;
+        let marks = self.text.bytes().filter(|byte| b"{=:,/".contains(byte)).count() as u64;
         let size = Size::default().entry(name).entry(&self.text);
         Size { bytes: size.bytes.saturating_add(marks.saturating_mul(BLOCK)), ..size }
     }

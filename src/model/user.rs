@@ -24,13 +24,19 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
+/// The most policies of a user: every process has the names of all.
+const POLICIES_MAX: usize = 32;
+
 impl User {
     /// Goes on if everything is within its bounds.
     ///
     /// # Errors
     /// `Invalid` says what is not.
     pub fn check(&self) -> Result<(), Invalid> {
-        policy::list(self.policies.iter().map(String::as_str))?;
+        if self.policies.len() > POLICIES_MAX {
+            return Err(Invalid("a user has at most 32 policies"));
+        }
+        self.policies.iter().try_for_each(|name| policy::name(name))?;
         if self.token_max_ttl > 0 && self.token_ttl > self.token_max_ttl {
             return Err(Invalid("'token_ttl' cannot be greater than 'token_max_ttl'"));
         }

@@ -117,6 +117,9 @@ impl AccessControl {
             Whom::Rule(_) | Whom::User(_) => Action::PolicyGet,
         };
         permit.check(needed, Resource::Tenant)?;
+        if let Whom::User(_) = whom {
+            permit.check(Action::UserGet, Resource::Tenant)?;
+        }
         self.scope.keys(permit).await?;
         self.current.directory.explain(permit, whom, action, path).ok_or(Error::RuleNotFound)
     }

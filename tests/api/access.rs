@@ -653,15 +653,15 @@ async fn what_a_domain_says_is_bounded() {
         made += 1;
     };
     assert_eq!(refused.status, 400);
-    assert!(refused.text().contains("at most 4 MiB"), "{refused:?}");
-    assert!((50..64).contains(&made), "{made}");
+    assert!(refused.text().contains("at most 8 MiB"), "{refused:?}");
+    assert!((100..128).contains(&made), "{made}");
     let text =
         format!("path \"{}\" {{ capabilities = [\"read\"] }}\n", "y".repeat(1_000)).repeat(60);
     let body = json!({ "policy": text }).to_string();
     let at = format!("/api/{}/v1/sys/policies/acl/long", domain.admin.id);
     let refused = domain.admin.call(Method::PUT, &at, &body).await;
     assert_eq!(refused.status, 400);
-    assert!(refused.text().contains("at most 4 MiB"), "{refused:?}");
+    assert!(refused.text().contains("at most 8 MiB"), "{refused:?}");
 }
 
 /// Two processes that gave one name at once both did.

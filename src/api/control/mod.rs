@@ -10,7 +10,7 @@ use std::future::ready;
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
     CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew, DomainCreate, DomainGet,
-    PolicyEdit, PolicyGet,
+    PolicyEdit, PolicyGet, UserGet,
 };
 
 /// What is asked of one domain.
@@ -27,7 +27,7 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["GET"], "/policy", "ListPolicies", Read, &[PolicyGet], Tenant(access::list_policies)),
         row!(&["POST"], "/policy", "PostPolicy", Write, &[PolicyEdit], Tenant(access::create_policy)),
         // Before `/policy/{id}`: it is no id.
-        row!(&["POST"], "/policy/test", "PostPolicyTest", Read, &[DomainGet, PolicyGet], Tenant(access::test_policy)),
+        row!(&["POST"], "/policy/test", "PostPolicyTest", Read, &[DomainGet, PolicyGet, UserGet], Tenant(access::test_policy)),
         row!(&["GET"], "/policy/{id}", "GetPolicy", Read, &[PolicyGet], Tenant(access::get_policy)),
         row!(&["PUT"], "/policy/{id}", "PutPolicy", Write, &[PolicyEdit], Tenant(access::put_policy)),
         row!(&["DELETE"], "/policy/{id}", "DeletePolicy", Write, &[PolicyEdit], Tenant(access::delete_policy)),

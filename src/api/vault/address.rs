@@ -68,7 +68,9 @@ pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
         _ => return None,
     };
     let is_of_folder = matches!(operation, Operation::List | Operation::Scan);
-    let slash = if address.is_folder || is_of_folder { "/" } else { "" };
+    // The router passes over a slash at the end, and so does who may: a block for the path without
+    // it is about both. Folders have one.
+    let slash = if is_of_folder { "/" } else { "" };
     Some(Addressed {
         path: format!("{}{slash}", address.path),
         operation,

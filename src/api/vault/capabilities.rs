@@ -16,9 +16,12 @@ use crate::{
         acl::{Capabilities, Capability},
         identity::CertIdentity,
     },
-    model::DomainConfig,
+    model::{DomainConfig, Invalid},
 };
 
+/// The longest of them, in bytes: no secret has a longer one.
+const PATH_MAX: usize = 2_048;
+const TOO_LONG: Invalid = Invalid("a path to ask about has at most 2048 bytes");
 /// The most paths of one question about capabilities.
 const PATHS_MAX: usize = 1000;
 
@@ -51,6 +54,11 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
     let config = context.service.mounts.config(permit).await?;
     let (mut answers, mut known): (Vec<(&str, Vec<&str>)>, _) = (Vec::new(), HashSet::new());
     for path in paths.iter().filter(|path| known.insert(path.as_str())) {
+        if path.len() > PATH_MAX {
+            return Err(TOO_LONG.into());
+        }
+        // Each may take a while.
+        tokio::task::yield_now().await;
         let address = collapse(path)?;
         // What is narrowed may be done where each part of it allows it.
         let parts = whose.parts().map(|part| at(&part, &config, &address));

@@ -30,8 +30,12 @@ const LISTS: [(&str, List); 6] = [
     ("allowed_organizational_units", |rule| &mut rule.organizational_units),
     ("allowed_uri_sans", |rule| &mut rule.uris),
 ];
+const OF_EVERYBODY: Invalid =
+    Invalid("a role asks for a certificate or for names; without, it would be everybody's");
 /// What would narrow a role otherwise than a rule can.
-const NOT_SERVED: [(&str, Invalid); 6] = [
+const NOT_SERVED: [(&str, Invalid); 8] = [
+    ("ocsp_enabled", Invalid("ocsp_enabled is not served; give the authority a revocation list")),
+    ("token_explicit_max_ttl", Invalid("token_explicit_max_ttl is not served; use token_max_ttl")),
     (
         "required_extensions",
         Invalid("required_extensions is not served; use names of the certificate, or its issuer"),
@@ -43,16 +47,14 @@ const NOT_SERVED: [(&str, Invalid); 6] = [
     ("period", Invalid("period is not served: a token is renewed until its end")),
 ];
 /// What makes no difference here.
-const OF_NO_EFFECT: [&str; 10] = [
+const OF_NO_EFFECT: [&str; 8] = [
     "allowed_metadata_extensions",
     "ocsp_ca_certificates",
-    "ocsp_enabled",
     "ocsp_fail_open",
     "ocsp_max_retries",
     "ocsp_query_all_servers",
     "ocsp_servers_override",
     "ocsp_this_update_max_age",
-    "token_explicit_max_ttl",
     "token_no_default_policy",
 ];
 
@@ -103,7 +105,8 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let ttl = seconds(["token_ttl", "ttl", "lease"])?;
     let max_ttl = seconds(["token_max_ttl", "max_ttl", "max_lease"])?;
     for (name, fault) in NOT_SERVED {
-        let is_empty = |text: &str| matches!(text, "\"\"" | "\"0\"" | "0" | "\"0s\"" | "[]" | "{}");
+        let is_empty =
+            |text: &str| matches!(text, "\"\"" | "\"0\"" | "0" | "\"0s\"" | "[]" | "{}" | "false");
         if fields.take(name)?.is_some_and(|raw| !is_empty(raw.get())) {
             return Err(fault.into());
         }
@@ -129,6 +132,11 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
         }
         if let Some(name) = &display_name {
             role.display_name.clone_from(name);
+        }
+        let lists = LISTS.iter().any(|(_, of)| !of(&mut rule).is_empty());
+        let others = !rule.upns.is_empty() || !rule.organizations.is_empty();
+        if !lists && !others && rule.keys.is_empty() && rule.issuers.is_empty() {
+            return Err(OF_EVERYBODY.into());
         }
         role.ttl_seconds = ttl.unwrap_or(role.ttl_seconds);
         role.max_ttl_seconds = max_ttl.unwrap_or(role.max_ttl_seconds);

@@ -60,6 +60,27 @@ impl Policy {
         Ok(Self { rules })
     }
 
+    /// One that denies everything.
+    pub(super) fn denying_all() -> Self {
+        let capabilities = Capabilities::of(&[Capability::Deny]);
+        let path = Template::literal("*");
+        Self { rules: vec![Rule { path, capabilities, conditions: Conditions::default() }] }
+    }
+
+    /// How many segments its paths have in all, and its blocks: what it takes of memory where it is
+    /// asked.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        let of = |rule: &Rule| rule.path().bytes().filter(|byte| *byte == b'/').count() + 2;
+        self.rules.iter().map(of).sum()
+    }
+
+    /// Whether it says something else to one than to another.
+    #[must_use]
+    pub fn has_templates(&self) -> bool {
+        self.rules.iter().any(|rule| rule.path.is_of_somebody())
+    }
+
     /// Its blocks, in their order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {

@@ -74,6 +74,16 @@ impl Template {
         Ok(Self { written: written.into(), pieces })
     }
 
+    /// One without any value in it.
+    pub(super) fn literal(path: &str) -> Self {
+        Self { written: path.into(), pieces: vec![Piece::Literal(path.into())] }
+    }
+
+    /// Whether values are put in.
+    pub(super) fn is_of_somebody(&self) -> bool {
+        self.pieces.iter().any(|piece| !matches!(piece, Piece::Literal(_)))
+    }
+
     /// As it is written.
     pub(super) fn written(&self) -> &str {
         &self.written

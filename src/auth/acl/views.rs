@@ -13,7 +13,7 @@ use super::{
         action::{Action, Resource},
         patterns::{Extent, Verdict},
     },
-    Acl, Capabilities, Capability, Given, Operation,
+    Acl, Capabilities, Capability, Given, Nobody, Operation, Policy,
 };
 use crate::model::{DomainConfig, MountPath};
 
@@ -99,7 +99,7 @@ const fn tenant_places(action: Action) -> &'static [(&'static str, Operation)] {
 /// A request through Vault's door: its path below `v1/`, and what it does there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addressed {
-    /// The path, with the slash at its end where it names a folder.
+    /// The path, with a slash at its end where a folder is listed, and nowhere else.
     pub path: String,
     /// What it does there. An update creates, too, where `is_put` is set.
     pub operation: Operation,
@@ -132,6 +132,11 @@ impl InVault {
         Self { acl, mounts }
     }
 
+    /// One that denies everything: for who has more policies than can be asked.
+    pub(in super::super) fn closed(mounts: Arc<Mounts>) -> Self {
+        Self { acl: Acl::of([("", &Policy::denying_all(), &Nobody)]), mounts }
+    }
+
     /// What they say of `action` on a secret or on the tenant; of folders see [`InVault::extents`].
     pub(in super::super) fn says(
         &self,
@@ -160,10 +165,18 @@ impl InVault {
     fn says_of_tenant(&self, action: Action, door: Door<'_>) -> Verdict {
         let at = |(path, operation): &(&str, Operation)| {
             if !path.ends_with('/') {
-                return self.decide(path, *operation, door);
+                let denies = |path: String| self.acl.decide(&path, *operation).denies_explicitly();
+                let is_denied = twin(path).is_some_and(denies);
+                return if is_denied {
+                    Verdict::Denied
+                } else {
+                    self.decide(path, *operation, door)
+                };
             }
             let extent = |capability| self.acl.below(path, capability);
-            match (extent(operation.capability()), extent(Capability::Deny)) {
+            let of_twin = twin(path).map(|path| self.acl.below(&path, Capability::Deny));
+            let denied = extent(Capability::Deny).or(of_twin.unwrap_or(Extent::Nothing));
+            match (extent(operation.capability()), denied) {
                 (_, Extent::Some | Extent::Everything) => Verdict::Denied,
                 (Extent::Everything, _) => Verdict::Allowed,
                 _ => Verdict::Silent,
@@ -182,7 +195,9 @@ impl InVault {
         let decision = self.acl.decide(&asked.path, asked.operation);
         let gives = decision.is_allowed() || asked.is_put && decision.allows(Capability::Create);
         let is_enough = !asked.needs_sudo || decision.allows(Capability::Sudo);
-        if decision.denies_explicitly() {
+        let twin = twin(&asked.path);
+        let denies = |path: &String| self.acl.decide(path, asked.operation).denies_explicitly();
+        if decision.denies_explicitly() || twin.as_ref().is_some_and(denies) {
             Verdict::Denied
         } else if gives && is_enough && (is_fit || !decision.has_conditions()) {
             Verdict::Allowed
@@ -286,6 +301,17 @@ impl InVault {
     pub(in super::super) fn capabilities(&self, address: &str) -> Capabilities {
         self.acl.decide(address, Operation::List).capabilities()
     }
+}
+
+/// The other address of what is at a path: what is denied at one of them is denied at both.
+fn twin(path: &str) -> Option<String> {
+    const TWINS: [(&str, &str); 2] =
+        [("sys/policy", "sys/policies/acl"), ("secret/config", "ibmcloud/kv/config")];
+    let below = |at: &str, other: &str| {
+        let rest = path.strip_prefix(at)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| [other, rest].concat())
+    };
+    TWINS.into_iter().find_map(|(one, other)| below(one, other).or_else(|| below(other, one)))
 }
 
 /// What a path is in: all up to its last slash, or nothing.

@@ -110,6 +110,8 @@ async fn a_role_is_written_field_by_field() {
         json!({"required_extensions": ["1.2.3:x"]}),
         json!({"token_bound_cidrs": ["10.0.0.0/8"]}),
         json!({"token_num_uses": 2}),
+        json!({"ocsp_enabled": true}),
+        json!({"token_explicit_max_ttl": 60}),
         json!({"token_period": "1h"}),
         json!({"certificate": "no PEM"}),
         json!({"certificate": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}),
@@ -122,6 +124,10 @@ async fn a_role_is_written_field_by_field() {
     root.post("auth/cert/certs/r", json!({"required_extensions": "", "token_bound_cidrs": []}))
         .await
         .nothing();
+    // A role that asks for nothing would be everybody's, and take from all what it does not give.
+    root.post("auth/cert/certs/all", json!({"certificate": ""}))
+        .await
+        .refused_with(400, "everybody");
     // Lists that have no word here are kept, and told of.
     let at = format!("/v2/okms/resource/{}/rule/native", domain.admin.client.id);
     let rule = r#"{"userPrincipalNames": ["someone@example.org"], "policies": ["auditor"]}"#;

@@ -208,6 +208,11 @@ async fn policies_are_held_at_their_own_addresses() {
     for (method, path) in [
         ("PUT", "sys/policies/acl/other"),
         ("PUT", "sys/policies/acl/mine-not"),
+        // A slash at its end makes no other address of it, nor do two, nor an escaped one.
+        ("PUT", "sys/policies/acl/mine-not/"),
+        ("PUT", "sys/policies/acl/mine-not//"),
+        ("PUT", "sys/policies/acl/mine-not%2F"),
+        ("GET", "sys/policies/acl/delegate/"),
         ("PUT", "sys/policy/mine-a"),
         ("LIST", "sys/policies/acl"),
         ("GET", "sys/policies/acl/delegate"),
@@ -223,6 +228,55 @@ async fn policies_are_held_at_their_own_addresses() {
     svc.client.call(Method::GET, &native, "").await.error(403, FORBIDDEN);
 }
 
+/// What two addresses have in common is denied at both, and natively, where it is denied at one.
+#[tokio::test]
+async fn a_deny_counts_at_each_spelling() {
+    let domain = Domain::new().await;
+    let svc = domain.service("svc", &["admin", "denies"]).await;
+    let deny = |path: &str| format!("path {path:?} {{ capabilities = [\"deny\"] }}");
+    let body = json!({"policy": "path \"a\" { policy = \"read\" }"});
+    for (denied, at) in [
+        ("sys/policies/acl/prod", "sys/policy/prod"),
+        ("sys/policy/prod", "sys/policies/acl/prod"),
+        ("sys/policies/acl/+", "sys/policy/prod"),
+        ("secret/config", "ibmcloud/kv/config"),
+        ("ibmcloud/kv/config", "secret/config"),
+    ] {
+        domain.policy("denies", &deny(denied)).await;
+        for at in [denied.replace('+', "prod"), at.to_owned()] {
+            svc.root().put(&at, &body).await.error(403, FORBIDDEN);
+        }
+        if denied.ends_with("config") {
+            let native = svc.client.put("secretConfig", r#"{"max_versions": 3}"#).await;
+            native.error(403, FORBIDDEN);
+        } else {
+            let native = format!("/v2/okms/resource/{}/rule/x", svc.client.id);
+            svc.client.call(Method::DELETE, &native, "").await.error(403, FORBIDDEN);
+        }
+    }
+}
+
+/// What takes more of memory than of text is counted for what it takes, and who has more policies
+/// than can be asked may do nothing.
+#[tokio::test]
+async fn policies_are_bounded_by_what_they_take() {
+    let domain = Domain::new().await;
+    let many = format!("path \"x{}\" {{ policy = \"read\" }}", "/".repeat(65_400));
+    let answer = domain.admin.root().put("sys/policies/acl/deep", json!({"policy": many})).await;
+    assert!(answer.error(400, 50_405_377).contains("8 MiB"));
+    let path = format!("path \"secret/data/{}x\" {{ policy = \"read\" }}", "y/".repeat(9_000));
+    for name in ["one", "two", "three", "four"] {
+        domain
+            .policy(name, &format!("{path}\npath \"secret/data/{name}\" {{ policy = \"read\" }}"))
+            .await;
+    }
+    domain.admin.write("one", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["one", "two", "three"]).await;
+    assert_eq!(svc.get("data/one").await.status, 200, "some are asked");
+    let svc = domain.service("svc", &["one", "two", "three", "four"]).await;
+    svc.get("data/one").await.error(403, FORBIDDEN);
+}
+
 /// One policy serves many: what it says depends on who has it.
 #[tokio::test]
 async fn templates_have_the_values_of_the_rule() {
@@ -235,6 +289,10 @@ async fn templates_have_the_values_of_the_rule() {
         let svc = domain.service(who, &["own"]).await;
         assert_eq!(svc.get("data/one/x").await.status, one, "{who}");
         assert_eq!(svc.get("data/two/x").await.status, two, "{who}");
+        // A token that names the policy is the same one's.
+        let made = svc.root().post("auth/token/create", json!({"policies": ["own"]})).await.json();
+        let narrow = svc.token(made["auth"]["client_token"].as_str().unwrap());
+        assert_eq!(narrow.get("data/one/x").await.status, one, "{who}");
     }
     let team =
         r#"path "secret/data/{{identity.entity.metadata.team}}/*" { capabilities = ["read"] }"#;
@@ -371,6 +429,12 @@ async fn a_token_is_narrowed_to_its_policies() {
     heir.get("data/other/c").await.error(403, FORBIDDEN);
     let beyond = app.root().post("auth/token/create", json!({"policies": ["all"]})).await;
     assert_eq!(beyond.error(400, 50_405_377), "child policies must be subset of parent");
+    // Nor does it live longer: the end of a narrowed token would mean nothing.
+    let short = json!({"policies": ["app"], "explicit_max_ttl": "1h"});
+    let short = domain.admin.root().post("auth/token/create", short).await.json()["auth"].clone();
+    let short = token(&domain.admin, &short);
+    let child = short.root().post("auth/token/create", json!({"ttl": "9h"})).await.json();
+    assert_eq!(child["auth"]["lease_duration"], 3_600);
     // Nobody makes of a token more than the certificate may.
     let svc = domain.service("svc", &["one"]).await;
     let wide = make(&svc, &["all"]).await;

@@ -1,5 +1,6 @@
 """The server's state and its mounts through hvac."""
 
+import os
 import time
 
 from hvac.exceptions import InvalidPath, InvalidRequest, Unauthorized
@@ -156,6 +157,22 @@ class Mounts(Case):
         sys.delete_acl_policy("hvac")
         self.assertNotIn("hvac", sys.list_acl_policies()["data"]["keys"])
 
+    def test_certificate_roles(self):
+        roles = self.client.auth.cert
+        with open(os.environ["KMS_RESTAPI_CA"]) as file:
+            authority = file.read()
+        # Nobody here has such a name.
+        roles.create_ca_certificate_role(
+            "hvac-role", certificate=authority, allowed_common_names="hvac-nobody-*", token_policies=["read-only"], token_ttl=60
+        )
+        role = self.data(roles.read_ca_certificate_role("hvac-role"))
+        self.assertEqual((role["allowed_common_names"], role["token_policies"]), (["hvac-nobody-*"], ["read-only"]))
+        self.assertEqual((role["token_ttl"], role["certificate"]), (60, authority))
+        self.assertIn("hvac-role", roles.list_certificate_roles()["data"]["keys"])
+        with self.refused(InvalidRequest, "does not fit"):
+            roles.login(name="hvac-role", cert_pem=os.environ["KMS_RESTAPI_CERT"], key_pem=os.environ["KMS_RESTAPI_KEY"], cacert=os.environ["KMS_RESTAPI_CA"])
+        roles.delete_certificate_role("hvac-role")
+
     def test_what_is_not_served(self):
         for path in ("sys/x", "auth/x", "api", "cubbyhole", "identity", "a/data", "a/metadata/b", "database"):
             with self.subTest(path), self.refused(InvalidRequest):
@@ -171,7 +188,6 @@ class Mounts(Case):
             ("audit", lambda: sys.enable_audit_device("file", options={"file_path": "/tmp/audit.log"})),
             ("log in", lambda: auth.ldap.login("hvac", "password")),
             ("database", lambda: self.client.secrets.database.list_connections()),
-            ("cert", lambda: auth.cert.list_certificate_roles()),
         ):
             # The sentence names what it is about.
             with self.subTest(what), self.refused(InvalidRequest, what):

@@ -195,7 +195,8 @@ func TestPolicies(t *testing.T) {
 	same(t, "capabilities", told, []string{"read"})
 	_, err = narrow.Logical().WriteWithContext(s.ctx, "secret/data/x/only", object{"data": object{}})
 	fails(t, "beyond the policy", err, 403)
-	fails(t, "no policy", s.Sys().PutPolicyWithContext(s.ctx, name, "path"), 400, "failed to parse policy")
+	fails(t, "no policy", s.Sys().PutPolicyWithContext(s.ctx, name, "path"), 400,
+		"failed to parse policy: line 1: the text ends within a block or after a key")
 	must(t, "delete", s.Sys().DeletePolicyWithContext(s.ctx, name))
 	found, err = s.Sys().GetPolicyWithContext(s.ctx, name)
 	must(t, "get nothing", err)
