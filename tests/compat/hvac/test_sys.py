@@ -170,7 +170,9 @@ class Mounts(Case):
         self.assertEqual((role["token_ttl"], role["certificate"]), (60, authority))
         self.assertIn("hvac-role", roles.list_certificate_roles()["data"]["keys"])
         with self.refused(InvalidRequest, "does not fit"):
-            roles.login(name="hvac-role", cert_pem=os.environ["KMS_RESTAPI_CERT"], key_pem=os.environ["KMS_RESTAPI_KEY"], cacert=os.environ["KMS_RESTAPI_CA"])
+            roles.login(
+                name="hvac-role", cert_pem=os.environ["KMS_RESTAPI_CERT"], key_pem=os.environ["KMS_RESTAPI_KEY"]
+            )
         roles.delete_certificate_role("hvac-role")
 
     def test_what_is_not_served(self):
