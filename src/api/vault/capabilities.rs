@@ -159,8 +159,9 @@ fn action(part: &str, word: &str) -> Option<Action> {
 fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'static str> {
     let tells = |action| permit.tells(action, Resource::Tenant);
     let is_of_accessors = address.trim_end_matches('/') == "auth/token/accessors";
-    let is_of_policies =
-        ["sys/policies", "sys/policy"].iter().any(|above| address.starts_with(above));
+    let is_of_policies = ["sys/policies", "sys/policy", "auth/cert/certs"]
+        .iter()
+        .any(|above| address.starts_with(above));
     let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
     let is_of_users = address.starts_with("auth/userpass/users");
     if !is_of_mounts && !is_of_policies && !is_of_accessors && !is_of_users {

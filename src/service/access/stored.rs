@@ -99,27 +99,11 @@ pub(super) async fn users(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
-    let (mut from, to) = user::all(keys.id());
-    let mut known = Vec::new();
-    loop {
-        let page = snapshot.scan(user::SPACE, &from, &to, BATCH).await?;
-        let is_last = page.len() < BATCH;
-        for (key, record) in page {
-            match open::<User>(keys, &key, &record.bytes) {
-                Ok(user) => {
-                    known.push((user::name(&key).ok_or(Malformed)?.to_owned(), user.policies));
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(domain = %keys.id(), error, "the record of a user is damaged");
-                }
-            }
-            from = [key.as_slice(), &[0]].concat();
-        }
-        if is_last {
-            return Ok(known);
-        }
-    }
+    let found = all::<User>(snapshot, keys, user::all(keys.id())).await?;
+    let known = found.into_iter().filter_map(|(key, user)| Some((key, user?)));
+    let named =
+        known.map(|(key, user)| Ok((user::name(&key).ok_or(Malformed)?.to_owned(), user.policies)));
+    named.collect()
 }
 
 /// Says in the log which record is damaged.
@@ -136,7 +120,7 @@ fn tell(domain: OkmsId, key: &[u8], error: &Error) {
         %domain,
         name,
         error = error as &dyn std::error::Error,
-        "a policy or rule is damaged; put another one in its place, or remove it"
+        "a policy, a rule or a user is damaged; put another one in its place, or remove it"
     );
 }
 
