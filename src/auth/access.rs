@@ -435,20 +435,6 @@ impl Access {
         grants
     }
 
-    /// The names of the policies that the holder of a certificate has, to be told.
-    pub(super) fn policies_of(&self, holder: &Holder<'_>) -> Result<Vec<String>, Untraced> {
-        let rules = self.rules.about(holder)?;
-        if rules.is_empty() {
-            return Ok(vec![self.built_in.name().to_owned()]);
-        }
-        let mut names = Vec::new();
-        for rule in rules.iter().take(TOLD_MAX).filter_map(|place| self.rules.at(*place)) {
-            names.extend(rule.policies.iter().cloned());
-            names.extend(self.policies.names_about(&rule.identity).map(str::to_owned));
-        }
-        Ok(names)
-    }
-
     /// The policies in Vault's language that somebody names, and whose values their templates have:
     /// each once, but for those that say something else to one than to another.
     fn named_in_vault<'a>(

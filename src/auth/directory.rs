@@ -74,11 +74,6 @@ impl VerifiedPeer {
         Rule::new(name, rule).is_about(&self.holder())
     }
 
-    /// The names of the policies that it has in its tenant.
-    pub(super) fn policies(&self, access: &Access) -> Result<Vec<String>, Untraced> {
-        access.policies_of(&self.holder())
-    }
-
     /// As rules see it.
     fn holder(&self) -> Holder<'_> {
         Holder::new(&self.identity, &self.voucher, self.line.get())

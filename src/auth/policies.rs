@@ -197,14 +197,6 @@ impl Policies {
         told
     }
 
-    /// The names of those that are about an identity.
-    pub(super) fn names_about(&self, identity: &str) -> impl Iterator<Item = &str> {
-        let about: HashSet<_> = self.identities.fitting(identity).collect();
-        let is_about =
-            move |(_, places): &(_, &Vec<u32>)| places.iter().any(|place| about.contains(place));
-        self.by_name.iter().filter(is_about).map(|(name, _)| &**name)
-    }
-
     fn choose(&self, places: impl Iterator<Item = u32>) -> Chosen {
         let mut chosen = Chosen::none();
         for place in places {

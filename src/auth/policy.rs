@@ -248,20 +248,6 @@ impl Permit {
         }
     }
 
-    /// The names of the policies that its certificate has, in their order, to be told.
-    #[must_use]
-    pub fn policies(&self, access: &AccessDirectory) -> Vec<String> {
-        let mut names = match (self.principal.party(), self.subject()) {
-            (Party::Tenant(own), Subject::Certificate(peer)) => {
-                peer.policies(&access.of(own)).unwrap_or_default()
-            }
-            _ => vec!["root".to_owned()],
-        };
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
     /// What the policies in Vault's language give at an address, to be told.
     #[must_use]
     pub fn tells_at(&self, address: &str) -> Capabilities {

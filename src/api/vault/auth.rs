@@ -345,22 +345,16 @@ fn auth_reply(asked: &Asked<'_>, warnings: &[String], known: &KnownToken, text: 
     envelope::auth(asked.call, warnings, |out| auth(out, known, text, &policies, asked.call.now))
 }
 
-/// The names of the policies that a token has. What the certificate of another key has, nobody
-/// knows before it is here.
+/// The names of the policies that a token has. One that has what its certificate has tells none but
+/// that of everybody, as it has none of its own: its certificate's may change.
 fn policies(asked: &Asked<'_>, token: &Token) -> Vec<String> {
-    let Asked { context, permit, own, .. } = *asked;
-    let is_own_key = permit
-        .subject()
-        .certificate()
-        .is_some_and(|certificate| *certificate.public_key_sha256() == token.key_sha256);
-    let is_of_certificate = own.is_none_or(|own| own.token.bearer == Bearer::default());
+    let Asked { context, permit, .. } = *asked;
     let mut names = match &token.bearer {
         Bearer { policies: Some(names), .. } => names.clone(),
         Bearer { user: Some(user), .. } => {
             context.service.access.directory().policies_of_user(permit.okms_id(), user)
         }
-        _ if is_own_key && is_of_certificate => permit.policies(context.service.access.directory()),
-        _ => Vec::new(),
+        Bearer { .. } => Vec::new(),
     };
     names.push(DEFAULT_POLICY.to_owned());
     names.sort_unstable();

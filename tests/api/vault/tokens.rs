@@ -55,7 +55,7 @@ async fn a_login_as_clients_do_it() {
             let envelope = caller.send(method, "auth/cert/login", body).await.envelope();
             let auth = &envelope["auth"];
             let expected = json!({
-                "policies": ["admin", "default"], "token_policies": ["admin", "default"], "lease_duration": MONTH, "renewable": true,
+                "policies": ["default"], "token_policies": ["default"], "lease_duration": MONTH, "renewable": true,
                 "entity_id": "", "token_type": "service", "orphan": true, "mfa_requirement": null, "num_uses": 0,
             });
             assert_eq!(part(auth, &expected), expected, "{body}");
@@ -135,7 +135,7 @@ async fn what_a_token_says_of_itself() {
     server.clock.advance(50);
     let shown = lookup(&root, &token).await;
     let mut expected = json!({
-        "id": token, "policies": ["admin", "default"], "path": "auth/cert/login", "num_uses": 0, "orphan": true,
+        "id": token, "policies": ["default"], "path": "auth/cert/login", "num_uses": 0, "orphan": true,
         "creation_time": START + 100, "creation_ttl": MONTH, "expire_time": after(100 + MONTH), "ttl": MONTH - 50,
         "entity_id": "", "type": "service", "renewable": true, "issue_time": after(100),
     });

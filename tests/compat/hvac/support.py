@@ -116,7 +116,7 @@ class Case(unittest.TestCase):
         auth = answer["auth"]
         for name in ("client_token", "accessor", "entity_id"):
             self.assertIsInstance(auth[name], str, name)
-        self.assertEqual((auth["policies"], auth["token_policies"]), (["admin", "default"], ["admin", "default"]))
+        self.assertEqual((auth["policies"], auth["token_policies"]), (["default"], ["default"]))
         self.assertEqual((auth["token_type"], auth["orphan"], auth["num_uses"]), ("service", True, 0))
         self.assertIsInstance(auth["lease_duration"], int)
         return auth

@@ -76,7 +76,7 @@ class Tokens(Case):
             self.assertEqual(found["accessor"], accessor)
             # Who knows an accessor does not learn the token by it.
             self.assertIn(found["id"], ("", token))
-            self.assertEqual((found["type"], found["policies"], found["orphan"]), ("service", ["admin", "default"], True))
+            self.assertEqual((found["type"], found["policies"], found["orphan"]), ("service", ["default"], True))
             self.assertEqual((found["creation_ttl"], found["num_uses"], found["renewable"]), (MAX_TTL, 0, True))
             self.assertEqual(found["path"], "auth/cert/login")
             self.assertTrue(MAX_TTL - 60 < found["ttl"] <= MAX_TTL)

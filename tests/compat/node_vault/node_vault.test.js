@@ -87,7 +87,7 @@ function login(answer) {
   const { policies, token_policies, token_type, orphan, num_uses } = auth;
   assert.deepEqual(
     { policies, token_policies, token_type, orphan, num_uses },
-    { policies: ["admin", "default"], token_policies: ["admin", "default"], token_type: "service", orphan: true, num_uses: 0 },
+    { policies: ["default"], token_policies: ["default"], token_type: "service", orphan: true, num_uses: 0 },
   );
   return auth;
 }
@@ -262,7 +262,7 @@ test("login, lookup, renew, revoke", async () => {
   const lookups = [client.tokenLookupSelf(), client.tokenLookup({ token }), client.tokenLookupAccessor({ accessor })];
   for (const lookup of lookups) {
     const found = data(await lookup);
-    assert.deepEqual([found.accessor, found.type, found.policies], [accessor, "service", ["admin", "default"]]);
+    assert.deepEqual([found.accessor, found.type, found.policies], [accessor, "service", ["default"]]);
     assert.ok(found.ttl > maxTtl - 60 && found.ttl <= maxTtl, found.ttl);
     assert.ok(Math.abs(Date.parse(found.expire_time) - Date.parse(found.issue_time) - maxTtl * 1000) < 1000);
   }

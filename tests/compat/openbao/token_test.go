@@ -81,8 +81,8 @@ func TestLogin(t *testing.T) {
 		auth := answer.Auth
 		parts := strings.Split(auth.ClientToken, ".")
 		holds(t, what+": the token's form", len(parts) == 3 && parts[0] == "okms" && parts[1] == auth.Accessor && parts[2] != "")
-		same(t, what+": policies", auth.Policies, []string{"admin", "default"})
-		same(t, what+": token_policies", auth.TokenPolicies, []string{"admin", "default"})
+		same(t, what+": policies", auth.Policies, []string{"default"})
+		same(t, what+": token_policies", auth.TokenPolicies, []string{"default"})
 		isAbout(t, what+": lease_duration", auth.LeaseDuration, life)
 		same(t, what+": renewable", auth.Renewable, true)
 		same(t, what+": orphan", auth.Orphan, true)
@@ -119,7 +119,7 @@ func TestLookup(t *testing.T) {
 		}
 		same(t, what+": id", data["id"], any(want))
 		same(t, what+": accessor", data["accessor"], any(auth.Accessor))
-		same(t, what+": policies", data["policies"], any([]any{"admin", "default"}))
+		same(t, what+": policies", data["policies"], any([]any{"default"}))
 		same(t, what+": path", data["path"], any("auth/cert/login"))
 		same(t, what+": type", data["type"], any("service"))
 		same(t, what+": renewable", data["renewable"], any(true))
@@ -142,7 +142,7 @@ func TestLookup(t *testing.T) {
 	}
 	policies, err := self.TokenPolicies()
 	must(t, "TokenPolicies", err)
-	same(t, "TokenPolicies", policies, []string{"admin", "default"})
+	same(t, "TokenPolicies", policies, []string{"default"})
 	uses, err := self.TokenRemainingUses()
 	must(t, "TokenRemainingUses", err)
 	same(t, "TokenRemainingUses", uses, 0)
@@ -165,7 +165,7 @@ func TestTokenCreate(t *testing.T) {
 	isAbout(t, "lease_duration", auth.LeaseDuration, 3600)
 	same(t, "renewable", auth.Renewable, true)
 	same(t, "orphan", auth.Orphan, true)
-	same(t, "policies", auth.Policies, []string{"admin", "default"})
+	same(t, "policies", auth.Policies, []string{"default"})
 	us := s.holding(t, auth.ClientToken)
 	must(t, "work with it", us.works())
 	self, err := us.Auth().Token().LookupSelfWithContext(s.ctx)

@@ -269,7 +269,7 @@ async fn login() {
         let mut client = connect_to(&address);
         let auth = cert::login(&client, "cert", "web").await.unwrap();
         assert!(auth.client_token.starts_with(&format!("okms.{}.", auth.accessor)));
-        assert_eq!((&auth.policies, &auth.token_policies), (&strings(&["admin", "default"]), &strings(&["admin", "default"])));
+        assert_eq!((&auth.policies, &auth.token_policies), (&strings(&["default"]), &strings(&["default"])));
         assert_eq!((auth.renewable, auth.orphan, auth.token_type.as_str()), (true, true, "service"));
         is_about(auth.lease_duration, LIFE);
         client.set_token(&auth.client_token);
@@ -278,7 +278,7 @@ async fn login() {
             (&found.id, &found.accessor, found.path.as_str()),
             (&auth.client_token, &auth.accessor, "auth/cert/login")
         );
-        assert_eq!((&found.policies, found.orphan, found.renewable), (&strings(&["admin", "default"]), true, Some(true)));
+        assert_eq!((&found.policies, found.orphan, found.renewable), (&strings(&["default"]), true, Some(true)));
         assert_eq!((found.num_uses, found.explicit_max_ttl, found.creation_ttl), (0, 0, LIFE));
         assert!(found.issue_time.is_some() && found.expire_time.is_some());
         is_about(found.ttl, LIFE);
