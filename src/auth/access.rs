@@ -1,11 +1,11 @@
 //! Who may do what in a tenant: its policies and rules, ready to be asked.
 //!
 //! Owns the state that every process has of each tenant, and what follows from it for one
-//! certificate. Always holds: what is denied in any policy is denied, whatever others allow; what
+//! certificate, user or token; what Vault's policies say together is put together in [`super::acls`]. Always holds: what is denied in any policy is denied, whatever others allow; what
 //! no policy allows is not; a state is replaced whole. Never does: read the store.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -16,13 +16,15 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rpds::HashTrieMapSync;
 
 use super::{
-    acl::{self, Acl, Door, Facts, InVault, Mounts},
+    acl::{self, Door, InVault, Mounts},
+    acls::{Acls, Bearer, Namer},
     action::{Action, Actions, Resource},
+    built_in::{chosen, of_everybody, verdict, with_named},
     cert_rule::Rule,
     glob::Glob,
     holder::{Holder, Untraced},
     patterns::{Extent, Verdict},
-    policies::{Chosen, Policies, Says},
+    policies::{Chosen, Policies},
     rules::Rules,
 };
 use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
@@ -32,78 +34,6 @@ use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, policy::DEFAULT_POLICY}
 pub fn names_an_action(pattern: &str) -> bool {
     let glob = Glob::new(pattern);
     Action::ALL.iter().any(|action| action.names().iter().any(|name| glob.fits(name)))
-}
-
-/// Whoever belongs to a tenant may know it, and goes on belonging to it.
-const fn of_everybody() -> Chosen {
-    let says = Says::only(Actions::of(&[Action::DomainGet, Action::CredentialRenew]));
-    Chosen::none().also(says, Says::only(Actions::of(&[])))
-}
-
-/// A policy that is always there.
-const fn chosen(one: BuiltIn) -> Chosen {
-    let says = Says::only(actions(one));
-    Chosen::none().also(says, says)
-}
-
-/// What a policy that is always there says of an action on a secret, or on the domain.
-fn verdict(policy: &Chosen, action: Action, path: Option<&str>) -> Verdict {
-    match path {
-        None => Policies::says_of_domain(policy, action),
-        Some(path) => Policies::new(&[]).says(policy, action, path),
-    }
-}
-
-/// What such a policy allows.
-const fn actions(of: BuiltIn) -> Actions {
-    match of {
-        BuiltIn::Admin => Actions::of(&[
-            Action::SecretGet,
-            Action::SecretList,
-            Action::SecretCreate,
-            Action::SecretCreateEmpty,
-            Action::SecretDelete,
-            Action::SecretUpdateMetadata,
-            Action::SecretPatchMetadata,
-            Action::VersionGetData,
-            Action::SubkeysGet,
-            Action::VersionCreate,
-            Action::VersionPatch,
-            Action::VersionActivate,
-            Action::VersionDeactivate,
-            Action::VersionDeactivateCurrent,
-            Action::VersionDelete,
-            Action::ConfigGet,
-            Action::ConfigUpdate,
-            Action::PolicyGet,
-            Action::PolicyEdit,
-            Action::UserGet,
-            Action::UserEdit,
-            Action::TokenGet,
-            Action::TokenEdit,
-            Action::CredentialGet,
-            Action::CredentialRenew,
-        ]),
-        BuiltIn::ReadOnly => Actions::of(&[
-            Action::SecretGet,
-            Action::SecretList,
-            Action::VersionGetData,
-            Action::SubkeysGet,
-            Action::ConfigGet,
-            Action::CredentialGet,
-        ]),
-        BuiltIn::Auditor => Actions::of(&[
-            Action::SecretGet,
-            Action::SecretList,
-            Action::SubkeysGet,
-            Action::ConfigGet,
-            Action::PolicyGet,
-            Action::UserGet,
-            Action::TokenGet,
-            Action::CredentialGet,
-        ]),
-        BuiltIn::Nothing => Actions::of(&[]),
-    }
 }
 
 /// The policies and rules of all tenants, as the store has them.
@@ -196,94 +126,12 @@ pub(super) struct Access {
     default: Arc<Chosen>,
     built_in: BuiltIn,
     policies: Policies,
-    in_vault: HashMap<String, acl::Policy>,
-    mounts: Arc<Mounts>,
-    /// What those say together that are named, for all by whom they are.
-    acls: ArcSwap<Acls>,
+    acls: Acls,
     /// What users and tokens have that were asked for.
     bearers: ArcSwap<HashTrieMapSync<Namer, Arc<Standing>>>,
     users: HashMap<String, Vec<String>>,
 }
 
-/// Who names policies in Vault's language.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Namer {
-    /// Rules, by their places.
-    Rules(Arc<[u32]>),
-    /// A user, and the policies that it has.
-    User(Arc<str>, Arc<[String]>),
-    /// A token that is narrowed to these policies.
-    Bearer(Bearer, Arc<[String]>),
-}
-
-/// Whose token it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Bearer {
-    /// Nobody knows.
-    Nobody,
-    /// A user's.
-    User(Arc<str>),
-    /// That of a certificate which fits the one rule at this place.
-    Rule(u32),
-}
-
-impl Namer {
-    fn nobody() -> Self {
-        Self::Rules(Arc::default())
-    }
-
-    /// What it takes itself, in the measure of what its policies take.
-    fn weight(&self) -> usize {
-        16 + match self {
-            Self::Rules(places) => places.len() / 64,
-            Self::User(_, names) | Self::Bearer(_, names) => names.len(),
-        }
-    }
-}
-
-/// What a policy's template can say of whoever has the policy.
-#[derive(Clone, Copy)]
-enum Named<'a> {
-    By(&'a Rule),
-    For(Option<&'a str>),
-}
-
-impl Facts for Named<'_> {
-    fn id(&self) -> Option<&str> {
-        match self {
-            Self::By(rule) => rule.id(),
-            Self::For(_) => None,
-        }
-    }
-
-    fn name(&self) -> Option<&str> {
-        match self {
-            Self::By(rule) => rule.name(),
-            Self::For(user) => *user,
-        }
-    }
-
-    fn metadata(&self, key: &str) -> Option<&str> {
-        match self {
-            Self::By(rule) => rule.metadata(key),
-            Self::For(_) => None,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Acls {
-    /// How many segments the paths in all of them have, and what else they take.
-    weight: usize,
-    /// By those who name them.
-    of: HashTrieMapSync<Namer, Arc<InVault>>,
-}
-
-/// So many segments of paths are kept in what Vault's policies say together, for those that were asked
-/// for: some 400 bytes each.
-const SEGMENTS_MAX: usize = 65_536;
-/// The most of one: who has policies with more may do nothing.
-const SEGMENTS_MAX_OF_ONE: usize = 32_768;
 /// What so many users and tokens have is remembered.
 const BEARERS_MAX: usize = 1_024;
 /// Of so many of the rules that somebody fits it is told what they give.
@@ -293,15 +141,13 @@ impl Access {
     fn new(default: BuiltIn, written: &Written) -> Self {
         let policies = Policies::new(&written.policies);
         let rules: Rules = written.rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect();
-        let of_everybody = of_everybody();
         let given = rules.iter().map(|rule| {
-            let built_in = rule.policies.iter().filter_map(|name| BuiltIn::named(name));
-            let given = policies.of(&rule.identity, &rule.policies).with(&of_everybody);
-            Arc::new(built_in.fold(given, |given, one| given.with(&chosen(one))))
+            let named = policies.of(&rule.identity, &rule.policies);
+            Arc::new(with_named(named, &rule.policies))
         });
         let given = given.collect();
         // Whoever has no name is still among all.
-        let of_nobody = policies.of("", &[]).with(&of_everybody).with(&chosen(default));
+        let of_nobody = with_named(policies.of("", &[]), &[]).with(&chosen(default));
         Self {
             generation: 0,
             is_closed: false,
@@ -310,9 +156,7 @@ impl Access {
             default: Arc::new(of_nobody),
             built_in: default,
             policies,
-            in_vault: written.in_vault.iter().cloned().collect(),
-            mounts: Arc::new(written.mounts.clone()),
-            acls: ArcSwap::default(),
+            acls: Acls::new(&written.in_vault, &written.mounts),
             bearers: ArcSwap::default(),
             users: written.users.iter().cloned().collect(),
         }
@@ -339,9 +183,7 @@ impl Access {
         });
         let names_any = |place: &u32| {
             let rule = self.rules.at(*place);
-            rule.is_some_and(|rule| {
-                rule.policies.iter().any(|name| self.in_vault.contains_key(name))
-            })
+            rule.is_some_and(|rule| rule.policies.iter().any(|name| self.acls.has(name)))
         };
         let namer = Namer::Rules(rules.into_iter().filter(names_any).collect());
         Grants::of(self, chosen, namer)
@@ -404,27 +246,21 @@ impl Access {
     /// name.
     pub(super) fn grants_of_user(self: Arc<Self>, user: &str) -> Grants {
         let names = self.users.get(user).cloned().unwrap_or_default();
-        let about = self.policies.of(user, &[]);
-        self.grants_of_names(&Namer::User(user.into(), names.into()), &about)
+        let about = self.policies.of(user, &names);
+        self.grants_of_names(&Namer::User(user.into(), names.as_slice().into()), &names, about)
     }
 
     /// What the policies of these names grant; a template has the values of the bearer.
     pub(super) fn grants_of_policies(self: Arc<Self>, bearer: Bearer, names: &[String]) -> Grants {
-        let namer = Namer::Bearer(bearer, names.into());
-        self.grants_of_names(&namer, &Chosen::none())
+        let named = self.policies.named(names);
+        self.grants_of_names(&Namer::Bearer(bearer, names.into()), names, named)
     }
 
-    fn grants_of_names(self: Arc<Self>, namer: &Namer, about: &Chosen) -> Grants {
-        let names = match namer {
-            Namer::User(_, names) | Namer::Bearer(_, names) => Arc::clone(names),
-            Namer::Rules(_) => Arc::default(),
-        };
+    fn grants_of_names(self: Arc<Self>, namer: &Namer, names: &[String], chosen: Chosen) -> Grants {
         if let Some(known) = self.bearers.load().get(namer) {
             return Grants::again(Arc::clone(&self), Arc::clone(known));
         }
-        let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
-        let named = self.policies.named(&names).with(about).with(&of_everybody());
-        let chosen = built_in.fold(named, |named, one| named.with(&chosen(one)));
+        let chosen = with_named(chosen, names);
         let grants = Grants::of(Arc::clone(&self), Arc::new(chosen), namer.clone());
         self.bearers.rcu(|known| {
             let has_room = known.size() < BEARERS_MAX;
@@ -435,74 +271,9 @@ impl Access {
         grants
     }
 
-    /// The policies in Vault's language that somebody names, and whose values their templates have:
-    /// each once, but for those that say something else to one than to another.
-    fn named_in_vault<'a>(
-        &'a self,
-        namer: &'a Namer,
-    ) -> Vec<(&'a str, &'a acl::Policy, Named<'a>)> {
-        let mut known = HashSet::new();
-        let mut named = Vec::new();
-        let mut add = |name: &'a String, facts: Named<'a>, place: u32| {
-            let Some((name, policy)) = self.in_vault.get_key_value(name) else { return };
-            let whose = policy.has_templates().then_some(place);
-            if known.insert((name.as_str(), whose)) {
-                named.push((name.as_str(), policy, facts));
-            }
-        };
-        match namer {
-            Namer::Rules(places) => {
-                for place in places.iter() {
-                    let Some(rule) = self.rules.at(*place) else { continue };
-                    rule.policies.iter().for_each(|name| add(name, Named::By(rule), *place));
-                }
-            }
-            Namer::User(user, names) => {
-                names.iter().for_each(|name| add(name, Named::For(Some(&**user)), 0));
-            }
-            Namer::Bearer(bearer, names) => {
-                let facts = match bearer {
-                    Bearer::Nobody => Named::For(None),
-                    Bearer::User(user) => Named::For(Some(&**user)),
-                    Bearer::Rule(place) => {
-                        self.rules.at(*place).map_or(Named::For(None), Named::By)
-                    }
-                };
-                names.iter().for_each(|name| add(name, facts, 0));
-            }
-        }
-        named
-    }
-
-    /// What Vault's policies say together, of those that somebody names. A template has the values of
-    /// the rule or the user that names its policy.
+    /// What the policies in Vault's language say together that somebody names.
     fn in_vault(&self, namer: &Namer) -> Option<Arc<InVault>> {
-        if let Some(known) = self.acls.load().of.get(namer) {
-            return Some(Arc::clone(known));
-        }
-        let named = self.named_in_vault(namer);
-        if named.is_empty() {
-            return None;
-        }
-        let segments = named.iter().map(|(_, policy, _)| policy.segments()).sum::<usize>();
-        let mounts = Arc::clone(&self.mounts);
-        let made = Arc::new(if segments > SEGMENTS_MAX_OF_ONE {
-            InVault::closed(mounts)
-        } else {
-            InVault::new(
-                Acl::of(named.iter().map(|(name, policy, facts)| (*name, *policy, facts))),
-                mounts,
-            )
-        });
-        let weight = segments.min(SEGMENTS_MAX_OF_ONE) + namer.weight();
-        self.acls.rcu(|known| {
-            let has_room = known.weight + weight <= SEGMENTS_MAX;
-            let (kept, of) =
-                if has_room { (known.weight, known.of.clone()) } else { Default::default() };
-            let of = of.insert(namer.clone(), Arc::clone(&made));
-            Acls { weight: kept + weight, of }
-        });
-        Some(made)
+        self.acls.of(namer, &self.rules)
     }
 }
 

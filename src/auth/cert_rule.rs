@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{
-    acl::Facts,
     glob::Glob,
     holder::{Holder, Untraced},
     identity::CertIdentity,
@@ -74,7 +73,7 @@ pub(super) struct Rule {
     lists: Vec<Vec<(NameKind, Glob)>>,
     issuers: Vec<RuleIssuer>,
     keys: Vec<[u8; 32]>,
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// What somebody must have for a rule to be about it, and what the rule is looked up by.
@@ -85,21 +84,6 @@ pub(super) enum Anchor<'a> {
     Names(&'a [(NameKind, Glob)]),
     /// Nothing at all.
     Nothing,
-}
-
-/// What a policy's template can say of whoever a rule is about.
-impl Facts for Rule {
-    fn id(&self) -> Option<&str> {
-        None
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.identity)
-    }
-
-    fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata.get(key).map(String::as_str)
-    }
 }
 
 impl Rule {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    access::{Access, Bearer, Grants, Remembered},
+    access::{Access, Grants, Remembered},
+    acls::Bearer,
     cert_rule::Rule,
     claim::DomainClaim,
     holder::{Holder, Line, Untraced},

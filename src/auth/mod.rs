@@ -9,7 +9,9 @@
 
 pub mod access;
 pub mod acl;
+mod acls;
 mod action;
+mod built_in;
 mod cert_rule;
 pub mod chain;
 pub mod claim;

@@ -1,9 +1,12 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
+use std::borrow::Cow;
+
 use super::{
     Party, Principal, Subject,
-    access::{self, AccessDirectory, Grants},
+    access::{AccessDirectory, Grants},
     acl::{Addressed, Capabilities, Door, Given},
+    acls,
     action::{Action, Actions, Resource},
     holder::Untraced,
     patterns::{Extent, Verdict},
@@ -187,14 +190,23 @@ impl Permit {
     ///
     /// # Errors
     /// `Denied::Forbidden` where that allows nothing of what was asked for.
-    pub fn settle(self, bearer: &Bearer, access: &AccessDirectory) -> Result<Self, Denied> {
-        let Some(actions) = self.pending else { return Ok(self) };
+    pub fn settle(
+        &self,
+        bearer: &Bearer,
+        access: &AccessDirectory,
+    ) -> Result<Cow<'_, Self>, Denied> {
+        let Some(actions) = self.pending else { return Ok(Cow::Borrowed(self)) };
         let policy = self.policy_of(bearer, access);
-        if !policy.held().all(|held| held.may_begin(actions, self.addressed.as_ref())) {
+        Ok(Cow::Owned(Self { policy, ..self.clone() }.begin(actions)?))
+    }
+
+    /// The permit for these actions, if there is something that they may be done to.
+    fn begin(self, actions: Actions) -> Result<Self, Denied> {
+        if !self.policy.held().all(|held| held.may_begin(actions, self.addressed.as_ref())) {
             return Err(Denied::Forbidden);
         }
-        let asked = actions.with(Action::DomainGet);
-        Ok(Self { policy, asked, pending: None, ..self })
+        // Whoever may do something in a tenant may know it.
+        Ok(Self { asked: actions.with(Action::DomainGet), pending: None, ..self })
     }
 
     /// What whoever brings another token on this connection may do, to be told.
@@ -214,9 +226,9 @@ impl Permit {
             Some(names) => {
                 let access = access();
                 let whose = match (&bearer.user, self.subject()) {
-                    (Some(user), _) => access::Bearer::User(user.as_str().into()),
+                    (Some(user), _) => acls::Bearer::User(user.as_str().into()),
                     (None, Subject::Certificate(peer)) => peer.bearer(&access),
-                    (None, Subject::Process) => access::Bearer::Nobody,
+                    (None, Subject::Process) => acls::Bearer::Nobody,
                 };
                 policy.narrowed_to(access.grants_of_policies(whose, names))
             }
@@ -372,7 +384,7 @@ impl Principal {
             addressed,
             principal: self.clone(),
         };
-        if brings_token { Ok(permit) } else { permit.settle(&Bearer::default(), access) }
+        if brings_token { Ok(permit) } else { permit.begin(actions) }
     }
 
     /// What the policies of its own tenant grant it.

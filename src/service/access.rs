@@ -34,7 +34,7 @@ use crate::{
     crypto::DomainKeys,
     model::{
         BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, SecretPath, Timestamp,
-        policy::{DEFAULT_POLICY, name},
+        policy::DEFAULT_POLICY,
     },
     store::{
         engine::Revision,
@@ -244,14 +244,7 @@ impl AccessControl {
         rule: &CertRule,
     ) -> Result<(), Error> {
         permit.check(Action::PolicyEdit, Resource::Tenant)?;
-        name(name_of_rule)?;
-        rule.check()?;
-        let keys = self.scope.keys(permit).await?;
-        let basis = Counting::of(&keys, name_of_rule);
-        self.change(ChangeName::PutRule, &keys, basis, |standing, draft| {
-            standing.put(draft, name_of_rule, rule)
-        })
-        .await
+        self.change_rule(permit, name_of_rule, |_| Ok(rule.clone())).await
     }
 
     /// Removes a rule. One that is damaged can be removed, too.

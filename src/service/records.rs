@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// How many keys are read at once.
+const KEYS_AT_ONCE: usize = 1_024;
+
 /// What a record under `key` is sealed for.
 pub(super) fn bind(space: Space, key: &[u8]) -> Binding {
     Binding::to(space.name(), key)
@@ -93,6 +96,25 @@ impl Reader<'_> {
         let key = K::key(self.keys.id(), name);
         let Some(record) = self.snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
         open(self.keys, &key, &record.bytes).map(Some)
+    }
+}
+
+/// The keys of a range.
+pub(super) async fn keys_of(
+    snapshot: &dyn Snapshot,
+    space: Space,
+    (mut from, to): (Vec<u8>, Vec<u8>),
+) -> Result<Vec<Vec<u8>>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let page = snapshot.keys(space, &from, &to, None, KEYS_AT_ONCE).await?;
+        let next = page.last().map(|last| [last.as_slice(), &[0]].concat());
+        let is_last = page.len() < KEYS_AT_ONCE;
+        found.extend(page);
+        match next.filter(|_| !is_last) {
+            Some(next) => from = next,
+            None => return Ok(found),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use self::{
 use super::{
     AccessControl, Error,
     changes::ChangeName,
-    records::{Draft, Reader, open},
+    records::{Draft, Reader, keys_of, open},
     scope::Scope,
     unit::{Change, OneRecord},
 };
@@ -33,8 +33,6 @@ use crate::{
 
 /// The most users of a tenant.
 const USERS_MAX: usize = 10_000;
-/// How many names are read at once.
-const BATCH: usize = 2048;
 
 /// What of a user is to change; what is `None` stays.
 #[derive(Debug, Default)]
@@ -204,18 +202,7 @@ impl Users {
     /// The keys of all users of a tenant.
     async fn keys_of_all(&self, keys: &DomainKeys) -> Result<Vec<Vec<u8>>, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let (mut from, to) = user::all(keys.id());
-        let mut found = Vec::new();
-        loop {
-            let page = snapshot.keys(user::SPACE, &from, &to, None, BATCH).await?;
-            let next = page.last().map(|last| [last.as_slice(), &[0]].concat());
-            let is_last = page.len() < BATCH;
-            found.extend(page);
-            match next.filter(|_| !is_last) {
-                Some(next) => from = next,
-                None => return Ok(found),
-            }
-        }
+        keys_of(&*snapshot, user::SPACE, user::all(keys.id())).await
     }
 
     /// Puts a user in the place of what is there; of nothing if it `makes` one. One that is damaged can

@@ -1,6 +1,8 @@
 //! What is around every operation in a domain: namespace, token, and what is said of what no route
 //! is for.
 
+use std::borrow::Cow;
+
 use hyper::Method;
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    model::{Invalid, MountError},
+    model::{Bearer, Invalid, MountError},
     service::{Error, KnownToken},
 };
 
@@ -33,7 +35,7 @@ pub(super) enum Manner {
 /// settled.
 pub(super) struct Entered<'a> {
     context: &'a Context,
-    permit: Permit,
+    permit: Cow<'a, Permit>,
     call: &'a Call,
     own: Option<KnownToken>,
     /// For how long the answer is to be kept, if it is, in seconds.
@@ -50,7 +52,7 @@ impl Entered<'_> {
 /// What comes before every operation in a domain.
 pub(super) async fn enter<'a>(
     context: &'a Context,
-    permit: &Permit,
+    permit: &'a Permit,
     call: &'a Call,
     manner: Manner,
 ) -> Result<Entered<'a>, Failed> {
@@ -61,10 +63,12 @@ pub(super) async fn enter<'a>(
     let own = check_token(context, permit, call, manner).await?;
     let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
     let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
-    let bearer = own.as_ref().map(|own| own.token.bearer.clone()).unwrap_or_default();
-    let mut permit = permit.clone().settle(&bearer, context.service.access.directory())?;
+    let of_certificate = Bearer::default();
+    let bearer = own.as_ref().map_or(&of_certificate, |own| &own.token.bearer);
+    let mut permit = permit.settle(bearer, context.service.access.directory())?;
     if permit.asks() {
-        permit = fields::with_parameters(call, |given| permit.carrying(given, ttl))?;
+        let whole = permit.into_owned();
+        permit = Cow::Owned(fields::with_parameters(call, |given| whole.carrying(given, ttl))?);
     }
     Ok(Entered { context, permit, call, own, ttl })
 }

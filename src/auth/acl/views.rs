@@ -153,13 +153,27 @@ impl InVault {
     }
 
     fn says_of_secret(&self, action: Action, path: &str, door: Door<'_>) -> Verdict {
-        let Some((word, operations)) = place(action) else { return Verdict::Silent };
+        let at = self.places_of_secret(action, path);
+        at.map(|(address, operation)| self.decide(&address, operation, door))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// What is done to a secret by `action`, at each address that it has.
+    fn places_of_secret<'a>(
+        &'a self,
+        action: Action,
+        path: &'a str,
+    ) -> impl Iterator<Item = (String, Operation)> {
         let shown = if action == Action::SecretList { folder(path) } else { path };
-        let at = |(mount, rest): (&str, &str)| {
-            let address = [mount, "/", word, "/", rest].concat();
-            operations.iter().map(|operation| self.decide(&address, *operation, door)).max()
-        };
-        self.mounts.showing(shown).filter_map(at).max().unwrap_or_default()
+        place(action).into_iter().flat_map(move |(word, operations)| {
+            self.mounts.showing(shown).flat_map(move |(mount, rest)| {
+                let at = move |operation: &Operation| {
+                    ([mount, "/", word, "/", rest].concat(), *operation)
+                };
+                operations.iter().map(at)
+            })
+        })
     }
 
     fn says_of_tenant(&self, action: Action, door: Door<'_>) -> Verdict {
@@ -253,15 +267,8 @@ impl InVault {
         action: Action,
         resource: Resource<'_>,
     ) -> Vec<(String, String, Verdict)> {
-        let addresses: Vec<(String, Operation)> = match resource {
-            Resource::Secret(path) => {
-                let Some((word, operations)) = place(action) else { return Vec::new() };
-                let path = path.as_str();
-                let shown = if action == Action::SecretList { folder(path) } else { path };
-                let at = |(mount, rest): (&str, &str)| [mount, "/", word, "/", rest].concat();
-                let at = self.mounts.showing(shown).map(at);
-                at.flat_map(|at| operations.iter().map(move |one| (at.clone(), *one))).collect()
-            }
+        let addresses: Vec<_> = match resource {
+            Resource::Secret(path) => self.places_of_secret(action, path.as_str()).collect(),
             _ => tenant_places(action).iter().map(|(at, one)| ((*at).to_owned(), *one)).collect(),
         };
         let mut told = Vec::new();

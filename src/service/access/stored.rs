@@ -6,7 +6,11 @@ use crate::{
     auth::acl,
     crypto::DomainKeys,
     model::{OkmsId, User, VaultPolicy},
-    service::{Error, records::open, scope::Scope},
+    service::{
+        Error,
+        records::{keys_of, open},
+        scope::Scope,
+    },
     store::{
         engine::{Read, ReadError, Snapshot, Space},
         kinds::{Kind, Malformed, policy, user},
@@ -139,16 +143,9 @@ pub(super) fn read_policies(
 pub(super) async fn names(
     snapshot: &dyn Snapshot,
     space: Space,
-    (mut from, to): (Vec<u8>, Vec<u8>),
+    range: (Vec<u8>, Vec<u8>),
     name: impl Fn(&[u8]) -> Option<&str>,
 ) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
-    loop {
-        let page = snapshot.keys(space, &from, &to, None, BATCH).await?;
-        for key in &page {
-            found.push(name(key).ok_or(Malformed)?.to_owned());
-        }
-        let Some(last) = page.last().filter(|_| page.len() == BATCH) else { return Ok(found) };
-        from = [last.as_slice(), &[0]].concat();
-    }
+    let keys = keys_of(snapshot, space, range).await?;
+    keys.iter().map(|key| Ok(name(key).ok_or(Malformed)?.to_owned())).collect()
 }

@@ -3,40 +3,13 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::Vault;
-use crate::harness::{Client, Http, Leaf, Pair, TestServer};
+use super::{Domain, Vault};
 
 const FORBIDDEN: u32 = 16_924_673;
 
-struct Domain {
-    server: TestServer,
-    admin: Vault,
-}
-
-impl Domain {
-    async fn new() -> Self {
-        let (server, admin) = Vault::start().await;
-        Self { server, admin }
-    }
-
-    fn pair(&self, name: &str) -> Pair {
-        let claim = format!("okms.domain:{}", self.admin.client.id);
-        let dns = format!("{name}.example.org");
-        let leaf = Leaf { common_name: name, upns: &[&claim], dns: &[&dns], ..Leaf::default() };
-        self.server.mint(&leaf)
-    }
-
-    fn client(&self, pair: &Pair) -> Client {
-        self.server.client(Some(pair), Some(&self.admin.client.id), Http::One)
-    }
-
-    fn service(&self, name: &str) -> Vault {
-        Vault::of(&self.client(&self.pair(name)))
-    }
-
-    async fn role(&self, name: &str, body: Value) {
-        self.admin.root().post(&format!("auth/cert/certs/{name}"), body).await.nothing();
-    }
+/// Writes a role.
+async fn role(domain: &Domain, name: &str, body: Value) {
+    domain.admin.root().post(&format!("auth/cert/certs/{name}"), body).await.nothing();
 }
 
 /// A role is a rule: it counts for whoever fits it, and a login by its name gives a token of its
@@ -47,16 +20,14 @@ async fn a_role_is_a_rule() {
     domain.admin.write("app/a", json!({"k": "v"})).await;
     let text = r#"path "secret/data/app/*" { capabilities = ["read"] }"#;
     domain.admin.root().put("sys/policies/acl/app", json!({"policy": text})).await.nothing();
-    domain
-        .role(
-            "web",
+    role(&domain, "web",
             json!({
                 "allowed_common_names": "web-*,front", "token_policies": "app", "display_name": "the web",
                 "token_ttl": "1h", "token_max_ttl": 7200,
             }),
         )
         .await;
-    let web = domain.service("web-1");
+    let web = domain.certificate("web-1");
     assert_eq!(web.get("data/app/a").await.status, 200, "without a login");
     web.put("data/app/a", json!({"data": {}})).await.error(403, FORBIDDEN);
     let auth =
@@ -68,7 +39,7 @@ async fn a_role_is_a_rule() {
     let looked_up = token.root().get("auth/token/lookup-self").await.json();
     assert_eq!(looked_up["data"]["display_name"], "cert-the web");
     // Who does not fit a role cannot log in by it; a name that is no role's is the client's own business.
-    let other = domain.service("other");
+    let other = domain.certificate("other");
     let by_web = other.root().post("auth/cert/login", json!({"name": "web"})).await;
     by_web.refused_with(400, "does not fit");
     other.root().post("auth/cert/login", json!({"name": "nothing-of-ours"})).await.envelope();
@@ -90,11 +61,10 @@ async fn a_role_is_written_field_by_field() {
     let domain = Domain::new().await;
     let root = domain.admin.root();
     assert_eq!(root.list("auth/cert/certs").await.status, 404);
-    domain
-        .role("r", json!({"allowed_dns_sans": ["*.example.org"], "policies": ["read-only"]}))
+    role(&domain, "r", json!({"allowed_dns_sans": ["*.example.org"], "policies": ["read-only"]}))
         .await;
-    domain.role("r", json!({"ttl": 60})).await;
-    domain.role("r", json!({"allowed_uri_sans": ["spiffe://x/*"], "allowed_dns_sans": []})).await;
+    role(&domain, "r", json!({"ttl": 60})).await;
+    role(&domain, "r", json!({"allowed_uri_sans": ["spiffe://x/*"], "allowed_dns_sans": []})).await;
     let shown = root.get("auth/cert/certs/r").await.json()["data"].clone();
     for (member, expected) in [
         ("allowed_dns_sans", json!([])),
@@ -134,10 +104,10 @@ async fn a_role_is_written_field_by_field() {
     domain.admin.client.call(Method::PUT, &at, rule).await.ok();
     let shown = root.get("auth/cert/certs/native").await.json();
     assert!(shown["warnings"][0].as_str().unwrap().contains("more"), "{shown}");
-    domain.role("native", json!({"policies": ["read-only"]})).await;
+    role(&domain, "native", json!({"policies": ["read-only"]})).await;
     let rule = domain.admin.client.call(Method::GET, &at, "").await.ok();
     assert_eq!(rule["userPrincipalNames"], json!(["someone@example.org"]));
-    let auditor = domain.service("auditor");
+    let auditor = domain.certificate("auditor");
     let rule = json!({"commonNames": ["auditor"], "policies": ["auditor"]}).to_string();
     let at = format!("/v2/okms/resource/{}/rule/auditor", domain.admin.client.id);
     domain.admin.client.call(Method::PUT, &at, &rule).await.ok();
@@ -151,8 +121,10 @@ async fn a_role_of_one_certificate() {
     let domain = Domain::new().await;
     domain.admin.write("app/a", json!({"k": "v"})).await;
     let (one, other) = (domain.pair("one"), domain.pair("one"));
-    domain.role("nobody", json!({"allowed_common_names": ["one"], "policies": ["nothing"]})).await;
-    domain.role("pinned", json!({"certificate": one.certificate, "policies": ["read-only"]})).await;
+    role(&domain, "nobody", json!({"allowed_common_names": ["one"], "policies": ["nothing"]}))
+        .await;
+    role(&domain, "pinned", json!({"certificate": one.certificate, "policies": ["read-only"]}))
+        .await;
     let (one, other) = (Vault::of(&domain.client(&one)), Vault::of(&domain.client(&other)));
     assert_eq!(one.get("data/app/a").await.status, 200);
     other.get("data/app/a").await.error(403, FORBIDDEN);
@@ -160,7 +132,7 @@ async fn a_role_of_one_certificate() {
     let shown = shown["data"]["certificate"].as_str().unwrap();
     assert!(shown.starts_with("-----BEGIN CERTIFICATE-----"));
     let region = domain.server.authority.certificate_pem().to_owned();
-    domain.role("region", json!({"certificate": region, "policies": ["read-only"]})).await;
+    role(&domain, "region", json!({"certificate": region, "policies": ["read-only"]})).await;
     assert_eq!(other.get("data/app/a").await.status, 200);
     // The administrator's is one of them.
     domain.admin.root().get("auth/cert/certs/region").await.error(403, FORBIDDEN);

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::harness::{Answer, Client, ENVELOPE, START, START_TEXT, TestServer};
+use crate::harness::{Answer, Client, ENVELOPE, Http, Leaf, Pair, START, START_TEXT, TestServer};
 
 mod certs;
 mod config;
@@ -137,6 +137,49 @@ impl Vault {
     /// The names that a list shows.
     pub async fn keys(&self, path: &str) -> Vec<String> {
         self.list(path).await.keys()
+    }
+}
+
+/// A domain, its administrator in Vault's dialect, and what it says of its other certificates.
+struct Domain {
+    server: TestServer,
+    admin: Vault,
+}
+
+impl Domain {
+    async fn new() -> Self {
+        let (server, admin) = Vault::start().await;
+        Self { server, admin }
+    }
+
+    /// A certificate of this common name, and its key.
+    fn pair(&self, name: &str) -> Pair {
+        let claim = format!("okms.domain:{}", self.admin.client.id);
+        let dns = format!("{name}.example.org");
+        let leaf = Leaf { common_name: name, upns: &[&claim], dns: &[&dns], ..Leaf::default() };
+        self.server.mint(&leaf)
+    }
+
+    fn client(&self, pair: &Pair) -> Client {
+        self.server.client(Some(pair), Some(&self.admin.client.id), Http::One)
+    }
+
+    /// Whoever has a certificate of this common name.
+    fn certificate(&self, name: &str) -> Vault {
+        Vault::of(&self.client(&self.pair(name)))
+    }
+
+    /// The same, where it stands for an identity of that name with these policies.
+    async fn service(&self, name: &str, policies: &[&str]) -> Vault {
+        let rule = json!({"commonNames": [name], "policies": policies}).to_string();
+        let at = format!("/v2/okms/resource/{}/rule/{name}", self.admin.client.id);
+        self.admin.client.call(Method::PUT, &at, &rule).await.ok();
+        self.certificate(name)
+    }
+
+    async fn policy(&self, name: &str, text: &str) {
+        let body = json!({ "policy": text });
+        self.admin.root().put(&format!("sys/policies/acl/{name}"), body).await.nothing();
     }
 }
 

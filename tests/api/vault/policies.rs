@@ -3,40 +3,10 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::Vault;
-use crate::harness::{Client, Http, Leaf, TestServer};
+use super::{Domain, Vault};
+use crate::harness::{Client, Http};
 
 const FORBIDDEN: u32 = 16_924_673;
-
-/// A domain, its administrator in Vault's dialect, and what it says of its other certificates.
-struct Domain {
-    server: TestServer,
-    admin: Vault,
-}
-
-impl Domain {
-    async fn new() -> Self {
-        let (server, admin) = Vault::start().await;
-        Self { server, admin }
-    }
-
-    /// A certificate of this common name, which stands for an identity of that name with these
-    /// policies.
-    async fn service(&self, name: &str, policies: &[&str]) -> Vault {
-        let id = &self.admin.client.id;
-        let rule = json!({"commonNames": [name], "policies": policies}).to_string();
-        let at = format!("/v2/okms/resource/{id}/rule/{name}");
-        self.admin.client.call(Method::PUT, &at, &rule).await.ok();
-        let claim = format!("okms.domain:{id}");
-        let leaf = Leaf { common_name: name, upns: &[&claim], ..Leaf::default() };
-        Vault::of(&self.server.client(Some(&self.server.mint(&leaf)), Some(id), Http::One))
-    }
-
-    async fn policy(&self, name: &str, text: &str) {
-        let body = json!({ "policy": text });
-        self.admin.root().put(&format!("sys/policies/acl/{name}"), body).await.nothing();
-    }
-}
 
 async fn reads_natively(client: &Client, path: &str) -> u16 {
     client.get(&format!("secret/{path}?includeData=true")).await.status.as_u16()

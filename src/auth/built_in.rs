@@ -1,0 +1,86 @@
+//! The policies that are always there, and what they allow.
+
+use super::{
+    action::{Action, Actions},
+    patterns::Verdict,
+    policies::{Chosen, Policies, Says},
+};
+use crate::model::BuiltIn;
+
+/// Whoever belongs to a tenant may know it, and goes on belonging to it.
+pub(super) const fn of_everybody() -> Chosen {
+    let says = Says::only(Actions::of(&[Action::DomainGet, Action::CredentialRenew]));
+    Chosen::none().also(says, Says::only(Actions::of(&[])))
+}
+
+/// A policy that is always there.
+pub(super) const fn chosen(one: BuiltIn) -> Chosen {
+    let says = Says::only(actions(one));
+    Chosen::none().also(says, says)
+}
+
+/// `some` with those that everybody has, and those of them that these names are of.
+pub(super) fn with_named(some: Chosen, names: &[String]) -> Chosen {
+    let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
+    built_in.fold(some.with(&of_everybody()), |all, one| all.with(&chosen(one)))
+}
+
+/// What a policy that is always there says of an action on a secret, or on the domain.
+pub(super) fn verdict(policy: &Chosen, action: Action, path: Option<&str>) -> Verdict {
+    match path {
+        None => Policies::says_of_domain(policy, action),
+        Some(path) => Policies::new(&[]).says(policy, action, path),
+    }
+}
+
+/// What such a policy allows.
+const fn actions(of: BuiltIn) -> Actions {
+    match of {
+        BuiltIn::Admin => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::SecretCreate,
+            Action::SecretCreateEmpty,
+            Action::SecretDelete,
+            Action::SecretUpdateMetadata,
+            Action::SecretPatchMetadata,
+            Action::VersionGetData,
+            Action::SubkeysGet,
+            Action::VersionCreate,
+            Action::VersionPatch,
+            Action::VersionActivate,
+            Action::VersionDeactivate,
+            Action::VersionDeactivateCurrent,
+            Action::VersionDelete,
+            Action::ConfigGet,
+            Action::ConfigUpdate,
+            Action::PolicyGet,
+            Action::PolicyEdit,
+            Action::UserGet,
+            Action::UserEdit,
+            Action::TokenGet,
+            Action::TokenEdit,
+            Action::CredentialGet,
+            Action::CredentialRenew,
+        ]),
+        BuiltIn::ReadOnly => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::VersionGetData,
+            Action::SubkeysGet,
+            Action::ConfigGet,
+            Action::CredentialGet,
+        ]),
+        BuiltIn::Auditor => Actions::of(&[
+            Action::SecretGet,
+            Action::SecretList,
+            Action::SubkeysGet,
+            Action::ConfigGet,
+            Action::PolicyGet,
+            Action::UserGet,
+            Action::TokenGet,
+            Action::CredentialGet,
+        ]),
+        BuiltIn::Nothing => Actions::of(&[]),
+    }
+}
