@@ -2,6 +2,7 @@
 
 use std::{
     fmt::{self, Display},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -72,6 +73,8 @@ pub struct Call {
     pub now: Timestamp,
     /// That moment by the machine's clock, by which certificates live.
     pub machine_now: Timestamp,
+    /// Where its client is, if that is known. Nothing else says so, whatever headers there are.
+    pub client: Option<IpAddr>,
     /// Whose it is, where that is known.
     pub caller: Option<Party>,
     /// Its id.

@@ -1,6 +1,7 @@
 //! The pipeline: one request from top to bottom.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -107,6 +108,8 @@ pub struct Connection {
     is_stranger: bool,
     is_beyond_share: bool,
     share: Arc<Share>,
+    /// Where the peer is.
+    address: IpAddr,
     limits: RequestLimits,
     first_id: Uuid,
     requests: AtomicU64,
@@ -177,6 +180,7 @@ struct Ready {
 struct Event {
     metrics: Arc<OperationMetrics>,
     request_id: Arc<str>,
+    client: Option<IpAddr>,
     started: Instant,
     status: u16,
 }
@@ -194,6 +198,7 @@ impl Drop for Event {
         tracing::debug!(
             request_id = %self.request_id,
             operation = self.metrics.name(),
+            client = self.client.map(tracing::field::display),
             status = self.status,
             micros = elapsed.as_micros(),
             "request"
@@ -232,12 +237,13 @@ impl Edge {
         }
     }
 
-    /// A new connection of `peer`, or of nobody for the reason that is told. One beyond its
-    /// domain's share is of nobody too: what it asks for is refused, once.
+    /// A new connection of `peer` at `address`, or of nobody for the reason that is told. One beyond
+    /// its domain's share is of nobody too: what it asks for is refused, once.
     #[must_use]
     pub fn connect(
         &self,
         peer: Result<VerifiedPeer, Unauthenticated>,
+        address: IpAddr,
         limits: RequestLimits,
     ) -> Connection {
         let peer = peer.map(Arc::new);
@@ -268,6 +274,7 @@ impl Edge {
                 peer.map_err(Failed::from)
             },
             is_beyond_share,
+            address: address.to_canonical(),
             limits,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
@@ -300,9 +307,11 @@ impl Edge {
         let mut body = Arriving::new(&head.headers, body);
         let now = self.clocks.store.now();
         let machine_now = self.clocks.machine.now();
+        let client = Some(connection.address);
         let event = Event {
             metrics: Arc::clone(&self.nowhere),
             request_id: Arc::clone(&id),
+            client,
             started: Instant::now(),
             status: GONE,
         };
@@ -312,6 +321,7 @@ impl Edge {
             body: Bytes::new(),
             now,
             machine_now,
+            client,
             caller: None,
             request_id: Arc::clone(&id),
         };

@@ -131,7 +131,7 @@ pub(super) async fn serve(
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let chain = tls.peer_certificates().map(<[_]>::to_vec);
     let peer = terms.tls.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
-    let connection = shared.edge.connect(peer, limits.request);
+    let connection = shared.edge.connect(peer, address.ip(), limits.request);
     let is_stranger = connection.is_stranger();
     let mut deadlines = limits.deadlines;
     if is_stranger {
