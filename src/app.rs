@@ -26,6 +26,7 @@ pub use self::{
 
 use crate::{
     api::{self, Context, Dialect},
+    auth::anchors::Anchors,
     clock::{Clock, Step, StoreClock},
     config::Config,
     crypto::{FileRootKey, RootKey as _},
@@ -80,14 +81,17 @@ struct Materials {
     root: Arc<FileRootKey>,
     authority: Option<CertificateAuthority>,
     certificates: Certificates,
+    anchors: Arc<Anchors>,
 }
 
 impl Materials {
     fn load(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
+        let anchors = Arc::default();
         Ok(Self {
             root: Arc::new(FileRootKey::load(&config.keys.root_key)?),
             authority: authority(config)?,
-            certificates: Certificates::load(config, clock, &[])?,
+            certificates: Certificates::load(config, clock, &anchors, &[])?,
+            anchors,
         })
     }
 }
@@ -173,8 +177,9 @@ impl App {
         over: Over,
     ) -> Result<Self, AppError> {
         let Over { engine, metrics, dialects } = over;
-        let Materials { root, authority, certificates } = materials;
+        let Materials { root, authority, certificates, anchors } = materials;
         certificates.tell(machine.now(), &metrics);
+        anchors.are_configured(certificates.tls.state.trust().configured());
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
@@ -233,7 +238,7 @@ impl App {
         let reloader = Reloader::new(
             config.clone(),
             issuer,
-            Lives { terms: Arc::clone(&terms), token_life, lists: Arc::clone(&lists) },
+            Lives { terms: Arc::clone(&terms), token_life, lists: Arc::clone(&lists), anchors },
             Arc::clone(&machine),
             Arc::clone(&metrics),
         );

@@ -91,7 +91,8 @@ async fn start(
     let config = Config::load(config, std::env::vars())?;
     let trusted =
         Trusted { certificate: config.trust.region_ca, issuer: Issuer::Region, lists: None };
-    let (trust, _) = ClientTrust::load(&[trusted], config.server.client_auth)?;
+    let (trust, _) =
+        ClientTrust::load(&[trusted], std::sync::Arc::default(), config.server.client_auth)?;
     let tls = ServerTls::load(&config.server, trust, Arc::new(SystemClock))?;
     Ok((tls.state.acceptor().clone(), TcpListener::bind(listen).await?, fs::read(answer)?.into()))
 }

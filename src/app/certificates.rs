@@ -7,7 +7,7 @@ use super::{
     lists::{self, ListSource},
 };
 use crate::{
-    auth::{Issuer, lists::Lists},
+    auth::{Issuer, anchors::Anchors, lists::Lists},
     clock::Clock,
     config::{Config, CustomerCa, StaleCrl},
     material,
@@ -30,13 +30,15 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Loads them from the files that `config` names. Revocation lists that are there `before` stay.
+    /// Loads them from the files that `config` names. Revocation lists that are there `before` stay, and
+    /// so do authorities that are `managed` over the API.
     ///
     /// # Errors
     /// `AppError` names the file at fault.
     pub(super) fn load(
         config: &Config,
         clock: &Arc<dyn Clock>,
+        managed: &Arc<Anchors>,
         before: &[Arc<Lists>],
     ) -> Result<Self, AppError> {
         let certificate = config.trust.region_ca.clone();
@@ -57,7 +59,8 @@ impl Certificates {
                 lists: places,
             });
         }
-        let (trust, authorities) = ClientTrust::load(&trusted, config.server.client_auth)?;
+        let (trust, authorities) =
+            ClientTrust::load(&trusted, Arc::clone(managed), config.server.client_auth)?;
         let tls = ServerTls::load(&config.server, trust, Arc::clone(clock))?;
         let list_faults = lists::read_first(&lists, clock.now());
         Ok(Self { tls, authorities, lists, list_faults })

@@ -14,6 +14,7 @@ use super::{
     lists::{ListBoard, ListWork},
 };
 use crate::{
+    auth::anchors::Anchors,
     clock::Clock,
     config::{Changes, Config},
     live::Live,
@@ -31,6 +32,7 @@ pub(super) struct Lives {
     pub terms: Arc<Live<Terms>>,
     pub token_life: Arc<Live<TokenLife>>,
     pub lists: Arc<ListBoard>,
+    pub anchors: Arc<Anchors>,
 }
 
 /// Replaces what can be replaced. Cheap to clone.
@@ -125,7 +127,9 @@ impl Reloader {
     /// Loads and judges the files, and replaces nothing.
     pub(super) fn load(&self, config: &Config) -> Result<Fit, AppError> {
         let filter = Filter::of(&config.log)?;
-        let certificates = Certificates::load(config, &self.0.clock, &self.0.lives.lists.lists())?;
+        let lives = &self.0.lives;
+        let certificates =
+            Certificates::load(config, &self.0.clock, &lives.anchors, &lives.lists.lists())?;
         let issuer = authority(config)?.map(|issuer| issuer.certificate_pem().to_owned());
         self.no_step_back(&certificates)?;
         Ok(Fit { config: config.clone(), certificates, issuer, filter })
@@ -156,6 +160,7 @@ impl Reloader {
         let is_same = before.tls.is_as(&certificates.tls.state);
         if !is_same {
             certificates.tell(now, metrics);
+            lives.anchors.are_configured(certificates.tls.state.trust().configured());
         }
         if !is_same || before.limits != limits {
             // Sessions go on with the TLS that made them.

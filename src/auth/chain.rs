@@ -2,10 +2,11 @@
 //!
 //! Owns the bounds of what is read, the choice of the path, and what each certificate must say for
 //! its place. Always holds: a [`Path`] was found without trying any. Each certificate on it has one
-//! issuer, the one that it names; where a CA has that name, the path ends there. So the CA that is
-//! nearest to the leaf vouches, and no other, and a peer cannot make the server check more
-//! signatures than the path has certificates. Never does: check a signature. Whoever does checks
-//! this path and no other.
+//! issuer, the one that it names; where a CA of the configuration has that name, the path ends there.
+//! So the CA that is nearest to the leaf vouches, and no other, and a peer cannot make the server
+//! check more signatures than the path has certificates. CAs that are managed over the API
+//! ([`super::anchors`]) can have any name; which of them it is, signatures tell whoever ascends.
+//! Never does: check a signature.
 
 use super::{Issuer, identity::CERTIFICATE_BYTES_MAX};
 use crate::pki::{CertificateFault, Facts, Validity, key_sha256};
@@ -107,6 +108,108 @@ pub struct Path {
     pub validity: Validity,
 }
 
+/// The way up from a client's certificate, one certificate at a time.
+pub struct Ascent<'a, D> {
+    leaf: Facts,
+    links: Vec<(usize, Facts)>,
+    intermediates: &'a [D],
+    /// Read when they are needed: most clients show their own certificate alone, or more than leads
+    /// anywhere.
+    rest: Option<Vec<(usize, Facts)>>,
+}
+
+impl<'a, D: AsRef<[u8]>> Ascent<'a, D> {
+    /// Begins at `leaf`, which must be fit for a client.
+    ///
+    /// # Errors
+    /// [`ChainFault`] says why it is not, or what is too much.
+    pub fn begin(leaf: &D, intermediates: &'a [D]) -> Result<Self, ChainFault> {
+        if intermediates.len() >= CERTIFICATES_MAX {
+            return Err(ChainFault::TooMany);
+        }
+        let bytes = intermediates.iter().map(|one| one.as_ref().len()).sum::<usize>();
+        if bytes + leaf.as_ref().len() > CHAIN_BYTES_MAX {
+            return Err(ChainFault::TooLarge);
+        }
+        let leaf = read(leaf)?;
+        if leaf.is_authority() {
+            return Err(ChainFault::Authority);
+        }
+        if !leaf.is_client() {
+            return Err(ChainFault::NotForClients);
+        }
+        if !leaf.signs_messages() {
+            return Err(ChainFault::NoSignature);
+        }
+        Ok(Self { leaf, links: Vec::new(), intermediates, rest: None })
+    }
+
+    /// The certificate whose issuer is looked for.
+    #[must_use]
+    pub fn top(&self) -> &Facts {
+        self.links.last().map_or(&self.leaf, |(_, link)| link)
+    }
+
+    /// Which of the intermediates lead here, from the leaf up.
+    #[must_use]
+    pub fn links(&self) -> Vec<usize> {
+        self.links.iter().map(|(index, _)| *index).collect()
+    }
+
+    /// When all certificates so far are valid.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        self.links.iter().fold(self.leaf.validity, |all, (_, link)| all.and(link.validity))
+    }
+
+    /// Whether an authority lets so many stand below it.
+    #[must_use]
+    pub fn is_allowed_by(&self, authority: &Authority) -> bool {
+        allows(authority.facts.path_len, self.links.len())
+    }
+
+    /// The path, if it ends here: if some of `authorities` bear the name of the issuer.
+    ///
+    /// # Errors
+    /// [`ChainFault::PathLength`] where none of those lets it.
+    pub fn end(&self, authorities: &[Authority]) -> Result<Option<Path>, ChainFault> {
+        let issuer = &self.top().issuer;
+        let named = (0..).zip(authorities).filter(|(_, one)| one.facts.subject == *issuer);
+        let (mut is_named, mut allowing) = (false, Vec::new());
+        for (index, authority) in named {
+            is_named = true;
+            if self.is_allowed_by(authority) {
+                allowing.push(index);
+            }
+        }
+        match (is_named, allowing.is_empty()) {
+            (false, _) => Ok(None),
+            (true, true) => Err(ChainFault::PathLength),
+            (true, false) => Ok(Some(Path {
+                intermediates: self.links(),
+                authorities: allowing,
+                validity: self.validity(),
+            })),
+        }
+    }
+
+    /// Goes up to the issuer, which must be among the intermediates.
+    ///
+    /// # Errors
+    /// [`ChainFault`] where it is not, or is not fit for its place.
+    pub fn climb(&mut self) -> Result<(), ChainFault> {
+        let mut candidates = match self.rest.take() {
+            Some(rest) => rest,
+            None => distinct(self.intermediates, read)?,
+        };
+        let next = next_link(self.top(), &mut candidates)?;
+        next.1.may_sign().map_err(ChainFault::Certificate)?;
+        self.links.push(next);
+        self.rest = Some(candidates);
+        Ok(())
+    }
+}
+
 /// The path from `leaf` to one of `authorities`. Everything on it was checked but signatures and
 /// times.
 ///
@@ -117,60 +220,17 @@ pub fn path<D: AsRef<[u8]>>(
     intermediates: &[D],
     authorities: &[Authority],
 ) -> Result<Path, ChainFault> {
-    if intermediates.len() >= CERTIFICATES_MAX {
-        return Err(ChainFault::TooMany);
-    }
-    let bytes = intermediates.iter().map(|certificate| certificate.as_ref().len()).sum::<usize>();
-    if bytes + leaf.as_ref().len() > CHAIN_BYTES_MAX {
-        return Err(ChainFault::TooLarge);
-    }
-    let read = |certificate: &D| Facts::read(certificate.as_ref()).map_err(ChainFault::Certificate);
-    let leaf = read(leaf)?;
-    if leaf.is_authority() {
-        return Err(ChainFault::Authority);
-    }
-    if !leaf.is_client() {
-        return Err(ChainFault::NotForClients);
-    }
-    if !leaf.signs_messages() {
-        return Err(ChainFault::NoSignature);
-    }
-    let mut links: Vec<(usize, Facts)> = Vec::new();
-    // Read when they are needed: most clients show their own certificate alone, or more than leads
-    // anywhere.
-    let mut rest: Option<Vec<(usize, Facts)>> = None;
+    let mut ascent = Ascent::begin(leaf, intermediates)?;
     loop {
-        let last = links.last().map_or(&leaf, |(_, link)| link);
-        let named = |authority: &Authority| authority.facts.subject == last.issuer;
-        let found: Vec<usize> =
-            (0..).zip(authorities).filter(|(_, one)| named(one)).map(|(index, _)| index).collect();
-        if !found.is_empty() {
-            let between = links.len();
-            let allows = |index: &usize| {
-                authorities
-                    .get(*index)
-                    .is_some_and(|authority| allows(authority.facts.path_len, between))
-            };
-            let authorities: Vec<usize> = found.into_iter().filter(allows).collect();
-            if authorities.is_empty() {
-                return Err(ChainFault::PathLength);
-            }
-            let validity =
-                links.iter().fold(leaf.validity, |all, (_, link)| all.and(link.validity));
-            return Ok(Path {
-                intermediates: links.iter().map(|(index, _)| *index).collect(),
-                authorities,
-                validity,
-            });
+        if let Some(path) = ascent.end(authorities)? {
+            return Ok(path);
         }
-        let candidates = match &mut rest {
-            Some(rest) => rest,
-            None => rest.insert(distinct(intermediates, read)?),
-        };
-        let next = next_link(last, candidates)?;
-        next.1.may_sign().map_err(ChainFault::Certificate)?;
-        links.push(next);
+        ascent.climb()?;
     }
+}
+
+fn read<D: AsRef<[u8]>>(certificate: &D) -> Result<Facts, ChainFault> {
+    Facts::read(certificate.as_ref()).map_err(ChainFault::Certificate)
 }
 
 /// The certificates, each once.

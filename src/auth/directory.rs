@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::{
     access::{Access, Grants, Remembered},
     acls::Bearer,
+    anchors::Listing,
     cert_rule::Rule,
     claim::DomainClaim,
     holder::{Holder, Line, Untraced},
@@ -23,6 +24,8 @@ pub struct VerifiedPeer {
     /// What is held against lists: the certificate, and those between it and the CA. None where the
     /// CA's are held against none.
     links: Vec<Link>,
+    /// Whether the CA is trusted still, where it is managed over the API.
+    listing: Option<Arc<Listing>>,
     /// Whom it was renewed from, once somebody has looked.
     line: OnceLock<Line>,
     /// What it may do, as long as the policies are the same.
@@ -37,6 +40,7 @@ impl VerifiedPeer {
             identity,
             voucher,
             links: Vec::new(),
+            listing: None,
             line: OnceLock::new(),
             remembered: Remembered::default(),
         };
@@ -50,6 +54,11 @@ impl VerifiedPeer {
     /// The same, with the certificates that are held against lists, its own first.
     pub(crate) fn held_against(self, links: Vec<Link>) -> Self {
         Self { links, ..self }
+    }
+
+    /// The same, of a CA that can be taken away.
+    pub(crate) fn listed(self, listing: Option<Arc<Listing>>) -> Self {
+        Self { listing, ..self }
     }
 
     /// What it may do in its tenant.
@@ -213,6 +222,12 @@ pub enum Unauthenticated {
          certificate of another"
     )]
     AuthorityRevoked,
+    /// Its CA was taken away.
+    #[error(
+        "the authority of the client certificate is not trusted any more, or for other certificates; connect again, with a \
+         certificate of an authority that is"
+    )]
+    AuthorityRemoved,
     /// Its CA's certificates are held against lists, and nobody has named one of who signed it.
     #[error(
         "whether the client certificate was revoked is not known: there is no revocation list here of the authority that \
@@ -269,6 +284,9 @@ fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party
     }
     if !above.has_begun(now) {
         return Err(Unauthenticated::AuthorityNotYetValid);
+    }
+    if peer.listing.as_ref().is_some_and(|listing| listing.is_over()) {
+        return Err(Unauthenticated::AuthorityRemoved);
     }
     held_against_lists(&peer.links, now)?;
     match peer.voucher.issuer {

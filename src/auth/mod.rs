@@ -2,7 +2,7 @@
 //!
 //! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
-//! unless it was [`revoked`] or is on one of its CA's [`lists`], [`access`] has the tenants' rules
+//! unless it was [`revoked`] or is on one of its CA's [`lists`], or the CA is none of the [`anchors`] any more, [`access`] has the tenants' rules
 //! ([`rules`]) and policies ([`policies`]), [`policy`] decides. Always holds: a [`Principal`] is made
 //! by the directory alone, and a [`Permit`] by the policy; the tenant of a request is the permit's,
 //! never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
@@ -11,6 +11,7 @@ pub mod access;
 pub mod acl;
 mod acls;
 mod action;
+pub mod anchors;
 mod built_in;
 mod cert_rule;
 pub mod chain;

@@ -9,6 +9,10 @@ use aws_lc_rs::digest;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
+    oid_registry::{
+        OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
+        OID_X509_EXT_NAME_CONSTRAINTS,
+    },
     prelude::FromDer,
     x509::X509Version,
 };
@@ -191,6 +195,50 @@ pub fn key_sha256(der: &[u8]) -> Result<[u8; 32], CertificateFault> {
     let key = read(der)?;
     hash.copy_from_slice(digest::digest(&digest::SHA256, key.public_key().raw).as_ref());
     Ok(hash)
+}
+
+/// What an authority's certificate says of those that it may sign for, whatever its dates: two
+/// certificates of one authority that say the same vouch for the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Bounds {
+    /// Those of a certificate (DER).
+    ///
+    /// # Errors
+    /// [`CertificateFault`] where it is none.
+    pub fn read(der: &[u8]) -> Result<Self, CertificateFault> {
+        let certificate = read(der)?;
+        let bounding = [
+            OID_X509_EXT_BASIC_CONSTRAINTS,
+            OID_X509_EXT_KEY_USAGE,
+            OID_X509_EXT_EXTENDED_KEY_USAGE,
+            OID_X509_EXT_NAME_CONSTRAINTS,
+        ];
+        let bounds = certificate.extensions().iter().filter(|one| bounding.contains(&one.oid));
+        let mut bounds: Vec<_> =
+            bounds.map(|one| (one.oid.as_bytes().to_vec(), one.value.to_vec())).collect();
+        bounds.sort();
+        Ok(Self(bounds))
+    }
+}
+
+/// The identifier that a certificate gives its key, if it is a hash of that: nobody can give it to
+/// another key. Authorities make it in one of these ways (RFC 5280 4.2.1.2, RFC 7093).
+///
+/// # Errors
+/// [`CertificateFault`] where it is none.
+pub fn hashed_key_id(der: &[u8]) -> Result<Option<Vec<u8>>, CertificateFault> {
+    let Some(key_id) = Facts::read(der)?.key_id else { return Ok(None) };
+    let certificate = read(der)?;
+    let key = certificate.public_key();
+    let of = |algorithm, bytes: &[u8]| digest::digest(algorithm, bytes);
+    let is_hash = [key.subject_public_key.data.as_ref(), key.raw].iter().any(|bytes| {
+        let sha256 = of(&digest::SHA256, bytes);
+        let begins = key_id.len() >= 20 && sha256.as_ref().starts_with(&key_id);
+        begins || of(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref() == key_id
+    });
+    Ok(is_hash.then_some(key_id))
 }
 
 /// Reads a whole certificate, nothing more and nothing less.

@@ -44,6 +44,12 @@ impl TlsState {
         &self.acceptor
     }
 
+    /// What tells who a peer is.
+    #[must_use]
+    pub const fn trust(&self) -> &ClientTrust {
+        &self.trust
+    }
+
     /// When the server's certificate is valid, with all others in its chain.
     #[must_use]
     pub const fn dated(&self) -> &Dated {

@@ -1,8 +1,10 @@
 //! Whose word is taken about clients, and by whose word a peer is who it is.
 //!
-//! Always holds: the way from a client's certificate to an authority is chosen by [`chain::path`],
-//! and the handshake checks the signatures on that way alone. So the way can be told again
-//! afterwards, and for a resumed session, without checking anything twice.
+//! Always holds: the way from a client's certificate to an authority of the configuration is chosen
+//! by its names ([`chain`]), and the handshake checks the signatures on that way alone. Authorities
+//! that are managed over the API ([`Anchors`]) come and go, and have whatever names: signatures tell
+//! them apart. Where one of them may be met on the way, signatures are checked once more when it is
+//! told whose word it is, also for a resumed session, since another one may be there by then.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +27,8 @@ use super::{
 use crate::{
     auth::{
         Issuer, Unauthenticated, VerifiedPeer, Voucher,
-        chain::{self, Authority, ChainFault},
+        anchors::{Anchor, Anchors, Configured, Listing},
+        chain::{self, Ascent, Authority, ChainFault},
         claim::DomainClaim,
         identity::{CertIdentity, subject_text},
         lists::{Link, Lists},
@@ -53,13 +56,15 @@ pub struct Trusted {
 pub struct ClientTrust(Arc<Verifier>);
 
 impl ClientTrust {
-    /// Trust in `authorities`, and when each is valid; peers without a certificate are let through
+    /// Trust in `authorities`, and when each is valid, and in those that are `managed` over the API, as
+    /// they come and go; peers without a certificate are let through
     /// unless `client_auth` forbids it.
     ///
     /// # Errors
     /// `TlsError` names the file at fault.
     pub fn load(
         authorities: &[Trusted],
+        managed: Arc<Anchors>,
         client_auth: config::ClientAuth,
     ) -> Result<(Self, Vec<Dated>), TlsError> {
         let mut verifier = Verifier {
@@ -68,6 +73,7 @@ impl ClientTrust {
             certificates: Vec::new(),
             lists: Vec::new(),
             hints: Vec::new(),
+            managed,
             is_mandatory: client_auth == config::ClientAuth::Required,
         };
         let mut dated = Vec::new();
@@ -106,7 +112,18 @@ impl ClientTrust {
         Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
     }
 
-    /// Whether the same authorities are believed for the same, from the same peers, and their
+    /// The authorities of the configuration.
+    #[must_use]
+    pub fn configured(&self) -> Vec<Configured> {
+        let each = self.0.authorities.iter().zip(&self.0.certificates);
+        let configured = each.map(|(authority, (_, certificate))| Configured {
+            authority: authority.clone(),
+            certificate: certificate.to_vec(),
+        });
+        configured.collect()
+    }
+
+    /// Whether the same authorities of the configuration are believed for the same, from the same peers, and their
     /// certificates held against the same places of lists, whatever is in them.
     pub(super) fn is_as(&self, other: &Self) -> bool {
         self.0.certificates == other.0.certificates
@@ -128,7 +145,7 @@ impl ClientTrust {
         let Some([leaf, intermediates @ ..]) = chain else { return !self.0.is_mandatory };
         let now = now.unix_seconds();
         let told = |trust: &Self| {
-            let (voucher, links) = trust.0.voucher(leaf, intermediates, now)?;
+            let Told { voucher, links, .. } = trust.0.told(leaf, intermediates, now)?;
             let Voucher { issuer, authority_key, is_direct, validity } = voucher;
             Some((issuer, authority_key, is_direct, validity.not_after, links))
         };
@@ -158,13 +175,13 @@ impl ClientTrust {
             Unauthenticated::Unreadable
         })?;
         let now = clock.now().unix_seconds();
-        let (voucher, links) =
-            self.0.voucher(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
+        let Told { voucher, links, listing } =
+            self.0.told(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
         let is_operator =
             voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
         let seen = if is_operator { Seen::Operator } else { Seen::Client };
         metrics.certificate_seen(seen, identity.validity().not_after, now);
-        Ok(VerifiedPeer::after_handshake(identity, voucher).held_against(links))
+        Ok(VerifiedPeer::after_handshake(identity, voucher).held_against(links).listed(listing))
     }
 }
 
@@ -177,8 +194,27 @@ struct Verifier {
     lists: Vec<Option<Arc<Lists>>>,
     /// What checks signatures against each of them.
     each: Vec<Arc<dyn ClientCertVerifier>>,
+    /// The names of the configuration's.
     hints: Vec<DistinguishedName>,
+    /// Those that are managed over the API.
+    managed: Arc<Anchors>,
     is_mandatory: bool,
+}
+
+/// Where the way from a client's certificate ends.
+enum Way {
+    /// At an authority of the configuration, or several of one name. No signature was checked.
+    Configured(chain::Path),
+    /// At one that is managed over the API. All signatures on the way are good.
+    Managed { anchor: Arc<Anchor>, path: chain::Path },
+}
+
+/// By whose word a peer is who it is, what is held against lists for it, and whether that authority
+/// is trusted still.
+struct Told {
+    voucher: Voucher,
+    links: Vec<Link>,
+    listing: Option<Arc<Listing>>,
 }
 
 impl Verifier {
@@ -187,13 +223,9 @@ impl Verifier {
         authority: Authority,
         certificate: CertificateDer<'static>,
     ) -> Result<(), ()> {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).map_err(|_| ())?;
-        self.hints.extend(roots.subjects());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        self.each.push(verifier.map_err(|_| ())?);
+        let verifier = verifier_of(&certificate)?;
+        self.hints.extend_from_slice(verifier.root_hint_subjects());
+        self.each.push(verifier);
         self.certificates.push((authority.issuer(), certificate));
         self.authorities.push(authority);
         Ok(())
@@ -214,6 +246,44 @@ impl Verifier {
         verifier.verify_client_cert(leaf, links, at)
     }
 
+    /// The way to the nearest authority. An authority of the configuration is known by its name; of
+    /// those that are managed over the API, which may have any name, the one whose key has signed.
+    /// `at` says for when, of certificates that are valid then and then.
+    fn way(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        at: impl Fn(Validity) -> UnixTime,
+    ) -> Result<Way, Error> {
+        let mut ascent = Ascent::begin(leaf, intermediates).map_err(tls_error)?;
+        let mut not_signed = None;
+        loop {
+            if let Some(path) = ascent.end(&self.authorities).map_err(tls_error)? {
+                return Ok(Way::Configured(path));
+            }
+            for anchor in self.managed.of(ascent.top()) {
+                let links = pick(&ascent.links(), intermediates);
+                match check_against(&anchor, leaf, &links, at(ascent.validity())) {
+                    Ok(_) if !ascent.is_allowed_by(anchor.authority()) => {
+                        return Err(tls_error(ChainFault::PathLength));
+                    }
+                    Ok(_) => {
+                        let (intermediates, validity) = (ascent.links(), ascent.validity());
+                        let path = chain::Path { intermediates, validity, authorities: Vec::new() };
+                        return Ok(Way::Managed { anchor, path });
+                    }
+                    // Another one of that name.
+                    Err(error) if is_about_signature(&error) => not_signed = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            ascent.climb().map_err(|fault| match (fault, not_signed.take()) {
+                (ChainFault::UnknownIssuer, Some(error)) => error,
+                (fault, _) => tls_error(fault),
+            })?;
+        }
+    }
+
     /// Whether the way to an authority holds at that time.
     fn judge(
         &self,
@@ -221,8 +291,13 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let path = chain::path(leaf, intermediates, &self.authorities).map_err(tls_error)?;
-        let links = links(&path, intermediates);
+        let path = match self.way(leaf, intermediates, |_| now)? {
+            Way::Configured(path) => path,
+            Way::Managed { anchor, .. } => {
+                return in_time(anchor.authority(), now).map(|()| ClientCertVerified::assertion());
+            }
+        };
+        let links = pick(&path.intermediates, intermediates);
         let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         for index in &path.authorities {
             let Some(authority) = self.authorities.get(*index) else { continue };
@@ -235,22 +310,46 @@ impl Verifier {
     }
 
     /// By whose word the holder of `leaf` is who it is, and which certificates are held against lists
-    /// for it. The handshake has checked the way, so that
-    /// only where several certificates of one authority bear the name at its end, signatures tell
-    /// which of them it is.
-    fn voucher(
+    /// for it.
+    fn told(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: i64,
-    ) -> Option<(Voucher, Vec<Link>)> {
-        let path = chain::path(leaf, intermediates, &self.authorities).ok()?;
-        let links = links(&path, intermediates);
+    ) -> Option<Told> {
         // A resumed session can bring certificates that have ended since. Every request judges
         // that, and says so; here only the signatures are in question.
-        let at = unix_time(now.min(path.validity.not_after).max(path.validity.not_before));
+        let at =
+            |validity: Validity| unix_time(now.min(validity.not_after).max(validity.not_before));
+        match self.way(leaf, intermediates, at).ok()? {
+            Way::Configured(path) => {
+                self.told_by_configured(leaf, intermediates, &path, at(path.validity), now)
+            }
+            Way::Managed { anchor, path } => {
+                let authority = anchor.authority();
+                Some(Told {
+                    voucher: voucher(authority, &path),
+                    links: Vec::new(),
+                    listing: Some(Arc::clone(anchor.listing())),
+                })
+            }
+        }
+    }
+
+    /// The same of an authority of the configuration. The handshake has checked the way, if it was
+    /// this one: it was, where such an authority itself has signed, as its name alone leads there. Of
+    /// several certificates of one authority that bear the name, signatures tell which it is.
+    fn told_by_configured(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        path: &chain::Path,
+        at: UnixTime,
+        now: i64,
+    ) -> Option<Told> {
+        let links = pick(&path.intermediates, intermediates);
         let vouches = |index: &usize| match path.authorities.as_slice() {
-            [_] => true,
+            [_] if links.is_empty() => true,
             _ => self.check(*index, leaf, &links, at).is_ok(),
         };
         let found = path.authorities.iter().filter(|index| vouches(index));
@@ -261,14 +360,8 @@ impl Verifier {
             let Validity { not_before, not_after } = one.validity();
             (not_before <= now, not_after)
         })?;
-        let validity = authority.validity().and(path.validity);
-        let voucher = Voucher {
-            issuer: authority.issuer(),
-            authority_key: authority.key_sha256(),
-            is_direct: path.intermediates.is_empty(),
-            validity,
-        };
-        Some((voucher, self.held_against_lists(index, leaf, &links)))
+        let links = self.held_against_lists(index, leaf, &links);
+        Some(Told { voucher: voucher(authority, path), links, listing: None })
     }
 
     /// Each certificate on the way, from the client's own up, with the place of the list of who signed
@@ -293,8 +386,11 @@ impl Verifier {
 }
 
 impl ClientCertVerifier for Verifier {
+    /// Clients are told which authorities are known while these are the configuration's alone: the
+    /// names of others are their domains' business, many cost every handshake, and a client that is
+    /// told of some shows no certificate of another.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
+        if self.managed.is_empty() { &self.hints } else { &[] }
     }
 
     fn client_auth_mandatory(&self) -> bool {
@@ -347,12 +443,52 @@ impl fmt::Debug for Verifier {
 }
 
 /// The certificates on the way, and no others: what is left out cannot be tried.
-fn links<'a>(
-    path: &chain::Path,
-    intermediates: &'a [CertificateDer<'_>],
-) -> Vec<CertificateDer<'a>> {
-    let chosen = path.intermediates.iter().filter_map(|index| intermediates.get(*index));
+fn pick<'a>(indexes: &[usize], intermediates: &'a [CertificateDer<'_>]) -> Vec<CertificateDer<'a>> {
+    let chosen = indexes.iter().filter_map(|index| intermediates.get(*index));
     chosen.map(|certificate| CertificateDer::from(certificate.as_ref())).collect()
+}
+
+fn voucher(authority: &Authority, path: &chain::Path) -> Voucher {
+    Voucher {
+        issuer: authority.issuer(),
+        authority_key: authority.key_sha256(),
+        is_direct: path.intermediates.is_empty(),
+        validity: authority.validity().and(path.validity),
+    }
+}
+
+/// Checks the signatures on the way that ends at an authority that is managed over the API.
+fn check_against(
+    anchor: &Anchor,
+    leaf: &CertificateDer<'_>,
+    links: &[CertificateDer<'_>],
+    at: UnixTime,
+) -> Result<ClientCertVerified, Error> {
+    verifier_of(&CertificateDer::from(anchor.certificate()))
+        .map_err(|()| Error::InvalidCertificate(CertificateError::UnknownIssuer))?
+        .verify_client_cert(leaf, links, at)
+}
+
+/// What checks signatures against one authority.
+fn verifier_of(authority: &CertificateDer<'_>) -> Result<Arc<dyn ClientCertVerifier>, ()> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone().into_owned()).map_err(|_| ())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|_| ())
+}
+
+/// Whether an authority is refused since its key has not signed.
+const fn is_about_signature(error: &Error) -> bool {
+    use CertificateError as Fault;
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            Fault::BadSignature
+                | Fault::UnknownIssuer
+                | Fault::UnsupportedSignatureAlgorithmContext { .. }
+                | Fault::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+        )
+    )
 }
 
 /// Authorities end as other certificates do; the library judges those only that a peer shows.
