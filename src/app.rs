@@ -1,6 +1,7 @@
 //! The composition root: builds every part once, and hands each what it needs.
 
 mod certificates;
+mod endings;
 mod error;
 mod keeper;
 mod lists;
@@ -16,6 +17,7 @@ use std::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 use self::certificates::{Certificates, authority};
+use self::endings::EndingWatch;
 use self::lists::{ListBoard, ListKeeper, ListWork};
 use self::reload::Lives;
 pub use self::{
@@ -65,6 +67,7 @@ pub struct App {
     endpoint: String,
     reloader: Reloader,
     lists: ListKeeper,
+    endings: EndingWatch,
 }
 
 /// What [`check`] has looked at.
@@ -243,6 +246,7 @@ impl App {
             Arc::clone(&metrics),
         );
         let lists = ListKeeper::new(lists, Arc::clone(&machine), Arc::clone(&metrics));
+        let endings = EndingWatch::new(Arc::clone(&machine), Arc::clone(&metrics));
         let shared = Shared {
             handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
             terms,
@@ -264,6 +268,7 @@ impl App {
             endpoint,
             reloader,
             lists,
+            endings,
         })
     }
 
@@ -312,7 +317,7 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, lists, .. } = self;
+        let Self { listener, service, admin, lists, endings, .. } = self;
         admin.begin();
         let (first, mut each) = mpsc::channel(1);
         let mut lists = pin!(lists.run(first));
@@ -326,6 +331,7 @@ impl App {
             never = lists => match never {},
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
+            never = endings.run(&service) => match never {},
         }
         admin.stop().await;
         // Closing the store waits for its writer.

@@ -98,6 +98,7 @@ fn ways_around_are_few() {
         (
             "Sealed::public(",
             &[
+                "service/endings.rs",
                 "service/names.rs",
                 "service/region.rs",
                 "service/revocations.rs",

@@ -10,15 +10,19 @@ use super::{
     output::{Outcome, say},
 };
 use crate::{
-    model::{OkmsId, RevocationReason},
+    model::{DeactivateAfter, OkmsId, RevocationReason},
     pki::Serial,
 };
 
 #[derive(Args)]
 pub(super) struct List {
-    /// The domain's okmsId.
+    /// The domain's okmsId. Without one, those of all domains are listed, each behind its domain.
     #[arg(long = "domain")]
-    okms_id: OkmsId,
+    okms_id: Option<OkmsId>,
+    /// Only those that end within this time, for instance 14d, and were neither renewed nor revoked:
+    /// the next one first.
+    #[arg(long, value_name = "TIME")]
+    ending: Option<DeactivateAfter>,
     #[command(flatten)]
     client: Client,
 }
@@ -55,11 +59,25 @@ pub(super) struct Revoke {
 
 impl List {
     pub(super) async fn run(self) -> Outcome {
-        let path = format!("/v2/okms/resource/{}/credential", self.okms_id);
+        if let Some(id) = self.okms_id {
+            return self.of(&id.to_string(), "").await;
+        }
+        for domain in self.client.list("/v2/okms/resource").await? {
+            let id = text(&domain, "id").unwrap_or_default();
+            self.of(id, &format!("{id}  ")).await?;
+        }
+        Ok(())
+    }
+
+    /// Lists those of one domain, each line behind `label`.
+    async fn of(&self, okms_id: &str, label: &str) -> Outcome {
+        let seconds = self.ending.as_ref().map(|time| time.limit_seconds().unwrap_or_default());
+        let query = seconds.map(|seconds| format!("?endingWithin={seconds}s")).unwrap_or_default();
+        let path = format!("/v2/okms/resource/{okms_id}/credential{query}");
         for one in self.client.list(&path).await? {
             let shown = |name| text(&one, name).unwrap_or_default();
             say(format_args!(
-                "{}  {:7}  {}  {}",
+                "{label}{}  {:7}  {}  {}",
                 shown("id"),
                 shown("status"),
                 shown("expiredAt"),

@@ -37,7 +37,7 @@ use crate::{
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics},
-    model::{OkmsId, Timestamp},
+    model::{ENDS_SOON_SECONDS, OkmsId, Timestamp},
     seldom::Seldom,
     service::Error,
 };
@@ -117,8 +117,6 @@ pub struct Connection {
 
 /// Tells when the peer's certificate ends, where that is soon: RFC 3339.
 const EXPIRES: HeaderName = HeaderName::from_static("okms-certificate-expires");
-/// From how many seconds before its end on.
-const EXPIRES_SOON: i64 = 14 * 86_400;
 
 impl Connection {
     /// Whether the peer is nobody here, be it without a certificate or with one that says nothing
@@ -132,7 +130,7 @@ impl Connection {
     fn expires_soon(&self, now: Timestamp) -> Option<HeaderValue> {
         let end = self.peer.as_ref().ok()?.identity().validity().not_after;
         let left = end.saturating_sub(now.unix_seconds());
-        let is_soon = (0..=EXPIRES_SOON).contains(&left);
+        let is_soon = (0..=i64::from(ENDS_SOON_SECONDS)).contains(&left);
         let end = is_soon.then(|| Timestamp::from_unix_seconds(end).to_rfc3339_seconds())?;
         HeaderValue::try_from(end).ok()
     }

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod commits;
+mod endings;
 mod handshakes;
 mod labels;
 mod lists;
@@ -19,6 +20,7 @@ use std::{sync::OnceLock, time::Duration};
 pub use self::{
     certificates::Seen,
     commits::Outcome,
+    endings::EndingMetrics,
     handshakes::{Closing, Handshake, HandshakeError},
     labels::{Counters, Label},
     lists::ListMetrics,
@@ -50,6 +52,7 @@ pub struct Metrics {
     changes: IntCounterVec,
     certificates: IntGaugeVec,
     needed: Needed,
+    endings: EndingMetrics,
     reloads: ReloadMetrics,
     lists: ListMetrics,
     operators: Lately,
@@ -132,6 +135,7 @@ impl Metrics {
                 )?,
             )?,
             needed: Needed::default(),
+            endings: EndingMetrics::register(&registry)?,
             reloads: ReloadMetrics::register(&registry)?,
             lists: ListMetrics::register(&registry)?,
             operators: Lately::default(),
@@ -211,6 +215,12 @@ impl Metrics {
     /// that were told before are forgotten.
     pub fn certificates_end(&self, ends: impl Iterator<Item = ((&'static str, String), i64)>) {
         self.needed.replace(&self.certificates, ends);
+    }
+
+    /// When access certificates end that were issued here.
+    #[must_use]
+    pub const fn endings(&self) -> &EndingMetrics {
+        &self.endings
     }
 
     /// What becomes of files that are loaded again.

@@ -60,6 +60,8 @@ pub fn check_remarks(description: &str, identities: &[String]) -> Result<(), Inv
     Ok(())
 }
 
+/// How long before its end a certificate ends soon, in seconds: time enough to see to it.
+pub const ENDS_SOON_SECONDS: u32 = 14 * 86_400;
 /// The longest description, in bytes.
 pub const CREDENTIAL_DESCRIPTION_MAX: usize = 512;
 /// The most identities.

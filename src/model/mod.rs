@@ -32,7 +32,7 @@ pub use self::{
     config::DomainConfig,
     credential::{
         CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
-        check_remarks,
+        ENDS_SOON_SECONDS, check_remarks,
     },
     duration::DeactivateAfter,
     error::Invalid,

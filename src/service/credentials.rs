@@ -9,7 +9,8 @@ use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
-    records::{id_by_time, millis, missing, open},
+    endings,
+    records::{Draft, credential_is_damaged, id_by_time, millis, missing, open},
     revocations::Revocations,
     scope::Scope,
     unit::{Basis, Change, UnitReader},
@@ -23,7 +24,10 @@ use crate::{
     crypto::DomainKeys,
     model::{Credential, Invalid, OkmsId, Revocation, RevocationReason, Timestamp, check_remarks},
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
-    store::kinds::{Kind, Malformed, credential, revocation},
+    store::{
+        engine::Read,
+        kinds::{Kind, Malformed, credential, ending, revocation},
+    },
 };
 
 /// The longest life of an access certificate, in days.
@@ -190,13 +194,13 @@ impl Credentials {
             days,
         };
         line.insert(0, old.key_sha256);
-        let renews = Renewed { id, peer: asking, line };
+        let renews = Renewed { id, ends_at: old.ends_at, peer: asking, line };
         let issued = self.make(&keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
             self.revocations
-                .mark(asking.identity().serial(), Revocation { at: now, reason, ends_at })
+                .mark(asking.identity().serial(), Revocation { at: now, reason, ends_at }, [])
                 .await?;
         }
         Ok(issued)
@@ -244,14 +248,55 @@ impl Credentials {
             let id = credential::parse(&key).ok_or(Malformed)?;
             match open::<Credential>(&keys, &key, &record.bytes) {
                 Ok(credential) => found.push(self.known(id, credential)),
-                Err(error) => {
-                    let (domain, id) = (keys.id(), Uuid::from_bytes(id));
-                    tracing::error!(%domain, credential = %id, %error, "the record of an access certificate is damaged");
-                }
+                Err(error) => credential_is_damaged(&keys, id, &error),
             }
             last = Some(id);
         }
         let next = last.filter(|_| more).map(|id| cursor::after_credential(&keys, &id));
+        Ok((found, next.transpose()?))
+    }
+
+    /// A page of those of the domain's access certificates that end from `now` on and within so many
+    /// seconds, and were neither renewed nor revoked: the next one first. One whose record is damaged
+    /// is left out.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_ending(
+        &self,
+        permit: &Permit,
+        (now, seconds): (Timestamp, u64),
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Page<KnownCredential>, Error> {
+        permit.check(Action::CredentialGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let (mut from, to) = ending::of_domain(keys.id(), now, now.plus_seconds(seconds));
+        if let Some(cursor) = cursor {
+            let place = cursor::parse_ending(&keys, &cursor)?;
+            from = from.max(ending::behind(keys.id(), &place));
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut places = snapshot.keys(ending::SPACE, &from, &to, None, limit + 1).await?;
+        let more = places.len() > limit;
+        places.truncate(limit);
+        let ids: Vec<_> = places.iter().filter_map(|key| ending::credential(key)).collect();
+        let names: Vec<_> = ids.iter().map(|id| Credential::key(keys.id(), id)).collect();
+        let parts: Vec<_> = names.iter().map(|key| Read::Key(Credential::SPACE, key)).collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for ((id, key), record) in ids.iter().zip(&names).zip(snapshot.read(&parts).await?) {
+            let opened = record.map_err(Error::from).and_then(|record| {
+                open::<Credential>(&keys, key, &record.ok_or_else(missing)?.record.bytes)
+            });
+            match opened {
+                Ok(credential) => found.push(self.known(*id, credential)),
+                Err(error) => credential_is_damaged(&keys, *id, &error),
+            }
+        }
+        // By its serial number alone, or just now.
+        found.retain(|known| known.revocation.is_none());
+        let last = places.last().filter(|_| more).and_then(|key| ending::place(key));
+        let next = last.map(|place| cursor::after_ending(&keys, place));
         Ok((found, next.transpose()?))
     }
 
@@ -288,7 +333,8 @@ impl Credentials {
             for (id, Credential { serial, ends_at, .. }) in next {
                 let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
                 let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
-                self.revocations.mark(serial, revocation).await?;
+                let out = endings::leave(keys.id(), &id, ends_at);
+                self.revocations.mark(serial, revocation, out).await?;
                 all.insert(id);
             }
             next = match reason {
@@ -334,7 +380,15 @@ impl Credentials {
         let id = id_by_time(now)?;
         let change = Change { name: ChangeName::IssueCredential, turns: &[] };
         let basis = Making { id: &id, renews: renews.as_ref() };
-        self.scope.unit(change, keys, basis, |(), draft| draft.put(&id, &credential)).await?;
+        let store = |(), draft: &mut Draft<'_>| {
+            draft.put(&id, &credential)?;
+            draft.extend(endings::enter(keys.id(), &id, &credential));
+            if let Some(Renewed { id: old, ends_at, .. }) = &renews {
+                draft.extend(endings::leave(keys.id(), old, *ends_at));
+            }
+            Ok(())
+        };
+        self.scope.unit(change, keys, basis, store).await?;
         Ok(IssuedCredential {
             known: self.known(id, credential),
             certificate_pem: issued.certificate_pem,
@@ -488,6 +542,7 @@ struct Search {
 /// The certificate that asks to be renewed.
 struct Renewed<'a> {
     id: [u8; 16],
+    ends_at: Timestamp,
     peer: &'a VerifiedPeer,
     /// Its key, and those of the certificates that it was renewed from itself.
     line: Vec<[u8; 32]>,

@@ -29,6 +29,8 @@ pub(super) enum Listing<'a> {
     Versions(&'a SecretPath),
     /// A domain's access certificates.
     Credentials,
+    /// Those of them that end soon.
+    Endings,
 }
 
 impl Listing<'_> {
@@ -38,6 +40,7 @@ impl Listing<'_> {
             Self::Secrets => Binding::to("cursor", b""),
             // No path is empty, and none has a NUL.
             Self::Credentials => Binding::to("cursor", b"\0credentials"),
+            Self::Endings => Binding::to("cursor", b"\0endings"),
             Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }
@@ -112,6 +115,16 @@ pub(super) fn after_credential(keys: &DomainKeys, id: &[u8; 16]) -> Result<Vec<u
 /// The id in a cursor of [`after_credential`].
 pub(super) fn parse_credential(keys: &DomainKeys, cursor: &[u8]) -> Result<[u8; 16], Error> {
     Ok(open(keys, Listing::Credentials, cursor)?.try_into().map_err(|_| FORGED)?)
+}
+
+/// A cursor after an access certificate at this place among those that end.
+pub(super) fn after_ending(keys: &DomainKeys, place: &[u8]) -> Result<Vec<u8>, Error> {
+    seal(keys, Listing::Endings, place)
+}
+
+/// The place in a cursor of [`after_ending`].
+pub(super) fn parse_ending(keys: &DomainKeys, cursor: &[u8]) -> Result<Vec<u8>, Error> {
+    open(keys, Listing::Endings, cursor)
 }
 
 fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<u8>, Error> {

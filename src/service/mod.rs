@@ -11,6 +11,7 @@ mod aside;
 mod changes;
 mod credentials;
 mod cursor;
+mod endings;
 mod error;
 mod follower;
 mod keyring;
@@ -43,6 +44,7 @@ pub use self::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
     },
     cursor::FORGED as FORGED_CURSOR,
+    endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},
     revocations::Revocations,
@@ -86,6 +88,8 @@ pub struct Service {
     pub access: Arc<AccessControl>,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
+    /// The order in which access certificates end.
+    pub endings: Endings,
     /// Users, who log in with a password.
     pub users: Users,
     /// Tokens, for clients that insist on one.
@@ -126,6 +130,7 @@ impl Service {
                 Arc::clone(&revocations),
                 Arc::clone(access.directory()),
             ),
+            endings: Endings::new(scope.clone(), Arc::clone(&revocations)),
             revocations,
             users: Users::new(scope.clone(), Arc::clone(&access)),
             access,

@@ -118,6 +118,12 @@ pub(super) async fn keys_of(
     }
 }
 
+/// Says that the record of an access certificate is damaged, and left out.
+pub(super) fn credential_is_damaged(keys: &DomainKeys, id: [u8; 16], error: &Error) {
+    let (domain, credential) = (keys.id(), uuid::Uuid::from_bytes(id));
+    tracing::error!(%domain, %credential, %error, "the record of an access certificate is damaged");
+}
+
 pub(super) fn missing() -> Error {
     Error::Corrupt("a record that must be there is missing".into())
 }

@@ -1,6 +1,6 @@
 //! What a store says of the region that it is of.
 
-use super::{Error, names};
+use super::{Error, endings, names};
 use crate::{
     crypto::{RootKey, Sealed},
     store::{
@@ -13,7 +13,10 @@ use crate::{
 pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), Error> {
     let key = region::root_key();
     match engine.snapshot().await?.get(region::SPACE, &key).await? {
-        Some(record) if *record.bytes == root.id() => names::complete(engine, root).await,
+        Some(record) if *record.bytes == root.id() => {
+            names::complete(engine, root).await?;
+            endings::complete(engine, root).await
+        }
         Some(_) => Err(Error::WrongRootKey),
         None => {
             let batch = Batch {
@@ -21,6 +24,7 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
                 ops: vec![
                     Op::Put(region::SPACE, key, Sealed::public(root.id().to_vec())),
                     names::are_complete(),
+                    endings::are_complete(),
                 ],
             };
             engine.commit(batch).await?;

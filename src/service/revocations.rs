@@ -84,14 +84,15 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<Revocation, Error> {
         permit.check(Action::CredentialDelete)?;
-        self.mark(serial, Revocation { at: now, reason, ends_at: None }).await
+        self.mark(serial, Revocation { at: now, reason, ends_at: None }, []).await
     }
 
-    /// Stores the revocation, unless there is one.
+    /// Stores the revocation, unless there is one, and does `more` with it.
     pub(super) async fn mark(
         &self,
         serial: Serial,
         revocation: Revocation,
+        more: impl IntoIterator<Item = Op>,
     ) -> Result<Revocation, Error> {
         const NAME: ChangeName = ChangeName::RevokeCredential;
         if let Some(known) = self.revoked.get(serial) {
@@ -101,7 +102,10 @@ impl Revocations {
         let record = Sealed::public(revocation::encode(&revocation)?);
         let batch = Batch {
             preconditions: vec![(revocation::SPACE, key.clone(), Expect::Absent)],
-            ops: vec![Op::Put(revocation::SPACE, key.clone(), record)],
+            ops: [Op::Put(revocation::SPACE, key.clone(), record)]
+                .into_iter()
+                .chain(more)
+                .collect(),
         };
         match self.scope.engine().commit(batch).await {
             Ok(_) => {

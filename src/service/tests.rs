@@ -13,8 +13,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    Browse, ChangeName, CredentialRequest, Ended, Error, KeySource, MetadataWrite, Renewal,
-    Service, Through, Update, UserPatch, records,
+    Browse, ChangeName, CredentialRequest, Ended, Ending, Error, KeySource, MetadataWrite, Renewal,
+    Service, Through, Update, UserPatch, records, region,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
@@ -632,6 +632,96 @@ async fn a_renewal_that_was_let_in_before_is_not_stored_after() {
     assert!(found.iter().all(|known| known.revocation.is_some()));
     let revoked = (ChangeName::RevokeCredential, Ended::Committed);
     assert_eq!(ends.lock().unwrap().iter().filter(|end| **end == revoked).count(), 2);
+}
+
+/// What ends next is told of those that somebody has to see to: not of one that was revoked, by
+/// whatever it was named, nor of one that has renewed itself. A store of a time when nobody kept that
+/// order gets the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_next_is_what_nobody_has_seen_to() {
+    const DAY: i64 = 86_400;
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, _) = service_with(Some(authority)).await;
+    let within = |days| service.endings.within(NOW, days * DAY.unsigned_abs());
+    assert_eq!(within(14).await.unwrap(), Ending::default());
+    let request = |days| CredentialRequest {
+        name: format!("{days} days"),
+        description: String::new(),
+        identities: Vec::new(),
+        key: KeySource::Fresh(KeyKind::P256),
+        days,
+    };
+    let mut issued = Vec::new();
+    for days in [3, 5, 7, 14, 15] {
+        let one = service.credentials.issue(&all(id), request(days), NOW).await.unwrap();
+        issued.push(one.known);
+    }
+    let (of_ten, peer) = holder(&service, id, validity).await;
+    let days = |days: i64| Some(Timestamp::from_unix_seconds(NOW.unix_seconds() + days * DAY));
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(3), soon: 5 });
+    assert_eq!(within(1).await.unwrap(), Ending { earliest: days(3), soon: 0 });
+    // What has ended is nobody's business any more.
+    let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 3 * DAY + 1);
+    assert_eq!(
+        service.endings.within(later, 0).await.unwrap(),
+        Ending { earliest: days(5), soon: 0 }
+    );
+    // Of a page of ten there is no next one; of one there is.
+    let names = async |cursor, limit| {
+        let span = (NOW, 14 * DAY.unsigned_abs());
+        let (found, next) =
+            service.credentials.list_ending(&all(id), span, cursor, limit).await.unwrap();
+        let names: Vec<_> = found.into_iter().map(|known| known.credential.name).collect();
+        (names, next)
+    };
+    let told = ["3 days", "5 days", "7 days", "first", "14 days"];
+    assert_eq!(names(None, 5).await, (told.map(str::to_owned).to_vec(), None));
+    let (first, next) = names(None, 3).await;
+    assert_eq!((first.as_slice(), next.is_some()), (&told.map(str::to_owned)[..3], true));
+    assert_eq!(names(next, 3).await, (told.map(str::to_owned)[3..].to_vec(), None));
+
+    let reason = RevocationReason::Unspecified;
+    service.credentials.revoke(&all(id), issued[0].id, reason, NOW).await.unwrap();
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(5), soon: 4 });
+    let serial = pki::Serial::from_be_bytes(&issued[1].credential.serial).unwrap();
+    let operator = Principal::of_process().authorize_region(&[Action::CredentialDelete]).unwrap();
+    service.revocations.revoke(&operator, serial, reason, NOW).await.unwrap();
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(7), soon: 3 });
+    let access = service.access.directory();
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let permit = principal.authorize(id, &[Action::CredentialRenew], access).unwrap();
+    let renewal =
+        Renewal { key: KeySource::Fresh(KeyKind::P256), days: Some(2), revokes_old: false };
+    let renewed = service.credentials.renew(&permit, renewal, NOW).await.unwrap();
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(2), soon: 3 });
+    service.credentials.revoke(&all(id), renewed.known.id, reason, NOW).await.unwrap();
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(7), soon: 2 });
+    assert_eq!(names(None, 9).await.0, ["7 days", "14 days"]);
+    assert!(service.credentials.get(&all(id), of_ten).await.unwrap().revocation.is_none());
+
+    let engine = service.scope.engine();
+    let places = async || {
+        let snapshot = engine.snapshot().await.unwrap();
+        let found = snapshot.scan(kinds::ending::SPACE, &[], &[0xff; 17], 99).await.unwrap();
+        found.into_iter().map(|(key, record)| (key, record.bytes)).collect::<Vec<_>>()
+    };
+    // But for that which was revoked by its serial number, before anybody looked.
+    let by_serial = |key: &[u8]| kinds::ending::credential(key) == Some(issued[1].id.into_bytes());
+    let mut before = places().await;
+    before.retain(|(key, _)| !by_serial(key));
+    let past = vec![
+        Op::DeleteRange(kinds::ending::SPACE, Vec::new(), vec![0xff; 17]),
+        Op::Delete(kinds::region::SPACE, kinds::region::endings_are_complete()),
+    ];
+    engine.commit(Batch { preconditions: Vec::new(), ops: past }).await.unwrap();
+    assert_eq!(within(14).await.unwrap(), Ending::default());
+    for _ in 0..2 {
+        region::open(engine, service.scope.root()).await.unwrap();
+        assert_eq!(places().await, before);
+    }
+    assert_eq!(before.len(), 2 * 3);
+    assert_eq!(within(14).await.unwrap(), Ending { earliest: days(7), soon: 2 });
 }
 
 fn pem_body(pem: &str) -> Vec<u8> {

@@ -298,6 +298,69 @@ async fn certificates_are_listed_and_shown() {
     assert_eq!(list[2]["revokedAt"], "2025-01-04T03:04:28Z");
 }
 
+/// How soon certificates end is told in numbers, without what somebody has seen to already; which
+/// they are is asked of the list. A domain is shown its own.
+#[tokio::test]
+async fn what_ends_soon_is_told_in_numbers_and_listed() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    let (renewing, _) = holder(&server, &tenant.id, 10).await;
+    let (_, revoked) = holder(&server, &tenant.id, 11).await;
+    let (_, last) = holder(&server, &tenant.id, 13).await;
+    let (_, foreign) = holder(&server, &other.id, 12).await;
+    let (_, late) = holder(&server, &tenant.id, 20).await;
+    let soon = r#"okmsd_access_certificates_ending{within="14d"}"#;
+    let earliest = "okmsd_access_certificate_earliest_end_seconds";
+    let listed = async |server: &TestServer, who: &Client, within: &str| {
+        let path = url(&tenant.id, &format!("?endingWithin={within}"));
+        let list = server.at(who).call(Method::GET, &path, "").await.ok();
+        let ids = list.as_array().unwrap().iter().map(|one| one["id"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    revoke(&server, &revoked, &tenant.id, "").await;
+    // The figures are those of a start, and then told twice a minute.
+    server.restart().await;
+    eventually("three end", async || server.metric(soon).await == 3.0).await;
+    assert_eq!(server.metric(earliest).await, (START + 10 * DAY) as f64);
+    let renewed = server.at(&renewing).call(Method::POST, &url(&tenant.id, "/renew"), "").await;
+    let renewed = renewed.ok();
+    server.clock.advance(8 * DAY);
+    server.restart().await;
+    eventually("four end", async || server.metric(soon).await == 4.0).await;
+    assert_eq!(server.metric(earliest).await, (START + 10 * DAY) as f64);
+    for who in [&tenant, &server.operator()] {
+        assert_eq!(
+            listed(&server, who, "7d").await,
+            [&renewed, &last].map(|one| one["id"].clone())
+        );
+        assert_eq!(listed(&server, who, "86400").await, [""; 0]);
+        assert_eq!(
+            listed(&server, who, "12d").await,
+            [&renewed, &last, &late].map(|one| one["id"].clone())
+        );
+    }
+    let path = url(&other.id, "?endingWithin=7d");
+    let list = server.at(&other).call(Method::GET, &path, "").await.ok();
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &foreign["id"]));
+    for wrong in ["soon", "0", "0s", "-1s", "1000000d"] {
+        let path = url(&tenant.id, &format!("?endingWithin={wrong}"));
+        let said = server.at(&tenant).call(Method::GET, &path, "").await.error(400, 50_405_377);
+        assert!(said.contains("endingWithin"), "{said}");
+    }
+    // The cursor of one list is none of the other.
+    let forged = [("x-pagination-cursor", "AAAA")];
+    let path = url(&tenant.id, "?endingWithin=7d");
+    let answer = server.at(&tenant).send(Method::GET, &path, &forged, "").await;
+    answer.error(400, 50_405_377);
+    // None is left in the end.
+    server.clock.advance(30 * DAY);
+    server.restart().await;
+    let none = format!("\n{soon} 0\n");
+    eventually("none ends", async || server.admin("/metrics").await.1.contains(&none)).await;
+    let (_, text) = server.admin("/metrics").await;
+    assert!(!text.lines().any(|line| line.starts_with(earliest)), "{text}");
+}
+
 /// What a domain's own certificate may: see, and renew itself. Another domain's certificate is none.
 #[tokio::test]
 async fn who_may_what_with_certificates() {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::{Permit, RegionPermit},
-    model::{Invalid, Revocation, RevocationReason, Timestamp},
+    model::{DeactivateAfter, Invalid, Revocation, RevocationReason, Timestamp},
     service::{
         CredentialRequest, Error, IssuedCredential, KeyKind, KeySource, KnownCredential, Renewal,
         Serial,
@@ -26,8 +26,17 @@ use crate::{
 const DAYS: u32 = 365;
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
+    const WITHIN: Invalid = Invalid("endingWithin must be a time such as 14d or 12h");
     let (cursor, size) = (page::cursor(call)?, page::size(call)?);
-    let (found, next) = context.service.credentials.list(permit, cursor, size).await?;
+    let (credentials, now) = (&context.service.credentials, call.machine_now);
+    let (found, next) = match query::parameter(call.query(), "endingWithin")? {
+        Some(within) => {
+            let seconds = within.parse::<DeactivateAfter>().map_err(|_| WITHIN)?.limit_seconds();
+            let span = (now, seconds.ok_or(WITHIN)?);
+            credentials.list_ending(permit, span, cursor, size).await?
+        }
+        None => credentials.list(permit, cursor, size).await?,
+    };
     let body = Writer::array(&found, |known, out| shown(out, known, call.machine_now));
     Ok(page::with_next(Reply::json(body), next))
 }

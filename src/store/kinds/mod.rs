@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod credential;
+pub mod ending;
 pub mod header;
 pub mod policy;
 pub mod region;
@@ -30,7 +31,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 12] = [
+pub const SPACES: [Space; 13] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -43,6 +44,7 @@ pub const SPACES: [Space; 12] = [
     rule::SPACE,
     revocation::SPACE,
     user::SPACE,
+    ending::SPACE,
 ];
 
 #[cfg(test)]

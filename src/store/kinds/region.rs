@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | zeros, `root-key` | the public name of the root key |
 //! | zeros, `domain-names` | the note that every tenant's name has its record |
+//! | zeros, `endings` | the note that every access certificate has its place in the order of their ends |
 //! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
 
 use crate::store::engine::Space;
@@ -27,6 +28,12 @@ pub fn root_key() -> Vec<u8> {
 #[must_use]
 pub fn names_are_complete() -> Vec<u8> {
     key("domain-names")
+}
+
+/// Where it is noted that every access certificate has its place among those that end.
+#[must_use]
+pub fn endings_are_complete() -> Vec<u8> {
+    key("endings")
 }
 
 /// Which tenant bears a name; `tag` stands for the name, which is nobody's business.

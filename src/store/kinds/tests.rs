@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use minicbor::{Decode, Encode};
 
 use super::{
-    header,
+    ending, header,
     kind::FORM,
     region, revocation,
     tenant::{self, DomainInfo, DomainRecord},
@@ -330,6 +330,24 @@ proptest! {
         prop_assert!(from >= token::ends(id(7), two));
         prop_assert!(token::key(id(7), "x") < key && key < wrapped::body(id(7), "x"));
         prop_assert!(wrapped::body(id(7), "x") < wrapped::key(id(7), "x"));
+    }
+
+    #[test]
+    fn certificates_sort_by_their_ends(a in 0i64..=i64::MAX / 2_000_000_000, b in 0i64..=i64::MAX / 2_000_000_000, credential: [u8; 16]) {
+        let (one, two) = (Timestamp::from_unix_seconds(a), Timestamp::from_unix_seconds(b));
+        let [domain, region] = [ending::in_domain(id(7), one, &credential), ending::in_region(one, id(7), &credential)];
+        for key in [&domain, &region] {
+            prop_assert_eq!((ending::end(key), ending::credential(key)), (Some(one), Some(credential)));
+        }
+        let (from, to) = ending::of_domain(id(7), two, two);
+        prop_assert_eq!((from.clone()..to.clone()).contains(&domain), a == b);
+        prop_assert!(!(from..to).contains(&region));
+        let (from, to) = ending::of_domain(id(7), Timestamp::from_unix_seconds(0), two);
+        prop_assert_eq!((from..to).contains(&domain), a <= b);
+        let (from, to) = ending::of_region(two);
+        prop_assert_eq!((from.clone()..to.clone()).contains(&region), a >= b);
+        prop_assert!(!(from..to).contains(&domain));
+        prop_assert!(ending::behind(id(7), ending::place(&domain).unwrap()) > domain);
     }
 
     #[test]
