@@ -12,6 +12,7 @@
 //! | [`api`] | the dialects, and the table of errors |
 //! | [`service`] | the use cases, free of HTTP |
 //! | [`auth`] | from a certificate to a permit |
+//! | [`audit`] | the audit trail |
 //! | [`pki`] | the region's certificate authority |
 //! | [`model`] | the rules, pure |
 //! | [`crypto`] | root key, domain keys, sealing |
@@ -23,6 +24,7 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;

@@ -32,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["crypto", "model", "seldom"]),
     ("auth", &["model", "pki"]),
     ("pki", &["model"]),
+    ("audit", &["crypto", "model"]),
     ("material", &["files", "pki"]),
     ("service", &["auth", "crypto", "model", "pki", "store"]),
     ("api", &["auth", "model", "service"]),
@@ -64,7 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
-    ("serde_json", &["api", "auth/acl", "cli"]),
+    ("serde_json", &["api", "audit", "auth/acl", "cli"]),
 ];
 
 /// What the pure rooms never do, beside what they may not import.

@@ -21,6 +21,7 @@ mod keys;
 mod password;
 mod root;
 mod sealed;
+mod signing;
 mod value;
 
 pub use self::{
@@ -29,6 +30,7 @@ pub use self::{
     password::Password,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
     sealed::Sealed,
+    signing::{SIGNATURE, SigningKey, VerifyingKey},
     value::SecretValue,
 };
 

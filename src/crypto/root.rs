@@ -118,7 +118,7 @@ impl FileRootKey {
         Ok(text)
     }
 
-    fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, Error> {
+    pub(crate) fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, Error> {
         let prk = Salt::new(HKDF_SHA256, b"okmsd root key v1").extract(bytes);
         let wrapping = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"wrap domain keys"])?);
         let tags = Zeroizing::new(expand::<KEY_LEN>(&prk, &[b"tag texts"])?);

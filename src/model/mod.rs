@@ -7,6 +7,7 @@
 //! give the same answer. Never does: I/O, reading a clock, randomness,
 //! JSON, HTTP.
 
+mod audit;
 mod config;
 mod credential;
 mod duration;
@@ -29,6 +30,7 @@ mod vault_policy;
 mod version;
 
 pub use self::{
+    audit::AuditMark,
     config::DomainConfig,
     credential::{
         CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,

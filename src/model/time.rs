@@ -47,6 +47,17 @@ impl Timestamp {
         text
     }
 
+    /// RFC 3339 in UTC with three digits of a second, as records of the audit trail have it, so that
+    /// they sort as text: `2025-01-02T03:04:05.120Z`.
+    #[must_use]
+    pub fn to_rfc3339_millis(self) -> String {
+        let mut text = self.to_date_and_time();
+        text.push('.');
+        push_digits(&mut text, self.0.rem_euclid(1_000_000_000) / 1_000_000, 100);
+        text.push('Z');
+        text
+    }
+
     /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as
     /// `2025-01-02T03:04:05.123456Z`.
     #[must_use]

@@ -1,0 +1,113 @@
+//! What waits for a device, and what it has.
+//!
+//! Always holds: lines wait in order, whole; what the device has is what it has said.
+
+use std::time::{Duration, Instant};
+
+use super::device::Device;
+
+/// What may wait for a device, in bytes.
+pub(super) const WAITING: usize = 8 << 20;
+
+/// What is known of a device.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    /// Whether a record that it does not take counts as none.
+    pub(super) is_required: bool,
+    /// Whether what it was given must be made durable.
+    pub(super) has_disk: bool,
+    pub(super) buffer: Vec<u8>,
+    /// The number of the last record that was put into the buffer.
+    pub(super) buffered: u64,
+    /// That of the last one that the device has taken.
+    pub(super) written: u64,
+    /// That of the last one that is durable.
+    pub(super) durable: u64,
+    pub(super) condition: Condition,
+    pub(super) is_to_reopen: bool,
+    /// Since when the device works on something.
+    pub(super) writes_since: Option<Instant>,
+    pub(super) syncs_since: Option<Instant>,
+    /// Records that found no place.
+    pub(super) lost: u64,
+}
+
+/// How a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Well,
+    /// It did not take what it was given last.
+    Failed,
+    /// Nor did it keep what it had taken: what is not durable is to be written again.
+    Torn,
+}
+
+impl Lane {
+    pub(super) fn new(device: &dyn Device, is_required: bool, from: u64) -> Self {
+        Self {
+            name: device.name().to_owned(),
+            is_required,
+            has_disk: device.disk().is_some(),
+            buffer: Vec::new(),
+            buffered: from,
+            written: from,
+            durable: from,
+            condition: Condition::Well,
+            is_to_reopen: false,
+            writes_since: None,
+            syncs_since: None,
+            lost: 0,
+        }
+    }
+
+    /// Whether a line of so many bytes finds a place.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.buffer.len() + bytes <= WAITING
+    }
+
+    /// Puts a line behind those that wait. Where there must be room for it, there was, or it tells how
+    /// something ended that was begun.
+    pub(super) fn push(&mut self, line: &[u8], seq: u64) {
+        if self.is_required || self.has_room(line.len()) {
+            self.buffer.extend_from_slice(line);
+            self.buffered = seq;
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    /// Whether it takes what it is given, in time.
+    pub(super) fn is_well(&self, patience: Duration) -> bool {
+        let hangs = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() > patience);
+        self.condition == Condition::Well && !hangs(self.writes_since) && !hangs(self.syncs_since)
+    }
+
+    /// The last record that it has taken.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The last record that it will not lose.
+    pub(super) const fn durable(&self) -> u64 {
+        if self.has_disk { self.durable } else { self.written }
+    }
+
+    /// It has failed; whether that is news.
+    pub(super) fn fails(&mut self) -> bool {
+        let is_news = self.condition == Condition::Well;
+        if is_news {
+            self.condition = Condition::Failed;
+        }
+        is_news
+    }
+
+    pub(super) const fn asks_to_reopen(&mut self) {
+        self.is_to_reopen = true;
+    }
+
+    /// Whether all that it was given is as durable as it gets.
+    pub(super) const fn is_done(&self) -> bool {
+        self.buffer.is_empty() && self.durable() >= self.buffered
+    }
+}

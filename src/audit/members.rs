@@ -1,0 +1,188 @@
+//! The members of a record, as JSON text.
+//!
+//! Always holds: the text is ASCII without control characters, whatever was put in. What is not, is
+//! escaped, so that no name or path starts a line, moves a terminal's cursor or turns the direction
+//! of what is read.
+
+use std::fmt::Write as _;
+
+use crate::model::{Timestamp, text::hex};
+
+/// Members of a JSON object, without its braces: `"name":"value",…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members(String);
+
+impl Members {
+    /// None.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(String::with_capacity(512))
+    }
+
+    /// A text.
+    #[must_use]
+    pub fn text(mut self, name: &str, value: &str) -> Self {
+        self.name(name);
+        quote(&mut self.0, value);
+        self
+    }
+
+    /// A text, if there is one.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(mut self, name: &str, value: u64) -> Self {
+        self.name(name);
+        let _never_fails = write!(self.0, "{value}");
+        self
+    }
+
+    /// Whether something is so.
+    #[must_use]
+    pub fn truth(mut self, name: &str, value: bool) -> Self {
+        self.name(name);
+        self.0.push_str(if value { "true" } else { "false" });
+        self
+    }
+
+    /// Bytes, in lower case hexadecimal.
+    #[must_use]
+    pub fn hex(self, name: &str, bytes: &[u8]) -> Self {
+        self.text(name, &hex(bytes))
+    }
+
+    /// A moment, to the millisecond (RFC 3339).
+    #[must_use]
+    pub fn time(self, name: &str, moment: Timestamp) -> Self {
+        self.text(name, &moment.to_rfc3339_millis())
+    }
+
+    /// Numbers.
+    #[must_use]
+    pub fn numbers(mut self, name: &str, values: &[u64]) -> Self {
+        self.name(name);
+        self.0.push('[');
+        for (at, value) in values.iter().enumerate() {
+            let _never_fails = write!(self.0, "{}{value}", if at > 0 { "," } else { "" });
+        }
+        self.0.push(']');
+        self
+    }
+
+    /// Texts; none where there are none.
+    #[must_use]
+    pub fn texts<'a>(mut self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut values = values.into_iter();
+        let Some(first) = values.next() else { return self };
+        self.name(name);
+        self.0.push('[');
+        quote(&mut self.0, first);
+        for value in values {
+            self.0.push(',');
+            quote(&mut self.0, value);
+        }
+        self.0.push(']');
+        self
+    }
+
+    /// All of `others` as well.
+    #[must_use]
+    pub fn with(mut self, others: &Self) -> Self {
+        if !others.0.is_empty() {
+            self.comma();
+            self.0.push_str(&others.0);
+        }
+        self
+    }
+
+    /// Their text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_test(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// `name` is one of ours, and plain.
+    fn name(&mut self, name: &str) {
+        self.comma();
+        self.0.push('"');
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+
+    fn comma(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+    }
+}
+
+/// A JSON string of plain characters alone.
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
+    if text.as_bytes().iter().all(is_plain) {
+        out.push_str(text);
+    } else {
+        for one in text.chars() {
+            match one {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                ' '..='~' => out.push(one),
+                _ => {
+                    for unit in one.encode_utf16(&mut [0; 2]) {
+                        let _never_fails = write!(out, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_come_back_and_are_plain(text in any::<String>(), other in "[\\PC\\pC]{0,20}") {
+            let members = Members::new().text("a", &text).texts("b", [&*other, &text]);
+            let line = format!("{{{}}}", members.as_str());
+            prop_assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(&read["a"], &serde_json::json!(text));
+            prop_assert_eq!(&read["b"], &serde_json::json!([other, text]));
+        }
+    }
+
+    #[test]
+    fn members_are_an_object() {
+        let members = Members::new()
+            .number("n", 7)
+            .truth("t", true)
+            .hex("h", &[0, 0xab])
+            .numbers("m", &[1, 2])
+            .maybe("none", None)
+            .texts("no", [])
+            .with(&Members::new())
+            .with(&Members::new().time("at", Timestamp::from_unix_nanos(1_234_567_891)));
+        assert_eq!(
+            members.as_str(),
+            r#""n":7,"t":true,"h":"00ab","m":[1,2],"at":"1970-01-01T00:00:01.234Z""#
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! The audit trail: who did what, when, and whether he might.
+//!
+//! Owns the records, the chain that links them, and the devices that keep them. Always holds: a
+//! record has no value in it, nor the name of a member of one; what was recorded cannot be changed
+//! afterwards without [`Verifier`] finding it; a device that fails or hangs is bounded in time, and
+//! stalls nobody. Never does: decide what may be done, or what is done without a record; those who
+//! ask for one do.
+
+mod chain;
+mod device;
+mod file;
+mod lane;
+mod members;
+mod recorder;
+mod resume;
+mod state;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod worker;
+
+pub use self::{
+    chain::{ChainId, Hash, Position},
+    device::{Device, Disk},
+    file::{FileDevice, Rotation},
+    members::Members,
+    recorder::{Fitted, Need, OPEN_MAX, Receipt, Recorder, Standing},
+    resume::{ResumeError, Tail, Unended},
+    state::Unrecorded,
+    verify::{Fault, Proven, Verifier},
+};

@@ -1,0 +1,299 @@
+//! Takes records, links them, and hands them to the devices.
+//!
+//! Always holds: whoever was told that a record is kept can rely on it: each required device has
+//! taken it, or has it on its disk, as asked; one that does not within the patience makes all
+//! records that are required fail, at once, until it works again. Never does: wait for a device
+//! while it holds its lock.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    chain::{ChainId, Position, Said},
+    device::Device,
+    lane::Lane,
+    members::Members,
+    state::{Bells, Shared, State, Unrecorded, Waiter},
+    worker::{Syncer, Writer},
+};
+use crate::{
+    crypto::SigningKey,
+    model::{AuditMark, Timestamp},
+};
+
+/// How many changes may be under way at once of which the trail does not know yet how they ended.
+pub const OPEN_MAX: u16 = 4096;
+
+/// What whoever records something relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: it is recorded if it can be.
+    Nothing,
+    /// Each required device has taken it.
+    Written,
+    /// Each required device will have it after a power cut.
+    Durable,
+}
+
+/// A record that was linked.
+#[derive(Debug)]
+#[must_use]
+pub struct Receipt {
+    told: Option<oneshot::Receiver<Result<(), Unrecorded>>>,
+    patience: Duration,
+}
+
+impl Receipt {
+    /// Goes on when the record is kept as it was asked for.
+    ///
+    /// # Errors
+    /// `Unrecorded` where it is not, in time; it may be later.
+    pub async fn kept(self) -> Result<(), Unrecorded> {
+        let Some(told) = self.told else { return Ok(()) };
+        let told = tokio::time::timeout(self.patience, told).await;
+        told.ok().and_then(Result::ok).unwrap_or(Err(Unrecorded))
+    }
+}
+
+/// A device and whether it is required.
+pub struct Fitted {
+    /// The device.
+    pub device: Box<dyn Device>,
+    /// Whether a record that it does not take counts as none.
+    pub is_required: bool,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    key: SigningKey,
+    patience: Duration,
+    /// So many records have a checkpoint.
+    stretch: u64,
+    due: Notify,
+}
+
+/// How the trail stands, for the figures.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The last record's number.
+    pub records: u64,
+    /// Records that were lost, as nobody relied on them.
+    pub lost: u64,
+    /// Each device: its name, whether it works, the last record that it has taken, and how many it
+    /// has lost.
+    pub devices: Vec<(String, bool, u64, u64)>,
+}
+
+impl Recorder {
+    /// One that goes on behind `at`. A checkpoint follows after each `stretch` records, and whenever
+    /// it is asked for.
+    ///
+    /// # Errors
+    /// The system's, where no threads can be had.
+    pub fn start(
+        at: Position,
+        key: SigningKey,
+        fitted: Vec<Fitted>,
+        (patience, stretch): (Duration, u64),
+    ) -> io::Result<Self> {
+        let lanes = fitted.iter();
+        let lanes = lanes.map(|one| Lane::new(&*one.device, one.is_required, at.seq)).collect();
+        let state = State {
+            at,
+            lanes,
+            for_writing: VecDeque::new(),
+            for_disk: VecDeque::new(),
+            open: BTreeMap::new(),
+            free: (0..OPEN_MAX).rev().collect(),
+            ending: VecDeque::new(),
+            since_checkpoint: 0,
+            lost: 0,
+            line: Vec::new(),
+            stops: false,
+            threads: 0,
+        };
+        let bells = fitted.iter().map(|_| Bells::default()).collect();
+        let shared = Arc::new(Shared { state: Mutex::new(state), bells });
+        for (lane, Fitted { device, .. }) in fitted.into_iter().enumerate() {
+            if let Some(disk) = device.disk() {
+                let syncer = Syncer { shared: Arc::clone(&shared), lane, disk };
+                spawn(&shared, "audit sync", move || syncer.run())?;
+            }
+            let writer = Writer::new(Arc::clone(&shared), lane, device);
+            spawn(&shared, "audit", move || writer.run())?;
+        }
+        Ok(Self { shared, key, patience, stretch, due: Notify::new() })
+    }
+
+    /// The chain.
+    #[must_use]
+    pub fn chain(&self) -> ChainId {
+        self.shared.lock().at.chain
+    }
+
+    /// Whether records are kept, as far as is known.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let state = self.shared.lock();
+        state.is_well(self.patience)
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let state = self.shared.lock();
+        let device = |lane: &Lane| {
+            (lane.name.clone(), lane.is_well(self.patience), lane.written(), lane.lost)
+        };
+        Standing {
+            records: state.at.seq,
+            lost: state.lost,
+            devices: state.lanes.iter().map(device).collect(),
+        }
+    }
+
+    /// Records something.
+    ///
+    /// # Errors
+    /// `Unrecorded` where something is relied on that cannot be had.
+    pub fn record(&self, members: &Members, need: Need) -> Result<Receipt, Unrecorded> {
+        match self.admit(members, need)? {
+            Some(mut state) => Ok(self.link(&mut state, members, need)),
+            None => Ok(Receipt { told: None, patience: self.patience }),
+        }
+    }
+
+    /// Records that something is about to be changed. The mark must become part of the change, so
+    /// that the store can tell whether it has happened; [`Recorder::ended`] tells how it ended.
+    ///
+    /// # Errors
+    /// `Unrecorded`: the change must not happen.
+    pub fn intend(&self, members: Members) -> Result<(AuditMark, Receipt), Unrecorded> {
+        let mut state = self.admit(&members, Need::Written)?.ok_or(Unrecorded)?;
+        let slot = state.free.pop().ok_or(Unrecorded)?;
+        let receipt = self.link(&mut state, &members.number("mark", slot.into()), Need::Written);
+        let Position { chain, seq, hash } = state.at;
+        state.open.insert(seq, slot);
+        Ok((AuditMark { chain: *chain.as_bytes(), slot, seq, hash }, receipt))
+    }
+
+    /// Records how changes ended, which is known for good. There is always room for it: what was
+    /// begun must not stay open.
+    ///
+    /// # Errors
+    /// `Unrecorded` where it is not known whether the record will be kept.
+    pub fn ended(&self, members: &Members, changes: Vec<u64>) -> Result<Receipt, Unrecorded> {
+        let mut state = self.shared.lock();
+        let is_well = state.is_well(self.patience);
+        let need = if is_well { Need::Durable } else { Need::Nothing };
+        let receipt = self.link(&mut state, members, need);
+        let seq = state.at.seq;
+        state.ending.push_back((seq, changes));
+        if is_well { Ok(receipt) } else { Err(Unrecorded) }
+    }
+
+    /// The state, if a record may be linked; `None` where it is lost, and nobody relies on it.
+    fn admit(
+        &self,
+        members: &Members,
+        need: Need,
+    ) -> Result<Option<MutexGuard<'_, State>>, Unrecorded> {
+        let mut state = self.shared.lock();
+        let size = members.as_str().len() + LINE_BESIDE;
+        let has_room = state.lanes.iter().all(|lane| !lane.is_required || lane.has_room(size));
+        if state.stops || need != Need::Nothing && !(has_room && state.is_well(self.patience)) {
+            return Err(Unrecorded);
+        }
+        state.lost += u64::from(!has_room);
+        Ok(has_room.then_some(state))
+    }
+
+    fn link(&self, state: &mut State, members: &Members, need: Need) -> Receipt {
+        state.link(members);
+        if state.since_checkpoint >= self.stretch {
+            self.due.notify_one();
+        }
+        for bells in &self.shared.bells {
+            bells.writer.notify_one();
+        }
+        let queue = match need {
+            Need::Nothing => return Receipt { told: None, patience: self.patience },
+            Need::Written => &mut state.for_writing,
+            Need::Durable => &mut state.for_disk,
+        };
+        let (tell, told) = oneshot::channel();
+        queue.push_back(Waiter { seq: state.at.seq, tell });
+        Receipt { told: Some(told), patience: self.patience }
+    }
+
+    /// Signs what there is, if there is anything new.
+    pub fn checkpoint(&self, time: Timestamp) {
+        let (at, open) = {
+            let mut state = self.shared.lock();
+            if std::mem::take(&mut state.since_checkpoint) == 0 {
+                return;
+            }
+            (state.at, state.open.first_key_value().map_or(0, |(seq, _)| *seq))
+        };
+        let signed = Said { at, open, time }.signed(&self.key);
+        let mut state = self.shared.lock();
+        let _nobody_waits = self.link(&mut state, &signed, Need::Nothing);
+        // It is not by itself worth another.
+        state.since_checkpoint -= 1;
+    }
+
+    /// Goes on when a checkpoint is due by the number of records.
+    pub async fn due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Devices are opened anew, as their files may have been moved away.
+    pub fn reopen(&self) {
+        let mut state = self.shared.lock();
+        for (lane, bells) in state.lanes.iter_mut().zip(&self.shared.bells) {
+            lane.asks_to_reopen();
+            bells.writer.notify_one();
+        }
+    }
+
+    /// The last record, signed. Waits until each device that works has everything, or for as long as
+    /// the patience lasts.
+    pub fn stop(&self, last: &Members, time: Timestamp) {
+        let _if_it_can_be = self.record(last, Need::Nothing);
+        self.checkpoint(time);
+        let deadline = Instant::now() + self.patience;
+        self.shared.lock().stops = true;
+        loop {
+            for bells in &self.shared.bells {
+                bells.writer.notify_one();
+                bells.syncer.notify_one();
+            }
+            if self.shared.lock().threads == 0 || Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// What a line has beside its members, in bytes, and a little more.
+const LINE_BESIDE: usize = 160;
+
+fn spawn(shared: &Arc<Shared>, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    shared.lock().threads += 1;
+    let ended = Arc::clone(shared);
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        work();
+        ended.lock().threads -= 1;
+    })?;
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Where a trail goes on: its last record, and the changes of which it does not say how they ended.
+//!
+//! Always holds: what is found is what was written whole. A line that a crash has cut short was
+//! promised to nobody, and is cut off. Never does: read more than the last checkpoint makes
+//! necessary.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    chain::{CHECKPOINT, Position},
+    file::FileDevice,
+    verify::read,
+};
+use crate::model::AuditMark;
+
+/// How much is read at once, in bytes.
+const PIECE: u64 = 1 << 20;
+/// The longest line, in bytes.
+const LINE_MAX: usize = 1 << 20;
+
+/// A change that the trail says was about to happen, and not whether it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unended {
+    /// What the store has if it happened.
+    pub mark: AuditMark,
+    /// The request that it was a part of.
+    pub request_id: String,
+}
+
+/// The end of a trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The last record.
+    pub at: Position,
+    /// The changes that are open.
+    pub unended: Vec<Unended>,
+    /// Whether its process has stopped in order.
+    pub is_closed: bool,
+    /// Bytes of a line that was cut short.
+    pub torn: u64,
+}
+
+/// Why a trail does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// The system's reason.
+    #[error("{0}: {1}")]
+    Io(PathBuf, #[source] io::Error),
+    /// There is something else in the file.
+    #[error("{0}: is no audit trail; move it away, or name another file")]
+    Foreign(PathBuf),
+}
+
+#[derive(Deserialize)]
+struct Of<'a> {
+    #[serde(borrow, default)]
+    request_id: Option<&'a str>,
+    #[serde(default)]
+    mark: Option<u16>,
+    /// By which record a change was announced.
+    #[serde(default)]
+    ends: Vec<u64>,
+    #[serde(default)]
+    open: u64,
+    #[serde(default)]
+    at: u64,
+}
+
+impl Tail {
+    /// The end of the trail at `path`; `None` where nothing was written yet.
+    ///
+    /// # Errors
+    /// `ResumeError` names the file.
+    pub fn of(path: &Path) -> Result<Option<Self>, ResumeError> {
+        let io = |error| ResumeError::Io(path.to_owned(), error);
+        let torn = cut_torn(path).map_err(io)?;
+        let mut found: Option<(Position, bool)> = None;
+        let mut announced = BTreeMap::new();
+        let mut ended = Vec::new();
+        // Everything before this record is known to have ended.
+        let mut needed = None;
+        let mut was_stop = false;
+        'files: for file in FileDevice::all(path).map_err(io)?.into_iter().rev() {
+            let mut lines = Backwards::open(&file).map_err(io)?;
+            while let Some(line) = lines.next().map_err(io)? {
+                let foreign = || ResumeError::Foreign(file.clone());
+                let is_ours = read(&line).ok_or_else(foreign)?;
+                let of: Of<'_> = serde_json::from_slice(&line).map_err(|_| foreign())?;
+                let at = is_ours.at;
+                if found.is_none() {
+                    found = Some((at, is_ours.kind == CHECKPOINT && of.at + 1 == at.seq));
+                } else if found.is_some_and(|(last, _)| last.seq == at.seq + 1) {
+                    was_stop = is_ours.kind == "stop";
+                }
+                ended.extend_from_slice(&of.ends);
+                if let Some(slot) = of.mark {
+                    let Position { chain, seq, hash } = at;
+                    let mark = AuditMark { chain: *chain.as_bytes(), slot, seq, hash };
+                    let request_id = of.request_id.unwrap_or_default().to_owned();
+                    announced.insert(seq, Unended { mark, request_id });
+                }
+                if is_ours.kind == CHECKPOINT && needed.is_none() {
+                    needed = Some(if of.open == 0 { of.at } else { of.open.min(of.at) });
+                }
+                if needed.is_some_and(|needed| at.seq <= needed) {
+                    break 'files;
+                }
+            }
+        }
+        for change in ended {
+            announced.remove(&change);
+        }
+        Ok(found.map(|(at, ends_signed)| Self {
+            at,
+            unended: announced.into_values().collect(),
+            is_closed: ends_signed && was_stop,
+            torn,
+        }))
+    }
+}
+
+/// Cuts off what is behind the last line feed of a file. How many bytes that was.
+fn cut_torn(path: &Path) -> io::Result<u64> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut kept = length;
+    let mut reader = &file;
+    while kept > 0 {
+        let from = kept.saturating_sub(PIECE);
+        let mut piece = vec![0; usize::try_from(kept - from).unwrap_or_default()];
+        reader.seek(SeekFrom::Start(from))?;
+        reader.read_exact(&mut piece)?;
+        if let Some(at) = piece.iter().rposition(|byte| *byte == b'\n') {
+            kept = from + at as u64 + 1;
+            break;
+        }
+        kept = from;
+    }
+    if kept < length {
+        file.set_len(kept)?;
+        file.sync_all()?;
+    }
+    Ok(length - kept)
+}
+
+/// The lines of a file, the last one first.
+struct Backwards {
+    file: File,
+    /// What of the file was not read yet.
+    left: u64,
+    /// What was read and not told yet; ends with a line feed.
+    piece: Vec<u8>,
+}
+
+impl Backwards {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len();
+        Ok(Self { file, left, piece: Vec::new() })
+    }
+
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let end = self.piece.len().saturating_sub(1);
+            let feed =
+                self.piece.get(..end).and_then(|all| all.iter().rposition(|byte| *byte == b'\n'));
+            if let Some(at) = feed {
+                let line = self.piece.get(at + 1..end).unwrap_or_default().to_vec();
+                self.piece.truncate(at + 1);
+                return Ok(Some(line));
+            }
+            if self.left == 0 {
+                let line = self.piece.get(..end).unwrap_or_default().to_vec();
+                let is_line = !std::mem::take(&mut self.piece).is_empty();
+                return Ok(is_line.then_some(line));
+            }
+            if self.piece.len() > LINE_MAX {
+                return Err(io::Error::other("it has a line of more than 1 MiB"));
+            }
+            let from = self.left.saturating_sub(PIECE);
+            let mut piece = vec![0; usize::try_from(self.left - from).unwrap_or_default()];
+            self.file.seek(SeekFrom::Start(from))?;
+            self.file.read_exact(&mut piece)?;
+            piece.append(&mut self.piece);
+            self.piece = piece;
+            self.left = from;
+        }
+    }
+}

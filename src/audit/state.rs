@@ -1,0 +1,126 @@
+//! What the recorder and its threads share.
+//!
+//! Always holds: each record has its number and its place in every lane at once. Never does: wait
+//! for a device.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{chain::Position, lane::Lane, members::Members};
+
+/// A record could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit trail takes no records")]
+pub struct Unrecorded;
+
+/// The bells of a lane's two threads.
+#[derive(Debug, Default)]
+pub(super) struct Bells {
+    pub(super) writer: Condvar,
+    pub(super) syncer: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) bells: Vec<Bells>,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) at: Position,
+    pub(super) lanes: Vec<Lane>,
+    /// Who waits for a record to be written, in the order of their numbers.
+    pub(super) for_writing: VecDeque<Waiter>,
+    /// Who waits for one to be durable.
+    pub(super) for_disk: VecDeque<Waiter>,
+    /// Changes under way: their records, and the places of their marks.
+    pub(super) open: BTreeMap<u64, u16>,
+    /// Places of marks that nobody has.
+    pub(super) free: Vec<u16>,
+    /// Records by which changes end, and those changes.
+    pub(super) ending: VecDeque<(u64, Vec<u64>)>,
+    pub(super) since_checkpoint: u64,
+    /// Records that nobody relied on, and that found no place.
+    pub(super) lost: u64,
+    /// The last line.
+    pub(super) line: Vec<u8>,
+    pub(super) stops: bool,
+    pub(super) threads: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) seq: u64,
+    pub(super) tell: oneshot::Sender<Result<(), Unrecorded>>,
+}
+
+impl State {
+    /// Tells those whose records are kept by now.
+    pub(super) fn advance(&mut self) {
+        let required = || self.lanes.iter().filter(|lane| lane.is_required);
+        let written = required().map(Lane::written).min().unwrap_or_default();
+        let durable = required().map(Lane::durable).min().unwrap_or_default();
+        for (queue, to) in [(&mut self.for_writing, written), (&mut self.for_disk, durable)] {
+            let is_kept = |waiter: &Waiter| waiter.seq <= to;
+            while queue.front().is_some_and(is_kept)
+                && let Some(waiter) = queue.pop_front()
+            {
+                let _whoever_has_gone = waiter.tell.send(Ok(()));
+            }
+        }
+        while self.ending.front().is_some_and(|(seq, _)| *seq <= durable)
+            && let Some((_, changes)) = self.ending.pop_front()
+        {
+            self.free.extend(changes.iter().filter_map(|change| self.open.remove(change)));
+        }
+    }
+
+    /// Whether somebody waits until what a device has taken is on its disk.
+    pub(super) fn someone_waits_for_disk(&self, lane: usize) -> bool {
+        let written = self.lanes.get(lane).map_or(0, Lane::written);
+        self.for_disk.front().is_some_and(|waiter| waiter.seq <= written)
+    }
+
+    /// A device has failed: nobody waits for it any more.
+    pub(super) fn fails(&mut self, lane: usize, error: &io::Error) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        if lane.fails() {
+            tracing::error!(
+                device = lane.name, required = lane.is_required, %error,
+                "an audit device fails; it is tried again"
+            );
+        }
+        if lane.is_required {
+            for waiter in self.for_writing.drain(..).chain(self.for_disk.drain(..)) {
+                let _whoever_has_gone = waiter.tell.send(Err(Unrecorded));
+            }
+        }
+    }
+
+    pub(super) fn is_well(&self, patience: Duration) -> bool {
+        self.lanes.iter().all(|lane| !lane.is_required || lane.is_well(patience))
+    }
+
+    /// Links a record and gives it to the devices.
+    pub(super) fn link(&mut self, members: &Members) {
+        self.line.clear();
+        self.at.link(members, &mut self.line);
+        for lane in &mut self.lanes {
+            lane.push(&self.line, self.at.seq);
+        }
+        self.since_checkpoint += 1;
+    }
+}

@@ -1,0 +1,283 @@
+//! The threads of a device: one that writes, and one that makes durable.
+//!
+//! Always holds: lines reach the device in order, each whole, or wait; what the device has not
+//! taken comes again, until it does. Never does: hold the lock while the device works.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Condvar, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    device::{Device, Disk},
+    lane::Condition,
+    state::{Shared, State},
+};
+
+/// So often a device that fails is tried again, and what is due is looked at.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The longest time that what was written is not made durable though nobody waits for it.
+const UNSYNCED: Duration = Duration::from_secs(1);
+/// What was given to a device and is not durable yet.
+struct Piece {
+    bytes: Vec<u8>,
+    /// The last record in it.
+    to: u64,
+}
+
+/// The thread that writes, until the recorder stops and nothing waits.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    lane: usize,
+    device: Box<dyn Device>,
+    has_disk: bool,
+    /// What is not durable yet, for the case that it must be written again.
+    kept: VecDeque<Piece>,
+    /// How long the device is before that.
+    base: u64,
+    /// What of the last piece the device has taken.
+    taken: usize,
+    /// When what failed is tried again, and what is due is looked at.
+    next_look: Instant,
+    /// It has failed since the recorder was to stop.
+    gives_up: bool,
+    /// What was torn has been written again.
+    has_restored: bool,
+}
+
+/// What the writer is to do next.
+enum Task {
+    Write(Piece),
+    /// What is left of the last piece.
+    Again,
+    Tend(u64),
+    Reopen,
+    /// What was not made durable, once more.
+    Restore,
+    Stop,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, lane: usize, device: Box<dyn Device>) -> Self {
+        Self {
+            shared,
+            lane,
+            has_disk: device.disk().is_some(),
+            kept: VecDeque::new(),
+            base: device.length(),
+            taken: 0,
+            next_look: Instant::now() + PAUSE,
+            gives_up: false,
+            has_restored: false,
+            device,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let outcome = match self.next() {
+                Task::Stop => return,
+                Task::Restore => {
+                    let outcome = self.restore();
+                    self.has_restored = outcome.is_ok();
+                    outcome.map(|()| true)
+                }
+                Task::Write(piece) => {
+                    let last = piece.to;
+                    self.kept.push_back(piece);
+                    self.taken = 0;
+                    self.write_last().and_then(|()| self.device.tend(last))
+                }
+                Task::Again => self.write_last().map(|()| false),
+                Task::Tend(last) => self.device.tend(last),
+                Task::Reopen => self.device.reopen(),
+            };
+            self.ended(outcome);
+        }
+    }
+
+    fn next(&mut self) -> Task {
+        let shared = Arc::clone(&self.shared);
+        let Some(bells) = shared.bells.get(self.lane) else { return Task::Stop };
+        let mut state = shared.lock();
+        loop {
+            let stops = state.stops;
+            let Some(lane) = state.lanes.get_mut(self.lane) else { return Task::Stop };
+            let durable = lane.durable();
+            while let Some(piece) = self.kept.front().filter(|piece| piece.to <= durable) {
+                self.base += piece.bytes.len() as u64;
+                self.kept.pop_front();
+            }
+            let is_unfinished = self.is_unfinished();
+            let is_due = Instant::now() >= self.next_look;
+            let has_failed = lane.condition != Condition::Well;
+            let task = if has_failed && !is_due && !stops {
+                None
+            } else if self.gives_up {
+                Some(Task::Stop)
+            } else if lane.condition == Condition::Torn {
+                Some(Task::Restore)
+            } else if is_unfinished {
+                Some(Task::Again)
+            } else if std::mem::take(&mut lane.is_to_reopen) {
+                Some(Task::Reopen)
+            } else if !lane.buffer.is_empty() {
+                let bytes = std::mem::take(&mut lane.buffer);
+                Some(Task::Write(Piece { bytes, to: lane.buffered }))
+            } else if stops {
+                Some(Task::Stop)
+            } else {
+                is_due.then_some(Task::Tend(lane.written))
+            };
+            self.gives_up = stops;
+            if let Some(task) = task {
+                lane.writes_since = Some(Instant::now());
+                return task;
+            }
+            let left = self.next_look.saturating_duration_since(Instant::now());
+            state = wait(&bells.writer, state, left).0;
+        }
+    }
+
+    /// Whether the device has not taken all of the last piece.
+    fn is_unfinished(&self) -> bool {
+        self.kept.back().is_some_and(|piece| self.taken < piece.bytes.len())
+    }
+
+    fn write_last(&mut self) -> io::Result<()> {
+        let Some(piece) = self.kept.back() else { return Ok(()) };
+        while let Some(rest) = piece.bytes.get(self.taken..).filter(|rest| !rest.is_empty()) {
+            self.taken += write(&mut *self.device, rest)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what could not be made durable once more, and makes it so.
+    fn restore(&mut self) -> io::Result<()> {
+        self.device.cut(self.base)?;
+        for piece in &self.kept {
+            let mut rest: &[u8] = &piece.bytes;
+            while !rest.is_empty() {
+                let taken = write(&mut *self.device, rest)?;
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+        }
+        self.taken = self.kept.back().map_or(0, |piece| piece.bytes.len());
+        self.device.disk().map_or(Ok(()), |disk| disk.sync())
+    }
+
+    /// What was done has ended. It may have made everything durable that was written before.
+    fn ended(&mut self, outcome: io::Result<bool>) {
+        self.next_look = Instant::now() + PAUSE;
+        let mut state = self.shared.lock();
+        let Some(lane) = state.lanes.get_mut(self.lane) else { return };
+        lane.writes_since = None;
+        let is_durable = match outcome {
+            Ok(is_durable) => is_durable,
+            Err(error) => return state.fails(self.lane, &error),
+        };
+        self.gives_up = false;
+        if !self.is_unfinished() {
+            lane.written = self.kept.back().map_or(0, |piece| piece.to).max(lane.written);
+        }
+        // What was torn meanwhile is not mended by anything but its being written again.
+        if lane.condition != Condition::Torn || self.has_restored {
+            if lane.condition != Condition::Well {
+                tracing::info!(device = lane.name, "the audit device works again");
+            }
+            lane.condition = Condition::Well;
+            if is_durable {
+                lane.durable = lane.written;
+                self.kept.clear();
+                self.base = self.device.length();
+            }
+        }
+        self.has_restored = false;
+        state.advance();
+        if self.has_disk
+            && state.someone_waits_for_disk(self.lane)
+            && let Some(bells) = self.shared.bells.get(self.lane)
+        {
+            bells.syncer.notify_one();
+        }
+    }
+}
+
+/// As [`Device::write`], until it takes something.
+fn write(device: &mut dyn Device, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match device.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The thread that makes durable.
+pub(super) struct Syncer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lane: usize,
+    pub(super) disk: Disk,
+}
+
+impl Syncer {
+    pub(super) fn run(self) {
+        while let Some(to) = self.next() {
+            let outcome = self.disk.sync();
+            let mut state = self.shared.lock();
+            let Some(lane) = state.lanes.get_mut(self.lane) else { return };
+            lane.syncs_since = None;
+            match outcome {
+                // What was written again meanwhile is durable by that.
+                Ok(()) if lane.condition != Condition::Torn => {
+                    lane.durable = lane.durable.max(to);
+                    state.advance();
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    state.fails(self.lane, &error);
+                    if let Some(lane) = state.lanes.get_mut(self.lane) {
+                        lane.condition = Condition::Torn;
+                    }
+                    if let Some(bells) = self.shared.bells.get(self.lane) {
+                        bells.writer.notify_one();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Up to which record the file is to be made durable, once it is.
+    fn next(&self) -> Option<u64> {
+        let mut state = self.shared.lock();
+        let mut is_due = false;
+        loop {
+            let is_wanted = is_due || state.someone_waits_for_disk(self.lane) || state.stops;
+            let stops = state.stops;
+            let lane = state.lanes.get_mut(self.lane)?;
+            if is_wanted && lane.written > lane.durable && lane.condition != Condition::Torn {
+                lane.syncs_since = Some(Instant::now());
+                return Some(lane.written);
+            }
+            if stops && (lane.is_done() || lane.condition != Condition::Well) {
+                return None;
+            }
+            let bells = self.shared.bells.get(self.lane)?;
+            let pause = if stops { PAUSE } else { UNSYNCED };
+            (state, is_due) = wait(&bells.syncer, state, pause);
+        }
+    }
+}
+
+/// Waits for the bell; whether nobody rang.
+fn wait<'a>(
+    bell: &Condvar,
+    state: MutexGuard<'a, State>,
+    time: Duration,
+) -> (MutexGuard<'a, State>, bool) {
+    let (state, waited) = bell.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+    (state, waited.timed_out())
+}
