@@ -1,9 +1,12 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
+mod lists;
+
 use std::{
     fs,
     io::Write,
     os::unix::fs::OpenOptionsExt,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -30,7 +33,7 @@ use crate::{
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
-        engine::{Batch, Observer, Op, Space},
+        engine::{Batch, Engine, Observer, Op, Space},
         engines::redb::{RedbEngine, RedbOptions},
         kinds::{self, Kind, Malformed, header},
     },
@@ -60,8 +63,18 @@ async fn service_with(
     drop(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
     // A store gets the spaces that it lacks when it is opened.
     options.spaces.push(Toy::SPACE);
-    let engine = RedbEngine::open(&options, Arc::new(Silent)).unwrap();
-    let key = folder.path().join("root.key");
+    let engine = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
+    let (service, id, ends) = service_over(engine, folder.path(), authority).await;
+    (folder, service, id, ends)
+}
+
+/// A service over an engine, and its root key in a folder.
+async fn service_over(
+    engine: Arc<dyn Engine>,
+    folder: &Path,
+    authority: Option<CertificateAuthority>,
+) -> (Service, OkmsId, Ends) {
+    let key = folder.join("root.key");
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
     file.write_all(FileRootKey::generate().unwrap().as_bytes()).unwrap();
@@ -69,15 +82,14 @@ async fn service_with(
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let service =
-        Service::open(Arc::new(engine), root, authority, BuiltIn::Admin, on_commit).await.unwrap();
+    let service = Service::open(engine, root, authority, BuiltIn::Admin, on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     assert_eq!(
         std::mem::take(&mut *ends.lock().unwrap()),
         [(ChangeName::CreateTenant, Ended::Committed)]
     );
-    (folder, service, tenant.id, ends)
+    (service, tenant.id, ends)
 }
 
 fn all(id: OkmsId) -> Permit {

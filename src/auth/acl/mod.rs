@@ -29,6 +29,6 @@ pub use self::{
 };
 
 #[cfg(test)]
-mod naive;
+pub(crate) mod naive;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! Vault's rules of precedence once more, as simply as they can be said, to hold the real ones
-//! against.
+//! against. Lists are held against them, too (`service::tests::lists`).
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// Blocks of policies: their paths and what they give.
-type Blocks = Vec<Vec<(String, Vec<Capability>)>>;
+pub(crate) type Blocks = Vec<Vec<(String, Vec<Capability>)>>;
 
 /// All blocks, those of the same path made one: deny wins, else what any gives is given.
-struct Naive(BTreeMap<String, Capabilities>);
+pub(crate) struct Naive(BTreeMap<String, Capabilities>);
 
 impl Naive {
-    fn of(policies: &Blocks) -> Self {
+    pub(crate) fn of(policies: &Blocks) -> Self {
         let mut all = BTreeMap::<String, Capabilities>::new();
         for (path, given) in policies.iter().flatten() {
             let path = path.strip_prefix('/').unwrap_or(path);
@@ -110,7 +110,8 @@ fn precedence(one: &str, other: &str) -> Ordering {
     one.cmp(other)
 }
 
-fn hcl(blocks: &[(String, Vec<Capability>)]) -> String {
+/// The text of a policy of these blocks.
+pub(crate) fn hcl(blocks: &[(String, Vec<Capability>)]) -> String {
     let block = |(path, given): &(String, Vec<Capability>)| {
         let words: Vec<_> = given.iter().map(|capability| capability.word()).collect();
         format!("path {path:?} {{ capabilities = {words:?} }}")
@@ -267,34 +268,54 @@ fn mounted_policies() -> impl Strategy<Value = Blocks> {
     prop::collection::vec(prop::collection::vec((mounted_pattern(), given), 0..8), 1..3)
 }
 
-/// What each address of a secret says of an action, one after the other.
-fn told(naive: &Naive, action: Action, path: &str) -> Verdict {
-    let (word, operations): (_, &[Operation]) = match action {
-        Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
-        Action::SecretGet => ("metadata", &[Operation::Read]),
-        Action::SecretDelete => ("metadata", &[Operation::Delete]),
-        _ => ("data", &[Operation::Read]),
-    };
-    let mut verdict = Verdict::Silent;
-    for (mount, shown) in [("secret", ""), ("ibmcloud/kv", ""), ("m", "a/")] {
-        let Some(name) = path.strip_prefix(shown) else { continue };
-        let name = match (action, name.rsplit_once('/')) {
-            (Action::SecretList, Some((folder, _))) => format!("{folder}/"),
-            (Action::SecretList, None) => String::new(),
-            _ => name.to_owned(),
+/// Mounts: their names, and what the paths of all that they show begin with.
+pub(crate) type Shown = Vec<(String, String)>;
+
+impl Naive {
+    /// What each address of a secret says of an action, one after the other: whether it is allowed,
+    /// where any of them says so.
+    pub(crate) fn says(&self, mounts: &Shown, action: Action, path: &str) -> Option<bool> {
+        let (word, operations): (_, &[Operation]) = match action {
+            Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
+            Action::SecretGet => ("metadata", &[Operation::Read]),
+            Action::SecretDelete => ("metadata", &[Operation::Delete]),
+            _ => ("data", &[Operation::Read]),
         };
-        for operation in operations {
-            let decided = naive.decide(&format!("{mount}/{word}/{name}"), *operation);
-            let given = decided.map(|(_, given)| given).unwrap_or_default();
-            if given.contains(Capability::Deny) {
-                return Verdict::Denied;
-            }
-            if given.contains(operation.capability()) {
-                verdict = Verdict::Allowed;
+        let mut is_allowed = None;
+        for (mount, shown) in mounts {
+            let Some(name) = path.strip_prefix(&**shown) else { continue };
+            let name = match (action, name.rsplit_once('/')) {
+                (Action::SecretList, Some((folder, _))) => format!("{folder}/"),
+                (Action::SecretList, None) => String::new(),
+                _ => name.to_owned(),
+            };
+            for operation in operations {
+                let address = format!("{mount}/{word}/{name}");
+                if self.denies(&address, *operation) {
+                    return Some(false);
+                }
+                let given = self.decide(&address, *operation).map(|(_, given)| given);
+                if given.unwrap_or_default().contains(operation.capability()) {
+                    is_allowed = Some(true);
+                }
             }
         }
+        is_allowed
     }
-    verdict
+
+    /// Whether an operation is denied at an address, in so many words.
+    pub(crate) fn denies(&self, address: &str, operation: Operation) -> bool {
+        let given = self.decide(address, operation).map(|(_, given)| given);
+        given.unwrap_or_default().contains(Capability::Deny)
+    }
+}
+
+fn verdict(is_allowed: Option<bool>) -> Verdict {
+    match is_allowed {
+        None => Verdict::Silent,
+        Some(true) => Verdict::Allowed,
+        Some(false) => Verdict::Denied,
+    }
 }
 
 proptest! {
@@ -307,6 +328,8 @@ proptest! {
         prefix in "([ab]/){0,2}[ab]?",
     ) {
         let (naive, acl) = (Naive::of(&policies), acl(&policies));
+        let shown = [("secret", ""), ("ibmcloud/kv", ""), ("m", "a/")];
+        let shown = shown.map(|(mount, shown)| (mount.to_owned(), shown.to_owned())).to_vec();
         let mounts = Arc::new(Mounts::of(&mounts()));
         let in_vault = InVault::new(acl, mounts);
         let actions =
@@ -317,7 +340,7 @@ proptest! {
                 let Ok(path) = format!("{prefix}{continuation}").parse::<SecretPath>() else {
                     continue;
                 };
-                let expected = told(&naive, action, path.as_str());
+                let expected = verdict(naive.says(&shown, action, path.as_str()));
                 let says = in_vault.says(action, Resource::Secret(&path), Door::Other);
                 prop_assert_eq!(says, expected, "{:?} {}", action, path.as_str());
                 for (extent, has) in [

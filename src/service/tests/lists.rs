@@ -1,0 +1,485 @@
+//! What lists show, held against the names that the caller's policies allow: each name is judged
+//! for itself, by deciders that were written for tests alone.
+
+use std::{cell::Cell, collections::BTreeSet, sync::Arc};
+
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{Index, select, subsequence},
+    test_runner::TestRunner,
+};
+
+use super::{NOW, all, holder, path, service_over};
+use crate::{
+    auth::{
+        Action, Denied, Permit, Principal,
+        acl::{
+            Addressed, Capability, Operation,
+            naive::{Blocks, Naive, Shown, hcl},
+        },
+        directory,
+    },
+    model::{
+        Bearer, CertRule, Header, IamPolicy, MountPath, OkmsId, ResourcePattern, SettingsPatch,
+    },
+    pki::CertificateAuthority,
+    service::{Browse, ChangeName, Error, Service, settings::ConfigBasis, unit::Change},
+    store::engines::memory::MemoryEngine,
+};
+
+/// Whom the rule makes of the certificate; templates have it for `{{identity.entity.name}}`.
+const IDENTITY: &str = "a";
+
+/// A domain, and what its caller has.
+#[derive(Clone, Debug)]
+struct World {
+    paths: BTreeSet<String>,
+    /// What is mounted by its own name, and the name that it has had since, if any.
+    mounts: Vec<(&'static str, Option<&'static str>)>,
+    in_vault: Blocks,
+    in_iam: Vec<IamPolicy>,
+    /// The policies that the caller's rule names.
+    named: Vec<String>,
+    /// Those to which a token narrows it.
+    narrowed_to: Option<Vec<String>>,
+}
+
+/// A list that is asked for.
+#[derive(Clone, Debug)]
+struct Asked {
+    folder: String,
+    is_recursive: bool,
+    after: Option<String>,
+}
+
+fn paths() -> impl Strategy<Value = BTreeSet<String>> {
+    // Names that sort before a slash and behind it.
+    let segment = select(vec!["a", "a", "a", "b", "b", "b", "ab", "a-b", "a0"]);
+    let path = vec(segment, 1..5).prop_map(|segments| segments.join("/"));
+    vec(path, 0..32).prop_map(|paths| paths.into_iter().collect())
+}
+
+/// Blocks about lists, more often than not.
+fn in_vault() -> impl Strategy<Value = Blocks> {
+    let mount = prop_oneof![
+        5 => Just("secret"), 1 => Just("ibmcloud/kv"), 3 => Just("a"), 3 => Just("m"),
+        2 => Just("b"), 2 => Just("+"),
+    ];
+    let word = prop_oneof![8 => Just("metadata"), 1 => Just("data"), 1 => Just("+")];
+    let segment = prop_oneof![
+        6 => Just("a"), 6 => Just("b"), 1 => Just("ab"), 1 => Just("a-b"), 4 => Just("+"),
+        1 => Just("{{identity.entity.name}}"),
+    ];
+    let end = prop_oneof![2 => Just(""), 3 => Just("/*"), 2 => Just("/"), 1 => Just("*")];
+    let long = (mount, word, vec(segment, 0..4), end).prop_map(|(mount, word, segments, end)| {
+        let segments: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
+        format!("{mount}/{word}{segments}{end}").replace("+*", "+/*")
+    });
+    let short = select(vec!["*", "secret/*", "+/metadata/*", "a/*", "m/*"]).prop_map(str::to_owned);
+    let pattern = prop_oneof![20 => long, 1 => short];
+    let capability = prop_oneof![
+        6 => Just(Capability::List), 1 => Just(Capability::Scan), 4 => Just(Capability::Read),
+        2 => Just(Capability::Deny),
+    ];
+    vec(vec((pattern, vec(capability, 1..3)), 1..8), 1..4)
+}
+
+fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
+    let actions = select(vec![
+        "okms:apikms:secret/get",
+        "okms:apikms:secret/list",
+        "okms:apiovh:secret/*",
+        "okms:apikms:secret/delete",
+        "*",
+    ]);
+    let actions = |most: usize| vec(actions.clone().prop_map(str::to_owned), 0..most);
+    let resources = [
+        "a", "a/*", "*/a", "a/b", "*b", "a*/*a", "ab*", "b/*", "b/*/a*", "*-b", "a/b/*", "a/*/b",
+        "b/a*", "*0", "*/a/*b", "a*", "*", "",
+    ];
+    let policy = (
+        select(vec!["a", "*", "b", "a*"]),
+        vec(select(resources.to_vec()), 1..3),
+        actions(3),
+        actions(2),
+        option::weighted(0.4, actions(2)).prop_map(Option::unwrap_or_default),
+    );
+    let policy = policy.prop_map(|(identity, resources, allow, except, deny)| IamPolicy {
+        name: String::new(),
+        description: String::new(),
+        identities: vec![identity.to_owned()],
+        resources: resources.iter().map(resource).collect(),
+        // One of nothing there is not.
+        allow: if deny.is_empty() && allow.is_empty() { vec!["*".to_owned()] } else { allow },
+        except,
+        deny,
+        created_at: NOW,
+        updated_at: NOW,
+    });
+    let numbered = |policies: Vec<IamPolicy>| {
+        let number = |(n, policy)| IamPolicy { name: format!("iam-{n}"), ..policy };
+        policies.into_iter().enumerate().map(number).collect()
+    };
+    vec(policy, 0..4).prop_map(numbered)
+}
+
+fn resource(text: &&str) -> ResourcePattern {
+    match *text {
+        "" => ResourcePattern::Domain,
+        path => ResourcePattern::Secrets(path.to_owned()),
+    }
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let mounts =
+        vec![("a", None), ("a", Some("m")), ("a/b", Some("m")), ("b", None), ("b", Some("a"))];
+    let names = ["vault-0", "vault-1", "vault-2", "iam-0", "iam-1", "nothing", "none"];
+    let some = subsequence(names.map(str::to_owned).to_vec(), 2..7);
+    let all = option::weighted(0.1, Just("read-only".to_owned()));
+    let named = || {
+        (some.clone(), all.clone())
+            .prop_map(|(some, all)| [some, all.into_iter().collect()].concat())
+    };
+    (
+        paths(),
+        subsequence(mounts, 0..3),
+        in_vault(),
+        in_iam(),
+        named(),
+        option::weighted(0.3, named()),
+    )
+        .prop_map(|(paths, mounts, in_vault, in_iam, named, narrowed_to)| World {
+            paths,
+            mounts,
+            in_vault,
+            in_iam,
+            named,
+            narrowed_to,
+        })
+}
+
+/// Lists of a folder that is there, if the index finds one, or of one that is not.
+fn asked() -> impl Strategy<Value = (Index, bool, Option<&'static str>)> {
+    let after = select(vec!["", "a", "a/", "a-b", "a/b", "a/a/zz", "ab/", "zz"]);
+    (any::<Index>(), any::<bool>(), option::weighted(0.3, after))
+}
+
+/// What is asked for in a world.
+fn asked_in(world: &World, (at, is_recursive, after): (Index, bool, Option<&str>)) -> Asked {
+    let ends = |path: &String| {
+        let folder = |(at, _)| path[..=at].to_owned();
+        path.match_indices('/').map(folder).collect::<Vec<_>>()
+    };
+    let folders: BTreeSet<_> = world.paths.iter().flat_map(ends).collect();
+    let mut folders: Vec<_> = folders.into_iter().collect();
+    folders.extend(["", "", "", "", "a/", "b/", "none/"].map(str::to_owned));
+    Asked { folder: at.get(&folders).clone(), is_recursive, after: after.map(str::to_owned) }
+}
+
+/// Whether a pattern in which `*` stands for any text fits.
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) if fits(rest, text) => true,
+        (Some((b'*', _)), Some((_, text))) => fits(pattern, text),
+        (Some((one, pattern)), Some((other, text))) => one == other && fits(pattern, text),
+        _ => false,
+    }
+}
+
+fn is_any(patterns: &[String], names: &[&str]) -> bool {
+    let fits =
+        |pattern: &String| names.iter().any(|name| fits(pattern.as_bytes(), name.as_bytes()));
+    patterns.iter().any(fits)
+}
+
+/// Somebody's policies, of both languages, to be asked one after the other.
+struct Held<'a> {
+    in_vault: Naive,
+    in_iam: Vec<&'a IamPolicy>,
+    /// Whether one is among them that shows all there is.
+    sees_all: bool,
+}
+
+impl<'a> Held<'a> {
+    /// Those of these names, and those about this identity.
+    fn of(world: &'a World, names: &[String], identity: Option<&str>) -> Self {
+        let has = |name: String| names.contains(&name);
+        let named = world.in_vault.iter().enumerate().filter(|(n, _)| has(format!("vault-{n}")));
+        let filled = |(path, given): &(String, Vec<Capability>)| {
+            (path.replace("{{identity.entity.name}}", IDENTITY), given.clone())
+        };
+        let named: Blocks = named.map(|(_, blocks)| blocks.iter().map(filled).collect()).collect();
+        let is_about = |policy: &&IamPolicy| {
+            has(policy.name.clone())
+                || identity.is_some_and(|identity| is_any(&policy.identities, &[identity]))
+        };
+        Self {
+            in_vault: Naive::of(&named),
+            in_iam: world.in_iam.iter().filter(is_about).collect(),
+            sees_all: has("read-only".to_owned()),
+        }
+    }
+
+    /// What any policy denies is denied; else what any allows, and does not except, is allowed.
+    fn allows(&self, mounts: &Shown, action: Action, path: &str) -> bool {
+        let names: &[&str] = match action {
+            Action::SecretList => {
+                &["okms:apikms:secret/list", "okms:apikms:secret/get", "okms:apiovh:secret/get"]
+            }
+            _ => &["okms:apikms:secret/get", "okms:apiovh:secret/get"],
+        };
+        let is_about = |policy: &&&IamPolicy| {
+            policy.resources.iter().any(|resource| match resource {
+                ResourcePattern::Domain => true,
+                ResourcePattern::Secrets(pattern) => fits(pattern.as_bytes(), path.as_bytes()),
+            })
+        };
+        let about: Vec<_> = self.in_iam.iter().filter(is_about).collect();
+        let in_vault = self.in_vault.says(mounts, action, path);
+        if in_vault == Some(false) || about.iter().any(|policy| is_any(&policy.deny, names)) {
+            return false;
+        }
+        in_vault == Some(true)
+            || self.sees_all
+            || about
+                .iter()
+                .any(|policy| is_any(&policy.allow, names) && !is_any(&policy.except, names))
+    }
+}
+
+/// The names in a folder of secrets, and of the folders that they are in; or of all below it.
+fn names_in(paths: &[&str], asked: &Asked) -> Vec<String> {
+    let below = paths.iter().filter_map(|path| path.strip_prefix(&*asked.folder));
+    let name = |rest: &str| match rest.split_once('/') {
+        Some((folder, _)) if !asked.is_recursive => format!("{folder}/"),
+        _ => rest.to_owned(),
+    };
+    let names: BTreeSet<_> = below.map(name).collect();
+    let is_after = |name: &String| {
+        asked.after.as_ref().is_none_or(|after| {
+            // What is in a folder comes with the folder.
+            let folder = after.split_once('/').filter(|_| !asked.is_recursive);
+            name > after && folder.is_none_or(|(folder, _)| *name > format!("{folder}/"))
+        })
+    };
+    names.into_iter().filter(is_after).collect()
+}
+
+/// Puts a world into a service, through its use cases. Gives back the mounts that came of it.
+async fn fill(service: &Service, id: OkmsId, world: &World) -> Shown {
+    let admin = all(id);
+    let keys = service.scope.keys(&admin).await.unwrap();
+    let change = Change { name: ChangeName::Test, turns: &[] };
+    let header = Header::new(NOW);
+    let secrets = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
+        world.paths.iter().try_for_each(|at| draft.put(&path(at), &header))
+    });
+    secrets.await.unwrap();
+    let mut mounts: Shown =
+        ["secret", "ibmcloud/kv"].map(|name| (name.to_owned(), String::new())).to_vec();
+    for (below, moved) in &world.mounts {
+        let (at, none): (MountPath, _) = (below.parse().unwrap(), SettingsPatch::default());
+        // One that meets another there is not.
+        if service.mounts.enable(&admin, &at, "", &none).await.is_err() {
+            continue;
+        }
+        let mut name = *below;
+        if let Some(to) = moved
+            && service.mounts.rename(&admin, &at, &to.parse().unwrap()).await.is_ok()
+        {
+            name = to;
+        }
+        mounts.push((name.to_owned(), format!("{below}/")));
+    }
+    for (n, blocks) in world.in_vault.iter().enumerate() {
+        let text = hcl(blocks);
+        service.access.put_vault_policy(&admin, &format!("vault-{n}"), &text, NOW).await.unwrap();
+    }
+    for policy in &world.in_iam {
+        service.access.create_policy(&admin, policy.clone(), NOW).await.unwrap();
+    }
+    let rule = CertRule {
+        identity: IDENTITY.to_owned(),
+        policies: world.named.clone(),
+        ..CertRule::default()
+    };
+    service.access.put_rule(&admin, "rule", &rule).await.unwrap();
+    mounts
+}
+
+/// A caller, with its certificate and perhaps a token.
+struct Caller<'a> {
+    service: &'a Service,
+    principal: Principal,
+    id: OkmsId,
+    narrowed_to: Option<Vec<String>>,
+}
+
+impl Caller<'_> {
+    /// Its permit for these actions, as the edge makes it.
+    fn permit(&self, actions: &[Action], at: Option<Addressed>) -> Result<Permit, Denied> {
+        let Self { service, principal, id, narrowed_to } = self;
+        let access = service.access.directory();
+        let brings_token = narrowed_to.is_some();
+        let permit = principal.authorize_at(*id, actions, access, brings_token, || at)?;
+        let bearer = Bearer { user: None, policies: narrowed_to.clone() };
+        Ok(permit.settle(&bearer, access)?.into_owned())
+    }
+
+    /// What it is shown of a folder, `limit` at a time. Nothing where it may see nothing.
+    async fn browses(
+        &self,
+        permit: &Result<Permit, Denied>,
+        asked: &Asked,
+        limit: Option<usize>,
+    ) -> Vec<String> {
+        let Ok(permit) = permit else { return Vec::new() };
+        let (mut names, mut after) = (Vec::new(), asked.after.clone());
+        loop {
+            let browse = Browse {
+                prefix: asked.folder.clone(),
+                is_recursive: asked.is_recursive,
+                after: after.clone(),
+                limit,
+                ..Browse::default()
+            };
+            let listed = match self.service.secrets.browse(permit, &browse).await {
+                Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
+                listed => listed.unwrap(),
+            };
+            names.extend(listed.entries.into_iter().map(|entry| entry.name));
+            if !listed.has_more {
+                return names;
+            }
+            // A page that is followed by others is full, and they go on behind it.
+            assert_eq!(Some(0), limit.map(|limit| names.len() % limit));
+            let last = names.last().cloned();
+            assert!(last > after, "{asked:?} by {limit:?} goes round at {last:?}");
+            after = last;
+        }
+    }
+
+    /// What it is shown of all there is, natively.
+    async fn lists(&self, limit: usize) -> Vec<String> {
+        let Ok(permit) = self.permit(&[Action::SecretGet], None) else { return Vec::new() };
+        let (mut names, mut cursor) = (Vec::new(), None);
+        loop {
+            let (secrets, next) = match self.service.secrets.list(&permit, cursor, limit).await {
+                Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
+                listed => listed.unwrap(),
+            };
+            names.extend(secrets.iter().map(|(path, _)| path.to_string()));
+            if next.is_none() {
+                return names;
+            }
+            assert_eq!(names.len() % limit, 0, "a page that is followed by others is full");
+            cursor = next;
+        }
+    }
+}
+
+/// How often it was seen that a list is worth the name.
+#[derive(Default)]
+struct Seen {
+    /// Lists that show some of the folder and leave out some.
+    parts: Cell<u32>,
+    /// Those with a folder in which something is hidden.
+    mixed: Cell<u32>,
+    /// Lists that are refused at their address in Vault, and shown elsewhere.
+    refused: Cell<u32>,
+}
+
+fn count(of: &Cell<u32>, is_one: bool) {
+    of.set(of.get() + u32::from(is_one));
+}
+
+async fn holds(
+    (folder, authority): (&std::path::Path, CertificateAuthority),
+    (world, lists, door): (&World, &[Asked], Index),
+    seen: &Seen,
+) -> Result<(), TestCaseError> {
+    let validity = authority.validity();
+    let (service, id, _) =
+        service_over(Arc::new(MemoryEngine::default()), folder, Some(authority)).await;
+    let (_, peer) = holder(&service, id, validity).await;
+    let mounts = fill(&service, id, world).await;
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let caller =
+        Caller { service: &service, principal, id, narrowed_to: world.narrowed_to.clone() };
+    let mut held = vec![Held::of(world, &world.named, Some(IDENTITY))];
+    held.extend(world.narrowed_to.iter().map(|names| Held::of(world, names, None)));
+    let may_see = |action| {
+        let mut may = world.paths.clone();
+        may.retain(|path| held.iter().all(|held| held.allows(&mounts, action, path)));
+        may
+    };
+    let all: Vec<_> = may_see(Action::SecretGet).into_iter().collect();
+    for limit in 1..=all.len() + 1 {
+        prop_assert_eq!(&caller.lists(limit).await, &all, "pages of {}", limit);
+    }
+    let may_list = may_see(Action::SecretList);
+    let shown: Vec<_> = may_list.iter().map(String::as_str).collect();
+    let there: Vec<_> = world.paths.iter().map(String::as_str).collect();
+    let elsewhere = caller.permit(&[Action::SecretList], None);
+    for asked in lists {
+        let (names, of_all) = (names_in(&shown, asked), names_in(&there, asked));
+        count(&seen.parts, !names.is_empty() && names != of_all);
+        let is_mixed = |name: &String| {
+            let folder = format!("{}{name}", asked.folder);
+            name.ends_with('/')
+                && there.iter().any(|at| at.starts_with(&folder) && !may_list.contains(*at))
+        };
+        count(&seen.mixed, names.iter().any(is_mixed));
+        // In Vault's dialect through one of the mounts that show the folder.
+        let showing: Vec<_> = mounts
+            .iter()
+            .filter_map(|(mount, shown)| Some((mount, asked.folder.strip_prefix(&**shown)?)))
+            .collect();
+        let (mount, rest) = door.get(&showing);
+        let operation = if asked.is_recursive { Operation::Scan } else { Operation::List };
+        let address = format!("{mount}/metadata/{rest}");
+        let at = Addressed { path: address.clone(), operation, is_put: false, needs_sudo: false };
+        let in_vault = caller.permit(&[Action::SecretList], Some(at));
+        let is_refused = held.iter().any(|held| held.in_vault.denies(&address, operation));
+        count(&seen.refused, is_refused && !names.is_empty());
+        let in_vault = (&in_vault, if is_refused { &[][..] } else { &names[..] });
+        for (permit, names) in [(&elsewhere, &names[..]), in_vault] {
+            let limits = (1..=names.len() + 1).map(Some).chain([None]);
+            for limit in limits {
+                let listed = caller.browses(permit, asked, limit).await;
+                prop_assert_eq!(&listed[..], names, "{:?} by {:?}, {}", asked, limit, address);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists, scans and pages show what the caller's policies allow, name by name, and a folder where
+/// something below it may be seen: in whichever language these are, through whichever mount it asks.
+#[test]
+fn they_show_what_may_be_seen_and_nothing_else() {
+    let (authority, key) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let certificate = authority.certificate_pem().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let seen = Seen::default();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let worlds = (world(), vec(asked(), 2..6), any::<Index>());
+    let outcome = runner.run(&worlds, |(world, lists, door)| {
+        let folder = tempfile::tempdir().unwrap();
+        let lists: Vec<_> = lists.into_iter().map(|asked| asked_in(&world, asked)).collect();
+        let authority = CertificateAuthority::load(&certificate, &key).unwrap();
+        runtime.block_on(holds((folder.path(), authority), (&world, &lists, door), &seen))
+    });
+    outcome.unwrap();
+    let Seen { parts, mixed, refused } = seen;
+    for (what, times) in [("parts", parts), ("mixed", mixed), ("refused", refused)] {
+        assert!(times.get() > 0, "{what} were never seen");
+    }
+}
