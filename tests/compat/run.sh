@@ -6,7 +6,8 @@
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
 #
-# OKMSD=path names the binary (default target/release/okmsd); KEEP=1 keeps the server's folder.
+# OKMSD=path names the binary (default target/release/okmsd); KEEP=1 keeps the servers' folders. Suites of one server run
+# one after the other, and beside those of another: LANES says how many servers run at once (default 2).
 # A suite whose client cannot be had, or a part of one, is skipped with a word; COMPAT_STRICT=1 makes that
 # a failure.
 set -euo pipefail
@@ -25,7 +26,7 @@ suites=("$@")
 all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
-# Suites with a server of their own, and its settings. The others share one.
+# Suites with a server of their own, and its settings. The others share one; helm needs none.
 declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
     [bao]=
@@ -35,26 +36,10 @@ declare -A own=(
 )
 
 work=$(mktemp -d)
-server=
-serving=
-stop() {
-    local ended=0
-    if [[ -n $server ]] && kill -TERM "$server" 2>/dev/null; then
-        for _ in $(seq 300); do
-            if ! kill -0 "$server" 2>/dev/null; then ended=1; break; fi
-            sleep 0.1
-        done
-        if ((ended == 0)); then
-            echo "run.sh: okmsd did not end within 30 s of SIGTERM" >&2
-            kill -KILL "$server" 2>/dev/null || true
-        fi
-        wait "$server" 2>/dev/null || true
-    fi
-    server=
-    serving=
-}
 finish() {
-    stop
+    local lane
+    for lane in $(jobs -rp); do kill -TERM "$lane" 2>/dev/null || true; done
+    wait
     if [[ ${KEEP:-0} == 1 ]]; then echo "kept: $work"; else rm -rf "$work"; fi
 }
 trap finish EXIT
@@ -63,11 +48,12 @@ trap 'exit 143' TERM
 
 # Whether something listens on a port of this machine already.
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# free_port LANE [OTHER]: each lane has a thousand ports of its own to look among.
 free_port() {
     local port
     for _ in $(seq 100); do
-        port=$((20000 + RANDOM % 12000))
-        if [[ $port != "${1:-}" ]] && ! taken "$port"; then
+        port=$((10000 + $1 * 1000 + RANDOM % 1000))
+        if [[ $port != "${2:-}" ]] && ! taken "$port"; then
             echo "$port"
             return
         fi
@@ -85,16 +71,15 @@ answers_200() {
     [[ $status == "HTTP/1.1 200"* ]]
 }
 
-# start NAME [SETTING...]: a server in the folder of that name, with its environment.
+# start NUMBER [SETTING...]: this lane's server, with its environment.
 start() {
-    local name=$1 port admin
+    local number=$1 port admin
     shift
-    port=$(free_port)
-    admin=$(free_port "$port")
-    env "$@" "$OKMSD" dev --dir "$work/$name" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
+    port=$(free_port "$number")
+    admin=$(free_port "$number" "$port")
+    env "$@" "$OKMSD" dev --dir "$work/server" --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin" \
         >"$work/server.log" 2>&1 </dev/null &
     server=$!
-    serving=$name
     for _ in $(seq 300); do
         if ! kill -0 "$server" 2>/dev/null; then
             echo "run.sh: okmsd ended at once:" >&2
@@ -102,10 +87,10 @@ start() {
             server=
             return 1
         fi
-        if answers_200 "$admin" /readyz && [[ -f $work/$name/env.sh ]]; then
+        if answers_200 "$admin" /readyz && [[ -f $work/server/env.sh ]]; then
             set +u
-            # shellcheck disable=SC1090 # written by okmsd
-            source "$work/$name/env.sh"
+            # shellcheck disable=SC1090,SC1091 # written by okmsd
+            source "$work/server/env.sh"
             set -u
             export OKMSD_ADMIN=127.0.0.1:$admin
             return
@@ -117,7 +102,26 @@ start() {
     return 1
 }
 
-needs_server() { [[ $1 != helm ]]; }
+# Ends what this lane has started.
+stop() {
+    local ended=0
+    if [[ -n $running ]]; then
+        pkill -TERM -P "$running" 2>/dev/null || true
+        kill -TERM "$running" 2>/dev/null || true
+    fi
+    if [[ -n $server ]] && kill -TERM "$server" 2>/dev/null; then
+        for _ in $(seq 300); do
+            if ! kill -0 "$server" 2>/dev/null; then ended=1; break; fi
+            sleep 0.1
+        done
+        if ((ended == 0)); then
+            echo "run.sh: okmsd did not end within 30 s of SIGTERM" >&2
+            kill -KILL "$server" 2>/dev/null || true
+        fi
+        wait "$server" 2>/dev/null || true
+    fi
+    server=
+}
 
 # go_suite NAME: the Go tests in that folder.
 go_suite() {
@@ -159,48 +163,79 @@ suite_oracle() { "$here/oracle/run.sh"; }
 suite_schemathesis() { "$here/schemathesis/run.sh"; }
 suite_terraform() { "$here/terraform/run.sh"; }
 
-passed=0
-failed=0
-skipped=0
+# lane NUMBER GROUP SUITE...: the suites of one server, one after the other. How each ended is a line of `results`.
+lane() {
+    local number=$1 group=$2 suite code began results=$work/results
+    shift 2
+    server=
+    running=
+    work=$work/$number
+    mkdir "$work"
+    trap stop EXIT
+    trap 'exit 143' TERM
+    # shellcheck disable=SC2086 # settings are words
+    if [[ $group != helm ]]; then start "$number" ${own[$group]:-}; fi
+    for suite in "$@"; do
+        code=0
+        began=$SECONDS
+        # In the background, so that a signal is acted on at once.
+        ("suite_$suite") >"$work/$suite.log" 2>&1 </dev/null &
+        running=$!
+        wait "$running" || code=$?
+        running=
+        if [[ $code == 77 && ${COMPAT_STRICT:-0} == 1 ]]; then code=1; fi
+        case $code in
+        0)
+            echo passed >>"$results"
+            echo "ok       $suite ($((SECONDS - began)) s)"
+            sed -n 's/^[a-z_]*: skipped: /         without /p' "$work/$suite.log"
+            ;;
+        77)
+            echo skipped >>"$results"
+            echo "skipped  $suite: $(grep -m1 'skipped:' "$work/$suite.log" | sed 's/.*skipped: //' || true)"
+            ;;
+        *)
+            echo failed >>"$results"
+            echo "FAILED   $suite (exit code $code)"
+            sed 's/^/    /' "$work/$suite.log"
+            ;;
+        esac
+        if [[ -n $server ]] && ! kill -0 "$server" 2>/dev/null; then
+            echo "run.sh: okmsd ended during $suite:" >&2
+            tail -n 20 "$work/server.log" >&2
+            server=
+            return 1
+        fi
+    done
+}
+
+# Which suites run on which server, in the order in which they were named.
+declare -A of=()
+groups=()
 for suite in "${suites[@]}"; do
     if [[ " ${all[*]} " != *" $suite "* ]]; then
         echo "run.sh: no suite $suite; there are ${all[*]}" >&2
         exit 1
     fi
-    name=shared
-    if [[ -v own[$suite] ]]; then name=own-$suite; fi
-    if needs_server "$suite" && [[ $serving != "$name" ]]; then
-        stop
-        # shellcheck disable=SC2086 # settings are words
-        start "$name" ${own[$suite]:-}
-    fi
-    code=0
-    began=$SECONDS
-    ("suite_$suite") >"$work/$suite.log" 2>&1 || code=$?
-    if [[ $code == 77 && ${COMPAT_STRICT:-0} == 1 ]]; then code=1; fi
-    case $code in
-    0)
-        passed=$((passed + 1))
-        echo "ok       $suite ($((SECONDS - began)) s)"
-        sed -n 's/^[a-z_]*: skipped: /         without /p' "$work/$suite.log"
-        ;;
-    77)
-        skipped=$((skipped + 1))
-        echo "skipped  $suite: $(grep -m1 'skipped:' "$work/$suite.log" | sed 's/.*skipped: //' || true)"
-        ;;
-    *)
-        failed=$((failed + 1))
-        echo "FAILED   $suite (exit code $code)"
-        sed 's/^/    /' "$work/$suite.log"
-        ;;
-    esac
-    if [[ -n $server ]] && ! kill -0 "$server" 2>/dev/null; then
-        echo "run.sh: okmsd ended during $suite:" >&2
-        tail -n 20 "$work/server.log" >&2
-        server=
-        exit 1
-    fi
+    group=shared
+    if [[ -v own[$suite] || $suite == helm ]]; then group=$suite; fi
+    if [[ ! -v of[$group] ]]; then groups+=("$group"); fi
+    of[$group]+=" $suite"
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+: >"$work/results"
+number=0
+for group in "${groups[@]}"; do
+    # How a lane ended is among the results.
+    while (($(jobs -rp | wc -l) >= ${LANES:-2})); do wait -n || true; done
+    # shellcheck disable=SC2086 # suites are words
+    (lane "$number" "$group" ${of[$group]}) &
+    number=$((number + 1))
+done
+wait
+
+count() { grep -cx "$1" "$work/results" || true; }
+passed=$(count passed)
+echo "$passed passed, $(count failed) failed, $(count skipped) skipped"
+# One that a lane did not come to has not passed, either.
+((passed + $(count skipped) == ${#suites[@]}))

