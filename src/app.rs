@@ -38,7 +38,8 @@ use crate::{
     model::Timestamp,
     pki::CertificateAuthority,
     server::{
-        Admin, ConnectionLimits, Handshakes, Listener, Shared, Stopper, Terms, fit_connections,
+        Admin, ConnectionLimits, ForwardedCertificates, Handshakes, Listener, Shared, Stopper,
+        Terms, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
     store::{
@@ -235,8 +236,13 @@ impl App {
         let stopper = Stopper::default();
         let edge = Arc::new(Edge::new(dialects, context, clocks, Arc::clone(&metrics), limits));
         let handshakes = Handshakes::new(Arc::clone(&metrics));
+        let handshakes = Arc::new(handshakes.map_err(|error| AppError::Internal(error.into()))?);
         let limits = ConnectionLimits::from(&config.limits);
-        let terms = Arc::new(Live::new(Terms { tls: certificates.tls.state, limits }));
+        let terms = Arc::new(Live::new(Terms {
+            tls: certificates.tls.state,
+            limits,
+            proxies: reload::proxies(config),
+        }));
         let lists = Arc::new(ListBoard::new(ListWork::new(certificates.lists, config)));
         let reloader = Reloader::new(
             config.clone(),
@@ -247,8 +253,10 @@ impl App {
         );
         let lists = ListKeeper::new(lists, Arc::clone(&machine), Arc::clone(&metrics));
         let endings = EndingWatch::new(Arc::clone(&machine), Arc::clone(&metrics));
+        let judge = ForwardedCertificates::new(&terms, &handshakes, &machine, &metrics);
         let shared = Shared {
-            handshakes: handshakes.map_err(|error| AppError::Internal(error.into()))?,
+            handshakes,
+            judge: Arc::new(judge),
             terms,
             clock: machine,
             edge,

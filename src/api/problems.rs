@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{Reply, json::Writer};
 use crate::{
-    auth::{Denied, Unauthenticated},
+    auth::{Denied, Unauthenticated, forwarded::ForwardFault},
     model::{Invalid, MountError, Refused},
     service::Error,
 };
@@ -83,6 +83,7 @@ problems! {
     // Bad input, and rules that say no.
     BadInput: BAD_REQUEST, ARGUMENT, "{}";
     BadHost: BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header";
+    Misforwarded: BAD_REQUEST, ARGUMENT, "the proxy does not say in the way that was agreed who its client is: {}";
     BrokenBody: BAD_REQUEST, ARGUMENT, "the body ended before it was complete";
     Unreadable: BAD_REQUEST, ARGUMENT, "the request is no HTTP that can be read; check the request line and the headers, \
         and escape odd characters";
@@ -316,6 +317,12 @@ impl From<Invalid> for Failed {
 impl From<Unauthenticated> for Failed {
     fn from(error: Unauthenticated) -> Self {
         Problem::Unauthenticated.with(&[&error.to_string()])
+    }
+}
+
+impl From<ForwardFault> for Failed {
+    fn from(fault: ForwardFault) -> Self {
+        Problem::Misforwarded.with(&[&fault.to_string()])
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     config::{Changes, Config},
     live::Live,
     metrics::Metrics,
-    model::TokenLife,
+    model::{Proxy, TokenLife},
     server::{ConnectionLimits, Terms},
     telemetry::Filter,
 };
@@ -162,10 +162,11 @@ impl Reloader {
             certificates.tell(now, metrics);
             lives.anchors.are_configured(certificates.tls.state.trust().configured());
         }
-        if !is_same || before.limits != limits {
+        let proxies = proxies(&config);
+        if !is_same || before.limits != limits || before.proxies != proxies {
             // Sessions go on with the TLS that made them.
             let tls = if is_same { before.tls.clone() } else { certificates.tls.state };
-            lives.terms.replace(Terms { tls, limits });
+            lives.terms.replace(Terms { tls, limits, proxies });
         }
         lives.lists.replace(ListWork::new(certificates.lists, &config));
         let life = token_life(&config);
@@ -189,6 +190,11 @@ impl Reloader {
     fn current(&self) -> MutexGuard<'_, InForce> {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whose word is taken about others.
+pub(super) fn proxies(config: &Config) -> Arc<[Arc<Proxy>]> {
+    config.trust.proxy.iter().map(|proxy| Arc::new(proxy.terms())).collect()
 }
 
 /// How long tokens live.

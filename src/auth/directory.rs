@@ -26,6 +26,8 @@ pub struct VerifiedPeer {
     links: Vec<Link>,
     /// Whether the CA is trusted still, where it is managed over the API.
     listing: Option<Arc<Listing>>,
+    /// Whether a proxy says so, and not the handshake of its own connection.
+    is_forwarded: bool,
     /// Whom it was renewed from, once somebody has looked.
     line: OnceLock<Line>,
     /// What it may do, as long as the policies are the same.
@@ -41,6 +43,7 @@ impl VerifiedPeer {
             voucher,
             links: Vec::new(),
             listing: None,
+            is_forwarded: false,
             line: OnceLock::new(),
             remembered: Remembered::default(),
         };
@@ -59,6 +62,17 @@ impl VerifiedPeer {
     /// The same, of a CA that can be taken away.
     pub(crate) fn listed(self, listing: Option<Arc<Listing>>) -> Self {
         Self { listing, ..self }
+    }
+
+    /// The same, as a proxy has shown it, which has seen the proof that its key is there.
+    pub(crate) fn forwarded(self) -> Self {
+        Self { is_forwarded: true, ..self }
+    }
+
+    /// Whether it comes by the word of a proxy.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        self.is_forwarded
     }
 
     /// What it may do in its tenant.
@@ -249,6 +263,31 @@ pub enum Unauthenticated {
     /// The certificate's names cannot be read.
     #[error("the client certificate cannot be read; get a new one for your domain")]
     Unreadable,
+    /// The connection is a proxy's, which says of no certificate that it was shown it.
+    #[error(
+        "the proxy has forwarded no client certificate; connect to it with your access certificate and its private key"
+    )]
+    NotForwarded,
+    /// What a proxy has forwarded leads to no authority, or is not for clients.
+    #[error(
+        "the client certificate that the proxy has forwarded is not taken here; use an access certificate issued for your \
+         domain (the server's log says what is wrong with this one)"
+    )]
+    Untrusted,
+    /// A proxy's own certificate was forwarded by another.
+    #[error(
+        "the certificate that the proxy has forwarded is another proxy's own; only one proxy may be between a client and the \
+         server"
+    )]
+    ProxyBehindProxy,
+    /// The proxy's word is taken for one domain alone, and this is of another.
+    #[error("the proxy may not forward certificates of your domain; connect to the server itself")]
+    NotOfProxy,
+    /// An operator's was forwarded.
+    #[error(
+        "an operator's certificate counts on a connection of its own alone; connect to the server itself"
+    )]
+    ForwardedOperator,
     /// The certificate is fine, but names no domain here.
     #[error(
         "the client certificate names no okms.domain; use an access certificate issued for your domain"
@@ -267,11 +306,19 @@ pub fn principal(
     revoked: &Revoked,
     now: Timestamp,
 ) -> Result<Principal, Unauthenticated> {
-    let party = party(peer, revoked, now)?;
-    Ok(Principal { party, subject: Subject::Certificate(Arc::clone(peer)) })
+    stands(peer, revoked, now)?;
+    Ok(Principal { party: party(peer)?, subject: Subject::Certificate(Arc::clone(peer)) })
 }
 
-fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party, Unauthenticated> {
+/// Goes on if the certificate of `peer` may be relied on at `now`, whomever it is for.
+///
+/// # Errors
+/// `Unauthenticated` says why not.
+pub fn stands(
+    peer: &VerifiedPeer,
+    revoked: &Revoked,
+    now: Timestamp,
+) -> Result<(), Unauthenticated> {
     let (own, above) = (peer.identity.validity(), peer.voucher.validity);
     if own.has_expired(now) {
         return Err(Unauthenticated::Expired);
@@ -290,11 +337,20 @@ fn party(peer: &VerifiedPeer, revoked: &Revoked, now: Timestamp) -> Result<Party
     }
     held_against_lists(&peer.links, now)?;
     match peer.voucher.issuer {
-        Issuer::Customer(tenant) => Ok(Party::Tenant(tenant)),
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         // A serial number is its authority's alone: another's certificate may bear the same.
         Issuer::Region if revoked.contains(peer.identity.serial()) => Err(Unauthenticated::Revoked),
+        Issuer::Region | Issuer::Customer(_) => Ok(()),
+    }
+}
+
+/// Whose it is, if it stands.
+fn party(peer: &VerifiedPeer) -> Result<Party, Unauthenticated> {
+    match peer.voucher.issuer {
+        Issuer::Customer(tenant) => Ok(Party::Tenant(tenant)),
         Issuer::Region => match peer.identity.okms_domain() {
+            // Whoever had a proxy's key would run the region.
+            Some(DomainClaim::Any) if peer.is_forwarded => Err(Unauthenticated::ForwardedOperator),
             Some(DomainClaim::Any) => Ok(Party::Operator),
             Some(DomainClaim::One(tenant)) => Ok(Party::Tenant(tenant)),
             None => Err(Unauthenticated::NoDomain),

@@ -1,6 +1,6 @@
 //! Who is asking, and what they may do.
 //!
-//! Owns the way from a certificate to a permit: [`chain`] finds who vouches for a certificate,
+//! Owns the way from a certificate to a permit: [`forwarded`] knows in which forms proxies tell of one, [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
 //! unless it was [`revoked`] or is on one of its CA's [`lists`], or the CA is none of the [`anchors`] any more, [`access`] has the tenants' rules
 //! ([`rules`]) and policies ([`policies`]), [`policy`] decides. Always holds: a [`Principal`] is made
@@ -18,6 +18,7 @@ pub mod chain;
 pub mod claim;
 pub mod directory;
 mod explain;
+pub mod forwarded;
 mod glob;
 pub mod holder;
 pub mod identity;

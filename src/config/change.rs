@@ -56,6 +56,7 @@ keys! {
         // Who issues certificates is read at the start.
         region_ca_key: restart,
         customer_ca: live,
+        proxy: live,
     }
     keys: Keys {
         root_key: restart,

@@ -83,6 +83,7 @@ impl Config {
             ));
         }
         self.check_lists()?;
+        self.check_proxies()?;
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(
@@ -97,6 +98,19 @@ impl Config {
             ));
         }
         Ok(self)
+    }
+
+    /// Which proxies' words are taken.
+    fn check_proxies(&self) -> Result<(), ConfigError> {
+        let mut keys: Vec<_> = self.trust.proxy.iter().map(|one| one.public_key_sha256.0).collect();
+        keys.sort_unstable();
+        if keys.is_sorted_by(|one, next| one < next) {
+            return Ok(());
+        }
+        Err(ConfigError::Value(
+            "trust.proxy.public_key_sha256",
+            "stands in two entries; each proxy is told once, with one header",
+        ))
     }
 
     /// How revocation lists are read.

@@ -24,10 +24,10 @@ pub use self::{
     environment::environment,
     fault::{ConfigError, Fault},
     schema::{
-        Access, ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Reload, Server,
-        StaleCrl, Store, Tokens, Trust,
+        Access, AddressHeader, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits,
+        Log, LogFormat, Proxy, Reload, Server, StaleCrl, Store, Tokens, Trust,
     },
-    units::{ByteSize, CrlSource, DefaultPolicy, Region, Span},
+    units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},
 };
 
 impl Config {
@@ -55,7 +55,7 @@ impl Config {
     /// The files that a running server loads again together. Revocation lists are loaded one by one.
     pub fn live_files(&self) -> impl Iterator<Item = &Path> {
         let Server { certificate, private_key, .. } = &self.server;
-        let Trust { region_ca, region_ca_key, customer_ca } = &self.trust;
+        let Trust { region_ca, region_ca_key, customer_ca, proxy: _ } = &self.trust;
         [certificate, private_key, region_ca]
             .into_iter()
             .chain(region_ca_key)
@@ -163,6 +163,12 @@ mod tests {
         format!("[[trust.customer_ca]]\n{entry}\n{more}\n")
     }
 
+    /// An entry of a proxy that says `more`.
+    fn proxy(key: &str, more: &str) -> String {
+        let entry = format!("public_key_sha256 = \"{key}\"\ncertificate_header = \"client-cert\"");
+        format!("[[trust.proxy]]\n{entry}\n{more}\n")
+    }
+
     #[test]
     fn lists_are_files_or_addresses() {
         let text = customer_ca("crl = [\"a/b.crl\", \"http://pki.example.com:8080/ca.crl?x=1\"]");
@@ -192,6 +198,11 @@ mod tests {
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
             ("region = \"a b\"", None, "region's name"),
+            (&proxy("0a", ""), None, "64 hexadecimal digits"),
+            (&proxy(&"0a".repeat(32), "address_header = \"via\""), None, "`x-forwarded-for`"),
+            (&proxy(&"0a".repeat(32), "domain = \"y\""), None, "UUID"),
+            (&proxy(&"0a".repeat(32), "header = \"x\""), None, "header"),
+            (&proxy(&"0a".repeat(32), "").repeat(2), None, "two entries"),
             ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
             ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),
             ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::units::{ByteSize, CrlSource, DefaultPolicy, Region, Span, from_text};
-use crate::model::OkmsId;
+use super::units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span, from_text};
+use crate::model::{self, OkmsId};
 
 /// What the server needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -73,6 +73,8 @@ pub struct Trust {
     pub region_ca_key: Option<PathBuf>,
     /// Authorities of customers, each for one domain.
     pub customer_ca: Vec<CustomerCa>,
+    /// Proxies whose word is taken about who their clients are.
+    pub proxy: Vec<Proxy>,
 }
 
 /// `[[trust.customer_ca]]`
@@ -112,6 +114,68 @@ pub enum StaleCrl {
     Refuse,
     /// The old list goes on.
     Accept,
+}
+
+/// `[[trust.proxy]]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// SHA-256 of the public key of its own client certificate, which is of the region's authority.
+    pub public_key_sha256: KeyPin,
+    /// The header in which it says whose certificate it was shown.
+    pub certificate_header: CertificateHeader,
+    /// The header in which it says where its client is; not known where there is none.
+    #[serde(default)]
+    pub address_header: Option<AddressHeader>,
+    /// The only domain whose certificates it may forward.
+    #[serde(default, deserialize_with = "some_from_text")]
+    pub domain: Option<OkmsId>,
+}
+
+impl Proxy {
+    /// What is taken of it.
+    #[must_use]
+    pub const fn terms(&self) -> model::Proxy {
+        let certificates = match self.certificate_header {
+            CertificateHeader::ClientCert => model::CertificateHeader::ClientCert,
+            CertificateHeader::XForwardedClientCert => {
+                model::CertificateHeader::XForwardedClientCert
+            }
+        };
+        let addresses = match self.address_header {
+            None => None,
+            Some(AddressHeader::XForwardedFor) => Some(model::AddressHeader::XForwardedFor),
+            Some(AddressHeader::Forwarded) => Some(model::AddressHeader::Forwarded),
+        };
+        let KeyPin(key_sha256) = self.public_key_sha256;
+        model::Proxy { key_sha256, certificates, addresses, domain: self.domain }
+    }
+}
+
+/// A header with a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateHeader {
+    /// RFC 9440.
+    ClientCert,
+    /// Envoy's.
+    XForwardedClientCert,
+}
+
+/// A header with a client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressHeader {
+    /// A list of addresses, of which the last one counts.
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+fn some_from_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<OkmsId>, D::Error> {
+    from_text(deserializer).map(Some)
 }
 
 /// `[keys]`
@@ -244,7 +308,12 @@ impl Default for Server {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { region_ca: "region_ca.pem".into(), region_ca_key: None, customer_ca: Vec::new() }
+        Self {
+            region_ca: "region_ca.pem".into(),
+            region_ca_key: None,
+            customer_ca: Vec::new(),
+            proxy: Vec::new(),
+        }
     }
 }
 

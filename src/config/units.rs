@@ -9,7 +9,7 @@ use serde::{
 
 use crate::{
     files::{self, FileName},
-    model::BuiltIn,
+    model::{BuiltIn, text},
 };
 
 /// A region's name: letters, digits and `-`.
@@ -62,6 +62,25 @@ impl FromStr for DefaultPolicy {
 }
 
 impl<'de> Deserialize<'de> for DefaultPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// SHA-256 of a public key, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPin(pub [u8; 32]);
+
+impl FromStr for KeyPin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let key = text::sha256(text);
+        key.map(Self).ok_or("it is SHA-256 of a public key: 64 hexadecimal digits")
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }

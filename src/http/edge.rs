@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Version,
+    Method, Request, Response, StatusCode, Version,
     body::Incoming,
     header::{HOST, HeaderName, HeaderValue, ORIGIN},
     http::{request::Parts, uri::Authority},
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     Router,
     arriving::{Arriving, Bounds},
+    forwarded::{self, Forwarding},
     progress::InProgress,
     response::{Body, response},
     router::Match,
@@ -99,20 +100,35 @@ pub struct Edge {
     shares: Shares,
     crowded: Seldom,
     failures: Seldom,
+    misforwarded: Seldom,
+}
+
+/// Whose a request is.
+struct Sender {
+    /// Or why it is nobody here.
+    peer: Result<Arc<VerifiedPeer>, Failed>,
+    share: Arc<Share>,
+    /// Where it is, if that is known.
+    client: Option<IpAddr>,
 }
 
 /// What is known of a connection once its handshake is done.
 pub struct Connection {
-    /// Or why it is nobody here.
-    peer: Result<Arc<VerifiedPeer>, Failed>,
+    /// Whose its requests are, unless a proxy says otherwise.
+    sender: Sender,
+    /// The proxy whose connection it is.
+    via: Option<Via>,
     is_stranger: bool,
     is_beyond_share: bool,
-    share: Arc<Share>,
-    /// Where the peer is.
-    address: IpAddr,
     limits: RequestLimits,
     first_id: Uuid,
     requests: AtomicU64,
+}
+
+/// A proxy that is connected.
+struct Via {
+    peer: Arc<VerifiedPeer>,
+    forwarding: Forwarding,
 }
 
 /// Tells when the peer's certificate ends, where that is soon: RFC 3339.
@@ -126,21 +142,23 @@ impl Connection {
         self.is_stranger
     }
 
-    /// The end of the peer's certificate, where it is to be told at `now`.
-    fn expires_soon(&self, now: Timestamp) -> Option<HeaderValue> {
-        let end = self.peer.as_ref().ok()?.identity().validity().not_after;
-        let left = end.saturating_sub(now.unix_seconds());
-        let is_soon = (0..=i64::from(ENDS_SOON_SECONDS)).contains(&left);
-        let end = is_soon.then(|| Timestamp::from_unix_seconds(end).to_rfc3339_seconds())?;
-        HeaderValue::try_from(end).ok()
-    }
-
     /// A fresh request id: random for each connection, counted within it.
     fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
         // The low 48 bits are free of the UUID's version and variant.
         let id = Uuid::from_u128(self.first_id.as_u128() ^ (number & 0xffff_ffff_ffff));
         Arc::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+impl Sender {
+    /// The end of its certificate, where it is to be told at `now`.
+    fn expires_soon(&self, now: Timestamp) -> Option<HeaderValue> {
+        let end = self.peer.as_ref().ok()?.identity().validity().not_after;
+        let left = end.saturating_sub(now.unix_seconds());
+        let is_soon = (0..=i64::from(ENDS_SOON_SECONDS)).contains(&left);
+        let end = is_soon.then(|| Timestamp::from_unix_seconds(end).to_rfc3339_seconds())?;
+        HeaderValue::try_from(end).ok()
     }
 }
 
@@ -232,6 +250,7 @@ impl Edge {
             shares,
             crowded: Seldom::new(LINE_PAUSE),
             failures: Seldom::new(FAILURE_PAUSE),
+            misforwarded: Seldom::new(LINE_PAUSE),
         }
     }
 
@@ -263,20 +282,92 @@ impl Edge {
                 "all connections that one domain may have are taken; more are refused"
             );
         }
-        Connection {
-            is_stranger: share.is_none(),
+        let is_stranger = share.is_none();
+        let sender = Sender {
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: if is_beyond_share {
                 Err(Problem::TooManyConnections.into())
             } else {
                 peer.map_err(Failed::from)
             },
+            client: Some(address.to_canonical()),
+        };
+        Connection {
+            sender,
+            via: None,
+            is_stranger,
             is_beyond_share,
-            address: address.to_canonical(),
             limits,
             first_id: Uuid::new_v4(),
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// A new connection of a proxy: it is nobody itself, and each request is of whoever the proxy says
+    /// has sent it.
+    #[must_use]
+    pub fn connect_proxy(
+        &self,
+        proxy: VerifiedPeer,
+        forwarding: Forwarding,
+        limits: RequestLimits,
+    ) -> Connection {
+        let share = self.shares.of_proxy();
+        let is_beyond_share = share.is_none();
+        let sender = Sender {
+            share: share.unwrap_or_else(|| self.shares.of_stranger()),
+            peer: Err(Problem::TooManyConnections.into()),
+            client: None,
+        };
+        Connection {
+            sender,
+            via: (!is_beyond_share).then(|| Via { peer: Arc::new(proxy), forwarding }),
+            is_stranger: is_beyond_share,
+            is_beyond_share,
+            limits,
+            first_id: Uuid::new_v4(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Whose a request is that comes through a proxy.
+    async fn forwarded(
+        &self,
+        connection: &Connection,
+        Via { peer: proxy, forwarding }: &Via,
+        head: &Parts,
+        now: Timestamp,
+    ) -> Result<Sender, Failed> {
+        if !fits(head, connection.limits) {
+            return Err(Problem::HeadTooLarge.into());
+        }
+        let shown = forwarded::certificates(&head.headers, &forwarding.proxy);
+        let told = shown
+            .and_then(|shown| Ok((shown, forwarded::address(&head.headers, &forwarding.proxy)?)));
+        let (shown, client) = told.inspect_err(|fault| {
+            if let Some(left_out) = self.misforwarded.due() {
+                tracing::warn!(%fault, left_out, "a proxy does not say as agreed who its client is");
+            }
+        })?;
+        let revoked = self.context.service.revocations.revoked();
+        let (peer, party) = match (directory::stands(proxy, revoked, now), shown) {
+            (Err(why), _) => {
+                let why = format!("the proxy's own certificate is refused: {why}");
+                (Err(Problem::Unauthenticated.with(&[&why])), None)
+            }
+            (Ok(()), None) => (Err(Unauthenticated::NotForwarded.into()), None),
+            (Ok(()), Some(shown)) => match forwarding.judge.judge(&shown).await {
+                Err(why) => (Err(why.into()), None),
+                Ok(peer) => match (self.principal(&peer, now), forwarding.proxy.domain) {
+                    (Ok(principal), Some(domain)) if principal.party() != Party::Tenant(domain) => {
+                        (Err(Unauthenticated::NotOfProxy.into()), None)
+                    }
+                    (principal, _) => (Ok(peer), principal.ok().map(|one| one.party())),
+                },
+            },
+        };
+        let share = self.shares.through(&connection.sender.share, party);
+        Ok(Sender { peer, share: share.ok_or(Problem::TooManyConnections)?, client })
     }
 
     fn principal(
@@ -305,15 +396,15 @@ impl Edge {
         let mut body = Arriving::new(&head.headers, body);
         let now = self.clocks.store.now();
         let machine_now = self.clocks.machine.now();
-        let client = Some(connection.address);
-        let event = Event {
+        let client = connection.sender.client;
+        let mut event = Event {
             metrics: Arc::clone(&self.nowhere),
             request_id: Arc::clone(&id),
             client,
             started: Instant::now(),
             status: GONE,
         };
-        let call = Call {
+        let mut call = Call {
             head,
             params: Params::default(),
             body: Bytes::new(),
@@ -323,9 +414,29 @@ impl Edge {
             caller: None,
             request_id: Arc::clone(&id),
         };
-        let (mut reply, room) = self.answer(connection, call, &mut body, event, &in_progress).await;
+        let forwarded = match &connection.via {
+            None => None,
+            Some(via) => Some(self.forwarded(connection, via, &call.head, machine_now).await),
+        };
+        let sender = match &forwarded {
+            None => Ok(&connection.sender),
+            Some(forwarded) => forwarded.as_ref(),
+        };
+        let (mut reply, room) = match sender {
+            Ok(sender) => {
+                (call.client, event.client) = (sender.client, sender.client);
+                let asked = (sender, connection.limits);
+                self.answer(asked, call, &mut body, event, &in_progress).await
+            }
+            Err(failed) => {
+                let reply = self.plain.render(failed.clone(), &call);
+                event.ends(&reply);
+                refuse(&connection.sender.share, reply)
+            }
+        };
         body.discard(|| in_progress.clone());
-        reply.headers.extend(connection.expires_soon(machine_now).map(|end| (EXPIRES, end)));
+        let ends = sender.ok().and_then(|sender| sender.expires_soon(machine_now));
+        reply.headers.extend(ends.map(|end| (EXPIRES, end)));
         if is_head {
             reply.body.clear();
             reply.more = None;
@@ -335,7 +446,7 @@ impl Edge {
         }
         if connection.is_beyond_share {
             in_progress.ends(Closing::Share);
-        } else if connection.share.is_overdrawn() {
+        } else if sender.map_or(&connection.sender, |sender| sender).share.is_overdrawn() {
             in_progress.ends(Closing::Refusals);
         }
         response(reply, &id, (in_progress, room))
@@ -344,16 +455,16 @@ impl Edge {
     /// The answer, and the room that it takes.
     async fn answer(
         self: &Arc<Self>,
-        connection: &Connection,
+        (sender, limits): (&Sender, RequestLimits),
         mut call: Call,
         body: &mut Arriving,
         mut event: Event,
         in_progress: &impl InProgress,
     ) -> (Reply, Room) {
-        let share = &connection.share;
+        let share = &sender.share;
         let mut dialect = self.plain;
         let ready = match self
-            .ready(connection, &mut call, &mut dialect, body, &mut event, in_progress)
+            .ready((sender, limits), &mut call, &mut dialect, body, &mut event, in_progress)
             .await
         {
             Ok(ready) => ready,
@@ -385,22 +496,21 @@ impl Edge {
     /// for it.
     async fn ready(
         &self,
-        connection: &Connection,
+        (sender, limits): (&Sender, RequestLimits),
         call: &mut Call,
         dialect: &mut &'static dyn Dialect,
         body: &mut Arriving,
         event: &mut Event,
         in_progress: &impl InProgress,
     ) -> Result<Ready, Failed> {
-        let (granted, effect) = self.admit(connection, call, dialect, event).await?;
-        let share = &connection.share;
+        let (granted, effect) = self.admit((sender, limits), call, dialect, event).await?;
+        let share = &sender.share;
         let mut room = None;
         if dialect.is_safe(&call.head.method) {
             // Nobody wants it, and while the request waits for its turn it would be kept.
             body.discard(|| in_progress.clone());
         } else {
-            let bounds =
-                Bounds { bytes: self.limits.body_bytes, time: connection.limits.body_time };
+            let bounds = Bounds { bytes: self.limits.body_bytes, time: limits.body_time };
             let (bytes, of_body) = body.read(bounds, share).await?;
             (call.body, room) = (bytes, Some(of_body));
         }
@@ -452,15 +562,14 @@ impl Edge {
     /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
     async fn admit(
         &self,
-        connection: &Connection,
+        (sender, limits): (&Sender, RequestLimits),
         call: &mut Call,
         dialect: &mut &'static dyn Dialect,
         event: &mut Event,
     ) -> Result<(Granted, Effect), Failed> {
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
-        let bytes = head_bytes(uri.path(), uri.query().unwrap_or_default(), &call.head.headers);
-        if bytes > connection.limits.head_bytes || call.head.headers.len() > HEADERS_MAX {
+        if !fits(&call.head, limits) {
             return Err(Problem::HeadTooLarge.into());
         }
         if !names_one_host(&call.head) {
@@ -484,7 +593,7 @@ impl Edge {
         if !dialect.is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());
         }
-        let peer = connection.peer.as_ref().map_err(Failed::clone);
+        let peer = sender.peer.as_ref().map_err(Failed::clone);
         let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
         call.caller = principal.as_ref().ok().map(Principal::party);
         let granted = match operation.handler {
@@ -593,9 +702,11 @@ fn refuse(share: &Arc<Share>, reply: Reply) -> (Reply, Room) {
     (reply, room)
 }
 
-fn head_bytes(path: &str, query: &str, headers: &HeaderMap) -> usize {
-    let headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    path.len() + query.len() + headers.sum::<usize>()
+/// Whether a request's head is within its bounds.
+fn fits(Parts { uri, headers, .. }: &Parts, limits: RequestLimits) -> bool {
+    let each = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let bytes = uri.path().len() + uri.query().unwrap_or_default().len() + each.sum::<usize>();
+    bytes <= limits.head_bytes && headers.len() <= HEADERS_MAX
 }
 
 /// What an answer takes of memory: constants that all answers share take none.

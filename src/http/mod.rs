@@ -6,6 +6,7 @@
 
 mod arriving;
 mod edge;
+mod forwarded;
 mod progress;
 mod refusal;
 mod response;
@@ -15,6 +16,7 @@ mod shares;
 pub(crate) use self::edge::names_one_host;
 pub use self::{
     edge::{Clocks, Connection, Edge, EdgeLimits, RequestLimits},
+    forwarded::{Forwarding, Judge, Judgement},
     progress::InProgress,
     refusal::Refusal,
     response::Body,

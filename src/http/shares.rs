@@ -97,6 +97,7 @@ pub(super) struct Shares {
     places: Arc<Semaphore>,
     strangers: Arc<Side>,
     operators: Arc<Side>,
+    proxies: Arc<Side>,
     /// Those that have a connection; others are forgotten when room is needed.
     domains: Mutex<HashMap<OkmsId, Weak<Side>>>,
     of_domain: Most,
@@ -139,7 +140,7 @@ pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] Option<OwnedS
 
 /// A connection's share.
 pub(super) struct Share {
-    own: Memory,
+    own: Arc<Memory>,
     party: Arc<Side>,
     memory: Arc<Memory>,
     places: Arc<Semaphore>,
@@ -175,6 +176,7 @@ impl Shares {
             places: Arc::new(Semaphore::new(places)),
             strangers: Side::new(of_strangers),
             operators: Side::new(of_domain),
+            proxies: Side::new(of_domain),
             domains: Mutex::default(),
             of_domain,
             of_connection: part(8),
@@ -198,9 +200,28 @@ impl Shares {
         self.share(self.of_stranger, Arc::clone(&self.strangers))
     }
 
+    /// The share of a new connection of a proxy; none where they have enough of them.
+    pub(super) fn of_proxy(&self) -> Option<Arc<Share>> {
+        let party = Arc::clone(&self.proxies);
+        party.connections.take(1).then(|| self.share(self.of_connection, party))
+    }
+
+    /// The share of a request that comes through a proxy's `connection`: of that, and of the party
+    /// that it is of, as if it were a connection of that; none where the party has enough of them.
+    /// Where there is no party, it is of a peer that is nobody.
+    pub(super) fn through(&self, connection: &Share, party: Option<Party>) -> Option<Arc<Share>> {
+        let mut share = match party {
+            Some(party) => self.of(party)?,
+            None => self.of_stranger(),
+        };
+        // Nobody else has it yet.
+        Arc::get_mut(&mut share)?.own = Arc::clone(&connection.own);
+        Some(share)
+    }
+
     fn share(&self, bytes: usize, party: Arc<Side>) -> Arc<Share> {
         let (memory, places) = (Arc::clone(&self.memory), Arc::clone(&self.places));
-        Arc::new(Share { own: Memory::new(bytes), party, memory, places })
+        Arc::new(Share { own: Arc::new(Memory::new(bytes)), party, memory, places })
     }
 
     /// Waits until all `places` are free.
@@ -266,7 +287,7 @@ impl Share {
 
     /// The nearest first: who asks for too much is stopped by their own share.
     fn accounts(&self, kind: Kind) -> [&Account; 3] {
-        [&self.own, &self.party.memory, &self.memory].map(|memory| memory.of(kind))
+        [&*self.own, &self.party.memory, &self.memory].map(|memory| memory.of(kind))
     }
 }
 

@@ -59,6 +59,16 @@ labels! {
 }
 
 labels! {
+    /// What becomes of client certificates that proxies forward, where they are judged.
+    pub enum Forwarded {
+        /// It would be let in.
+        Taken = "taken",
+        /// It would not.
+        Refused = "refused",
+    }
+}
+
+labels! {
     /// Why the server closes a connection.
     pub enum Closing {
         /// Nothing came after the handshake.

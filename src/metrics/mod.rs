@@ -21,7 +21,7 @@ pub use self::{
     certificates::Seen,
     commits::Outcome,
     endings::EndingMetrics,
-    handshakes::{Closing, Handshake, HandshakeError},
+    handshakes::{Closing, Forwarded, Handshake, HandshakeError},
     labels::{Counters, Label},
     lists::ListMetrics,
     operation::OperationMetrics,
@@ -45,6 +45,7 @@ pub struct Metrics {
     latency: HistogramVec,
     handshakes: Counters<Handshake>,
     refused: Counters<HandshakeError>,
+    forwarded: Counters<Forwarded>,
     connections: IntGauge,
     closed: Counters<Closing>,
     store: StoreMetrics,
@@ -109,6 +110,14 @@ impl Metrics {
                 &registry,
                 ("okmsd_handshakes_refused_total", "TLS handshakes that failed, by reason."),
                 "reason",
+            )?,
+            forwarded: Counters::register(
+                &registry,
+                (
+                    "okmsd_forwarded_certificates_total",
+                    "Judgements of client certificates that proxies forward, by result; one counts for a minute.",
+                ),
+                "result",
             )?,
             connections: gauge("okmsd_connections", "Connections that are open.")?,
             closed: Counters::register(
@@ -182,6 +191,11 @@ impl Metrics {
             Handshake::Failed
         });
         self.refused.count(why);
+    }
+
+    /// A client certificate that a proxy forwards was judged.
+    pub fn forwarded(&self, result: Forwarded) {
+        self.forwarded.count(result);
     }
 
     /// A connection was opened.

@@ -17,6 +17,7 @@ mod metadata;
 mod mount;
 mod path;
 pub mod policy;
+mod proxy;
 mod refused;
 mod revocation;
 mod secret;
@@ -45,6 +46,7 @@ pub use self::{
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
+    proxy::{AddressHeader, CertificateHeader, Proxy},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},

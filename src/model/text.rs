@@ -32,6 +32,17 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// A SHA-256 in hexadecimal digits, with or without colons between the bytes.
+#[must_use]
+pub fn sha256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.replace(':', "");
+    let nibble = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?));
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    bytes.try_into().ok().filter(|_| rest.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +59,20 @@ mod tests {
             "\u{feff}", "a\nb",
         ] {
             assert!(!is_printable(no), "{no:?}");
+        }
+        let key = "0aF1".repeat(16);
+        let bytes = [0x0a, 0xf1].repeat(16);
+        assert_eq!(sha256(&key).unwrap().as_slice(), bytes);
+        assert_eq!(sha256(&["0a:f1"; 16].join(":")).unwrap().as_slice(), bytes);
+        for wrong in [
+            "",
+            &key[1..],
+            &key[2..],
+            &format!("{key}0"),
+            &key.replace('F', "+"),
+            &key.replace('F', "é"),
+        ] {
+            assert_eq!(sha256(wrong), None, "{wrong}");
         }
         assert!(is_plain("a_.:/=@%-Z9") && !is_plain("a b") && !is_plain("é"));
     }

@@ -241,6 +241,14 @@ pub fn hashed_key_id(der: &[u8]) -> Result<Option<Vec<u8>>, CertificateFault> {
     Ok(is_hash.then_some(key_id))
 }
 
+/// SHA-256 of a certificate, or of what is said to be one.
+#[must_use]
+pub fn certificate_sha256(der: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
+    hash
+}
+
 /// Reads a whole certificate, nothing more and nothing less.
 pub(super) fn read(der: &[u8]) -> Result<X509Certificate<'_>, CertificateFault> {
     let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateFault::Der)?;

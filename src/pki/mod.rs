@@ -32,7 +32,7 @@ mod serial;
 mod validity;
 
 pub use ca::CertificateAuthority;
-pub use certificate::{Bounds, Facts, hashed_key_id, key_sha256};
+pub use certificate::{Bounds, Facts, certificate_sha256, hashed_key_id, key_sha256};
 pub use crl::RevokedCertificate;
 pub use csr::{request_alone, signing_request};
 pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};

@@ -153,6 +153,14 @@ pub fn exactly_one<T: Section>(text: &[u8]) -> Result<T, PemFault> {
     }
 }
 
+/// Every certificate in `text`; at least one.
+///
+/// # Errors
+/// As [`every`].
+pub fn every_certificate(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+    every(text)
+}
+
 /// The one certificate in `text`.
 ///
 /// # Errors

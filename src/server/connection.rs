@@ -24,11 +24,13 @@ use super::{
     watched::Watched,
 };
 use crate::{
+    auth::VerifiedPeer,
     clock::Clock,
     config::Limits,
-    http::{Edge, RequestLimits},
+    http::{Edge, Forwarding, Judge, RequestLimits},
     live::{Current, Live},
     metrics::{Closing, Handshake, Metrics},
+    model::Proxy,
 };
 
 /// How long a connection that was asked to end may take to say goodbye.
@@ -44,7 +46,9 @@ const WINDOW_OF_STRANGER: u32 = 64 << 10;
 /// What all connections share.
 pub struct Shared {
     /// Makes handshakes.
-    pub handshakes: Handshakes,
+    pub handshakes: Arc<Handshakes>,
+    /// Judges what proxies forward.
+    pub judge: Arc<dyn Judge>,
     /// What connections go by.
     pub terms: Arc<Live<Terms>>,
     /// The one clock.
@@ -63,6 +67,21 @@ pub struct Terms {
     pub tls: TlsState,
     /// What bounds each.
     pub limits: ConnectionLimits,
+    /// Whose word is taken about others.
+    pub proxies: Arc<[Arc<Proxy>]>,
+}
+
+impl Terms {
+    /// The proxy that a peer is, if it is one that is listed: by its key, in a certificate of the
+    /// region's authority itself.
+    pub(super) fn proxy(&self, peer: &VerifiedPeer) -> Option<&Arc<Proxy>> {
+        let key = peer.is_of_region().then(|| peer.identity().public_key_sha256())?;
+        self.proxy_with(key)
+    }
+
+    fn proxy_with(&self, key_sha256: &[u8; 32]) -> Option<&Arc<Proxy>> {
+        self.proxies.iter().find(|proxy| proxy.key_sha256 == *key_sha256)
+    }
 }
 
 /// What bounds a connection.
@@ -131,7 +150,17 @@ pub(super) async fn serve(
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let chain = tls.peer_certificates().map(<[_]>::to_vec);
     let peer = terms.tls.trust.peer(tls.peer_certificates(), &*shared.clock, &shared.metrics);
-    let connection = shared.edge.connect(peer, address.ip(), limits.request);
+    // What it is to be taken for by other terms, too.
+    let key = peer.as_ref().ok().filter(|peer| peer.is_of_region());
+    let key = key.map(|peer| *peer.identity().public_key_sha256());
+    let proxy = peer.as_ref().ok().and_then(|peer| terms.proxy(peer).cloned());
+    let connection = match (peer, proxy) {
+        (Ok(peer), Some(proxy)) => {
+            let forwarding = Forwarding { proxy, judge: Arc::clone(&shared.judge) };
+            shared.edge.connect_proxy(peer, forwarding, limits.request)
+        }
+        (peer, _) => shared.edge.connect(peer, address.ip(), limits.request),
+    };
     let is_stranger = connection.is_stranger();
     let mut deadlines = limits.deadlines;
     if is_stranger {
@@ -171,7 +200,7 @@ pub(super) async fn serve(
                 .initial_stream_window_size(WINDOW_OF_STRANGER)
                 .initial_connection_window_size(WINDOW_OF_STRANGER);
         }
-        let until = until_ending(shared, stop, terms, chain);
+        let until = until_ending(shared, stop, terms, (chain, key));
         drive(builder.serve_connection(io, service), shared, &activity, &seat, until).await;
     } else {
         let connection = http1::Builder::new()
@@ -179,18 +208,19 @@ pub(super) async fn serve(
             // Our own deadlines know idleness from a slow head.
             .header_read_timeout(None)
             .serve_connection(io, service);
-        let until = until_ending(shared, stop, terms, chain);
+        let until = until_ending(shared, stop, terms, (chain, key));
         drive(connection, shared, &activity, &seat, until).await;
     }
 }
 
 /// Waits until a connection is to end: the server stops, or its peer, who came with `chain`, is not
-/// who it was any more by the terms that are new. Others stay, and keep their limits.
+/// who it was any more by the terms that are new, or not the proxy that it was, or none. Others stay,
+/// and keep their limits.
 async fn until_ending(
     shared: &Shared,
     stop: CancellationToken,
     mut terms: Arc<Current<Terms>>,
-    chain: Option<Vec<CertificateDer<'static>>>,
+    (chain, key): (Option<Vec<CertificateDer<'static>>>, Option<[u8; 32]>),
 ) {
     loop {
         tokio::select! {
@@ -200,6 +230,10 @@ async fn until_ending(
         let next = shared.terms.load();
         let before = &terms.tls.trust;
         if !next.tls.trust.still_believes(chain.as_deref(), before, shared.clock.now()) {
+            return;
+        }
+        let proxy = |terms: &Terms| terms.proxy_with(key.as_ref()?).cloned();
+        if proxy(&next) != proxy(&terms) {
             return;
         }
         terms = next;

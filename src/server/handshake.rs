@@ -111,6 +111,16 @@ impl Handshakes {
         None
     }
 
+    /// Does some work of a handshake that there is none for, on the same threads. None where those have
+    /// ended.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let runtime = self.threads.0.as_ref()?;
+        AbortOnDropHandle::new(runtime.spawn(async move { work() })).await.ok()
+    }
+
     fn report(
         &self,
         why: HandshakeError,

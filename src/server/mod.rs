@@ -11,6 +11,7 @@ mod descriptors;
 mod error;
 mod fetch;
 mod fitness;
+mod forwarded;
 mod frames;
 mod handshake;
 mod linger;
@@ -28,6 +29,7 @@ pub use self::{
     error::TlsError,
     fetch::{FetchBounds, FetchError, fetch},
     fitness::{Dated, Doubt, Role},
+    forwarded::ForwardedCertificates,
     handshake::Handshakes,
     listener::{Listener, Stopper},
     tls::{ServerTls, TlsState},

@@ -152,6 +152,29 @@ impl ClientTrust {
         self.0.judge(leaf, intermediates, unix_time(now)).is_ok() && told(self) == told(before)
     }
 
+    /// Whether it is the very same, and not only alike.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The peer that has presented `chain` to a proxy: judged as in a handshake, but for the proof
+    /// that its key is there, which the proxy has seen.
+    ///
+    /// # Errors
+    /// What a handshake would fail of; or what would be told to the peer after it.
+    pub(super) fn forwarded(
+        &self,
+        chain: &[CertificateDer<'_>],
+        clock: &dyn Clock,
+        metrics: &Metrics,
+    ) -> Result<VerifiedPeer, Unfit> {
+        if let [leaf, intermediates @ ..] = chain {
+            let now = unix_time(clock.now().unix_seconds());
+            let _verified = self.0.judge(leaf, intermediates, now)?;
+        }
+        Ok(self.peer(Some(chain), clock, metrics)?.forwarded())
+    }
+
     /// The peer that presented `chain`, which the handshake has verified: by whose word it is who
     /// it is.
     ///
@@ -182,6 +205,27 @@ impl ClientTrust {
         let seen = if is_operator { Seen::Operator } else { Seen::Client };
         metrics.certificate_seen(seen, identity.validity().not_after, now);
         Ok(VerifiedPeer::after_handshake(identity, voucher).held_against(links).listed(listing))
+    }
+}
+
+/// Why a certificate that was forwarded is not taken.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// The handshake would have failed.
+    Untrusted(Error),
+    /// The peer would have been nobody.
+    Nobody(Unauthenticated),
+}
+
+impl From<Error> for Unfit {
+    fn from(error: Error) -> Self {
+        Self::Untrusted(error)
+    }
+}
+
+impl From<Unauthenticated> for Unfit {
+    fn from(why: Unauthenticated) -> Self {
+        Self::Nobody(why)
     }
 }
 

@@ -170,6 +170,14 @@ impl Credentials {
     ) -> Result<IssuedCredential, Error> {
         permit.check(Action::CredentialRenew, Resource::Tenant)?;
         let asking = permit.subject().peer_of_region().ok_or(Error::NotSelfRenewing)?;
+        // Whoever has a proxy's key could have certificates for keys of its own, and keep them.
+        if asking.is_forwarded() {
+            return Err(Invalid(
+                "a certificate renews itself over a connection of its own; connect to the server without the proxy, or ask an \
+                 operator for a new one",
+            )
+            .into());
+        }
         let keys = self.scope.keys(permit).await?;
         let (id, old) = self.of(&keys, asking.identity()).await?.ok_or(Error::NotSelfRenewing)?;
         let days = renewal.days.unwrap_or_else(|| old.days().min(DAYS_MAX));

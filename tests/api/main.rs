@@ -38,6 +38,7 @@ mod lists;
 mod model;
 mod openapi;
 mod paths;
+mod proxies;
 mod reload;
 mod restart;
 mod rights;

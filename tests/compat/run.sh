@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; OpenBao's CLI and, as the oracle of random requests, its
-# server; Terraform with the vault provider; Prometheus' linter on the figures; helm on the chart, and Chromium (tests/browser); whether early answers arrive
+# server; Terraform with the vault provider; Prometheus' linter on the figures; helm on the chart, nginx and HAProxy before a
+# server of their own, and Chromium (tests/browser); whether early answers arrive
 # at curl, Python, Java and Node; schemathesis on the OpenAPI document. Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -23,10 +24,11 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm browser early bao oracle schemathesis terraform)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds promtool helm proxies browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
-# Suites with a server of their own, and its settings. The others share one; helm needs none.
+# Suites with a server of their own, and its settings. The others share one; helm needs none, and
+# proxies starts its own.
 declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
     [bao]=
@@ -156,6 +158,7 @@ suite_node_vault() { "$here/node_vault/run.sh"; }
 suite_seeds() { "$here/seeds.sh"; }
 suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }
+suite_proxies() { "$here/proxies.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
 suite_early() { "$here/early/run.sh"; }
 suite_bao() { "$here/bao.sh"; }
@@ -174,7 +177,7 @@ lane() {
     trap stop EXIT
     trap 'exit 143' TERM
     # shellcheck disable=SC2086 # settings are words
-    if [[ $group != helm ]]; then start "$number" ${own[$group]:-}; fi
+    if [[ $group != helm && $group != proxies ]]; then start "$number" ${own[$group]:-}; fi
     for suite in "$@"; do
         code=0
         began=$SECONDS
@@ -218,7 +221,7 @@ for suite in "${suites[@]}"; do
         exit 1
     fi
     group=shared
-    if [[ -v own[$suite] || $suite == helm ]]; then group=$suite; fi
+    if [[ -v own[$suite] || $suite == helm || $suite == proxies ]]; then group=$suite; fi
     if [[ ! -v of[$group] ]]; then groups+=("$group"); fi
     of[$group]+=" $suite"
 done

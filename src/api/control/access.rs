@@ -357,16 +357,7 @@ fn fingerprint(text: &str) -> Result<[u8; 32], Invalid> {
     const WRONG: Invalid = Invalid(
         "publicKeySHA256 and issuers list SHA-256 of public keys, each 64 hexadecimal digits; issuers can have region, too",
     );
-    let text = text.replace(':', "");
-    let mut key = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(WRONG);
-    }
-    for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-        let digits = text.get(at..at + 2).ok_or(WRONG)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| WRONG)?;
-    }
-    Ok(key)
+    text::sha256(text).ok_or(WRONG)
 }
 
 fn word(body: &mut Object<'_>, name: &str) -> Result<Option<String>, Invalid> {

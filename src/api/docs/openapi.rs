@@ -387,7 +387,7 @@ mod tests {
     /// is about secrets, mounts and namespaces.
     #[test]
     fn every_operation_names_the_problems_of_its_kind() {
-        let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost"];
+        let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost", "Misforwarded"];
         let of_bodies =
             ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
         let of_certificates =
