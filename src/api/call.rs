@@ -12,7 +12,7 @@ use hyper::{header::HeaderValue, http::request::Parts};
 use super::Params;
 use crate::{
     auth::Party,
-    model::{OkmsId, SecretPath, Timestamp, TokenLife},
+    model::{Circumstances, OkmsId, SecretPath, Timestamp, TokenLife},
     service::Service,
 };
 
@@ -82,6 +82,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// What the conditions of policies are held against.
+    #[must_use]
+    pub const fn circumstances(&self) -> Circumstances {
+        Circumstances::new(self.now, self.client)
+    }
+
     /// Its query, as sent.
     #[must_use]
     pub fn query(&self) -> &str {

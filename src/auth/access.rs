@@ -2,7 +2,8 @@
 //!
 //! Owns the state that every process has of each tenant, and what follows from it for one
 //! certificate, user or token; what Vault's policies say together is put together in [`super::acls`]. Always holds: what is denied in any policy is denied, whatever others allow; what
-//! no policy allows is not; a state is replaced whole. Never does: read the store.
+//! no policy allows is not; a state is replaced whole; what depends on a request's circumstances is
+//! remembered beyond it by nobody. Never does: read the store.
 
 use std::{
     collections::HashMap,
@@ -27,7 +28,7 @@ use super::{
     policies::{Chosen, Policies},
     rules::Rules,
 };
-use crate::model::{BuiltIn, CertRule, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
+use crate::model::{BuiltIn, CertRule, Circumstances, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -162,21 +163,21 @@ impl Access {
         }
     }
 
-    /// What somebody has in a tenant, and may do by it.
-    fn grants(self: Arc<Self>, holder: &Holder<'_>) -> Result<Grants, Untraced> {
+    /// What somebody has in a tenant.
+    fn has(self: Arc<Self>, holder: &Holder<'_>) -> Result<Having, Untraced> {
         if !self.rules.is_empty() && holder.certificate().is_partly_read() {
             // What a rule would say of the names that are left out, nobody knows.
-            return Ok(Grants::of(self, Arc::new(of_everybody()), Namer::nobody()));
+            return Ok(Having::new(self, Arc::new(of_everybody()), Namer::nobody()));
         }
         let rules = self.rules.about(holder)?;
-        Ok(self.grants_of_rules(rules))
+        Ok(self.of_rules(rules))
     }
 
-    /// What whoever fits these rules may do, and no others.
-    pub(super) fn grants_of_rules(self: Arc<Self>, rules: Vec<u32>) -> Grants {
+    /// What whoever fits these rules has, and no others.
+    pub(super) fn of_rules(self: Arc<Self>, rules: Vec<u32>) -> Having {
         let mut given =
             rules.iter().filter_map(|place| self.given.get(usize::try_from(*place).ok()?));
-        let Some(first) = given.next() else { return Grants::default_of(self) };
+        let Some(first) = given.next() else { return Having::default_of(self) };
         // Where one rule fits, or many that give the same, all connections share it.
         let chosen = given.fold(Arc::clone(first), |all, one| {
             if all == *one { all } else { Arc::new(Arc::unwrap_or_clone(all).with(one)) }
@@ -186,7 +187,7 @@ impl Access {
             rule.is_some_and(|rule| rule.policies.iter().any(|name| self.acls.has(name)))
         };
         let namer = Namer::Rules(rules.into_iter().filter(names_any).collect());
-        Grants::of(self, chosen, namer)
+        Having::new(self, chosen, namer)
     }
 
     /// The rules that are about somebody, by their places.
@@ -205,20 +206,20 @@ impl Access {
         rules.map(|rule| rule.name.to_string()).collect()
     }
 
-    /// What a user may do, if there is one of this name.
-    pub(super) fn user(self: Arc<Self>, user: &str) -> Option<Grants> {
-        self.users.contains_key(user).then(|| self.grants_of_user(user))
+    /// What a user has, if there is one of this name.
+    pub(super) fn user(self: Arc<Self>, user: &str) -> Option<Having> {
+        self.users.contains_key(user).then(|| self.of_user(user))
     }
 
     /// What each policy in the words of IAM says of an action, of those that a user has, or whoever
-    /// fits these rules.
+    /// fits these rules, and whether it does under these circumstances.
     pub(super) fn said(
         &self,
         user: Option<&str>,
         rules: &[u32],
-        action: Action,
-        path: Option<&str>,
-    ) -> Vec<(String, Verdict)> {
+        (action, path): (Action, Option<&str>),
+        circumstances: &Circumstances,
+    ) -> Vec<(String, Verdict, bool)> {
         let of_user = user.and_then(|user| self.users.get(user));
         let rules = rules.iter().take(TOLD_MAX);
         let rules: Vec<_> = rules.filter_map(|place| self.rules.at(*place)).collect();
@@ -230,45 +231,43 @@ impl Access {
             None if rules.is_empty() => whom.push((Some(""), &default)),
             None => whom.extend(rules.iter().map(|rule| (Some(&*rule.identity), &*rule.policies))),
         }
-        let mut said = vec![(DEFAULT_POLICY.to_owned(), verdict(&of_everybody(), action, path))];
+        let always = |name: &str, one: &Chosen| (name.to_owned(), verdict(one, action, path), true);
+        let mut said = vec![always(DEFAULT_POLICY, &of_everybody())];
         for (identity, names) in whom {
-            let told = self.policies.told(identity, names, action, path);
-            said.extend(told.into_iter().map(|(name, verdict)| (name.to_owned(), verdict)));
+            let told = self.policies.told(identity, names, (action, path), circumstances);
+            said.extend(told.into_iter().map(|(name, says, is)| (name.to_owned(), says, is)));
             let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
-            said.extend(
-                built_in.map(|one| (one.name().to_owned(), verdict(&chosen(one), action, path))),
-            );
+            said.extend(built_in.map(|one| always(one.name(), &chosen(one))));
         }
         said
     }
 
-    /// What a user may do: what the policies grant that it names, and those about an identity of its
-    /// name.
-    pub(super) fn grants_of_user(self: Arc<Self>, user: &str) -> Grants {
+    /// What a user has: the policies that it names, and those about an identity of its name.
+    pub(super) fn of_user(self: Arc<Self>, user: &str) -> Having {
         let names = self.users.get(user).cloned().unwrap_or_default();
         let about = self.policies.of(user, &names);
-        self.grants_of_names(&Namer::User(user.into(), names.as_slice().into()), &names, about)
+        self.of_names(&Namer::User(user.into(), names.as_slice().into()), &names, about)
     }
 
-    /// What the policies of these names grant; a template has the values of the bearer.
-    pub(super) fn grants_of_policies(self: Arc<Self>, bearer: Bearer, names: &[String]) -> Grants {
+    /// The policies of these names; a template has the values of the bearer.
+    pub(super) fn of_policies(self: Arc<Self>, bearer: Bearer, names: &[String]) -> Having {
         let named = self.policies.named(names);
-        self.grants_of_names(&Namer::Bearer(bearer, names.into()), names, named)
+        self.of_names(&Namer::Bearer(bearer, names.into()), names, named)
     }
 
-    fn grants_of_names(self: Arc<Self>, namer: &Namer, names: &[String], chosen: Chosen) -> Grants {
+    fn of_names(self: Arc<Self>, namer: &Namer, names: &[String], chosen: Chosen) -> Having {
         if let Some(known) = self.bearers.load().get(namer) {
-            return Grants::again(Arc::clone(&self), Arc::clone(known));
+            return Having::again(Arc::clone(&self), Arc::clone(known));
         }
         let chosen = with_named(chosen, names);
-        let grants = Grants::of(Arc::clone(&self), Arc::new(chosen), namer.clone());
+        let having = Having::new(Arc::clone(&self), Arc::new(chosen), namer.clone());
         self.bearers.rcu(|known| {
             let has_room = known.size() < BEARERS_MAX;
             let known =
                 if has_room { HashTrieMapSync::clone(known) } else { HashTrieMapSync::default() };
-            known.insert(namer.clone(), Arc::clone(&grants.standing))
+            known.insert(namer.clone(), Arc::clone(&having.standing))
         });
-        grants
+        having
     }
 
     /// What the policies in Vault's language say together that somebody names.
@@ -286,25 +285,26 @@ struct Standing {
     chosen: Arc<Chosen>,
     /// Who names policies in Vault's language.
     namer: Namer,
-    /// What may be done to something in the tenant.
+    /// What may be done to something in the tenant, whatever the circumstances.
     somewhere: Actions,
     /// What those policies say together, as long as the state is kept.
     acl: Weak<InVault>,
 }
 
-/// What somebody may do in a tenant, by its policies as they are now.
+/// What somebody has in a tenant, by its policies as they are now: what of it counts is said under the
+/// circumstances of a request, and for that alone.
 #[derive(Clone, Debug)]
-pub(super) struct Grants {
+pub(super) struct Having {
     access: Arc<Access>,
     standing: Arc<Standing>,
     in_vault: Option<Arc<InVault>>,
 }
 
-impl Grants {
-    /// What whoever is no certificate of any rule may do.
+impl Having {
+    /// What whoever is no certificate of any rule has.
     pub(super) fn default_of(access: Arc<Access>) -> Self {
         let chosen = Arc::clone(&access.default);
-        Self::of(access, chosen, Namer::nobody())
+        Self::new(access, chosen, Namer::nobody())
     }
 
     /// By what was worked out before.
@@ -313,41 +313,75 @@ impl Grants {
         Self { access, standing, in_vault }
     }
 
-    fn of(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer) -> Self {
+    fn new(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer) -> Self {
         let in_vault = access.in_vault(&namer);
         let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
         let generation = access.generation;
+        let always = Arc::clone(&chosen);
         let somewhere = Actions::of(&[]);
         let standing = Arc::new(Standing { generation, chosen, namer, somewhere, acl });
-        let mut grants = Self { access, standing, in_vault };
-        let may = |action: &Action| {
-            let places = [Resource::Tenant, Resource::Below("")];
-            places.iter().any(|place| grants.allows(*action, *place, Door::Told))
-        };
-        let somewhere = Action::ALL.iter().copied().filter(may).collect();
-        if let Some(standing) = Arc::get_mut(&mut grants.standing) {
+        let mut grants = Grants { having: Self { access, standing, in_vault }, chosen: always };
+        let somewhere = grants.somewhere(Actions::of(Action::ALL));
+        if let Some(standing) = Arc::get_mut(&mut grants.having.standing) {
             standing.somewhere = somewhere;
         }
-        grants
+        grants.having
+    }
+
+    /// What it allows under these circumstances.
+    pub(super) fn under(self, circumstances: &Circumstances) -> Grants {
+        let chosen = self.access.policies.under(&self.standing.chosen, circumstances);
+        Grants { having: self, chosen }
+    }
+}
+
+/// What somebody may do in a tenant, asked for by one request.
+#[derive(Clone, Debug)]
+pub(super) struct Grants {
+    having: Having,
+    /// What counts of the policies in the words of IAM.
+    chosen: Arc<Chosen>,
+}
+
+impl Grants {
+    /// The same under other circumstances.
+    pub(super) fn under(&self, circumstances: &Circumstances) -> Self {
+        self.having.clone().under(circumstances)
     }
 
     /// Whether some of `actions` may be done to something in the tenant, so that there is something
     /// to ask.
     pub(super) fn allows_some_of(&self, actions: Actions) -> bool {
-        !self.standing.somewhere.and(actions).is_empty()
+        let standing = &self.having.standing;
+        let of_them = if standing.chosen.is_conditional() {
+            self.somewhere(actions)
+        } else {
+            standing.somewhere.and(actions)
+        };
+        !of_them.is_empty()
+    }
+
+    /// Those of them that may be done to something in the tenant.
+    fn somewhere(&self, actions: Actions) -> Actions {
+        let may = |action: &Action| {
+            let places = [Resource::Tenant, Resource::Below("")];
+            let mut places = places.into_iter();
+            actions.contains(*action) && places.any(|place| self.allows(*action, place, Door::Told))
+        };
+        Action::ALL.iter().copied().filter(may).collect()
     }
 
     /// What the policies in Vault's language say, where there are any.
     pub(super) fn in_vault(&self) -> Option<&InVault> {
-        self.in_vault.as_deref()
+        self.having.in_vault.as_deref()
     }
 
     /// Whether `action` may be done to `resource`, asked for through `door`.
     pub(super) fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
-        let Self { access, standing, in_vault } = self;
+        let Self { having: Having { access, in_vault, .. }, chosen } = self;
         let of_iam = match resource {
-            Resource::Tenant => Policies::says_of_domain(&standing.chosen, action),
-            Resource::Secret(path) => access.policies.says(&standing.chosen, action, path.as_str()),
+            Resource::Tenant => Policies::says_of_domain(chosen, action),
+            Resource::Secret(path) => access.policies.says(chosen, action, path.as_str()),
             Resource::Below(prefix) => return self.extent(action, prefix) != Extent::Nothing,
             Resource::AllBelow(prefix) => {
                 return self.extent(action, prefix) == Extent::Everything;
@@ -360,9 +394,10 @@ impl Grants {
 
     /// To how much of what lies below `prefix` an action may be done.
     pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
-        let in_vault = self.in_vault.as_ref().map(|policies| policies.extents(action, prefix));
+        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let in_vault = in_vault.as_ref().map(|policies| policies.extents(action, prefix));
         let (allowed, denied) = in_vault.unwrap_or((Extent::Nothing, Extent::Nothing));
-        let of_iam = self.access.policies.extents(&self.standing.chosen, action, prefix);
+        let of_iam = access.policies.extents(chosen, action, prefix);
         match (allowed.or(of_iam.0), denied.or(of_iam.1)) {
             (Extent::Nothing, _) | (_, Extent::Everything) => Extent::Nothing,
             (Extent::Everything, Extent::Nothing) => Extent::Everything,
@@ -376,20 +411,16 @@ impl Grants {
 pub(super) struct Remembered(ArcSwapOption<Standing>);
 
 impl Remembered {
-    /// What it may do at present.
-    pub(super) fn grants(
-        &self,
-        access: Arc<Access>,
-        holder: &Holder<'_>,
-    ) -> Result<Grants, Untraced> {
+    /// What it has at present.
+    pub(super) fn has(&self, access: Arc<Access>, holder: &Holder<'_>) -> Result<Having, Untraced> {
         if let Some(known) = &*self.0.load()
             && known.generation == access.generation
         {
-            return Ok(Grants::again(access, Arc::clone(known)));
+            return Ok(Having::again(access, Arc::clone(known)));
         }
-        let grants = access.grants(holder)?;
-        self.0.store(Some(Arc::clone(&grants.standing)));
-        Ok(grants)
+        let having = access.has(holder)?;
+        self.0.store(Some(Arc::clone(&having.standing)));
+        Ok(having)
     }
 }
 
@@ -403,7 +434,10 @@ mod tests {
             holder::Line,
             test_tools::{VOUCHER, identify, upn},
         },
-        model::{ResourcePattern, SecretPath, Timestamp},
+        model::{
+            Condition, ResourcePattern, SecretPath, Timestamp, When,
+            condition::{Expression, Operator},
+        },
     };
 
     const ACTIONS: [Action; 3] = [Action::SecretGet, Action::VersionGetData, Action::SecretDelete];
@@ -423,6 +457,7 @@ mod tests {
             allow,
             except,
             deny,
+            when: When::default(),
             created_at: Timestamp::from_unix_seconds(0),
             updated_at: Timestamp::from_unix_seconds(0),
         }
@@ -430,6 +465,81 @@ mod tests {
 
     fn fits(pattern: &str, text: &str) -> bool {
         Glob::new(pattern).fits(text)
+    }
+
+    /// A condition of a test's policy, told apart by its first word.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum If {
+        Always,
+        AtNight,
+        InOffice,
+        NotInOffice,
+        NotBoth,
+        Until,
+    }
+
+    impl If {
+        const ALL: [Self; 6] = [
+            Self::Always,
+            Self::AtNight,
+            Self::InOffice,
+            Self::NotInOffice,
+            Self::NotBoth,
+            Self::Until,
+        ];
+
+        fn when(self) -> When {
+            let matching = |key: &str, value: &str| Expression {
+                operator: Operator::Match,
+                values: vec![(key.to_owned(), value.to_owned())],
+                conditions: Vec::new(),
+            };
+            let of = |operator, conditions| Expression { operator, values: Vec::new(), conditions };
+            let night = matching("date(UTC).Hour.LT", "6");
+            let office = matching("request.IP.IN_RANGE", "10.0.0.0/8");
+            let condition = match self {
+                Self::Always | Self::Until => None,
+                Self::AtNight => Some(night),
+                Self::InOffice => Some(office),
+                Self::NotInOffice => Some(of(Operator::Not, vec![office])),
+                Self::NotBoth => {
+                    Some(of(Operator::Not, vec![of(Operator::And, vec![night, office])]))
+                }
+            };
+            let expires_at =
+                (self == Self::Until).then(|| Timestamp::from_unix_seconds(10 * 3_600));
+            When {
+                condition: condition.map(|written| Condition::new(written).unwrap()),
+                expires_at,
+            }
+        }
+
+        /// Whether what is allowed under it is, and whether what is denied is.
+        fn says(self, hour: i64, in_office: Option<bool>) -> (bool, bool) {
+            let is_night = hour < 6;
+            match self {
+                Self::Always => (true, true),
+                Self::AtNight => (is_night, is_night),
+                Self::InOffice => (in_office == Some(true), in_office != Some(false)),
+                Self::NotBoth if !is_night => (true, true),
+                Self::NotInOffice | Self::NotBoth => {
+                    (in_office == Some(false), in_office != Some(true))
+                }
+                Self::Until => (hour < 10, hour < 10),
+            }
+        }
+    }
+
+    /// The policies as they are at an hour and a place: what says nothing is left out.
+    fn left(policies: &[(IamPolicy, If)], hour: i64, in_office: Option<bool>) -> Vec<IamPolicy> {
+        let left = policies.iter().map(|(policy, condition)| {
+            let (allows, denies) = condition.says(hour, in_office);
+            let mut policy = policy.clone();
+            policy.allow.retain(|_| allows);
+            policy.deny.retain(|_| denies);
+            policy
+        });
+        left.collect()
     }
 
     /// What IAM says, policy by policy, as its page tells it: an action is allowed where some policy
@@ -463,8 +573,12 @@ mod tests {
 
     /// What somebody may do who has no rule of its own.
     fn grants(directory: &AccessDirectory, id: OkmsId) -> Grants {
+        grants_under(directory, id, &Circumstances::default())
+    }
+
+    fn grants_under(directory: &AccessDirectory, id: OkmsId, under: &Circumstances) -> Grants {
         let someone = identify(&[upn("someone")]).unwrap();
-        directory.of(id).grants(&Holder::new(&someone, &VOUCHER, None)).unwrap()
+        directory.of(id).has(&Holder::new(&someone, &VOUCHER, None)).unwrap().under(under)
     }
 
     fn written(rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Written {
@@ -504,12 +618,22 @@ mod tests {
         /// And of folders: where all or nothing below is said, it is so.
         #[test]
         fn it_decides_as_iam_tells(
-            policies in vec(any_policy(), 0..6),
+            policies in vec((any_policy(), prop::sample::select(If::ALL.to_vec())), 0..6),
             paths in vec("[ab](/[abc]){0,2}", 1..8),
             prefix in "([ab]/)?([abc]/)?",
+            hour in 0i64..24,
+            in_office: Option<bool>,
         ) {
-            let (directory, id) = directory(&[rule("x")], &policies);
-            let grants = grants(&directory, id);
+            let written: Vec<_> = policies
+                .iter()
+                .map(|(policy, condition)| IamPolicy { when: condition.when(), ..policy.clone() })
+                .collect();
+            let (directory, id) = directory(&[rule("x")], &written);
+            let address = in_office.map(|is_in| if is_in { "::ffff:10.1.2.3" } else { "2001:db8::1" });
+            let address = address.map(|address| address.parse().unwrap());
+            let now = Timestamp::from_unix_seconds(hour * 3_600 + 59 * 60);
+            let grants = grants_under(&directory, id, &Circumstances::new(now, address));
+            let policies = left(&policies, hour, in_office);
             for action in ACTIONS {
                 for text in &paths {
                     let path: SecretPath = text.parse().unwrap();
@@ -526,6 +650,9 @@ mod tests {
                 let of_domain = |policy: &&IamPolicy| policy.resources.contains(&ResourcePattern::Domain);
                 let of_domain: Vec<_> = policies.iter().filter(of_domain).cloned().collect();
                 prop_assert_eq!(grants.allows(action, Resource::Tenant, Door::Other), told(&of_domain, "x", action, ""));
+                let is_somewhere = grants.extent(action, "") != Extent::Nothing
+                    || grants.allows(action, Resource::Tenant, Door::Other);
+                prop_assert_eq!(grants.allows_some_of(Actions::of(&[action])), is_somewhere);
             }
         }
     }
@@ -564,11 +691,9 @@ mod tests {
         let (directory, id) = directory(&[], &[]);
         let (remembered, who) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let may = || {
-            remembered.grants(directory.of(id), &Holder::new(&who, &VOUCHER, None)).unwrap().allows(
-                Action::SecretGet,
-                Resource::AllBelow(""),
-                Door::Other,
-            )
+            let has = remembered.has(directory.of(id), &Holder::new(&who, &VOUCHER, None)).unwrap();
+            let grants = has.under(&Circumstances::default());
+            grants.allows(Action::SecretGet, Resource::AllBelow(""), Door::Other)
         };
         assert!(may() && may());
         directory.replace(id, &written(&[rule("x")], &[]));
@@ -600,13 +725,13 @@ mod tests {
             (&renewed, &of_renewed, false),
             (&stranger, &of_stranger, true),
         ] {
-            let grants =
-                Arc::clone(&access).grants(&Holder::new(who, &VOUCHER, Some(line))).unwrap();
+            let has = Arc::clone(&access).has(&Holder::new(who, &VOUCHER, Some(line))).unwrap();
+            let grants = has.under(&Circumstances::default());
             let has = grants.allows(Action::SecretGet, Resource::AllBelow(""), Door::Other);
             assert_eq!(has, may);
         }
         // Who has not been looked at is not judged.
-        assert_eq!(access.grants(&Holder::new(&first, &VOUCHER, None)).err(), Some(Untraced));
+        assert_eq!(access.has(&Holder::new(&first, &VOUCHER, None)).err(), Some(Untraced));
         let (first, renewed) = (
             Holder::new(&first, &VOUCHER, Some(&of_first)),
             Holder::new(&renewed, &VOUCHER, Some(&of_renewed)),
@@ -632,18 +757,43 @@ mod tests {
         let (remembered, someone) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
         let who = Holder::new(&someone, &VOUCHER, None);
         let old = Arc::downgrade(&directory.of(id));
-        assert!(remembered.grants(directory.of(id), &who).unwrap().allows(
-            Action::SecretGet,
-            Resource::Below("a/"),
-            Door::Other
-        ));
+        let may = |below: &str| {
+            let has = remembered.has(directory.of(id), &who).unwrap();
+            let grants = has.under(&Circumstances::default());
+            grants.allows(Action::SecretGet, Resource::Below(below), Door::Other)
+        };
+        assert!(may("a/"));
         assert!(old.upgrade().is_some());
         directory.replace(id, &written(&[rule("x")], &[]));
         assert!(old.upgrade().is_none());
-        assert!(!remembered.grants(directory.of(id), &who).unwrap().allows(
-            Action::SecretGet,
-            Resource::Below(""),
-            Door::Other
-        ));
+        assert!(!may(""));
+    }
+
+    /// What was judged for one request was remembered with the connection: who had asked in time could
+    /// go on for as long as it was connected.
+    #[test]
+    fn what_is_remembered_is_not_what_a_condition_said() {
+        let end = Timestamp::from_unix_seconds(100);
+        let of =
+            |lists: [&[&str]; 3], when: When| IamPolicy { when, ..policy(&["x"], &["a/*"], lists) };
+        let until = When { condition: None, expires_at: Some(end) };
+        let at = |second| Circumstances::new(Timestamp::from_unix_seconds(second), None);
+        let allowed = of([&["*"], &[], &[]], until.clone());
+        let denied = of([&[], &[], &["okms:apikms:secret/delete"]], until);
+        let (directory, id) = directory(&[rule("x")], &[allowed, denied]);
+        let (remembered, someone) = (Remembered::default(), identify(&[upn("someone")]).unwrap());
+        let who = Holder::new(&someone, &VOUCHER, None);
+        let may = |action, circumstances: &Circumstances| {
+            let has = remembered.has(directory.of(id), &who).unwrap();
+            let grants = has.under(circumstances);
+            grants.allows(action, Resource::AllBelow("a/"), Door::Other)
+        };
+        for _ in 0..2 {
+            assert!(may(Action::SecretGet, &at(99)) && !may(Action::SecretDelete, &at(99)));
+            assert!(!may(Action::SecretGet, &at(100)));
+            // Where nobody knows, what is allowed is not, and what is denied is.
+            let unknown = Circumstances::default();
+            assert!(!may(Action::SecretGet, &unknown) && !may(Action::SecretDelete, &unknown));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    access::{Access, Grants, Remembered},
+    access::{Access, Having, Remembered},
     acls::Bearer,
     anchors::Listing,
     cert_rule::Rule,
@@ -75,9 +75,9 @@ impl VerifiedPeer {
         self.is_forwarded
     }
 
-    /// What it may do in its tenant.
-    pub(super) fn grants(&self, access: Arc<Access>) -> Result<Grants, Untraced> {
-        self.remembered.grants(access, &self.holder())
+    /// What it has in its tenant.
+    pub(super) fn has(&self, access: Arc<Access>) -> Result<Having, Untraced> {
+        self.remembered.has(access, &self.holder())
     }
 
     /// The rules of its tenant that are about it, by their places.

@@ -3,7 +3,7 @@
 //! Always holds: whether it is allowed is what a request would find; the words are those of the
 //! policies that decide. Never does: change anything, or decide anything else by it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     access::{Access, AccessDirectory, Grants},
@@ -13,7 +13,7 @@ use super::{
     patterns::Verdict,
     policy::Permit,
 };
-use crate::model::{OkmsId, SecretPath};
+use crate::model::{Circumstances, OkmsId, SecretPath};
 
 /// About whom it is asked.
 #[derive(Clone, Debug)]
@@ -35,6 +35,9 @@ pub struct Explanation {
     pub rules: Vec<String>,
     /// What decides.
     pub words: Vec<Word>,
+    /// The names of policies that would say something, but that they have a condition which does not
+    /// hold, or are over.
+    pub unmet: Vec<String>,
 }
 
 /// What a policy says.
@@ -49,15 +52,15 @@ pub struct Word {
 }
 
 impl AccessDirectory {
-    /// Whether `whom` may do `action` to the secret at `path`, or to the tenant itself, and which
-    /// policies say so; `None` where there is nobody of that name, or nobody knows.
+    /// Whether `whom` may do `action` to the secret at `path`, or to the tenant itself, under these
+    /// circumstances, and which policies say so; `None` where there is nobody of that name, or nobody knows.
     #[must_use]
     pub fn explain(
         &self,
         permit: &Permit,
         whom: &Whom<'_>,
-        action: Action,
-        path: Option<&SecretPath>,
+        (action, path): (Action, Option<&SecretPath>),
+        circumstances: Circumstances,
     ) -> Option<Explanation> {
         let id: OkmsId = permit.okms_id();
         let access = self.of(id);
@@ -70,38 +73,49 @@ impl AccessDirectory {
             Whom::User(_) => Vec::new(),
         };
         let grants = match whom {
-            Whom::User(name) => Some(Arc::clone(&access).user(name)?),
+            Whom::User(name) => Some(Arc::clone(&access).user(name)?.under(&circumstances)),
             Whom::Oneself if permit.is_unbound() => None,
-            _ => Some(Arc::clone(&access).grants_of_rules(rules.clone())),
+            _ => Some(Arc::clone(&access).of_rules(rules.clone()).under(&circumstances)),
         };
         let resource = path.map_or(Resource::Tenant, Resource::Secret);
         let Some(grants) = grants else {
             let word = Word { policy: "root".to_owned(), block: None, denies: false };
-            return Some(Explanation { is_allowed: true, rules: Vec::new(), words: vec![word] });
+            return Some(Explanation {
+                is_allowed: true,
+                rules: Vec::new(),
+                words: vec![word],
+                unmet: Vec::new(),
+            });
         };
         let user = if let Whom::User(name) = whom { Some(*name) } else { None };
+        let (words, unmet) = words(&access, &grants, user, &rules, (action, path), &circumstances);
         Some(Explanation {
             is_allowed: match whom {
-                Whom::Oneself => permit.tells(action, resource),
+                Whom::Oneself => permit.tells_under(circumstances).tells(action, resource),
                 _ => grants.allows(action, resource, Door::Told),
             },
             rules: access.names_of(&rules),
-            words: words(&access, &grants, user, &rules, (action, path)),
+            words,
+            unmet,
         })
     }
 }
 
-/// What those policies say that decide.
+/// What those policies say that decide, and which would say something under other circumstances.
 fn words(
     access: &Access,
     grants: &Grants,
     user: Option<&str>,
     rules: &[u32],
     (action, path): (Action, Option<&SecretPath>),
-) -> Vec<Word> {
+    circumstances: &Circumstances,
+) -> (Vec<Word>, Vec<String>) {
     let resource = path.map_or(Resource::Tenant, Resource::Secret);
-    let of_iam = access.said(user, rules, action, path.map(SecretPath::as_str));
-    let of_iam = of_iam.into_iter().map(|(policy, verdict)| (policy, None, verdict));
+    let asked = (action, path.map(SecretPath::as_str));
+    let of_iam = access.said(user, rules, asked, circumstances);
+    let (of_iam, unmet): (Vec<_>, Vec<_>) = of_iam.into_iter().partition(|(.., is_said)| *is_said);
+    let of_iam = of_iam.into_iter().map(|(policy, verdict, _)| (policy, None, verdict));
+    let unmet: BTreeSet<_> = unmet.into_iter().map(|(policy, ..)| policy).collect();
     let in_vault = grants.in_vault().map(|policies| policies.told(action, resource));
     let in_vault = in_vault.into_iter().flatten();
     let in_vault = in_vault.map(|(policy, block, verdict)| (policy, Some(block), verdict));
@@ -114,5 +128,5 @@ fn words(
     let mut words: Vec<_> = all.into_iter().filter(decides).map(word).collect();
     words.sort();
     words.dedup();
-    words
+    (words, unmet.into_iter().collect())
 }

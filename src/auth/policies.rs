@@ -2,16 +2,20 @@
 //!
 //! Owns what they say, once for all who are judged by them: an identity has some of them
 //! ([`Chosen`]), which is little to remember. Always holds: the patterns of all are sorted once,
-//! when the policies change, and are in memory once.
+//! when the policies change, and are in memory once; what has a condition is said by nobody before it
+//! was judged for a request ([`Policies::under`]), and what is judged is kept for that request alone.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     action::{Action, Actions},
     glob::Glob,
     patterns::{Extent, Patterns, Verdict},
 };
-use crate::model::{IamPolicy, ResourcePattern};
+use crate::model::{Circumstances, IamPolicy, ResourcePattern, When};
 
 /// All policies of a domain. Each is known by its place.
 #[derive(Debug)]
@@ -23,14 +27,17 @@ pub(super) struct Policies {
     secrets: Patterns,
 }
 
-/// What a policy is about, and what it says of that.
+/// What a policy is about, and what it says of that. One with a condition is two of them, what it
+/// allows and what it denies: where nobody knows whether the condition holds, the one is not said, and
+/// the other is.
 #[derive(Debug)]
 struct Policy {
     scope: Scope,
     says: Says,
+    when: Arc<When>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     /// The domain as a whole.
     Domain,
@@ -65,6 +72,12 @@ impl Says {
         }
     }
 
+    /// What is allowed, and what is denied, as far as there is something.
+    fn apart(self) -> Vec<Self> {
+        let both = [Self::only(self.allow), Self { deny: self.deny, ..Self::NOTHING }];
+        both.into_iter().filter(|says| *says != Self::NOTHING).collect()
+    }
+
     const fn and(self, other: Self) -> Self {
         Self { allow: self.allow.or(other.allow), deny: self.deny.or(other.deny) }
     }
@@ -79,15 +92,67 @@ pub(super) struct Chosen {
     secrets: Says,
     /// What is said of some secrets by those that have patterns.
     some: Says,
-    /// Those: a bit for each policy of the domain, up to the last of them.
-    patterned: Vec<u64>,
+    /// Those.
+    patterned: Places,
+    /// Those with a condition, of which nothing is said above.
+    conditional: Places,
+}
+
+/// Some of a domain's policies: a bit for each, up to the last of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places(Vec<u64>);
+
+impl Places {
+    const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, place: u32) {
+        let (word, bit) = bit(place);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (own, others) in self.0.iter_mut().zip(&other.0) {
+            *own |= *others;
+        }
+    }
+
+    fn has(&self, place: u32) -> bool {
+        let (word, bit) = bit(place);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        let words = (0..).zip(&self.0);
+        words.flat_map(|(at, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| at * 64 + bit)
+        })
+    }
 }
 
 impl Chosen {
     /// None.
     pub(super) const fn none() -> Self {
-        let nothing = Says::NOTHING;
-        Self { domain: nothing, secrets: nothing, some: nothing, patterned: Vec::new() }
+        Self {
+            domain: Says::NOTHING,
+            secrets: Says::NOTHING,
+            some: Says::NOTHING,
+            patterned: Places::none(),
+            conditional: Places::none(),
+        }
     }
 
     /// With one more that says this of the domain itself, and this of its secrets.
@@ -100,29 +165,27 @@ impl Chosen {
     /// With all of `other`.
     pub(super) fn with(mut self, other: &Self) -> Self {
         self.some = self.some.and(other.some);
-        if self.patterned.len() < other.patterned.len() {
-            self.patterned.resize(other.patterned.len(), 0);
-        }
-        for (own, others) in self.patterned.iter_mut().zip(&other.patterned) {
-            *own |= *others;
-        }
+        self.patterned.add_all(&other.patterned);
+        self.conditional.add_all(&other.conditional);
         self.also(other.domain, other.secrets)
     }
 
-    fn add(&mut self, place: u32, says: Says) {
-        self.some = self.some.and(says);
-        let (word, bit) = bit(place);
-        if self.patterned.len() <= word {
-            self.patterned.resize(word + 1, 0);
-        }
-        if let Some(word) = self.patterned.get_mut(word) {
-            *word |= bit;
+    /// With what this policy says, which is known by its place.
+    fn saying(mut self, place: u32, policy: &Policy) -> Self {
+        match policy.scope {
+            Scope::Domain => self.also(policy.says, policy.says),
+            Scope::AllSecrets => self.also(Says::NOTHING, policy.says),
+            Scope::Secrets => {
+                self.some = self.some.and(policy.says);
+                self.patterned.add(place);
+                self
+            }
         }
     }
 
-    fn has(&self, place: u32) -> bool {
-        let (word, bit) = bit(place);
-        self.patterned.get(word).is_some_and(|word| word & bit != 0)
+    /// Whether some of them have a condition, which is to be judged first.
+    pub(super) const fn is_conditional(&self) -> bool {
+        !self.conditional.is_empty()
     }
 }
 
@@ -130,23 +193,34 @@ fn bit(place: u32) -> (usize, u64) {
     (usize::try_from(place / 64).unwrap_or(usize::MAX), 1 << (place % 64))
 }
 
+impl Policy {
+    /// Whether it says what it says: where nobody knows, it denies, and does not allow.
+    fn is_said(&self, circumstances: &Circumstances) -> bool {
+        self.when.is_now(circumstances).unwrap_or(!self.says.deny.is_empty())
+    }
+}
+
 impl Policies {
     pub(super) fn new(policies: &[IamPolicy]) -> Self {
         let (mut all, mut identities, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
         let mut by_name = HashMap::<Box<str>, Vec<u32>>::new();
-        for (place, policy) in (0..).zip(policies) {
-            by_name.entry(policy.name.as_str().into()).or_default().push(place);
-            identities.extend(policy.identities.iter().map(|text| (Glob::new(text), place)));
+        for policy in policies {
             let deny = among(&policy.deny);
             let says = Says { allow: among(&policy.allow).without(among(&policy.except)), deny };
             let scope = scope(policy);
-            if matches!(scope, Scope::Secrets) {
-                secrets.extend(policy.resources.iter().filter_map(|resource| match resource {
-                    ResourcePattern::Domain => None,
-                    ResourcePattern::Secrets(pattern) => Some((Glob::new(pattern), place)),
-                }));
+            let when = Arc::new(policy.when.clone());
+            let parts = if when.is_always() { vec![says] } else { says.apart() };
+            for (place, says) in (u32::try_from(all.len()).unwrap_or(u32::MAX)..).zip(parts) {
+                by_name.entry(policy.name.as_str().into()).or_default().push(place);
+                identities.extend(policy.identities.iter().map(|text| (Glob::new(text), place)));
+                if scope == Scope::Secrets {
+                    secrets.extend(policy.resources.iter().filter_map(|resource| match resource {
+                        ResourcePattern::Domain => None,
+                        ResourcePattern::Secrets(pattern) => Some((Glob::new(pattern), place)),
+                    }));
+                }
+                all.push(Policy { scope, says, when: Arc::clone(&when) });
             }
-            all.push(Policy { scope, says });
         }
         let patterns = |globs: &[(Glob, u32)]| globs.iter().map(|(glob, of)| (glob, *of)).collect();
         Self { all, by_name, identities: patterns(&identities), secrets: patterns(&secrets) }
@@ -164,14 +238,14 @@ impl Policies {
     }
 
     /// What those say of an action that an identity has, on the secret at a path or on the domain: by
-    /// their names.
+    /// their names, and whether they do under these circumstances.
     pub(super) fn told(
         &self,
         identity: Option<&str>,
         names: &[String],
-        action: Action,
-        path: Option<&str>,
-    ) -> Vec<(&str, Verdict)> {
+        (action, path): (Action, Option<&str>),
+        circumstances: &Circumstances,
+    ) -> Vec<(&str, Verdict, bool)> {
         let about: HashSet<_> = identity
             .map(|identity| self.identities.fitting(identity).collect())
             .unwrap_or_default();
@@ -190,7 +264,7 @@ impl Policies {
                 let verdict = policy.says.verdict(action);
                 let is_theirs = || about.contains(place) || is_known(name);
                 if verdict != Verdict::Silent && is_asked && is_theirs() {
-                    told.push((&**name, verdict));
+                    told.push((&**name, verdict, policy.is_said(circumstances)));
                 }
             }
         }
@@ -200,14 +274,25 @@ impl Policies {
     fn choose(&self, places: impl Iterator<Item = u32>) -> Chosen {
         let mut chosen = Chosen::none();
         for place in places {
-            let Some(policy) = self.at(place) else { continue };
-            match policy.scope {
-                Scope::Domain => chosen = chosen.also(policy.says, policy.says),
-                Scope::AllSecrets => chosen = chosen.also(Says::NOTHING, policy.says),
-                Scope::Secrets => chosen.add(place, policy.says),
+            match self.at(place) {
+                Some(policy) if policy.when.is_always() => chosen = chosen.saying(place, policy),
+                Some(_) => chosen.conditional.add(place),
+                None => {}
             }
         }
         chosen
+    }
+
+    /// The same policies as they are under these circumstances, in which those with a condition say what
+    /// they say, or nothing.
+    pub(super) fn under(&self, chosen: &Arc<Chosen>, circumstances: &Circumstances) -> Arc<Chosen> {
+        if !chosen.is_conditional() {
+            return Arc::clone(chosen);
+        }
+        let always = Chosen { conditional: Places::none(), ..Chosen::clone(chosen) };
+        let said = chosen.conditional.iter().filter_map(|place| Some((place, self.at(place)?)));
+        let said = said.filter(|(_, policy)| policy.is_said(circumstances));
+        Arc::new(said.fold(always, |all, (place, policy)| all.saying(place, policy)))
     }
 
     /// What some of them say of an action on the domain itself.
@@ -262,7 +347,9 @@ impl Policies {
         chosen: &Chosen,
         places: impl Iterator<Item = u32>,
     ) -> impl Iterator<Item = Says> {
-        places.filter(|place| chosen.has(*place)).filter_map(|place| Some(self.at(place)?.says))
+        places
+            .filter(|place| chosen.patterned.has(*place))
+            .filter_map(|place| Some(self.at(place)?.says))
     }
 
     fn at(&self, place: u32) -> Option<&Policy> {

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use super::{
     Party, Principal, Subject,
-    access::{AccessDirectory, Grants},
+    access::{AccessDirectory, Grants, Having},
     acl::{Addressed, Capabilities, Door, Given},
     acls,
     action::{Action, Actions, Resource},
     holder::Untraced,
     patterns::{Extent, Verdict},
 };
-use crate::model::{Bearer, CertRule, OkmsId};
+use crate::model::{Bearer, CertRule, Circumstances, OkmsId};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ enum Policy {
     /// Everything is allowed.
     Everything,
     /// What the tenant's policies grant is; where there are two, what both grant.
-    Granted(Held, Option<Held>),
+    Granted(Held, Option<Box<Held>>),
     /// Whatever a test says.
     #[cfg(test)]
     Test(fn(Action, Resource<'_>) -> bool),
@@ -88,7 +88,7 @@ impl Policy {
     /// What grants it, where it is not without bounds.
     fn held(&self) -> impl Iterator<Item = &Held> {
         let (one, other) = match self {
-            Self::Granted(one, other) => (Some(one), other.as_ref()),
+            Self::Granted(one, other) => (Some(one), other.as_deref()),
             Self::Everything => (None, None),
             #[cfg(test)]
             Self::Test(_) => (None, None),
@@ -107,7 +107,7 @@ impl Policy {
     /// What this grants and `grants` as well.
     fn narrowed_to(self, grants: Grants) -> Self {
         match self {
-            Self::Granted(one, _) => Self::Granted(one, Some(Held::new(grants))),
+            Self::Granted(one, _) => Self::Granted(one, Some(Box::new(Held::new(grants)))),
             Self::Everything => Self::Granted(Held::new(grants), None),
             #[cfg(test)]
             Self::Test(_) => Self::Granted(Held::new(grants), None),
@@ -128,6 +128,8 @@ pub struct Permit {
     pending: Option<Actions>,
     /// Where it was asked for in Vault's dialect, where policies speak of that.
     addressed: Option<Addressed>,
+    /// Under which it was asked for.
+    circumstances: Circumstances,
     principal: Principal,
 }
 
@@ -176,7 +178,7 @@ impl Permit {
     #[must_use]
     pub fn carrying(mut self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
         if let (Some(asked), Policy::Granted(one, other)) = (&self.addressed, &mut self.policy) {
-            for held in std::iter::once(one).chain(other) {
+            for held in std::iter::once(one).chain(other.as_deref_mut()) {
                 let in_vault = held.grants.in_vault();
                 held.is_fit =
                     in_vault.is_some_and(|policies| policies.fits(asked, given, wrapped_for));
@@ -219,7 +221,10 @@ impl Permit {
         let access = || access.of(self.okms_id);
         let policy = match &bearer.user {
             None => self.of_certificate.clone(),
-            Some(user) => Policy::Granted(Held::new(access().grants_of_user(user)), None),
+            Some(user) => {
+                let grants = access().of_user(user).under(&self.circumstances);
+                Policy::Granted(Held::new(grants), None)
+            }
         };
         match &bearer.policies {
             None => policy,
@@ -230,9 +235,27 @@ impl Permit {
                     (None, Subject::Certificate(peer)) => peer.bearer(&access),
                     (None, Subject::Process) => acls::Bearer::Nobody,
                 };
-                policy.narrowed_to(access.grants_of_policies(whose, names))
+                policy.narrowed_to(access.of_policies(whose, names).under(&self.circumstances))
             }
         }
+    }
+
+    /// The same as it would be under other circumstances, to be told.
+    #[must_use]
+    pub fn tells_under(&self, circumstances: Circumstances) -> Self {
+        let mut other = Self { circumstances, ..self.clone() };
+        if let Policy::Granted(one, more) = &mut other.policy {
+            for held in std::iter::once(one).chain(more.as_deref_mut()) {
+                held.grants = held.grants.under(&circumstances);
+            }
+        }
+        other
+    }
+
+    /// Under which circumstances it was asked for.
+    #[must_use]
+    pub const fn circumstances(&self) -> &Circumstances {
+        &self.circumstances
     }
 
     /// Permits for the same of which each one must allow something, and is judged for itself.
@@ -295,7 +318,16 @@ impl Permit {
         let (policy, asked) = (Policy::Test(allows), Actions::of(Action::ALL));
         let principal = Principal::of_process();
         let of_certificate = policy.clone();
-        Self { okms_id, policy, of_certificate, asked, pending: None, addressed: None, principal }
+        Self {
+            okms_id,
+            policy,
+            of_certificate,
+            asked,
+            pending: None,
+            addressed: None,
+            circumstances: Circumstances::default(),
+            principal,
+        }
     }
 }
 
@@ -334,7 +366,8 @@ impl RegionPermit {
 }
 
 impl Principal {
-    /// A permit for whichever of `actions` the principal may do in the tenant `okms_id`.
+    /// A permit for whichever of `actions` the principal may do in the tenant `okms_id`, for a request of
+    /// which nothing else is known.
     ///
     /// # Errors
     /// `Denied::UnknownDomain` for a foreign tenant, whether there is one or not;
@@ -347,10 +380,11 @@ impl Principal {
         actions: &[Action],
         access: &AccessDirectory,
     ) -> Result<Permit, Denied> {
-        self.authorize_at(okms_id, actions, access, false, || None)
+        let circumstances = Circumstances::default();
+        self.authorize_at(okms_id, actions, access, circumstances, false, || None)
     }
 
-    /// The same for a request that says in Vault's words what it asks for, where the policies have
+    /// The same for a request that comes under these circumstances, and says in Vault's words what it asks for, where the policies have
     /// those. If it brings a token, the permit is for nothing but looking at that, until
     /// [`Permit::settle`].
     ///
@@ -361,13 +395,14 @@ impl Principal {
         okms_id: OkmsId,
         actions: &[Action],
         access: &AccessDirectory,
+        circumstances: Circumstances,
         brings_token: bool,
         addressed: impl FnOnce() -> Option<Addressed>,
     ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             Party::Tenant(own) if own == okms_id => {
-                Policy::Granted(Held::new(self.grants(access, own)?), None)
+                Policy::Granted(Held::new(self.has(access, own)?.under(&circumstances)), None)
             }
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
@@ -382,17 +417,18 @@ impl Principal {
             asked: known,
             pending: Some(actions),
             addressed,
+            circumstances,
             principal: self.clone(),
         };
         if brings_token { Ok(permit) } else { permit.begin(actions) }
     }
 
-    /// What the policies of its own tenant grant it.
-    fn grants(&self, access: &AccessDirectory, own: OkmsId) -> Result<Grants, Untraced> {
+    /// What it has of the policies of its own tenant.
+    fn has(&self, access: &AccessDirectory, own: OkmsId) -> Result<Having, Untraced> {
         let access = access.of(own);
         match self.subject() {
-            Subject::Certificate(peer) => peer.grants(access),
-            Subject::Process => Ok(Grants::default_of(access)),
+            Subject::Certificate(peer) => peer.has(access),
+            Subject::Process => Ok(Having::default_of(access)),
         }
     }
 

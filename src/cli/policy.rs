@@ -32,6 +32,13 @@ pub(super) struct Test {
     /// The user of this name.
     #[arg(long)]
     user: Option<String>,
+    /// When it would be done, like 2026-12-31T23:59:59Z; without it, now.
+    #[arg(long)]
+    at: Option<String>,
+    /// The IP address that it would be done from. Without it, of the certificate that asks it is its
+    /// own, and of others none is known.
+    #[arg(long)]
+    address: Option<String>,
     /// The domain's okmsId.
     #[arg(long = "domain")]
     okms_id: OkmsId,
@@ -49,8 +56,15 @@ impl Policy {
 
 impl Test {
     async fn run(self) -> Outcome {
-        let Self { action, path, rule, user, okms_id, client } = self;
-        let asked = json!({ "action": action, "path": path, "rule": rule, "user": user });
+        let Self { action, path, rule, user, at, address, okms_id, client } = self;
+        let asked = json!({
+            "action": action,
+            "path": path,
+            "rule": rule,
+            "user": user,
+            "at": at,
+            "address": address,
+        });
         let at = format!("/v2/okms/resource/{okms_id}/policy/test");
         let told = client.call(Method::POST, &at, Some(asked)).await?;
         let is_allowed = told.get("isAllowed") == Some(&Value::Bool(true));
@@ -62,6 +76,12 @@ impl Test {
             let shown = |name| text(word, name).unwrap_or_default();
             let block = text(word, "block").map(|block| format!(" ({block})")).unwrap_or_default();
             say(format_args!("{} by policy {}{block}", shown("says"), shown("policy")));
+        }
+        for policy in told.get("unmetConditions").and_then(Value::as_array).into_iter().flatten() {
+            let policy = policy.as_str().unwrap_or_default();
+            say(format_args!(
+                "nothing by policy {policy}: its conditions are not met, or it is over"
+            ));
         }
         if is_allowed { Ok(()) } else { Err("not allowed".into()) }
     }

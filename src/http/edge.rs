@@ -612,7 +612,7 @@ impl Edge {
                 let permit = self.permit(
                     &principal,
                     (tenant, operation.actions),
-                    &call.request_id,
+                    call,
                     dialect.brings_token(&call.head),
                     addressed,
                 );
@@ -632,21 +632,29 @@ impl Edge {
         &self,
         principal: &Principal,
         (tenant, actions): (OkmsId, &[Action]),
-        request_id: &str,
+        call: &Call,
         brings_token: bool,
         addressed: impl Fn() -> Option<Addressed>,
     ) -> Result<Permit, Failed> {
         let service = &self.context.service;
         let authorize = || {
             let directory = service.access.directory();
-            principal.authorize_at(tenant, actions, directory, brings_token, &addressed)
+            let circumstances = call.circumstances();
+            principal.authorize_at(
+                tenant,
+                actions,
+                directory,
+                circumstances,
+                brings_token,
+                &addressed,
+            )
         };
         let decided = match authorize() {
             Err(Denied::Untraced) => {
                 if let Err(error) = service.credentials.trace(principal).await {
                     let failed = Failed::from(error);
                     if let Some(error) = &failed.cause {
-                        self.report(error, &failed, request_id);
+                        self.report(error, &failed, &call.request_id);
                     }
                     return Err(failed);
                 }

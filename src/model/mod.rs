@@ -8,6 +8,7 @@
 //! JSON, HTTP.
 
 mod audit;
+pub mod condition;
 mod config;
 mod credential;
 mod duration;
@@ -15,6 +16,7 @@ mod error;
 mod ids;
 mod metadata;
 mod mount;
+mod network;
 mod path;
 pub mod policy;
 mod proxy;
@@ -32,6 +34,7 @@ mod version;
 
 pub use self::{
     audit::AuditMark,
+    condition::{Circumstances, Condition, When},
     config::DomainConfig,
     credential::{
         CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
@@ -44,6 +47,7 @@ pub use self::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
     },
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
+    network::Network,
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
     proxy::{AddressHeader, CertificateHeader, Proxy},

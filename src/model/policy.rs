@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Invalid, SecretPath, Timestamp};
+use super::{Invalid, SecretPath, Timestamp, When};
 
 /// The name of what every certificate of a domain has, whatever else it has.
 pub const DEFAULT_POLICY: &str = "default";
@@ -73,6 +73,8 @@ pub struct IamPolicy {
     pub except: Vec<String>,
     /// The actions that are denied.
     pub deny: Vec<String>,
+    /// When it says that.
+    pub when: When,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -305,6 +307,7 @@ mod tests {
                 allow: Vec::new(),
                 except: Vec::new(),
                 deny: vec!["*".to_owned()],
+                when: When::default(),
                 created_at: moment,
                 updated_at: moment,
             };

@@ -3,7 +3,7 @@
 //! Always holds: whoever makes a domain's policies cannot make the server's work or memory grow
 //! beyond these bounds; what makes it less is never refused.
 
-use super::{CertRule, IamPolicy, Invalid, ResourcePattern, VaultPolicy};
+use super::{CertRule, IamPolicy, Invalid, ResourcePattern, VaultPolicy, condition::Expression};
 
 /// The most policies of a domain, in each language.
 const POLICIES_MAX: u64 = 2_000;
@@ -13,6 +13,8 @@ const RULES_MAX: u64 = 20_000;
 const BYTES_MAX: u64 = 8 << 20;
 /// The most patterns with a star before their end, as each of those is tried alone.
 const INNER_STARS_MAX: u64 = 256;
+/// The most that their conditions compare, as each is judged for each request.
+const COMPARISONS_MAX: u64 = 2_048;
 /// What each entry of a list takes beside its text, and each record.
 const ENTRY: u64 = 32;
 /// What each block, each value and each segment of a path in Vault's language takes beside its text.
@@ -23,6 +25,7 @@ const BLOCK: u64 = 128;
 pub struct Size {
     bytes: u64,
     inner_stars: u64,
+    comparisons: u64,
 }
 
 /// What is counted by itself.
@@ -49,6 +52,8 @@ pub struct Tally {
     pub bytes: u64,
     /// How many of their patterns have a star before their end.
     pub inner_stars: u64,
+    /// How often their conditions compare something.
+    pub comparisons: u64,
 }
 
 impl Tally {
@@ -59,6 +64,7 @@ impl Tally {
         *number = number.saturating_add(1);
         self.bytes = self.bytes.saturating_add(size.bytes);
         self.inner_stars = self.inner_stars.saturating_add(size.inner_stars);
+        self.comparisons = self.comparisons.saturating_add(size.comparisons);
         self
     }
 
@@ -69,6 +75,7 @@ impl Tally {
         *number = number.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(size.bytes);
         self.inner_stars = self.inner_stars.saturating_sub(size.inner_stars);
+        self.comparisons = self.comparisons.saturating_sub(size.comparisons);
         self
     }
 
@@ -104,6 +111,12 @@ impl Tally {
                  names out, or put the * at the end",
             ));
         }
+        if over(self.comparisons, before.comparisons, COMPARISONS_MAX) {
+            return Err(Invalid(
+                "the conditions of a domain's policies compare at most 2048 times together; each entry of a list counts, \
+                 and so does expiredAt",
+            ));
+        }
         Ok(())
     }
 }
@@ -115,6 +128,14 @@ const fn over(now: u64, before: u64, most: u64) -> bool {
 impl Size {
     fn entry(self, text: &str) -> Self {
         Self { bytes: self.bytes.saturating_add(ENTRY).saturating_add(text.len() as u64), ..self }
+    }
+
+    fn expression(self, written: &Expression) -> Self {
+        let size = written
+            .values
+            .iter()
+            .fold(self.entry(""), |size, (key, value)| size.entry(key).entry(value));
+        written.conditions.iter().fold(size, Self::expression)
     }
 
     fn pattern(self, text: &str) -> Self {
@@ -132,10 +153,13 @@ impl IamPolicy {
         let actions = self.allow.iter().chain(&self.except).chain(&self.deny);
         let size = actions.fold(size, |size, action| size.entry(action));
         let size = self.identities.iter().fold(size, |size, identity| size.pattern(identity));
-        self.resources.iter().fold(size, |size, resource| match resource {
+        let size = self.resources.iter().fold(size, |size, resource| match resource {
             ResourcePattern::Domain => size.entry("*"),
             ResourcePattern::Secrets(pattern) => size.pattern(pattern),
-        })
+        });
+        let size = Size { comparisons: self.when.comparisons() as u64, ..size };
+        let condition = self.when.condition.as_ref();
+        condition.map_or(size, |condition| size.expression(condition.written()))
     }
 }
 
@@ -187,6 +211,7 @@ mod tests {
             (Tally { rules: RULES_MAX, ..Tally::default() }, new),
             (Tally { bytes: BYTES_MAX - 1, ..Tally::default() }, new),
             (Tally { inner_stars: 256, ..Tally::default() }, new),
+            (Tally { comparisons: 2_048, ..Tally::default() }, Size { comparisons: 1, ..new }),
         ] {
             assert!(tally.with(Counted::Rule, more).check(tally).is_err(), "{tally:?}");
         }
@@ -209,13 +234,16 @@ mod tests {
     #[test]
     fn every_text_counts() {
         let size = rule(&["ab", "c"]).size("name");
-        assert_eq!(size, Size { bytes: 4 * ENTRY + 7, inner_stars: 0 });
+        assert_eq!(size, Size { bytes: 4 * ENTRY + 7, ..Size::default() });
         let with_all = CertRule {
             identity: "i".to_owned(),
             policies: vec!["p*q".to_owned()],
             keys: vec![[0; 32]],
             ..rule(&["*x", "x*"])
         };
-        assert_eq!(with_all.size("n"), Size { bytes: 7 * ENTRY + 9, inner_stars: 1 });
+        assert_eq!(
+            with_all.size("n"),
+            Size { bytes: 7 * ENTRY + 9, inner_stars: 1, comparisons: 0 }
+        );
     }
 }

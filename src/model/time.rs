@@ -17,6 +17,14 @@ impl Timestamp {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
+    /// The moment of an RFC 3339 text, in whatever zone; `None` for what is none, or lies too far off.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment =
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+        i64::try_from(moment.ok()?.unix_timestamp_nanos()).ok().map(Self)
+    }
+
     /// Nanoseconds since the epoch.
     #[must_use]
     pub const fn unix_nanos(self) -> i64 {
@@ -130,6 +138,7 @@ mod tests {
             prop_assert_eq!(moment.to_rfc3339_seconds(), expected.format(&Rfc3339).unwrap());
             let expected = OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).unwrap();
             prop_assert_eq!(moment.to_rfc3339_nanos(), expected.format(&Rfc3339).unwrap());
+            prop_assert_eq!(Timestamp::from_rfc3339(&moment.to_rfc3339_nanos()), Some(moment));
         }
     }
 
@@ -142,6 +151,21 @@ mod tests {
             Timestamp::from_unix_nanos(i64::MAX).to_rfc3339_seconds(),
             "2262-04-11T23:47:16Z"
         );
+    }
+
+    #[test]
+    fn a_moment_is_read_in_any_zone() {
+        let moment = Some(Timestamp::from_unix_seconds(1_735_787_045));
+        assert_eq!(Timestamp::from_rfc3339("2025-01-02T04:04:05+01:00"), moment);
+        for text in [
+            "",
+            "2025-01-02",
+            "2025-01-02T03:04:05",
+            "2025-02-30T03:04:05Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

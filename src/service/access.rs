@@ -33,7 +33,7 @@ use crate::{
     auth::{AccessDirectory, Action, Explanation, Permit, Resource, Whom, names_an_action},
     crypto::DomainKeys,
     model::{
-        BuiltIn, CertRule, IamPolicy, Invalid, OkmsId, SecretPath, Timestamp,
+        BuiltIn, CertRule, Circumstances, IamPolicy, Invalid, OkmsId, SecretPath, Timestamp,
         policy::DEFAULT_POLICY,
     },
     store::{
@@ -100,8 +100,8 @@ impl AccessControl {
         outcome
     }
 
-    /// Whether `whom` may do `action` to the secret at `path`, or to the domain itself, and which
-    /// policies say so. Everybody may ask about itself.
+    /// Whether `whom` may do `action` to the secret at `path`, or to the domain itself, under these
+    /// circumstances, and which policies say so. Everybody may ask about itself.
     ///
     /// # Errors
     /// `Error::RuleNotFound` where there is no such rule or user.
@@ -109,8 +109,8 @@ impl AccessControl {
         &self,
         permit: &Permit,
         whom: &Whom<'_>,
-        action: Action,
-        path: Option<&SecretPath>,
+        (action, path): (Action, Option<&SecretPath>),
+        circumstances: Circumstances,
     ) -> Result<Explanation, Error> {
         let needed = match whom {
             Whom::Oneself => Action::DomainGet,
@@ -121,7 +121,8 @@ impl AccessControl {
             permit.check(Action::UserGet, Resource::Tenant)?;
         }
         self.scope.keys(permit).await?;
-        self.current.directory.explain(permit, whom, action, path).ok_or(Error::RuleNotFound)
+        let told = self.current.directory.explain(permit, whom, (action, path), circumstances);
+        told.ok_or(Error::RuleNotFound)
     }
 
     /// A page of the policies, in the order in which they were made; of one that is damaged, its id.

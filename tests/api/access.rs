@@ -572,6 +572,20 @@ async fn what_is_not_understood_is_refused() {
     let other = "urn:v1:eu-west-local:resource:okms:00000000-0000-4000-8000-000000000000";
     for policy in [
         with("/conditions", json!({"date.before": "2030-01-01"})),
+        with("/conditions", json!([])),
+        with("/conditions", json!({"operator": "MATCH"})),
+        with("/conditions", json!({"values": {"request.IP": "::1"}})),
+        with("/conditions", json!({"operator": "match", "values": {"request.IP": "::1"}})),
+        with("/conditions", json!({"operator": "MATCH", "values": {"request.IP": ["::1"]}})),
+        with("/conditions", json!({"operator": "MATCH", "values": {"request.IP": "::1"}, "x": 1})),
+        with("/conditions", json!({"operator": "MATCH", "values": {"resource.Tag(a)": "b"}})),
+        with(
+            "/conditions",
+            json!({"operator": "MATCH", "values": {"date(Europe/Paris).Hour": "7"}}),
+        ),
+        with("/expiredAt", json!("2030-01-01")),
+        with("/expiredAt", json!(1_893_456_000)),
+        with("/expiresAt", json!("2030-01-01T00:00:00Z")),
         with("/permissions/denied", json!([])),
         with("/permissions/deny", json!([{"action": "okms:apikms:secret/delette"}])),
         with("/permissions/deny", json!([])),

@@ -22,6 +22,7 @@ mod callers;
 mod cas;
 mod clock;
 mod concurrency;
+mod conditions;
 mod config;
 mod control;
 mod credentials;

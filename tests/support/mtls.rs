@@ -87,7 +87,14 @@ pub async fn stream(
     address: SocketAddr,
     tls: &Arc<ClientConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
+    stream_over(TcpStream::connect(address).await?, tls).await
+}
+
+/// The same over a connection that there is.
+pub async fn stream_over(
+    stream: TcpStream,
+    tls: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     TlsConnector::from(Arc::clone(tls)).connect(name, stream).await
@@ -109,6 +116,12 @@ impl Connection {
     /// Connects, and speaks what the server and the client have agreed on.
     pub async fn open(address: SocketAddr, tls: &Arc<ClientConfig>) -> Result<Self, Failure> {
         let stream = stream(address, tls).await?;
+        // What greets it is larger than what is kept of it.
+        Box::pin(Self::over(stream)).await
+    }
+
+    /// The same over a stream that there is.
+    pub async fn over(stream: TlsStream<TcpStream>) -> Result<Self, Failure> {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = TokioIo::new(stream);
         if is_http2 {

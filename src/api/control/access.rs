@@ -14,7 +14,10 @@ use super::super::{
 use crate::{
     auth::{Action, Permit, Whom},
     model::{
-        CertRule, IamPolicy, Invalid, ResourcePattern, RuleIssuer, SecretPath, Timestamp, text,
+        CertRule, Circumstances, Condition, IamPolicy, Invalid, ResourcePattern, RuleIssuer,
+        SecretPath, Timestamp, When,
+        condition::{DEPTH_MAX, Expression, Operator},
+        text,
     },
     service::Error,
 };
@@ -87,12 +90,18 @@ pub(super) async fn test_policy(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Error> {
+    const NO_MOMENT: Invalid = Invalid("at is a moment like 2026-12-31T23:59:59Z");
+    const NO_ADDRESS: Invalid = Invalid("address is an IP address like 192.0.2.1 or 2001:db8::1");
     const NO_ACTION: Invalid = Invalid("action must be the name of an action, without a star");
     let mut body = Object::from_body(&call.body)?;
     let action = word(&mut body, "action")?.ok_or(NO_ACTION)?;
     let action = Action::ALL.iter().find(|known| known.name() == action).ok_or(NO_ACTION)?;
     let path = word(&mut body, "path")?.map(|path| path.parse::<SecretPath>()).transpose()?;
     let (rule, user) = (word(&mut body, "rule")?, word(&mut body, "user")?);
+    let at = word(&mut body, "at")?.map(|at| Timestamp::from_rfc3339(&at).ok_or(NO_MOMENT));
+    let address =
+        word(&mut body, "address")?.map(|address| address.parse().map_err(|_| NO_ADDRESS));
+    let (at, address) = (at.transpose()?, address.transpose()?);
     if body.has_unknown() {
         return Err(UNKNOWN.into());
     }
@@ -102,7 +111,11 @@ pub(super) async fn test_policy(
         (None, Some(user)) => Whom::User(user),
         (Some(_), Some(_)) => return Err(Invalid("name a rule or a user, not both").into()),
     };
-    let told = context.service.access.explain(permit, &whom, *action, path.as_ref()).await?;
+    // Where somebody else would ask from, nobody has said.
+    let here = call.client.filter(|_| matches!(whom, Whom::Oneself));
+    let circumstances = Circumstances::new(at.unwrap_or(call.now), address.or(here));
+    let asked = (*action, path.as_ref());
+    let told = context.service.access.explain(permit, &whom, asked, circumstances).await?;
     Ok(Reply::json(Writer::object(|out| {
         out.text("action", action.name());
         out.objects("decidedBy", &told.words, |word, out| {
@@ -117,6 +130,7 @@ pub(super) async fn test_policy(
             out.text("path", path.as_str());
         }
         out.texts("rules", told.rules.iter().map(String::as_str));
+        out.texts("unmetConditions", told.unmet.iter().map(String::as_str));
     })))
 }
 
@@ -237,6 +251,7 @@ fn parse_policy(context: &Context, permit: &Permit, call: &Call) -> Result<IamPo
             return Err(UNKNOWN.into());
         }
     }
+    let when = When { condition: condition(&mut body)?, expires_at: expires_at(&mut body)? };
     // What we tell ourselves may come back.
     for told in ["id", "createdAt", "updatedAt", "readOnly"] {
         body.take(&[told])?;
@@ -253,9 +268,55 @@ fn parse_policy(context: &Context, permit: &Permit, call: &Call) -> Result<IamPo
         allow,
         except,
         deny,
+        when,
         created_at: epoch,
         updated_at: epoch,
     })
+}
+
+fn condition(body: &mut Object<'_>) -> Result<Option<Condition>, Invalid> {
+    let Some(raw) = json::non_null(body.take(&["conditions"])?) else { return Ok(None) };
+    Condition::new(expression(raw, DEPTH_MAX)?).map(Some)
+}
+
+/// A condition in its published shape, with at most so many more within each other.
+fn expression(raw: &RawValue, depth: usize) -> Result<Expression, Invalid> {
+    const SHAPE: Invalid = Invalid(
+        "conditions is an object: its operator is AND, OR, NOT or MATCH, the values of MATCH are an object of texts, and \
+         the conditions of the others an array of such objects",
+    );
+    const TOO_DEEP: Invalid = Invalid("at most 8 conditions are within each other");
+    let depth = depth.checked_sub(1).ok_or(TOO_DEEP)?;
+    let mut object = json::object(raw, SHAPE)?;
+    let operator = json::text(object.take(&["operator"])?.ok_or(SHAPE)?, SHAPE)?;
+    let mut known = Operator::ALL.into_iter();
+    let operator = known.find(|known| known.name() == operator).ok_or(SHAPE)?;
+    let values = match json::non_null(object.take(&["values"])?) {
+        None => Vec::new(),
+        Some(raw) => {
+            let members = json::object(raw, SHAPE)?.into_members().into_iter();
+            members
+                .map(|(key, raw)| Ok((key, json::text(raw, SHAPE)?)))
+                .collect::<Result<_, _>>()?
+        }
+    };
+    let conditions = match json::non_null(object.take(&["conditions"])?) {
+        None => Vec::new(),
+        Some(raw) => {
+            let parts: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| SHAPE)?;
+            parts.into_iter().map(|part| expression(part, depth)).collect::<Result<_, _>>()?
+        }
+    };
+    if object.has_unknown() {
+        return Err(SHAPE);
+    }
+    Ok(Expression { operator, values, conditions })
+}
+
+fn expires_at(body: &mut Object<'_>) -> Result<Option<Timestamp>, Invalid> {
+    const WRONG: Invalid = Invalid("expiredAt is a moment like 2026-12-31T23:59:59Z");
+    let Some(raw) = json::non_null(body.take(&["expiredAt"])?) else { return Ok(None) };
+    Timestamp::from_rfc3339(&json::text(raw, WRONG)?).map(Some).ok_or(WRONG)
 }
 
 /// The domain as a whole, by its URN or as `*`; secrets of it by theirs, or by their paths.
@@ -288,8 +349,14 @@ fn write_policy(
     let actions = |out: &mut ObjectWriter<'_>, name: &str, actions: &[String]| {
         out.objects(name, actions, |action, out| out.text("action", action));
     };
+    if let Some(condition) = &policy.when.condition {
+        out.object("conditions", |out| write_expression(out, condition.written()));
+    }
     out.text("createdAt", &policy.created_at.to_rfc3339_seconds());
     out.text("description", &policy.description);
+    if let Some(end) = policy.when.expires_at {
+        out.text("expiredAt", &end.to_rfc3339_nanos());
+    }
     out.display("id", Uuid::from_bytes(*id));
     out.texts("identities", policy.identities.iter().map(String::as_str));
     out.text("name", &policy.name);
@@ -306,6 +373,20 @@ fn write_policy(
         }
     });
     out.text("updatedAt", &policy.updated_at.to_rfc3339_seconds());
+}
+
+fn write_expression(out: &mut ObjectWriter<'_>, written: &Expression) {
+    if !written.conditions.is_empty() {
+        out.objects("conditions", &written.conditions, |one, out| write_expression(out, one));
+    }
+    out.text("operator", written.operator.name());
+    if !written.values.is_empty() {
+        out.object("values", |out| {
+            for (key, value) in &written.values {
+                out.text(key, value);
+            }
+        });
+    }
 }
 
 fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {

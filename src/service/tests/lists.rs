@@ -22,7 +22,8 @@ use crate::{
         directory,
     },
     model::{
-        Bearer, CertRule, Header, IamPolicy, MountPath, OkmsId, ResourcePattern, SettingsPatch,
+        Bearer, CertRule, Circumstances, Header, IamPolicy, MountPath, OkmsId, ResourcePattern,
+        SettingsPatch, When,
     },
     pki::CertificateAuthority,
     service::{Browse, ChangeName, Error, Service, settings::ConfigBasis, unit::Change},
@@ -115,6 +116,7 @@ fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
         allow: if deny.is_empty() && allow.is_empty() { vec!["*".to_owned()] } else { allow },
         except,
         deny,
+        when: When::default(),
         created_at: NOW,
         updated_at: NOW,
     });
@@ -324,7 +326,8 @@ impl Caller<'_> {
         let Self { service, principal, id, narrowed_to } = self;
         let access = service.access.directory();
         let brings_token = narrowed_to.is_some();
-        let permit = principal.authorize_at(*id, actions, access, brings_token, || at)?;
+        let under = Circumstances::new(NOW, None);
+        let permit = principal.authorize_at(*id, actions, access, under, brings_token, || at)?;
         let bearer = Bearer { user: None, policies: narrowed_to.clone() };
         Ok(permit.settle(&bearer, access)?.into_owned())
     }

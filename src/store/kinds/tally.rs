@@ -25,6 +25,9 @@ struct Fields {
     bytes: u64,
     #[n(4)]
     inner_stars: u64,
+    #[n(5)]
+    #[cbor(default)]
+    comparisons: u64,
 }
 
 impl Kind for Tally {
@@ -36,12 +39,12 @@ impl Kind for Tally {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let Self { iam, vault, rules, bytes, inner_stars } = *self;
-        kind::encode(&Fields { iam, vault, rules, bytes, inner_stars })
+        let Self { iam, vault, rules, bytes, inner_stars, comparisons } = *self;
+        kind::encode(&Fields { iam, vault, rules, bytes, inner_stars, comparisons })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let Fields { iam, vault, rules, bytes, inner_stars } = kind::decode(bytes)?;
-        Ok(Self { iam, vault, rules, bytes, inner_stars })
+        let Fields { iam, vault, rules, bytes, inner_stars, comparisons } = kind::decode(bytes)?;
+        Ok(Self { iam, vault, rules, bytes, inner_stars, comparisons })
     }
 }

@@ -19,10 +19,11 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        Bearer, CertRule, Credential, CustomMetadata, DeactivateAfter, DomainConfig, Header,
-        MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Revocation, RevocationReason,
-        RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord,
-        Wrapped,
+        Bearer, CertRule, Condition, Credential, CustomMetadata, DeactivateAfter, DomainConfig,
+        Header, IamPolicy, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash,
+        ResourcePattern, Revocation, RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp,
+        Token, User, VersionNumber, VersionRecord, When, Wrapped,
+        condition::{Expression, Operator},
     },
 };
 
@@ -182,6 +183,45 @@ fn rules_are_never_wider_than_written() {
     ] {
         check_form(&narrow, FORM + 1);
         assert!(decode::<Before<'_>>(&narrow.encode().unwrap()).is_err());
+    }
+}
+
+/// A policy as it was before it could have a condition is read; one that has a condition or an end is
+/// refused by whoever does not know that it does.
+#[test]
+fn policies_never_say_more_than_written() {
+    let moment = Timestamp::from_unix_seconds(5);
+    let policy = IamPolicy {
+        name: "p".to_owned(),
+        description: String::new(),
+        identities: vec!["i".to_owned()],
+        resources: vec![ResourcePattern::Domain, ResourcePattern::Secrets("a/*".to_owned())],
+        allow: vec!["*".to_owned()],
+        except: Vec::new(),
+        deny: Vec::new(),
+        when: When::default(),
+        created_at: moment,
+        updated_at: moment,
+    };
+    check_form(&policy, FORM);
+    let value = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let matching = |values: &[(String, String)]| Expression {
+        operator: Operator::Match,
+        values: values.to_vec(),
+        conditions: Vec::new(),
+    };
+    let of = |operator, conditions| Expression { operator, values: Vec::new(), conditions };
+    let hour = matching(&[value("date(UTC).Hour", "7"), value("request.IP", "::1")]);
+    let not = of(Operator::Not, vec![of(Operator::Or, vec![hour.clone()])]);
+    let condition = Condition::new(of(Operator::And, vec![hour, not])).unwrap();
+    for conditional in [
+        When { condition: Some(condition), expires_at: None },
+        When { condition: None, expires_at: Some(moment) },
+    ] {
+        let conditional = IamPolicy { when: conditional, ..policy.clone() };
+        check_form(&conditional, FORM + 1);
+        // What knows the first form alone.
+        assert!(decode::<Toy>(&conditional.encode().unwrap()).is_err());
     }
 }
 

@@ -1,13 +1,16 @@
 //! A client of the server, which checks each answer.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use hyper::Method;
 use rustls::ClientConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -119,6 +122,15 @@ impl Client {
     /// A connection that many requests can use.
     pub async fn connect(&self) -> Connection {
         self.try_connect().await.expect("a handshake")
+    }
+
+    /// The same from another address of this machine.
+    pub async fn connect_from(&self, own: IpAddr) -> Connection {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(own, 0)).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        let stream = mtls::stream_over(stream, &self.tls).await.unwrap();
+        Connection(mtls::Connection::over(stream).await.unwrap())
     }
 
     pub async fn try_connect(&self) -> Result<Connection, Failure> {
