@@ -1,6 +1,9 @@
 //! What servers like this one were reported for, as it would be here: one test a class, by its number.
 //! Those that have tests elsewhere are in the table of docs/THREAT_MODEL.md.
 
+mod strangers;
+mod told;
+
 use hyper::Method;
 use okmsd::{config::DefaultPolicy, model::BuiltIn};
 use serde_json::{Value, json};

@@ -1,16 +1,12 @@
 //! Nothing that is secret may leave by a side door: the log, the metrics, the disk.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::path::Path;
 
 use hyper::Method;
 use serde_json::json;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::EnvFilter;
 
-use crate::harness::{Client, TestServer};
+use crate::harness::{Client, Lines, TestServer};
 
 const VALUE: &str = "canary-value-5d41";
 const VALUE_KEY: &str = "canary-key-5d41";
@@ -24,27 +20,6 @@ const KEPT: &str = "$argon2id";
 
 /// What must not be found anywhere but in answers.
 const HIDDEN: &[&str] = &[VALUE, VALUE_KEY, METADATA, METADATA_KEY, DOMAIN_NAME, KEPT];
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
@@ -91,7 +66,7 @@ async fn plant(client: &Client) {
 
 #[tokio::test]
 async fn the_log_tells_no_secret_at_debug_level() {
-    let log = Log::default();
+    let log = Lines::default();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new("debug"))
         .with_writer(log.clone())
@@ -106,7 +81,7 @@ async fn the_log_tells_no_secret_at_debug_level() {
     }
     let (_, metrics) = server.admin("/metrics").await;
     let key = std::fs::read_to_string(server.path("root.key")).unwrap();
-    let text = log.0.lock().unwrap().clone();
+    let text = log.all().into_bytes();
     for operation in ["PostSecretV2", "GetSecretV2", "PostSecretVersionV2", "DeleteSecretV2"] {
         assert!(contains(&text, operation), "the log is at work: {operation}");
         assert!(metrics.contains(operation));

@@ -26,11 +26,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     customer_lists::{self, List, list, listing_ca},
-    harness::{BOTH, Client, Http, Leaf, PATIENCE, START, TestServer, eventually, write_private},
+    harness::{
+        BOTH, Client, Http, Leaf, Lines, PATIENCE, START, TestServer, eventually, write_private,
+    },
     trust::{DAY, Signer, ca, leaf, with},
 };
 
@@ -101,49 +102,6 @@ fn der(pem: &str) -> Vec<u8> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn all(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn with(&self, words: &[&str]) -> usize {
-        self.all().lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
-    }
-}
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-fn listen() -> (Lines, tracing::subscriber::DefaultGuard) {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(lines.clone())
-        .finish();
-    (lines, tracing::subscriber::set_default(subscriber))
-}
-
 /// cert-manager's and the kubelet's way: a new folder, and a link to it that takes the place of
 /// `..data` in one step. Nothing is sent to the server. It had to be told by SIGHUP.
 #[tokio::test]
@@ -194,7 +152,7 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
     let (server, _keeper) =
         watching(CUSTOMER, |server| write_private(&server.path("customer_ca.pem"), &customer))
             .await;
-    let (lines, _listening) = listen();
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
     let client = server.anonymous();
     let before = shown(&client).await;
     let (certificate, key) = server_pair(&server, 100);
@@ -314,7 +272,7 @@ async fn files_that_cannot_be_used_change_nothing_and_heal() {
 #[tokio::test]
 async fn settings_change_while_the_server_runs() {
     let (server, _keeper) = watching("", |_| {}).await;
-    let (lines, _listening) = listen();
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
     let tenant = server.tenant().await;
     let long = "x".repeat(2000);
     let ask = async || tenant.send(Method::GET, &tenant.url("secret"), &[("x", &long)], "").await;
@@ -348,7 +306,7 @@ async fn settings_change_while_the_server_runs() {
 #[tokio::test]
 async fn who_issues_certificates_is_told_to_need_a_restart() {
     let (server, _keeper) = watching("", |_| {}).await;
-    let (lines, _listening) = listen();
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
     let (authority, key) = okmsd::pki::CertificateAuthority::create(
         "another region CA",
         Timestamp::from_unix_seconds(START),
@@ -546,7 +504,7 @@ async fn one_line_tells_why_a_handshake_failed() {
         config.trust.customer_ca = vec![CustomerCa::new(certificate, domain)];
     })
     .await;
-    let (lines, _listening) = listen();
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
     let named = |name: &str| {
         let name = SanType::DnsName(name.try_into().unwrap());
         root.pair(&with(leaf(), |leaf| leaf.subject_alt_names = vec![name]), &[])

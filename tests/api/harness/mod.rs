@@ -6,6 +6,7 @@ mod answer;
 mod certificates;
 mod client;
 mod clock;
+mod log;
 #[path = "../../support/mtls.rs"]
 mod mtls;
 
@@ -40,6 +41,7 @@ pub use self::{
     certificates::{Leaf, Pair, issue, mint},
     client::{Client, Connection},
     clock::MockClock,
+    log::Lines,
     mtls::{Http, Sender},
 };
 use self::{clock::TestTime, mtls::Access};
