@@ -1,5 +1,6 @@
 //! The composition root: builds every part once, and hands each what it needs.
 
+mod audit;
 mod certificates;
 mod endings;
 mod error;
@@ -16,11 +17,13 @@ use std::{
 
 use tokio::{net::TcpListener, sync::mpsc};
 
+use self::audit::{AuditKeeper, Beginning};
 use self::certificates::{Certificates, authority};
 use self::endings::EndingWatch;
 use self::lists::{ListBoard, ListKeeper, ListWork};
 use self::reload::Lives;
 pub use self::{
+    audit::{AuditError, PURPOSE as AUDIT_PURPOSE},
     error::AppError,
     keeper::{Files, Keeper},
     reload::Reloader,
@@ -30,7 +33,7 @@ use crate::{
     api::{self, Context, Dialect},
     auth::anchors::Anchors,
     clock::{Clock, Step, StoreClock},
-    config::Config,
+    config::{Config, Limits},
     crypto::{FileRootKey, RootKey as _},
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
@@ -38,8 +41,8 @@ use crate::{
     model::Timestamp,
     pki::CertificateAuthority,
     server::{
-        Admin, ConnectionLimits, ForwardedCertificates, Handshakes, Listener, Shared, Stopper,
-        Terms, fit_connections,
+        Admin, ConnectionLimits, ForwardedCertificates, Handshakes, Listener, Probed, Shared,
+        Stopper, Terms, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
     store::{
@@ -69,6 +72,7 @@ pub struct App {
     reloader: Reloader,
     lists: ListKeeper,
     endings: EndingWatch,
+    audit: AuditKeeper,
 }
 
 /// What [`check`] has looked at.
@@ -181,6 +185,8 @@ impl App {
         over: Over,
     ) -> Result<Self, AppError> {
         let Over { engine, metrics, dialects } = over;
+        let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
+        let trail = Beginning::open(&config.audit, &materials.root, &trail_clock)?;
         let Materials { root, authority, certificates, anchors } = materials;
         certificates.tell(machine.now(), &metrics);
         anchors.are_configured(certificates.tls.state.trust().configured());
@@ -194,22 +200,11 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = Service::open(
-            engine,
-            root,
-            authority,
-            config.access.default_policy.0,
-            commit_counter(&metrics),
-        )
-        .await;
-        let service = service.map_err(|error| match error {
-            service::Error::WrongRootKey => AppError::WrongRootKey(
-                config.keys.root_key.as_path().into(),
-                config.store.path.as_path().into(),
-            ),
-            error => AppError::Service(config.store.path.clone(), error),
-        })?;
-        let service = Arc::new(service);
+        let service = open_service(config, engine, (root, authority), &metrics).await?;
+        let auditor = match trail {
+            Some(trail) => Some(trail.begin(&service).await?),
+            None => None,
+        };
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
         let token_life = Arc::new(Live::new(reload::token_life(config)));
@@ -226,16 +221,12 @@ impl App {
             },
             figures: figures(&service, &metrics),
         };
-        let connections = fit_connections(config.limits.connections);
-        let limits = EdgeLimits {
-            connections,
-            in_flight: config.limits.in_flight,
-            body_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
-            buffer_bytes: config.limits.buffer_bytes.0,
-        };
+        let limits = edge_limits(&config.limits);
+        let connections = limits.connections;
         let stopper = Stopper::default();
-        let edge = Arc::new(Edge::new(dialects, context, clocks, Arc::clone(&metrics), limits));
-        let handshakes = Handshakes::new(Arc::clone(&metrics));
+        let seen_by = (Arc::clone(&metrics), auditor.clone());
+        let edge = Arc::new(Edge::new(dialects, context, clocks, seen_by, limits));
+        let handshakes = Handshakes::new(Arc::clone(&metrics), auditor.clone());
         let handshakes = Arc::new(handshakes.map_err(|error| AppError::Internal(error.into()))?);
         let limits = ConnectionLimits::from(&config.limits);
         let terms = Arc::new(Live::new(Terms {
@@ -263,7 +254,15 @@ impl App {
             metrics: Arc::clone(&metrics),
         };
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
-        let admin = Admin::serve(admin, Arc::clone(&service), metrics, stopper.clone());
+        let every = config.audit.checkpoint_time.0;
+        let audit = AuditKeeper::new(auditor, every, trail_clock, Arc::clone(&metrics));
+        let probed = Probed {
+            service: Arc::clone(&service),
+            metrics,
+            auditor: audit.auditor(),
+            stopper: stopper.clone(),
+        };
+        let admin = Admin::serve(admin, probed);
         let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
         Ok(Self {
             listener,
@@ -277,6 +276,7 @@ impl App {
             reloader,
             lists,
             endings,
+            audit,
         })
     }
 
@@ -325,7 +325,7 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, lists, endings, .. } = self;
+        let Self { listener, service, admin, lists, endings, audit, .. } = self;
         admin.begin();
         let (first, mut each) = mpsc::channel(1);
         let mut lists = pin!(lists.run(first));
@@ -340,10 +340,41 @@ impl App {
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
             never = endings.run(&service) => match never {},
+            never = audit.run() => match never {},
         }
         admin.stop().await;
+        audit.stop().await;
         // Closing the store waits for its writer.
         let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
+    }
+}
+
+/// The use cases over a store.
+async fn open_service(
+    config: &Config,
+    engine: Arc<dyn Engine>,
+    (root, authority): (Arc<FileRootKey>, Option<CertificateAuthority>),
+    metrics: &Metrics,
+) -> Result<Arc<Service>, AppError> {
+    let default = config.access.default_policy.0;
+    let service = Service::open(engine, root, authority, default, commit_counter(metrics)).await;
+    let service = service.map_err(|error| match error {
+        service::Error::WrongRootKey => AppError::WrongRootKey(
+            config.keys.root_key.as_path().into(),
+            config.store.path.as_path().into(),
+        ),
+        error => AppError::Service(config.store.path.clone(), error),
+    })?;
+    Ok(Arc::new(service))
+}
+
+/// What bounds all requests, as this machine can bear it.
+fn edge_limits(limits: &Limits) -> EdgeLimits {
+    EdgeLimits {
+        connections: fit_connections(limits.connections),
+        in_flight: limits.in_flight,
+        body_bytes: limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
+        buffer_bytes: limits.buffer_bytes.0,
     }
 }
 

@@ -32,16 +32,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["crypto", "model", "seldom"]),
     ("auth", &["model", "pki"]),
     ("pki", &["model"]),
-    ("audit", &["crypto", "model"]),
+    ("audit", &["auth", "clock", "crypto", "model"]),
     ("material", &["files", "pki"]),
     ("service", &["auth", "crypto", "model", "pki", "store"]),
     ("api", &["auth", "model", "service"]),
-    ("http", &["api", "auth", "clock", "model", "metrics", "seldom", "service"]),
+    ("http", &["api", "audit", "auth", "clock", "model", "metrics", "seldom", "service"]),
     (
         "server",
         &[
-            "auth", "clock", "config", "model", "files", "http", "live", "material", "metrics",
-            "pki", "seldom", "service",
+            "audit", "auth", "clock", "config", "model", "files", "http", "live", "material",
+            "metrics", "pki", "seldom", "service",
         ],
     ),
 ];
@@ -99,6 +99,7 @@ fn ways_around_are_few() {
         (
             "Sealed::public(",
             &[
+                "service/announced.rs",
                 "service/endings.rs",
                 "service/names.rs",
                 "service/region.rs",

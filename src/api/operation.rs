@@ -106,6 +106,9 @@ pub(super) use row;
 
 /// A set of operations that speak alike.
 pub trait Dialect: Send + Sync {
+    /// How the audit trail calls it.
+    fn name(&self) -> &'static str;
+
     /// What its addresses begin with: literal segments and `{okmsId}`. The first one that fits
     /// counts.
     fn bases(&self) -> &'static [&'static str];
@@ -189,6 +192,8 @@ fn literal<'u>(
 /// A dialect that is its rows, and nothing else.
 #[derive(Debug)]
 pub struct Rows {
+    /// How the audit trail calls them.
+    pub name: &'static str,
     /// What its addresses begin with.
     pub bases: &'static [&'static str],
     /// What there is below each base.
@@ -196,6 +201,10 @@ pub struct Rows {
 }
 
 impl Dialect for Rows {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn bases(&self) -> &'static [&'static str] {
         self.bases
     }

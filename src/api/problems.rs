@@ -202,6 +202,10 @@ problems! {
         Retry-After", again "1";
     Unavailable: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store is not available; nothing was changed, repeat later",
         again "5";
+    Unrecorded: SERVICE_UNAVAILABLE, UNAVAILABLE, "the audit trail cannot be written, and nothing is done that is not in it; \
+        nothing was changed or told, repeat later", again "5";
+    ChangeUnrecorded: SERVICE_UNAVAILABLE, UNAVAILABLE, "the audit trail could not be written to its end; the change may have \
+        happened or not, read before you repeat it", again "5";
     OutcomeUnknown: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store failed while it wrote; the change may have happened or \
         not, read before you repeat it", again "5";
     DomainClosed: SERVICE_UNAVAILABLE, UNAVAILABLE, "a policy or rule of the domain is damaged, so that nobody knows what \
@@ -293,7 +297,8 @@ impl Failed {
             out.texts("errors", Some(&*self.text).filter(|text| !text.is_empty()));
             out.text("request_id", request_id);
         });
-        let mut reply = Reply { status, ..Reply::json(body) };
+        let problem = (self.problem.id(), self.problem.code());
+        let mut reply = Reply { status, problem: Some(problem), ..Reply::json(body) };
         reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
@@ -401,6 +406,7 @@ fn said_of(error: &Error) -> Failed {
         Error::Contended | Error::Overloaded => Problem::TooManyWrites.into(),
         Error::Busy => Problem::TooManyRequests.into(),
         Error::Unavailable(_) => Problem::Unavailable.into(),
+        Error::Unwitnessed(_) => Problem::Unrecorded.into(),
         Error::OutcomeUnknown(_) => Problem::OutcomeUnknown.into(),
         Error::Corrupt(_) | Error::Cipher(_) | Error::WrongRootKey | Error::Authority(_) => {
             Problem::Internal.into()

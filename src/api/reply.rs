@@ -27,6 +27,8 @@ pub struct Reply {
     pub more: Option<Stream>,
     /// Damaged records that were found on the way, and left out.
     pub damaged: usize,
+    /// Where it is a refusal: the id of the problem that it tells, and its code.
+    pub problem: Option<(&'static str, u32)>,
 }
 
 /// The rest of an answer, piece by piece. It ends well where its sender is dropped.
@@ -74,6 +76,7 @@ impl Reply {
             body: body.into(),
             more: None,
             damaged: 0,
+            problem: None,
         }
     }
 
@@ -93,6 +96,7 @@ impl Reply {
             body: Bytes::new(),
             more: None,
             damaged: 0,
+            problem: None,
         }
     }
 }

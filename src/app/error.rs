@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use super::audit::AuditError;
 use crate::{
     config::ConfigError, crypto::RootKeyError, files::FileName, material::MaterialError, pki,
     server::TlsError, service, store::engines::redb::OpenError, telemetry,
@@ -14,6 +15,9 @@ pub enum AppError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The audit trail.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The log.
     #[error(transparent)]
     Log(#[from] telemetry::StartError),

@@ -6,6 +6,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// What a device writes to from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// What it wrote to before.
+    Same,
+    /// Another file, and all that was written before is durable.
+    Other,
+    /// Another file, and what was written before may be lost.
+    OtherOnly,
+}
+
 /// Something that lines are written to, by one thread.
 pub trait Device: Send {
     /// How the log and the figures call it.
@@ -19,21 +30,21 @@ pub trait Device: Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Between two lines, of which the last one has this number: what is due, such as another file.
-    /// Whether there is another one now, and all that was written before is durable.
     ///
     /// # Errors
     /// The system's.
-    fn tend(&mut self, _last: u64) -> io::Result<bool> {
-        Ok(false)
+    fn tend(&mut self, _last: u64) -> io::Result<Opened> {
+        Ok(Opened::Same)
     }
 
-    /// Opens it anew, if somebody has moved it away. Whether there is another one now, and all that
-    /// was written before is durable.
+    /// Opens it anew, if somebody has moved it away. Behind `whole` bytes of it there is the beginning
+    /// of a line that comes again; behind `durable` bytes is what may be lost, and comes again if it
+    /// is.
     ///
     /// # Errors
     /// The system's.
-    fn reopen(&mut self) -> io::Result<bool> {
-        Ok(false)
+    fn reopen(&mut self, _whole: u64, _durable: u64) -> io::Result<Opened> {
+        Ok(Opened::Same)
     }
 
     /// What makes durable what was written, where that takes something.
@@ -83,6 +94,19 @@ impl Disk {
     /// # Errors
     /// The system's. What was written may be lost then.
     pub fn sync(&self) -> io::Result<()> {
-        self.file().sync_data()
+        sync(&self.file())
+    }
+}
+
+/// Makes durable what was written to a file before.
+///
+/// # Errors
+/// The system's. What was written may be lost then; each of those who have opened the file is told
+/// once.
+pub(super) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        // What has no disk beneath has nothing to be made durable.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        outcome => outcome,
     }
 }

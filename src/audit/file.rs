@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::device::{Device, Disk};
+use super::device::{Device, Disk, Opened, sync};
 
 /// When a file gives way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,7 @@ pub struct FileDevice {
     disk: Disk,
     length: u64,
     opened: Instant,
-    /// When it was last looked whether the file is still where it belongs.
-    looked: Instant,
 }
-
-/// So often that is looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// How many digits the number of a record has in the name of a file.
 const DIGITS: usize = 20;
@@ -52,7 +47,6 @@ impl FileDevice {
     /// The system's; `ResourceBusy` where another process writes it.
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
         let (file, disk, length) = open(path)?;
-        let now = Instant::now();
         Ok(Self {
             path: path.to_owned(),
             name: format!("file {}", path.display()),
@@ -60,9 +54,17 @@ impl FileDevice {
             disk: Disk::new(disk),
             file,
             length,
-            opened: now,
-            looked: now,
+            opened: Instant::now(),
         })
+    }
+
+    /// It as a device, once whoever looks at what is in the file has done so.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn into_device(mut self) -> io::Result<Box<dyn Device>> {
+        self.length = self.file.metadata()?.len();
+        Ok(Box::new(self))
     }
 
     /// The files of records at `path`, in order: those before, and the one that is written.
@@ -119,32 +121,33 @@ impl Device for FileDevice {
         Ok(written)
     }
 
-    fn tend(&mut self, last: u64) -> io::Result<bool> {
-        if self.looked.elapsed() >= LOOK {
-            self.looked = Instant::now();
-            if self.reopen()? {
-                return Ok(true);
-            }
-        }
+    fn tend(&mut self, last: u64) -> io::Result<Opened> {
         let is_full = self.length >= self.rotation.bytes;
         let is_old = self.length > 0 && self.opened.elapsed() >= self.rotation.age;
         if !is_full && !is_old {
-            return Ok(false);
+            return Ok(Opened::Same);
         }
-        self.file.sync_data()?;
+        sync(&self.file)?;
         fs::rename(&self.path, named_after(&self.path, last))?;
         self.replace()?;
         self.forget()?;
-        Ok(true)
+        Ok(Opened::Other)
     }
 
-    fn reopen(&mut self) -> io::Result<bool> {
+    fn reopen(&mut self, whole: u64, durable: u64) -> io::Result<Opened> {
         if self.is_there()? {
-            return Ok(false);
+            return Ok(Opened::Same);
         }
-        self.file.sync_data()?;
+        // On a device that is no file, or does not work, there is nothing to be cut.
+        if whole < self.length {
+            let _if_it_can_be = self.cut(whole);
+        }
+        let is_durable = sync(&self.file).is_ok();
+        if !is_durable {
+            let _if_it_can_be = self.cut(durable);
+        }
         self.replace()?;
-        Ok(true)
+        Ok(if is_durable { Opened::Other } else { Opened::OtherOnly })
     }
 
     fn disk(&self) -> Option<Disk> {

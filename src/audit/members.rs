@@ -64,18 +64,6 @@ impl Members {
         self.text(name, &moment.to_rfc3339_millis())
     }
 
-    /// Numbers.
-    #[must_use]
-    pub fn numbers(mut self, name: &str, values: &[u64]) -> Self {
-        self.name(name);
-        self.0.push('[');
-        for (at, value) in values.iter().enumerate() {
-            let _never_fails = write!(self.0, "{}{value}", if at > 0 { "," } else { "" });
-        }
-        self.0.push(']');
-        self
-    }
-
     /// Texts; none where there are none.
     #[must_use]
     pub fn texts<'a>(mut self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
@@ -89,6 +77,24 @@ impl Members {
             quote(&mut self.0, value);
         }
         self.0.push(']');
+        self
+    }
+
+    /// Objects; none where there are none.
+    #[must_use]
+    pub fn objects(mut self, name: &str, values: impl IntoIterator<Item = Self>) -> Self {
+        let mut separator = "[{";
+        for value in values {
+            if separator == "[{" {
+                self.name(name);
+            }
+            self.0.push_str(separator);
+            self.0.push_str(&value.0);
+            separator = "},{";
+        }
+        if separator != "[{" {
+            self.0.push_str("}]");
+        }
         self
     }
 
@@ -175,14 +181,15 @@ mod tests {
             .number("n", 7)
             .truth("t", true)
             .hex("h", &[0, 0xab])
-            .numbers("m", &[1, 2])
+            .objects("m", [Members::new().number("x", 1), Members::new().truth("y", false)])
+            .objects("n", [])
             .maybe("none", None)
             .texts("no", [])
             .with(&Members::new())
             .with(&Members::new().time("at", Timestamp::from_unix_nanos(1_234_567_891)));
         assert_eq!(
             members.as_str(),
-            r#""n":7,"t":true,"h":"00ab","m":[1,2],"at":"1970-01-01T00:00:01.234Z""#
+            r#""n":7,"t":true,"h":"00ab","m":[{"x":1},{"y":false}],"at":"1970-01-01T00:00:01.234Z""#
         );
     }
 }

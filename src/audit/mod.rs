@@ -14,18 +14,22 @@ mod members;
 mod recorder;
 mod resume;
 mod state;
+mod stdout;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod verify;
 mod worker;
 
 pub use self::{
     chain::{ChainId, Hash, Position},
-    device::{Device, Disk},
+    device::{Device, Disk, Opened},
     file::{FileDevice, Rotation},
     members::Members,
     recorder::{Fitted, Need, OPEN_MAX, Receipt, Recorder, Standing},
     resume::{ResumeError, Tail, Unended},
     state::Unrecorded,
+    stdout::StdoutDevice,
+    trail::{Auditor, Missing, PathHash, Terms, Trail},
     verify::{Fault, Proven, Verifier},
 };

@@ -285,6 +285,16 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.shared.lock().stops = true;
+        for bells in &self.shared.bells {
+            bells.writer.notify_one();
+            bells.syncer.notify_one();
+        }
+    }
+}
+
 /// What a line has beside its members, in bytes, and a little more.
 const LINE_BESIDE: usize = 160;
 

@@ -64,13 +64,21 @@ struct Of<'a> {
     request_id: Option<&'a str>,
     #[serde(default)]
     mark: Option<u16>,
-    /// By which record a change was announced.
     #[serde(default)]
-    ends: Vec<u64>,
+    changes: Vec<Ended>,
     #[serde(default)]
     open: u64,
     #[serde(default)]
     at: u64,
+}
+
+/// What a record says of a change that was announced.
+#[derive(Deserialize)]
+struct Ended {
+    /// By which record.
+    intent: u64,
+    /// Nothing where nobody knew.
+    happened: Option<bool>,
 }
 
 impl Tail {
@@ -99,7 +107,8 @@ impl Tail {
                 } else if found.is_some_and(|(last, _)| last.seq == at.seq + 1) {
                     was_stop = is_ours.kind == "stop";
                 }
-                ended.extend_from_slice(&of.ends);
+                let known = of.changes.iter().filter(|change| change.happened.is_some());
+                ended.extend(known.map(|change| change.intent));
                 if let Some(slot) = of.mark {
                     let Position { chain, seq, hash } = at;
                     let mark = AuditMark { chain: *chain.as_bytes(), slot, seq, hash };

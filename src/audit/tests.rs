@@ -268,7 +268,9 @@ mod recorder {
             recorder.checkpoint(now());
         }
         let end = |ends: &[u64]| {
-            Members::new().time("time", now()).text("type", "request").numbers("ends", ends)
+            let ended =
+                |intent: &u64| Members::new().number("intent", *intent).truth("happened", true);
+            record(0).objects("changes", ends.iter().map(ended))
         };
         let ends = vec![marks[1].seq, marks[3].seq];
         recorder.ended(&end(&ends), ends.clone()).unwrap().kept().await.unwrap();

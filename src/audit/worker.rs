@@ -11,13 +11,15 @@ use std::{
 };
 
 use super::{
-    device::{Device, Disk},
+    device::{Device, Disk, Opened},
     lane::Condition,
     state::{Shared, State},
 };
 
 /// So often a device that fails is tried again, and what is due is looked at.
 const PAUSE: Duration = Duration::from_millis(250);
+/// So often it is looked whether a device is still where it belongs.
+const LOOK: Duration = Duration::from_secs(1);
 /// The longest time that what was written is not made durable though nobody waits for it.
 const UNSYNCED: Duration = Duration::from_secs(1);
 /// What was given to a device and is not durable yet.
@@ -41,10 +43,10 @@ pub(super) struct Writer {
     taken: usize,
     /// When what failed is tried again, and what is due is looked at.
     next_look: Instant,
+    /// When it was last looked whether the device is still where it belongs.
+    looked: Instant,
     /// It has failed since the recorder was to stop.
     gives_up: bool,
-    /// What was torn has been written again.
-    has_restored: bool,
 }
 
 /// What the writer is to do next.
@@ -69,32 +71,102 @@ impl Writer {
             base: device.length(),
             taken: 0,
             next_look: Instant::now() + PAUSE,
+            looked: Instant::now(),
             gives_up: false,
-            has_restored: false,
             device,
         }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            let outcome = match self.next() {
+            match self.next() {
                 Task::Stop => return,
-                Task::Restore => {
-                    let outcome = self.restore();
-                    self.has_restored = outcome.is_ok();
-                    outcome.map(|()| true)
-                }
                 Task::Write(piece) => {
                     let last = piece.to;
                     self.kept.push_back(piece);
                     self.taken = 0;
-                    self.write_last().and_then(|()| self.device.tend(last))
+                    let written = self.write_last();
+                    let is_written = written.is_ok();
+                    self.ended(written);
+                    if is_written {
+                        let tended = self.tend(last);
+                        self.ended(tended);
+                    }
                 }
-                Task::Again => self.write_last().map(|()| false),
-                Task::Tend(last) => self.device.tend(last),
-                Task::Reopen => self.device.reopen(),
-            };
-            self.ended(outcome);
+                Task::Again => {
+                    let outcome = self.reopen().and_then(|()| self.write_last());
+                    self.ended(outcome);
+                }
+                Task::Tend(last) => {
+                    let outcome = self.tend(last);
+                    self.ended(outcome);
+                }
+                Task::Reopen => {
+                    let outcome = self.reopen();
+                    self.ended(outcome);
+                }
+                Task::Restore => {
+                    let outcome = self.reopen().and_then(|()| self.restore());
+                    self.ended(outcome);
+                }
+            }
+        }
+    }
+
+    fn tend(&mut self, last: u64) -> io::Result<()> {
+        if self.looked.elapsed() >= LOOK {
+            self.reopen()?;
+        }
+        let opened = self.device.tend(last)?;
+        self.moves_to(opened)
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.looked = Instant::now();
+        let whole = self.device.length().saturating_sub(self.begun() as u64);
+        let opened = self.device.reopen(whole, self.base)?;
+        self.moves_to(opened)
+    }
+
+    /// How much the device has taken of the line that it has not taken whole.
+    fn begun(&self) -> usize {
+        let Some(piece) = self.kept.back().filter(|_| self.is_unfinished()) else { return 0 };
+        let taken = piece.bytes.get(..self.taken).unwrap_or_default();
+        taken.len() - taken.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+    }
+
+    /// Goes on in what the device writes to now.
+    fn moves_to(&mut self, opened: Opened) -> io::Result<()> {
+        match opened {
+            Opened::Same => Ok(()),
+            Opened::Other => {
+                let whole = self.taken - self.begun();
+                let rest = self.kept.pop_back().filter(|piece| whole < piece.bytes.len());
+                self.kept.clear();
+                self.base = self.device.length();
+                self.taken = 0;
+                if let Some(Piece { mut bytes, to }) = rest {
+                    bytes.drain(..whole);
+                    self.kept.push_back(Piece { bytes, to });
+                }
+                self.all_is_durable();
+                Ok(())
+            }
+            Opened::OtherOnly => {
+                self.base = self.device.length();
+                self.restore()
+            }
+        }
+    }
+
+    /// What was written is durable, by itself or by having been written again.
+    fn all_is_durable(&self) {
+        let mut state = self.shared.lock();
+        if let Some(lane) = state.lanes.get_mut(self.lane) {
+            lane.durable = lane.written;
+            if lane.condition == Condition::Torn {
+                lane.condition = Condition::Failed;
+            }
         }
     }
 
@@ -165,36 +237,29 @@ impl Writer {
             }
         }
         self.taken = self.kept.back().map_or(0, |piece| piece.bytes.len());
-        self.device.disk().map_or(Ok(()), |disk| disk.sync())
+        self.device.disk().map_or(Ok(()), |disk| disk.sync())?;
+        self.all_is_durable();
+        Ok(())
     }
 
-    /// What was done has ended. It may have made everything durable that was written before.
-    fn ended(&mut self, outcome: io::Result<bool>) {
+    /// What was done has ended.
+    fn ended(&mut self, outcome: io::Result<()>) {
         self.next_look = Instant::now() + PAUSE;
         let mut state = self.shared.lock();
         let Some(lane) = state.lanes.get_mut(self.lane) else { return };
         lane.writes_since = None;
-        let is_durable = match outcome {
-            Ok(is_durable) => is_durable,
-            Err(error) => return state.fails(self.lane, &error),
-        };
+        if let Err(error) = outcome {
+            return state.fails(self.lane, &error);
+        }
         self.gives_up = false;
         if !self.is_unfinished() {
             lane.written = self.kept.back().map_or(0, |piece| piece.to).max(lane.written);
         }
         // What was torn meanwhile is not mended by anything but its being written again.
-        if lane.condition != Condition::Torn || self.has_restored {
-            if lane.condition != Condition::Well {
-                tracing::info!(device = lane.name, "the audit device works again");
-            }
+        if lane.condition == Condition::Failed {
+            tracing::info!(device = lane.name, "the audit device works again");
             lane.condition = Condition::Well;
-            if is_durable {
-                lane.durable = lane.written;
-                self.kept.clear();
-                self.base = self.device.length();
-            }
         }
-        self.has_restored = false;
         state.advance();
         if self.has_disk
             && state.someone_waits_for_disk(self.lane)

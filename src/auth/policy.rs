@@ -1,6 +1,6 @@
 //! What a principal may do: a pure decision that ends in a permit.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Party, Principal, Subject,
@@ -10,6 +10,7 @@ use super::{
     action::{Action, Actions, Resource},
     holder::Untraced,
     patterns::{Extent, Verdict},
+    witness::{Detail, Witness},
 };
 use crate::model::{Bearer, CertRule, Circumstances, OkmsId};
 
@@ -131,6 +132,7 @@ pub struct Permit {
     /// Under which it was asked for.
     circumstances: Circumstances,
     principal: Principal,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Permit {
@@ -151,7 +153,31 @@ impl Permit {
     /// # Errors
     /// `Denied::Forbidden` if it may not.
     pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
-        if self.allows(action, resource) { Ok(()) } else { Err(Denied::Forbidden) }
+        let is_allowed = self.allows(action, resource);
+        // Whatever token is looked at, the request is about something else.
+        if let Some(witness) = self.witness().filter(|_| self.pending.is_none()) {
+            witness.decided(action, resource, is_allowed);
+        }
+        if is_allowed { Ok(()) } else { Err(Denied::Forbidden) }
+    }
+
+    /// The same permit, of whose decisions `witness` is told.
+    #[must_use]
+    pub fn seen_by(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// Who sees what is done by it.
+    #[must_use]
+    pub fn witness(&self) -> Option<&dyn Witness> {
+        self.witness.as_deref()
+    }
+
+    /// Tells that something was found out of its request.
+    pub fn learns(&self, detail: Detail<'_>) {
+        if let Some(witness) = self.witness() {
+            witness.learns(detail);
+        }
     }
 
     /// Whether `action` may be done to `resource`: for lists, which leave out what may not be seen.
@@ -327,6 +353,7 @@ impl Permit {
             addressed: None,
             circumstances: Circumstances::default(),
             principal,
+            witness: None,
         }
     }
 }
@@ -338,6 +365,7 @@ pub struct RegionPermit {
     /// What the operation has asked for and the principal may do.
     granted: Actions,
     principal: Principal,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl RegionPermit {
@@ -351,8 +379,24 @@ impl RegionPermit {
     ///
     /// # Errors
     /// `Denied::OperatorsOnly` if it may not.
-    pub const fn check(&self, action: Action) -> Result<(), Denied> {
-        if self.granted.contains(action) { Ok(()) } else { Err(Denied::OperatorsOnly) }
+    pub fn check(&self, action: Action) -> Result<(), Denied> {
+        let is_allowed = self.granted.contains(action);
+        if let Some(witness) = self.witness() {
+            witness.decided(action, Resource::Tenant, is_allowed);
+        }
+        if is_allowed { Ok(()) } else { Err(Denied::OperatorsOnly) }
+    }
+
+    /// The same permit, of whose decisions `witness` is told.
+    #[must_use]
+    pub fn seen_by(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// Who sees what is done by it.
+    #[must_use]
+    pub fn witness(&self) -> Option<&dyn Witness> {
+        self.witness.as_deref()
     }
 
     /// The only tenant that the principal may know of; `None` for all of them.
@@ -419,6 +463,7 @@ impl Principal {
             addressed,
             circumstances,
             principal: self.clone(),
+            witness: None,
         };
         if brings_token { Ok(permit) } else { permit.begin(actions) }
     }
@@ -446,7 +491,7 @@ impl Principal {
         if granted.is_empty() {
             return Err(Denied::OperatorsOnly);
         }
-        Ok(RegionPermit { granted, principal: self.clone() })
+        Ok(RegionPermit { granted, principal: self.clone(), witness: None })
     }
 }
 

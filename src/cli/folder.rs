@@ -244,6 +244,11 @@ fn config_text(region: &Region<'_>) -> String {
          [store]\n\
          path = \"okmsd.redb\"\n\
          \n\
+         # Who did what; nothing is changed that is not in it.\n\
+         [[audit.device]]\n\
+         kind = \"file\"\n\
+         path = \"audit.log\"\n\
+         \n\
          [log]\n\
          format = \"text\"\n",
         region.name,

@@ -4,6 +4,8 @@
 //! address at fault. If nobody reads what a command says (`okmsd dev | true`), it does its work all
 //! the same, and a server goes on serving.
 
+mod audit;
+mod audit_show;
 mod cert;
 mod cert_issue;
 mod cert_manage;
@@ -57,6 +59,9 @@ enum Command {
     /// Ask a running server who may do what.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Read and check the audit trail, in its files.
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 /// Does what the command line says.
@@ -78,6 +83,7 @@ pub fn run() -> ExitCode {
             Command::Domain(command) => command.run().await,
             Command::Cert(command) => command.run().await,
             Command::Policy(command) => command.run().await,
+            Command::Audit(command) => command.run().await,
         }
     });
     // What was begun and is not needed any more, such as the opening of a store, is not waited for.

@@ -1,6 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
-use super::schema::{Access, Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust};
+use super::schema::{
+    Access, Audit, Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust,
+};
 
 /// Keys whose values differ between a configuration and the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +98,15 @@ keys! {
         in_flight: restart,
         buffer_bytes: restart,
         drain_time: live,
+    }
+    audit: Audit {
+        // The trail goes on from start to stop.
+        device: restart,
+        paths: restart,
+        reads: restart,
+        patience: restart,
+        checkpoint_records: restart,
+        checkpoint_time: restart,
     }
     reload: Reload {
         interval: live,

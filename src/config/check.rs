@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{fault::ConfigError, schema::Config, units::CrlSource};
+use super::{
+    fault::ConfigError,
+    schema::{AuditDeviceKind, Config},
+    units::CrlSource,
+};
 use crate::files;
 
 impl Config {
@@ -84,6 +88,7 @@ impl Config {
         }
         self.check_lists()?;
         self.check_proxies()?;
+        self.check_audit()?;
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(
@@ -111,6 +116,48 @@ impl Config {
             "trust.proxy.public_key_sha256",
             "stands in two entries; each proxy is told once, with one header",
         ))
+    }
+
+    /// Where the audit trail goes.
+    fn check_audit(&self) -> Result<(), ConfigError> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MINUTE: Duration = Duration::from_secs(60);
+        const ROTATE_BYTES_MIN: usize = 64 << 10;
+        let audit = &self.audit;
+        for device in &audit.device {
+            if (device.kind == AuditDeviceKind::File) != device.path.is_some() {
+                return Err(ConfigError::Value(
+                    "audit.device.path",
+                    "is the name of the file where kind is file, and of nothing else",
+                ));
+            }
+            if device.rotate_bytes.0 < ROTATE_BYTES_MIN {
+                return Err(ConfigError::Value(
+                    "audit.device.rotate_bytes",
+                    "must be at least 64 KiB",
+                ));
+            }
+            if device.rotate_time.0 < SECOND {
+                return Err(ConfigError::Value("audit.device.rotate_time", "must be at least 1s"));
+            }
+        }
+        if !audit.device.is_empty() && !audit.device.iter().any(|device| device.required) {
+            return Err(ConfigError::Value(
+                "audit.device.required",
+                "must be true of at least one device: else nothing says that anything is recorded",
+            ));
+        }
+        for (key, time) in
+            [("audit.patience", audit.patience), ("audit.checkpoint_time", audit.checkpoint_time)]
+        {
+            if time.0.is_zero() || time.0 > MINUTE {
+                return Err(ConfigError::Value(key, "must be more than nothing and at most 60s"));
+            }
+        }
+        if !(1..=100_000).contains(&audit.checkpoint_records) {
+            return Err(ConfigError::Value("audit.checkpoint_records", "must be from 1 to 100000"));
+        }
+        Ok(())
     }
 
     /// How revocation lists are read.
@@ -150,7 +197,8 @@ impl Config {
             });
             lists.chain([&mut ca.certificate]).chain(&mut ca.crl_issuers)
         });
-        for path in paths.chain(of_customers) {
+        let of_audit = self.audit.device.iter_mut().filter_map(|device| device.path.as_mut());
+        for path in paths.chain(of_customers).chain(of_audit) {
             // Joining with an absolute path gives that path.
             *path = folder.join(&*path);
         }

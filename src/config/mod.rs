@@ -24,8 +24,9 @@ pub use self::{
     environment::environment,
     fault::{ConfigError, Fault},
     schema::{
-        Access, AddressHeader, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits,
-        Log, LogFormat, Proxy, Reload, Server, StaleCrl, Store, Tokens, Trust,
+        Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditReads, CertificateHeader,
+        ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Proxy, Reload, Server,
+        StaleCrl, Store, Tokens, Trust,
     },
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},
 };

@@ -27,6 +27,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Limits on everything.
     pub limits: Limits,
+    /// The audit trail.
+    pub audit: Audit,
     /// How files are watched.
     pub reload: Reload,
     /// The log.
@@ -262,6 +264,79 @@ pub struct Limits {
     pub drain_time: Span,
 }
 
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Where records go; there are none without a device.
+    pub device: Vec<AuditDevice>,
+    /// Whether records tell paths; what stands for them is the same for the same path.
+    pub paths: bool,
+    /// What becomes of reads while no device takes records.
+    pub reads: AuditReads,
+    /// How long a device may take for a record before it counts as failed.
+    pub patience: Span,
+    /// So many records at most are not signed.
+    pub checkpoint_records: u64,
+    /// So long at most a record is not signed.
+    pub checkpoint_time: Span,
+}
+
+/// What becomes of reads while no required device takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditReads {
+    /// They go on, and are recorded later if that can be.
+    Recorded,
+    /// They are refused.
+    Required,
+}
+
+/// `[[audit.device]]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditDevice {
+    /// What it is.
+    pub kind: AuditDeviceKind,
+    /// The file, where it is one.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// Whether what it does not take was not recorded.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// So large at most a file becomes before the next one.
+    #[serde(default = "rotate_bytes")]
+    pub rotate_bytes: ByteSize,
+    /// So old at most.
+    #[serde(default = "rotate_time")]
+    pub rotate_time: Span,
+    /// How many of the files before are kept; all where it is 0.
+    #[serde(default)]
+    pub keep: usize,
+}
+
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditDeviceKind {
+    /// A file.
+    File,
+    /// Standard output.
+    Stdout,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn rotate_bytes() -> ByteSize {
+    ByteSize(128 << 20)
+}
+
+const fn rotate_time() -> Span {
+    Span(Duration::from_secs(24 * 60 * 60))
+}
+
 /// `[reload]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -364,6 +439,19 @@ impl Default for Limits {
             in_flight: 1024,
             buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            device: Vec::new(),
+            paths: true,
+            reads: AuditReads::Recorded,
+            patience: Span(Duration::from_secs(10)),
+            checkpoint_records: 1000,
+            checkpoint_time: Span(Duration::from_secs(10)),
         }
     }
 }

@@ -29,12 +29,13 @@ use super::{
 };
 use crate::{
     api::{
-        Answer, Call, Context, Dialect, Effect, Failed, Handler, Params, Problem, Reply, Rows,
-        Stream,
+        Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
+        Rows, Stream,
     },
+    audit::{Auditor, Missing, Trail},
     auth::{
         Action, Denied, Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer,
-        acl::Addressed, directory,
+        Witness, acl::Addressed, directory,
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics},
@@ -96,6 +97,8 @@ pub struct Edge {
     context: Context,
     clocks: Clocks,
     metrics: Arc<Metrics>,
+    /// Where there is an audit trail.
+    auditor: Option<Arc<Auditor>>,
     limits: EdgeLimits,
     shares: Shares,
     crowded: Seldom,
@@ -199,11 +202,31 @@ struct Event {
     client: Option<IpAddr>,
     started: Instant,
     status: u16,
+    trail: Option<Arc<Trail>>,
 }
 
 impl Event {
-    fn ends(&mut self, reply: &Reply) {
+    fn is_of(&mut self, client: Option<IpAddr>) {
+        self.client = client;
+        if let Some(trail) = &self.trail {
+            trail.is_from(client);
+        }
+    }
+
+    /// The request has ended with this reply. Goes on when that is recorded.
+    ///
+    /// # Errors
+    /// What to say in its place, where it is not.
+    async fn ends(&mut self, reply: &Reply) -> Result<(), Problem> {
         self.status = reply.status.as_u16();
+        let Some(trail) = &self.trail else { return Ok(()) };
+        let missing = match trail.ends(self.status, reply.problem).await {
+            Ok(()) => return Ok(()),
+            Err(Missing::OfRead) => Problem::Unrecorded,
+            Err(Missing::OfChange) => Problem::ChangeUnrecorded,
+        };
+        self.status = missing.status().as_u16();
+        Err(missing)
     }
 }
 
@@ -211,6 +234,9 @@ impl Drop for Event {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         self.metrics.request(self.status, elapsed);
+        if let Some(trail) = &self.trail {
+            trail.is_left(self.status);
+        }
         tracing::debug!(
             request_id = %self.request_id,
             operation = self.metrics.name(),
@@ -230,7 +256,7 @@ impl Edge {
         dialects: &[&'static dyn Dialect],
         context: Context,
         clocks: Clocks,
-        metrics: Arc<Metrics>,
+        (metrics, auditor): (Arc<Metrics>, Option<Arc<Auditor>>),
         limits: EdgeLimits,
     ) -> Self {
         let shares = Shares::new(
@@ -242,10 +268,11 @@ impl Edge {
         Self {
             router: Router::new(dialects, |operation| Arc::new(metrics.operation(operation.id))),
             nowhere: Arc::new(metrics.operation(NO_OPERATION)),
-            plain: dialects.first().copied().unwrap_or(&Rows { bases: &[], routes: &[] }),
+            plain: dialects.first().copied().unwrap_or(&Rows { name: "", bases: &[], routes: &[] }),
             context,
             clocks,
             metrics,
+            auditor,
             limits,
             shares,
             crowded: Seldom::new(LINE_PAUSE),
@@ -403,6 +430,7 @@ impl Edge {
             client,
             started: Instant::now(),
             status: GONE,
+            trail: self.auditor.as_ref().map(|auditor| auditor.begin(now, &id)),
         };
         let mut call = Call {
             head,
@@ -424,13 +452,16 @@ impl Edge {
         };
         let (mut reply, room) = match sender {
             Ok(sender) => {
-                (call.client, event.client) = (sender.client, sender.client);
+                call.client = sender.client;
+                event.is_of(sender.client);
                 let asked = (sender, connection.limits);
                 self.answer(asked, call, &mut body, event, &in_progress).await
             }
             Err(failed) => {
                 let reply = self.plain.render(failed.clone(), &call);
-                event.ends(&reply);
+                event.is_of(client);
+                // What was refused stays so, recorded or not.
+                let _recorded = event.ends(&reply).await;
                 refuse(&connection.sender.share, reply)
             }
         };
@@ -470,22 +501,27 @@ impl Edge {
             Ok(ready) => ready,
             Err(problem) => {
                 let reply = dialect.render(problem, &call);
-                event.ends(&reply);
+                // What was refused stays so, recorded or not.
+                let _recorded = event.ends(&reply).await;
                 return refuse(share, reply);
             }
         };
         if ready.effect == Effect::Read {
             let (reply, room) = self.read(share, ready, &call).await;
-            event.ends(&reply);
-            return (reply, room);
+            return match event.ends(&reply).await {
+                Ok(()) => (reply, room),
+                Err(missing) => refuse(share, dialect.render(missing.into(), &call)),
+            };
         }
         let (edge, its_share) = (Arc::clone(self), Arc::clone(share));
         let id = Arc::clone(&call.request_id);
         let work = tokio::spawn(async move {
             event.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
             let (reply, room) = edge.change(&its_share, ready, &call).await;
-            event.ends(&reply);
-            (reply, room)
+            match event.ends(&reply).await {
+                Ok(()) => (reply, room),
+                Err(missing) => refuse(&its_share, dialect.render(missing.into(), &call)),
+            }
         });
         // A task that panicked has nobody who could word it.
         work.await
@@ -582,6 +618,9 @@ impl Edge {
         let (operation, captures) = match routes.find(&address) {
             Match::Operation(operation, metrics, captures) => {
                 event.metrics = Arc::clone(metrics);
+                if let Some(trail) = &event.trail {
+                    trail.asks(dialect.name(), operation.id);
+                }
                 (operation, captures)
             }
             Match::Methods(methods) => {
@@ -596,10 +635,18 @@ impl Edge {
         let peer = sender.peer.as_ref().map_err(Failed::clone);
         let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
         call.caller = principal.as_ref().ok().map(Principal::party);
+        let trail = event.trail.as_ref();
+        if let (Some(trail), Ok(principal)) = (trail, &principal) {
+            trail.is_of(principal);
+        }
+        let witness = || trail.map(|trail| Arc::clone(trail) as Arc<dyn Witness>);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
             Handler::Region(handler) => {
-                Granted::Region(handler, principal?.authorize_region(operation.actions)?)
+                let principal = principal?;
+                let permit = principal.authorize_region(operation.actions);
+                let permit = permit.inspect_err(|_| may_none_of(trail, operation))?;
+                Granted::Region(handler, permit.seen_by(witness()))
             }
             Handler::Tenant(handler) => {
                 let principal = principal?;
@@ -608,6 +655,9 @@ impl Edge {
                     (None, Party::Tenant(own)) => own,
                     (None, Party::Operator) => return Err(Problem::NoDomain.into()),
                 };
+                if let Some(trail) = trail {
+                    trail.is_in(tenant);
+                }
                 let addressed = || dialect.addressed(&address);
                 let permit = self.permit(
                     &principal,
@@ -616,7 +666,8 @@ impl Edge {
                     dialect.brings_token(&call.head),
                     addressed,
                 );
-                Granted::Tenant(handler, permit.await?)
+                let permit = permit.await.inspect_err(|_| may_none_of(trail, operation))?;
+                Granted::Tenant(handler, permit.seen_by(witness()))
             }
         };
         if let Some(fault) = address.fault {
@@ -715,6 +766,13 @@ fn fits(Parts { uri, headers, .. }: &Parts, limits: RequestLimits) -> bool {
     let each = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let bytes = uri.path().len() + uri.query().unwrap_or_default().len() + each.sum::<usize>();
     bytes <= limits.head_bytes && headers.len() <= HEADERS_MAX
+}
+
+/// Nothing of what the operation does is allowed.
+fn may_none_of(trail: Option<&Arc<Trail>>, operation: &Operation) {
+    if let Some(trail) = trail {
+        trail.may_none_of(operation.actions);
+    }
 }
 
 /// What an answer takes of memory: constants that all answers share take none.

@@ -181,6 +181,7 @@ mod tests {
     }
 
     static BOXES: Rows = Rows {
+        name: "toys",
         bases: &["/toys/{okmsId}", "/all/toys"],
         routes: &[
             Route {
@@ -200,6 +201,7 @@ mod tests {
     };
 
     static BALLS: Rows = Rows {
+        name: "toys",
         bases: &["/toys/{okmsId}"],
         routes: &[
             Route { methods: &["GET"], pattern: "/ball", operation: &toy("Balls") },

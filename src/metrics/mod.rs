@@ -3,6 +3,7 @@
 //! Owns the registry and every metric. Always holds: labels come from closed sets, never from
 //! requests' input. Never does: I/O beyond reading the process's own figures when it is scraped.
 
+mod audit;
 mod certificates;
 mod commits;
 mod endings;
@@ -18,6 +19,7 @@ mod store;
 use std::{sync::OnceLock, time::Duration};
 
 pub use self::{
+    audit::AuditMetrics,
     certificates::Seen,
     commits::Outcome,
     endings::EndingMetrics,
@@ -54,6 +56,7 @@ pub struct Metrics {
     certificates: IntGaugeVec,
     needed: Needed,
     endings: EndingMetrics,
+    audit: AuditMetrics,
     reloads: ReloadMetrics,
     lists: ListMetrics,
     operators: Lately,
@@ -145,6 +148,7 @@ impl Metrics {
             )?,
             needed: Needed::default(),
             endings: EndingMetrics::register(&registry)?,
+            audit: AuditMetrics::register(&registry)?,
             reloads: ReloadMetrics::register(&registry)?,
             lists: ListMetrics::register(&registry)?,
             operators: Lately::default(),
@@ -281,6 +285,12 @@ impl Metrics {
     ) {
         let _watched_already =
             self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
+    }
+
+    /// How the audit trail stands.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditMetrics {
+        &self.audit
     }
 
     /// Everything, in Prometheus' text form.

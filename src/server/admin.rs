@@ -32,6 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Stopper;
 use crate::{
+    audit::Auditor,
     http::names_one_host,
     metrics::Metrics,
     service::{Health, Service},
@@ -46,6 +47,35 @@ const BODY_BYTES: usize = 8 << 20;
 const LIFE: Duration = Duration::from_secs(30);
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
+/// What probes and scrapers are told of.
+pub struct Probed {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// The audit trail, where there is one.
+    pub auditor: Option<Arc<Auditor>>,
+    /// What stops the server.
+    pub stopper: Stopper,
+}
+
+impl Probed {
+    /// Why no requests should be sent here now.
+    fn doubt(&self) -> Option<&'static str> {
+        let is_recording =
+            || self.auditor.as_ref().is_none_or(|auditor| auditor.recorder.is_well());
+        if self.stopper.is_stopping() {
+            return Some("stopping");
+        }
+        match self.service.health() {
+            Health::ReadOnly => Some("the store takes no writes"),
+            Health::Down => Some("the store does not work"),
+            Health::Ready if !is_recording() => Some("the audit trail takes no records"),
+            Health::Ready => None,
+        }
+    }
+}
+
 /// The admin listener while it serves: until this is dropped, so that probes see the server drain.
 pub struct Admin {
     begin: CancellationToken,
@@ -59,12 +89,7 @@ impl Admin {
     ///
     /// # Errors
     /// The system's, where no thread can be had, or the socket cannot be taken along to it.
-    pub fn serve(
-        socket: TcpListener,
-        service: Arc<Service>,
-        metrics: Arc<Metrics>,
-        stopper: Stopper,
-    ) -> io::Result<Self> {
+    pub fn serve(socket: TcpListener, probed: Probed) -> io::Result<Self> {
         let socket = socket.into_std()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -73,7 +98,7 @@ impl Admin {
             runtime.block_on(stopped.run_until_cancelled(async {
                 begun.cancelled().await;
                 match TcpListener::from_std(socket) {
-                    Ok(socket) => accept(socket, service, metrics, stopper).await,
+                    Ok(socket) => accept(socket, probed).await,
                     Err(error) => tracing::error!(%error, "the admin listener does not work"),
                 }
             }));
@@ -95,24 +120,19 @@ impl Admin {
     }
 }
 
-async fn accept(
-    socket: TcpListener,
-    service: Arc<Service>,
-    metrics: Arc<Metrics>,
-    stopper: Stopper,
-) {
+async fn accept(socket: TcpListener, probed: Probed) {
+    let probed = Arc::new(probed);
     let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
     loop {
         let Ok((stream, _)) = socket.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (service, metrics, stopper) =
-            (Arc::clone(&service), Arc::clone(&metrics), stopper.clone());
+        let probed = Arc::clone(&probed);
         let connection = tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
                 let (head, body) = request.into_parts();
-                let response = answer(&head, &service, &metrics, &stopper);
+                let response = answer(&head, &probed);
                 async move {
                     // Many clients read an answer only after they have sent everything.
                     let _in_time = tokio::time::timeout(BODY_TIME, discard(body)).await;
@@ -143,31 +163,20 @@ async fn discard(mut body: Incoming) {
     }
 }
 
-fn answer(
-    head: &Parts,
-    service: &Service,
-    metrics: &Metrics,
-    stopper: &Stopper,
-) -> Response<Full<Bytes>> {
-    let health = service.health();
+fn answer(head: &Parts, probed: &Probed) -> Response<Full<Bytes>> {
+    let doubt = probed.doubt();
     let is_known = matches!(head.uri.path(), "/livez" | "/readyz" | "/metrics");
     let (status, body) = match (&head.method, head.uri.path()) {
         _ if !names_one_host(head) => {
             (StatusCode::BAD_REQUEST, b"name one host, in one Host header\n".to_vec())
         }
         (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, b"ok\n".to_vec()),
-        (&Method::GET | &Method::HEAD, "/readyz") => match (stopper.is_stopping(), health) {
-            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, b"stopping\n".to_vec()),
-            (false, Health::Ready) => (StatusCode::OK, b"ok\n".to_vec()),
-            (false, Health::ReadOnly) => {
-                (StatusCode::SERVICE_UNAVAILABLE, b"the store takes no writes\n".to_vec())
-            }
-            (false, Health::Down) => {
-                (StatusCode::SERVICE_UNAVAILABLE, b"the store does not work\n".to_vec())
-            }
+        (&Method::GET | &Method::HEAD, "/readyz") => match doubt {
+            None => (StatusCode::OK, b"ok\n".to_vec()),
+            Some(doubt) => (StatusCode::SERVICE_UNAVAILABLE, format!("{doubt}\n").into_bytes()),
         },
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            (StatusCode::OK, metrics.render(health == Health::Ready && !stopper.is_stopping()))
+            (StatusCode::OK, probed.metrics.render(doubt.is_none()))
         }
         _ if is_known => (StatusCode::METHOD_NOT_ALLOWED, b"GET it, or HEAD\n".to_vec()),
         _ => (StatusCode::NOT_FOUND, b"here are /livez, /readyz and /metrics\n".to_vec()),

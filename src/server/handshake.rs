@@ -22,6 +22,7 @@ use super::{
     refused::{NotTls, Silent, advice, reason, words},
 };
 use crate::{
+    audit::{Auditor, Need},
     auth::identity::subject_text,
     http::Refusal,
     metrics::{HandshakeError, Label, Metrics},
@@ -31,6 +32,8 @@ use crate::{
 /// Lines about handshakes that failed for one reason: one in this time, which tells how many were
 /// left out.
 const LINE: Duration = Duration::from_secs(1);
+/// The same of records in the audit trail.
+const RECORD: Duration = Duration::from_millis(20);
 
 task_local! {
     /// Whose certificate the handshake of this task is about, for the line about it.
@@ -46,8 +49,11 @@ pub(super) fn remember(leaf: &CertificateDer<'_>) {
 /// What makes handshakes.
 pub struct Handshakes {
     metrics: Arc<Metrics>,
+    auditor: Option<Arc<Auditor>>,
     /// For each reason.
     lines: Box<[Seldom]>,
+    /// For each reason, in the audit trail.
+    records: Box<[Seldom]>,
     threads: Threads,
 }
 
@@ -59,15 +65,16 @@ impl Handshakes {
     ///
     /// # Errors
     /// The system's, where no thread can be had.
-    pub fn new(metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn new(metrics: Arc<Metrics>, auditor: Option<Arc<Auditor>>) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("handshake")
             .enable_all()
             .build()?;
-        let lines = (0..HandshakeError::COUNT).map(|_| Seldom::new(LINE)).collect();
-        Ok(Self { metrics, lines, threads: Threads(Some(runtime)) })
+        let each = |pause| (0..HandshakeError::COUNT).map(|_| Seldom::new(pause)).collect();
+        let (lines, records) = (each(LINE), each(RECORD));
+        Ok(Self { metrics, auditor, lines, records, threads: Threads(Some(runtime)) })
     }
 
     /// The TLS stream over `stream`, within a `limit` of time, or nothing where the peer is refused;
@@ -134,10 +141,27 @@ impl Handshakes {
             // Whoever only looks whether the port is open does so all the time.
             return tracing::debug!(peer = %address, reason, %error, "a handshake failed");
         }
+        self.record(why, address, subject);
         // Each reason has its own, so that none hides another.
         let Some(left_out) = self.lines.get(why.index()).and_then(Seldom::due) else { return };
         let (error, advice) = (words(error), advice(why, error));
         tracing::info!(peer = %address, subject, reason, %error, advice, left_out, "a handshake failed");
+    }
+}
+
+impl Handshakes {
+    /// Puts a handshake that failed into the audit trail.
+    fn record(&self, why: HandshakeError, address: SocketAddr, subject: Option<&str>) {
+        let Some(auditor) = &self.auditor else { return };
+        let Some(left_out) = self.records.get(why.index()).and_then(Seldom::due) else { return };
+        let members = auditor
+            .of("handshake")
+            .text("client", &address.ip().to_canonical().to_string())
+            .maybe("certificate", subject)
+            .text("effect", "deny")
+            .text("problem", why.label())
+            .number("left_out", left_out);
+        let _if_it_can_be = auditor.recorder.record(&members, Need::Nothing);
     }
 }
 

@@ -23,7 +23,7 @@ mod trust;
 mod watched;
 
 pub use self::{
-    admin::Admin,
+    admin::{Admin, Probed},
     connection::{ConnectionLimits, Shared, Terms},
     descriptors::fit_connections,
     error::TlsError,

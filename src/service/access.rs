@@ -84,12 +84,13 @@ impl AccessControl {
     /// Changes what a tenant has, and goes on when that counts.
     async fn change<B: Basis, T: Send>(
         &self,
+        permit: &Permit,
         name: ChangeName,
         keys: &DomainKeys,
         basis: B,
         decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let change = Change { name, turns: &[""] };
+        let change = Change { name, turns: &[""], witness: permit.witness() };
         let outcome = self.scope.unit(change, keys, basis, decide).await;
         match &outcome {
             Ok(_) => self.current.bring_up(keys.id()).await,
@@ -165,7 +166,7 @@ impl AccessControl {
         let id = id_by_time(now)?;
         let policy = IamPolicy { created_at: now, updated_at: now, ..policy };
         let basis = Counting::<IamPolicy>::of(&keys, &id).named(&policy.name);
-        self.change(ChangeName::CreatePolicy, &keys, basis, |standing, draft| {
+        self.change(permit, ChangeName::CreatePolicy, &keys, basis, |standing, draft| {
             standing.put(draft, &id, &policy)
         })
         .await?;
@@ -187,7 +188,7 @@ impl AccessControl {
         check_policy(&policy)?;
         let keys = self.scope.keys(permit).await?;
         let basis = Counting::<IamPolicy>::of(&keys, id).named(&policy.name);
-        self.change(ChangeName::UpdatePolicy, &keys, basis, |standing, draft| {
+        self.change(permit, ChangeName::UpdatePolicy, &keys, basis, |standing, draft| {
             // One that is damaged can be replaced.
             if standing.found.is_empty() {
                 return Err(Error::PolicyNotFound);
@@ -207,7 +208,8 @@ impl AccessControl {
     pub async fn delete_policy(&self, permit: &Permit, id: &[u8; 16]) -> Result<(), Error> {
         permit.check(Action::PolicyEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        self.remove::<IamPolicy>(&keys, ChangeName::DeletePolicy, id, Error::PolicyNotFound).await
+        self.remove::<IamPolicy>(permit, &keys, ChangeName::DeletePolicy, id, Error::PolicyNotFound)
+            .await
     }
 
     /// A page of the rules, by name; of one that is damaged, the name alone.
@@ -255,18 +257,20 @@ impl AccessControl {
     pub async fn delete_rule(&self, permit: &Permit, name: &str) -> Result<(), Error> {
         permit.check(Action::PolicyEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        self.remove::<CertRule>(&keys, ChangeName::DeleteRule, name, Error::RuleNotFound).await
+        self.remove::<CertRule>(permit, &keys, ChangeName::DeleteRule, name, Error::RuleNotFound)
+            .await
     }
 
     async fn remove<K: Counts>(
         &self,
+        permit: &Permit,
         keys: &DomainKeys,
         name: ChangeName,
         of: K::Name<'_>,
         missing: Error,
     ) -> Result<(), Error> {
         let basis = Counting::<K>::of(keys, of);
-        let is_there = self.change(name, keys, basis, |standing, draft| {
+        let is_there = self.change(permit, name, keys, basis, |standing, draft| {
             if !standing.found.is_empty() {
                 standing.remove(draft)?;
             }

@@ -152,7 +152,7 @@ impl Credentials {
         check_remarks(&request.description, &request.identities)?;
         // Only a domain that exists gets certificates.
         let keys = self.scope.keys(permit).await?;
-        self.make(&keys, request, None, now).await
+        self.make(permit, &keys, request, None, now).await
     }
 
     /// Issues an access certificate in the place of the one that asks: for the same domain and
@@ -203,12 +203,17 @@ impl Credentials {
         };
         line.insert(0, old.key_sha256);
         let renews = Renewed { id, ends_at: old.ends_at, peer: asking, line };
-        let issued = self.make(&keys, request, Some(renews), now).await?;
+        let issued = self.make(permit, &keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
             let ends_at = Some(old.ends_at);
             let reason = RevocationReason::Superseded;
             self.revocations
-                .mark(asking.identity().serial(), Revocation { at: now, reason, ends_at }, [])
+                .mark(
+                    permit.witness(),
+                    asking.identity().serial(),
+                    Revocation { at: now, reason, ends_at },
+                    [],
+                )
                 .await?;
         }
         Ok(issued)
@@ -342,7 +347,7 @@ impl Credentials {
                 let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
                 let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
                 let out = endings::leave(keys.id(), &id, ends_at);
-                self.revocations.mark(serial, revocation, out).await?;
+                self.revocations.mark(permit.witness(), serial, revocation, out).await?;
                 all.insert(id);
             }
             next = match reason {
@@ -356,6 +361,7 @@ impl Credentials {
     /// Makes a certificate, and remembers it.
     async fn make(
         &self,
+        permit: &Permit,
         keys: &DomainKeys,
         request: CredentialRequest,
         renews: Option<Renewed<'_>>,
@@ -386,7 +392,8 @@ impl Credentials {
             renews: renews.as_ref().map(|renewed| renewed.id),
         };
         let id = id_by_time(now)?;
-        let change = Change { name: ChangeName::IssueCredential, turns: &[] };
+        let change =
+            Change { name: ChangeName::IssueCredential, turns: &[], witness: permit.witness() };
         let basis = Making { id: &id, renews: renews.as_ref() };
         let store = |(), draft: &mut Draft<'_>| {
             draft.put(&id, &credential)?;

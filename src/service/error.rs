@@ -1,7 +1,7 @@
 //! Why a use case did not end as asked.
 
 use crate::{
-    auth::{Denied, acl::PolicyFault},
+    auth::{Denied, Unwitnessed, acl::PolicyFault},
     crypto,
     model::{Invalid, MountError, Refused},
     pki,
@@ -102,6 +102,9 @@ pub enum Error {
     /// Too many writes wait.
     #[error("the write queue is full")]
     Overloaded,
+    /// The change could not be recorded, so that it was not made.
+    #[error(transparent)]
+    Unwitnessed(#[from] Unwitnessed),
     /// The store does not answer.
     #[error("the store is not available")]
     Unavailable(#[source] crate::store::engine::Source),

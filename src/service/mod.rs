@@ -7,6 +7,7 @@
 //! codes, reading a clock.
 
 mod access;
+mod announced;
 mod aside;
 mod changes;
 mod credentials;
@@ -62,7 +63,7 @@ pub use self::{
 };
 use crate::{
     crypto::{self, RootKey},
-    model::BuiltIn,
+    model::{AuditMark, BuiltIn},
     pki::CertificateAuthority,
     store::engine::Engine,
 };
@@ -146,6 +147,14 @@ impl Service {
     /// `Error` where there is no randomness.
     pub fn random(&self, bytes: usize) -> Result<SecretValue, Error> {
         Ok(crypto::random_bytes(bytes)?)
+    }
+
+    /// Whether the change has happened that the audit trail has announced with this mark.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn has_happened(&self, mark: &AuditMark) -> Result<bool, Error> {
+        self.scope.has_happened(mark).await
     }
 
     /// How the store feels.

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use crate::{
+    auth::{Detail, Witness},
     crypto::{self, Binding, DomainKeys, SecretValue},
     model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
@@ -131,13 +132,18 @@ pub(super) fn missing() -> Error {
 /// Changes to what one tenant has, sealed as they are drafted, to be committed together.
 pub(super) struct Draft<'a> {
     pub keys: &'a DomainKeys,
+    witness: Option<&'a dyn Witness>,
     batch: Batch,
 }
 
 impl<'a> Draft<'a> {
     /// No changes yet. They count only if what is `held` is still so.
-    pub(super) const fn new(keys: &'a DomainKeys, held: Vec<(Space, Vec<u8>, Expect)>) -> Self {
-        Self { keys, batch: Batch { preconditions: held, ops: Vec::new() } }
+    pub(super) const fn new(
+        keys: &'a DomainKeys,
+        witness: Option<&'a dyn Witness>,
+        held: Vec<(Space, Vec<u8>, Expect)>,
+    ) -> Self {
+        Self { keys, witness, batch: Batch { preconditions: held, ops: Vec::new() } }
     }
 
     /// Whether there is nothing to commit.
@@ -172,6 +178,9 @@ impl<'a> Draft<'a> {
         record: VersionRecord,
         value: &SecretValue,
     ) -> Result<(), Error> {
+        if let Some(witness) = self.witness {
+            witness.learns(Detail::Version(number.get()));
+        }
         let key = version::key(self.keys.id(), path, number.get());
         let at = bind(value::SPACE, &key);
         let (data_key, sealed) = aside(value.len(), || self.keys.seal_value(&at, value))?;

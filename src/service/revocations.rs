@@ -13,17 +13,18 @@ use bytes::Bytes;
 
 use super::{
     Error,
+    announced::{Announced, Committed},
     changes::ChangeName,
     follower::{self, Follower},
-    scope::{Ended, Scope},
+    scope::Scope,
 };
 use crate::{
-    auth::{Action, RegionPermit, Revoked},
+    auth::{Action, RegionPermit, Revoked, Witness},
     crypto::Sealed,
     model::{Revocation, RevocationReason, Timestamp},
     pki::{self, CertificateAuthority, RevokedCertificate, Serial},
     store::{
-        engine::{Batch, CommitError, Expect, Op, Revision, Touched},
+        engine::{Batch, Expect, Op, Revision, Touched},
         kinds::revocation,
     },
 };
@@ -84,12 +85,13 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<Revocation, Error> {
         permit.check(Action::CredentialDelete)?;
-        self.mark(serial, Revocation { at: now, reason, ends_at: None }, []).await
+        self.mark(permit.witness(), serial, Revocation { at: now, reason, ends_at: None }, []).await
     }
 
     /// Stores the revocation, unless there is one, and does `more` with it.
     pub(super) async fn mark(
         &self,
+        witness: Option<&dyn Witness>,
         serial: Serial,
         revocation: Revocation,
         more: impl IntoIterator<Item = Op>,
@@ -107,21 +109,15 @@ impl Revocations {
                 .chain(more)
                 .collect(),
         };
-        match self.scope.engine().commit(batch).await {
-            Ok(_) => {
-                self.scope.count(NAME, Ended::Committed);
+        match Announced::new(NAME, witness).commit(&self.scope, batch).await? {
+            Committed::Stored => {
                 self.revoked.add(&[(serial, revocation)]);
                 Ok(revocation)
             }
-            Err(CommitError::Conflict) => {
-                // Somebody else was faster, and it is done.
-                self.scope.count(NAME, Ended::Overtaken);
+            // Somebody else was faster, and it is done.
+            Committed::Overtaken => {
                 self.learn(&key).await?;
                 self.revoked.get(serial).ok_or(Error::Contended)
-            }
-            Err(error) => {
-                self.scope.count(NAME, Ended::Failed);
-                Err(error.into())
             }
         }
     }

@@ -4,19 +4,20 @@ use uuid::Uuid;
 
 use super::{
     Error,
+    announced::{Announced, Committed},
     changes::ChangeName,
     cursor::{self, Page},
     keyring::open_record,
     names,
     records::bind,
-    scope::{Ended, Scope},
+    scope::Scope,
 };
 use crate::{
     auth::{Action, Permit, RegionPermit, Resource},
     crypto::{DomainKeys, Sealed},
     model::{Invalid, OkmsId, Timestamp},
     store::{
-        engine::{Batch, CommitError, Expect, Op},
+        engine::{Batch, Expect, Op},
         kinds::{
             Malformed, region,
             tenant::{self, DomainInfo, DomainRecord},
@@ -85,16 +86,9 @@ impl Tenants {
             ],
         };
         // The id is random, so that only the name can be taken.
-        match self.scope.engine().commit(batch).await {
-            Ok(_) => {
-                self.scope.count(CREATE, Ended::Committed);
-                Ok(Domain { id, name: info.name, created_at: now })
-            }
-            Err(CommitError::Conflict) => Err(Error::DomainExists),
-            Err(error) => {
-                self.scope.count(CREATE, Ended::Failed);
-                Err(error.into())
-            }
+        match Announced::new(CREATE, permit.witness()).commit(&self.scope, batch).await? {
+            Committed::Stored => Ok(Domain { id, name: info.name, created_at: now }),
+            Committed::Overtaken => Err(Error::DomainExists),
         }
     }
 

@@ -217,7 +217,7 @@ async fn pages_do_not_count_what_may_not_be_seen() {
     const HIDDEN: usize = 11_000;
     let (_folder, service, id, _) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[] };
+    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
     let (header, at) = (Header::new(NOW), |folder, n| path(&format!("{folder}{n:05}")));
     let paths: Vec<_> = (0..HIDDEN)
         .flat_map(|n| [at("folder/", n), at("hidden-", n)])
@@ -295,7 +295,7 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let reads = Overtaken(AtomicUsize::new(0));
-    let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"] };
+    let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"], witness: None };
     let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
         draft.remove(&path("a"));
         draft.remove(&path("b"));
@@ -371,7 +371,7 @@ async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
     let (_folder, service, id, _) = service().await;
     let permit = all(id);
     let keys = service.scope.keys(&permit).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[] };
+    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
     let reads = Late(&service, all(id), AtomicUsize::new(0));
     let found = service.scope.unit(change, &keys, reads, |is_empty, draft| {
         if is_empty {
@@ -418,7 +418,7 @@ async fn another_kind_of_record_in_a_few_lines() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let paint = |name: &'static str, by: u32| {
-        let change = Change { name: ChangeName::Test, turns: &[] };
+        let change = Change { name: ChangeName::Test, turns: &[], witness: None };
         service.scope.unit(change, &keys, OneRecord::of::<Toy>(&keys, name), move |found, draft| {
             let key = Toy::key(draft.keys.id(), name);
             let before = found

@@ -136,7 +136,8 @@ impl Tokens {
             meta: request.meta,
             bearer: request.bearer,
         };
-        let change = Change { name: ChangeName::CreateToken, turns: &[] };
+        let change =
+            Change { name: ChangeName::CreateToken, turns: &[], witness: permit.witness() };
         self.scope
             .unit(change, &keys, OneRecord::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
@@ -241,7 +242,7 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::RenewToken, turns: &[] };
+        let change = Change { name: ChangeName::RenewToken, turns: &[], witness: permit.witness() };
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
@@ -311,7 +312,8 @@ impl Tokens {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::RevokeToken, turns: &[] };
+        let change =
+            Change { name: ChangeName::RevokeToken, turns: &[], witness: permit.witness() };
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
@@ -463,7 +465,7 @@ pub(super) async fn clear_all(
 /// that one. Says how many were over.
 async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
     let Some(_turn) = scope.clearing(keys.id()) else { return Ok(0) };
-    let change = Change { name: ChangeName::ClearTokens, turns: &[] };
+    let change = Change { name: ChangeName::ClearTokens, turns: &[], witness: None };
     scope
         .unit(change, keys, Expired(now), |ends, draft| {
             for end in &ends {

@@ -12,15 +12,17 @@ use std::{
 
 use super::{
     Error,
+    announced::{Announced, Committed},
     changes::ChangeName,
     records::{Draft, Reader},
-    scope::{Ended, Scope},
+    scope::Scope,
 };
 use crate::{
+    auth::Witness,
     crypto::DomainKeys,
     model::DomainConfig,
     store::{
-        engine::{CommitError, Expect, Record, Space},
+        engine::{Expect, Record, Space},
         kinds::Kind,
     },
 };
@@ -106,11 +108,13 @@ impl Basis for OneRecord {
     }
 }
 
-/// A change, by name: what it is called in metrics, and whose turns it takes.
+/// A change, by name: what it is called in metrics, whose turns it takes, and who sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
     pub name: ChangeName,
     pub turns: &'a [&'a str],
+    /// None where the server keeps its own house.
+    pub witness: Option<&'a dyn Witness>,
 }
 
 impl Scope {
@@ -127,27 +131,20 @@ impl Scope {
         decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let _turns = self.turns().take(keys.id(), change.turns).await?;
+        let mut announced = Announced::new(change.name, change.witness);
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine().snapshot().await?;
             let records = Reader { snapshot: &*snapshot, keys };
             let reader = UnitReader { records, scope: self, held: Mutex::default() };
             let facts = basis.read(&reader).await?;
-            let mut draft =
-                Draft::new(keys, reader.held.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let held = reader.held.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut draft = Draft::new(keys, change.witness, held);
             let outcome = decide(facts, &mut draft)?;
             if draft.is_empty() {
                 return Ok(outcome);
             }
-            match self.engine().commit(draft.into_batch()).await {
-                Ok(_) => {
-                    self.count(change.name, Ended::Committed);
-                    return Ok(outcome);
-                }
-                Err(CommitError::Conflict) => self.count(change.name, Ended::Overtaken),
-                Err(error) => {
-                    self.count(change.name, Ended::Failed);
-                    return Err(error.into());
-                }
+            if announced.commit(self, draft.into_batch()).await? == Committed::Stored {
+                return Ok(outcome);
             }
         }
         Err(Error::Contended)

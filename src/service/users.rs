@@ -22,7 +22,7 @@ use super::{
     unit::{Change, OneRecord},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource},
     crypto::{DomainKeys, Password},
     model::{Invalid, Timestamp, User, user_name},
     store::{
@@ -104,7 +104,7 @@ impl Users {
                 return Err(Invalid("a domain has at most 10000 users; remove one first").into());
             }
         }
-        self.change(&keys, name, patch, true, now).await
+        self.change(permit, &keys, name, patch, true, now).await
     }
 
     /// Changes a user that is there.
@@ -124,7 +124,7 @@ impl Users {
         if !self.is_there(&keys, name).await? {
             return Err(Error::UserNotFound);
         }
-        self.change(&keys, name, patch, false, now).await
+        self.change(permit, &keys, name, patch, false, now).await
     }
 
     /// Removes a user; its tokens may then do nothing. One that is damaged can be removed, too.
@@ -135,7 +135,8 @@ impl Users {
         permit.check(Action::UserEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let key = User::key(keys.id(), name);
-        let change = Change { name: ChangeName::DeleteUser, turns: &[""] };
+        let change =
+            Change { name: ChangeName::DeleteUser, turns: &[""], witness: permit.witness() };
         self.scope
             .unit(change, &keys, OneRecord(user::SPACE, key.clone()), |found, draft| {
                 found.ok_or(Error::UserNotFound)?;
@@ -162,6 +163,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<User, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
+        permit.learns(Detail::User(name));
         let caller = Caller { id: permit.okms_id(), key_sha256, name };
         self.lockout.check(&caller, now)?;
         let turn = self.passwords.turn(permit.okms_id()).await?;
@@ -209,6 +211,7 @@ impl Users {
     /// be replaced by one with a password.
     async fn change(
         &self,
+        permit: &Permit,
         keys: &DomainKeys,
         name: &str,
         patch: UserPatch,
@@ -220,7 +223,7 @@ impl Users {
             Some(password) => Some(self.passwords.turn(keys.id()).await?.hash(password).await?),
             None => None,
         };
-        let change = Change { name: ChangeName::PutUser, turns: &[""] };
+        let change = Change { name: ChangeName::PutUser, turns: &[""], witness: permit.witness() };
         let decide = |found: Option<Record>, draft: &mut Draft<'_>| {
             if found.is_none() && !makes {
                 return Err(Error::UserNotFound);

@@ -280,7 +280,7 @@ impl Wrapping {
             status: answer.status,
             key_sha256: maker,
         };
-        let change = Change { name: ChangeName::Wrap, turns: &[] };
+        let change = Change { name: ChangeName::Wrap, turns: &[], witness: permit.witness() };
         self.scope
             .unit(
                 change,
@@ -326,7 +326,7 @@ impl Wrapping {
     ) -> Result<Unwrapped, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::Unwrap, turns: &[] };
+        let change = Change { name: ChangeName::Unwrap, turns: &[], witness: permit.witness() };
         self.scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(wrapped, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), wrapped.expires_at());
@@ -344,7 +344,8 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let id = id_of(token).ok_or(Error::NothingWrapped)?;
-        let change = Change { name: ChangeName::EndWrapping, turns: &[] };
+        let change =
+            Change { name: ChangeName::EndWrapping, turns: &[], witness: permit.witness() };
         let basis = OneRecord::of::<WrappedResponse>(&keys, id);
         self.scope
             .unit(change, &keys, basis, |found, draft| {
@@ -368,7 +369,8 @@ impl Wrapping {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::EndWrapping, turns: &[] };
+        let change =
+            Change { name: ChangeName::EndWrapping, turns: &[], witness: permit.witness() };
         self.scope
             .unit(
                 change,
@@ -399,7 +401,7 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let minted = Minted::new()?;
-        let change = Change { name: ChangeName::Rewrap, turns: &[] };
+        let change = Change { name: ChangeName::Rewrap, turns: &[], witness: permit.witness() };
         let wrapped = self
             .scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(before, body), draft| {

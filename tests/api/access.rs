@@ -22,7 +22,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, Client, Http, Leaf, Pair, TestServer},
+    harness::{Answer, Client, Http, Leaf, Pair, TestServer, beside},
     trust::{Signer, ca, leaf, trust, with},
 };
 
@@ -624,7 +624,7 @@ async fn another(server: &TestServer, engine: &Arc<dyn Engine>) -> App {
     let metrics = Arc::new(Metrics::new().unwrap());
     let over = Over { engine: Arc::clone(engine), metrics, dialects: DIALECTS };
     let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    App::start_on(&server.config, clock, over).await.unwrap()
+    App::start_on(&beside(&server.config), clock, over).await.unwrap()
 }
 
 /// A domain's administrator could take up the server's memory and time with patterns.

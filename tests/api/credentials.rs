@@ -19,7 +19,8 @@ use okmsd::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, BOTH, Client, Http, Pair, START, START_TEXT, TestServer, eventually, write_private,
+    Answer, BOTH, Client, Http, Pair, START, START_TEXT, TestServer, beside, eventually,
+    write_private,
 };
 
 const DAY: i64 = 86_400;
@@ -126,7 +127,7 @@ async fn another_process_learns_of_it() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let over = Over { engine: Arc::clone(&engine), metrics, dialects: DIALECTS };
     let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    let second = App::start_on(&server.config, clock, over).await.unwrap();
+    let second = App::start_on(&beside(&server.config), clock, over).await.unwrap();
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
     let (client, issued) = holder(&server, &tenant.id, 30).await;

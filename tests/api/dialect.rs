@@ -73,6 +73,10 @@ static SHOUT: Operation = Operation {
 };
 
 impl Dialect for Loud {
+    fn name(&self) -> &'static str {
+        "loud"
+    }
+
     fn bases(&self) -> &'static [&'static str] {
         &["/loud", "/of/{okmsId}/loud"]
     }

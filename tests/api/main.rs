@@ -18,6 +18,7 @@ mod wire;
 
 mod access;
 mod advisories;
+mod audit;
 mod callers;
 mod cas;
 mod clock;

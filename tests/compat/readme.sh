@@ -73,6 +73,16 @@ answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access
 [ "$(grep -c '"error_code":16924673' <<<"$answers")" -eq 1 ]
 echo "ok       the lines of docs/ACCESS.md"
 
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block audit docs/AUDIT.md)")
+grep -q 'are as they were written, signed up to' <<<"$answers"
+grep -q 'billing/mail' <<<"$answers" && ! grep -q 'correct horse' <<<"$answers"
+grep -q ' deny ' <<<"$answers"
+questions=$(bash -euo pipefail -c "$(block audit-jq docs/AUDIT.md)")
+[ "$(grep -c '^## ' <<<"$questions")" -eq 10 ]
+# Each has an answer, and none is empty but the one about what nobody knows.
+[ "$(grep -c -A1 '^## ' <<<"$questions")" -ge 19 ]
+echo "ok       the lines of docs/AUDIT.md"
+
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
 kill "$server"

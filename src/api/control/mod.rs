@@ -16,6 +16,7 @@ use crate::auth::Action::{
 /// What is asked of one domain.
 #[rustfmt::skip]
 pub(super) static DOMAIN: Rows = Rows {
+    name: "control",
     bases: &["/v2/okms/resource/{okmsId}"],
     routes: &[
         row!(&["GET"], "/credential", "ListCredentials", Read, &[CredentialGet], Tenant(credential::list)),
@@ -41,6 +42,7 @@ pub(super) static DOMAIN: Rows = Rows {
 
 /// What is asked of the region.
 pub(super) static REGION: Rows = Rows {
+    name: "control",
     bases: &["/v2/okms/resource"],
     routes: &[
         row!(&["GET"], "", "ListResources", Read, &[DomainGet], Region(resource::list_domains)),
@@ -57,6 +59,7 @@ pub(super) static REGION: Rows = Rows {
 
 /// What is known of certificates that were revoked, and who may add to it.
 pub(super) static REVOCATIONS: Rows = Rows {
+    name: "control",
     bases: &["/v2/okms"],
     routes: &[
         open(

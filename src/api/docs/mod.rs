@@ -22,6 +22,7 @@ use crate::auth::Party;
 
 /// What everybody may read.
 pub static PAGES: Rows = Rows {
+    name: "pages",
     bases: &[""],
     routes: &[
         page("/openapi.json", &open("GetOpenApi", |_, call| Box::pin(ready(Ok(openapi(call)))))),

@@ -387,9 +387,15 @@ mod tests {
     /// is about secrets, mounts and namespaces.
     #[test]
     fn every_operation_names_the_problems_of_its_kind() {
-        let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost", "Misforwarded"];
-        let of_bodies =
-            ["BrokenBody", "ForeignOrigin", "BodyTooSlow", "TooManyWrites", "OutcomeUnknown"];
+        let of_all = ["TooManyRequests", "HeadTooLarge", "BadHost", "Misforwarded", "Unrecorded"];
+        let of_bodies = [
+            "BrokenBody",
+            "ForeignOrigin",
+            "BodyTooSlow",
+            "TooManyWrites",
+            "OutcomeUnknown",
+            "ChangeUnrecorded",
+        ];
         let of_certificates =
             ["TooManyConnections", "NoCertificate", "Forbidden", "Internal", "Unavailable"];
         let of_vault = ["PermissionDenied", "NoNamespace", "BadId", "KvDomainNotFound"];

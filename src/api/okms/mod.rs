@@ -15,8 +15,11 @@ use crate::auth::Action::{
 
 /// Secrets, versions and the domain's defaults, under the regional and the central spelling of a
 /// domain.
-pub(super) static SECRETS: Rows =
-    Rows { bases: &["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"], routes: ROUTES };
+pub(super) static SECRETS: Rows = Rows {
+    name: "okms",
+    bases: &["/api/{okmsId}/v2", "/v2/okms/resource/{okmsId}"],
+    routes: ROUTES,
+};
 
 const STATES: &[Action] = &[VersionActivate, VersionDeactivate, VersionDelete];
 const UPDATES: &[Action] = &[VersionCreate, SecretUpdateMetadata];

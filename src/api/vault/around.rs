@@ -12,7 +12,7 @@ use super::{
     envelope, fields, kv, wrapping,
 };
 use crate::{
-    auth::Permit,
+    auth::{Detail, Permit},
     model::{Bearer, Invalid, MountError},
     service::{Error, KnownToken},
 };
@@ -63,6 +63,12 @@ pub(super) async fn enter<'a>(
     let own = check_token(context, permit, call, manner).await?;
     let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
     let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
+    if let Some(KnownToken { accessor, token }) = &own {
+        permit.learns(Detail::Token(accessor));
+        if let Some(user) = &token.bearer.user {
+            permit.learns(Detail::User(user));
+        }
+    }
     let of_certificate = Bearer::default();
     let bearer = own.as_ref().map_or(&of_certificate, |own| &own.token.bearer);
     let mut permit = permit.settle(bearer, context.service.access.directory())?;

@@ -37,6 +37,10 @@ use crate::{auth::acl::Addressed, model::Invalid};
 pub(super) struct Vault;
 
 impl Dialect for Vault {
+    fn name(&self) -> &'static str {
+        "vault"
+    }
+
     fn bases(&self) -> &'static [&'static str] {
         &address::BASES
     }

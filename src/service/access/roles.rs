@@ -77,7 +77,7 @@ impl AccessControl {
         name(name_of_rule)?;
         let keys = self.scope.keys(permit).await?;
         let basis = Counting::of(&keys, name_of_rule);
-        self.change(ChangeName::PutRule, &keys, basis, |standing, draft| {
+        self.change(permit, ChangeName::PutRule, &keys, basis, |standing, draft| {
             let rule = decide(standing.found.record().cloned())?;
             rule.check()?;
             standing.put(draft, name_of_rule, &rule)

@@ -56,7 +56,7 @@ impl AccessControl {
         acl::Policy::parse(text).map_err(Error::Policy)?;
         let keys = self.scope.keys(permit).await?;
         let basis = Counting::of(&keys, name_of_policy).named(name_of_policy);
-        self.change(ChangeName::PutVaultPolicy, &keys, basis, |standing, draft| {
+        self.change(permit, ChangeName::PutVaultPolicy, &keys, basis, |standing, draft| {
             // One that is damaged can be replaced.
             let before: Option<&VaultPolicy> = standing.found.record();
             let created_at = before.map_or(now, |before| before.created_at);
@@ -75,6 +75,6 @@ impl AccessControl {
         is_free_to_choose(name)?;
         let keys = self.scope.keys(permit).await?;
         let change = ChangeName::DeleteVaultPolicy;
-        self.remove::<VaultPolicy>(&keys, change, name, Error::PolicyNotFound).await
+        self.remove::<VaultPolicy>(permit, &keys, change, name, Error::PolicyNotFound).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Secret, Secrets, VersionView};
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource},
     crypto::DomainKeys,
     model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
     service::{
@@ -148,6 +148,7 @@ impl Secrets {
                 }
                 _ => None,
             };
+            permit.learns(Detail::Version(number.get()));
             return Ok(Secret {
                 header,
                 version: Some(VersionView { number, record: version.record, value }),

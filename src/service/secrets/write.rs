@@ -312,7 +312,11 @@ impl Secrets {
     pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::DeleteSecret, turns: &[path.as_str()] };
+        let change = Change {
+            name: ChangeName::DeleteSecret,
+            turns: &[path.as_str()],
+            witness: permit.witness(),
+        };
         // The header is not opened: a damaged secret can still be removed.
         self.scope
             .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
@@ -382,7 +386,7 @@ impl Secrets {
         decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name, turns: &[basis.path.as_str()] };
+        let change = Change { name, turns: &[basis.path.as_str()], witness: permit.witness() };
         self.scope
             .unit(change, &keys, basis, |(found, defaults), draft| decide(found, defaults, draft))
             .await

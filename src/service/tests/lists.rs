@@ -274,7 +274,7 @@ fn names_in(paths: &[&str], asked: &Asked) -> Vec<String> {
 async fn fill(service: &Service, id: OkmsId, world: &World) -> Shown {
     let admin = all(id);
     let keys = service.scope.keys(&admin).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[] };
+    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
     let header = Header::new(NOW);
     let secrets = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
         world.paths.iter().try_for_each(|at| draft.put(&path(at), &header))

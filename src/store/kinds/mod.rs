@@ -7,6 +7,7 @@
 //!
 //! Never does: seal, or decide.
 
+pub mod audit_mark;
 pub mod config;
 pub mod credential;
 pub mod ending;
@@ -31,7 +32,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 13] = [
+pub const SPACES: [Space; 14] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -45,6 +46,7 @@ pub const SPACES: [Space; 13] = [
     revocation::SPACE,
     user::SPACE,
     ending::SPACE,
+    audit_mark::SPACE,
 ];
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use okmsd::{
     api::DIALECTS,
     app::{App, AppError, Files, Keeper, Over, Reloader},
     clock::Clock,
-    config::{ByteSize, Config},
+    config::{AuditDevice, AuditDeviceKind, ByteSize, Config, Span},
     metrics::Metrics,
     model::Timestamp,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
@@ -248,6 +248,25 @@ pub async fn eventually(what: impl std::fmt::Display, condition: impl AsyncFn() 
     }
 }
 
+/// The config of another process beside the one that has this one.
+pub fn beside(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.audit.device = vec![audit_file(config.store.path.with_file_name("audit_2.log"))];
+    config
+}
+
+/// An audit trail in this file.
+pub fn audit_file(path: PathBuf) -> AuditDevice {
+    AuditDevice {
+        kind: AuditDeviceKind::File,
+        path: Some(path),
+        required: true,
+        rotate_bytes: ByteSize(64 << 20),
+        rotate_time: Span(Duration::from_secs(24 * 3600)),
+        keep: 0,
+    }
+}
+
 /// A region's files, before its server runs.
 struct Prepared {
     folder: TempDir,
@@ -279,6 +298,8 @@ impl Prepared {
         config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
         config.store.cache = ByteSize(8 << 20);
         config.store.record_cache = ByteSize(1 << 20);
+        // Whatever a test does, it is recorded.
+        config.audit.device = vec![audit_file(folder.path().join("audit.log"))];
         change(&mut config);
         let clock = Arc::new(MockClock::at(START));
         Self { folder, authority, authority_key, clock, config }

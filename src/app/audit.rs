@@ -1,0 +1,179 @@
+//! The audit trail of a server: its devices, and what becomes of it from start to stop.
+//!
+//! Always holds: a trail goes on where its file ends; a change of which it does not say how it ended
+//! is looked up in the store before anybody is served.
+
+use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    audit::{
+        Auditor, ChainId, FileDevice, Fitted, Members, Need, Position, Recorder, ResumeError,
+        Rotation, StdoutDevice, Tail, Terms,
+    },
+    clock::Clock,
+    config::{Audit, AuditDevice, AuditDeviceKind, AuditReads},
+    crypto::{self, FileRootKey, RootKey as _, SigningKey},
+    metrics::Metrics,
+    service::{self, Service},
+};
+
+/// What the key of checkpoints is for.
+pub const PURPOSE: &str = "audit checkpoints v1";
+/// So often the figures are told.
+const FIGURES: Duration = Duration::from_secs(1);
+
+/// An audit trail that cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A file.
+    #[error("audit file {0}: {1}")]
+    File(PathBuf, #[source] io::Error),
+    /// What is in a file.
+    #[error("audit file {0}")]
+    Resume(#[from] ResumeError),
+    /// The key of checkpoints.
+    #[error("the key of the audit trail: {0}")]
+    Key(#[from] crypto::Error),
+    /// Threads.
+    #[error("the audit trail could not be started: {0}")]
+    Threads(#[source] io::Error),
+    /// The store.
+    #[error("how changes ended that the audit trail has announced: {0}")]
+    Store(#[source] service::Error),
+}
+
+/// Where a trail goes on, once the store is open.
+pub(super) struct Beginning {
+    auditor: Arc<Auditor>,
+    tail: Option<Tail>,
+}
+
+impl Beginning {
+    /// Opens the devices; nothing where there are none.
+    pub(super) fn open(
+        config: &Audit,
+        root: &Arc<FileRootKey>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Self>, AuditError> {
+        if config.device.is_empty() {
+            return Ok(None);
+        }
+        let (mut fitted, mut tail) = (Vec::new(), None);
+        for AuditDevice { kind, path, required, rotate_bytes, rotate_time, keep } in &config.device
+        {
+            let device = match (kind, path) {
+                (AuditDeviceKind::File, Some(path)) => {
+                    let rotation =
+                        Rotation { bytes: rotate_bytes.0 as u64, age: rotate_time.0, keep: *keep };
+                    // Only once nobody else writes it is it looked at.
+                    let opened = FileDevice::open(path, rotation)
+                        .map_err(|error| AuditError::File(path.clone(), error))?;
+                    if *required && tail.is_none() {
+                        tail = Tail::of(path)?;
+                    }
+                    opened.into_device().map_err(|error| AuditError::File(path.clone(), error))?
+                }
+                _ => Box::new(StdoutDevice::new()),
+            };
+            fitted.push(Fitted { device, is_required: *required });
+        }
+        let at = match &tail {
+            Some(tail) => tail.at,
+            None => Position::before_all(ChainId::fresh()?),
+        };
+        let key = SigningKey::of(&**root, PURPOSE)?;
+        let terms = (config.patience.0, config.checkpoint_records);
+        let recorder = Recorder::start(at, key, fitted, terms).map_err(AuditError::Threads)?;
+        let hash = {
+            let root = Arc::clone(root);
+            Box::new(move |text: &[u8]| root.tag(text).ok())
+        };
+        let terms = Terms {
+            shows_paths: config.paths,
+            requires_reads: config.reads == AuditReads::Required,
+            hash,
+        };
+        let auditor = Arc::new(Auditor::new(recorder, terms, Arc::clone(clock)));
+        Ok(Some(Self { auditor, tail }))
+    }
+
+    /// Records that the server starts, and how changes ended of which a crash has left that open.
+    pub(super) async fn begin(self, service: &Service) -> Result<Arc<Auditor>, AuditError> {
+        let Self { auditor, tail } = self;
+        let mut start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
+        let mut changes = Vec::new();
+        if let Some(Tail { unended, is_closed, torn, .. }) = tail {
+            start = start.truth("after_stop", is_closed).number("torn_bytes", torn);
+            for change in unended {
+                let happened = service.has_happened(&change.mark).await;
+                changes.push((change, happened.map_err(AuditError::Store)?));
+            }
+        }
+        let _if_it_can_be = auditor.recorder.record(&start, Need::Nothing);
+        for (change, happened) in changes {
+            let ended =
+                Members::new().number("intent", change.mark.seq).truth("happened", happened);
+            let members = auditor
+                .of("resolved")
+                .text("request_id", &change.request_id)
+                .objects("changes", [ended]);
+            let _if_it_can_be = auditor.recorder.record(&members, Need::Nothing);
+        }
+        Ok(auditor)
+    }
+}
+
+/// Looks after the trail of a server, if it has one.
+pub(super) struct AuditKeeper {
+    auditor: Option<Arc<Auditor>>,
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl AuditKeeper {
+    /// Signs `every` so often.
+    pub(super) const fn new(
+        auditor: Option<Arc<Auditor>>,
+        every: Duration,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { auditor, every, clock, metrics }
+    }
+
+    /// What makes the records.
+    pub(super) fn auditor(&self) -> Option<Arc<Auditor>> {
+        self.auditor.clone()
+    }
+
+    /// Signs what was recorded, from time to time, and tells the figures. Never ends.
+    pub(super) async fn run(&self) -> Infallible {
+        let Some(auditor) = &self.auditor else { return std::future::pending().await };
+        let mut checkpoint = tokio::time::interval(self.every);
+        let mut figures = tokio::time::interval(FIGURES);
+        loop {
+            tokio::select! {
+                _ = checkpoint.tick() => auditor.recorder.checkpoint(self.clock.now()),
+                () = auditor.recorder.due() => auditor.recorder.checkpoint(self.clock.now()),
+                _ = figures.tick() => {
+                    let standing = auditor.recorder.standing();
+                    self.metrics.audit().tell(standing.records, standing.lost);
+                    for (name, is_well, _, lost) in &standing.devices {
+                        self.metrics.audit().tell_device(name, *is_well, *lost);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Records that the server stops.
+    pub(super) async fn stop(self) {
+        let Some(auditor) = self.auditor else { return };
+        let clock = self.clock;
+        let stopped = tokio::task::spawn_blocking(move || {
+            auditor.recorder.stop(&auditor.of("stop"), clock.now());
+        });
+        let _a_panic_was_logged = stopped.await;
+    }
+}

@@ -1,0 +1,370 @@
+//! One request's way through the audit trail.
+//!
+//! Always holds: each request leaves one record, whatever becomes of it and of its client; what it
+//! changes is announced before it happens, and told after. Values, and names of members of values,
+//! do not come here.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    members::Members,
+    recorder::{Need, Receipt, Recorder},
+    state::Unrecorded,
+};
+use crate::{
+    auth::{
+        Action, Announcing, Detail, Fate, Issuer, Party, Principal, Resource, Subject, Unwitnessed,
+        Witness,
+    },
+    clock::Clock,
+    model::{AuditMark, OkmsId, Timestamp, text::hex},
+};
+
+/// So many decisions of one request are told.
+const DECISIONS_MAX: usize = 16;
+
+/// Makes 16 bytes of a text, that nobody else can make of it.
+pub type PathHash = Box<dyn Fn(&[u8]) -> Option<[u8; 16]> + Send + Sync>;
+
+/// What records tell, and what is done where there can be none.
+pub struct Terms {
+    /// Whether paths are told as they are.
+    pub shows_paths: bool,
+    /// Whether nothing is read that cannot be recorded.
+    pub requires_reads: bool,
+    /// What stands for a path that is not told: the same for the same, and of no use to others.
+    pub hash: PathHash,
+}
+
+/// Makes the records of requests.
+pub struct Auditor {
+    /// Where they go.
+    pub recorder: Recorder,
+    terms: Terms,
+    clock: Arc<dyn Clock>,
+}
+
+/// A request has no record, though it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing was changed.
+    OfRead,
+    /// Something was, or may have been.
+    OfChange,
+}
+
+impl Auditor {
+    /// One over this recorder.
+    #[must_use]
+    pub fn new(recorder: Recorder, terms: Terms, clock: Arc<dyn Clock>) -> Self {
+        Self { recorder, terms, clock }
+    }
+
+    /// A record that is about no request.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> Members {
+        Members::new().time("time", self.clock.now()).text("type", kind)
+    }
+
+    /// A request begins, at `now`.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, now: Timestamp, request_id: &str) -> Arc<Trail> {
+        let head = Members::new().text("request_id", request_id);
+        let request = Request { head, ..Request::default() };
+        Arc::new(Trail {
+            auditor: Arc::clone(self),
+            now,
+            begun: Instant::now(),
+            request: Mutex::new(request),
+        })
+    }
+
+    fn path(&self, tenant: Option<OkmsId>, path: &str) -> String {
+        if self.terms.shows_paths {
+            return path.to_owned();
+        }
+        let tenant = tenant.map(|tenant| *tenant.as_bytes()).unwrap_or_default();
+        let text = [b"audited path\0", tenant.as_slice(), path.as_bytes()].concat();
+        (self.terms.hash)(&text).map(|hash| format!("hash:{}", hex(&hash))).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auditor(..)")
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Trail {
+    auditor: Arc<Auditor>,
+    now: Timestamp,
+    begun: Instant,
+    request: Mutex<Request>,
+}
+
+/// What is known of a request.
+#[derive(Debug, Default)]
+struct Request {
+    head: Members,
+    tenant: Option<OkmsId>,
+    token: Option<String>,
+    user: Option<String>,
+    version: Option<u32>,
+    decisions: Vec<Decision>,
+    changes: Vec<Change>,
+    is_over: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Decision {
+    action: Action,
+    kind: &'static str,
+    /// As it is told.
+    path: Option<String>,
+    is_allowed: bool,
+}
+
+#[derive(Debug)]
+struct Change {
+    name: &'static str,
+    mark: AuditMark,
+    fate: Fate,
+}
+
+impl Trail {
+    fn request(&self) -> MutexGuard<'_, Request> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn more(&self, more: impl FnOnce(Members) -> Members) {
+        let mut request = self.request();
+        request.head = more(std::mem::take(&mut request.head));
+    }
+
+    /// Where its client is.
+    pub fn is_from(&self, client: Option<IpAddr>) {
+        let client = client.map(|client| client.to_string());
+        self.more(|head| head.maybe("client", client.as_deref()));
+    }
+
+    /// What is asked for.
+    pub fn asks(&self, dialect: &str, operation: &str) {
+        self.more(|head| head.text("dialect", dialect).text("operation", operation));
+    }
+
+    /// Who asks.
+    pub fn is_of(&self, principal: &Principal) {
+        self.more(|head| who(head, principal));
+    }
+
+    /// In which tenant.
+    pub fn is_in(&self, tenant: OkmsId) {
+        let mut request = self.request();
+        request.tenant = Some(tenant);
+        request.head = std::mem::take(&mut request.head).text("tenant", &tenant.to_string());
+    }
+
+    /// Nothing of it may be done to anything.
+    pub fn may_none_of(&self, actions: &[Action]) {
+        for action in actions {
+            self.decided(*action, Resource::Tenant, false);
+        }
+    }
+
+    /// The request has ended so, with that problem, if it is one. Goes on when that is recorded.
+    ///
+    /// # Errors
+    /// `Missing` where it is not, and the answer must not be told.
+    pub async fn ends(
+        &self,
+        status: u16,
+        problem: Option<(&'static str, u32)>,
+    ) -> Result<(), Missing> {
+        let missing = {
+            let request = self.request();
+            if request.changes.iter().any(|change| change.fate != Fate::DidNotHappen) {
+                Some(Missing::OfChange)
+            } else {
+                let is_told = problem.is_none() && self.auditor.terms.requires_reads;
+                is_told.then_some(Missing::OfRead)
+            }
+        };
+        let kept = match self.record(status, problem, missing.is_none()) {
+            Ok(receipt) => receipt.kept().await,
+            Err(error) => Err(error),
+        };
+        match (kept, missing) {
+            (Err(Unrecorded), Some(missing)) => Err(missing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody waits for the answer any more, or there will be none. Tells it, if nothing was told.
+    pub fn is_left(&self, status: u16) {
+        if !self.request().is_over {
+            let _nobody_waits = self.record(status, None, true);
+        }
+    }
+
+    fn record(
+        &self,
+        status: u16,
+        problem: Option<(&'static str, u32)>,
+        is_optional: bool,
+    ) -> Result<Receipt, Unrecorded> {
+        let mut request = self.request();
+        request.is_over = true;
+        let (members, ended) = request.told(self, status, problem);
+        drop(request);
+        let recorder = &self.auditor.recorder;
+        if !ended.is_empty() {
+            return recorder.ended(&members, ended);
+        }
+        match recorder.record(&members, Need::Written) {
+            // It may find a place later.
+            Err(Unrecorded) if is_optional => recorder.record(&members, Need::Nothing),
+            receipt => receipt,
+        }
+    }
+}
+
+impl Request {
+    /// The record, and the changes that it ends.
+    fn told(
+        &self,
+        trail: &Trail,
+        status: u16,
+        problem: Option<(&'static str, u32)>,
+    ) -> (Members, Vec<u64>) {
+        let effect = effect(status, problem);
+        let micros = u64::try_from(trail.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut members = Members::new().time("time", trail.now).text("type", "request");
+        members = self.decided(self.known(members), effect == "deny");
+        members = members.text("effect", effect).number("status", status.into());
+        if let Some((id, code)) = problem {
+            members = members.number("code", code.into()).text("problem", id);
+        }
+        let change = |change: &Change| {
+            let told = Members::new().text("change", change.name).number("intent", change.mark.seq);
+            match change.fate {
+                Fate::Happened => told.truth("happened", true),
+                Fate::DidNotHappen => told.truth("happened", false),
+                Fate::Unknown => told,
+            }
+        };
+        let known = self.changes.iter().filter(|change| change.fate != Fate::Unknown);
+        let ended = known.map(|change| change.mark.seq).collect();
+        let changes = self.changes.iter().map(change);
+        (members.objects("changes", changes).number("micros", micros), ended)
+    }
+
+    /// All that is known of it but for its end.
+    fn known(&self, members: Members) -> Members {
+        let members = members.with(&self.head).maybe("user", self.user.as_deref());
+        let members = members.maybe("token_accessor", self.token.as_deref());
+        match self.version {
+            Some(version) => members.number("version", version.into()),
+            None => members,
+        }
+    }
+
+    /// What was decided: what was denied, where that is how it ended, and else what was allowed.
+    fn decided(&self, members: Members, is_denied: bool) -> Members {
+        let mut told = self.decisions.iter().filter(|one| one.is_allowed != is_denied).peekable();
+        let Some(first) = told.peek() else { return members };
+        let members = members.text("resource_type", first.kind);
+        let members = members.maybe("resource", first.path.as_deref());
+        members.texts("actions", told.map(|one| one.action.name()))
+    }
+}
+
+/// As records of access decisions have it: `permit`, `deny` or `error`.
+fn effect(status: u16, problem: Option<(&'static str, u32)>) -> &'static str {
+    let hides = problem.is_some_and(|(id, _)| id.ends_with("DomainNotFound"));
+    match status {
+        401 | 403 => "deny",
+        404 if hides => "deny",
+        400.. => "error",
+        _ => "permit",
+    }
+}
+
+fn who(head: Members, principal: &Principal) -> Members {
+    let head = match principal.subject() {
+        Subject::Process => head.text("subject", "process"),
+        Subject::Certificate(peer) => {
+            let identity = peer.identity();
+            let head = head
+                .maybe("common_name", identity.common_name())
+                .text("serial", &identity.serial().to_string());
+            match peer.voucher().issuer {
+                Issuer::Region => head.text("issuer", "region"),
+                Issuer::Customer(_) => head.hex("issuer", &peer.voucher().authority_key),
+            }
+        }
+    };
+    match principal.party() {
+        Party::Operator => head.text("acting_tenant", "operator"),
+        Party::Tenant(tenant) => head.text("acting_tenant", &tenant.to_string()),
+    }
+}
+
+impl Witness for Trail {
+    fn learns(&self, detail: Detail<'_>) {
+        let mut request = self.request();
+        match detail {
+            Detail::Token(accessor) => request.token = Some(accessor.to_owned()),
+            Detail::User(name) => request.user = Some(name.to_owned()),
+            Detail::Version(number) => request.version = Some(number),
+        }
+    }
+
+    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool) {
+        let mut request = self.request();
+        if request.decisions.len() == DECISIONS_MAX {
+            return;
+        }
+        let (kind, path) = match resource {
+            Resource::Tenant => ("domain", None),
+            Resource::Secret(path) => ("secret", Some(path.as_str())),
+            Resource::Below(path) | Resource::AllBelow(path) => ("folder", Some(path)),
+        };
+        let path = path.map(|path| self.auditor.path(request.tenant, path));
+        let decision = Decision { action, kind, path, is_allowed };
+        if !request.decisions.contains(&decision) {
+            request.decisions.push(decision);
+        }
+    }
+
+    fn announce(&self, change: &'static str) -> Announcing<'_> {
+        let announced = {
+            let request = self.request();
+            let members = request.known(self.auditor.of("intent"));
+            let members = request.decided(members, false).text("change", change);
+            self.auditor.recorder.intend(members)
+        };
+        Box::pin(async move {
+            let (mark, receipt) = announced.map_err(|Unrecorded| Unwitnessed)?;
+            let kept = receipt.kept().await;
+            // Where it is not, the change will not happen, and that is told.
+            let change = Change { name: change, mark, fate: Fate::DidNotHappen };
+            self.request().changes.push(change);
+            kept.map(|()| mark).map_err(|Unrecorded| Unwitnessed)
+        })
+    }
+
+    fn ended(&self, mark: AuditMark, fate: Fate) {
+        let mut request = self.request();
+        let mut changes = request.changes.iter_mut();
+        if let Some(change) = changes.find(|change| change.mark.seq == mark.seq) {
+            change.fate = fate;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Who is told what a permit was asked, and what was done by it: the audit trail.
+//!
+//! Always holds: what a permit has decided is told before anything is done by it; a change is
+//! announced before it happens. Never does: decide.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use super::action::{Action, Resource};
+use crate::model::AuditMark;
+
+/// A change could not be announced, so that it must not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change could not be recorded, so that it was not made")]
+pub struct Unwitnessed;
+
+/// What has become of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored.
+    Happened,
+    /// It is not, and will not be.
+    DidNotHappen,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+/// An announcement on its way.
+pub type Announcing<'a> = Pin<Box<dyn Future<Output = Result<AuditMark, Unwitnessed>> + Send + 'a>>;
+
+/// Something of a request that is known only once it is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail<'a> {
+    /// The accessor of the token that it brings.
+    Token(&'a str),
+    /// The user for whom that stands, or who wants to log in.
+    User(&'a str),
+    /// The number of the version that was read or added.
+    Version(u32),
+}
+
+/// Sees what is done in one request.
+pub trait Witness: Send + Sync + fmt::Debug {
+    /// Something was found out.
+    fn learns(&self, detail: Detail<'_>);
+
+    /// A permit was asked, and has answered.
+    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool);
+
+    /// The change of this name is about to happen. Its mark is to be stored with it.
+    fn announce(&self, change: &'static str) -> Announcing<'_>;
+
+    /// What has become of a change that was announced.
+    fn ended(&self, mark: AuditMark, fate: Fate);
+}

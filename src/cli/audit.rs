@@ -1,0 +1,190 @@
+//! `okmsd audit`
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    audit_show::{Show, Tail},
+    output::{Fault, Outcome, say},
+};
+use crate::{
+    app::AUDIT_PURPOSE,
+    audit::{FileDevice, Proven, Verifier},
+    config::{self, Config},
+    crypto::{FileRootKey, SigningKey, VerifyingKey},
+    model::text::hex,
+};
+
+/// Read and check the audit trail, in its files.
+#[derive(Subcommand)]
+pub(super) enum Audit {
+    /// Check that nothing in the files was edited, left out, put in or moved.
+    Verify(Verify),
+    /// Show the key that checks checkpoints: with it a trail can be verified elsewhere.
+    Key(Key),
+    /// Show records.
+    Show(Show),
+    /// Show the last records, and those to come.
+    Tail(Tail),
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// The files, in order; several chains may be mixed. Without any: those that the region's config
+    /// names.
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    region: Region,
+    /// In place of the folder: the key that `okmsd audit key` shows.
+    #[arg(long, value_parser = parse_key, required_unless_present = "dir")]
+    key: Option<VerifyingKey>,
+    /// Fail where a chain does not end with a stop, signed: where the server still runs, has crashed,
+    /// or the end was cut off.
+    #[arg(long)]
+    closed: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Key {
+    #[command(flatten)]
+    region: Region,
+}
+
+#[derive(Args)]
+struct Region {
+    /// The region's folder, with its okmsd.toml.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+fn parse_key(text: &str) -> Result<VerifyingKey, String> {
+    let bytes: Option<Vec<u8>> = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes
+        .map(VerifyingKey::from_bytes)
+        .ok_or_else(|| "must be the 64 hexadecimal digits that `okmsd audit key` shows".to_owned())
+}
+
+impl Audit {
+    pub(super) async fn run(self) -> Outcome {
+        match self {
+            Self::Verify(verify) => verify.run(),
+            Self::Key(key) => key.run(),
+            Self::Show(show) => show.run(),
+            Self::Tail(tail) => tail.run().await,
+        }
+    }
+}
+
+impl Region {
+    fn config(&self) -> Outcome<Config> {
+        let dir = self.dir.as_deref().unwrap_or(Path::new("."));
+        Ok(Config::load(&dir.join("okmsd.toml"), config::environment())?)
+    }
+}
+
+fn key_of(config: &Config) -> Outcome<VerifyingKey> {
+    let root = FileRootKey::load(&config.keys.root_key)?;
+    Ok(SigningKey::of(&root, AUDIT_PURPOSE)?.public())
+}
+
+/// The files of the trails that the config names.
+fn files_of(config: &Config) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in config.audit.device.iter().filter_map(|device| device.path.as_ref()) {
+        let of_device = FileDevice::all(path);
+        files.extend(of_device.map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    if files.is_empty() {
+        return Err("the config names no file of an audit trail, or nothing was recorded".into());
+    }
+    Ok(files)
+}
+
+impl Key {
+    fn run(self) -> Outcome {
+        say(hex(key_of(&self.region.config()?)?.as_bytes()));
+        Ok(())
+    }
+}
+
+impl Verify {
+    fn run(self) -> Outcome {
+        let config = match self.region.dir {
+            Some(_) => Some(self.region.config()?),
+            None => None,
+        };
+        let key = match (self.key, &config) {
+            (Some(key), _) => key,
+            (None, Some(config)) => key_of(config)?,
+            (None, None) => return Err("name the region's folder, or the key".into()),
+        };
+        let files = match (self.files, &config) {
+            (files, _) if !files.is_empty() => files,
+            (_, Some(config)) => files_of(config)?,
+            (_, None) => return Err("name the files, or the region's folder".into()),
+        };
+        let mut verifier = Verifier::new(key);
+        for file in &files {
+            check(&mut verifier, file)?;
+        }
+        let proven = verifier.finish().map_err(|fault| -> Fault { fault.to_string().into() })?;
+        for one in &proven {
+            say(told(one));
+        }
+        match proven.iter().find(|one| self.closed && !one.is_closed) {
+            Some(open) => Err(format!("chain {} does not end with a stop", open.chain).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check(verifier: &mut Verifier, file: &Path) -> Outcome {
+    let at = |line: usize, what: &dyn std::fmt::Display| -> Fault {
+        format!("{}:{line}: {what}", file.display()).into()
+    };
+    let lines = File::open(file).map_err(|error| at(0, &error))?;
+    let mut lines = BufReader::new(lines);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = read_line(&mut lines, &mut line).map_err(|error| at(number, &error))?;
+        if length == 0 {
+            break;
+        }
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            return Err(at(number, &"this line was cut short"));
+        };
+        verifier.line(whole).map_err(|fault| at(number, &fault))?;
+    }
+    Ok(())
+}
+
+/// No honest line is longer.
+const LINE_MAX: u64 = 1 << 20;
+
+fn read_line(lines: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    io::Read::take(lines, LINE_MAX).read_until(b'\n', line)
+}
+
+fn told(proven: &Proven) -> String {
+    let Proven { chain, first, last, signed, is_closed } = proven;
+    let end = match (is_closed, last.saturating_sub(*signed)) {
+        (true, _) => "it ends with a stop".to_owned(),
+        // The checkpoint itself.
+        (false, 0 | 1) => "it goes on".to_owned(),
+        (false, more) => format!("it goes on; the last {more} are linked and not signed yet"),
+    };
+    format!(
+        "chain {chain}: records {first} to {last} are as they were written, signed up to {signed}; {end}"
+    )
+}

@@ -1,0 +1,220 @@
+//! `okmsd audit show` and `tail`: records, for people.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::output::{Fault, Outcome, say};
+
+/// So often a file is looked at for more.
+const LOOK: Duration = Duration::from_millis(250);
+/// What is read of a file's end for the last records.
+const END: u64 = 1 << 20;
+
+#[derive(Args)]
+pub(super) struct Show {
+    /// The files, in order.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+#[derive(Args)]
+pub(super) struct Tail {
+    /// The file that is written.
+    file: PathBuf,
+    /// How many records are shown of those that are there.
+    #[arg(short = 'n', long, default_value_t = 10)]
+    last: usize,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// Which records are shown, and how.
+#[derive(Args)]
+struct Filter {
+    /// Only this effect: permit, deny or error.
+    #[arg(long)]
+    effect: Option<String>,
+    /// Only this domain's, by its okmsId.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only this subject's: a common name, a serial number or a user.
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only resources whose path begins so.
+    #[arg(long)]
+    resource: Option<String>,
+    /// Only this operation, as the API's document names it.
+    #[arg(long)]
+    operation: Option<String>,
+    /// Only this request.
+    #[arg(long)]
+    request: Option<String>,
+    /// Only what changed something.
+    #[arg(long)]
+    changes: bool,
+    /// Only from this moment on, such as 2026-11-29T10:00.
+    #[arg(long)]
+    since: Option<String>,
+    /// Only up to this moment.
+    #[arg(long)]
+    until: Option<String>,
+    /// The records as they are.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Filter {
+    fn takes(&self, record: &Value) -> bool {
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        let is = |name: &str, wanted: &Option<String>| {
+            wanted.as_deref().is_none_or(|wanted| text(name) == Some(wanted))
+        };
+        let is_of = |subject: &str| {
+            ["subject", "common_name", "serial", "user"]
+                .iter()
+                .any(|name| text(name) == Some(subject))
+        };
+        let time = text("time").unwrap_or_default();
+        is("effect", &self.effect)
+            && is("tenant", &self.tenant)
+            && is("operation", &self.operation)
+            && is("request_id", &self.request)
+            && self.subject.as_deref().is_none_or(is_of)
+            && self.resource.as_deref().is_none_or(|path| {
+                text("resource").is_some_and(|resource| resource.starts_with(path))
+            })
+            && (!self.changes || record.get("changes").is_some())
+            // They sort as text.
+            && self.since.as_deref().is_none_or(|since| time >= since)
+            && self.until.as_deref().is_none_or(|until| time < until)
+    }
+
+    /// The line for a record, if it is to be shown. Intents are shown only as they are: what became
+    /// of them is in the record that follows.
+    fn line(&self, line: &str, has_colours: bool) -> Option<String> {
+        let record: Value = serde_json::from_str(line).ok()?;
+        if !self.takes(&record) {
+            return None;
+        }
+        if self.json {
+            return Some(line.to_owned());
+        }
+        (record.get("type")?.as_str()? != "intent").then(|| told(&record, has_colours))
+    }
+}
+
+/// A record in a line.
+fn told(record: &Value, has_colours: bool) -> String {
+    let text = |name: &str| record.get(name).and_then(Value::as_str);
+    let effect = text("effect").or_else(|| text("type")).unwrap_or_default();
+    let colour = match effect {
+        "deny" => "31",
+        "error" => "33",
+        "permit" => "32",
+        _ => "2",
+    };
+    let effect = if has_colours {
+        format!("\x1b[{colour}m{effect:<10}\x1b[0m")
+    } else {
+        format!("{effect:<10}")
+    };
+    let status = record.get("status").map(Value::to_string).unwrap_or_default();
+    let who = text("user").or_else(|| text("common_name")).or_else(|| text("serial"));
+    let mut words =
+        vec![text("time").unwrap_or_default().to_owned(), effect, format!("{status:>3}")];
+    words.extend(who.map(plain));
+    words.extend(
+        ["operation", "resource", "problem"].iter().filter_map(|name| text(name)).map(plain),
+    );
+    let changes = record.get("changes").and_then(Value::as_array).into_iter().flatten();
+    words.extend(changes.filter_map(|change| {
+        let name = change.get("change")?.as_str()?;
+        let fate = match change.get("happened").and_then(Value::as_bool) {
+            Some(true) => "",
+            Some(false) => " (did not happen)",
+            None => " (not known whether it happened)",
+        };
+        Some(format!("[{name}{fate}]"))
+    }));
+    words.join(" ")
+}
+
+/// What a terminal shows as it is.
+fn plain(text: &str) -> String {
+    text.escape_debug().to_string()
+}
+
+fn fault(file: &Path, error: &io::Error) -> Fault {
+    format!("{}: {error}", file.display()).into()
+}
+
+impl Show {
+    pub(super) fn run(self) -> Outcome {
+        let has_colours = io::stdout().is_terminal();
+        for file in &self.files {
+            let lines = File::open(file).map_err(|error| fault(file, &error))?;
+            for line in BufReader::new(lines).lines() {
+                let line = line.map_err(|error| fault(file, &error))?;
+                if let Some(line) = self.filter.line(&line, has_colours) {
+                    say(line);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    pub(super) async fn run(self) -> Outcome {
+        let has_colours = io::stdout().is_terminal();
+        let path = &self.file;
+        let open = || File::open(path).map_err(|error| fault(path, &error));
+        let mut file = open()?;
+        let length = file.metadata().map_err(|error| fault(path, &error))?.len();
+        let mut text = Vec::new();
+        file.seek(SeekFrom::Start(length.saturating_sub(END)))
+            .and_then(|_| file.read_to_end(&mut text))
+            .map_err(|error| fault(path, &error))?;
+        let (whole, mut rest) = lines(text);
+        let found: Vec<_> =
+            whole.iter().filter_map(|line| self.filter.line(line, has_colours)).collect();
+        for line in found.iter().skip(found.len().saturating_sub(self.last)) {
+            say(line);
+        }
+        loop {
+            tokio::time::sleep(LOOK).await;
+            file.read_to_end(&mut rest).map_err(|error| fault(path, &error))?;
+            let (whole, left) = lines(rest);
+            rest = left;
+            for line in whole.iter().filter_map(|line| self.filter.line(line, has_colours)) {
+                say(line);
+            }
+            // Another file is at its place once it is full.
+            let is_same = match (file.metadata(), std::fs::metadata(path)) {
+                (Ok(own), Ok(there)) => (own.dev(), own.ino()) == (there.dev(), there.ino()),
+                _ => true,
+            };
+            if !is_same {
+                file = open()?;
+            }
+        }
+    }
+}
+
+/// The whole lines of a text, and what is behind them.
+fn lines(mut text: Vec<u8>) -> (Vec<String>, Vec<u8>) {
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let rest = text.split_off(end);
+    let whole = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
+    (whole, rest)
+}

@@ -1,0 +1,317 @@
+//! The audit trail, seen from outside: what requests leave in it, and what is done while it cannot
+//! be written.
+
+use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path, time::Duration};
+
+use hyper::Method;
+use okmsd::{
+    app::AUDIT_PURPOSE,
+    audit::{FileDevice, Proven, Verifier},
+    config::AuditReads,
+    crypto::{FileRootKey, SigningKey},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    access::Domain,
+    harness::{Answer, BOTH, Http, TestServer, eventually},
+    isolation::{SECRET, body, method, routes, url},
+};
+
+const UNAVAILABLE: u32 = 50_425_858;
+const FORBIDDEN: u32 = 16_924_673;
+
+/// What the trail has, checked.
+pub fn trail(server: &TestServer) -> (Vec<Value>, Proven) {
+    let path = server.config.audit.device[0].path.as_ref().unwrap();
+    let root = FileRootKey::load(&server.config.keys.root_key).unwrap();
+    let key = SigningKey::of(&root, AUDIT_PURPOSE).unwrap().public();
+    let (mut verifier, mut records) = (Verifier::new(key), Vec::new());
+    for file in FileDevice::all(path).unwrap() {
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines() {
+            verifier.line(line.as_bytes()).unwrap();
+            records.push(serde_json::from_str(line).unwrap());
+        }
+    }
+    let proven = verifier.finish().unwrap();
+    assert_eq!(proven.len(), 1);
+    (records, proven[0])
+}
+
+fn request_id(answer: &Answer) -> String {
+    answer.headers["x-request-id"].to_str().unwrap().to_owned()
+}
+
+/// The record of a request.
+fn record_of(server: &TestServer, answer: &Answer) -> Value {
+    let (records, _) = trail(server);
+    let id = request_id(answer);
+    let mut found = records
+        .into_iter()
+        .filter(|record| record["request_id"] == *id && record["type"] == "request");
+    let record = found.next().unwrap_or_else(|| panic!("a record of {id}"));
+    assert!(found.next().is_none(), "two records of {id}");
+    record
+}
+
+#[tokio::test]
+async fn a_record_says_who_did_what_and_what_became_of_it() {
+    for http in BOTH {
+        let domain = Domain::new().await;
+        let admin = domain.admin.over(http);
+        domain.rule("reader", &[]).await;
+        domain
+            .policy(
+                "reader",
+                &["app/*"],
+                json!({"allow": ["secret/version/getData", "secret/get"]}),
+            )
+            .await;
+        let reader = domain.client("reader", http);
+        let server = &domain.server;
+
+        let created = admin.create("app/database", r#"{"password":"canary-of-a-value"}"#).await;
+        created.ok();
+        let record = record_of(server, &created);
+        let told = |name: &str| record[name].clone();
+        assert_eq!(told("operation"), "PostSecretV2");
+        assert_eq!(told("dialect"), "okms");
+        assert_eq!(told("actions"), json!(["okms:apikms:secret/create"]));
+        assert_eq!(told("resource"), "app/database");
+        assert_eq!(told("resource_type"), "secret");
+        assert_eq!((told("effect"), told("status")), (json!("permit"), json!(200)));
+        assert_eq!((told("tenant"), told("acting_tenant")), (json!(admin.id), json!(admin.id)));
+        assert_eq!((told("issuer"), told("client")), (json!("region"), json!("127.0.0.1")));
+        assert!(
+            record["serial"].as_str().unwrap().len() > 8 && record["micros"].as_u64() > Some(0)
+        );
+        let [change] = record["changes"].as_array().unwrap().as_slice() else {
+            panic!("one change")
+        };
+        assert_eq!(
+            (&change["change"], &change["happened"]),
+            (&json!("secrets.create"), &json!(true))
+        );
+        // It was announced before.
+        let (records, _) = trail(server);
+        let intent = records.iter().find(|record| record["seq"] == change["intent"]).unwrap();
+        assert_eq!(
+            (&intent["type"], &intent["request_id"]),
+            (&json!("intent"), &record["request_id"])
+        );
+        assert!(intent["seq"].as_u64() < record["seq"].as_u64());
+
+        let read = reader.get("secret/app/database?includeData=true").await;
+        read.ok();
+        let record = record_of(server, &read);
+        assert_eq!(record["common_name"], "reader");
+        assert_eq!(record["changes"], Value::Null);
+        assert!(
+            record["actions"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("okms:apikms:secret/version/getData"))
+        );
+
+        let forbidden = reader.delete("secret/app/database").await;
+        forbidden.error(403, FORBIDDEN);
+        let record = record_of(server, &forbidden);
+        assert_eq!((&record["effect"], &record["status"]), (&json!("deny"), &json!(403)));
+        assert_eq!(record["actions"], json!(["okms:apikms:secret/delete"]));
+        assert_eq!((&record["problem"], &record["code"]), (&json!("Forbidden"), &json!(FORBIDDEN)));
+
+        let missing = admin.get("secret/app/nothing").await;
+        let record = record_of(server, &missing);
+        assert_eq!(
+            (&record["effect"], &record["problem"]),
+            (&json!("error"), &json!("SecretNotFound"))
+        );
+
+        let conflict = admin.create("app/database", "{}").await;
+        let record = record_of(server, &conflict);
+        assert_eq!((&record["effect"], &record["changes"]), (&json!("error"), &Value::Null));
+
+        // Another tenant's is denied, though it is told that there is none.
+        let stranger = server.tenant().await.over(http);
+        let foreign = stranger
+            .call(Method::GET, &format!("/api/{}/v2/secret/app/database", admin.id), "")
+            .await;
+        let record = record_of(server, &foreign);
+        assert_eq!((&record["effect"], &record["status"]), (&json!("deny"), &json!(404)));
+        assert_eq!(
+            (&record["tenant"], &record["acting_tenant"]),
+            (&json!(admin.id), &json!(stranger.id))
+        );
+
+        let nobody = server.client(None, Some(&admin.id), http).get("secret").await;
+        let record = record_of(server, &nobody);
+        assert_eq!((&record["effect"], &record["status"]), (&json!("deny"), &json!(401)));
+        assert_eq!(record["serial"], Value::Null);
+
+        let text = std::fs::read_to_string(server.path("audit.log")).unwrap();
+        assert!(!text.contains("canary-of-a-value") && !text.contains("password"));
+    }
+}
+
+/// A name that is to start a line of its own, or to turn a terminal's text.
+#[tokio::test]
+async fn names_cannot_break_lines_or_terminals() {
+    let (server, client) = TestServer::with_tenant().await;
+    let name = "a\u{202e}b\u{9b}31m";
+    let url = format!("/api/{}/v1/secret/data/%61%E2%80%AEb%C2%9B31m", client.id);
+    let answer = client.call(Method::PUT, &url, r#"{"data":{"v":1}}"#).await;
+    let text = std::fs::read(server.path("audit.log")).unwrap();
+    assert!(text.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')));
+    if answer.status == 200 {
+        assert_eq!(record_of(&server, &answer)["resource"], name);
+    }
+}
+
+/// One request for each row leaves one record of its operation.
+#[tokio::test]
+async fn no_operation_is_without_a_record() {
+    let (server, client) = TestServer::with_tenant().await;
+    client.create(SECRET, "{}").await.ok();
+    let mut answers = BTreeMap::new();
+    for asking in [client.clone(), server.operator()] {
+        for route in routes() {
+            let url = url(&route, &client.id, SECRET);
+            let headers = [("content-type", "application/json")];
+            let answer = asking.send(method(&route), &url, &headers, body(&route, SECRET)).await;
+            answers.insert(request_id(&answer), (route.operation.id, answer.status.as_u16()));
+        }
+    }
+    let (records, _) = trail(&server);
+    let mut found = BTreeMap::new();
+    for record in records.iter().filter(|record| record["type"] == "request") {
+        let id = record["request_id"].as_str().unwrap().to_owned();
+        let operation = record["operation"].as_str().unwrap_or_default().to_owned();
+        let status = record["status"].as_u64().unwrap();
+        assert!(found.insert(id, (operation, u16::try_from(status).unwrap())).is_none());
+    }
+    for (id, (operation, status)) in answers {
+        let (told, told_status) = &found[&id];
+        assert_eq!((&**told, *told_status), (operation, status));
+    }
+}
+
+/// Every change of the trail is told of by the request that made it, and the trail ends as it
+/// should when the server stops.
+#[tokio::test]
+async fn a_trail_is_whole_when_the_server_stops_and_goes_on_when_it_starts() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    for number in 0..20 {
+        client.create(&format!("a/{number}"), "{}").await.ok();
+    }
+    server.stop().await;
+    let (records, proven) = trail(&server);
+    assert!(proven.is_closed && proven.first == 1, "{proven:?}");
+    let of = |kind: &str| records.iter().filter(|record| record["type"] == kind).count();
+    assert_eq!((of("start"), of("stop"), of("intent")), (1, 1, 21));
+    server.start_again().await.unwrap();
+    server.at(&client).create("b", "{}").await.ok();
+    server.stop().await;
+    let (records, again) = trail(&server);
+    assert!(again.is_closed && again.chain == proven.chain && again.last > proven.last);
+    let starts: Vec<_> = records.iter().filter(|record| record["type"] == "start").collect();
+    assert_eq!(starts[1]["after_stop"], true);
+}
+
+/// Points the name of the trail's file somewhere else.
+fn point(name: &Path, to: &Path) {
+    let new = name.with_extension("new");
+    symlink(to, &new).unwrap();
+    std::fs::rename(new, name).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_changed_while_the_trail_cannot_be_written() {
+    for required in [false, true] {
+        let (server, client) = {
+            let server = TestServer::start_with(|config| {
+                let folder = config.store.path.parent().unwrap().to_owned();
+                point(&folder.join("audit.log"), &folder.join("disk.log"));
+                config.audit.reads =
+                    if required { AuditReads::Required } else { AuditReads::Recorded };
+            })
+            .await;
+            let client = server.tenant().await;
+            (server, client)
+        };
+        client.create("kept", "{}").await.ok();
+        point(&server.path("audit.log"), Path::new("/dev/full"));
+        eventually("writes are refused", async || {
+            client.put("secretConfig", r#"{"maxVersions":7}"#).await.status == 503
+        })
+        .await;
+        let refused = client.create("refused", "{}").await;
+        refused.error(503, UNAVAILABLE);
+        assert_eq!(refused.headers["retry-after"], "5");
+        assert_eq!(server.admin("/readyz").await.0, 503);
+        assert_eq!(server.metric(r#"okmsd_ready"#).await, 0.0);
+        let read = client.get("secret/kept").await;
+        assert_eq!(read.status, if required { 503 } else { 200 });
+        // What is refused stays refused.
+        assert_eq!(client.get("secret/nothing").await.status, 404);
+        point(&server.path("audit.log"), &server.path("disk.log"));
+        eventually("writes go on", async || client.create("later", "{}").await.status == 200).await;
+        assert_eq!(client.get("secret/refused").await.status, 404);
+        let lists = client.get("secret").await.ok();
+        let paths: Vec<_> =
+            lists.as_array().unwrap().iter().map(|one| one["path"].clone()).collect();
+        assert_eq!(paths, ["kept", "later"].map(|path| json!(path)));
+        assert_eq!(server.admin("/readyz").await.0, 200);
+        let (records, _) = trail(&server);
+        // It is told that nothing happened.
+        let refused = records.iter().filter(|record| {
+            record["type"] == "request"
+                && record["problem"] == "Unrecorded"
+                && record["operation"] == "PostSecretV2"
+        });
+        for record in refused {
+            for change in record["changes"].as_array().into_iter().flatten() {
+                assert_eq!(change["happened"], false);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trail_of_which_no_paths_are_told_tells_none() {
+    let server = TestServer::start_with(|config| config.audit.paths = false).await;
+    let client = server.tenant().await;
+    let (one, other) = (client.create("very/private", "{}").await, client.create("b", "{}").await);
+    let again = client.get("secret/very/private").await;
+    let resource = |answer| record_of(&server, answer)["resource"].clone();
+    assert_eq!(resource(&one), resource(&again));
+    assert_ne!(resource(&one), resource(&other));
+    assert!(resource(&one).as_str().unwrap().starts_with("hash:"));
+    let elsewhere = server.tenant().await;
+    let foreign = elsewhere.create("very/private", "{}").await;
+    assert_ne!(resource(&one), resource(&foreign));
+    assert!(!std::fs::read_to_string(server.path("audit.log")).unwrap().contains("private"));
+}
+
+/// A client that hangs up is in the trail.
+#[tokio::test]
+async fn whoever_hangs_up_is_recorded() {
+    let (server, client) = TestServer::with_tenant().await;
+    let mut stream = client.over(Http::One).tls().await.unwrap();
+    let head = format!(
+        "POST /api/{}/v2/secret HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{{",
+        client.id
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(stream);
+    eventually("it is recorded", async || {
+        let (records, _) = trail(&server);
+        records.iter().any(|record| {
+            record["operation"] == "PostSecretV2"
+                && record["effect"] == "error"
+                && record["status"].as_u64() >= Some(400)
+        })
+    })
+    .await;
+}
