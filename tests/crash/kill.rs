@@ -20,6 +20,10 @@ use std::{
 
 use bytes::Bytes;
 use hyper::Method;
+use okmsd::{
+    audit::{FileDevice, Verifier},
+    crypto::{FileRootKey, SigningKey},
+};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -346,12 +350,60 @@ async fn same(api: &mut Api, path: &str, versions: &Versions) -> bool {
     true
 }
 
+/// What the audit trail says has happened gives what is there, and of no change it is left open
+/// whether it happened. How many were looked up in the store.
+fn the_trail_tells_the_truth(folder: &Path, ledgers: &[Ledger]) -> usize {
+    let root = FileRootKey::load(&folder.join("root.key")).unwrap();
+    let mut verifier =
+        Verifier::new(SigningKey::of(&root, okmsd::app::AUDIT_PURPOSE).unwrap().public());
+    // Each by the number of its record: where, what, and whether it happened.
+    let mut changes: BTreeMap<u64, (String, String, Option<bool>)> = BTreeMap::new();
+    let mut resolved = 0;
+    for file in FileDevice::all(&folder.join("audit.log")).unwrap() {
+        let text = fs::read_to_string(file).unwrap();
+        // It is written while it is read.
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            verifier.line(line.as_bytes()).unwrap();
+            let record: Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+            if record["type"] == "intent" {
+                let seq = record["seq"].as_u64().unwrap();
+                changes.insert(seq, (text("resource"), text("change"), None));
+            }
+            resolved += usize::from(record["type"] == "resolved");
+            for change in record["changes"].as_array().into_iter().flatten() {
+                let intent = change["intent"].as_u64().unwrap();
+                let fate = &mut changes.get_mut(&intent).expect("it was announced").2;
+                assert_eq!(*fate, None, "{intent} ends twice");
+                *fate = change["happened"].as_bool();
+            }
+        }
+    }
+    assert_eq!(verifier.finish().unwrap().len(), 1);
+    let mut told: BTreeMap<String, u64> = BTreeMap::new();
+    for (seq, (path, change, fate)) in changes {
+        let happened = fate.unwrap_or_else(|| panic!("{seq} is open: {change} of {path}"));
+        match &*change {
+            _ if !happened => {}
+            "secrets.create" | "secrets.update" => *told.entry(path).or_default() += 1,
+            "secrets.delete" => drop(told.remove(&path)),
+            _ => {}
+        }
+    }
+    let known = ledgers.iter().flat_map(|ledger| &ledger.known);
+    for (path, versions) in known {
+        let versions = versions.as_ref().map(|versions| versions.len() as u64);
+        assert_eq!(told.get(path).copied(), versions, "{path}");
+    }
+    resolved
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_under_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("region");
     let mut ledgers: Vec<_> = (0..WRITERS).map(|_| Ledger::default()).collect();
-    let (mut landed, mut lost) = (0, 0);
+    let (mut landed, mut lost, mut resolved) = (0, 0, 0);
     let (mut in_checkpoint, mut reading, mut between) = (0, 0, 0);
     for round in 0..=ROUNDS {
         let started = Instant::now();
@@ -367,6 +419,7 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
                 None => {}
             }
         }
+        resolved += the_trail_tells_the_truth(&dir, &ledgers);
         let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
         println!("round {round}: ready after {ready:?}, {acknowledged} writes acknowledged so far");
         if round == ROUNDS {
@@ -401,7 +454,8 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
     }
     println!("hit: {in_checkpoint} checkpoints, {reading} replays, {between} openings half said");
     assert!(in_checkpoint > 1 && reading > 1 && between > 1, "few kills have hit");
-    println!("unanswered writes: {landed} were there, {lost} were not");
+    println!("unanswered writes: {landed} were there, {lost} were not; {resolved} were resolved");
+    assert!(resolved > 0, "the trail was whole whenever the server was killed");
     let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
     assert!(acknowledged > 50, "only {acknowledged} writes: this was no load");
     assert!(landed + lost > 0, "no write was under way when the server was killed");
