@@ -57,7 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
     ("yasna", &["pki"]),
-    ("x509_parser", &["auth/identity.rs", "auth/names.rs", "pki"]),
+    ("x509_parser", &["auth/facets.rs", "auth/identity.rs", "auth/names.rs", "pki"]),
     ("argon2", &["crypto"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics"]),

@@ -8,7 +8,7 @@ use super::{
     identity::CertIdentity,
     names::{SubjectName, fold_domain},
 };
-use crate::model::{CertRule, RuleIssuer};
+use crate::model::{CertRule, Facet, RuleIssuer};
 
 /// Names of a certificate that are compared alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub(super) struct Rule {
     pub(super) policies: Vec<String>,
     /// Those that are not empty: each fits where a name of the kind fits one of its patterns.
     lists: Vec<Vec<(NameKind, Glob)>>,
+    /// What else it asks for: each fits where something of the kind fits one of its patterns.
+    facets: Vec<(Facet, Vec<Glob>)>,
     issuers: Vec<RuleIssuer>,
     keys: Vec<[u8; 32]>,
     pub(super) metadata: BTreeMap<String, String>,
@@ -82,6 +84,8 @@ pub(super) enum Anchor<'a> {
     Keys(&'a [[u8; 32]]),
     /// A name that fits one of these.
     Names(&'a [(NameKind, Glob)]),
+    /// Something of this kind that fits one of these.
+    Facet(&'a Facet, &'a [Glob]),
     /// Nothing at all.
     Nothing,
 }
@@ -106,11 +110,21 @@ impl Rule {
             let each = texts.iter().flat_map(|text| kinds.iter().map(move |kind| (*kind, text)));
             each.filter_map(|(kind, text)| Some((kind, glob(kind, text)?))).collect()
         };
+        let globs_of = |texts: Vec<String>| texts.iter().map(|text| Glob::new(text)).collect();
+        let mut lists: Vec<_> =
+            lists.into_iter().filter(|(texts, _)| !texts.is_empty()).map(globs).collect();
+        let facets = rule.facets().unwrap_or_else(|_| {
+            // What cannot be asked for nobody has.
+            lists.push(Vec::new());
+            Vec::new()
+        });
+        let facets = facets.into_iter().map(|(facet, texts)| (facet, globs_of(texts))).collect();
         Self {
             name: name.into(),
             identity: identity.to_owned(),
             policies: rule.policies.clone(),
-            lists: lists.into_iter().filter(|(texts, _)| !texts.is_empty()).map(globs).collect(),
+            lists,
+            facets,
             issuers: rule.issuers.clone(),
             keys: rule.keys.clone(),
             metadata: rule.metadata.clone(),
@@ -125,7 +139,13 @@ impl Rule {
         let fits = |(kind, glob): &(NameKind, Glob)| {
             kind.of(holder.certificate()).any(|name| glob.fits(name))
         };
+        let known = holder.certificate().facets();
+        let says = |(facet, globs): &(Facet, Vec<Glob>)| {
+            let mut of_kind = known.known().filter(|(known, _)| *known == facet);
+            of_kind.any(|(_, text)| globs.iter().any(|glob| glob.fits(text)))
+        };
         let fits = self.lists.iter().all(|list| list.iter().any(fits))
+            && self.facets.iter().all(says)
             && (self.issuers.is_empty() || holder.is_of_one_of(&self.issuers));
         Ok(fits && (self.keys.is_empty() || holder.has_one_of(&self.keys)?))
     }
@@ -136,10 +156,20 @@ impl Rule {
         if !self.keys.is_empty() {
             return Anchor::Keys(&self.keys);
         }
-        let stars = |list: &&Vec<(NameKind, Glob)>| {
-            list.iter().filter(|(_, glob)| glob.as_text().is_none()).count()
-        };
-        self.lists.iter().min_by_key(stars).map_or(Anchor::Nothing, |list| Anchor::Names(list))
+        let is_open = |glob: &Glob| glob.as_text().is_none();
+        let stars =
+            |list: &&Vec<(NameKind, Glob)>| list.iter().filter(|(_, glob)| is_open(glob)).count();
+        let stars_of =
+            |(_, globs): &&(Facet, Vec<Glob>)| globs.iter().filter(|glob| is_open(glob)).count();
+        let names = self.lists.iter().min_by_key(stars).map(|list| Anchor::Names(list));
+        let facet = self.facets.iter().min_by_key(stars_of);
+        let facet = facet.map(|(facet, globs)| Anchor::Facet(facet, globs));
+        names.or(facet).unwrap_or(Anchor::Nothing)
+    }
+
+    /// The kinds of what else it asks for.
+    pub(super) fn facets(&self) -> impl Iterator<Item = &Facet> {
+        self.facets.iter().map(|(facet, _)| facet)
     }
 }
 
@@ -165,6 +195,7 @@ fn glob(kind: NameKind, pattern: &str) -> Option<Glob> {
 mod tests {
     use super::*;
     use crate::auth::{
+        rules::Rules,
         test_tools::{VOUCHER, der, identify, subject, upn},
         voucher::{Issuer, Voucher},
     };
@@ -250,5 +281,39 @@ mod tests {
         assert!(is_about([&[], &[]], &[key(2)], &theirs));
         assert!(!is_about([&[], &[]], &[region, key(3)], &theirs));
         assert!(!is_about([&["Other"], &[]], &[key(2)], &theirs));
+    }
+    /// Each kind that a rule asks for fits by itself, and each extension.
+    #[test]
+    fn what_else_is_asked_for_is_all_there() {
+        let holder = subject(&[("C", "FR"), ("L", "Roubaix")]);
+        let is_about = |lists: &[(&str, &str)], extensions: &[&str]| {
+            let list = |(name, patterns): &(&str, &str)| {
+                let patterns = patterns.split(' ').map(str::to_owned).collect();
+                ((*name).to_owned(), patterns)
+            };
+            let rule = CertRule {
+                subject: lists.iter().map(list).collect(),
+                required_extensions: extensions.iter().map(ToString::to_string).collect(),
+                ..CertRule::default()
+            };
+            let holder = Holder::new(&holder, &VOUCHER, None);
+            let rules: Rules = [Rule::new("r", &rule)].into_iter().collect();
+            let is_about = Rule::new("r", &rule).is_about(&holder).unwrap();
+            assert_eq!(!rules.about(&holder).unwrap().is_empty(), is_about);
+            is_about
+        };
+        for (lists, fits) in [
+            (&[("C", "FR")] as &[_], true),
+            (&[("2.5.4.6", "DE F*")], true),
+            (&[("C", "fr")], false),
+            (&[("C", "FR"), ("L", "R*")], true),
+            (&[("C", "FR"), ("L", "Paris")], false),
+            (&[("C", "FR"), ("ST", "*")], false),
+            // What no rule can ask for is nobody's.
+            (&[("CN", "*")], false),
+        ] {
+            assert_eq!(is_about(lists, &[]), fits, "{lists:?}");
+        }
+        assert!(!is_about(&[("C", "FR")], &["1.2.3:*"]));
     }
 }

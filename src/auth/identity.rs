@@ -12,12 +12,12 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::AttributeTypeAndValue;
 
 use super::claim::{ClaimFault, DomainClaim};
+use super::facets::{Facets, plain_text};
 use super::names::{NameFault, SubjectName, read_names};
 use crate::pki::{Serial, Validity};
 
@@ -30,6 +30,7 @@ pub struct CertIdentity {
     /// Whether the subject has a name that is left out.
     is_partly_read: bool,
     names: Vec<SubjectName>,
+    facets: Facets,
     domain: Option<DomainClaim>,
     serial: Serial,
     public_key_sha256: [u8; 32],
@@ -76,7 +77,8 @@ impl CertIdentity {
         }
         let serial =
             Serial::from_be_bytes(certificate.raw_serial()).ok_or(IdentityError::Serial)?;
-        let names = read_names(&certificate)?;
+        let mut facets = Facets::read(&certificate);
+        let names = read_names(&certificate, &mut facets)?;
         let domain = DomainClaim::among(&names)?;
         let subject = certificate.subject();
         let common_name = texts(subject.iter_common_name(), 1);
@@ -92,6 +94,7 @@ impl CertIdentity {
             organizations: organizations.unwrap_or_default(),
             organizational_units: units.unwrap_or_default(),
             names,
+            facets,
             domain,
             serial,
             public_key_sha256,
@@ -131,6 +134,11 @@ impl CertIdentity {
         &self.names
     }
 
+    /// What else it says that rules can ask for.
+    pub(super) const fn facets(&self) -> &Facets {
+        &self.facets
+    }
+
     /// The okms domain that the certificate claims, if it claims one.
     #[must_use]
     pub fn okms_domain(&self) -> Option<DomainClaim> {
@@ -164,25 +172,13 @@ fn texts<'a>(
 ) -> Option<Vec<String>> {
     let mut texts = Vec::new();
     for attribute in attributes {
-        let text = text(attribute).filter(|text| {
-            (1..=SUBJECT_NAME_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
-        })?;
+        let text = plain_text(attribute.attr_value())?;
         if texts.len() == most {
             return None;
         }
         texts.push(text);
     }
     Some(texts)
-}
-
-fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
-    if attribute.attr_value().tag() == Tag::BmpString {
-        // As some authorities write whatever is not ASCII.
-        let (units, rest) = attribute.as_slice().as_chunks::<2>();
-        let units: Vec<_> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
-        return String::from_utf16(&units).ok().filter(|_| rest.is_empty());
-    }
-    attribute.as_str().ok().map(str::to_owned)
 }
 
 /// Names of customers' machines and people are not for logs: the serial finds the certificate
@@ -210,8 +206,6 @@ pub fn subject_text(leaf: &[u8]) -> Option<String> {
 
 /// More than any honest client certificate has.
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 32 << 10;
-/// The longest name in a subject that is read, in bytes.
-const SUBJECT_NAME_MAX: usize = 256;
 /// How many organizations, and how many units, a subject may name.
 const SUBJECT_NAMES_MAX: usize = 64;
 /// How much of a subject is shown, in characters.

@@ -18,6 +18,7 @@ pub mod chain;
 pub mod claim;
 pub mod directory;
 mod explain;
+mod facets;
 pub mod forwarded;
 mod glob;
 pub mod holder;

@@ -4,7 +4,8 @@
 //! Always holds: each name is non-empty UTF-8 without control characters, and their number and
 //! length are bounded; where case does not count, it is lower case. Never does: read the common name (it is decoration), or pass over what it
 //! cannot read: a malformed name is an error, not an absent name. Name kinds that never identify
-//! anybody here (IP address, directory name, other kinds of otherName, and so on) are passed over.
+//! anybody here (IP address, directory name, and so on) are passed over; other kinds of otherName are
+//! [`Facets`].
 
 use std::fmt;
 
@@ -13,6 +14,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
+
+use super::facets::{Facets, plain_text};
+use crate::model::FacetPlace;
 
 /// A subject alternative name of a kind that can identify somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,7 +86,11 @@ impl fmt::Display for NameKind {
 }
 
 /// The names in a certificate that can identify, in its order.
-pub(super) fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<SubjectName>, NameFault> {
+/// What is there of other kinds is added to `others`.
+pub(super) fn read_names(
+    certificate: &X509Certificate<'_>,
+    others: &mut Facets,
+) -> Result<Vec<SubjectName>, NameFault> {
     let extension = certificate
         .get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME)
         .map_err(|_| NameFault::Malformed)?;
@@ -97,6 +105,17 @@ pub(super) fn read_names(certificate: &X509Certificate<'_>) -> Result<Vec<Subjec
     }
     if list.general_names.len() > NAMES_MAX {
         return Err(NameFault::TooMany);
+    }
+    for name in &list.general_names {
+        if let GeneralName::OtherName(kind, value) = name
+            && *kind != OID_UPN
+        {
+            others.add(
+                FacetPlace::OtherName,
+                kind,
+                wrapped(value).and_then(|text| plain_text(&text)),
+            );
+        }
     }
     list.general_names.iter().filter_map(|name| read_name(name).transpose()).collect()
 }
@@ -144,6 +163,16 @@ fn utf8_string(value: &[u8]) -> Result<String, NameFault> {
     }
     let text = std::str::from_utf8(text.data).map_err(|_| NameFault::Encoding(NameKind::Upn))?;
     plain(text, NameKind::Upn)
+}
+
+/// What is in `[0] EXPLICIT`, with nothing after it on either level.
+fn wrapped(value: &[u8]) -> Option<Any<'_>> {
+    let (rest, outer) = Any::from_der(value).ok()?;
+    let is_wrapped = outer.class() == Class::ContextSpecific
+        && outer.tag() == Tag(0)
+        && outer.header.is_constructed();
+    let (behind, inner) = Any::from_der(outer.data).ok()?;
+    (is_wrapped && rest.is_empty() && behind.is_empty()).then_some(inner)
 }
 
 /// `IA5String` is ASCII. The parser lets any UTF-8 through, under which two different names can

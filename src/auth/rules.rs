@@ -4,13 +4,15 @@
 //! not grow with the number of rules, but for those that have patterns with a star before their end
 //! alone, and those that are about everybody.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     cert_rule::{Anchor, NameKind, Rule},
     holder::{Holder, Untraced},
+    identity::CertIdentity,
     patterns::Patterns,
 };
+use crate::model::Facet;
 
 /// The rules of a domain.
 #[derive(Debug)]
@@ -19,7 +21,10 @@ pub(super) struct Rules {
     /// Each rule is in one of these, by its place among all.
     by_key: HashMap<[u8; 32], Vec<u32>>,
     by_name: Vec<(NameKind, Patterns)>,
+    by_facet: HashMap<Facet, Patterns>,
     of_everybody: Vec<u32>,
+    /// The kinds of what else some of them ask for.
+    asked: HashSet<Facet>,
 }
 
 impl FromIterator<Rule> for Rules {
@@ -28,6 +33,7 @@ impl FromIterator<Rule> for Rules {
         let mut by_key = HashMap::<_, Vec<_>>::new();
         let mut of_everybody = Vec::new();
         let mut named = Vec::new();
+        let mut by_facet = HashMap::<_, Vec<_>>::new();
         for (place, rule) in (0..).zip(&all) {
             match rule.anchor() {
                 Anchor::Keys(keys) => {
@@ -38,6 +44,10 @@ impl FromIterator<Rule> for Rules {
                 Anchor::Names(list) => {
                     named.extend(list.iter().map(|(kind, glob)| (kind, glob, place)));
                 }
+                Anchor::Facet(facet, globs) => {
+                    let of_kind = by_facet.entry(facet.clone()).or_default();
+                    of_kind.extend(globs.iter().map(|glob| (glob, place)));
+                }
                 Anchor::Nothing => of_everybody.push(place),
             }
         }
@@ -47,7 +57,11 @@ impl FromIterator<Rule> for Rules {
         };
         let by_name = NameKind::ALL.into_iter().map(of_kind);
         let by_name = by_name.filter(|(_, patterns)| !patterns.is_empty()).collect();
-        Self { all, by_key, by_name, of_everybody }
+        let by_facet =
+            by_facet.into_iter().map(|(facet, globs)| (facet, globs.into_iter().collect()));
+        let by_facet = by_facet.collect();
+        let asked = all.iter().flat_map(Rule::facets).cloned().collect();
+        Self { all, by_key, by_name, by_facet, of_everybody, asked }
     }
 }
 
@@ -62,6 +76,15 @@ impl Rules {
         self.all.iter()
     }
 
+    /// Whether it is not known what they say of a certificate, as they ask for something that was left
+    /// out of it.
+    pub(super) fn miss(&self, certificate: &CertIdentity) -> bool {
+        let is_asked = |facet: &Facet| self.asked.contains(facet);
+        !self.is_empty()
+            && (certificate.is_partly_read()
+                || !self.asked.is_empty() && certificate.facets().hides(is_asked))
+    }
+
     /// Those that are about somebody: their places, in order.
     ///
     /// # Errors
@@ -74,6 +97,10 @@ impl Rules {
         for (kind, patterns) in &self.by_name {
             let names = kind.of(holder.certificate());
             tried.extend(names.flat_map(|name| patterns.fitting(name)));
+        }
+        for (facet, text) in holder.certificate().facets().known() {
+            let patterns = self.by_facet.get(facet).into_iter();
+            tried.extend(patterns.flat_map(|patterns| patterns.fitting(text)));
         }
         tried.sort_unstable();
         tried.dedup();
@@ -102,8 +129,7 @@ mod tests {
     use crate::{
         auth::{
             holder::Line,
-            identity::CertIdentity,
-            test_tools::{VOUCHER, certify, der, upn},
+            test_tools::{VOUCHER, certify, der, other_name, upn},
         },
         model::{CertRule, RuleIssuer},
     };
@@ -120,13 +146,15 @@ mod tests {
 
     fn rule(keys: Vec<[u8; 32]>) -> impl Strategy<Value = CertRule> {
         let keys = prop_oneof![4 => Just(Vec::new()), 1 => vec(select(keys), 1..3)];
-        let lists = [list(), list(), list(), list(), list(), list()];
+        let lists = [list(), list(), list(), list(), list(), list(), list()];
         let (own, other) = (RuleIssuer::Region, RuleIssuer::Key([9; 32]));
         let issuers = select(vec![vec![], vec![], vec![own], vec![other], vec![other, own]]);
         (lists, keys, issuers).prop_map(|(lists, keys, issuers)| {
-            let [common_names, dns_names, emails, uris, names, upns] = lists;
+            let [common_names, dns_names, emails, uris, names, upns, others] = lists;
+            let others = (!others.is_empty()).then(|| ("1.2.3".to_owned(), others));
+            let other_names = others.into_iter().collect();
             let rule = CertRule { common_names, dns_names, emails, ..CertRule::default() };
-            CertRule { uris, names, upns, issuers, keys, ..rule }
+            CertRule { uris, names, upns, other_names, issuers, keys, ..rule }
         })
     }
 
@@ -136,12 +164,13 @@ mod tests {
             0 => upn(text),
             1 => der(0x81, text.as_bytes()),
             2 => der(0x82, text.as_bytes()),
+            3 => other_name(&der(0xa0, &der(0x0c, text.as_bytes()))),
             _ => der(0x86, text.as_bytes()),
         };
         (0..12)
             .map(|at: usize| {
                 let names: Vec<_> =
-                    (0..at % 4).map(|n| name(at + n, texts[(at * 3 + n) % 5])).collect();
+                    (0..at % 4).map(|n| name((at + n) % 5, texts[(at * 3 + n) % 5])).collect();
                 certify((!at.is_multiple_of(3)).then(|| texts[at % 5]), &names).unwrap()
             })
             .collect()

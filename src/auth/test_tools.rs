@@ -26,6 +26,8 @@ pub(super) fn subject(parts: &[(&str, &str)]) -> CertIdentity {
         let kind = match *kind {
             "O" => DnType::OrganizationName,
             "OU" => DnType::OrganizationalUnitName,
+            "C" => DnType::CountryName,
+            "L" => DnType::LocalityName,
             _ => DnType::CommonName,
         };
         params.distinguished_name.push(kind, *text);
@@ -88,4 +90,9 @@ pub(super) fn upn_of(value: &[u8]) -> Vec<u8> {
 
 pub(super) fn upn(text: &str) -> Vec<u8> {
     upn_of(&der(0xa0, &der(0x0c, text.as_bytes())))
+}
+
+/// An otherName of the kind 1.2.3.
+pub(super) fn other_name(value: &[u8]) -> Vec<u8> {
+    der(0xa0, &[&[0x06, 0x02, 0x2a, 0x03], value].concat())
 }

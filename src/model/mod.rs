@@ -13,6 +13,7 @@ mod config;
 mod credential;
 mod duration;
 mod error;
+mod facet;
 mod ids;
 mod metadata;
 mod mount;
@@ -42,6 +43,7 @@ pub use self::{
     },
     duration::DeactivateAfter,
     error::Invalid,
+    facet::{Facet, FacetPlace},
     ids::OkmsId,
     metadata::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,

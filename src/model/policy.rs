@@ -52,6 +52,8 @@ const NAME_MAX: usize = 128;
 const CERTIFICATE_MAX: usize = 32 << 10;
 /// The longest description, in bytes.
 const DESCRIPTION_MAX: usize = 512;
+/// The most further attributes, other names and extensions that a rule asks for.
+const FACETS_MAX: usize = 32;
 /// The most entries of a rule's metadata.
 const METADATA_MAX: usize = 64;
 
@@ -158,6 +160,12 @@ pub struct CertRule {
     pub organizations: Vec<String>,
     /// Organizational units in the subject.
     pub organizational_units: Vec<String>,
+    /// Further attributes of the subject, by name or object identifier: each list fits by itself.
+    pub subject: BTreeMap<String, Vec<String>>,
+    /// Alternative names of other kinds, by object identifier: each list fits by itself.
+    pub other_names: BTreeMap<String, Vec<String>>,
+    /// Extensions, in Vault's words: all of them.
+    pub required_extensions: Vec<String>,
     /// The authorities that vouch for it.
     pub issuers: Vec<RuleIssuer>,
     /// SHA-256 of the `SubjectPublicKeyInfo`: the certificate has one of these keys.
@@ -204,6 +212,21 @@ impl CertRule {
         for texts in std::iter::once(&self.policies).chain(self.lists()) {
             list(texts.iter().map(String::as_str))?;
         }
+        let further = || self.subject.values().chain(self.other_names.values());
+        list(self.required_extensions.iter().map(String::as_str))?;
+        for texts in further() {
+            list(texts.iter().map(String::as_str))?;
+        }
+        if further().any(Vec::is_empty) {
+            return Err(Invalid(
+                "each member of subject and otherNames lists something; an empty list would ask for nothing",
+            ));
+        }
+        if self.facets()?.len() > FACETS_MAX {
+            return Err(Invalid(
+                "a rule asks for at most 32 further attributes, other names and extensions",
+            ));
+        }
         if let Some(role) = &self.role {
             role.check()?;
         }
@@ -237,7 +260,14 @@ impl CertRule {
 
     /// The patterns for names in all lists.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.lists().into_iter().flatten().map(String::as_str)
+        let further = self.subject.values().chain(self.other_names.values());
+        let lists = self.lists().into_iter().chain(further);
+        lists.chain([&self.required_extensions]).flatten().map(String::as_str)
+    }
+
+    /// By which kinds of further names it asks.
+    pub(super) fn further(&self) -> impl Iterator<Item = &str> {
+        self.subject.keys().chain(self.other_names.keys()).map(String::as_str)
     }
 }
 

@@ -177,6 +177,7 @@ impl CertRule {
         // A key is as long as an entry is beside its text.
         let keys = self.keys.len() + self.issuers.len();
         let size = (0..keys).fold(size, |size, _| size.entry("").entry(""));
+        let size = self.further().fold(size, Size::entry);
         self.patterns().fold(size, Size::pattern)
     }
 }

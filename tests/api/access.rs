@@ -17,7 +17,7 @@ use okmsd::{
         kinds::Kind,
     },
 };
-use rcgen::DnType;
+use rcgen::{CustomExtension, DnType, SanType};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
@@ -609,6 +609,86 @@ async fn what_is_not_understood_is_refused() {
     }
     let policies = domain.admin.call(Method::GET, &domain.at("policy"), "").await.ok();
     assert_eq!(policies.as_array().unwrap().len(), 1);
+}
+
+/// What a customer's certificates say beside their names was for nobody to ask.
+#[tokio::test]
+async fn rules_ask_for_what_else_a_certificate_says() {
+    let (mut server, admin) = TestServer::with_tenant().await;
+    let authority = Signer::root(ca("customer CA"));
+    trust(&mut server, &authority.pem, &admin.id);
+    server.restart().await;
+    let domain = Domain { admin: server.at(&admin), server };
+    domain.admin.create("app/a", "{}").await.ok();
+    let utf8 = |text: &str| [&[0x0c, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let client = |country: &str, other: &str, extension: Vec<u8>| {
+        let params = with(leaf(), |params| {
+            params.distinguished_name.push(DnType::CountryName, country);
+            params.subject_alt_names.push(SanType::OtherName((vec![1, 2, 3, 4], other.into())));
+            params.custom_extensions =
+                vec![CustomExtension::from_oid_content(&[1, 2, 3, 5], extension)];
+        });
+        domain.server.client(Some(&authority.pair(&params, &[])), Some(&domain.admin.id), Http::One)
+    };
+    let (french, german) =
+        (client("FR", "web-1", utf8("app-1")), client("DE", "web-2", utf8("app-2")));
+    let unread = client("FR", "web-3", vec![0x02, 0x01, 0x05]);
+    let level = async |client: &Client| {
+        let value = client.get("secret/app/a?includeData=true").await.status.is_success();
+        let write = client.put("secret/app/a", r#"{"version":{"data":{}}}"#).await.status;
+        (value, write.is_success())
+    };
+    let put = async |rule: Value| domain.put_rule("r", &rule).await.ok();
+    // Whom the rule is not about has everything.
+    let (reader, free, nothing) = ((true, false), (true, true), (false, false));
+    for (rule, of_french, of_german, of_unread) in [
+        (json!({"subject": {"C": ["FR"]}}), reader, free, reader),
+        (json!({"subject": {"2.5.4.6": ["D*"]}}), free, reader, free),
+        (json!({"otherNames": {"1.2.3.4": ["web-1", "web-3"]}}), reader, free, reader),
+        (
+            json!({"otherNames": {"1.2.3.4": ["web-*"]}, "subject": {"C": ["DE"]}}),
+            free,
+            reader,
+            free,
+        ),
+        // What cannot be read of a certificate gives it nothing where it is asked for.
+        (json!({"requiredExtensions": ["1.2.3.5:app-*"]}), reader, reader, nothing),
+        (json!({"requiredExtensions": ["1.2.3.5:app-*", "1.2.3.5:*-1"]}), reader, free, nothing),
+        (json!({"requiredExtensions": ["hex:1.2.3.5:020105"]}), free, free, reader),
+        (json!({"requiredExtensions": ["hex:1.2.3.5:0C05*"]}), reader, reader, free),
+        (json!({"requiredExtensions": ["1.2.3.6:*"]}), free, free, free),
+    ] {
+        let mut written = rule.clone();
+        written["policies"] = json!(["read-only"]);
+        let shown = put(written).await;
+        for (member, value) in rule.as_object().unwrap() {
+            assert_eq!(shown[member], *value, "as it was written");
+        }
+        let found = (level(&french).await, level(&german).await, level(&unread).await);
+        assert_eq!(found, (of_french, of_german, of_unread), "{rule}");
+    }
+    // In Vault's words it is the same rule.
+    let at = format!("/api/{}/v1/auth/cert/certs/r", domain.admin.id);
+    let role = json!({"required_extensions": "1.2.3.5:app-2"}).to_string();
+    assert_eq!(domain.admin.call(Method::POST, &at, &role).await.status, 204);
+    let role = domain.admin.call(Method::GET, &at, "").await.ok();
+    assert_eq!(role["data"]["required_extensions"], json!(["1.2.3.5:app-2"]));
+    assert_eq!((level(&french).await, level(&german).await), (free, reader));
+    for wrong in [
+        json!({"subject": {"CN": ["x"]}}),
+        json!({"subject": {"country": ["x"]}}),
+        json!({"subject": {"C": []}}),
+        json!({"subject": {"C": "FR"}}),
+        json!({"subject": ["FR"]}),
+        json!({"otherNames": {"1.3.6.1.4.1.311.20.2.3": ["x"]}}),
+        json!({"otherNames": {"upn": ["x"]}}),
+        json!({"requiredExtensions": ["1.2.3"]}),
+        json!({"requiredExtensions": ["2.5.29.37:*"]}),
+        json!({"required_extensions": ["1.2.3:x"]}),
+        json!({"requiredExtensions": (0..33).map(|n| format!("1.2.{n}:x")).collect::<Vec<_>>()}),
+    ] {
+        assert_eq!(domain.put_rule("w", &wrong).await.status, 400, "{wrong}");
+    }
 }
 
 /// Two processes over one store, and its engine.

@@ -180,6 +180,9 @@ pub(super) async fn put_rule(
         upns: texts(&mut body, "userPrincipalNames")?,
         organizations: texts(&mut body, "organizations")?,
         organizational_units: texts(&mut body, "organizationalUnits")?,
+        subject: lists(&mut body, "subject")?,
+        other_names: lists(&mut body, "otherNames")?,
+        required_extensions: texts(&mut body, "requiredExtensions")?,
         issuers: texts(&mut body, "issuers")?
             .iter()
             .map(|text| issuer(text))
@@ -406,6 +409,13 @@ fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {
         }
     });
     out.text("name", name);
+    for (member, lists) in [("otherNames", &rule.other_names), ("subject", &rule.subject)] {
+        out.object(member, |out| {
+            for (name, texts) in lists {
+                out.texts(name, texts.iter().map(String::as_str));
+            }
+        });
+    }
     for (member, texts) in [
         ("commonNames", &rule.common_names),
         ("dnsNames", &rule.dns_names),
@@ -416,6 +426,7 @@ fn write_rule(out: &mut ObjectWriter<'_>, name: &str, rule: &CertRule) {
         ("organizations", &rule.organizations),
         ("policies", &rule.policies),
         ("publicKeySHA256", &keys),
+        ("requiredExtensions", &rule.required_extensions),
         ("uris", &rule.uris),
         ("userPrincipalNames", &rule.upns),
     ] {
@@ -449,6 +460,14 @@ fn word(body: &mut Object<'_>, name: &str) -> Result<Option<String>, Invalid> {
 fn texts(body: &mut Object<'_>, name: &str) -> Result<Vec<String>, Invalid> {
     let Some(raw) = json::non_null(body.take(&[name])?) else { return Ok(Vec::new()) };
     json::texts(raw, LIST)
+}
+
+/// Lists by names of the client's choice.
+fn lists(body: &mut Object<'_>, name: &str) -> Result<BTreeMap<String, Vec<String>>, Invalid> {
+    const WRONG: Invalid = Invalid("subject and otherNames are objects of arrays of texts");
+    let Some(raw) = json::non_null(body.take(&[name])?) else { return Ok(BTreeMap::new()) };
+    let members = json::object(raw, WRONG)?.into_members();
+    members.into_iter().map(|(name, raw)| Ok((name, json::texts(raw, WRONG)?))).collect()
 }
 
 /// What the member `of` of each object in a list says.

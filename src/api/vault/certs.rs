@@ -22,24 +22,21 @@ use crate::{
 type List = fn(&mut CertRule) -> &mut Vec<String>;
 
 /// The lists of a rule, by the names that Vault has for them.
-const LISTS: [(&str, List); 6] = [
+const LISTS: [(&str, List); 7] = [
     ("allowed_common_names", |rule| &mut rule.common_names),
     ("allowed_dns_sans", |rule| &mut rule.dns_names),
     ("allowed_email_sans", |rule| &mut rule.emails),
     ("allowed_names", |rule| &mut rule.names),
     ("allowed_organizational_units", |rule| &mut rule.organizational_units),
     ("allowed_uri_sans", |rule| &mut rule.uris),
+    ("required_extensions", |rule| &mut rule.required_extensions),
 ];
 const OF_EVERYBODY: Invalid =
     Invalid("a role asks for a certificate or for names; without, it would be everybody's");
 /// What would narrow a role otherwise than a rule can.
-const NOT_SERVED: [(&str, Invalid); 8] = [
+const NOT_SERVED: [(&str, Invalid); 7] = [
     ("ocsp_enabled", Invalid("ocsp_enabled is not served; give the authority a revocation list")),
     ("token_explicit_max_ttl", Invalid("token_explicit_max_ttl is not served; use token_max_ttl")),
-    (
-        "required_extensions",
-        Invalid("required_extensions is not served; use names of the certificate, or its issuer"),
-    ),
     ("token_bound_cidrs", Invalid("token_bound_cidrs is not served: tokens are bound to a key")),
     ("bound_cidrs", Invalid("bound_cidrs is not served: tokens are bound to a key")),
     ("token_num_uses", Invalid("token_num_uses is not served: a token lives until it ends")),
@@ -134,7 +131,10 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
             role.display_name.clone_from(name);
         }
         let lists = LISTS.iter().any(|(_, of)| !of(&mut rule).is_empty());
-        let others = !rule.upns.is_empty() || !rule.organizations.is_empty();
+        let others = !rule.upns.is_empty()
+            || !rule.organizations.is_empty()
+            || !rule.subject.is_empty()
+            || !rule.other_names.is_empty();
         if !lists && !others && rule.keys.is_empty() && rule.issuers.is_empty() {
             return Err(OF_EVERYBODY.into());
         }
@@ -166,6 +166,8 @@ fn given(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<Strin
 fn unseen(rule: &CertRule) -> Vec<String> {
     let is_shown = rule.upns.is_empty()
         && rule.organizations.is_empty()
+        && rule.subject.is_empty()
+        && rule.other_names.is_empty()
         && rule.metadata.is_empty()
         && (rule.role.as_ref().is_some_and(|role| !role.certificate.is_empty())
             || rule.keys.is_empty() && rule.issuers.is_empty());
@@ -183,7 +185,6 @@ fn write_role(out: &mut ObjectWriter<'_>, rule: &mut CertRule) {
     out.text("certificate", certificate);
     out.text("display_name", display_name);
     out.texts("policies", rule.policies.iter().map(String::as_str));
-    out.texts("required_extensions", []);
     out.texts("token_bound_cidrs", []);
     out.number("token_explicit_max_ttl", 0u32);
     out.number("token_max_ttl", *max_ttl_seconds);

@@ -1,6 +1,8 @@
 //! Mapping rules of a domain: which certificates stand for whom. The key is the domain's id and the
 //! rule's name.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
 use super::{
@@ -63,6 +65,15 @@ struct Fields<'a> {
     metadata: Vec<(&'a str, &'a str)>,
     #[b(13)]
     role: Option<Role<'a>>,
+    #[b(14)]
+    #[cbor(default)]
+    subject: Vec<(&'a str, Vec<&'a str>)>,
+    #[b(15)]
+    #[cbor(default)]
+    other_names: Vec<(&'a str, Vec<&'a str>)>,
+    #[b(16)]
+    #[cbor(default)]
+    required_extensions: Vec<&'a str>,
 }
 
 #[derive(Encode, Decode)]
@@ -81,6 +92,8 @@ struct Role<'a> {
 /// The form of a rule with a list that the first form did not have: whoever passed over it would
 /// take the rule for a wider one.
 const NARROWER: u8 = kind::FORM + 1;
+/// The form of a rule with a list that the second form did not have either.
+const NARROWEST: u8 = kind::FORM + 2;
 
 impl Kind for CertRule {
     const SPACE: Space = SPACE;
@@ -94,6 +107,9 @@ impl Kind for CertRule {
         let is_narrower = !self.organizations.is_empty()
             || !self.organizational_units.is_empty()
             || !self.issuers.is_empty();
+        let is_narrowest = !self.subject.is_empty()
+            || !self.other_names.is_empty()
+            || !self.required_extensions.is_empty();
         let issuer = |issuer: &RuleIssuer| match issuer {
             RuleIssuer::Region => None,
             RuleIssuer::Key(key) => Some(ByteArray::from(*key)),
@@ -118,17 +134,25 @@ impl Kind for CertRule {
                 ttl_seconds: role.ttl_seconds,
                 max_ttl_seconds: role.max_ttl_seconds,
             }),
+            subject: by_name(&self.subject),
+            other_names: by_name(&self.other_names),
+            required_extensions: texts(&self.required_extensions),
         };
-        kind::encode_as(if is_narrower { NARROWER } else { kind::FORM }, &fields)
+        let form = match (is_narrowest, is_narrower) {
+            (true, _) => NARROWEST,
+            (false, true) => NARROWER,
+            (false, false) => kind::FORM,
+        };
+        kind::encode_as(form, &fields)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode_up_to(NARROWER, bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(NARROWEST, bytes)?;
         let issuer = |issuer: Option<ByteArray<32>>| {
             issuer.map_or(RuleIssuer::Region, |key| RuleIssuer::Key(key.into()))
         };
         let metadata = fields.metadata.iter();
-        Ok(Self {
+        let rule = Self {
             identity: fields.identity.to_owned(),
             policies: owned(&fields.policies),
             common_names: owned(&fields.common_names),
@@ -150,6 +174,20 @@ impl Kind for CertRule {
                 ttl_seconds: role.ttl_seconds,
                 max_ttl_seconds: role.max_ttl_seconds,
             }),
-        })
+            subject: owned_by_name(&fields.subject),
+            other_names: owned_by_name(&fields.other_names),
+            required_extensions: owned(&fields.required_extensions),
+        };
+        // One that nobody understands would be about nobody, whatever it denies.
+        rule.facets()?;
+        Ok(rule)
     }
+}
+
+fn by_name(lists: &BTreeMap<String, Vec<String>>) -> Vec<(&str, Vec<&str>)> {
+    lists.iter().map(|(name, list)| (name.as_str(), texts(list))).collect()
+}
+
+fn owned_by_name(lists: &[(&str, Vec<&str>)]) -> BTreeMap<String, Vec<String>> {
+    lists.iter().map(|(name, list)| ((*name).to_owned(), owned(list))).collect()
 }

@@ -184,6 +184,14 @@ fn rules_are_never_wider_than_written() {
         check_form(&narrow, FORM + 1);
         assert!(decode::<Before<'_>>(&narrow.encode().unwrap()).is_err());
     }
+    let lists = || [("2.5.4.6".to_owned(), vec!["FR".to_owned()])].into();
+    for narrow in [
+        CertRule { subject: lists(), ..rule.clone() },
+        CertRule { other_names: lists(), issuers: vec![RuleIssuer::Region], ..rule.clone() },
+        CertRule { required_extensions: vec!["1.2.3:a*".to_owned()], ..rule.clone() },
+    ] {
+        check_form(&narrow, FORM + 2);
+    }
 }
 
 /// A policy as it was before it could have a condition is read; one that has a condition or an end is
@@ -231,7 +239,7 @@ fn check_form<K: Kind + PartialEq + Debug>(record: &K, form: u8) {
     for end in 0..bytes.len() {
         assert_eq!(K::decode(&bytes[..end]), Err(Malformed));
     }
-    for form in [0, FORM + 2, 0xff] {
+    for form in [0, FORM + 3, 0xff] {
         assert_eq!(K::decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
     }
 }

@@ -77,7 +77,9 @@ async fn a_role_is_written_field_by_field() {
     }
     assert_eq!(root.list("auth/cert/certs").await.json()["data"]["keys"], json!(["r"]));
     for wrong in [
-        json!({"required_extensions": ["1.2.3:x"]}),
+        json!({"required_extensions": ["1.2.3"]}),
+        json!({"required_extensions": ["hex:1.2.3:app"]}),
+        json!({"required_extensions": ["2.5.29.17:*"]}),
         json!({"token_bound_cidrs": ["10.0.0.0/8"]}),
         json!({"token_num_uses": 2}),
         json!({"ocsp_enabled": true}),
