@@ -26,6 +26,11 @@ impl Glob {
         rest.ends_with(last)
     }
 
+    /// The texts between its stars.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.0.split('*')
+    }
+
     /// The text that it is, if there is no star in it.
     pub(super) fn as_text(&self) -> Option<&str> {
         (!self.0.contains('*')).then_some(&*self.0)

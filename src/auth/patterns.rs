@@ -1,7 +1,8 @@
 //! Many patterns, asked at once.
 //!
 //! Always holds: a question costs what the text is long and how many patterns it fits, and not how
-//! many there are, but for those with a star before their end: each of these is tried.
+//! many there are, but for those with a star before their end: each of these is looked at, and tried
+//! where the text has the letters that it asks for.
 
 use super::glob::Glob;
 
@@ -54,7 +55,15 @@ pub(super) enum Verdict {
 pub(super) struct Patterns {
     /// Texts, and what begins with one; in order, what begins so before the text alone.
     known: Vec<Known>,
-    others: Vec<(Glob, u32)>,
+    others: Vec<Other>,
+}
+
+/// One with a star before its end.
+#[derive(Debug)]
+struct Other {
+    pairs: Pairs,
+    glob: Glob,
+    whose: u32,
 }
 
 #[derive(Debug)]
@@ -75,7 +84,10 @@ impl<'a> FromIterator<(&'a Glob, u32)> for Patterns {
             match (glob.as_text(), glob.as_prefix()) {
                 (Some(text), _) => all.known.push(Known::new(text, true, whose)),
                 (_, Some(text)) => all.known.push(Known::new(text, false, whose)),
-                _ => all.others.push((glob.clone(), whose)),
+                _ => {
+                    let pairs = Pairs::of_all(glob.pieces());
+                    all.others.push(Other { pairs, glob: glob.clone(), whose });
+                }
             }
         }
         let order = |known: &Known| (known.is_whole, known.whose);
@@ -109,17 +121,19 @@ impl Patterns {
 
     /// Whose patterns a text fits. One may be told twice.
     pub(super) fn fitting<'a>(&'a self, text: &'a str) -> impl Iterator<Item = u32> + 'a {
-        let others = self.others.iter().filter(|(glob, _)| glob.fits(text));
+        let has = if self.others.is_empty() { Pairs::default() } else { Pairs::of(text) };
+        let may_fit = move |other: &&Other| has.has_all(other.pairs);
+        let others = self.others.iter().filter(may_fit).filter(|other| other.glob.fits(text));
         self.whole(text)
             .chain(self.begun(text))
             .map(|known| known.whose)
-            .chain(others.map(|(_, whose)| *whose))
+            .chain(others.map(|other| other.whose))
     }
 
     /// Whose patterns every text fits that begins with `prefix`.
     pub(super) fn covering<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = u32> + 'a {
-        let others = self.others.iter().filter(|(glob, _)| glob.covers(prefix));
-        self.begun(prefix).map(|known| known.whose).chain(others.map(|(_, whose)| *whose))
+        let others = self.others.iter().filter(|other| other.glob.covers(prefix));
+        self.begun(prefix).map(|known| known.whose).chain(others.map(|other| other.whose))
     }
 
     /// Whose patterns some text may fit that begins with `prefix`; that none does is never said of
@@ -128,11 +142,11 @@ impl Patterns {
         let from = self.known.partition_point(|known| *known.text < *prefix);
         let below = self.known.get(from..).unwrap_or_default().iter();
         let below = below.take_while(move |known| known.text.starts_with(prefix));
-        let others = self.others.iter().filter(move |(glob, _)| glob.meets(prefix));
+        let others = self.others.iter().filter(move |other| other.glob.meets(prefix));
         below
             .chain(self.begun(prefix))
             .map(|known| known.whose)
-            .chain(others.map(|(_, whose)| *whose))
+            .chain(others.map(|other| other.whose))
     }
 
     /// Those that are this text.
@@ -159,6 +173,32 @@ impl Patterns {
     fn at(&self, place: u32) -> Option<&Known> {
         self.known.get(usize::try_from(place).ok()?.checked_sub(1)?)
     }
+}
+
+/// Which pairs of neighbouring letters there are, each as one of 64 marks: a text that lacks a mark
+/// of a pattern's does not fit it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pairs(u64);
+
+impl Pairs {
+    fn of(text: &str) -> Self {
+        let bytes = text.bytes();
+        let pairs = bytes.clone().zip(bytes.skip(1));
+        Self(pairs.fold(0, |all, (one, next)| all | 1 << mark(one, next)))
+    }
+
+    fn of_all<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        Self(texts.fold(0, |all, text| all | Self::of(text).0))
+    }
+
+    const fn has_all(self, others: Self) -> bool {
+        others.0 & !self.0 == 0
+    }
+}
+
+/// One of 64, for two letters: neighbours in the alphabet are apart.
+const fn mark(one: u8, next: u8) -> u16 {
+    u16::from_be_bytes([one, next]).wrapping_mul(0x9e37) >> 10
 }
 
 #[cfg(test)]
