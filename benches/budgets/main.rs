@@ -12,6 +12,7 @@
 //! | `client` | a small mTLS client for what is timed request by request |
 //! | `kv` | what is asked in words of KV version 2, of okmsd or of `OpenBao` |
 //! | `load` | `oha`, for what is counted by the second |
+//! | `policies` | reads under many policies and rules, and changes of those |
 //! | `reads` | reads of one secret, over kept connections and over new ones |
 //! | `writes` | 64 writers, and raw redb commits of the same shape |
 //! | `mixed` | reads while writes run |
@@ -41,6 +42,7 @@ mod load;
 mod log;
 mod mixed;
 mod openbao;
+mod policies;
 mod reads;
 mod reference;
 mod restart;
@@ -84,7 +86,7 @@ struct Arguments {
     /// How long a turn lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Measure only what is named here: reads, connections, writes, mixed, log, restart, churn,
+    /// Measure only what is named here: reads, connections, policies, writes, mixed, log, restart, churn,
     /// growth, tokens, footprint, openbao.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -186,6 +188,9 @@ async fn measure(arguments: &Arguments, effort: Effort, rows: &mut Vec<Row>) -> 
     }
     if wants("connections") {
         rows.extend(reads::connections(&arguments.oha, effort).await?);
+    }
+    if wants("policies") {
+        rows.extend(Box::pin(policies::measure(&arguments.oha, effort)).await?);
     }
     if wants("writes") {
         rows.extend(writes::measure(effort).await?);

@@ -41,13 +41,13 @@ pub(super) async fn measure(oha: &Path, bao: Option<&Path>, effort: Effort) -> O
     note("starting OpenBao");
     let (bao, rival) = bao::start(binary, &region).await?;
     let both = Both {
-        okmsd: Side { server: &okmsd, peer: Peer::okmsd(&region, &okmsd)? },
-        rival: Side { server: &bao, peer: rival },
+        okmsd: Side { region: &region, server: &okmsd, peer: Peer::okmsd(&region, &okmsd)? },
+        rival: Side { region: &region, server: &bao, peer: rival },
     };
     for side in [&both.okmsd, &both.rival] {
         fill(&side.peer).await?;
     }
-    let mut rows = loaded(oha, &region, &both, effort).await?;
+    let mut rows = loaded(oha, &both, effort).await?;
     rows.extend(writes(&region, &both, effort).await?);
     for (what, job, budget) in [
         ("new mTLS connections with one read over KV2", Job::Connect, Budget::AtLeast(2.5)),
@@ -62,6 +62,7 @@ pub(super) async fn measure(oha: &Path, bao: Option<&Path>, effort: Effort) -> O
 
 /// A server, and how a client finds it.
 struct Side<'s> {
+    region: &'s Region,
     server: &'s Server,
     peer: Peer,
 }
@@ -85,7 +86,7 @@ impl<'s> Side<'s> {
     fn target(&self, url: fn(&Peer) -> String) -> Target<'s> {
         let headers = self.peer.headers().into_iter();
         let headers = headers.map(|(name, value)| format!("{name}: {value}")).collect();
-        Target { server: self.server, url: url(&self.peer), headers }
+        Target { server: self.server, region: self.region, url: url(&self.peer), headers }
     }
 
     /// So many clients do something: what each took, and the server's processor time for one.
@@ -140,7 +141,7 @@ async fn fill(peer: &Peer) -> Outcome<()> {
 }
 
 /// What `oha` asks for: one secret, without a token and with one, and the list.
-async fn loaded(oha: &Path, region: &Region, both: &Both<'_>, effort: Effort) -> Outcome<Vec<Row>> {
+async fn loaded(oha: &Path, both: &Both<'_>, effort: Effort) -> Outcome<Vec<Row>> {
     let bearer = Side { peer: both.okmsd.peer.login().await?, ..both.okmsd };
     let read: fn(&Peer) -> String = |peer| peer.secret_url(SECRET);
     let list: fn(&Peer) -> String = |peer| peer.list_url(LIST);
@@ -156,7 +157,7 @@ async fn loaded(oha: &Path, region: &Region, both: &Both<'_>, effort: Effort) ->
             note(format_args!("{what}, beside OpenBao, turn {}", round + 1));
             let protocol = Protocol::Http1(connections);
             let (ours, theirs) =
-                alternate(round, oha, region, &ours, &theirs, protocol, effort.turn).await?;
+                alternate(round, oha, &ours, &theirs, protocol, effort.turn).await?;
             rates.push(ours.rate, theirs.rate);
             costs.push(ours.cpu_micros, theirs.cpu_micros);
         }

@@ -16,7 +16,7 @@ pub(super) const READERS: usize = 32;
 /// How many connections, with how many streams each, read at once over HTTP/2.
 const MULTIPLEXED: (usize, usize) = (4, 8);
 /// How many clients connect at once.
-const CONNECTORS: usize = 16;
+pub(super) const CONNECTORS: usize = 16;
 
 /// Reads of one secret of 1 KiB over connections that stay open.
 pub(super) async fn measure(oha: &Path, effort: Effort) -> Outcome<Vec<Row>> {
@@ -32,19 +32,12 @@ pub(super) async fn measure(oha: &Path, effort: Effort) -> Outcome<Vec<Row>> {
         for round in 0..effort.rounds {
             note(format_args!("reads over {name}, turn {}", round + 1));
             let (native, kv) = (Target::native(&okmsd, &region)?, Target::kv(&okmsd, &region)?);
-            let both = alternate(
-                round,
-                oha,
-                &region,
-                &native,
-                &native.at(&reference),
-                protocol,
-                effort.turn,
-            )
-            .await?;
+            let both =
+                alternate(round, oha, &native, &native.at(&reference), protocol, effort.turn)
+                    .await?;
             rates.push(both.0.rate, both.1.rate);
             costs.push(both.0.cpu_micros, both.1.cpu_micros);
-            let both = alternate(round, oha, &region, &kv, &native, protocol, effort.turn).await?;
+            let both = alternate(round, oha, &kv, &native, protocol, effort.turn).await?;
             dialects.push(both.0.rate, both.1.rate);
         }
         rows.push(rates.row(
@@ -78,8 +71,7 @@ pub(super) async fn connections(oha: &Path, effort: Effort) -> Outcome<Vec<Row>>
         let protocol = Protocol::Connect(CONNECTORS);
         let native = Target::native(&okmsd, &region)?;
         let both =
-            alternate(round, oha, &region, &native, &native.at(&reference), protocol, effort.turn)
-                .await?;
+            alternate(round, oha, &native, &native.at(&reference), protocol, effort.turn).await?;
         rates.push(both.0.rate, both.1.rate);
         costs.push(both.0.cpu_micros, both.1.cpu_micros);
     }
@@ -108,27 +100,31 @@ async fn pair(region: &Region, reference: &str, env: &[(&str, &str)]) -> Outcome
 /// A server, and what is read from it.
 pub(super) struct Target<'s> {
     pub(super) server: &'s Server,
+    /// Whose certificates are shown.
+    pub(super) region: &'s Region,
     pub(super) url: String,
     /// As `name: value`.
     pub(super) headers: Vec<String>,
 }
 
 impl<'s> Target<'s> {
-    fn native(server: &'s Server, region: &Region) -> Outcome<Self> {
+    fn native(server: &'s Server, region: &'s Region) -> Outcome<Self> {
         Self::plain(server, Dialect::Native, region)
     }
 
-    fn kv(server: &'s Server, region: &Region) -> Outcome<Self> {
+    fn kv(server: &'s Server, region: &'s Region) -> Outcome<Self> {
         Self::plain(server, Dialect::Kv, region)
     }
 
-    fn plain(server: &'s Server, dialect: Dialect, region: &Region) -> Outcome<Self> {
-        Ok(Self { server, url: dialect.secret_url(&region.id()?, SECRET), headers: Vec::new() })
+    /// The secret that is read, of the region's domain.
+    pub(super) fn plain(server: &'s Server, dialect: Dialect, region: &'s Region) -> Outcome<Self> {
+        let url = dialect.secret_url(&region.id()?, SECRET);
+        Ok(Self { server, region, url, headers: Vec::new() })
     }
 
     /// The same from another server.
-    fn at<'o>(&self, server: &'o Server) -> Target<'o> {
-        Target { server, url: self.url.clone(), headers: self.headers.clone() }
+    fn at(&self, server: &'s Server) -> Self {
+        Target { server, region: self.region, url: self.url.clone(), headers: self.headers.clone() }
     }
 }
 
@@ -142,13 +138,12 @@ pub(super) struct Turn {
 pub(super) async fn alternate(
     round: usize,
     oha: &Path,
-    region: &Region,
     measured: &Target<'_>,
     reference: &Target<'_>,
     protocol: Protocol,
     time: Duration,
 ) -> Outcome<(Turn, Turn)> {
-    let turn = async |Target { server, url, headers }: &Target<'_>| -> Outcome<Turn> {
+    let turn = async |Target { server, region, url, headers }: &Target<'_>| -> Outcome<Turn> {
         let load = Load { oha, region, server, protocol, headers };
         load.run(url, Duration::from_millis(500)).await?;
         let before = server.cpu_seconds()?;
