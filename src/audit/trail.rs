@@ -19,7 +19,7 @@ use super::{
 use crate::{
     auth::{
         Action, Announcing, Detail, Fate, Issuer, Party, Principal, Resource, Subject, Unwitnessed,
-        Witness,
+        Witness, Word,
     },
     clock::Clock,
     model::{AuditMark, OkmsId, Timestamp, text::hex},
@@ -116,6 +116,7 @@ struct Request {
     tenant: Option<OkmsId>,
     token: Option<String>,
     user: Option<String>,
+    identities: Vec<String>,
     version: Option<u32>,
     decisions: Vec<Decision>,
     changes: Vec<Change>,
@@ -129,6 +130,7 @@ struct Decision {
     /// As it is told.
     path: Option<String>,
     is_allowed: bool,
+    by: Option<Word>,
 }
 
 #[derive(Debug)]
@@ -174,7 +176,7 @@ impl Trail {
     /// Nothing of it may be done to anything.
     pub fn may_none_of(&self, actions: &[Action]) {
         for action in actions {
-            self.decided(*action, Resource::Tenant, false);
+            self.decided(*action, Resource::Tenant, false, None);
         }
     }
 
@@ -267,7 +269,9 @@ impl Request {
 
     /// All that is known of it but for its end.
     fn known(&self, members: Members) -> Members {
-        let members = members.with(&self.head).maybe("user", self.user.as_deref());
+        let members = members.with(&self.head);
+        let members = members.texts("identities", self.identities.iter().map(String::as_str));
+        let members = members.maybe("user", self.user.as_deref());
         let members = members.maybe("token_accessor", self.token.as_deref());
         match self.version {
             Some(version) => members.number("version", version.into()),
@@ -277,11 +281,21 @@ impl Request {
 
     /// What was decided: what was denied, where that is how it ended, and else what was allowed.
     fn decided(&self, members: Members, is_denied: bool) -> Members {
-        let mut told = self.decisions.iter().filter(|one| one.is_allowed != is_denied).peekable();
-        let Some(first) = told.peek() else { return members };
-        let members = members.text("resource_type", first.kind);
-        let members = members.maybe("resource", first.path.as_deref());
-        members.texts("actions", told.map(|one| one.action.name()))
+        let told = || self.decisions.iter().filter(|one| one.is_allowed != is_denied);
+        // That the domain is there at all is asked on the way to what is in it.
+        let Some(main) = told().find(|one| one.kind != "domain").or_else(|| told().next()) else {
+            return members;
+        };
+        let of_it = told().filter(|one| (one.kind, &one.path) == (main.kind, &main.path));
+        let members = members.text("resource_type", main.kind);
+        let members = members.maybe("resource", main.path.as_deref());
+        let members = members.texts("actions", of_it.map(|one| one.action.name()));
+        match &main.by {
+            Some(Word { policy, block, .. }) => {
+                members.text("policy", policy).maybe("block", block.as_deref())
+            }
+            None => members,
+        }
     }
 }
 
@@ -322,11 +336,12 @@ impl Witness for Trail {
         match detail {
             Detail::Token(accessor) => request.token = Some(accessor.to_owned()),
             Detail::User(name) => request.user = Some(name.to_owned()),
+            Detail::Identity(name) => request.identities.push(name.to_owned()),
             Detail::Version(number) => request.version = Some(number),
         }
     }
 
-    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool) {
+    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>) {
         let mut request = self.request();
         if request.decisions.len() == DECISIONS_MAX {
             return;
@@ -337,7 +352,7 @@ impl Witness for Trail {
             Resource::Below(path) | Resource::AllBelow(path) => ("folder", Some(path)),
         };
         let path = path.map(|path| self.auditor.path(request.tenant, path));
-        let decision = Decision { action, kind, path, is_allowed };
+        let decision = Decision { action, kind, path, is_allowed, by };
         if !request.decisions.contains(&decision) {
             request.decisions.push(decision);
         }

@@ -20,13 +20,14 @@ use super::{
     acl::{self, Door, InVault, Mounts},
     acls::{Acls, Bearer, Namer},
     action::{Action, Actions, Resource},
-    built_in::{chosen, of_everybody, verdict, with_named},
+    built_in::{by as by_built_in, chosen, of_everybody, verdict, with_named},
     cert_rule::Rule,
     glob::Glob,
     holder::{Holder, Untraced},
     patterns::{Extent, Verdict},
     policies::{Chosen, Policies},
     rules::Rules,
+    word::Word,
 };
 use crate::model::{BuiltIn, CertRule, Circumstances, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
 
@@ -135,6 +136,8 @@ pub(super) struct Access {
 
 /// What so many users and tokens have is remembered.
 const BEARERS_MAX: usize = 1_024;
+/// So many of the identities that somebody has are told.
+const IDENTITIES_MAX: usize = 8;
 /// Of so many of the rules that somebody fits it is told what they give.
 const TOLD_MAX: usize = 64;
 
@@ -170,11 +173,11 @@ impl Access {
             return Ok(Having::new(self, Arc::new(of_everybody()), Namer::nobody()));
         }
         let rules = self.rules.about(holder)?;
-        Ok(self.of_rules(rules))
+        Ok(self.of_rules(&rules))
     }
 
     /// What whoever fits these rules has, and no others.
-    pub(super) fn of_rules(self: Arc<Self>, rules: Vec<u32>) -> Having {
+    pub(super) fn of_rules(self: Arc<Self>, rules: &[u32]) -> Having {
         let mut given =
             rules.iter().filter_map(|place| self.given.get(usize::try_from(*place).ok()?));
         let Some(first) = given.next() else { return Having::default_of(self) };
@@ -186,8 +189,8 @@ impl Access {
             let rule = self.rules.at(*place);
             rule.is_some_and(|rule| rule.policies.iter().any(|name| self.acls.has(name)))
         };
-        let namer = Namer::Rules(rules.into_iter().filter(names_any).collect());
-        Having::new(self, chosen, namer)
+        let namer = Namer::Rules(rules.iter().copied().filter(names_any).collect());
+        Having::by_rules(self, chosen, namer, rules)
     }
 
     /// The rules that are about somebody, by their places.
@@ -285,6 +288,8 @@ struct Standing {
     chosen: Arc<Chosen>,
     /// Who names policies in Vault's language.
     namer: Namer,
+    /// The rules that are about it, as many as are told.
+    rules: Box<[u32]>,
     /// What may be done to something in the tenant, whatever the circumstances.
     somewhere: Actions,
     /// What those policies say together, as long as the state is kept.
@@ -314,12 +319,18 @@ impl Having {
     }
 
     fn new(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer) -> Self {
+        Self::by_rules(access, chosen, namer, &[])
+    }
+
+    /// What certificates have that these rules are about.
+    fn by_rules(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer, rules: &[u32]) -> Self {
+        let rules = rules.iter().copied().take(IDENTITIES_MAX).collect();
         let in_vault = access.in_vault(&namer);
         let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
         let generation = access.generation;
         let always = Arc::clone(&chosen);
         let somewhere = Actions::of(&[]);
-        let standing = Arc::new(Standing { generation, chosen, namer, somewhere, acl });
+        let standing = Arc::new(Standing { generation, chosen, namer, rules, somewhere, acl });
         let mut grants = Grants { having: Self { access, standing, in_vault }, chosen: always };
         let somewhere = grants.somewhere(Actions::of(Action::ALL));
         if let Some(standing) = Arc::get_mut(&mut grants.having.standing) {
@@ -390,6 +401,48 @@ impl Grants {
         let in_vault = in_vault.as_ref().filter(|_| of_iam != Verdict::Denied);
         let in_vault = in_vault.map(|policies| policies.says(action, resource, door));
         of_iam.max(in_vault.unwrap_or_default()) == Verdict::Allowed
+    }
+
+    /// Which policy decides about that, where it is one; of lists, none is.
+    pub(super) fn decides(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        door: Door<'_>,
+    ) -> Option<Word> {
+        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let path = match resource {
+            Resource::Tenant => None,
+            Resource::Secret(path) => Some(path.as_str()),
+            Resource::Below(_) | Resource::AllBelow(_) => return None,
+        };
+        let of_iam = match path {
+            None => Policies::says_of_domain(chosen, action),
+            Some(path) => access.policies.says(chosen, action, path),
+        };
+        let says = in_vault.as_ref().map(|policies| policies.says(action, resource, door));
+        let verdict = of_iam.max(says.unwrap_or_default());
+        let denies = verdict == Verdict::Denied;
+        match verdict {
+            Verdict::Silent => None,
+            _ if verdict == of_iam => {
+                let by = access.policies.by(chosen, (action, path), verdict);
+                let policy = by.or_else(|| by_built_in(chosen, action, path, verdict))?.to_owned();
+                Some(Word { policy, block: None, denies })
+            }
+            _ => {
+                let told = in_vault.as_ref()?.told(action, resource);
+                let (policy, block, _) = told.into_iter().find(|(.., said)| *said == verdict)?;
+                Some(Word { policy, block: Some(block), denies })
+            }
+        }
+    }
+
+    /// The identities that the rules give.
+    pub(super) fn identities(&self) -> Vec<String> {
+        let Having { access, standing, .. } = &self.having;
+        let rules = standing.rules.iter().filter_map(|place| access.rules.at(*place));
+        rules.take(IDENTITIES_MAX).map(|rule| rule.identity.clone()).collect()
     }
 
     /// To how much of what lies below `prefix` an action may be done.

@@ -5,7 +5,7 @@ use super::{
     patterns::Verdict,
     policies::{Chosen, Policies, Says},
 };
-use crate::model::BuiltIn;
+use crate::model::{BuiltIn, policy::DEFAULT_POLICY};
 
 /// Whoever belongs to a tenant may know it, and goes on belonging to it.
 pub(super) const fn of_everybody() -> Chosen {
@@ -16,7 +16,7 @@ pub(super) const fn of_everybody() -> Chosen {
 /// A policy that is always there.
 pub(super) const fn chosen(one: BuiltIn) -> Chosen {
     let says = Says::only(actions(one));
-    Chosen::none().also(says, says)
+    Chosen::none().also(says, says).named(one)
 }
 
 /// `some` with those that everybody has, and those of them that these names are of.
@@ -31,6 +31,19 @@ pub(super) fn verdict(policy: &Chosen, action: Action, path: Option<&str>) -> Ve
         None => Policies::says_of_domain(policy, action),
         Some(path) => Policies::new(&[]).says(policy, action, path),
     }
+}
+
+/// The name of one of those among `some` that says this of an action on a secret, or on the domain.
+pub(super) fn by(
+    some: &Chosen,
+    action: Action,
+    path: Option<&str>,
+    says: Verdict,
+) -> Option<&'static str> {
+    let is_it = |policy: &Chosen| verdict(policy, action, path) == says;
+    let named = BuiltIn::ALL.into_iter().filter(|one| some.has_built_in(*one));
+    let named = named.filter(|one| is_it(&chosen(*one))).map(BuiltIn::name).next();
+    named.or_else(|| is_it(&of_everybody()).then_some(DEFAULT_POLICY))
 }
 
 /// What such a policy allows.

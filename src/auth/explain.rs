@@ -12,6 +12,7 @@ use super::{
     directory::Subject,
     patterns::Verdict,
     policy::Permit,
+    word::Word,
 };
 use crate::model::{Circumstances, OkmsId, SecretPath};
 
@@ -40,17 +41,6 @@ pub struct Explanation {
     pub unmet: Vec<String>,
 }
 
-/// What a policy says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Word {
-    /// Its name.
-    pub policy: String,
-    /// The path of the block that says it, in a policy in Vault's language.
-    pub block: Option<String>,
-    /// Whether it denies it, which counts, whatever others say.
-    pub denies: bool,
-}
-
 impl AccessDirectory {
     /// Whether `whom` may do `action` to the secret at `path`, or to the tenant itself, under these
     /// circumstances, and which policies say so; `None` where there is nobody of that name, or nobody knows.
@@ -75,7 +65,7 @@ impl AccessDirectory {
         let grants = match whom {
             Whom::User(name) => Some(Arc::clone(&access).user(name)?.under(&circumstances)),
             Whom::Oneself if permit.is_unbound() => None,
-            _ => Some(Arc::clone(&access).of_rules(rules.clone()).under(&circumstances)),
+            _ => Some(Arc::clone(&access).of_rules(&rules).under(&circumstances)),
         };
         let resource = path.map_or(Resource::Tenant, Resource::Secret);
         let Some(grants) = grants else {

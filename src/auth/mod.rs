@@ -32,17 +32,19 @@ pub mod revoked;
 mod rules;
 mod voucher;
 mod witness;
+mod word;
 
 pub use self::{
     access::{AccessDirectory, Written, names_an_action},
     action::{Action, Resource},
     directory::{Party, Principal, Subject, Unauthenticated, VerifiedPeer},
-    explain::{Explanation, Whom, Word},
+    explain::{Explanation, Whom},
     patterns::Extent,
     policy::{Denied, Permit, RegionPermit},
     revoked::Revoked,
     voucher::{Issuer, Voucher},
     witness::{Announcing, Detail, Fate, Unwitnessed, Witness},
+    word::Word,
 };
 
 #[cfg(test)]

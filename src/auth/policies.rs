@@ -15,7 +15,7 @@ use super::{
     glob::Glob,
     patterns::{Extent, Patterns, Verdict},
 };
-use crate::model::{Circumstances, IamPolicy, ResourcePattern, When};
+use crate::model::{BuiltIn, Circumstances, IamPolicy, ResourcePattern, When};
 
 /// All policies of a domain. Each is known by its place.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(super) struct Policies {
 /// the other is.
 #[derive(Debug)]
 struct Policy {
+    name: Arc<str>,
     scope: Scope,
     says: Says,
     when: Arc<When>,
@@ -96,6 +97,10 @@ pub(super) struct Chosen {
     patterned: Places,
     /// Those with a condition, of which nothing is said above.
     conditional: Places,
+    /// Those that say something of everything.
+    everywhere: Places,
+    /// Those among them that are always there: a bit for each.
+    built_in: u8,
 }
 
 /// Some of a domain's policies: a bit for each, up to the last of them.
@@ -152,7 +157,20 @@ impl Chosen {
             some: Says::NOTHING,
             patterned: Places::none(),
             conditional: Places::none(),
+            everywhere: Places::none(),
+            built_in: 0,
         }
+    }
+
+    /// The same, which is this policy that is always there.
+    pub(super) const fn named(mut self, one: BuiltIn) -> Self {
+        self.built_in |= 1 << one as u8;
+        self
+    }
+
+    /// Whether that policy is among them.
+    pub(super) const fn has_built_in(&self, one: BuiltIn) -> bool {
+        self.built_in & 1 << one as u8 != 0
     }
 
     /// With one more that says this of the domain itself, and this of its secrets.
@@ -167,11 +185,16 @@ impl Chosen {
         self.some = self.some.and(other.some);
         self.patterned.add_all(&other.patterned);
         self.conditional.add_all(&other.conditional);
+        self.everywhere.add_all(&other.everywhere);
+        self.built_in |= other.built_in;
         self.also(other.domain, other.secrets)
     }
 
     /// With what this policy says, which is known by its place.
     fn saying(mut self, place: u32, policy: &Policy) -> Self {
+        if policy.scope != Scope::Secrets {
+            self.everywhere.add(place);
+        }
         match policy.scope {
             Scope::Domain => self.also(policy.says, policy.says),
             Scope::AllSecrets => self.also(Says::NOTHING, policy.says),
@@ -207,7 +230,7 @@ impl Policies {
         for policy in policies {
             let deny = among(&policy.deny);
             let says = Says { allow: among(&policy.allow).without(among(&policy.except)), deny };
-            let scope = scope(policy);
+            let (name, scope) = (Arc::<str>::from(policy.name.as_str()), scope(policy));
             let when = Arc::new(policy.when.clone());
             let parts = if when.is_always() { vec![says] } else { says.apart() };
             for (place, says) in (u32::try_from(all.len()).unwrap_or(u32::MAX)..).zip(parts) {
@@ -219,7 +242,7 @@ impl Policies {
                         ResourcePattern::Secrets(pattern) => Some((Glob::new(pattern), place)),
                     }));
                 }
-                all.push(Policy { scope, says, when: Arc::clone(&when) });
+                all.push(Policy { name: Arc::clone(&name), scope, says, when: Arc::clone(&when) });
             }
         }
         let patterns = |globs: &[(Glob, u32)]| globs.iter().map(|(glob, of)| (glob, *of)).collect();
@@ -310,6 +333,24 @@ impl Policies {
         }
         let of_some = self.said(chosen, self.secrets.fitting(path));
         of_some.map(|says| says.verdict(action)).fold(of_all, Verdict::max)
+    }
+
+    /// The name of one that says this of an action on the secret at a path, or on the domain.
+    pub(super) fn by<'a>(
+        &'a self,
+        chosen: &'a Chosen,
+        (action, path): (Action, Option<&'a str>),
+        verdict: Verdict,
+    ) -> Option<&'a str> {
+        let some = path.into_iter().flat_map(|path| self.secrets.fitting(path));
+        let some = some.filter(|place| chosen.patterned.has(*place));
+        let everywhere = chosen.everywhere.iter();
+        let mut policies = some.chain(everywhere).filter_map(|place| self.at(place));
+        let is_it = |policy: &&Policy| {
+            let is_asked = path.is_some() || policy.scope == Scope::Domain;
+            is_asked && policy.says.verdict(action) == verdict
+        };
+        policies.find(is_it).map(|policy| &*policy.name)
     }
 
     /// To how much of what lies below `prefix` some of them allow an action, and for how much they

@@ -11,6 +11,7 @@ use super::{
     holder::Untraced,
     patterns::{Extent, Verdict},
     witness::{Detail, Witness},
+    word::Word,
 };
 use crate::model::{Bearer, CertRule, Circumstances, OkmsId};
 
@@ -71,6 +72,19 @@ impl Held {
         self.grants.allows(action, resource, door)
     }
 
+    fn decides(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        asked: Option<&Addressed>,
+    ) -> Option<Word> {
+        let door = match asked {
+            None => Door::Other,
+            Some(asked) => Door::Vault { asked, is_fit: self.is_fit },
+        };
+        self.grants.decides(action, resource, door)
+    }
+
     /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
     /// may be allowed by its policies; and it is not denied there.
     fn may_begin(&self, actions: Actions, asked: Option<&Addressed>) -> bool {
@@ -103,6 +117,20 @@ impl Policy {
             Self::Test(allows) => allows(action, resource),
             _ => self.held().all(|held| held.allows(action, resource, asked)),
         }
+    }
+
+    /// Which policy decides, for an answer that is known.
+    fn decides(
+        &self,
+        (action, resource): (Action, Resource<'_>),
+        asked: Option<&Addressed>,
+        is_allowed: bool,
+    ) -> Option<Word> {
+        if matches!(self, Self::Everything) {
+            return Some(Word { policy: "root".to_owned(), block: None, denies: false });
+        }
+        let mut words = self.held().filter_map(|held| held.decides(action, resource, asked));
+        words.find(|word| word.denies != is_allowed)
     }
 
     /// What this grants and `grants` as well.
@@ -156,7 +184,8 @@ impl Permit {
         let is_allowed = self.allows(action, resource);
         // Whatever token is looked at, the request is about something else.
         if let Some(witness) = self.witness().filter(|_| self.pending.is_none()) {
-            witness.decided(action, resource, is_allowed);
+            let by = self.policy.decides((action, resource), self.addressed.as_ref(), is_allowed);
+            witness.decided(action, resource, is_allowed, by);
         }
         if is_allowed { Ok(()) } else { Err(Denied::Forbidden) }
     }
@@ -164,6 +193,11 @@ impl Permit {
     /// The same permit, of whose decisions `witness` is told.
     #[must_use]
     pub fn seen_by(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        if let (Some(witness), Policy::Granted(held, _)) = (&witness, &self.of_certificate) {
+            for identity in held.grants.identities() {
+                witness.learns(Detail::Identity(&identity));
+            }
+        }
         Self { witness, ..self }
     }
 
@@ -382,7 +416,7 @@ impl RegionPermit {
     pub fn check(&self, action: Action) -> Result<(), Denied> {
         let is_allowed = self.granted.contains(action);
         if let Some(witness) = self.witness() {
-            witness.decided(action, Resource::Tenant, is_allowed);
+            witness.decided(action, Resource::Tenant, is_allowed, None);
         }
         if is_allowed { Ok(()) } else { Err(Denied::OperatorsOnly) }
     }

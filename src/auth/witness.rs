@@ -5,7 +5,10 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use super::action::{Action, Resource};
+use super::{
+    action::{Action, Resource},
+    word::Word,
+};
 use crate::model::AuditMark;
 
 /// A change could not be announced, so that it must not happen.
@@ -34,6 +37,8 @@ pub enum Detail<'a> {
     Token(&'a str),
     /// The user for whom that stands, or who wants to log in.
     User(&'a str),
+    /// An identity that the rules give.
+    Identity(&'a str),
     /// The number of the version that was read or added.
     Version(u32),
 }
@@ -43,8 +48,8 @@ pub trait Witness: Send + Sync + fmt::Debug {
     /// Something was found out.
     fn learns(&self, detail: Detail<'_>);
 
-    /// A permit was asked, and has answered.
-    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool);
+    /// A permit was asked, and has answered, by the word of that policy, if it is one that decides.
+    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>);
 
     /// The change of this name is about to happen. Its mark is to be stored with it.
     fn announce(&self, change: &'static str) -> Announcing<'_>;

@@ -82,6 +82,7 @@ async fn a_record_says_who_did_what_and_what_became_of_it() {
         assert_eq!(told("resource_type"), "secret");
         assert_eq!((told("effect"), told("status")), (json!("permit"), json!(200)));
         assert_eq!((told("tenant"), told("acting_tenant")), (json!(admin.id), json!(admin.id)));
+        assert_eq!((told("policy"), told("version")), (json!("admin"), json!(1)));
         assert_eq!((told("issuer"), told("client")), (json!("region"), json!("127.0.0.1")));
         assert!(
             record["serial"].as_str().unwrap().len() > 8 && record["micros"].as_u64() > Some(0)
@@ -106,6 +107,8 @@ async fn a_record_says_who_did_what_and_what_became_of_it() {
         read.ok();
         let record = record_of(server, &read);
         assert_eq!(record["common_name"], "reader");
+        assert_eq!(record["identities"], json!(["reader"]));
+        assert!(record["policy"].as_str().unwrap().starts_with("reader"), "{record}");
         assert_eq!(record["changes"], Value::Null);
         assert!(
             record["actions"]
@@ -152,6 +155,42 @@ async fn a_record_says_who_did_what_and_what_became_of_it() {
         let text = std::fs::read_to_string(server.path("audit.log")).unwrap();
         assert!(!text.contains("canary-of-a-value") && !text.contains("password"));
     }
+}
+
+/// Who logs in is told by name, whether that goes well or not, and the token that comes of it by its
+/// accessor.
+#[tokio::test]
+async fn users_and_tokens_are_told_and_their_secrets_are_not() {
+    let (server, client) = TestServer::with_tenant().await;
+    let at = |rest: &str| format!("/api/{}/v1/{rest}", client.id);
+    let put = async |rest: &str, body: Value| {
+        client.call(Method::PUT, &at(rest), &body.to_string()).await
+    };
+    let user = json!({"password": "a-canary-of-a-password", "policies": ["reads"]});
+    assert_eq!(put("auth/userpass/users/ann", user).await.status, 204);
+    let policy = json!({"policy": "path \"secret/data/app/*\" { capabilities = [\"read\"] }"});
+    assert_eq!(put("sys/policies/acl/reads", policy).await.status, 204);
+    client.create("app/one", "{}").await.ok();
+    let wrong = put("auth/userpass/login/ann", json!({"password": "wrong-canary"})).await;
+    let record = record_of(&server, &wrong);
+    assert_eq!((&record["user"], &record["effect"]), (&json!("ann"), &json!("error")));
+    assert_eq!(record["problem"], "LoginFailed");
+    let login = json!({"password": "a-canary-of-a-password"});
+    let login = put("auth/userpass/login/ann", login).await;
+    assert_eq!(record_of(&server, &login)["user"], "ann");
+    let auth = login.ok()["auth"].clone();
+    let token = auth["client_token"].as_str().unwrap();
+    let headers = [("x-vault-token", token)];
+    let read = client.send(Method::GET, &at("secret/data/app/one"), &headers, "").await;
+    read.ok();
+    let record = record_of(&server, &read);
+    assert_eq!((&record["user"], &record["token_accessor"]), (&json!("ann"), &auth["accessor"]));
+    assert_eq!(
+        (&record["policy"], &record["block"]),
+        (&json!("reads"), &json!("secret/data/app/*"))
+    );
+    let text = std::fs::read_to_string(server.path("audit.log")).unwrap();
+    assert!(!text.contains("canary") && !text.contains(token));
 }
 
 /// A name that is to start a line of its own, or to turn a terminal's text.
