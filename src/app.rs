@@ -11,7 +11,7 @@ mod reload;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -38,7 +38,7 @@ use crate::{
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
     metrics::{Metrics, Outcome},
-    model::Timestamp,
+    model::{Timestamp, TokenLife},
     pki::CertificateAuthority,
     server::{
         Admin, ConnectionLimits, ForwardedCertificates, Handshakes, Listener, Probed, Shared,
@@ -207,7 +207,7 @@ impl App {
         };
         let (socket, address) = bind(config.server.listen).await?;
         let (admin, admin_address) = bind(config.server.admin_listen).await?;
-        let token_life = Arc::new(Live::new(reload::token_life(config)));
+        let (token_life, visitors) = of_tokens(config);
         let endpoint = config.server.endpoint.clone().unwrap_or_else(|| loopback(address));
         let context = Context {
             service: Arc::clone(&service),
@@ -215,10 +215,8 @@ impl App {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
-            token_life: {
-                let life = Arc::clone(&token_life);
-                Box::new(move || **life.load())
-            },
+            token_life: life_of(&token_life),
+            visitors: Arc::clone(&visitors),
             figures: figures(&service, &metrics),
         };
         let limits = edge_limits(&config.limits);
@@ -238,7 +236,13 @@ impl App {
         let reloader = Reloader::new(
             config.clone(),
             issuer,
-            Lives { terms: Arc::clone(&terms), token_life, lists: Arc::clone(&lists), anchors },
+            Lives {
+                terms: Arc::clone(&terms),
+                token_life,
+                lists: Arc::clone(&lists),
+                visitors,
+                anchors,
+            },
             Arc::clone(&machine),
             Arc::clone(&metrics),
         );
@@ -385,6 +389,18 @@ fn figures(
 ) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
     Box::new(move || metrics.render(service.health() == Health::Ready))
+}
+
+/// How long tokens live, and whether users have some who log in without a certificate.
+fn of_tokens(config: &Config) -> (Arc<Live<TokenLife>>, Arc<AtomicBool>) {
+    let visitors = AtomicBool::new(config.access.users_without_certificate);
+    (Arc::new(Live::new(reload::token_life(config))), Arc::new(visitors))
+}
+
+/// What tells how long tokens live.
+fn life_of(life: &Arc<Live<TokenLife>>) -> Box<dyn Fn() -> TokenLife + Send + Sync> {
+    let life = Arc::clone(life);
+    Box::new(move || **life.load())
 }
 
 /// What counts the commits of changes.

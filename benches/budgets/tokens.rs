@@ -89,7 +89,7 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
         fillers.spawn(async move {
             for _ in (first..tokens).step_by(FILLERS) {
                 let request = TokenRequest {
-                    key_sha256: [7; 32],
+                    key_sha256: Some([7; 32]),
                     life_seconds: 768 * 3_600,
                     most_seconds: 768 * 3_600,
                     is_renewable: true,

@@ -3,7 +3,7 @@
 use std::{
     fmt::{self, Display},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub struct Context {
     pub wrapped_bytes: usize,
     /// How long tokens live.
     pub token_life: Box<dyn Fn() -> TokenLife + Send + Sync>,
+    /// Whether users log in without a certificate, too.
+    pub visitors: Arc<AtomicBool>,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
 }

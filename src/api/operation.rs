@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     auth::{Action, Permit, RegionPermit, acl::Addressed},
-    model::Invalid,
+    model::{Invalid, OkmsId},
 };
 
 /// An operation: one row, which all that needs to know it reads.
@@ -143,6 +143,18 @@ pub trait Dialect: Send + Sync {
     fn brings_token(&self, head: &Parts) -> bool {
         let _ = head;
         false
+    }
+
+    /// The tenant that somebody without a certificate comes to with this request as one of its users,
+    /// logging in or with the token of a login; none where there are no users in this dialect.
+    fn visited(
+        &self,
+        operation: &Operation,
+        address: &Address<'_>,
+        head: &Parts,
+    ) -> Option<OkmsId> {
+        let _ = (operation, address, head);
+        None
     }
 
     /// What a request for `operation` does to what is stored.

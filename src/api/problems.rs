@@ -193,7 +193,7 @@ problems! {
         again "1";
     TooManyConnections: TOO_MANY_REQUESTS, BUSY, "your domain has its share of this server's connections; close some, and \
         repeat after the time in Retry-After", again "1";
-    LockedOut: TOO_MANY_REQUESTS, BUSY, "too many logins with your certificate have failed; repeat after the time in \
+    LockedOut: TOO_MANY_REQUESTS, BUSY, "too many of your logins have failed; repeat after the time in \
         Retry-After", again "30";
     HeadTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE, ARGUMENT, "the URL and the headers are larger than this server takes; \
         send fewer headers";

@@ -4,7 +4,10 @@
 //! so that nobody notices. Never does: decide when.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,7 @@ pub(super) struct Lives {
     pub terms: Arc<Live<Terms>>,
     pub token_life: Arc<Live<TokenLife>>,
     pub lists: Arc<ListBoard>,
+    pub visitors: Arc<AtomicBool>,
     pub anchors: Arc<Anchors>,
 }
 
@@ -173,6 +177,7 @@ impl Reloader {
         if **lives.token_life.load() != life {
             lives.token_life.replace(life);
         }
+        lives.visitors.store(config.access.users_without_certificate, Relaxed);
         if current.config.log.filter != config.log.filter {
             filter.apply();
         }

@@ -313,8 +313,10 @@ fn effect(status: u16, problem: Option<(&'static str, u32)>) -> &'static str {
 fn who(head: Members, principal: &Principal) -> Members {
     let head = match principal.subject() {
         Subject::Process => head.text("subject", "process"),
+        Subject::Visitor => head.text("subject", "visitor"),
         Subject::Certificate(peer) => {
             let identity = peer.identity();
+            let head = if peer.is_forwarded() { head.text("subject", "forwarded") } else { head };
             let head = head
                 .maybe("common_name", identity.common_name())
                 .text("serial", &identity.serial().to_string());

@@ -149,6 +149,9 @@ pub struct Principal {
 pub enum Subject {
     /// The holder of a client certificate.
     Certificate(Arc<VerifiedPeer>),
+    /// Somebody without a certificate, who logs in as a user of the tenant or has done so: it may do
+    /// nothing but that, and what the user may whose token it brings.
+    Visitor,
     /// The program itself, at the command of whoever started it.
     Process,
 }
@@ -186,7 +189,7 @@ impl Subject {
     pub fn certificate(&self) -> Option<&CertIdentity> {
         match self {
             Self::Certificate(peer) => Some(peer.identity()),
-            Self::Process => None,
+            Self::Visitor | Self::Process => None,
         }
     }
 
@@ -195,7 +198,7 @@ impl Subject {
     pub fn peer_of_region(&self) -> Option<&VerifiedPeer> {
         match self {
             Self::Certificate(peer) if peer.is_of_region() => Some(peer),
-            Self::Certificate(_) | Self::Process => None,
+            Self::Certificate(_) | Self::Visitor | Self::Process => None,
         }
     }
 }
@@ -308,6 +311,13 @@ pub fn principal(
 ) -> Result<Principal, Unauthenticated> {
     stands(peer, revoked, now)?;
     Ok(Principal { party: party(peer)?, subject: Subject::Certificate(Arc::clone(peer)) })
+}
+
+/// Whoever comes without a certificate, to log in as a user of the tenant or with the token of such a
+/// login, where the operator lets such in.
+#[must_use]
+pub const fn visitor(tenant: OkmsId) -> Principal {
+    Principal { party: Party::Tenant(tenant), subject: Subject::Visitor }
 }
 
 /// Goes on if the certificate of `peer` may be relied on at `now`, whomever it is for.

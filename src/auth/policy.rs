@@ -13,7 +13,7 @@ use super::{
     witness::{Detail, Witness},
     word::Word,
 };
-use crate::model::{Bearer, CertRule, Circumstances, OkmsId};
+use crate::model::{Bearer, BuiltIn, CertRule, Circumstances, OkmsId};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -258,6 +258,9 @@ impl Permit {
         access: &AccessDirectory,
     ) -> Result<Cow<'_, Self>, Denied> {
         let Some(actions) = self.pending else { return Ok(Cow::Borrowed(self)) };
+        if self.is_visitors() && bearer.user.is_none() {
+            return Err(Denied::Forbidden);
+        }
         let policy = self.policy_of(bearer, access);
         Ok(Cow::Owned(Self { policy, ..self.clone() }.begin(actions)?))
     }
@@ -293,7 +296,7 @@ impl Permit {
                 let whose = match (&bearer.user, self.subject()) {
                     (Some(user), _) => acls::Bearer::User(user.as_str().into()),
                     (None, Subject::Certificate(peer)) => peer.bearer(&access),
-                    (None, Subject::Process) => acls::Bearer::Nobody,
+                    (None, Subject::Visitor | Subject::Process) => acls::Bearer::Nobody,
                 };
                 policy.narrowed_to(access.of_policies(whose, names).under(&self.circumstances))
             }
@@ -328,6 +331,12 @@ impl Permit {
         parts.chain(whole)
     }
 
+    /// Whether it is for somebody without a certificate, who may do nothing without a user's token.
+    #[must_use]
+    pub const fn is_visitors(&self) -> bool {
+        matches!(self.principal.subject(), Subject::Visitor)
+    }
+
     /// Whether no policy binds it.
     #[must_use]
     pub const fn is_unbound(&self) -> bool {
@@ -339,7 +348,7 @@ impl Permit {
     pub fn fits(&self, name: &str, rule: &CertRule) -> bool {
         match self.subject() {
             Subject::Certificate(peer) => peer.fits(name, rule).unwrap_or_default(),
-            Subject::Process => false,
+            Subject::Visitor | Subject::Process => false,
         }
     }
 
@@ -499,7 +508,7 @@ impl Principal {
             principal: self.clone(),
             witness: None,
         };
-        if brings_token { Ok(permit) } else { permit.begin(actions) }
+        if brings_token || permit.is_visitors() { Ok(permit) } else { permit.begin(actions) }
     }
 
     /// What it has of the policies of its own tenant.
@@ -507,6 +516,10 @@ impl Principal {
         let access = access.of(own);
         match self.subject() {
             Subject::Certificate(peer) => peer.has(access),
+            Subject::Visitor => {
+                let nothing = BuiltIn::Nothing.name().to_owned();
+                Ok(access.of_policies(acls::Bearer::Nobody, &[nothing]))
+            }
             Subject::Process => Ok(Having::default_of(access)),
         }
     }
@@ -532,7 +545,6 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BuiltIn;
 
     #[test]
     fn who_may_what() {
@@ -579,6 +591,35 @@ mod tests {
         assert!(permit.check(Action::DomainGet, Resource::Tenant).is_ok());
         assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
         assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
+    }
+
+    /// Without a certificate there is nothing but the login, whatever the domain gives to those with one;
+    /// and then what the user may whose token it is.
+    #[test]
+    fn a_visitor_may_what_its_user_may() {
+        let id = OkmsId::from_bytes([1; 16]).unwrap();
+        for default in BuiltIn::ALL {
+            let access = &AccessDirectory::new(default);
+            let visitor = super::super::directory::visitor(id);
+            let permit = visitor.authorize(id, Action::ALL, access).unwrap();
+            for action in Action::ALL {
+                let expected = *action == Action::DomainGet;
+                assert_eq!(permit.allows(*action, Resource::Tenant), expected, "{action:?}");
+            }
+            let permit = visitor.authorize(id, &[Action::SecretGet], access).unwrap();
+            let narrowed = Bearer { user: None, policies: Some(vec!["admin".to_owned()]) };
+            for bearer in [Bearer::default(), narrowed] {
+                assert_eq!(permit.settle(&bearer, access).unwrap_err(), Denied::Forbidden);
+            }
+            let ann = Bearer { user: Some("ann".to_owned()), policies: None };
+            assert_eq!(permit.settle(&ann, access).unwrap_err(), Denied::Forbidden, "she has none");
+            assert_eq!(
+                visitor
+                    .authorize(OkmsId::from_bytes([2; 16]).unwrap(), Action::ALL, access)
+                    .unwrap_err(),
+                Denied::UnknownDomain
+            );
+        }
     }
 
     /// A permit for the region said whose it was, and nothing of what it was for: one that was

@@ -73,6 +73,7 @@ keys! {
     access: Access {
         // The directory is made with it.
         default_policy: restart,
+        users_without_certificate: live,
     }
     tokens: Tokens {
         default_ttl: live,

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{
     fault::ConfigError,
-    schema::{AuditDeviceKind, Config},
+    schema::{AuditDeviceKind, ClientAuth, Config},
     units::CrlSource,
 };
 use crate::files;
@@ -89,6 +89,13 @@ impl Config {
         self.check_lists()?;
         self.check_proxies()?;
         self.check_audit()?;
+        if self.access.users_without_certificate && self.server.client_auth == ClientAuth::Required
+        {
+            return Err(ConfigError::Value(
+                "access.users_without_certificate",
+                "is for nobody where server.client_auth is \"required\"; set one of them otherwise",
+            ));
+        }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(

@@ -199,6 +199,11 @@ mod tests {
             ("[limits]\nhead_bytes = \"5 parsecs\"", None, "512KiB"),
             ("[[trust.customer_ca]]\ncertificate = \"x\"\ndomain = \"y\"", None, "UUID"),
             ("region = \"a b\"", None, "region's name"),
+            (
+                "[server]\nclient_auth = \"required\"\n[access]\nusers_without_certificate = true",
+                None,
+                "access.users_without_certificate",
+            ),
             (&proxy("0a", ""), None, "64 hexadecimal digits"),
             (&proxy(&"0a".repeat(32), "address_header = \"via\""), None, "`x-forwarded-for`"),
             (&proxy(&"0a".repeat(32), "domain = \"y\""), None, "UUID"),

@@ -220,6 +220,8 @@ pub struct Tokens {
 pub struct Access {
     /// What a domain's certificate may do that no rule of the domain is about.
     pub default_policy: DefaultPolicy,
+    /// Whether users log in without a certificate, too, and go on so with the token that they get.
+    pub users_without_certificate: bool,
 }
 
 /// `[limits]`

@@ -110,6 +110,8 @@ pub struct Edge {
 struct Sender {
     /// Or why it is nobody here.
     peer: Result<Arc<VerifiedPeer>, Failed>,
+    /// Whether it has shown no certificate at all.
+    is_bare: bool,
     share: Arc<Share>,
     /// Where it is, if that is known.
     client: Option<IpAddr>,
@@ -311,6 +313,7 @@ impl Edge {
         }
         let is_stranger = share.is_none();
         let sender = Sender {
+            is_bare: matches!(peer, Err(Unauthenticated::NoCertificate)),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: if is_beyond_share {
                 Err(Problem::TooManyConnections.into())
@@ -344,6 +347,7 @@ impl Edge {
         let sender = Sender {
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: Err(Problem::TooManyConnections.into()),
+            is_bare: false,
             client: None,
         };
         Connection {
@@ -376,6 +380,7 @@ impl Edge {
                 tracing::warn!(%fault, left_out, "a proxy does not say as agreed who its client is");
             }
         })?;
+        let is_bare = shown.is_none();
         let revoked = self.context.service.revocations.revoked();
         let (peer, party) = match (directory::stands(proxy, revoked, now), shown) {
             (Err(why), _) => {
@@ -394,7 +399,8 @@ impl Edge {
             },
         };
         let share = self.shares.through(&connection.sender.share, party);
-        Ok(Sender { peer, share: share.ok_or(Problem::TooManyConnections)?, client })
+        let share = share.ok_or(Problem::TooManyConnections)?;
+        Ok(Sender { peer, is_bare, share, client })
     }
 
     fn principal(
@@ -649,7 +655,10 @@ impl Edge {
                 Granted::Region(handler, permit.seen_by(witness()))
             }
             Handler::Tenant(handler) => {
-                let principal = principal?;
+                let principal = principal.or_else(|nobody| {
+                    let visited = dialect.visited(operation, &address, &call.head);
+                    self.visitor(sender, visited).ok_or(nobody)
+                })?;
                 let tenant = match (&address.tenant, principal.party()) {
                     (Some(named), _) => (*named)?,
                     (None, Party::Tenant(own)) => own,
@@ -675,6 +684,15 @@ impl Edge {
         }
         call.params = routes.dialect.params(&address, &captures)?;
         Ok((granted, routes.dialect.effect(operation, &call.head)))
+    }
+
+    /// Somebody without a certificate who logs in as a user of the tenant, or has, where the operator
+    /// lets such in, and where there is an address by which failed logins are counted.
+    fn visitor(&self, sender: &Sender, tenant: Option<OkmsId>) -> Option<Principal> {
+        let may = sender.is_bare
+            && sender.client.is_some()
+            && self.context.visitors.load(Ordering::Relaxed);
+        Some(directory::visitor(tenant.filter(|_| may)?))
     }
 
     /// A permit for the tenant. The first time that a rule asks, the certificates are looked up that

@@ -1,5 +1,6 @@
 //! Tokens: for clients that insist on one. A token is bound to the key of the certificate that
-//! asked for it, so that it is worth nothing without that key (RFC 8705).
+//! asked for it, so that it is worth nothing without that key (RFC 8705). One of a user who has
+//! logged in without a certificate is bound to none.
 
 use super::Timestamp;
 
@@ -41,8 +42,8 @@ pub struct Bearer {
 pub struct Token {
     /// SHA-256 of the token's text.
     pub secret_sha256: [u8; 32],
-    /// SHA-256 of the public key that it is bound to.
-    pub key_sha256: [u8; 32],
+    /// SHA-256 of the public key that it is bound to, if it is bound.
+    pub key_sha256: Option<[u8; 32]>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was renewed last.
@@ -147,7 +148,7 @@ mod tests {
         let at = Timestamp::from_unix_seconds;
         let token = Token {
             secret_sha256: [1; 32],
-            key_sha256: [2; 32],
+            key_sha256: Some([2; 32]),
             created_at: at(1_000),
             renewed_at: None,
             expires_at: at(1_100),

@@ -56,9 +56,9 @@ pub use self::{
     },
     settings::Defaults,
     tenants::{Domain, Tenants},
-    tokens::{Accessors, FreshToken, KnownToken, TokenRequest, Tokens},
+    tokens::{Accessors, FreshToken, KnownToken, Presented, TokenRequest, Tokens},
     upgrade::Upgrade,
-    users::{UserPatch, Users},
+    users::{LoginSource, UserPatch, Users},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 use crate::{

@@ -16,8 +16,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    Browse, ChangeName, CredentialRequest, Ended, Ending, Error, KeySource, MetadataWrite, Renewal,
-    Service, Through, Update, UserPatch, records, region,
+    Browse, ChangeName, CredentialRequest, Ended, Ending, Error, KeySource, LoginSource,
+    MetadataWrite, Renewal, Service, Through, Update, UserPatch, records, region,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
 };
@@ -138,7 +138,10 @@ async fn a_login_costs_the_same_for_whoever_there_is_not() {
     service.users.put(&permit, "ann", patch, NOW).await.unwrap();
     let log_in = async |name: &str, text: &str, key: u8| {
         let before = service.users.hashed();
-        let ended = service.users.log_in(&permit, &[key; 32], name, password(text), NOW).await;
+        let ended = service
+            .users
+            .log_in(&permit, &LoginSource::Key([key; 32]), name, password(text), NOW)
+            .await;
         (ended.map(drop).map_err(|error| format!("{error:?}")), service.users.hashed() - before)
     };
     let names = ["ann", "bob", "a/b", ""];

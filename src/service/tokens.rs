@@ -1,5 +1,5 @@
 //! Tokens: made for a certificate that is authenticated already, and good on connections with its
-//! key alone.
+//! key alone; or for a user who has logged in without one, and then bound to no key.
 //!
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in
 //! it, so that their number slows nothing down; making one clears away more that are over, so that
@@ -47,8 +47,9 @@ const TEXT_MAX: usize = 128;
 /// What is asked of a new token.
 #[derive(Debug)]
 pub struct TokenRequest {
-    /// SHA-256 of the public key that it is bound to.
-    pub key_sha256: [u8; 32],
+    /// SHA-256 of the public key that it is bound to; none for a user's who logs in without a
+    /// certificate.
+    pub key_sha256: Option<[u8; 32]>,
     /// Its life in seconds.
     pub life_seconds: u64,
     /// When it ends at the latest, in seconds from now.
@@ -63,6 +64,15 @@ pub struct TokenRequest {
     pub meta: Vec<(String, String)>,
     /// What its bearer may do.
     pub bearer: Bearer,
+}
+
+/// Under what a token is brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// SHA-256 of the public key of the certificate, where there is one.
+    pub key_sha256: Option<&'a [u8; 32]>,
+    /// Whether a token counts that is bound to none.
+    pub takes_unbound: bool,
 }
 
 /// A token's text, told once.
@@ -120,6 +130,10 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<FreshToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
+        // What is bound to nobody's key is somebody's, or it would be anybody's.
+        if request.key_sha256.is_none() && request.bearer.user.is_none() {
+            return Err(Error::TokenInvalid);
+        }
         let keys = self.scope.keys(permit).await?;
         let Minted { id, text, fingerprint } = Minted::new()?;
         let token = Token {
@@ -148,7 +162,7 @@ impl Tokens {
         Ok(FreshToken { text, known: KnownToken { accessor: id, token } })
     }
 
-    /// The token of this text, if it is one on a connection with this key.
+    /// The token of this text, if it is one on such a connection.
     ///
     /// # Errors
     /// `Error::TokenInvalid`.
@@ -156,12 +170,16 @@ impl Tokens {
         &self,
         permit: &Permit,
         text: &str,
-        key_sha256: &[u8; 32],
+        presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         let known = self.lookup(permit, text, now).await?;
-        let is_good = crypto::is_same(&known.token.key_sha256, key_sha256)
-            && self.has_its_user(permit, &known.token).await?;
+        let is_here = match (&known.token.key_sha256, presented.key_sha256) {
+            (Some(bound), Some(key)) => crypto::is_same(bound, key),
+            (Some(_), None) => false,
+            (None, _) => presented.takes_unbound,
+        };
+        let is_good = is_here && self.has_its_user(permit, &known.token).await?;
         if is_good { Ok(known) } else { Err(Error::TokenInvalid) }
     }
 
@@ -209,7 +227,7 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let found = self.find(permit, accessor, now).await;
-        let maker = found.as_ref().ok().map(|known| &known.token.key_sha256);
+        let maker = found.as_ref().ok().and_then(|known| known.token.key_sha256.as_ref());
         is_own_or_may(permit, maker, Action::TokenGet)?;
         found
     }
@@ -228,7 +246,8 @@ impl Tokens {
         Ok(KnownToken { accessor: accessor.to_owned(), token })
     }
 
-    /// Gives the token with this accessor more time: the caller's own, or by right another's.
+    /// Gives the token with this accessor more time: the caller's own, which it has made or brings
+    /// along (`own`), or by right another's.
     ///
     /// # Errors
     /// `Error::TokenInvalid`, `Error::NotRenewable`.
@@ -236,8 +255,8 @@ impl Tokens {
         &self,
         permit: &Permit,
         accessor: &str,
-        increment: Option<u64>,
-        life: TokenLife,
+        own: Option<&str>,
+        (increment, life): (Option<u64>, TokenLife),
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
@@ -246,7 +265,9 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
-                is_own_or_may(permit, Some(&before.key_sha256), Action::TokenEdit)?;
+                if own != Some(accessor) {
+                    is_own_or_may(permit, before.key_sha256.as_ref(), Action::TokenEdit)?;
+                }
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
                 }
@@ -300,7 +321,8 @@ impl Tokens {
         }
     }
 
-    /// Ends the token with this accessor: the caller's own, or by right another's.
+    /// Ends the token with this accessor: the caller's own, which it has made or brings along (`own`),
+    /// or by right another's.
     ///
     /// # Errors
     /// `Error::TokenInvalid` where there is none.
@@ -308,6 +330,7 @@ impl Tokens {
         &self,
         permit: &Permit,
         accessor: &str,
+        own: Option<&str>,
         now: Timestamp,
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
@@ -317,7 +340,9 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
-                is_own_or_may(permit, Some(&token.key_sha256), Action::TokenEdit)?;
+                if own != Some(accessor) {
+                    is_own_or_may(permit, token.key_sha256.as_ref(), Action::TokenEdit)?;
+                }
                 remove(draft, accessor, token.expires_at);
                 Ok(())
             })

@@ -6,10 +6,12 @@
 //! Never does: make a token, or say what a user may.
 
 mod lockout;
+mod login;
 mod passwords;
 
 use std::sync::Arc;
 
+pub use self::login::LoginSource;
 use self::{
     lockout::{Caller, Lockout},
     passwords::Passwords,
@@ -52,12 +54,20 @@ pub struct Users {
     scope: Scope,
     access: Arc<AccessControl>,
     passwords: Passwords,
+    /// Of those without a certificate, who so keep nobody waiting that has one.
+    visitors: Passwords,
     lockout: Lockout,
 }
 
 impl Users {
     pub(super) fn new(scope: Scope, access: Arc<AccessControl>) -> Self {
-        Self { scope, access, passwords: Passwords::new(), lockout: Lockout::new() }
+        Self {
+            scope,
+            access,
+            passwords: Passwords::new(),
+            visitors: Passwords::new(),
+            lockout: Lockout::new(),
+        }
     }
 
     /// The names of the users, in their order.
@@ -148,8 +158,8 @@ impl Users {
         Ok(())
     }
 
-    /// The user of this name and password, for whoever has the certificate with the key
-    /// `key_sha256`.
+    /// The user of this name and password, for whoever logs in from `source`. Of one without a
+    /// certificate a domain that there is not is as good as one without such a user.
     ///
     /// # Errors
     /// `Error::LoginFailed` where there is none, or it has another password; `Error::LockedOut` where
@@ -157,22 +167,29 @@ impl Users {
     pub async fn log_in(
         &self,
         permit: &Permit,
-        key_sha256: &[u8; 32],
+        source: &LoginSource,
         name: &str,
         password: Password,
         now: Timestamp,
     ) -> Result<User, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         permit.learns(Detail::User(name));
-        let caller = Caller { id: permit.okms_id(), key_sha256, name };
+        let caller = Caller { id: permit.okms_id(), source, name };
         self.lockout.check(&caller, now)?;
-        let turn = self.passwords.turn(permit.okms_id()).await?;
+        let passwords = match source {
+            LoginSource::Key(_) => &self.passwords,
+            LoginSource::Address(_) => &self.visitors,
+        };
+        let turn = passwords.turn(permit.okms_id()).await?;
         // Others may have failed while this one waited.
         self.lockout.check(&caller, now)?;
-        let keys = self.scope.keys(permit).await?;
-        let found = match user_name(name) {
-            Ok(()) => self.find(&keys, name).await?,
-            Err(_) => None,
+        let keys = match self.scope.keys(permit).await {
+            Err(Error::DomainNotFound) if matches!(source, LoginSource::Address(_)) => None,
+            keys => Some(keys?),
+        };
+        let found = match (keys, user_name(name)) {
+            (Some(keys), Ok(())) => self.find(&keys, name).await?,
+            _ => None,
         };
         let kept = found.as_ref().map(|user| user.password.clone());
         let fits = turn.fits(password, kept).await?;
@@ -187,7 +204,8 @@ impl Users {
     /// How often something was made of a password.
     #[cfg(test)]
     pub(super) fn hashed(&self) -> usize {
-        self.passwords.taken.load(std::sync::atomic::Ordering::Relaxed)
+        let taken = |of: &Passwords| of.taken.load(std::sync::atomic::Ordering::Relaxed);
+        taken(&self.passwords) + taken(&self.visitors)
     }
 
     async fn find(&self, keys: &DomainKeys, name: &str) -> Result<Option<User>, Error> {

@@ -169,7 +169,7 @@ impl Past for Token {
         Fields::read(bytes, FORMAT, |_, input| {
             Ok(Self {
                 secret_sha256: input.chunk()?,
-                key_sha256: input.chunk()?,
+                key_sha256: Some(input.chunk()?),
                 created_at: input.moment()?,
                 renewed_at: input.optional_moment()?,
                 expires_at: input.moment()?,

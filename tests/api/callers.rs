@@ -510,3 +510,51 @@ async fn every_operation_for_every_caller() {
     let missed: Vec<_> = ids.difference(&reached).collect();
     assert!(missed.is_empty(), "nobody can do {missed:?}");
 }
+
+/// Where the operator lets users in without a certificate, the login is open to who has none, and to who
+/// brings the token of one what the user may, in Vault's dialect; everything else is as shut as before.
+#[tokio::test]
+async fn every_operation_without_a_certificate() {
+    let mut domain = domain().await;
+    domain.server.config.access.users_without_certificate = true;
+    domain.server.reloader.reload(&domain.server.config).unwrap();
+    let (server, id) = (&domain.server, &domain.admin.id);
+    let user = json!({"password": "correct horse", "policies": "read-only"}).to_string();
+    let at = format!("/api/{id}/v1/auth/userpass/users/ann");
+    assert_eq!(domain.admin.call(Method::PUT, &at, &user).await.status, 204);
+    let nobody = Client { id: id.clone(), ..server.anonymous() };
+    let (login, password) = ("auth/userpass/login/ann", json!({"password": "correct horse"}));
+    let visitor = Caller::with_token("a visitor's token", &nobody, login, &password).await;
+    let before = contents(&domain.admin).await;
+    for caller in [Caller::new("nobody", nobody), visitor] {
+        let is_bearer = caller.token.is_some();
+        let names_domain = |route: &ListedRoute| route.pattern.contains("{okmsId}");
+        let expected = |route: &ListedRoute| match (route.operation.id, whose(route)) {
+            (_, For::All) => Outcome::LetIn,
+            ("VaultUserLogin", _) if names_domain(route) => Outcome::LetIn,
+            _ if !is_bearer || !is_of_vault(route) => Outcome::Nobody,
+            // As Vault says of a token that is worth nothing there.
+            _ if !names_domain(route) => Outcome::NoToken,
+            // It asks for a certificate's key.
+            ("VaultLogin", _) => Outcome::NoToken,
+            (_, For::Domain | For::Bearer | For::Reader) => Outcome::LetIn,
+            (_, For::Own | For::Admin) => Outcome::Forbidden,
+            (_, For::Operator) => Outcome::NoToken,
+        };
+        let mut caller = caller;
+        for http in BOTH {
+            caller = Caller { client: caller.client.over(http), connection: None, ..caller };
+            for route in &routes() {
+                // The first of these ends the token.
+                let ends = route.operation.id == "VaultRevokeSelf";
+                if !(is_bearer && ends) {
+                    caller.tries(route, id, expected(route)).await;
+                }
+            }
+        }
+    }
+    // What it stores is its own: tokens, and what it has wrapped.
+    let after = contents(&domain.admin).await;
+    let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert!(changed <= 1, "accessors alone: {before:#?} {after:#?}");
+}

@@ -31,7 +31,7 @@ if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 # proxies starts its own.
 declare -A own=(
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
-    [bao]=
+    [bao]="OKMSD_ACCESS__USERS_WITHOUT_CERTIFICATE=true"
     [oracle]=
     [schemathesis]=
     [terraform]=

@@ -8,7 +8,7 @@ use hyper::Method;
 use super::{
     super::{Address, Call, Context, Effect, Failed, Problem, Reply},
     address::is_of_server,
-    asked::{Asked, check_namespace, repeat_namespace, token},
+    asked::{Asked, check_namespace, presented, repeat_namespace, token},
     envelope, fields, kv, wrapping,
 };
 use crate::{
@@ -71,7 +71,12 @@ pub(super) async fn enter<'a>(
     }
     let of_certificate = Bearer::default();
     let bearer = own.as_ref().map_or(&of_certificate, |own| &own.token.bearer);
-    let mut permit = permit.settle(bearer, context.service.access.directory())?;
+    // A visitor who logs in has nothing yet that could be settled.
+    let mut permit = if permit.is_visitors() && manner == Manner::Login {
+        Cow::Borrowed(permit)
+    } else {
+        permit.settle(bearer, context.service.access.directory())?
+    };
     if permit.asks() {
         let whole = permit.into_owned();
         permit = Cow::Owned(fields::with_parameters(call, |given| whole.carrying(given, ttl))?);
@@ -121,9 +126,13 @@ async fn check_token(
     let Some(text) = token(&call.head.headers).filter(|_| manner != Manner::Login) else {
         return Ok(None);
     };
-    let key = permit.subject().certificate().ok_or(Problem::PermissionDenied)?.public_key_sha256();
-    match context.service.tokens.check(permit, text, key, call.now).await {
+    let presented = presented(context, permit);
+    match context.service.tokens.check(permit, text, presented, call.now).await {
         Ok(known) => Ok(Some(known)),
+        // Who has no certificate is not told whether there is such a domain, either.
+        Err(Error::TokenInvalid | Error::DomainNotFound) if permit.is_visitors() => {
+            Err(Problem::PermissionDenied.into())
+        }
         Err(Error::TokenInvalid) if manner == Manner::Wrapping => Ok(None),
         Err(Error::TokenInvalid) => Err(Problem::PermissionDenied.into()),
         Err(error) => Err(error.into()),

@@ -1,5 +1,7 @@
 //! A request of this dialect, and what its headers say.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use hyper::{
     HeaderMap,
     header::{AUTHORIZATION, HeaderName, HeaderValue},
@@ -7,9 +9,9 @@ use hyper::{
 
 use super::super::{Address, Call, Context, Failed, Problem, Reply};
 use crate::{
-    auth::Permit,
-    model::{Invalid, MountPath},
-    service::KnownToken,
+    auth::{Permit, identity::CertIdentity},
+    model::{Invalid, MountPath, OkmsId},
+    service::{KnownToken, Presented},
 };
 
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -29,6 +31,11 @@ impl Asked<'_> {
     /// What the address names: below a mount, or whatever else is there.
     pub(super) fn name(&self) -> &str {
         self.call.params.name.as_deref().unwrap_or_default()
+    }
+
+    /// The accessor of the token that came along.
+    pub(super) fn own_accessor(&self) -> Option<&str> {
+        self.own.map(|own| own.accessor.as_str())
     }
 
     /// The mount that the address names.
@@ -66,6 +73,19 @@ pub(super) fn repeat_namespace(call: &Call, reply: &mut Reply) {
     reply
         .headers
         .extend(call.head.headers.get(&NAMESPACE).map(|namespace| (NAMESPACE, namespace.clone())));
+}
+
+/// The domain that the namespace is, where it is one.
+pub(super) fn namespace(headers: &HeaderMap) -> Option<OkmsId> {
+    headers.get(NAMESPACE)?.to_str().ok()?.trim().trim_matches('/').parse().ok()
+}
+
+/// Under what a token comes along: the key of a certificate, or none.
+pub(super) fn presented<'a>(context: &Context, permit: &'a Permit) -> Presented<'a> {
+    Presented {
+        key_sha256: permit.subject().certificate().map(CertIdentity::public_key_sha256),
+        takes_unbound: context.visitors.load(Relaxed),
+    }
 }
 
 /// Whether the namespace that the client asks for is the one there is: the domain. Any other is

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter, page},
-    asked::{Asked, token},
+    asked::{Asked, presented, token},
     envelope,
     envelope::{Parts, TOKEN},
     fields::{self, Fields},
@@ -59,7 +59,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let display_name = format!("cert-{}", name.unwrap_or(&serial));
     let bearer = Bearer { policies: rule.map(|rule| rule.policies), ..Bearer::default() };
     let request = TokenRequest {
-        key_sha256: *peer.public_key_sha256(),
+        key_sha256: Some(*peer.public_key_sha256()),
         life_seconds,
         most_seconds,
         is_renewable: true,
@@ -132,9 +132,9 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let (life_seconds, most_seconds) = (context.token_life)().of(ttl, max);
     let mut warnings = fields.warnings();
     warnings.extend(cap_warning(ttl, most_seconds));
-    let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let request = TokenRequest {
-        key_sha256: *peer.public_key_sha256(),
+        // Where there is none, its parent is a user's and bound to none, and so is this.
+        key_sha256: presented(context, permit).key_sha256.copied(),
         life_seconds,
         most_seconds,
         is_renewable,
@@ -192,9 +192,9 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let mut fields = Fields::parse(&body)?;
     let increment = seconds(fields.seconds("increment")?)?;
     let (known, text) = find(asked, named, &mut fields).await?;
-    let tokens = &context.service.tokens;
-    let renewed =
-        tokens.renew(permit, &known.accessor, increment, (context.token_life)(), call.now).await?;
+    let (tokens, life) = (&context.service.tokens, (context.token_life)());
+    let (accessor, own) = (&known.accessor, asked.own_accessor());
+    let renewed = tokens.renew(permit, accessor, own, (increment, life), call.now).await?;
     let warnings: Vec<_> =
         cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
     Ok(auth_reply(asked, &warnings, &renewed, &text))
@@ -254,19 +254,22 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
     let (tokens, wrapping) = (&context.service.tokens, &context.service.wrapping);
     let ended = match named {
         Named::Own => {
-            tokens.revoke(permit, &own.ok_or(Problem::PermissionDenied)?.accessor, call.now).await
+            let accessor = &own.ok_or(Problem::PermissionDenied)?.accessor;
+            tokens.revoke(permit, accessor, Some(accessor), call.now).await
         }
         Named::Token => {
             let text = token_in(&mut fields)?.ok_or(Problem::NoToken)?;
             match tokens.lookup(permit, &text, call.now).await {
-                Ok(known) => tokens.revoke(permit, &known.accessor, call.now).await,
+                Ok(known) => {
+                    tokens.revoke(permit, &known.accessor, asked.own_accessor(), call.now).await
+                }
                 Err(Error::TokenInvalid) => wrapping.end(permit, &text, call.now).await,
                 Err(error) => Err(error),
             }
         }
         Named::Accessor => {
             let accessor = accessor_in(&mut fields)?;
-            match tokens.revoke(permit, &accessor, call.now).await {
+            match tokens.revoke(permit, &accessor, asked.own_accessor(), call.now).await {
                 Err(Error::TokenInvalid) => {
                     wrapping.end_by_accessor(permit, &accessor, call.now).await
                 }
@@ -313,12 +316,7 @@ async fn find(
                 None => return Err(Problem::NoToken.into()),
             };
             // A token tells itself, and goes on, for its own key alone.
-            let key = permit
-                .subject()
-                .certificate()
-                .ok_or(Problem::PermissionDenied)?
-                .public_key_sha256();
-            match tokens.check(permit, &text, key, call.now).await {
+            match tokens.check(permit, &text, presented(context, permit), call.now).await {
                 Ok(known) => Ok((known, text)),
                 Err(Error::TokenInvalid) => Err(Problem::BadToken.into()),
                 Err(error) => Err(error.into()),

@@ -1,8 +1,8 @@
 //! The dialect of `HashiCorp` Vault and `OpenBao`: KV version 2, and as much of `sys/` and `auth/`
 //! as its clients need.
 //!
-//! Always holds: the certificate alone authenticates; a token that comes along must be good on this
-//! very connection; every answer is one that the clients take for Vault's. `docs/COMPATIBILITY.md`
+//! Always holds: the certificate alone authenticates, or, where the operator lets users in without one,
+//! the token of a login; a token that comes along must be good on this very connection; every answer is one that the clients take for Vault's. `docs/COMPATIBILITY.md`
 //! says where Vault, `OpenBao` and `OVHcloud` differ, and what is done here.
 
 #![allow(clippy::unused_async, reason = "a handler is async whether it has to wait or not")]
@@ -31,7 +31,10 @@ mod wrapping;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
-use crate::{auth::acl::Addressed, model::Invalid};
+use crate::{
+    auth::acl::Addressed,
+    model::{Invalid, OkmsId},
+};
 
 /// The dialect.
 pub(super) struct Vault;
@@ -59,6 +62,21 @@ impl Dialect for Vault {
 
     fn brings_token(&self, head: &Parts) -> bool {
         asked::token(&head.headers).is_some()
+    }
+
+    fn visited(
+        &self,
+        operation: &Operation,
+        address: &Address<'_>,
+        head: &Parts,
+    ) -> Option<OkmsId> {
+        if operation.id != routes::USER_LOGIN && !self.brings_token(head) {
+            return None;
+        }
+        match &address.tenant {
+            Some(named) => named.ok(),
+            None => asked::namespace(&head.headers),
+        }
     }
 
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {

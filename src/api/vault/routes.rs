@@ -18,6 +18,8 @@ use crate::{auth::Action, model::VersionAct};
 
 const READS: &[&str] = &["GET", "LIST", "SCAN"];
 const WRITES: &[&str] = &["POST", "PUT"];
+/// The id of the one operation that takes a password.
+pub(super) const USER_LOGIN: &str = "VaultUserLogin";
 /// Vault answers LIST and SCAN of these with 405.
 const NO_LISTS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 const ALL: &[&str] = &["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"];
@@ -27,7 +29,7 @@ macro_rules! tenant {
     ($effect:ident, $id:literal, [$($action:ident),*], $($handler:ident)::+ ($($argument:expr),*)) => {
         tenant!($effect, $id, [$($action),*], $($handler)::+ ($($argument),*), Usual)
     };
-    ($effect:ident, $id:literal, [$($action:ident),*], $($handler:ident)::+ ($($argument:expr),*), $manner:ident) => {
+    ($effect:ident, $id:expr, [$($action:ident),*], $($handler:ident)::+ ($($argument:expr),*), $manner:ident) => {
         Operation {
             id: $id,
             effect: Effect::$effect,
@@ -409,7 +411,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/auth/userpass/login/{key}",
-        &tenant!(Write, "VaultUserLogin", [DomainGet], userpass::login(), Login),
+        &tenant!(Write, USER_LOGIN, [DomainGet], userpass::login(), Login),
     ),
     route(
         &["GET", "LIST"],

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Bearer, Invalid},
-    service::{Error, Password, TokenRequest, UserPatch},
+    service::{Error, LoginSource, Password, TokenRequest, UserPatch},
 };
 
 /// The names of the users; as Vault has it, a list of nothing is not there.
@@ -99,7 +99,7 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
     }
 }
 
-/// A token of the user, for the connection's certificate.
+/// A token of the user, for the connection's certificate; where there is none, for whoever has it.
 pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let (body, name) = (fields::body(call)?, asked.name());
@@ -107,13 +107,16 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let password = fields.text("password")?.filter(|password| !password.is_empty());
     let password = Password::new(password.ok_or(Problem::NoPassword)?)?;
     let warnings = fields.warnings();
-    let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
-    let key = peer.public_key_sha256();
-    let user = context.service.users.log_in(permit, key, name, password, call.now).await?;
+    let key = permit.subject().certificate().map(|own| *own.public_key_sha256());
+    let source = match (key, call.client) {
+        (Some(key), _) => LoginSource::Key(key),
+        (None, client) => LoginSource::at(client.ok_or(Problem::PermissionDenied)?),
+    };
+    let user = context.service.users.log_in(permit, &source, name, password, call.now).await?;
     let life = (context.token_life)();
     let (life_seconds, most_seconds) = life.of(Some(user.token_ttl), Some(user.token_max_ttl));
     let request = TokenRequest {
-        key_sha256: *key,
+        key_sha256: key,
         life_seconds,
         most_seconds,
         is_renewable: true,

@@ -1,13 +1,14 @@
 //! Who may try passwords at present: whoever fails too often waits, longer each time.
 //!
-//! Always holds: names that are no user's count as those that are; a caller is a certificate's key, so
-//! that nobody shuts out anybody else. In memory alone, of each process, and bounded: where more callers
+//! Always holds: names that are no user's count as those that are; a caller is a certificate's key, or
+//! where there is none an address, so that nobody shuts out anybody else. In memory alone, of each process, and bounded: where more callers
 //! fail than there is room for, those who failed least recently are forgotten.
 
 use std::hash::{BuildHasher, RandomState};
 
 use quick_cache::sync::Cache;
 
+use super::login::LoginSource;
 use crate::{
     model::{OkmsId, Timestamp},
     service::Error,
@@ -26,8 +27,8 @@ const FORGOTTEN: u64 = 15 * 60;
 #[derive(Debug)]
 pub(super) struct Caller<'a> {
     pub id: OkmsId,
-    /// SHA-256 of the certificate's public key.
-    pub key_sha256: &'a [u8; 32],
+    /// Where it comes from.
+    pub source: &'a LoginSource,
     pub name: &'a str,
 }
 
@@ -94,8 +95,8 @@ impl Lockout {
 
     /// Under which keys the caller's failures are counted, and by which limits.
     fn counted(&self, caller: &Caller<'_>) -> [(u64, Limit); 2] {
-        let Caller { id, key_sha256, name } = caller;
-        let key = |name: Option<&str>| self.hasher.hash_one((id, key_sha256, name));
+        let Caller { id, source, name } = caller;
+        let key = |name: Option<&str>| self.hasher.hash_one((id, source, name));
         [(key(Some(name)), OF_NAME), (key(None), OF_ALL)]
     }
 }
@@ -134,11 +135,11 @@ fn seconds(from: Timestamp, to: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    const KEY: [u8; 32] = [1; 32];
-    const OTHER: [u8; 32] = [2; 32];
+    const KEY: LoginSource = LoginSource::Key([1; 32]);
+    const OTHER: LoginSource = LoginSource::Key([2; 32]);
 
-    fn caller<'a>(key_sha256: &'a [u8; 32], name: &'a str) -> Caller<'a> {
-        Caller { id: OkmsId::from_bytes([1; 16]).unwrap(), key_sha256, name }
+    fn caller<'a>(source: &'a LoginSource, name: &'a str) -> Caller<'a> {
+        Caller { id: OkmsId::from_bytes([1; 16]).unwrap(), source, name }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -216,5 +217,14 @@ mod tests {
         // Of many people behind one certificate, some err each day: one failure a minute is taken back.
         lockout.failed(&caller(&KEY, &names[0]), at(120));
         assert_eq!(wait(&lockout, &caller(&KEY, "another"), 120), 0);
+    }
+
+    /// Who changes the lower half of an address stays who it is.
+    #[test]
+    fn an_address_of_version_six_is_known_by_its_network() {
+        let at = |text: &str| LoginSource::at(text.parse().unwrap());
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:1:2:3"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
     }
 }

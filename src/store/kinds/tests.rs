@@ -288,7 +288,7 @@ proptest! {
         }
         let token = Token {
             secret_sha256: [1; 32],
-            key_sha256: [2; 32],
+            key_sha256: Some([2; 32]),
             created_at,
             renewed_at: deactivate_at,
             expires_at: created_at,
@@ -302,6 +302,7 @@ proptest! {
         };
         // What narrows it is not passed over.
         check_form(&token, FORM + 1);
+        check_form(&Token { key_sha256: None, ..token.clone() }, FORM + 2);
         check_form(&Token { bearer: Bearer::default(), ..token }, FORM);
         check(&User {
             password: PasswordHash::new(name.clone()),

@@ -99,10 +99,15 @@ struct Fields<'a> {
     user: Option<&'a str>,
     #[b(12)]
     policies: Option<Vec<&'a str>>,
+    /// Whether the key above is none.
+    #[n(13)]
+    is_unbound: Option<bool>,
 }
 
 /// The form of a token that is somebody's, or narrowed.
 const NARROWER: u8 = kind::FORM + 1;
+/// The form of one that is bound to no key.
+const UNBOUND: u8 = NARROWER + 1;
 
 impl Kind for Token {
     const SPACE: Space = SPACE;
@@ -114,12 +119,16 @@ impl Kind for Token {
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
         // Whoever passed over it would give its bearer more.
-        let form = if self.bearer == Bearer::default() { kind::FORM } else { NARROWER };
+        let form = match self.key_sha256 {
+            None => UNBOUND,
+            Some(_) if self.bearer == Bearer::default() => kind::FORM,
+            Some(_) => NARROWER,
+        };
         kind::encode_as(
             form,
             &Fields {
                 secret_sha256: self.secret_sha256.into(),
-                key_sha256: self.key_sha256.into(),
+                key_sha256: self.key_sha256.unwrap_or_default().into(),
                 created_at: self.created_at.unix_nanos(),
                 renewed_at: self.renewed_at.map(Timestamp::unix_nanos),
                 expires_at: self.expires_at.unix_nanos(),
@@ -131,15 +140,16 @@ impl Kind for Token {
                 meta: self.meta.iter().map(|(name, text)| (&**name, &**text)).collect(),
                 user: self.bearer.user.as_deref(),
                 policies: self.bearer.policies.as_deref().map(texts),
+                is_unbound: self.key_sha256.is_none().then_some(true),
             },
         )
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode_up_to(NARROWER, bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(UNBOUND, bytes)?;
         Ok(Self {
             secret_sha256: fields.secret_sha256.into(),
-            key_sha256: fields.key_sha256.into(),
+            key_sha256: (fields.is_unbound != Some(true)).then(|| fields.key_sha256.into()),
             created_at: Timestamp::from_unix_nanos(fields.created_at),
             renewed_at: fields.renewed_at.map(Timestamp::from_unix_nanos),
             expires_at: Timestamp::from_unix_nanos(fields.expires_at),

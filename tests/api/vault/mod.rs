@@ -38,6 +38,7 @@ mod tokens;
 mod tools;
 mod userpass;
 mod versions;
+mod visitors;
 mod wrapping;
 
 /// A mount as a Vault client sees it: every path is relative to `base`.

@@ -7,8 +7,7 @@ use crate::harness::{Answer, BOTH, Http, Leaf, TestServer};
 
 const FORBIDDEN: u32 = 16_924_673;
 const WRONG: &str = "invalid username or password";
-const LOCKED: &str =
-    "too many logins with your certificate have failed; repeat after the time in Retry-After";
+const LOCKED: &str = "too many of your logins have failed; repeat after the time in Retry-After";
 const RIGHT: &str = "correct horse";
 
 /// A domain; who administers it in Vault's dialect, at the root of its addresses.
