@@ -22,8 +22,9 @@ use crate::{
         directory,
     },
     model::{
-        Bearer, CertRule, Circumstances, Header, IamPolicy, MountPath, OkmsId, ResourcePattern,
-        SettingsPatch, When,
+        Bearer, CertRule, Circumstances, Condition, Header, IamPolicy, MountPath, OkmsId,
+        ResourcePattern, SettingsPatch, When,
+        condition::{Expression, Operator},
     },
     pki::CertificateAuthority,
     service::{Browse, ChangeName, Error, Service, settings::ConfigBasis, unit::Change},
@@ -106,8 +107,9 @@ fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
         actions(3),
         actions(2),
         option::weighted(0.4, actions(2)).prop_map(Option::unwrap_or_default),
+        when(),
     );
-    let policy = policy.prop_map(|(identity, resources, allow, except, deny)| IamPolicy {
+    let policy = policy.prop_map(|(identity, resources, allow, except, deny, when)| IamPolicy {
         name: String::new(),
         description: String::new(),
         identities: vec![identity.to_owned()],
@@ -116,7 +118,7 @@ fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
         allow: if deny.is_empty() && allow.is_empty() { vec!["*".to_owned()] } else { allow },
         except,
         deny,
-        when: When::default(),
+        when,
         created_at: NOW,
         updated_at: NOW,
     });
@@ -125,6 +127,16 @@ fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
         policies.into_iter().enumerate().map(number).collect()
     };
     vec(policy, 0..4).prop_map(numbered)
+}
+
+/// Always, never, and from an address, which is not known here.
+fn when() -> impl Strategy<Value = When> {
+    let end = |end| When { condition: None, expires_at: Some(end) };
+    let values = vec![("request.IP".to_owned(), "192.0.2.1".to_owned())];
+    let here = Expression { operator: Operator::Match, values, conditions: Vec::new() };
+    let here = When { condition: Some(Condition::new(here).unwrap()), expires_at: None };
+    let later = NOW.plus_seconds(1);
+    select(vec![When::default(), When::default(), end(NOW), end(later), here])
 }
 
 fn resource(text: &&str) -> ResourcePattern {
@@ -241,14 +253,20 @@ impl<'a> Held<'a> {
         };
         let about: Vec<_> = self.in_iam.iter().filter(is_about).collect();
         let in_vault = self.in_vault.says(mounts, action, path);
-        if in_vault == Some(false) || about.iter().any(|policy| is_any(&policy.deny, names)) {
+        // An address is not known: under a condition on it all that is denied is, and nothing allowed.
+        let is_over = |policy: &IamPolicy| policy.when.expires_at == Some(NOW);
+        let denies = |policy: &IamPolicy| !is_over(policy) && is_any(&policy.deny, names);
+        let is_allowing = |policy: &IamPolicy| !is_over(policy) && policy.when.condition.is_none();
+        if in_vault == Some(false) || about.iter().any(|policy| denies(policy)) {
             return false;
         }
         in_vault == Some(true)
             || self.sees_all
-            || about
-                .iter()
-                .any(|policy| is_any(&policy.allow, names) && !is_any(&policy.except, names))
+            || about.iter().any(|policy| {
+                is_allowing(policy)
+                    && is_any(&policy.allow, names)
+                    && !is_any(&policy.except, names)
+            })
     }
 }
 
