@@ -139,6 +139,11 @@ fn attempt(reloader: &Reloader, files: &Files, before: Marks) -> Attempt {
         let of_config = Marks::of([files.config.as_path()]);
         let config = match (files.load)() {
             Ok(config) => config,
+            // It was read half written.
+            Err(_) if of_config != of_config.again() => {
+                marks = marks.again().and(of_config);
+                continue;
+            }
             // Those that the file named before are still looked at.
             Err(error) => {
                 return Attempt { marks: marks.again().and(of_config), outcome: Err(error.into()) };

@@ -738,6 +738,23 @@ mod tests {
         }
     }
 
+    /// A deny of everything in the domain is one of renewals too: whoever is shut out does not
+    /// prolong what it has. To have nothing is not to be denied it.
+    #[test]
+    fn a_deny_of_everything_takes_the_renewal_as_well() {
+        let nothing = CertRule { policies: vec!["nothing".to_owned()], ..CertRule::default() };
+        let deny = policy(&["r"], &[""], [&[], &[], &["*"]]);
+        let deny_secrets = policy(&["r"], &["*"], [&[], &[], &["*"]]);
+        for (policies, may_renew) in [(&[][..], true), (&[deny_secrets], true), (&[deny], false)] {
+            let (directory, id) = directory(&[("r".to_owned(), nothing.clone())], policies);
+            let grants = grants(&directory, id);
+            for action in [Action::CredentialRenew, Action::DomainGet] {
+                let may = grants.allows(action, Resource::Tenant, Door::Other);
+                assert_eq!(may, may_renew, "{action:?} {policies:?}");
+            }
+        }
+    }
+
     /// What is remembered of a connection is forgotten when the policies change.
     #[test]
     fn what_is_remembered_is_of_the_newest_state() {

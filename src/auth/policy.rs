@@ -159,6 +159,8 @@ pub struct Permit {
     addressed: Option<Addressed>,
     /// Under which it was asked for.
     circumstances: Circumstances,
+    /// For which user its token stands, if it brings one that does.
+    user: Option<String>,
     principal: Principal,
     witness: Option<Arc<dyn Witness>>,
 }
@@ -174,6 +176,12 @@ impl Permit {
     #[must_use]
     pub const fn subject(&self) -> &Subject {
         self.principal.subject()
+    }
+
+    /// For which user its token stands, if it brings one that does.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Goes on if `action` may be done to `resource`.
@@ -262,7 +270,8 @@ impl Permit {
             return Err(Denied::Forbidden);
         }
         let policy = self.policy_of(bearer, access);
-        Ok(Cow::Owned(Self { policy, ..self.clone() }.begin(actions)?))
+        let user = bearer.user.clone();
+        Ok(Cow::Owned(Self { policy, user, ..self.clone() }.begin(actions)?))
     }
 
     /// The permit for these actions, if there is something that they may be done to.
@@ -395,6 +404,7 @@ impl Permit {
             pending: None,
             addressed: None,
             circumstances: Circumstances::default(),
+            user: None,
             principal,
             witness: None,
         }
@@ -505,6 +515,7 @@ impl Principal {
             pending: Some(actions),
             addressed,
             circumstances,
+            user: None,
             principal: self.clone(),
             witness: None,
         };

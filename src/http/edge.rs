@@ -168,6 +168,10 @@ impl Sender {
 }
 
 /// A handler, and the permit that it takes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each request has one, for a tenant nearly always, and moves it once or twice"
+)]
 enum Granted {
     Open(for<'a> fn(&'a Context, &'a Call) -> Answer<'a>),
     Region(for<'a> fn(&'a Context, &'a RegionPermit, &'a Call) -> Answer<'a>, RegionPermit),

@@ -1,14 +1,18 @@
-//! What the policies and rules of a domain take together, and how much that may be.
+//! What the policies, rules and users of a domain take together, and how much that may be.
 //!
 //! Always holds: whoever makes a domain's policies cannot make the server's work or memory grow
 //! beyond these bounds; what makes it less is never refused.
 
-use super::{CertRule, IamPolicy, Invalid, ResourcePattern, VaultPolicy, condition::Expression};
+use super::{
+    CertRule, IamPolicy, Invalid, ResourcePattern, User, VaultPolicy, condition::Expression,
+};
 
 /// The most policies of a domain, in each language.
 const POLICIES_MAX: u64 = 2_000;
 /// The most rules of a domain.
 const RULES_MAX: u64 = 20_000;
+/// The most users of a domain.
+const USERS_MAX: u64 = 10_000;
 /// The most that all of them take, in bytes.
 const BYTES_MAX: u64 = 8 << 20;
 /// The most patterns with a star before their end, as each of those is tried alone.
@@ -37,6 +41,8 @@ pub enum Counted {
     Vault,
     /// A rule.
     Rule,
+    /// A user.
+    User,
 }
 
 /// What all of a domain take.
@@ -48,6 +54,8 @@ pub struct Tally {
     pub vault: u64,
     /// How many rules.
     pub rules: u64,
+    /// How many users.
+    pub users: u64,
     /// What they take, in bytes.
     pub bytes: u64,
     /// How many of their patterns have a star before their end.
@@ -84,6 +92,7 @@ impl Tally {
             Counted::Iam => &mut self.iam,
             Counted::Vault => &mut self.vault,
             Counted::Rule => &mut self.rules,
+            Counted::User => &mut self.users,
         }
     }
 
@@ -99,9 +108,12 @@ impl Tally {
         if over(self.rules, before.rules, RULES_MAX) {
             return Err(Invalid("a domain has at most 20000 rules; remove one first"));
         }
+        if over(self.users, before.users, USERS_MAX) {
+            return Err(Invalid("a domain has at most 10000 users; remove one first"));
+        }
         if over(self.bytes, before.bytes, BYTES_MAX) {
             return Err(Invalid(
-                "the policies and rules of a domain take at most 8 MiB together, 32 bytes for each entry of a list \
+                "the policies, rules and users of a domain take at most 8 MiB together, 32 bytes for each entry of a list \
                  included; remove some, or make them shorter",
             ));
         }
@@ -179,6 +191,14 @@ impl CertRule {
         let size = (0..keys).fold(size, |size, _| size.entry("").entry(""));
         let size = self.further().fold(size, Size::entry);
         self.patterns().fold(size, Size::pattern)
+    }
+}
+
+impl User {
+    /// What every process has of it under a name.
+    #[must_use]
+    pub fn size(&self, name: &str) -> Size {
+        self.policies.iter().fold(Size::default().entry(name), |size, policy| size.entry(policy))
     }
 }
 

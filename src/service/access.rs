@@ -14,9 +14,10 @@ mod vault;
 
 use std::{convert::Infallible, sync::Arc};
 
+pub(super) use self::counting::{Counting, Standing};
 pub use self::roles::RoleCertificate;
 use self::{
-    counting::{Counting, Counts},
+    counting::Counts,
     current::Current,
     stored::{find, some},
 };
@@ -75,12 +76,6 @@ impl AccessControl {
         &self.current.directory
     }
 
-    /// Tells the directory what the store has of a tenant. Where that cannot be read, the tenant is
-    /// closed until it can.
-    pub(super) async fn bring_up(&self, id: OkmsId) {
-        self.current.bring_up(id).await;
-    }
-
     /// Changes what a tenant has, and goes on when that counts.
     async fn change<B: Basis, T: Send>(
         &self,
@@ -92,10 +87,19 @@ impl AccessControl {
     ) -> Result<T, Error> {
         let change = Change { name, turns: &[""], witness: permit.witness() };
         let outcome = self.scope.unit(change, keys, basis, decide).await;
+        self.follow_up(keys.id(), outcome).await
+    }
+
+    /// Goes on when a change of what a tenant has counts that ended like this, or may have been
+    /// stored.
+    pub(super) async fn follow_up<T: Send>(
+        &self,
+        id: OkmsId,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
         match &outcome {
-            Ok(_) => self.current.bring_up(keys.id()).await,
-            // It may be stored.
-            Err(Error::OutcomeUnknown(_)) => self.current.bring_up_anew(keys.id()).await,
+            Ok(_) => self.current.bring_up(id).await,
+            Err(Error::OutcomeUnknown(_)) => self.current.bring_up_anew(id).await,
             Err(_) => {}
         }
         outcome
@@ -261,7 +265,7 @@ impl AccessControl {
             .await
     }
 
-    async fn remove<K: Counts>(
+    pub(super) async fn remove<K: Counts>(
         &self,
         permit: &Permit,
         keys: &DomainKeys,

@@ -56,7 +56,7 @@ pub use self::{
     },
     settings::Defaults,
     tenants::{Domain, Tenants},
-    tokens::{Accessors, FreshToken, KnownToken, Presented, TokenRequest, Tokens},
+    tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
     upgrade::Upgrade,
     users::{LoginSource, UserPatch, Users},
     wrapping::{Unwrapped, WrapInfo, Wrapping},

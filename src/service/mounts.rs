@@ -85,7 +85,8 @@ impl Mounts {
         patch: &SettingsPatch,
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
-        self.scope
+        let enabled = self
+            .scope
             .change_config(ChangeName::EnableMount, permit, ConfigBasis, |config, (), _| {
                 config.enable(Mount {
                     path: path.clone(),
@@ -97,9 +98,8 @@ impl Mounts {
                 })??;
                 Ok(())
             })
-            .await?;
-        self.access.bring_up(permit.okms_id()).await;
-        Ok(())
+            .await;
+        self.access.follow_up(permit.okms_id(), enabled).await
     }
 
     /// Changes a mount itself.
@@ -144,7 +144,8 @@ impl Mounts {
         let action = if force { Action::SecretDelete } else { Action::SecretList };
         permit.check(action, Resource::AllBelow(&folder))?;
         let basis = Removal { folder: &folder, force };
-        self.scope
+        let disabled = self
+            .scope
             .change_config(ChangeName::DisableMount, permit, basis, |config, may_go, draft| {
                 if !config.has(&view) {
                     return Err(MountError::NotFound.into());
@@ -158,9 +159,8 @@ impl Mounts {
                 }
                 Ok(())
             })
-            .await?;
-        self.access.bring_up(permit.okms_id()).await;
-        Ok(())
+            .await;
+        self.access.follow_up(permit.okms_id(), disabled).await
     }
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the
@@ -177,14 +177,14 @@ impl Mounts {
     ) -> Result<Uuid, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
-        self.scope
+        let renamed = self
+            .scope
             .change_config(ChangeName::RenameMount, permit, ConfigBasis, |config, (), _| {
                 config.rename(from, to, id.into_bytes())?;
-                Ok(())
+                Ok(id)
             })
-            .await?;
-        self.access.bring_up(permit.okms_id()).await;
-        Ok(id)
+            .await;
+        self.access.follow_up(permit.okms_id(), renamed).await
     }
 
     /// A mount's own defaults; the domain's for a view on the whole tree.

@@ -1,6 +1,7 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
 mod lists;
+mod rights;
 
 use std::{
     fs,

@@ -227,7 +227,8 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let found = self.find(permit, accessor, now).await;
-        let maker = found.as_ref().ok().and_then(|known| known.token.key_sha256.as_ref());
+        let maker =
+            found.as_ref().ok().and_then(|known| KnownBy::Accessor.makes_own(permit, &known.token));
         is_own_or_may(permit, maker, Action::TokenGet)?;
         found
     }
@@ -254,7 +255,7 @@ impl Tokens {
     pub async fn renew(
         &self,
         permit: &Permit,
-        accessor: &str,
+        (accessor, by): (&str, KnownBy),
         own: Option<&str>,
         (increment, life): (Option<u64>, TokenLife),
         now: Timestamp,
@@ -266,7 +267,7 @@ impl Tokens {
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
                 if own != Some(accessor) {
-                    is_own_or_may(permit, before.key_sha256.as_ref(), Action::TokenEdit)?;
+                    is_own_or_may(permit, by.makes_own(permit, &before), Action::TokenEdit)?;
                 }
                 if !before.is_renewable {
                     return Err(Error::NotRenewable);
@@ -329,7 +330,7 @@ impl Tokens {
     pub async fn revoke(
         &self,
         permit: &Permit,
-        accessor: &str,
+        (accessor, by): (&str, KnownBy),
         own: Option<&str>,
         now: Timestamp,
     ) -> Result<(), Error> {
@@ -341,12 +342,30 @@ impl Tokens {
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
                 if own != Some(accessor) {
-                    is_own_or_may(permit, token.key_sha256.as_ref(), Action::TokenEdit)?;
+                    is_own_or_may(permit, by.makes_own(permit, &token), Action::TokenEdit)?;
                 }
                 remove(draft, accessor, token.expires_at);
                 Ok(())
             })
             .await
+    }
+}
+
+/// By what a token is known to whoever does something to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// Its text, which nobody has but those whom it was given.
+    Text,
+    /// Its accessor, which others may have come by.
+    Accessor,
+}
+
+impl KnownBy {
+    /// The key of the certificate whose own a token is: where the accessor alone is known, for no
+    /// other of the users who share that certificate, nor for it without a user's token.
+    fn makes_own<'t>(self, permit: &Permit, token: &'t Token) -> Option<&'t [u8; 32]> {
+        let is_own = self == Self::Text || token.bearer.user.as_deref() == permit.user();
+        token.key_sha256.as_ref().filter(|_| is_own)
     }
 }
 

@@ -18,23 +18,18 @@ use self::{
 };
 use super::{
     AccessControl, Error,
+    access::{Counting, Standing},
     changes::ChangeName,
-    records::{Draft, Reader, keys_of, open},
+    records::{Draft, Reader, keys_of},
     scope::Scope,
-    unit::{Change, OneRecord},
+    unit::Change,
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::{DomainKeys, Password},
-    model::{Invalid, Timestamp, User, user_name},
-    store::{
-        engine::Record,
-        kinds::{Kind, Malformed, user},
-    },
+    model::{Timestamp, User, user_name},
+    store::kinds::{Kind, Malformed, user},
 };
-
-/// The most users of a tenant.
-const USERS_MAX: usize = 10_000;
 
 /// What of a user is to change; what is `None` stays.
 #[derive(Debug, Default)]
@@ -105,16 +100,7 @@ impl Users {
     ) -> Result<(), Error> {
         permit.check(Action::UserEdit, Resource::Tenant)?;
         user_name(name)?;
-        let keys = self.scope.keys(permit).await?;
-        if !self.is_there(&keys, name).await? {
-            if patch.password.is_none() {
-                return Err(Error::NoPassword);
-            }
-            if self.keys_of_all(&keys).await?.len() >= USERS_MAX {
-                return Err(Invalid("a domain has at most 10000 users; remove one first").into());
-            }
-        }
-        self.change(permit, &keys, name, patch, true, now).await
+        self.change(permit, name, patch, true, now).await
     }
 
     /// Changes a user that is there.
@@ -130,11 +116,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<(), Error> {
         permit.check(Action::UserEdit, Resource::Tenant)?;
-        let keys = self.scope.keys(permit).await?;
-        if !self.is_there(&keys, name).await? {
-            return Err(Error::UserNotFound);
-        }
-        self.change(permit, &keys, name, patch, false, now).await
+        self.change(permit, name, patch, false, now).await
     }
 
     /// Removes a user; its tokens may then do nothing. One that is damaged can be removed, too.
@@ -144,18 +126,9 @@ impl Users {
     pub async fn delete(&self, permit: &Permit, name: &str) -> Result<(), Error> {
         permit.check(Action::UserEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let key = User::key(keys.id(), name);
-        let change =
-            Change { name: ChangeName::DeleteUser, turns: &[""], witness: permit.witness() };
-        self.scope
-            .unit(change, &keys, OneRecord(user::SPACE, key.clone()), |found, draft| {
-                found.ok_or(Error::UserNotFound)?;
-                draft.delete(user::SPACE, key.clone());
-                Ok(())
-            })
-            .await?;
-        self.access.bring_up(keys.id()).await;
-        Ok(())
+        self.access
+            .remove::<User>(permit, &keys, ChangeName::DeleteUser, name, Error::UserNotFound)
+            .await
     }
 
     /// The user of this name and password, for whoever logs in from `source`. Of one without a
@@ -230,24 +203,27 @@ impl Users {
     async fn change(
         &self,
         permit: &Permit,
-        keys: &DomainKeys,
         name: &str,
         patch: UserPatch,
         makes: bool,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let keys = &self.scope.keys(permit).await?;
         let UserPatch { password, policies, token_ttl, token_max_ttl } = patch;
+        // Before anything is made of a password.
+        if !self.is_there(keys, name).await? && (!makes || password.is_none()) {
+            return Err(if makes { Error::NoPassword } else { Error::UserNotFound });
+        }
         let password = match password {
             Some(password) => Some(self.passwords.turn(keys.id()).await?.hash(password).await?),
             None => None,
         };
         let change = Change { name: ChangeName::PutUser, turns: &[""], witness: permit.witness() };
-        let decide = |found: Option<Record>, draft: &mut Draft<'_>| {
-            if found.is_none() && !makes {
+        let decide = |standing: Standing<User>, draft: &mut Draft<'_>| {
+            if standing.found.is_empty() && !makes {
                 return Err(Error::UserNotFound);
             }
-            let key = User::key(keys.id(), name);
-            let before = found.and_then(|found| open::<User>(keys, &key, &found.bytes).ok());
+            let before = standing.found.record().cloned();
             let is_new = before.is_none();
             let before = match (before, &password) {
                 (Some(before), _) => before,
@@ -270,13 +246,14 @@ impl Users {
                 updated_at: now,
             };
             user.check()?;
-            draft.put(name, &user)?;
+            standing.put(draft, name, &user)?;
             Ok(is_new || policies.is_some())
         };
-        let basis = OneRecord::of::<User>(keys, name);
-        if self.scope.unit(change, keys, basis, decide).await? {
-            self.access.bring_up(keys.id()).await;
+        let outcome = self.scope.unit(change, keys, Counting::of(keys, name), decide).await;
+        // What a password is, no request is judged by.
+        if matches!(outcome, Ok(false)) {
+            return Ok(());
         }
-        Ok(())
+        self.access.follow_up(keys.id(), outcome).await.map(drop)
     }
 }

@@ -300,7 +300,7 @@ async fn capabilities_are_told() {
     assert_eq!(told(&svc).await, few);
     let all = told(&domain.admin).await;
     assert_eq!(all[0], "create,delete,patch,read,update");
-    assert_eq!(all[9], "create,delete,list,patch,read,update");
+    assert_eq!(all[9], "create,delete,read,update");
     assert_eq!(all[10], "deny");
 }
 

@@ -14,6 +14,7 @@ use std::{
 
 use hyper::{Method, StatusCode};
 use okmsd::{
+    app::{Files, Keeper},
     config::{ClientAuth, Config, CustomerCa, Span},
     model::Timestamp,
     pki::{KeyKind, KeySource, PrivateKeyPem},
@@ -299,6 +300,36 @@ async fn settings_change_while_the_server_runs() {
     server.metric_reaches(GENERATION, 3.0).await;
     assert!(server.anonymous().is_refused_in_tls().await);
     ask().await.ok();
+}
+
+/// A config that was written between a look at it and its reading was read half, and told as wrong.
+#[tokio::test]
+async fn a_config_that_is_written_while_it_is_read_is_read_again() {
+    let (server, keeper) = watching("", |_| {}).await;
+    drop(keeper);
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
+    let (file, ours, reads) = (server.path("okmsd.toml"), server.config.clone(), AtomicU64::new(0));
+    let config = file.clone();
+    let load = Box::new(move || {
+        if reads.fetch_add(1, SeqCst) == 0 {
+            // Somebody who is half-way when it is read, and done right after.
+            std::fs::write(&file, format!("{CONFIG}[limits]\nhead_bytes = \"")).unwrap();
+            let half = Config::load(&file, std::iter::empty());
+            std::fs::write(&file, format!("{CONFIG}[limits]\nhead_bytes = \"9KiB\"\n")).unwrap();
+            assert!(half.is_err());
+            return half;
+        }
+        let mut config = Config::load(&file, std::iter::empty())?;
+        config.server.listen = ours.server.listen;
+        config.server.admin_listen = ours.server.admin_listen;
+        config.store = ours.store.clone();
+        Ok(config)
+    });
+    let keeper = Keeper::new(server.reloader.clone(), Files { config, load });
+    let _keeping = AbortOnDropHandle::new(tokio::spawn(keeper.run(Arc::default())));
+    server.metric_reaches(GENERATION, 2.0).await;
+    assert_eq!(lines.with(&["could not be loaded again"]), 0, "{}", lines.all());
+    assert_eq!(server.metric(r#"okmsd_reloads_total{outcome="refused"}"#).await, 0.0);
 }
 
 /// A region whose server issues certificates goes on to issue them by the authority of its start.

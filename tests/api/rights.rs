@@ -4,9 +4,13 @@
 use hyper::Method;
 use serde_json::json;
 
+use okmsd::api::ListedRoute;
+
 use crate::{
     access::Domain,
+    callers::{Outcome, outcome},
     harness::{Answer, Client, Http},
+    isolation,
     vault::Vault,
 };
 
@@ -381,4 +385,62 @@ async fn tokens_in_vaults_language() {
     let own = keeper.put("auth/cert/login", "{}").await.envelope()["auth"].clone();
     let own = keeper.token(own["client_token"].as_str().unwrap());
     forbidden(&own.put("auth/token/revoke-self", "").await);
+}
+
+/// Of addresses of the server's own all words were told, whatever is there: each is told to whom
+/// it is let in, and no other.
+#[tokio::test]
+async fn capabilities_at_the_servers_own_addresses_are_true() {
+    let domain = Domain::new().await;
+    let nobody = with(&domain, "nobody", &[]).await;
+    let rights = ["secret/*", "okms:apiovh:resource/policy/get", "okms:apiovh:resource/token/get"];
+    let auditor = with(&domain, "auditor", &rights).await;
+    let is_own = |route: &ListedRoute| {
+        let path = route.pattern.strip_prefix("/api/{okmsId}/v1/");
+        path.is_some_and(|path| path.starts_with("sys/") || path.starts_with("auth/"))
+            // What comes next asks for the token that this ends.
+            && !["VaultNotServed", "VaultRevokeSelf"].contains(&route.operation.id)
+            && route.method != "HEAD"
+    };
+    let routes: Vec<_> = isolation::routes().into_iter().filter(is_own).collect();
+    let mut told = [0, 0];
+    for client in [&nobody, &auditor] {
+        let mut connection = client.connect().await;
+        for route in &routes {
+            let at = isolation::url(route, &client.id, isolation::SECRET);
+            let path = at.rsplit_once("/v1/").unwrap().1.replace("%2F", "/");
+            let asked = json!({ "path": path }).to_string();
+            let words = post(client, "sys/capabilities-self", &asked).await.ok();
+            let word = match route.method {
+                "GET" => "read",
+                "LIST" => "list",
+                "DELETE" => "delete",
+                "PATCH" => "patch",
+                _ => "update",
+            };
+            let is_told = words["capabilities"].as_array().unwrap().contains(&json!(word));
+            let body = isolation::body(route, isolation::SECRET);
+            let headers = [("content-type", "application/json")];
+            let method = isolation::method(route);
+            let answer = match connection.try_send(method, &at, &headers, body.clone()).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    connection = client.connect().await;
+                    continue;
+                }
+            };
+            // Accessors that others' tokens may have are refused as such.
+            let is_of_accessor = body.contains("accessor") && is_told;
+            let is_let_in = outcome(&answer) != Outcome::Forbidden;
+            assert!(is_let_in == is_told || is_of_accessor, "{} {path}: {words}", route.method);
+            told[usize::from(is_told)] += 1;
+        }
+        // Nor are words told of what is not there.
+        for path in ["sys/nothing/here", "auth/github/login", "sys/audit/x", "sys/health/x"] {
+            let asked = json!({ "path": path }).to_string();
+            let words = post(client, "sys/capabilities-self", &asked).await.ok();
+            assert_eq!(words["capabilities"], json!(["deny"]), "{path}");
+        }
+    }
+    assert!(told.iter().all(|times| *times > 20), "{told:?}");
 }

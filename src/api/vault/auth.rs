@@ -14,7 +14,7 @@ use crate::{
         Bearer, Invalid, Timestamp, Token,
         policy::{self, DEFAULT_POLICY},
     },
-    service::{Error, FreshToken, KnownToken, TokenRequest},
+    service::{Error, FreshToken, KnownBy, KnownToken, TokenRequest},
 };
 
 const NAME_MAX: usize = 128;
@@ -33,6 +33,15 @@ pub(super) enum Named {
     Token,
     /// By its accessor, in the body.
     Accessor,
+}
+
+impl Named {
+    const fn known_by(self) -> KnownBy {
+        match self {
+            Self::Own | Self::Token => KnownBy::Text,
+            Self::Accessor => KnownBy::Accessor,
+        }
+    }
 }
 
 pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -193,8 +202,8 @@ pub(super) async fn renew(asked: &Asked<'_>, named: Named) -> Result<Reply, Fail
     let increment = seconds(fields.seconds("increment")?)?;
     let (known, text) = find(asked, named, &mut fields).await?;
     let (tokens, life) = (&context.service.tokens, (context.token_life)());
-    let (accessor, own) = (&known.accessor, asked.own_accessor());
-    let renewed = tokens.renew(permit, accessor, own, (increment, life), call.now).await?;
+    let (of, own) = ((&*known.accessor, named.known_by()), asked.own_accessor());
+    let renewed = tokens.renew(permit, of, own, (increment, life), call.now).await?;
     let warnings: Vec<_> =
         cap_warning(increment, renewed.token.left_seconds(call.now)).into_iter().collect();
     Ok(auth_reply(asked, &warnings, &renewed, &text))
@@ -255,13 +264,15 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
     let ended = match named {
         Named::Own => {
             let accessor = &own.ok_or(Problem::PermissionDenied)?.accessor;
-            tokens.revoke(permit, accessor, Some(accessor), call.now).await
+            let of = (&**accessor, named.known_by());
+            tokens.revoke(permit, of, Some(accessor), call.now).await
         }
         Named::Token => {
             let text = token_in(&mut fields)?.ok_or(Problem::NoToken)?;
             match tokens.lookup(permit, &text, call.now).await {
                 Ok(known) => {
-                    tokens.revoke(permit, &known.accessor, asked.own_accessor(), call.now).await
+                    let of = (&*known.accessor, named.known_by());
+                    tokens.revoke(permit, of, asked.own_accessor(), call.now).await
                 }
                 Err(Error::TokenInvalid) => wrapping.end(permit, &text, call.now).await,
                 Err(error) => Err(error),
@@ -269,7 +280,8 @@ pub(super) async fn revoke(asked: &Asked<'_>, named: Named) -> Result<Reply, Fai
         }
         Named::Accessor => {
             let accessor = accessor_in(&mut fields)?;
-            match tokens.revoke(permit, &accessor, asked.own_accessor(), call.now).await {
+            let of = (&*accessor, named.known_by());
+            match tokens.revoke(permit, of, asked.own_accessor(), call.now).await {
                 Err(Error::TokenInvalid) => {
                     wrapping.end_by_accessor(permit, &accessor, call.now).await
                 }

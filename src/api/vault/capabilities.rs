@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    super::{Failed, Problem, Reply, json::ObjectWriter},
+    super::{Failed, Handler, Operation, Problem, Reply, Route, json::ObjectWriter},
     address::{collapse, is_of_server},
     asked::Asked,
     auth::{self, Named},
@@ -26,8 +26,13 @@ const TOO_LONG: Invalid = Invalid("a path to ask about has at most 2048 bytes");
 const PATHS_MAX: usize = 1000;
 
 /// What somebody may do at paths; nothing where nothing is. Who has a token may do what the
-/// certificate may with which it comes: that is known of the caller's own key alone.
-pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed> {
+/// certificate may with which it comes: that is known of the caller's own key alone. `routes`: what the
+/// server itself does at addresses of its own.
+pub(super) async fn of(
+    asked: &Asked<'_>,
+    named: Named,
+    routes: impl Iterator<Item = &'static Route> + Clone + Send,
+) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
@@ -62,7 +67,7 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
         tokio::task::yield_now().await;
         let address = collapse(path)?;
         // What is narrowed may be done where each part of it allows it.
-        let parts = whose.parts().map(|part| at(&part, &config, &address));
+        let parts = whose.parts().map(|part| at(&part, routes.clone(), &config, &address));
         let mut may = parts
             .reduce(|one, other| one.into_iter().filter(|word| other.contains(word)).collect())
             .unwrap_or_default();
@@ -90,13 +95,18 @@ pub(super) async fn of(asked: &Asked<'_>, named: Named) -> Result<Reply, Failed>
 }
 
 /// The capabilities at an address, in their order.
-fn at(permit: &Permit, config: &DomainConfig, address: &str) -> Vec<&'static str> {
+fn at(
+    permit: &Permit,
+    routes: impl Iterator<Item = &'static Route> + Clone,
+    config: &DomainConfig,
+    address: &str,
+) -> Vec<&'static str> {
     let in_vault = permit.tells_at(address);
     if in_vault.contains(Capability::Deny) {
         return Vec::new();
     }
     if is_of_server(address) {
-        return of_server(permit, address, in_vault);
+        return of_server(permit, routes, address, in_vault);
     }
     let Some(view) = config.mount_above(address).and_then(|mount| {
         let below = mount.name_below(address).unwrap_or_default();
@@ -155,39 +165,73 @@ fn action(part: &str, word: &str) -> Option<Action> {
     })
 }
 
-/// Mounts are the domain's config, policies and the accessors of all tokens rights of their own; the
-/// rest is open to all who are in the domain, as far as it is their own.
-fn of_server(permit: &Permit, address: &str, in_vault: Capabilities) -> Vec<&'static str> {
-    let tells = |action| permit.tells(action, Resource::Tenant);
-    let is_of_accessors = address.trim_end_matches('/') == "auth/token/accessors";
-    let is_of_policies = ["sys/policies", "sys/policy", "auth/cert/certs"]
-        .iter()
-        .any(|above| address.starts_with(above));
-    let is_of_mounts = ["sys/mounts", "sys/remount"].iter().any(|above| address.starts_with(above));
-    let is_of_users = address.starts_with("auth/userpass/users");
-    if !is_of_mounts && !is_of_policies && !is_of_accessors && !is_of_users {
-        return vec!["create", "delete", "list", "patch", "read", "update"];
-    }
-    let (get, edit) = if is_of_policies {
-        (Action::PolicyGet, Action::PolicyEdit)
-    } else if is_of_users {
-        (Action::UserGet, Action::UserEdit)
-    } else {
-        (Action::ConfigGet, Action::ConfigUpdate)
+/// What may be done at an address of the server's own: what its rows are for, by the rights that
+/// each asks for, and what policies in Vault's language give there.
+fn of_server(
+    permit: &Permit,
+    routes: impl Iterator<Item = &'static Route> + Clone,
+    address: &str,
+    in_vault: Capabilities,
+) -> Vec<&'static str> {
+    let address = address.trim_end_matches('/');
+    let pattern = routes.clone().map(|route| route.pattern).find(|one| is_at(one, address));
+    let there = routes.filter(|route| Some(route.pattern) == pattern);
+    let may = |operation: &Operation| match operation.handler {
+        Handler::Open(_) => true,
+        Handler::Region(_) => permit.is_unbound(),
+        // The first one it always takes; others are for a part of what it does.
+        Handler::Tenant(_) => {
+            let first = operation.actions.first();
+            first.is_some_and(|action| permit.tells(*action, Resource::Tenant))
+        }
     };
-    let (reads, changes) = (tells(get), tells(edit));
-    let words = [
-        ("create", changes),
-        ("delete", changes),
-        ("list", reads),
-        ("patch", changes),
-        ("read", reads),
-        ("update", changes),
-    ];
-    let of_accessors = [("list", tells(Action::TokenGet))];
-    let words = if is_of_accessors { of_accessors.as_slice() } else { words.as_slice() };
+    let there = there.filter(|route| may(route.operation));
+    let words = there.flat_map(|route| route.methods.iter().flat_map(|method| words_of(method)));
     let in_vault = Capability::ALL.iter().filter(|word| in_vault.contains(**word));
-    let words = words.iter().filter_map(|(word, may)| may.then_some(*word));
-    let words: BTreeSet<_> = words.chain(in_vault.map(|word| word.word())).collect();
+    let words: BTreeSet<_> = words.copied().chain(in_vault.map(|word| word.word())).collect();
     words.into_iter().collect()
+}
+
+/// The capabilities that a method stands for.
+fn words_of(method: &str) -> &'static [&'static str] {
+    match method {
+        "GET" => &["read"],
+        "LIST" => &["list"],
+        "POST" | "PUT" => &["create", "update"],
+        "PATCH" => &["patch"],
+        "DELETE" => &["delete"],
+        _ => &[],
+    }
+}
+
+/// Whether an address is one of a pattern's.
+fn is_at(pattern: &str, address: &str) -> bool {
+    let pattern = pattern.trim_start_matches('/');
+    match pattern.split_once("{key}") {
+        None => pattern == address,
+        Some((before, after)) => {
+            let rest = address.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            rest.is_some_and(|key| !key.is_empty())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_at;
+
+    #[test]
+    fn patterns_of_the_servers_own() {
+        for (pattern, address, fits) in [
+            ("/sys/mounts", "sys/mounts", true),
+            ("/sys/mounts", "sys/mounts/x", false),
+            ("/sys/mounts/{key}", "sys/mounts", false),
+            ("/sys/mounts/{key}", "sys/mounts/a/b", true),
+            ("/sys/mounts/{key}/tune", "sys/mounts/a/b/tune", true),
+            ("/sys/mounts/{key}/tune", "sys/mounts/tune", false),
+            ("/{key}", "sys", true),
+        ] {
+            assert_eq!(is_at(pattern, address), fits, "{pattern} {address}");
+        }
+    }
 }

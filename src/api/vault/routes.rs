@@ -107,6 +107,14 @@ static WRITE_POLICY: Operation =
 static DELETE_POLICY: Operation =
     tenant!(Write, "VaultDeletePolicy", [PolicyEdit], policies::delete());
 
+/// The routes at which something is done.
+fn served() -> impl Iterator<Item = &'static Route> + Clone + Send {
+    let is_served = |route: &&Route| {
+        ![&NOT_SERVED, &UNROUTED].iter().any(|other| std::ptr::eq(route.operation, *other))
+    };
+    ROUTES.iter().filter(is_served)
+}
+
 pub(super) static ROUTES: &[Route] = &[
     route(
         &["GET"],
@@ -274,12 +282,17 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/sys/capabilities-self",
-        &tenant!(Read, "VaultCapabilities", [DomainGet], capabilities::of(Named::Own)),
+        &tenant!(Read, "VaultCapabilities", [DomainGet], capabilities::of(Named::Own, served())),
     ),
     route(
         WRITES,
         "/sys/capabilities",
-        &tenant!(Read, "VaultCapabilitiesOfToken", [DomainGet], capabilities::of(Named::Token)),
+        &tenant!(
+            Read,
+            "VaultCapabilitiesOfToken",
+            [DomainGet],
+            capabilities::of(Named::Token, served())
+        ),
     ),
     route(
         WRITES,
@@ -288,7 +301,7 @@ pub(super) static ROUTES: &[Route] = &[
             Read,
             "VaultCapabilitiesOfAccessor",
             [DomainGet, TokenGet],
-            capabilities::of(Named::Accessor)
+            capabilities::of(Named::Accessor, served())
         ),
     ),
     route(WRITES, "/sys/tools/random", &RANDOM),

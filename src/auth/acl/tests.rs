@@ -3,13 +3,17 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use proptest::prelude::*;
 
-use super::{Acl, Capability, Decision, Facts, Given, Nobody, Operation, Policy, Ruling, Unfit};
-use crate::auth::Extent;
+use super::{
+    Acl, Capability, Decision, Door, Facts, Given, InVault, Mounts, Nobody, Operation, Policy,
+    Ruling, Unfit,
+};
+use crate::auth::{Action, Extent, Resource, patterns::Verdict};
 
 fn acl(text: &str) -> Acl {
     Acl::of([("p", &Policy::parse(text).unwrap(), &Nobody)])
@@ -682,4 +686,30 @@ proptest! {
     ) {
         let _ = Policy::parse(&words.concat());
     }
+}
+
+/// Of what a policy denies at the other spelling of an address, it was told that nobody says so.
+#[test]
+fn words_of_both_spellings_are_told() {
+    let text = r#"
+        path "sys/policies/acl/*" { capabilities = ["read", "update"] }
+        path "auth/cert/certs/*" { capabilities = ["read", "update"] }
+        path "sys/policy/*" { capabilities = ["deny"] }
+        path "ibmcloud/kv/config" { capabilities = ["deny"] }
+    "#;
+    let in_vault = InVault::new(acl(text), Arc::new(Mounts::default()));
+    for (action, block) in
+        [(Action::PolicyEdit, "sys/policy/*"), (Action::ConfigGet, "ibmcloud/kv/config")]
+    {
+        let said = in_vault.says(action, Resource::Tenant, Door::Told);
+        assert_eq!(said, Verdict::Denied, "{action:?}");
+        let told = in_vault.told(action, Resource::Tenant);
+        let denying = |word: &&(String, String, Verdict)| word.2 == Verdict::Denied;
+        let denying: Vec<_> = told.iter().filter(denying).map(|(_, block, _)| &**block).collect();
+        assert_eq!(denying, [block], "{action:?}");
+    }
+    // What it gives there counts for nothing here.
+    let acl = acl(r#"path "sys/policy/*" { capabilities = ["read", "update"] }"#);
+    let in_vault = InVault::new(acl, Arc::new(Mounts::default()));
+    assert_eq!(in_vault.told(Action::PolicyEdit, Resource::Tenant), []);
 }

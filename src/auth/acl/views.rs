@@ -267,14 +267,25 @@ impl InVault {
         action: Action,
         resource: Resource<'_>,
     ) -> Vec<(String, String, Verdict)> {
+        // At its other spelling nothing is given, and all is denied that is denied there.
+        let spelt = |(at, one): &(&str, Operation)| {
+            let other = twin(at).map(|other| (other, *one, true));
+            std::iter::once(((*at).to_owned(), *one, false)).chain(other)
+        };
         let addresses: Vec<_> = match resource {
-            Resource::Secret(path) => self.places_of_secret(action, path.as_str()).collect(),
-            _ => tenant_places(action).iter().map(|(at, one)| ((*at).to_owned(), *one)).collect(),
+            Resource::Secret(path) => {
+                let at = self.places_of_secret(action, path.as_str());
+                at.map(|(at, one)| (at, one, false)).collect()
+            }
+            _ => tenant_places(action).iter().flat_map(spelt).collect(),
         };
         let mut told = Vec::new();
-        for (address, operation) in addresses {
+        for (address, operation, is_other) in addresses {
             let decision = self.acl.decide(&address, operation);
             let Some(ruling) = decision.ruling() else { continue };
+            if is_other && !decision.denies_explicitly() {
+                continue;
+            }
             let (verdict, capability) = if decision.denies_explicitly() {
                 (Verdict::Denied, Capability::Deny)
             } else if decision.is_allowed() {

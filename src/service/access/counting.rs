@@ -10,7 +10,7 @@ use super::stored::all;
 use crate::{
     crypto::DomainKeys,
     model::{
-        CertRule, IamPolicy, Invalid, Tally, VaultPolicy,
+        CertRule, IamPolicy, Invalid, Tally, User, VaultPolicy,
         tally::{Counted, Size},
     },
     service::{
@@ -20,12 +20,12 @@ use crate::{
     },
     store::{
         engine::{Snapshot, Space},
-        kinds::{Kind, policy, rule, vault_policy},
+        kinds::{Kind, policy, rule, user, vault_policy},
     },
 };
 
 /// A kind of record that is counted.
-pub(super) trait Counts: Kind + Sync + Send {
+pub(in crate::service) trait Counts: Kind + Sync + Send {
     const COUNTED: Counted;
 
     /// What one under this key takes.
@@ -37,6 +37,14 @@ impl Counts for IamPolicy {
 
     fn size(&self, _: &[u8]) -> Size {
         self.size()
+    }
+}
+
+impl Counts for User {
+    const COUNTED: Counted = Counted::User;
+
+    fn size(&self, key: &[u8]) -> Size {
+        self.size(user::name(key).unwrap_or_default())
     }
 }
 
@@ -57,7 +65,7 @@ impl Counts for CertRule {
 }
 
 /// A record that is changed, and what the change stands on.
-pub(super) struct Counting<'a, K> {
+pub(in crate::service) struct Counting<'a, K> {
     key: Vec<u8>,
     /// The name that no other policy may have.
     name: Option<&'a str>,
@@ -65,19 +73,19 @@ pub(super) struct Counting<'a, K> {
 }
 
 impl<'a, K: Counts> Counting<'a, K> {
-    pub(super) fn of(keys: &DomainKeys, of: K::Name<'_>) -> Self {
+    pub(in crate::service) fn of(keys: &DomainKeys, of: K::Name<'_>) -> Self {
         Self { key: K::key(keys.id(), of), name: None, kind: PhantomData }
     }
 
     /// The same for a policy that is to have this name.
-    pub(super) const fn named(mut self, name: &'a str) -> Self {
+    pub(in crate::service) const fn named(mut self, name: &'a str) -> Self {
         self.name = Some(name);
         self
     }
 }
 
 /// What lies under a key.
-pub(super) enum Place<K> {
+pub(in crate::service) enum Place<K> {
     Empty,
     Damaged,
     Record(K),
@@ -85,21 +93,21 @@ pub(super) enum Place<K> {
 
 impl<K> Place<K> {
     /// The record, where it can be read.
-    pub(super) const fn record(&self) -> Option<&K> {
+    pub(in crate::service) const fn record(&self) -> Option<&K> {
         if let Self::Record(record) = self { Some(record) } else { None }
     }
 
     /// Whether nothing is there.
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::service) const fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 }
 
 /// What a change stands on.
-pub(super) struct Standing<K> {
+pub(in crate::service) struct Standing<K> {
     key: Vec<u8>,
     /// What is there already.
-    pub(super) found: Place<K>,
+    pub(in crate::service) found: Place<K>,
     /// What all take, and all others.
     whole: Tally,
     others: Tally,
@@ -142,7 +150,7 @@ impl<K: Counts> Basis for Counting<'_, K> {
 
 impl<K: Counts> Standing<K> {
     /// Puts a record in its place.
-    pub(super) fn put(
+    pub(in crate::service) fn put(
         &self,
         draft: &mut Draft<'_>,
         name: K::Name<'_>,
@@ -158,7 +166,7 @@ impl<K: Counts> Standing<K> {
     }
 
     /// Removes it.
-    pub(super) fn remove(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+    pub(in crate::service) fn remove(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
         draft.delete(K::SPACE, self.key.clone());
         draft.put((), &self.others)
     }
@@ -188,7 +196,8 @@ async fn count(
     let tally = Tally::default();
     let tally = more::<IamPolicy>(tally, snapshot, keys, policy::iam(id), except).await?;
     let tally = more::<VaultPolicy>(tally, snapshot, keys, vault_policy::all(id), except).await?;
-    more::<CertRule>(tally, snapshot, keys, rule::all(id), except).await
+    let tally = more::<CertRule>(tally, snapshot, keys, rule::all(id), except).await?;
+    more::<User>(tally, snapshot, keys, user::all(id), except).await
 }
 
 /// Whether another policy has this name, in whichever language.

@@ -1,4 +1,4 @@
-//! What a domain's policies and rules take together, beside the policies: `okmsId, 255`. Every change
+//! What a domain's policies, rules and users take together, beside the policies: `okmsId, 255`. Every change
 //! of one of them writes it, so that no two changes that stand on the same state both pass.
 
 use minicbor::{Decode, Encode};
@@ -28,6 +28,8 @@ struct Fields {
     #[n(5)]
     #[cbor(default)]
     comparisons: u64,
+    #[n(6)]
+    users: Option<u64>,
 }
 
 impl Kind for Tally {
@@ -39,12 +41,16 @@ impl Kind for Tally {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let Self { iam, vault, rules, bytes, inner_stars, comparisons } = *self;
-        kind::encode(&Fields { iam, vault, rules, bytes, inner_stars, comparisons })
+        let Self { iam, vault, rules, users, bytes, inner_stars, comparisons } = *self;
+        let users = Some(users);
+        kind::encode(&Fields { iam, vault, rules, bytes, inner_stars, comparisons, users })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let Fields { iam, vault, rules, bytes, inner_stars, comparisons } = kind::decode(bytes)?;
-        Ok(Self { iam, vault, rules, bytes, inner_stars, comparisons })
+        let fields: Fields = kind::decode(bytes)?;
+        let Fields { iam, vault, rules, bytes, inner_stars, comparisons, users } = fields;
+        // Of the time before users were counted: whoever reads it counts anew.
+        let users = users.ok_or(Malformed)?;
+        Ok(Self { iam, vault, rules, users, bytes, inner_stars, comparisons })
     }
 }

@@ -390,6 +390,44 @@ async fn tokens_of_a_user_that_is_gone_may_do_nothing() {
     logged_in(&admin, "ann", RIGHT).await.get("secret/data/x").await.shown();
 }
 
+/// Users who share a certificate could end each other's tokens, whose accessors are no secret.
+#[tokio::test]
+async fn users_of_one_certificate_leave_each_others_tokens_alone() {
+    let (server, admin) = start().await;
+    let shared = with_policies(&server, &admin, &["nothing"]).await;
+    for name in ["ann", "bob"] {
+        user(&admin, name, "default").await;
+    }
+    let [ann, bob] =
+        [logged_in(&shared, "ann", RIGHT).await, logged_in(&shared, "bob", RIGHT).await];
+    let accessor =
+        async |of: &Vault| of.get("auth/token/lookup-self").await.shown()["accessor"].clone();
+    let of_ann = json!({"accessor": accessor(&ann).await, "paths": ["secret/a"]});
+    let unknown = json!({"accessor": "AAAAAAAAAAAAAAAAAAAAAAAA", "paths": ["secret/a"]});
+    // Not by the other's token, nor by none; whether there is such a token is not told either.
+    for caller in [&bob, &shared] {
+        for at in [
+            "auth/token/lookup-accessor",
+            "auth/token/renew-accessor",
+            "auth/token/revoke-accessor",
+            "sys/capabilities-accessor",
+        ] {
+            let told = caller.post(at, &of_ann).await;
+            told.error(403, FORBIDDEN);
+            assert_eq!(told.likeness(), caller.post(at, &unknown).await.likeness(), "{at}");
+        }
+    }
+    // Its own each may end, and those that come of it; whoever has a token's text needs no more.
+    ann.post("auth/token/renew-accessor", &of_ann).await.envelope();
+    let child = ann.post("auth/token/create", "{}").await.envelope()["auth"]["accessor"].clone();
+    ann.post("auth/token/revoke-accessor", json!({ "accessor": child })).await.nothing();
+    let text = log_in(&shared, "bob", RIGHT).await.envelope()["auth"]["client_token"].clone();
+    shared.post("auth/token/revoke", json!({ "token": text })).await.nothing();
+    ann.post("auth/token/revoke-accessor", &of_ann).await.nothing();
+    ann.get("auth/token/lookup-self").await.error(403, 50_475_011);
+    bob.get("auth/token/lookup-self").await.shown();
+}
+
 /// A restart keeps users, and nobody's waits.
 #[tokio::test]
 async fn a_restart_keeps_users() {
