@@ -189,7 +189,6 @@ impl App {
         let trail = Beginning::open(&config.audit, &materials.root, &trail_clock)?;
         let Materials { root, authority, certificates, anchors } = materials;
         certificates.tell(machine.now(), &metrics);
-        anchors.are_configured(certificates.tls.state.trust().configured());
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
@@ -200,7 +199,8 @@ impl App {
             let time = Arc::clone(&time);
             move || time.behind()
         });
-        let service = open_service(config, engine, (root, authority), &metrics).await?;
+        let service =
+            open_service(config, engine, (root, authority), Arc::clone(&anchors), &metrics).await?;
         let auditor = match trail {
             Some(trail) => Some(trail.begin(&service).await?),
             None => None,
@@ -345,6 +345,7 @@ impl App {
             never = service.access.follow() => match never {},
             never = endings.run(&service) => match never {},
             never = audit.run() => match never {},
+            never = service.customer_cas.follow() => match never {},
         }
         admin.stop().await;
         audit.stop().await;
@@ -358,10 +359,12 @@ async fn open_service(
     config: &Config,
     engine: Arc<dyn Engine>,
     (root, authority): (Arc<FileRootKey>, Option<CertificateAuthority>),
+    anchors: Arc<Anchors>,
     metrics: &Metrics,
 ) -> Result<Arc<Service>, AppError> {
     let default = config.access.default_policy.0;
-    let service = Service::open(engine, root, authority, default, commit_counter(metrics)).await;
+    let service =
+        Service::open(engine, root, authority, default, anchors, commit_counter(metrics)).await;
     let service = service.map_err(|error| match error {
         service::Error::WrongRootKey => AppError::WrongRootKey(
             config.keys.root_key.as_path().into(),

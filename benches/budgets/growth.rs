@@ -126,6 +126,7 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
         Arc::new(root),
         None,
         okmsd::model::BuiltIn::Admin,
+        std::sync::Arc::default(),
         Box::new(|_, _| {}),
     )
     .await?)

@@ -169,6 +169,7 @@ problems! {
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
         vault KvNotFound;
     UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
+    CaNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such authority in the domain; list them";
     RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules",
         vault KvNotFound;
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
@@ -364,6 +365,7 @@ fn said_of(error: &Error) -> Failed {
         Error::VersionNotFound => Problem::VersionNotFound.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
+        Error::CaNotFound => Problem::CaNotFound.into(),
         Error::UserNotFound => Problem::UserNotFound.into(),
         Error::NoPassword => Problem::NoPassword.into(),
         Error::LoginFailed => Problem::LoginFailed.into(),

@@ -86,11 +86,13 @@ impl Certificates {
             .collect()
     }
 
-    /// Says what is wrong, and in numbers when each certificate ends.
+    /// Says what is wrong, in numbers when each certificate ends, and which authorities are the
+    /// configuration's from now on.
     pub(super) fn tell(&self, now: Timestamp, metrics: &Metrics) {
         for doubt in self.doubts(now) {
             tracing::warn!(%doubt, "serving all the same");
         }
+        self.tls.state.trust().tell_configured();
         metrics.certificates_end(self.all().map(|dated| {
             let whose = match dated.role {
                 Role::Server => ("server", String::new()),

@@ -164,7 +164,6 @@ impl Reloader {
         let is_same = before.tls.is_as(&certificates.tls.state);
         if !is_same {
             certificates.tell(now, metrics);
-            lives.anchors.are_configured(certificates.tls.state.trust().configured());
         }
         let proxies = proxies(&config);
         if !is_same || before.limits != limits || before.proxies != proxies {

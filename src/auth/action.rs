@@ -81,6 +81,10 @@ actions! {
     UserGet = "okms:apiovh:resource/user/get",
     /// Make, change and remove a domain's users.
     UserEdit = "okms:apiovh:resource/user/edit",
+    /// See whose certificates reach a domain: authorities of customers.
+    CaGet = "okms:apiovh:resource/ca/get",
+    /// Say whose certificates reach a domain.
+    CaEdit = "okms:apiovh:resource/ca/edit",
     /// See a domain.
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.

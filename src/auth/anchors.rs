@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -60,6 +60,8 @@ pub struct Anchors {
     named: ArcSwap<HashTrieMapSync<Vec<u8>, Namesakes>>,
     /// Held by whoever changes them.
     domains: Mutex<BTreeMap<OkmsId, Namesakes>>,
+    /// How often they have changed.
+    changes: AtomicU64,
     configured: ArcSwap<Vec<Configured>>,
 }
 
@@ -163,6 +165,7 @@ impl Anchors {
             named.insert_mut(name.to_vec(), namesakes);
         }
         self.named.store(Arc::new(named));
+        self.changes.fetch_add(1, Ordering::Release);
         // Nobody comes by them any more; now those who have.
         for gone in &before {
             if !now.iter().any(|one| Arc::ptr_eq(&one.listing, &gone.listing)) {
@@ -193,6 +196,12 @@ impl Anchors {
             _ => true,
         };
         namesakes.iter().filter(may).take(NAMESAKES_TRIED).cloned().collect()
+    }
+
+    /// How often they have changed so far: while that is the same, so are they.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Whether there are none that are managed over the API.

@@ -64,6 +64,12 @@ impl VerifiedPeer {
         Self { listing, ..self }
     }
 
+    /// Whether its CA was taken away.
+    #[must_use]
+    pub fn has_lost_its_authority(&self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.is_over())
+    }
+
     /// The same, as a proxy has shown it, which has seen the proof that its key is there.
     pub(crate) fn forwarded(self) -> Self {
         Self { is_forwarded: true, ..self }
@@ -342,7 +348,7 @@ pub fn stands(
     if !above.has_begun(now) {
         return Err(Unauthenticated::AuthorityNotYetValid);
     }
-    if peer.listing.as_ref().is_some_and(|listing| listing.is_over()) {
+    if peer.has_lost_its_authority() {
         return Err(Unauthenticated::AuthorityRemoved);
     }
     held_against_lists(&peer.links, now)?;

@@ -11,6 +11,7 @@ mod audit;
 pub mod condition;
 mod config;
 mod credential;
+mod customer_ca;
 mod duration;
 mod error;
 mod facet;
@@ -41,6 +42,7 @@ pub use self::{
         CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
         ENDS_SOON_SECONDS, check_remarks,
     },
+    customer_ca::{AddedBy, CUSTOMER_CA_BYTES_MAX, CUSTOMER_CAS_MAX, CustomerCa, CustomerCas},
     duration::DeactivateAfter,
     error::Invalid,
     facet::{Facet, FacetPlace},

@@ -30,6 +30,9 @@ pub enum Error {
     /// A certificate and a key were to be bundled but are not a pair.
     #[error("the certificate and the private key do not belong together")]
     Mismatch,
+    /// What is to prove that somebody has an authority's key does not.
+    #[error("the proof that you have the authority's key cannot be used: {0}")]
+    Proof(ProofFault),
     /// A signing request is at fault.
     #[error("the signing request cannot be used: {0}")]
     Request(RequestFault),
@@ -158,6 +161,43 @@ pub enum RequestFault {
     /// The proof of possession failed: the requester may not hold the key.
     #[error("its signature does not verify, so it does not prove possession of the key")]
     Signature,
+}
+
+/// What is wrong with the proof that somebody has an authority's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofFault {
+    /// There is none.
+    #[error(
+        "there is none; have the authority sign a certificate with the common name okms.ca: followed by the domain's \
+         okmsId, and give it as proofPEM"
+    )]
+    Missing,
+    /// Not PEM, or not one certificate.
+    #[error(transparent)]
+    Pem(#[from] PemFault),
+    /// The PEM body is not one X.509 certificate.
+    #[error("its content is not an X.509 certificate")]
+    Der,
+    /// Another authority's.
+    #[error(
+        "it names another issuer than the authority itself, which must have signed it without one between"
+    )]
+    OtherIssuer,
+    /// A signature that is not believed.
+    #[error("its signature algorithm is not accepted; sign it with SHA-256, SHA-384 or SHA-512")]
+    Algorithm,
+    /// The key has not signed it.
+    #[error("the authority's key has not signed it")]
+    Signature,
+    /// It says something else.
+    #[error(
+        "its subject has not the one common name that it must have, okms.ca: followed by the okmsId of this domain"
+    )]
+    Purpose,
+    /// It does not count now.
+    #[error("its time is over, or has not come; have a new one signed")]
+    Time,
 }
 
 /// What is wrong with a public key.

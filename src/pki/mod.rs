@@ -26,6 +26,7 @@ mod leaf;
 mod names;
 pub mod pem;
 mod pkcs12;
+mod possession;
 mod public_key;
 mod revocation_list;
 mod serial;
@@ -35,12 +36,15 @@ pub use ca::CertificateAuthority;
 pub use certificate::{Bounds, Facts, certificate_sha256, hashed_key_id, key_sha256};
 pub use crl::RevokedCertificate;
 pub use csr::{request_alone, signing_request};
-pub use error::{CertificateFault, Error, KeyFault, NameFault, PublicKeyFault, RequestFault};
+pub use error::{
+    CertificateFault, Error, KeyFault, NameFault, ProofFault, PublicKeyFault, RequestFault,
+};
 pub use key::{KeyKind, PrivateKeyPem, generate_key};
 pub use leaf::{Issued, KeySource, Subject};
 pub use names::ServerName;
 pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
+pub use possession::has_signed_proof;
 pub use revocation_list::{LIST_BYTES_MAX, ListFault, ListSigner, RevocationList, lists_in};
 pub use serial::Serial;
 pub use validity::Validity;

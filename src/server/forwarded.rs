@@ -51,6 +51,8 @@ struct Judged {
     by: ClientTrust,
     /// When, in Unix seconds.
     at: i64,
+    /// How often authorities had changed before.
+    changes: u64,
     peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
 }
 
@@ -90,8 +92,9 @@ impl ForwardedCertificates {
         let judged = if let Some(known) = known {
             known
         } else {
+            let changes = trust.changes();
             let peer = self.judge(trust, shown).await;
-            let judged = Judged { by: trust.clone(), at: now, peer };
+            let judged = Judged { by: trust.clone(), at: now, changes, peer };
             self.judged.insert(key, judged.clone());
             judged
         };
@@ -161,8 +164,12 @@ impl Judge for ForwardedCertificates {
 impl Judged {
     /// Whether it need not be judged again.
     fn counts(&self, trust: &ClientTrust, now: i64) -> bool {
-        let life = if self.peer.is_ok() { TAKEN_FOR } else { REFUSED_FOR };
-        self.by.is_same(trust) && (0..life).contains(&now.saturating_sub(self.at))
+        let (life, is_current) = match &self.peer {
+            Ok(peer) => (TAKEN_FOR, !peer.has_lost_its_authority()),
+            // An authority that is new may take it.
+            Err(_) => (REFUSED_FOR, self.changes == trust.changes()),
+        };
+        self.by.is_same(trust) && is_current && (0..life).contains(&now.saturating_sub(self.at))
     }
 }
 

@@ -112,15 +112,19 @@ impl ClientTrust {
         Arc::clone(&self.0) as Arc<dyn ClientCertVerifier>
     }
 
-    /// The authorities of the configuration.
-    #[must_use]
-    pub fn configured(&self) -> Vec<Configured> {
+    /// How often authorities that are managed over the API have changed so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.0.managed.changes()
+    }
+
+    /// Says which authorities are the configuration's, so that none of them is added over the API.
+    pub fn tell_configured(&self) {
         let each = self.0.authorities.iter().zip(&self.0.certificates);
         let configured = each.map(|(authority, (_, certificate))| Configured {
             authority: authority.clone(),
             certificate: certificate.to_vec(),
         });
-        configured.collect()
+        self.0.managed.are_configured(configured.collect());
     }
 
     /// Whether the same authorities of the configuration are believed for the same, from the same peers, and their
@@ -199,7 +203,7 @@ impl ClientTrust {
         })?;
         let now = clock.now().unix_seconds();
         let Told { voucher, links, listing } =
-            self.0.told(leaf, intermediates, now).ok_or(Unauthenticated::NoDomain)?;
+            self.0.told(leaf, intermediates, now).ok_or(Unauthenticated::AuthorityRemoved)?;
         let is_operator =
             voucher.issuer == Issuer::Region && identity.okms_domain() == Some(DomainClaim::Any);
         let seen = if is_operator { Seen::Operator } else { Seen::Client };

@@ -54,6 +54,8 @@ changes! {
     DeleteRule = "rules.delete",
     PutUser = "users.put",
     DeleteUser = "users.delete",
+    PutCustomerCa = "customer_cas.put",
+    DeleteCustomerCa = "customer_cas.delete",
     RevokeCredential = "credentials.revoke",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",

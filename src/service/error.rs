@@ -36,6 +36,9 @@ pub enum Error {
     /// There is no such rule.
     #[error("there is no such rule")]
     RuleNotFound,
+    /// There is no such authority of a customer.
+    #[error("there is no such authority")]
+    CaNotFound,
     /// There is no such user.
     #[error("there is no such user")]
     UserNotFound,

@@ -12,6 +12,7 @@ mod aside;
 mod changes;
 mod credentials;
 mod cursor;
+mod customer_cas;
 mod endings;
 mod error;
 mod follower;
@@ -45,6 +46,7 @@ pub use self::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
     },
     cursor::FORGED as FORGED_CURSOR,
+    customer_cas::{CaRequest, CustomerAuthorities, KnownCa},
     endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},
@@ -62,6 +64,7 @@ pub use self::{
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 use crate::{
+    auth::anchors::Anchors,
     crypto::{self, RootKey},
     model::{AuditMark, BuiltIn},
     pki::CertificateAuthority,
@@ -87,6 +90,8 @@ pub struct Service {
     pub credentials: Credentials,
     /// Policies, and the rules that give them to certificates.
     pub access: Arc<AccessControl>,
+    /// Authorities of customers.
+    pub customer_cas: CustomerAuthorities,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
     /// The order in which access certificates end.
@@ -102,7 +107,8 @@ pub struct Service {
 
 impl Service {
     /// The use cases over these parts. Without a certificate authority, none are issued; a
-    /// certificate that no rule is about has the policy `default`.
+    /// certificate that no rule is about has the policy `default`. Customers' authorities are told to
+    /// the `anchors`.
     ///
     /// # Errors
     /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it
@@ -112,6 +118,7 @@ impl Service {
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
         default: BuiltIn,
+        anchors: Arc<Anchors>,
         on_commit: OnCommit,
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
@@ -132,6 +139,7 @@ impl Service {
                 Arc::clone(access.directory()),
             ),
             endings: Endings::new(scope.clone(), Arc::clone(&revocations)),
+            customer_cas: CustomerAuthorities::open(scope.clone(), anchors).await?,
             revocations,
             users: Users::new(scope.clone(), Arc::clone(&access)),
             access,

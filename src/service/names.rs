@@ -1,13 +1,15 @@
-//! Which names of domains are taken.
+//! Which names of domains are taken, and for which domains authorities of customers stand.
 //!
 //! Always holds: a name's record is written with its domain, in one commit that fails where the
-//! name has a record already. The key is a tag of the name that only the holder of the root key can
+//! name has a record already; so is that of an authority, by its name and its key. The key is a tag of the name that only the holder of the root key can
 //! make, since a domain's name is not to be read off a stolen file. Never does: tell two spellings
 //! of one name apart; a name is its bytes.
 
 use super::{Error, keyring::open_record};
 use crate::{
+    auth::chain::Authority,
     crypto::{RootKey, Sealed},
+    model::OkmsId,
     store::{
         engine::{Batch, Engine, Op},
         kinds::{Malformed, region, tenant},
@@ -20,6 +22,18 @@ const PAGE: usize = 256;
 /// The key of the record of `name`.
 pub(super) fn key(root: &dyn RootKey, name: &str) -> Result<Vec<u8>, Error> {
     Ok(region::name(&root.tag(name.as_bytes())?))
+}
+
+/// The key of the record that says for which domain an authority stands.
+pub(super) fn customer_ca(root: &dyn RootKey, authority: &Authority) -> Result<Vec<u8>, Error> {
+    // The key's hash has one length, so that no two have one text.
+    let text = [&b"customer-ca"[..], &[0], &authority.key_sha256(), authority.subject()].concat();
+    Ok(region::customer_ca(&root.tag(&text)?))
+}
+
+/// What says that a domain has what is named by `key`.
+pub(super) fn is_of(key: Vec<u8>, id: OkmsId) -> Op {
+    Op::Put(region::SPACE, key, Sealed::public(id.as_bytes().to_vec()))
 }
 
 /// The note that every domain's name has its record.

@@ -11,7 +11,10 @@ use okmsd::{
 use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::json;
 
-use crate::harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint, unique};
+use crate::{
+    harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint, unique},
+    trust::{Signer, ca},
+};
 
 /// The routes that answer without a certificate. This list may shrink; a line more needs a reason.
 const PUBLIC: &[(&str, &str)] = &[
@@ -83,6 +86,11 @@ fn a_policy() -> String {
     .to_string()
 }
 
+/// An authority that is like no other.
+fn an_authority() -> String {
+    json!({ "certificatePEM": Signer::root(ca("an authority")).pem }).to_string()
+}
+
 /// A body with which the route's operation would go on.
 pub(super) fn body(route: &ListedRoute, path: &str) -> String {
     let body = match route.operation.id {
@@ -94,6 +102,8 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostCredential" => r#"{"name":"intruder"}"#,
         "PostPolicy" | "PutPolicy" => return a_policy(),
         "PutRule" => r#"{"commonNames":["app"]}"#,
+        // An operator's would go on; a domain's own lacks the proof alone.
+        "PutCustomerCa" => return an_authority(),
         "PostPolicyTest" => r#"{"action":"okms:apikms:secret/get"}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
@@ -306,6 +316,7 @@ async fn an_operator_reaches_every_domain() {
             .call(Method::PUT, &format!("{of}/rule/app"), r#"{"commonNames":["app"]}"#)
             .await
             .ok();
+        operator.call(Method::PUT, &format!("{of}/ca/app"), &an_authority()).await.ok();
         let made = operator.call(Method::POST, &format!("{of}/policy"), &a_policy()).await;
         let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
         let answer =

@@ -27,6 +27,7 @@ mod conditions;
 mod config;
 mod control;
 mod credentials;
+mod customer_cas;
 mod customer_lists;
 mod dialect;
 mod drain;

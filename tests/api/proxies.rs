@@ -477,6 +477,29 @@ async fn it_ends_at_the_next_request() {
     assert_eq!(read_over(&mut connection, &client, &fresh).await.status, 200);
 }
 
+/// An authority that is managed over the API comes and goes at once for those whom a proxy shows, too,
+/// whatever is remembered of them.
+#[tokio::test]
+async fn authorities_come_and_go_behind_a_proxy() {
+    let mut server = TestServer::start().await;
+    let tenant = server.tenant().await;
+    tenant.create("s", r#"{"v":1}"#).await.ok();
+    let proxy = proxys(&server);
+    list(&mut server, vec![listed(&proxy, RFC)]);
+    let client = proxy_client(&server, &proxy, &tenant.id);
+    let mut connection = client.connect().await;
+    let customer = Signer::root(ca("customer CA"));
+    let shown = forwarding(RFC, &customer.pair(&leaf(), &[]).certificate);
+    let at = format!("/v2/okms/resource/{}/ca/shop", tenant.id);
+    let body = serde_json::json!({ "certificatePEM": customer.pem }).to_string();
+    for _ in 0..2 {
+        is_told(&read_over(&mut connection, &client, &shown).await, 401, "is not taken here");
+        server.operator().call(Method::PUT, &at, &body).await.ok();
+        assert_eq!(read_over(&mut connection, &client, &shown).await.status, 200);
+        assert_eq!(server.operator().call(Method::DELETE, &at, "").await.status, 204);
+    }
+}
+
 /// Chains are looked at once, and not for each request; what is refused is remembered for less time.
 #[tokio::test]
 async fn a_chain_is_judged_once_in_a_while() {

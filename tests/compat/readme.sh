@@ -71,6 +71,10 @@ answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access
 answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-users docs/ACCESS.md)")
 [ "$(grep -c '"pin": "1234"' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"error_code":16924673' <<<"$answers")" -eq 1 ]
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-authorities docs/ACCESS.md)" 2>/dev/null)
+[ "$(grep -c '"managedBy":"domain","name":"shop"' <<<"$answers")" -eq 2 ]
+[ "$(grep -c '^\[{"path"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c 'does not permit this action' <<<"$answers")" -eq 1 ]
 echo "ok       the lines of docs/ACCESS.md"
 
 answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block audit docs/AUDIT.md)")

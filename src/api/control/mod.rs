@@ -1,7 +1,8 @@
-//! The control plane: domains, access certificates, policies and rules, in the shapes of `OVHcloud`'s central API
+//! The control plane: domains, access certificates, customers' authorities, policies and rules, in the shapes of `OVHcloud`'s central API
 //! where it has them.
 
 mod access;
+mod ca;
 mod credential;
 mod resource;
 
@@ -9,8 +10,8 @@ use std::future::ready;
 
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
-    CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew, DomainCreate, DomainGet,
-    PolicyEdit, PolicyGet, UserGet,
+    CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
+    DomainCreate, DomainGet, PolicyEdit, PolicyGet, UserGet,
 };
 
 /// What is asked of one domain.
@@ -36,6 +37,10 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["GET"], "/rule/{name}", "GetRule", Read, &[PolicyGet], Tenant(access::get_rule)),
         row!(&["PUT"], "/rule/{name}", "PutRule", Write, &[PolicyEdit], Tenant(access::put_rule)),
         row!(&["DELETE"], "/rule/{name}", "DeleteRule", Write, &[PolicyEdit], Tenant(access::delete_rule)),
+        row!(&["GET"], "/ca", "ListCustomerCas", Read, &[CaGet], Tenant(ca::list)),
+        row!(&["GET"], "/ca/{name}", "GetCustomerCa", Read, &[CaGet], Tenant(ca::get)),
+        row!(&["PUT"], "/ca/{name}", "PutCustomerCa", Write, &[CaEdit], Tenant(ca::put)),
+        row!(&["DELETE"], "/ca/{name}", "DeleteCustomerCa", Write, &[CaEdit], Tenant(ca::delete)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
 };

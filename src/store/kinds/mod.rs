@@ -10,6 +10,7 @@
 pub mod audit_mark;
 pub mod config;
 pub mod credential;
+pub mod customer_ca;
 pub mod ending;
 pub mod header;
 pub mod policy;
@@ -32,7 +33,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 14] = [
+pub const SPACES: [Space; 15] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -47,6 +48,7 @@ pub const SPACES: [Space; 14] = [
     user::SPACE,
     ending::SPACE,
     audit_mark::SPACE,
+    customer_ca::SPACE,
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | zeros, `domain-names` | the note that every tenant's name has its record |
 //! | zeros, `endings` | the note that every access certificate has its place in the order of their ends |
 //! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
+//! | zeros, `customer-ca`, 0, tag of name and key | the tenant for which that authority stands |
 
 use crate::store::engine::Space;
 
@@ -40,4 +41,10 @@ pub fn endings_are_complete() -> Vec<u8> {
 #[must_use]
 pub fn name(tag: &[u8; 16]) -> Vec<u8> {
     [&*key("domain-name"), &[0], tag].concat()
+}
+
+/// For which tenant an authority of a customer stands; `tag` stands for its name and key.
+#[must_use]
+pub fn customer_ca(tag: &[u8; 16]) -> Vec<u8> {
+    [&*key("customer-ca"), &[0], tag].concat()
 }

@@ -19,10 +19,10 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        Bearer, CertRule, Condition, Credential, CustomMetadata, DeactivateAfter, DomainConfig,
-        Header, IamPolicy, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash,
-        ResourcePattern, Revocation, RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp,
-        Token, User, VersionNumber, VersionRecord, When, Wrapped,
+        AddedBy, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa, CustomerCas,
+        DeactivateAfter, DomainConfig, Header, IamPolicy, MaxVersions, Mount, MountPath, Moved,
+        OkmsId, PasswordHash, ResourcePattern, Revocation, RevocationReason, RuleIssuer,
+        SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
     },
 };
@@ -304,6 +304,16 @@ proptest! {
         check_form(&token, FORM + 1);
         check_form(&Token { key_sha256: None, ..token.clone() }, FORM + 2);
         check_form(&Token { bearer: Bearer::default(), ..token }, FORM);
+        let one = CustomerCa {
+            certificate: key.to_vec(),
+            description: String::new(),
+            added_by: if deleted_at.is_some() { AddedBy::Operator } else { AddedBy::Domain },
+            created_at,
+            updated_at: created_at,
+        };
+        let each = [("a".to_owned(), one.clone()), ("b".to_owned(), one)];
+        check(&CustomerCas::from_stored(each).unwrap());
+        check(&CustomerCas::default());
         check(&User {
             password: PasswordHash::new(name.clone()),
             policies: vec![name.clone(), name.clone()],
