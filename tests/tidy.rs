@@ -51,7 +51,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/engines"]),
     ("twox_hash", &["store/engines"]),
     ("minicbor", &["store/kinds"]),
-    ("rustls", &["server", "cli/client.rs"]),
+    ("rustls", &["server", "cli/client.rs", "audit/link.rs"]),
     ("tokio_rustls", &["server", "cli/client.rs"]),
     ("webpki", &["server/refused.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),

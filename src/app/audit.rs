@@ -7,12 +7,13 @@ use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     audit::{
-        Auditor, ChainId, FileDevice, Fitted, Members, Need, Position, Recorder, ResumeError,
-        Rotation, StdoutDevice, Tail, Terms,
+        Auditor, ChainId, Device, FileDevice, Fitted, Listener, Members, Need, Position, Recorder,
+        ResumeError, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unvouched,
     },
     clock::Clock,
-    config::{Audit, AuditDevice, AuditDeviceKind, AuditReads},
+    config::{Audit, AuditDevice, AuditDeviceKind, AuditReads, SyslogAddress},
     crypto::{self, FileRootKey, RootKey as _, SigningKey},
+    material::{self, MaterialError},
     metrics::Metrics,
     service::{self, Service},
 };
@@ -31,6 +32,12 @@ pub enum AuditError {
     /// What is in a file.
     #[error("audit file {0}")]
     Resume(#[from] ResumeError),
+    /// The authorities of a listener.
+    #[error("audit.device.ca: {0}")]
+    Authorities(#[from] MaterialError),
+    /// Nobody can be known by them.
+    #[error("audit.device.ca: {0}")]
+    Unvouched(#[from] Unvouched),
     /// The key of checkpoints.
     #[error("the key of the audit trail: {0}")]
     Key(#[from] crypto::Error),
@@ -59,23 +66,26 @@ impl Beginning {
             return Ok(None);
         }
         let (mut fitted, mut tail) = (Vec::new(), None);
-        for AuditDevice { kind, path, required, rotate_bytes, rotate_time, keep } in &config.device
-        {
-            let device = match (kind, path) {
+        for one in &config.device {
+            let device: Box<dyn Device> = match (one.kind, &one.path) {
                 (AuditDeviceKind::File, Some(path)) => {
-                    let rotation =
-                        Rotation { bytes: rotate_bytes.0 as u64, age: rotate_time.0, keep: *keep };
+                    let rotation = Rotation {
+                        bytes: one.rotate_bytes.0 as u64,
+                        age: one.rotate_time.0,
+                        keep: one.keep,
+                    };
                     // Only once nobody else writes it is it looked at.
                     let opened = FileDevice::open(path, rotation)
                         .map_err(|error| AuditError::File(path.clone(), error))?;
-                    if *required && tail.is_none() {
+                    if one.required && tail.is_none() {
                         tail = Tail::of(path)?;
                     }
                     opened.into_device().map_err(|error| AuditError::File(path.clone(), error))?
                 }
+                (AuditDeviceKind::Syslog, _) => Box::new(syslog(one)?),
                 _ => Box::new(StdoutDevice::new()),
             };
-            fitted.push(Fitted { device, is_required: *required });
+            fitted.push(Fitted { device, is_required: one.required });
         }
         let at = match &tail {
             Some(tail) => tail.at,
@@ -121,6 +131,19 @@ impl Beginning {
         }
         Ok(auditor)
     }
+}
+
+/// The device for a listener, which need not be there yet.
+fn syslog(device: &AuditDevice) -> Result<SyslogDevice, AuditError> {
+    let listener = match device.address.clone().unwrap_or_default() {
+        SyslogAddress::Unix(path) => Listener::Unix(path),
+        SyslogAddress::Tcp(address) => Listener::Tcp(address),
+        SyslogAddress::Tls(address) => {
+            let authorities = device.ca.as_deref().map(material::certificates).transpose()?;
+            Listener::tls(address, authorities.unwrap_or_default())?
+        }
+    };
+    Ok(SyslogDevice::new(listener, device.facility.unwrap_or_default().0))
 }
 
 /// Looks after the trail of a server, if it has one.

@@ -10,11 +10,15 @@ mod chain;
 mod device;
 mod file;
 mod lane;
+mod link;
 mod members;
 mod recorder;
 mod resume;
 mod state;
 mod stdout;
+mod syslog;
+#[cfg(test)]
+mod syslog_tests;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -25,11 +29,13 @@ pub use self::{
     chain::{ChainId, Hash, Position},
     device::{Device, Disk, Opened},
     file::{FileDevice, Rotation},
+    link::{Listener, Unvouched, Vouched},
     members::Members,
     recorder::{Fitted, Need, OPEN_MAX, Receipt, Recorder, Standing},
     resume::{ResumeError, Tail, Unended},
     state::Unrecorded,
     stdout::StdoutDevice,
+    syslog::SyslogDevice,
     trail::{Auditor, Missing, PathHash, Terms, Trail},
     verify::{Fault, Proven, Verifier},
 };

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use super::{
     fault::ConfigError,
     schema::{AuditDeviceKind, ClientAuth, Config},
+    syslog::SyslogAddress,
     units::CrlSource,
 };
 use crate::files;
@@ -138,6 +139,20 @@ impl Config {
                     "is the name of the file where kind is file, and of nothing else",
                 ));
             }
+            let is_syslog = device.kind == AuditDeviceKind::Syslog;
+            if !is_syslog && (device.address.is_some() || device.facility.is_some()) {
+                return Err(ConfigError::Value(
+                    "audit.device.kind",
+                    "must be syslog where there is an address or a facility",
+                ));
+            }
+            let is_tls = matches!(device.address, Some(SyslogAddress::Tls(_)));
+            if is_tls != device.ca.is_some() {
+                return Err(ConfigError::Value(
+                    "audit.device.ca",
+                    "names the file of the authorities of a listener at a tls: address; it is there for that, and for nothing else",
+                ));
+            }
             if device.rotate_bytes.0 < ROTATE_BYTES_MIN {
                 return Err(ConfigError::Value(
                     "audit.device.rotate_bytes",
@@ -204,7 +219,13 @@ impl Config {
             });
             lists.chain([&mut ca.certificate]).chain(&mut ca.crl_issuers)
         });
-        let of_audit = self.audit.device.iter_mut().filter_map(|device| device.path.as_mut());
+        let of_audit = self.audit.device.iter_mut().flat_map(|device| {
+            let socket = match &mut device.address {
+                Some(SyslogAddress::Unix(path)) => Some(path),
+                _ => None,
+            };
+            device.path.iter_mut().chain(&mut device.ca).chain(socket)
+        });
         for path in paths.chain(of_customers).chain(of_audit) {
             // Joining with an absolute path gives that path.
             *path = folder.join(&*path);

@@ -10,6 +10,7 @@ mod check;
 mod environment;
 mod fault;
 mod schema;
+mod syslog;
 mod units;
 
 use std::{
@@ -28,6 +29,7 @@ pub use self::{
         ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Proxy, Reload, Server,
         StaleCrl, Store, Tokens, Trust,
     },
+    syslog::{Facility, SyslogAddress},
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},
 };
 
@@ -170,6 +172,11 @@ mod tests {
         format!("[[trust.proxy]]\n{entry}\n{more}\n")
     }
 
+    /// An audit device that says this.
+    fn device(text: &str) -> String {
+        format!("[[audit.device]]\n{text}\n")
+    }
+
     #[test]
     fn lists_are_files_or_addresses() {
         let text = customer_ca("crl = [\"a/b.crl\", \"http://pki.example.com:8080/ca.crl?x=1\"]");
@@ -214,6 +221,17 @@ mod tests {
             ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),
             ("", Some(("OKMSD_SERVER__LISEN", "x")), "lisen"),
             ("", Some(("OKMSD_LIMITS__IN_FLIGHT", "0")), "limits.in_flight"),
+            (
+                &device("kind = \"syslog\"\naddress = \"udp:x:1\""),
+                None,
+                "tls:logs.example.com:6514",
+            ),
+            (&device("kind = \"syslog\"\nfacility = \"kern\""), None, "local0 to local7"),
+            (&device("kind = \"syslog\"\naddress = \"tls:x:1\""), None, "audit.device.ca"),
+            (&device("kind = \"syslog\"\nca = \"x\""), None, "audit.device.ca"),
+            (&device("kind = \"syslog\"\npath = \"x\""), None, "audit.device.path"),
+            (&device("kind = \"stdout\"\nfacility = \"user\""), None, "must be syslog"),
+            (&device("kind = \"stdout\"\nrequired = false"), None, "audit.device.required"),
             ("[reload]\ninterval = \"10ms\"", None, "reload.interval"),
             ("", Some(("OKMSD_RELOAD__INTERVAL", "25h")), "reload.interval"),
             ("[reload]\ncrl_interval = \"0s\"", None, "reload.crl_interval"),

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span, from_text};
+use super::{
+    syslog::{Facility, SyslogAddress},
+    units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span, from_text},
+};
 use crate::model::{self, OkmsId};
 
 /// What the server needs to know.
@@ -315,6 +318,15 @@ pub struct AuditDevice {
     /// How many of the files before are kept; all where it is 0.
     #[serde(default)]
     pub keep: usize,
+    /// Where the listener is, where it is syslog; `/dev/log` where that is not told.
+    #[serde(default)]
+    pub address: Option<SyslogAddress>,
+    /// The authorities of a listener over TLS, PEM.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Whose messages they are to it.
+    #[serde(default)]
+    pub facility: Option<Facility>,
 }
 
 /// What a device is.
@@ -325,6 +337,8 @@ pub enum AuditDeviceKind {
     File,
     /// Standard output.
     Stdout,
+    /// A listener of syslog messages.
+    Syslog,
 }
 
 const fn yes() -> bool {

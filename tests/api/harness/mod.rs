@@ -264,6 +264,9 @@ pub fn audit_file(path: PathBuf) -> AuditDevice {
         rotate_bytes: ByteSize(64 << 20),
         rotate_time: Span(Duration::from_secs(24 * 3600)),
         keep: 0,
+        address: None,
+        ca: None,
+        facility: None,
     }
 }
 
