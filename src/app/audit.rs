@@ -7,11 +7,11 @@ use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     audit::{
-        Auditor, ChainId, Device, FileDevice, Fitted, Listener, Members, Need, Position, Recorder,
-        ResumeError, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unvouched,
+        Auditor, ChainId, Device, FileDevice, Fitted, Form, Listener, Members, Need, Position,
+        Recorder, ResumeError, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unvouched,
     },
     clock::Clock,
-    config::{Audit, AuditDevice, AuditDeviceKind, AuditReads, SyslogAddress},
+    config::{Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, SyslogAddress},
     crypto::{self, FileRootKey, RootKey as _, SigningKey},
     material::{self, MaterialError},
     metrics::Metrics,
@@ -77,7 +77,7 @@ impl Beginning {
                     // Only once nobody else writes it is it looked at.
                     let opened = FileDevice::open(path, rotation)
                         .map_err(|error| AuditError::File(path.clone(), error))?;
-                    if one.required && tail.is_none() {
+                    if one.required && one.format == AuditFormat::Okmsd && tail.is_none() {
                         tail = Tail::of(path)?;
                     }
                     opened.into_device().map_err(|error| AuditError::File(path.clone(), error))?
@@ -85,7 +85,11 @@ impl Beginning {
                 (AuditDeviceKind::Syslog, _) => Box::new(syslog(one)?),
                 _ => Box::new(StdoutDevice::new()),
             };
-            fitted.push(Fitted { device, is_required: one.required });
+            let form = match one.format {
+                AuditFormat::Okmsd => Form::Own,
+                AuditFormat::Vault => Form::Vault,
+            };
+            fitted.push(Fitted { device, is_required: one.required, form });
         }
         let at = match &tail {
             Some(tail) => tail.at,

@@ -17,6 +17,15 @@ pub enum Opened {
     OtherOnly,
 }
 
+/// In which form a device gets records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are: linked, and signed.
+    Own,
+    /// As Vault writes them, without what shows that they are all there.
+    Vault,
+}
+
 /// Something that lines are written to, by one thread.
 pub trait Device: Send {
     /// How the log and the figures call it.

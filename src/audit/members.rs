@@ -80,6 +80,18 @@ impl Members {
         self
     }
 
+    /// An object; none where it would be empty.
+    #[must_use]
+    pub fn object(mut self, name: &str, value: &Self) -> Self {
+        if !value.0.is_empty() {
+            self.name(name);
+            self.0.push('{');
+            self.0.push_str(&value.0);
+            self.0.push('}');
+        }
+        self
+    }
+
     /// Objects; none where there are none.
     #[must_use]
     pub fn objects(mut self, name: &str, values: impl IntoIterator<Item = Self>) -> Self {
@@ -183,13 +195,15 @@ mod tests {
             .hex("h", &[0, 0xab])
             .objects("m", [Members::new().number("x", 1), Members::new().truth("y", false)])
             .objects("n", [])
+            .object("o", &Members::new().number("x", 1))
+            .object("p", &Members::new())
             .maybe("none", None)
             .texts("no", [])
             .with(&Members::new())
             .with(&Members::new().time("at", Timestamp::from_unix_nanos(1_234_567_891)));
         assert_eq!(
             members.as_str(),
-            r#""n":7,"t":true,"h":"00ab","m":[{"x":1},{"y":false}],"at":"1970-01-01T00:00:01.234Z""#
+            r#""n":7,"t":true,"h":"00ab","m":[{"x":1},{"y":false}],"o":{"x":1},"at":"1970-01-01T00:00:01.234Z""#
         );
     }
 }

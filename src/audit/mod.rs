@@ -22,12 +22,13 @@ mod syslog_tests;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod vault_form;
 mod verify;
 mod worker;
 
 pub use self::{
     chain::{ChainId, Hash, Position},
-    device::{Device, Disk, Opened},
+    device::{Device, Disk, Form, Opened},
     file::{FileDevice, Rotation},
     link::{Listener, Unvouched, Vouched},
     members::Members,

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     chain::{ChainId, Position, Said},
-    device::Device,
+    device::{Device, Form},
     lane::Lane,
     members::Members,
     state::{Bells, Shared, State, Unrecorded, Waiter},
@@ -68,6 +68,8 @@ pub struct Fitted {
     pub device: Box<dyn Device>,
     /// Whether a record that it does not take counts as none.
     pub is_required: bool,
+    /// In which form it gets records.
+    pub form: Form,
 }
 
 /// Where records go.
@@ -123,12 +125,12 @@ impl Recorder {
         };
         let bells = fitted.iter().map(|_| Bells::default()).collect();
         let shared = Arc::new(Shared { state: Mutex::new(state), bells });
-        for (lane, Fitted { device, .. }) in fitted.into_iter().enumerate() {
+        for (lane, Fitted { device, form, .. }) in fitted.into_iter().enumerate() {
             if let Some(disk) = device.disk() {
                 let syncer = Syncer { shared: Arc::clone(&shared), lane, disk };
                 spawn(&shared, "audit sync", move || syncer.run())?;
             }
-            let writer = Writer::new(Arc::clone(&shared), lane, device);
+            let writer = Writer::new(Arc::clone(&shared), lane, device, form);
             spawn(&shared, "audit", move || writer.run())?;
         }
         Ok(Self { shared, key, patience, stretch, due: Notify::new() })

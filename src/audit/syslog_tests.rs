@@ -37,7 +37,7 @@ fn record(number: u64) -> Members {
 }
 
 fn start(devices: Vec<(Box<dyn Device>, bool)>) -> Recorder {
-    let fitted = |(device, is_required)| Fitted { device, is_required };
+    let fitted = |(device, is_required)| Fitted { device, is_required, form: Form::Own };
     let at = Position::before_all(ChainId::from_bytes([9; 8]));
     let fitted = devices.into_iter().map(fitted).collect();
     Recorder::start(at, key(), fitted, (PATIENCE, 100)).unwrap()
@@ -288,7 +288,7 @@ fn a_message_goes_on_where_it_stopped() {
         assert_eq!(device.write(&bytes).unwrap(), line.len());
     }
     listens.join().unwrap();
-    for message in told.iter() {
+    for message in &told {
         assert!(message.starts_with(HEAD) && message.ends_with(line.trim_end()));
     }
 }

@@ -173,7 +173,7 @@ mod recorder {
 
     fn start(path: &Path, rotation: Rotation, at: Position) -> Recorder {
         let device = Box::new(FileDevice::open(path, rotation).unwrap());
-        let fitted = vec![Fitted { device, is_required: true }];
+        let fitted = vec![Fitted { device, is_required: true, form: Form::Own }];
         Recorder::start(at, key(1), fitted, (PATIENCE, 100)).unwrap()
     }
 
@@ -352,18 +352,24 @@ mod recorder {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_device_that_fails_or_hangs_makes_records_fail_until_it_works() {
         for mood in [Mood::Full, Mood::Broken, Mood::Stuck] {
-            let (own, other) = (Moody::fine(), Moody::fine());
-            let fit = |moody: &Moody, is_required| Fitted {
+            let (own, other, vault) = (Moody::fine(), Moody::fine(), Moody::fine());
+            let fit = |moody: &Moody, is_required, form| Fitted {
                 device: Box::new(moody.clone()),
                 is_required,
+                form,
             };
-            let fitted = vec![fit(&own, true), fit(&other, false)];
+            let fitted = vec![
+                fit(&own, true, Form::Own),
+                fit(&other, false, Form::Own),
+                fit(&vault, false, Form::Vault),
+            ];
             let patience = Duration::from_millis(100);
             let recorder = Recorder::start(at_first(), key(1), fitted, (patience, 100)).unwrap();
             let keep = async |number| recorder.record(&record(number), Need::Durable)?.kept().await;
             assert_eq!(keep(1).await, Ok(()));
             // One that is not required stops nobody.
             other.0.lock().unwrap().0 = mood;
+            vault.0.lock().unwrap().0 = mood;
             assert_eq!(keep(2).await, Ok(()));
             own.0.lock().unwrap().0 = mood;
             let begun = Instant::now();
@@ -381,6 +387,7 @@ mod recorder {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             other.0.lock().unwrap().0 = Mood::Fine;
+            vault.0.lock().unwrap().0 = Mood::Fine;
             stop(&recorder);
             let lines = lines(&own.0.lock().unwrap().1);
             let mut verifier = Verifier::new(key(1).public());
@@ -396,7 +403,11 @@ mod recorder {
             // What failed is there all the same, as it was linked; what was refused is not.
             assert_eq!(numbers[..4], [1, 2, 3, 5], "{mood:?}");
             assert!(verifier.finish().unwrap()[0].is_closed, "{mood:?}");
-            assert_eq!(other.0.lock().unwrap().1, own.0.lock().unwrap().1, "{mood:?}");
+            let text = own.0.lock().unwrap().1.clone();
+            assert_eq!(other.0.lock().unwrap().1, text, "{mood:?}");
+            let in_vaults_form = vault_form::of(&text);
+            assert_eq!(vault.0.lock().unwrap().1, in_vaults_form, "{mood:?}");
+            assert_eq!(self::lines(&in_vaults_form).len(), 2 * numbers.len());
         }
     }
 }

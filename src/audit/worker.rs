@@ -11,9 +11,10 @@ use std::{
 };
 
 use super::{
-    device::{Device, Disk, Opened},
+    device::{Device, Disk, Form, Opened},
     lane::Condition,
     state::{Shared, State},
+    vault_form,
 };
 
 /// So often a device that fails is tried again, and what is due is looked at.
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     lane: usize,
     device: Box<dyn Device>,
+    form: Form,
     has_disk: bool,
     /// What is not durable yet, for the case that it must be written again.
     kept: VecDeque<Piece>,
@@ -62,10 +64,16 @@ enum Task {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, lane: usize, device: Box<dyn Device>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        lane: usize,
+        device: Box<dyn Device>,
+        form: Form,
+    ) -> Self {
         Self {
             shared,
             lane,
+            form,
             has_disk: device.disk().is_some(),
             kept: VecDeque::new(),
             base: device.length(),
@@ -81,8 +89,12 @@ impl Writer {
         loop {
             match self.next() {
                 Task::Stop => return,
-                Task::Write(piece) => {
-                    let last = piece.to;
+                Task::Write(Piece { bytes, to: last }) => {
+                    let bytes = match self.form {
+                        Form::Own => bytes,
+                        Form::Vault => vault_form::of(&bytes),
+                    };
+                    let piece = Piece { bytes, to: last };
                     self.kept.push_back(piece);
                     self.taken = 0;
                     let written = self.write_last();

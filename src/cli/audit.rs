@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::AUDIT_PURPOSE,
     audit::{FileDevice, Proven, Verifier},
-    config::{self, Config},
+    config::{self, AuditFormat, Config},
     crypto::{FileRootKey, SigningKey, VerifyingKey},
     model::text::hex,
 };
@@ -100,7 +100,8 @@ fn key_of(config: &Config) -> Outcome<VerifyingKey> {
 /// The files of the trails that the config names.
 fn files_of(config: &Config) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in config.audit.device.iter().filter_map(|device| device.path.as_ref()) {
+    let ours = config.audit.device.iter().filter(|device| device.format == AuditFormat::Okmsd);
+    for path in ours.filter_map(|device| device.path.as_ref()) {
         let of_device = FileDevice::all(path);
         files.extend(of_device.map_err(|error| format!("{}: {error}", path.display()))?);
     }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{
     fault::ConfigError,
-    schema::{AuditDeviceKind, ClientAuth, Config},
+    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config},
     syslog::SyslogAddress,
     units::CrlSource,
 };
@@ -163,10 +163,11 @@ impl Config {
                 return Err(ConfigError::Value("audit.device.rotate_time", "must be at least 1s"));
             }
         }
-        if !audit.device.is_empty() && !audit.device.iter().any(|device| device.required) {
+        let proves = |device: &AuditDevice| device.required && device.format == AuditFormat::Okmsd;
+        if !audit.device.is_empty() && !audit.device.iter().any(proves) {
             return Err(ConfigError::Value(
                 "audit.device.required",
-                "must be true of at least one device: else nothing says that anything is recorded",
+                "must be true of at least one device whose format is okmsd: else nothing shows that all was recorded",
             ));
         }
         for (key, time) in

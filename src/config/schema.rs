@@ -303,6 +303,9 @@ pub enum AuditReads {
 pub struct AuditDevice {
     /// What it is.
     pub kind: AuditDeviceKind,
+    /// In which form it gets records.
+    #[serde(default)]
+    pub format: AuditFormat,
     /// The file, where it is one.
     #[serde(default)]
     pub path: Option<PathBuf>,
@@ -339,6 +342,17 @@ pub enum AuditDeviceKind {
     Stdout,
     /// A listener of syslog messages.
     Syslog,
+}
+
+/// In which form a device gets records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditFormat {
+    /// Linked and signed.
+    #[default]
+    Okmsd,
+    /// As Vault's devices write them, for tools that read those.
+    Vault,
 }
 
 const fn yes() -> bool {

@@ -25,7 +25,7 @@ use okmsd::{
     api::DIALECTS,
     app::{App, AppError, Files, Keeper, Over, Reloader},
     clock::Clock,
-    config::{AuditDevice, AuditDeviceKind, ByteSize, Config, Span},
+    config::{AuditDevice, AuditDeviceKind, AuditFormat, ByteSize, Config, Span},
     metrics::Metrics,
     model::Timestamp,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
@@ -259,6 +259,7 @@ pub fn beside(config: &Config) -> Config {
 pub fn audit_file(path: PathBuf) -> AuditDevice {
     AuditDevice {
         kind: AuditDeviceKind::File,
+        format: AuditFormat::Okmsd,
         path: Some(path),
         required: true,
         rotate_bytes: ByteSize(64 << 20),
