@@ -1,12 +1,14 @@
 //! The composition root: builds every part once, and hands each what it needs.
 
 mod audit;
+mod audit_error;
 mod certificates;
 mod endings;
 mod error;
 mod keeper;
 mod lists;
 mod reload;
+mod trail_store;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -23,7 +25,8 @@ use self::endings::EndingWatch;
 use self::lists::{ListBoard, ListKeeper, ListWork};
 use self::reload::Lives;
 pub use self::{
-    audit::{AuditError, PURPOSE as AUDIT_PURPOSE},
+    audit::PURPOSE as AUDIT_PURPOSE,
+    audit_error::AuditError,
     error::AppError,
     keeper::{Files, Keeper},
     reload::Reloader,

@@ -106,6 +106,7 @@ fn ways_around_are_few() {
                 "service/revocations.rs",
                 "service/tenants.rs",
                 "service/tokens.rs",
+                "service/trails.rs",
                 "store/engines/redb/frame.rs",
                 "store/kinds/tenant.rs",
                 "store/past.rs",

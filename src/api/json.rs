@@ -196,6 +196,11 @@ impl Writer {
         out
     }
 
+    /// The text of an array of texts that are JSON already.
+    pub(crate) fn raw_array(items: &[String]) -> Vec<u8> {
+        [b"[".as_slice(), items.join(",").as_bytes(), b"]"].concat()
+    }
+
     /// The text of one object, with room for `bytes`.
     pub(crate) fn object_sized(
         bytes: usize,

@@ -3,19 +3,24 @@
 //! Always holds: a trail goes on where its file ends; a change of which it does not say how it ended
 //! is looked up in the store before anybody is served.
 
-use std::{convert::Infallible, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::runtime::Handle;
+
+use super::{audit_error::AuditError, trail_store::TrailStore};
 use crate::{
     audit::{
-        Auditor, ChainId, Device, FileDevice, Fitted, Form, Listener, Members, Need, Position,
-        Recorder, ResumeError, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unvouched,
+        Auditor, ChainId, Device, FileDevice, Fitted, Form, Listener, Members, Need, PathHash,
+        Position, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms,
     },
     clock::Clock,
-    config::{Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, SyslogAddress},
-    crypto::{self, FileRootKey, RootKey as _, SigningKey},
-    material::{self, MaterialError},
+    config::{
+        Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, AuditStore, SyslogAddress,
+    },
+    crypto::{FileRootKey, RootKey as _, SigningKey},
+    material,
     metrics::Metrics,
-    service::{self, Service},
+    service::{Service, TrailBounds},
 };
 
 /// What the key of checkpoints is for.
@@ -23,36 +28,16 @@ pub const PURPOSE: &str = "audit checkpoints v1";
 /// So often the figures are told.
 const FIGURES: Duration = Duration::from_secs(1);
 
-/// An audit trail that cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// A file.
-    #[error("audit file {0}: {1}")]
-    File(PathBuf, #[source] io::Error),
-    /// What is in a file.
-    #[error("audit file {0}")]
-    Resume(#[from] ResumeError),
-    /// The authorities of a listener.
-    #[error("audit.device.ca: {0}")]
-    Authorities(#[from] MaterialError),
-    /// Nobody can be known by them.
-    #[error("audit.device.ca: {0}")]
-    Unvouched(#[from] Unvouched),
-    /// The key of checkpoints.
-    #[error("the key of the audit trail: {0}")]
-    Key(#[from] crypto::Error),
-    /// Threads.
-    #[error("the audit trail could not be started: {0}")]
-    Threads(#[source] io::Error),
-    /// The store.
-    #[error("how changes ended that the audit trail has announced: {0}")]
-    Store(#[source] service::Error),
-}
-
 /// Where a trail goes on, once the store is open.
 pub(super) struct Beginning {
-    auditor: Arc<Auditor>,
+    fitted: Vec<Fitted>,
+    /// The file that it goes on in.
+    file: Option<PathBuf>,
     tail: Option<Tail>,
+    key: SigningKey,
+    config: Audit,
+    hash: PathHash,
+    clock: Arc<dyn Clock>,
 }
 
 impl Beginning {
@@ -65,7 +50,7 @@ impl Beginning {
         if config.device.is_empty() {
             return Ok(None);
         }
-        let (mut fitted, mut tail) = (Vec::new(), None);
+        let (mut fitted, mut file, mut tail) = (Vec::new(), None, None);
         for one in &config.device {
             let device: Box<dyn Device> = match (one.kind, &one.path) {
                 (AuditDeviceKind::File, Some(path)) => {
@@ -77,7 +62,8 @@ impl Beginning {
                     // Only once nobody else writes it is it looked at.
                     let opened = FileDevice::open(path, rotation)
                         .map_err(|error| AuditError::File(path.clone(), error))?;
-                    if one.required && one.format == AuditFormat::Okmsd && tail.is_none() {
+                    if one.required && one.format == AuditFormat::Okmsd && file.is_none() {
+                        file = Some(path.clone());
                         tail = Tail::of(path)?;
                     }
                     opened.into_device().map_err(|error| AuditError::File(path.clone(), error))?
@@ -91,29 +77,52 @@ impl Beginning {
             };
             fitted.push(Fitted { device, is_required: one.required, form });
         }
-        let at = match &tail {
-            Some(tail) => tail.at,
-            None => Position::before_all(ChainId::fresh()?),
-        };
-        let key = SigningKey::of(&**root, PURPOSE)?;
-        let terms = (config.patience.0, config.checkpoint_records);
-        let recorder = Recorder::start(at, key, fitted, terms).map_err(AuditError::Threads)?;
         let hash = {
             let root = Arc::clone(root);
             Box::new(move |text: &[u8]| root.tag(text).ok())
         };
+        Ok(Some(Self {
+            fitted,
+            file,
+            tail,
+            key: SigningKey::of(&**root, PURPOSE)?,
+            config: config.clone(),
+            hash,
+            clock: Arc::clone(clock),
+        }))
+    }
+
+    /// Records that the server starts, and how changes ended of which a crash has left that open.
+    pub(super) async fn begin(self, service: &Arc<Service>) -> Result<Arc<Auditor>, AuditError> {
+        let Self { mut fitted, file, tail, key, config, hash, clock } = self;
+        let at = match &tail {
+            Some(tail) => tail.at,
+            None => Position::before_all(ChainId::fresh()?),
+        };
+        if config.store != AuditStore::None {
+            let store = TrailStore {
+                service: Arc::clone(service),
+                runtime: Handle::current(),
+                clock: Arc::clone(&clock),
+                takes: config.store,
+                bounds: TrailBounds {
+                    bytes: config.store_bytes.0 as u64,
+                    age_seconds: config.store_time.0.as_secs(),
+                },
+            };
+            if let Some(file) = file {
+                store.catch_up(&file, at).await?;
+            }
+            fitted.push(Fitted { device: Box::new(store), is_required: false, form: Form::Own });
+        }
+        let pace = (config.patience.0, config.checkpoint_records);
+        let recorder = Recorder::start(at, key, fitted, pace).map_err(AuditError::Threads)?;
         let terms = Terms {
             shows_paths: config.paths,
             requires_reads: config.reads == AuditReads::Required,
             hash,
         };
-        let auditor = Arc::new(Auditor::new(recorder, terms, Arc::clone(clock)));
-        Ok(Some(Self { auditor, tail }))
-    }
-
-    /// Records that the server starts, and how changes ended of which a crash has left that open.
-    pub(super) async fn begin(self, service: &Service) -> Result<Arc<Auditor>, AuditError> {
-        let Self { auditor, tail } = self;
+        let auditor = Arc::new(Auditor::new(recorder, terms, clock));
         let mut start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
         let mut changes = Vec::new();
         if let Some(Tail { unended, is_closed, torn, .. }) = tail {

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use super::audit::AuditError;
+use super::audit_error::AuditError;
 use crate::{
     config::ConfigError, crypto::RootKeyError, files::FileName, material::MaterialError, pki,
     server::TlsError, service, store::engines::redb::OpenError, telemetry,

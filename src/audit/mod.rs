@@ -12,6 +12,7 @@ mod file;
 mod lane;
 mod link;
 mod members;
+mod outline;
 mod recorder;
 mod resume;
 mod state;
@@ -32,6 +33,7 @@ pub use self::{
     file::{FileDevice, Rotation},
     link::{Listener, Unvouched, Vouched},
     members::Members,
+    outline::Outline,
     recorder::{Fitted, Need, OPEN_MAX, Receipt, Recorder, Standing},
     resume::{ResumeError, Tail, Unended},
     state::Unrecorded,

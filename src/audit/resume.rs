@@ -135,6 +135,35 @@ impl Tail {
     }
 }
 
+impl Tail {
+    /// The lines of the trail at `path` behind the record of this number, of the newest ones as many as
+    /// have `most` bytes.
+    ///
+    /// # Errors
+    /// `ResumeError` names the file.
+    pub fn behind(path: &Path, seq: u64, most: usize) -> Result<Vec<u8>, ResumeError> {
+        let io = |error| ResumeError::Io(path.to_owned(), error);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        'files: for file in FileDevice::all(path).map_err(io)?.into_iter().rev() {
+            let mut lines = Backwards::open(&file).map_err(io)?;
+            while let Some(line) = lines.next().map_err(io)? {
+                let at = read(&line).ok_or_else(|| ResumeError::Foreign(file.clone()))?.at;
+                bytes += line.len();
+                if at.seq <= seq || bytes > most {
+                    break 'files;
+                }
+                found.push(line);
+            }
+        }
+        let mut lines = Vec::with_capacity(bytes);
+        for line in found.iter().rev() {
+            lines.extend_from_slice(line);
+            lines.push(b'\n');
+        }
+        Ok(lines)
+    }
+}
+
 /// Cuts off what is behind the last line feed of a file. How many bytes that was.
 fn cut_torn(path: &Path) -> io::Result<u64> {
     if !path.exists() {

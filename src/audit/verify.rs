@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::chain::{CHECKPOINT, ChainId, Hash, Position, Said, unhex};
 use crate::{
@@ -108,12 +107,6 @@ pub(super) fn read(line: &[u8]) -> Option<Read<'_>> {
     Some(Read { at, prev: unhex(prev)?, kind })
 }
 
-/// The moment of which this is the text.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(moment.unix_timestamp_nanos()).ok().map(Timestamp::from_unix_nanos)
-}
-
 impl Verifier {
     /// One for trails of the region with this key.
     #[must_use]
@@ -194,7 +187,7 @@ impl Progress {
         let foreign = Fault::Foreign(chain, seq);
         let said: Checkpoint<'_> = serde_json::from_slice(line).map_err(|_| foreign)?;
         let at = Position { chain, seq: said.at, hash: unhex(said.hash).ok_or(foreign)? };
-        let time = moment(said.time).ok_or(foreign)?;
+        let time = Timestamp::from_rfc3339(said.time).ok_or(foreign)?;
         let said_it = Said { at, open: said.open, time };
         let signature = unhex(said.signature).ok_or(foreign)?;
         let members = said_it.with_signature(key, &signature).ok_or(foreign)?;

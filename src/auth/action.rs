@@ -85,6 +85,8 @@ actions! {
     CaGet = "okms:apiovh:resource/ca/get",
     /// Say whose certificates reach a domain.
     CaEdit = "okms:apiovh:resource/ca/edit",
+    /// See what was done in a domain, and by its callers: its part of the audit trail.
+    AuditGet = "okms:apiovh:resource/audit/get",
     /// See a domain.
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.

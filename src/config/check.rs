@@ -177,6 +177,12 @@ impl Config {
                 return Err(ConfigError::Value(key, "must be more than nothing and at most 60s"));
             }
         }
+        if audit.store_bytes.0 < 1 << 20 {
+            return Err(ConfigError::Value("audit.store_bytes", "must be at least 1 MiB"));
+        }
+        if audit.store_time.0 < MINUTE {
+            return Err(ConfigError::Value("audit.store_time", "must be at least 60s"));
+        }
         if !(1..=100_000).contains(&audit.checkpoint_records) {
             return Err(ConfigError::Value("audit.checkpoint_records", "must be from 1 to 100000"));
         }

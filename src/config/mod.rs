@@ -26,8 +26,8 @@ pub use self::{
     fault::{ConfigError, Fault},
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
-        CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits, Log, LogFormat, Proxy,
-        Reload, Server, StaleCrl, Store, Tokens, Trust,
+        AuditStore, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits, Log,
+        LogFormat, Proxy, Reload, Server, StaleCrl, Store, Tokens, Trust,
     },
     syslog::{Facility, SyslogAddress},
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},

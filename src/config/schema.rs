@@ -279,12 +279,30 @@ pub struct Audit {
     pub paths: bool,
     /// What becomes of reads while no device takes records.
     pub reads: AuditReads,
+    /// Which records each domain sees over the API.
+    pub store: AuditStore,
+    /// How much of them is kept for a domain.
+    pub store_bytes: ByteSize,
+    /// How long they are kept.
+    pub store_time: Span,
     /// How long a device may take for a record before it counts as failed.
     pub patience: Span,
     /// So many records at most are not signed.
     pub checkpoint_records: u64,
     /// So long at most a record is not signed.
     pub checkpoint_time: Span,
+}
+
+/// Which records each domain sees over the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditStore {
+    /// None.
+    None,
+    /// Those of changes, and of what was refused or failed.
+    Changes,
+    /// All.
+    All,
 }
 
 /// What becomes of reads while no required device takes records.
@@ -479,6 +497,9 @@ impl Default for Audit {
             device: Vec::new(),
             paths: true,
             reads: AuditReads::Recorded,
+            store: AuditStore::Changes,
+            store_bytes: ByteSize(64 << 20),
+            store_time: Span(Duration::from_secs(90 * 24 * 60 * 60)),
             patience: Span(Duration::from_secs(10)),
             checkpoint_records: 1000,
             checkpoint_time: Span(Duration::from_secs(10)),

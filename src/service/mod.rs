@@ -30,6 +30,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trails;
 mod turns;
 mod unit;
 mod upgrade;
@@ -59,6 +60,7 @@ pub use self::{
     settings::Defaults,
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
+    trails::{TrailBounds, TrailLine, Trails},
     upgrade::Upgrade,
     users::{LoginSource, UserPatch, Users},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
@@ -102,6 +104,8 @@ pub struct Service {
     pub tokens: Tokens,
     /// Answers that wait for whoever brings their token.
     pub wrapping: Wrapping,
+    /// Domains' own views of the audit trail.
+    pub trails: Trails,
     scope: Scope,
 }
 
@@ -145,6 +149,7 @@ impl Service {
             access,
             tokens: Tokens::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
+            trails: Trails::new(scope.clone()),
             scope,
         })
     }

@@ -354,3 +354,70 @@ async fn whoever_hangs_up_is_recorded() {
     })
     .await;
 }
+
+/// Whoever may read a domain's part of the trail sees what happened in it and what its callers did
+/// elsewhere, and nothing of others.
+#[tokio::test]
+async fn a_domain_sees_its_own_part() {
+    let mut domain = Domain::new().await;
+    let admin = domain.admin.clone();
+    domain.rule("auditor", &["auditor"]).await;
+    domain.rule("reader", &["read-only"]).await;
+    let other = domain.server.tenant().await;
+    admin.create("app/one", "{}").await.ok();
+    admin.get("secret/app/one").await.ok();
+    admin.get("secret/app/none").await;
+    other.create("theirs", "{}").await.ok();
+    let at = |id: &str, rest: &str| format!("/v2/okms/resource/{id}/audit{rest}");
+    let foreign = other.call(Method::GET, &at(&admin.id, ""), "").await;
+    assert_eq!(foreign.status, 404);
+    let reader = domain.client("reader", Http::One);
+    reader.call(Method::GET, &at(&admin.id, ""), "").await.error(403, FORBIDDEN);
+    let auditor = domain.client("auditor", Http::Two);
+    let seen = async |client: &crate::harness::Client, rest: &str| -> Vec<Value> {
+        let answer = client.call(Method::GET, &at(&client.id, rest), "").await;
+        answer.ok().as_array().unwrap().clone()
+    };
+    let operations = |records: &[Value]| -> Vec<String> {
+        records.iter().map(|one| one["operation"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually("the reader's refusal is seen", async || {
+        seen(&auditor, "?operation=ListAudit&effect=deny").await.len() == 1
+    })
+    .await;
+    let all = seen(&auditor, "").await;
+    // Not the read, which changed nothing and went well; nor what the stranger tried.
+    let expected = ["PutRule", "PutRule", "PostSecretV2", "GetSecretV2", "ListAudit"];
+    assert_eq!(operations(&all), expected);
+    assert!(all.iter().all(|record| record["tenant"] == *admin.id));
+    assert_eq!(seen(&auditor, "?resource=app/one").await.len(), 1);
+    assert_eq!(seen(&auditor, "?subject=reader").await.len(), 1);
+    assert_eq!(operations(&seen(&auditor, "?effect=error").await), ["GetSecretV2"]);
+    assert!(seen(&auditor, "?to=2020-01-01T00:00:00Z").await.is_empty());
+    assert_eq!(auditor.call(Method::GET, &at(&admin.id, "?effect=none"), "").await.status, 400);
+    // By pages.
+    for number in 0..25 {
+        admin.create(&format!("many/{number}"), "{}").await.ok();
+    }
+    eventually("all are there", async || seen(&auditor, "?resource=many/").await.len() == 25).await;
+    let (mut pages, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut headers = vec![("x-pagination-size", "10")];
+        headers.extend(cursor.as_deref().map(|cursor| ("x-pagination-cursor", cursor)));
+        let url = at(&admin.id, "?resource=many/");
+        let page = auditor.send(Method::GET, &url, &headers, "").await;
+        pages.extend(page.ok().as_array().unwrap().iter().map(|one| one["resource"].clone()));
+        cursor = page.next();
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<_> = (0..25).map(|number| json!(format!("many/{number}"))).collect();
+    assert_eq!(pages, expected);
+    // The stranger's own view has what was refused him.
+    eventually("he sees it", async || seen(&other, "?effect=deny").await.len() == 1).await;
+    // It is there after a restart, too.
+    domain.server.restart().await;
+    let again = domain.server.at(&auditor);
+    assert_eq!(seen(&again, "?resource=many/").await.len(), 25);
+}

@@ -139,6 +139,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "GetPolicy",
             "PutPolicy",
             "DeletePolicy",
+            "ListAudit",
             "ListRules",
             "GetRule",
             "PutRule",

@@ -2,6 +2,7 @@
 //! where it has them.
 
 mod access;
+mod audit;
 mod ca;
 mod credential;
 mod resource;
@@ -10,7 +11,7 @@ use std::future::ready;
 
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
-    CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
+    AuditGet, CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
     DomainCreate, DomainGet, PolicyEdit, PolicyGet, UserGet,
 };
 
@@ -41,6 +42,7 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["GET"], "/ca/{name}", "GetCustomerCa", Read, &[CaGet], Tenant(ca::get)),
         row!(&["PUT"], "/ca/{name}", "PutCustomerCa", Write, &[CaEdit], Tenant(ca::put)),
         row!(&["DELETE"], "/ca/{name}", "DeleteCustomerCa", Write, &[CaEdit], Tenant(ca::delete)),
+        row!(&["GET"], "/audit", "ListAudit", Read, &[AuditGet], Tenant(audit::list)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
 };

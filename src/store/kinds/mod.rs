@@ -7,6 +7,7 @@
 //!
 //! Never does: seal, or decide.
 
+pub mod audit_block;
 pub mod audit_mark;
 pub mod config;
 pub mod credential;
@@ -33,7 +34,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 15] = [
+pub const SPACES: [Space; 16] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -49,6 +50,7 @@ pub const SPACES: [Space; 15] = [
     ending::SPACE,
     audit_mark::SPACE,
     customer_ca::SPACE,
+    audit_block::SPACE,
 ];
 
 #[cfg(test)]

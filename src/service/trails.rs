@@ -1,0 +1,270 @@
+//! Domains' own views of the audit trail: kept by blocks, read by pages.
+//!
+//! Always holds: a domain's records are sealed by its keys, and bounded in bytes and age; the oldest
+//! go first. Never does: make records, or know what is in one.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    Error,
+    cursor::{FORGED, Page},
+    records::bind,
+    scope::Scope,
+};
+use crate::{
+    auth::{Action, Permit, Resource},
+    crypto::Sealed,
+    model::{OkmsId, Timestamp},
+    store::{
+        engine::{Batch, Op, Snapshot},
+        kinds::{Malformed, audit_block},
+    },
+};
+
+/// The most bytes of records in a block.
+const BLOCK: usize = 64 << 10;
+/// So many blocks are read at once.
+const AT_ONCE: usize = 16;
+/// So many blocks are looked at for a page.
+const LOOKED_AT: usize = 128;
+/// So many keys are counted at once.
+const KEYS: usize = 1024;
+/// A domain's oldest blocks are looked for again after so long.
+const SWEEP_SECONDS: i64 = 600;
+
+/// A record of a domain.
+#[derive(Clone, Debug)]
+pub struct TrailLine {
+    /// Whose view it belongs to.
+    pub tenant: OkmsId,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Its number.
+    pub seq: u64,
+    /// It, without a line feed.
+    pub text: String,
+}
+
+/// What a domain's view may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct TrailBounds {
+    /// The most bytes.
+    pub bytes: u64,
+    /// The greatest age, in seconds.
+    pub age_seconds: u64,
+}
+
+/// The use cases on views of the trail.
+pub struct Trails {
+    scope: Scope,
+    kept: Mutex<HashMap<OkmsId, Kept>>,
+}
+
+/// What is known of a domain's view.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    bytes: u64,
+    /// When the oldest were looked for.
+    swept: Timestamp,
+}
+
+impl Trails {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, kept: Mutex::default() }
+    }
+
+    /// The number of the last record of a chain that was looked at.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn position(&self, chain: [u8; 8]) -> Result<Option<u64>, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let found = snapshot.get(audit_block::SPACE, &audit_block::position(chain)).await?;
+        Ok(found.and_then(|record| record.bytes.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
+    }
+
+    /// Keeps records of a chain, which was looked at up to that number. Those of domains that there
+    /// are not are left out.
+    ///
+    /// # Errors
+    /// `Error` where they cannot be stored; nothing was, or nobody knows.
+    pub async fn keep(
+        &self,
+        (chain, to): ([u8; 8], u64),
+        lines: &[TrailLine],
+        bounds: TrailBounds,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let position = Sealed::public(to.to_be_bytes().to_vec());
+        let mut ops = vec![Op::Put(audit_block::SPACE, audit_block::position(chain), position)];
+        let mut by_tenant: BTreeMap<OkmsId, Vec<&TrailLine>> = BTreeMap::new();
+        for line in lines {
+            by_tenant.entry(line.tenant).or_default().push(line);
+        }
+        for (tenant, lines) in by_tenant {
+            let keys = match self.scope.keys_of(tenant).await {
+                Err(Error::DomainNotFound) => continue,
+                keys => keys?,
+            };
+            let mut added = 0;
+            for (first, text) in blocks(&lines) {
+                let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                let key = audit_block::key(tenant, first.time, chain, first.seq, length);
+                let sealed = keys.seal(&bind(audit_block::SPACE, &key), text.as_bytes())?;
+                added += u64::from(length);
+                ops.push(Op::Put(audit_block::SPACE, key, sealed));
+            }
+            ops.extend(self.make_room(tenant, added, bounds, now).await?);
+        }
+        match self.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // What was counted is not there, or nobody knows.
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What removes a domain's oldest records, so that there is room for more.
+    async fn make_room(
+        &self,
+        tenant: OkmsId,
+        added: u64,
+        bounds: TrailBounds,
+        now: Timestamp,
+    ) -> Result<Vec<Op>, Error> {
+        let known = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get(&tenant).copied()
+        };
+        let is_swept = |kept: &Kept| {
+            now.unix_seconds().saturating_sub(kept.swept.unix_seconds()) < SWEEP_SECONDS
+        };
+        if let Some(kept) = known.filter(is_swept)
+            && kept.bytes + added <= bounds.bytes
+        {
+            self.set(tenant, Kept { bytes: kept.bytes + added, ..kept });
+            return Ok(Vec::new());
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let all = all_keys(&*snapshot, tenant).await?;
+        let bytes_of = |key: &[u8]| u64::from(audit_block::length(key).unwrap_or_default());
+        let mut bytes = all.iter().map(|key| bytes_of(key)).sum::<u64>() + added;
+        let past = Timestamp::from_unix_seconds(
+            now.unix_seconds().saturating_sub_unsigned(bounds.age_seconds),
+        );
+        let (_, too_old) = audit_block::between(tenant, past, past);
+        // Not so little that there is no room the next time.
+        let most = if bytes > bounds.bytes { bounds.bytes / 10 * 9 } else { bounds.bytes };
+        let mut gone = Vec::new();
+        for key in all {
+            if bytes <= most && key >= too_old {
+                break;
+            }
+            bytes -= bytes_of(&key);
+            gone.push(Op::Delete(audit_block::SPACE, key));
+        }
+        self.set(tenant, Kept { bytes, swept: now });
+        Ok(gone)
+    }
+
+    fn set(&self, tenant: OkmsId, kept: Kept) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, kept);
+    }
+
+    /// A page of the domain's records from one moment on and before another, the oldest first, of
+    /// those that `takes` takes.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is none.
+    pub async fn list(
+        &self,
+        permit: &Permit,
+        (from, to): (Timestamp, Timestamp),
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+        takes: impl Fn(&str) -> bool + Send,
+    ) -> Result<Page<String>, Error> {
+        permit.check(Action::AuditGet, Resource::Tenant)?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        // A block that begins before may reach into the time.
+        let reach = Timestamp::from_unix_nanos(from.unix_nanos().saturating_sub(REACH_NANOS));
+        let (first, end) = audit_block::between(id, reach, to);
+        let (mut at, mut skipped) = match cursor {
+            Some(cursor) => parse(id, &cursor)?,
+            None => (first, 0),
+        };
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut found = Vec::new();
+        for _ in 0..LOOKED_AT / AT_ONCE {
+            let blocks = snapshot.scan(audit_block::SPACE, &at, &end, AT_ONCE).await?;
+            for (key, record) in &blocks {
+                let text = keys.open(&bind(audit_block::SPACE, key), &record.bytes)?;
+                let text = std::str::from_utf8(&text).map_err(|_| Malformed)?;
+                for (place, line) in (0_u32..).zip(text.lines()).skip(skipped as usize) {
+                    if found.len() == limit {
+                        return Ok((found, Some(after(key, place))));
+                    }
+                    if takes(line) {
+                        found.push(line.to_owned());
+                    }
+                }
+                skipped = 0;
+                at = [key.as_slice(), &[0]].concat();
+            }
+            if blocks.len() < AT_ONCE {
+                return Ok((found, None));
+            }
+        }
+        Ok((found, Some(after(&at, 0))))
+    }
+}
+
+/// A block's records are of so long a time at most, with room to spare.
+const REACH_NANOS: i64 = 60_000_000_000;
+
+/// The lines in blocks, each with its first one.
+fn blocks<'a>(lines: &[&'a TrailLine]) -> Vec<(&'a TrailLine, String)> {
+    let mut blocks: Vec<(&TrailLine, String)> = Vec::new();
+    for line in lines {
+        match blocks.last_mut() {
+            Some((_, text)) if text.len() + line.text.len() < BLOCK => {
+                text.push('\n');
+                text.push_str(&line.text);
+            }
+            _ => blocks.push((line, line.text.clone())),
+        }
+    }
+    blocks
+}
+
+async fn all_keys(snapshot: &dyn Snapshot, tenant: OkmsId) -> Result<Vec<Vec<u8>>, Error> {
+    let (mut from, to) = audit_block::all(tenant);
+    let mut all = Vec::new();
+    loop {
+        let page = snapshot.keys(audit_block::SPACE, &from, &to, None, KEYS).await?;
+        let is_last = page.len() < KEYS;
+        from = page.last().map(|last| [last.as_slice(), &[0]].concat()).unwrap_or_default();
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+/// A cursor at a line of the block with this key.
+fn after(key: &[u8], line: u32) -> Vec<u8> {
+    [key.get(16..).unwrap_or_default(), &line.to_be_bytes()].concat()
+}
+
+fn parse(id: OkmsId, cursor: &[u8]) -> Result<(Vec<u8>, u32), Error> {
+    let (place, line) = cursor.split_last_chunk::<4>().ok_or(FORGED)?;
+    if place.is_empty() || place.len() > audit_block::PLACE + 1 {
+        return Err(FORGED.into());
+    }
+    Ok(([id.as_bytes().as_slice(), place].concat(), u32::from_be_bytes(*line)))
+}

@@ -1,0 +1,58 @@
+//! A domain's own view of the audit trail: some of its records, one after the other, in a block.
+//!
+//! | key | record |
+//! | --- | --- |
+//! | okmsId, time in milliseconds, chain, number, length (8, 8, 8 and 4 bytes) | the lines of records, sealed; time, chain and number are the first one's |
+//! | zeros, chain | the number of the last record that was looked at |
+//!
+//! The length stands in the key so that what a domain takes can be counted without being read.
+
+use crate::{
+    model::{OkmsId, Timestamp},
+    store::engine::Space,
+};
+
+/// Where these records are.
+pub const SPACE: Space = Space::new("audit_block");
+
+/// The nil id is no tenant's.
+const REGION: [u8; 16] = [0; 16];
+
+/// How long a key is behind its tenant's id.
+pub const PLACE: usize = 28;
+
+/// The key of a block.
+#[must_use]
+pub fn key(id: OkmsId, first: Timestamp, chain: [u8; 8], seq: u64, length: u32) -> Vec<u8> {
+    let parts = [millis(first), chain, seq.to_be_bytes()];
+    [id.as_bytes().as_slice(), parts.as_flattened(), &length.to_be_bytes()].concat()
+}
+
+/// The range of blocks whose first record is from one moment on and before another.
+#[must_use]
+pub fn between(id: OkmsId, from: Timestamp, to: Timestamp) -> (Vec<u8>, Vec<u8>) {
+    let at = |moment| [id.as_bytes().as_slice(), &millis(moment)].concat();
+    (at(from), at(to))
+}
+
+/// The range of all blocks.
+#[must_use]
+pub fn all(id: OkmsId) -> (Vec<u8>, Vec<u8>) {
+    (id.as_bytes().to_vec(), [id.as_bytes().as_slice(), &[0xff; 9]].concat())
+}
+
+/// How many bytes the records of a block have.
+#[must_use]
+pub fn length(key: &[u8]) -> Option<u32> {
+    key.last_chunk().map(|length| u32::from_be_bytes(*length))
+}
+
+/// Where it is said how far a chain was looked at.
+#[must_use]
+pub fn position(chain: [u8; 8]) -> Vec<u8> {
+    [REGION.as_slice(), &chain].concat()
+}
+
+fn millis(moment: Timestamp) -> [u8; 8] {
+    u64::try_from(moment.unix_nanos() / 1_000_000).unwrap_or_default().to_be_bytes()
+}
