@@ -346,6 +346,7 @@ impl App {
             never = lists => match never {},
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
+            never = service.quotas.follow() => match never {},
             never = endings.run(&service) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
@@ -365,7 +366,7 @@ async fn open_service(
     anchors: Arc<Anchors>,
     metrics: &Metrics,
 ) -> Result<Arc<Service>, AppError> {
-    let default = config.access.default_policy.0;
+    let default = (config.access.default_policy.0, config.limits.quota());
     let service =
         Service::open(engine, root, authority, default, anchors, commit_counter(metrics)).await;
     let service = service.map_err(|error| match error {

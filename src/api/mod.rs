@@ -29,6 +29,6 @@ pub use self::{
     operation::{
         Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,
     },
-    problems::{Failed, Problem},
+    problems::{Beyond, Failed, Problem},
     reply::{Broken, Reply, Stream},
 };

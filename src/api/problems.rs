@@ -12,7 +12,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use hyper::{
     StatusCode,
-    header::{ALLOW, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde::Deserialize;
 
@@ -34,6 +34,9 @@ const CONFLICT: u32 = 50_438_145;
 const BUSY: u32 = 50_434_049;
 const UNAVAILABLE: u32 = 50_425_858;
 const INTERNAL: u32 = 50_401_281;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A row of the table.
 struct Row {
@@ -192,6 +195,10 @@ problems! {
     MediaType: UNSUPPORTED_MEDIA_TYPE, ARGUMENT, "PATCH requires Content-Type of application/merge-patch+json, provided {}";
     TooManyRequests: TOO_MANY_REQUESTS, BUSY, "too many requests are in progress; repeat after the time in Retry-After",
         again "1";
+    BeyondRate: TOO_MANY_REQUESTS, BUSY, "the rate of {} is used up; ask more slowly, repeat after the time in Retry-After, or \
+        ask an operator of the region for a larger quota", again "1";
+    TooManyTokens: TOO_MANY_REQUESTS, BUSY, "the domain has as many tokens as it may; revoke some that are not needed, give \
+        them shorter lives, or ask an operator of the region for a larger quota", again "60";
     TooManyConnections: TOO_MANY_REQUESTS, BUSY, "your domain has its share of this server's connections; close some, and \
         repeat after the time in Retry-After", again "1";
     LockedOut: TOO_MANY_REQUESTS, BUSY, "too many of your logins have failed; repeat after the time in \
@@ -244,6 +251,42 @@ impl Problem {
     }
 }
 
+/// A rate that is used up, as the headers of a refusal tell it (draft-ietf-httpapi-ratelimit-headers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// What is bounded: a word.
+    pub name: &'static str,
+    /// So many in a window.
+    pub quota: u64,
+    /// The window's length.
+    pub window_seconds: u64,
+    /// In so many seconds there is room for one.
+    pub wait_seconds: u64,
+}
+
+impl Beyond {
+    fn headers(self) -> [(HeaderName, HeaderValue); 2] {
+        let Self { name, quota, window_seconds, wait_seconds } = self;
+        let value = |text: String| {
+            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        };
+        [
+            (RATE_LIMIT, value(format!("\"{name}\";r=0;t={wait_seconds}"))),
+            (RATE_LIMIT_POLICY, value(format!("\"{name}\";q={quota};w={window_seconds}"))),
+        ]
+    }
+}
+
+impl From<Beyond> for Failed {
+    fn from(beyond: Beyond) -> Self {
+        Self {
+            retry_after: Some(beyond.wait_seconds),
+            beyond: Some(beyond),
+            ..Problem::BeyondRate.with(&[beyond.name])
+        }
+    }
+}
+
 /// A request that did not end as asked: what the caller is told, and why, where that is more than
 /// the caller's mistake.
 #[derive(Clone, Debug)]
@@ -256,6 +299,8 @@ pub struct Failed {
     allow: Option<String>,
     /// In how many seconds the request may be repeated, where the row does not know.
     retry_after: Option<u64>,
+    /// The rate that is used up, where one is.
+    beyond: Option<Beyond>,
     /// What a use case said, as the operator may have to know.
     pub cause: Option<Arc<Error>>,
 }
@@ -301,6 +346,7 @@ impl Failed {
         let problem = (self.problem.id(), self.problem.code());
         let mut reply = Reply { status, problem: Some(problem), ..Reply::json(body) };
         reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
+        reply.headers.extend(self.beyond.into_iter().flat_map(Beyond::headers));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
@@ -310,7 +356,7 @@ impl Failed {
 impl From<Problem> for Failed {
     fn from(problem: Problem) -> Self {
         let text = problem.row().text.into();
-        Self { problem, text, allow: None, retry_after: None, cause: None }
+        Self { problem, text, allow: None, retry_after: None, beyond: None, cause: None }
     }
 }
 
@@ -397,6 +443,7 @@ fn said_of(error: &Error) -> Failed {
             MountError::NotFound => Problem::MountUnknown.into(),
             MountError::HoldsSecrets(path) => Problem::MountHoldsSecrets.with(&[path.as_str()]),
         },
+        Error::TooManyTokens => Problem::TooManyTokens.into(),
         Error::TokenInvalid => Problem::PermissionDenied.into(),
         Error::NotRenewable => Problem::NotRenewable.into(),
         Error::NothingWrapped => Problem::NothingWrapped.into(),

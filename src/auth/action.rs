@@ -91,6 +91,8 @@ actions! {
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.
     DomainCreate = "okms:apiovh:resource/create",
+    /// Say what a domain may take of the server.
+    QuotaEdit = "okms:apiovh:resource/quota/edit",
     /// Issue an access certificate for a domain.
     CredentialCreate = "okms:apiovh:resource/credential/create",
     /// See a domain's access certificates.

@@ -573,6 +573,7 @@ mod tests {
             let expected = !matches!(
                 action,
                 Action::DomainCreate
+                    | Action::QuotaEdit
                     | Action::CredentialCreate
                     | Action::CredentialDelete
                     | Action::MetricsGet

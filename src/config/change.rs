@@ -99,6 +99,11 @@ keys! {
         in_flight: restart,
         buffer_bytes: restart,
         drain_time: live,
+        // What counts for a domain can be set over the API.
+        domain_requests_per_second: restart,
+        domain_writes_per_second: restart,
+        subject_requests_per_second: restart,
+        domain_tokens: restart,
     }
     audit: Audit {
         // The trail goes on from start to stop.

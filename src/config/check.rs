@@ -87,6 +87,7 @@ impl Config {
                 "must be from 100ms to 24h, or 0s for never",
             ));
         }
+        self.check_rates()?;
         self.check_lists()?;
         self.check_proxies()?;
         self.check_audit()?;
@@ -185,6 +186,24 @@ impl Config {
         }
         if !(1..=100_000).contains(&audit.checkpoint_records) {
             return Err(ConfigError::Value("audit.checkpoint_records", "must be from 1 to 100000"));
+        }
+        Ok(())
+    }
+
+    fn check_rates(&self) -> Result<(), ConfigError> {
+        const RATE_MAX: u32 = 1_000_000;
+        let limits = &self.limits;
+        for (key, rate) in [
+            ("limits.domain_requests_per_second", limits.domain_requests_per_second),
+            ("limits.domain_writes_per_second", limits.domain_writes_per_second),
+            ("limits.subject_requests_per_second", limits.subject_requests_per_second),
+        ] {
+            if rate > RATE_MAX {
+                return Err(ConfigError::Value(
+                    key,
+                    "must be from 1 to 1000000, or 0 for no bound",
+                ));
+            }
         }
         Ok(())
     }

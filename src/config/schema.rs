@@ -8,7 +8,7 @@ use super::{
     syslog::{Facility, SyslogAddress},
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span, from_text},
 };
-use crate::model::{self, OkmsId};
+use crate::model::{self, OkmsId, Quota, Rate};
 
 /// What the server needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -267,6 +267,16 @@ pub struct Limits {
     pub buffer_bytes: ByteSize,
     /// From the signal to stop to the end.
     pub drain_time: Span,
+    /// Requests of a domain in a second, of which ten seconds' worth may come at once; more are
+    /// answered 429. As many as there are where it is 0, and so with the next two. Operators set
+    /// another bound for a domain over the API.
+    pub domain_requests_per_second: u32,
+    /// The same for its changes alone.
+    pub domain_writes_per_second: u32,
+    /// The same for the requests of one of its keys.
+    pub subject_requests_per_second: u32,
+    /// Tokens of a domain that are not over, about; as many as there are where it is 0.
+    pub domain_tokens: u32,
 }
 
 /// `[audit]`
@@ -466,6 +476,19 @@ impl Default for Tokens {
     }
 }
 
+impl Limits {
+    /// What bounds a domain for which nothing else is set.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota {
+            requests: Rate::per_second(self.domain_requests_per_second),
+            writes: Rate::per_second(self.domain_writes_per_second),
+            subject_requests: Rate::per_second(self.subject_requests_per_second),
+            tokens: Some(self.domain_tokens.into()).filter(|tokens| *tokens > 0),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let seconds = |seconds| Span(Duration::from_secs(seconds));
@@ -487,6 +510,10 @@ impl Default for Limits {
             in_flight: 1024,
             buffer_bytes: ByteSize(256 << 20),
             drain_time: seconds(20),
+            domain_requests_per_second: 0,
+            domain_writes_per_second: 0,
+            subject_requests_per_second: 0,
+            domain_tokens: 100_000,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
     Router,
     arriving::{Arriving, Bounds},
     forwarded::{self, Forwarding},
+    pace::{Paced, Paces},
     progress::InProgress,
     response::{Body, response},
     router::Match,
@@ -38,7 +39,7 @@ use crate::{
         Witness, acl::Addressed, directory,
     },
     clock::Clock,
-    metrics::{Closing, Metrics, OperationMetrics},
+    metrics::{Closing, Metrics, OperationMetrics, Spent},
     model::{ENDS_SOON_SECONDS, OkmsId, Timestamp},
     seldom::Seldom,
     service::Error,
@@ -101,6 +102,7 @@ pub struct Edge {
     auditor: Option<Arc<Auditor>>,
     limits: EdgeLimits,
     shares: Shares,
+    paces: Paces,
     crowded: Seldom,
     failures: Seldom,
     misforwarded: Seldom,
@@ -113,6 +115,8 @@ struct Sender {
     /// Whether it has shown no certificate at all.
     is_bare: bool,
     share: Arc<Share>,
+    /// What its requests are charged to, where it is of a tenant.
+    paced: Option<Paced>,
     /// Where it is, if that is known.
     client: Option<IpAddr>,
 }
@@ -281,6 +285,7 @@ impl Edge {
             auditor,
             limits,
             shares,
+            paces: Paces::new(),
             crowded: Seldom::new(LINE_PAUSE),
             failures: Seldom::new(FAILURE_PAUSE),
             misforwarded: Seldom::new(LINE_PAUSE),
@@ -318,6 +323,7 @@ impl Edge {
         let is_stranger = share.is_none();
         let sender = Sender {
             is_bare: matches!(peer, Err(Unauthenticated::NoCertificate)),
+            paced: peer.as_ref().ok().and_then(|peer| self.paced(peer, party)),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: if is_beyond_share {
                 Err(Problem::TooManyConnections.into())
@@ -352,6 +358,7 @@ impl Edge {
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: Err(Problem::TooManyConnections.into()),
             is_bare: false,
+            paced: None,
             client: None,
         };
         Connection {
@@ -404,7 +411,8 @@ impl Edge {
         };
         let share = self.shares.through(&connection.sender.share, party);
         let share = share.ok_or(Problem::TooManyConnections)?;
-        Ok(Sender { peer, is_bare, share, client })
+        let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
+        Ok(Sender { peer, is_bare, share, paced, client })
     }
 
     fn principal(
@@ -413,6 +421,28 @@ impl Edge {
         now: Timestamp,
     ) -> Result<Principal, Unauthenticated> {
         directory::principal(peer, self.context.service.revocations.revoked(), now)
+    }
+
+    /// What requests of a peer are charged to; those of operators are charged to nobody.
+    fn paced(&self, peer: &VerifiedPeer, party: Option<Party>) -> Option<Paced> {
+        let Some(Party::Tenant(id)) = party else { return None };
+        Some(self.paces.of(id, peer.identity().public_key_sha256()))
+    }
+
+    /// Charges a request, if there is room for it in all rates that it counts for.
+    fn charge(&self, paced: &Paced, effect: Effect) -> Result<(), Failed> {
+        let quota = self.context.service.quotas.of(paced.tenant());
+        let taken = paced.take(&quota, effect != Effect::Read, self.paces.now());
+        taken.map_err(|(spent, beyond)| {
+            self.refused(spent, paced.tenant());
+            beyond.into()
+        })
+    }
+
+    /// Counts a request that was refused for what its tenant has taken.
+    fn refused(&self, spent: Spent, tenant: OkmsId) {
+        let has_own = self.context.service.quotas.has_own(tenant);
+        self.metrics.quotas().refused(spent, has_own.then_some(tenant));
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -649,6 +679,9 @@ impl Edge {
         if let (Some(trail), Ok(principal)) = (trail, &principal) {
             trail.is_of(principal);
         }
+        if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
+            self.charge(paced, dialect.effect(operation, &call.head))?;
+        }
         let witness = || trail.map(|trail| Arc::clone(trail) as Arc<dyn Witness>);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
@@ -746,6 +779,10 @@ impl Edge {
         call: &Call,
     ) -> Result<Reply, Reply> {
         granted.perform(&self.context, call).await.map_err(|failed| {
+            if let (Problem::TooManyTokens, Some(Party::Tenant(id))) = (failed.problem, call.caller)
+            {
+                self.refused(Spent::Tokens, id);
+            }
             if let Some(error) = &failed.cause {
                 self.report(error, &failed, &call.request_id);
             }

@@ -7,6 +7,7 @@
 mod arriving;
 mod edge;
 mod forwarded;
+mod pace;
 mod progress;
 mod refusal;
 mod response;

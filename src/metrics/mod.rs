@@ -12,6 +12,7 @@ mod labels;
 mod lists;
 mod operation;
 mod process;
+mod quotas;
 mod registry;
 mod reloads;
 mod store;
@@ -27,6 +28,7 @@ pub use self::{
     labels::{Counters, Label},
     lists::ListMetrics,
     operation::OperationMetrics,
+    quotas::{QuotaMetrics, Spent},
     reloads::{Reload, ReloadMetrics},
     store::StoreMetrics,
 };
@@ -57,6 +59,7 @@ pub struct Metrics {
     needed: Needed,
     endings: EndingMetrics,
     audit: AuditMetrics,
+    quotas: QuotaMetrics,
     reloads: ReloadMetrics,
     lists: ListMetrics,
     operators: Lately,
@@ -149,6 +152,7 @@ impl Metrics {
             needed: Needed::default(),
             endings: EndingMetrics::register(&registry)?,
             audit: AuditMetrics::register(&registry)?,
+            quotas: QuotaMetrics::register(&registry)?,
             reloads: ReloadMetrics::register(&registry)?,
             lists: ListMetrics::register(&registry)?,
             operators: Lately::default(),
@@ -239,6 +243,12 @@ impl Metrics {
     #[must_use]
     pub const fn endings(&self) -> &EndingMetrics {
         &self.endings
+    }
+
+    /// Who has taken what it may.
+    #[must_use]
+    pub const fn quotas(&self) -> &QuotaMetrics {
+        &self.quotas
     }
 
     /// What becomes of files that are loaded again.

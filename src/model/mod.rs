@@ -22,6 +22,7 @@ mod network;
 mod path;
 pub mod policy;
 mod proxy;
+mod quota;
 mod refused;
 mod revocation;
 mod secret;
@@ -55,6 +56,7 @@ pub use self::{
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
     proxy::{AddressHeader, CertificateHeader, Proxy},
+    quota::{Quota, Rate},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},

@@ -65,4 +65,6 @@ changes! {
     Unwrap = "wrapping.unwrap",
     EndWrapping = "wrapping.end",
     Rewrap = "wrapping.rewrap",
+    PutQuota = "quotas.put",
+    DeleteQuota = "quotas.delete",
 }

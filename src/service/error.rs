@@ -72,6 +72,9 @@ pub enum Error {
     /// The token is none, is over, or belongs to another key.
     #[error("the token is not valid here")]
     TokenInvalid,
+    /// The domain has as many tokens as it may.
+    #[error("the domain has as many tokens as it may")]
+    TooManyTokens,
     /// The token is one that cannot be renewed.
     #[error("the token cannot be renewed")]
     NotRenewable,

@@ -20,6 +20,7 @@ mod keyring;
 mod mounts;
 mod names;
 mod opened;
+mod quotas;
 mod records;
 mod region;
 mod revocations;
@@ -51,6 +52,7 @@ pub use self::{
     endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},
+    quotas::{Bounded, Quotas},
     revocations::Revocations,
     scope::{Ended, OnCommit},
     secrets::{
@@ -68,7 +70,7 @@ pub use self::{
 use crate::{
     auth::anchors::Anchors,
     crypto::{self, RootKey},
-    model::{AuditMark, BuiltIn},
+    model::{AuditMark, BuiltIn, Quota},
     pki::CertificateAuthority,
     store::engine::Engine,
 };
@@ -96,6 +98,8 @@ pub struct Service {
     pub customer_cas: CustomerAuthorities,
     /// Certificates that were taken back.
     pub revocations: Arc<Revocations>,
+    /// What tenants may take.
+    pub quotas: Arc<Quotas>,
     /// The order in which access certificates end.
     pub endings: Endings,
     /// Users, who log in with a password.
@@ -111,8 +115,8 @@ pub struct Service {
 
 impl Service {
     /// The use cases over these parts. Without a certificate authority, none are issued; a
-    /// certificate that no rule is about has the policy `default`. Customers' authorities are told to
-    /// the `anchors`.
+    /// certificate that no rule is about has the policy `default`, and a tenant that no operator has
+    /// set bounds for those of `bounds`. Customers' authorities are told to the `anchors`.
     ///
     /// # Errors
     /// `Error::WrongRootKey` where the store was made with another root key; `Error` where it
@@ -121,7 +125,7 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
-        default: BuiltIn,
+        (default, bounds): (BuiltIn, Quota),
         anchors: Arc<Anchors>,
         on_commit: OnCommit,
     ) -> Result<Self, Error> {
@@ -130,6 +134,7 @@ impl Service {
         let authority = authority.map(Arc::new);
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
+        let quotas = Arc::new(Quotas::open(scope.clone(), bounds).await?);
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
@@ -147,7 +152,8 @@ impl Service {
             revocations,
             users: Users::new(scope.clone(), Arc::clone(&access)),
             access,
-            tokens: Tokens::new(scope.clone()),
+            tokens: Tokens::new(scope.clone(), Arc::clone(&quotas)),
+            quotas,
             wrapping: Wrapping::new(scope.clone()),
             trails: Trails::new(scope.clone()),
             scope,

@@ -30,7 +30,7 @@ use crate::{
     crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
         BuiltIn, CertRule, Credential, DomainConfig, Header, MetadataPatch, MountError, MountPath,
-        OkmsId, RevocationReason, SecretPath, SettingsPatch, Timestamp,
+        OkmsId, Quota, RevocationReason, SecretPath, SettingsPatch, Timestamp,
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
@@ -83,9 +83,9 @@ async fn service_over(
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let service = Service::open(engine, root, authority, BuiltIn::Admin, Arc::default(), on_commit)
-        .await
-        .unwrap();
+    let default = (BuiltIn::Admin, Quota::default());
+    let service =
+        Service::open(engine, root, authority, default, Arc::default(), on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     assert_eq!(

@@ -3,16 +3,20 @@
 //!
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in
 //! it, so that their number slows nothing down; making one clears away more that are over, so that
-//! they do not pile up.
+//! they do not pile up; a domain has no more of them than its quota says, about ([`counted`]).
 
-use std::fmt;
+mod counted;
+
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use self::counted::Counted;
 use super::{
     Error,
     changes::ChangeName,
+    quotas::Quotas,
     records::{self, Draft, Reader},
     scope::Scope,
     turns::SharedTurn,
@@ -112,17 +116,19 @@ pub struct Accessors {
 /// The use cases on tokens.
 pub struct Tokens {
     scope: Scope,
+    quotas: Arc<Quotas>,
+    counted: Counted,
 }
 
 impl Tokens {
-    pub(super) const fn new(scope: Scope) -> Self {
-        Self { scope }
+    pub(super) fn new(scope: Scope, quotas: Arc<Quotas>) -> Self {
+        Self { scope, quotas, counted: Counted::new() }
     }
 
     /// Makes a token.
     ///
     /// # Errors
-    /// `Error::DomainNotFound`; `Error` where it cannot be stored.
+    /// `Error::DomainNotFound`; `Error::TooManyTokens` where the domain has as many as it may; `Error` where it cannot be stored.
     pub async fn create(
         &self,
         permit: &Permit,
@@ -135,6 +141,9 @@ impl Tokens {
             return Err(Error::TokenInvalid);
         }
         let keys = self.scope.keys(permit).await?;
+        if let Some(most) = self.quotas.of(keys.id()).tokens {
+            self.counted.add(&self.scope, &keys, most, now).await?;
+        }
         let Minted { id, text, fingerprint } = Minted::new()?;
         let token = Token {
             secret_sha256: fingerprint,
@@ -347,7 +356,9 @@ impl Tokens {
                 remove(draft, accessor, token.expires_at);
                 Ok(())
             })
-            .await
+            .await?;
+        self.counted.ended(keys.id());
+        Ok(())
     }
 }
 

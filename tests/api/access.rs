@@ -692,7 +692,7 @@ async fn rules_ask_for_what_else_a_certificate_says() {
 }
 
 /// Two processes over one store, and its engine.
-async fn two_processes() -> (TestServer, Arc<dyn Engine>, App) {
+pub async fn two_processes() -> (TestServer, Arc<dyn Engine>, App) {
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
     let own = Arc::clone(&engine);
     let server = TestServer::start_on(|_| {}, move |_, _| own).await;

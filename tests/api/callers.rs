@@ -61,6 +61,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
         For::Domain,
         &[
             "GetResource",
+            "GetQuota",
             // Each sees its own.
             "ListResources",
             // Its own.
@@ -183,7 +184,15 @@ const OPERATIONS: &[(For, &[&str])] = &[
     ),
     (
         For::Operator,
-        &["PostResource", "PostCredential", "DeleteCredential", "PostRevocation", "VaultMetrics"],
+        &[
+            "PostResource",
+            "PostCredential",
+            "DeleteCredential",
+            "PostRevocation",
+            "PutQuota",
+            "DeleteQuota",
+            "VaultMetrics",
+        ],
     ),
 ];
 

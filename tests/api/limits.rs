@@ -49,6 +49,10 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("in_flight", &["requests_in_progress", "answers_that_nobody_takes_hold_no_place"]),
     ("buffer_bytes", &["large_answers_and_bodies_at_once"]),
     ("drain_time", &["a_stuck_client_does_not_hold_the_server"]),
+    ("domain_requests_per_second", &["rates_of_the_config_count_for_everybody"]),
+    ("domain_writes_per_second", &["rates_of_the_config_count_for_everybody"]),
+    ("subject_requests_per_second", &["a_quota_is_kept_and_the_config_counts_for_others"]),
+    ("domain_tokens", &["tokens_are_bounded"]),
 ];
 
 /// A short limit: long enough for an honest client on a busy machine.
@@ -67,8 +71,12 @@ fn every_limit_is_crossed() {
     let keys: Vec<_> =
         members.split(", ").map(|member| member.split(':').next().unwrap().trim()).collect();
     assert_eq!(keys, CROSSED.iter().map(|(key, _)| *key).collect::<Vec<_>>());
-    let tests =
-        concat!(include_str!("limits.rs"), include_str!("drain.rs"), include_str!("shares.rs"));
+    let tests = concat!(
+        include_str!("limits.rs"),
+        include_str!("drain.rs"),
+        include_str!("shares.rs"),
+        include_str!("quotas.rs")
+    );
     for name in CROSSED.iter().flat_map(|(_, names)| *names) {
         assert!(tests.contains(&format!("async fn {name}()")), "there is no test {name}");
     }

@@ -42,6 +42,7 @@ mod model;
 mod openapi;
 mod paths;
 mod proxies;
+mod quotas;
 mod reload;
 mod restart;
 mod rights;

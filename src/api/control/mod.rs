@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod ca;
 mod credential;
+mod quota;
 mod resource;
 
 use std::future::ready;
@@ -12,7 +13,7 @@ use std::future::ready;
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
     AuditGet, CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
-    DomainCreate, DomainGet, PolicyEdit, PolicyGet, UserGet,
+    DomainCreate, DomainGet, PolicyEdit, PolicyGet, QuotaEdit, UserGet,
 };
 
 /// What is asked of one domain.
@@ -43,6 +44,9 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["PUT"], "/ca/{name}", "PutCustomerCa", Write, &[CaEdit], Tenant(ca::put)),
         row!(&["DELETE"], "/ca/{name}", "DeleteCustomerCa", Write, &[CaEdit], Tenant(ca::delete)),
         row!(&["GET"], "/audit", "ListAudit", Read, &[AuditGet], Tenant(audit::list)),
+        row!(&["GET"], "/quota", "GetQuota", Read, &[DomainGet], Tenant(quota::get)),
+        row!(&["PUT"], "/quota", "PutQuota", Write, &[QuotaEdit], Tenant(quota::put)),
+        row!(&["DELETE"], "/quota", "DeleteQuota", Write, &[QuotaEdit], Tenant(quota::delete)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
 };

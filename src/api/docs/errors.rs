@@ -85,7 +85,8 @@ impl Errors {
         let names: Vec<_> = errors.iter().map(|(name, ..)| *name).collect();
         let headers = ["X-Request-Id"]
             .into_iter()
-            .chain(matches!(status, "429" | "503").then_some("Retry-After"));
+            .chain(matches!(status, "429" | "503").then_some("Retry-After"))
+            .chain(["RateLimit", "RateLimit-Policy"].into_iter().filter(|_| status == "429"));
         let headers: Map<_, _> =
             headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
         let schema = errors

@@ -15,6 +15,7 @@ pub mod customer_ca;
 pub mod ending;
 pub mod header;
 pub mod policy;
+pub mod quota;
 pub mod region;
 pub mod revocation;
 pub mod rule;
@@ -34,7 +35,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 16] = [
+pub const SPACES: [Space; 17] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -51,6 +52,7 @@ pub const SPACES: [Space; 16] = [
     audit_mark::SPACE,
     customer_ca::SPACE,
     audit_block::SPACE,
+    quota::SPACE,
 ];
 
 #[cfg(test)]

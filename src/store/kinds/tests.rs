@@ -21,8 +21,9 @@ use crate::{
     model::{
         AddedBy, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa, CustomerCas,
         DeactivateAfter, DomainConfig, Header, IamPolicy, MaxVersions, Mount, MountPath, Moved,
-        OkmsId, PasswordHash, ResourcePattern, Revocation, RevocationReason, RuleIssuer,
-        SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord, When, Wrapped,
+        OkmsId, PasswordHash, Quota, Rate, ResourcePattern, Revocation, RevocationReason,
+        RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord,
+        When, Wrapped,
         condition::{Expression, Operator},
     },
 };
@@ -423,4 +424,17 @@ proptest! {
         prop_assert!(header::end(id(7)) < header::key(id(8), &b));
         prop_assert_eq!(header::after(id(7), &a) <= header::key(id(7), &b), a < b);
     }
+}
+
+#[test]
+fn quotas() {
+    let rate = |burst| Some(Rate::new(1500, Some(burst)).unwrap());
+    check(&Quota::default());
+    check(&Quota {
+        requests: rate(1),
+        writes: rate(2),
+        subject_requests: rate(3),
+        tokens: Some(4),
+    });
+    check(&Quota { tokens: Some(1), ..Quota::default() });
 }

@@ -92,6 +92,8 @@ const KNOWN_HEADERS: &[&str] = &[
     "date",
     "location",
     "okms-certificate-expires",
+    "ratelimit",
+    "ratelimit-policy",
     "retry-after",
     "transfer-encoding",
     "x-content-type-options",

@@ -1,0 +1,312 @@
+//! What a domain may take: rates of requests and changes, and a number of tokens. Who takes more is
+//! refused, and nobody else. Rates are so slow here that nothing comes back while a test runs.
+
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use okmsd::config::Span;
+use serde_json::{Value, json};
+
+use crate::{
+    access::two_processes,
+    harness::{Answer, Client, Connection, TestServer},
+    limits::{piece, post_head, says},
+    wire::Wire,
+};
+
+const BUSY: u32 = 50_434_049;
+const FORBIDDEN: u32 = 16_924_673;
+const BAD: u32 = 50_405_377;
+
+fn at(client: &Client) -> String {
+    format!("/v2/okms/resource/{}/quota", client.id)
+}
+
+async fn set(server: &TestServer, client: &Client, quota: Value) -> Value {
+    server.operator().call(Method::PUT, &at(client), &quota.to_string()).await.ok()
+}
+
+async fn forget(server: &TestServer, client: &Client) {
+    let gone = server.operator().call(Method::DELETE, &at(client), "").await;
+    assert_eq!(gone.status, 204, "{gone:?}");
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer.headers[name].to_str().unwrap()
+}
+
+/// A domain that asks too fast is refused, on all its connections, by all its keys and in every
+/// dialect, and told when to come back; another one and operators are not. It counts for what comes
+/// after the answer, for more and for less.
+#[tokio::test]
+async fn a_noisy_domain_is_refused_and_a_quiet_one_is_not() {
+    let (server, noisy) = TestServer::with_tenant().await;
+    let quiet = server.tenant().await;
+    noisy.create("kept", r#"{"word":"kept"}"#).await.ok();
+    let mut connection = noisy.connect().await;
+    let told = set(&server, &noisy, json!({"requestsPerSecond": 0.001, "requestsBurst": 3})).await;
+    assert_eq!(
+        told,
+        json!({
+            "own": ["requestsPerSecond"], "requestsPerSecond": 0.001, "requestsBurst": 3,
+            "writesPerSecond": null, "writesBurst": null, "subjectRequestsPerSecond": null,
+            "subjectRequestsBurst": null, "tokens": 100_000,
+        })
+    );
+    for _ in 0..3 {
+        connection.send(Method::GET, &noisy.url("secret/kept"), &[], "").await.ok();
+    }
+    let refused = connection.send(Method::GET, &noisy.url("secret/kept"), &[], "").await;
+    let text = refused.error(429, BUSY);
+    assert!(text.contains("the rate of requests is used up"), "{text}");
+    let wait: u64 = header(&refused, "retry-after").parse().unwrap();
+    assert!((900..=1000).contains(&wait), "{wait}");
+    assert_eq!(header(&refused, "ratelimit"), format!(r#""requests";r=0;t={wait}"#));
+    assert_eq!(header(&refused, "ratelimit-policy"), r#""requests";q=3;w=3000"#);
+    // Neither a new connection, nor another key, nor another dialect is a way around.
+    noisy.get("secret/kept").await.error(429, BUSY);
+    let other_key = server.client_of(&noisy.id, noisy.http);
+    other_key.get("secret/kept").await.error(429, BUSY);
+    let kv = format!("/api/{}/v1/secret/data/kept", noisy.id);
+    let in_vault = other_key.call(Method::GET, &kv, "").await;
+    assert!(in_vault.error(429, BUSY).contains("used up"));
+    assert!(in_vault.headers.contains_key("retry-after"));
+    for _ in 0..10 {
+        quiet.get("secretConfig").await.ok();
+        server.operator().call(Method::GET, &noisy.url("secretConfig"), "").await.ok();
+    }
+    let figure = |domain: &str| {
+        format!("okmsd_quota_refusals_total{{domain=\"{domain}\",reason=\"requests\"}}")
+    };
+    assert!(server.metric(&figure(&noisy.id)).await >= 4.0);
+    // A wider one counts at once on a connection that was refused, and so does none at all.
+    set(&server, &noisy, json!({"requestsPerSecond": 1000})).await;
+    connection.send(Method::GET, &noisy.url("secret/kept"), &[], "").await.ok();
+    set(&server, &noisy, json!({"requestsPerSecond": 0.001, "requestsBurst": 1})).await;
+    while noisy.get("secretConfig").await.status != 429 {}
+    forget(&server, &noisy).await;
+    connection.send(Method::GET, &noisy.url("secret/kept"), &[], "").await.ok();
+}
+
+/// Changes have a rate of their own: what is refused is refused before its body is read, and stores
+/// nothing, while reads go on.
+#[tokio::test]
+async fn a_refused_change_stores_nothing() {
+    let (server, client) = TestServer::with_tenant().await;
+    set(&server, &client, json!({"writesPerSecond": 0.001, "writesBurst": 2})).await;
+    client.create("one", "{}").await.ok();
+    client.put("secret/one", r#"{"version":{"data":{"v":2}}}"#).await.ok();
+    let refused = client.create("two", "{}").await;
+    assert!(refused.error(429, BUSY).contains("the rate of writes"));
+    assert_eq!(header(&refused, "ratelimit-policy"), r#""writes";q=2;w=2000"#);
+    client.delete("secret/one").await.error(429, BUSY);
+    let mut wire = Wire::open(&client).await;
+    wire.send(post_head(&client, 1, 100)).await;
+    assert!(wire.read_until(says(&client, 1, "used up")).await, "{}", wire.text());
+    wire.send(piece(&client, 1, &" ".repeat(100), true)).await;
+    assert_eq!(client.get("secret/two").await.status, 404);
+    assert_eq!(client.get("secret/one").await.ok()["version"]["id"], 2);
+    forget(&server, &client).await;
+    client.create("two", "{}").await.ok();
+}
+
+/// One key that asks too fast leaves its domain's others what is theirs.
+#[tokio::test]
+async fn a_key_has_a_rate_of_its_own() {
+    let (server, noisy) = TestServer::with_tenant().await;
+    let quiet = server.client_of(&noisy.id, noisy.http);
+    let quota = json!({
+        "subjectRequestsPerSecond": 0.001, "subjectRequestsBurst": 2,
+        "requestsPerSecond": 0.001, "requestsBurst": 4,
+    });
+    set(&server, &noisy, quota).await;
+    for _ in 0..2 {
+        noisy.get("secretConfig").await.ok();
+    }
+    for _ in 0..10 {
+        let refused = noisy.get("secretConfig").await;
+        assert!(refused.error(429, BUSY).contains("the rate of subject"), "{refused:?}");
+    }
+    for _ in 0..2 {
+        quiet.get("secretConfig").await.ok();
+    }
+    let third = server.client_of(&noisy.id, noisy.http);
+    assert!(third.get("secretConfig").await.error(429, BUSY).contains("the rate of requests"));
+}
+
+/// What counts for everybody is set in the config, and what is set for one domain counts for that,
+/// also after a restart.
+#[tokio::test]
+async fn a_quota_is_kept_and_the_config_counts_for_others() {
+    let mut server =
+        TestServer::start_with(|config| config.limits.subject_requests_per_second = 1).await;
+    let (own, other) = (server.tenant().await, server.tenant().await);
+    set(&server, &own, json!({"subjectRequestsPerSecond": 100_000, "tokens": 7})).await;
+    server.restart().await;
+    let (own, other) = (server.at(&own), server.at(&other));
+    let operator = server.operator();
+    let shown = operator.call(Method::GET, &at(&own), "").await.ok();
+    assert_eq!(shown["own"], json!(["subjectRequestsPerSecond", "tokens"]));
+    assert_eq!((&shown["tokens"], &shown["subjectRequestsBurst"]), (&json!(7), &json!(1_000_000)));
+    let shown = operator.call(Method::GET, &at(&other), "").await.ok();
+    assert_eq!(shown["own"], json!([]));
+    assert_eq!(
+        (&shown["subjectRequestsPerSecond"], &shown["subjectRequestsBurst"]),
+        (&json!(1), &json!(10))
+    );
+    for _ in 0..30 {
+        own.get("secretConfig").await.ok();
+    }
+    while other.get("secretConfig").await.status != 429 {}
+    let other_figure = "okmsd_quota_refusals_total{domain=\"other\",reason=\"subject\"}";
+    assert!(server.metric(other_figure).await >= 1.0);
+}
+
+/// The other rates of the config: whoever asks on is refused some time.
+#[tokio::test]
+async fn rates_of_the_config_count_for_everybody() {
+    let server = TestServer::start_with(|config| {
+        config.limits.domain_requests_per_second = 2;
+        config.limits.domain_writes_per_second = 1;
+    })
+    .await;
+    let client = server.tenant().await;
+    let mut connection = client.connect().await;
+    let refused = async |connection: &mut Connection, method: &Method, at: &str| {
+        loop {
+            let answer = connection
+                .send(method.clone(), &client.url(at), &[], r#"{"max_versions":3}"#)
+                .await;
+            if answer.status == 429 {
+                break answer.error(429, BUSY);
+            }
+        }
+    };
+    let told = refused(&mut connection, &Method::PUT, "secretConfig").await;
+    assert!(told.contains("the rate of writes"), "{told}");
+    let told = refused(&mut connection, &Method::GET, "secretConfig").await;
+    assert!(told.contains("the rate of requests"), "{told}");
+}
+
+/// Another process over the same store refuses within a second.
+#[tokio::test]
+async fn another_process_learns_of_it() {
+    let (server, _, second) = two_processes().await;
+    let tenant = server.tenant().await;
+    let (address, stopper) = (second.address(), second.stopper());
+    let running = tokio::spawn(second.run());
+    let elsewhere = Client { address, ..tenant.clone() };
+    let mut connection = elsewhere.connect().await;
+    connection.send(Method::GET, &tenant.url("secretConfig"), &[], "").await.ok();
+    set(&server, &tenant, json!({"requestsPerSecond": 0.001, "requestsBurst": 1})).await;
+    let mut told = Instant::now();
+    while connection.send(Method::GET, &tenant.url("secretConfig"), &[], "").await.status != 429 {
+        assert!(told.elapsed() < Duration::from_secs(1), "within a second");
+    }
+    forget(&server, &tenant).await;
+    told = Instant::now();
+    while connection.send(Method::GET, &tenant.url("secretConfig"), &[], "").await.status != 200 {
+        assert!(told.elapsed() < Duration::from_secs(1), "within a second");
+    }
+    stopper.stop();
+    running.await.unwrap();
+}
+
+/// Operators set quotas; a domain sees its own, and changes nothing.
+#[tokio::test]
+async fn operators_alone_set_quotas() {
+    let (server, client) = TestServer::with_tenant().await;
+    let other = server.tenant().await;
+    client.call(Method::GET, &at(&client), "").await.ok();
+    assert_eq!(other.call(Method::GET, &at(&client), "").await.status, 404);
+    for method in [Method::PUT, Method::DELETE] {
+        let refused = client.call(method, &at(&client), r#"{"tokens":1}"#).await;
+        refused.error(403, FORBIDDEN);
+    }
+    let operator = server.operator();
+    for body in [
+        r#"{"requestsPerSecond":0}"#,
+        r#"{"requestsPerSecond":-1}"#,
+        r#"{"requestsPerSecond":"10"}"#,
+        r#"{"requestsPerSecond":1e3}"#,
+        r#"{"requestsPerSecond":0.0001}"#,
+        r#"{"writesPerSecond":1,"writesBurst":0}"#,
+        r#"{"writesBurst":5}"#,
+        r#"{"tokens":0}"#,
+        r#"{"tokens":1.5}"#,
+        r#"{"request_per_second":1}"#,
+        "[]",
+    ] {
+        operator.call(Method::PUT, &at(&client), body).await.error(400, BAD);
+    }
+    assert_eq!(operator.call(Method::GET, &at(&client), "").await.ok()["own"], json!([]));
+}
+
+fn login(client: &Client) -> String {
+    format!("/api/{}/v1/auth/cert/login", client.id)
+}
+
+/// A domain could fill the store with tokens. Those that were ended and those that are over leave
+/// room for others, and another domain has its own.
+#[tokio::test]
+async fn tokens_are_bounded() {
+    let server = TestServer::start_with(|config| {
+        config.tokens.default_ttl = Span(Duration::from_secs(3600));
+        config.limits.domain_tokens = 3;
+    })
+    .await;
+    let (client, other) = (server.tenant().await, server.tenant().await);
+    let make = async |client: &Client| client.call(Method::POST, &login(client), "{}").await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        let made = make(&client).await.ok();
+        tokens.push(made["auth"]["client_token"].as_str().unwrap().to_owned());
+    }
+    let refused = make(&client).await;
+    assert!(refused.error(429, BUSY).contains("as many tokens as it may"), "{refused:?}");
+    assert_eq!(header(&refused, "retry-after"), "60");
+    let users = format!("/api/{}/v1/auth/token/create", client.id);
+    client
+        .send(Method::POST, &users, &[("x-vault-token", &tokens[0])], "{}")
+        .await
+        .error(429, BUSY);
+    make(&other).await.ok();
+    let figure = "okmsd_quota_refusals_total{domain=\"other\",reason=\"tokens\"}";
+    assert!(server.metric(figure).await >= 2.0);
+    // Ended, and another one at once.
+    let own = format!("/api/{}/v1/auth/token/revoke-self", client.id);
+    let gone = client.send(Method::POST, &own, &[("x-vault-token", &tokens[0])], "").await;
+    assert_eq!(gone.status, 204);
+    make(&client).await.ok();
+    make(&client).await.error(429, BUSY);
+    // Over, and all of them are free.
+    server.clock.advance(3602);
+    for _ in 0..3 {
+        make(&client).await.ok();
+    }
+    make(&client).await.error(429, BUSY);
+    set(&server, &client, json!({"tokens": 4})).await;
+    make(&client).await.ok();
+    make(&client).await.error(429, BUSY);
+}
+
+/// What others' processes have made counts, after a minute at the latest.
+#[tokio::test]
+async fn tokens_of_another_process_count() {
+    let (server, _, second) = two_processes().await;
+    let tenant = server.tenant().await;
+    let (address, stopper) = (second.address(), second.stopper());
+    let running = tokio::spawn(second.run());
+    let elsewhere = Client { address, ..tenant.clone() };
+    set(&server, &tenant, json!({"tokens": 10})).await;
+    let make = async |client: &Client| client.call(Method::POST, &login(client), "{}").await;
+    make(&tenant).await.ok();
+    for _ in 0..9 {
+        make(&elsewhere).await.ok();
+    }
+    make(&elsewhere).await.error(429, BUSY);
+    server.clock.advance(61);
+    make(&tenant).await.error(429, BUSY);
+    stopper.stop();
+    running.await.unwrap();
+}
