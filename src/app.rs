@@ -3,6 +3,7 @@
 mod audit;
 mod audit_error;
 mod certificates;
+mod devices;
 mod endings;
 mod error;
 mod keeper;
@@ -196,8 +197,7 @@ impl App {
         if let Some(latest) = engine.latest() {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
-        let clocks =
-            Clocks { machine: Arc::clone(&machine), store: Arc::clone(&time) as Arc<dyn Clock> };
+        let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&trail_clock) };
         metrics.watch(telemetry::lost_lines, {
             let time = Arc::clone(&time);
             move || time.behind()
@@ -221,6 +221,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             figures: figures(&service, &metrics),
+            audit_devices: devices::views(&config.audit.device),
         };
         let limits = edge_limits(&config.limits);
         let connections = limits.connections;

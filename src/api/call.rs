@@ -34,6 +34,18 @@ pub struct Context {
     pub visitors: Arc<AtomicBool>,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// Where the records of the audit trail go.
+    pub audit_devices: Vec<AuditDeviceView>,
+}
+
+/// An audit device, as it is shown.
+pub struct AuditDeviceView {
+    /// Its name, which no other has.
+    pub name: String,
+    /// What it is, in Vault's words.
+    pub kind: &'static str,
+    /// How it is set.
+    pub options: Vec<(&'static str, String)>,
 }
 
 impl Context {

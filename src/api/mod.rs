@@ -24,7 +24,7 @@ use self::address::below;
 pub(crate) use self::vault::outline;
 pub use self::{
     address::{Address, Captures, Params},
-    call::{Call, Context},
+    call::{AuditDeviceView, Call, Context},
     dialects::DIALECTS,
     operation::{
         Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,

@@ -103,6 +103,8 @@ actions! {
     CredentialDelete = "okms:apiovh:resource/credential/delete",
     /// See the server's figures, which are about all domains.
     MetricsGet = "okms:apiovh:metrics/get",
+    /// See where the records of the audit trail go.
+    AuditDeviceGet = "okms:apiovh:audit/device/get",
 }
 
 /// A set of actions.

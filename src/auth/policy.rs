@@ -577,6 +577,7 @@ mod tests {
                     | Action::CredentialCreate
                     | Action::CredentialDelete
                     | Action::MetricsGet
+                    | Action::AuditDeviceGet
             );
             assert_eq!(principal.authorize(own, actions, access).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());

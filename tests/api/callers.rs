@@ -191,6 +191,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "PostRevocation",
             "PutQuota",
             "DeleteQuota",
+            "VaultAuditDevices",
             "VaultMetrics",
         ],
     ),

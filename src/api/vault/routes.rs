@@ -6,6 +6,7 @@ use super::{
         Manner::{self, Bare, Login, Usual, Wrapping},
         enter, leave, no_route, with_namespace,
     },
+    audit_devices,
     auth::{self, Named},
     auth_methods, capabilities, certs, kv, lists, mounts,
     policies::{
@@ -473,7 +474,12 @@ pub(super) static ROUTES: &[Route] = &[
     route(WRITES, "/sys/policy/{key}", &WRITE_POLICY),
     route(&["DELETE"], "/sys/policy/{key}", &DELETE_POLICY),
     route(ALL, "/sys/policies/{key}", &NOT_SERVED),
-    route(ALL, "/sys/audit", &NOT_SERVED),
+    route(
+        &["GET"],
+        "/sys/audit",
+        &region!("VaultAuditDevices", [AuditDeviceGet], audit_devices::list),
+    ),
+    route(WRITES, "/sys/audit", &NOT_SERVED),
     route(ALL, "/sys/audit/{key}", &NOT_SERVED),
     route(ALL, "/sys/audit-hash/{key}", &NOT_SERVED),
     route(ALL, "/sys/leases/{key}", &NOT_SERVED),

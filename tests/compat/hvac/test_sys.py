@@ -186,7 +186,6 @@ class Mounts(Case):
                 self.client.sys.disable_secrets_engine(f"hvac-{kind}")
         sys, auth = self.client.sys, self.client.auth
         for what, call in (
-            ("audit", lambda: sys.list_enabled_audit_devices()),
             ("audit", lambda: sys.enable_audit_device("file", options={"file_path": "/tmp/audit.log"})),
             ("log in", lambda: auth.ldap.login("hvac", "password")),
             ("database", lambda: self.client.secrets.database.list_connections()),

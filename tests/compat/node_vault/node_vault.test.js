@@ -418,7 +418,6 @@ test("policies", async () => {
 // The sentence names what it is about, or what there is instead.
 test("what is not served says so", async () => {
   for (const [call, word] of [
-    [() => vault.audits(), /audit/i],
     [() => vault.enableAudit({ name: "file", type: "file", options: { file_path: "/tmp/audit.log" } }), /audit/i],
     [() => vault.ldapLogin({ username: "node", password: "password" }), /log in/i],
     [() => vault.generateDatabaseCredentials({ databasePath: "database", name: "node" }), /database/i],
