@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use super::device::Device;
 
 /// What may wait for a device, in bytes.
-pub(super) const WAITING: usize = 8 << 20;
+pub(super) const WAITING: usize = 4 << 20;
+/// What was written and is not durable is in memory, too: so many bytes of it are made durable though
+/// nobody waits for that.
+const UNSYNCED: usize = 1 << 20;
 
 /// What is known of a device.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Lane {
     /// That of the last one that is durable.
     pub(super) durable: u64,
     pub(super) condition: Condition,
+    /// How many bytes were written since the device was last asked to make them durable.
+    pub(super) unsynced: usize,
     pub(super) is_to_reopen: bool,
     /// Since when the device works on something.
     pub(super) writes_since: Option<Instant>,
@@ -54,6 +59,7 @@ impl Lane {
             written: from,
             durable: from,
             condition: Condition::Well,
+            unsynced: 0,
             is_to_reopen: false,
             writes_since: None,
             syncs_since: None,
@@ -75,6 +81,11 @@ impl Lane {
         } else {
             self.lost += 1;
         }
+    }
+
+    /// Whether what was written should become durable, whoever waits for it.
+    pub(super) const fn is_heavy(&self) -> bool {
+        self.unsynced > UNSYNCED
     }
 
     /// Whether it takes what it is given, in time.

@@ -265,6 +265,8 @@ impl Writer {
         }
         self.gives_up = false;
         if !self.is_unfinished() {
+            let is_new = self.kept.back().filter(|piece| piece.to > lane.written);
+            lane.unsynced += is_new.map_or(0, |piece| piece.bytes.len());
             lane.written = self.kept.back().map_or(0, |piece| piece.to).max(lane.written);
         }
         // What was torn meanwhile is not mended by anything but its being written again.
@@ -272,9 +274,10 @@ impl Writer {
             tracing::info!(device = lane.name, "the audit device works again");
             lane.condition = Condition::Well;
         }
+        let is_heavy = lane.is_heavy();
         state.advance();
         if self.has_disk
-            && state.someone_waits_for_disk(self.lane)
+            && (is_heavy || state.someone_waits_for_disk(self.lane))
             && let Some(bells) = self.shared.bells.get(self.lane)
         {
             bells.syncer.notify_one();
@@ -335,8 +338,10 @@ impl Syncer {
             let is_wanted = is_due || state.someone_waits_for_disk(self.lane) || state.stops;
             let stops = state.stops;
             let lane = state.lanes.get_mut(self.lane)?;
+            let is_wanted = is_wanted || lane.is_heavy();
             if is_wanted && lane.written > lane.durable && lane.condition != Condition::Torn {
                 lane.syncs_since = Some(Instant::now());
+                lane.unsynced = 0;
                 return Some(lane.written);
             }
             if stops && (lane.is_done() || lane.condition != Condition::Well) {
