@@ -159,8 +159,6 @@ async fn what_is_not_there_yet() {
     for (method, path) in [
         ("PUT", "auth/ldap/login/me"),
         ("PUT", "auth/approle/login"),
-        ("GET", "sys/audit"),
-        ("PUT", "sys/audit/file"),
         ("PUT", "database/config/x"),
         ("GET", "database/creds/x"),
     ] {
