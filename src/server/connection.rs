@@ -178,11 +178,13 @@ pub(super) async fn serve(
         service_fn(move |request: Request<Incoming>| {
             let (edge, connection, in_progress) =
                 (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
-            async move {
+            // All that a request needs on its way is some kilobytes. hyper keeps the place of it with
+            // each answer that waits for its peer; boxed, it is given back once the answer is there.
+            Box::pin(async move {
                 Ok::<_, std::convert::Infallible>(
                     edge.handle(&connection, request, in_progress).await,
                 )
-            }
+            })
         })
     };
     let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));

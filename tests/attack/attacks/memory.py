@@ -176,7 +176,7 @@ def crumbs_of_chunks(trial):
 
 
 # As many as its share of the connections lets it have, a hundred on each.
-@attack("untaken refusals, a tenant", rss=320)
+@attack("untaken refusals, a tenant", rss=224)
 def refusals(trial):
     """What is refused is told whatever it costs; but to nobody who does not listen."""
     how, requests = net.context(trial.region.loud), gets("/nowhere", 0, STREAMS)

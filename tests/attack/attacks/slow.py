@@ -97,7 +97,7 @@ def goes_on(name, connection, drip):
         return False
 
 
-@attack("slow peers", rss=128, settings=SHORT)
+@attack("slow peers", settings=SHORT)
 def peers(trial):
     before, cpu = trial.server.sockets(), trial.server.cpu()
     attackers = [trial.start(slow, trial.address, list(SLOW), holder) for holder in (None, trial.region.loud)]
