@@ -109,6 +109,7 @@ impl Beginning {
                     bytes: config.store_bytes.0 as u64,
                     age_seconds: config.store_time.0.as_secs(),
                 },
+                passed: 0,
             };
             if let Some(file) = file {
                 store.catch_up(&file, at).await?;

@@ -22,6 +22,8 @@ const GATHER: Duration = Duration::from_millis(250);
 /// The most bytes of lines that are stored together.
 const AT_ONCE: usize = 1 << 20;
 
+/// So many bytes at most are looked at before the store is told, so that a start need not read much.
+const PASSED: usize = 1 << 20;
 /// The most bytes that are read of a file at a start.
 const CATCH_UP: usize = 16 << 20;
 
@@ -32,6 +34,8 @@ pub(super) struct TrailStore {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) takes: AuditStore,
     pub(super) bounds: TrailBounds,
+    /// How many bytes were looked at since the store was told how far that has come.
+    pub(super) passed: usize,
 }
 
 /// A chain, and the number of its last record that was looked at.
@@ -93,12 +97,18 @@ impl TrailStore {
     }
 
     /// Keeps whole lines.
-    fn keep(&self, lines: &[u8]) -> io::Result<()> {
+    fn keep(&mut self, lines: &[u8]) -> io::Result<()> {
         let (last, found) = self.among(lines)?;
-        let Some(last) = last.filter(|_| !found.is_empty()) else { return Ok(()) };
+        let passed = self.passed + lines.len();
+        let Some(last) = last.filter(|_| !found.is_empty() || passed >= PASSED) else {
+            self.passed = passed;
+            return Ok(());
+        };
         let trails = &self.service.trails;
         let kept = trails.keep(last, &found, self.bounds, self.clock.now());
-        self.runtime.block_on(kept).map_err(io::Error::other)
+        self.runtime.block_on(kept).map_err(io::Error::other)?;
+        self.passed = 0;
+        Ok(())
     }
 }
 
@@ -114,7 +124,9 @@ impl Device for TrailStore {
         let end = end.or_else(|| bytes.iter().position(|byte| *byte == b'\n'));
         let end = end.map_or(bytes.len(), |at| at + 1);
         self.keep(bytes.get(..end).unwrap_or_default())?;
-        std::thread::sleep(GATHER);
+        if end == bytes.len() {
+            std::thread::sleep(GATHER);
+        }
         Ok(end)
     }
 }

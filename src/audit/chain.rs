@@ -10,7 +10,10 @@ use std::fmt;
 use super::members::Members;
 use crate::{
     crypto::{self, SIGNATURE, SigningKey, VerifyingKey, fingerprint},
-    model::{Timestamp, text::hex},
+    model::{
+        Timestamp,
+        text::{self, hex},
+    },
 };
 
 /// A hash of a record.
@@ -65,19 +68,9 @@ impl fmt::Debug for ChainId {
     }
 }
 
-/// Bytes from lower case hexadecimal digits.
-pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N || digits.iter().any(u8::is_ascii_uppercase) {
-        return None;
-    }
-    let value = |digit: &u8| char::from(*digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = value(high)? << 4 | value(low)?;
-    }
-    Some(bytes)
+/// Bytes from hexadecimal digits as records have them: in lower case.
+pub(super) fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    text::unhex(digits).filter(|_| !digits.bytes().any(|digit| digit.is_ascii_uppercase()))
 }
 
 /// How far a chain has come.

@@ -10,7 +10,7 @@ use super::device::Device;
 pub(super) const WAITING: usize = 4 << 20;
 /// What was written and is not durable is in memory, too: so many bytes of it are made durable though
 /// nobody waits for that.
-const UNSYNCED: usize = 1 << 20;
+const HEAVY: usize = 1 << 20;
 
 /// What is known of a device.
 #[derive(Debug)]
@@ -30,7 +30,6 @@ pub(super) struct Lane {
     pub(super) condition: Condition,
     /// How many bytes were written since the device was last asked to make them durable.
     pub(super) unsynced: usize,
-    pub(super) is_to_reopen: bool,
     /// Since when the device works on something.
     pub(super) writes_since: Option<Instant>,
     pub(super) syncs_since: Option<Instant>,
@@ -60,7 +59,6 @@ impl Lane {
             durable: from,
             condition: Condition::Well,
             unsynced: 0,
-            is_to_reopen: false,
             writes_since: None,
             syncs_since: None,
             lost: 0,
@@ -85,7 +83,7 @@ impl Lane {
 
     /// Whether what was written should become durable, whoever waits for it.
     pub(super) const fn is_heavy(&self) -> bool {
-        self.unsynced > UNSYNCED
+        self.unsynced > HEAVY
     }
 
     /// Whether it takes what it is given, in time.
@@ -111,10 +109,6 @@ impl Lane {
             self.condition = Condition::Failed;
         }
         is_news
-    }
-
-    pub(super) const fn asks_to_reopen(&mut self) {
-        self.is_to_reopen = true;
     }
 
     /// Whether all that it was given is as durable as it gets.

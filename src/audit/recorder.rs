@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    chain::{ChainId, Position, Said},
+    chain::{Position, Said},
     device::{Device, Form},
     lane::Lane,
     members::Members,
@@ -136,12 +136,6 @@ impl Recorder {
         Ok(Self { shared, key, patience, stretch, due: Notify::new() })
     }
 
-    /// The chain.
-    #[must_use]
-    pub fn chain(&self) -> ChainId {
-        self.shared.lock().at.chain
-    }
-
     /// Whether records are kept, as far as is known.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -258,15 +252,6 @@ impl Recorder {
         self.due.notified().await;
     }
 
-    /// Devices are opened anew, as their files may have been moved away.
-    pub fn reopen(&self) {
-        let mut state = self.shared.lock();
-        for (lane, bells) in state.lanes.iter_mut().zip(&self.shared.bells) {
-            lane.asks_to_reopen();
-            bells.writer.notify_one();
-        }
-    }
-
     /// The last record, signed. Waits until each device that works has everything, or for as long as
     /// the patience lasts.
     pub fn stop(&self, last: &Members, time: Timestamp) {
@@ -275,10 +260,7 @@ impl Recorder {
         let deadline = Instant::now() + self.patience;
         self.shared.lock().stops = true;
         loop {
-            for bells in &self.shared.bells {
-                bells.writer.notify_one();
-                bells.syncer.notify_one();
-            }
+            self.shared.ring_all();
             if self.shared.lock().threads == 0 || Instant::now() >= deadline {
                 return;
             }
@@ -290,10 +272,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.shared.lock().stops = true;
-        for bells in &self.shared.bells {
-            bells.writer.notify_one();
-            bells.syncer.notify_one();
-        }
+        self.shared.ring_all();
     }
 }
 

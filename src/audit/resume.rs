@@ -95,32 +95,29 @@ impl Tail {
         // Everything before this record is known to have ended.
         let mut needed = None;
         let mut was_stop = false;
-        'files: for file in FileDevice::all(path).map_err(io)?.into_iter().rev() {
-            let mut lines = Backwards::open(&file).map_err(io)?;
-            while let Some(line) = lines.next().map_err(io)? {
-                let foreign = || ResumeError::Foreign(file.clone());
-                let is_ours = read(&line).ok_or_else(foreign)?;
-                let of: Of<'_> = serde_json::from_slice(&line).map_err(|_| foreign())?;
-                let at = is_ours.at;
-                if found.is_none() {
-                    found = Some((at, is_ours.kind == CHECKPOINT && of.at + 1 == at.seq));
-                } else if found.is_some_and(|(last, _)| last.seq == at.seq + 1) {
-                    was_stop = is_ours.kind == "stop";
-                }
-                let known = of.changes.iter().filter(|change| change.happened.is_some());
-                ended.extend(known.map(|change| change.intent));
-                if let Some(slot) = of.mark {
-                    let Position { chain, seq, hash } = at;
-                    let mark = AuditMark { chain: *chain.as_bytes(), slot, seq, hash };
-                    let request_id = of.request_id.unwrap_or_default().to_owned();
-                    announced.insert(seq, Unended { mark, request_id });
-                }
-                if is_ours.kind == CHECKPOINT && needed.is_none() {
-                    needed = Some(if of.open == 0 { of.at } else { of.open.min(of.at) });
-                }
-                if needed.is_some_and(|needed| at.seq <= needed) {
-                    break 'files;
-                }
+        let mut lines = NewestFirst::of(path)?;
+        while let Some(line) = lines.next()? {
+            let is_ours = read(&line).ok_or_else(|| lines.foreign())?;
+            let of: Of<'_> = serde_json::from_slice(&line).map_err(|_| lines.foreign())?;
+            let at = is_ours.at;
+            if found.is_none() {
+                found = Some((at, is_ours.kind == CHECKPOINT && of.at + 1 == at.seq));
+            } else if found.is_some_and(|(last, _)| last.seq == at.seq + 1) {
+                was_stop = is_ours.kind == "stop";
+            }
+            let known = of.changes.iter().filter(|change| change.happened.is_some());
+            ended.extend(known.map(|change| change.intent));
+            if let Some(slot) = of.mark {
+                let Position { chain, seq, hash } = at;
+                let mark = AuditMark { chain: *chain.as_bytes(), slot, seq, hash };
+                let request_id = of.request_id.unwrap_or_default().to_owned();
+                announced.insert(seq, Unended { mark, request_id });
+            }
+            if is_ours.kind == CHECKPOINT && needed.is_none() {
+                needed = Some(if of.open == 0 { of.at } else { of.open.min(of.at) });
+            }
+            if needed.is_some_and(|needed| at.seq <= needed) {
+                break;
             }
         }
         for change in ended {
@@ -133,27 +130,22 @@ impl Tail {
             torn,
         }))
     }
-}
 
-impl Tail {
     /// The lines of the trail at `path` behind the record of this number, of the newest ones as many as
     /// have `most` bytes.
     ///
     /// # Errors
     /// `ResumeError` names the file.
     pub fn behind(path: &Path, seq: u64, most: usize) -> Result<Vec<u8>, ResumeError> {
-        let io = |error| ResumeError::Io(path.to_owned(), error);
         let (mut found, mut bytes) = (Vec::new(), 0);
-        'files: for file in FileDevice::all(path).map_err(io)?.into_iter().rev() {
-            let mut lines = Backwards::open(&file).map_err(io)?;
-            while let Some(line) = lines.next().map_err(io)? {
-                let at = read(&line).ok_or_else(|| ResumeError::Foreign(file.clone()))?.at;
-                bytes += line.len();
-                if at.seq <= seq || bytes > most {
-                    break 'files;
-                }
-                found.push(line);
+        let mut newest = NewestFirst::of(path)?;
+        while let Some(line) = newest.next()? {
+            let at = read(&line).ok_or_else(|| newest.foreign())?.at;
+            bytes += line.len();
+            if at.seq <= seq || bytes > most {
+                break;
             }
+            found.push(line);
         }
         let mut lines = Vec::with_capacity(bytes);
         for line in found.iter().rev() {
@@ -189,6 +181,41 @@ fn cut_torn(path: &Path) -> io::Result<u64> {
         file.sync_all()?;
     }
     Ok(length - kept)
+}
+
+/// The lines of a trail, through all its files, the last one first.
+struct NewestFirst {
+    files: Vec<PathBuf>,
+    /// The file that is read.
+    file: PathBuf,
+    lines: Option<Backwards>,
+}
+
+impl NewestFirst {
+    fn of(path: &Path) -> Result<Self, ResumeError> {
+        let files = FileDevice::all(path).map_err(|error| ResumeError::Io(path.into(), error))?;
+        Ok(Self { files, file: path.to_owned(), lines: None })
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<u8>>, ResumeError> {
+        loop {
+            let io = |error| ResumeError::Io(self.file.clone(), error);
+            if let Some(lines) = &mut self.lines
+                && let Some(line) = lines.next().map_err(io)?
+            {
+                return Ok(Some(line));
+            }
+            let Some(file) = self.files.pop() else { return Ok(None) };
+            self.file = file;
+            let io = |error| ResumeError::Io(self.file.clone(), error);
+            self.lines = Some(Backwards::open(&self.file).map_err(io)?);
+        }
+    }
+
+    /// What is said where the last line is none of ours.
+    fn foreign(&self) -> ResumeError {
+        ResumeError::Foreign(self.file.clone())
+    }
 }
 
 /// The lines of a file, the last one first.

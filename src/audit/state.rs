@@ -33,6 +33,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Wakes all threads, to look whether they are to stop.
+    pub(super) fn ring_all(&self) {
+        for bells in &self.bells {
+            bells.writer.notify_one();
+            bells.syncer.notify_one();
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

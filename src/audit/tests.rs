@@ -235,7 +235,11 @@ mod recorder {
         }
         // Somebody else's rotation.
         fs::rename(&path, folder.path().join("audit-00000000000000000800.log")).unwrap();
-        recorder.reopen();
+        let deadline = Instant::now() + PATIENCE;
+        while !path.exists() {
+            assert!(Instant::now() < deadline, "it is not seen that the file was moved");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         recorder.record(&record(1), Need::Durable).unwrap().kept().await.unwrap();
         stop(&recorder);
         assert!(FileDevice::all(&path).unwrap().len() > 3);

@@ -362,18 +362,21 @@ impl Witness for Trail {
 
     fn announce(&self, change: &'static str) -> Announcing<'_> {
         let announced = {
-            let request = self.request();
+            let mut request = self.request();
             let members = request.known(self.auditor.of("intent"));
             let members = request.decided(members, false).text("change", change);
-            self.auditor.recorder.intend(members)
+            let announced = self.auditor.recorder.intend(members);
+            if let Ok((mark, _)) = &announced {
+                // Where it is not kept, the change will not happen, and that is told.
+                let change = Change { name: change, mark: *mark, fate: Fate::DidNotHappen };
+                request.changes.push(change);
+            }
+            announced
         };
         Box::pin(async move {
             let (mark, receipt) = announced.map_err(|Unrecorded| Unwitnessed)?;
-            let kept = receipt.kept().await;
-            // Where it is not, the change will not happen, and that is told.
-            let change = Change { name: change, mark, fate: Fate::DidNotHappen };
-            self.request().changes.push(change);
-            kept.map(|()| mark).map_err(|Unrecorded| Unwitnessed)
+            receipt.kept().await.map_err(|Unrecorded| Unwitnessed)?;
+            Ok(mark)
         })
     }
 

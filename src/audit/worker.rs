@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest time that what was written is not made durable though nobody waits for it.
 const UNSYNCED: Duration = Duration::from_secs(1);
+
 /// What was given to a device and is not durable yet.
 struct Piece {
     bytes: Vec<u8>,
@@ -57,7 +58,6 @@ enum Task {
     /// What is left of the last piece.
     Again,
     Tend(u64),
-    Reopen,
     /// What was not made durable, once more.
     Restore,
     Stop,
@@ -111,10 +111,6 @@ impl Writer {
                 }
                 Task::Tend(last) => {
                     let outcome = self.tend(last);
-                    self.ended(outcome);
-                }
-                Task::Reopen => {
-                    let outcome = self.reopen();
                     self.ended(outcome);
                 }
                 Task::Restore => {
@@ -205,8 +201,6 @@ impl Writer {
                 Some(Task::Restore)
             } else if is_unfinished {
                 Some(Task::Again)
-            } else if std::mem::take(&mut lane.is_to_reopen) {
-                Some(Task::Reopen)
             } else if !lane.buffer.is_empty() {
                 let bytes = std::mem::take(&mut lane.buffer);
                 Some(Task::Write(Piece { bytes, to: lane.buffered }))
@@ -335,10 +329,9 @@ impl Syncer {
         let mut state = self.shared.lock();
         let mut is_due = false;
         loop {
-            let is_wanted = is_due || state.someone_waits_for_disk(self.lane) || state.stops;
-            let stops = state.stops;
+            let (stops, is_waited_for) = (state.stops, state.someone_waits_for_disk(self.lane));
             let lane = state.lanes.get_mut(self.lane)?;
-            let is_wanted = is_wanted || lane.is_heavy();
+            let is_wanted = is_due || stops || is_waited_for || lane.is_heavy();
             if is_wanted && lane.written > lane.durable && lane.condition != Condition::Torn {
                 lane.syncs_since = Some(Instant::now());
                 lane.unsynced = 0;

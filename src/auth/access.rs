@@ -29,7 +29,9 @@ use super::{
     rules::Rules,
     word::Word,
 };
-use crate::model::{BuiltIn, CertRule, Circumstances, IamPolicy, OkmsId, policy::DEFAULT_POLICY};
+use crate::model::{
+    BuiltIn, CertRule, Circumstances, IamPolicy, OkmsId, SecretPath, policy::DEFAULT_POLICY,
+};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -389,43 +391,59 @@ impl Grants {
 
     /// Whether `action` may be done to `resource`, asked for through `door`.
     pub(super) fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
-        let Self { having: Having { access, in_vault, .. }, chosen } = self;
-        let of_iam = match resource {
-            Resource::Tenant => Policies::says_of_domain(chosen, action),
-            Resource::Secret(path) => access.policies.says(chosen, action, path.as_str()),
+        let path = match resource {
+            Resource::Tenant => None,
+            Resource::Secret(path) => Some(path),
             Resource::Below(prefix) => return self.extent(action, prefix) != Extent::Nothing,
             Resource::AllBelow(prefix) => {
                 return self.extent(action, prefix) == Extent::Everything;
             }
         };
-        let in_vault = in_vault.as_ref().filter(|_| of_iam != Verdict::Denied);
-        let in_vault = in_vault.map(|policies| policies.says(action, resource, door));
-        of_iam.max(in_vault.unwrap_or_default()) == Verdict::Allowed
+        let (of_iam, in_vault) = self.verdicts(action, path, door);
+        of_iam.max(in_vault) == Verdict::Allowed
     }
 
-    /// Which policy decides about that, where it is one; of lists, none is.
+    /// What the policies in the words of IAM say, and those in Vault's language, which are not asked
+    /// where it is denied already.
+    fn verdicts(
+        &self,
+        action: Action,
+        path: Option<&SecretPath>,
+        door: Door<'_>,
+    ) -> (Verdict, Verdict) {
+        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let of_iam = match path {
+            None => Policies::says_of_domain(chosen, action),
+            Some(path) => access.policies.says(chosen, action, path.as_str()),
+        };
+        let resource = path.map_or(Resource::Tenant, Resource::Secret);
+        let in_vault = in_vault.as_ref().filter(|_| of_iam != Verdict::Denied);
+        let in_vault = in_vault.map(|policies| policies.says(action, resource, door));
+        (of_iam, in_vault.unwrap_or_default())
+    }
+
+    /// The same, and which policy decides, where it is one; of lists, none is.
     pub(super) fn decides(
         &self,
         action: Action,
         resource: Resource<'_>,
         door: Door<'_>,
-    ) -> Option<Word> {
+    ) -> (bool, Option<Word>) {
         let Self { having: Having { access, in_vault, .. }, chosen } = self;
-        let path = match resource {
+        let of = match resource {
             Resource::Tenant => None,
-            Resource::Secret(path) => Some(path.as_str()),
-            Resource::Below(_) | Resource::AllBelow(_) => return None,
+            Resource::Secret(path) => Some(path),
+            Resource::Below(_) | Resource::AllBelow(_) => {
+                return (self.allows(action, resource, door), None);
+            }
         };
-        let of_iam = match path {
-            None => Policies::says_of_domain(chosen, action),
-            Some(path) => access.policies.says(chosen, action, path),
-        };
-        let says = in_vault.as_ref().map(|policies| policies.says(action, resource, door));
-        let verdict = of_iam.max(says.unwrap_or_default());
+        let (of_iam, says) = self.verdicts(action, of, door);
+        let verdict = of_iam.max(says);
         let denies = verdict == Verdict::Denied;
-        match verdict {
+        let word = || match verdict {
             Verdict::Silent => None,
             _ if verdict == of_iam => {
+                let path = of.map(SecretPath::as_str);
                 let by = access.policies.by(chosen, (action, path), verdict);
                 let policy = by.or_else(|| by_built_in(chosen, action, path, verdict))?.to_owned();
                 Some(Word { policy, block: None, denies })
@@ -435,7 +453,8 @@ impl Grants {
                 let (policy, block, _) = told.into_iter().find(|(.., said)| *said == verdict)?;
                 Some(Word { policy, block: Some(block), denies })
             }
-        }
+        };
+        (verdict == Verdict::Allowed, word())
     }
 
     /// The identities that the rules give.

@@ -65,24 +65,15 @@ impl Held {
     }
 
     fn allows(&self, action: Action, resource: Resource<'_>, asked: Option<&Addressed>) -> bool {
-        let door = match asked {
-            None => Door::Other,
-            Some(asked) => Door::Vault { asked, is_fit: self.is_fit },
-        };
-        self.grants.allows(action, resource, door)
+        self.grants.allows(action, resource, self.door(asked))
     }
 
-    fn decides(
-        &self,
-        action: Action,
-        resource: Resource<'_>,
-        asked: Option<&Addressed>,
-    ) -> Option<Word> {
-        let door = match asked {
+    /// Through which door the request comes.
+    const fn door<'a>(&self, asked: Option<&'a Addressed>) -> Door<'a> {
+        match asked {
             None => Door::Other,
             Some(asked) => Door::Vault { asked, is_fit: self.is_fit },
-        };
-        self.grants.decides(action, resource, door)
+        }
     }
 
     /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
@@ -119,18 +110,28 @@ impl Policy {
         }
     }
 
-    /// Which policy decides, for an answer that is known.
+    /// The same, and which policy decides.
     fn decides(
         &self,
-        (action, resource): (Action, Resource<'_>),
+        action: Action,
+        resource: Resource<'_>,
         asked: Option<&Addressed>,
-        is_allowed: bool,
-    ) -> Option<Word> {
-        if matches!(self, Self::Everything) {
-            return Some(Word { policy: "root".to_owned(), block: None, denies: false });
+    ) -> (bool, Option<Word>) {
+        match self {
+            Self::Everything => {
+                (true, Some(Word { policy: "root".to_owned(), block: None, denies: false }))
+            }
+            #[cfg(test)]
+            Self::Test(allows) => (allows(action, resource), None),
+            Self::Granted(..) => {
+                let decided =
+                    self.held().map(|held| held.grants.decides(action, resource, held.door(asked)));
+                let (allowed, words): (Vec<_>, Vec<_>) = decided.unzip();
+                let is_allowed = !allowed.contains(&false);
+                let mut words = words.into_iter().flatten();
+                (is_allowed, words.find(|word| word.denies != is_allowed))
+            }
         }
-        let mut words = self.held().filter_map(|held| held.decides(action, resource, asked));
-        words.find(|word| word.denies != is_allowed)
     }
 
     /// What this grants and `grants` as well.
@@ -189,12 +190,19 @@ impl Permit {
     /// # Errors
     /// `Denied::Forbidden` if it may not.
     pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
-        let is_allowed = self.allows(action, resource);
-        // Whatever token is looked at, the request is about something else.
-        if let Some(witness) = self.witness().filter(|_| self.pending.is_none()) {
-            let by = self.policy.decides((action, resource), self.addressed.as_ref(), is_allowed);
-            witness.decided(action, resource, is_allowed, by);
-        }
+        let is_allowed = match self.witness() {
+            // Whatever token is looked at, the request is about something else.
+            Some(witness) if self.pending.is_none() => {
+                let (is_allowed, by) = if self.asked.contains(action) {
+                    self.policy.decides(action, resource, self.addressed.as_ref())
+                } else {
+                    (false, None)
+                };
+                witness.decided(action, resource, is_allowed, by);
+                is_allowed
+            }
+            _ => self.allows(action, resource),
+        };
         if is_allowed { Ok(()) } else { Err(Denied::Forbidden) }
     }
 

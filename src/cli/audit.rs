@@ -17,7 +17,7 @@ use crate::{
     audit::{FileDevice, Proven, Verifier},
     config::{self, AuditFormat, Config},
     crypto::{FileRootKey, SigningKey, VerifyingKey},
-    model::text::hex,
+    model::text::{self, hex},
 };
 
 /// Read and check the audit trail, in its files.
@@ -62,14 +62,8 @@ struct Region {
     dir: Option<PathBuf>,
 }
 
-fn parse_key(text: &str) -> Result<VerifyingKey, String> {
-    let bytes: Option<Vec<u8>> = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes
+fn parse_key(digits: &str) -> Result<VerifyingKey, String> {
+    text::unhex(digits)
         .map(VerifyingKey::from_bytes)
         .ok_or_else(|| "must be the 64 hexadecimal digits that `okmsd audit key` shows".to_owned())
 }

@@ -35,12 +35,22 @@ pub fn hex(bytes: &[u8]) -> String {
 /// A SHA-256 in hexadecimal digits, with or without colons between the bytes.
 #[must_use]
 pub fn sha256(text: &str) -> Option<[u8; 32]> {
-    let digits = text.replace(':', "");
+    unhex(&text.replace(':', ""))
+}
+
+/// So many bytes, of which these are the hexadecimal digits.
+#[must_use]
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let nibble = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?));
-    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
-    bytes.try_into().ok().filter(|_| rest.is_empty())
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut bytes = [0; N];
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use super::{Error, scope::Scope};
-use crate::store::engine::{ChangesError, Revision, Touched};
+use crate::store::engine::{ChangesError, Revision, Space, Touched};
 
 /// How long to wait where the store cannot be read, before it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -22,6 +22,15 @@ pub(super) trait Follower: Sync {
 
     /// Reads what a commit has touched.
     fn read_again(&self, touched: &[Touched]) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// The keys in a space at which a commit has touched something; of a range its first one.
+pub(super) fn keys_in(touched: &[Touched], space: Space) -> impl Iterator<Item = &[u8]> {
+    touched.iter().filter_map(move |touched| {
+        let (Touched::Put(of, key) | Touched::Deleted(of, key) | Touched::DeletedRange(of, key, _)) =
+            touched;
+        (*of == space).then_some(&**key)
+    })
 }
 
 /// Reads everything, and says up to which revision that is at least.

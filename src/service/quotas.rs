@@ -13,9 +13,9 @@ use std::{
 use super::{
     Error,
     changes::ChangeName,
-    follower::{self, Follower},
+    follower::{self, Follower, keys_in},
     keyring::open_record,
-    records::{Reader, missing},
+    records::{Reader, keys_of, missing},
     scope::Scope,
     unit::{Change, OneRecord},
 };
@@ -27,9 +27,6 @@ use crate::{
         kinds::{Kind, quota, tenant},
     },
 };
-
-/// How many are read at once.
-const PAGE: usize = 1024;
 
 /// What bounds a tenant, and which of it an operator has said of that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,15 +188,8 @@ impl Follower for Quotas {
         let snapshot = self.scope.engine().snapshot().await?;
         // Those that were known may be gone.
         let mut ids: Vec<_> = self.known().keys().copied().collect();
-        let mut from = Vec::new();
-        loop {
-            let page = snapshot.keys(quota::SPACE, &from, &[0xff; 17], None, PAGE).await?;
-            ids.extend(page.iter().filter_map(|key| quota::tenant(key)));
-            match page.last().filter(|_| page.len() == PAGE) {
-                Some(last) => from = [last.as_slice(), &[0]].concat(),
-                None => break,
-            }
-        }
+        let all = keys_of(&*snapshot, quota::SPACE, (Vec::new(), vec![0xff; 17])).await?;
+        ids.extend(all.iter().filter_map(|key| quota::tenant(key)));
         for id in ids {
             self.bring_up(id).await?;
         }
@@ -207,15 +197,8 @@ impl Follower for Quotas {
     }
 
     async fn read_again(&self, touched: &[Touched]) -> Result<(), Error> {
-        for touched in touched {
-            let (Touched::Put(space, key)
-            | Touched::Deleted(space, key)
-            | Touched::DeletedRange(space, key, _)) = touched;
-            if *space == quota::SPACE
-                && let Some(id) = quota::tenant(key)
-            {
-                self.bring_up(id).await?;
-            }
+        for id in keys_in(touched, quota::SPACE).filter_map(quota::tenant) {
+            self.bring_up(id).await?;
         }
         Ok(())
     }

@@ -10,8 +10,9 @@ use std::{
 
 use super::{
     Error,
+    aside::aside,
     cursor::{FORGED, Page},
-    records::bind,
+    records::{bind, keys_of},
     scope::Scope,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     crypto::Sealed,
     model::{OkmsId, Timestamp},
     store::{
-        engine::{Batch, Op, Snapshot},
+        engine::{Batch, Op},
         kinds::{Malformed, audit_block},
     },
 };
@@ -30,8 +31,6 @@ const BLOCK: usize = 64 << 10;
 const AT_ONCE: usize = 16;
 /// So many blocks are looked at for a page.
 const LOOKED_AT: usize = 128;
-/// So many keys are counted at once.
-const KEYS: usize = 1024;
 /// A domain's oldest blocks are looked for again after so long.
 const SWEEP_SECONDS: i64 = 600;
 
@@ -151,7 +150,7 @@ impl Trails {
             return Ok(Vec::new());
         }
         let snapshot = self.scope.engine().snapshot().await?;
-        let all = all_keys(&*snapshot, tenant).await?;
+        let all = keys_of(&*snapshot, audit_block::SPACE, audit_block::all(tenant)).await?;
         let bytes_of = |key: &[u8]| u64::from(audit_block::length(key).unwrap_or_default());
         let mut bytes = all.iter().map(|key| bytes_of(key)).sum::<u64>() + added;
         let past = Timestamp::from_unix_seconds(
@@ -198,20 +197,31 @@ impl Trails {
             Some(cursor) => parse(id, &cursor)?,
             None => (first, 0),
         };
+        // Many blocks may be opened for few records.
+        let _turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let mut found = Vec::new();
         for _ in 0..LOOKED_AT / AT_ONCE {
             let blocks = snapshot.scan(audit_block::SPACE, &at, &end, AT_ONCE).await?;
             for (key, record) in &blocks {
-                let text = keys.open(&bind(audit_block::SPACE, key), &record.bytes)?;
+                let length = record.bytes.len();
+                let text =
+                    aside(length, || keys.open(&bind(audit_block::SPACE, key), &record.bytes))?;
                 let text = std::str::from_utf8(&text).map_err(|_| Malformed)?;
-                for (place, line) in (0_u32..).zip(text.lines()).skip(skipped as usize) {
-                    if found.len() == limit {
-                        return Ok((found, Some(after(key, place))));
-                    }
-                    if takes(line) {
-                        found.push(line.to_owned());
-                    }
+                let full = aside(length, || {
+                    let mut lines = (0_u32..).zip(text.lines()).skip(skipped as usize);
+                    lines.find_map(|(place, line)| {
+                        if found.len() == limit {
+                            return Some(place);
+                        }
+                        if takes(line) {
+                            found.push(line.to_owned());
+                        }
+                        None
+                    })
+                });
+                if let Some(place) = full {
+                    return Ok((found, Some(after(key, place))));
                 }
                 skipped = 0;
                 at = [key.as_slice(), &[0]].concat();
@@ -240,20 +250,6 @@ fn blocks<'a>(lines: &[&'a TrailLine]) -> Vec<(&'a TrailLine, String)> {
         }
     }
     blocks
-}
-
-async fn all_keys(snapshot: &dyn Snapshot, tenant: OkmsId) -> Result<Vec<Vec<u8>>, Error> {
-    let (mut from, to) = audit_block::all(tenant);
-    let mut all = Vec::new();
-    loop {
-        let page = snapshot.keys(audit_block::SPACE, &from, &to, None, KEYS).await?;
-        let is_last = page.len() < KEYS;
-        from = page.last().map(|last| [last.as_slice(), &[0]].concat()).unwrap_or_default();
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
-    }
 }
 
 /// A cursor at a line of the block with this key.

@@ -10,7 +10,7 @@ use crate::{
     model::{CustomerCas, OkmsId},
     service::{
         Error,
-        follower::Follower,
+        follower::{Follower, keys_in},
         records::{keys_of, open},
         scope::Scope,
         turns::Turns,
@@ -103,15 +103,8 @@ impl Follower for Kept {
     }
 
     async fn read_again(&self, touched: &[Touched]) -> Result<(), Error> {
-        for touched in touched {
-            let (Touched::Put(space, key)
-            | Touched::Deleted(space, key)
-            | Touched::DeletedRange(space, key, _)) = touched;
-            if *space == customer_ca::SPACE
-                && let Some(id) = customer_ca::domain(key)
-            {
-                self.bring_up(id).await?;
-            }
+        for id in keys_in(touched, customer_ca::SPACE).filter_map(customer_ca::domain) {
+            self.bring_up(id).await?;
         }
         Ok(())
     }
