@@ -2,18 +2,20 @@
 //!
 //! Always holds: what is kept of a body is counted before it is kept. A body that is not wanted is
 //! still read for a while, since many clients read an answer only after they have sent everything,
-//! and lose it when the connection is reset under them. Never does: keeping anything of what it
-//! throws away.
+//! and lose it when the connection is reset under them. Over HTTP/2 the answer waits a moment for
+//! the body's end. Never does: keeping anything of what it throws away.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap,
+    Version,
     body::{Body as _, Incoming},
     header::EXPECT,
+    http::request::Parts,
 };
+use tokio::task::JoinHandle;
 
 use super::shares::{Room, Share};
 use crate::api::Problem;
@@ -21,6 +23,8 @@ use crate::api::Problem;
 /// What is read of a body that nobody wants: until then, or so many bytes.
 const LINGER_TIME: Duration = Duration::from_secs(10);
 const LINGER_BYTES: usize = 8 << 20;
+/// How long an answer over HTTP/2 waits for the end of a body that nobody wants.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// What bounds a body that is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +41,17 @@ pub(super) struct Arriving {
     body: Option<Incoming>,
     /// The client sends nothing before it is asked to.
     is_held_back: bool,
+    is_http2: bool,
+    /// Throws the rest away, if there is one.
+    discarding: Option<JoinHandle<()>>,
 }
 
 impl Arriving {
-    /// The body behind a head with these headers.
-    pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
-        let is_held_back = !body.is_end_stream() && headers.contains_key(EXPECT);
-        Self { body: Some(body), is_held_back }
+    /// The body behind a head.
+    pub(super) fn new(head: &Parts, body: Incoming) -> Self {
+        let is_held_back = !body.is_end_stream() && head.headers.contains_key(EXPECT);
+        let is_http2 = head.version == Version::HTTP_2;
+        Self { body: Some(body), is_held_back, is_http2, discarding: None }
     }
 
     /// The whole body, and the room that it takes.
@@ -109,7 +117,7 @@ impl Arriving {
         let is_wanted = |body: &mut Incoming| !self.is_held_back && !body.is_end_stream();
         let Some(mut body) = self.body.take_if(is_wanted) else { return };
         let guard = guard();
-        tokio::spawn(async move {
+        self.discarding = Some(tokio::spawn(async move {
             let _guard = guard;
             let all = async {
                 let mut left = LINGER_BYTES;
@@ -120,6 +128,15 @@ impl Arriving {
                 }
             };
             let _in_time = tokio::time::timeout(LINGER_TIME, all).await;
-        });
+        }));
+    }
+
+    /// Waits a moment for the end of what is thrown away, over HTTP/2. A client that sees the head
+    /// of an early answer may end its body short of the length that it told, as curl 7.88 does. That
+    /// is an error which resets the stream, and takes with it whatever of the answer is not sent yet.
+    pub(super) async fn settle(&mut self) {
+        if let Some(discarding) = self.discarding.take_if(|_| self.is_http2) {
+            let _in_time = tokio::time::timeout(MOMENT, discarding).await;
+        }
     }
 }

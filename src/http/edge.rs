@@ -460,7 +460,7 @@ impl Edge {
         let id = connection.request_id();
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let mut body = Arriving::new(&head.headers, body);
+        let mut body = Arriving::new(&head, body);
         let now = self.clocks.store.now();
         let machine_now = self.clocks.machine.now();
         let client = connection.sender.client;
@@ -506,6 +506,7 @@ impl Edge {
             }
         };
         body.discard(|| in_progress.clone());
+        body.settle().await;
         let ends = sender.ok().and_then(|sender| sender.expires_soon(machine_now));
         reply.headers.extend(ends.map(|end| (EXPIRES, end)));
         if is_head {

@@ -947,6 +947,35 @@ async fn resets_that_the_server_is_made_to_send() {
     honest(&client).await;
 }
 
+/// An answer overtook the body that it refuses. Once curl 7.88 has seen the answer's head it ends
+/// the body short of the length that it told; that is an error of the stream, which took the
+/// answer's body with it. So the answer waits a moment for what is on its way.
+#[tokio::test]
+async fn an_early_answer_waits_a_moment_for_the_rest() {
+    let (_server, client) = server(|_| ()).await;
+    let client = client.over(Http::Two);
+    let mut waited = false;
+    // A machine that sleeps for longer than that moment shows nothing.
+    for _ in 0..5 {
+        let mut wire = Wire::open(&client).await;
+        wire.send(preface(&[])).await;
+        let post = fields("POST", "/nowhere", &[("content-length", "2")]);
+        let begun = [frame(HEADERS, END_HEADERS, 1, &post), frame(DATA, 0, 1, b"{")];
+        wire.send([begun.concat(), get(&client, 3)].concat()).await;
+        assert!(wire.read_until(has_get_answer(&client, 3)).await);
+        let is_answer = |frame: &Frame| frame.kind == HEADERS && frame.stream == 1;
+        waited |= !wire.frames().iter().any(is_answer);
+        wire.send(frame(DATA, END_STREAM, 1, b"}")).await;
+        assert!(wire.read_until(|bytes| wire::body(bytes, 1).is_some()).await);
+    }
+    assert!(waited, "the answer came before the body's end each time");
+    // One who never ends it gets the answer, too.
+    let mut wire = Wire::open(&client).await;
+    let post = fields("POST", "/nowhere", &[("content-length", "2")]);
+    wire.send([preface(&[]), frame(HEADERS, END_HEADERS, 1, &post)].concat()).await;
+    assert!(wire.read_until(|bytes| wire::body(bytes, 1).is_some()).await);
+}
+
 /// Large bodies and answers in memory at once are bounded by their bytes: what goes beyond is told
 /// to come back.
 #[tokio::test]

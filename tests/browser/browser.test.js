@@ -224,7 +224,9 @@ test("Swagger UI without a certificate shows every operation", { timeout: 150_00
   const document = await page.evaluate(() => fetch("/openapi.json").then((answer) => answer.json()));
   const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
   assert.ok(operations.length > 20);
+  // They are drawn in several goes.
   const blocks = page.locator(".opblock");
+  await blocks.nth(operations.length - 1).waitFor();
   assert.equal(await blocks.count(), operations.length);
   const ids = await blocks.evaluateAll((all) => all.map(({ id }) => id.split("-").at(-1)));
   assert.deepEqual(ids.toSorted(), operations.map(({ operationId }) => operationId).toSorted());

@@ -210,9 +210,7 @@ func TestLater(t *testing.T) {
 		_, err := s.Logical().WriteWithContext(s.ctx, path, body)
 		return err
 	}
-	_, audits := s.Sys().ListAuditWithContext(s.ctx)
 	for what, err := range map[string]error{
-		"audit devices":   audits,
 		"an audit device": s.Sys().EnableAuditWithOptionsWithContext(s.ctx, "file", &api.EnableAuditOptions{Type: "file"}),
 		"ldap":            write("auth/ldap/login/u", object{"password": "p"}),
 		"a cert role":     write("auth/cert/certs/web", object{"certificate": ""}),
