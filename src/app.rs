@@ -18,7 +18,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::mpsc,
+};
 
 use self::audit::{AuditKeeper, Beginning};
 use self::certificates::{Certificates, authority};
@@ -59,6 +62,10 @@ use crate::{
 
 /// What a body may hold beside a secret's value.
 const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
+
+/// So many connections may wait for their accept. Beyond these the kernel drops what comes, and whoever
+/// wants in tries again after a second. The kernel has a bound of its own, too.
+const BACKLOG: u32 = 4096;
 
 /// How long a start waits for revocation lists that are fetched.
 const FIRST_LISTS: Duration = Duration::from_secs(5);
@@ -208,8 +215,8 @@ impl App {
             Some(trail) => Some(trail.begin(&service).await?),
             None => None,
         };
-        let (socket, address) = bind(config.server.listen).await?;
-        let (admin, admin_address) = bind(config.server.admin_listen).await?;
+        let (socket, address) = bind(config.server.listen)?;
+        let (admin, admin_address) = bind(config.server.admin_listen)?;
         let (token_life, visitors) = of_tokens(config);
         let endpoint = config.server.endpoint.clone().unwrap_or_else(|| loopback(address));
         let context = Context {
@@ -525,9 +532,17 @@ fn loopback(mut address: SocketAddr) -> String {
     format!("https://{address}")
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that starts again takes its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
     let failed = |error| AppError::Bind(address, error);
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let socket = listen(address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     Ok((socket, address))
 }

@@ -226,7 +226,7 @@ test("Swagger UI without a certificate shows every operation", { timeout: 150_00
   assert.ok(operations.length > 20);
   // They are drawn in several goes.
   const blocks = page.locator(".opblock");
-  await blocks.nth(operations.length - 1).waitFor();
+  await blocks.nth(operations.length - 1).waitFor({ timeout: 100_000 });
   assert.equal(await blocks.count(), operations.length);
   const ids = await blocks.evaluateAll((all) => all.map(({ id }) => id.split("-").at(-1)));
   assert.deepEqual(ids.toSorted(), operations.map(({ operationId }) => operationId).toSorted());
