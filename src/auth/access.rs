@@ -20,12 +20,13 @@ use super::{
     acl::{self, Door, InVault, Mounts},
     acls::{Acls, Bearer, Namer},
     action::{Action, Actions, Resource},
-    built_in::{by as by_built_in, chosen, of_everybody, verdict, with_named},
+    built_in::{self, by as by_built_in, of_everybody, verdict, with_named},
     cert_rule::Rule,
+    chosen::{Chosen, Said, Sum},
     glob::Glob,
     holder::{Holder, Untraced},
     patterns::{Extent, Verdict},
-    policies::{Chosen, Policies},
+    policies::Policies,
     rules::Rules,
     word::Word,
 };
@@ -153,7 +154,7 @@ impl Access {
         });
         let given = given.collect();
         // Whoever has no name is still among all.
-        let of_nobody = with_named(policies.of("", &[]), &[]).with(&chosen(default));
+        let of_nobody = built_in::with(with_named(policies.of("", &[]), &[]), default);
         Self {
             generation: 0,
             is_closed: false,
@@ -172,7 +173,11 @@ impl Access {
     fn has(self: Arc<Self>, holder: &Holder<'_>) -> Result<Having, Untraced> {
         if self.rules.miss(holder.certificate()) {
             // What a rule would say of the names that are left out, nobody knows.
-            return Ok(Having::new(self, Arc::new(of_everybody()), Namer::nobody()));
+            return Ok(Having::new(
+                self,
+                Arc::new(with_named(Chosen::none(), &[])),
+                Namer::nobody(),
+            ));
         }
         let rules = self.rules.about(holder)?;
         Ok(self.of_rules(&rules))
@@ -236,13 +241,13 @@ impl Access {
             None if rules.is_empty() => whom.push((Some(""), &default)),
             None => whom.extend(rules.iter().map(|rule| (Some(&*rule.identity), &*rule.policies))),
         }
-        let always = |name: &str, one: &Chosen| (name.to_owned(), verdict(one, action, path), true);
-        let mut said = vec![always(DEFAULT_POLICY, &of_everybody())];
+        let always = |name: &str, one: Sum| (name.to_owned(), verdict(one, action, path), true);
+        let mut said = vec![always(DEFAULT_POLICY, of_everybody())];
         for (identity, names) in whom {
             let told = self.policies.told(identity, names, (action, path), circumstances);
             said.extend(told.into_iter().map(|(name, says, is)| (name.to_owned(), says, is)));
             let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
-            said.extend(built_in.map(|one| always(one.name(), &chosen(one))));
+            said.extend(built_in.map(|one| always(one.name(), built_in::says(one))));
         }
         said
     }
@@ -330,10 +335,10 @@ impl Having {
         let in_vault = access.in_vault(&namer);
         let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
         let generation = access.generation;
-        let always = Arc::clone(&chosen);
+        let said = Said::always(Arc::clone(&chosen));
         let somewhere = Actions::of(&[]);
         let standing = Arc::new(Standing { generation, chosen, namer, rules, somewhere, acl });
-        let mut grants = Grants { having: Self { access, standing, in_vault }, chosen: always };
+        let mut grants = Grants { having: Self { access, standing, in_vault }, said };
         let somewhere = grants.somewhere(Actions::of(Action::ALL));
         if let Some(standing) = Arc::get_mut(&mut grants.having.standing) {
             standing.somewhere = somewhere;
@@ -343,8 +348,8 @@ impl Having {
 
     /// What it allows under these circumstances.
     pub(super) fn under(self, circumstances: &Circumstances) -> Grants {
-        let chosen = self.access.policies.under(&self.standing.chosen, circumstances);
-        Grants { having: self, chosen }
+        let said = self.access.policies.under(&self.standing.chosen, circumstances);
+        Grants { having: self, said }
     }
 }
 
@@ -352,8 +357,8 @@ impl Having {
 #[derive(Clone, Debug)]
 pub(super) struct Grants {
     having: Having,
-    /// What counts of the policies in the words of IAM.
-    chosen: Arc<Chosen>,
+    /// What the policies in the words of IAM say.
+    said: Said,
 }
 
 impl Grants {
@@ -411,10 +416,10 @@ impl Grants {
         path: Option<&SecretPath>,
         door: Door<'_>,
     ) -> (Verdict, Verdict) {
-        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let Self { having: Having { access, in_vault, .. }, said } = self;
         let of_iam = match path {
-            None => Policies::says_of_domain(chosen, action),
-            Some(path) => access.policies.says(chosen, action, path.as_str()),
+            None => said.sum().domain.verdict(action),
+            Some(path) => access.policies.says(said, action, path.as_str()),
         };
         let resource = path.map_or(Resource::Tenant, Resource::Secret);
         let in_vault = in_vault.as_ref().filter(|_| of_iam != Verdict::Denied);
@@ -429,7 +434,7 @@ impl Grants {
         resource: Resource<'_>,
         door: Door<'_>,
     ) -> (bool, Option<Word>) {
-        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let Self { having: Having { access, in_vault, .. }, said } = self;
         let of = match resource {
             Resource::Tenant => None,
             Resource::Secret(path) => Some(path),
@@ -444,8 +449,8 @@ impl Grants {
             Verdict::Silent => None,
             _ if verdict == of_iam => {
                 let path = of.map(SecretPath::as_str);
-                let by = access.policies.by(chosen, (action, path), verdict);
-                let policy = by.or_else(|| by_built_in(chosen, action, path, verdict))?.to_owned();
+                let by = access.policies.by(said, (action, path), verdict);
+                let policy = by.or_else(|| by_built_in(said, action, path, verdict))?.to_owned();
                 Some(Word { policy, block: None, denies })
             }
             _ => {
@@ -466,10 +471,10 @@ impl Grants {
 
     /// To how much of what lies below `prefix` an action may be done.
     pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
-        let Self { having: Having { access, in_vault, .. }, chosen } = self;
+        let Self { having: Having { access, in_vault, .. }, said } = self;
         let in_vault = in_vault.as_ref().map(|policies| policies.extents(action, prefix));
         let (allowed, denied) = in_vault.unwrap_or((Extent::Nothing, Extent::Nothing));
-        let of_iam = access.policies.extents(chosen, action, prefix);
+        let of_iam = access.policies.extents(said, action, prefix);
         match (allowed.or(of_iam.0), denied.or(of_iam.1)) {
             (Extent::Nothing, _) | (_, Extent::Everything) => Extent::Nothing,
             (Extent::Everything, Extent::Nothing) => Extent::Everything,

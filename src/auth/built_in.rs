@@ -2,48 +2,50 @@
 
 use super::{
     action::{Action, Actions},
+    chosen::{Chosen, Said, Says, Sum},
     patterns::Verdict,
-    policies::{Chosen, Policies, Says},
 };
 use crate::model::{BuiltIn, policy::DEFAULT_POLICY};
 
 /// Whoever belongs to a tenant may know it, and goes on belonging to it.
-pub(super) const fn of_everybody() -> Chosen {
-    let says = Says::only(Actions::of(&[Action::DomainGet, Action::CredentialRenew]));
-    Chosen::none().also(says, Says::only(Actions::of(&[])))
+pub(super) const fn of_everybody() -> Sum {
+    let domain = Says::only(Actions::of(&[Action::DomainGet, Action::CredentialRenew]));
+    Sum { domain, ..Sum::NOTHING }
 }
 
-/// A policy that is always there.
-pub(super) const fn chosen(one: BuiltIn) -> Chosen {
-    let says = Says::only(actions(one));
-    Chosen::none().also(says, says).named(one)
+/// What a policy says that is always there.
+pub(super) const fn says(one: BuiltIn) -> Sum {
+    Sum::of_domain(Says::only(actions(one)))
+}
+
+/// `some` with such a policy.
+pub(super) fn with(some: Chosen, one: BuiltIn) -> Chosen {
+    some.also(says(one)).named(one)
 }
 
 /// `some` with those that everybody has, and those of them that these names are of.
 pub(super) fn with_named(some: Chosen, names: &[String]) -> Chosen {
     let built_in = names.iter().filter_map(|name| BuiltIn::named(name));
-    built_in.fold(some.with(&of_everybody()), |all, one| all.with(&chosen(one)))
+    built_in.fold(some.also(of_everybody()), with)
 }
 
 /// What a policy that is always there says of an action on a secret, or on the domain.
-pub(super) fn verdict(policy: &Chosen, action: Action, path: Option<&str>) -> Verdict {
-    match path {
-        None => Policies::says_of_domain(policy, action),
-        Some(path) => Policies::new(&[]).says(policy, action, path),
-    }
+pub(super) const fn verdict(policy: Sum, action: Action, path: Option<&str>) -> Verdict {
+    let says = if path.is_none() { policy.domain } else { policy.secrets };
+    says.verdict(action)
 }
 
 /// The name of one of those among `some` that says this of an action on a secret, or on the domain.
 pub(super) fn by(
-    some: &Chosen,
+    some: &Said,
     action: Action,
     path: Option<&str>,
-    says: Verdict,
+    said: Verdict,
 ) -> Option<&'static str> {
-    let is_it = |policy: &Chosen| verdict(policy, action, path) == says;
+    let is_it = |policy: Sum| verdict(policy, action, path) == said;
     let named = BuiltIn::ALL.into_iter().filter(|one| some.has_built_in(*one));
-    let named = named.filter(|one| is_it(&chosen(*one))).map(BuiltIn::name).next();
-    named.or_else(|| is_it(&of_everybody()).then_some(DEFAULT_POLICY))
+    let named = named.filter(|one| is_it(says(*one))).map(BuiltIn::name).next();
+    named.or_else(|| is_it(of_everybody()).then_some(DEFAULT_POLICY))
 }
 
 /// What such a policy allows.

@@ -14,6 +14,7 @@ mod action;
 pub mod anchors;
 mod built_in;
 mod cert_rule;
+mod chosen;
 pub mod chain;
 pub mod claim;
 pub mod directory;

@@ -47,7 +47,7 @@ impl Circumstances {
 }
 
 /// When a policy says something: always, but for what is given here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct When {
     /// Under this condition.
     pub condition: Option<Condition>,
@@ -79,7 +79,7 @@ impl When {
 }
 
 /// How the parts of a condition are put together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Each of its conditions holds.
     And,
@@ -108,7 +108,7 @@ impl Operator {
 }
 
 /// A condition, as its author wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Expression {
     /// How its parts are put together.
     pub operator: Operator,
@@ -119,14 +119,14 @@ pub struct Expression {
 }
 
 /// A condition that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
     written: Expression,
     test: Test,
     comparisons: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Test {
     All(Vec<Test>),
     Any(Vec<Test>),
@@ -138,7 +138,7 @@ enum Test {
 }
 
 /// Which number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
     /// The day, counted from 1970-01-01.
     Date,
@@ -148,7 +148,7 @@ enum Part {
     WeekDay,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Comparison {
     OneOf(Vec<i64>),
     Below(i64),

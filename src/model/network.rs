@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use super::Invalid;
 
 /// All addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     first: IpAddr,
     /// How many bits are the same.
