@@ -21,6 +21,7 @@ mod circles;
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("seldom", &[]),
+    ("fair", &[]),
     ("live", &[]),
     ("watch", &[]),
     ("clock", &["model", "seldom"]),
@@ -29,12 +30,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["model", "files"]),
     ("files", &[]),
     ("crypto", &["model", "files"]),
-    ("store", &["crypto", "model", "seldom"]),
+    ("store", &["crypto", "fair", "model", "seldom"]),
     ("auth", &["model", "pki"]),
     ("pki", &["model"]),
     ("audit", &["auth", "clock", "crypto", "model"]),
     ("material", &["files", "pki"]),
-    ("service", &["auth", "crypto", "model", "pki", "store"]),
+    ("service", &["auth", "crypto", "fair", "model", "pki", "store"]),
     ("api", &["auth", "model", "service"]),
     ("http", &["api", "audit", "auth", "clock", "model", "metrics", "seldom", "service"]),
     (

@@ -1,103 +1,57 @@
 //! Writers of one record take turns, so that a hot secret costs no retries; and so does work that takes
-//! much memory or time, so that what it takes is bounded however many ask.
+//! much memory or time, so that what it takes is bounded however many ask. Domains come one after the
+//! other, however much of one waits.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
-
 use super::Error;
-use crate::model::OkmsId;
+use crate::{
+    fair::{self, Bounds, Full, Turn},
+    model::OkmsId,
+};
 
-const STRIPES: usize = 1024;
 /// The most writers that wait for one turn: a hot secret must not take up the whole server.
 const WAITING_MAX: usize = 128;
 
-/// Fair queues, one for a share of all names. Two names may share a queue; one name never has two.
+/// Those who write one name, one after the other. No name waits for another one.
 pub(super) struct Turns {
     hasher: RandomState,
-    stripes: Vec<Stripe>,
-}
-
-#[derive(Default)]
-struct Stripe {
-    turn: Mutex<()>,
-    waiting: AtomicUsize,
-}
-
-/// Counts a writer while it waits, also when it gives up.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
+    /// Each name by its hash, of which no two are the same but by a chance in 2^64.
+    names: Arc<fair::Turns<u64>>,
 }
 
 impl Turns {
-    /// Empty queues.
+    /// Nobody writes.
     pub(super) fn new() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
-        }
+        let bounds = Bounds { all: usize::MAX, of_one: 1, waiting: WAITING_MAX };
+        Self { hasher: RandomState::new(), names: fair::Turns::new(bounds) }
     }
 
-    /// Waits for the turns of one who writes all of `names` in the tenant `id`; they end when the
-    /// guards are dropped.
+    /// Waits for the turns of one who writes all of `names` in the tenant `id`; they end when they are
+    /// dropped.
     ///
     /// # Errors
     /// `Error::Overloaded` where too many wait already.
-    pub(super) async fn take(
-        &self,
-        id: OkmsId,
-        names: &[&str],
-    ) -> Result<Vec<MutexGuard<'_, ()>>, Error> {
-        // In one order for all, so that no two wait for each other; names may share a queue.
-        let mut indices: Vec<_> =
-            names.iter().map(|name| self.hasher.hash_one((id, name)) % STRIPES as u64).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        let mut turns = Vec::with_capacity(indices.len());
-        for index in indices {
-            let index = usize::try_from(index).unwrap_or_default();
-            // There is a stripe for every hash.
-            let stripe = self.stripes.get(index).ok_or(Error::Overloaded)?;
-            let before = stripe.waiting.fetch_add(1, Relaxed);
-            let _waiting = Waiting(&stripe.waiting);
-            if before >= WAITING_MAX {
-                return Err(Error::Overloaded);
-            }
-            turns.push(stripe.turn.lock().await);
+    pub(super) async fn take(&self, id: OkmsId, names: &[&str]) -> Result<Vec<Turn<u64>>, Error> {
+        // In one order for all, so that no two wait for each other.
+        let mut hashes: Vec<_> =
+            names.iter().map(|name| self.hasher.hash_one((id, name))).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut turns = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            turns.push(self.names.turn(hash).await.map_err(|Full| Error::Overloaded)?);
         }
         Ok(turns)
     }
 }
 
-impl Turns {
-    /// Waits for the turn of a tenant, however many do.
-    pub(super) async fn of_tenant(&self, id: OkmsId) -> Option<MutexGuard<'_, ()>> {
-        let index = self.hasher.hash_one(id) % STRIPES as u64;
-        // There is a stripe for every hash.
-        let stripe = self.stripes.get(usize::try_from(index).unwrap_or_default())?;
-        Some(stripe.turn.lock().await)
-    }
-}
-
-/// How many have a turn at once, and how many may wait for theirs.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    /// All of them. Others wait, first come first served.
-    pub all: usize,
-    /// Of one domain: its own wait for each other before they stand in the way of somebody else's.
-    pub of_one: usize,
-    /// Of one domain that wait.
-    pub waiting: usize,
+/// Whoever is about a domain, one after the other, however many wait.
+pub(super) fn one_by_one() -> Arc<fair::Turns<OkmsId>> {
+    fair::Turns::new(Bounds { all: usize::MAX, of_one: 1, waiting: usize::MAX })
 }
 
 /// Reads whose answers can be long.
@@ -105,38 +59,16 @@ pub(super) const LONG_READS: Bounds = Bounds { all: 16, of_one: 8, waiting: 256 
 /// What is made of passwords: each takes a processor and 24 MiB for tens of milliseconds.
 pub(super) const PASSWORDS: Bounds = Bounds { all: 2, of_one: 1, waiting: 64 };
 
-const SHARES: usize = 256;
-
 /// The turns of work that is bounded in all and for each domain.
-pub(super) struct SharedTurns {
-    hasher: RandomState,
-    bounds: Bounds,
-    all: Arc<Semaphore>,
-    /// Each for a share of all domains. Two may have one; one never has two.
-    shares: Vec<Share>,
-}
-
-struct Share {
-    turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
-}
+pub(super) struct SharedTurns(Arc<fair::Turns<OkmsId>>);
 
 /// A turn: hold it while the work takes what is bounded.
-#[derive(Debug)]
-pub struct SharedTurn {
-    _of_all: OwnedSemaphorePermit,
-    _of_one: OwnedSemaphorePermit,
-}
+pub(super) type SharedTurn = Turn<OkmsId>;
 
 impl SharedTurns {
     /// All turns are free.
     pub(super) fn new(bounds: Bounds) -> Self {
-        let share = || Share {
-            turns: Arc::new(Semaphore::new(bounds.of_one)),
-            waiting: AtomicUsize::new(0),
-        };
-        let (all, shares) = (Arc::new(Semaphore::new(bounds.all)), (0..SHARES).map(|_| share()));
-        Self { hasher: RandomState::new(), bounds, all, shares: shares.collect() }
+        Self(fair::Turns::new(bounds))
     }
 
     /// Waits for a turn of the domain `id`.
@@ -144,17 +76,7 @@ impl SharedTurns {
     /// # Errors
     /// `Error::Busy` where too many of it wait already.
     pub(super) async fn turn(&self, id: OkmsId) -> Result<SharedTurn, Error> {
-        let index = usize::try_from(self.hasher.hash_one(id) % SHARES as u64).unwrap_or_default();
-        // There is a share for every hash, and nobody closes a semaphore.
-        let share = self.shares.get(index).ok_or(Error::Busy)?;
-        let before = share.waiting.fetch_add(1, Relaxed);
-        let _waiting = Waiting(&share.waiting);
-        if before >= self.bounds.waiting {
-            return Err(Error::Busy);
-        }
-        let of_one = Arc::clone(&share.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
-        let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Error::Busy)?;
-        Ok(SharedTurn { _of_all: of_all, _of_one: of_one })
+        self.0.turn(id).await.map_err(|Full| Error::Busy)
     }
 }
 
@@ -168,7 +90,6 @@ mod tests {
     async fn the_work_of_one_domain_leaves_room_for_others() {
         for bounds in [LONG_READS, PASSWORDS] {
             let shared = SharedTurns::new(bounds);
-            // Of 255 others at least one has another share.
             let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
             let mut held = Vec::new();
             for _ in 0..bounds.of_one {
@@ -180,15 +101,36 @@ mod tests {
                 assert!(at_once(turn.as_mut()).is_none());
             }
             assert!(matches!(shared.turn(id(1)).await, Err(Error::Busy)));
-            let is_free =
-                (2..=255).any(|byte| at_once(Box::pin(shared.turn(id(byte))).as_mut()).is_some());
-            assert!(is_free, "another domain gets a turn at once");
+            assert!(
+                at_once(Box::pin(shared.turn(id(2))).as_mut()).is_some(),
+                "another domain gets a turn at once"
+            );
             held.pop();
             assert!(at_once(waiting.first_mut().unwrap().as_mut()).unwrap().is_ok());
             // Who gives up does not count any more.
             drop(waiting);
             assert!(at_once(Box::pin(shared.turn(id(1))).as_mut()).is_some());
         }
+    }
+
+    /// Names shared 1024 queues: of two domains that wrote at once, one in a thousand writes waited for
+    /// one of the other's, and beside a hundred writers of another domain one in ten did.
+    #[tokio::test]
+    async fn no_name_waits_for_another() {
+        let turns = Turns::new();
+        let [noisy, quiet] = [1, 2].map(|byte| OkmsId::from_bytes([byte; 16]).unwrap());
+        let names: Vec<_> = (0..5000).map(|number| number.to_string()).collect();
+        let mut held = Vec::new();
+        for name in &names {
+            held.push(at_once(Box::pin(turns.take(noisy, &[name])).as_mut()).unwrap().unwrap());
+        }
+        for name in &names {
+            assert!(at_once(Box::pin(turns.take(quiet, &[name])).as_mut()).is_some());
+        }
+        let mut next = Box::pin(turns.take(noisy, &["b", "7", "a", "7"]));
+        assert!(at_once(next.as_mut()).is_none(), "one of its names is being written");
+        held.clear();
+        assert_eq!(at_once(next.as_mut()).unwrap().unwrap().len(), 3);
     }
 
     /// What a future comes to if it need not wait.

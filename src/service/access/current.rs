@@ -15,13 +15,14 @@ use std::{
 use super::stored::{Found, all, read_policies, users};
 use crate::{
     auth::{AccessDirectory, Written, acl::Mounts},
+    fair::Turns,
     model::{CertRule, IamPolicy, OkmsId, VaultPolicy},
     service::{
         Error,
         follower::{self, Follower},
         keyring::open_record,
         scope::Scope,
-        turns::Turns,
+        turns::one_by_one,
     },
     store::{
         engine::{Revision, Snapshot, Touched},
@@ -39,7 +40,7 @@ pub(super) struct Current {
     scope: Scope,
     pub(super) directory: Arc<AccessDirectory>,
     /// Held by whoever brings a tenant up to date.
-    turns: Turns,
+    turns: Arc<Turns<OkmsId>>,
     tenants: Mutex<Tenants>,
 }
 
@@ -60,7 +61,7 @@ struct Behind {
 
 impl Current {
     pub(super) fn new(scope: Scope, directory: Arc<AccessDirectory>) -> Self {
-        Self { scope, directory, turns: Turns::new(), tenants: Mutex::default() }
+        Self { scope, directory, turns: one_by_one(), tenants: Mutex::default() }
     }
 
     /// Follows the store after a revision, for good.
@@ -97,7 +98,7 @@ impl Current {
     /// Tells the directory what the store has of a tenant, as of now or later.
     pub(super) async fn bring_up(&self, id: OkmsId) {
         let wanted = self.scope.engine().revision();
-        let _turn = self.turns.of_tenant(id).await;
+        let _turn = self.turns.turn(id).await;
         // Whoever had the turn before has read what this one waited to read.
         if self.with(|tenants| tenants.read_at.get(&id).is_some_and(|at| *at >= wanted)) {
             return;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use crate::{
     auth::anchors::{Anchor, Anchors},
+    fair::Turns,
     model::{CustomerCas, OkmsId},
     service::{
         Error,
         follower::{Follower, keys_in},
         records::{keys_of, open},
         scope::Scope,
-        turns::Turns,
+        turns::one_by_one,
     },
     store::{
         engine::Touched,
@@ -26,12 +27,12 @@ pub(super) struct Kept {
     pub(super) scope: Scope,
     pub(super) anchors: Arc<Anchors>,
     /// Held by whoever brings a domain up to date.
-    turns: Turns,
+    turns: Arc<Turns<OkmsId>>,
 }
 
 impl Kept {
     pub(super) fn new(scope: Scope, anchors: Arc<Anchors>) -> Self {
-        Self { scope, anchors, turns: Turns::new() }
+        Self { scope, anchors, turns: one_by_one() }
     }
 
     /// Tells what the store has of a domain, as of now or later.
@@ -39,7 +40,7 @@ impl Kept {
     /// # Errors
     /// `Error` where that cannot be read now, and may be later.
     pub(super) async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
-        let _turn = self.turns.of_tenant(id).await;
+        let _turn = self.turns.turn(id).await;
         let found = self.read(id).await;
         let anchors = match &found {
             Ok(found) => found.iter().filter_map(|(name, one)| {

@@ -81,9 +81,10 @@ pub(super) struct Queue {
 /// bytes.
 pub(super) type Tenant = [u8; 16];
 
-/// What a tenant's turn is worth, in bytes; a batch counts for at least [`LEAST`].
+/// What a tenant's turn is worth, in bytes. A batch counts for a turn at least: a place in the group
+/// and its judgement are worth as much, and so beside somebody's many small batches another one has
+/// saved up for a large value within a group.
 const TURN: usize = 16 << 10;
-const LEAST: usize = 1 << 10;
 
 #[derive(Default)]
 struct State {
@@ -282,7 +283,7 @@ impl State {
             while let Some(job) = lane.jobs.front() {
                 let weight = job.batch.weight();
                 let is_first = is_new && group.is_empty();
-                let cost = weight.max(LEAST);
+                let cost = weight.max(TURN);
                 let is_full = group.len() >= limits.batches;
                 // Whoever has to save up for a heavy one ends nobody's group before its turn.
                 if !is_full && cost > lane.credit {
@@ -377,11 +378,26 @@ mod tests {
     fn tenants_take_turns_by_bytes() {
         let queue = queue(4096, usize::MAX);
         for _ in 0..100 {
-            assert!(queue.push(job(1, 100)).is_ok() && queue.push(job(2, 8_000)).is_ok());
+            assert!(queue.push(job(1, 100)).is_ok() && queue.push(job(2, 60_000)).is_ok());
         }
         let group = taken(&queue, 54);
         let of = |tenant| group.iter().map(|other| u32::from(*other == tenant)).sum::<u32>();
-        assert_eq!((of(1), of(2)), (48, 6));
+        assert_eq!((of(1), of(2)), (43, 11));
+    }
+
+    /// A large value of a quiet tenant saved up for its turn over eight groups of another's small
+    /// ones.
+    #[test]
+    fn a_quiet_tenants_large_value_is_in_the_next_group() {
+        for noisy in 1..=2 {
+            let queue = queue(4096, usize::MAX);
+            for _ in 0..500 {
+                assert!((0..noisy).all(|tenant| queue.push(job(tenant, 200)).is_ok()));
+            }
+            assert!(queue.push(job(9, (512 << 10) / usize::from(noisy))).is_ok());
+            let next = taken(&queue, 64);
+            assert!(next.contains(&9), "{next:?}");
+        }
     }
 
     /// A tenant that fills the queue is refused; another one finds room.

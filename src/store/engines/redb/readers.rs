@@ -1,61 +1,43 @@
 //! Places for reads that may wait for the disk, those for callers and those before removals.
 //!
 //! Always holds: reads on the blocking threads are bounded; one tenant's take half of the places at
-//! most, so that others need not wait for all of them. A reader that gives up while it waits for a
-//! place leaves nothing behind.
+//! most, and of those who wait each tenant has the next place in its turn, however many others have
+//! waiting. A reader that gives up while it waits for a place leaves nothing behind.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use super::queue::Tenant;
+use crate::fair::{Bounds, Full, Turn, Turns};
 
-/// Reads at once.
-const READERS: usize = 64;
-/// How many of them are one tenant's.
-const READERS_OF_ONE: usize = READERS / 2;
-const SHARES: usize = 256;
+/// Reads at once, of one tenant half of them. Requests in progress bound those that wait.
+const READERS: Bounds = Bounds { all: 64, of_one: 32, waiting: usize::MAX };
 
-pub(super) struct Readers {
-    hasher: RandomState,
-    all: Arc<Semaphore>,
-    /// Each for a share of all tenants. Two may have one; one never has two.
-    shares: Vec<Arc<Semaphore>>,
-}
+pub(super) struct Readers(Arc<Turns<Tenant>>);
 
 /// A place, while it is held.
-#[derive(Debug)]
-pub(super) struct Slot {
-    _of_all: OwnedSemaphorePermit,
-    _of_one: OwnedSemaphorePermit,
-}
+pub(super) type Slot = Turn<Tenant>;
 
 impl Readers {
     pub(super) fn new() -> Self {
-        let shares = (0..SHARES).map(|_| Arc::new(Semaphore::new(READERS_OF_ONE))).collect();
-        Self { hasher: RandomState::new(), all: Arc::new(Semaphore::new(READERS)), shares }
+        Self(Turns::new(READERS))
     }
 
-    /// Waits for a place for a read of `key`. The tenant is what the key begins with.
-    pub(super) async fn place(&self, key: &[u8]) -> Result<Slot, AcquireError> {
-        let of_one = Arc::clone(self.share(key)).acquire_owned().await?;
-        let of_all = Arc::clone(&self.all).acquire_owned().await?;
-        Ok(Slot { _of_all: of_all, _of_one: of_one })
+    /// Waits for a place for a read of `key`.
+    pub(super) async fn place(&self, key: &[u8]) -> Result<Slot, Full> {
+        self.0.turn(tenant(key)).await
     }
 
     /// A place, if there is one now.
     pub(super) fn place_now(&self, key: &[u8]) -> Option<Slot> {
-        let of_one = Arc::clone(self.share(key)).try_acquire_owned().ok()?;
-        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Slot { _of_all: of_all, _of_one: of_one })
+        self.0.turn_now(tenant(key))
     }
+}
 
-    fn share(&self, key: &[u8]) -> &Arc<Semaphore> {
-        let hash = self.hasher.hash_one(key.get(..16).unwrap_or(key));
-        let share = usize::try_from(hash % SHARES as u64).unwrap_or_default();
-        self.shares.get(share).unwrap_or(&self.all)
-    }
+/// The tenant is what the key begins with.
+fn tenant(key: &[u8]) -> Tenant {
+    let mut tenant = Tenant::default();
+    tenant.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    tenant
 }
 
 #[cfg(test)]
@@ -75,9 +57,8 @@ mod tests {
         while let Ok(place) = at_once(1).await {
             held.push(place.unwrap());
         }
-        assert_eq!(held.len(), READERS_OF_ONE);
+        assert_eq!(held.len(), READERS.of_one);
         assert!(readers.place_now(&[1; 17]).is_none());
-        // Of 254 others at least one has another share.
         let mut others = 0;
         for tenant in 2..=255 {
             if let Ok(place) = at_once(tenant).await {
@@ -85,7 +66,7 @@ mod tests {
                 others += 1;
             }
         }
-        assert_eq!(others, READERS - READERS_OF_ONE);
+        assert_eq!(others, READERS.all - READERS.of_one);
         held.clear();
         assert!(at_once(1).await.is_ok());
     }
