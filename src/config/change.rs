@@ -84,6 +84,8 @@ keys! {
         connections: restart,
         anonymous_connections: restart,
         handshake_time: live,
+        address_handshakes_per_second: live,
+        handshakes_per_second: live,
         first_byte_time: live,
         head_time: live,
         head_bytes: live,

@@ -197,6 +197,8 @@ impl Config {
             ("limits.domain_requests_per_second", limits.domain_requests_per_second),
             ("limits.domain_writes_per_second", limits.domain_writes_per_second),
             ("limits.subject_requests_per_second", limits.subject_requests_per_second),
+            ("limits.address_handshakes_per_second", limits.address_handshakes_per_second),
+            ("limits.handshakes_per_second", limits.handshakes_per_second),
         ] {
             if rate > RATE_MAX {
                 return Err(ConfigError::Value(

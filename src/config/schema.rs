@@ -238,6 +238,12 @@ pub struct Limits {
     pub anonymous_connections: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_time: Span,
+    /// Handshakes in a second of one address, of IPv6 of all that begin with the same 64 bits; ten
+    /// seconds' worth may come at once, and more are closed. As many as there are where it is 0, and
+    /// so with the next one.
+    pub address_handshakes_per_second: u32,
+    /// Handshakes in a second of all addresses.
+    pub handshakes_per_second: u32,
     /// From the handshake to a connection's first byte.
     pub first_byte_time: Span,
     /// From a head's first byte to its last.
@@ -496,6 +502,8 @@ impl Default for Limits {
             connections: 10_000,
             anonymous_connections: 1000,
             handshake_time: seconds(10),
+            address_handshakes_per_second: 500,
+            handshakes_per_second: 2000,
             first_byte_time: seconds(10),
             head_time: seconds(10),
             head_bytes: ByteSize(16 << 10),

@@ -37,6 +37,10 @@ labels! {
         Gone = "gone",
         /// The peer closed the connection, and had not begun.
         Silent = "silent",
+        /// The peer's address asks for too many handshakes.
+        AddressRate = "address_rate",
+        /// All addresses together do.
+        Rate = "rate",
         /// The handshake took longer than it may.
         TooSlow = "too_slow",
     }

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::{Activity, Deadlines, Verdict},
-    handshake::Handshakes,
+    handshake::{Bounds, Handshakes},
+    knocks::Rates,
     lobby::Seat,
     tls::TlsState,
     watched::Watched,
@@ -30,7 +31,7 @@ use crate::{
     http::{Edge, Forwarding, Judge, RequestLimits},
     live::{Current, Live},
     metrics::{Closing, Handshake, Metrics},
-    model::Proxy,
+    model::{Proxy, Rate},
 };
 
 /// How long a connection that was asked to end may take to say goodbye.
@@ -87,7 +88,7 @@ impl Terms {
 /// What bounds a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    handshake: Duration,
+    handshake: Bounds,
     deadlines: Deadlines,
     request: RequestLimits,
     /// From the signal to stop to the end.
@@ -100,7 +101,13 @@ pub struct ConnectionLimits {
 impl From<&Limits> for ConnectionLimits {
     fn from(limits: &Limits) -> Self {
         Self {
-            handshake: limits.handshake_time.0,
+            handshake: Bounds {
+                time: limits.handshake_time.0,
+                rates: Rates {
+                    of_address: Rate::per_second(limits.address_handshakes_per_second),
+                    of_all: Rate::per_second(limits.handshakes_per_second),
+                },
+            },
             deadlines: Deadlines {
                 first_byte: limits.first_byte_time.0,
                 head: limits.head_time.0,

@@ -2,7 +2,8 @@
 //!
 //! Always holds: a handshake runs on threads of its own, so that one that costs much delays other
 //! handshakes at most; its time is bounded; who is refused gets the alert, or an HTTP answer where
-//! no TLS was spoken. Never does: deciding whom to trust.
+//! no TLS was spoken; nothing is spent on a peer whose address, or all together, ask too often. Never
+//! does: deciding whom to trust.
 
 use std::{cell::RefCell, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    knocks::{Knocks, Rates, TooMany},
     linger::linger,
     lobby::Seat,
     refused::{NotTls, Silent, advice, reason, words},
@@ -54,7 +56,17 @@ pub struct Handshakes {
     lines: Box<[Seldom]>,
     /// For each reason, in the audit trail.
     records: Box<[Seldom]>,
+    knocks: Arc<Knocks>,
     threads: Threads,
+}
+
+/// What bounds handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// The time of one.
+    pub(super) time: Duration,
+    /// How many there may be.
+    pub(super) rates: Rates,
 }
 
 /// Threads for handshakes alone. They end on their own when this is dropped.
@@ -74,22 +86,24 @@ impl Handshakes {
             .build()?;
         let each = |pause| (0..HandshakeError::COUNT).map(|_| Seldom::new(pause)).collect();
         let (lines, records) = (each(LINE), each(RECORD));
-        Ok(Self { metrics, auditor, lines, records, threads: Threads(Some(runtime)) })
+        let (knocks, threads) = (Arc::new(Knocks::new()), Threads(Some(runtime)));
+        Ok(Self { metrics, auditor, lines, records, knocks, threads })
     }
 
-    /// The TLS stream over `stream`, within a `limit` of time, or nothing where the peer is refused;
-    /// it is told, and so is the operator.
+    /// The TLS stream over `stream`, within `bounds`, or nothing where the peer is refused; it is told,
+    /// unless it asks too often, and so is the operator.
     pub(super) async fn accept(
         &self,
-        (acceptor, limit): (TlsAcceptor, Duration),
+        (acceptor, bounds): (TlsAcceptor, Bounds),
         stream: TcpStream,
         address: SocketAddr,
         seat: &Arc<Seat>,
     ) -> Option<TlsStream<TcpStream>> {
         let Some(runtime) = &self.threads.0 else { return None };
-        let waiting = Arc::clone(seat);
+        let (waiting, knocks) = (Arc::clone(seat), Arc::clone(&self.knocks));
         let handshake = SUBJECT.scope(RefCell::default(), async move {
-            let accepted = accept(&acceptor, stream).await;
+            let admit = || knocks.admit(bounds.rates, address.ip());
+            let accepted = accept(&acceptor, admit, stream).await;
             let (error, stream) = match accepted {
                 Ok(stream) => return Ok(stream),
                 Err(failed) => failed,
@@ -107,7 +121,7 @@ impl Handshakes {
             Err((error, subject))
         });
         let handshake = AbortOnDropHandle::new(runtime.spawn(handshake));
-        let (why, subject, error) = match tokio::time::timeout(limit, handshake).await {
+        let (why, subject, error) = match tokio::time::timeout(bounds.time, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
             Ok(Ok(Err((error, subject)))) => (reason(&error), subject, error),
             // The task cannot panic, and nobody else aborts it.
@@ -174,6 +188,7 @@ type Unfinished = (io::Error, Option<TcpStream>);
 
 async fn accept(
     acceptor: &TlsAcceptor,
+    admit: impl FnOnce() -> Result<(), TooMany>,
     mut stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Unfinished> {
     let mut beginning = [0; NotTls::BYTES];
@@ -186,6 +201,8 @@ async fn accept(
         let told = stream.write_all(&Refusal::Plain.to_bytes()).await;
         return Err((io::Error::other(what), told.is_ok().then_some(stream)));
     }
+    // Closed without a word: the rest would cost what is to be saved.
+    admit().map_err(|why| (io::Error::other(why), None))?;
     acceptor.accept(stream).into_fallible().await.map_err(|(error, stream)| (error, Some(stream)))
 }
 

@@ -14,6 +14,7 @@ mod fitness;
 mod forwarded;
 mod frames;
 mod handshake;
+mod knocks;
 mod linger;
 mod listener;
 mod lobby;

@@ -10,6 +10,7 @@ use rustls::{
     AlertDescription, CertificateError, Error, OtherError, PeerIncompatible, pki_types::UnixTime,
 };
 
+use super::knocks::TooMany;
 use crate::{auth::chain::ChainFault, metrics::HandshakeError, model::Timestamp};
 
 /// The first byte of every TLS handshake.
@@ -72,6 +73,11 @@ pub(super) fn reason(error: &io::Error) -> HandshakeError {
     }
     if inner.is::<Silent>() {
         return HandshakeError::Silent;
+    }
+    match inner.downcast_ref::<TooMany>() {
+        Some(TooMany::OfAddress) => return HandshakeError::AddressRate,
+        Some(TooMany::OfAll) => return HandshakeError::Rate,
+        None => {}
     }
     match inner.downcast_ref::<Error>() {
         None => HandshakeError::Gone,
@@ -207,6 +213,12 @@ pub(super) fn advice(why: HandshakeError, error: &io::Error) -> &'static str {
             "the client gave up, perhaps as it does not take the server's certificate; its own log says why"
         }
         HandshakeError::Silent => "nothing, if it is a probe",
+        HandshakeError::AddressRate => {
+            "let the client keep its connections open; where many clients share the address, raise limits.address_handshakes_per_second"
+        }
+        HandshakeError::Rate => {
+            "see who connects so often; where all of them may, raise limits.handshakes_per_second"
+        }
         HandshakeError::TooSlow => {
             "the network or the client is slow, or limits.handshake_time short"
         }

@@ -25,6 +25,8 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("connections", &["connections_beyond_the_limit_wait"]),
     ("anonymous_connections", &["strangers_give_way"]),
     ("handshake_time", &["a_handshake_takes_so_long"]),
+    ("address_handshakes_per_second", &["an_address_asks_for_so_many_handshakes"]),
+    ("handshakes_per_second", &["all_addresses_ask_for_so_many_handshakes"]),
     ("first_byte_time", &["silence_after_the_handshake"]),
     (
         "head_time",
@@ -228,6 +230,49 @@ async fn a_handshake_takes_so_long() {
     server.metric_reaches("okmsd_handshakes_total{result=\"failed\"}", 1.0).await;
     server.metric_reaches("okmsd_connections ", 0.0).await;
     honest(&client).await;
+}
+
+/// Handshakes of `client`, one after the other, until one is closed before anything was computed.
+async fn until_too_many(server: &TestServer, client: &Client, reason: &str) {
+    let mut open = Wire::open(client).await;
+    let refused = format!("okmsd_handshakes_refused_total{{reason=\"{reason}\"}}");
+    let mut done = 0;
+    while client.tls().await.is_ok() {
+        done += 1;
+        assert!(done < 1000, "as many as there are");
+    }
+    server.metric_reaches(&refused, 1.0).await;
+    // Whoever is in stays in, and what is no TLS costs nothing, and is told.
+    open.send(get(client, 1)).await;
+    assert!(open.read_until(has_get_answer(client, 1)).await);
+    let mut plain = TcpStream::connect(client.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    // A while later there is room again.
+    eventually("a handshake", async || client.tls().await.is_ok()).await;
+}
+
+/// One address once had as many handshakes as it asked for, while others waited for the threads.
+#[tokio::test]
+async fn an_address_asks_for_so_many_handshakes() {
+    let (server, client) = server(|limits| {
+        limits.address_handshakes_per_second = 2;
+        limits.handshakes_per_second = 0;
+    })
+    .await;
+    until_too_many(&server, &client, "address_rate").await;
+}
+
+#[tokio::test]
+async fn all_addresses_ask_for_so_many_handshakes() {
+    let (server, client) = server(|limits| {
+        limits.address_handshakes_per_second = 0;
+        limits.handshakes_per_second = 2;
+    })
+    .await;
+    until_too_many(&server, &client, "rate").await;
 }
 
 #[tokio::test]

@@ -87,6 +87,9 @@ class Server:
         self.log = self.region.work / "server.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OKMSD_")}
         environment["OKMSD_LIMITS__DRAIN_TIME"] = "500ms"
+        # All attackers have one address, and are to get to what they attack.
+        environment["OKMSD_LIMITS__ADDRESS_HANDSHAKES_PER_SECOND"] = "0"
+        environment["OKMSD_LIMITS__HANDSHAKES_PER_SECOND"] = "0"
         environment.update({f"OKMSD_{key}": str(value) for key, value in self.settings.items()})
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
