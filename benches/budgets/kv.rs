@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     Outcome,
     client::{self, Client, Connection, Dialect, SECRET, micros, timed},
+    lists::FOLDER,
     server::{Region, Server},
     table::percentile,
 };
@@ -38,7 +39,9 @@ pub(super) enum Job {
     Read,
     /// Of each client's own secrets, one after the other.
     Write,
-    /// The same, after a pause.
+    /// The names of one folder, which all read.
+    List,
+    /// As [`Job::Write`], after a pause.
     WriteAfter(Duration),
     /// Over a new connection, with a full handshake.
     Connect,
@@ -55,6 +58,11 @@ impl Peer {
     /// `OpenBao`, which wants a token beside it.
     pub(super) fn openbao(region: &Region, server: &Server) -> Outcome<Self> {
         Self::at(region, server, "/v1".to_owned())
+    }
+
+    /// okmsd, for a client of the domain `id`.
+    pub(super) fn of(client: Client, id: &str) -> Self {
+        Self { client, root: format!("/api/{id}/v1"), token: None }
     }
 
     fn at(region: &Region, server: &Server, root: String) -> Outcome<Self> {
@@ -135,10 +143,11 @@ impl Caller {
         Ok(self.connection.call(method, url, &headers, body).await?.into_body())
     }
 
-    async fn work(&mut self, job: Job, path: &str, body: &Bytes) -> Outcome<Bytes> {
+    pub(super) async fn work(&mut self, job: Job, path: &str, body: &Bytes) -> Outcome<Bytes> {
         match job {
             Job::Read => self.read(SECRET).await,
             Job::Write => self.write(path, body.clone()).await,
+            Job::List => self.list(FOLDER).await,
             Job::WriteAfter(pause) => {
                 tokio::time::sleep(pause).await;
                 self.write(path, body.clone()).await

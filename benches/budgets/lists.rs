@@ -12,7 +12,7 @@ use super::{
 
 /// How many secrets one folder holds.
 pub(super) const NAMES: usize = 1_000;
-const FOLDER: &str = "bench/list";
+pub(super) const FOLDER: &str = "bench/list";
 /// How many lists, and how many pages of each kind, a turn has.
 const LISTS: usize = 50;
 const PAGES: usize = 100;

@@ -14,6 +14,8 @@
 //! | `load` | `oha`, for what is counted by the second |
 //! | `policies` | reads under many policies and rules, and changes of those |
 //! | `reads` | reads of one secret, over kept connections and over new ones |
+//! | `audit` | reads and writes with an audit trail, and without |
+//! | `fairness` | a quiet domain beside a noisy one |
 //! | `writes` | 64 writers, and raw redb commits of the same shape |
 //! | `mixed` | reads while writes run |
 //! | `log` | the store alone, beside a file that is only appended to |
@@ -25,9 +27,11 @@
 //! | `footprint` | start-up time and memory |
 //! | `table` | medians and the table |
 
+mod audit;
 mod bao;
 mod churn;
 mod client;
+mod fairness;
 mod footprint;
 mod growth;
 mod kv;
@@ -86,7 +90,7 @@ struct Arguments {
     /// How long a turn lasts, in seconds.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Measure only what is named here: reads, connections, policies, writes, mixed, log, restart, churn,
+    /// Measure only what is named here: reads, connections, policies, writes, audit, fairness, mixed, log, restart, churn,
     /// growth, tokens, footprint, openbao.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -106,6 +110,9 @@ enum Reference {
     /// The reference of new connections.
     #[command(hide = true)]
     Accept { config: PathBuf, answer: PathBuf, listen: SocketAddr },
+    /// A noisy domain.
+    #[command(hide = true)]
+    Noise { address: SocketAddr, id: String, ca: PathBuf, certificate: PathBuf, key: PathBuf },
 }
 
 /// How much is measured.
@@ -127,6 +134,9 @@ fn main() -> ExitCode {
                     Some(Reference::Http { config, answer, listen }) => reference::http(config, answer, *listen).await,
                     Some(Reference::Accept { config, answer, listen }) => {
                         reference::accept(config, answer, *listen).await
+                    }
+                    Some(Reference::Noise { address, id, ca, certificate, key }) => {
+                        fairness::noise(*address, id, [ca, certificate, key]).await
                     }
                     None => tokio::select! {
                         outcome = report(&arguments) => outcome,
@@ -194,6 +204,12 @@ async fn measure(arguments: &Arguments, effort: Effort, rows: &mut Vec<Row>) -> 
     }
     if wants("writes") {
         rows.extend(writes::measure(effort).await?);
+    }
+    if wants("audit") {
+        rows.extend(Box::pin(audit::measure(effort)).await?);
+    }
+    if wants("fairness") {
+        rows.extend(Box::pin(fairness::measure(effort)).await?);
     }
     if wants("mixed") {
         rows.extend(Box::pin(mixed::measure(effort)).await?);

@@ -129,6 +129,10 @@ impl Server {
     }
 
     fn spawn(command: &mut Command, address: SocketAddr, admin: SocketAddr) -> Outcome<Self> {
+        // All clients have one address, and connect as fast as they can.
+        for key in ["ADDRESS_HANDSHAKES_PER_SECOND", "HANDSHAKES_PER_SECOND"] {
+            command.env(format!("OKMSD_LIMITS__{key}"), "0");
+        }
         let process =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
         Ok(Self { process, address, admin })
@@ -158,6 +162,14 @@ impl Server {
         let (_, text) = self.admin("/metrics").await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
+    /// The sum of all metrics whose names and labels begin so.
+    pub(super) async fn sum(&self, begins: &str) -> Outcome<f64> {
+        let (_, text) = self.admin("/metrics").await?;
+        let values = text.lines().filter(|line| line.starts_with(begins));
+        let values = values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
     }
 
     async fn admin(&self, path: &str) -> Outcome<(StatusCode, String)> {

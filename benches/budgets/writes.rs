@@ -20,13 +20,13 @@ use redb::{
 
 use super::{
     Effort, Outcome,
-    client::{self, Connection, Dialect},
+    client::{self, Client, Connection, Dialect},
     note,
     server::{Region, Server, scheduled_seconds},
     table::{Budget, Rounds, Row},
 };
 
-const WRITERS: usize = 64;
+pub(super) const WRITERS: usize = 64;
 /// The thread of okmsd that commits.
 const WRITER_THREAD: &str = "store-writer";
 /// How many versions a secret keeps where nobody says otherwise: each write beyond removes the
@@ -44,18 +44,12 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let region = Region::create()?;
     let server = Server::okmsd(&region, &[]).await?;
     let id = region.id()?;
-    let client = region.client(&server)?;
-    let mut writers = Vec::new();
-    for number in 0..WRITERS {
-        let mut connection = client.connect().await?;
-        connection.create(&id, &path(number), &client::value(1024)).await?;
-        writers.push(connection);
-    }
+    let mut writers = Writers::create(&region.client(&server)?, id.clone()).await?;
     let raw = Region::create()?;
     let raw = Arc::new(Raw::create(&raw.path("raw.redb"), id.parse()?)?);
     // Until every secret is full, so that all writes do the same.
     for _ in 0..KEPT {
-        writers = write(writers, Dialect::Native, &id, Duration::ZERO).await?.1;
+        writers.write(Dialect::Native, Duration::ZERO).await?;
         raw.group(WRITERS)?;
     }
     let (mut rates, mut costs, mut kv) = (Rounds::default(), Rounds::default(), Rounds::default());
@@ -64,8 +58,7 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         note(format_args!("writes, turn {}", round + 1));
         let (before, cpu_before) =
             (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)?);
-        let (rate, again) = write(writers, Dialect::Native, &id, effort.turn).await?;
-        writers = again;
+        let rate = writers.write(Dialect::Native, effort.turn).await?;
         let (after, cpu) =
             (batches(&server).await?, server.thread_cpu_seconds(WRITER_THREAD)? - cpu_before);
         let mean = (after.0 - before.0) / (after.1 - before.1);
@@ -73,9 +66,7 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         let raw = Arc::clone(&raw);
         let reference = tokio::task::spawn_blocking(move || raw.run(mean, effort.turn)).await??;
         rates.push(rate, reference.0);
-        let (in_kv, again) = write(writers, Dialect::Kv, &id, effort.turn).await?;
-        writers = again;
-        kv.push(in_kv, rate);
+        kv.push(writers.write(Dialect::Kv, effort.turn).await?, rate);
         costs.push(cpu * 1e6 / (after.0 - before.0), reference.1);
     }
     drop((writers, server));
@@ -102,33 +93,48 @@ fn path(writer: usize) -> String {
     format!("bench/writer-{writer:02}")
 }
 
-/// Every writer adds versions to its own secret for so long, and at least one.
-async fn write(
-    writers: Vec<Connection>,
-    dialect: Dialect,
-    id: &str,
-    time: Duration,
-) -> Outcome<(f64, Vec<Connection>)> {
-    let body = dialect.update(&client::value(1024));
-    let started = Instant::now();
-    let tasks = writers.into_iter().enumerate().map(|(number, connection)| {
-        tokio::spawn(write_one(
-            connection,
-            dialect,
-            id.to_owned(),
-            path(number),
-            body.clone(),
-            started + time,
-        ))
-    });
-    let tasks: Vec<_> = tasks.collect();
-    let (mut total, mut connections) = (0, Vec::new());
-    for task in tasks {
-        let (done, connection) = task.await??;
-        total += done;
-        connections.push(connection);
+/// Clients that add versions, each to a secret of its own.
+pub(super) struct Writers {
+    id: String,
+    connections: Vec<Connection>,
+}
+
+impl Writers {
+    /// Connections of a domain's client, and the secrets.
+    pub(super) async fn create(client: &Client, id: String) -> Outcome<Self> {
+        let mut connections = Vec::new();
+        for number in 0..WRITERS {
+            let mut connection = client.connect().await?;
+            connection.create(&id, &path(number), &client::value(1024)).await?;
+            connections.push(connection);
+        }
+        Ok(Self { id, connections })
     }
-    Ok((f64::from(total) / started.elapsed().as_secs_f64(), connections))
+
+    /// Every writer adds versions for so long, and at least one: the writes a second.
+    pub(super) async fn write(&mut self, dialect: Dialect, time: Duration) -> Outcome<f64> {
+        let body = dialect.update(&client::value(1024));
+        let started = Instant::now();
+        let connections = std::mem::take(&mut self.connections).into_iter().enumerate();
+        let tasks = connections.map(|(number, connection)| {
+            tokio::spawn(write_one(
+                connection,
+                dialect,
+                self.id.clone(),
+                path(number),
+                body.clone(),
+                started + time,
+            ))
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut total = 0;
+        for task in tasks {
+            let (done, connection) = task.await??;
+            total += done;
+            self.connections.push(connection);
+        }
+        Ok(f64::from(total) / started.elapsed().as_secs_f64())
+    }
 }
 
 async fn write_one(
