@@ -244,6 +244,7 @@ impl App {
             proxies: reload::proxies(config),
         }));
         let lists = Arc::new(ListBoard::new(ListWork::new(certificates.lists, config)));
+        let endings = EndingWatch::new(&machine, &metrics, &anchors);
         let reloader = Reloader::new(
             config.clone(),
             issuer,
@@ -258,7 +259,6 @@ impl App {
             Arc::clone(&metrics),
         );
         let lists = ListKeeper::new(lists, Arc::clone(&machine), Arc::clone(&metrics));
-        let endings = EndingWatch::new(Arc::clone(&machine), Arc::clone(&metrics));
         let judge = ForwardedCertificates::new(&terms, &handshakes, &machine, &metrics);
         let shared = Shared {
             handshakes,

@@ -173,6 +173,8 @@ problems! {
         vault KvNotFound;
     UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
     CaNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such authority in the domain; list them";
+    CaListNotFound: NOT_FOUND, UNKNOWN_ROUTE, "the authority was given no revocation list, so that its certificates are held \
+        against none; give it one";
     RuleNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rule; list the domain's rules",
         vault KvNotFound;
     KvNotFound: NOT_FOUND, UNKNOWN_SECRET, "";
@@ -412,6 +414,7 @@ fn said_of(error: &Error) -> Failed {
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
         Error::CaNotFound => Problem::CaNotFound.into(),
+        Error::CaListNotFound => Problem::CaListNotFound.into(),
         Error::UserNotFound => Problem::UserNotFound.into(),
         Error::NoPassword => Problem::NoPassword.into(),
         Error::LoginFailed => Problem::LoginFailed.into(),
@@ -433,6 +436,7 @@ fn said_of(error: &Error) -> Failed {
             Refused::TooManyEntries(number) => Problem::TooManyEntries.with(&[&number.to_string()]),
             Refused::Invalid(invalid) => (*invalid).into(),
         },
+        Error::ListRefused(_) => Problem::BadInput.with(&[&error.to_string()]),
         Error::CertificateRefused(refused) => Problem::BadInput.with(&[&refused.to_string()]),
         Error::Mount(mount) => match mount {
             MountError::InUse(path) => Problem::MountInUse.with(&[path.as_str()]),

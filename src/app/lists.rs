@@ -165,7 +165,7 @@ impl ListKeeper {
             let ListWork { sources, look, fetch } = &**work;
             let domains: BTreeSet<_> =
                 sources.iter().map(|source| source.domain.to_string()).collect();
-            self.shared.metrics.lists().are_of(domains);
+            self.shared.metrics.lists().are_of(&domains);
             let mut tasks = JoinSet::new();
             for source in sources {
                 self.shared.tell_end(source.domain, sources);

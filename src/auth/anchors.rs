@@ -14,13 +14,17 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rpds::HashTrieMapSync;
 
-use super::{chain::Authority, voucher::Issuer};
+use super::{
+    chain::Authority,
+    lists::{Freshness, GivenList, Unproven},
+    voucher::Issuer,
+};
 use crate::{
     model::{OkmsId, Timestamp},
-    pki::{Bounds, CertificateFault, Facts, hashed_key_id},
+    pki::{Bounds, CertificateFault, Facts, Serial, hashed_key_id},
 };
 
 /// So many authorities of one name are tried for a certificate that does not say by its key's
@@ -38,12 +42,18 @@ pub struct Anchor {
     /// What it may sign for.
     bounds: Bounds,
     since: Timestamp,
+    /// What its certificates are held against.
+    list: Option<Arc<GivenList>>,
     listing: Arc<Listing>,
 }
 
-/// That an authority is trusted, until it is not any more.
+/// That an authority is trusted, until it is not any more, and what its certificates are held against
+/// meanwhile. Whoever came by the authority has it, so that what is new counts for him at once.
 #[derive(Debug, Default)]
-pub struct Listing(AtomicBool);
+pub struct Listing {
+    is_over: AtomicBool,
+    list: ArcSwapOption<GivenList>,
+}
 
 /// An authority of the configuration.
 #[derive(Clone, Debug)]
@@ -86,8 +96,15 @@ impl Anchor {
             authority,
             certificate,
             since,
+            list: None,
             listing: Arc::default(),
         })
+    }
+
+    /// The same, whose certificates are held against this list, if there is one.
+    #[must_use]
+    pub fn held_against(self, list: Option<Arc<GivenList>>) -> Self {
+        Self { list, ..self }
     }
 
     /// What is known of it.
@@ -124,11 +141,28 @@ impl Listing {
     /// Whether the authority is not trusted any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Whether a certificate of the authority may be relied on at `now`; `is_direct` says whether the
+    /// authority itself has signed it.
+    ///
+    /// # Errors
+    /// [`Unproven`] says why not.
+    pub(super) fn judge(
+        &self,
+        serial: Serial,
+        is_direct: bool,
+        now: Timestamp,
+    ) -> Result<(), Unproven> {
+        match &*self.list.load() {
+            Some(list) => list.judge(serial, is_direct, now),
+            None => Ok(()),
+        }
     }
 
     fn end(&self) {
-        self.0.store(true, Ordering::Release);
+        self.is_over.store(true, Ordering::Release);
     }
 }
 
@@ -143,6 +177,7 @@ impl Anchors {
             .map(|anchor| {
                 let same = before.iter().find(|before| before.stands_for(&anchor));
                 let listing = same.map_or(Arc::clone(&anchor.listing), |one| one.listing.clone());
+                listing.list.store(anchor.list.clone());
                 Arc::new(Anchor { listing, ..anchor })
             })
             .collect();
@@ -198,10 +233,38 @@ impl Anchors {
         namesakes.iter().filter(may).take(NAMESAKES_TRIED).cloned().collect()
     }
 
+    /// The list that the certificates of a domain's authority are held against now, of the same name
+    /// and key as this one.
+    #[must_use]
+    pub fn list_of(&self, domain: OkmsId, anchor: &Anchor) -> Option<Arc<GivenList>> {
+        let domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &&Arc<Anchor>| {
+            known.authority.subject() == anchor.authority.subject()
+                && known.authority.key_sha256() == anchor.authority.key_sha256()
+        };
+        domains.get(&domain)?.iter().find(is_it)?.list.clone()
+    }
+
     /// How often they have changed so far: while that is the same, so are they.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// When each that is managed over the API ends, in Unix seconds, and its list where it has one; 0
+    /// of a list that cannot be read.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(OkmsId, i64, Option<i64>)> {
+        let named = self.named.load();
+        let ends = named.values().flatten().filter_map(|one| {
+            let Issuer::Customer(domain) = one.authority.issuer() else { return None };
+            let next_update = one.list.as_ref().map(|list| match list.freshness() {
+                Freshness::Until(end) => end,
+                Freshness::Unread => 0,
+            });
+            Some((domain, one.authority.validity().not_after, next_update))
+        });
+        ends.collect()
     }
 
     /// Whether there are none that are managed over the API.

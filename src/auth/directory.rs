@@ -352,6 +352,10 @@ pub fn stands(
         return Err(Unauthenticated::AuthorityRemoved);
     }
     held_against_lists(&peer.links, now)?;
+    if let Some(listing) = &peer.listing {
+        let (serial, is_direct) = (peer.identity.serial(), peer.voucher.is_direct);
+        listing.judge(serial, is_direct, now).map_err(|why| unproven(why, false))?;
+    }
     match peer.voucher.issuer {
         Issuer::Region if !peer.voucher.is_direct => Err(Unauthenticated::Indirect),
         // A serial number is its authority's alone: another's certificate may bear the same.
@@ -377,13 +381,19 @@ fn party(peer: &VerifiedPeer) -> Result<Party, Unauthenticated> {
 /// Whether none of the certificates was revoked by who signed it, its own first.
 fn held_against_lists(links: &[Link], now: Timestamp) -> Result<(), Unauthenticated> {
     for (above, link) in links.iter().enumerate() {
-        link.judge(now).map_err(|why| match why {
-            Unproven::Revoked if above > 0 => Unauthenticated::AuthorityRevoked,
-            Unproven::Revoked => Unauthenticated::Revoked,
-            Unproven::NoList => Unauthenticated::NoList,
-            Unproven::Unread => Unauthenticated::ListUnread,
-            Unproven::Stale => Unauthenticated::ListStale,
-        })?;
+        link.judge(now).map_err(|why| unproven(why, above > 0))?;
     }
     Ok(())
+}
+
+/// What is told of a certificate of which it is not proven that it was not revoked; or of an
+/// authority above it.
+const fn unproven(why: Unproven, is_above: bool) -> Unauthenticated {
+    match why {
+        Unproven::Revoked if is_above => Unauthenticated::AuthorityRevoked,
+        Unproven::Revoked => Unauthenticated::Revoked,
+        Unproven::NoList => Unauthenticated::NoList,
+        Unproven::Unread => Unauthenticated::ListUnread,
+        Unproven::Stale => Unauthenticated::ListStale,
+    }
 }

@@ -134,7 +134,7 @@ impl ListPlace {
     fn put(&self, list: &Arc<RevocationList>, now: Timestamp) -> Result<Taken, ListFault> {
         let (mut outcome, mut is_new) = (Ok(()), true);
         self.current.rcu(|before| {
-            outcome = list.succeeds(before.as_deref(), now);
+            outcome = list.succeeds(before.as_ref().map(|before| before.order()), now);
             is_new = before.as_ref().is_none_or(|before| !list.is_as(before));
             if outcome.is_ok() { Some(Arc::clone(list)) } else { before.clone() }
         });
@@ -167,14 +167,77 @@ impl Link {
         };
         let list = place.current.load();
         let list = list.as_ref().ok_or(Unproven::Unread)?;
-        // What was revoked stays so, however old the list is.
-        if list.contains(serial) {
-            Err(Unproven::Revoked)
-        } else if list.has_ended(now) && !place.is_lenient {
-            Err(Unproven::Stale)
-        } else {
-            Ok(())
+        judge(list, place.is_lenient, serial, now)
+    }
+}
+
+/// Whether the certificate with this serial number may be relied on at `now`, by its authority's list.
+fn judge(
+    list: &RevocationList,
+    is_lenient: bool,
+    serial: Serial,
+    now: Timestamp,
+) -> Result<(), Unproven> {
+    // What was revoked stays so, however old the list is.
+    if list.contains(serial) {
+        Err(Unproven::Revoked)
+    } else if list.has_ended(now) && !is_lenient {
+        Err(Unproven::Stale)
+    } else {
+        Ok(())
+    }
+}
+
+/// The list that a domain has given for an authority that it manages over the API.
+pub struct GivenList {
+    id: [u8; 16],
+    /// None where there is one, and nobody can read it.
+    list: Option<RevocationList>,
+    is_lenient: bool,
+}
+
+impl GivenList {
+    /// The list that is known by this id.
+    #[must_use]
+    pub const fn new(id: [u8; 16], list: Option<RevocationList>, is_lenient: bool) -> Self {
+        Self { id, list, is_lenient }
+    }
+
+    /// By what it is known, where it could be read.
+    #[must_use]
+    pub fn id(&self) -> Option<[u8; 16]> {
+        self.list.as_ref().map(|_| self.id)
+    }
+
+    /// How far one can rely on it.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        let next_update = self.list.as_ref().map(RevocationList::next_update);
+        next_update.map_or(Freshness::Unread, Freshness::Until)
+    }
+
+    /// Whether a certificate that leads to the authority may be relied on at `now`. Of authorities
+    /// below it nobody has given a list.
+    ///
+    /// # Errors
+    /// [`Unproven`] says why not.
+    pub(super) fn judge(
+        &self,
+        serial: Serial,
+        is_direct: bool,
+        now: Timestamp,
+    ) -> Result<(), Unproven> {
+        let list = self.list.as_ref().ok_or(Unproven::Unread)?;
+        if !is_direct {
+            return Err(Unproven::NoList);
         }
+        judge(list, self.is_lenient, serial, now)
+    }
+}
+
+impl fmt::Debug for GivenList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GivenList({:?})", self.freshness())
     }
 }
 

@@ -8,6 +8,28 @@ use std::{
 
 use prometheus::{IntGauge, IntGaugeVec};
 
+use crate::model::OkmsId;
+
+/// So many domains are told by their ids of what they manage themselves, all others as one.
+const NAMED_MAX: usize = 100;
+/// The label of all others.
+const OTHER: &str = "other";
+
+/// The first of the ends of each domain, by the domain's label: what an operator has not set up is as
+/// much as customers like, and labels are few.
+pub(super) fn named(ends: impl Iterator<Item = (OkmsId, i64)>) -> BTreeMap<String, i64> {
+    let mut first = BTreeMap::new();
+    for (domain, end) in ends {
+        first.entry(domain).and_modify(|known: &mut i64| *known = end.min(*known)).or_insert(end);
+    }
+    let mut named = BTreeMap::new();
+    for (place, (domain, end)) in first.into_iter().enumerate() {
+        let label = if place < NAMED_MAX { domain.to_string() } else { OTHER.to_owned() };
+        named.entry(label).and_modify(|known: &mut i64| *known = end.min(*known)).or_insert(end);
+    }
+    named
+}
+
 /// What a certificate is, and the domain that it is for.
 type Whose = (&'static str, String);
 
@@ -88,6 +110,16 @@ impl Soonest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// However many domains there are, labels are few, and no end is hidden by that.
+    #[test]
+    fn labels_are_few() {
+        let domains = (1..=200).map(|number| OkmsId::from_bytes([number; 16]).unwrap());
+        let ends: Vec<_> = domains.zip(1_000..).collect();
+        let named = named(ends.iter().copied().chain([(ends[3].0, 5), (ends[150].0, 7)]));
+        assert_eq!((named.len(), named[OTHER]), (101, 7));
+        assert_eq!(named[&ends[3].0.to_string()], 5);
+    }
 
     /// A certificate that was replaced is forgotten two days after it was last seen.
     #[test]

@@ -33,10 +33,11 @@ pub use self::{
     store::StoreMetrics,
 };
 use self::{
-    certificates::{Lately, Needed},
+    certificates::{Lately, Needed, named},
     process::Process,
     registry::register,
 };
+use crate::model::OkmsId;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -57,6 +58,8 @@ pub struct Metrics {
     changes: IntCounterVec,
     certificates: IntGaugeVec,
     needed: Needed,
+    /// Of those that are managed over the API.
+    managed: Needed,
     endings: EndingMetrics,
     audit: AuditMetrics,
     quotas: QuotaMetrics,
@@ -150,6 +153,7 @@ impl Metrics {
                 )?,
             )?,
             needed: Needed::default(),
+            managed: Needed::default(),
             endings: EndingMetrics::register(&registry)?,
             audit: AuditMetrics::register(&registry)?,
             quotas: QuotaMetrics::register(&registry)?,
@@ -237,6 +241,17 @@ impl Metrics {
     /// that were told before are forgotten.
     pub fn certificates_end(&self, ends: impl Iterator<Item = ((&'static str, String), i64)>) {
         self.needed.replace(&self.certificates, ends);
+    }
+
+    /// When the certificates of the authorities end that domains manage over the API, and their
+    /// revocation lists, if they were given some; 0 of a list that cannot be read. Those that were
+    /// told before are forgotten.
+    pub fn managed_authorities_end(&self, ends: &[(OkmsId, i64, Option<i64>)]) {
+        let certificates = named(ends.iter().map(|(domain, end, _)| (*domain, *end)));
+        let lists = ends.iter().filter_map(|(domain, _, end)| Some((*domain, (*end)?)));
+        let told = certificates.into_iter().map(|(domain, end)| (("managed_ca", domain), end));
+        self.managed.replace(&self.certificates, told);
+        self.lists.are_given(named(lists));
     }
 
     /// When access certificates end that were issued here.

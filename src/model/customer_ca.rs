@@ -8,6 +8,9 @@ use super::{Invalid, Timestamp, policy};
 pub const CUSTOMER_CAS_MAX: usize = 16;
 /// The largest certificate of one, in bytes of DER, for the same reason.
 pub const CUSTOMER_CA_BYTES_MAX: usize = 4 << 10;
+/// The largest revocation list that a domain gives for one, in bytes of DER: some 6,000 certificates,
+/// which are in the memory of every process.
+pub const CUSTOMER_CA_LIST_BYTES_MAX: usize = 256 << 10;
 /// The longest description, in bytes.
 const DESCRIPTION_MAX: usize = 512;
 
@@ -23,6 +26,28 @@ pub struct CustomerCa {
     /// When it was added. Of authorities of one name, those that were there first are asked first.
     pub created_at: Timestamp,
     /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revocation list that its certificates are held against, if there is one.
+    pub list: Option<CustomerCaList>,
+}
+
+/// What is known of the revocation list of an authority beside the list itself, which is a record of
+/// its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomerCaList {
+    /// Of that record. Each list has another one.
+    pub id: [u8; 16],
+    /// The list's own number, as its authority counts.
+    pub number: Option<Vec<u8>>,
+    /// From when on it is the authority's latest word, in Unix seconds.
+    pub this_update: i64,
+    /// When the next one is due, in Unix seconds.
+    pub next_update: i64,
+    /// How many certificates are on it.
+    pub revoked: u32,
+    /// Whether it goes on when the next one is overdue.
+    pub is_lenient: bool,
+    /// When it was given.
     pub updated_at: Timestamp,
 }
 
@@ -102,6 +127,7 @@ mod tests {
             added_by: AddedBy::Domain,
             created_at: Timestamp::from_unix_seconds(0),
             updated_at: Timestamp::from_unix_seconds(0),
+            list: None,
         };
         let mut all = CustomerCas::default();
         for name in 0..CUSTOMER_CAS_MAX {

@@ -43,7 +43,10 @@ pub use self::{
         CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX, Credential,
         ENDS_SOON_SECONDS, check_remarks,
     },
-    customer_ca::{AddedBy, CUSTOMER_CA_BYTES_MAX, CUSTOMER_CAS_MAX, CustomerCa, CustomerCas},
+    customer_ca::{
+        AddedBy, CUSTOMER_CA_BYTES_MAX, CUSTOMER_CA_LIST_BYTES_MAX, CUSTOMER_CAS_MAX, CustomerCa,
+        CustomerCaList, CustomerCas,
+    },
     duration::DeactivateAfter,
     error::Invalid,
     facet::{Facet, FacetPlace},

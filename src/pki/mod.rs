@@ -45,7 +45,9 @@ pub use names::ServerName;
 pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
 pub use possession::has_signed_proof;
-pub use revocation_list::{LIST_BYTES_MAX, ListFault, ListSigner, RevocationList, lists_in};
+pub use revocation_list::{
+    LIST_BYTES_MAX, ListFault, ListOrder, ListSigner, RevocationList, list_in_text, lists_in,
+};
 pub use serial::Serial;
 pub use validity::Validity;
 

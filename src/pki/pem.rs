@@ -176,6 +176,12 @@ pub fn of_certificate(der: &[u8]) -> String {
 }
 
 /// A section with this label.
+/// A revocation list (DER) as PEM text.
+#[must_use]
+pub fn of_revocation_list(der: &[u8]) -> String {
+    text("X509 CRL", der)
+}
+
 pub(super) fn text(label: &str, der: &[u8]) -> String {
     let body = STANDARD.encode(der);
     let lines = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok());

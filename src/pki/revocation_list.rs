@@ -7,6 +7,7 @@
 //! is not understood and must be, is none. Never does: read a clock, a file, a socket.
 
 use aws_lc_rs::signature::UnparsedPublicKey;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::CertificateRevocationListDer;
 use x509_parser::{
     prelude::FromDer,
@@ -118,6 +119,15 @@ impl ListSigner {
     }
 }
 
+/// Where a list stands among those of its authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListOrder {
+    /// The list's own number.
+    pub number: Option<Serial>,
+    /// From when on it counts, in Unix seconds.
+    pub this_update: i64,
+}
+
 /// The certificates that an authority has revoked.
 pub struct RevocationList {
     /// From when until when it is the authority's latest word.
@@ -169,6 +179,12 @@ impl RevocationList {
         self.revoked.is_empty()
     }
 
+    /// Where it stands among those of its authority.
+    #[must_use]
+    pub const fn order(&self) -> ListOrder {
+        ListOrder { number: self.number, this_update: self.validity.not_before }
+    }
+
     /// When the next one is due, in Unix seconds.
     #[must_use]
     pub const fn next_update(&self) -> i64 {
@@ -193,7 +209,7 @@ impl RevocationList {
     ///
     /// # Errors
     /// [`ListFault`] says why not.
-    pub fn succeeds(&self, before: Option<&Self>, now: Timestamp) -> Result<(), ListFault> {
+    pub fn succeeds(&self, before: Option<ListOrder>, now: Timestamp) -> Result<(), ListFault> {
         let early = i64::from(Validity::EARLY_SECONDS);
         if self.validity.not_before > now.unix_seconds().saturating_add(early) {
             return Err(ListFault::Early);
@@ -204,7 +220,7 @@ impl RevocationList {
             // One that had a number and has none is not told by it.
             _ => false,
         };
-        if counts_back || self.validity.not_before < before.validity.not_before {
+        if counts_back || self.validity.not_before < before.this_update {
             return Err(ListFault::Older);
         }
         Ok(())
@@ -223,6 +239,20 @@ pub fn lists_in(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, L
         return Ok(vec![CertificateRevocationListDer::from(bytes)]);
     }
     Ok(pem::every::<CertificateRevocationListDer<'static>>(bytes)?)
+}
+
+/// The one list in a text: PEM, or DER in base64.
+///
+/// # Errors
+/// [`ListFault`] says what is there instead.
+pub fn list_in_text(text: &str) -> Result<Vec<u8>, ListFault> {
+    if text.contains("-----") {
+        return Ok(
+            pem::exactly_one::<CertificateRevocationListDer<'static>>(text.as_bytes())?.to_vec()
+        );
+    }
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(digits).map_err(|_| ListFault::Der)
 }
 
 /// A list whose signature nobody has checked.
@@ -491,13 +521,13 @@ mod tests {
         let (authority, signer) = authority("a");
         let of = |begins| read_by(&list(&authority, &[], begins), &[&signer]).unwrap();
         let (first, second) = (of(0), of(60));
-        assert_eq!(second.succeeds(Some(&first), now()), Ok(()));
-        assert_eq!(first.succeeds(Some(&first), now()), Ok(()));
-        assert_eq!(first.succeeds(Some(&second), now()), Err(ListFault::Older));
+        assert_eq!(second.succeeds(Some(first.order()), now()), Ok(()));
+        assert_eq!(first.succeeds(Some(first.order()), now()), Ok(()));
+        assert_eq!(first.succeeds(Some(second.order()), now()), Err(ListFault::Older));
         let numbered = |number| RevocationList { number, ..of(60) };
         let (three, four) = (numbered(Some(serial(3))), numbered(Some(serial(4))));
-        assert_eq!(three.succeeds(Some(&four), now()), Err(ListFault::Older));
-        assert_eq!(numbered(None).succeeds(Some(&four), now()), Ok(()));
+        assert_eq!(three.succeeds(Some(four.order()), now()), Err(ListFault::Older));
+        assert_eq!(numbered(None).succeeds(Some(four.order()), now()), Ok(()));
         assert_eq!(of(301).succeeds(None, now()), Err(ListFault::Early));
         assert_eq!(of(300).succeeds(None, now()), Ok(()));
     }

@@ -56,6 +56,8 @@ changes! {
     DeleteUser = "users.delete",
     PutCustomerCa = "customer_cas.put",
     DeleteCustomerCa = "customer_cas.delete",
+    PutCustomerCaList = "customer_cas.put_list",
+    DeleteCustomerCaList = "customer_cas.delete_list",
     RevokeCredential = "credentials.revoke",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",

@@ -8,17 +8,19 @@
 //! peer.
 
 mod kept;
+mod list;
 
 use std::{convert::Infallible, sync::Arc};
 
 use self::kept::Kept;
+pub use self::list::{CaListRequest, KnownCaList};
 use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
     follower,
     names::{customer_ca, is_of},
-    records::{Draft, open},
+    records::{Draft, Reader, id_by_time, missing, open},
     scope::Scope,
     unit::{Basis, Change, UnitReader},
 };
@@ -33,7 +35,7 @@ use crate::{
     pki::{self, Facts, ProofFault, Validity, has_signed_proof, key_sha256, pem},
     store::{
         engine::{Op, Record, Revision},
-        kinds::{Kind, region},
+        kinds::{Kind, customer_ca_list::SignedList, region},
     },
 };
 
@@ -200,7 +202,9 @@ impl CustomerAuthorities {
                 added_by: before.filter(|_| is_there).map_or(by, |one| one.added_by),
                 created_at: before.filter(|_| is_there).map_or(now, |one| one.created_at),
                 updated_at: now,
+                list: before.filter(|_| is_there).and_then(|one| one.list.clone()),
             };
+            draft.extend(before.filter(|_| !is_there).and_then(|one| list::gone(id, one)));
             all.put(name, one.clone())?;
             draft.put((), &all)?;
             draft.extend(gone.flatten().map(|claim| Op::Delete(region::SPACE, claim)));
@@ -223,9 +227,77 @@ impl CustomerAuthorities {
             let gone = all.remove(name).ok_or(Error::CaNotFound)?;
             let claim = self.claim_of(keys.id(), &gone)?;
             draft.extend(claim.map(|claim| Op::Delete(region::SPACE, claim)));
+            draft.extend(list::gone(keys.id(), &gone));
             draft.put((), &all)
         };
         self.change(ChangeName::DeleteCustomerCa, (permit, &keys), Standing::of(None), decide).await
+    }
+
+    /// The list of an authority.
+    ///
+    /// # Errors
+    /// `Error::CaNotFound`, `Error::CaListNotFound`.
+    pub async fn list_of(&self, permit: &Permit, name: &str) -> Result<KnownCaList, Error> {
+        permit.check(Action::CaGet, Resource::Tenant)?;
+        let keys = self.scope().keys(permit).await?;
+        let snapshot = self.scope().engine().snapshot().await?;
+        let records = Reader { snapshot: &*snapshot, keys: &keys };
+        let all: CustomerCas = records.find(()).await?.unwrap_or_default();
+        let one = all.get(name).ok_or(Error::CaNotFound)?;
+        let kept = one.list.clone().ok_or(Error::CaListNotFound)?;
+        let SignedList(der) = records.find(kept.id).await?.ok_or_else(missing)?;
+        Ok(KnownCaList { kept, der })
+    }
+
+    /// Gives an authority a list, in the place of the one before: who is on it is refused from now on.
+    ///
+    /// # Errors
+    /// `Error::CaNotFound`; `Error::ListRefused` where the list is not the authority's, or
+    /// older than the one before; `Error::Invalid` where it breaks a rule.
+    pub async fn put_list(
+        &self,
+        permit: &Permit,
+        name: &str,
+        request: &CaListRequest,
+        now: Timestamp,
+    ) -> Result<KnownCaList, Error> {
+        permit.check(Action::CaEdit, Resource::Tenant)?;
+        let keys = self.scope().keys(permit).await?;
+        no_private_key([request.list.as_str()])?;
+        let der = list::der_in(&request.list)?;
+        let id = id_by_time(now)?;
+        let decide = |standing: Standing, draft: &mut Draft<'_>| {
+            let mut all = standing.all;
+            let before = all.get(name).ok_or(Error::CaNotFound)?;
+            let kept = list::take(before, (id, &der), request.is_lenient, now)?;
+            draft.extend(list::gone(keys.id(), before));
+            draft.put(id, &SignedList(der.clone()))?;
+            let one = CustomerCa { list: Some(kept.clone()), ..before.clone() };
+            all.put(name, one)?;
+            draft.put((), &all)?;
+            Ok(KnownCaList { kept, der: der.clone() })
+        };
+        let basis = Standing::of(None);
+        self.change(ChangeName::PutCustomerCaList, (permit, &keys), basis, decide).await
+    }
+
+    /// Takes the list of an authority away: its certificates are held against none from now on.
+    ///
+    /// # Errors
+    /// `Error::CaNotFound`, `Error::CaListNotFound`.
+    pub async fn delete_list(&self, permit: &Permit, name: &str) -> Result<(), Error> {
+        permit.check(Action::CaEdit, Resource::Tenant)?;
+        let keys = self.scope().keys(permit).await?;
+        let decide = |standing: Standing, draft: &mut Draft<'_>| {
+            let mut all = standing.all;
+            let before = all.get(name).ok_or(Error::CaNotFound)?;
+            draft.extend(Some(list::gone(keys.id(), before).ok_or(Error::CaListNotFound)?));
+            let one = CustomerCa { list: None, ..before.clone() };
+            all.put(name, one)?;
+            draft.put((), &all)
+        };
+        let basis = Standing::of(None);
+        self.change(ChangeName::DeleteCustomerCaList, (permit, &keys), basis, decide).await
     }
 
     /// Changes what a domain has, and goes on when that counts.
@@ -285,12 +357,7 @@ struct Asked {
 impl Asked {
     fn read(id: OkmsId, request: &CaRequest, now: Timestamp) -> Result<Self, Error> {
         let texts = std::iter::once(&request.certificate).chain(&request.proof);
-        if texts.into_iter().any(|text| pem::has_private_key(text.as_bytes())) {
-            return Err(Invalid(
-                "a private key is never sent; send the certificate alone, and take that key for lost if it was an authority's",
-            )
-            .into());
-        }
+        no_private_key(texts.map(String::as_str))?;
         let refused = |fault| Error::CertificateRefused(pki::Error::Certificate(fault));
         let certificate = pem::one_certificate(request.certificate.as_bytes());
         let certificate = certificate.map_err(|fault| refused(fault.into()))?.to_vec();
@@ -348,6 +415,16 @@ impl Asked {
         }
         Ok(())
     }
+}
+
+/// Goes on if no text has a private key in it.
+fn no_private_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<(), Invalid> {
+    if texts.into_iter().any(|text| pem::has_private_key(text.as_bytes())) {
+        return Err(Invalid(
+            "a private key is never sent; send the certificate alone, and take that key for lost if it was an authority's",
+        ));
+    }
+    Ok(())
 }
 
 fn proof_refused(fault: ProofFault) -> Error {

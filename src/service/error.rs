@@ -39,6 +39,9 @@ pub enum Error {
     /// There is no such authority of a customer.
     #[error("there is no such authority")]
     CaNotFound,
+    /// The authority was given no revocation list.
+    #[error("the authority was given no revocation list")]
+    CaListNotFound,
     /// There is no such user.
     #[error("there is no such user")]
     UserNotFound,
@@ -84,6 +87,9 @@ pub enum Error {
     /// A certificate request cannot be granted.
     #[error(transparent)]
     CertificateRefused(pki::Error),
+    /// A revocation list cannot be taken.
+    #[error("the revocation list cannot be used: {0}")]
+    ListRefused(pki::ListFault),
     /// There is no such access certificate.
     #[error("there is no such access certificate")]
     CredentialNotFound,

@@ -48,7 +48,7 @@ pub use self::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
     },
     cursor::FORGED as FORGED_CURSOR,
-    customer_cas::{CaRequest, CustomerAuthorities, KnownCa},
+    customer_cas::{CaListRequest, CaRequest, CustomerAuthorities, KnownCa, KnownCaList},
     endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},

@@ -3,7 +3,7 @@
 
 use std::{
     ops::RangeInclusive,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
 };
+use rustls::{SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
 use serde_json::{Value, json};
 
 use super::{
@@ -34,19 +35,19 @@ use super::{
 
 const NOBODY: u32 = 50_475_011;
 
-fn at(id: &str, rest: &str) -> String {
+pub(super) fn at(id: &str, rest: &str) -> String {
     format!("/v2/okms/resource/{id}/ca{rest}")
 }
 
-async fn put(by: &Client, id: &str, name: &str, body: &Value) -> Answer {
+pub(super) async fn put(by: &Client, id: &str, name: &str, body: &Value) -> Answer {
     by.call(Method::PUT, &at(id, &format!("/{name}")), &body.to_string()).await
 }
 
-async fn remove(by: &Client, id: &str, name: &str) -> Answer {
+pub(super) async fn remove(by: &Client, id: &str, name: &str) -> Answer {
     by.call(Method::DELETE, &at(id, &format!("/{name}")), "").await
 }
 
-fn certificate(signer: &Signer) -> Value {
+pub(super) fn certificate(signer: &Signer) -> Value {
     json!({ "certificatePEM": signer.pem })
 }
 
@@ -56,19 +57,19 @@ fn proof(signer: &Signer, says: &str, valid: RangeInclusive<i64>) -> String {
     params.signed_by(&KeyPair::generate().unwrap(), &signer.issuer).unwrap().pem()
 }
 
-fn proven(signer: &Signer, id: &str) -> Value {
+pub(super) fn proven(signer: &Signer, id: &str) -> Value {
     let proof = proof(signer, &format!("okms.ca:{id}"), START - DAY..=START + DAY);
     json!({ "certificatePEM": signer.pem, "proofPEM": proof })
 }
 
 /// The same authority with another certificate.
-fn again(signer: &Signer, params: CertificateParams) -> Signer {
+pub(super) fn again(signer: &Signer, params: CertificateParams) -> Signer {
     let key = KeyPair::from_pem(&signer.issuer.key().serialize_pem()).unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
     Signer { pem, issuer: Issuer::new(params, key) }
 }
 
-fn client(server: &TestServer, id: &str, pair: &Pair) -> Client {
+pub(super) fn client(server: &TestServer, id: &str, pair: &Pair) -> Client {
     server.client(Some(pair), Some(id), Http::One)
 }
 
@@ -77,11 +78,11 @@ fn ca_valid_to(name: &str, end: i64) -> CertificateParams {
     with(ca(name), |ca| ca.not_after = end)
 }
 
-async fn lists(connection: &mut Connection, client: &Client) -> Answer {
+pub(super) async fn lists(connection: &mut Connection, client: &Client) -> Answer {
     connection.send(Method::GET, &client.url("secret"), &[], "").await
 }
 
-fn is_nobody(answer: &Answer, words: &str) {
+pub(super) fn is_nobody(answer: &Answer, words: &str) {
     let said = answer.error(401, NOBODY);
     assert!(said.contains(words), "{said}");
 }
@@ -422,6 +423,48 @@ async fn what_is_no_authority_is_refused() {
         refused(body, words).await;
     }
     assert!(tenant.call(Method::GET, &at(id, ""), "").await.ok().as_array().unwrap().len() == 1);
+}
+
+/// What TLS tells of authorities that it knows.
+#[derive(Debug, Default)]
+struct Hints(Mutex<Option<usize>>);
+
+impl ResolvesClientCert for Hints {
+    fn resolve(&self, hints: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.lock().unwrap() = Some(hints.len());
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// How many authorities the server names in a handshake.
+async fn hints(client: &Client) -> usize {
+    let hints = Arc::new(Hints::default());
+    let mut tls = (*client.tls).clone();
+    tls.client_auth_cert_resolver = Arc::clone(&hints) as Arc<dyn ResolvesClientCert>;
+    tls.resumption = rustls::client::Resumption::disabled();
+    let client = Client { tls: Arc::new(tls), ..client.clone() };
+    assert_eq!(client.get("secret").await.status, 401, "it shows no certificate");
+    let told = *hints.0.lock().unwrap();
+    told.unwrap()
+}
+
+/// A client that is told of some authorities shows no certificate of another: while there is one that is
+/// managed over the API, none is named, whose name would be its domain's business as well.
+#[tokio::test]
+async fn tls_names_authorities_only_while_all_are_the_configurations() {
+    let (mut server, tenant) = TestServer::with_tenant().await;
+    trust(&mut server, &Signer::root(ca("configured CA")).pem, &tenant.id);
+    server.restart().await;
+    let (tenant, operator, id) = (server.at(&tenant), server.operator(), &tenant.id);
+    assert_eq!(hints(&tenant).await, 2);
+    put(&operator, id, "shop", &certificate(&Signer::root(ca("customer CA")))).await.ok();
+    assert_eq!(hints(&tenant).await, 0);
+    remove(&operator, id, "shop").await;
+    assert_eq!(hints(&tenant).await, 2);
 }
 
 /// Another process over the same store learns of both, and within a second.

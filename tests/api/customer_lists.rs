@@ -32,7 +32,7 @@ use super::{
     trust::{DAY, Signer, ca, leaf, with},
 };
 
-const HOUR: i64 = 3600;
+pub(super) const HOUR: i64 = 3600;
 /// How often these servers look at their files.
 const INTERVAL: Span = Span(Duration::from_millis(100));
 
@@ -83,7 +83,7 @@ pub(super) fn list(signer: &Signer, list: List<'_>) -> String {
     params.signed_by(&signer.issuer).unwrap().pem().unwrap()
 }
 
-fn revoking(signer: &Signer, revoked: &[u64]) -> String {
+pub(super) fn revoking(signer: &Signer, revoked: &[u64]) -> String {
     list(signer, List { revoked, ..List::default() })
 }
 

@@ -1,6 +1,8 @@
 //! Who reaches what: every route of the table, for strangers, for nobody, for other domains and for
 //! the operator.
 
+use std::sync::LazyLock;
+
 use hyper::Method;
 use okmsd::{
     api::{DIALECTS, Handler, ListedRoute, route_list},
@@ -12,8 +14,9 @@ use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::json;
 
 use crate::{
+    customer_lists::{List, list, listing_ca},
     harness::{Answer, BOTH, Client, Http, Leaf, START, TestServer, issue, mint, unique},
-    trust::{Signer, ca},
+    trust::Signer,
 };
 
 /// The routes that answer without a certificate. This list may shrink; a line more needs a reason.
@@ -87,8 +90,15 @@ fn a_policy() -> String {
 }
 
 /// An authority that is like no other.
+/// An authority that may sign lists.
+static AN_AUTHORITY: LazyLock<Signer> = LazyLock::new(|| Signer::root(listing_ca("an authority")));
+
 fn an_authority() -> String {
-    json!({ "certificatePEM": Signer::root(ca("an authority")).pem }).to_string()
+    json!({ "certificatePEM": AN_AUTHORITY.pem }).to_string()
+}
+
+fn its_list() -> String {
+    json!({ "crlPEM": list(&AN_AUTHORITY, List::default()) }).to_string()
 }
 
 /// A body with which the route's operation would go on.
@@ -105,6 +115,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PutRule" => r#"{"commonNames":["app"]}"#,
         // An operator's would go on; a domain's own lacks the proof alone.
         "PutCustomerCa" => return an_authority(),
+        "PutCustomerCaList" => return its_list(),
         "PostPolicyTest" => r#"{"action":"okms:apikms:secret/get"}"#,
         "PostRevocation" => r#"{"serial":"0a"}"#,
         "PostSecretVersionV2" | "PostSecretRequest" | "PatchSecretRequest" => r#"{"data":{"v":2}}"#,
@@ -318,6 +329,7 @@ async fn an_operator_reaches_every_domain() {
             .await
             .ok();
         operator.call(Method::PUT, &format!("{of}/ca/app"), &an_authority()).await.ok();
+        operator.call(Method::PUT, &format!("{of}/ca/app/crl"), &its_list()).await.ok();
         let made = operator.call(Method::POST, &format!("{of}/policy"), &a_policy()).await;
         let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
         let answer =

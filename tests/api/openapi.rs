@@ -12,8 +12,9 @@ use okmsd::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    customer_lists::{List, list, listing_ca},
     harness::{Answer, Client, Http, Pair, TestServer},
-    trust::{Signer, ca},
+    trust::Signer,
 };
 
 /// The names of operations that a test has seen answered with success.
@@ -350,10 +351,19 @@ async fn examples_are_taken_and_answers_are_as_told() {
     for op in ["GetPolicy", "ListPolicies", "GetRule", "ListRules", "DeletePolicy", "DeleteRule"] {
         api.check(op, "", none).await;
     }
-    let authority = Signer::root(ca("shop CA")).pem;
-    let request = json!({"certificatePEM": authority, "description": "the machines in the shop"});
+    let authority = Signer::root(listing_ca("shop CA"));
+    let request =
+        json!({"certificatePEM": authority.pem, "description": "the machines in the shop"});
     api.check("PutCustomerCa", "", &request).await;
-    for op in ["GetCustomerCa", "ListCustomerCas", "DeleteCustomerCa"] {
+    let request = json!({"crlPEM": list(&authority, List::default()), "stale": "refuse"});
+    api.check("PutCustomerCaList", "", &request).await;
+    for op in [
+        "GetCustomerCaList",
+        "DeleteCustomerCaList",
+        "GetCustomerCa",
+        "ListCustomerCas",
+        "DeleteCustomerCa",
+    ] {
         api.check(op, "", none).await;
     }
     let made = "?operation=PutRule&effect=permit";
@@ -396,7 +406,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 139);
+    assert_eq!(unseen.len(), 142);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()

@@ -74,7 +74,7 @@ const TOLD: [&str; 9] = [
     "updatedAt",
 ];
 
-fn name(call: &Call) -> Result<String, Error> {
+pub(super) fn name(call: &Call) -> Result<String, Error> {
     let name = query::decode(call.params.name.as_deref().unwrap_or_default())?.into_owned();
     crate::model::policy::name(&name)?;
     Ok(name)

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod ca;
+mod ca_list;
 mod credential;
 mod quota;
 mod resource;
@@ -43,6 +44,9 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["GET"], "/ca/{name}", "GetCustomerCa", Read, &[CaGet], Tenant(ca::get)),
         row!(&["PUT"], "/ca/{name}", "PutCustomerCa", Write, &[CaEdit], Tenant(ca::put)),
         row!(&["DELETE"], "/ca/{name}", "DeleteCustomerCa", Write, &[CaEdit], Tenant(ca::delete)),
+        row!(&["GET"], "/ca/{name}/crl", "GetCustomerCaList", Read, &[CaGet], Tenant(ca_list::get)),
+        row!(&["PUT"], "/ca/{name}/crl", "PutCustomerCaList", Write, &[CaEdit], Tenant(ca_list::put)),
+        row!(&["DELETE"], "/ca/{name}/crl", "DeleteCustomerCaList", Write, &[CaEdit], Tenant(ca_list::delete)),
         row!(&["GET"], "/audit", "ListAudit", Read, &[AuditGet], Tenant(audit::list)),
         row!(&["GET"], "/quota", "GetQuota", Read, &[DomainGet], Tenant(quota::get)),
         row!(&["PUT"], "/quota", "PutQuota", Write, &[QuotaEdit], Tenant(quota::put)),

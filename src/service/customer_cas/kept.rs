@@ -1,24 +1,28 @@
 //! The authorities by which connections are judged, kept as the store is.
 //!
-//! Always holds: it never goes back; a domain whose authorities cannot be read has none. Never does:
-//! change what is stored.
+//! Always holds: it never goes back; a domain whose authorities cannot be read has none, and of an
+//! authority whose list cannot be read no certificate is let in. Never does: change what is stored.
 
 use std::sync::Arc;
 
+use super::list::read_again;
 use crate::{
-    auth::anchors::{Anchor, Anchors},
+    auth::{
+        anchors::{Anchor, Anchors},
+        lists::GivenList,
+    },
     fair::Turns,
-    model::{CustomerCas, OkmsId},
+    model::{CustomerCa, CustomerCas, OkmsId},
     service::{
         Error,
         follower::{Follower, keys_in},
-        records::{keys_of, open},
+        records::{Reader, keys_of, open},
         scope::Scope,
         turns::one_by_one,
     },
     store::{
         engine::Touched,
-        kinds::{Kind, customer_ca},
+        kinds::{Kind, customer_ca, customer_ca_list::SignedList},
     },
 };
 
@@ -41,28 +45,20 @@ impl Kept {
     /// `Error` where that cannot be read now, and may be later.
     pub(super) async fn bring_up(&self, id: OkmsId) -> Result<(), Error> {
         let _turn = self.turns.turn(id).await;
-        let found = self.read(id).await;
-        let anchors = match &found {
-            Ok(found) => found.iter().filter_map(|(name, one)| {
-                let anchor = Anchor::new(id, one.certificate.clone(), one.created_at);
-                anchor
-                    .inspect_err(|error| {
-                        tracing::error!(domain = %id, name, %error, "a customer's authority cannot be used");
-                    })
-                    .ok()
-            }),
-            Err(_) => return self.close(id, found),
-        };
-        self.anchors.replace(id, anchors.collect());
-        Ok(())
+        match self.read(id).await {
+            Ok(anchors) => {
+                self.anchors.replace(id, anchors);
+                Ok(())
+            }
+            Err(error) => self.close(id, error),
+        }
     }
 
-    fn close(&self, id: OkmsId, found: Result<CustomerCas, Error>) -> Result<(), Error> {
+    fn close(&self, id: OkmsId, error: Error) -> Result<(), Error> {
         self.anchors.replace(id, Vec::new());
-        match found {
-            Ok(_) => Ok(()),
+        match error {
             // Nothing is to be had by trying again.
-            Err(error @ (Error::Corrupt(_) | Error::DomainNotFound)) => {
+            error @ (Error::Corrupt(_) | Error::DomainNotFound) => {
                 tracing::error!(
                     domain = %id,
                     error = &error as &dyn std::error::Error,
@@ -70,17 +66,62 @@ impl Kept {
                 );
                 Ok(())
             }
-            Err(error) => Err(error),
+            error => Err(error),
         }
     }
 
-    async fn read(&self, id: OkmsId) -> Result<CustomerCas, Error> {
-        let key = CustomerCas::key(id, ());
+    async fn read(&self, id: OkmsId) -> Result<Vec<Anchor>, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
+        let key = CustomerCas::key(id, ());
         let Some(record) = snapshot.get(CustomerCas::SPACE, &key).await? else {
-            return Ok(CustomerCas::default());
+            return Ok(Vec::new());
         };
-        open(&*self.scope.keys_of(id).await?, &key, &record.bytes)
+        let keys = self.scope.keys_of(id).await?;
+        let found: CustomerCas = open(&keys, &key, &record.bytes)?;
+        let records = Reader { snapshot: &*snapshot, keys: &keys };
+        let mut anchors = Vec::new();
+        for (name, one) in found.iter() {
+            match Anchor::new(id, one.certificate.clone(), one.created_at) {
+                Ok(anchor) => {
+                    let list = self.list_of(&records, &anchor, name, one).await?;
+                    anchors.push(anchor.held_against(list));
+                }
+                Err(error) => {
+                    tracing::error!(domain = %id, name, %error, "a customer's authority cannot be used");
+                }
+            }
+        }
+        Ok(anchors)
+    }
+
+    /// What the certificates of an authority are held against. Where that cannot be read, they are
+    /// held against a list that nobody knows.
+    async fn list_of(
+        &self,
+        records: &Reader<'_>,
+        anchor: &Anchor,
+        name: &str,
+        one: &CustomerCa,
+    ) -> Result<Option<Arc<GivenList>>, Error> {
+        let Some(kept) = &one.list else { return Ok(None) };
+        let id = records.keys.id();
+        let known = self.anchors.list_of(id, anchor);
+        if known.as_ref().is_some_and(|known| known.id() == Some(kept.id)) {
+            return Ok(known);
+        }
+        let list = match records.find(kept.id).await {
+            Ok(Some(SignedList(der))) => read_again(one, &der).map_err(|fault| fault.to_string()),
+            Ok(None) => Err("it is missing".to_owned()),
+            Err(error @ Error::Corrupt(_)) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let list = list.inspect_err(|error| {
+            tracing::error!(
+                domain = %id, name, error,
+                "the record of an authority's revocation list is damaged; its certificates are refused until it is given again"
+            );
+        });
+        Ok(Some(Arc::new(GivenList::new(kept.id, list.ok(), kept.is_lenient))))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod audit_mark;
 pub mod config;
 pub mod credential;
 pub mod customer_ca;
+pub mod customer_ca_list;
 pub mod ending;
 pub mod header;
 pub mod policy;
@@ -35,7 +36,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 17] = [
+pub const SPACES: [Space; 18] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -51,6 +52,7 @@ pub const SPACES: [Space; 17] = [
     ending::SPACE,
     audit_mark::SPACE,
     customer_ca::SPACE,
+    customer_ca_list::SPACE,
     audit_block::SPACE,
     quota::SPACE,
 ];

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use minicbor::{Decode, Encode};
 
 use super::{
+    customer_ca_list::SignedList,
     ending, header,
     kind::FORM,
     region, revocation,
@@ -19,11 +20,11 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        AddedBy, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa, CustomerCas,
-        DeactivateAfter, DomainConfig, Header, IamPolicy, MaxVersions, Mount, MountPath, Moved,
-        OkmsId, PasswordHash, Quota, Rate, ResourcePattern, Revocation, RevocationReason,
-        RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber, VersionRecord,
-        When, Wrapped,
+        AddedBy, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa,
+        CustomerCaList, CustomerCas, DeactivateAfter, DomainConfig, Header, IamPolicy, MaxVersions,
+        Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate, ResourcePattern, Revocation,
+        RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber,
+        VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
     },
 };
@@ -311,10 +312,21 @@ proptest! {
             added_by: if deleted_at.is_some() { AddedBy::Operator } else { AddedBy::Domain },
             created_at,
             updated_at: created_at,
+            list: deleted_at.is_some().then(|| CustomerCaList {
+                id: key,
+                number: deactivate_at.is_some().then(|| key.to_vec()),
+                this_update: i64::MIN,
+                next_update: 9,
+                revoked: 3,
+                is_lenient: key[0] > 9,
+                updated_at: created_at,
+            }),
         };
+        check(&SignedList(key.to_vec()));
         let each = [("a".to_owned(), one.clone()), ("b".to_owned(), one)];
-        check(&CustomerCas::from_stored(each).unwrap());
-        check(&CustomerCas::default());
+        let form = if deleted_at.is_some() { FORM + 1 } else { FORM };
+        check_form(&CustomerCas::from_stored(each).unwrap(), form);
+        check_form(&CustomerCas::default(), FORM);
         check(&User {
             password: PasswordHash::new(name.clone()),
             policies: vec![name.clone(), name.clone()],
