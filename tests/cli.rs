@@ -575,6 +575,10 @@ fn no_argument_that_holds_a_key_is_told() {
             &["cert", "revoke", "--serial", secret],
             &["cert", "revoke", "--reason", secret],
             &["cert", "renew", "--within", secret],
+            &["ca", "add", "x", secret],
+            &["ca", "add", "x", "y", "--proof", secret],
+            &["ca", "list", "--domain", secret],
+            &["ca", "crl", "x", secret, "--stale", secret],
             &["serve", "--config", secret],
             &["serve", secret],
             &["init", "--server-name", secret, "--dir", "/nowhere/at/all"],
@@ -597,6 +601,70 @@ fn no_argument_that_holds_a_key_is_told() {
     // A slip of the pen is told.
     fails(&["serve", "--confg", "x"], "--confg");
     fails(&["server"], "serve");
+}
+
+/// An authority of a domain's own, with the lists that it signs, and nothing of what else is in the files.
+#[test]
+fn a_domains_own_authorities() {
+    let region = Region::new();
+    let (_server, endpoint) = serve(&region.dir);
+    let (dir, now) = (region.dir.to_str().unwrap().to_owned(), OffsetDateTime::now_utc());
+    let with = |arguments: &[&str]| -> Vec<String> {
+        let rest = ["--dir", &dir, "--endpoint", &endpoint];
+        arguments.iter().copied().chain(rest).map(str::to_owned).collect()
+    };
+    let id = succeeds(&with(&["domain", "create", "billing"])).trim().to_owned();
+    let named = |command: &[&str]| {
+        let (what, rest) = command.split_at(2);
+        with(&[what, &["the shop", "--domain", &id], rest].concat())
+    };
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "shop CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let (secret, authority) = (key.serialize_pem(), Issuer::new(params, key));
+    // Of a file with the key as well, the certificate alone is sent: the server would refuse the other.
+    region.write("shop.pem", format!("{certificate}{secret}"));
+    let (pem, crl, der) =
+        (region.file("shop.pem"), region.file("shop.crl"), region.file("shop.der"));
+    let told = succeeds(&named(&["ca", "add", &pem, "--description", "the machines"]));
+    assert!(told.trim().ends_with("  CN=shop CA") && told.trim().len() == 64 + 12, "{told}");
+    let listed = succeeds(&with(&["ca", "list", "--domain", &id]));
+    assert!(listed.starts_with("the shop  READY    "), "{listed}");
+    assert!(listed.trim().ends_with("  operator  CN=shop CA"), "{listed}");
+    assert!(succeeds(&named(&["ca", "show"])).contains("\"description\": \"the machines\""));
+    let list = |number: u64| {
+        let revoked = rcgen::RevokedCertParams {
+            serial_number: 7.into(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: now - Duration::from_secs(60),
+            next_update: now + DAY,
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&authority).unwrap()
+    };
+    region.write("shop.crl", list(2).pem().unwrap());
+    region.write("shop.der", list(3).der());
+    let said = succeeds(&named(&["ca", "crl", &crl]));
+    assert!(said.starts_with("1 revoked, the next list is due 2"), "{said}");
+    succeeds(&named(&["ca", "crl", &der, "--stale", "accept"]));
+    fails(&named(&["ca", "crl", &crl]), "older");
+    fails(&named(&["ca", "crl", &pem]), "a revocation list");
+    fails(&named(&["ca", "crl", &crl, "--stale", "maybe"]), "--stale");
+    fails(&named(&["ca", "add", &crl]), "a certificate");
+    fails(&named(&["ca", "add", &region.file("operator_privatekey.pem")]), "a private key");
+    assert_eq!(succeeds(&named(&["ca", "remove"])).trim(), "removed the shop");
+    fails(&named(&["ca", "show"]), "no such authority");
 }
 
 /// `--csr` sent whatever file it was given, a private key too.

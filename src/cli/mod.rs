@@ -6,6 +6,7 @@
 
 mod audit;
 mod audit_show;
+mod ca;
 mod cert;
 mod cert_issue;
 mod cert_manage;
@@ -56,6 +57,10 @@ enum Command {
     /// Issue, list, renew and revoke access certificates, on a running server.
     #[command(subcommand)]
     Cert(cert::Cert),
+    /// Add, list and take away authorities of domains' own, and give them their revocation lists, on a
+    /// running server.
+    #[command(subcommand)]
+    Ca(ca::Ca),
     /// Ask a running server who may do what.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -82,6 +87,7 @@ pub fn run() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Domain(command) => command.run().await,
             Command::Cert(command) => command.run().await,
+            Command::Ca(command) => command.run().await,
             Command::Policy(command) => command.run().await,
             Command::Audit(command) => command.run().await,
         }

@@ -72,9 +72,14 @@ answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access
 [ "$(grep -c '"pin": "1234"' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"error_code":16924673' <<<"$answers")" -eq 1 ]
 answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-authorities docs/ACCESS.md)" 2>/dev/null)
-[ "$(grep -c '"managedBy":"domain","name":"shop"' <<<"$answers")" -eq 2 ]
+[ "$(grep -c '  CN=shop CA$' <<<"$answers")" -eq 2 ]
+[ "$(grep -c '^shop  READY .*  domain  ' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '^\[{"path"' <<<"$answers")" -eq 1 ]
 [ "$(grep -c 'does not permit this action' <<<"$answers")" -eq 1 ]
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block access-authorities-list docs/ACCESS.md)" 2>/dev/null)
+[ "$(grep -c '^\[{"path"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '^[01] revoked, the next list is due ' <<<"$answers")" -eq 2 ]
+[ "$(grep -c 'certificate was revoked' <<<"$answers")" -eq 1 ]
 echo "ok       the lines of docs/ACCESS.md"
 
 answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block audit docs/AUDIT.md)")
