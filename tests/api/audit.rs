@@ -44,7 +44,7 @@ fn request_id(answer: &Answer) -> String {
 }
 
 /// The record of a request.
-fn record_of(server: &TestServer, answer: &Answer) -> Value {
+pub fn record_of(server: &TestServer, answer: &Answer) -> Value {
     let (records, _) = trail(server);
     let id = request_id(answer);
     let mut found = records

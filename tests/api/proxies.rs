@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
+    audit::record_of,
     callers::{Outcome, outcome},
     credentials,
     harness::{Answer, BOTH, Client, Connection, Http, Leaf, Pair, START, TestServer, mint},
@@ -498,6 +499,70 @@ async fn authorities_come_and_go_behind_a_proxy() {
         assert_eq!(read_over(&mut connection, &client, &shown).await.status, 200);
         assert_eq!(server.operator().call(Method::DELETE, &at, "").await.status, 204);
     }
+}
+
+/// A condition on the address is about where the proxy says that its client is, and nobody else's word
+/// of that counts; and the trail tells of the client, wherever the connection is from.
+#[tokio::test]
+async fn conditions_and_the_trail_are_of_who_is_forwarded() {
+    let mut server = TestServer::start().await;
+    let one = member(&server).await;
+    one.client.create("s", r#"{"v":1}"#).await.ok();
+    let (proxy, id) = (proxys(&server), one.client.id.clone());
+    let forwards =
+        Proxy { address_header: Some(AddressHeader::XForwardedFor), ..listed(&proxy, RFC) };
+    list(&mut server, vec![forwards]);
+    let of = format!("/v2/okms/resource/{id}");
+    let operator = server.operator();
+    let app = server.mint(&Leaf {
+        common_name: "app",
+        upns: &[&format!("okms.domain:{id}")],
+        ..Leaf::default()
+    });
+    let rule = r#"{"commonNames":["app"],"policies":["nothing"]}"#;
+    operator.call(Method::PUT, &format!("{of}/rule/app"), rule).await.ok();
+    let inside = json!({"operator": "MATCH", "values": {"request.IP.IN_RANGE": "192.0.2.0/24"}});
+    let policy = json!({
+        "name": "inside",
+        "identities": ["app"],
+        "resources": [{"urn": "s"}],
+        "permissions": {"allow": [{"action": "okms:apikms:secret/*"}]},
+        "conditions": inside,
+    });
+    operator.call(Method::POST, &format!("{of}/policy"), &policy.to_string()).await.ok();
+    let client = proxy_client(&server, &proxy, &id);
+    let mut connection = client.connect().await;
+    let from = |address: &str| {
+        let mut headers = forwarding(RFC, &app.certificate);
+        headers.push(("x-forwarded-for", address.to_owned()));
+        headers
+    };
+    for (address, status) in [
+        ("192.0.2.7", 200),
+        ("203.0.113.9", 403),
+        ("192.0.2.7", 200),
+        ("203.0.113.9, 192.0.2.8", 200),
+    ] {
+        let answer = read_over(&mut connection, &client, &from(address)).await;
+        assert_eq!(answer.status, status, "{address}: {answer:?}");
+        let record = record_of(&server, &answer);
+        let told = |name: &str| record[name].clone();
+        assert_eq!(told("common_name"), json!("app"));
+        // Who is refused before anything is judged has none.
+        assert_eq!(told("identities"), if status == 200 { json!(["app"]) } else { json!(null) });
+        assert_eq!(told("serial"), json!(serial(&app)));
+        assert_eq!(told("client"), json!(address.rsplit(' ').next()), "{record}");
+        assert_ne!(told("serial"), json!(serial(&proxy)));
+    }
+    // Where the proxy says nothing nobody knows, and from who is none it says nothing.
+    let silent = forwarding(RFC, &app.certificate);
+    assert_eq!(read_over(&mut connection, &client, &silent).await.status, 403);
+    let itself = server.client(Some(&app), Some(&id), Http::One);
+    assert_eq!(read(&itself, &from("192.0.2.7")).await.status, 403);
+}
+
+fn serial(pair: &Pair) -> String {
+    pki::Serial::of_certificate(&der(&pair.certificate)[0]).unwrap().to_string()
 }
 
 /// Chains are looked at once, and not for each request; what is refused is remembered for less time.

@@ -33,12 +33,18 @@ const LISTS: [(&str, List); 7] = [
 ];
 const OF_EVERYBODY: Invalid =
     Invalid("a role asks for a certificate or for names; without, it would be everybody's");
+/// A role that counted from some addresses alone would leave its certificates, from others, to what
+/// whoever fits no role may.
+const BOUND: Invalid = Invalid(
+    "token_bound_cidrs and bound_cidrs are not served: tokens are bound to a key; give the policies of the role, in IAM's \
+     words, a condition on request.IP, which is judged for each request",
+);
 /// What would narrow a role otherwise than a rule can.
 const NOT_SERVED: [(&str, Invalid); 7] = [
     ("ocsp_enabled", Invalid("ocsp_enabled is not served; give the authority a revocation list")),
     ("token_explicit_max_ttl", Invalid("token_explicit_max_ttl is not served; use token_max_ttl")),
-    ("token_bound_cidrs", Invalid("token_bound_cidrs is not served: tokens are bound to a key")),
-    ("bound_cidrs", Invalid("bound_cidrs is not served: tokens are bound to a key")),
+    ("token_bound_cidrs", BOUND),
+    ("bound_cidrs", BOUND),
     ("token_num_uses", Invalid("token_num_uses is not served: a token lives until it ends")),
     ("token_period", Invalid("token_period is not served: a token is renewed until its end")),
     ("period", Invalid("period is not served: a token is renewed until its end")),
