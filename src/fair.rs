@@ -393,6 +393,17 @@ mod tests {
         assert!(turns.turn_now(3).is_some());
     }
 
+    #[test]
+    fn who_gives_up_does_not_count_among_those_that_wait() {
+        let turns = Turns::new(Bounds { all: 1, of_one: 1, waiting: 1 });
+        let _held = turns.turn_now(1).unwrap();
+        let mut waits = Box::pin(turns.turn(1));
+        assert!(at_once(waits.as_mut()).is_none());
+        assert_eq!(at_once(pin!(turns.turn(1))).unwrap().unwrap_err(), Full);
+        drop(waits);
+        assert!(at_once(pin!(turns.turn(1))).is_none(), "there is room for it");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn many_threads_keep_the_bounds() {
         let turns = Turns::new(Bounds { all: 3, of_one: 2, waiting: usize::MAX });
