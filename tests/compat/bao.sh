@@ -78,3 +78,28 @@ people() {
 # Not in a condition, in which bash passes over what fails within.
 people
 echo "bao: a login without a certificate"
+
+# An operator's audit device, as Vault's guides enable one.
+devices() {
+    local folder file
+    folder=$(dirname "$VAULT_CLIENT_CERT")
+    file=$folder/audit/vault.log
+    (
+        export VAULT_CLIENT_CERT=$folder/operator_certificate.pem VAULT_CLIENT_KEY=$folder/operator_privatekey.pem
+        ! vault audit enable file file_path=/tmp/vault.log 2>"$work/out" || exit 1
+        grep -q audit.folder "$work/out"
+        vault audit enable file "file_path=$file" | grep -q 'Success! Enabled the file audit device at: file/'
+        vault audit list -detailed | grep -q "^file/ .*file_path=$file"
+    )
+    vault kv put secret/audited k=v >/dev/null
+    grep -q '"path":"secret/data/audited"' "$file"
+    ! vault audit disable file 2>/dev/null || exit 1
+    (
+        export VAULT_CLIENT_CERT=$folder/operator_certificate.pem VAULT_CLIENT_KEY=$folder/operator_privatekey.pem
+        vault audit disable file | grep -q 'Success! Disabled audit device (if it was enabled) at: file/'
+        ! vault audit list | grep -q '^file/' || exit 1
+    )
+    rm "$file"
+}
+devices
+echo "bao: an audit device"

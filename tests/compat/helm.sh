@@ -59,8 +59,12 @@ regionCa: {existingSecret: okmsd-region-ca, privateKeyKey: region_ca_privatekey.
 customerCas:
   - {domain: 5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44, existingSecret: customer-a, crl: [http://pki.example.com/a.crl], crlStale: accept}
   - {domain: 8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611, existingSecret: customer-b, key: b.pem}
+auditDevices:
+  - {kind: file, path: /var/lib/okmsd/audit.log, rotate_bytes: 64MiB, keep: 9, compress: true}
+  - {kind: stdout, format: vault, required: false}
 config:
   region: eu-west-1
+  audit: {folder: /var/lib/okmsd/audit, reads: required}
   server: {client_auth: required}
   limits: {connections: 20000}
   log: {format: text, filter: "info,okmsd=debug"}
@@ -167,6 +171,8 @@ has "$work/most.out" \
     'region_ca_key = "/etc/okmsd/trust/region_ca_privatekey.pem"' \
     $'[[trust.customer_ca]]\ncertificate = "/etc/okmsd/customer-ca/1/ca.pem"\ndomain = "8f4c1a52-63b7-4d0e-a1c9-7e5d2b90f611"' \
     $'crl = ["http://pki.example.com/a.crl"]\ncrl_stale = "accept"' \
+    $'[[audit.device]]\ncompress = true\nkeep = 9\nkind = "file"\npath = "/var/lib/okmsd/audit.log"\nrotate_bytes = "64MiB"' \
+    $'[audit]\nfolder = "/var/lib/okmsd/audit"\nreads = "required"' \
     $'- key: k\npath: root.key' $'- key: b.pem\npath: ca.pem' 'storageClassName: fast' 'type: LoadBalancer' 'team: platform' \
     'note: here' 'pod: label' 'pod: annotation' "name: 'release-extra'" '- okms.example.com' 'release: prometheus' \
     'path: /metrics' 'priorityClassName: high' '- mountPath: /more' '- name: OKMSD_LOG__FILTER' 'topologyKey: zone'

@@ -120,6 +120,9 @@ annotations:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if hasKey (default dict (get .Values.config "audit")) "device" -}}
+{{- fail "\n\nconfig.audit.device is a list of its own here: auditDevices.\n" -}}
+{{- end -}}
 {{- $all := mergeOverwrite (deepCopy .Values.config) $own -}}
 # Rendered by the okmsd chart.
 {{- range $key := keys $all | sortAlpha }}
@@ -139,6 +142,14 @@ annotations:
 {{ $key }} = {{ include "okmsd.toml.value" $value }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- range .Values.auditDevices }}
+
+[[audit.device]]
+{{- $device := . }}
+{{- range $key := keys $device | sortAlpha }}
+{{ $key }} = {{ include "okmsd.toml.value" (get $device $key) }}
 {{- end }}
 {{- end }}
 {{- range $i, $ca := .Values.customerCas }}

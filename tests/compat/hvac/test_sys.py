@@ -3,7 +3,7 @@
 import os
 import time
 
-from hvac.exceptions import InvalidPath, InvalidRequest, Unauthorized
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, Unauthorized
 
 from support import NO_CERTIFICATE, Case, keeper, setUpModule  # unittest calls the last one
 
@@ -186,10 +186,11 @@ class Mounts(Case):
                 self.client.sys.disable_secrets_engine(f"hvac-{kind}")
         sys, auth = self.client.sys, self.client.auth
         for what, call in (
-            ("audit", lambda: sys.enable_audit_device("file", options={"file_path": "/tmp/audit.log"})),
             ("log in", lambda: auth.ldap.login("hvac", "password")),
             ("database", lambda: self.client.secrets.database.list_connections()),
         ):
             # The sentence names what it is about.
             with self.subTest(what), self.refused(InvalidRequest, what):
                 call()
+        with self.refused(Forbidden, "operator"):
+            sys.enable_audit_device("file", options={"file_path": "audit.log"})

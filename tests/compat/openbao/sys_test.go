@@ -203,6 +203,23 @@ func TestPolicies(t *testing.T) {
 	same(t, "get nothing", found, "")
 }
 
+// Audit devices are operators' business.
+func TestAuditDevicesOfOthers(t *testing.T) {
+	s := connect(t)
+	_, listed := s.Sys().ListAuditWithContext(s.ctx)
+	options := &api.EnableAuditOptions{Type: "file", Options: map[string]string{"file_path": "vault.log"}}
+	_, hashed := s.Sys().AuditHashWithContext(s.ctx, "file", "a/b")
+	for what, err := range map[string]error{
+		"listing":   listed,
+		"enabling":  s.Sys().EnableAuditWithOptionsWithContext(s.ctx, "file", options),
+		"disabling": s.Sys().DisableAuditWithContext(s.ctx, "file"),
+		"hashing":   hashed,
+	} {
+		answer := fails(t, what, err, 403)
+		holds(t, what+": a sentence", len(answer.Errors) == 1 && strings.Contains(answer.Errors[0], " "))
+	}
+}
+
 // What there is not is refused with a sentence, and not with a 404 that a client takes for "nothing there".
 func TestLater(t *testing.T) {
 	s := connect(t)
@@ -211,11 +228,10 @@ func TestLater(t *testing.T) {
 		return err
 	}
 	for what, err := range map[string]error{
-		"an audit device": s.Sys().EnableAuditWithOptionsWithContext(s.ctx, "file", &api.EnableAuditOptions{Type: "file"}),
-		"ldap":            write("auth/ldap/login/u", object{"password": "p"}),
-		"a cert role":     write("auth/cert/certs/web", object{"certificate": ""}),
-		"database":        write("database/config/x", object{"plugin_name": "p"}),
-		"sealing":         s.Sys().SealWithContext(s.ctx),
+		"ldap":        write("auth/ldap/login/u", object{"password": "p"}),
+		"a cert role": write("auth/cert/certs/web", object{"certificate": ""}),
+		"database":    write("database/config/x", object{"plugin_name": "p"}),
+		"sealing":     s.Sys().SealWithContext(s.ctx),
 	} {
 		answer := fails(t, what, err, 400)
 		holds(t, what+": a sentence", len(answer.Errors) == 1 && strings.Contains(answer.Errors[0], " "))
