@@ -23,7 +23,6 @@ use tokio::{
     sync::mpsc,
 };
 
-use self::audit::{AuditKeeper, Beginning};
 use self::certificates::{Certificates, authority};
 use self::endings::EndingWatch;
 use self::lists::{ListBoard, ListKeeper, ListWork};
@@ -35,9 +34,14 @@ pub use self::{
     keeper::{Files, Keeper},
     reload::Reloader,
 };
+use self::{
+    audit::{AuditKeeper, Beginning},
+    devices::Devices,
+};
 
 use crate::{
     api::{self, Context, Dialect},
+    audit::Auditor,
     auth::anchors::Anchors,
     clock::{Clock, Step, StoreClock},
     config::{Config, Limits},
@@ -211,10 +215,7 @@ impl App {
         });
         let service =
             open_service(config, engine, (root, authority), Arc::clone(&anchors), &metrics).await?;
-        let auditor = match trail {
-            Some(trail) => Some(trail.begin(&service).await?),
-            None => None,
-        };
+        let (auditor, devices) = audited(config, trail, &service).await?;
         let (socket, address) = bind(config.server.listen)?;
         let (admin, admin_address) = bind(config.server.admin_listen)?;
         let (token_life, visitors) = of_tokens(config);
@@ -228,7 +229,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             figures: figures(&service, &metrics),
-            audit_devices: devices::views(&config.audit.device),
+            audit_devices: Arc::new(devices),
         };
         let limits = edge_limits(&config.limits);
         let connections = limits.connections;
@@ -364,6 +365,24 @@ impl App {
         // Closing the store waits for its writer.
         let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
     }
+}
+
+/// The audit trail, if there is one, and the devices to which it goes.
+async fn audited(
+    config: &Config,
+    trail: Option<Beginning>,
+    service: &Arc<Service>,
+) -> Result<(Option<Arc<Auditor>>, Devices), AuditError> {
+    let before = devices::reopened(&config.audit, service).await?;
+    let (auditor, enabled) = match trail {
+        Some(trail) => {
+            let (auditor, enabled) = trail.begin(service, before).await?;
+            (Some(auditor), enabled)
+        }
+        None => (None, devices::Enabled::new()),
+    };
+    let devices = Devices::new(&config.audit, auditor.clone(), service, enabled)?;
+    Ok((auditor, devices))
 }
 
 /// The use cases over a store.

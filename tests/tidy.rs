@@ -63,6 +63,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),
+    ("flate2", &["audit/packed.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
@@ -101,6 +102,7 @@ fn ways_around_are_few() {
             "Sealed::public(",
             &[
                 "service/announced.rs",
+                "service/audit_devices.rs",
                 "service/endings.rs",
                 "service/names.rs",
                 "service/region.rs",

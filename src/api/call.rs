@@ -2,17 +2,19 @@
 
 use std::{
     fmt::{self, Display},
+    future::Future,
     net::IpAddr,
+    pin::Pin,
     sync::{Arc, atomic::AtomicBool},
 };
 
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::Params;
+use super::{Failed, Params};
 use crate::{
-    auth::Party,
-    model::{Circumstances, OkmsId, SecretPath, Timestamp, TokenLife},
+    auth::{Party, RegionPermit},
+    model::{Circumstances, DeviceName, OkmsId, SecretPath, Timestamp, TokenLife},
     service::Service,
 };
 
@@ -35,15 +37,50 @@ pub struct Context {
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// Where the records of the audit trail go.
-    pub audit_devices: Vec<AuditDeviceView>,
+    pub audit_devices: Arc<dyn AuditDevices>,
+}
+
+/// Something about audit devices on its way.
+pub type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
+
+/// What knows the audit devices, and opens and closes those that are enabled over the API.
+pub trait AuditDevices: Send + Sync {
+    /// All that there are.
+    fn views(&self) -> Vec<AuditDeviceView>;
+
+    /// Another one gets what is recorded from now on.
+    fn enable<'a>(&'a self, permit: &'a RegionPermit, device: NewAuditDevice) -> Doing<'a>;
+
+    /// It gets nothing any more.
+    fn disable<'a>(&'a self, permit: &'a RegionPermit, name: &'a str) -> Doing<'a>;
+
+    /// What stands for a path of a domain where records tell no paths.
+    fn hashed(&self, id: OkmsId, path: &str) -> String;
+}
+
+/// An audit device that is to be enabled: a file.
+pub struct NewAuditDevice {
+    /// Its name.
+    pub name: DeviceName,
+    /// Where the client wants its file.
+    pub file_path: String,
+    /// Whether a record that it does not take counts as none.
+    pub is_required: bool,
+    /// Whether it gets records as Vault writes them.
+    pub has_vaults_form: bool,
+    /// What people say of it.
+    pub description: String,
 }
 
 /// An audit device, as it is shown.
+#[derive(Clone)]
 pub struct AuditDeviceView {
     /// Its name, which no other has.
     pub name: String,
     /// What it is, in Vault's words.
     pub kind: &'static str,
+    /// What people say of it.
+    pub description: String,
     /// How it is set.
     pub options: Vec<(&'static str, String)>,
 }

@@ -24,7 +24,7 @@ use self::address::below;
 pub(crate) use self::vault::outline;
 pub use self::{
     address::{Address, Captures, Params},
-    call::{AuditDeviceView, Call, Context},
+    call::{AuditDeviceView, AuditDevices, Call, Context, Doing, NewAuditDevice},
     dialects::DIALECTS,
     operation::{
         Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,

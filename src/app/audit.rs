@@ -3,15 +3,26 @@
 //! Always holds: a trail goes on where its file ends; a change of which it does not say how it ended
 //! is looked up in the store before anybody is served.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
-use super::{audit_error::AuditError, trail_store::TrailStore};
+use super::{
+    audit_error::AuditError,
+    devices::{self, Enabled, Reopened},
+    trail_store::TrailStore,
+};
 use crate::{
     audit::{
         Auditor, ChainId, Device, FileDevice, Fitted, Form, Listener, Members, Need, PathHash,
-        Position, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms,
+        Position, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, cut_torn,
     },
     clock::Clock,
     config::{
@@ -50,33 +61,30 @@ impl Beginning {
         if config.device.is_empty() {
             return Ok(None);
         }
-        let (mut fitted, mut file, mut tail) = (Vec::new(), None, None);
-        for one in &config.device {
-            let device: Box<dyn Device> = match (one.kind, &one.path) {
-                (AuditDeviceKind::File, Some(path)) => {
-                    let rotation = Rotation {
-                        bytes: one.rotate_bytes.0 as u64,
-                        age: one.rotate_time.0,
-                        keep: one.keep,
-                    };
-                    // Only once nobody else writes it is it looked at.
-                    let opened = FileDevice::open(path, rotation)
-                        .map_err(|error| AuditError::File(path.clone(), error))?;
-                    if one.required && one.format == AuditFormat::Okmsd && file.is_none() {
-                        file = Some(path.clone());
-                        tail = Tail::of(path)?;
-                    }
-                    opened.into_device().map_err(|error| AuditError::File(path.clone(), error))?
-                }
-                (AuditDeviceKind::Syslog, _) => Box::new(syslog(one)?),
-                _ => Box::new(StdoutDevice::new()),
-            };
-            let form = match one.format {
+        let opened: Vec<_> =
+            config.device.iter().map(Opened::of).collect::<Result<_, AuditError>>()?;
+        let mut trails = Vec::new();
+        for (one, device) in opened.iter().zip(&config.device) {
+            if let Opened::File(_, path) = one {
+                trails.extend(OwnTrail::of(path, device)?);
+            }
+        }
+        let (mut file, mut tail) = (None, None);
+        if let Some(whole) = OwnTrail::furthest(&trails) {
+            tail = Tail::of(&whole.path)?.map(|tail| Tail { torn: whole.torn, ..tail });
+            for other in trails.iter().filter(|other| other.path != whole.path) {
+                Tail::follow(&other.path, &whole.path)?;
+            }
+            file = Some(whole.path.clone());
+        }
+        let fitted = opened.into_iter().zip(&config.device).map(|(one, device)| {
+            let form = match device.format {
                 AuditFormat::Okmsd => Form::Own,
                 AuditFormat::Vault => Form::Vault,
             };
-            fitted.push(Fitted { device, is_required: one.required, form });
-        }
+            Ok(Fitted { device: one.into_device()?, is_required: device.required, form })
+        });
+        let fitted = fitted.collect::<Result<_, AuditError>>()?;
         let hash = {
             let root = Arc::clone(root);
             Box::new(move |text: &[u8]| root.tag(text).ok())
@@ -93,7 +101,12 @@ impl Beginning {
     }
 
     /// Records that the server starts, and how changes ended of which a crash has left that open.
-    pub(super) async fn begin(self, service: &Arc<Service>) -> Result<Arc<Auditor>, AuditError> {
+    /// Those devices that were `enabled` over the API get all of that.
+    pub(super) async fn begin(
+        self,
+        service: &Arc<Service>,
+        enabled: Vec<Reopened>,
+    ) -> Result<(Arc<Auditor>, Enabled), AuditError> {
         let Self { mut fitted, file, tail, key, config, hash, clock } = self;
         let at = match &tail {
             Some(tail) => tail.at,
@@ -111,13 +124,23 @@ impl Beginning {
                 },
                 passed: 0,
             };
-            if let Some(file) = file {
-                store.catch_up(&file, at).await?;
+            if let Some(file) = &file {
+                store.catch_up(file, at).await?;
             }
             fitted.push(Fitted { device: Box::new(store), is_required: false, form: Form::Own });
         }
         let pace = (config.patience.0, config.checkpoint_records);
         let recorder = Recorder::start(at, key, fitted, pace).map_err(AuditError::Threads)?;
+        let mut lanes = Enabled::new();
+        for Reopened { name, device, path, file: reopened } in enabled {
+            if let Some(whole) = file.as_ref().filter(|_| !device.has_vaults_form) {
+                Tail::follow(&path, whole)?;
+            }
+            let opened = reopened.into_device().map_err(in_file(&path))?;
+            let lane =
+                recorder.add(devices::fitted(&device, opened)).map_err(AuditError::Threads)?;
+            lanes.insert(name, (device, lane));
+        }
         let terms = Terms {
             shows_paths: config.paths,
             requires_reads: config.reads == AuditReads::Required,
@@ -143,7 +166,73 @@ impl Beginning {
                 .objects("changes", [ended]);
             let _if_it_can_be = auditor.recorder.record(&members, Need::Nothing);
         }
-        Ok(auditor)
+        Ok((auditor, lanes))
+    }
+}
+
+/// A device of the config, before what is in it was looked at.
+enum Opened {
+    File(FileDevice, PathBuf),
+    Other(Box<dyn Device>),
+}
+
+impl Opened {
+    fn of(device: &AuditDevice) -> Result<Self, AuditError> {
+        Ok(match (device.kind, &device.path) {
+            (AuditDeviceKind::File, Some(path)) => {
+                let rotation = Rotation {
+                    bytes: device.rotate_bytes.0 as u64,
+                    age: device.rotate_time.0,
+                    keep: device.keep,
+                    packs: device.compress,
+                };
+                let file = FileDevice::open(path, rotation);
+                Self::File(file.map_err(in_file(path))?, path.clone())
+            }
+            (AuditDeviceKind::Syslog, _) => Self::Other(Box::new(syslog(device)?)),
+            _ => Self::Other(Box::new(StdoutDevice::open().map_err(AuditError::Stdout)?)),
+        })
+    }
+
+    fn into_device(self) -> Result<Box<dyn Device>, AuditError> {
+        match self {
+            Self::File(file, path) => file.into_device().map_err(in_file(&path)),
+            Self::Other(device) => Ok(device),
+        }
+    }
+}
+
+fn in_file(path: &Path) -> impl Fn(io::Error) -> AuditError {
+    move |error| AuditError::File(path.to_owned(), error)
+}
+
+/// A file with records as they are, which nobody else writes by now.
+struct OwnTrail {
+    path: PathBuf,
+    is_required: bool,
+    /// Bytes of a line that was cut short.
+    torn: u64,
+    last: Option<Position>,
+}
+
+impl OwnTrail {
+    /// That of a device, if it has that form.
+    fn of(path: &Path, device: &AuditDevice) -> Result<Option<Self>, AuditError> {
+        let torn = cut_torn(path).map_err(in_file(path))?;
+        if device.format == AuditFormat::Vault {
+            return Ok(None);
+        }
+        let (path, is_required) = (path.to_owned(), device.required);
+        Ok(Some(Self { last: Tail::last(&path)?, path, is_required, torn }))
+    }
+
+    /// The one that has come furthest of those that must have all, whose chain goes on.
+    fn furthest(trails: &[Self]) -> Option<&Self> {
+        // Of several the first.
+        let required = || trails.iter().rev().filter(|trail| trail.is_required);
+        let chain = required().filter_map(|trail| trail.last).next_back().map(|last| last.chain);
+        let of_chain = required().filter(|trail| trail.last.map(|last| last.chain) == chain);
+        of_chain.max_by_key(|trail| trail.last.map_or(0, |last| last.seq))
     }
 }
 
@@ -189,6 +278,7 @@ impl AuditKeeper {
         let Some(auditor) = &self.auditor else { return std::future::pending().await };
         let mut checkpoint = tokio::time::interval(self.every);
         let mut figures = tokio::time::interval(FIGURES);
+        let mut known = BTreeSet::new();
         loop {
             tokio::select! {
                 _ = checkpoint.tick() => auditor.recorder.checkpoint(self.clock.now()),
@@ -196,8 +286,14 @@ impl AuditKeeper {
                 _ = figures.tick() => {
                     let standing = auditor.recorder.standing();
                     self.metrics.audit().tell(standing.records, standing.lost);
-                    for (name, is_well, _, lost) in &standing.devices {
-                        self.metrics.audit().tell_device(name, *is_well, *lost);
+                    let mut gone = std::mem::take(&mut known);
+                    for (name, is_well, _, lost) in standing.devices {
+                        self.metrics.audit().tell_device(&name, is_well, lost);
+                        gone.remove(&name);
+                        known.insert(name);
+                    }
+                    for name in gone {
+                        self.metrics.audit().forget(&name);
                     }
                 }
             }

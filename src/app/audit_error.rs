@@ -15,6 +15,9 @@ pub enum AuditError {
     /// A file.
     #[error("audit file {0}: {1}")]
     File(PathBuf, #[source] io::Error),
+    /// Standard output.
+    #[error("standard output, as an audit device: {0}")]
+    Stdout(#[source] io::Error),
     /// What is in a file.
     #[error("audit file {0}")]
     Resume(#[from] ResumeError),
@@ -30,6 +33,9 @@ pub enum AuditError {
     /// Threads.
     #[error("the audit trail could not be started: {0}")]
     Threads(#[source] io::Error),
+    /// Devices that were enabled over the API.
+    #[error("audit devices that were enabled over the API: {0}")]
+    Enabled(#[source] service::Error),
     /// The store.
     #[error("how changes ended that the audit trail has announced: {0}")]
     Store(#[source] service::Error),

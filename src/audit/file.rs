@@ -1,10 +1,12 @@
 //! A file of records, and those before it.
 //!
 //! Always holds: nobody but its owner may open a file; one process writes it; what was written stays
-//! as it is. A file that is full or old is renamed after the last record in it, so that names sort
-//! as records do. Never does: remove a file that it has not named itself.
+//! as it is; a pipe that stands in a file's place makes nobody wait. A file that is full or old is
+//! renamed after the last record in it, so that names sort as records do, and is packed then if that
+//! is asked for. Never does: remove a file that it has not named itself.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
@@ -12,7 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::device::{Device, Disk, Opened, sync};
+use rustix::{fs::OFlags, process::geteuid};
+
+use super::{
+    device::{Device, Disk, Form, Opened, sync},
+    packed::{self, Lines, Packer, folder},
+    vault_form,
+    verify::read,
+};
 
 /// When a file gives way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +32,31 @@ pub struct Rotation {
     pub age: Duration,
     /// How many of those before are kept; all where it is nothing.
     pub keep: usize,
+    /// Whether those are packed.
+    pub packs: bool,
+}
+
+/// Who has said where a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedBy {
+    /// Whoever runs the server: it may be a link, or no file at all.
+    Config,
+    /// Whoever asks over the API: it is a file of our own, and nothing else.
+    Client,
 }
 
 /// Writes records to a file.
 #[derive(Debug)]
 pub struct FileDevice {
     path: PathBuf,
+    named_by: NamedBy,
     name: String,
     rotation: Rotation,
     file: File,
     disk: Disk,
     length: u64,
     opened: Instant,
+    packer: Option<Packer>,
 }
 
 /// How many digits the number of a record has in the name of a file.
@@ -46,9 +68,34 @@ impl FileDevice {
     /// # Errors
     /// The system's; `ResourceBusy` where another process writes it.
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
-        let (file, disk, length) = open(path)?;
+        Self::open_as(path, rotation, NamedBy::Config)
+    }
+
+    /// The same of a file that somebody has named over the API. It is not gone on with unless it is
+    /// empty, or has records in that form.
+    ///
+    /// # Errors
+    /// The system's, too; `InvalidInput` where it is something else, `ResourceBusy` where something
+    /// else writes it.
+    pub fn open_own(path: &Path, rotation: Rotation, form: Form) -> io::Result<Self> {
+        let device = Self::open_as(path, rotation, NamedBy::Client)?;
+        let mut lines = Lines::open(path)?;
+        let is_ours = match lines.next_line()? {
+            None => true,
+            Some(line) if form == Form::Own => read(line.text).is_some(),
+            Some(line) => vault_form::is_one(line.text),
+        };
+        if is_ours { Ok(device) } else { Err(foreign()) }
+    }
+
+    fn open_as(path: &Path, rotation: Rotation, named_by: NamedBy) -> io::Result<Self> {
+        let (file, disk, length) = open(path, named_by)?;
+        let all = path.to_owned();
+        let packer = rotation.packs.then(|| Packer::start(move || before(&all))).transpose()?;
         Ok(Self {
+            packer,
             path: path.to_owned(),
+            named_by,
             name: format!("file {}", path.display()),
             rotation,
             disk: Disk::new(disk),
@@ -79,13 +126,11 @@ impl FileDevice {
         Ok(all)
     }
 
-    fn replace(&mut self) -> io::Result<()> {
-        let (file, disk, length) = open(&self.path)?;
+    fn goes_on_in(&mut self, (file, disk, length): (File, File, u64)) {
         self.disk.replace(disk);
         self.file = file;
         self.length = length;
         self.opened = Instant::now();
-        Ok(())
     }
 
     /// Removes files that are more than are kept.
@@ -95,7 +140,9 @@ impl FileDevice {
             0 => 0,
             keep => before.len().saturating_sub(keep),
         };
-        before.iter().take(most).try_for_each(fs::remove_file)?;
+        for path in before.iter().take(most) {
+            packed::remove_all(&path.with_file_name(packed::plain_name(name(path)).0))?;
+        }
         folder(&self.path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
@@ -129,8 +176,11 @@ impl Device for FileDevice {
         }
         sync(&self.file)?;
         fs::rename(&self.path, named_after(&self.path, last))?;
-        self.replace()?;
+        self.goes_on_in(open(&self.path, self.named_by)?);
         self.forget()?;
+        if let Some(packer) = &self.packer {
+            packer.wake();
+        }
         Ok(Opened::Other)
     }
 
@@ -138,6 +188,8 @@ impl Device for FileDevice {
         if self.is_there()? {
             return Ok(Opened::Same);
         }
+        // If there is no other, this one stays as it is, however often it is looked at.
+        let other = open(&self.path, self.named_by)?;
         // On a device that is no file, or does not work, there is nothing to be cut.
         if whole < self.length {
             let _if_it_can_be = self.cut(whole);
@@ -146,7 +198,7 @@ impl Device for FileDevice {
         if !is_durable {
             let _if_it_can_be = self.cut(durable);
         }
-        self.replace()?;
+        self.goes_on_in(other);
         Ok(if is_durable { Opened::Other } else { Opened::OtherOnly })
     }
 
@@ -167,22 +219,40 @@ impl Device for FileDevice {
 
 /// The file, to write and to make durable, and its length. Each is told for itself of what the disk
 /// could not take.
-fn open(path: &Path) -> io::Result<(File, File, u64)> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+fn open(path: &Path, named_by: NamedBy) -> io::Result<(File, File, u64)> {
+    // A file never waits for anybody. A pipe would, for whoever reads it: for ever, with the thread that
+    // is to see that there is a file again.
+    let flags = match named_by {
+        NamedBy::Config => OFlags::NONBLOCK,
+        NamedBy::Client => OFlags::NONBLOCK | OFlags::NOFOLLOW,
+    };
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let options = || OpenOptions::new().append(true).custom_flags(flags).to_owned();
+    let file = options().create(true).mode(0o600).open(path)?;
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
         TryLockError::Error(error) => error,
     })?;
-    let disk = OpenOptions::new().append(true).open(path)?;
+    let disk = options().open(path)?;
     let (own, other) = (file.metadata()?, disk.metadata()?);
     if (own.dev(), own.ino()) != (other.dev(), other.ino()) {
         return Err(io::Error::other("it was replaced while it was opened"));
     }
+    if named_by == NamedBy::Client {
+        // Under no other name, and nobody else's to read or write.
+        let is_own = own.is_file() && own.nlink() == 1 && own.mode() & 0o7177 == 0;
+        if !is_own || own.uid() != geteuid().as_raw() {
+            return Err(foreign());
+        }
+    }
     Ok((file, disk, own.len()))
 }
 
-fn folder(path: &Path) -> Option<&Path> {
-    path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+fn foreign() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is no file of records that is the server's alone",
+    )
 }
 
 /// The name of a file whose last record has this number: `audit-00000000000000000042.log`.
@@ -197,6 +267,12 @@ fn parts(path: &Path) -> (String, String) {
     (stem.unwrap_or_default(), extension.unwrap_or_default())
 }
 
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// The files before, in order, each plain or packed. Where one is both, a crash has come in between, and
+/// the plain one counts.
 fn before(path: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(folder) = folder(path) else { return Ok(Vec::new()) };
     let (stem, extension) = parts(path);
@@ -208,13 +284,18 @@ fn before(path: &Path) -> io::Result<Vec<PathBuf>> {
             number.len() == DIGITS && number.bytes().all(|byte| byte.is_ascii_digit())
         })
     };
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(is_ours) {
-            found.push(entry.path());
+        let path = entry?.path();
+        let (plain, is_packed) = packed::plain_name(name(&path));
+        if is_ours(plain) {
+            let plain = plain.to_owned();
+            if is_packed {
+                found.entry(plain).or_insert(path);
+            } else {
+                found.insert(plain, path);
+            }
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(found.into_values().collect())
 }

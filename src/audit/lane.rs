@@ -2,7 +2,10 @@
 //!
 //! Always holds: lines wait in order, whole; what the device has is what it has said.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Condvar},
+    time::{Duration, Instant},
+};
 
 use super::device::Device;
 
@@ -12,10 +15,18 @@ pub(super) const WAITING: usize = 4 << 20;
 /// nobody waits for that.
 const HEAVY: usize = 1 << 20;
 
+/// The bells of a lane's two threads.
+#[derive(Debug, Default)]
+pub(super) struct Bells {
+    pub(super) writer: Condvar,
+    pub(super) syncer: Condvar,
+}
+
 /// What is known of a device.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) name: String,
+    pub(super) bells: Arc<Bells>,
     /// Whether a record that it does not take counts as none.
     pub(super) is_required: bool,
     /// Whether what it was given must be made durable.
@@ -35,6 +46,8 @@ pub(super) struct Lane {
     pub(super) syncs_since: Option<Instant>,
     /// Records that found no place.
     pub(super) lost: u64,
+    /// It is to be no device any more: what it was given before it gets, and nothing else.
+    pub(super) leaves: bool,
 }
 
 /// How a device is.
@@ -51,6 +64,7 @@ impl Lane {
     pub(super) fn new(device: &dyn Device, is_required: bool, from: u64) -> Self {
         Self {
             name: device.name().to_owned(),
+            bells: Arc::default(),
             is_required,
             has_disk: device.disk().is_some(),
             buffer: Vec::new(),
@@ -62,6 +76,7 @@ impl Lane {
             writes_since: None,
             syncs_since: None,
             lost: 0,
+            leaves: false,
         }
     }
 
@@ -73,6 +88,9 @@ impl Lane {
     /// Puts a line behind those that wait. Where there must be room for it, there was, or it tells how
     /// something ended that was begun.
     pub(super) fn push(&mut self, line: &[u8], seq: u64) {
+        if self.leaves {
+            return;
+        }
         if self.is_required || self.has_room(line.len()) {
             self.buffer.extend_from_slice(line);
             self.buffered = seq;

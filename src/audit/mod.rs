@@ -13,6 +13,9 @@ mod lane;
 mod link;
 mod members;
 mod outline;
+mod packed;
+#[cfg(test)]
+mod packed_tests;
 mod recorder;
 mod resume;
 mod state;
@@ -34,8 +37,9 @@ pub use self::{
     link::{Listener, Unvouched, Vouched},
     members::Members,
     outline::Outline,
-    recorder::{Fitted, Need, OPEN_MAX, Receipt, Recorder, Standing},
-    resume::{ResumeError, Tail, Unended},
+    packed::{Line, Lines},
+    recorder::{Fitted, LaneId, Need, OPEN_MAX, Receipt, Recorder, Standing},
+    resume::{ResumeError, Tail, Unended, cut_torn},
     state::Unrecorded,
     stdout::StdoutDevice,
     syslog::SyslogDevice,

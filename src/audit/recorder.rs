@@ -18,9 +18,9 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     chain::{Position, Said},
     device::{Device, Form},
-    lane::Lane,
+    lane::{Bells, Lane},
     members::Members,
-    state::{Bells, Shared, State, Unrecorded, Waiter},
+    state::{Shared, State, Unrecorded, Waiter},
     worker::{Syncer, Writer},
 };
 use crate::{
@@ -72,6 +72,10 @@ pub struct Fitted {
     pub form: Form,
 }
 
+/// Names a device of a recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneId(u32);
+
 /// Where records go.
 #[derive(Debug)]
 pub struct Recorder {
@@ -107,11 +111,10 @@ impl Recorder {
         fitted: Vec<Fitted>,
         (patience, stretch): (Duration, u64),
     ) -> io::Result<Self> {
-        let lanes = fitted.iter();
-        let lanes = lanes.map(|one| Lane::new(&*one.device, one.is_required, at.seq)).collect();
         let state = State {
             at,
-            lanes,
+            lanes: BTreeMap::new(),
+            next_lane: 0,
             for_writing: VecDeque::new(),
             for_disk: VecDeque::new(),
             open: BTreeMap::new(),
@@ -123,17 +126,84 @@ impl Recorder {
             stops: false,
             threads: 0,
         };
-        let bells = fitted.iter().map(|_| Bells::default()).collect();
-        let shared = Arc::new(Shared { state: Mutex::new(state), bells });
-        for (lane, Fitted { device, form, .. }) in fitted.into_iter().enumerate() {
-            if let Some(disk) = device.disk() {
-                let syncer = Syncer { shared: Arc::clone(&shared), lane, disk };
-                spawn(&shared, "audit sync", move || syncer.run())?;
-            }
-            let writer = Writer::new(Arc::clone(&shared), lane, device, form);
-            spawn(&shared, "audit", move || writer.run())?;
+        let shared = Arc::new(Shared { state: Mutex::new(state) });
+        let recorder = Self { shared, key, patience, stretch, due: Notify::new() };
+        fitted.into_iter().try_for_each(|one| recorder.add(one).map(drop))?;
+        Ok(recorder)
+    }
+
+    /// Another device, which gets what is recorded from now on.
+    ///
+    /// # Errors
+    /// The system's, where no threads can be had.
+    pub fn add(&self, fitted: Fitted) -> io::Result<LaneId> {
+        let Fitted { device, is_required, form } = fitted;
+        let (lane, bells) = {
+            let mut state = self.shared.lock();
+            let (lane, from) = (state.next_lane, state.at.seq);
+            let new = Lane::new(&*device, is_required, from);
+            let bells = Arc::clone(&new.bells);
+            state.next_lane += 1;
+            state.lanes.insert(lane, new);
+            (lane, bells)
+        };
+        let spawned = self.work(lane, bells, device, form);
+        if spawned.is_err() {
+            self.shared.lock().lanes.remove(&lane);
+            self.shared.lock().advance();
         }
-        Ok(Self { shared, key, patience, stretch, due: Notify::new() })
+        spawned.map(|()| LaneId(lane))
+    }
+
+    fn work(
+        &self,
+        lane: u32,
+        bells: Arc<Bells>,
+        device: Box<dyn Device>,
+        form: Form,
+    ) -> io::Result<()> {
+        if let Some(disk) = device.disk() {
+            let (shared, bells) = (Arc::clone(&self.shared), Arc::clone(&bells));
+            let syncer = Syncer { shared, lane, bells, disk };
+            spawn(&self.shared, "audit sync", move || syncer.run())?;
+        }
+        let writer = Writer::new(Arc::clone(&self.shared), (lane, bells), device, form);
+        spawn(&self.shared, "audit", move || writer.run())
+    }
+
+    /// Whether a record that this device does not take counts as none, from now on.
+    pub fn require(&self, LaneId(lane): LaneId, is_required: bool) {
+        let mut state = self.shared.lock();
+        if let Some(lane) = state.lanes.get_mut(&lane) {
+            lane.is_required = is_required;
+        }
+        state.advance();
+    }
+
+    /// Takes a device away, once it has what it was given, or does not take it in time.
+    pub async fn remove(&self, LaneId(lane): LaneId) {
+        const LOOK: Duration = Duration::from_millis(5);
+        self.require(LaneId(lane), false);
+        let deadline = Instant::now() + self.patience;
+        while !self.has_left(lane, deadline) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether a device that is to leave has gone by now.
+    fn has_left(&self, lane: u32, deadline: Instant) -> bool {
+        let mut state = self.shared.lock();
+        let Some(leaving) = state.lanes.get_mut(&lane) else { return true };
+        leaving.leaves = true;
+        let is_over = leaving.is_done() || !leaving.is_well(self.patience);
+        leaving.bells.writer.notify_one();
+        leaving.bells.syncer.notify_one();
+        let has_left = is_over || Instant::now() >= deadline;
+        if has_left {
+            state.lanes.remove(&lane);
+            state.advance();
+        }
+        has_left
     }
 
     /// Whether records are kept, as far as is known.
@@ -153,7 +223,7 @@ impl Recorder {
         Standing {
             records: state.at.seq,
             lost: state.lost,
-            devices: state.lanes.iter().map(device).collect(),
+            devices: state.lanes.values().map(device).collect(),
         }
     }
 
@@ -205,7 +275,7 @@ impl Recorder {
     ) -> Result<Option<MutexGuard<'_, State>>, Unrecorded> {
         let mut state = self.shared.lock();
         let size = members.as_str().len() + LINE_BESIDE;
-        let has_room = state.lanes.iter().all(|lane| !lane.is_required || lane.has_room(size));
+        let has_room = state.lanes.values().all(|lane| !lane.is_required || lane.has_room(size));
         if state.stops || need != Need::Nothing && !(has_room && state.is_well(self.patience)) {
             return Err(Unrecorded);
         }
@@ -218,8 +288,8 @@ impl Recorder {
         if state.since_checkpoint >= self.stretch {
             self.due.notify_one();
         }
-        for bells in &self.shared.bells {
-            bells.writer.notify_one();
+        for lane in state.lanes.values() {
+            lane.bells.writer.notify_one();
         }
         let queue = match need {
             Need::Nothing => return Receipt { told: None, patience: self.patience },

@@ -6,8 +6,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom},
+    fs::OpenOptions,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -16,14 +16,15 @@ use serde::Deserialize;
 use super::{
     chain::{CHECKPOINT, Position},
     file::FileDevice,
+    packed::{LINE_MAX, Text, too_long},
     verify::read,
 };
 use crate::model::AuditMark;
 
 /// How much is read at once, in bytes.
 const PIECE: u64 = 1 << 20;
-/// The longest line, in bytes.
-const LINE_MAX: usize = 1 << 20;
+/// What one file has more than another at most, in bytes, so that the other gets it.
+const BEHIND_MAX: usize = 16 << 20;
 
 /// A change that the trail says was about to happen, and not whether it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +132,41 @@ impl Tail {
         }))
     }
 
+    /// The last record of the trail at `path`, if there is one.
+    ///
+    /// # Errors
+    /// `ResumeError` names the file.
+    pub fn last(path: &Path) -> Result<Option<Position>, ResumeError> {
+        let mut newest = NewestFirst::of(path)?;
+        let Some(line) = newest.next()? else { return Ok(None) };
+        Ok(Some(read(&line).ok_or_else(|| newest.foreign())?.at))
+    }
+
+    /// Puts behind the trail at `path` what the one at `whole` has more, where they are of one chain:
+    /// a crash came before both had it. At most so much of it that a start is not held up.
+    ///
+    /// # Errors
+    /// `ResumeError` names the file.
+    pub fn follow(path: &Path, whole: &Path) -> Result<(), ResumeError> {
+        let (Some(own), Some(last)) = (Self::last(path)?, Self::last(whole)?) else {
+            return Ok(());
+        };
+        if own.chain != last.chain || own.seq >= last.seq {
+            return Ok(());
+        }
+        let missed = Self::behind(whole, own.seq, BEHIND_MAX)?;
+        let first = missed.split(|byte| *byte == b'\n').next().and_then(read);
+        if first.is_some_and(|first| first.prev == own.hash) {
+            let append = || {
+                let mut file = OpenOptions::new().append(true).open(path)?;
+                file.write_all(&missed)?;
+                file.sync_all()
+            };
+            append().map_err(|error| ResumeError::Io(path.to_owned(), error))?;
+        }
+        Ok(())
+    }
+
     /// The lines of the trail at `path` behind the record of this number, of the newest ones as many as
     /// have `most` bytes.
     ///
@@ -157,8 +193,12 @@ impl Tail {
 }
 
 /// Cuts off what is behind the last line feed of a file. How many bytes that was.
-fn cut_torn(path: &Path) -> io::Result<u64> {
-    if !path.exists() {
+///
+/// # Errors
+/// The system's.
+pub fn cut_torn(path: &Path) -> io::Result<u64> {
+    // What is no file has no end.
+    if !path.is_file() {
         return Ok(0);
     }
     let file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -220,7 +260,7 @@ impl NewestFirst {
 
 /// The lines of a file, the last one first.
 struct Backwards {
-    file: File,
+    text: Text,
     /// What of the file was not read yet.
     left: u64,
     /// What was read and not told yet; ends with a line feed.
@@ -229,9 +269,9 @@ struct Backwards {
 
 impl Backwards {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let left = file.metadata()?.len();
-        Ok(Self { file, left, piece: Vec::new() })
+        let text = Text::open(path)?;
+        let left = text.length();
+        Ok(Self { text, left, piece: Vec::new() })
     }
 
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -250,12 +290,10 @@ impl Backwards {
                 return Ok(is_line.then_some(line));
             }
             if self.piece.len() > LINE_MAX {
-                return Err(io::Error::other("it has a line of more than 1 MiB"));
+                return Err(too_long());
             }
             let from = self.left.saturating_sub(PIECE);
-            let mut piece = vec![0; usize::try_from(self.left - from).unwrap_or_default()];
-            self.file.seek(SeekFrom::Start(from))?;
-            self.file.read_exact(&mut piece)?;
+            let mut piece = self.text.between(from, self.left)?;
             piece.append(&mut self.piece);
             self.piece = piece;
             self.left = from;

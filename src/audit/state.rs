@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,25 +19,17 @@ use super::{chain::Position, lane::Lane, members::Members};
 #[error("the audit trail takes no records")]
 pub struct Unrecorded;
 
-/// The bells of a lane's two threads.
-#[derive(Debug, Default)]
-pub(super) struct Bells {
-    pub(super) writer: Condvar,
-    pub(super) syncer: Condvar,
-}
-
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
-    pub(super) bells: Vec<Bells>,
 }
 
 impl Shared {
     /// Wakes all threads, to look whether they are to stop.
     pub(super) fn ring_all(&self) {
-        for bells in &self.bells {
-            bells.writer.notify_one();
-            bells.syncer.notify_one();
+        for lane in self.lock().lanes.values() {
+            lane.bells.writer.notify_one();
+            lane.bells.syncer.notify_one();
         }
     }
 
@@ -49,7 +41,9 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) at: Position,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) lanes: BTreeMap<u32, Lane>,
+    /// The number of the next one.
+    pub(super) next_lane: u32,
     /// Who waits for a record to be written, in the order of their numbers.
     pub(super) for_writing: VecDeque<Waiter>,
     /// Who waits for one to be durable.
@@ -78,7 +72,7 @@ pub(super) struct Waiter {
 impl State {
     /// Tells those whose records are kept by now.
     pub(super) fn advance(&mut self) {
-        let required = || self.lanes.iter().filter(|lane| lane.is_required);
+        let required = || self.lanes.values().filter(|lane| lane.is_required);
         let written = required().map(Lane::written).min().unwrap_or_default();
         let durable = required().map(Lane::durable).min().unwrap_or_default();
         for (queue, to) in [(&mut self.for_writing, written), (&mut self.for_disk, durable)] {
@@ -97,14 +91,14 @@ impl State {
     }
 
     /// Whether somebody waits until what a device has taken is on its disk.
-    pub(super) fn someone_waits_for_disk(&self, lane: usize) -> bool {
-        let written = self.lanes.get(lane).map_or(0, Lane::written);
+    pub(super) fn someone_waits_for_disk(&self, lane: u32) -> bool {
+        let written = self.lanes.get(&lane).map_or(0, Lane::written);
         self.for_disk.front().is_some_and(|waiter| waiter.seq <= written)
     }
 
     /// A device has failed: nobody waits for it any more.
-    pub(super) fn fails(&mut self, lane: usize, error: &io::Error) {
-        let Some(lane) = self.lanes.get_mut(lane) else { return };
+    pub(super) fn fails(&mut self, lane: u32, error: &io::Error) {
+        let Some(lane) = self.lanes.get_mut(&lane) else { return };
         if lane.fails() {
             tracing::error!(
                 device = lane.name, required = lane.is_required, %error,
@@ -119,14 +113,14 @@ impl State {
     }
 
     pub(super) fn is_well(&self, patience: Duration) -> bool {
-        self.lanes.iter().all(|lane| !lane.is_required || lane.is_well(patience))
+        self.lanes.values().all(|lane| !lane.is_required || lane.is_well(patience))
     }
 
     /// Links a record and gives it to the devices.
     pub(super) fn link(&mut self, members: &Members) {
         self.line.clear();
         self.at.link(members, &mut self.line);
-        for lane in &mut self.lanes {
+        for lane in self.lanes.values_mut() {
             lane.push(&self.line, self.at.seq);
         }
         self.since_checkpoint += 1;

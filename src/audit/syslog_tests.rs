@@ -250,7 +250,8 @@ async fn a_listener_that_is_stuck_stalls_nobody_who_does_not_need_it() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let rotation = Rotation { bytes: u64::MAX, age: Duration::from_secs(3600), keep: 0 };
+    let rotation =
+        Rotation { bytes: u64::MAX, age: Duration::from_secs(3600), keep: 0, packs: false };
     let file = FileDevice::open(&folder.path().join("audit.log"), rotation).unwrap();
     let (authority, _) = authority();
     let roots = pem::every(authority.certificate_pem().as_bytes()).unwrap();

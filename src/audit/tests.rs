@@ -160,15 +160,19 @@ mod recorder {
     use std::{
         fs,
         io::{self, Write as _},
+        os::unix::fs::OpenOptionsExt as _,
         path::Path,
         sync::{Arc, Mutex},
         time::{Duration, Instant},
     };
 
+    use rustix::fs::OFlags;
+
     use super::{super::*, ChainId, Position, key};
     use crate::model::Timestamp;
 
-    const FOREVER: Rotation = Rotation { bytes: u64::MAX, age: Duration::from_secs(3600), keep: 0 };
+    const FOREVER: Rotation =
+        Rotation { bytes: u64::MAX, age: Duration::from_secs(3600), keep: 0, packs: false };
     const PATIENCE: Duration = Duration::from_secs(5);
 
     fn start(path: &Path, rotation: Rotation, at: Position) -> Recorder {
@@ -305,6 +309,95 @@ mod recorder {
         assert_eq!(Tail::of(&path).unwrap(), None);
         fs::write(&path, "127.0.0.1 - - GET /\n").unwrap();
         assert!(matches!(Tail::of(&path), Err(ResumeError::Foreign(_))));
+    }
+
+    /// One of two files lacked what the other had, for good, when a crash came in between.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_a_crash_left_behind_gets_what_another_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one.log"), folder.path().join("other.log"));
+        let fitted = [&one, &other].map(|path| Fitted {
+            device: Box::new(FileDevice::open(path, FOREVER).unwrap()),
+            is_required: true,
+            form: Form::Own,
+        });
+        let recorder = Recorder::start(at_first(), key(1), fitted.into(), (PATIENCE, 3)).unwrap();
+        for number in 0..10 {
+            recorder.record(&record(number), Need::Durable).unwrap().kept().await.unwrap();
+        }
+        stop(&recorder);
+        let whole = fs::read(&one).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), whole);
+        let lines = lines(&whole);
+        let cut: usize = lines[..6].iter().map(|line| line.len() + 1).sum();
+        fs::write(&other, &whole[..cut]).unwrap();
+        assert_eq!(Tail::last(&other).unwrap().unwrap().seq, 6);
+        // What is behind gives nothing.
+        Tail::follow(&one, &other).unwrap();
+        assert_eq!(fs::read(&one).unwrap(), whole);
+        Tail::follow(&other, &one).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), whole);
+        // Nor does another chain, or a file to which it does not fit.
+        let edited = String::from_utf8(whole[..cut].to_vec()).unwrap().replace(":5}", ":7}");
+        fs::write(&other, &edited).unwrap();
+        Tail::follow(&other, &one).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap().len(), edited.len());
+    }
+
+    /// Where there was no other file to go on in, more of the one before was cut off with each look.
+    #[test]
+    fn a_file_that_was_moved_is_cut_once_and_when_there_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("audit.log"), folder.path().join("moved.log"));
+        let mut device = FileDevice::open(&path, FOREVER).unwrap();
+        let lines = b"one\ntwo\nbegun";
+        assert_eq!(device.write(lines).unwrap(), lines.len());
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        for _ in 0..3 {
+            device.reopen(device.length() - 5, 0).unwrap_err();
+        }
+        assert_eq!(fs::read(&moved).unwrap(), lines);
+        fs::remove_dir(&path).unwrap();
+        assert_eq!(device.reopen(device.length() - 5, 0).unwrap(), Opened::Other);
+        assert_eq!(fs::read(&moved).unwrap(), b"one\ntwo\n");
+        assert_eq!(device.length(), 0);
+    }
+
+    /// A disk that does not keep what it took: nobody is told that it has, and all of it is written
+    /// again, once each, when it does.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_be_made_durable_is_not_kept_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let device = FileDevice::open(&path, FOREVER).unwrap();
+        let disk = device.disk().unwrap();
+        // A handle that can be asked for nothing.
+        let flags = i32::try_from(OFlags::PATH.bits()).unwrap();
+        let none = || fs::File::options().read(true).custom_flags(flags).open(&path).unwrap();
+        let fitted = vec![Fitted { device: Box::new(device), is_required: true, form: Form::Own }];
+        let recorder = Recorder::start(at_first(), key(1), fitted, (PATIENCE, 100)).unwrap();
+        let keep = async |number, need| recorder.record(&record(number), need)?.kept().await;
+        assert_eq!(keep(1, Need::Durable).await, Ok(()));
+        disk.replace(none());
+        assert_eq!(keep(2, Need::Durable).await, Err(Unrecorded));
+        assert!(!recorder.is_well());
+        assert_eq!(keep(3, Need::Written).await, Err(Unrecorded));
+        let _kept_later = recorder.record(&record(4), Need::Nothing).unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(!recorder.is_well(), "what is written again is durable no more than before");
+        disk.replace(fs::File::options().append(true).open(&path).unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while keep(5, Need::Durable).await.is_err() {
+            assert!(Instant::now() < deadline, "it heals");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop(&recorder);
+        assert!(proven(&path).is_closed);
+        let numbers = lines(&fs::read(&path).unwrap()).into_iter().filter_map(|line| {
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()["n"].as_u64()
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 4, 5]);
     }
 
     /// What a device does next.

@@ -88,6 +88,12 @@ impl Auditor {
         if self.terms.shows_paths {
             return path.to_owned();
         }
+        self.hashed(tenant, path)
+    }
+
+    /// What stands for a path where paths are not told.
+    #[must_use]
+    pub fn hashed(&self, tenant: Option<OkmsId>, path: &str) -> String {
         let tenant = tenant.map(|tenant| *tenant.as_bytes()).unwrap_or_default();
         let text = [b"audited path\0", tenant.as_slice(), path.as_bytes()].concat();
         (self.terms.hash)(&text).map(|hash| format!("hash:{}", hex(&hash))).unwrap_or_default()

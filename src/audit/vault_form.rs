@@ -5,6 +5,7 @@
 //! written beside one that can.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::members::Members;
 
@@ -45,6 +46,23 @@ pub(super) fn of(lines: &[u8]) -> Vec<u8> {
         }
     }
     all
+}
+
+/// Whether a line is one of those.
+pub(super) fn is_one(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Told<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: &'a str,
+        #[serde(rename = "time", borrow)]
+        _time: &'a str,
+        #[serde(rename = "auth", borrow)]
+        _auth: &'a RawValue,
+        #[serde(rename = "request", borrow)]
+        _request: &'a RawValue,
+    }
+    serde_json::from_slice(line)
+        .is_ok_and(|Told { kind, .. }| ["request", "response"].contains(&kind))
 }
 
 /// What lines a record leaves. A change was announced by a record of its own.

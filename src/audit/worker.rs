@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     device::{Device, Disk, Form, Opened},
-    lane::Condition,
+    lane::{Bells, Condition},
     state::{Shared, State},
     vault_form,
 };
@@ -34,7 +34,8 @@ struct Piece {
 /// The thread that writes, until the recorder stops and nothing waits.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    lane: usize,
+    lane: u32,
+    bells: Arc<Bells>,
     device: Box<dyn Device>,
     form: Form,
     has_disk: bool,
@@ -66,13 +67,14 @@ enum Task {
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        lane: usize,
+        (lane, bells): (u32, Arc<Bells>),
         device: Box<dyn Device>,
         form: Form,
     ) -> Self {
         Self {
             shared,
             lane,
+            bells,
             form,
             has_disk: device.disk().is_some(),
             kept: VecDeque::new(),
@@ -97,7 +99,7 @@ impl Writer {
                     let piece = Piece { bytes, to: last };
                     self.kept.push_back(piece);
                     self.taken = 0;
-                    let written = self.write_last();
+                    let written = self.look().and_then(|()| self.write_last());
                     let is_written = written.is_ok();
                     self.ended(written);
                     if is_written {
@@ -121,18 +123,23 @@ impl Writer {
         }
     }
 
+    /// Goes where the device belongs, if it was not looked at lately. Nothing is written elsewhere
+    /// meanwhile: somebody may have taken that away.
+    fn look(&mut self) -> io::Result<()> {
+        if self.looked.elapsed() >= LOOK { self.reopen() } else { Ok(()) }
+    }
+
     fn tend(&mut self, last: u64) -> io::Result<()> {
-        if self.looked.elapsed() >= LOOK {
-            self.reopen()?;
-        }
+        self.look()?;
         let opened = self.device.tend(last)?;
         self.moves_to(opened)
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.looked = Instant::now();
         let whole = self.device.length().saturating_sub(self.begun() as u64);
         let opened = self.device.reopen(whole, self.base)?;
+        // Until it is there, it is looked at each time.
+        self.looked = Instant::now();
         self.moves_to(opened)
     }
 
@@ -170,7 +177,7 @@ impl Writer {
     /// What was written is durable, by itself or by having been written again.
     fn all_is_durable(&self) {
         let mut state = self.shared.lock();
-        if let Some(lane) = state.lanes.get_mut(self.lane) {
+        if let Some(lane) = state.lanes.get_mut(&self.lane) {
             lane.durable = lane.written;
             if lane.condition == Condition::Torn {
                 lane.condition = Condition::Failed;
@@ -180,11 +187,11 @@ impl Writer {
 
     fn next(&mut self) -> Task {
         let shared = Arc::clone(&self.shared);
-        let Some(bells) = shared.bells.get(self.lane) else { return Task::Stop };
         let mut state = shared.lock();
         loop {
-            let stops = state.stops;
-            let Some(lane) = state.lanes.get_mut(self.lane) else { return Task::Stop };
+            let ends = state.stops;
+            let Some(lane) = state.lanes.get_mut(&self.lane) else { return Task::Stop };
+            let stops = ends || lane.leaves;
             let durable = lane.durable();
             while let Some(piece) = self.kept.front().filter(|piece| piece.to <= durable) {
                 self.base += piece.bytes.len() as u64;
@@ -215,7 +222,7 @@ impl Writer {
                 return task;
             }
             let left = self.next_look.saturating_duration_since(Instant::now());
-            state = wait(&bells.writer, state, left).0;
+            state = wait(&self.bells.writer, state, left).0;
         }
     }
 
@@ -252,7 +259,7 @@ impl Writer {
     fn ended(&mut self, outcome: io::Result<()>) {
         self.next_look = Instant::now() + PAUSE;
         let mut state = self.shared.lock();
-        let Some(lane) = state.lanes.get_mut(self.lane) else { return };
+        let Some(lane) = state.lanes.get_mut(&self.lane) else { return };
         lane.writes_since = None;
         if let Err(error) = outcome {
             return state.fails(self.lane, &error);
@@ -270,11 +277,8 @@ impl Writer {
         }
         let is_heavy = lane.is_heavy();
         state.advance();
-        if self.has_disk
-            && (is_heavy || state.someone_waits_for_disk(self.lane))
-            && let Some(bells) = self.shared.bells.get(self.lane)
-        {
-            bells.syncer.notify_one();
+        if self.has_disk && (is_heavy || state.someone_waits_for_disk(self.lane)) {
+            self.bells.syncer.notify_one();
         }
     }
 }
@@ -293,7 +297,8 @@ fn write(device: &mut dyn Device, bytes: &[u8]) -> io::Result<usize> {
 /// The thread that makes durable.
 pub(super) struct Syncer {
     pub(super) shared: Arc<Shared>,
-    pub(super) lane: usize,
+    pub(super) lane: u32,
+    pub(super) bells: Arc<Bells>,
     pub(super) disk: Disk,
 }
 
@@ -302,7 +307,7 @@ impl Syncer {
         while let Some(to) = self.next() {
             let outcome = self.disk.sync();
             let mut state = self.shared.lock();
-            let Some(lane) = state.lanes.get_mut(self.lane) else { return };
+            let Some(lane) = state.lanes.get_mut(&self.lane) else { return };
             lane.syncs_since = None;
             match outcome {
                 // What was written again meanwhile is durable by that.
@@ -313,12 +318,10 @@ impl Syncer {
                 Ok(()) => {}
                 Err(error) => {
                     state.fails(self.lane, &error);
-                    if let Some(lane) = state.lanes.get_mut(self.lane) {
+                    if let Some(lane) = state.lanes.get_mut(&self.lane) {
                         lane.condition = Condition::Torn;
                     }
-                    if let Some(bells) = self.shared.bells.get(self.lane) {
-                        bells.writer.notify_one();
-                    }
+                    self.bells.writer.notify_one();
                 }
             }
         }
@@ -329,8 +332,9 @@ impl Syncer {
         let mut state = self.shared.lock();
         let mut is_due = false;
         loop {
-            let (stops, is_waited_for) = (state.stops, state.someone_waits_for_disk(self.lane));
-            let lane = state.lanes.get_mut(self.lane)?;
+            let (ends, is_waited_for) = (state.stops, state.someone_waits_for_disk(self.lane));
+            let lane = state.lanes.get_mut(&self.lane)?;
+            let stops = ends || lane.leaves;
             let is_wanted = is_due || stops || is_waited_for || lane.is_heavy();
             if is_wanted && lane.written > lane.durable && lane.condition != Condition::Torn {
                 lane.syncs_since = Some(Instant::now());
@@ -340,9 +344,8 @@ impl Syncer {
             if stops && (lane.is_done() || lane.condition != Condition::Well) {
                 return None;
             }
-            let bells = self.shared.bells.get(self.lane)?;
             let pause = if stops { PAUSE } else { UNSYNCED };
-            (state, is_due) = wait(&bells.syncer, state, pause);
+            (state, is_due) = wait(&self.bells.syncer, state, pause);
         }
     }
 }

@@ -105,6 +105,10 @@ actions! {
     MetricsGet = "okms:apiovh:metrics/get",
     /// See where the records of the audit trail go.
     AuditDeviceGet = "okms:apiovh:audit/device/get",
+    /// Enable and disable devices of the audit trail.
+    AuditDeviceEdit = "okms:apiovh:audit/device/edit",
+    /// Learn what stands for a path in the audit trail.
+    AuditHash = "okms:apiovh:audit/hash",
 }
 
 /// A set of actions.

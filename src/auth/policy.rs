@@ -586,6 +586,8 @@ mod tests {
                     | Action::CredentialDelete
                     | Action::MetricsGet
                     | Action::AuditDeviceGet
+                    | Action::AuditDeviceEdit
+                    | Action::AuditHash
             );
             assert_eq!(principal.authorize(own, actions, access).is_ok(), expected, "{action:?}");
             assert!(operator.authorize_region(actions).is_ok());

@@ -1,10 +1,6 @@
 //! `okmsd audit`
 
-use std::{
-    fs::File,
-    io::{self, BufRead as _, BufReader},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -14,7 +10,7 @@ use super::{
 };
 use crate::{
     app::AUDIT_PURPOSE,
-    audit::{FileDevice, Proven, Verifier},
+    audit::{FileDevice, Lines, Proven, Verifier},
     config::{self, AuditFormat, Config},
     crypto::{FileRootKey, SigningKey, VerifyingKey},
     model::text::{self, hex},
@@ -35,8 +31,8 @@ pub(super) enum Audit {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// The files, in order; several chains may be mixed. Without any: those that the region's config
-    /// names.
+    /// The files, in order, packed ones (.gz) as they are; several chains may be mixed. Without any:
+    /// those that the region's config names.
     files: Vec<PathBuf>,
     #[command(flatten)]
     region: Region,
@@ -147,28 +143,15 @@ fn check(verifier: &mut Verifier, file: &Path) -> Outcome {
     let at = |line: usize, what: &dyn std::fmt::Display| -> Fault {
         format!("{}:{line}: {what}", file.display()).into()
     };
-    let lines = File::open(file).map_err(|error| at(0, &error))?;
-    let mut lines = BufReader::new(lines);
-    let mut line = Vec::new();
+    let mut lines = Lines::open(file).map_err(|error| at(0, &error))?;
     for number in 1.. {
-        line.clear();
-        let length = read_line(&mut lines, &mut line).map_err(|error| at(number, &error))?;
-        if length == 0 {
-            break;
-        }
-        let Some(whole) = line.strip_suffix(b"\n") else {
+        let Some(line) = lines.next_line().map_err(|error| at(number, &error))? else { break };
+        if !line.is_whole {
             return Err(at(number, &"this line was cut short"));
-        };
-        verifier.line(whole).map_err(|fault| at(number, &fault))?;
+        }
+        verifier.line(line.text).map_err(|fault| at(number, &fault))?;
     }
     Ok(())
-}
-
-/// No honest line is longer.
-const LINE_MAX: u64 = 1 << 20;
-
-fn read_line(lines: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
-    io::Read::take(lines, LINE_MAX).read_until(b'\n', line)
 }
 
 fn told(proven: &Proven) -> String {

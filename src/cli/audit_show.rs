@@ -1,8 +1,9 @@
 //! `okmsd audit show` and `tail`: records, for people.
 
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Seek as _, SeekFrom},
+    io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,6 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output::{Fault, Outcome, say};
+use crate::audit::Lines;
 
 /// So often a file is looked at for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -20,7 +22,7 @@ const END: u64 = 1 << 20;
 
 #[derive(Args)]
 pub(super) struct Show {
-    /// The files, in order.
+    /// The files, in order; packed ones (.gz) as they are.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -29,7 +31,7 @@ pub(super) struct Show {
 
 #[derive(Args)]
 pub(super) struct Tail {
-    /// The file that is written.
+    /// The file that is written. Of a packed one (.gz) its last records are shown, and none follow.
     file: PathBuf,
     /// How many records are shown of those that are there.
     #[arg(short = 'n', long, default_value_t = 10)]
@@ -113,6 +115,20 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Those records of a file that are to be shown.
+    fn each(&self, file: &Path, has_colours: bool, mut tell: impl FnMut(String)) -> Outcome {
+        let mut lines = Lines::open(file).map_err(|error| fault(file, &error))?;
+        while let Some(line) = lines.next_line().map_err(|error| fault(file, &error))? {
+            let text = std::str::from_utf8(line.text).ok();
+            if let Some(told) = text.and_then(|text| self.line(text, has_colours)) {
+                tell(told);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A record in a line.
 fn told(record: &Value, has_colours: bool) -> String {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
@@ -162,13 +178,7 @@ impl Show {
     pub(super) fn run(self) -> Outcome {
         let has_colours = io::stdout().is_terminal();
         for file in &self.files {
-            let lines = File::open(file).map_err(|error| fault(file, &error))?;
-            for line in BufReader::new(lines).lines() {
-                let line = line.map_err(|error| fault(file, &error))?;
-                if let Some(line) = self.filter.line(&line, has_colours) {
-                    say(line);
-                }
-            }
+            self.filter.each(file, has_colours, say)?;
         }
         Ok(())
     }
@@ -178,6 +188,17 @@ impl Tail {
     pub(super) async fn run(self) -> Outcome {
         let has_colours = io::stdout().is_terminal();
         let path = &self.file;
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            let mut last = VecDeque::new();
+            self.filter.each(path, has_colours, |line| {
+                last.push_back(line);
+                if last.len() > self.last {
+                    last.pop_front();
+                }
+            })?;
+            last.into_iter().for_each(say);
+            return Ok(());
+        }
         let open = || File::open(path).map_err(|error| fault(path, &error));
         let mut file = open()?;
         let length = file.metadata().map_err(|error| fault(path, &error))?.len();

@@ -244,7 +244,11 @@ fn config_text(region: &Region<'_>) -> String {
          [store]\n\
          path = \"okmsd.redb\"\n\
          \n\
-         # Who did what; nothing is changed that is not in it.\n\
+         # Who did what; nothing is changed that is not in it. In the folder are the files that operators\n\
+         # enable over the API (vault audit enable); without it they enable none.\n\
+         [audit]\n\
+         folder = \"audit\"\n\
+         \n\
          [[audit.device]]\n\
          kind = \"file\"\n\
          path = \"audit.log\"\n\

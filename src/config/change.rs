@@ -115,6 +115,7 @@ keys! {
         store: restart,
         store_bytes: restart,
         store_time: restart,
+        folder: restart,
         patience: restart,
         checkpoint_records: restart,
         checkpoint_time: restart,

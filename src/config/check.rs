@@ -140,6 +140,12 @@ impl Config {
                     "is the name of the file where kind is file, and of nothing else",
                 ));
             }
+            if device.path.as_ref().and_then(|path| path.extension()).is_some_and(|it| it == "gz") {
+                return Err(ConfigError::Value(
+                    "audit.device.path",
+                    "must not end in .gz, as files do that are packed; compress = true packs those before",
+                ));
+            }
             let is_syslog = device.kind == AuditDeviceKind::Syslog;
             if !is_syslog && (device.address.is_some() || device.facility.is_some()) {
                 return Err(ConfigError::Value(
@@ -254,7 +260,7 @@ impl Config {
             };
             device.path.iter_mut().chain(&mut device.ca).chain(socket)
         });
-        for path in paths.chain(of_customers).chain(of_audit) {
+        for path in paths.chain(of_customers).chain(of_audit).chain(&mut self.audit.folder) {
             // Joining with an absolute path gives that path.
             *path = folder.join(&*path);
         }

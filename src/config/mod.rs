@@ -27,7 +27,8 @@ pub use self::{
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
         AuditStore, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits, Log,
-        LogFormat, Proxy, Reload, Server, StaleCrl, Store, Tokens, Trust,
+        LogFormat, Proxy, ROTATE_BYTES, ROTATE_TIME, Reload, Server, StaleCrl, Store, Tokens,
+        Trust,
     },
     syslog::{Facility, SyslogAddress},
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},
@@ -230,6 +231,7 @@ mod tests {
             (&device("kind = \"syslog\"\naddress = \"tls:x:1\""), None, "audit.device.ca"),
             (&device("kind = \"syslog\"\nca = \"x\""), None, "audit.device.ca"),
             (&device("kind = \"syslog\"\npath = \"x\""), None, "audit.device.path"),
+            (&device("kind = \"file\"\npath = \"a.gz\""), None, "must not end in .gz"),
             (&device("kind = \"stdout\"\nfacility = \"user\""), None, "must be syslog"),
             (&device("kind = \"stdout\"\nrequired = false"), None, "audit.device.required"),
             (&device("kind = \"stdout\"\nformat = \"vault\""), None, "format is okmsd"),

@@ -301,6 +301,9 @@ pub struct Audit {
     pub store_bytes: ByteSize,
     /// How long they are kept.
     pub store_time: Span,
+    /// The folder in which devices that are enabled over the API have their files; where there is
+    /// none, none is enabled.
+    pub folder: Option<PathBuf>,
     /// How long a device may take for a record before it counts as failed.
     pub patience: Span,
     /// So many records at most are not signed.
@@ -355,6 +358,9 @@ pub struct AuditDevice {
     /// How many of the files before are kept; all where it is 0.
     #[serde(default)]
     pub keep: usize,
+    /// Whether those are packed with gzip.
+    #[serde(default)]
+    pub compress: bool,
     /// Where the listener is, where it is syslog; `/dev/log` where that is not told.
     #[serde(default)]
     pub address: Option<SyslogAddress>,
@@ -394,12 +400,17 @@ const fn yes() -> bool {
 }
 
 const fn rotate_bytes() -> ByteSize {
-    ByteSize(128 << 20)
+    ROTATE_BYTES
 }
 
 const fn rotate_time() -> Span {
-    Span(Duration::from_secs(24 * 60 * 60))
+    ROTATE_TIME
 }
+
+/// So large a file of records becomes where nothing else is said.
+pub const ROTATE_BYTES: ByteSize = ByteSize(128 << 20);
+/// So old.
+pub const ROTATE_TIME: Span = Span(Duration::from_secs(24 * 60 * 60));
 
 /// `[reload]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -535,6 +546,7 @@ impl Default for Audit {
             store: AuditStore::Changes,
             store_bytes: ByteSize(64 << 20),
             store_time: Span(Duration::from_secs(90 * 24 * 60 * 60)),
+            folder: None,
             patience: Span(Duration::from_secs(10)),
             checkpoint_records: 1000,
             checkpoint_time: Span(Duration::from_secs(10)),

@@ -40,6 +40,12 @@ impl AuditMetrics {
         self.lost.inc_by(lost.saturating_sub(self.lost.get()));
     }
 
+    /// There is no such device any more.
+    pub fn forget(&self, device: &str) {
+        let _was_never_told = self.up.remove_label_values(&[device]);
+        let _was_never_told = self.lost_by_device.remove_label_values(&[device]);
+    }
+
     /// Whether a device takes records, and how many it has not.
     pub fn tell_device(&self, device: &str, is_well: bool, lost: u64) {
         self.up.with_label_values(&[device]).set(is_well.into());

@@ -36,7 +36,7 @@ mod vault_policy;
 mod version;
 
 pub use self::{
-    audit::AuditMark,
+    audit::{AuditMark, DeviceName, EnabledDevice, TrailFileName},
     condition::{Circumstances, Condition, When},
     config::DomainConfig,
     credential::{

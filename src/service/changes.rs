@@ -69,4 +69,6 @@ changes! {
     Rewrap = "wrapping.rewrap",
     PutQuota = "quotas.put",
     DeleteQuota = "quotas.delete",
+    EnableAuditDevice = "audit_devices.enable",
+    DisableAuditDevice = "audit_devices.disable",
 }

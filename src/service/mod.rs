@@ -9,6 +9,7 @@
 mod access;
 mod announced;
 mod aside;
+mod audit_devices;
 mod changes;
 mod credentials;
 mod cursor;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use self::scope::Scope;
 pub use self::{
     access::{AccessControl, FoundPolicy, RoleCertificate},
+    audit_devices::AuditDevices,
     changes::ChangeName,
     credentials::{
         CredentialRequest, Credentials, IssuedCredential, KeySource, KnownCredential, Renewal,
@@ -110,6 +112,8 @@ pub struct Service {
     pub wrapping: Wrapping,
     /// Domains' own views of the audit trail.
     pub trails: Trails,
+    /// Audit devices that are enabled over the API.
+    pub audit_devices: AuditDevices,
     scope: Scope,
 }
 
@@ -154,6 +158,7 @@ impl Service {
             access,
             tokens: Tokens::new(scope.clone(), Arc::clone(&quotas)),
             quotas,
+            audit_devices: AuditDevices::new(scope.clone()),
             wrapping: Wrapping::new(scope.clone()),
             trails: Trails::new(scope.clone()),
             scope,

@@ -23,7 +23,11 @@ const FORBIDDEN: u32 = 16_924_673;
 
 /// What the trail has, checked.
 pub fn trail(server: &TestServer) -> (Vec<Value>, Proven) {
-    let path = server.config.audit.device[0].path.as_ref().unwrap();
+    trail_at(server, server.config.audit.device[0].path.as_ref().unwrap())
+}
+
+/// What the trail in this file has, checked.
+pub fn trail_at(server: &TestServer, path: &Path) -> (Vec<Value>, Proven) {
     let root = FileRootKey::load(&server.config.keys.root_key).unwrap();
     let key = SigningKey::of(&root, AUDIT_PURPOSE).unwrap().public();
     let (mut verifier, mut records) = (Verifier::new(key), Vec::new());

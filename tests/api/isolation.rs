@@ -124,6 +124,8 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
             r#"{"max_versions":3}"#
         }
         "VaultEnable" => r#"{"type":"kv-v2"}"#,
+        "VaultEnableAuditDevice" => r#"{"type":"file","options":{"file_path":"more.log"}}"#,
+        "VaultAuditHash" => r#"{"input":"a"}"#,
         "VaultWriteCertRole" => r#"{"allowed_names":["app"]}"#,
         "VaultWritePolicy" => r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#,
         "VaultWriteUser" => r#"{"password":"correct horse","policies":"admin"}"#,

@@ -19,6 +19,7 @@ mod wire;
 mod access;
 mod advisories;
 mod audit;
+mod audit_devices;
 mod ca_lists;
 mod callers;
 mod cas;

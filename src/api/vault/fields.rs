@@ -91,6 +91,11 @@ impl<'a> Fields<'a> {
         Ok(self.object.take(&[name])?)
     }
 
+    /// Whether all fields were taken.
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.object.has_unknown()
+    }
+
     /// Takes a field of text.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Failed> {
         self.take(name)?

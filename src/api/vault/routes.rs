@@ -61,6 +61,22 @@ macro_rules! region {
     };
 }
 
+/// The same, of what takes its time.
+macro_rules! region_async {
+    ($effect:ident, $id:literal, [$($action:ident),*], $($handler:ident)::+) => {
+        Operation {
+            id: $id,
+            effect: Effect::$effect,
+            actions: &[$(Action::$action),*],
+            handler: Handler::Region(|context, permit, call| {
+                Box::pin(async move {
+                    with_namespace(call, $($handler)::+(context, permit, call).await)
+                })
+            }),
+        }
+    };
+}
+
 /// Something about no tenant, for everybody.
 macro_rules! open {
     ($id:literal, $($handler:ident)::+) => {
@@ -479,9 +495,21 @@ pub(super) static ROUTES: &[Route] = &[
         "/sys/audit",
         &region!("VaultAuditDevices", [AuditDeviceGet], audit_devices::list),
     ),
-    route(WRITES, "/sys/audit", &NOT_SERVED),
-    route(ALL, "/sys/audit/{key}", &NOT_SERVED),
-    route(ALL, "/sys/audit-hash/{key}", &NOT_SERVED),
+    route(
+        WRITES,
+        "/sys/audit/{key}",
+        &region_async!(Write, "VaultEnableAuditDevice", [AuditDeviceEdit], audit_devices::enable),
+    ),
+    route(
+        &["DELETE"],
+        "/sys/audit/{key}",
+        &region_async!(Write, "VaultDisableAuditDevice", [AuditDeviceEdit], audit_devices::disable),
+    ),
+    route(
+        WRITES,
+        "/sys/audit-hash/{key}",
+        &region_async!(Read, "VaultAuditHash", [AuditHash], audit_devices::hash),
+    ),
     route(ALL, "/sys/leases/{key}", &NOT_SERVED),
     route(WRITES, "/sys/seal", &NOT_SERVED),
     route(WRITES, "/sys/unseal", &NOT_SERVED),

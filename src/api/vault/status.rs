@@ -119,10 +119,6 @@ pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let mut segments = asked.call.params.address.path.split('/');
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
         ("sys", "policy" | "policies") => "policies are",
-        ("sys", "audit") => {
-            "audit devices are set in the server's config (audit.device); enabling and disabling them here is"
-        }
-        ("sys", "audit-hash") => "the audit trail has no values and no hashes of them; this is",
         ("sys", "auth") => "other ways to log in are",
         ("auth", "userpass") => "userpass is",
         ("auth", "token") => "this way of asking about tokens is",

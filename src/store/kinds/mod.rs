@@ -8,6 +8,7 @@
 //! Never does: seal, or decide.
 
 pub mod audit_block;
+pub mod audit_device;
 pub mod audit_mark;
 pub mod config;
 pub mod credential;
@@ -36,7 +37,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 18] = [
+pub const SPACES: [Space; 19] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -55,6 +56,7 @@ pub const SPACES: [Space; 18] = [
     customer_ca_list::SPACE,
     audit_block::SPACE,
     quota::SPACE,
+    audit_device::SPACE,
 ];
 
 #[cfg(test)]

@@ -265,6 +265,7 @@ pub fn audit_file(path: PathBuf) -> AuditDevice {
         rotate_bytes: ByteSize(64 << 20),
         rotate_time: Span(Duration::from_secs(24 * 3600)),
         keep: 0,
+        compress: false,
         address: None,
         ca: None,
         facility: None,
@@ -304,6 +305,7 @@ impl Prepared {
         config.store.record_cache = ByteSize(1 << 20);
         // Whatever a test does, it is recorded.
         config.audit.device = vec![audit_file(folder.path().join("audit.log"))];
+        config.audit.folder = Some(folder.path().join("audit"));
         change(&mut config);
         let clock = Arc::new(MockClock::at(START));
         Self { folder, authority, authority_key, clock, config }

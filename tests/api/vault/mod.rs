@@ -9,6 +9,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::harness::{Answer, Client, ENVELOPE, Http, Leaf, Pair, START, START_TEXT, TestServer};
 
+mod audit_devices;
 mod certs;
 mod config;
 mod custom_metadata;

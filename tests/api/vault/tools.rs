@@ -2,11 +2,10 @@
 //! log in.
 
 use hyper::Method;
-use okmsd::config::{AuditDevice, AuditDeviceKind, AuditFormat, SyslogAddress};
 use serde_json::{Value, json};
 
 use super::{UNSUPPORTED, Vault};
-use crate::harness::{Client, TestServer, audit_file, eventually};
+use crate::harness::Client;
 
 #[tokio::test]
 async fn random_bytes() {
@@ -147,80 +146,6 @@ async fn the_servers_figures_are_for_operators() {
         ask(&server.tenant().await, &path).await.error(403, 16_924_673);
         ask(&server.anonymous(), &path).await.error(401, 50_475_011);
     }
-}
-
-/// Operators see them; nobody can have the server write a file of his choice.
-#[tokio::test]
-async fn audit_devices_are_listed_for_operators_and_enabled_for_nobody() {
-    let server = TestServer::start_with(|config| {
-        let folder = config.store.path.parent().unwrap().to_owned();
-        let device = AuditDevice {
-            required: false,
-            format: AuditFormat::Vault,
-            ..audit_file(folder.join("in_vaults_form.log"))
-        };
-        config.audit.device.push(device.clone());
-        config.audit.device.push(AuditDevice {
-            kind: AuditDeviceKind::Syslog,
-            path: None,
-            address: Some(SyslogAddress::Unix(folder.join("nobody"))),
-            ..device
-        });
-    })
-    .await;
-    let (operator, tenant) = (server.operator(), server.tenant().await);
-    let listed = operator.call(Method::GET, "/v1/sys/audit", "").await.ok();
-    let device = |path: &str, kind: &str, options: Value| {
-        json!({
-            "description": "", "local": false, "options": options, "path": path, "type": kind,
-        })
-    };
-    let required = |place: &str, to: &str, format: &str, required: &str| json!({ place: to, "format": format, "required": required });
-    let path = |name: &str| server.path(name).to_str().unwrap().to_owned();
-    assert_eq!(
-        listed["data"],
-        json!({
-            "file/": device(
-                "file/", "file", required("file_path", &path("audit.log"), "okmsd", "true")
-            ),
-            "file-2/": device(
-                "file-2/",
-                "file",
-                required("file_path", &path("in_vaults_form.log"), "vault", "false")
-            ),
-            "syslog/": device(
-                "syslog/",
-                "syslog",
-                required("address", &format!("unix:{}", path("nobody")), "vault", "false")
-            ),
-        })
-    );
-    tenant.call(Method::GET, "/v1/sys/audit", "").await.error(403, 16_924_673);
-    let file = server.path("chosen.log");
-    let body = json!({"type": "file", "options": {"file_path": file}}).to_string();
-    for (method, path, word) in [
-        (Method::PUT, "/v1/sys/audit/file", "audit.device"),
-        (Method::POST, "/v1/sys/audit/chosen", "audit.device"),
-        (Method::DELETE, "/v1/sys/audit/file", "audit.device"),
-        (Method::PUT, "/v1/sys/audit-hash/file", "no values"),
-    ] {
-        let refused = tenant.call(method.clone(), path, &body).await;
-        refused.refused_with(400, word);
-        assert!(!operator.call(method, path, &body).await.status.is_success());
-    }
-    assert!(!file.exists());
-    let listed_again = operator.call(Method::GET, "/v1/sys/audit", "").await.ok();
-    assert_eq!(listed_again["data"], listed["data"]);
-    // What is not required comes at once, or soon.
-    eventually("the request is told in Vault's form", async || {
-        let text = std::fs::read_to_string(server.path("in_vaults_form.log")).unwrap();
-        text.lines().any(|line| {
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            let path = &line["request"]["path"];
-            line["type"] == "response" && path == "okmsd/VaultAuditDevices"
-        })
-    })
-    .await;
 }
 
 #[tokio::test]
