@@ -14,7 +14,10 @@ mod trail_store;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -48,7 +51,7 @@ use crate::{
     crypto::{FileRootKey, RootKey as _},
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
-    metrics::{Metrics, Outcome},
+    metrics::{DomainFigures, Metrics, Outcome},
     model::{Timestamp, TokenLife},
     pki::CertificateAuthority,
     server::{
@@ -350,6 +353,9 @@ impl App {
             never = &mut lists => match never {},
             _ = tokio::time::timeout(FIRST_LISTS, each.recv()) => {}
         }
+        // A task of its own, as it may keep a processor busy.
+        let usages = Arc::clone(&service.usages);
+        let counting = tokio::spawn(async move { match usages.run().await {} });
         tokio::select! {
             () = listener.run() => {}
             never = lists => match never {},
@@ -360,6 +366,8 @@ impl App {
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
         }
+        counting.abort();
+        let _aborted = counting.await;
         admin.stop().await;
         audit.stop().await;
         // Closing the store waits for its writer.
@@ -403,7 +411,9 @@ async fn open_service(
         ),
         error => AppError::Service(config.store.path.clone(), error),
     })?;
-    Ok(Arc::new(service))
+    let service = Arc::new(service);
+    watch_domains(&service, metrics);
+    Ok(service)
 }
 
 /// What bounds all requests, as this machine can bear it.
@@ -423,6 +433,26 @@ fn figures(
 ) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
     Box::new(move || metrics.render(service.health() == Health::Ready))
+}
+
+/// Has the metrics tell what domains have for which operators have set bounds.
+fn watch_domains(service: &Arc<Service>, metrics: &Metrics) {
+    // The store's end waits for whoever holds the service.
+    let service = Arc::downgrade(service);
+    metrics.watch_domains(move || {
+        let Some(service) = service.upgrade() else { return Vec::new() };
+        let figures = |id| {
+            let usage = service.usages.known(id);
+            let figures = DomainFigures {
+                requests: service.usages.requests(id).load(Relaxed),
+                secrets: usage.map(|usage| usage.secrets),
+                bytes: usage.map(|usage| usage.bytes),
+                tokens: service.tokens.known_number(id),
+            };
+            (id, figures)
+        };
+        service.quotas.owners().into_iter().map(figures).collect()
+    });
 }
 
 /// How long tokens live, and whether users have some who log in without a certificate.

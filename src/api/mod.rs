@@ -29,6 +29,6 @@ pub use self::{
     operation::{
         Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,
     },
-    problems::{Beyond, Failed, Problem},
+    problems::{Failed, Problem, Standing},
     reply::{Broken, Reply, Stream},
 };

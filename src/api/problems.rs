@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::{Reply, json::Writer};
 use crate::{
     auth::{Denied, Unauthenticated, forwarded::ForwardFault},
-    model::{Invalid, MountError, Refused},
+    model::{Excess, Invalid, MountError, Refused},
     service::Error,
 };
 
@@ -105,6 +105,11 @@ problems! {
     MetadataCasRequired: BAD_REQUEST, ARGUMENT, "metadata check-and-set parameter required for this call";
     MetadataCasOnCreate: BAD_REQUEST, ARGUMENT, "metadata_cas must be 0 when creating new metadata";
     NumbersUsedUp: BAD_REQUEST, ARGUMENT, "the secret has reached version 24000, the last one; create a new secret";
+    // Not 429, nor 507: clients repeat those by themselves, for ever. Not 403: some log in again then.
+    TooManySecrets: BAD_REQUEST, ARGUMENT, "the domain has as many secrets as it may; delete some that are not needed, or ask \
+        an operator of the region for a larger quota";
+    TooMuchStored: BAD_REQUEST, ARGUMENT, "the values of the domain's secrets take as much as they may; destroy versions or \
+        delete secrets that are not needed, keep fewer versions of each, or ask an operator of the region for a larger quota";
     TooManyEntries: BAD_REQUEST, ARGUMENT, "customMetadata can hold at most 64 entries, and would have {}; remove some first";
     KvCasMismatch: BAD_REQUEST, ARGUMENT, "check-and-set parameter did not match the current version";
     KvCasRequired: BAD_REQUEST, ARGUMENT, "check-and-set parameter required for this call";
@@ -253,34 +258,41 @@ impl Problem {
     }
 }
 
-/// A rate that is used up, as the headers of a refusal tell it (draft-ietf-httpapi-ratelimit-headers).
+/// How one stands with a rate, as headers tell it (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beyond {
+pub struct Standing {
     /// What is bounded: a word.
     pub name: &'static str,
     /// So many in a window.
-    pub quota: u64,
+    pub quota: u32,
     /// The window's length.
     pub window_seconds: u64,
-    /// In so many seconds there is room for one.
+    /// So many of them are left.
+    pub left: u32,
+    /// In so many seconds there is more: one, where nothing is left, else all.
     pub wait_seconds: u64,
 }
 
-impl Beyond {
-    fn headers(self) -> [(HeaderName, HeaderValue); 2] {
-        let Self { name, quota, window_seconds, wait_seconds } = self;
-        let value = |text: String| {
-            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+impl Standing {
+    /// The headers that tell these.
+    #[must_use]
+    pub fn headers(all: &[Self]) -> [(HeaderName, HeaderValue); 2] {
+        let list = |item: fn(&Self) -> String| {
+            let items: Vec<_> = all.iter().map(item).collect();
+            HeaderValue::try_from(items.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
         };
-        [
-            (RATE_LIMIT, value(format!("\"{name}\";r=0;t={wait_seconds}"))),
-            (RATE_LIMIT_POLICY, value(format!("\"{name}\";q={quota};w={window_seconds}"))),
-        ]
+        let left = |Self { name, left, wait_seconds, .. }: &Self| {
+            format!("\"{name}\";r={left};t={wait_seconds}")
+        };
+        let policy = |Self { name, quota, window_seconds, .. }: &Self| {
+            format!("\"{name}\";q={quota};w={window_seconds}")
+        };
+        [(RATE_LIMIT, list(left)), (RATE_LIMIT_POLICY, list(policy))]
     }
 }
 
-impl From<Beyond> for Failed {
-    fn from(beyond: Beyond) -> Self {
+impl From<Standing> for Failed {
+    fn from(beyond: Standing) -> Self {
         Self {
             retry_after: Some(beyond.wait_seconds),
             beyond: Some(beyond),
@@ -302,7 +314,7 @@ pub struct Failed {
     /// In how many seconds the request may be repeated, where the row does not know.
     retry_after: Option<u64>,
     /// The rate that is used up, where one is.
-    beyond: Option<Beyond>,
+    beyond: Option<Standing>,
     /// What a use case said, as the operator may have to know.
     pub cause: Option<Arc<Error>>,
 }
@@ -348,7 +360,7 @@ impl Failed {
         let problem = (self.problem.id(), self.problem.code());
         let mut reply = Reply { status, problem: Some(problem), ..Reply::json(body) };
         reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
-        reply.headers.extend(self.beyond.into_iter().flat_map(Beyond::headers));
+        reply.headers.extend(self.beyond.into_iter().flat_map(|rate| Standing::headers(&[rate])));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
@@ -448,6 +460,8 @@ fn said_of(error: &Error) -> Failed {
             MountError::HoldsSecrets(path) => Problem::MountHoldsSecrets.with(&[path.as_str()]),
         },
         Error::TooManyTokens => Problem::TooManyTokens.into(),
+        Error::Excess(Excess::Secrets) => Problem::TooManySecrets.into(),
+        Error::Excess(Excess::Bytes) => Problem::TooMuchStored.into(),
         Error::TokenInvalid => Problem::PermissionDenied.into(),
         Error::NotRenewable => Problem::NotRenewable.into(),
         Error::NothingWrapped => Problem::NothingWrapped.into(),

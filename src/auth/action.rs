@@ -91,6 +91,8 @@ actions! {
     DomainGet = "okms:apiovh:resource/get",
     /// Create a domain.
     DomainCreate = "okms:apiovh:resource/create",
+    /// See what a domain has and takes of the server.
+    UsageGet = "okms:apiovh:resource/usage/get",
     /// Say what a domain may take of the server.
     QuotaEdit = "okms:apiovh:resource/quota/edit",
     /// Issue an access certificate for a domain.

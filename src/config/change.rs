@@ -105,7 +105,10 @@ keys! {
         domain_requests_per_second: restart,
         domain_writes_per_second: restart,
         subject_requests_per_second: restart,
+        subject_writes_per_second: restart,
         domain_tokens: restart,
+        domain_secrets: restart,
+        domain_version_bytes: restart,
     }
     audit: Audit {
         // The trail goes on from start to stop.

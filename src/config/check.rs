@@ -205,6 +205,7 @@ impl Config {
             ("limits.subject_requests_per_second", limits.subject_requests_per_second),
             ("limits.address_handshakes_per_second", limits.address_handshakes_per_second),
             ("limits.handshakes_per_second", limits.handshakes_per_second),
+            ("limits.subject_writes_per_second", limits.subject_writes_per_second),
         ] {
             if rate > RATE_MAX {
                 return Err(ConfigError::Value(

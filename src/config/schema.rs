@@ -274,15 +274,21 @@ pub struct Limits {
     /// From the signal to stop to the end.
     pub drain_time: Span,
     /// Requests of a domain in a second, of which ten seconds' worth may come at once; more are
-    /// answered 429. As many as there are where it is 0, and so with the next two. Operators set
+    /// answered 429. As many as there are where it is 0, and so with the next three. Operators set
     /// another bound for a domain over the API.
     pub domain_requests_per_second: u32,
     /// The same for its changes alone.
     pub domain_writes_per_second: u32,
     /// The same for the requests of one of its keys.
     pub subject_requests_per_second: u32,
+    /// The same for the changes of one of its keys.
+    pub subject_writes_per_second: u32,
     /// Tokens of a domain that are not over, about; as many as there are where it is 0.
     pub domain_tokens: u32,
+    /// Secrets of a domain; as many as there are where it is 0.
+    pub domain_secrets: u32,
+    /// What the values of all versions of a domain's secrets may take; as much as there is where it is 0.
+    pub domain_version_bytes: ByteSize,
 }
 
 /// `[audit]`
@@ -497,11 +503,15 @@ impl Limits {
     /// What bounds a domain for which nothing else is set.
     #[must_use]
     pub fn quota(&self) -> Quota {
+        let some = |number: u64| Some(number).filter(|number| *number > 0);
         Quota {
             requests: Rate::per_second(self.domain_requests_per_second),
             writes: Rate::per_second(self.domain_writes_per_second),
             subject_requests: Rate::per_second(self.subject_requests_per_second),
-            tokens: Some(self.domain_tokens.into()).filter(|tokens| *tokens > 0),
+            subject_writes: Rate::per_second(self.subject_writes_per_second),
+            tokens: some(self.domain_tokens.into()),
+            secrets: some(self.domain_secrets.into()),
+            bytes: some(self.domain_version_bytes.0 as u64),
         }
     }
 }
@@ -532,7 +542,10 @@ impl Default for Limits {
             domain_requests_per_second: 0,
             domain_writes_per_second: 0,
             subject_requests_per_second: 0,
+            subject_writes_per_second: 0,
             domain_tokens: 100_000,
+            domain_secrets: 10_000_000,
+            domain_version_bytes: ByteSize(100 << 30),
         }
     }
 }

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::{
         Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
-        Rows, Stream,
+        Rows, Standing, Stream,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
@@ -213,7 +213,12 @@ struct Event {
     started: Instant,
     status: u16,
     trail: Option<Arc<Trail>>,
+    /// How it stands with its rates, as headers tell it.
+    standing: Option<StandingHeaders>,
 }
+
+/// What tells how one stands with one's rates.
+type StandingHeaders = Box<[(HeaderName, HeaderValue); 2]>;
 
 impl Event {
     fn is_of(&mut self, client: Option<IpAddr>) {
@@ -307,7 +312,8 @@ impl Edge {
             .ok()
             .and_then(|peer| self.principal(peer, self.clocks.machine.now()).ok());
         let party = principal.map(|principal| principal.party());
-        let share = party.and_then(|party| self.shares.of(party));
+        let key = peer.as_ref().ok().map(|peer| *peer.identity().public_key_sha256());
+        let share = party.zip(key).and_then(|(party, key)| self.shares.of(party, &key));
         let is_beyond_share = party.is_some() && share.is_none();
         if is_beyond_share && let Some(left_out) = self.crowded.due() {
             let whose = match party {
@@ -317,7 +323,7 @@ impl Edge {
             tracing::warn!(
                 whose,
                 left_out,
-                "all connections that one domain may have are taken; more are refused"
+                "all connections that one domain, or one key of it, may have are taken; more are refused"
             );
         }
         let is_stranger = share.is_none();
@@ -409,7 +415,8 @@ impl Edge {
                 },
             },
         };
-        let share = self.shares.through(&connection.sender.share, party);
+        let key = peer.as_ref().ok().map(|peer| peer.identity().public_key_sha256());
+        let share = self.shares.through(&connection.sender.share, party.zip(key));
         let share = share.ok_or(Problem::TooManyConnections)?;
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
         Ok(Sender { peer, is_bare, share, paced, client })
@@ -426,17 +433,23 @@ impl Edge {
     /// What requests of a peer are charged to; those of operators are charged to nobody.
     fn paced(&self, peer: &VerifiedPeer, party: Option<Party>) -> Option<Paced> {
         let Some(Party::Tenant(id)) = party else { return None };
-        Some(self.paces.of(id, peer.identity().public_key_sha256()))
+        let asked = self.context.service.usages.requests(id);
+        Some(self.paces.of(id, peer.identity().public_key_sha256(), asked))
     }
 
-    /// Charges a request, if there is room for it in all rates that it counts for.
-    fn charge(&self, paced: &Paced, effect: Effect) -> Result<(), Failed> {
+    /// Charges a request, if there is room for it in all rates that it counts for, and tells how it
+    /// stands with them, if there are any.
+    fn charge(&self, paced: &Paced, effect: Effect) -> Result<Option<StandingHeaders>, Failed> {
         let quota = self.context.service.quotas.of(paced.tenant());
         let taken = paced.take(&quota, effect != Effect::Read, self.paces.now());
-        taken.map_err(|(spent, beyond)| {
-            self.refused(spent, paced.tenant());
-            beyond.into()
-        })
+        match taken {
+            Ok(rates) if rates.is_empty() => Ok(None),
+            Ok(rates) => Ok(Some(Box::new(Standing::headers(&rates)))),
+            Err((spent, beyond)) => {
+                self.refused(spent, paced.tenant());
+                Err(beyond.into())
+            }
+        }
     }
 
     /// Counts a request that was refused for what its tenant has taken.
@@ -471,6 +484,7 @@ impl Edge {
             started: Instant::now(),
             status: GONE,
             trail: self.auditor.as_ref().map(|auditor| auditor.begin(now, &id)),
+            standing: None,
         };
         let mut call = Call {
             head,
@@ -533,20 +547,33 @@ impl Edge {
         mut event: Event,
         in_progress: &impl InProgress,
     ) -> (Reply, Room) {
-        let share = &sender.share;
         let mut dialect = self.plain;
-        let ready = match self
+        let ready = self
             .ready((sender, limits), &mut call, &mut dialect, body, &mut event, in_progress)
-            .await
-        {
-            Ok(ready) => ready,
+            .await;
+        let standing = event.standing.take();
+        let (mut reply, room) = match ready {
+            Ok(ready) => self.work(&sender.share, ready, call, event).await,
             Err(problem) => {
                 let reply = dialect.render(problem, &call);
                 // What was refused stays so, recorded or not.
                 let _recorded = event.ends(&reply).await;
-                return refuse(share, reply);
+                refuse(&sender.share, reply)
             }
         };
+        reply.headers.extend(standing.into_iter().flat_map(|headers| *headers));
+        (reply, room)
+    }
+
+    /// Does the work, be it that a change goes on when its client has gone.
+    async fn work(
+        self: &Arc<Self>,
+        share: &Arc<Share>,
+        ready: Ready,
+        call: Call,
+        mut event: Event,
+    ) -> (Reply, Room) {
+        let dialect = ready.dialect;
         if ready.effect == Effect::Read {
             let (reply, room) = self.read(share, ready, &call).await;
             return match event.ends(&reply).await {
@@ -681,7 +708,7 @@ impl Edge {
             trail.is_of(principal);
         }
         if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
-            self.charge(paced, dialect.effect(operation, &call.head))?;
+            event.standing = self.charge(paced, dialect.effect(operation, &call.head))?;
         }
         let witness = || trail.map(|trail| Arc::clone(trail) as Arc<dyn Witness>);
         let granted = match operation.handler {
@@ -780,9 +807,14 @@ impl Edge {
         call: &Call,
     ) -> Result<Reply, Reply> {
         granted.perform(&self.context, call).await.map_err(|failed| {
-            if let (Problem::TooManyTokens, Some(Party::Tenant(id))) = (failed.problem, call.caller)
-            {
-                self.refused(Spent::Tokens, id);
+            let spent = match failed.problem {
+                Problem::TooManyTokens => Some(Spent::Tokens),
+                Problem::TooManySecrets => Some(Spent::Secrets),
+                Problem::TooMuchStored => Some(Spent::Bytes),
+                _ => None,
+            };
+            if let (Some(spent), Some(Party::Tenant(id))) = (spent, call.caller) {
+                self.refused(spent, id);
             }
             if let Some(error) = &failed.cause {
                 self.report(error, &failed, &call.request_id);

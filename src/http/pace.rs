@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    api::Beyond,
+    api::Standing,
     metrics::Spent,
     model::{OkmsId, Quota, Rate},
 };
@@ -41,6 +41,8 @@ struct Bucket(AtomicU64);
 /// Those that one peer is charged to.
 pub(super) struct Paced {
     tenant: OkmsId,
+    /// All requests of the tenant.
+    asked: Arc<AtomicU64>,
     of_tenant: Arc<Pace>,
     of_subject: Arc<Pace>,
 }
@@ -50,11 +52,12 @@ impl Paces {
         Self { began: Instant::now(), tenants: Mutex::default(), subjects: Mutex::default() }
     }
 
-    /// Those of a peer of a tenant with this key (SHA-256).
-    pub(super) fn of(&self, tenant: OkmsId, key: &[u8; 32]) -> Paced {
+    /// Those of a peer of a tenant with this key (SHA-256), all of whose requests are counted in `asked`.
+    pub(super) fn of(&self, tenant: OkmsId, key: &[u8; 32], asked: Arc<AtomicU64>) -> Paced {
         let now = self.now();
         Paced {
             tenant,
+            asked,
             of_tenant: found(&self.tenants, tenant, now),
             of_subject: found(&self.subjects, *key, now),
         }
@@ -86,7 +89,8 @@ impl Paced {
         self.tenant
     }
 
-    /// Charges a request.
+    /// Counts a request, and charges it. Tells how it stands with each rate that it counts for: nothing
+    /// where none is set.
     ///
     /// # Errors
     /// Which rate is used up.
@@ -95,32 +99,51 @@ impl Paced {
         quota: &Quota,
         is_write: bool,
         now: u64,
-    ) -> Result<(), (Spent, Beyond)> {
+    ) -> Result<Vec<Standing>, (Spent, Standing)> {
+        self.asked.fetch_add(1, Relaxed);
         // The narrowest first: one who asks too fast takes nothing from the tenant's others.
         let rates = [
+            (
+                Spent::SubjectWrites,
+                quota.subject_writes.filter(|_| is_write),
+                &self.of_subject.writes,
+            ),
             (Spent::Subject, quota.subject_requests, &self.of_subject.requests),
             (Spent::Writes, quota.writes.filter(|_| is_write), &self.of_tenant.writes),
             (Spent::Requests, quota.requests, &self.of_tenant.requests),
         ];
         let rates = rates.map(|(spent, rate, bucket)| Some((spent, rate?, bucket)));
+        let mut standings = Vec::new();
         for (at, (spent, rate, bucket)) in rates.iter().flatten().enumerate() {
-            if let Err(wait) = bucket.take(*rate, now) {
-                for (_, rate, bucket) in rates.iter().flatten().take(at) {
-                    bucket.give_back(*rate);
+            match bucket.take(*rate, now) {
+                Ok(until) => standings.push(standing(*spent, *rate, Ok(until.saturating_sub(now)))),
+                Err(wait) => {
+                    for (_, rate, bucket) in rates.iter().flatten().take(at) {
+                        bucket.give_back(*rate);
+                    }
+                    return Err((*spent, standing(*spent, *rate, Err(wait))));
                 }
-                return Err((*spent, beyond(*spent, *rate, wait)));
             }
         }
-        Ok(())
+        Ok(standings)
     }
 }
 
-fn beyond(spent: Spent, rate: Rate, wait: u64) -> Beyond {
+/// How one stands: so much of a rate's depth is used, or so long is to be waited for room.
+fn standing(spent: Spent, rate: Rate, used: Result<u64, u64>) -> Standing {
     let seconds = |nanos: u64| nanos.div_ceil(1_000_000_000).max(1);
-    Beyond {
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let (left, wait) = match used {
+        Ok(used) => (rate.depth().saturating_sub(used).checked_div(rate.step()).unwrap_or(0), used),
+        Err(wait) => (0, wait),
+    };
+    // Where nothing is left, one comes back before all do.
+    let wait = if left == 0 && used.is_ok() { wait.min(rate.step()) } else { wait };
+    Standing {
         name: spent.label(),
-        quota: rate.burst(),
+        quota: number(rate.burst()),
         window_seconds: seconds(rate.depth()),
+        left: number(left),
         wait_seconds: seconds(wait),
     }
 }
@@ -132,15 +155,15 @@ impl Pace {
 }
 
 impl Bucket {
-    /// Charges one, or says in how many nanoseconds there is room for it.
-    fn take(&self, rate: Rate, now: u64) -> Result<(), u64> {
+    /// Charges one, and tells until when it is filled then; or in how many nanoseconds there is room.
+    fn take(&self, rate: Rate, now: u64) -> Result<u64, u64> {
         let (step, full) = (rate.step(), now.saturating_add(rate.depth()));
         // So much was charged by another rate: by this one a burst at the most, of which this is one.
         let filled =
             |until: u64| if until > full { full } else { until.max(now).saturating_add(step) };
         let charged = |until| Some(filled(until)).filter(|until| *until <= full);
         let taken = self.0.fetch_update(Relaxed, Relaxed, charged);
-        taken.map(drop).map_err(|until| filled(until).saturating_sub(full))
+        taken.map(filled).map_err(|until| filled(until).saturating_sub(full))
     }
 
     /// What was charged was for nothing.
@@ -164,6 +187,10 @@ mod tests {
         Rate::new(per_second * 1000, Some(burst)).ok()
     }
 
+    fn paced(paces: &Paces, tenant: OkmsId, key: &[u8; 32]) -> Paced {
+        paces.of(tenant, key, Arc::default())
+    }
+
     fn taken(paced: &Paced, quota: &Quota, is_write: bool, now: u64) -> u64 {
         let mut taken = 0;
         while taken < 1000 && paced.take(quota, is_write, now).is_ok() {
@@ -176,13 +203,16 @@ mod tests {
     #[test]
     fn a_rate_is_kept() {
         let paces = Paces::new();
-        let (one, other) = (paces.of(id(1), &[1; 32]), paces.of(id(2), &[2; 32]));
+        let (one, other) = (paced(&paces, id(1), &[1; 32]), paced(&paces, id(2), &[2; 32]));
         let quota = Quota { requests: rate(10, 20), ..Quota::default() };
         let mut now = 5 * SECOND;
         assert_eq!(taken(&one, &quota, false, now), 20);
         let (spent, beyond) = one.take(&quota, false, now).unwrap_err();
         assert_eq!(spent, Spent::Requests);
         assert_eq!((beyond.quota, beyond.window_seconds, beyond.wait_seconds), (20, 2, 1));
+        let told = other.take(&quota, false, now).unwrap();
+        assert_eq!((told.len(), told[0].left, told[0].wait_seconds), (1, 19, 1));
+        other.of_tenant.requests.give_back(quota.requests.unwrap());
         for _ in 0..5 {
             now += SECOND;
             assert_eq!(taken(&one, &quota, false, now), 10);
@@ -207,20 +237,23 @@ mod tests {
     #[test]
     fn keys_and_changes_have_rates_of_their_own() {
         let paces = Paces::new();
-        let (one, other) = (paces.of(id(1), &[1; 32]), paces.of(id(1), &[2; 32]));
+        let (one, other) = (paced(&paces, id(1), &[1; 32]), paced(&paces, id(1), &[2; 32]));
         let quota = Quota {
             requests: rate(1, 30),
             writes: rate(1, 5),
             subject_requests: rate(1, 10),
-            tokens: None,
+            subject_writes: rate(1, 3),
+            ..Quota::default()
         };
-        assert_eq!(taken(&one, &quota, true, 0), 5);
-        assert_eq!(one.take(&quota, true, 0).unwrap_err().0, Spent::Writes);
-        assert_eq!(taken(&one, &quota, false, 0), 5, "the refused one was not charged");
+        assert_eq!(taken(&one, &quota, true, 0), 3);
+        assert_eq!(one.take(&quota, true, 0).unwrap_err().0, Spent::SubjectWrites);
+        assert_eq!(taken(&other, &quota, true, 0), 2, "what is left of the tenant's");
+        assert_eq!(other.take(&quota, true, 0).unwrap_err().0, Spent::Writes);
+        assert_eq!(taken(&one, &quota, false, 0), 7, "the refused one was not charged");
         assert_eq!(one.take(&quota, false, 0).unwrap_err().0, Spent::Subject);
-        assert_eq!(taken(&other, &quota, false, 0), 10, "the other key has all of its own");
-        assert_eq!(taken(&paces.of(id(1), &[3; 32]), &quota, false, 0), 10);
-        let fourth = paces.of(id(1), &[4; 32]);
+        assert_eq!(taken(&other, &quota, false, 0), 8, "the other key has all of its own");
+        assert_eq!(taken(&paced(&paces, id(1), &[3; 32]), &quota, false, 0), 10);
+        let fourth = paced(&paces, id(1), &[4; 32]);
         assert_eq!(fourth.take(&quota, false, 0).unwrap_err().0, Spent::Requests, "of the tenant");
     }
 
@@ -230,16 +263,20 @@ mod tests {
         let paces = Paces::new();
         let slow = Rate::new(1, Some(1)).unwrap();
         let quota = Quota { requests: Some(slow), ..Quota::default() };
-        assert_eq!(taken(&paces.of(id(1), &[1; 32]), &quota, false, 0), 1);
-        assert_eq!(taken(&paces.of(id(1), &[1; 32]), &quota, false, 0), 0);
+        assert_eq!(taken(&paced(&paces, id(1), &[1; 32]), &quota, false, 0), 1);
+        assert_eq!(taken(&paced(&paces, id(1), &[1; 32]), &quota, false, 0), 0);
         for number in 0..10_000_u128 {
             let tenant = OkmsId::from_bytes((number + 1).to_be_bytes()).unwrap();
             let mut key = [0; 32];
             key[..16].copy_from_slice(&number.to_be_bytes());
-            drop(paces.of(tenant, &key));
+            drop(paced(&paces, tenant, &key));
         }
         assert!(paces.tenants.lock().unwrap().len() < 1000);
         assert!(paces.subjects.lock().unwrap().len() < 1000);
-        assert_eq!(taken(&paces.of(id(1), &[1; 32]), &quota, false, 0), 0, "its time is not over");
+        assert_eq!(
+            taken(&paced(&paces, id(1), &[1; 32]), &quota, false, 0),
+            0,
+            "its time is not over"
+        );
     }
 }

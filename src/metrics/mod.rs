@@ -28,7 +28,7 @@ pub use self::{
     labels::{Counters, Label},
     lists::ListMetrics,
     operation::OperationMetrics,
-    quotas::{QuotaMetrics, Spent},
+    quotas::{DomainFigures, QuotaMetrics, Spent},
     reloads::{Reload, ReloadMetrics},
     store::StoreMetrics,
 };
@@ -73,7 +73,11 @@ pub struct Metrics {
     clock_behind: prometheus::Gauge,
     log_lines_lost: IntCounter,
     watched: OnceLock<Watched>,
+    domains: OnceLock<DomainsFigures>,
 }
+
+/// What tells what domains have.
+type DomainsFigures = Box<dyn Fn() -> Vec<(OkmsId, DomainFigures)> + Send + Sync>;
 
 /// What is read whenever the metrics are.
 struct Watched {
@@ -180,6 +184,7 @@ impl Metrics {
                 "Log lines that could not be written in time.",
             )?,
             watched: OnceLock::new(),
+            domains: OnceLock::new(),
             registry,
         })
     }
@@ -312,6 +317,14 @@ impl Metrics {
             self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
     }
 
+    /// Where to ask for what domains have.
+    pub fn watch_domains(
+        &self,
+        figures: impl Fn() -> Vec<(OkmsId, DomainFigures)> + Send + Sync + 'static,
+    ) {
+        let _watched_already = self.domains.set(Box::new(figures));
+    }
+
     /// How the audit trail stands.
     #[must_use]
     pub const fn audit(&self) -> &AuditMetrics {
@@ -327,6 +340,9 @@ impl Metrics {
             self.clock_behind.set((watched.clock_behind)().as_secs_f64());
             self.log_lines_lost
                 .inc_by((watched.lost_lines)().saturating_sub(self.log_lines_lost.get()));
+        }
+        if let Some(figures) = self.domains.get() {
+            self.quotas.tell(figures());
         }
         let mut text = Vec::new();
         // Writing into memory fails only for metrics without values, of which there are none.

@@ -31,6 +31,7 @@ pub mod tally;
 pub mod text;
 mod time;
 mod token;
+mod usage;
 mod user;
 mod vault_policy;
 mod version;
@@ -59,7 +60,7 @@ pub use self::{
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
     proxy::{AddressHeader, CertificateHeader, Proxy},
-    quota::{Quota, Rate},
+    quota::{Excess, Quota, Rate},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     secret::{Added, Header, MetadataPatch},
@@ -67,6 +68,7 @@ pub use self::{
     tally::Tally,
     time::Timestamp,
     token::{Bearer, Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},
+    usage::{Growth, Usage},
     user::{PasswordHash, User, user_name},
     vault_policy::VaultPolicy,
     version::{

@@ -1,15 +1,16 @@
-//! What one tenant may take of the server: how fast it may ask, and how many tokens it may have.
+//! What one tenant may take of the server: how fast it may ask, and how much it may have.
 //!
 //! Always holds: a rate is more than nothing, so that no tenant is shut out by one.
 
 use std::fmt;
 
-use super::Invalid;
+use super::{Growth, Invalid, Usage};
 
 /// The fastest rate that can be set, in thousandths of a request a second.
 const THOUSANDTHS_MAX: u64 = 1_000_000_000;
 const BURST_MAX: u64 = 10_000_000;
-const TOKENS_MAX: u64 = 1_000_000_000;
+const NUMBER_MAX: u64 = 1_000_000_000;
+const BYTES_MAX: u64 = 1 << 50;
 /// So many seconds' worth may come at once, where nothing else is said.
 const BURST_SECONDS: u64 = 10;
 const RATE: Invalid = Invalid(
@@ -17,6 +18,8 @@ const RATE: Invalid = Invalid(
 );
 const BURST: Invalid = Invalid("a burst is a number of requests from 1 to 10000000");
 const TOKENS: Invalid = Invalid("tokens is a number from 1 to 1000000000");
+const SECRETS: Invalid = Invalid("secrets is a number from 1 to 1000000000");
+const BYTES: Invalid = Invalid("versionBytes is a number of bytes from 1 to 1125899906842624");
 
 /// How fast somebody may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +114,23 @@ pub struct Quota {
     pub writes: Option<Rate>,
     /// How fast one who acts in it may ask, which is one key of a certificate.
     pub subject_requests: Option<Rate>,
+    /// The same for changes.
+    pub subject_writes: Option<Rate>,
     /// How many tokens it may have that are not over.
     pub tokens: Option<u64>,
+    /// How many secrets it may have.
+    pub secrets: Option<u64>,
+    /// How many bytes the values of all their versions may take.
+    pub bytes: Option<u64>,
+}
+
+/// What a tenant would have too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// Secrets.
+    Secrets,
+    /// Bytes of values.
+    Bytes,
 }
 
 impl Quota {
@@ -121,10 +139,35 @@ impl Quota {
     /// # Errors
     /// `Invalid` says what is not.
     pub fn check(self) -> Result<Self, Invalid> {
-        if self.tokens.is_some_and(|tokens| !(1..=TOKENS_MAX).contains(&tokens)) {
-            return Err(TOKENS);
+        for (number, most, wrong) in [
+            (self.tokens, NUMBER_MAX, TOKENS),
+            (self.secrets, NUMBER_MAX, SECRETS),
+            (self.bytes, BYTES_MAX, BYTES),
+        ] {
+            if number.is_some_and(|number| !(1..=most).contains(&number)) {
+                return Err(wrong);
+            }
         }
         Ok(self)
+    }
+
+    /// Whether one who has so much may go on by so much. What does not grow always may, so that
+    /// whoever has too much can remove some, and put less in the place of more.
+    ///
+    /// # Errors
+    /// What there would be too much of.
+    pub fn admit(&self, usage: Usage, growth: Growth) -> Result<(), Excess> {
+        let after = usage.after(growth);
+        let is_beyond = |most: Option<u64>, grows: i64, after| {
+            grows > 0 && most.is_some_and(|most| after > most)
+        };
+        if is_beyond(self.secrets, growth.secrets, after.secrets) {
+            return Err(Excess::Secrets);
+        }
+        if is_beyond(self.bytes, growth.bytes, after.bytes) {
+            return Err(Excess::Bytes);
+        }
+        Ok(())
     }
 
     /// The same, with `other` for what it does not say.
@@ -134,7 +177,10 @@ impl Quota {
             requests: self.requests.or(other.requests),
             writes: self.writes.or(other.writes),
             subject_requests: self.subject_requests.or(other.subject_requests),
+            subject_writes: self.subject_writes.or(other.subject_writes),
             tokens: self.tokens.or(other.tokens),
+            secrets: self.secrets.or(other.secrets),
+            bytes: self.bytes.or(other.bytes),
         }
     }
 }
@@ -165,5 +211,24 @@ mod tests {
         assert_eq!(Rate::per_second(0), None);
         assert_eq!(Rate::per_second(7), Rate::parse("7", None).ok());
         assert!(Quota { tokens: Some(0), ..Quota::default() }.check().is_err());
+    }
+
+    #[test]
+    fn what_does_not_grow_is_admitted() {
+        let quota = Quota { secrets: Some(2), bytes: Some(100), ..Quota::default() };
+        let admits = |secrets, bytes, by: (i64, i64)| {
+            quota.admit(Usage { secrets, bytes }, Growth { secrets: by.0, bytes: by.1 })
+        };
+        assert_eq!(admits(1, 50, (1, 50)), Ok(()));
+        assert_eq!(admits(2, 50, (1, 0)), Err(Excess::Secrets));
+        assert_eq!(admits(1, 50, (1, 51)), Err(Excess::Bytes));
+        for by in [(0, 0), (-1, 0), (0, -1), (-1, -500)] {
+            assert_eq!(admits(9, 900, by), Ok(()), "{by:?}");
+        }
+        assert_eq!(admits(9, 90, (0, 10)), Ok(()), "secrets alone are too many");
+        assert_eq!(
+            Quota::default().admit(Usage { secrets: 9, bytes: 9 }, Growth { secrets: 1, bytes: 1 }),
+            Ok(())
+        );
     }
 }

@@ -25,6 +25,8 @@ pub struct Header {
     /// How often the metadata was written by itself, apart from values: what a writer of
     /// metadata expects is compared with it.
     pub metadata_version: u32,
+    /// What the values of its versions take, in bytes; those from before that was kept take nothing.
+    pub bytes: u64,
 }
 
 /// Changes to a secret's metadata.
@@ -67,6 +69,7 @@ impl Header {
             settings: Settings::default(),
             custom: CustomMetadata::default(),
             metadata_version: 0,
+            bytes: 0,
         }
     }
 
@@ -170,17 +173,22 @@ impl Header {
             is_deactivated: false,
             deleted_at: None,
         };
+        let pruned = self.prunes(&self.settings, domain);
         self.current = Some(number);
         self.updated_at = now;
         let limit = self.settings.keeps(domain);
-        let mut pruned = None;
         if next - self.oldest >= limit {
-            let oldest = next - limit + 1;
-            let first = self.oldest.max(1);
-            pruned = (first < oldest).then(|| first..=oldest - 1);
-            self.oldest = oldest;
+            self.oldest = next - limit + 1;
         }
         Ok(Added { number, record, pruned })
+    }
+
+    /// The versions that would fall off the end, if there were these settings and another version.
+    #[must_use]
+    pub fn prunes(&self, settings: &Settings, domain: &Settings) -> Option<RangeInclusive<u32>> {
+        let oldest = (self.current_number() + 2).saturating_sub(settings.keeps(domain));
+        let first = self.oldest.max(1);
+        (first < oldest).then(|| first..=oldest - 1)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     model::AuditMark,
     store::{
         engine::{Batch, CommitError, Op},
-        kinds::audit_mark,
+        kinds::{audit_mark, growth},
     },
 };
 
@@ -61,6 +61,7 @@ impl<'a> Announced<'a> {
             batch.ops.push(Op::Put(audit_mark::SPACE, audit_mark::key(&mark), bytes));
         }
         self.fate = Fate::Unknown;
+        let growth = growth::said(&batch.ops);
         let committed = scope.engine().commit(batch).await;
         let (fate, ended) = match committed {
             Ok(_) => (Fate::Happened, Ended::Committed),
@@ -71,7 +72,12 @@ impl<'a> Announced<'a> {
         self.fate = fate;
         scope.count(self.name, ended);
         match committed {
-            Ok(_) => Ok(Committed::Stored),
+            Ok(revision) => {
+                if let Some(growth) = growth {
+                    scope.counts().happened(revision, growth);
+                }
+                Ok(Committed::Stored)
+            }
             Err(CommitError::Conflict) => Ok(Committed::Overtaken),
             Err(error) => Err(error.into()),
         }

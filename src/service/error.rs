@@ -3,7 +3,7 @@
 use crate::{
     auth::{Denied, Unwitnessed, acl::PolicyFault},
     crypto,
-    model::{Invalid, MountError, Refused},
+    model::{Excess, Invalid, MountError, Refused},
     pki,
     store::{
         engine::{CommitError, ReadError},
@@ -78,6 +78,9 @@ pub enum Error {
     /// The domain has as many tokens as it may.
     #[error("the domain has as many tokens as it may")]
     TooManyTokens,
+    /// The domain has as much as it may.
+    #[error("the domain has as much as it may")]
+    Excess(Excess),
     /// The token is one that cannot be renewed.
     #[error("the token cannot be renewed")]
     NotRenewable,

@@ -11,6 +11,7 @@ mod announced;
 mod aside;
 mod audit_devices;
 mod changes;
+mod counts;
 mod credentials;
 mod cursor;
 mod customer_cas;
@@ -36,6 +37,7 @@ mod trails;
 mod turns;
 mod unit;
 mod upgrade;
+mod usages;
 mod users;
 mod wrapping;
 
@@ -66,6 +68,7 @@ pub use self::{
     tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
     trails::{TrailBounds, TrailLine, Trails},
     upgrade::Upgrade,
+    usages::Usages,
     users::{LoginSource, UserPatch, Users},
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
@@ -102,6 +105,8 @@ pub struct Service {
     pub revocations: Arc<Revocations>,
     /// What tenants may take.
     pub quotas: Arc<Quotas>,
+    /// What they have.
+    pub usages: Arc<Usages>,
     /// The order in which access certificates end.
     pub endings: Endings,
     /// Users, who log in with a password.
@@ -139,12 +144,13 @@ impl Service {
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
         let quotas = Arc::new(Quotas::open(scope.clone(), bounds).await?);
+        let usages = Arc::new(Usages::new(scope.clone(), Arc::clone(&quotas)));
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
             mounts: Mounts::new(scope.clone(), Arc::clone(&access)),
-            secrets: Secrets::new(scope.clone()),
+            secrets: Secrets::new(scope.clone(), Arc::clone(&usages)),
             credentials: Credentials::new(
                 scope.clone(),
                 authority,
@@ -159,6 +165,7 @@ impl Service {
             tokens: Tokens::new(scope.clone(), Arc::clone(&quotas)),
             quotas,
             audit_devices: AuditDevices::new(scope.clone()),
+            usages,
             wrapping: Wrapping::new(scope.clone()),
             trails: Trails::new(scope.clone()),
             scope,

@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(ask(1, Some(1)), Ok(header(1)), "an older snapshot sees its own");
         let record = |second| Version {
             data_key: None,
+            bytes: 0,
             record: VersionRecord {
                 created_at: Timestamp::from_unix_seconds(second),
                 deactivate_at: None,

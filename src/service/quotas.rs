@@ -15,15 +15,16 @@ use super::{
     changes::ChangeName,
     follower::{self, Follower, keys_in},
     keyring::open_record,
-    records::{Reader, keys_of, missing},
+    records::{Reader, keys_of, missing, open},
     scope::Scope,
     unit::{Change, OneRecord},
 };
 use crate::{
     auth::{Action, Permit, Resource},
+    crypto::DomainKeys,
     model::{OkmsId, Quota},
     store::{
-        engine::{Revision, Touched},
+        engine::{Record, Revision, Touched},
         kinds::{Kind, quota, tenant},
     },
 };
@@ -74,6 +75,12 @@ impl Quotas {
         self.own(id).is_some()
     }
 
+    /// The tenants for which operators have set bounds.
+    #[must_use]
+    pub fn owners(&self) -> Vec<OkmsId> {
+        self.known().keys().copied().collect()
+    }
+
     fn own(&self, id: OkmsId) -> Option<Quota> {
         self.known().get(&id).copied()
     }
@@ -106,7 +113,8 @@ impl Quotas {
     /// `Error::DomainNotFound` where there is no such tenant.
     pub async fn put(&self, permit: &Permit, quota: Quota) -> Result<Bounded, Error> {
         permit.check(Action::QuotaEdit, Resource::Tenant)?;
-        self.change(permit, ChangeName::PutQuota, Some(quota.check()?)).await?;
+        let quota = quota.check()?;
+        self.change(permit, ChangeName::PutQuota, |_, _| Ok(Some(quota))).await?;
         Ok(self.bounded(quota))
     }
 
@@ -116,21 +124,43 @@ impl Quotas {
     /// `Error::DomainNotFound` where there is no such tenant.
     pub async fn delete(&self, permit: &Permit) -> Result<(), Error> {
         permit.check(Action::QuotaEdit, Resource::Tenant)?;
-        self.change(permit, ChangeName::DeleteQuota, None).await
+        self.change(permit, ChangeName::DeleteQuota, |_, _| Ok(None)).await
+    }
+
+    /// Changes some of what was set for the permit's tenant.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such tenant; `Error::Corrupt` where the record is
+    /// damaged.
+    pub async fn edit(
+        &self,
+        permit: &Permit,
+        edit: impl Fn(&mut Quota) + Send + Sync,
+    ) -> Result<(), Error> {
+        permit.check(Action::QuotaEdit, Resource::Tenant)?;
+        self.change(permit, ChangeName::PutQuota, |keys, found| {
+            let key = Quota::key(keys.id(), ());
+            let own = found.map(|found| open::<Quota>(keys, &key, &found.bytes)).transpose()?;
+            let mut own = own.unwrap_or_default();
+            edit(&mut own);
+            let own = own.check()?;
+            Ok((own != Quota::default()).then_some(own))
+        })
+        .await
     }
 
     async fn change(
         &self,
         permit: &Permit,
         name: ChangeName,
-        quota: Option<Quota>,
+        to: impl Fn(&DomainKeys, Option<&Record>) -> Result<Option<Quota>, Error> + Send + Sync,
     ) -> Result<(), Error> {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name, turns: &[""], witness: permit.witness() };
         let basis = OneRecord::of::<Quota>(&keys, ());
         let changed = self
             .scope
-            .unit(change, &keys, basis, |found, draft| match quota {
+            .unit(change, &keys, basis, |found, draft| match to(draft.keys, found.as_ref())? {
                 Some(quota) => draft.put((), &quota),
                 None if found.is_none() => Ok(()),
                 None => {

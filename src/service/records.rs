@@ -6,17 +6,19 @@ use std::ops::RangeInclusive;
 use crate::{
     auth::{Detail, Witness},
     crypto::{self, Binding, DomainKeys, SecretValue},
-    model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
+    model::{Growth, Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
     service::{Error, aside::aside},
     store::{
-        engine::{Batch, Expect, Op, Snapshot, Space},
+        engine::{Batch, Expect, Op, Read, Snapshot, Space},
         kinds::{
-            Kind, header, value,
+            Kind, growth, header, value,
             version::{self, Version},
         },
     },
 };
 
+/// How many versions are read before others get a turn.
+const VERSIONS_AT_ONCE: usize = 64;
 /// How many keys are read at once.
 const KEYS_AT_ONCE: usize = 1_024;
 
@@ -92,6 +94,29 @@ impl Reader<'_> {
         open_value(self.keys, &key, version, &record.bytes)
     }
 
+    /// What the values of some versions take, in bytes. One whose record is damaged counts for
+    /// nothing, and hinders nobody.
+    pub(super) async fn bytes_of(
+        &self,
+        path: &SecretPath,
+        versions: RangeInclusive<u32>,
+    ) -> Result<u64, Error> {
+        let mut sum = 0_u64;
+        let keys: Vec<_> =
+            versions.map(|number| version::key(self.keys.id(), path, number)).collect();
+        for keys in keys.chunks(VERSIONS_AT_ONCE) {
+            let parts: Vec<_> = keys.iter().map(|key| Read::Key(version::SPACE, key)).collect();
+            let found = self.snapshot.read(&parts).await?;
+            for (key, found) in keys.iter().zip(found) {
+                let Ok(Some(found)) = found else { continue };
+                let version = open::<Version>(self.keys, key, &found.record.bytes);
+                sum = sum.saturating_add(version.map_or(0, |version| version.bytes));
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(sum)
+    }
+
     /// The record of this kind and name, if there is one.
     pub(super) async fn find<K: Kind>(&self, name: K::Name<'_>) -> Result<Option<K>, Error> {
         let key = K::key(self.keys.id(), name);
@@ -134,6 +159,8 @@ pub(super) struct Draft<'a> {
     pub keys: &'a DomainKeys,
     witness: Option<&'a dyn Witness>,
     batch: Batch,
+    /// What the values of the secret take that is written, if one is.
+    secret: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
@@ -143,7 +170,8 @@ impl<'a> Draft<'a> {
         witness: Option<&'a dyn Witness>,
         held: Vec<(Space, Vec<u8>, Expect)>,
     ) -> Self {
-        Self { keys, witness, batch: Batch { preconditions: held, ops: Vec::new() } }
+        let batch = Batch { preconditions: held, ops: Vec::new() };
+        Self { keys, witness, batch, secret: None }
     }
 
     /// Whether there is nothing to commit.
@@ -163,6 +191,25 @@ impl<'a> Draft<'a> {
     pub(super) fn put<K: Kind>(&mut self, name: K::Name<'_>, record: &K) -> Result<(), Error> {
         self.batch.ops.push(put(self.keys, name, record)?);
         Ok(())
+    }
+
+    /// A secret's header.
+    pub(super) fn put_secret(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
+        self.secret = Some(header.bytes);
+        self.put(path, header)
+    }
+
+    /// What the change adds to what the tenant has, where the secret that it writes took `before`, if
+    /// there was one.
+    pub(super) fn growth(&self, before: Option<u64>) -> Growth {
+        self.secret.map_or_else(Growth::default, |after| Growth::between(before, Some(after)))
+    }
+
+    /// Says what the change adds to what the tenant has; none where all is to be counted anew.
+    pub(super) fn tell(&mut self, told: growth::Told) {
+        if told.is_none_or(|growth| !growth.is_nothing()) {
+            self.batch.ops.push(growth::op(self.keys.id(), told));
+        }
     }
 
     /// Removes a record.
@@ -185,7 +232,8 @@ impl<'a> Draft<'a> {
         let at = bind(value::SPACE, &key);
         let (data_key, sealed) = aside(value.len(), || self.keys.seal_value(&at, value))?;
         self.batch.ops.push(Op::Put(value::SPACE, key, sealed));
-        self.put((path, number.get()), &Version { record, data_key: Some(data_key) })
+        let (data_key, bytes) = (Some(data_key), value.len() as u64);
+        self.put((path, number.get()), &Version { record, data_key, bytes })
     }
 
     /// A version without its value, and without the only key of that.
@@ -198,7 +246,7 @@ impl<'a> Draft<'a> {
         self.batch
             .ops
             .push(Op::Delete(value::SPACE, version::key(self.keys.id(), path, number.get())));
-        self.put((path, number.get()), &Version { record, data_key: None })
+        self.put((path, number.get()), &Version { record, data_key: None, bytes: 0 })
     }
 
     /// Removes versions with their values.
@@ -221,6 +269,8 @@ impl<'a> Draft<'a> {
         // well.
         let (from, to) = header::below(self.keys.id(), prefix);
         self.remove_range([header::SPACE, version::SPACE, value::SPACE], &from, &to);
+        // Somebody may write one of them meanwhile.
+        self.tell(None);
     }
 
     fn remove_range<const N: usize>(&mut self, spaces: [Space; N], from: &[u8], to: &[u8]) {

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     Error,
     changes::ChangeName,
+    counts::Counts,
     keyring::KeyRing,
     records::open,
     turns::{LONG_READS, SharedTurns, Turns},
@@ -54,6 +55,7 @@ struct Inner {
     turns: Turns,
     long_reads: SharedTurns,
     on_commit: OnCommit,
+    counts: Counts,
     /// Each held by the one request that clears away what has expired, for a share of all tenants.
     clearing: Vec<Mutex<()>>,
 }
@@ -65,6 +67,7 @@ impl Scope {
         on_commit: OnCommit,
     ) -> Self {
         Self(Arc::new(Inner {
+            counts: Counts::after(engine.revision()),
             keyring: KeyRing::new(Arc::clone(&engine), root),
             engine,
             configs: Cache::new(CONFIGS_MAX),
@@ -103,6 +106,11 @@ impl Scope {
     /// The turns of reads whose answers can be long.
     pub(super) fn long_reads(&self) -> &SharedTurns {
         &self.0.long_reads
+    }
+
+    /// What tenants have.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// Tells of a commit.

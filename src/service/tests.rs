@@ -2,6 +2,7 @@
 
 mod lists;
 mod rights;
+mod usages;
 
 use std::{
     fs,

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     auth::{Action, Denied, Permit, Resource},
     crypto::{self, DomainKeys, Sealed},
-    model::{Bearer, Invalid, Timestamp, Token, TokenLife, User},
+    model::{Bearer, Invalid, OkmsId, Timestamp, Token, TokenLife, User},
     store::{
         engine::{Expect, Op, Record},
         kinds::{Kind, token, wrapped},
@@ -123,6 +123,22 @@ pub struct Tokens {
 impl Tokens {
     pub(super) fn new(scope: Scope, quotas: Arc<Quotas>) -> Self {
         Self { scope, quotas, counted: Counted::new() }
+    }
+
+    /// How many tokens of the permit's tenant are not over, about.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is no such tenant.
+    pub async fn number(&self, permit: &Permit, now: Timestamp) -> Result<u64, Error> {
+        permit.check(Action::UsageGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        self.counted.number(&self.scope, &keys, now).await
+    }
+
+    /// The same of any tenant, where it was counted.
+    #[must_use]
+    pub fn known_number(&self, id: OkmsId) -> Option<u64> {
+        self.counted.last(id)
     }
 
     /// Makes a token.

@@ -209,7 +209,7 @@ fn versions(entry: &Entry<'_>) -> Result<Vec<Op>, Error> {
             Err(error) => return Err(error),
         }
     }
-    ops.push(put(entry.keys, (&path(name)?, number), &Version { record, data_key })?);
+    ops.push(put(entry.keys, (&path(name)?, number), &Version { record, data_key, bytes: 0 })?);
     Ok(ops)
 }
 

@@ -217,6 +217,9 @@ pub enum ChangesError {
 
 /// A consistent view of every space at one moment, for what one read cannot tell.
 pub trait Snapshot: Send + Sync {
+    /// The revision of the last commit in it: all up to that are, and none after it.
+    fn revision(&self) -> Revision;
+
     /// Reads all parts, in one go.
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>>;
 

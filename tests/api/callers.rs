@@ -62,6 +62,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
         &[
             "GetResource",
             "GetQuota",
+            "VaultRateQuotas",
+            "VaultReadRateQuota",
             // Each sees its own.
             "ListResources",
             // Its own.
@@ -141,6 +143,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "PutPolicy",
             "DeletePolicy",
             "ListAudit",
+            "GetUsage",
             "ListRules",
             "GetRule",
             "PutRule",
@@ -194,6 +197,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "PostRevocation",
             "PutQuota",
             "DeleteQuota",
+            "VaultWriteRateQuota",
+            "VaultDeleteRateQuota",
             "VaultAuditDevices",
             "VaultEnableAuditDevice",
             "VaultDisableAuditDevice",
@@ -561,6 +566,8 @@ async fn every_operation_without_a_certificate() {
             ("VaultLogin", _) => Outcome::NoToken,
             (_, For::Domain | For::Bearer | For::Reader) => Outcome::LetIn,
             (_, For::Own | For::Admin) => Outcome::Forbidden,
+            // Of the domain, and not of the region.
+            ("VaultWriteRateQuota" | "VaultDeleteRateQuota", _) => Outcome::Forbidden,
             (_, For::Operator) => Outcome::NoToken,
         };
         let mut caller = caller;

@@ -111,6 +111,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PutSecretConfigV2" => r#"{"max_versions":3}"#,
         "PostCredential" => r#"{"name":"intruder"}"#,
         "PostPolicy" | "PutPolicy" => return a_policy(),
+        "VaultWriteRateQuota" => r#"{"rate":1000000}"#,
         "PutQuota" => r#"{"requestsPerSecond":1000000}"#,
         "PutRule" => r#"{"commonNames":["app"]}"#,
         // An operator's would go on; a domain's own lacks the proof alone.

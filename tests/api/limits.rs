@@ -54,7 +54,10 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("domain_requests_per_second", &["rates_of_the_config_count_for_everybody"]),
     ("domain_writes_per_second", &["rates_of_the_config_count_for_everybody"]),
     ("subject_requests_per_second", &["a_quota_is_kept_and_the_config_counts_for_others"]),
+    ("subject_writes_per_second", &["rates_of_the_config_count_for_everybody"]),
     ("domain_tokens", &["tokens_are_bounded"]),
+    ("domain_secrets", &["secrets_and_their_values_are_bounded"]),
+    ("domain_version_bytes", &["secrets_and_their_values_are_bounded"]),
 ];
 
 /// A short limit: long enough for an honest client on a busy machine.

@@ -74,6 +74,7 @@ impl Documented {
             }
             "VaultEnableAuth" if self.seen.contains("VaultAuthMethods") => "userpass",
             "VaultRandomOfLength" => "8",
+            "VaultReadRateQuota" | "VaultWriteRateQuota" | "VaultDeleteRateQuota" => "requests",
             "VaultRemountStatus" => &*self.moved,
             _ if path.contains("{mount}") => "app%2Fdatabase",
             _ => "team",
@@ -345,7 +346,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     }
     api.check_each("PostPolicyTest", "").await;
     api.check_each("PutQuota", "").await;
-    for op in ["GetQuota", "DeleteQuota"] {
+    for op in ["GetQuota", "DeleteQuota", "GetUsage"] {
         api.check(op, "", none).await;
     }
     for op in ["GetPolicy", "ListPolicies", "GetRule", "ListRules", "DeletePolicy", "DeleteRule"] {
@@ -389,6 +390,12 @@ async fn examples_are_taken_and_answers_are_as_told() {
             own.check("RenewCredential", "", body).await;
         }
     }
+    for op in
+        ["VaultWriteRateQuota", "VaultRateQuotas", "VaultReadRateQuota", "VaultDeleteRateQuota"]
+    {
+        api.check_each(op, "").await;
+    }
+    api.is_told("VaultReadRateQuota", &api.send("VaultReadRateQuota", "", "").await, "KvNotFound");
     api.check("VaultAuditDevices", "", none).await;
     for op in ["VaultEnableAuditDevice", "VaultAuditHash", "VaultDisableAuditDevice"] {
         api.check_each(op, "").await;
@@ -414,7 +421,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 145);
+    assert_eq!(unseen.len(), 150);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()

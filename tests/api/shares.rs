@@ -53,6 +53,54 @@ async fn requests_in_progress() {
     }
 }
 
+/// One key has all that is its domain's while it is alone there, and leaves the others room when it is not.
+#[tokio::test]
+async fn one_key_leaves_its_domain_room() {
+    let (server, engine) = Faulty::serve(|config| config.limits.in_flight = 16).await;
+    let greedy = server.tenant().await;
+    greedy.create("kept", r#"{"word":"kept"}"#).await.ok();
+    let modest = server.client_of(&greedy.id, Http::One);
+    for (is_alone, most) in [(true, 8), (false, 6), (true, 8)] {
+        let mut other = if is_alone { None } else { Some(modest.connect().await) };
+        if let Some(other) = &mut other {
+            other.send(Method::GET, &greedy.url("secret/kept"), &[], "").await.ok();
+        }
+        engine.hold();
+        let writers: Vec<_> = (0..most)
+            .map(|n| {
+                let client = greedy.clone();
+                tokio::spawn(async move {
+                    client
+                        .call(
+                            Method::POST,
+                            &client.url("secret/kept/version"),
+                            r#"{"data":{"n":1}}"#.replace('1', &n.to_string()).as_str(),
+                        )
+                        .await
+                })
+            })
+            .collect();
+        eventually("all places of the key are taken", async || {
+            greedy.get("secret/kept").await.status == 429
+        })
+        .await;
+        if let Some(other) = &mut other {
+            for _ in 0..3 {
+                other.send(Method::GET, &greedy.url("secret/kept"), &[], "").await.ok();
+            }
+        }
+        engine.let_go();
+        for writer in writers {
+            writer.await.unwrap().ok();
+        }
+        drop(other);
+        eventually("the others have gone", async || greedy.get("secret/kept").await.status == 200)
+            .await;
+        // Its end is seen a moment later.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
 /// A body that takes its time holds no place: eleven connections with a hundred such bodies each
 /// once kept everybody else out for as long as they liked.
 #[tokio::test]
@@ -340,11 +388,13 @@ async fn one_domain_leaves_connections_for_the_others() {
     let other = server.tenant().await;
     other.create("kept", r#"{"word":"kept"}"#).await.ok();
     server.metric_reaches("okmsd_connections ", 0.0).await;
+    // One key has three quarters of the nine that are its domain's.
+    let other_key = server.client_of(&client.id, Http::One);
     let mut greedy = Vec::new();
-    for _ in 0..9 {
-        let mut wire = Wire::open(&client).await;
-        wire.send(get(&client, 1)).await;
-        assert!(wire.read_until(has_get_answer(&client, 1)).await);
+    for client in [&client; 7].into_iter().chain([&other_key; 2]) {
+        let mut wire = Wire::open(client).await;
+        wire.send(get(client, 1)).await;
+        assert!(wire.read_until(has_get_answer(client, 1)).await);
         greedy.push(wire);
     }
     // One that comes beyond was once closed without a word.
@@ -359,7 +409,7 @@ async fn one_domain_leaves_connections_for_the_others() {
     assert_eq!(statuses(&beyond.text()), [429]);
     server.metric_reaches(&closed_by("share"), 5.0).await;
     honest(&other).await;
-    greedy.pop();
+    greedy.remove(0);
     eventually("a place that is left is free again", async || {
         let mut again = Wire::open(&client).await;
         again.send(get(&client, 1)).await;

@@ -8,13 +8,14 @@ mod ca_list;
 mod credential;
 mod quota;
 mod resource;
+mod usage;
 
 use std::future::ready;
 
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
     AuditGet, CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
-    DomainCreate, DomainGet, PolicyEdit, PolicyGet, QuotaEdit, UserGet,
+    DomainCreate, DomainGet, PolicyEdit, PolicyGet, QuotaEdit, UsageGet, UserGet,
 };
 
 /// What is asked of one domain.
@@ -48,6 +49,7 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["PUT"], "/ca/{name}/crl", "PutCustomerCaList", Write, &[CaEdit], Tenant(ca_list::put)),
         row!(&["DELETE"], "/ca/{name}/crl", "DeleteCustomerCaList", Write, &[CaEdit], Tenant(ca_list::delete)),
         row!(&["GET"], "/audit", "ListAudit", Read, &[AuditGet], Tenant(audit::list)),
+        row!(&["GET"], "/usage", "GetUsage", Read, &[UsageGet], Tenant(usage::get)),
         row!(&["GET"], "/quota", "GetQuota", Read, &[DomainGet], Tenant(quota::get)),
         row!(&["PUT"], "/quota", "PutQuota", Write, &[QuotaEdit], Tenant(quota::put)),
         row!(&["DELETE"], "/quota", "DeleteQuota", Write, &[QuotaEdit], Tenant(quota::delete)),

@@ -19,14 +19,19 @@ type Names = (&'static str, &'static str);
 const REQUESTS: Names = ("requestsPerSecond", "requestsBurst");
 const WRITES: Names = ("writesPerSecond", "writesBurst");
 const SUBJECT: Names = ("subjectRequestsPerSecond", "subjectRequestsBurst");
+const SUBJECT_WRITES: Names = ("subjectWritesPerSecond", "subjectWritesBurst");
+/// Numbers by their names.
 const TOKENS: &str = "tokens";
+const SECRETS: &str = "secrets";
+const BYTES: &str = "versionBytes";
 
 const UNKNOWN: Invalid = Invalid(
-    "a quota says requestsPerSecond, writesPerSecond and subjectRequestsPerSecond, each with a burst where it is not ten \
-     seconds' worth (requestsBurst, writesBurst, subjectRequestsBurst), and tokens; nothing else is known",
+    "a quota says requestsPerSecond, writesPerSecond, subjectRequestsPerSecond and subjectWritesPerSecond, each with a burst \
+     where it is not ten seconds' worth (requestsBurst, writesBurst, subjectRequestsBurst, subjectWritesBurst), tokens, secrets and versionBytes; nothing else is known",
 );
 const NO_RATE: Invalid = Invalid("a burst belongs to a rate: name both, or neither");
-const NOT_WHOLE: Invalid = Invalid("a burst, or a number of tokens, is a whole number");
+const NOT_WHOLE: Invalid =
+    Invalid("a burst, or a number of tokens, secrets or bytes, is a whole number");
 
 pub(super) async fn get(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
     Ok(reply(&context.service.quotas.get(permit).await?))
@@ -38,7 +43,10 @@ pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Resu
         requests: rate(&mut body, REQUESTS)?,
         writes: rate(&mut body, WRITES)?,
         subject_requests: rate(&mut body, SUBJECT)?,
+        subject_writes: rate(&mut body, SUBJECT_WRITES)?,
         tokens: taken(&mut body, TOKENS)?.map(whole).transpose()?,
+        secrets: taken(&mut body, SECRETS)?.map(whole).transpose()?,
+        bytes: taken(&mut body, BYTES)?.map(whole).transpose()?,
     };
     if body.has_unknown() {
         return Err(UNKNOWN.into());
@@ -56,7 +64,8 @@ fn taken<'a>(body: &mut Object<'a>, name: &str) -> Result<Option<&'a RawValue>, 
 }
 
 fn whole(raw: &RawValue) -> Result<u64, Invalid> {
-    json::number(raw, NOT_WHOLE).map(u64::from)
+    // JSON's own words for numbers have signs, points and exponents besides.
+    raw.get().parse().map_err(|_| NOT_WHOLE)
 }
 
 fn rate(body: &mut Object<'_>, (name, burst): Names) -> Result<Option<Rate>, Invalid> {
@@ -73,15 +82,24 @@ fn reply(Bounded { whole, own }: &Bounded) -> Reply {
         (REQUESTS, whole.requests, own.requests),
         (WRITES, whole.writes, own.writes),
         (SUBJECT, whole.subject_requests, own.subject_requests),
+        (SUBJECT_WRITES, whole.subject_writes, own.subject_writes),
+    ];
+    let numbers = [
+        (TOKENS, whole.tokens, own.tokens),
+        (SECRETS, whole.secrets, own.secrets),
+        (BYTES, whole.bytes, own.bytes),
     ];
     Reply::json(Writer::object(|out| {
         let named = rates.iter().filter(|(.., own)| own.is_some()).map(|((name, _), ..)| *name);
-        out.texts("own", named.chain(own.tokens.map(|_| TOKENS)));
+        let counted = numbers.iter().filter(|(.., own)| own.is_some()).map(|(name, ..)| *name);
+        out.texts("own", named.chain(counted));
         for ((name, burst), rate, _) in rates {
             write(out, burst, rate.map(|rate| rate.burst().to_string()));
             write(out, name, rate.map(|rate| rate.to_string()));
         }
-        write(out, TOKENS, whole.tokens.map(|tokens| tokens.to_string()));
+        for (name, number, _) in numbers {
+            write(out, name, number.map(|number| number.to_string()));
+        }
     }))
 }
 

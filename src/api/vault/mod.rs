@@ -22,6 +22,7 @@ mod lists;
 mod mounts;
 pub(crate) mod outline;
 mod policies;
+mod quotas;
 mod routes;
 mod status;
 mod tools;

@@ -13,7 +13,7 @@ use super::{
         self,
         Spelling::{New, Old},
     },
-    status, tools, userpass, wrapping,
+    quotas, status, tools, userpass, wrapping,
 };
 use crate::{auth::Action, model::VersionAct};
 
@@ -490,6 +490,27 @@ pub(super) static ROUTES: &[Route] = &[
     route(WRITES, "/sys/policy/{key}", &WRITE_POLICY),
     route(&["DELETE"], "/sys/policy/{key}", &DELETE_POLICY),
     route(ALL, "/sys/policies/{key}", &NOT_SERVED),
+    route(
+        &["GET", "LIST"],
+        "/sys/quotas/rate-limit",
+        &tenant!(Read, "VaultRateQuotas", [DomainGet], quotas::list()),
+    ),
+    route(
+        &["GET"],
+        "/sys/quotas/rate-limit/{key}",
+        &tenant!(Read, "VaultReadRateQuota", [DomainGet], quotas::read()),
+    ),
+    route(
+        WRITES,
+        "/sys/quotas/rate-limit/{key}",
+        &tenant!(Write, "VaultWriteRateQuota", [QuotaEdit], quotas::write()),
+    ),
+    route(
+        &["DELETE"],
+        "/sys/quotas/rate-limit/{key}",
+        &tenant!(Write, "VaultDeleteRateQuota", [QuotaEdit], quotas::delete()),
+    ),
+    route(ALL, "/sys/quotas/{key}", &NOT_SERVED),
     route(
         &["GET"],
         "/sys/audit",

@@ -119,6 +119,7 @@ pub(super) async fn not_served(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let mut segments = asked.call.params.address.path.split('/');
     let what = match (segments.next().unwrap_or_default(), segments.next().unwrap_or_default()) {
         ("sys", "policy" | "policies") => "policies are",
+        ("sys", "quotas") => "other quotas than those of rates (rate-limit) are",
         ("sys", "auth") => "other ways to log in are",
         ("auth", "userpass") => "userpass is",
         ("auth", "token") => "this way of asking about tokens is",

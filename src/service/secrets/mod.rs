@@ -14,7 +14,7 @@ pub use self::{
     read::{History, Include},
     write::{MetadataWrite, Patched, Through, Versions},
 };
-use super::{opened::Opened, scope::Scope};
+use super::{opened::Opened, scope::Scope, usages::Usages};
 use crate::{
     crypto::SecretValue,
     model::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
@@ -66,11 +66,12 @@ pub struct Update {
 /// The use cases on secrets.
 pub struct Secrets {
     scope: Scope,
+    usages: Arc<Usages>,
     opened: Opened,
 }
 
 impl Secrets {
-    pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, opened: Opened::new() }
+    pub(super) fn new(scope: Scope, usages: Arc<Usages>) -> Self {
+        Self { scope, usages, opened: Opened::new() }
     }
 }

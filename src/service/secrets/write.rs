@@ -5,15 +5,16 @@ use crate::{
     auth::{Action, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Cas, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, Settings, Timestamp,
-        Transition, VersionAct, VersionNumber, VersionRecord, VersionState, View,
+        Cas, Growth, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, Settings,
+        SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionRecord,
+        VersionState, View,
     },
     service::{
         ChangeName, Error,
         records::{Draft, Reader, open},
         unit::{Basis, Change, OneRecord, UnitReader},
     },
-    store::kinds::{header, version::Version},
+    store::kinds::{Kind as _, header, version::Version},
 };
 
 /// How many versions are read before others get a turn.
@@ -63,8 +64,11 @@ enum More<'a> {
     Nothing,
     /// The records of those of these versions that are kept.
     Versions(&'a [VersionNumber]),
-    /// The current version's record, and its value if it is active now.
+    /// The current version's record; its value, if it is active now, and what falls off the end when
+    /// there is another one.
     Current(Option<Timestamp>),
+    /// What falls off the end when there is another one, under the settings that these changes lead to.
+    Added(Option<&'a SettingsPatch>),
 }
 
 impl Secrets {
@@ -91,8 +95,8 @@ impl Secrets {
                     return Err(Error::SecretExists);
                 }
                 let mut header = Header::new(now).with_patch(patch, now)?;
-                let added = add_version(path, &mut header, value, &defaults, draft, now)?;
-                draft.put(path, &header)?;
+                let added = add_version(path, (&mut header, 0), value, &defaults, draft, now)?;
+                draft.put_secret(path, &header)?;
                 Ok(Changed { header: Some(header), defaults, added: Some(added) })
             },
         )
@@ -118,22 +122,27 @@ impl Secrets {
         if update.value.is_none() || !update.patch.is_empty() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
         }
+        let more = match update.value {
+            Some(_) => More::Added(Some(&update.patch.settings)),
+            None => More::Nothing,
+        };
         self.change(
             ChangeName::UpdateSecret,
             permit,
-            SecretBasis::of(path),
+            SecretBasis::of(path).with(more),
             |found, defaults, draft| {
-                let mut header =
-                    found.ok_or(Error::SecretNotFound)?.header.with_patch(&update.patch, now)?;
+                let Existing { header, falling, .. } = found.ok_or(Error::SecretNotFound)?;
+                let mut header = header.with_patch(&update.patch, now)?;
                 header.check_cas(update.cas, &defaults, update.value.is_some())?;
                 let added = match &update.value {
                     Some(value) => {
-                        Some(add_version(path, &mut header, value, &defaults, draft, now)?)
+                        let header = (&mut header, falling);
+                        Some(add_version(path, header, value, &defaults, draft, now)?)
                     }
                     None => None,
                 };
                 if added.is_some() || !update.patch.is_empty() {
-                    draft.put(path, &header)?;
+                    draft.put_secret(path, &header)?;
                 }
                 Ok(Changed { header: told(permit, path, header), defaults, added })
             },
@@ -159,13 +168,15 @@ impl Secrets {
         self.change(
             ChangeName::WriteSecret,
             permit,
-            SecretBasis::through(at),
+            SecretBasis::through(at).with(More::Added(None)),
             |found, defaults, draft| {
                 may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
-                let mut header = found.map_or_else(|| Header::new(now), |found| found.header);
+                let (mut header, falling) = found
+                    .map_or_else(|| (Header::new(now), 0), |found| (found.header, found.falling));
                 header.check_cas(cas, &defaults, true)?;
-                let added = add_version(at.path, &mut header, value, &defaults, draft, now)?;
-                draft.put(at.path, &header)?;
+                let added =
+                    add_version(at.path, (&mut header, falling), value, &defaults, draft, now)?;
+                draft.put_secret(at.path, &header)?;
                 let header = told(permit, at.path, header);
                 Ok(Changed { header, defaults, added: Some(added) })
             },
@@ -190,7 +201,7 @@ impl Secrets {
         permit.check(Action::VersionPatch, Resource::Secret(at.path))?;
         let basis = SecretBasis::through(at).with(More::Current(Some(now)));
         self.change(ChangeName::PatchSecret, permit, basis, |found, defaults, draft| {
-            let Existing { mut header, mut versions, value } =
+            let Existing { mut header, mut versions, value, falling } =
                 found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
@@ -198,8 +209,10 @@ impl Secrets {
                 let header = told(permit, at.path, header).ok_or(Error::SecretNotFound)?;
                 return Ok(Patched::Unreadable(header, number, version.record));
             };
-            let added = add_version(at.path, &mut header, &merge(&value)?, &defaults, draft, now)?;
-            draft.put(at.path, &header)?;
+            let merged = merge(&value)?;
+            let added =
+                add_version(at.path, (&mut header, falling), &merged, &defaults, draft, now)?;
+            draft.put_secret(at.path, &header)?;
             let header = told(permit, at.path, header);
             Ok(Patched::Changed(Changed { header, defaults, added: Some(added) }))
         })
@@ -232,7 +245,7 @@ impl Secrets {
             Versions::Numbers(numbers) => More::Versions(numbers),
         });
         self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
-            let Some(Existing { header, versions, .. }) = found else { return Ok(()) };
+            let Some(Existing { mut header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
             for (number, before) in versions {
                 match before.record.act(act, now, life) {
@@ -240,11 +253,15 @@ impl Secrets {
                     Transition::Changed(record) => {
                         draft.put((at.path, number.get()), &Version { record, ..before })?;
                     }
-                    Transition::Erased(record) => draft.erase(at.path, number, record)?,
+                    Transition::Erased(record) => {
+                        header.bytes = header.bytes.saturating_sub(before.bytes);
+                        draft.erase(at.path, number, record)?;
+                    }
                 }
             }
             if !draft.is_empty() {
-                draft.put(at.path, &Header { updated_at: header.updated_at.max(now), ..header })?;
+                header.updated_at = header.updated_at.max(now);
+                draft.put_secret(at.path, &header)?;
             }
             Ok(())
         })
@@ -294,7 +311,7 @@ impl Secrets {
                 before.check_metadata_cas(write.cas, &defaults)?;
                 let header = before.with_patch(&write.patch, now)?;
                 // In KV2 a patch with an empty map counts as well.
-                draft.put(
+                draft.put_secret(
                     at.path,
                     &if write.patch.is_empty() { header.with_metadata_write(now) } else { header },
                 )?;
@@ -317,11 +334,13 @@ impl Secrets {
             turns: &[path.as_str()],
             witness: permit.witness(),
         };
-        // The header is not opened: a damaged secret can still be removed.
+        // A damaged secret can still be removed; nobody knows then what it took.
         self.scope
             .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
-                found.ok_or(Error::SecretNotFound)?;
+                let found = found.ok_or(Error::SecretNotFound)?;
+                let header = open::<Header>(&keys, &Header::key(keys.id(), path), &found.bytes);
                 draft.remove(path);
+                draft.tell(header.ok().map(|header| Growth::between(Some(header.bytes), None)));
                 Ok(())
             })
             .await
@@ -350,7 +369,7 @@ impl Secrets {
         let numbers = [number];
         let basis = SecretBasis::of(path).with(More::Versions(&numbers));
         self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
-            let Existing { header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
+            let Existing { mut header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let is_seen = permit.tells(Action::SecretGet, Resource::Secret(path));
             let view = |record| is_seen.then_some(VersionView { number, record, value: None });
@@ -365,12 +384,14 @@ impl Secrets {
                         after
                     }
                     Transition::Erased(after) => {
+                        header.bytes = header.bytes.saturating_sub(before.bytes);
                         draft.erase(path, number, after.clone())?;
                         after
                     }
                     Transition::Refused => return Err(Error::VersionDeleted),
                 };
-            draft.put(path, &Header { updated_at: header.updated_at.max(now), ..header })?;
+            header.updated_at = header.updated_at.max(now);
+            draft.put_secret(path, &header)?;
             Ok((view(after), true))
         })
         .await
@@ -388,7 +409,14 @@ impl Secrets {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name, turns: &[basis.path.as_str()], witness: permit.witness() };
         self.scope
-            .unit(change, &keys, basis, |(found, defaults), draft| decide(found, defaults, draft))
+            .unit(change, &keys, basis, |(found, defaults), draft| {
+                let before = found.as_ref().map(|found: &Existing| found.header.bytes);
+                let outcome = decide(found, defaults, draft)?;
+                let growth = draft.growth(before);
+                self.usages.admit(keys.id(), growth)?;
+                draft.tell(Some(growth));
+                Ok(outcome)
+            })
             .await
     }
 }
@@ -430,7 +458,7 @@ impl Basis for SecretBasis<'_> {
         let found = match reader.hold(header::SPACE, key.clone()).await? {
             Some(record) => {
                 let header = open(reader.records.keys, &key, &record.bytes)?;
-                Some(find(&reader.records, path, header, more).await?)
+                Some(find(&reader.records, path, header, (more, &config.defaults(path))).await?)
             }
             None => None,
         };
@@ -445,16 +473,18 @@ struct Existing {
     versions: Vec<(VersionNumber, Version)>,
     /// The current version's value, where it was asked for and can be read.
     value: Option<SecretValue>,
+    /// What the values take of the versions that fall off the end when there is another one.
+    falling: u64,
 }
 
 async fn find(
     reader: &Reader<'_>,
     path: &SecretPath,
     header: Header,
-    more: More<'_>,
+    (more, defaults): (More<'_>, &Settings),
 ) -> Result<Existing, Error> {
     let numbers = match more {
-        More::Nothing => Vec::new(),
+        More::Nothing | More::Added(_) => Vec::new(),
         More::Current(_) => header.current.into_iter().collect(),
         More::Versions(numbers) => {
             let mut kept: Vec<_> =
@@ -479,7 +509,16 @@ async fn find(
         }
         _ => None,
     };
-    Ok(Existing { header, versions, value })
+    let pruned = match more {
+        More::Added(Some(patch)) => header.prunes(&patch.apply(&header.settings), defaults),
+        More::Added(None) | More::Current(Some(_)) => header.prunes(&header.settings, defaults),
+        More::Nothing | More::Versions(_) | More::Current(None) => None,
+    };
+    let falling = match pruned {
+        Some(pruned) => reader.bytes_of(path, pruned).await?,
+        None => 0,
+    };
+    Ok(Existing { header, versions, value, falling })
 }
 
 /// What a write tells of a secret beside what it has done itself: nothing to who may not see it.
@@ -489,13 +528,14 @@ fn told(permit: &Permit, path: &SecretPath, header: Header) -> Option<Header> {
 
 fn add_version(
     path: &SecretPath,
-    header: &mut Header,
+    (header, falling): (&mut Header, u64),
     value: &SecretValue,
     domain: &Settings,
     draft: &mut Draft<'_>,
     now: Timestamp,
 ) -> Result<(VersionNumber, VersionRecord), Error> {
     let added = header.add_version(domain, now)?;
+    header.bytes = header.bytes.saturating_sub(falling).saturating_add(value.len() as u64);
     draft.add(path, added.number, added.record.clone(), value)?;
     if let Some(pruned) = added.pruned {
         draft.prune(path, pruned);

@@ -40,6 +40,8 @@ struct Known {
 #[derive(Clone, Copy)]
 struct Told {
     number: u64,
+    /// Whether all were counted, and not as many as there may be alone.
+    is_whole: bool,
     at: Timestamp,
 }
 
@@ -72,6 +74,32 @@ impl Counted {
             }
         }
         if fits == Some(true) { Ok(()) } else { Err(Error::TooManyTokens) }
+    }
+
+    /// How many there are, as of the last minute.
+    pub(super) async fn number(
+        &self,
+        scope: &Scope,
+        keys: &DomainKeys,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let known = self.of(keys.id());
+        if let Some(number) = known.number(now) {
+            return Ok(number);
+        }
+        let _counting = known.counting.lock().await;
+        if let Some(number) = known.number(now) {
+            return Ok(number);
+        }
+        let _turn = scope.long_reads().turn(keys.id()).await?;
+        let counted = count(scope, keys, u64::MAX, now).await?;
+        known.is(counted, now);
+        Ok(counted.0)
+    }
+
+    /// How many there were, where they were counted.
+    pub(super) fn last(&self, id: OkmsId) -> Option<u64> {
+        self.domains.get(&id)?.with(|told| told.map(|told| told.number))
     }
 
     /// One that was not over was ended.
@@ -108,8 +136,15 @@ impl Known {
         })
     }
 
-    fn is(&self, number: u64, at: Timestamp) {
-        self.with(|told| *told = Some(Told { number, at }));
+    fn number(&self, now: Timestamp) -> Option<u64> {
+        let is_fresh = |told: &Told| {
+            told.is_whole && told.at <= now && now < told.at.plus_seconds(KNOWN_SECONDS)
+        };
+        self.with(|told| told.filter(is_fresh).map(|told| told.number))
+    }
+
+    fn is(&self, (number, is_whole): (u64, bool), at: Timestamp) {
+        self.with(|told| *told = Some(Told { number, is_whole, at }));
     }
 
     fn with<T>(&self, see: impl FnOnce(&mut Option<Told>) -> T) -> T {
@@ -117,8 +152,14 @@ impl Known {
     }
 }
 
-/// How many tokens and wrapped answers of a domain are not over; more than `most` are not counted.
-async fn count(scope: &Scope, keys: &DomainKeys, most: u64, now: Timestamp) -> Result<u64, Error> {
+/// How many tokens and wrapped answers of a domain are not over, and whether these are all: more than
+/// `most` are not counted.
+async fn count(
+    scope: &Scope,
+    keys: &DomainKeys,
+    most: u64,
+    now: Timestamp,
+) -> Result<(u64, bool), Error> {
     let snapshot = scope.engine().snapshot().await?;
     let (mut from, to) = token::ends_after(keys.id(), now, None);
     let mut number = 0;
@@ -134,9 +175,9 @@ async fn count(scope: &Scope, keys: &DomainKeys, most: u64, now: Timestamp) -> R
         number += page.len() as u64;
         match page.last().filter(|_| page.len() == PAGE) {
             Some(last) => from = [last.as_slice(), &[0]].concat(),
-            None => break,
+            None => return Ok((number, true)),
         }
         tokio::task::yield_now().await;
     }
-    Ok(number)
+    Ok((number, false))
 }

@@ -139,6 +139,10 @@ impl Engine for MemoryEngine {
 }
 
 impl Snapshot for Arc<State> {
+    fn revision(&self) -> Revision {
+        Revision(self.revision)
+    }
+
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
         let read = |part: &Read<'_>| match *part {
             Read::Key(space, key) => {

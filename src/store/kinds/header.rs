@@ -100,6 +100,9 @@ struct Fields<'a> {
     custom: BTreeMap<&'a str, &'a str>,
     #[n(6)]
     metadata_version: u32,
+    #[n(7)]
+    #[cbor(default)]
+    bytes: u64,
 }
 
 impl Kind for Header {
@@ -119,6 +122,7 @@ impl Kind for Header {
             settings: (&self.settings).into(),
             custom: self.custom.iter().collect(),
             metadata_version: self.metadata_version,
+            bytes: self.bytes,
         })
     }
 
@@ -136,6 +140,7 @@ impl Kind for Header {
             settings: fields.settings.try_into()?,
             custom: CustomMetadata::from_entries(custom).map_err(|_| Malformed)?,
             metadata_version: fields.metadata_version,
+            bytes: fields.bytes,
         };
         Ok(header.check()?)
     }

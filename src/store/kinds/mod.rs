@@ -15,6 +15,7 @@ pub mod credential;
 pub mod customer_ca;
 pub mod customer_ca_list;
 pub mod ending;
+pub mod growth;
 pub mod header;
 pub mod policy;
 pub mod quota;
@@ -37,7 +38,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 19] = [
+pub const SPACES: [Space; 20] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -57,6 +58,7 @@ pub const SPACES: [Space; 19] = [
     audit_block::SPACE,
     quota::SPACE,
     audit_device::SPACE,
+    growth::SPACE,
 ];
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ struct Fields {
     subject_requests: Option<RateFields>,
     #[n(3)]
     tokens: Option<u64>,
+    #[n(4)]
+    secrets: Option<u64>,
+    #[n(5)]
+    bytes: Option<u64>,
+    #[n(6)]
+    subject_writes: Option<RateFields>,
 }
 
 #[derive(Encode, Decode)]
@@ -62,12 +68,16 @@ impl Kind for Quota {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let Self { requests, writes, subject_requests, tokens } = *self;
+        let Self { requests, writes, subject_requests, subject_writes, tokens, secrets, bytes } =
+            *self;
         kind::encode(&Fields {
             requests: requests.map(Into::into),
             writes: writes.map(Into::into),
             subject_requests: subject_requests.map(Into::into),
             tokens,
+            secrets,
+            bytes,
+            subject_writes: subject_writes.map(Into::into),
         })
     }
 
@@ -79,6 +89,9 @@ impl Kind for Quota {
             writes: rate(fields.writes)?,
             subject_requests: rate(fields.subject_requests)?,
             tokens: fields.tokens,
+            secrets: fields.secrets,
+            bytes: fields.bytes,
+            subject_writes: rate(fields.subject_writes)?,
         }
         .check()?)
     }

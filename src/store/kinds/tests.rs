@@ -57,15 +57,18 @@ fn settings() -> impl Strategy<Value = Settings> {
 fn header() -> impl Strategy<Value = Header> {
     let custom = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9%/ é]{1,20}", 0..5);
     let numbers = (0u32..=24_000).prop_flat_map(|current| (Just(current), 0..=current));
-    (moment(), moment(), numbers, settings(), custom, any::<u32>()).prop_map(
-        |(created_at, updated_at, (current, oldest), settings, custom, metadata_version)| Header {
-            created_at,
-            updated_at,
-            current: VersionNumber::new(current).ok(),
-            oldest,
-            settings,
-            custom: CustomMetadata::from_entries(custom).unwrap(),
-            metadata_version,
+    (moment(), moment(), numbers, settings(), custom, any::<u32>(), any::<u64>()).prop_map(
+        |(created_at, updated_at, (current, oldest), settings, custom, metadata_version, bytes)| {
+            Header {
+                created_at,
+                updated_at,
+                current: VersionNumber::new(current).ok(),
+                oldest,
+                settings,
+                custom: CustomMetadata::from_entries(custom).unwrap(),
+                metadata_version,
+                bytes,
+            }
         },
     )
 }
@@ -336,7 +339,7 @@ proptest! {
             updated_at: created_at,
         });
         let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
-        check(&Version { record, data_key: deleted_at.is_none().then_some(data_key) });
+        check(&Version { record, data_key: deleted_at.is_none().then_some(data_key), bytes: u64::from(key[1]) });
         check(&Credential {
             name: name.clone(),
             serial: key.to_vec(),
@@ -446,7 +449,10 @@ fn quotas() {
         requests: rate(1),
         writes: rate(2),
         subject_requests: rate(3),
+        subject_writes: rate(7),
         tokens: Some(4),
+        secrets: Some(5),
+        bytes: Some(6),
     });
     check(&Quota { tokens: Some(1), ..Quota::default() });
 }

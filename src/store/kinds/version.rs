@@ -38,6 +38,8 @@ pub struct Version {
     pub record: VersionRecord,
     /// What opens its value; nothing where that is erased.
     pub data_key: Option<WrappedDataKey>,
+    /// What its value takes, in bytes: nothing where that is erased, or from before this was kept.
+    pub bytes: u64,
 }
 
 #[derive(Encode, Decode)]
@@ -53,6 +55,9 @@ struct Fields {
     deleted_at: Option<i64>,
     #[n(4)]
     data_key: Option<ByteArray<{ WrappedDataKey::LEN }>>,
+    #[n(5)]
+    #[cbor(default)]
+    bytes: u64,
 }
 
 impl Kind for Version {
@@ -71,6 +76,7 @@ impl Kind for Version {
             is_deactivated: record.is_deactivated,
             deleted_at: record.deleted_at.map(Timestamp::unix_nanos),
             data_key: self.data_key.as_ref().map(|key| key.to_bytes().into()),
+            bytes: self.bytes,
         })
     }
 
@@ -85,6 +91,7 @@ impl Kind for Version {
         Ok(Self {
             record,
             data_key: fields.data_key.map(|key| WrappedDataKey::from_bytes(key.into())),
+            bytes: fields.bytes,
         })
     }
 }

@@ -261,6 +261,7 @@ enum Step {
     List,
     Config(Settings),
     GetConfig,
+    Usage,
     Kv(vault::Step),
 }
 
@@ -321,6 +322,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::List),
         2 => settings().prop_map(Step::Config),
         1 => Just(Step::GetConfig),
+        3 => Just(Step::Usage),
         40 => vault::step().prop_map(Step::Kv),
     ]
 }
@@ -356,6 +358,7 @@ impl Domain {
                 self.now += seconds;
                 return None;
             }
+            Step::Usage => return None,
             Step::Kv(step) => return Some(self.kv(step)),
             Step::Create(path, patch, value) => {
                 let path = PATHS[*path];
@@ -466,6 +469,14 @@ impl Domain {
             body,
             answer: Says::Native(answer),
         })
+    }
+
+    /// How many secrets there are, and what the values take of which there is anything left.
+    fn usage(&self) -> (u64, u64) {
+        let versions = self.secrets.values().flat_map(|secret| secret.kept.values());
+        let values = versions.filter(|version| version.deleted.is_none()).map(|it| &it.value);
+        let bytes = values.map(|value| Value::Object(value.clone()).to_string().len() as u64);
+        (self.secrets.len() as u64, bytes.sum())
     }
 
     fn cas(&self, path: &str, cas: Cas) -> (Option<u64>, String) {
@@ -595,11 +606,20 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     let now = okmsd::clock::Clock::now(&*server.clock).unix_seconds();
     let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };
     // At the end both dialects tell all there is.
-    let last = (0..PATHS.len())
-        .flat_map(|path| [Step::Versions(path), Step::Kv(vault::Step::Metadata(path))]);
+    let last = (0..PATHS.len()).flat_map(|path| {
+        [Step::Versions(path), Step::Kv(vault::Step::Metadata(path)), Step::Usage]
+    });
     for (n, step) in steps.iter().cloned().chain(last).enumerate() {
         if let Step::Wait(seconds) = step {
             server.clock.advance(seconds);
+        }
+        if let Step::Usage = step {
+            let url = format!("/v2/okms/resource/{}/usage", domain.id);
+            let told = connection.send(Method::GET, &url, &[], "").await.ok();
+            let told = (told["secrets"].as_u64(), told["versionBytes"].as_u64());
+            let (secrets, bytes) = domain.usage();
+            prop_assert_eq!(told, (Some(secrets), Some(bytes)), "step {}", n);
+            continue;
         }
         let Some(expected) = domain.step(&step) else { continue };
         let body = if expected.body.is_null() { String::new() } else { expected.body.to_string() };

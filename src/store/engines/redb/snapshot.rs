@@ -18,7 +18,9 @@ use super::{
     shared::Shared,
     view::{Under, View},
 };
-use crate::store::engine::{Cut, Entry, Found, Fut, Parts, Read, ReadError, Snapshot, Space};
+use crate::store::engine::{
+    Cut, Entry, Found, Fut, Parts, Read, ReadError, Revision, Snapshot, Space,
+};
 
 /// How often and how long a read waits for the database to be replaced after a failure.
 const ATTEMPTS: u32 = 50;
@@ -33,6 +35,10 @@ pub(super) struct RedbSnapshot {
 }
 
 impl Snapshot for RedbSnapshot {
+    fn revision(&self) -> Revision {
+        self.view.revision
+    }
+
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
         read_parts(&self.shared, &self.view, parts)
     }
