@@ -43,7 +43,7 @@ use self::{
 };
 
 use crate::{
-    api::{self, Context, Dialect},
+    api::{self, Context, Dialect, Feeds},
     audit::Auditor,
     auth::anchors::Anchors,
     clock::{Clock, Step, StoreClock},
@@ -232,6 +232,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             figures: figures(&service, &metrics),
+            feeds: Arc::new(Feeds::new(config.limits.feeds, config.limits.feed_time.0)),
             audit_devices: Arc::new(devices),
         };
         let limits = edge_limits(&config.limits);
@@ -362,6 +363,7 @@ impl App {
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
             never = service.quotas.follow() => match never {},
+            never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::{Failed, Params};
+use super::{Failed, Params, seats::Feeds};
 use crate::{
     auth::{Party, RegionPermit},
     model::{Circumstances, DeviceName, OkmsId, SecretPath, Timestamp, TokenLife},
@@ -36,6 +36,8 @@ pub struct Context {
     pub visitors: Arc<AtomicBool>,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// The places for answers that tell what happens as it happens.
+    pub feeds: Arc<Feeds>,
     /// Where the records of the audit trail go.
     pub audit_devices: Arc<dyn AuditDevices>,
 }

@@ -9,6 +9,7 @@ mod call;
 mod control;
 mod dialects;
 pub mod docs;
+mod feed;
 pub(crate) mod json;
 mod okms;
 mod operation;
@@ -16,6 +17,7 @@ pub(crate) mod page;
 mod problems;
 pub(crate) mod query;
 mod reply;
+mod seats;
 pub(crate) mod value;
 mod vault;
 
@@ -31,4 +33,5 @@ pub use self::{
     },
     problems::{Failed, Problem, Standing},
     reply::{Broken, Reply, Stream},
+    seats::Feeds,
 };

@@ -37,6 +37,10 @@ pub struct Stream {
     pieces: mpsc::Receiver<Result<Bytes, Broken>>,
     /// How long it may take in all. No other deadline ends it while the peer takes what there is.
     pub time: Duration,
+    /// Whether it has no end of its own, so that it ends, well, once its connection is to end.
+    pub is_endless: bool,
+    /// What it takes of memory, in bytes.
+    pub(crate) memory: usize,
 }
 
 /// The rest cannot be had: the client sees that the answer breaks off.
@@ -49,14 +53,23 @@ impl Stream {
     pub const PIECE: usize = 64 << 10;
     /// How many pieces wait for the peer before their sender has to.
     const WAITING: usize = 4;
-    /// What a stream takes of memory, in bytes.
-    pub(crate) const MEMORY: usize = (Self::WAITING + 1) * Self::PIECE;
 
     /// A stream, and what sends it. Sending fails once nobody takes it any more.
     #[must_use]
     pub fn new(time: Duration) -> (mpsc::Sender<Result<Bytes, Broken>>, Self) {
+        Self::of_pieces(Self::PIECE, time)
+    }
+
+    /// One that has no end of its own, of pieces of so many bytes at most.
+    #[must_use]
+    pub fn endless(piece: usize, time: Duration) -> (mpsc::Sender<Result<Bytes, Broken>>, Self) {
+        let (sender, stream) = Self::of_pieces(piece, time);
+        (sender, Self { is_endless: true, ..stream })
+    }
+
+    fn of_pieces(piece: usize, time: Duration) -> (mpsc::Sender<Result<Bytes, Broken>>, Self) {
         let (sender, pieces) = mpsc::channel(Self::WAITING);
-        (sender, Self { pieces, time })
+        (sender, Self { pieces, time, is_endless: false, memory: (Self::WAITING + 1) * piece })
     }
 
     /// The next piece, once it is there.

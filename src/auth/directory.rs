@@ -187,6 +187,17 @@ impl Principal {
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
+
+    /// The same at a later moment.
+    ///
+    /// # Errors
+    /// As [`principal`], for the holder of a certificate.
+    pub fn still(&self, revoked: &Revoked, now: Timestamp) -> Result<Self, Unauthenticated> {
+        match &self.subject {
+            Subject::Certificate(peer) => principal(peer, revoked, now),
+            Subject::Visitor | Subject::Process => Ok(self.clone()),
+        }
+    }
 }
 
 impl Subject {

@@ -10,10 +10,11 @@ use super::{
     action::{Action, Actions, Resource},
     holder::Untraced,
     patterns::{Extent, Verdict},
+    revoked::Revoked,
     witness::{Detail, Witness},
     word::Word,
 };
-use crate::model::{Bearer, BuiltIn, CertRule, Circumstances, OkmsId};
+use crate::model::{Bearer, BuiltIn, CertRule, Circumstances, OkmsId, Timestamp};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -263,6 +264,34 @@ impl Permit {
         self
     }
 
+    /// Who has it.
+    #[must_use]
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The permit that its principal would be given at `now`, for as much as this one is for, where it
+    /// goes by the certificate alone. Nobody is told of what it decides. It may be for less, so that it
+    /// is to be asked again.
+    ///
+    /// # Errors
+    /// `Denied` where there would be none; so for whatever a token has a part in.
+    pub fn renewed(
+        &self,
+        revoked: &Revoked,
+        now: Timestamp,
+        access: &AccessDirectory,
+        circumstances: Circumstances,
+    ) -> Result<Self, Denied> {
+        let is_of_certificate =
+            self.user.is_none() && self.addressed.is_none() && self.pending.is_none();
+        let Some(principal) = is_of_certificate.then(|| self.principal.still(revoked, now)) else {
+            return Err(Denied::Forbidden);
+        };
+        let principal = principal.map_err(|_| Denied::Forbidden)?;
+        principal.authorized(self.okms_id, self.asked, access, circumstances, false, || None)
+    }
+
     /// The permit for whoever brings a token: of the user for whom it stands, narrowed to its
     /// policies. Where no token was on its way, what the certificate may.
     ///
@@ -504,6 +533,19 @@ impl Principal {
         brings_token: bool,
         addressed: impl FnOnce() -> Option<Addressed>,
     ) -> Result<Permit, Denied> {
+        let actions = Actions::of(actions);
+        self.authorized(okms_id, actions, access, circumstances, brings_token, addressed)
+    }
+
+    fn authorized(
+        &self,
+        okms_id: OkmsId,
+        actions: Actions,
+        access: &AccessDirectory,
+        circumstances: Circumstances,
+        brings_token: bool,
+        addressed: impl FnOnce() -> Option<Addressed>,
+    ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             Party::Tenant(own) if own == okms_id => {
@@ -511,7 +553,7 @@ impl Principal {
             }
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
-        let (known, actions) = (Actions::of(&[Action::DomainGet]), Actions::of(actions));
+        let known = Actions::of(&[Action::DomainGet]);
         let is_addressed =
             brings_token || policy.held().any(|held| held.grants.in_vault().is_some());
         let addressed = if is_addressed { addressed() } else { None };

@@ -100,6 +100,8 @@ keys! {
         http2_resets: live,
         in_flight: restart,
         buffer_bytes: restart,
+        feeds: restart,
+        feed_time: restart,
         drain_time: live,
         // What counts for a domain can be set over the API.
         domain_requests_per_second: restart,

@@ -60,6 +60,7 @@ impl Config {
         for (key, number) in [
             ("limits.connections", limits.connections),
             ("limits.in_flight", limits.in_flight),
+            ("limits.feeds", limits.feeds),
             ("limits.http2_streams", limits.http2_streams.try_into().unwrap_or(usize::MAX)),
             ("store.queue", self.store.queue),
         ] {
@@ -74,6 +75,7 @@ impl Config {
             ("limits.body_time", limits.body_time),
             ("limits.request_time", limits.request_time),
             ("limits.idle_time", limits.idle_time),
+            ("limits.feed_time", limits.feed_time),
             ("limits.drain_time", limits.drain_time),
         ] {
             if time.0.is_zero() || time.0 > TIME_MAX {

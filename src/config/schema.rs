@@ -271,6 +271,10 @@ pub struct Limits {
     /// Bodies that arrive and answers that wait, in memory at once; more are answered 429. A domain
     /// has a quarter of it.
     pub buffer_bytes: ByteSize,
+    /// Feeds at once, of one domain a quarter of it; more are answered 429.
+    pub feeds: usize,
+    /// How long a feed lives, until its client connects again.
+    pub feed_time: Span,
     /// From the signal to stop to the end.
     pub drain_time: Span,
     /// Requests of a domain in a second, of which ten seconds' worth may come at once; more are
@@ -538,6 +542,8 @@ impl Default for Limits {
             http2_resets: 20,
             in_flight: 1024,
             buffer_bytes: ByteSize(256 << 20),
+            feeds: 256,
+            feed_time: seconds(900),
             drain_time: seconds(20),
             domain_requests_per_second: 0,
             domain_writes_per_second: 0,

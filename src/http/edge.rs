@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::{
         Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
-        Rows, Standing, Stream,
+        Rows, Standing,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
@@ -870,7 +870,7 @@ fn may_none_of(trail: Option<&Arc<Trail>>, operation: &Operation) {
 /// What an answer takes of memory: constants that all answers share take none.
 fn memory(reply: &Reply) -> usize {
     let body = if reply.body.is_unique() { reply.body.len() } else { 0 };
-    body + reply.more.as_ref().map_or(0, |_| Stream::MEMORY)
+    body + reply.more.as_ref().map_or(0, |stream| stream.memory)
 }
 
 /// RFC 9112, 3.2, and RFC 9113, 8.3.1: two hosts are a way to be taken for somebody else by a

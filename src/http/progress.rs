@@ -1,4 +1,6 @@
-//! What whoever keeps a connection's deadlines is told of a request.
+//! What whoever keeps a connection's deadlines is told of a request, and tells it.
+
+use std::{future::Future, pin::Pin};
 
 use crate::metrics::Closing;
 
@@ -13,6 +15,9 @@ pub trait InProgress: Clone + Send + Sync + 'static {
 
     /// From here on the answer follows as it comes, with a deadline of its own.
     fn streams(&mut self);
+
+    /// Goes on once the connection is to end, for whatever reason.
+    fn ending(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// The connection is to end once its answers are told, for the reason that is named.
     fn ends(&self, why: Closing);

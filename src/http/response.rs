@@ -32,6 +32,8 @@ pub struct Body {
 struct More {
     stream: Stream,
     end: Pin<Box<Sleep>>,
+    /// Where it ends with its connection.
+    ending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     held: Box<dyn Streaming>,
 }
 
@@ -74,9 +76,15 @@ impl hyper::body::Body for Body {
         let Self { bytes, more } = &mut *self;
         // A piece may be empty.
         while bytes.is_empty()
-            && let Some(More { stream, end, held }) = more
+            && let Some(More { stream, end, ending, held }) = more
         {
             held.offers(false);
+            let is_ending =
+                ending.as_mut().is_some_and(|ending| ending.as_mut().poll(cx).is_ready());
+            if is_ending {
+                *more = None;
+                break;
+            }
             if end.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Some(Err(Broken)));
             }
@@ -126,7 +134,9 @@ pub(super) fn response<P: InProgress>(
         Some(stream) if !is_bare => {
             held.0.streams();
             let end = Box::pin(tokio::time::sleep(stream.time));
-            Body { bytes: reply.body, more: Some(More { stream, end, held: Box::new(held) }) }
+            let ending = stream.is_endless.then(|| held.0.ending());
+            let more = More { stream, end, ending, held: Box::new(held) };
+            Body { bytes: reply.body, more: Some(more) }
         }
         _ if is_empty => Body { bytes: Bytes::new(), more: None },
         _ => {

@@ -6,6 +6,8 @@
 //! itself only changes a few numbers, and starts no timer.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{
@@ -17,6 +19,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{http, metrics::Closing};
 
@@ -82,6 +85,8 @@ pub(super) struct Activity {
     /// Why the connection is to end, where it is.
     over: OnceLock<Closing>,
     ends: Notify,
+    /// It takes no more requests.
+    ending: CancellationToken,
 }
 
 /// A request in progress, until this is dropped.
@@ -110,6 +115,7 @@ impl Activity {
             taken_at: AtomicU64::new(0),
             over: OnceLock::new(),
             ends: Notify::new(),
+            ending: CancellationToken::new(),
         })
     }
 
@@ -130,6 +136,11 @@ impl Activity {
         // The first reason is the one.
         let _first = self.over.set(why);
         self.ends.notify_one();
+    }
+
+    /// The connection takes no more requests: what has no end of its own ends.
+    pub(super) fn winds_up(&self) {
+        self.ending.cancel();
     }
 
     /// Waits until the connection is to end, and says why.
@@ -269,6 +280,10 @@ impl http::InProgress for InProgress {
         self.activity.streams.fetch_add(1, Relaxed);
         let before = std::mem::take(&mut self.step);
         self.activity.counter(before).fetch_sub(1, Release);
+    }
+
+    fn ending(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.activity.ending.clone().cancelled_owned())
     }
 
     fn ends(&self, why: Closing) {

@@ -284,6 +284,7 @@ async fn drive<C>(
             () = seat.until_wanted() => return shared.metrics.closing(Closing::Wanted),
             () = ending.as_mut(), if !stopping => {
                 stopping = true;
+                activity.winds_up();
                 // hyper would wait for the beginning of HTTP/2, and close only then.
                 if activity.is_untouched() {
                     return;
@@ -292,6 +293,7 @@ async fn drive<C>(
             }
         }
     }
+    activity.winds_up();
     connection.as_mut().graceful_shutdown();
     let _in_time = tokio::time::timeout(GOODBYE, connection).await;
 }

@@ -33,6 +33,8 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trail_feed;
+mod trail_watch;
 mod trails;
 mod turns;
 mod unit;
@@ -66,6 +68,7 @@ pub use self::{
     settings::Defaults,
     tenants::{Domain, Tenants},
     tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
+    trail_feed::{Followed, Since, TrailFeed},
     trails::{TrailBounds, TrailLine, Trails},
     upgrade::Upgrade,
     usages::Usages,
@@ -73,9 +76,9 @@ pub use self::{
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
 use crate::{
-    auth::anchors::Anchors,
+    auth::{Denied, Permit, anchors::Anchors},
     crypto::{self, RootKey},
-    model::{AuditMark, BuiltIn, Quota},
+    model::{AuditMark, BuiltIn, Circumstances, Quota, Timestamp},
     pki::CertificateAuthority,
     store::engine::Engine,
 };
@@ -178,6 +181,27 @@ impl Service {
     /// `Error` where there is no randomness.
     pub fn random(&self, bytes: usize) -> Result<SecretValue, Error> {
         Ok(crypto::random_bytes(bytes)?)
+    }
+
+    /// The permit that whoever has this one would be given by now, by the certificate alone: for what
+    /// goes on after a request was answered. None where it would be given none.
+    pub async fn renewed(
+        &self,
+        permit: Permit,
+        machine_now: Timestamp,
+        circumstances: Circumstances,
+    ) -> Option<Permit> {
+        let renewed = || {
+            let (revoked, access) = (self.revocations.revoked(), self.access.directory());
+            permit.renewed(revoked, machine_now, access, circumstances)
+        };
+        match renewed() {
+            Err(Denied::Untraced) => {
+                self.credentials.trace(permit.principal()).await.ok()?;
+                renewed().ok()
+            }
+            renewed => renewed.ok(),
+        }
     }
 
     /// Whether the change has happened that the audit trail has announced with this mark.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     sync::{Mutex, PoisonError},
 };
 
@@ -14,6 +15,7 @@ use super::{
     cursor::{FORGED, Page},
     records::{bind, keys_of},
     scope::Scope,
+    trail_watch::Watch,
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -58,7 +60,8 @@ pub struct TrailBounds {
 
 /// The use cases on views of the trail.
 pub struct Trails {
-    scope: Scope,
+    pub(super) scope: Scope,
+    pub(super) watch: Watch,
     kept: Mutex<HashMap<OkmsId, Kept>>,
 }
 
@@ -72,7 +75,12 @@ struct Kept {
 
 impl Trails {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, kept: Mutex::default() }
+        Self { watch: Watch::new(scope.clone()), scope, kept: Mutex::default() }
+    }
+
+    /// Tells feeds of what is kept, for good.
+    pub async fn watch(&self) -> Infallible {
+        self.watch.follow().await
     }
 
     /// The number of the last record of a chain that was looked at.
@@ -207,7 +215,7 @@ impl Trails {
                 let length = record.bytes.len();
                 let text =
                     aside(length, || keys.open(&bind(audit_block::SPACE, key), &record.bytes))?;
-                let text = std::str::from_utf8(&text).map_err(|_| Malformed)?;
+                let text = text_of(&text)?;
                 let full = aside(length, || {
                     let mut lines = (0_u32..).zip(text.lines()).skip(skipped as usize);
                     lines.find_map(|(place, line)| {
@@ -235,7 +243,12 @@ impl Trails {
 }
 
 /// A block's records are of so long a time at most, with room to spare.
-const REACH_NANOS: i64 = 60_000_000_000;
+pub(super) const REACH_NANOS: i64 = 60_000_000_000;
+
+/// The lines of a block.
+pub(super) fn text_of(block: &[u8]) -> Result<&str, Error> {
+    Ok(std::str::from_utf8(block).map_err(|_| Malformed)?)
+}
 
 /// The lines in blocks, each with its first one.
 fn blocks<'a>(lines: &[&'a TrailLine]) -> Vec<(&'a TrailLine, String)> {

@@ -50,6 +50,8 @@ const CROSSED: &[(&str, &[&str])] = &[
     ("http2_resets", &["rapid_resets", "resets_that_the_server_is_made_to_send"]),
     ("in_flight", &["requests_in_progress", "answers_that_nobody_takes_hold_no_place"]),
     ("buffer_bytes", &["large_answers_and_bodies_at_once"]),
+    ("feeds", &["feeds_are_bounded"]),
+    ("feed_time", &["a_feed_shows_that_it_lives_and_has_its_time"]),
     ("drain_time", &["a_stuck_client_does_not_hold_the_server"]),
     ("domain_requests_per_second", &["rates_of_the_config_count_for_everybody"]),
     ("domain_writes_per_second", &["rates_of_the_config_count_for_everybody"]),
@@ -80,7 +82,8 @@ fn every_limit_is_crossed() {
         include_str!("limits.rs"),
         include_str!("drain.rs"),
         include_str!("shares.rs"),
-        include_str!("quotas.rs")
+        include_str!("quotas.rs"),
+        include_str!("feeds.rs")
     );
     for name in CROSSED.iter().flat_map(|(_, names)| *names) {
         assert!(tests.contains(&format!("async fn {name}()")), "there is no test {name}");

@@ -35,6 +35,7 @@ mod dialect;
 mod drain;
 mod errors;
 mod failure;
+mod feeds;
 mod isolation;
 mod layouts;
 mod leaks;

@@ -90,6 +90,9 @@ questions=$(bash -euo pipefail -c "$(block audit-jq docs/AUDIT.md)")
 [ "$(grep -c '^## ' <<<"$questions")" -eq 10 ]
 # Each has an answer but the last: nothing is left open.
 [ "$(grep -A1 '^## ' <<<"$questions" | grep -vc '^## \|^--')" -eq 9 ]
+answers=$(bash -euo pipefail -c "$(block audit-feed docs/AUDIT.md)" 2>/dev/null)
+grep -q '^retry: ' <<<"$answers" && grep -q '^id: ' <<<"$answers"
+[ "$(grep -c '^data: {.*"effect":"deny"' <<<"$answers")" -eq "$(grep -c '^data: ' <<<"$answers")" ]
 echo "ok       the lines of docs/AUDIT.md"
 
 # A second start keeps everything.

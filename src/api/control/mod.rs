@@ -48,13 +48,21 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["GET"], "/ca/{name}/crl", "GetCustomerCaList", Read, &[CaGet], Tenant(ca_list::get)),
         row!(&["PUT"], "/ca/{name}/crl", "PutCustomerCaList", Write, &[CaEdit], Tenant(ca_list::put)),
         row!(&["DELETE"], "/ca/{name}/crl", "DeleteCustomerCaList", Write, &[CaEdit], Tenant(ca_list::delete)),
-        row!(&["GET"], "/audit", "ListAudit", Read, &[AuditGet], Tenant(audit::list)),
+        Route { methods: &["GET"], pattern: "/audit", operation: &LIST_AUDIT },
         row!(&["GET"], "/usage", "GetUsage", Read, &[UsageGet], Tenant(usage::get)),
         row!(&["GET"], "/quota", "GetQuota", Read, &[DomainGet], Tenant(quota::get)),
         row!(&["PUT"], "/quota", "PutQuota", Write, &[QuotaEdit], Tenant(quota::put)),
         row!(&["DELETE"], "/quota", "DeleteQuota", Write, &[QuotaEdit], Tenant(quota::delete)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
     ],
+};
+
+/// A page, or a feed, of which there may be too many.
+static LIST_AUDIT: Operation = Operation {
+    id: "ListAudit",
+    effect: Effect::Read,
+    actions: &[AuditGet],
+    handler: Handler::Tenant(|context, permit, call| Box::pin(audit::list(context, permit, call))),
 };
 
 /// What is asked of the region.

@@ -21,6 +21,65 @@ const REGION: [u8; 16] = [0; 16];
 /// How long a key is behind its tenant's id.
 pub const PLACE: usize = 28;
 
+/// Where a block is among those of its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place([u8; PLACE]);
+
+impl Place {
+    /// That of the block with this key; `None` where it is no block's.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Option<Self> {
+        key.get(16..)?.try_into().ok().map(Self)
+    }
+
+    /// The one with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; PLACE]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; PLACE] {
+        &self.0
+    }
+
+    /// The key of the block.
+    #[must_use]
+    pub fn key(&self, id: OkmsId) -> Vec<u8> {
+        [id.as_bytes().as_slice(), &self.0].concat()
+    }
+
+    /// When its first record happened.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        let millis = i64::from_be_bytes(self.part(0));
+        Timestamp::from_unix_nanos(millis.saturating_mul(1_000_000))
+    }
+
+    /// Which chain its records are of.
+    #[must_use]
+    pub fn chain(&self) -> [u8; 8] {
+        self.part(8)
+    }
+
+    /// The number of its first record.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        u64::from_be_bytes(self.part(16))
+    }
+
+    fn part(&self, at: usize) -> [u8; 8] {
+        self.0.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+    }
+}
+
+/// Whose a record is; `None` where it is the server's.
+#[must_use]
+pub fn tenant(key: &[u8]) -> Option<OkmsId> {
+    OkmsId::from_bytes(*key.first_chunk()?).ok()
+}
+
 /// The key of a block.
 #[must_use]
 pub fn key(id: OkmsId, first: Timestamp, chain: [u8; 8], seq: u64, length: u32) -> Vec<u8> {
