@@ -417,11 +417,11 @@ async fn secrets_and_their_values_are_bounded() {
     );
     let merged = client
         .send(
-        Method::PATCH,
-        &kv(&client, "data/two"),
-        &[("content-type", "application/merge-patch+json")],
-        r#"{"data":{"bbb":1}}"#,
-    )
+            Method::PATCH,
+            &kv(&client, "data/two"),
+            &[("content-type", "application/merge-patch+json")],
+            r#"{"data":{"bbb":1}}"#,
+        )
         .await;
     much(&merged);
     assert_eq!(client.get("secret/two").await.ok()["metadata"]["maxVersions"], 0);
@@ -435,9 +435,8 @@ async fn secrets_and_their_values_are_bounded() {
     put(&client, "two", &"x".repeat(60)).await.ok();
     much(&put(&client, "two", "xxxxxx").await);
     // What makes it less goes, and leaves room.
-    let destroyed = client
-        .call(Method::POST, &kv(&client, "destroy/two"), r#"{"versions":[2]}"#)
-        .await;
+    let destroyed =
+        client.call(Method::POST, &kv(&client, "destroy/two"), r#"{"versions":[2]}"#).await;
     assert_eq!(destroyed.status, 204);
     put(&client, "two", "xxxxxx").await.ok();
     assert_eq!(client.delete("secret/one").await.status, 204);

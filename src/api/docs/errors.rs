@@ -135,7 +135,10 @@ impl Names {
 mod tests {
     use super::{super::openapi::from_file, *};
     use crate::{
-        api::json::Object,
+        api::{
+            json::Object,
+            vault::audit_devices::{NO_FILE_PATH, NO_INPUT},
+        },
         auth::{Denied, Unauthenticated, acl::Policy},
         model::{Invalid, OkmsId},
         service::Error,
@@ -157,6 +160,8 @@ mod tests {
             ("BadSerial", Failed::from("x".parse::<crate::service::Serial>().unwrap_err())),
             ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
             ("BadPolicy", Failed::from(Error::Policy(Policy::parse("path").unwrap_err()))),
+            ("BadAuditDevice", Failed::from(Invalid(NO_FILE_PATH))),
+            ("BadAuditInput", Failed::from(Invalid(NO_INPUT))),
             ("NoCertificate", Failed::from(Unauthenticated::NoCertificate)),
             ("Forbidden", Failed::from(Denied::Forbidden)),
         ];

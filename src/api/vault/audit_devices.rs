@@ -18,6 +18,12 @@ use crate::{
     model::{DeviceName, Invalid},
 };
 
+/// What one who gives no file is told, and one who gives no path to hash.
+pub(in crate::api) const NO_FILE_PATH: &str =
+    "the option file_path is missing: the name of the file";
+pub(in crate::api) const NO_INPUT: &str =
+    "the \"input\" parameter is empty: it is the path of a secret";
+
 pub(super) fn list(context: &Context, permit: &RegionPermit, call: &Call) -> Result<Reply, Failed> {
     permit.check(Action::AuditDeviceGet)?;
     Ok(envelope::also_at_top_level(call, |out| {
@@ -75,8 +81,7 @@ pub(super) async fn hash(
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let input = fields.text("input")?.filter(|input| !input.is_empty());
-    let input =
-        input.ok_or(Invalid("the \"input\" parameter is empty: it is the path of a secret"))?;
+    let input = input.ok_or(Invalid(NO_INPUT))?;
     let name = name(call);
     if !context.audit_devices.views().iter().any(|device| device.name == name) {
         return Err(Invalid("there is no such audit device; vault audit list shows them").into());
@@ -122,11 +127,8 @@ impl Options {
         let refused = |why: &'static str| Err(Invalid(why).into());
         let mut fields = Fields::parse(text)?;
         let path = (fields.text("file_path")?, fields.text("path")?);
-        let file_path = path
-            .0
-            .or(path.1)
-            .filter(|path| !path.is_empty())
-            .ok_or(Invalid("the option file_path is missing: the name of the file"))?;
+        let file_path =
+            path.0.or(path.1).filter(|path| !path.is_empty()).ok_or(Invalid(NO_FILE_PATH))?;
         if ["stdout", "discard"].contains(&&*file_path) {
             return refused(
                 "a device for standard output is set in the server's config (audit.device)",

@@ -10,7 +10,7 @@
 mod address;
 mod around;
 mod asked;
-mod audit_devices;
+pub(super) mod audit_devices;
 mod auth;
 mod auth_methods;
 mod capabilities;
