@@ -6,6 +6,7 @@ mod certificates;
 mod devices;
 mod endings;
 mod error;
+mod heads;
 mod keeper;
 mod lists;
 mod reload;
@@ -34,11 +35,12 @@ pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
     audit_error::AuditError,
     error::AppError,
+    heads::Heads,
     keeper::{Files, Keeper},
     reload::Reloader,
 };
 use self::{
-    audit::{AuditKeeper, Beginning},
+    audit::{AuditKeeper, Beginning, Begun},
     devices::Devices,
 };
 
@@ -204,7 +206,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let Over { engine, metrics, dialects } = over;
         let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
-        let trail = Beginning::open(&config.audit, &materials.root, &trail_clock)?;
+        let trail = Beginning::open(config, &materials.root, &trail_clock)?;
         let Materials { root, authority, certificates, anchors } = materials;
         certificates.tell(machine.now(), &metrics);
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
@@ -218,7 +220,8 @@ impl App {
         });
         let service =
             open_service(config, engine, (root, authority), Arc::clone(&anchors), &metrics).await?;
-        let (auditor, devices) = audited(config, trail, &service).await?;
+        let (begun, devices) = audited(config, trail, &service).await?;
+        let auditor = begun.as_ref().map(|begun| Arc::clone(&begun.auditor));
         let (socket, address) = bind(config.server.listen)?;
         let (admin, admin_address) = bind(config.server.admin_listen)?;
         let (token_life, visitors) = of_tokens(config);
@@ -275,7 +278,7 @@ impl App {
         };
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let every = config.audit.checkpoint_time.0;
-        let audit = AuditKeeper::new(auditor, every, trail_clock, Arc::clone(&metrics));
+        let audit = AuditKeeper::new(begun, every, trail_clock, Arc::clone(&metrics));
         let probed = Probed {
             service: Arc::clone(&service),
             metrics,
@@ -382,17 +385,18 @@ async fn audited(
     config: &Config,
     trail: Option<Beginning>,
     service: &Arc<Service>,
-) -> Result<(Option<Arc<Auditor>>, Devices), AuditError> {
+) -> Result<(Option<Begun>, Devices), AuditError> {
     let before = devices::reopened(&config.audit, service).await?;
-    let (auditor, enabled) = match trail {
+    let (begun, enabled) = match trail {
         Some(trail) => {
-            let (auditor, enabled) = trail.begin(service, before).await?;
-            (Some(auditor), enabled)
+            let (begun, enabled) = trail.begin(service, before).await?;
+            (Some(begun), enabled)
         }
         None => (None, devices::Enabled::new()),
     };
-    let devices = Devices::new(&config.audit, auditor.clone(), service, enabled)?;
-    Ok((auditor, devices))
+    let auditor = begun.as_ref().map(|begun| Arc::clone(&begun.auditor));
+    let devices = Devices::new(&config.audit, auditor, service, enabled)?;
+    Ok((begun, devices))
 }
 
 /// The use cases over a store.

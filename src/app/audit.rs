@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use super::{
     audit_error::AuditError,
     devices::{self, Enabled, Reopened},
+    heads::Heads,
     trail_store::TrailStore,
 };
 use crate::{
@@ -26,11 +27,13 @@ use crate::{
     },
     clock::Clock,
     config::{
-        Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, AuditStore, SyslogAddress,
+        Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, AuditStore, Config,
+        SyslogAddress,
     },
     crypto::{FileRootKey, RootKey as _, SigningKey},
     material,
     metrics::Metrics,
+    model::AuditMark,
     service::{Service, TrailBounds},
 };
 
@@ -47,6 +50,7 @@ pub(super) struct Beginning {
     tail: Option<Tail>,
     key: SigningKey,
     config: Audit,
+    heads: Arc<Heads>,
     hash: PathHash,
     clock: Arc<dyn Clock>,
 }
@@ -54,13 +58,16 @@ pub(super) struct Beginning {
 impl Beginning {
     /// Opens the devices; nothing where there are none.
     pub(super) fn open(
-        config: &Audit,
+        whole: &Config,
         root: &Arc<FileRootKey>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Self>, AuditError> {
+        let config = &whole.audit;
         if config.device.is_empty() {
             return Ok(None);
         }
+        let key = SigningKey::of(&**root, PURPOSE)?;
+        let heads = Heads::load(whole, key.public()).map_err(in_file(&whole.store.path))?;
         let opened: Vec<_> =
             config.device.iter().map(Opened::of).collect::<Result<_, AuditError>>()?;
         let mut trails = Vec::new();
@@ -93,21 +100,22 @@ impl Beginning {
             fitted,
             file,
             tail,
-            key: SigningKey::of(&**root, PURPOSE)?,
+            key,
             config: config.clone(),
+            heads: Arc::new(heads),
             hash,
             clock: Arc::clone(clock),
         }))
     }
 
-    /// Records that the server starts, and how changes ended of which a crash has left that open.
-    /// Those devices that were `enabled` over the API get all of that.
+    /// Records that the server starts, how changes ended of which a crash has left that open, and which
+    /// the trail has lost. Those devices that were `enabled` over the API get all of that.
     pub(super) async fn begin(
         self,
         service: &Arc<Service>,
         enabled: Vec<Reopened>,
-    ) -> Result<(Arc<Auditor>, Enabled), AuditError> {
-        let Self { mut fitted, file, tail, key, config, hash, clock } = self;
+    ) -> Result<(Begun, Enabled), AuditError> {
+        let Self { mut fitted, file, tail, key, config, heads, hash, clock } = self;
         let at = match &tail {
             Some(tail) => tail.at,
             None => Position::before_all(ChainId::fresh()?),
@@ -147,8 +155,12 @@ impl Beginning {
             hash,
         };
         let auditor = Arc::new(Auditor::new(recorder, terms, clock));
-        let mut start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
+        let start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
+        let mut start = goes_on(start, at, &heads);
         let mut changes = Vec::new();
+        // Asked before anything is recorded, as numbers are given again.
+        let lost = service.announced_behind(*at.chain.as_bytes(), at.seq).await;
+        let lost = lost.map_err(AuditError::Store)?;
         if let Some(Tail { unended, is_closed, torn, .. }) = tail {
             start = start.truth("after_stop", is_closed).number("torn_bytes", torn);
             for change in unended {
@@ -166,7 +178,58 @@ impl Beginning {
                 .objects("changes", [ended]);
             let _if_it_can_be = auditor.recorder.record(&members, Need::Nothing);
         }
-        Ok((auditor, lanes))
+        if !lost.is_empty() && tells_lost(&auditor, &lost).await {
+            // If not, they are told once more.
+            let forgotten = service.forget_marks(&lost).await;
+            forgotten.unwrap_or_else(|error| tracing::warn!(%error, "lost records are told again"));
+        }
+        Ok((Begun { auditor, heads }, lanes))
+    }
+}
+
+/// A trail that goes on.
+pub(super) struct Begun {
+    pub(super) auditor: Arc<Auditor>,
+    heads: Arc<Heads>,
+}
+
+/// Adds what is known of what was there before: that the end is missing, or which trail there was.
+fn goes_on(start: Members, at: Position, heads: &Heads) -> Members {
+    match (heads.of(at.chain), heads.all().first()) {
+        (Some(head), _) if head.at.seq > at.seq => {
+            tracing::error!(
+                chain = %at.chain, from = at.seq + 1, to = head.at.seq,
+                "the end of the audit trail was cut off: records are missing that were on the disk"
+            );
+            start.number("missing_to", head.at.seq)
+        }
+        (None, Some(before)) => {
+            let chain = Members::new().text("chain", &before.at.chain.to_string());
+            start.object("before", &chain.number("seq", before.at.seq))
+        }
+        _ => start,
+    }
+}
+
+/// Records which changes are stored whose records are not there, each by itself. Whether that is
+/// durable.
+async fn tells_lost(auditor: &Auditor, lost: &[AuditMark]) -> bool {
+    tracing::error!(
+        changes = lost.len(),
+        "the store has changes whose records the audit trail has lost at its end; that is recorded"
+    );
+    let mut last = None;
+    for mark in lost {
+        let lost = auditor.of("lost").number("intent", mark.seq).hex("intent_hash", &mark.hash);
+        let Ok(receipt) = auditor.recorder.record(&lost.truth("happened", true), Need::Durable)
+        else {
+            return false;
+        };
+        last = Some(receipt);
+    }
+    match last {
+        Some(receipt) => receipt.kept().await.is_ok(),
+        None => true,
     }
 }
 
@@ -251,7 +314,7 @@ fn syslog(device: &AuditDevice) -> Result<SyslogDevice, AuditError> {
 
 /// Looks after the trail of a server, if it has one.
 pub(super) struct AuditKeeper {
-    auditor: Option<Arc<Auditor>>,
+    begun: Option<Begun>,
     every: Duration,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -260,28 +323,41 @@ pub(super) struct AuditKeeper {
 impl AuditKeeper {
     /// Signs `every` so often.
     pub(super) const fn new(
-        auditor: Option<Arc<Auditor>>,
+        begun: Option<Begun>,
         every: Duration,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { auditor, every, clock, metrics }
+        Self { begun, every, clock, metrics }
     }
 
     /// What makes the records.
     pub(super) fn auditor(&self) -> Option<Arc<Auditor>> {
-        self.auditor.clone()
+        self.begun.as_ref().map(|begun| Arc::clone(&begun.auditor))
     }
 
     /// Signs what was recorded, from time to time, and tells the figures. Never ends.
     pub(super) async fn run(&self) -> Infallible {
-        let Some(auditor) = &self.auditor else { return std::future::pending().await };
+        let Some(Begun { auditor, heads }) = &self.begun else {
+            return std::future::pending().await;
+        };
         let mut checkpoint = tokio::time::interval(self.every);
         let mut figures = tokio::time::interval(FIGURES);
         let mut known = BTreeSet::new();
         loop {
             tokio::select! {
-                _ = checkpoint.tick() => auditor.recorder.checkpoint(self.clock.now()),
+                _ = checkpoint.tick() => {
+                    if let Some((head, receipt)) = auditor.recorder.head(self.clock.now()) {
+                        let heads = Arc::clone(heads);
+                        tokio::spawn(async move {
+                            // What is not durable yet is no head.
+                            if receipt.kept().await.is_ok() {
+                                let kept = tokio::task::spawn_blocking(move || heads.keep(head));
+                                let _a_panic_was_logged = kept.await;
+                            }
+                        });
+                    }
+                }
                 () = auditor.recorder.due() => auditor.recorder.checkpoint(self.clock.now()),
                 _ = figures.tick() => {
                     let standing = auditor.recorder.standing();
@@ -302,10 +378,12 @@ impl AuditKeeper {
 
     /// Records that the server stops.
     pub(super) async fn stop(self) {
-        let Some(auditor) = self.auditor else { return };
+        let Some(Begun { auditor, heads }) = self.begun else { return };
         let clock = self.clock;
         let stopped = tokio::task::spawn_blocking(move || {
-            auditor.recorder.stop(&auditor.of("stop"), clock.now());
+            if let Some(head) = auditor.recorder.stop(&auditor.of("stop"), clock.now()) {
+                heads.keep(head);
+            }
         });
         let _a_panic_was_logged = stopped.await;
     }

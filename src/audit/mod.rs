@@ -9,6 +9,7 @@
 mod chain;
 mod device;
 mod file;
+mod head;
 mod lane;
 mod link;
 mod members;
@@ -34,6 +35,7 @@ pub use self::{
     chain::{ChainId, Hash, Position},
     device::{Device, Disk, Form, Opened},
     file::{FileDevice, Rotation},
+    head::Head,
     link::{Listener, Unvouched, Vouched},
     members::Members,
     outline::Outline,

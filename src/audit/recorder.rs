@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     chain::{Position, Said},
     device::{Device, Form},
+    head::Head,
     lane::{Bells, Lane},
     members::Members,
     state::{Shared, State, Unrecorded, Waiter},
@@ -59,6 +60,11 @@ impl Receipt {
         let Some(told) = self.told else { return Ok(()) };
         let told = tokio::time::timeout(self.patience, told).await;
         told.ok().and_then(Result::ok).unwrap_or(Err(Unrecorded))
+    }
+
+    /// Whether the record is kept by now as it was asked for.
+    fn has_been_kept(self) -> bool {
+        self.told.is_none_or(|mut told| matches!(told.try_recv(), Ok(Ok(()))))
     }
 }
 
@@ -121,6 +127,7 @@ impl Recorder {
             free: (0..OPEN_MAX).rev().collect(),
             ending: VecDeque::new(),
             since_checkpoint: 0,
+            has_more: false,
             lost: 0,
             line: Vec::new(),
             stops: false,
@@ -303,18 +310,33 @@ impl Recorder {
 
     /// Signs what there is, if there is anything new.
     pub fn checkpoint(&self, time: Timestamp) {
-        let (at, open) = {
+        if self.shared.lock().since_checkpoint > 0 {
+            let _nobody_waits = self.sign(time, Need::Nothing);
+        }
+    }
+
+    /// The same, to be kept apart from the trail once the receipt says that it is durable; `None` where
+    /// the last one has said it all.
+    pub fn head(&self, time: Timestamp) -> Option<(Head, Receipt)> {
+        let has_more = self.shared.lock().has_more;
+        has_more.then(|| self.sign(time, Need::Durable))
+    }
+
+    fn sign(&self, time: Timestamp, need: Need) -> (Head, Receipt) {
+        let said = {
             let mut state = self.shared.lock();
-            if std::mem::take(&mut state.since_checkpoint) == 0 {
-                return;
-            }
-            (state.at, state.open.first_key_value().map_or(0, |(seq, _)| *seq))
+            state.since_checkpoint = 0;
+            let open = state.open.first_key_value().map_or(0, |(seq, _)| *seq);
+            Said { at: state.at, open, time }
         };
-        let signed = Said { at, open, time }.signed(&self.key);
+        let (head, members) = Head::of(&said, &self.key);
         let mut state = self.shared.lock();
-        let _nobody_waits = self.link(&mut state, &signed, Need::Nothing);
+        let is_next = state.at == said.at;
+        let receipt = self.link(&mut state, &members, need);
         // It is not by itself worth another.
         state.since_checkpoint -= 1;
+        state.has_more = need != Need::Durable || !is_next;
+        (head, receipt)
     }
 
     /// Goes on when a checkpoint is due by the number of records.
@@ -323,16 +345,16 @@ impl Recorder {
     }
 
     /// The last record, signed. Waits until each device that works has everything, or for as long as
-    /// the patience lasts.
-    pub fn stop(&self, last: &Members, time: Timestamp) {
+    /// the patience lasts. Gives what is to be kept apart, if it is durable.
+    pub fn stop(&self, last: &Members, time: Timestamp) -> Option<Head> {
         let _if_it_can_be = self.record(last, Need::Nothing);
-        self.checkpoint(time);
+        let head = self.head(time);
         let deadline = Instant::now() + self.patience;
         self.shared.lock().stops = true;
         loop {
             self.shared.ring_all();
             if self.shared.lock().threads == 0 || Instant::now() >= deadline {
-                return;
+                return head.and_then(|(head, receipt)| receipt.has_been_kept().then_some(head));
             }
             thread::sleep(Duration::from_millis(2));
         }

@@ -55,6 +55,8 @@ pub(super) struct State {
     /// Records by which changes end, and those changes.
     pub(super) ending: VecDeque<(u64, Vec<u64>)>,
     pub(super) since_checkpoint: u64,
+    /// Whether there is more than what the last head has said.
+    pub(super) has_more: bool,
     /// Records that nobody relied on, and that found no place.
     pub(super) lost: u64,
     /// The last line.
@@ -124,5 +126,6 @@ impl State {
             lane.push(&self.line, self.at.seq);
         }
         self.since_checkpoint += 1;
+        self.has_more = true;
     }
 }

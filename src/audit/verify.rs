@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::chain::{CHECKPOINT, ChainId, Hash, Position, Said, unhex};
 use crate::{
-    crypto::{VerifyingKey, fingerprint},
+    crypto::{SIGNATURE, VerifyingKey, fingerprint},
     model::Timestamp,
 };
 
@@ -32,6 +32,9 @@ pub enum Fault {
     /// What was signed is not what is there, though each record fits the next.
     #[error("records of chain {0} were replaced between {1} and {2}, or put in")]
     Replaced(ChainId, u64, u64),
+    /// It ends before a record that it must have reached, by what is kept apart from it.
+    #[error("the end of chain {0} is missing, records {1} to {2} at least")]
+    CutOff(ChainId, u64, u64),
     /// A checkpoint that the region's key has not signed.
     #[error("checkpoint {1} of chain {0} was not signed by this region, or was edited")]
     Foreign(ChainId, u64),
@@ -57,6 +60,8 @@ pub struct Proven {
 pub struct Verifier {
     key: VerifyingKey,
     chains: BTreeMap<ChainId, Progress>,
+    /// What each must have reached.
+    due: BTreeMap<ChainId, Position>,
 }
 
 #[derive(Debug)]
@@ -83,13 +88,22 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Checkpoint<'a> {
+pub(super) struct Checkpoint<'a> {
     at: u64,
     #[serde(borrow)]
     hash: &'a str,
     open: u64,
     time: &'a str,
     signature: &'a str,
+}
+
+impl Checkpoint<'_> {
+    /// What it says of a chain, and its signature.
+    pub(super) fn said(&self, chain: ChainId) -> Option<(Said, [u8; SIGNATURE])> {
+        let at = Position { chain, seq: self.at, hash: unhex(self.hash)? };
+        let time = Timestamp::from_rfc3339(self.time)?;
+        Some((Said { at, open: self.open, time }, unhex(self.signature)?))
+    }
 }
 
 /// What a line says of itself.
@@ -111,7 +125,12 @@ impl Verifier {
     /// One for trails of the region with this key.
     #[must_use]
     pub const fn new(key: VerifyingKey) -> Self {
-        Self { key, chains: BTreeMap::new() }
+        Self { key, chains: BTreeMap::new(), due: BTreeMap::new() }
+    }
+
+    /// From here on a trail is faulty that has not this record, if it has any of that chain.
+    pub fn must_reach(&mut self, at: Position) {
+        self.due.insert(at.chain, at);
     }
 
     /// Takes the next line, without its line feed.
@@ -123,6 +142,9 @@ impl Verifier {
         let Position { chain, seq, hash } = at;
         if seq == 0 || seq == 1 && prev != chain.genesis() {
             return Err(Fault::Edited(chain, seq));
+        }
+        if self.due.get(&chain).is_some_and(|due| due.seq == seq && due.hash != hash) {
+            return Err(Fault::Replaced(chain, seq, seq));
         }
         // Of a chain whose first files are gone, the first record is believed until it is signed.
         let progress = self.chains.entry(chain).or_insert(Progress {
@@ -168,6 +190,9 @@ impl Verifier {
             if doubt {
                 return Err(Fault::Edited(chain, last.seq - 1));
             }
+            if let Some(due) = self.due.get(&chain).filter(|due| due.seq > last.seq) {
+                return Err(Fault::CutOff(chain, last.seq + 1, due.seq));
+            }
             let is_closed = stop > 0 && signed == stop && last.seq == stop + 1;
             Ok(Proven {
                 chain,
@@ -186,11 +211,9 @@ impl Progress {
         let Position { chain, seq, .. } = self.last;
         let foreign = Fault::Foreign(chain, seq);
         let said: Checkpoint<'_> = serde_json::from_slice(line).map_err(|_| foreign)?;
-        let at = Position { chain, seq: said.at, hash: unhex(said.hash).ok_or(foreign)? };
-        let time = Timestamp::from_rfc3339(said.time).ok_or(foreign)?;
-        let said_it = Said { at, open: said.open, time };
-        let signature = unhex(said.signature).ok_or(foreign)?;
-        let members = said_it.with_signature(key, &signature).ok_or(foreign)?;
+        let (said, signature) = said.said(chain).ok_or(foreign)?;
+        let members = said.with_signature(key, &signature).ok_or(foreign)?;
+        let at = said.at;
         // To the byte, so that nothing of it can be another.
         let mut same = Vec::with_capacity(line.len() + 1);
         Position { chain, seq: seq - 1, hash: prev }.link(&members, &mut same);

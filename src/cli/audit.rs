@@ -9,8 +9,8 @@ use super::{
     output::{Fault, Outcome, say},
 };
 use crate::{
-    app::AUDIT_PURPOSE,
-    audit::{FileDevice, Lines, Proven, Verifier},
+    app::{AUDIT_PURPOSE, Heads},
+    audit::{FileDevice, Lines, Position, Proven, Verifier},
     config::{self, AuditFormat, Config},
     crypto::{FileRootKey, SigningKey, VerifyingKey},
     model::text::{self, hex},
@@ -124,13 +124,26 @@ impl Verify {
             (_, Some(config)) => files_of(config)?,
             (_, None) => return Err("name the files, or the region's folder".into()),
         };
+        // Before the files are read: what they get meanwhile is more, not less.
+        let heads = match &config {
+            Some(config) => Heads::load(config, key)?.all(),
+            None => Vec::new(),
+        };
         let mut verifier = Verifier::new(key);
+        for head in &heads {
+            verifier.must_reach(head.at);
+        }
         for file in &files {
             check(&mut verifier, file)?;
         }
         let proven = verifier.finish().map_err(|fault| -> Fault { fault.to_string().into() })?;
         for one in &proven {
             say(told(one));
+        }
+        for Position { chain, seq, .. } in heads.iter().map(|head| head.at) {
+            if !proven.iter().any(|one| one.chain == chain) {
+                say(format!("chain {chain}: nothing of it is here; it had {seq} records at least"));
+            }
         }
         match proven.iter().find(|one| self.closed && !one.is_closed) {
             Some(open) => Err(format!("chain {} does not end with a stop", open.chain).into()),

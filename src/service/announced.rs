@@ -93,6 +93,34 @@ impl Drop for Announced<'_> {
 }
 
 impl Scope {
+    /// The marks of changes that have happened, and that a chain has announced behind a record.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub(super) async fn announced_behind(
+        &self,
+        chain: [u8; 8],
+        seq: u64,
+    ) -> Result<Vec<AuditMark>, Error> {
+        let (first, end) = audit_mark::of_chain(chain);
+        let snapshot = self.engine().snapshot().await?;
+        // There is one for each place at most.
+        let all = snapshot.scan(audit_mark::SPACE, &first, &end, usize::from(u16::MAX)).await?;
+        let marks = all.iter().filter_map(|(key, record)| audit_mark::decode(key, &record.bytes));
+        Ok(marks.filter(|mark| mark.seq > seq).collect())
+    }
+
+    /// Forgets marks.
+    ///
+    /// # Errors
+    /// `Error` where the store takes no change.
+    pub(super) async fn forget_marks(&self, marks: &[AuditMark]) -> Result<(), Error> {
+        let gone = marks.iter().map(|mark| Op::Delete(audit_mark::SPACE, audit_mark::key(mark)));
+        let batch = Batch { preconditions: Vec::new(), ops: gone.collect() };
+        self.engine().commit(batch).await?;
+        Ok(())
+    }
+
     /// Whether the change has happened of which this is the mark.
     ///
     /// # Errors

@@ -212,6 +212,27 @@ impl Service {
         self.scope.has_happened(mark).await
     }
 
+    /// Changes that have happened, and that a trail has announced behind its record of this number:
+    /// a trail that ends with that has lost their records.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn announced_behind(
+        &self,
+        chain: [u8; 8],
+        seq: u64,
+    ) -> Result<Vec<AuditMark>, Error> {
+        self.scope.announced_behind(chain, seq).await
+    }
+
+    /// Forgets that these were announced, once that is told otherwise.
+    ///
+    /// # Errors
+    /// `Error` where the store takes no change.
+    pub async fn forget_marks(&self, marks: &[AuditMark]) -> Result<(), Error> {
+        self.scope.forget_marks(marks).await
+    }
+
     /// How the store feels.
     #[must_use]
     pub fn health(&self) -> Health {

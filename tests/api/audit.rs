@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path, time::Durati
 
 use hyper::Method;
 use okmsd::{
-    app::AUDIT_PURPOSE,
-    audit::{FileDevice, Proven, Verifier},
+    app::{AUDIT_PURPOSE, Heads},
+    audit::{Fault, FileDevice, Head, Proven, Verifier},
     config::AuditReads,
-    crypto::{FileRootKey, SigningKey},
+    crypto::{FileRootKey, SigningKey, VerifyingKey},
 };
 use serde_json::{Value, json};
 
@@ -21,6 +21,11 @@ use crate::{
 const UNAVAILABLE: u32 = 50_425_858;
 const FORBIDDEN: u32 = 16_924_673;
 
+fn key(server: &TestServer) -> VerifyingKey {
+    let root = FileRootKey::load(&server.config.keys.root_key).unwrap();
+    SigningKey::of(&root, AUDIT_PURPOSE).unwrap().public()
+}
+
 /// What the trail has, checked.
 pub fn trail(server: &TestServer) -> (Vec<Value>, Proven) {
     trail_at(server, server.config.audit.device[0].path.as_ref().unwrap())
@@ -28,8 +33,7 @@ pub fn trail(server: &TestServer) -> (Vec<Value>, Proven) {
 
 /// What the trail in this file has, checked.
 pub fn trail_at(server: &TestServer, path: &Path) -> (Vec<Value>, Proven) {
-    let root = FileRootKey::load(&server.config.keys.root_key).unwrap();
-    let key = SigningKey::of(&root, AUDIT_PURPOSE).unwrap().public();
+    let key = key(server);
     let (mut verifier, mut records) = (Verifier::new(key), Vec::new());
     for file in FileDevice::all(path).unwrap() {
         let text = std::fs::read_to_string(file).unwrap();
@@ -259,6 +263,93 @@ async fn a_trail_is_whole_when_the_server_stops_and_goes_on_when_it_starts() {
     assert!(again.is_closed && again.chain == proven.chain && again.last > proven.last);
     let starts: Vec<_> = records.iter().filter(|record| record["type"] == "start").collect();
     assert_eq!(starts[1]["after_stop"], true);
+}
+
+/// How far the trail has come, by what is kept apart from it.
+fn heads(server: &TestServer) -> Vec<Head> {
+    Heads::load(&server.config, key(server)).unwrap().all()
+}
+
+/// The power goes when a change is in the store, and its announcement was written and is not on the
+/// disk yet. The next start tells of it, by itself and once.
+#[tokio::test]
+async fn a_change_whose_record_went_with_the_power_is_told() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    client.create("kept", "{}").await.ok();
+    server.restart().await;
+    // The disk at the moment of the change; the store has it, as its commit has waited for that.
+    let mut beside = server.config.store.path.clone().into_os_string();
+    beside.push("-audit");
+    let files = [server.path("audit.log"), beside.into()];
+    let on_disk = files.clone().map(|file| std::fs::read(file).unwrap());
+    server.at(&client).create("lost", "{}").await.ok();
+    let (records, _) = trail(&server);
+    let is_intent = |record: &&Value| record["type"] == "intent" && record["resource"] == "lost";
+    let intent = records.iter().find(is_intent).unwrap()["seq"].clone();
+    let behind = records.iter().find(|record| record["seq"] == intent.as_u64().unwrap() + 1);
+    let hash = behind.unwrap()["prev"].clone();
+    server.stop().await;
+    for (file, bytes) in files.iter().zip(&on_disk) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    for _ in 0..2 {
+        server.start_again().await.unwrap();
+        let (records, _) = trail(&server);
+        let lost: Vec<_> = records.iter().filter(|record| record["type"] == "lost").collect();
+        assert_eq!(lost.len(), 1, "{lost:?}");
+        assert_eq!((&lost[0]["intent"], &lost[0]["intent_hash"]), (&intent, &hash));
+        assert_eq!(lost[0]["happened"], true);
+        assert!(records.iter().all(|record| record["missing_to"] == Value::Null));
+        server.at(&client).get("secret/lost").await.ok();
+        server.at(&client).create(&crate::harness::unique("more"), "{}").await.ok();
+        server.stop().await;
+    }
+}
+
+/// What was on the disk cannot be cut off at the end without being missed, whether a stop is asked for
+/// there or not.
+#[tokio::test]
+async fn an_end_that_was_cut_off_is_found() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    for number in 0..5 {
+        client.create(&format!("a/{number}"), "{}").await.ok();
+    }
+    server.stop().await;
+    let (records, proven) = trail(&server);
+    let known = heads(&server);
+    assert_eq!((known.len(), known[0].at.seq), (1, proven.last - 1), "up to its stop");
+    let path = server.path("audit.log");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let verify = |lines: &[&str]| {
+        let mut verifier = Verifier::new(key(&server));
+        known.iter().for_each(|head| verifier.must_reach(head.at));
+        lines.iter().try_for_each(|line| verifier.line(line.as_bytes()))?;
+        verifier.finish()
+    };
+    assert!(verify(&lines).is_ok() && verify(&lines[..records.len() - 1]).is_ok());
+    for left in 1..records.len() - 1 {
+        let expected = Fault::CutOff(proven.chain, left as u64 + 1, proven.last - 1);
+        assert_eq!(verify(&lines[..left]), Err(expected));
+    }
+    // What nobody has signed says nothing.
+    let forged = known[0].as_str().replace("\"at\":", "\"at\":1");
+    assert!(Head::parse(&forged, key(&server)).is_none());
+    // A start says so, too, and what it says stays.
+    std::fs::write(&path, lines[..6].iter().flat_map(|line| [*line, "\n"]).collect::<String>())
+        .unwrap();
+    server.start_again().await.unwrap();
+    server.stop().await;
+    let (records, _) = trail(&server);
+    let starts = records.iter().filter(|record| record["type"] == "start");
+    let missing: Vec<_> = starts.map(|start| start["missing_to"].clone()).collect();
+    assert_eq!(missing, [Value::Null, json!(known[0].at.seq)]);
+    assert!(records.iter().any(|record| record["type"] == "lost"), "the store has what was there");
+    // Another trail says which one was before it.
+    std::fs::remove_file(&path).unwrap();
+    server.start_again().await.unwrap();
+    let (records, _) = trail(&server);
+    assert_eq!(records[0]["before"]["chain"], json!(proven.chain.to_string()));
 }
 
 /// Points the name of the trail's file somewhere else.

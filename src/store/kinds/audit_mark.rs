@@ -15,6 +15,27 @@ pub fn key(mark: &AuditMark) -> Vec<u8> {
     [REGION.as_slice(), &mark.chain, &mark.slot.to_be_bytes()].concat()
 }
 
+/// The range of all marks of a chain.
+#[must_use]
+pub fn of_chain(chain: [u8; 8]) -> (Vec<u8>, Vec<u8>) {
+    let first = [REGION.as_slice(), &chain].concat();
+    let end = [first.as_slice(), &[0xff; 3]].concat();
+    (first, end)
+}
+
+/// The mark in a record of a chain; `None` where it is none.
+#[must_use]
+pub fn decode(key: &[u8], bytes: &[u8]) -> Option<AuditMark> {
+    let (chain, slot) = key.strip_prefix(&REGION)?.split_first_chunk::<8>()?;
+    let (seq, hash) = bytes.split_first_chunk::<8>()?;
+    Some(AuditMark {
+        chain: *chain,
+        slot: u16::from_be_bytes(slot.try_into().ok()?),
+        seq: u64::from_be_bytes(*seq),
+        hash: hash.try_into().ok()?,
+    })
+}
+
 /// Its bytes.
 #[must_use]
 pub fn encode(mark: &AuditMark) -> Vec<u8> {
