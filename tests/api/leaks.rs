@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use hyper::Method;
+use okmsd::config::{AuditDevice, AuditFormat};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::harness::{Client, Lines, TestServer};
+use crate::harness::{Client, Lines, TestServer, audit_file};
 
 const VALUE: &str = "canary-value-5d41";
 const VALUE_KEY: &str = "canary-key-5d41";
@@ -32,8 +33,9 @@ async fn domain(server: &TestServer) -> Client {
     server.client_of(created["id"].as_str().unwrap(), crate::harness::Http::One)
 }
 
-/// Writes the canaries in every way there is, with right requests and wrong ones.
-async fn plant(client: &Client) {
+/// Writes the canaries in every way there is, with right requests and wrong ones. The tokens that
+/// came of it, which must not be found either.
+async fn plant(client: &Client) -> Vec<String> {
     let data = json!({VALUE_KEY: VALUE, "many": VALUE.repeat(500)});
     let metadata = json!({"customMetadata": {METADATA_KEY: METADATA}});
     let create =
@@ -52,7 +54,20 @@ async fn plant(client: &Client) {
     let user = |at: &str| format!("/api/{}/v1/auth/userpass/{at}/ann", client.id);
     let password = json!({ "password": VALUE }).to_string();
     assert_eq!(client.call(Method::PUT, &user("users"), &password).await.status, 204);
-    client.call(Method::PUT, &user("login"), &password).await.ok();
+    let login = client.call(Method::PUT, &user("login"), &password).await.ok();
+    let token = login["auth"]["client_token"].as_str().unwrap().to_owned();
+    // By a token, in Vault's words, where the names of members are asked for and patched.
+    let at = |kind: &str| format!("/api/{}/v1/secret/{kind}/{SECRET}", client.id);
+    let headers = [("content-type", "application/merge-patch+json")];
+    let patch = json!({"data": {VALUE_KEY: VALUE}}).to_string();
+    client.send(Method::PATCH, &at("data"), &headers, patch.clone()).await.ok();
+    let headers = [headers[0], ("x-vault-token", &*token)];
+    let denied = client.send(Method::PATCH, &at("data"), &headers, patch).await;
+    assert_eq!(denied.status, 403, "the user may nothing");
+    let subkeys = client.call(Method::GET, &at("subkeys"), "").await;
+    assert!(subkeys.text().contains(VALUE_KEY));
+    let wrapped = client.send(Method::GET, &at("data"), &[("x-vault-wrap-ttl", "60")], "").await;
+    let wrapping = wrapped.ok()["wrap_info"]["token"].as_str().unwrap().to_owned();
     let wrong = json!({ "password": format!("{VALUE}x") }).to_string();
     client.call(Method::PUT, &user("login"), &wrong).await.error(400, 50_405_377);
     let shown = client.call(Method::GET, &user("users"), "").await;
@@ -62,6 +77,7 @@ async fn plant(client: &Client) {
         HIDDEN[..4].iter().all(|canary| read.text().contains(canary)),
         "the canaries are planted"
     );
+    vec![token, wrapping]
 }
 
 #[tokio::test]
@@ -74,9 +90,10 @@ async fn the_log_tells_no_secret_at_debug_level() {
         .try_init()
         .expect("no other test of this binary starts a log");
     let server = TestServer::start().await;
+    let mut tokens = Vec::new();
     for http in crate::harness::BOTH {
         let client = domain(&server).await.over(http);
-        plant(&client).await;
+        tokens.extend(plant(&client).await);
         client.delete(&format!("secret/{SECRET}")).await;
     }
     let (_, metrics) = server.admin("/metrics").await;
@@ -90,6 +107,7 @@ async fn the_log_tells_no_secret_at_debug_level() {
         assert!(!contains(&text, hidden), "{hidden} is in the log");
         assert!(!metrics.contains(hidden), "{hidden} is in the metrics");
     }
+    assert!(tokens.iter().all(|token| !contains(&text, token) && !metrics.contains(token)));
 }
 
 /// All files of the store, in one.
@@ -100,16 +118,27 @@ fn disk(folder: &Path) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_disk_shows_paths_and_nothing_else() {
-    let mut server = TestServer::start().await;
+    // The audit trail is there, too, in both of its forms.
+    let mut server = TestServer::start_with(|config| {
+        let path = config.store.path.with_file_name("vault.log");
+        let format = AuditFormat::Vault;
+        config.audit.device.push(AuditDevice { format, required: false, ..audit_file(path) });
+    })
+    .await;
     let client = domain(&server).await;
-    plant(&client).await;
+    let tokens = plant(&client).await;
     let assert_hidden = |when: &str| {
         let bytes = disk(server.folder.path());
         for hidden in HIDDEN {
             assert!(!contains(&bytes, hidden), "{hidden} is on the disk {when}");
         }
+        for token in &tokens {
+            assert!(!contains(&bytes, token), "a token is on the disk {when}");
+        }
         bytes
     };
+    let in_vaults_form = std::fs::read(server.path("vault.log")).unwrap();
+    assert!(contains(&in_vaults_form, SECRET) && contains(&in_vaults_form, "okmsd/"));
     // The search finds what is there.
     assert!(contains(&assert_hidden("while the server runs"), SECRET));
     client.put(&format!("secret/{SECRET}/version/1"), r#"{"state":"deleted"}"#).await.ok();
