@@ -46,7 +46,6 @@ use self::{
 
 use crate::{
     api::{self, Context, Dialect, Feeds},
-    audit::Auditor,
     auth::anchors::Anchors,
     clock::{Clock, Step, StoreClock},
     config::{Config, Limits},
