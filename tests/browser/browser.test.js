@@ -213,7 +213,7 @@ async function tryFromElsewhere(t, context, name) {
   assert.deepEqual(kept.body.version.data, { mine: true });
 }
 
-// Unfolding everything at once is work for minutes on a machine that is busy with something else.
+// Drawing everything is work for a minute on a machine that is busy with something else.
 test("Swagger UI without a certificate shows every operation", { timeout: 150_000 }, async (t) => {
   const browser = await open(t, s.folder("nobody"));
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
@@ -224,19 +224,17 @@ test("Swagger UI without a certificate shows every operation", { timeout: 150_00
   const document = await page.evaluate(() => fetch("/openapi.json").then((answer) => answer.json()));
   const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
   assert.ok(operations.length > 20);
-  // They are drawn in several goes.
+  // Only what is in sight is drawn.
+  await page.setViewportSize({ width: 1280, height: 60_000 });
   const blocks = page.locator(".opblock");
   await blocks.nth(operations.length - 1).waitFor({ timeout: 100_000 });
   assert.equal(await blocks.count(), operations.length);
   const ids = await blocks.evaluateAll((all) => all.map(({ id }) => id.split("-").at(-1)));
   assert.deepEqual(ids.toSorted(), operations.map(({ operationId }) => operationId).toSorted());
 
-  // Unfolded: examples, schemas and tables are drawn only then. The central spelling repeats the others.
-  const told = ids.filter((id) => !id.endsWith("Central"));
-  await page.locator('.opblock:not([id$="Central"]) .opblock-summary-control').evaluateAll((all) => {
-    for (const control of all) control.click();
-  });
-  await page.locator(".opblock.is-open .execute").nth(told.length - 1).waitFor({ timeout: 100_000 });
+  // Unfolded: examples, schemas and tables are drawn only then. One of each tag.
+  const firsts = new Map(operations.map(({ tags, operationId }) => [tags[0], operationId]));
+  for (const operation of [...firsts.values(), "PostSecretV2"]) await unfold(page, operation);
   assert.equal(await page.locator(".errors-wrapper").count(), 0, "Swagger UI finds no fault in the document");
   const own = await parameter(page.locator('.opblock[id$="-PostSecretV2"]'), "okmsId").inputValue();
   assert.equal(own, "", "nobody's domain is filled in");
