@@ -27,10 +27,6 @@ use tokio::{
     sync::mpsc,
 };
 
-use self::certificates::{Certificates, authority};
-use self::endings::EndingWatch;
-use self::lists::{ListBoard, ListKeeper, ListWork};
-use self::reload::Lives;
 pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
     audit_error::AuditError,
@@ -41,9 +37,12 @@ pub use self::{
 };
 use self::{
     audit::{AuditKeeper, Beginning, Begun},
+    certificates::{Certificates, authority},
     devices::Devices,
+    endings::EndingWatch,
+    lists::{ListBoard, ListKeeper, ListWork},
+    reload::Lives,
 };
-
 use crate::{
     api::{self, Context, Dialect, Feeds},
     auth::anchors::Anchors,

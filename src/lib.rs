@@ -18,7 +18,7 @@
 //! | [`crypto`] | root key, domain keys, sealing |
 //! | [`store`] | the engine contract, keys, record forms, engines |
 //! | [`material`], [`files`] | certificates and keys from files |
-//! | [`metrics`], [`telemetry`], [`clock`], [`fair`], [`live`], [`seldom`], [`watch`] | leaves |
+//! | [`metrics`], [`telemetry`], [`clock`], [`durable`], [`fair`], [`live`], [`seldom`], [`watch`] | leaves |
 //!
 //! Who may import whom is checked by `tests/tidy.rs`; `docs/ARCHITECTURE.md` tells the rest.
 
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod durable;
 pub mod fair;
 pub mod files;
 #[cfg(any(test, feature = "fuzzing"))]

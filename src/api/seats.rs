@@ -2,57 +2,39 @@
 //!
 //! Always holds: who has a place counts until it is given back, whatever becomes of the feed.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    fair::{Bounds, Turn, Turns},
+    model::OkmsId,
 };
 
-use crate::model::OkmsId;
-
 /// The places for feeds.
-#[derive(Debug)]
 pub struct Feeds {
-    /// How many there may be at once; of one domain a quarter of it.
-    most: usize,
+    places: Arc<Turns<OkmsId>>,
     /// How long one lives.
     time: Duration,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    by_domain: HashMap<OkmsId, usize>,
 }
 
 /// A place for a feed, until this is dropped.
 pub(super) struct Seat {
-    feeds: Arc<Feeds>,
+    _place: Turn<OkmsId>,
     id: OkmsId,
+    time: Duration,
 }
 
 impl Feeds {
-    /// So many places, each for so long.
+    /// So many places, of one domain a quarter of it, each for so long. Nobody waits for one.
     #[must_use]
     pub fn new(most: usize, time: Duration) -> Self {
-        Self { most, time, open: Mutex::default() }
+        let bounds = Bounds { all: most, of_one: most.div_ceil(4), waiting: 0 };
+        Self { places: Turns::new(bounds), time }
     }
 
     /// A place for a feed of this domain, if one is free.
-    pub(super) fn seat(self: &Arc<Self>, id: OkmsId) -> Option<Seat> {
-        let mut open = self.lock();
-        let own = open.by_domain.get(&id).copied().unwrap_or_default();
-        if open.all >= self.most || own >= self.most.div_ceil(4) {
-            return None;
-        }
-        open.all += 1;
-        open.by_domain.insert(id, own + 1);
-        Some(Seat { feeds: Arc::clone(self), id })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn seat(&self, id: OkmsId) -> Option<Seat> {
+        let place = self.places.turn_now(id)?;
+        Some(Seat { _place: place, id, time: self.time })
     }
 }
 
@@ -63,19 +45,8 @@ impl Seat {
     }
 
     /// How long it may be taken.
-    pub(super) fn time(&self) -> Duration {
-        self.feeds.time
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut open = self.feeds.lock();
-        open.all -= 1;
-        match open.by_domain.get_mut(&self.id) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(open.by_domain.remove(&self.id)),
-        }
+    pub(super) const fn time(&self) -> Duration {
+        self.time
     }
 }
 
@@ -86,7 +57,7 @@ mod tests {
     #[test]
     fn places_are_for_all_and_for_each() {
         let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
-        let feeds = Arc::new(Feeds::new(5, Duration::from_secs(1)));
+        let feeds = Feeds::new(5, Duration::from_secs(1));
         let seat = |byte| feeds.seat(id(byte));
         let (first, second) = (seat(1), seat(1));
         assert!(first.is_some() && second.is_some());
@@ -97,6 +68,7 @@ mod tests {
         drop((first, others));
         assert!(seat(1).is_some_and(|_one| seat(1).is_none()), "what is left is free again");
         drop(second);
-        assert!(feeds.lock().by_domain.is_empty() && feeds.lock().all == 0);
+        let all = [seat(1), seat(2), seat(3), seat(4), seat(1)];
+        assert!(all.iter().all(Option::is_some) && seat(5).is_none(), "all are free again");
     }
 }

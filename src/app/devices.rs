@@ -40,7 +40,9 @@ fn views(devices: &[AuditDevice]) -> Vec<AuditDeviceView> {
         let number = if before == 0 { String::new() } else { format!("-{}", before + 1) };
         let name = format!("{OF_CONFIG}{kind}{number}");
         let description = "set in the server's config".to_owned();
-        views.push(AuditDeviceView { name, kind, description, options: options(device) });
+        let has_vaults_form = device.format == AuditFormat::Vault;
+        let options = options(place(device), has_vaults_form, device.required);
+        views.push(AuditDeviceView { name, kind, description, options });
     }
     views
 }
@@ -203,16 +205,12 @@ impl AuditDevices for Devices {
         let enabled = self.enabled();
         let enabled = enabled.iter().map(|(name, (device, _))| {
             let path = self.folder.as_deref().unwrap_or(Path::new("")).join(device.file.as_str());
-            let format = if device.has_vaults_form { "vault" } else { "okmsd" };
+            let place = ("file_path", path.display().to_string());
             AuditDeviceView {
                 name: name.to_string(),
                 kind: "file",
                 description: device.description.clone(),
-                options: vec![
-                    ("file_path", path.display().to_string()),
-                    ("format", format.to_owned()),
-                    ("required", device.is_required.to_string()),
-                ],
+                options: options(place, device.has_vaults_form, device.is_required),
             }
         });
         of_config.chain(enabled).collect()
@@ -293,8 +291,9 @@ const fn kind(device: &AuditDevice) -> &'static str {
     }
 }
 
-fn options(device: &AuditDevice) -> Vec<(&'static str, String)> {
-    let place = match (device.kind, &device.path) {
+/// Where the records of a device go.
+fn place(device: &AuditDevice) -> (&'static str, String) {
+    match (device.kind, &device.path) {
         (AuditDeviceKind::Syslog, _) => {
             let address = match device.address.clone().unwrap_or_default() {
                 SyslogAddress::Unix(path) => format!("unix:{}", path.display()),
@@ -305,10 +304,14 @@ fn options(device: &AuditDevice) -> Vec<(&'static str, String)> {
         }
         (_, Some(path)) => ("file_path", path.display().to_string()),
         (_, None) => ("file_path", "stdout".to_owned()),
-    };
-    let format = match device.format {
-        AuditFormat::Okmsd => "okmsd",
-        AuditFormat::Vault => "vault",
-    };
-    vec![place, ("format", format.to_owned()), ("required", device.required.to_string())]
+    }
+}
+
+fn options(
+    place: (&'static str, String),
+    has_vaults_form: bool,
+    is_required: bool,
+) -> Vec<(&'static str, String)> {
+    let format = if has_vaults_form { "vault" } else { "okmsd" };
+    vec![place, ("format", format.to_owned()), ("required", is_required.to_string())]
 }

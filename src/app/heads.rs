@@ -4,10 +4,8 @@
 //! so that a crash leaves the one before or the new one. Never does: go back in a chain.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    fs, io,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
@@ -15,6 +13,7 @@ use crate::{
     audit::{ChainId, Head},
     config::Config,
     crypto::VerifyingKey,
+    durable,
 };
 
 /// So many chains are kept in mind, the newest first.
@@ -32,9 +31,7 @@ impl Heads {
     /// # Errors
     /// The system's, with the file's name, where it cannot be read.
     pub fn load(config: &Config, key: VerifyingKey) -> io::Result<Self> {
-        let mut path = config.store.path.clone().into_os_string();
-        path.push("-audit");
-        let path = PathBuf::from(path);
+        let path = durable::behind(&config.store.path, "-audit");
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => {
@@ -68,25 +65,11 @@ impl Heads {
         known.insert(0, head);
         known.truncate(CHAINS);
         let text: String = known.iter().flat_map(|head| [head.as_str(), "\n"]).collect();
-        if let Err(error) = replace(&self.path, text.as_bytes()) {
+        if let Err(error) = durable::replace(&self.path, text.as_bytes(), 0o600) {
             tracing::error!(
                 file = %self.path.display(), %error,
                 "how far the audit trail has come cannot be kept; it is tried again"
             );
         }
-    }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.to_owned().into_os_string();
-    new.push("-new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => File::open(".")?.sync_all(),
     }
 }

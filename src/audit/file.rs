@@ -18,10 +18,11 @@ use rustix::{fs::OFlags, process::geteuid};
 
 use super::{
     device::{Device, Disk, Form, Opened, sync},
-    packed::{self, Lines, Packer, folder},
+    packed::{self, Lines, Packer},
     vault_form,
     verify::read,
 };
+use crate::durable::{folder, sync_folder};
 
 /// When a file gives way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +144,7 @@ impl FileDevice {
         for path in before.iter().take(most) {
             packed::remove_all(&path.with_file_name(packed::plain_name(name(path)).0))?;
         }
-        folder(&self.path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        sync_folder(&self.path)
     }
 
     /// Whether the file that is written is the one at the path.

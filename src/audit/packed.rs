@@ -6,7 +6,6 @@
 //! touch a file that is written.
 
 use std::{
-    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
@@ -17,6 +16,8 @@ use std::{
 };
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
+
+use crate::durable::{behind, remove, sync_folder};
 
 /// What the name of a packed file ends with.
 const ENDING: &str = ".gz";
@@ -37,12 +38,6 @@ pub(super) const LINE_MAX: usize = 1 << 20;
 /// The name of a file once it is packed.
 pub(super) fn name_of(plain: &Path) -> PathBuf {
     behind(plain, ENDING)
-}
-
-fn behind(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    name.into()
 }
 
 /// The name without what a packed file has behind it, and whether that was there.
@@ -103,22 +98,6 @@ pub(super) fn remove_all(plain: &Path) -> io::Result<()> {
     [plain.to_owned(), name_of(plain), behind(plain, UNFINISHED)]
         .iter()
         .try_for_each(|path| remove(path))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
-/// The folder of a file.
-pub(super) fn folder(path: &Path) -> Option<&Path> {
-    path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    folder(path).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// The thread that packs files once they are full.

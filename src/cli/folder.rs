@@ -4,16 +4,17 @@
 //! or not at all; what is there is never replaced by something new of its kind, keys above all.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File},
+    io,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use crate::{
     clock::{Clock, SystemClock},
     crypto::{self, FileRootKey},
+    durable,
     material::{self, MaterialError},
     model::Timestamp,
     pki::{self, CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, ServerName, Subject},
@@ -193,32 +194,17 @@ pub(super) fn replace_pair(
         let path = path.to_owned();
         move |error| FolderError::Io(path, error)
     };
-    let new_key = draft(key_path, key.expose().as_bytes(), 0o600).map_err(failed(key_path))?;
+    let new_key =
+        durable::draft(key_path, key.expose().as_bytes(), 0o600).map_err(failed(key_path))?;
     let new_certificate =
-        draft(certificate_path, certificate, 0o644).map_err(failed(certificate_path))?;
+        durable::draft(certificate_path, certificate, 0o644).map_err(failed(certificate_path))?;
     fs::rename(new_key, key_path).map_err(failed(key_path))?;
     fs::rename(new_certificate, certificate_path).map_err(failed(certificate_path))
 }
 
 /// Writes a file whole or not at all, whenever the process ends.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    fs::rename(draft(path, bytes, mode)?, path)
-}
-
-/// What is to take the place of `path`, on the disk.
-fn draft(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let draft = PathBuf::from(name);
-    // What an earlier end has left behind must not lend its mode.
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(draft)
+    fs::rename(durable::draft(path, bytes, mode)?, path)
 }
 
 fn config_text(region: &Region<'_>) -> String {

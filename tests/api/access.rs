@@ -1,19 +1,14 @@
 //! Who may do what within a domain: policies, and the rules that give them to certificates.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use hyper::Method;
 use okmsd::{
-    api::DIALECTS,
-    app::{App, Over},
-    clock::Clock,
     crypto::Sealed,
-    metrics::Metrics,
     model::{BuiltIn, CertRule, IamPolicy, OkmsId, text},
     pki::PrivateKeyPem,
     store::{
-        engine::{Batch, Engine, Op},
-        engines::memory::MemoryEngine,
+        engine::{Batch, Op},
         kinds::Kind,
     },
 };
@@ -22,7 +17,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, Client, Http, Leaf, Pair, TestServer, beside},
+    harness::{Answer, Client, Http, Leaf, Pair, TestServer},
     trust::{Signer, ca, leaf, trust, with},
 };
 
@@ -444,7 +439,7 @@ async fn names_that_rules_cannot_see_open_nothing() {
 /// Another process over the same store judges by what this one was told, soon after.
 #[tokio::test]
 async fn another_process_judges_alike() {
-    let (server, _, second) = two_processes().await;
+    let (server, _, second) = TestServer::two_processes().await;
     let tenant = server.tenant().await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
@@ -691,22 +686,6 @@ async fn rules_ask_for_what_else_a_certificate_says() {
     }
 }
 
-/// Two processes over one store, and its engine.
-pub async fn two_processes() -> (TestServer, Arc<dyn Engine>, App) {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
-    let second = another(&server, &engine).await;
-    (server, engine, second)
-}
-
-async fn another(server: &TestServer, engine: &Arc<dyn Engine>) -> App {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let over = Over { engine: Arc::clone(engine), metrics, dialects: DIALECTS };
-    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    App::start_on(&beside(&server.config), clock, over).await.unwrap()
-}
-
 /// A domain's administrator could take up the server's memory and time with patterns.
 #[tokio::test]
 async fn what_a_domain_says_is_bounded() {
@@ -761,7 +740,7 @@ async fn what_a_domain_says_is_bounded() {
 /// Two processes that gave one name at once both did.
 #[tokio::test]
 async fn a_name_is_given_once() {
-    let (server, _, second) = two_processes().await;
+    let (server, _, second) = TestServer::two_processes().await;
     let one = server.tenant().await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
@@ -786,7 +765,7 @@ async fn a_name_is_given_once() {
 /// start.
 #[tokio::test]
 async fn damage_is_told_by_name_and_mended_over_the_api() {
-    let (server, engine, second) = two_processes().await;
+    let (server, engine, second) = TestServer::two_processes().await;
     drop(second);
     let (tenant, other) = (server.tenant().await, server.tenant().await);
     let operator = server.operator();
@@ -820,7 +799,7 @@ async fn damage_is_told_by_name_and_mended_over_the_api() {
     };
     until(&tenant, 403).await;
     assert_eq!(other.get("secret").await.status, 200);
-    let third = another(&server, &engine).await;
+    let third = server.beside(&engine).await;
     let (address, stopper) = (third.address(), third.stopper());
     let running = tokio::spawn(third.run());
     let elsewhere = Client { address, ..tenant.clone() };

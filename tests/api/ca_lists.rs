@@ -2,21 +2,13 @@
 //! request on, wherever it comes from; a list that is not the authority's, or goes back, changes nothing;
 //! and where nobody knows, nobody is let in.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use okmsd::{
-    api::DIALECTS,
-    app::{App, Over},
-    clock::Clock,
     crypto::Sealed,
-    metrics::Metrics,
     store::{
-        engine::{Batch, Engine, Op},
-        engines::memory::MemoryEngine,
+        engine::{Batch, Op},
         kinds::customer_ca_list,
     },
 };
@@ -26,7 +18,7 @@ use serde_json::{Value, json};
 use super::{
     customer_cas::{at, certificate, is_nobody, lists, proven, put, remove},
     customer_lists::{HOUR, List, list, listing_ca, revoking},
-    harness::{Answer, BOTH, Client, Http, START, TestServer, beside},
+    harness::{Answer, BOTH, Client, Http, START, TestServer},
     trust::{DAY, Signer, ca, leaf, with},
 };
 
@@ -240,9 +232,7 @@ async fn where_nobody_knows_nobody_is_let_in() {
 /// closes that authority alone.
 #[tokio::test]
 async fn another_process_learns_of_a_list_and_a_damaged_one_closes_its_authority_alone() {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let (server, engine) = TestServer::in_memory().await;
     let tenant = server.tenant().await;
     let id = &tenant.id;
     let (customer, other) =
@@ -250,10 +240,7 @@ async fn another_process_learns_of_a_list_and_a_damaged_one_closes_its_authority
     put(&tenant, id, "shop", &proven(&customer, id)).await.ok();
     put(&tenant, id, "other", &proven(&other, id)).await.ok();
     let start = async || {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let over = Over { engine: Arc::clone(&engine), metrics, dialects: DIALECTS };
-        let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-        let second = App::start_on(&beside(&server.config), clock, over).await.unwrap();
+        let second = server.beside(&engine).await;
         let (address, stopper) = (second.address(), second.stopper());
         (address, stopper, tokio::spawn(second.run()))
     };

@@ -1,26 +1,18 @@
 //! Access certificates from their first day to their last: shown, renewed by themselves, revoked.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{process::Command, time::Duration};
 
 use hyper::Method;
 use okmsd::{
-    api::DIALECTS,
-    app::{App, Over},
-    clock::Clock,
     config::CustomerCa,
-    metrics::Metrics,
     model::Timestamp,
     pki::{self, KeyKind, PrivateKeyPem, Subject},
-    store::{
-        engine::{Changes, Engine},
-        engines::memory::MemoryEngine,
-    },
+    store::engine::Changes,
 };
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, BOTH, Client, Http, Pair, START, START_TEXT, TestServer, beside, eventually,
-    write_private,
+    Answer, BOTH, Client, Http, Pair, START, START_TEXT, TestServer, eventually, write_private,
 };
 
 const DAY: i64 = 86_400;
@@ -120,14 +112,9 @@ async fn a_token_does_not_outlive_its_certificate() {
 /// Another process over the same store learns of it by the feed, and within a second.
 #[tokio::test]
 async fn another_process_learns_of_it() {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let (server, engine) = TestServer::in_memory().await;
     let tenant = server.tenant().await;
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let over = Over { engine: Arc::clone(&engine), metrics, dialects: DIALECTS };
-    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    let second = App::start_on(&beside(&server.config), clock, over).await.unwrap();
+    let second = server.beside(&engine).await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
     let (client, issued) = holder(&server, &tenant.id, 30).await;

@@ -9,15 +9,10 @@ use std::{
 
 use hyper::Method;
 use okmsd::{
-    api::DIALECTS,
-    app::{App, Over},
-    clock::Clock,
     crypto::Sealed,
-    metrics::Metrics,
     model::{CustomerCas, OkmsId},
     store::{
-        engine::{Batch, Engine, Op},
-        engines::memory::MemoryEngine,
+        engine::{Batch, Op},
         kinds::Kind,
     },
 };
@@ -29,7 +24,7 @@ use rustls::{SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
 use serde_json::{Value, json};
 
 use super::{
-    harness::{Answer, BOTH, Client, Connection, Http, Pair, START, TestServer, beside},
+    harness::{Answer, BOTH, Client, Connection, Http, Pair, START, TestServer},
     trust::{DAY, Signer, ca, leaf, params, trust, with},
 };
 
@@ -470,15 +465,10 @@ async fn tls_names_authorities_only_while_all_are_the_configurations() {
 /// Another process over the same store learns of both, and within a second.
 #[tokio::test]
 async fn another_process_learns_of_it() {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let (server, engine) = TestServer::in_memory().await;
     let tenant = server.tenant().await;
     let (operator, id) = (server.operator(), &tenant.id);
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let over = Over { engine: Arc::clone(&engine), metrics, dialects: DIALECTS };
-    let clock = Arc::clone(&server.clock) as Arc<dyn Clock>;
-    let second = App::start_on(&beside(&server.config), clock, over).await.unwrap();
+    let second = server.beside(&engine).await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
     let customer = Signer::root(ca("customer CA"));
@@ -517,9 +507,7 @@ async fn they_are_there_after_a_restart() {
 /// go on.
 #[tokio::test]
 async fn what_cannot_be_read_is_not_trusted() {
-    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-    let own = Arc::clone(&engine);
-    let server = TestServer::start_on(|_| {}, move |_, _| own).await;
+    let (server, engine) = TestServer::in_memory().await;
     let (one, other) = (server.tenant().await, server.tenant().await);
     let (first, second) = (Signer::root(ca("first CA")), Signer::root(ca("second CA")));
     put(&one, &one.id, "shop", &proven(&first, &one.id)).await.ok();

@@ -8,7 +8,6 @@ use okmsd::config::{ByteSize, Span};
 use serde_json::{Value, json};
 
 use crate::{
-    access::two_processes,
     harness::{Answer, Client, Connection, TestServer, eventually},
     limits::{piece, post_head, says},
     wire::Wire,
@@ -198,7 +197,7 @@ async fn rates_of_the_config_count_for_everybody() {
 /// Another process over the same store refuses within a second.
 #[tokio::test]
 async fn another_process_learns_of_it() {
-    let (server, _, second) = two_processes().await;
+    let (server, _, second) = TestServer::two_processes().await;
     let tenant = server.tenant().await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
@@ -303,7 +302,7 @@ async fn tokens_are_bounded() {
 /// What others' processes have made counts, after a minute at the latest.
 #[tokio::test]
 async fn tokens_of_another_process_count() {
-    let (server, _, second) = two_processes().await;
+    let (server, _, second) = TestServer::two_processes().await;
     let tenant = server.tenant().await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());
@@ -465,7 +464,7 @@ async fn secrets_and_their_values_are_bounded() {
 /// What another process writes counts here, once the feed has told it.
 #[tokio::test]
 async fn secrets_of_another_process_count() {
-    let (server, _, second) = two_processes().await;
+    let (server, _, second) = TestServer::two_processes().await;
     let tenant = server.tenant().await;
     let (address, stopper) = (second.address(), second.stopper());
     let running = tokio::spawn(second.run());

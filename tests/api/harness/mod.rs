@@ -30,7 +30,7 @@ use okmsd::{
     model::Timestamp,
     pki::{CertificateAuthority, KeyKind, KeySource, PrivateKeyPem, Subject},
     server::Stopper,
-    store::engine::Engine,
+    store::{engine::Engine, engines::memory::MemoryEngine},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -111,6 +111,30 @@ impl TestServer {
         let clock = Arc::clone(&prepared.clock) as Arc<dyn Clock>;
         let app = App::start_on(&prepared.config, clock, over).await.unwrap();
         prepared.running(spawn(app))
+    }
+
+    /// Starts a server on a store that is in memory, which is its engine.
+    pub async fn in_memory() -> (Self, Arc<dyn Engine>) {
+        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+        let own = Arc::clone(&engine);
+        (Self::start_on(|_| {}, move |_, _| own).await, engine)
+    }
+
+    /// Two processes over one store, and its engine. The second one does not run yet.
+    pub async fn two_processes() -> (Self, Arc<dyn Engine>, App) {
+        let (server, engine) = Self::in_memory().await;
+        let second = server.beside(&engine).await;
+        (server, engine, second)
+    }
+
+    /// Another process over the same store, which does not run yet.
+    pub async fn beside(&self, engine: &Arc<dyn Engine>) -> App {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let over = Over { engine: Arc::clone(engine), metrics, dialects: DIALECTS };
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let mut config = self.config.clone();
+        config.audit.device = vec![audit_file(config.store.path.with_file_name("audit_2.log"))];
+        App::start_on(&config, clock, over).await.unwrap()
     }
 
     /// Stops the server as a signal would, and starts another on the same folder.
@@ -246,13 +270,6 @@ pub async fn eventually(what: impl std::fmt::Display, condition: impl AsyncFn() 
         assert!(std::time::Instant::now() < end, "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// The config of another process beside the one that has this one.
-pub fn beside(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.audit.device = vec![audit_file(config.store.path.with_file_name("audit_2.log"))];
-    config
 }
 
 /// An audit trail in this file.

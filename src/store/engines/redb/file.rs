@@ -13,6 +13,8 @@ use std::{
 
 use redb::StorageBackend;
 
+use crate::durable::sync_folder;
+
 /// Why the file could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -101,12 +103,6 @@ impl Unnamed {
         fs::rename(&self.made, &self.name)?;
         Ok(sync_folder(&self.name)?)
     }
-}
-
-/// Makes a name durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl StorageBackend for LockedFile {
