@@ -224,6 +224,7 @@ impl App {
         let (admin, admin_address) = bind(config.server.admin_listen)?;
         let (token_life, visitors) = of_tokens(config);
         let endpoint = config.server.endpoint.clone().unwrap_or_else(|| loopback(address));
+        let feeds = Arc::new(Feeds::new(config.limits.feeds, config.limits.feed_time.0));
         let context = Context {
             service: Arc::clone(&service),
             region: config.region.as_str().to_owned(),
@@ -233,7 +234,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             figures: figures(&service, &metrics),
-            feeds: Arc::new(Feeds::new(config.limits.feeds, config.limits.feed_time.0)),
+            feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
         };
         let limits = edge_limits(&config.limits);
@@ -276,7 +277,7 @@ impl App {
         };
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let every = config.audit.checkpoint_time.0;
-        let audit = AuditKeeper::new(begun, every, trail_clock, Arc::clone(&metrics));
+        let audit = AuditKeeper::new(begun, every, trail_clock, (Arc::clone(&metrics), feeds));
         let probed = Probed {
             service: Arc::clone(&service),
             metrics,

@@ -80,6 +80,12 @@ impl<K: Copy + Eq + Hash> Turns<K> {
         has_turn.then(|| self.had_by(key))
     }
 
+    /// How many have a turn.
+    #[must_use]
+    pub fn had(&self) -> usize {
+        self.rota().had
+    }
+
     fn had_by(self: &Arc<Self>, key: K) -> Turn<K> {
         Turn { turns: Arc::clone(self), key: Some(key) }
     }

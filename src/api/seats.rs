@@ -31,6 +31,12 @@ impl Feeds {
         Self { places: Turns::new(bounds), time }
     }
 
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.places.had()
+    }
+
     /// A place for a feed of this domain, if one is free.
     pub(super) fn seat(&self, id: OkmsId) -> Option<Seat> {
         let place = self.places.turn_now(id)?;
@@ -65,6 +71,7 @@ mod tests {
         let others = [seat(2), seat(2), seat(3)];
         assert!(others.iter().all(Option::is_some));
         assert!(seat(4).is_none(), "all are taken");
+        assert_eq!(feeds.taken(), 5);
         drop((first, others));
         assert!(seat(1).is_some_and(|_one| seat(1).is_none()), "what is left is free again");
         drop(second);

@@ -12,18 +12,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::MissedTickBehavior};
 
 use super::{
     audit_error::AuditError,
     devices::{self, Enabled, Reopened},
     heads::Heads,
-    trail_store::TrailStore,
+    trail_store::{Keeper, TrailStore},
 };
 use crate::{
+    api::Feeds,
     audit::{
-        Auditor, ChainId, Device, FileDevice, Fitted, Form, Listener, Members, Need, PathHash,
-        Position, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, cut_torn,
+        Auditor, ChainId, Device, FileDevice, Fitted, Form, Head, Listener, Members, Need,
+        PathHash, Position, Receipt, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms,
+        Unended, cut_torn,
     },
     clock::Clock,
     config::{
@@ -34,12 +36,12 @@ use crate::{
     material,
     metrics::Metrics,
     model::AuditMark,
-    service::{Service, TrailBounds},
+    service::{Health, Service, TrailBounds},
 };
 
 /// What the key of checkpoints is for.
 pub const PURPOSE: &str = "audit checkpoints v1";
-/// So often the figures are told.
+/// So often the figures are told, and what is in doubt is looked up.
 const FIGURES: Duration = Duration::from_secs(1);
 
 /// Where a trail goes on, once the store is open.
@@ -121,24 +123,27 @@ impl Beginning {
             None => Position::before_all(ChainId::fresh()?),
         };
         if config.store != AuditStore::None {
-            let store = TrailStore {
+            let keeper = Keeper {
                 service: Arc::clone(service),
-                runtime: Handle::current(),
                 clock: Arc::clone(&clock),
-                takes: config.store,
                 bounds: TrailBounds {
                     bytes: config.store_bytes.0 as u64,
                     age_seconds: config.store_time.0.as_secs(),
                 },
-                passed: 0,
+                chain: *at.chain.as_bytes(),
+                runtime: Handle::current(),
+                told: at.seq,
             };
-            if let Some(file) = &file {
-                store.catch_up(file, at).await?;
-            }
+            // What is no file cannot be read again.
+            let file = file.clone().filter(|file| file.is_file());
+            let store = TrailStore::new(keeper, config.store, file, at).await?;
             fitted.push(Fitted { device: Box::new(store), is_required: false, form: Form::Own });
         }
         let pace = (config.patience.0, config.checkpoint_records);
-        let recorder = Recorder::start(at, key, fitted, pace).map_err(AuditError::Threads)?;
+        let open = tail.iter().flat_map(|tail| &tail.unended).map(|change| change.mark);
+        let open: Vec<_> = open.collect();
+        let recorder = Recorder::start((at, &open), key, fitted, pace);
+        let recorder = recorder.map_err(AuditError::Threads)?;
         let mut lanes = Enabled::new();
         for Reopened { name, device, path, file: reopened } in enabled {
             if let Some(whole) = file.as_ref().filter(|_| !device.has_vaults_form) {
@@ -157,7 +162,7 @@ impl Beginning {
         let auditor = Arc::new(Auditor::new(recorder, terms, clock));
         let start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
         let mut start = goes_on(start, at, &heads);
-        let mut changes = Vec::new();
+        let mut open = Vec::new();
         // Asked before anything is recorded, as numbers are given again.
         let lost = service.announced_behind(*at.chain.as_bytes(), at.seq).await;
         let lost = lost.map_err(AuditError::Store)?;
@@ -165,25 +170,19 @@ impl Beginning {
             start = start.truth("after_stop", is_closed).number("torn_bytes", torn);
             for change in unended {
                 let happened = service.has_happened(&change.mark).await;
-                changes.push((change, happened.map_err(AuditError::Store)?));
+                open.push((change, happened.map_err(AuditError::Store)?));
             }
         }
         let _if_it_can_be = auditor.recorder.record(&start, Need::Nothing);
-        for (change, happened) in changes {
-            let ended =
-                Members::new().number("intent", change.mark.seq).truth("happened", happened);
-            let members = auditor
-                .of("resolved")
-                .text("request_id", &change.request_id)
-                .objects("changes", [ended]);
-            let _if_it_can_be = auditor.recorder.record(&members, Need::Nothing);
+        for (change, happened) in &open {
+            resolved(&auditor, change, *happened);
         }
         if !lost.is_empty() && tells_lost(&auditor, &lost).await {
             // If not, they are told once more.
             let forgotten = service.forget_marks(&lost).await;
             forgotten.unwrap_or_else(|error| tracing::warn!(%error, "lost records are told again"));
         }
-        Ok((Begun { auditor, heads }, lanes))
+        Ok((Begun { auditor, heads, service: Arc::clone(service) }, lanes))
     }
 }
 
@@ -191,6 +190,13 @@ impl Beginning {
 pub(super) struct Begun {
     pub(super) auditor: Arc<Auditor>,
     heads: Arc<Heads>,
+    service: Arc<Service>,
+}
+
+/// Records how a change ended that was left open.
+fn resolved(auditor: &Auditor, change: &Unended, happened: bool) {
+    let members = change.ended(auditor.of("resolved"), happened);
+    let _if_it_can_be = auditor.recorder.ended(&members, vec![change.mark.seq]);
 }
 
 /// Adds what is known of what was there before: that the end is missing, or which trail there was.
@@ -220,15 +226,14 @@ async fn tells_lost(auditor: &Auditor, lost: &[AuditMark]) -> bool {
     );
     let mut last = None;
     for mark in lost {
-        let lost = auditor.of("lost").number("intent", mark.seq).hex("intent_hash", &mark.hash);
-        let Ok(receipt) = auditor.recorder.record(&lost.truth("happened", true), Need::Durable)
-        else {
-            return false;
-        };
-        last = Some(receipt);
+        let tenant = mark.tenant.map(|tenant| tenant.to_string());
+        let lost = auditor.of("lost").maybe("tenant", tenant.as_deref());
+        let lost = lost.number("intent", mark.seq).hex("intent_hash", &mark.hash);
+        last = Some(auditor.recorder.lost(&lost.truth("happened", true), mark));
     }
     match last {
-        Some(receipt) => receipt.kept().await.is_ok(),
+        Some(Ok(receipt)) => receipt.kept().await.is_ok(),
+        Some(Err(_)) => false,
         None => true,
     }
 }
@@ -312,23 +317,62 @@ fn syslog(device: &AuditDevice) -> Result<SyslogDevice, AuditError> {
     Ok(SyslogDevice::new(listener, device.facility.unwrap_or_default().0))
 }
 
+/// Keeps apart how far the trail has come. If that cannot be done there is more to say, though nothing
+/// more is recorded.
+async fn keeps(auditor: Arc<Auditor>, heads: Arc<Heads>, head: Head, receipt: Receipt) {
+    // What is not durable yet is no head.
+    let is_kept = receipt.kept().await.is_ok()
+        && tokio::task::spawn_blocking(move || heads.keep(head)).await.unwrap_or(false);
+    if !is_kept {
+        auditor.recorder.unsaid();
+    }
+}
+
+/// Looks up in the store how changes ended of which it did not know that itself, and records it: their
+/// places are few. Never ends.
+async fn settles(Begun { auditor, service, .. }: &Begun) -> Infallible {
+    let mut look = tokio::time::interval(FIGURES);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let doubts = auditor.recorder.doubts();
+        let marks: Vec<_> = doubts.iter().map(|change| change.mark).collect();
+        // As long as the store takes no changes it does not know.
+        if marks.is_empty() || service.health() != Health::Ready {
+            continue;
+        }
+        match service.settle(&marks).await {
+            Ok(all) => {
+                for (change, happened) in doubts.iter().zip(all) {
+                    resolved(auditor, change, happened);
+                }
+            }
+            Err(error) => tracing::warn!(
+                %error, changes = marks.len(),
+                "it is not known yet whether changes have happened; it is asked again"
+            ),
+        }
+    }
+}
+
 /// Looks after the trail of a server, if it has one.
 pub(super) struct AuditKeeper {
     begun: Option<Begun>,
     every: Duration,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    feeds: Arc<Feeds>,
 }
 
 impl AuditKeeper {
     /// Signs `every` so often.
-    pub(super) const fn new(
+    pub(super) fn new(
         begun: Option<Begun>,
         every: Duration,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        (metrics, feeds): (Arc<Metrics>, Arc<Feeds>),
     ) -> Self {
-        Self { begun, every, clock, metrics }
+        Self { begun, every, clock, metrics, feeds }
     }
 
     /// What makes the records.
@@ -338,9 +382,14 @@ impl AuditKeeper {
 
     /// Signs what was recorded, from time to time, and tells the figures. Never ends.
     pub(super) async fn run(&self) -> Infallible {
-        let Some(Begun { auditor, heads }) = &self.begun else {
-            return std::future::pending().await;
-        };
+        let Some(begun) = &self.begun else { return std::future::pending().await };
+        tokio::select! {
+            never = self.tells(begun) => match never {},
+            never = settles(begun) => match never {},
+        }
+    }
+
+    async fn tells(&self, Begun { auditor, heads, .. }: &Begun) -> Infallible {
         let mut checkpoint = tokio::time::interval(self.every);
         let mut figures = tokio::time::interval(FIGURES);
         let mut known = BTreeSet::new();
@@ -348,20 +397,14 @@ impl AuditKeeper {
             tokio::select! {
                 _ = checkpoint.tick() => {
                     if let Some((head, receipt)) = auditor.recorder.head(self.clock.now()) {
-                        let heads = Arc::clone(heads);
-                        tokio::spawn(async move {
-                            // What is not durable yet is no head.
-                            if receipt.kept().await.is_ok() {
-                                let kept = tokio::task::spawn_blocking(move || heads.keep(head));
-                                let _a_panic_was_logged = kept.await;
-                            }
-                        });
+                        tokio::spawn(keeps(Arc::clone(auditor), Arc::clone(heads), head, receipt));
                     }
                 }
                 () = auditor.recorder.due() => auditor.recorder.checkpoint(self.clock.now()),
                 _ = figures.tick() => {
                     let standing = auditor.recorder.standing();
                     self.metrics.audit().tell(standing.records, standing.lost);
+                    self.metrics.audit().tell_feeds(self.feeds.taken());
                     let mut gone = std::mem::take(&mut known);
                     for (name, is_well, _, lost) in standing.devices {
                         self.metrics.audit().tell_device(&name, is_well, lost);
@@ -378,7 +421,7 @@ impl AuditKeeper {
 
     /// Records that the server stops.
     pub(super) async fn stop(self) {
-        let Some(Begun { auditor, heads }) = self.begun else { return };
+        let Some(Begun { auditor, heads, .. }) = self.begun else { return };
         let clock = self.clock;
         let stopped = tokio::task::spawn_blocking(move || {
             if let Some(head) = auditor.recorder.stop(&auditor.of("stop"), clock.now()) {

@@ -1,54 +1,103 @@
 //! The device that gives each domain its own view of the audit trail, in the store.
 //!
 //! Always holds: what a domain sees is what happened in it, and what its own callers did elsewhere; a
-//! stranger's attempts fill nobody's view but his own. What was not kept when the process ended is
-//! read from the file at the next start.
+//! stranger's attempts fill nobody's view but his own. The view follows the file: what there was no
+//! time for, and what was not kept when the process ended, is read from it. So nobody's load takes
+//! anything from another's view. Never does: hold up the trail.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::runtime::Handle;
 
 use super::audit_error::AuditError;
 use crate::{
-    audit::{Device, Outline, Position, Tail},
+    audit::{Behind, Caught, ChainId, Device, Opened, Outline, Position, Wants},
     clock::Clock,
     config::AuditStore,
     model::OkmsId,
-    service::{Service, TrailBounds, TrailLine},
+    service::{Error, Service, TrailBounds, TrailLine},
 };
 
 /// So long records are gathered before they are stored together.
 const GATHER: Duration = Duration::from_millis(250);
 /// The most bytes of lines that are stored together.
 const AT_ONCE: usize = 1 << 20;
-
-/// So many bytes at most are looked at before the store is told, so that a start need not read much.
-const PASSED: usize = 1 << 20;
-/// The most bytes that are read of a file at a start.
-const CATCH_UP: usize = 16 << 20;
+/// So many records at most are looked at before the store is told, so that a start need not read more.
+const PASSED: u64 = 4096;
+/// So long it is read at a time.
+const WHILE: Duration = Duration::from_secs(1);
 
 /// Puts records into the store.
 pub(super) struct TrailStore {
-    pub(super) service: Arc<Service>,
-    pub(super) runtime: Handle,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) takes: AuditStore,
-    pub(super) bounds: TrailBounds,
-    /// How many bytes were looked at since the store was told how far that has come.
-    pub(super) passed: usize,
+    keeper: Keeper,
+    takes: AuditStore,
+    /// What has the records that were not given; nothing where no device is a file of them.
+    file: Option<PathBuf>,
+    /// The last record that was looked at, or passed over.
+    seen: u64,
 }
 
-/// A chain, and the number of its last record that was looked at.
-type Seen = ([u8; 8], u64);
+/// How views are kept.
+pub(super) struct Keeper {
+    pub(super) service: Arc<Service>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) bounds: TrailBounds,
+    pub(super) chain: [u8; 8],
+    pub(super) runtime: Handle,
+    /// The last record of which the store knows that it was looked at.
+    pub(super) told: u64,
+}
+
+impl Keeper {
+    async fn keep(&mut self, seen: u64, found: &[TrailLine]) -> Result<(), Error> {
+        let to = (self.chain, seen);
+        self.service.trails.keep(to, found, self.bounds, self.clock.now()).await?;
+        self.told = seen;
+        Ok(())
+    }
+
+    /// Keeps what was found up to a record. Where that is nothing, the store is told now and then.
+    fn keep_up(&mut self, seen: u64, found: &[TrailLine]) -> io::Result<()> {
+        if found.is_empty() && seen < self.told + PASSED {
+            return Ok(());
+        }
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.keep(seen, found)).map_err(io::Error::other)
+    }
+}
+
+/// Whether a record may belong in somebody's view, without a look at what it is: nothing in a text of a
+/// record looks like a member, as its quotes would be escaped.
+fn is_of_somebody(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    KINDS.iter().any(|kind| text.contains(kind))
+}
+
+/// The same, where reads that go well belong in none.
+fn is_no_read(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    is_of_somebody(line) && (!text.contains(PERMIT) || text.contains(CHANGES))
+}
+
+const KINDS: [&str; 3] = ["\"type\":\"request\"", "\"type\":\"resolved\"", "\"type\":\"lost\""];
+const PERMIT: &str = "\"effect\":\"permit\"";
+const CHANGES: &str = "\"changes\":[";
 
 /// In whose views a record belongs.
 fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
-    let is_taken = match takes {
-        AuditStore::All => true,
-        AuditStore::Changes => record.has_changes || record.effect != Some("permit"),
-        AuditStore::None => false,
+    let is_taken = match (record.kind, takes) {
+        (_, AuditStore::None) => false,
+        // How a change ended that was left open, and that there was one, is told nowhere else.
+        ("request", AuditStore::All) | ("resolved" | "lost", _) => true,
+        ("request", AuditStore::Changes) => record.has_changes || record.effect != Some("permit"),
+        _ => false,
     };
-    if record.kind != "request" || !is_taken {
+    if !is_taken {
         return Vec::new();
     }
     let is_stranger = record.problem.is_some_and(|problem| problem.ends_with("DomainNotFound"));
@@ -60,54 +109,48 @@ fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
 }
 
 impl TrailStore {
-    /// Keeps what the file has up to `at` and the store has not: what was on its way when the process
-    /// ended. At most so much of it that a start is not held up.
+    /// One that goes on where views were kept up to, in the trail that goes on at `at`, in that file if
+    /// it is in one.
     ///
     /// # Errors
-    /// `AuditError` where file or store cannot be read.
-    pub(super) async fn catch_up(&self, file: &Path, at: Position) -> Result<(), AuditError> {
-        let chain = *at.chain.as_bytes();
-        let known = self.service.trails.position(chain).await.map_err(AuditError::Store)?;
-        let known = known.unwrap_or(at.seq);
-        let missed = Tail::behind(file, known, CATCH_UP)?;
-        let (last, found) =
-            self.among(&missed).map_err(|error| AuditError::File(file.into(), error))?;
-        if let Some(last) = last.filter(|_| !found.is_empty()) {
-            let kept = self.service.trails.keep(last, &found, self.bounds, self.clock.now()).await;
-            // The view of a domain is worth no server that does not start.
-            if let Err(error) = kept {
-                tracing::error!(%error, "domains do not see what happened before the start");
-            }
+    /// `AuditError` where the store cannot be read.
+    pub(super) async fn new(
+        mut keeper: Keeper,
+        takes: AuditStore,
+        file: Option<PathBuf>,
+        at: Position,
+    ) -> Result<Self, AuditError> {
+        let known =
+            keeper.service.trails.position(keeper.chain).await.map_err(AuditError::Store)?;
+        // From here on, whenever the process ends.
+        if known.is_none()
+            && let Err(error) = keeper.keep(at.seq, &[]).await
+        {
+            tracing::error!(%error, "domains may not see all that happens from here on");
         }
-        Ok(())
+        // A power cut may have taken records whose numbers are given again.
+        keeper.told = known.map_or(at.seq, |known| known.min(at.seq));
+        Ok(Self { seen: keeper.told, keeper, takes, file })
     }
 
-    /// The last record of some lines, and those that belong into somebody's view.
-    fn among(&self, lines: &[u8]) -> io::Result<(Option<Seen>, Vec<TrailLine>)> {
-        let (mut found, mut last) = (Vec::new(), None);
-        for text in lines.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()) {
-            let record = Outline::of(text).ok_or(io::ErrorKind::InvalidData)?;
-            last = Some((*record.chain.as_bytes(), record.seq));
-            for tenant in tenants(&record, self.takes) {
-                let text = String::from_utf8_lossy(text).into_owned();
-                found.push(TrailLine { tenant, time: record.time, seq: record.seq, text });
-            }
+    /// Puts a record, if it belongs in views, to the others.
+    fn finds(&self, found: &mut Vec<TrailLine>, text: &[u8], record: &Outline<'_>) {
+        for tenant in tenants(record, self.takes) {
+            let text = String::from_utf8_lossy(text).into_owned();
+            found.push(TrailLine { tenant, time: record.time, seq: record.seq, text });
         }
-        Ok((last, found))
     }
 
     /// Keeps whole lines.
     fn keep(&mut self, lines: &[u8]) -> io::Result<()> {
-        let (last, found) = self.among(lines)?;
-        let passed = self.passed + lines.len();
-        let Some(last) = last.filter(|_| !found.is_empty() || passed >= PASSED) else {
-            self.passed = passed;
-            return Ok(());
-        };
-        let trails = &self.service.trails;
-        let kept = trails.keep(last, &found, self.bounds, self.clock.now());
-        self.runtime.block_on(kept).map_err(io::Error::other)?;
-        self.passed = 0;
+        let (mut found, mut seen) = (Vec::new(), self.seen);
+        for text in lines.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()) {
+            let record = Outline::of(text).ok_or(io::ErrorKind::InvalidData)?;
+            seen = record.seq;
+            self.finds(&mut found, text, &record);
+        }
+        self.keeper.keep_up(seen, &found)?;
+        self.seen = seen;
         Ok(())
     }
 }
@@ -128,5 +171,55 @@ impl Device for TrailStore {
             std::thread::sleep(GATHER);
         }
         Ok(end)
+    }
+
+    fn tend(&mut self, last: u64) -> io::Result<Opened> {
+        self.seen = last;
+        self.keeper.keep_up(last, &[])?;
+        Ok(Opened::Same)
+    }
+
+    fn wants(&self) -> Option<Wants> {
+        Some(if self.takes == AuditStore::All { is_of_somebody } else { is_no_read })
+    }
+
+    fn seen(&self) -> Option<u64> {
+        self.file.as_ref().map(|_| self.seen)
+    }
+
+    fn catch_up(&mut self, to: u64) -> io::Result<Caught> {
+        let Some(file) = &self.file else { return Ok(Caught::Up) };
+        let (wants, begun) = (self.wants(), Instant::now());
+        let mut behind = Behind::open(file, ChainId::from_bytes(self.keeper.chain), self.seen)?;
+        loop {
+            let (mut found, mut bytes, mut seen, mut is_over) = (Vec::new(), 0, self.seen, false);
+            while seen < to && bytes < AT_ONCE && seen < self.seen + PASSED {
+                let Some((seq, text)) = behind.next_line()? else {
+                    is_over = true;
+                    break;
+                };
+                // What it has no more will not come.
+                seen = seq.min(to);
+                if seq > to || !wants.is_some_and(|wants| wants(text)) {
+                    continue;
+                }
+                // What is no record any more is found by whoever verifies the file.
+                if let Some(record) = Outline::of(text) {
+                    self.finds(&mut found, text, &record);
+                    bytes += text.len();
+                }
+            }
+            self.keeper.keep_up(seen, &found)?;
+            self.seen = seen;
+            if seen >= to {
+                return Ok(Caught::Up);
+            }
+            if is_over {
+                return Ok(Caught::NotYet);
+            }
+            if begun.elapsed() > WHILE {
+                return Ok(Caught::Partly);
+            }
+        }
     }
 }

@@ -85,6 +85,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// How a line begins, up to the chain.
+    pub(super) const CHAIN: &str = "{\"chain\":\"";
+    /// What stands between the chain and the number.
+    pub(super) const SEQ: &str = "\",\"seq\":";
+
     /// Before the first record.
     #[must_use]
     pub fn before_all(chain: ChainId) -> Self {
@@ -96,8 +101,10 @@ impl Position {
         let begin = lines.len();
         let seq = self.seq + 1;
         let head = format!(
-            "{{\"chain\":\"{}\",\"seq\":{seq},\"prev\":\"{}\",",
+            "{}{}{}{seq},\"prev\":\"{}\",",
+            Self::CHAIN,
             self.chain,
+            Self::SEQ,
             hex(&self.hash)
         );
         lines.extend_from_slice(head.as_bytes());

@@ -1,6 +1,7 @@
 //! What keeps lines: the contract of a device.
 
 use std::{
+    fmt,
     fs::File,
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -15,6 +16,20 @@ pub enum Opened {
     Other,
     /// Another file, and what was written before may be lost.
     OtherOnly,
+}
+
+/// Whether a device wants the record in a line.
+pub type Wants = fn(&[u8]) -> bool;
+
+/// How far a device has come with what it reads for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// It has all that it was to read.
+    Up,
+    /// It has some of it, and goes on when it is asked again.
+    Partly,
+    /// What is left cannot be read yet.
+    NotYet,
 }
 
 /// In which form a device gets records.
@@ -44,6 +59,25 @@ pub trait Device: Send {
     /// The system's.
     fn tend(&mut self, _last: u64) -> io::Result<Opened> {
         Ok(Opened::Same)
+    }
+
+    /// Which records it wants; nothing where it is all.
+    fn wants(&self) -> Option<Wants> {
+        None
+    }
+
+    /// Of a device that can read for itself what it was not given: the last record that it has seen.
+    fn seen(&self) -> Option<u64> {
+        None
+    }
+
+    /// Reads for itself what it has not seen up to the record of this number, as much as can be had in a
+    /// second.
+    ///
+    /// # Errors
+    /// The system's. What was read is kept, and the rest is asked for again.
+    fn catch_up(&mut self, _to: u64) -> io::Result<Caught> {
+        Ok(Caught::Up)
     }
 
     /// Opens it anew, if somebody has moved it away. Behind `whole` bytes of it there is the beginning
@@ -76,26 +110,35 @@ pub trait Device: Send {
     }
 }
 
-/// The file that is written at present, for whoever makes it durable beside the one who writes.
-#[derive(Clone, Debug)]
-pub struct Disk(Arc<Mutex<Arc<File>>>);
+/// What was written to can be made durable.
+pub trait Medium: Send + Sync {
+    /// Makes durable what was written before.
+    ///
+    /// # Errors
+    /// The system's. What was written may be lost then.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn sync(&self) -> io::Result<()> {
+        sync(self)
+    }
+}
+
+/// What is written at present, for whoever makes it durable beside the one who writes.
+#[derive(Clone)]
+pub struct Disk(Arc<Mutex<Arc<dyn Medium>>>);
 
 impl Disk {
-    /// That file.
+    /// That one.
     #[must_use]
-    pub fn new(file: File) -> Self {
-        Self(Arc::new(Mutex::new(Arc::new(file))))
+    pub fn new(medium: impl Medium + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(medium))))
     }
 
     /// Another one from now on. The one before must be durable.
-    pub fn replace(&self, file: File) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn file(&self) -> Arc<File> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn replace(&self, medium: impl Medium + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(medium);
     }
 
     /// Makes durable what was written before.
@@ -103,7 +146,14 @@ impl Disk {
     /// # Errors
     /// The system's. What was written may be lost then.
     pub fn sync(&self) -> io::Result<()> {
-        sync(&self.file())
+        let medium = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        medium.sync()
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Disk(..)")
     }
 }
 

@@ -3,7 +3,7 @@
 //! Always holds: nobody but its owner may open a file; one process writes it; what was written stays
 //! as it is; a pipe that stands in a file's place makes nobody wait. A file that is full or old is
 //! renamed after the last record in it, so that names sort as records do, and is packed then if that
-//! is asked for. Never does: remove a file that it has not named itself.
+//! is asked for; where it cannot be, it goes on. No record is durable before the name of its file is. Never does: remove a file that it has not named itself.
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,14 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use rustix::{fs::OFlags, process::geteuid};
 
 use super::{
-    device::{Device, Disk, Form, Opened, sync},
+    device::{Device, Disk, Form, Medium, Opened, sync},
     packed::{self, Lines, Packer},
     vault_form,
     verify::read,
@@ -54,10 +55,56 @@ pub struct FileDevice {
     name: String,
     rotation: Rotation,
     file: File,
+    own_name: Arc<Name>,
     disk: Disk,
     length: u64,
     opened: Instant,
+    /// When a file that could not be renamed is tried again.
+    again: Instant,
     packer: Option<Packer>,
+}
+
+/// So long a file goes on that could not be renamed, before that is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The name of a file, for as long as its folder may forget that.
+#[derive(Debug)]
+struct Name(Mutex<Option<PathBuf>>);
+
+impl Name {
+    fn sync(&self) -> io::Result<()> {
+        let mut unkept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &*unkept {
+            match sync_folder(path) {
+                // Whoever may not read a folder can do no more for its names.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        *unkept = None;
+        Ok(())
+    }
+}
+
+/// A file that was opened: to write, and to make durable, each told for itself of what the disk could
+/// not take.
+struct OpenFile {
+    file: File,
+    disk: Named,
+    length: u64,
+}
+
+/// A file whose records are durable once its name is as well.
+struct Named {
+    file: File,
+    name: Arc<Name>,
+}
+
+impl Medium for Named {
+    fn sync(&self) -> io::Result<()> {
+        sync(&self.file)?;
+        self.name.sync()
+    }
 }
 
 /// How many digits the number of a record has in the name of a file.
@@ -90,7 +137,7 @@ impl FileDevice {
     }
 
     fn open_as(path: &Path, rotation: Rotation, named_by: NamedBy) -> io::Result<Self> {
-        let (file, disk, length) = open(path, named_by)?;
+        let OpenFile { file, disk, length } = open(path, named_by)?;
         let all = path.to_owned();
         let packer = rotation.packs.then(|| Packer::start(move || before(&all))).transpose()?;
         Ok(Self {
@@ -99,10 +146,12 @@ impl FileDevice {
             named_by,
             name: format!("file {}", path.display()),
             rotation,
+            own_name: Arc::clone(&disk.name),
             disk: Disk::new(disk),
             file,
             length,
             opened: Instant::now(),
+            again: Instant::now(),
         })
     }
 
@@ -127,11 +176,13 @@ impl FileDevice {
         Ok(all)
     }
 
-    fn goes_on_in(&mut self, (file, disk, length): (File, File, u64)) {
+    fn goes_on_in(&mut self, OpenFile { file, disk, length }: OpenFile) {
+        self.own_name = Arc::clone(&disk.name);
         self.disk.replace(disk);
         self.file = file;
         self.length = length;
         self.opened = Instant::now();
+        self.again = self.opened;
     }
 
     /// Removes files that are more than are kept.
@@ -144,7 +195,7 @@ impl FileDevice {
         for path in before.iter().take(most) {
             packed::remove_all(&path.with_file_name(packed::plain_name(name(path)).0))?;
         }
-        sync_folder(&self.path)
+        Ok(())
     }
 
     /// Whether the file that is written is the one at the path.
@@ -172,13 +223,27 @@ impl Device for FileDevice {
     fn tend(&mut self, last: u64) -> io::Result<Opened> {
         let is_full = self.length >= self.rotation.bytes;
         let is_old = self.length > 0 && self.opened.elapsed() >= self.rotation.age;
-        if !is_full && !is_old {
+        if !is_full && !is_old || Instant::now() < self.again {
             return Ok(Opened::Same);
         }
         sync(&self.file)?;
-        fs::rename(&self.path, named_after(&self.path, last))?;
+        self.own_name.sync()?;
+        if let Err(error) = fs::rename(&self.path, named_after(&self.path, last)) {
+            self.again = Instant::now() + AGAIN;
+            tracing::warn!(
+                device = self.name, %error,
+                "a full or old file of the audit trail could not be renamed; it goes on, and is tried again in a minute"
+            );
+            return Ok(Opened::Same);
+        }
         self.goes_on_in(open(&self.path, self.named_by)?);
-        self.forget()?;
+        // Whatever becomes of the files before, this is another one from here on.
+        if let Err(error) = self.forget() {
+            tracing::warn!(
+                device = self.name, %error,
+                "files of the audit trail that are more than are kept could not be removed; it is tried again with the next"
+            );
+        }
         if let Some(packer) = &self.packer {
             packer.wake();
         }
@@ -218,9 +283,7 @@ impl Device for FileDevice {
     }
 }
 
-/// The file, to write and to make durable, and its length. Each is told for itself of what the disk
-/// could not take.
-fn open(path: &Path, named_by: NamedBy) -> io::Result<(File, File, u64)> {
+fn open(path: &Path, named_by: NamedBy) -> io::Result<OpenFile> {
     // A file never waits for anybody. A pipe would, for whoever reads it: for ever, with the thread that
     // is to see that there is a file again.
     let flags = match named_by {
@@ -246,7 +309,9 @@ fn open(path: &Path, named_by: NamedBy) -> io::Result<(File, File, u64)> {
             return Err(foreign());
         }
     }
-    Ok((file, disk, own.len()))
+    // What is no file has no name of its own.
+    let name = Arc::new(Name(Mutex::new(own.is_file().then(|| path.to_owned()))));
+    Ok(OpenFile { file, disk: Named { file: disk, name }, length: own.len() })
 }
 
 fn foreign() -> io::Error {
@@ -274,7 +339,7 @@ fn name(path: &Path) -> &str {
 
 /// The files before, in order, each plain or packed. Where one is both, a crash has come in between, and
 /// the plain one counts.
-fn before(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn before(path: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(folder) = folder(path) else { return Ok(Vec::new()) };
     let (stem, extension) = parts(path);
     let is_ours = |name: &str| {

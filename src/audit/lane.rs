@@ -7,10 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::device::Device;
+use super::device::{Device, Wants};
 
 /// What may wait for a device, in bytes.
 pub(super) const WAITING: usize = 4 << 20;
+/// What may be in memory of one in all, in bytes, what was written and is not durable among it.
+const HELD: usize = 32 << 20;
 /// What was written and is not durable is in memory, too: so many bytes of it are made durable though
 /// nobody waits for that.
 const HEAVY: usize = 1 << 20;
@@ -32,6 +34,12 @@ pub(super) struct Lane {
     /// Whether what it was given must be made durable.
     pub(super) has_disk: bool,
     pub(super) buffer: Vec<u8>,
+    /// How many bytes the writer has taken that are not durable yet.
+    pub(super) held: usize,
+    /// Which records are put into the buffer; all where it is nothing.
+    pub(super) wants: Option<Wants>,
+    /// What becomes of those that find no place.
+    pub(super) missed: Missed,
     /// The number of the last record that was put into the buffer.
     pub(super) buffered: u64,
     /// That of the last one that the device has taken.
@@ -48,6 +56,17 @@ pub(super) struct Lane {
     pub(super) lost: u64,
     /// It is to be no device any more: what it was given before it gets, and nothing else.
     pub(super) leaves: bool,
+}
+
+/// What becomes of records that find no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// They are lost, and counted.
+    Lost,
+    /// The device reads them for itself; there are none.
+    None,
+    /// The device is to read for itself up to this one, before it gets what is in the buffer.
+    UpTo(u64),
 }
 
 /// How a device is.
@@ -68,6 +87,13 @@ impl Lane {
             is_required,
             has_disk: device.disk().is_some(),
             buffer: Vec::new(),
+            held: 0,
+            wants: device.wants(),
+            missed: match device.seen() {
+                None => Missed::Lost,
+                Some(seen) if seen < from => Missed::UpTo(from),
+                Some(_) => Missed::None,
+            },
             buffered: from,
             written: from,
             durable: from,
@@ -82,20 +108,25 @@ impl Lane {
 
     /// Whether a line of so many bytes finds a place.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.buffer.len() + bytes <= WAITING
+        let waiting = self.buffer.len() + bytes;
+        waiting <= WAITING && self.held + waiting <= HELD
     }
 
     /// Puts a line behind those that wait. Where there must be room for it, there was, or it tells how
     /// something ended that was begun.
     pub(super) fn push(&mut self, line: &[u8], seq: u64) {
-        if self.leaves {
+        if self.leaves || self.wants.is_some_and(|wants| !wants(line)) {
             return;
         }
         if self.is_required || self.has_room(line.len()) {
             self.buffer.extend_from_slice(line);
             self.buffered = seq;
-        } else {
+        } else if self.missed == Missed::Lost {
             self.lost += 1;
+        } else {
+            // It reads all of this for itself.
+            self.buffer = Vec::new();
+            self.missed = Missed::UpTo(seq);
         }
     }
 

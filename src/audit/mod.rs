@@ -6,6 +6,7 @@
 //! stalls nobody. Never does: decide what may be done, or what is done without a record; those who
 //! ask for one do.
 
+mod behind;
 mod chain;
 mod device;
 mod file;
@@ -27,13 +28,15 @@ mod syslog_tests;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod unended;
 mod vault_form;
 mod verify;
 mod worker;
 
 pub use self::{
+    behind::Behind,
     chain::{ChainId, Hash, Position},
-    device::{Device, Disk, Form, Opened},
+    device::{Caught, Device, Disk, Form, Opened, Wants},
     file::{FileDevice, Rotation},
     head::Head,
     link::{Listener, Unvouched, Vouched},
@@ -41,10 +44,11 @@ pub use self::{
     outline::Outline,
     packed::{Line, Lines},
     recorder::{Fitted, LaneId, Need, OPEN_MAX, Receipt, Recorder, Standing},
-    resume::{ResumeError, Tail, Unended, cut_torn},
+    resume::{ResumeError, Tail, cut_torn},
     state::Unrecorded,
     stdout::StdoutDevice,
     syslog::SyslogDevice,
     trail::{Auditor, Missing, PathHash, Terms, Trail},
+    unended::Unended,
     verify::{Fault, Proven, Verifier},
 };

@@ -172,7 +172,7 @@ impl<R: BufRead> Read for Unpacking<R> {
 }
 
 /// A file, or what it has been packed into since it was found.
-fn open(path: &Path) -> io::Result<(File, bool)> {
+pub(super) fn open(path: &Path) -> io::Result<(File, bool)> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !is_packed(path) => {
             File::open(name_of(path)).map(|file| (file, true)).map_err(|_| error)
@@ -209,6 +209,20 @@ impl Lines {
             Box::new(BufReader::new(file))
         };
         Ok(Self { from, line: Vec::new() })
+    }
+
+    /// Those of a file that is not packed, from a place on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn of(mut file: File, from: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Self { from: Box::new(BufReader::new(file)), line: Vec::new() })
+    }
+
+    /// The text of the one that was told last.
+    pub(super) fn last(&self) -> &[u8] {
+        self.line.strip_suffix(b"\n").unwrap_or(&self.line)
     }
 
     /// The next one.

@@ -42,7 +42,7 @@ async fn records(path: &Path, rotation: Rotation, many: u64) {
     let at = at.unwrap_or_else(|| Position::before_all(ChainId::from_bytes([9; 8])));
     let device = device.into_device().unwrap();
     let fitted = vec![Fitted { device, is_required: true, form: Form::Own }];
-    let recorder = Recorder::start(at, key(), fitted, (PATIENCE, 10)).unwrap();
+    let recorder = Recorder::start((at, &[]), key(), fitted, (PATIENCE, 10)).unwrap();
     for number in 0..many {
         let record = record("request").number("n", number);
         recorder.record(&record, Need::Durable).unwrap().kept().await.unwrap();

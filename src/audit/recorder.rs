@@ -6,7 +6,7 @@
 //! while it holds its lock.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     sync::{Arc, Mutex, MutexGuard},
     thread,
@@ -22,11 +22,12 @@ use super::{
     lane::{Bells, Lane},
     members::Members,
     state::{Shared, State, Unrecorded, Waiter},
+    unended::Unended,
     worker::{Syncer, Writer},
 };
 use crate::{
     crypto::SigningKey,
-    model::{AuditMark, Timestamp},
+    model::{AuditMark, OkmsId, Timestamp},
 };
 
 /// How many changes may be under way at once of which the trail does not know yet how they ended.
@@ -106,25 +107,29 @@ pub struct Standing {
 }
 
 impl Recorder {
-    /// One that goes on behind `at`. A checkpoint follows after each `stretch` records, and whenever
-    /// it is asked for.
+    /// One that goes on behind `at`, with these changes open from before: nobody else gets the places of
+    /// their marks until [`Recorder::ended`] has told how they ended, and that is durable. A checkpoint
+    /// follows after each `stretch` records, and whenever it is asked for.
     ///
     /// # Errors
     /// The system's, where no threads can be had.
     pub fn start(
-        at: Position,
+        (at, open): (Position, &[AuditMark]),
         key: SigningKey,
         fitted: Vec<Fitted>,
         (patience, stretch): (Duration, u64),
     ) -> io::Result<Self> {
+        let mut held = BTreeSet::new();
+        let place = |mark: &AuditMark| (mark.seq, mark.slot);
         let state = State {
             at,
             lanes: BTreeMap::new(),
             next_lane: 0,
             for_writing: VecDeque::new(),
             for_disk: VecDeque::new(),
-            open: BTreeMap::new(),
-            free: (0..OPEN_MAX).rev().collect(),
+            open: open.iter().filter(|mark| held.insert(mark.slot)).map(place).collect(),
+            doubts: Vec::new(),
+            free: (0..OPEN_MAX).rev().filter(|slot| !held.contains(slot)).collect(),
             ending: VecDeque::new(),
             since_checkpoint: 0,
             has_more: false,
@@ -245,18 +250,22 @@ impl Recorder {
         }
     }
 
-    /// Records that something is about to be changed. The mark must become part of the change, so
+    /// Records that something is about to be changed in a domain. The mark must become part of the change, so
     /// that the store can tell whether it has happened; [`Recorder::ended`] tells how it ended.
     ///
     /// # Errors
     /// `Unrecorded`: the change must not happen.
-    pub fn intend(&self, members: Members) -> Result<(AuditMark, Receipt), Unrecorded> {
+    pub fn intend(
+        &self,
+        members: Members,
+        tenant: Option<OkmsId>,
+    ) -> Result<(AuditMark, Receipt), Unrecorded> {
         let mut state = self.admit(&members, Need::Written)?.ok_or(Unrecorded)?;
         let slot = state.free.pop().ok_or(Unrecorded)?;
         let receipt = self.link(&mut state, &members.number("mark", slot.into()), Need::Written);
         let Position { chain, seq, hash } = state.at;
         state.open.insert(seq, slot);
-        Ok((AuditMark { chain: *chain.as_bytes(), slot, seq, hash }, receipt))
+        Ok((AuditMark { chain: *chain.as_bytes(), slot, seq, hash, tenant }, receipt))
     }
 
     /// Records how changes ended, which is known for good. There is always room for it: what was
@@ -265,13 +274,49 @@ impl Recorder {
     /// # Errors
     /// `Unrecorded` where it is not known whether the record will be kept.
     pub fn ended(&self, members: &Members, changes: Vec<u64>) -> Result<Receipt, Unrecorded> {
-        let mut state = self.shared.lock();
+        self.end(&mut self.shared.lock(), members, changes)
+    }
+
+    fn end(
+        &self,
+        state: &mut State,
+        members: &Members,
+        changes: Vec<u64>,
+    ) -> Result<Receipt, Unrecorded> {
         let is_well = state.is_well(self.patience);
         let need = if is_well { Need::Durable } else { Need::Nothing };
-        let receipt = self.link(&mut state, members, need);
+        let receipt = self.link(state, members, need);
         let seq = state.at.seq;
+        state.doubts.retain(|doubt| !changes.contains(&doubt.mark.seq));
         state.ending.push_back((seq, changes));
         if is_well { Ok(receipt) } else { Err(Unrecorded) }
+    }
+
+    /// Nobody knows how these ended, not even the store. They are open until [`Recorder::ended`].
+    pub fn doubt(&self, changes: Vec<Unended>) {
+        self.shared.lock().doubts.extend(changes);
+    }
+
+    /// Those changes.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<Unended> {
+        self.shared.lock().doubts.clone()
+    }
+
+    /// Records that the store has a change whose announcement is lost, and keeps the place of its mark
+    /// until that is durable.
+    ///
+    /// # Errors
+    /// `Unrecorded` where it is not known whether the record will be kept.
+    pub fn lost(&self, members: &Members, mark: &AuditMark) -> Result<Receipt, Unrecorded> {
+        let mut state = self.shared.lock();
+        // Its own number is given again: it is known by that of the record that tells of it.
+        let seq = state.at.seq + 1;
+        if let Some(place) = state.free.iter().position(|slot| *slot == mark.slot) {
+            state.free.remove(place);
+            state.open.insert(seq, mark.slot);
+        }
+        self.end(&mut state, members, vec![seq])
     }
 
     /// The state, if a record may be linked; `None` where it is lost, and nobody relies on it.
@@ -320,6 +365,11 @@ impl Recorder {
     pub fn head(&self, time: Timestamp) -> Option<(Head, Receipt)> {
         let has_more = self.shared.lock().has_more;
         has_more.then(|| self.sign(time, Need::Durable))
+    }
+
+    /// What the last head said was not kept.
+    pub fn unsaid(&self) {
+        self.shared.lock().has_more = true;
     }
 
     fn sign(&self, time: Timestamp, need: Need) -> (Head, Receipt) {

@@ -17,23 +17,14 @@ use super::{
     chain::{CHECKPOINT, Position},
     file::FileDevice,
     packed::{LINE_MAX, Text, too_long},
+    unended::Unended,
     verify::read,
 };
-use crate::model::AuditMark;
 
 /// How much is read at once, in bytes.
 const PIECE: u64 = 1 << 20;
 /// What one file has more than another at most, in bytes, so that the other gets it.
 const BEHIND_MAX: usize = 16 << 20;
-
-/// A change that the trail says was about to happen, and not whether it did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unended {
-    /// What the store has if it happened.
-    pub mark: AuditMark,
-    /// The request that it was a part of.
-    pub request_id: String,
-}
 
 /// The end of a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +51,7 @@ pub enum ResumeError {
 }
 
 #[derive(Deserialize)]
-struct Of<'a> {
-    #[serde(borrow, default)]
-    request_id: Option<&'a str>,
+struct Of {
     #[serde(default)]
     mark: Option<u16>,
     #[serde(default)]
@@ -99,7 +88,7 @@ impl Tail {
         let mut lines = NewestFirst::of(path)?;
         while let Some(line) = lines.next()? {
             let is_ours = read(&line).ok_or_else(|| lines.foreign())?;
-            let of: Of<'_> = serde_json::from_slice(&line).map_err(|_| lines.foreign())?;
+            let of: Of = serde_json::from_slice(&line).map_err(|_| lines.foreign())?;
             let at = is_ours.at;
             if found.is_none() {
                 found = Some((at, is_ours.kind == CHECKPOINT && of.at + 1 == at.seq));
@@ -108,11 +97,10 @@ impl Tail {
             }
             let known = of.changes.iter().filter(|change| change.happened.is_some());
             ended.extend(known.map(|change| change.intent));
-            if let Some(slot) = of.mark {
+            if of.mark.is_some() {
                 let Position { chain, seq, hash } = at;
-                let mark = AuditMark { chain: *chain.as_bytes(), slot, seq, hash };
-                let request_id = of.request_id.unwrap_or_default().to_owned();
-                announced.insert(seq, Unended { mark, request_id });
+                let change = Unended::announced(&line, *chain.as_bytes(), seq, hash);
+                announced.insert(seq, change.ok_or_else(|| lines.foreign())?);
             }
             if is_ours.kind == CHECKPOINT && needed.is_none() {
                 needed = Some(if of.open == 0 { of.at } else { of.open.min(of.at) });

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{chain::Position, lane::Lane, members::Members};
+use super::{chain::Position, lane::Lane, members::Members, unended::Unended};
 
 /// A record could not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) for_disk: VecDeque<Waiter>,
     /// Changes under way: their records, and the places of their marks.
     pub(super) open: BTreeMap<u64, u16>,
+    /// Those of which the store did not know how they ended.
+    pub(super) doubts: Vec<Unended>,
     /// Places of marks that nobody has.
     pub(super) free: Vec<u16>,
     /// Records by which changes end, and those changes.

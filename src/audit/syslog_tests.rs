@@ -40,7 +40,7 @@ fn start(devices: Vec<(Box<dyn Device>, bool)>) -> Recorder {
     let fitted = |(device, is_required)| Fitted { device, is_required, form: Form::Own };
     let at = Position::before_all(ChainId::from_bytes([9; 8]));
     let fitted = devices.into_iter().map(fitted).collect();
-    Recorder::start(at, key(), fitted, (PATIENCE, 100)).unwrap()
+    Recorder::start((at, &[]), key(), fitted, (PATIENCE, 100)).unwrap()
 }
 
 fn syslog(listener: Listener) -> Box<dyn Device> {

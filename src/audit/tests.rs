@@ -168,7 +168,10 @@ mod recorder {
 
     use rustix::fs::OFlags;
 
-    use super::{super::*, ChainId, Position, key};
+    use super::{
+        super::{device::Medium, *},
+        ChainId, Position, key,
+    };
     use crate::model::Timestamp;
 
     const FOREVER: Rotation =
@@ -178,7 +181,7 @@ mod recorder {
     fn start(path: &Path, rotation: Rotation, at: Position) -> Recorder {
         let device = Box::new(FileDevice::open(path, rotation).unwrap());
         let fitted = vec![Fitted { device, is_required: true, form: Form::Own }];
-        Recorder::start(at, key(1), fitted, (PATIENCE, 100)).unwrap()
+        Recorder::start((at, &[]), key(1), fitted, (PATIENCE, 100)).unwrap()
     }
 
     fn at_first() -> Position {
@@ -270,7 +273,7 @@ mod recorder {
                 .time("time", now())
                 .text("type", "intent")
                 .text("request_id", &format!("request {number}"));
-            let (mark, receipt) = recorder.intend(intent).unwrap();
+            let (mark, receipt) = recorder.intend(intent, None).unwrap();
             receipt.kept().await.unwrap();
             marks.push(mark);
             recorder.checkpoint(now());
@@ -289,17 +292,22 @@ mod recorder {
         file.write_all(b"{\"chain\":\"09").unwrap();
         let tail = Tail::of(&path).unwrap().unwrap();
         assert_eq!((tail.torn, tail.is_closed), (12, false));
-        let open: Vec<_> = tail.unended.iter().map(|one| (one.mark, &*one.request_id)).collect();
-        assert_eq!(open, [(marks[0], "request 1"), (marks[2], "request 3")]);
+        let open: Vec<_> = tail.unended.iter().map(|one| (one.mark, one.about.as_str())).collect();
+        let about = |number| {
+            let about = Members::new().time("announced", now());
+            about.text("request_id", &format!("request {number}"))
+        };
+        let about = [about(1), about(3)];
+        assert_eq!(open, [(marks[0], about[0].as_str()), (marks[2], about[1].as_str())]);
         // Places are given again once they are free.
         let intent = || Members::new().text("type", "intent");
-        let (next, receipt) = recorder.intend(intent()).unwrap();
+        let (next, receipt) = recorder.intend(intent(), None).unwrap();
         receipt.kept().await.unwrap();
         assert!([marks[1].slot, marks[3].slot].contains(&next.slot));
         for _ in 3..OPEN_MAX {
-            let _not_waited_for = recorder.intend(intent()).unwrap();
+            let _not_waited_for = recorder.intend(intent(), None).unwrap();
         }
-        assert_eq!(recorder.intend(intent()).unwrap_err(), Unrecorded);
+        assert_eq!(recorder.intend(intent(), None).unwrap_err(), Unrecorded);
     }
 
     #[test]
@@ -321,7 +329,8 @@ mod recorder {
             is_required: true,
             form: Form::Own,
         });
-        let recorder = Recorder::start(at_first(), key(1), fitted.into(), (PATIENCE, 3)).unwrap();
+        let recorder =
+            Recorder::start((at_first(), &[]), key(1), fitted.into(), (PATIENCE, 3)).unwrap();
         for number in 0..10 {
             recorder.record(&record(number), Need::Durable).unwrap().kept().await.unwrap();
         }
@@ -376,7 +385,7 @@ mod recorder {
         let flags = i32::try_from(OFlags::PATH.bits()).unwrap();
         let none = || fs::File::options().read(true).custom_flags(flags).open(&path).unwrap();
         let fitted = vec![Fitted { device: Box::new(device), is_required: true, form: Form::Own }];
-        let recorder = Recorder::start(at_first(), key(1), fitted, (PATIENCE, 100)).unwrap();
+        let recorder = Recorder::start((at_first(), &[]), key(1), fitted, (PATIENCE, 100)).unwrap();
         let keep = async |number, need| recorder.record(&record(number), need)?.kept().await;
         assert_eq!(keep(1, Need::Durable).await, Ok(()));
         disk.replace(none());
@@ -408,6 +417,8 @@ mod recorder {
         Full,
         Broken,
         Stuck,
+        /// Takes everything, and does not come to an end of making it durable.
+        StuckDisk,
     }
 
     #[derive(Clone)]
@@ -428,7 +439,7 @@ mod recorder {
             loop {
                 let mut state = self.0.lock().unwrap();
                 let some = match state.0 {
-                    Mood::Fine => bytes.len(),
+                    Mood::Fine | Mood::StuckDisk => bytes.len(),
                     Mood::Full => {
                         state.0 = Mood::Broken;
                         bytes.len().min(3)
@@ -444,11 +455,24 @@ mod recorder {
                 return Ok(some);
             }
         }
+
+        fn disk(&self) -> Option<Disk> {
+            Some(Disk::new(self.clone()))
+        }
+    }
+
+    impl Medium for Moody {
+        fn sync(&self) -> io::Result<()> {
+            while self.0.lock().unwrap().0 == Mood::StuckDisk {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_device_that_fails_or_hangs_makes_records_fail_until_it_works() {
-        for mood in [Mood::Full, Mood::Broken, Mood::Stuck] {
+        for mood in [Mood::Full, Mood::Broken, Mood::Stuck, Mood::StuckDisk] {
             let (own, other, vault) = (Moody::fine(), Moody::fine(), Moody::fine());
             let fit = |moody: &Moody, is_required, form| Fitted {
                 device: Box::new(moody.clone()),
@@ -461,7 +485,8 @@ mod recorder {
                 fit(&vault, false, Form::Vault),
             ];
             let patience = Duration::from_millis(100);
-            let recorder = Recorder::start(at_first(), key(1), fitted, (patience, 100)).unwrap();
+            let recorder =
+                Recorder::start((at_first(), &[]), key(1), fitted, (patience, 100)).unwrap();
             let keep = async |number| recorder.record(&record(number), Need::Durable)?.kept().await;
             assert_eq!(keep(1).await, Ok(()));
             // One that is not required stops nobody.
@@ -507,4 +532,6 @@ mod recorder {
             assert_eq!(self::lines(&in_vaults_form).len(), 2 * numbers.len());
         }
     }
+
+    mod kept;
 }

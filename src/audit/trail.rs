@@ -15,6 +15,7 @@ use super::{
     members::Members,
     recorder::{Need, Receipt, Recorder},
     state::Unrecorded,
+    unended::Unended,
 };
 use crate::{
     auth::{
@@ -230,16 +231,22 @@ impl Trail {
         let mut request = self.request();
         request.is_over = true;
         let (members, ended) = request.told(self, status, problem);
+        let doubts = request.doubts();
         drop(request);
         let recorder = &self.auditor.recorder;
-        if !ended.is_empty() {
-            return recorder.ended(&members, ended);
+        let receipt = if ended.is_empty() {
+            match recorder.record(&members, Need::Written) {
+                // It may find a place later.
+                Err(Unrecorded) if is_optional => recorder.record(&members, Need::Nothing),
+                receipt => receipt,
+            }
+        } else {
+            recorder.ended(&members, ended)
+        };
+        if !doubts.is_empty() {
+            recorder.doubt(doubts);
         }
-        match recorder.record(&members, Need::Written) {
-            // It may find a place later.
-            Err(Unrecorded) if is_optional => recorder.record(&members, Need::Nothing),
-            receipt => receipt,
-        }
+        receipt
     }
 }
 
@@ -271,6 +278,17 @@ impl Request {
         let ended = known.map(|change| change.mark.seq).collect();
         let changes = self.changes.iter().map(change);
         (members.objects("changes", changes).number("micros", micros), ended)
+    }
+
+    /// The changes of which nobody knows how they ended.
+    fn doubts(&self) -> Vec<Unended> {
+        let unknown = self.changes.iter().filter(|change| change.fate == Fate::Unknown);
+        let doubt = |change: &Change| Unended {
+            mark: change.mark,
+            change: change.name.to_owned(),
+            about: self.decided(self.known(Members::new()), false),
+        };
+        unknown.map(doubt).collect()
     }
 
     /// All that is known of it but for its end.
@@ -371,7 +389,7 @@ impl Witness for Trail {
             let mut request = self.request();
             let members = request.known(self.auditor.of("intent"));
             let members = request.decided(members, false).text("change", change);
-            let announced = self.auditor.recorder.intend(members);
+            let announced = self.auditor.recorder.intend(members, request.tenant);
             if let Ok((mark, _)) = &announced {
                 // Where it is not kept, the change will not happen, and that is told.
                 let change = Change { name: change, mark: *mark, fate: Fate::DidNotHappen };

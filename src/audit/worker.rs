@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    device::{Device, Disk, Form, Opened},
-    lane::{Bells, Condition},
+    device::{Caught, Device, Disk, Form, Opened},
+    lane::{Bells, Condition, Missed},
     state::{Shared, State},
     vault_form,
 };
@@ -41,6 +41,8 @@ pub(super) struct Writer {
     has_disk: bool,
     /// What is not durable yet, for the case that it must be written again.
     kept: VecDeque<Piece>,
+    /// How many bytes that is.
+    held: usize,
     /// How long the device is before that.
     base: u64,
     /// What of the last piece the device has taken.
@@ -49,6 +51,8 @@ pub(super) struct Writer {
     next_look: Instant,
     /// When it was last looked whether the device is still where it belongs.
     looked: Instant,
+    /// What the device is to read for itself is not there yet.
+    waits: bool,
     /// It has failed since the recorder was to stop.
     gives_up: bool,
 }
@@ -61,6 +65,8 @@ enum Task {
     Tend(u64),
     /// What was not made durable, once more.
     Restore,
+    /// What the device was not given, up to that record.
+    CatchUp(u64),
     Stop,
 }
 
@@ -78,10 +84,12 @@ impl Writer {
             form,
             has_disk: device.disk().is_some(),
             kept: VecDeque::new(),
+            held: 0,
             base: device.length(),
             taken: 0,
             next_look: Instant::now() + PAUSE,
             looked: Instant::now(),
+            waits: false,
             gives_up: false,
             device,
         }
@@ -96,8 +104,8 @@ impl Writer {
                         Form::Own => bytes,
                         Form::Vault => vault_form::of(&bytes),
                     };
-                    let piece = Piece { bytes, to: last };
-                    self.kept.push_back(piece);
+                    self.held += bytes.len();
+                    self.kept.push_back(Piece { bytes, to: last });
                     self.taken = 0;
                     let written = self.look().and_then(|()| self.write_last());
                     let is_written = written.is_ok();
@@ -115,12 +123,31 @@ impl Writer {
                     let outcome = self.tend(last);
                     self.ended(outcome);
                 }
+                Task::CatchUp(to) => {
+                    let outcome = self.catch_up(to);
+                    self.ended(outcome);
+                }
                 Task::Restore => {
                     let outcome = self.reopen().and_then(|()| self.restore());
                     self.ended(outcome);
                 }
             }
         }
+    }
+
+    fn catch_up(&mut self, to: u64) -> io::Result<()> {
+        let caught = self.device.catch_up(to)?;
+        self.waits = caught == Caught::NotYet;
+        if caught == Caught::Up
+            && let Some(lane) = self.shared.lock().lanes.get_mut(&self.lane)
+        {
+            // If more was left out meanwhile, it is more.
+            if lane.missed == Missed::UpTo(to) {
+                lane.missed = Missed::None;
+            }
+            lane.written = lane.written.max(to);
+        }
+        Ok(())
     }
 
     /// Goes where the device belongs, if it was not looked at lately. Nothing is written elsewhere
@@ -158,10 +185,12 @@ impl Writer {
                 let whole = self.taken - self.begun();
                 let rest = self.kept.pop_back().filter(|piece| whole < piece.bytes.len());
                 self.kept.clear();
+                self.held = 0;
                 self.base = self.device.length();
                 self.taken = 0;
                 if let Some(Piece { mut bytes, to }) = rest {
                     bytes.drain(..whole);
+                    self.held = bytes.len();
                     self.kept.push_back(Piece { bytes, to });
                 }
                 self.all_is_durable();
@@ -189,14 +218,16 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         loop {
-            let ends = state.stops;
+            let (ends, at) = (state.stops, state.at.seq);
             let Some(lane) = state.lanes.get_mut(&self.lane) else { return Task::Stop };
             let stops = ends || lane.leaves;
             let durable = lane.durable();
             while let Some(piece) = self.kept.front().filter(|piece| piece.to <= durable) {
                 self.base += piece.bytes.len() as u64;
+                self.held -= piece.bytes.len();
                 self.kept.pop_front();
             }
+            lane.held = self.held;
             let is_unfinished = self.is_unfinished();
             let is_due = Instant::now() >= self.next_look;
             let has_failed = lane.condition != Condition::Well;
@@ -208,13 +239,20 @@ impl Writer {
                 Some(Task::Restore)
             } else if is_unfinished {
                 Some(Task::Again)
+            } else if let Missed::UpTo(to) = lane.missed {
+                // The next start goes on with it.
+                let goes_on = (is_due || !self.waits).then_some(Task::CatchUp(to));
+                if stops { Some(Task::Stop) } else { goes_on }
             } else if !lane.buffer.is_empty() {
                 let bytes = std::mem::take(&mut lane.buffer);
+                lane.held += bytes.len();
                 Some(Task::Write(Piece { bytes, to: lane.buffered }))
             } else if stops {
                 Some(Task::Stop)
             } else {
-                is_due.then_some(Task::Tend(lane.written))
+                // Of what it does not want it has seen all by now.
+                let seen = if lane.wants.is_some() { at } else { lane.written };
+                is_due.then_some(Task::Tend(seen))
             };
             self.gives_up = stops;
             if let Some(task) = task {

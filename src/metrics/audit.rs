@@ -1,6 +1,6 @@
 //! How the audit trail stands.
 
-use prometheus::{Error, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::registry::register;
 
@@ -8,6 +8,7 @@ use super::registry::register;
 pub struct AuditMetrics {
     records: IntCounter,
     lost: IntCounter,
+    feeds: IntGauge,
     up: IntGaugeVec,
     lost_by_device: IntCounterVec,
 }
@@ -29,6 +30,10 @@ impl AuditMetrics {
                 "okmsd_audit_lost_records_total",
                 "Records of requests that changed nothing, for which there was no room while no device took any.",
             )?,
+            feeds: register(
+                registry,
+                IntGauge::new("okmsd_audit_feeds", "Feeds of domains' views that are open.")?,
+            )?,
             up: register(registry, IntGaugeVec::new(up, &["device"])?)?,
             lost_by_device: register(registry, IntCounterVec::new(lost, &["device"])?)?,
         })
@@ -38,6 +43,11 @@ impl AuditMetrics {
     pub fn tell(&self, records: u64, lost: u64) {
         self.records.inc_by(records.saturating_sub(self.records.get()));
         self.lost.inc_by(lost.saturating_sub(self.lost.get()));
+    }
+
+    /// So many feeds are open.
+    pub fn tell_feeds(&self, open: usize) {
+        self.feeds.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// There is no such device any more.

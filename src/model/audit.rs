@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::Invalid;
+use super::{Invalid, OkmsId};
 
 /// Names the record of a change that is about to happen. It is stored with the change, so that the
 /// store can tell whether that has happened: under its chain and slot lies the mark of the last one
@@ -19,6 +19,8 @@ pub struct AuditMark {
     pub seq: u64,
     /// Its hash.
     pub hash: [u8; 32],
+    /// In which domain the change was asked for, so that it can be told there if the record is lost.
+    pub tenant: Option<OkmsId>,
 }
 
 /// The most letters of a device's name.

@@ -127,7 +127,25 @@ impl Scope {
     /// `Error` where the store cannot be read.
     pub(super) async fn has_happened(&self, mark: &AuditMark) -> Result<bool, Error> {
         let snapshot = self.engine().snapshot().await?;
-        let found = snapshot.get(audit_mark::SPACE, &audit_mark::key(mark)).await?;
-        Ok(found.is_some_and(|record| *record.bytes == *audit_mark::encode(mark)))
+        let key = audit_mark::key(mark);
+        let found = snapshot.get(audit_mark::SPACE, &key).await?;
+        let found = found.and_then(|record| audit_mark::decode(&key, &record.bytes));
+        Ok(found.is_some_and(|found| (found.seq, found.hash) == (mark.seq, mark.hash)))
+    }
+
+    /// Whether these changes have happened, of which nobody knew: for good, as something is committed
+    /// behind them first. Until then the engine may not know itself.
+    ///
+    /// # Errors
+    /// `Error` where the store takes no change, or cannot be read.
+    pub(super) async fn settle(&self, marks: &[AuditMark]) -> Result<Vec<bool>, Error> {
+        let Some(some) = marks.first() else { return Ok(Vec::new()) };
+        // No change has this place.
+        self.forget_marks(&[AuditMark { slot: u16::MAX, ..*some }]).await?;
+        let mut happened = Vec::with_capacity(marks.len());
+        for mark in marks {
+            happened.push(self.has_happened(mark).await?);
+        }
+        Ok(happened)
     }
 }

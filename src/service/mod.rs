@@ -212,6 +212,15 @@ impl Service {
         self.scope.has_happened(mark).await
     }
 
+    /// Whether these changes have happened of which the store did not know when they were made, in their
+    /// order.
+    ///
+    /// # Errors
+    /// `Error` where it does not know yet.
+    pub async fn settle(&self, marks: &[AuditMark]) -> Result<Vec<bool>, Error> {
+        self.scope.settle(marks).await
+    }
+
     /// Changes that have happened, and that a trail has announced behind its record of this number:
     /// a trail that ends with that has lost their records.
     ///

@@ -47,7 +47,7 @@ pub fn trail_at(server: &TestServer, path: &Path) -> (Vec<Value>, Proven) {
     (records, proven[0])
 }
 
-fn request_id(answer: &Answer) -> String {
+pub fn request_id(answer: &Answer) -> String {
     answer.headers["x-request-id"].to_str().unwrap().to_owned()
 }
 
@@ -266,7 +266,7 @@ async fn a_trail_is_whole_when_the_server_stops_and_goes_on_when_it_starts() {
 }
 
 /// How far the trail has come, by what is kept apart from it.
-fn heads(server: &TestServer) -> Vec<Head> {
+pub fn heads(server: &TestServer) -> Vec<Head> {
     Heads::load(&server.config, key(server)).unwrap().all()
 }
 
@@ -354,7 +354,7 @@ async fn an_end_that_was_cut_off_is_found() {
 }
 
 /// Points the name of the trail's file somewhere else.
-fn point(name: &Path, to: &Path) {
+pub fn point(name: &Path, to: &Path) {
     let new = name.with_extension("new");
     symlink(to, &new).unwrap();
     std::fs::rename(new, name).unwrap();

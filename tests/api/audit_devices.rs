@@ -53,6 +53,8 @@ enum Fault {
     BrokenDisk,
     /// EACCES, to whomever.
     Forbidden,
+    /// EROFS, where any file system here is mounted so.
+    ReadOnly,
     /// EISDIR.
     Folder,
     /// ENOENT.
@@ -67,13 +69,14 @@ enum Fault {
     PeerForeign,
 }
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 14] = [
     Fault::ReaderGone,
     Fault::NoReader,
     Fault::ReaderAsleep,
     Fault::FullDisk,
     Fault::BrokenDisk,
     Fault::Forbidden,
+    Fault::ReadOnly,
     Fault::Folder,
     Fault::NoFolder,
     Fault::Deleted,
@@ -88,6 +91,20 @@ impl Fault {
     fn heals_at_once(self) -> bool {
         matches!(self, Self::Deleted | Self::Moved)
     }
+}
+
+/// A name that no file can have, as the file system is read alone.
+fn read_only() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let folder = mounts.lines().find_map(|mount| {
+        let mut fields = mount.split(' ').skip(1);
+        let (folder, _, options) = (fields.next()?, fields.next()?, fields.next()?);
+        options.split(',').any(|option| option == "ro").then(|| PathBuf::from(folder))
+    });
+    folder.filter(|folder| folder.is_dir()).map_or_else(
+        || PathBuf::from("/sys/kernel/notes"),
+        |folder| folder.join("okmsd-test-of-a-device.log"),
+    )
 }
 
 /// Points a name somewhere else.
@@ -214,6 +231,7 @@ impl Place {
             Fault::FullDisk => point(&link, Path::new("/dev/full")),
             Fault::BrokenDisk => point(&link, Path::new("/proc/version")),
             Fault::Forbidden => point(&link, Path::new("/sys/kernel/notes")),
+            Fault::ReadOnly => point(&link, &read_only()),
             Fault::Folder => point(&link, &self.folder),
             Fault::NoFolder => point(&link, &self.path("none/second.log")),
             Fault::Deleted => {

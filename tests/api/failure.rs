@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 use crate::{
+    audit::{request_id, trail},
     harness::{Answer, BOTH, Client, Http, TestServer, eventually},
     wire::{END_STREAM, RST_STREAM, Wire, frame, head, preface},
 };
@@ -541,6 +542,36 @@ async fn an_unknown_outcome_is_not_repeated() {
         assert_eq!(again.status, if fault == Fault::UnknownDone { 400 } else { 200 });
         client.delete("secret/kept").await;
         client.post("secret", r#"{"path":"kept","version":{"data":{"n":1}}}"#).await.ok();
+    }
+}
+
+/// A change of which the store did not know how it ended kept its place in the trail, of which there are
+/// few, until the restart, and nobody was told how it had.
+#[tokio::test]
+async fn what_the_store_did_not_know_is_recorded_once_it_does() {
+    let (server, client, engine) = faulty().await;
+    for (fault, happened) in [(Fault::UnknownDone, true), (Fault::UnknownLost, false)] {
+        engine.fails(fault);
+        let path = format!("of/{happened}");
+        let unknown = client.create(&path, "{}").await;
+        unknown.error(503, UNAVAILABLE);
+        engine.fails(Fault::None);
+        let id = request_id(&unknown);
+        eventually(format!("{fault:?}: it is looked up"), async || {
+            let (records, _) = trail(&server);
+            records.iter().any(|one| one["type"] == "resolved" && one["request_id"] == *id)
+        })
+        .await;
+        let (records, _) = trail(&server);
+        let of: Vec<_> = records.iter().filter(|one| one["request_id"] == *id).collect();
+        let kinds: Vec<_> = of.iter().map(|one| one["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["intent", "request", "resolved"]);
+        assert_eq!(of[1]["changes"][0].get("happened"), None);
+        assert_eq!(of[2]["changes"][0]["happened"], happened);
+        for (name, of_whom) in [("resource", &*path), ("tenant", &client.id)] {
+            assert_eq!(of[2][name], of_whom);
+        }
+        assert_eq!(client.get(&format!("secret/{path}")).await.status == 200, happened);
     }
 }
 

@@ -19,7 +19,7 @@ const FORBIDDEN: u32 = 16_924_673;
 const BUSY: u32 = 50_434_049;
 
 /// A feed that is read as it comes.
-struct Events {
+pub struct Events {
     head: Parts,
     body: Incoming,
     text: String,
@@ -27,7 +27,7 @@ struct Events {
 }
 
 impl Events {
-    async fn open(client: &Client, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub async fn open(client: &Client, path: &str, headers: &[(&str, &str)]) -> Self {
         let mut connection = client.connect().await;
         let request = Request::get(match client.http {
             Http::One => path.to_owned(),
@@ -59,7 +59,7 @@ impl Events {
     }
 
     /// Reads until there are so many records; they, and the ids behind which a feed goes on.
-    async fn records(&mut self, least: usize) -> Vec<(String, Value)> {
+    pub async fn records(&mut self, least: usize) -> Vec<(String, Value)> {
         while events(&self.text).len() < least {
             assert!(self.more().await, "it ended: {}", self.text);
         }
@@ -244,6 +244,7 @@ async fn feeds_are_bounded() {
         feeds.extend([open(&two).await, open(&two).await, open(&three).await, open(&three).await]);
         refused(&two).await;
         refused(&server.tenant().await).await;
+        server.metric_reaches("okmsd_audit_feeds", 6.0).await;
         // The list is not one.
         two.over(http).call(Method::GET, &at(&two), "").await.ok();
         drop(feeds);

@@ -1,7 +1,11 @@
 //! Marks of changes that the audit trail knows of: `00 × 16, chain, slot`, and the number and the
-//! hash of the record that has announced the change. They tell nothing of it, and are not sealed.
+//! hash of the record that has announced the change, and the domain that it was asked for in, if any.
+//! They tell nothing else of it, and are not sealed.
 
-use crate::{model::AuditMark, store::engine::Space};
+use crate::{
+    model::{AuditMark, OkmsId},
+    store::engine::Space,
+};
 
 /// Where these records are.
 pub const SPACE: Space = Space::new("audit_mark");
@@ -27,17 +31,26 @@ pub fn of_chain(chain: [u8; 8]) -> (Vec<u8>, Vec<u8>) {
 #[must_use]
 pub fn decode(key: &[u8], bytes: &[u8]) -> Option<AuditMark> {
     let (chain, slot) = key.strip_prefix(&REGION)?.split_first_chunk::<8>()?;
-    let (seq, hash) = bytes.split_first_chunk::<8>()?;
+    let (seq, rest) = bytes.split_first_chunk::<8>()?;
+    let (hash, tenant) = rest.split_first_chunk::<32>()?;
+    // Marks of older programs end here.
+    let tenant = match tenant {
+        [] => None,
+        tenant => Some(OkmsId::from_bytes(tenant.try_into().ok()?).ok()?),
+    };
     Some(AuditMark {
         chain: *chain,
         slot: u16::from_be_bytes(slot.try_into().ok()?),
         seq: u64::from_be_bytes(*seq),
-        hash: hash.try_into().ok()?,
+        hash: *hash,
+        tenant,
     })
 }
 
 /// Its bytes.
 #[must_use]
 pub fn encode(mark: &AuditMark) -> Vec<u8> {
-    [mark.seq.to_be_bytes().as_slice(), &mark.hash].concat()
+    let tenant = mark.tenant.as_ref().map(OkmsId::as_bytes);
+    let tenant = tenant.map(<[u8; 16]>::as_slice).unwrap_or_default();
+    [mark.seq.to_be_bytes().as_slice(), &mark.hash, tenant].concat()
 }

@@ -20,11 +20,11 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        AddedBy, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa,
-        CustomerCaList, CustomerCas, DeactivateAfter, DomainConfig, Header, IamPolicy, MaxVersions,
-        Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate, ResourcePattern, Revocation,
-        RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp, Token, User, VersionNumber,
-        VersionRecord, When, Wrapped,
+        AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa,
+        CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig, EnabledDevice,
+        Header, IamPolicy, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate,
+        ResourcePattern, Revocation, RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp,
+        Token, TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
     },
 };
@@ -268,7 +268,40 @@ fn what_cannot_be_is_refused() {
     assert_eq!(Header::decode(&header.encode().unwrap()), Err(Malformed), "older than the newest");
 }
 
+/// A mark of an older program has no domain, and is read.
+#[test]
+fn marks_round_trip() {
+    let mark = AuditMark { chain: [1; 8], slot: 7, seq: 9, hash: [2; 32], tenant: Some(id(3)) };
+    for mark in [mark, AuditMark { tenant: None, ..mark }] {
+        let (key, bytes) = (audit_mark::key(&mark), audit_mark::encode(&mark));
+        assert_eq!(audit_mark::decode(&key, &bytes), Some(mark));
+        assert_eq!(audit_mark::decode(&key, &[&bytes[..], &[0]].concat()), None);
+        assert_eq!(audit_mark::decode(&key, &bytes[..39]), None);
+        let (first, end) = audit_mark::of_chain(mark.chain);
+        assert!(first <= key && key < end);
+    }
+}
+
 proptest! {
+    #[test]
+    fn audit_devices_round_trip(
+        file in "[a-zA-Z0-9][a-zA-Z0-9_-]{0,30}\\.(log|json|jsonl)", name in "[a-zA-Z0-9_-]{1,64}",
+        told: [bool; 2], description in "[^\\pC]{0,60}",
+    ) {
+        let file = TrailFileName::parse(&file).unwrap();
+        let [is_required, has_vaults_form] = told;
+        check_with(
+            &EnabledDevice { file, is_required, has_vaults_form, description },
+            audit_device::encode,
+            audit_device::decode,
+        );
+        let name = DeviceName::parse(&name).unwrap();
+        let key = audit_device::key(&name);
+        let (first, end) = audit_device::all();
+        prop_assert!(first <= key && key < end);
+        prop_assert_eq!(audit_device::parse(&key), Some(name));
+    }
+
     #[test]
     fn headers_round_trip(header in header()) {
         check(&header);
