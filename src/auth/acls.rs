@@ -37,12 +37,17 @@ pub(super) enum Namer {
 /// Whose token it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Bearer {
-    /// Nobody knows.
-    Nobody,
     /// A user's.
     User(Arc<str>),
-    /// That of a certificate which fits the one rule at this place.
-    Rule(u32),
+    /// That of a certificate which fits the rules at these places, and has the identity of each.
+    Rules(Arc<[u32]>),
+}
+
+impl Bearer {
+    /// One of whom nothing is known.
+    pub(super) fn nobody() -> Self {
+        Self::Rules(Arc::default())
+    }
 }
 
 impl Namer {
@@ -61,7 +66,8 @@ impl Namer {
     fn weight(&self) -> usize {
         16 + match self {
             Self::Rules(places) => places.len() / 64,
-            Self::User(_, names) | Self::Bearer(_, names) => names.len(),
+            Self::User(_, names) | Self::Bearer(Bearer::User(_), names) => names.len(),
+            Self::Bearer(Bearer::Rules(places), names) => names.len() + places.len() / 64,
         }
     }
 }
@@ -133,11 +139,10 @@ impl Acls {
         if let Some(known) = self.known.load().of.get(namer) {
             return Some(Arc::clone(known));
         }
-        let named = self.named(namer, rules);
+        let (named, segments) = self.named(namer, rules);
         if named.is_empty() {
             return None;
         }
-        let segments = named.iter().map(|(_, policy, _)| policy.segments()).sum::<usize>();
         let mounts = Arc::clone(&self.mounts);
         let made = Arc::new(if segments > SEGMENTS_MAX_OF_ONE {
             InVault::closed(mounts)
@@ -157,36 +162,41 @@ impl Acls {
     }
 
     /// Those that are named, and for whom: each once, but for those that say something else to one than
-    /// to another.
+    /// to another. And how many segments they have, or at least too many.
     fn named<'a>(
         &'a self,
         namer: &'a Namer,
         rules: &'a Rules,
-    ) -> Vec<(&'a str, &'a acl::Policy, Holder<'a>)> {
-        let (mut known, mut named) = (HashSet::new(), Vec::new());
+    ) -> (Vec<(&'a str, &'a acl::Policy, Holder<'a>)>, usize) {
+        let (mut known, mut named, mut segments) = (HashSet::new(), Vec::new(), 0);
         let mut add = |names: &'a [String], holder: Holder<'a>, place: u32| {
             for (name, policy) in names.iter().filter_map(|name| self.policies.get_key_value(name))
             {
                 let whose = policy.has_templates().then_some(place);
                 if known.insert((name.as_str(), whose)) {
+                    segments += policy.segments();
                     named.push((name.as_str(), policy, holder));
                 }
             }
+            // Of many rules times many names: what is too much already needs no more.
+            segments <= SEGMENTS_MAX_OF_ONE
         };
         match namer {
             Namer::Rules(places) => {
-                for (place, rule) in places.iter().filter_map(|at| Some((*at, rules.at(*at)?))) {
-                    add(&rule.policies, Holder::of_rule(rule), place);
-                }
+                rules
+                    .all_at(places)
+                    .all(|(place, rule)| add(&rule.policies, Holder::of_rule(rule), place));
             }
             Namer::User(user, names) | Namer::Bearer(Bearer::User(user), names) => {
                 add(names, Holder::of_user(user), 0);
             }
-            Namer::Bearer(Bearer::Rule(place), names) => {
-                add(names, rules.at(*place).map(Holder::of_rule).unwrap_or_default(), 0);
+            Namer::Bearer(Bearer::Rules(places), names) if places.is_empty() => {
+                add(names, Holder::default(), 0);
             }
-            Namer::Bearer(Bearer::Nobody, names) => add(names, Holder::default(), 0),
+            Namer::Bearer(Bearer::Rules(places), names) => {
+                rules.all_at(places).all(|(place, rule)| add(names, Holder::of_rule(rule), place));
+            }
         }
-        named
+        (named, segments)
     }
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use super::{
     access::{Access, Having, Remembered},
-    acls::Bearer,
     anchors::Listing,
     cert_rule::Rule,
     claim::DomainClaim,
@@ -89,14 +88,6 @@ impl VerifiedPeer {
     /// The rules of its tenant that are about it, by their places.
     pub(super) fn rules(&self, access: &Access) -> Result<Vec<u32>, Untraced> {
         access.rules_about(&self.holder())
-    }
-
-    /// Whose a token is that it brings: that of the rule that is about it, where it is one.
-    pub(super) fn bearer(&self, access: &Access) -> Bearer {
-        match access.rules_about(&self.holder()).as_deref() {
-            Ok([place]) => Bearer::Rule(*place),
-            _ => Bearer::Nobody,
-        }
     }
 
     /// Whether a rule is about it.

@@ -46,8 +46,8 @@ impl From<Untraced> for Denied {
 enum Policy {
     /// Everything is allowed.
     Everything,
-    /// What the tenant's policies grant is; where there are two, what both grant.
-    Granted(Held, Option<Box<Held>>),
+    /// What the tenant's policies grant is; where there are more, what all of them grant.
+    Granted(Held, Vec<Held>),
     /// Whatever a test says.
     #[cfg(test)]
     Test(fn(Action, Resource<'_>) -> bool),
@@ -92,15 +92,30 @@ impl Held {
 }
 
 impl Policy {
+    const fn of(held: Held) -> Self {
+        Self::Granted(held, Vec::new())
+    }
+
     /// What grants it, where it is not without bounds.
     fn held(&self) -> impl Iterator<Item = &Held> {
-        let (one, other) = match self {
-            Self::Granted(one, other) => (Some(one), other.as_deref()),
-            Self::Everything => (None, None),
+        let (one, others): (_, &[Held]) = match self {
+            Self::Granted(one, others) => (Some(one), others),
+            Self::Everything => (None, &[]),
             #[cfg(test)]
-            Self::Test(_) => (None, None),
+            Self::Test(_) => (None, &[]),
         };
-        one.into_iter().chain(other)
+        one.into_iter().chain(others)
+    }
+
+    /// The same, to be changed.
+    fn held_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        let (one, others): (_, &mut [Held]) = match self {
+            Self::Granted(one, others) => (Some(one), others),
+            Self::Everything => (None, &mut []),
+            #[cfg(test)]
+            Self::Test(_) => (None, &mut []),
+        };
+        one.into_iter().chain(others)
     }
 
     fn allows(&self, action: Action, resource: Resource<'_>, asked: Option<&Addressed>) -> bool {
@@ -137,11 +152,15 @@ impl Policy {
 
     /// What this grants and `grants` as well.
     fn narrowed_to(self, grants: Grants) -> Self {
+        let held = Held::new(grants);
         match self {
-            Self::Granted(one, _) => Self::Granted(one, Some(Box::new(Held::new(grants)))),
-            Self::Everything => Self::Granted(Held::new(grants), None),
+            Self::Granted(one, mut others) => {
+                others.push(held);
+                Self::Granted(one, others)
+            }
+            Self::Everything => Self::of(held),
             #[cfg(test)]
-            Self::Test(_) => Self::Granted(Held::new(grants), None),
+            Self::Test(_) => Self::of(held),
         }
     }
 }
@@ -254,8 +273,8 @@ impl Permit {
     /// for so many seconds.
     #[must_use]
     pub fn carrying(mut self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
-        if let (Some(asked), Policy::Granted(one, other)) = (&self.addressed, &mut self.policy) {
-            for held in std::iter::once(one).chain(other.as_deref_mut()) {
+        if let Some(asked) = &self.addressed {
+            for held in self.policy.held_mut() {
                 let in_vault = held.grants.in_vault();
                 held.is_fit =
                     in_vault.is_some_and(|policies| policies.fits(asked, given, wrapped_for));
@@ -306,7 +325,7 @@ impl Permit {
         if self.is_visitors() && bearer.user.is_none() {
             return Err(Denied::Forbidden);
         }
-        let policy = self.policy_of(bearer, access);
+        let policy = self.policy_of(bearer, access)?;
         let user = bearer.user.clone();
         Ok(Cow::Owned(Self { policy, user, ..self.clone() }.begin(actions)?))
     }
@@ -321,42 +340,46 @@ impl Permit {
     }
 
     /// What whoever brings another token on this connection may do, to be told.
-    #[must_use]
-    pub fn tells_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Self {
-        Self { policy: self.policy_of(bearer, access), ..self.clone() }
+    ///
+    /// # Errors
+    /// `Denied::Untraced` where nobody knows.
+    pub fn tells_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Result<Self, Denied> {
+        Ok(Self { policy: self.policy_of(bearer, access)?, ..self.clone() })
     }
 
-    fn policy_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Policy {
-        let access = || access.of(self.okms_id);
-        let policy = match &bearer.user {
-            None => self.of_certificate.clone(),
-            Some(user) => {
-                let grants = access().of_user(user).under(&self.circumstances);
-                Policy::Granted(Held::new(grants), None)
+    /// What the user allows for whom a token stands, or the certificate, and each set of policies to
+    /// which it is narrowed as well.
+    fn policy_of(&self, bearer: &Bearer, access: &AccessDirectory) -> Result<Policy, Denied> {
+        if *bearer == Bearer::default() {
+            return Ok(self.of_certificate.clone());
+        }
+        let access = access.of(self.okms_id);
+        let (whose, mut policy) = match (&bearer.user, self.subject()) {
+            (Some(user), _) => {
+                let grants = Arc::clone(&access).of_user(user).under(&self.circumstances);
+                (acls::Bearer::User(user.as_str().into()), Policy::of(Held::new(grants)))
+            }
+            (None, Subject::Certificate(peer)) => {
+                let whose = acls::Bearer::Rules(peer.rules(&access)?.into());
+                (whose, self.of_certificate.clone())
+            }
+            (None, Subject::Visitor | Subject::Process) => {
+                (acls::Bearer::nobody(), self.of_certificate.clone())
             }
         };
-        match &bearer.policies {
-            None => policy,
-            Some(names) => {
-                let access = access();
-                let whose = match (&bearer.user, self.subject()) {
-                    (Some(user), _) => acls::Bearer::User(user.as_str().into()),
-                    (None, Subject::Certificate(peer)) => peer.bearer(&access),
-                    (None, Subject::Visitor | Subject::Process) => acls::Bearer::Nobody,
-                };
-                policy.narrowed_to(access.of_policies(whose, names).under(&self.circumstances))
-            }
+        for names in &bearer.narrowed_to {
+            let having = Arc::clone(&access).of_policies(whose.clone(), names);
+            policy = policy.narrowed_to(having.under(&self.circumstances));
         }
+        Ok(policy)
     }
 
     /// The same as it would be under other circumstances, to be told.
     #[must_use]
     pub fn tells_under(&self, circumstances: Circumstances) -> Self {
         let mut other = Self { circumstances, ..self.clone() };
-        if let Policy::Granted(one, more) = &mut other.policy {
-            for held in std::iter::once(one).chain(more.as_deref_mut()) {
-                held.grants = held.grants.under(&circumstances);
-            }
+        for held in other.policy.held_mut() {
+            held.grants = held.grants.under(&circumstances);
         }
         other
     }
@@ -372,7 +395,7 @@ impl Permit {
         let parts = self
             .policy
             .held()
-            .map(|held| Self { policy: Policy::Granted(held.clone(), None), ..self.clone() });
+            .map(|held| Self { policy: Policy::of(held.clone()), ..self.clone() });
         let whole = self.policy.held().next().is_none().then(|| self.clone());
         parts.chain(whole)
     }
@@ -549,7 +572,7 @@ impl Principal {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             Party::Tenant(own) if own == okms_id => {
-                Policy::Granted(Held::new(self.has(access, own)?.under(&circumstances)), None)
+                Policy::of(Held::new(self.has(access, own)?.under(&circumstances)))
             }
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
         };
@@ -579,7 +602,7 @@ impl Principal {
             Subject::Certificate(peer) => peer.has(access),
             Subject::Visitor => {
                 let nothing = BuiltIn::Nothing.name().to_owned();
-                Ok(access.of_policies(acls::Bearer::Nobody, &[nothing]))
+                Ok(access.of_policies(acls::Bearer::nobody(), &[nothing]))
             }
             Subject::Process => Ok(Having::default_of(access)),
         }
@@ -604,107 +627,4 @@ impl Principal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_may_what() {
-        let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
-        let (own, foreign) = (id(1), id(2));
-        let (operator, principal) = (Principal::of_process(), Principal::of_test(own));
-        let access = &AccessDirectory::new(BuiltIn::Admin);
-        for action in Action::ALL {
-            let actions = &[*action];
-            assert!(operator.authorize(foreign, actions, access).is_ok());
-            assert_eq!(
-                principal.authorize(foreign, actions, access).unwrap_err(),
-                Denied::UnknownDomain
-            );
-            let expected = !matches!(
-                action,
-                Action::DomainCreate
-                    | Action::QuotaEdit
-                    | Action::CredentialCreate
-                    | Action::CredentialDelete
-                    | Action::MetricsGet
-                    | Action::AuditDeviceGet
-                    | Action::AuditDeviceEdit
-                    | Action::AuditHash
-            );
-            assert_eq!(principal.authorize(own, actions, access).is_ok(), expected, "{action:?}");
-            assert!(operator.authorize_region(actions).is_ok());
-            assert_eq!(principal.authorize_region(actions).is_ok(), *action == Action::DomainGet);
-        }
-        let permit = principal
-            .authorize(own, &[Action::SecretGet, Action::CredentialCreate], access)
-            .unwrap();
-        assert_eq!(permit.okms_id(), own);
-        let path = "a/b".parse().unwrap();
-        for resource in [Resource::Tenant, Resource::Below("a/"), Resource::Secret(&path)] {
-            assert!(permit.check(Action::SecretGet, resource).is_ok());
-            assert_eq!(
-                permit.check(Action::CredentialCreate, resource),
-                Err(Denied::Forbidden),
-                "not allowed"
-            );
-            assert_eq!(
-                permit.check(Action::VersionGetData, resource),
-                Err(Denied::Forbidden),
-                "not asked for"
-            );
-        }
-        assert!(permit.check(Action::DomainGet, Resource::Tenant).is_ok());
-        assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
-        assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
-    }
-
-    /// Without a certificate there is nothing but the login, whatever the domain gives to those with one;
-    /// and then what the user may whose token it is.
-    #[test]
-    fn a_visitor_may_what_its_user_may() {
-        let id = OkmsId::from_bytes([1; 16]).unwrap();
-        for default in BuiltIn::ALL {
-            let access = &AccessDirectory::new(default);
-            let visitor = super::super::directory::visitor(id);
-            let permit = visitor.authorize(id, Action::ALL, access).unwrap();
-            for action in Action::ALL {
-                let expected = *action == Action::DomainGet;
-                assert_eq!(permit.allows(*action, Resource::Tenant), expected, "{action:?}");
-            }
-            let permit = visitor.authorize(id, &[Action::SecretGet], access).unwrap();
-            let narrowed = Bearer { user: None, policies: Some(vec!["admin".to_owned()]) };
-            for bearer in [Bearer::default(), narrowed] {
-                assert_eq!(permit.settle(&bearer, access).unwrap_err(), Denied::Forbidden);
-            }
-            let ann = Bearer { user: Some("ann".to_owned()), policies: None };
-            assert_eq!(permit.settle(&ann, access).unwrap_err(), Denied::Forbidden, "she has none");
-            assert_eq!(
-                visitor
-                    .authorize(OkmsId::from_bytes([2; 16]).unwrap(), Action::ALL, access)
-                    .unwrap_err(),
-                Denied::UnknownDomain
-            );
-        }
-    }
-
-    /// A permit for the region said whose it was, and nothing of what it was for: one that was
-    /// asked for to look at domains would have done to make one.
-    #[test]
-    fn a_permit_for_the_region_is_for_what_was_asked_and_allowed() {
-        let asked = [Action::DomainGet, Action::DomainCreate];
-        let tenant = Principal::of_test(OkmsId::from_bytes([1; 16]).unwrap());
-        for (principal, asked, may) in [
-            (Principal::of_process(), asked.as_slice(), asked.as_slice()),
-            (Principal::of_process(), &[Action::DomainGet], &[Action::DomainGet]),
-            (Principal::of_process(), &[Action::MetricsGet], &[Action::MetricsGet]),
-            (tenant, &asked, &[Action::DomainGet]),
-        ] {
-            let permit = principal.authorize_region(asked).unwrap();
-            for action in Action::ALL {
-                let expected =
-                    if may.contains(action) { Ok(()) } else { Err(Denied::OperatorsOnly) };
-                assert_eq!(permit.check(*action), expected, "{asked:?} {action:?}");
-            }
-        }
-    }
-}
+mod tests;

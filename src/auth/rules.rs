@@ -113,6 +113,11 @@ impl Rules {
         Ok(found)
     }
 
+    /// Those at these places.
+    pub(super) fn all_at<'a>(&'a self, places: &'a [u32]) -> impl Iterator<Item = (u32, &'a Rule)> {
+        places.iter().filter_map(|place| Some((*place, self.at(*place)?)))
+    }
+
     /// The one at a place.
     pub(super) fn at(&self, place: u32) -> Option<&Rule> {
         self.all.get(usize::try_from(place).ok()?)

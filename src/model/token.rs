@@ -2,7 +2,10 @@
 //! asked for it, so that it is worth nothing without that key (RFC 8705). One of a user who has
 //! logged in without a certificate is bound to none.
 
-use super::Timestamp;
+use super::{
+    Invalid, Timestamp,
+    policy::{self, DEFAULT_POLICY},
+};
 
 /// How long an answer is wrapped at most.
 pub const WRAPPING_LIFE_SECONDS: u64 = 768 * 3600;
@@ -27,14 +30,83 @@ impl TokenLife {
     }
 }
 
+/// The most policies that a token names.
+const POLICIES_MAX: usize = 32;
+/// To so many sets of policies one is narrowed at most, its own and those of its makers.
+const NARROWED_MAX: usize = 8;
+
 /// What whoever brings a token may do: at most what its maker may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bearer {
     /// The user for whom it stands, whose policies count in the place of the certificate's.
     pub user: Option<String>,
-    /// The names of the policies to which it is narrowed: what these do not allow as well is not
-    /// allowed.
-    pub policies: Option<Vec<String>>,
+    /// The sets of policies to which it is narrowed, by their names: its own first, and then those of
+    /// the tokens that it was made with, as far as they are others. What one of the sets does not allow
+    /// is not allowed, whatever the others say: a policy that denies, and is in a maker's set alone,
+    /// denies. None where it is not narrowed.
+    pub narrowed_to: Vec<Vec<String>>,
+}
+
+impl Bearer {
+    /// That of a user who has logged in.
+    #[must_use]
+    pub const fn of_user(name: String) -> Self {
+        Self { user: Some(name), narrowed_to: Vec::new() }
+    }
+
+    /// That of a certificate, narrowed to these policies.
+    #[must_use]
+    pub fn of_policies(names: Vec<String>) -> Self {
+        Self { user: None, narrowed_to: vec![in_order(names)] }
+    }
+
+    /// The names of the policies to which it is narrowed itself, if it is.
+    #[must_use]
+    pub fn policies(&self) -> Option<&[String]> {
+        self.narrowed_to.first().map(Vec::as_slice)
+    }
+
+    /// That of a token which is made with one of this bearer: it may do what this one may and, where
+    /// some policies are named, what those allow as well.
+    ///
+    /// # Errors
+    /// `Invalid` where it names policies that this one does not, or too many, or would be narrowed too
+    /// often.
+    pub fn child(&self, names: Vec<String>) -> Result<Self, Invalid> {
+        const BEYOND: Invalid = Invalid("child policies must be subset of parent");
+        const TOO_MANY: Invalid = Invalid("a token names at most 32 policies");
+        const TOO_DEEP: Invalid = Invalid(
+            "a token is narrowed at most 8 times, by itself and by those that it is made with; make it with one that is \
+             narrowed less often",
+        );
+        let names = in_order(names);
+        names.iter().try_for_each(|name| policy::name(name))?;
+        if names.len() > POLICIES_MAX {
+            return Err(TOO_MANY);
+        }
+        if names.is_empty() {
+            return Ok(self.clone());
+        }
+        let own = self.policies();
+        let is_beyond =
+            |name: &String| name != DEFAULT_POLICY && own.is_some_and(|own| !own.contains(name));
+        if names.iter().any(is_beyond) {
+            return Err(BEYOND);
+        }
+        let others = self.narrowed_to.iter().filter(|set| **set != names).cloned();
+        let narrowed_to: Vec<_> = std::iter::once(names.clone()).chain(others).collect();
+        if narrowed_to.len() > NARROWED_MAX {
+            return Err(TOO_DEEP);
+        }
+        Ok(Self { user: self.user.clone(), narrowed_to })
+    }
+}
+
+/// Names in their order, each once.
+fn in_order(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// A token, apart from its secret.
@@ -141,6 +213,35 @@ mod tests {
         ] {
             assert_eq!(life.of(ttl, max), expected, "{ttl:?} {max:?}");
         }
+    }
+
+    /// A child forgot the sets of its makers, so that what a policy in one of them denied was allowed.
+    #[test]
+    fn what_is_narrowed_stays_narrowed() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let ann = Bearer::of_user("ann".to_owned());
+        assert_eq!(ann.child(Vec::new()), Ok(ann.clone()));
+        let both = ann.child(names(&["team", "no-prod", "team"])).unwrap();
+        assert_eq!(both.policies(), Some(&*names(&["no-prod", "team"])));
+        let one = both.child(names(&["team"])).unwrap();
+        assert_eq!(one.user, ann.user);
+        assert_eq!(one.narrowed_to, [names(&["team"]), names(&["no-prod", "team"])]);
+        // What a maker has already is kept once.
+        assert_eq!(one.child(names(&["team"])), Ok(one.clone()));
+        assert_eq!(one.child(Vec::new()), Ok(one.clone()));
+        assert!(one.child(names(&["no-prod"])).is_err(), "it does not name it itself");
+        let least = one.child(names(&["default"])).unwrap();
+        assert_eq!(least.narrowed_to.len(), 3);
+        let many: Vec<_> = (0..POLICIES_MAX).map(|n| format!("p{n}")).collect();
+        let mut deep = Bearer::of_policies(many.clone());
+        for kept in (POLICIES_MAX - NARROWED_MAX + 1..POLICIES_MAX).rev() {
+            deep = deep.child(many[..kept].to_vec()).unwrap();
+        }
+        assert_eq!(deep.narrowed_to.len(), NARROWED_MAX);
+        assert!(deep.child(many[..1].to_vec()).is_err());
+        assert!(deep.child(Vec::new()).is_ok());
+        let wide = [many, names(&["one more"])].concat();
+        assert!(Bearer::default().child(wide).is_err());
     }
 
     #[test]

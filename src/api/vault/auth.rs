@@ -10,16 +10,11 @@ use super::{
     fields::{self, Fields},
 };
 use crate::{
-    model::{
-        Bearer, Invalid, Timestamp, Token,
-        policy::{self, DEFAULT_POLICY},
-    },
+    model::{Bearer, Invalid, Timestamp, Token, policy::DEFAULT_POLICY},
     service::{Error, FreshToken, KnownBy, KnownToken, TokenRequest},
 };
 
 const NAME_MAX: usize = 128;
-/// The most policies that a token names.
-const POLICIES_MAX: usize = 32;
 const NOT_OF_ROLE: Invalid = Invalid(
     "invalid certificate: there is a role of this name, and your certificate does not fit it",
 );
@@ -66,7 +61,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
         (context.token_life)().of(wished(terms.ttl_seconds), wished(terms.max_ttl_seconds));
     let name = [&terms.display_name, &role, &serial].into_iter().find(|name| !name.is_empty());
     let display_name = format!("cert-{}", name.unwrap_or(&serial));
-    let bearer = Bearer { policies: rule.map(|rule| rule.policies), ..Bearer::default() };
+    let bearer = rule.map(|rule| Bearer::of_policies(rule.policies)).unwrap_or_default();
     let request = TokenRequest {
         key_sha256: Some(*peer.public_key_sha256()),
         life_seconds,
@@ -113,7 +108,9 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if meta.len() > 64 {
         return Err(Invalid("meta can hold at most 64 entries").into());
     }
-    let bearer = child(own, fields.texts("policies")?)?;
+    let mut names = fields.texts("policies")?;
+    names.retain(|name| !name.is_empty());
+    let bearer = own.map(|own| own.token.bearer.clone()).unwrap_or_default().child(names)?;
     // What has no meaning without parents is taken and has none.
     for known in ["no_parent", "no_default_policy", "entity_alias"] {
         fields.take(known)?;
@@ -154,33 +151,6 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
     Ok(login_reply(asked, &warnings, &fresh))
-}
-
-/// What a token may do that is made with the token `own`, or with none: what that may, and what
-/// `policies` allow, where some are named.
-fn child(own: Option<&KnownToken>, mut policies: Vec<String>) -> Result<Bearer, Failed> {
-    const BEYOND: Invalid = Invalid("child policies must be subset of parent");
-    const TOO_MANY: Invalid = Invalid("a token names at most 32 policies");
-    policies.retain(|name| !name.is_empty());
-    policies.sort_unstable();
-    policies.dedup();
-    policies.iter().try_for_each(|name| policy::name(name))?;
-    if policies.len() > POLICIES_MAX {
-        return Err(TOO_MANY.into());
-    }
-    let parent = own.map(|own| own.token.bearer.clone()).unwrap_or_default();
-    if policies.is_empty() {
-        return Ok(parent);
-    }
-    let is_beyond = |name: &String| {
-        let of_parent = parent.policies.as_ref();
-        name != DEFAULT_POLICY && of_parent.is_some_and(|known| !known.contains(name))
-    };
-    // Of what the maker may, a token never has more, whatever it names: it is asked for both.
-    if policies.iter().any(is_beyond) {
-        return Err(BEYOND.into());
-    }
-    Ok(Bearer { policies: Some(policies), ..parent })
 }
 
 pub(super) async fn lookup_self(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -359,12 +329,12 @@ fn auth_reply(asked: &Asked<'_>, warnings: &[String], known: &KnownToken, text: 
 /// that of everybody, as it has none of its own: its certificate's may change.
 fn policies(asked: &Asked<'_>, token: &Token) -> Vec<String> {
     let Asked { context, permit, .. } = *asked;
-    let mut names = match &token.bearer {
-        Bearer { policies: Some(names), .. } => names.clone(),
-        Bearer { user: Some(user), .. } => {
+    let mut names = match (token.bearer.policies(), &token.bearer.user) {
+        (Some(names), _) => names.to_vec(),
+        (None, Some(user)) => {
             context.service.access.directory().policies_of_user(permit.okms_id(), user)
         }
-        Bearer { .. } => Vec::new(),
+        (None, None) => Vec::new(),
     };
     names.push(DEFAULT_POLICY.to_owned());
     names.sort_unstable();

@@ -54,7 +54,7 @@ pub(super) async fn of(
             if known.token.key_sha256.as_ref().is_some_and(|bound| own != Some(bound)) {
                 return Err(Problem::HolderUnknown.into());
             }
-            permit.tells_of(&known.token.bearer, context.service.access.directory())
+            permit.tells_of(&known.token.bearer, context.service.access.directory())?
         }
     };
     let config = context.service.mounts.config(permit).await?;

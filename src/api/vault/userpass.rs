@@ -123,7 +123,7 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
         path: format!("auth/userpass/login/{name}"),
         display_name: format!("userpass-{name}"),
         meta: vec![("username".to_owned(), name.to_owned())],
-        bearer: Bearer { user: Some(name.to_owned()), policies: None },
+        bearer: Bearer::of_user(name.to_owned()),
     };
     let fresh = context.service.tokens.create(permit, request, call.now).await?;
     Ok(auth::login_reply(asked, &warnings, &fresh))

@@ -259,13 +259,14 @@ fn mounted_pattern() -> impl Strategy<Value = String> {
     prop_oneof![9 => long, 1 => Just("*".to_owned()), 1 => Just("m/*".to_owned())]
 }
 
-fn mounted_policies() -> impl Strategy<Value = Blocks> {
+/// At most so many policies that speak of the same secrets.
+pub(crate) fn mounted_policies(most: usize) -> impl Strategy<Value = Blocks> {
     let capability = prop_oneof![
         3 => Just(Capability::Read), 3 => Just(Capability::List), 1 => Just(Capability::Scan),
         1 => Just(Capability::Delete), 2 => Just(Capability::Deny),
     ];
     let given = prop::collection::vec(capability, 1..3);
-    prop::collection::vec(prop::collection::vec((mounted_pattern(), given), 0..8), 1..3)
+    prop::collection::vec(prop::collection::vec((mounted_pattern(), given), 0..8), 1..=most)
 }
 
 /// Mounts: their names, and what the paths of all that they show begin with.
@@ -324,12 +325,11 @@ proptest! {
     /// All addresses of a secret speak of it; what is said of folders of the tree has no exception.
     #[test]
     fn the_tree_is_judged_through_its_mounts(
-        policies in mounted_policies(),
+        policies in mounted_policies(2),
         prefix in "([ab]/){0,2}[ab]?",
     ) {
         let (naive, acl) = (Naive::of(&policies), acl(&policies));
-        let shown = [("secret", ""), ("ibmcloud/kv", ""), ("m", "a/")];
-        let shown = shown.map(|(mount, shown)| (mount.to_owned(), shown.to_owned())).to_vec();
+        let shown = shown();
         let mounts = Arc::new(Mounts::of(&mounts()));
         let in_vault = InVault::new(acl, mounts);
         let actions =
@@ -361,7 +361,14 @@ proptest! {
     }
 }
 
-fn mounts() -> DomainConfig {
+/// What the mounts of [`mounts`] show, and those that are always there.
+pub(crate) fn shown() -> Shown {
+    let shown = [("secret", ""), ("ibmcloud/kv", ""), ("m", "a/")];
+    shown.map(|(mount, shown)| (mount.to_owned(), shown.to_owned())).to_vec()
+}
+
+/// A domain with a mount `m`, which shows what is below `a/`.
+pub(crate) fn mounts() -> DomainConfig {
     let mount = crate::model::Mount {
         path: "m".parse().unwrap(),
         below: "a".parse().unwrap(),

@@ -44,8 +44,8 @@ struct World {
     in_iam: Vec<IamPolicy>,
     /// The policies that the caller's rule names.
     named: Vec<String>,
-    /// Those to which a token narrows it.
-    narrowed_to: Option<Vec<String>>,
+    /// Those to which a token narrows it, and those that it was made with.
+    narrowed_to: Vec<Vec<String>>,
 }
 
 /// A list that is asked for.
@@ -162,7 +162,7 @@ fn world() -> impl Strategy<Value = World> {
         in_vault(),
         in_iam(),
         named(),
-        option::weighted(0.3, named()),
+        option::weighted(0.3, vec(named(), 1..3)).prop_map(Option::unwrap_or_default),
     )
         .prop_map(|(paths, mounts, in_vault, in_iam, named, narrowed_to)| World {
             paths,
@@ -335,7 +335,7 @@ struct Caller<'a> {
     service: &'a Service,
     principal: Principal,
     id: OkmsId,
-    narrowed_to: Option<Vec<String>>,
+    narrowed_to: Vec<Vec<String>>,
 }
 
 impl Caller<'_> {
@@ -343,10 +343,10 @@ impl Caller<'_> {
     fn permit(&self, actions: &[Action], at: Option<Addressed>) -> Result<Permit, Denied> {
         let Self { service, principal, id, narrowed_to } = self;
         let access = service.access.directory();
-        let brings_token = narrowed_to.is_some();
+        let brings_token = !narrowed_to.is_empty();
         let under = Circumstances::new(NOW, None);
         let permit = principal.authorize_at(*id, actions, access, under, brings_token, || at)?;
-        let bearer = Bearer { user: None, policies: narrowed_to.clone() };
+        let bearer = Bearer { user: None, narrowed_to: narrowed_to.clone() };
         Ok(permit.settle(&bearer, access)?.into_owned())
     }
 

@@ -244,7 +244,7 @@ fn check_form<K: Kind + PartialEq + Debug>(record: &K, form: u8) {
     for end in 0..bytes.len() {
         assert_eq!(K::decode(&bytes[..end]), Err(Malformed));
     }
-    for form in [0, FORM + 3, 0xff] {
+    for form in [0, FORM + 4, 0xff] {
         assert_eq!(K::decode(&[&[form], &bytes[1..]].concat()), Err(Malformed));
     }
 }
@@ -336,11 +336,16 @@ proptest! {
             path: name.clone(),
             display_name: name.clone(),
             meta: vec![(name.clone(), name.clone())],
-            bearer: Bearer { user: Some(name.clone()), policies: Some(vec![name.clone()]) },
+            bearer: Bearer { user: Some(name.clone()), narrowed_to: vec![vec![name.clone()]] },
         };
         // What narrows it is not passed over.
         check_form(&token, FORM + 1);
         check_form(&Token { key_sha256: None, ..token.clone() }, FORM + 2);
+        let narrowed_to = vec![vec![name.clone()], Vec::new(), vec![name.clone(), name.clone()]];
+        let again = Bearer { user: None, narrowed_to };
+        for key_sha256 in [None, Some([2; 32])] {
+            check_form(&Token { key_sha256, bearer: again.clone(), ..token.clone() }, FORM + 3);
+        }
         check_form(&Token { bearer: Bearer::default(), ..token }, FORM);
         let one = CustomerCa {
             certificate: key.to_vec(),

@@ -102,12 +102,17 @@ struct Fields<'a> {
     /// Whether the key above is none.
     #[n(13)]
     is_unbound: Option<bool>,
+    /// The other sets of policies to which it is narrowed.
+    #[b(14)]
+    of_makers: Option<Vec<Vec<&'a str>>>,
 }
 
 /// The form of a token that is somebody's, or narrowed.
 const NARROWER: u8 = kind::FORM + 1;
 /// The form of one that is bound to no key.
 const UNBOUND: u8 = NARROWER + 1;
+/// The form of one that is narrowed more than once.
+const NARROWED_AGAIN: u8 = UNBOUND + 1;
 
 impl Kind for Token {
     const SPACE: Space = SPACE;
@@ -119,7 +124,11 @@ impl Kind for Token {
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
         // Whoever passed over it would give its bearer more.
+        let mut sets = self.bearer.narrowed_to.iter().map(|names| texts(names));
+        let policies = sets.next();
+        let of_makers = Some(sets.collect::<Vec<_>>()).filter(|sets| !sets.is_empty());
         let form = match self.key_sha256 {
+            _ if of_makers.is_some() => NARROWED_AGAIN,
             None => UNBOUND,
             Some(_) if self.bearer == Bearer::default() => kind::FORM,
             Some(_) => NARROWER,
@@ -139,14 +148,15 @@ impl Kind for Token {
                 display_name: &self.display_name,
                 meta: self.meta.iter().map(|(name, text)| (&**name, &**text)).collect(),
                 user: self.bearer.user.as_deref(),
-                policies: self.bearer.policies.as_deref().map(texts),
+                policies,
                 is_unbound: self.key_sha256.is_none().then_some(true),
+                of_makers,
             },
         )
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode_up_to(UNBOUND, bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(NARROWED_AGAIN, bytes)?;
         Ok(Self {
             secret_sha256: fields.secret_sha256.into(),
             key_sha256: (fields.is_unbound != Some(true)).then(|| fields.key_sha256.into()),
@@ -165,7 +175,12 @@ impl Kind for Token {
                 .collect(),
             bearer: Bearer {
                 user: fields.user.map(str::to_owned),
-                policies: fields.policies.as_deref().map(owned),
+                narrowed_to: fields
+                    .policies
+                    .iter()
+                    .chain(fields.of_makers.iter().flatten())
+                    .map(|names| owned(names))
+                    .collect(),
             },
         })
     }

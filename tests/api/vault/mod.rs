@@ -85,9 +85,12 @@ impl Vault {
         with
     }
 
-    /// With this token.
+    /// With this token, in the place of another one.
     pub fn token(&self, token: &str) -> Self {
-        self.with("x-vault-token", token)
+        const TOKEN: &str = "x-vault-token";
+        let mut with = self.clone();
+        with.headers.retain(|(name, _)| *name != TOKEN);
+        with.with(TOKEN, token)
     }
 
     pub async fn send(&self, method: &str, path: &str, body: impl Display) -> Answer {

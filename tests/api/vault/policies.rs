@@ -279,6 +279,34 @@ async fn templates_have_the_values_of_the_rule() {
     }
 }
 
+/// A token that was narrowed lost every block with a template, those that deny among them, where its
+/// certificate fits more than one rule.
+#[tokio::test]
+async fn templates_have_the_values_of_each_rule() {
+    let domain = Domain::new().await;
+    for path in ["one/x", "two/x", "three/x"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    let but_own = r#"
+        path "secret/data/*" { capabilities = ["read"] }
+        path "secret/data/{{identity.entity.name}}/*" { capabilities = ["deny"] }"#;
+    domain.policy("but-own", but_own).await;
+    let svc = domain.service("one", &["admin"]).await;
+    let made = svc.root().post("auth/token/create", json!({"policies": ["but-own"]})).await.json();
+    let narrow = svc.token(made["auth"]["client_token"].as_str().unwrap());
+    let sees = async |one: u16, two: u16| {
+        for (path, expected) in [("one/x", one), ("two/x", two), ("three/x", 200)] {
+            assert_eq!(narrow.get(&format!("data/{path}")).await.status, expected, "{path}");
+            svc.read(path).await;
+        }
+    };
+    sees(403, 200).await;
+    let rule = json!({"identity": "two", "dnsNames": ["one.example.org"]}).to_string();
+    let at = format!("/v2/okms/resource/{}/rule/more", domain.admin.client.id);
+    domain.admin.client.call(Method::PUT, &at, &rule).await.ok();
+    sees(403, 403).await;
+}
+
 /// As Vault and its clients have it.
 #[tokio::test]
 async fn policies_are_written_and_shown() {

@@ -90,6 +90,79 @@ async fn a_login_without_a_certificate() {
     root.list("auth/token/accessors").await.keys();
 }
 
+/// A job's token was made with one that is denied something, and named all but the policy that denies
+/// it: so the job could read it. What is denied to the maker of a token is denied to the token.
+#[tokio::test]
+async fn a_token_is_denied_what_its_makers_are_denied() {
+    let (server, admin) = start().await;
+    for path in ["prod/db", "test/db"] {
+        admin.put(&format!("secret/data/{path}"), json!({"data": {"k": "v"}})).await.shown();
+    }
+    let policy = async |name: &str, text: &str| {
+        let at = format!("sys/policies/acl/{name}");
+        admin.put(&at, json!({ "policy": text })).await.nothing();
+    };
+    let team = r#"
+        path "secret/data/*" { capabilities = ["read"] }
+        path "secret/metadata/*" { capabilities = ["read", "list"] }"#;
+    policy("team", team).await;
+    let no_prod = r#"
+        path "secret/data/prod/*" { capabilities = ["deny"] }
+        path "secret/metadata/prod/*" { capabilities = ["deny"] }
+        path "secret/metadata/test/*" { capabilities = ["list"] }"#;
+    policy("no-prod", no_prod).await;
+    let nobody = visitor(&server, &admin.client.id);
+    let made = async |with: &Vault, policies: &[&str]| {
+        let made = with.post("auth/token/create", json!({ "policies": policies })).await;
+        nobody.token(&token(&made))
+    };
+    let ann = logged_in(&nobody, "ann").await;
+    ann.get("secret/data/prod/db").await.shown();
+    let both = made(&ann, &["team", "no-prod"]).await;
+    let team = made(&both, &["team"]).await;
+    let [heir, same, least] =
+        [made(&team, &[]).await, made(&team, &["team"]).await, made(&team, &["default"]).await];
+    least.get("secret/data/test/db").await.error(403, 16_924_673);
+    let sees = async |job: &Vault, prod: u16, metadata: u16| {
+        job.get("secret/data/test/db").await.shown();
+        assert_eq!(job.get("secret/data/prod/db").await.status, prod);
+        // What a more specific block gives less of, too.
+        assert_eq!(job.get("secret/metadata/test/db").await.status, metadata);
+        let told = ["secret/data/prod/db", "secret/metadata/test/db"];
+        let told = job.post("sys/capabilities-self", json!({ "paths": told })).await.ok();
+        let words = if prod == 200 { json!(["read"]) } else { json!(["deny"]) };
+        assert_eq!(told["data"]["secret/data/prod/db"], words);
+        let words = if metadata == 200 { json!(["list", "read"]) } else { json!(["list"]) };
+        assert_eq!(told["data"]["secret/metadata/test/db"], words);
+        let listed = job.list("secret/metadata").await.keys();
+        assert_eq!(listed.contains(&"prod/".to_owned()), prod == 200, "{listed:?}");
+    };
+    for job in [&team, &heir, &same] {
+        assert_eq!(
+            job.get("auth/token/lookup-self").await.shown()["policies"],
+            json!(["default", "team"])
+        );
+        sees(job, 403, 403).await;
+    }
+    // As the policies are now.
+    policy("no-prod", r#"path "secret/*" { capabilities = ["read", "list"] }"#).await;
+    for job in [&both, &team, &heir, &same] {
+        sees(job, 200, 200).await;
+    }
+    policy("no-prod", no_prod).await;
+    sees(&same, 403, 403).await;
+    // Each is kept that says something else, and so there is an end to it.
+    let all: Vec<_> = (0..9).map(|n| format!("p{n}")).collect();
+    let some = |n: usize| all[..n].iter().map(String::as_str).collect::<Vec<_>>();
+    let mut deep = ann;
+    for n in (2..=9).rev() {
+        deep = made(&deep, &some(n)).await;
+    }
+    let beyond = deep.post("auth/token/create", json!({"policies": some(1)})).await;
+    assert!(beyond.error(400, 50_405_377).contains("at most 8 times"), "{beyond:?}");
+    made(&deep, &[]).await;
+}
+
 /// A certificate is as good as before with such a token, and others' tokens as bad as before without
 /// one.
 #[tokio::test]
