@@ -18,7 +18,7 @@ use rpds::HashTrieMapSync;
 
 use super::{
     acl::{self, Door, InVault, Mounts},
-    acls::{Acls, Bearer, Namer},
+    acls::{Acls, Bearer, Namer, WrittenUser},
     action::{Action, Actions, Resource},
     built_in::{self, by as by_built_in, of_everybody, verdict, with_named},
     cert_rule::Rule,
@@ -92,7 +92,8 @@ impl AccessDirectory {
     /// The names of a user's policies.
     #[must_use]
     pub fn policies_of_user(&self, id: OkmsId, user: &str) -> Vec<String> {
-        self.of(id).users.get(user).cloned().unwrap_or_default()
+        let access = self.of(id);
+        access.users.get(user).map(|user| user.policies.clone()).unwrap_or_default()
     }
 
     /// What a tenant has.
@@ -113,8 +114,8 @@ pub struct Written {
     pub in_vault: Vec<(String, acl::Policy)>,
     /// The mounts, through which those speak of the tree.
     pub mounts: Mounts,
-    /// The users, by their names, and the names of their policies.
-    pub users: Vec<(String, Vec<String>)>,
+    /// The users, by their names.
+    pub users: Vec<(String, WrittenUser)>,
 }
 
 /// The policies and rules of a tenant.
@@ -134,7 +135,7 @@ pub(super) struct Access {
     acls: Acls,
     /// What users and tokens have that were asked for.
     bearers: ArcSwap<HashTrieMapSync<Namer, Arc<Standing>>>,
-    users: HashMap<String, Vec<String>>,
+    users: HashMap<String, WrittenUser>,
 }
 
 /// What so many users and tokens have is remembered.
@@ -230,7 +231,7 @@ impl Access {
         (action, path): (Action, Option<&str>),
         circumstances: &Circumstances,
     ) -> Vec<(String, Verdict, bool)> {
-        let of_user = user.and_then(|user| self.users.get(user));
+        let of_user = user.and_then(|user| self.users.get(user)).map(|user| &*user.policies);
         let rules = rules.iter().take(TOLD_MAX);
         let rules: Vec<_> = rules.filter_map(|place| self.rules.at(*place)).collect();
         let default = [self.built_in.name().to_owned()];
@@ -254,7 +255,7 @@ impl Access {
 
     /// What a user has: the policies that it names, and those about an identity of its name.
     pub(super) fn of_user(self: Arc<Self>, user: &str) -> Having {
-        let names = self.users.get(user).cloned().unwrap_or_default();
+        let names = self.users.get(user).map(|user| user.policies.clone()).unwrap_or_default();
         let about = self.policies.of(user, &names);
         self.of_names(&Namer::User(user.into(), names.as_slice().into()), &names, about)
     }
@@ -282,7 +283,7 @@ impl Access {
 
     /// What the policies in Vault's language say together that somebody names.
     fn in_vault(&self, namer: &Namer) -> Option<Arc<InVault>> {
-        self.acls.of(namer, &self.rules)
+        self.acls.of(namer, &self.rules, &self.users)
     }
 }
 
@@ -384,7 +385,7 @@ impl Grants {
         let may = |action: &Action| {
             let places = [Resource::Tenant, Resource::Below("")];
             let mut places = places.into_iter();
-            actions.contains(*action) && places.any(|place| self.allows(*action, place, Door::Told))
+            actions.contains(*action) && places.any(|place| self.allows(*action, place, Door::Best))
         };
         Action::ALL.iter().copied().filter(may).collect()
     }
@@ -399,9 +400,9 @@ impl Grants {
         let path = match resource {
             Resource::Tenant => None,
             Resource::Secret(path) => Some(path),
-            Resource::Below(prefix) => return self.extent(action, prefix) != Extent::Nothing,
+            Resource::Below(prefix) => return self.extent(action, prefix, door) != Extent::Nothing,
             Resource::AllBelow(prefix) => {
-                return self.extent(action, prefix) == Extent::Everything;
+                return self.extent(action, prefix, door) == Extent::Everything;
             }
         };
         let (of_iam, in_vault) = self.verdicts(action, path, door);
@@ -454,7 +455,7 @@ impl Grants {
                 Some(Word { policy, block: None, denies })
             }
             _ => {
-                let told = in_vault.as_ref()?.told(action, resource);
+                let told = in_vault.as_ref()?.told(action, resource, door);
                 let (policy, block, _) = told.into_iter().find(|(.., said)| *said == verdict)?;
                 Some(Word { policy, block: Some(block), denies })
             }
@@ -469,10 +470,10 @@ impl Grants {
         rules.take(IDENTITIES_MAX).map(|rule| rule.identity.clone()).collect()
     }
 
-    /// To how much of what lies below `prefix` an action may be done.
-    pub(super) fn extent(&self, action: Action, prefix: &str) -> Extent {
+    /// To how much of what lies below `prefix` an action may be done, asked for through `door`.
+    fn extent(&self, action: Action, prefix: &str, door: Door<'_>) -> Extent {
         let Self { having: Having { access, in_vault, .. }, said } = self;
-        let in_vault = in_vault.as_ref().map(|policies| policies.extents(action, prefix));
+        let in_vault = in_vault.as_ref().map(|policies| policies.extents(action, prefix, door));
         let (allowed, denied) = in_vault.unwrap_or((Extent::Nothing, Extent::Nothing));
         let of_iam = access.policies.extents(said, action, prefix);
         match (allowed.or(of_iam.0), denied.or(of_iam.1)) {
@@ -717,7 +718,7 @@ mod tests {
                     let is_allowed = told(&policies, "x", action, text);
                     prop_assert_eq!(grants.allows(action, Resource::Secret(&path), Door::Other), is_allowed);
                     if text.starts_with(&prefix) {
-                        match grants.extent(action, &prefix) {
+                        match grants.extent(action, &prefix, Door::Other) {
                             Extent::Nothing => prop_assert!(!is_allowed),
                             Extent::Everything => prop_assert!(is_allowed),
                             Extent::Some => {}
@@ -727,7 +728,7 @@ mod tests {
                 let of_domain = |policy: &&IamPolicy| policy.resources.contains(&ResourcePattern::Domain);
                 let of_domain: Vec<_> = policies.iter().filter(of_domain).cloned().collect();
                 prop_assert_eq!(grants.allows(action, Resource::Tenant, Door::Other), told(&of_domain, "x", action, ""));
-                let is_somewhere = grants.extent(action, "") != Extent::Nothing
+                let is_somewhere = grants.extent(action, "", Door::Other) != Extent::Nothing
                     || grants.allows(action, Resource::Tenant, Door::Other);
                 prop_assert_eq!(grants.allows_some_of(Actions::of(&[action])), is_somewhere);
             }

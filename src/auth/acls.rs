@@ -4,7 +4,7 @@
 //! sum; who names more than that may do nothing. Never does: decide who names what.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -72,34 +72,40 @@ impl Namer {
     }
 }
 
+/// A user, as far as it says who may do what.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenUser {
+    /// The names of its policies.
+    pub policies: Vec<String>,
+    /// What else there is to know of it, for templates.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// What a policy's template can say of whoever has the policy.
 #[derive(Clone, Copy, Default)]
-struct Holder<'a> {
+pub(super) struct Holder<'a> {
     name: Option<&'a str>,
-    rule: Option<&'a Rule>,
+    metadata: Option<&'a BTreeMap<String, String>>,
 }
 
 impl<'a> Holder<'a> {
-    fn of_rule(rule: &'a Rule) -> Self {
-        Self { name: Some(&rule.identity), rule: Some(rule) }
+    pub(super) fn of_rule(rule: &'a Rule) -> Self {
+        Self { name: Some(&rule.identity), metadata: Some(&rule.metadata) }
     }
 
-    const fn of_user(name: &'a str) -> Self {
-        Self { name: Some(name), rule: None }
+    /// `known` is what is kept of the user, who may be gone.
+    pub(super) fn of_user(name: &'a str, known: Option<&'a WrittenUser>) -> Self {
+        Self { name: Some(name), metadata: known.map(|user| &user.metadata) }
     }
 }
 
 impl Facts for Holder<'_> {
-    fn id(&self) -> Option<&str> {
-        None
-    }
-
     fn name(&self) -> Option<&str> {
         self.name
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
-        self.rule?.metadata.get(key).map(String::as_str)
+        self.metadata?.get(key).map(String::as_str)
     }
 }
 
@@ -132,14 +138,19 @@ impl Acls {
 
     /// What those say together that `namer` names, if there are any. A template has the values of the
     /// rule or the user that names its policy.
-    pub(super) fn of(&self, namer: &Namer, rules: &Rules) -> Option<Arc<InVault>> {
+    pub(super) fn of(
+        &self,
+        namer: &Namer,
+        rules: &Rules,
+        users: &HashMap<String, WrittenUser>,
+    ) -> Option<Arc<InVault>> {
         if namer.is_nobody() {
             return None;
         }
         if let Some(known) = self.known.load().of.get(namer) {
             return Some(Arc::clone(known));
         }
-        let (named, segments) = self.named(namer, rules);
+        let (named, segments) = self.named(namer, rules, users);
         if named.is_empty() {
             return None;
         }
@@ -167,6 +178,7 @@ impl Acls {
         &'a self,
         namer: &'a Namer,
         rules: &'a Rules,
+        users: &'a HashMap<String, WrittenUser>,
     ) -> (Vec<(&'a str, &'a acl::Policy, Holder<'a>)>, usize) {
         let (mut known, mut named, mut segments) = (HashSet::new(), Vec::new(), 0);
         let mut add = |names: &'a [String], holder: Holder<'a>, place: u32| {
@@ -188,7 +200,7 @@ impl Acls {
                     .all(|(place, rule)| add(&rule.policies, Holder::of_rule(rule), place));
             }
             Namer::User(user, names) | Namer::Bearer(Bearer::User(user), names) => {
-                add(names, Holder::of_user(user), 0);
+                add(names, Holder::of_user(user, users.get(&**user)), 0);
             }
             Namer::Bearer(Bearer::Rules(places), names) if places.is_empty() => {
                 add(names, Holder::default(), 0);

@@ -1,7 +1,10 @@
 //! Why somebody may do something, or may not: which policies say so.
 //!
-//! Always holds: whether it is allowed is what a request would find; the words are those of the
-//! policies that decide. Never does: change anything, or decide anything else by it.
+//! Always holds: whether it is allowed is what a request would find that carries nothing but its path,
+//! as those of the native dialect do: a block of a policy in Vault's language that asks for
+//! parameters, or for the answer to be wrapped, gives nothing, and is told among what is not met; the
+//! words are those of the policies that decide. Never does: change anything, or decide anything else
+//! by it.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -37,7 +40,7 @@ pub struct Explanation {
     /// What decides.
     pub words: Vec<Word>,
     /// The names of policies that would say something, but that they have a condition which does not
-    /// hold, or are over.
+    /// hold, or are over, or ask more of a request than its path.
     pub unmet: Vec<String>,
 }
 
@@ -84,7 +87,7 @@ impl AccessDirectory {
         Some(Explanation {
             is_allowed: match whom {
                 Whom::Oneself => permit.tells_under(circumstances).tells(action, resource),
-                _ => grants.allows(action, resource, Door::Told),
+                _ => grants.allows(action, resource, Door::Other),
             },
             rules: access.names_of(&rules),
             words,
@@ -107,10 +110,13 @@ fn words(
     let of_iam = access.said(user, rules, asked, circumstances);
     let (of_iam, unmet): (Vec<_>, Vec<_>) = of_iam.into_iter().partition(|(.., is_said)| *is_said);
     let of_iam = of_iam.into_iter().map(|(policy, verdict, _)| (policy, None, verdict));
-    let unmet: BTreeSet<_> = unmet.into_iter().map(|(policy, ..)| policy).collect();
-    let in_vault = grants.in_vault().map(|policies| policies.told(action, resource));
+    let in_vault = grants.in_vault().map(|policies| policies.told(action, resource, Door::Other));
     let in_vault = in_vault.into_iter().flatten();
     let in_vault = in_vault.map(|(policy, block, verdict)| (policy, Some(block), verdict));
+    let (asking, in_vault): (Vec<_>, Vec<_>) =
+        in_vault.partition(|(.., verdict)| *verdict == Verdict::Silent);
+    let unmet = unmet.into_iter().map(|(policy, ..)| policy);
+    let unmet: BTreeSet<_> = unmet.chain(asking.into_iter().map(|(policy, ..)| policy)).collect();
     let all: Vec<_> = of_iam.chain(in_vault).collect();
     let decisive = all.iter().map(|(.., verdict)| *verdict).max().unwrap_or_default();
     let decides =

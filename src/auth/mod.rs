@@ -37,6 +37,7 @@ mod word;
 
 pub use self::{
     access::{AccessDirectory, Written, names_an_action},
+    acls::WrittenUser,
     action::{Action, Resource},
     directory::{Party, Principal, Subject, Unauthenticated, VerifiedPeer},
     explain::{Explanation, Whom},

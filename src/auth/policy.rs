@@ -273,11 +273,11 @@ impl Permit {
     /// for so many seconds.
     #[must_use]
     pub fn carrying(mut self, given: &[(&str, Given<'_>)], wrapped_for: Option<u64>) -> Self {
-        if let Some(asked) = &self.addressed {
+        if let Some(asked) = &mut self.addressed {
+            asked.wrapped_for = wrapped_for;
             for held in self.policy.held_mut() {
                 let in_vault = held.grants.in_vault();
-                held.is_fit =
-                    in_vault.is_some_and(|policies| policies.fits(asked, given, wrapped_for));
+                held.is_fit = in_vault.is_some_and(|policies| policies.fits(asked, given));
             }
         }
         self
@@ -432,10 +432,17 @@ impl Permit {
         given.reduce(|one, other| one & other).unwrap_or_default()
     }
 
-    /// What the policies say, whatever the operation has asked for: to be told, not to be done.
+    /// What a request would find that is for this and carries nothing a block could ask for, whatever the
+    /// operation has asked for: to be told, not to be done.
     #[must_use]
     pub fn tells(&self, action: Action, resource: Resource<'_>) -> bool {
-        self.policy.held().all(|held| held.grants.allows(action, resource, Door::Told))
+        self.policy.held().all(|held| held.grants.allows(action, resource, Door::Other))
+    }
+
+    /// The same of a request that carries whatever blocks ask for: as Vault tells capabilities.
+    #[must_use]
+    pub fn tells_at_best(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.policy.held().all(|held| held.grants.allows(action, resource, Door::Best))
     }
 
     /// To how much of what lies below `prefix` an action may be done.

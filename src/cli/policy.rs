@@ -80,7 +80,7 @@ impl Test {
         for policy in told.get("unmetConditions").and_then(Value::as_array).into_iter().flatten() {
             let policy = policy.as_str().unwrap_or_default();
             say(format_args!(
-                "nothing by policy {policy}: its conditions are not met, or it is over"
+                "nothing by policy {policy}: its conditions are not met, or it is over, or it asks for parameters or wrapping"
             ));
         }
         if is_allowed { Ok(()) } else { Err("not allowed".into()) }

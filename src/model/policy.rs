@@ -54,7 +54,7 @@ const CERTIFICATE_MAX: usize = 32 << 10;
 const DESCRIPTION_MAX: usize = 512;
 /// The most further attributes, other names and extensions that a rule asks for.
 const FACETS_MAX: usize = 32;
-/// The most entries of a rule's metadata.
+/// The most entries of a rule's or a user's metadata.
 const METADATA_MAX: usize = 64;
 
 /// A policy in the words of IAM: who may do what to which resources. What is allowed and not
@@ -233,15 +233,7 @@ impl CertRule {
         if self.keys.len() > LIST_MAX || self.issuers.len() > LIST_MAX {
             return Err(TOO_MANY);
         }
-        let is_fine = |(key, value): (&String, &String)| {
-            name(key).is_ok() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control)
-        };
-        if self.metadata.len() > METADATA_MAX || !self.metadata.iter().all(is_fine) {
-            return Err(Invalid(
-                "metadata has at most 64 entries: names of 1 to 128 bytes and texts of at most 512, without control characters",
-            ));
-        }
-        Ok(())
+        metadata(&self.metadata)
     }
 
     /// The lists of patterns for names.
@@ -292,6 +284,22 @@ const TOO_MANY: Invalid = Invalid("a list in a policy, a rule or a user has at m
 pub fn name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > NAME_MAX || text.chars().any(char::is_control) {
         return Err(Invalid("a name is text of 1 to 128 bytes without control characters"));
+    }
+    Ok(())
+}
+
+/// Goes on with what a rule or a user can have of metadata.
+///
+/// # Errors
+/// `Invalid` with what it must be.
+pub fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    let is_fine = |(key, value): (&String, &String)| {
+        name(key).is_ok() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control)
+    };
+    if metadata.len() > METADATA_MAX || !metadata.iter().all(is_fine) {
+        return Err(Invalid(
+            "metadata has at most 64 entries: names of 1 to 128 bytes and texts of at most 512, without control characters",
+        ));
     }
     Ok(())
 }

@@ -198,7 +198,9 @@ impl User {
     /// What every process has of it under a name.
     #[must_use]
     pub fn size(&self, name: &str) -> Size {
-        self.policies.iter().fold(Size::default().entry(name), |size, policy| size.entry(policy))
+        let size = Size::default().entry(name);
+        let size = self.policies.iter().fold(size, |size, policy| size.entry(policy));
+        self.metadata.iter().fold(size, |size, (key, value)| size.entry(key).entry(value))
     }
 }
 

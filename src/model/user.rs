@@ -1,6 +1,6 @@
 //! Users of a domain: who logs in with a name and a password, and what they then have.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use super::{Invalid, Timestamp, policy, text};
 
@@ -14,6 +14,8 @@ pub struct User {
     pub password: PasswordHash,
     /// The policies that it has: names.
     pub policies: Vec<String>,
+    /// What else there is to know of it, for the templates of policies.
+    pub metadata: BTreeMap<String, String>,
     /// How long its tokens live, in seconds; 0 for as long as any.
     pub token_ttl: u64,
     /// How long they live at most, in seconds; 0 for as long as any.
@@ -37,6 +39,7 @@ impl User {
             return Err(Invalid("a user has at most 32 policies"));
         }
         self.policies.iter().try_for_each(|name| policy::name(name))?;
+        policy::metadata(&self.metadata)?;
         if self.token_max_ttl > 0 && self.token_ttl > self.token_max_ttl {
             return Err(Invalid("'token_ttl' cannot be greater than 'token_max_ttl'"));
         }
@@ -100,6 +103,7 @@ mod tests {
         let user = User {
             password: PasswordHash::new("$argon2id$kept".to_owned()),
             policies: vec!["app".to_owned()],
+            metadata: BTreeMap::from([("team".to_owned(), "red".to_owned())]),
             token_ttl: 60,
             token_max_ttl: 0,
             created_at: moment,
@@ -109,6 +113,8 @@ mod tests {
         assert_eq!(user.check(), Ok(()));
         assert!(User { token_max_ttl: 59, ..user.clone() }.check().is_err());
         assert!(User { policies: vec![String::new()], ..user.clone() }.check().is_err());
+        let long = BTreeMap::from([("team".to_owned(), "x".repeat(513))]);
+        assert!(User { metadata: long, ..user.clone() }.check().is_err());
         assert!(User { policies: vec!["p".to_owned(); 129], ..user }.check().is_err());
     }
 }

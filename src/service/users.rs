@@ -9,7 +9,7 @@ mod lockout;
 mod login;
 mod passwords;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::login::LoginSource;
 use self::{
@@ -38,6 +38,8 @@ pub struct UserPatch {
     pub password: Option<Password>,
     /// The policies.
     pub policies: Option<Vec<String>>,
+    /// What else there is to know of it: all of it.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// How long its tokens live, in seconds; 0 for as long as any.
     pub token_ttl: Option<u64>,
     /// How long they live at most, in seconds; 0 for as long as any.
@@ -209,7 +211,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<(), Error> {
         let keys = &self.scope.keys(permit).await?;
-        let UserPatch { password, policies, token_ttl, token_max_ttl } = patch;
+        let UserPatch { password, policies, metadata, token_ttl, token_max_ttl } = patch;
         // Before anything is made of a password.
         if !self.is_there(keys, name).await? && (!makes || password.is_none()) {
             return Err(if makes { Error::NoPassword } else { Error::UserNotFound });
@@ -230,6 +232,7 @@ impl Users {
                 (None, Some(password)) => User {
                     password: password.clone(),
                     policies: Vec::new(),
+                    metadata: BTreeMap::new(),
                     token_ttl: 0,
                     token_max_ttl: 0,
                     created_at: now,
@@ -240,6 +243,7 @@ impl Users {
             let user = User {
                 password: password.clone().unwrap_or(before.password),
                 policies: policies.clone().unwrap_or(before.policies),
+                metadata: metadata.clone().unwrap_or(before.metadata),
                 token_ttl: token_ttl.unwrap_or(before.token_ttl),
                 token_max_ttl: token_max_ttl.unwrap_or(before.token_max_ttl),
                 created_at: before.created_at,
@@ -247,7 +251,7 @@ impl Users {
             };
             user.check()?;
             standing.put(draft, name, &user)?;
-            Ok(is_new || policies.is_some())
+            Ok(is_new || policies.is_some() || metadata.is_some())
         };
         let outcome = self.scope.unit(change, keys, Counting::of(keys, name), decide).await;
         // What a password is, no request is judged by.

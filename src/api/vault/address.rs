@@ -76,6 +76,7 @@ pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
         operation,
         is_put: operation == Operation::Update && !is_of_server(&address.path),
         needs_sudo: is_protected(&address.path),
+        wrapped_for: None,
     })
 }
 

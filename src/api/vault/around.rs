@@ -80,6 +80,9 @@ pub(super) async fn enter<'a>(
     if permit.asks() {
         let whole = permit.into_owned();
         permit = Cow::Owned(fields::with_parameters(call, |given| whole.carrying(given, ttl))?);
+    } else if ttl.is_some() {
+        // Of a folder's names blocks at other addresses may ask it.
+        permit = Cow::Owned(permit.into_owned().carrying(&[], ttl));
     }
     Ok(Entered { context, permit, call, own, ttl })
 }

@@ -124,15 +124,15 @@ fn at(
         // in it.
         ("" | "config", word) => {
             let action = action("config", word);
-            action.is_some_and(|action| permit.tells(action, Resource::Tenant))
+            action.is_some_and(|action| permit.tells_at_best(action, Resource::Tenant))
                 || in_vault.words().contains(&word)
         }
         ("metadata" | "detailed-metadata", "list") => {
-            permit.tells(Action::SecretList, Resource::Below(&folder))
+            permit.tells_at_best(Action::SecretList, Resource::Below(&folder))
         }
         (part, word) => action(part, word).is_some_and(|action| match &secret {
-            Some(path) => permit.tells(action, Resource::Secret(path)),
-            None => permit.tells(action, Resource::Below(&folder)),
+            Some(path) => permit.tells_at_best(action, Resource::Secret(path)),
+            None => permit.tells_at_best(action, Resource::Below(&folder)),
         }),
     };
     let beyond = [Capability::Scan, Capability::Sudo].into_iter();
@@ -182,7 +182,7 @@ fn of_server(
         // The first one it always takes; others are for a part of what it does.
         Handler::Tenant(_) => {
             let first = operation.actions.first();
-            first.is_some_and(|action| permit.tells(*action, Resource::Tenant))
+            first.is_some_and(|action| permit.tells_at_best(*action, Resource::Tenant))
         }
     };
     let there = there.filter(|route| may(route.operation));

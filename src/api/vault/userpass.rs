@@ -1,5 +1,7 @@
 //! `auth/userpass`: users, who log in with a password over a connection with the domain's certificate.
 
+use std::collections::BTreeMap;
+
 use hyper::StatusCode;
 
 use super::{
@@ -35,6 +37,11 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let policies = || user.policies.iter().map(String::as_str);
     Ok(envelope::data(call, USERPASS, &Parts { bytes: 1024, ..Parts::default() }, |out| {
         out.number("max_ttl", user.token_max_ttl);
+        out.object("metadata", |out| {
+            for (name, text) in &user.metadata {
+                out.text(name, text);
+            }
+        });
         out.texts("policies", policies());
         out.texts("token_bound_cidrs", []);
         out.number("token_explicit_max_ttl", 0u32);
@@ -49,7 +56,7 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
     }))
 }
 
-/// A new user, or another password, other policies or lives of tokens for one that there is.
+/// A new user, or another password, other policies, metadata or lives of tokens for one that there is.
 pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
@@ -57,6 +64,7 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let patch = UserPatch {
         password: new_password(&mut fields)?,
         policies: policies(&mut fields)?,
+        metadata: metadata(&mut fields)?,
         token_ttl: seconds(fields.seconds("token_ttl")?)?.or(seconds(fields.seconds("ttl")?)?),
         token_max_ttl: seconds(fields.seconds("token_max_ttl")?)?
             .or(seconds(fields.seconds("max_ttl")?)?),
@@ -147,6 +155,16 @@ fn policies(fields: &mut Fields<'_>) -> Result<Option<Vec<String>>, Failed> {
     names.sort_unstable();
     names.dedup();
     Ok(Some(names))
+}
+
+/// All that there is to know of a user beside, if it is told.
+fn metadata(fields: &mut Fields<'_>) -> Result<Option<BTreeMap<String, String>>, Failed> {
+    let Some(raw) = fields.take("metadata")? else { return Ok(None) };
+    let text = |raw| {
+        fields::weak_text(raw).ok_or_else(|| fields::wrong("metadata", "expected a map of texts"))
+    };
+    let texts = fields::map(raw, "metadata")?.into_iter();
+    texts.map(|(name, raw)| Ok((name, text(raw)?))).collect::<Result<_, Failed>>().map(Some)
 }
 
 /// Takes what means nothing here, and refuses what would narrow a user or its tokens. What is taken

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{
     super::patterns::Extent,
     Capabilities, Capability, Facts, Given, Operation, Policy, Rule, Unfit,
-    parameters::Conditions,
+    parameters::{Carried, Conditions},
     patterns::{Pattern, Rank, Tree},
 };
 
@@ -52,7 +52,8 @@ impl Acl {
         rulings.sort_by(|one, other| one.pattern.by_precedence(&other.pattern));
         let (mut exact, mut patterns) = (HashMap::new(), Tree::new());
         for (rank, ruling) in rulings.iter().enumerate() {
-            patterns.insert(&ruling.pattern, rank, ruling.sure());
+            let sure = ruling.gives(Carried::Nothing);
+            patterns.insert(&ruling.pattern, rank, sure, ruling.capabilities);
             if let Some(path) = ruling.pattern.exact() {
                 exact.insert(path.into(), rank);
             }
@@ -83,12 +84,18 @@ impl Acl {
     /// How many of all paths that begin with `prefix`, itself among them, have `capability`, asked
     /// for by an operation of that capability. Nothing and everything are sure; some is said where it
     /// is not known, too. Of [`Capability::Deny`] it tells how much is denied in so many words. A block
-    /// that asks something of a request beside its path gives nothing here.
-    #[must_use]
-    pub fn below(&self, prefix: &str, capability: Capability) -> Extent {
-        let capabilities_of =
-            |rank: Rank| self.rulings.get(rank).map(Ruling::sure).unwrap_or_default();
-        self.patterns.below(prefix.trim_start_matches('/'), capability, capabilities_of)
+    /// that asks something of a request beside its path gives what it gives to one that has what is
+    /// `carried`.
+    pub(in super::super) fn below(
+        &self,
+        prefix: &str,
+        capability: Capability,
+        carried: Carried,
+    ) -> Extent {
+        let gives = |rank: Rank| self.rulings.get(rank).map(|ruling| ruling.gives(carried));
+        let gives = |rank: Rank| gives(rank).unwrap_or_default();
+        let is_bare = carried == Carried::Nothing;
+        self.patterns.below(prefix.trim_start_matches('/'), capability, is_bare, gives)
     }
 }
 
@@ -112,12 +119,12 @@ impl Ruling {
         }
     }
 
-    /// What it gives whatever a request carries.
-    fn sure(&self) -> Capabilities {
+    /// What it gives to a request that has for sure no more than this.
+    fn gives(&self, carried: Carried) -> Capabilities {
         Capability::ALL
             .iter()
             .copied()
-            .filter(|capability| !self.conditions.are_about(*capability))
+            .filter(|capability| self.conditions.hold(*capability, carried))
             .fold(Capabilities::NONE, |sure, capability| sure | Capabilities::of(&[capability]))
             & self.capabilities
     }
@@ -185,6 +192,13 @@ impl<'a> Decision<'a> {
     pub fn has_conditions(&self) -> bool {
         let capability = self.operation.capability();
         self.ruling.is_some_and(|ruling| ruling.conditions.are_about(capability))
+    }
+
+    /// Whether the operation's capability is given to a request that has for sure no more than this.
+    pub(in super::super) fn gives_to(&self, carried: Carried) -> bool {
+        let capability = self.operation.capability();
+        let holds = |ruling: &Ruling| ruling.conditions.hold(capability, carried);
+        self.is_allowed() && self.ruling.is_some_and(holds)
     }
 
     /// Goes on if what the request carries fits the block: its parameters by name, and for how many

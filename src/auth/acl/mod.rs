@@ -17,6 +17,7 @@ mod patterns;
 mod template;
 mod views;
 
+use self::parameters::Carried;
 pub(super) use self::views::{Door, InVault};
 pub use self::{
     capability::{Capabilities, Capability, Operation},

@@ -5,29 +5,43 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
-use super::{Acl, Capabilities, Capability, Door, InVault, Mounts, Nobody, Operation, Policy};
+use super::{
+    Acl, Addressed, Capabilities, Capability, Carried, Door, InVault, Mounts, Nobody, Operation,
+    Policy,
+};
 use crate::{
     auth::{Action, Extent, Resource, patterns::Verdict},
     model::{DomainConfig, SecretPath, Settings},
 };
 
-/// Blocks of policies: their paths and what they give.
-pub(crate) type Blocks = Vec<Vec<(String, Vec<Capability>)>>;
+/// For how many seconds an answer is to be wrapped at least, and at most.
+pub(crate) type Bounds = (Option<u64>, Option<u64>);
+/// A block of a policy: its path, what it gives, and what it asks of wrapping.
+pub(crate) type Block = (String, Vec<Capability>, Bounds);
+/// Blocks of policies.
+pub(crate) type Blocks = Vec<Vec<Block>>;
 
-/// All blocks, those of the same path made one: deny wins, else what any gives is given.
-pub(crate) struct Naive(BTreeMap<String, Capabilities>);
+/// All blocks, those of the same path made one: deny wins, else what any gives is given, and the least
+/// of each bound is its.
+pub(crate) struct Naive(BTreeMap<String, (Capabilities, Bounds)>);
 
 impl Naive {
     pub(crate) fn of(policies: &Blocks) -> Self {
-        let mut all = BTreeMap::<String, Capabilities>::new();
-        for (path, given) in policies.iter().flatten() {
+        let mut all = BTreeMap::<String, (Capabilities, Bounds)>::new();
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        for (path, given, bounds) in policies.iter().flatten() {
             let path = path.strip_prefix('/').unwrap_or(path);
-            let merged = all.entry(path.to_owned()).or_default();
+            let (merged, merged_bounds) = all.entry(path.to_owned()).or_default();
             *merged = *merged | Capabilities::of(given);
+            if !given.contains(&Capability::Deny) {
+                let (min, max) = *merged_bounds;
+                *merged_bounds = (least(min, bounds.0), least(max, bounds.1));
+            }
         }
-        for merged in all.values_mut() {
+        for (merged, bounds) in all.values_mut() {
             if merged.contains(Capability::Deny) {
                 *merged = Capabilities::of(&[Capability::Deny]);
+                *bounds = (None, None);
             }
         }
         Self(all)
@@ -50,7 +64,7 @@ impl Naive {
     }
 
     fn exact(&self, path: &str) -> Option<(&str, Capabilities)> {
-        let (pattern, given) = self.0.get_key_value(path)?;
+        let (pattern, (given, _)) = self.0.get_key_value(path)?;
         let is_exact = !has_plus(pattern) && !pattern.ends_with('*');
         is_exact.then_some((pattern, *given))
     }
@@ -63,7 +77,24 @@ impl Naive {
         };
         let mut fitting: Vec<_> = self.0.iter().filter(|(pattern, _)| fits(pattern)).collect();
         fitting.sort_by(|(one, _), (other, _)| precedence(one, other));
-        fitting.last().map(|(pattern, given)| (pattern.as_str(), **given))
+        fitting.last().map(|(pattern, (given, _))| (pattern.as_str(), *given))
+    }
+
+    /// Whether an operation has its capability at a path, where the answer is to be wrapped for so long.
+    fn gives(&self, path: &str, operation: Operation, wrapped_for: Option<u64>) -> bool {
+        self.decide(path, operation).is_some_and(|(pattern, given)| {
+            given.contains(operation.capability()) && is_within(self.0[pattern].1, wrapped_for)
+        })
+    }
+}
+
+fn is_within(bounds: Bounds, wrapped_for: Option<u64>) -> bool {
+    match (bounds, wrapped_for) {
+        ((None, None), _) => true,
+        (_, None) => false,
+        ((min, max), Some(seconds)) => {
+            min.unwrap_or(0) <= seconds && seconds <= max.unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -111,10 +142,14 @@ fn precedence(one: &str, other: &str) -> Ordering {
 }
 
 /// The text of a policy of these blocks.
-pub(crate) fn hcl(blocks: &[(String, Vec<Capability>)]) -> String {
-    let block = |(path, given): &(String, Vec<Capability>)| {
+pub(crate) fn hcl(blocks: &[Block]) -> String {
+    let block = |(path, given, (min, max)): &Block| {
         let words: Vec<_> = given.iter().map(|capability| capability.word()).collect();
-        format!("path {path:?} {{ capabilities = {words:?} }}")
+        let bound = |name: &str, bound: &Option<u64>| {
+            bound.map(|seconds| format!(" {name}_wrapping_ttl = {seconds}")).unwrap_or_default()
+        };
+        let (min, max) = (bound("min", min), bound("max", max));
+        format!("path {path:?} {{ capabilities = {words:?}{min}{max} }}")
     };
     blocks.iter().map(block).collect::<Vec<_>>().join("\n")
 }
@@ -143,13 +178,29 @@ fn pattern() -> impl Strategy<Value = String> {
     prop_oneof![12 => long, 1 => Just("*".to_owned()), 1 => Just("a*".to_owned())]
 }
 
+/// What few blocks ask of wrapping, and most do not.
+pub(crate) fn bounds() -> impl Strategy<Value = Bounds> {
+    prop_oneof![
+        8 => Just((None, None)), 1 => Just((Some(10), Some(60))), 1 => Just((None, Some(60))),
+        1 => Just((Some(100), None)),
+    ]
+}
+
+/// For how long answers are asked to be wrapped: not at all, and within some bounds and others.
+pub(crate) const WRAPPED: [Option<u64>; 3] = [None, Some(30), Some(300)];
+
+fn carried(wrapped_for: Option<u64>) -> Carried {
+    wrapped_for.map_or(Carried::Nothing, Carried::Wrapping)
+}
+
 fn policies() -> impl Strategy<Value = Blocks> {
     let capability = prop_oneof![
         3 => Just(Capability::Read), 3 => Just(Capability::List), 1 => Just(Capability::Update),
         1 => Just(Capability::Scan), 1 => Just(Capability::Deny),
     ];
     let given = prop::collection::vec(capability, 0..3);
-    prop::collection::vec(prop::collection::vec((pattern(), given), 0..10), 1..4)
+    let block = (pattern(), given, bounds());
+    prop::collection::vec(prop::collection::vec(block, 0..10), 1..4)
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -221,16 +272,20 @@ proptest! {
     ) {
         let prefix = path.get(..cut.min(path.len())).unwrap();
         let (naive, acl) = (Naive::of(&policies), acl(&policies));
-        for operation in OPERATIONS {
-            let capability = operation.capability();
-            let (extent, denied) = (acl.below(prefix, capability), acl.below(prefix, Capability::Deny));
+        for (operation, wrapped_for) in
+            OPERATIONS.iter().flat_map(|one| WRAPPED.map(|wrapped_for| (*one, wrapped_for)))
+        {
+            let below = |capability| acl.below(prefix, capability, carried(wrapped_for));
+            let (extent, denied) = (below(operation.capability()), below(Capability::Deny));
+            let at_best = acl.below(prefix, operation.capability(), Carried::Anything);
             for continuation in continuations(4) {
                 let path = format!("{prefix}{continuation}");
                 let decided = naive.decide(&path, operation);
-                let given = decided.map(|(_, given)| given).unwrap_or_default();
+                let has = naive.gives(&path, operation, wrapped_for);
+                prop_assert!(!has || at_best != Extent::Nothing, "{path:?} {operation:?}");
                 for (extent, has) in [
-                    (extent, given.contains(capability)),
-                    (denied, given.contains(Capability::Deny)),
+                    (extent, has),
+                    (denied, naive.denies(&path, operation)),
                 ] {
                     match extent {
                         Extent::Nothing => prop_assert!(!has, "{path:?} {operation:?} {decided:?}"),
@@ -266,7 +321,8 @@ pub(crate) fn mounted_policies(most: usize) -> impl Strategy<Value = Blocks> {
         1 => Just(Capability::Delete), 2 => Just(Capability::Deny),
     ];
     let given = prop::collection::vec(capability, 1..3);
-    prop::collection::vec(prop::collection::vec((mounted_pattern(), given), 0..8), 1..=most)
+    let block = (mounted_pattern(), given, bounds());
+    prop::collection::vec(prop::collection::vec(block, 0..8), 1..=most)
 }
 
 /// Mounts: their names, and what the paths of all that they show begin with.
@@ -274,8 +330,16 @@ pub(crate) type Shown = Vec<(String, String)>;
 
 impl Naive {
     /// What each address of a secret says of an action, one after the other: whether it is allowed,
-    /// where any of them says so.
-    pub(crate) fn says(&self, mounts: &Shown, action: Action, path: &str) -> Option<bool> {
+    /// where any of them says so. What a list shows is asked for with its wrapping, and all else
+    /// elsewhere, where there is none.
+    pub(crate) fn says(
+        &self,
+        mounts: &Shown,
+        action: Action,
+        path: &str,
+        wrapped_for: Option<u64>,
+    ) -> Option<bool> {
+        let wrapped_for = wrapped_for.filter(|_| action == Action::SecretList);
         let (word, operations): (_, &[Operation]) = match action {
             Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
             Action::SecretGet => ("metadata", &[Operation::Read]),
@@ -295,8 +359,7 @@ impl Naive {
                 if self.denies(&address, *operation) {
                     return Some(false);
                 }
-                let given = self.decide(&address, *operation).map(|(_, given)| given);
-                if given.unwrap_or_default().contains(operation.capability()) {
+                if self.gives(&address, *operation, wrapped_for) {
                     is_allowed = Some(true);
                 }
             }
@@ -327,21 +390,30 @@ proptest! {
     fn the_tree_is_judged_through_its_mounts(
         policies in mounted_policies(2),
         prefix in "([ab]/){0,2}[ab]?",
+        wrapped_for in prop::sample::select(WRAPPED.to_vec()),
     ) {
         let (naive, acl) = (Naive::of(&policies), acl(&policies));
         let shown = shown();
         let mounts = Arc::new(Mounts::of(&mounts()));
         let in_vault = InVault::new(acl, mounts);
+        // At an address of which no block speaks.
+        let elsewhere = Addressed {
+            path: String::new(), operation: Operation::List, is_put: false, needs_sudo: false, wrapped_for,
+        };
+        let door = match wrapped_for {
+            None => Door::Other,
+            Some(_) => Door::Vault { asked: &elsewhere, is_fit: false },
+        };
         let actions =
             [Action::SecretList, Action::SecretGet, Action::SecretDelete, Action::VersionGetData];
         for action in actions {
-            let (allowed, denied) = in_vault.extents(action, &prefix);
+            let (allowed, denied) = in_vault.extents(action, &prefix, door);
             for continuation in continuations(4) {
                 let Ok(path) = format!("{prefix}{continuation}").parse::<SecretPath>() else {
                     continue;
                 };
-                let expected = verdict(naive.says(&shown, action, path.as_str()));
-                let says = in_vault.says(action, Resource::Secret(&path), Door::Other);
+                let expected = verdict(naive.says(&shown, action, path.as_str(), wrapped_for));
+                let says = in_vault.says(action, Resource::Secret(&path), door);
                 prop_assert_eq!(says, expected, "{:?} {}", action, path.as_str());
                 for (extent, has) in [
                     (denied, expected == Verdict::Denied),

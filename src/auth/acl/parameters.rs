@@ -39,6 +39,17 @@ pub enum Unfit {
 /// value, and the name `*` for any parameter.
 pub(super) type Listed = BTreeMap<String, Vec<Value>>;
 
+/// What is known of a request beside its path, where it is asked what blocks give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Carried {
+    /// Nothing: a block that asks for something gives nothing.
+    Nothing,
+    /// For how many seconds its answer is to be wrapped, and nothing of its parameters.
+    Wrapping(u64),
+    /// It has whatever is asked for.
+    Anything,
+}
+
 /// What one block asks, or several of the same path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Conditions {
@@ -72,6 +83,24 @@ impl Conditions {
     /// Whether they ask anything of what takes `capability`.
     pub(super) fn are_about(&self, capability: Capability) -> bool {
         let bounds_wrapping = self.min_wrapping.is_some() || self.max_wrapping.is_some();
+        capability != Capability::Deny && bounds_wrapping || self.ask_parameters_of(capability)
+    }
+
+    /// Whether a request that takes `capability` has for sure what they ask of it.
+    pub(super) fn hold(&self, capability: Capability, carried: Carried) -> bool {
+        match carried {
+            Carried::Nothing => !self.are_about(capability),
+            Carried::Wrapping(seconds) => {
+                capability == Capability::Deny
+                    || !self.ask_parameters_of(capability)
+                        && self.check_wrapping(Some(seconds)).is_ok()
+            }
+            Carried::Anything => true,
+        }
+    }
+
+    /// Whether they ask for parameters of what takes `capability`.
+    fn ask_parameters_of(&self, capability: Capability) -> bool {
         let is_free = self.allowed.is_empty() && self.denied.is_empty() && self.required.is_empty();
         let has_parameters = !matches!(
             capability,
@@ -81,7 +110,7 @@ impl Conditions {
                 | Capability::Sudo
                 | Capability::Deny
         );
-        capability != Capability::Deny && (bounds_wrapping || has_parameters && !is_free)
+        has_parameters && !is_free
     }
 
     /// Whether a request fits that has these parameters, and whose answer is to be wrapped for so

@@ -109,15 +109,18 @@ struct Node {
 #[derive(Clone, Copy, Debug)]
 struct Summary {
     best: Option<Rank>,
-    /// What any of them gives.
+    /// What any of them gives, whatever a request carries.
     any: Capabilities,
-    /// What all of them give.
+    /// What any of them gives to a request that carries what it asks for.
+    at_best: Capabilities,
+    /// What all of them give, whatever a request carries.
     all: Capabilities,
 }
 
 impl Default for Summary {
     fn default() -> Self {
-        Self { best: None, any: Capabilities::NONE, all: Capabilities::ALL }
+        let none = Capabilities::NONE;
+        Self { best: None, any: none, at_best: none, all: Capabilities::ALL }
     }
 }
 
@@ -125,11 +128,12 @@ impl Summary {
     fn add(&mut self, other: Self) {
         self.best = self.best.max(other.best);
         self.any = self.any | other.any;
+        self.at_best = self.at_best | other.at_best;
         self.all = self.all & other.all;
     }
 
-    const fn of(rank: Rank, capabilities: Capabilities) -> Self {
-        Self { best: Some(rank), any: capabilities, all: capabilities }
+    const fn of(rank: Rank, sure: Capabilities, at_best: Capabilities) -> Self {
+        Self { best: Some(rank), any: sure, at_best, all: sure }
     }
 }
 
@@ -138,13 +142,21 @@ impl Tree {
         Self { nodes: vec![Node::default()] }
     }
 
-    pub(super) fn insert(&mut self, pattern: &Pattern, rank: Rank, capabilities: Capabilities) {
+    /// Takes in a pattern whose block gives what is `sure` whatever a request carries, and all that is
+    /// `at_best` to one that carries what it asks for.
+    pub(super) fn insert(
+        &mut self,
+        pattern: &Pattern,
+        rank: Rank,
+        sure: Capabilities,
+        at_best: Capabilities,
+    ) {
         let (parents, last) = match pattern.text.rsplit_once('/') {
             Some((parents, last)) => (Some(parents), last),
             None => (None, &*pattern.text),
         };
         let mut at = 0;
-        let summary = Summary::of(rank, capabilities);
+        let summary = Summary::of(rank, sure, at_best);
         let segments = parents.into_iter().flat_map(|parents| parents.split('/'));
         for segment in segments {
             at = self.enter(at, segment, summary);
@@ -192,13 +204,14 @@ impl Tree {
         best
     }
 
-    /// How much of what begins with `prefix` has `capability`; `capabilities_of` tells what a block
-    /// gives.
+    /// How much of what begins with `prefix` has `capability`; `gives` tells what a block gives, which
+    /// is no more than what is sure where `is_bare`.
     pub(super) fn below(
         &self,
         prefix: &str,
         capability: Capability,
-        capabilities_of: impl Fn(Rank) -> Capabilities,
+        is_bare: bool,
+        gives: impl Fn(Rank) -> Capabilities,
     ) -> Extent {
         // A folder may be named without its slash. Who is allowed what beside an operation of
         // folders is the same, but for that.
@@ -218,7 +231,7 @@ impl Tree {
             if !is_last {
                 return;
             }
-            let one = |rank: Rank| Summary::of(rank, capabilities_of(rank));
+            let one = |rank: Rank| Summary::of(rank, gives(rank), gives(rank));
             contenders.extend(within(&node.tails, segment).map(|rank| one(*rank)));
             if is_of_folders && segment.is_empty() {
                 contenders.extend(node.exact.into_iter().chain(node.end).map(one));
@@ -231,14 +244,15 @@ impl Tree {
         });
         let mut summary = Summary::default();
         if let Some(rank) = cover {
-            summary.add(Summary::of(rank, capabilities_of(rank)));
+            summary.add(Summary::of(rank, gives(rank), gives(rank)));
         }
         for contender in contenders {
             if contender.best > cover {
                 summary.add(contender);
             }
         }
-        if !summary.any.contains(capability) {
+        let any = if is_bare { summary.any } else { summary.at_best };
+        if !any.contains(capability) {
             Extent::Nothing
         } else if cover.is_some() && summary.all.contains(capability) {
             Extent::Everything
@@ -314,7 +328,7 @@ mod tests {
             for rank in 0..1000 {
                 for pattern in patterns {
                     let pattern = Pattern::new(&pattern.replace('#', &rank.to_string()));
-                    tree.insert(&pattern, rank, Capabilities::NONE);
+                    tree.insert(&pattern, rank, Capabilities::NONE, Capabilities::NONE);
                 }
             }
             tree.walk(path.as_bytes(), |_, _, _| visited += 1);

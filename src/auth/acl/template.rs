@@ -8,9 +8,6 @@ use super::hcl::PolicyFault;
 
 /// What is known of whoever asks.
 pub trait Facts {
-    /// `identity.entity.id`.
-    fn id(&self) -> Option<&str>;
-
     /// `identity.entity.name`.
     fn name(&self) -> Option<&str>;
 
@@ -23,10 +20,6 @@ pub trait Facts {
 pub struct Nobody;
 
 impl Facts for Nobody {
-    fn id(&self) -> Option<&str> {
-        None
-    }
-
     fn name(&self) -> Option<&str> {
         None
     }
@@ -46,9 +39,10 @@ pub(super) struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(Box<str>),
-    Id,
     Name,
     Metadata(Box<str>),
+    /// `identity.entity.id`, which identities here do not have.
+    Id,
     /// Aliases, groups and the time, which identities here do not have.
     Never,
 }
@@ -94,6 +88,11 @@ impl Template {
         self.pieces.contains(&Piece::Never)
     }
 
+    /// Whether it asks for an id: a policy that does was taken once, and is not written any more.
+    pub(super) fn asks_for_id(&self) -> bool {
+        self.pieces.contains(&Piece::Id)
+    }
+
     /// The path for whoever `facts` are about; `None` where a value is missing or unfit.
     pub(super) fn resolve(&self, facts: &impl Facts) -> Option<String> {
         let mut path = String::with_capacity(self.written.len());
@@ -103,10 +102,9 @@ impl Template {
                     path.push_str(literal);
                     continue;
                 }
-                Piece::Id => facts.id()?,
                 Piece::Name => facts.name()?,
                 Piece::Metadata(key) => facts.metadata(key)?,
-                Piece::Never => return None,
+                Piece::Id | Piece::Never => return None,
             };
             if value.is_empty() || value.contains(['*', '+', '/']) {
                 return None;
@@ -138,8 +136,7 @@ impl Piece {
             return Ok(Self::Never);
         }
         Err(PolicyFault::new(
-            "unknown template; there are identity.entity.id, identity.entity.name and \
-             identity.entity.metadata.<key>",
+            "unknown template; there are identity.entity.name and identity.entity.metadata.<key>",
         ))
     }
 }

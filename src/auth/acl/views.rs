@@ -13,7 +13,7 @@ use super::{
         action::{Action, Resource},
         patterns::{Extent, Verdict},
     },
-    Acl, Capabilities, Capability, Given, Nobody, Operation, Policy,
+    Acl, Capabilities, Capability, Carried, Decision, Given, Nobody, Operation, Policy,
 };
 use crate::model::{DomainConfig, MountPath};
 
@@ -107,6 +107,8 @@ pub struct Addressed {
     pub is_put: bool,
     /// Whether the path asks for `sudo` as well.
     pub needs_sudo: bool,
+    /// For how many seconds the answer is to be wrapped, if it is, once that is known.
+    pub wrapped_for: Option<u64>,
 }
 
 /// Through which door a question comes.
@@ -114,10 +116,24 @@ pub struct Addressed {
 pub(in super::super) enum Door<'a> {
     /// Another than Vault's: nothing is known of what a block may ask beyond the path.
     Other,
-    /// Vault's. `is_fit`: the request has what the block at its address asks.
+    /// Vault's. `is_fit`: the request has what the block at its address asks. Whether lists may be seen
+    /// at other addresses, wrapping alone decides beside the path, and so it is known.
     Vault { asked: &'a Addressed, is_fit: bool },
-    /// Somebody wants to know what may be done, and does nothing.
-    Told,
+    /// Nobody does anything: what the best of all requests could do.
+    Best,
+}
+
+impl Door<'_> {
+    /// What is known of a request, at whatever address.
+    fn carried(self, operation: Operation) -> Carried {
+        match self {
+            Self::Vault { asked, .. } if operation.is_of_folders() => {
+                asked.wrapped_for.map_or(Carried::Nothing, Carried::Wrapping)
+            }
+            Self::Other | Self::Vault { .. } => Carried::Nothing,
+            Self::Best => Carried::Anything,
+        }
+    }
 }
 
 /// Vault's policies of one holder, and the mounts through which they speak of the tree.
@@ -146,7 +162,7 @@ impl InVault {
     ) -> Verdict {
         match (resource, door) {
             (Resource::Tenant, Door::Vault { asked, is_fit }) => self.says_at(asked, is_fit),
-            (Resource::Tenant, Door::Other | Door::Told) => self.says_of_tenant(action, door),
+            (Resource::Tenant, Door::Other | Door::Best) => self.says_of_tenant(action, door),
             (Resource::Secret(path), _) => self.says_of_secret(action, path.as_str(), door),
             (Resource::Below(_) | Resource::AllBelow(_), _) => Verdict::Silent,
         }
@@ -187,8 +203,9 @@ impl InVault {
                     self.decide(path, *operation, door)
                 };
             }
-            let extent = |capability| self.acl.below(path, capability);
-            let of_twin = twin(path).map(|path| self.acl.below(&path, Capability::Deny));
+            let carried = door.carried(*operation);
+            let extent = |capability| self.acl.below(path, capability, carried);
+            let of_twin = twin(path).map(|path| self.acl.below(&path, Capability::Deny, carried));
             let denied = extent(Capability::Deny).or(of_twin.unwrap_or(Extent::Nothing));
             match (extent(operation.capability()), denied) {
                 (_, Extent::Some | Extent::Everything) => Verdict::Denied,
@@ -225,47 +242,55 @@ impl InVault {
         self.acl.decide(&asked.path, asked.operation).has_conditions()
     }
 
-    /// Whether a request with these parameters, whose answer is to be wrapped for so many seconds,
-    /// has what the block at its address asks.
-    pub(in super::super) fn fits(
-        &self,
-        asked: &Addressed,
-        given: &[(&str, Given<'_>)],
-        wrapped_for: Option<u64>,
-    ) -> bool {
-        self.acl.decide(&asked.path, asked.operation).check(given, wrapped_for).is_ok()
+    /// Whether a request with these parameters has what the block at its address asks.
+    pub(in super::super) fn fits(&self, asked: &Addressed, given: &[(&str, Given<'_>)]) -> bool {
+        let decision = self.acl.decide(&asked.path, asked.operation);
+        decision.check(given, asked.wrapped_for).is_ok()
     }
 
-    /// To how much of what lies below `prefix` they allow `action`, and for how much they deny it.
-    pub(in super::super) fn extents(&self, action: Action, prefix: &str) -> (Extent, Extent) {
+    /// To how much of what lies below `prefix` they allow `action`, asked for through `door`, and for
+    /// how much they deny it.
+    pub(in super::super) fn extents(
+        &self,
+        action: Action,
+        prefix: &str,
+        door: Door<'_>,
+    ) -> (Extent, Extent) {
         let (mut allowed, mut denied) = (Extent::Nothing, Extent::Nothing);
         let Some((word, operations)) = place(action) else { return (allowed, denied) };
         // What a name is in decides whether it is listed.
         let prefix = if action == Action::SecretList { folder(prefix) } else { prefix };
-        let below = |mount: &str, rest: &str, capability| {
-            self.acl.below(&[mount, "/", word, "/", rest].concat(), capability)
+        let below = |mount: &str, rest: &str, capability, carried| {
+            self.acl.below(&[mount, "/", word, "/", rest].concat(), capability, carried)
         };
+        let gives = |mount: &str, rest: &str, operation: &Operation| {
+            below(mount, rest, operation.capability(), door.carried(*operation))
+        };
+        let denies =
+            |mount: &str, rest: &str| below(mount, rest, Capability::Deny, Carried::Nothing);
         for (mount, rest) in self.mounts.showing(prefix) {
             for operation in operations {
-                allowed = allowed.or(below(mount, rest, operation.capability()));
+                allowed = allowed.or(gives(mount, rest, operation));
             }
-            denied = denied.or(below(mount, rest, Capability::Deny));
+            denied = denied.or(denies(mount, rest));
         }
         for mount in self.mounts.within(prefix) {
             for operation in operations {
-                allowed = allowed.or(below(mount, "", operation.capability()).as_part());
+                allowed = allowed.or(gives(mount, "", operation).as_part());
             }
-            denied = denied.or(below(mount, "", Capability::Deny).as_part());
+            denied = denied.or(denies(mount, "").as_part());
         }
         (allowed, denied)
     }
 
-    /// Which policies decide about `action` on a secret or on the tenant, at which of its addresses, by
-    /// which block.
+    /// Which policies decide about `action` on a secret or on the tenant, asked for through `door`, at
+    /// which of its addresses, by which block. Those are told as silent that would allow it, but that
+    /// the block asks for more than the request has.
     pub(in super::super) fn told(
         &self,
         action: Action,
         resource: Resource<'_>,
+        door: Door<'_>,
     ) -> Vec<(String, String, Verdict)> {
         // At its other spelling nothing is given, and all is denied that is denied there.
         let spelt = |(at, one): &(&str, Operation)| {
@@ -286,13 +311,14 @@ impl InVault {
             if is_other && !decision.denies_explicitly() {
                 continue;
             }
-            let (verdict, capability) = if decision.denies_explicitly() {
-                (Verdict::Denied, Capability::Deny)
+            let capability = if decision.denies_explicitly() {
+                Capability::Deny
             } else if decision.is_allowed() {
-                (Verdict::Allowed, operation.capability())
+                operation.capability()
             } else {
                 continue;
             };
+            let verdict = verdict(&decision, &address, operation, door);
             let policies = ruling.policies_with(capability);
             told.extend(policies.map(|name| (name.to_owned(), ruling.path(), verdict)));
         }
@@ -300,24 +326,33 @@ impl InVault {
     }
 
     fn decide(&self, address: &str, operation: Operation, door: Door<'_>) -> Verdict {
-        let decision = self.acl.decide(address, operation);
-        let is_fit = match door {
-            Door::Other => false,
-            Door::Vault { asked, is_fit } => is_fit && asked.path == address,
-            Door::Told => true,
-        };
-        if decision.denies_explicitly() {
-            Verdict::Denied
-        } else if decision.is_allowed() && (is_fit || !decision.has_conditions()) {
-            Verdict::Allowed
-        } else {
-            Verdict::Silent
-        }
+        verdict(&self.acl.decide(address, operation), address, operation, door)
     }
 
     /// What is given at an address, to be told.
     pub(in super::super) fn capabilities(&self, address: &str) -> Capabilities {
         self.acl.decide(address, Operation::List).capabilities()
+    }
+}
+
+/// What a decision about an operation at an address says of a request through `door`.
+fn verdict(
+    decision: &Decision<'_>,
+    address: &str,
+    operation: Operation,
+    door: Door<'_>,
+) -> Verdict {
+    let is_at_its_own = || match door {
+        Door::Vault { asked, is_fit } => is_fit && asked.path == address,
+        Door::Other | Door::Best => false,
+    };
+    if decision.denies_explicitly() {
+        Verdict::Denied
+    } else if decision.gives_to(door.carried(operation)) || decision.is_allowed() && is_at_its_own()
+    {
+        Verdict::Allowed
+    } else {
+        Verdict::Silent
     }
 }
 

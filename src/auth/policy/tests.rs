@@ -10,6 +10,7 @@ use crate::{
             self, Mounts,
             naive::{self, Naive, hcl},
         },
+        acls::WrittenUser,
     },
     model::SecretPath,
 };
@@ -135,10 +136,11 @@ proptest! {
         let in_vault = blocks.iter().enumerate().map(|(n, blocks)| {
             (format!("vault-{n}"), acl::Policy::parse(&hcl(blocks)).unwrap())
         });
+        let ann = WrittenUser { policies: names(of_user), ..WrittenUser::default() };
         let written = Written {
             in_vault: in_vault.collect(),
             mounts: Mounts::of(&naive::mounts()),
-            users: vec![("ann".to_owned(), names(of_user))],
+            users: vec![("ann".to_owned(), ann)],
             ..Written::default()
         };
         let access = &AccessDirectory::new(BuiltIn::Nothing);
@@ -169,7 +171,7 @@ proptest! {
             for action in actions {
                 let mut is_allowed = true;
                 for (bearer, set) in bearers.iter().zip(&sets) {
-                    is_allowed &= set.says(&shown, action, path) == Some(true);
+                    is_allowed &= set.says(&shown, action, path, None) == Some(true);
                     let permit = visitor.authorize(id, &[action], access).unwrap();
                     let allows = permit.settle(bearer, access).is_ok_and(|permit| {
                         permit.allows(action, Resource::Secret(&at))

@@ -180,6 +180,9 @@ impl Follower for Current {
     }
 
     async fn read_all(&self) -> Result<(), Error> {
+        // All that those had that were known may be gone.
+        let mut ids: BTreeSet<_> = self
+            .with(|tenants| tenants.read_at.keys().chain(tenants.behind.keys()).copied().collect());
         let snapshot = self.scope.engine().snapshot().await?;
         let mut from = Vec::new();
         while let Some(key) = first(&*snapshot, &from).await? {
@@ -191,8 +194,11 @@ impl Follower for Current {
                 from = [key.as_slice(), &[0]].concat();
                 continue;
             };
-            self.bring_up_anew(id).await;
+            ids.insert(id);
             from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
+        }
+        for id in ids {
+            self.bring_up_anew(id).await;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Always holds: one that is damaged hides no other, and is told by its name.
 
 use crate::{
-    auth::acl,
+    auth::{WrittenUser, acl},
     crypto::DomainKeys,
     model::{OkmsId, User, VaultPolicy},
     service::{
@@ -97,16 +97,18 @@ pub(super) async fn all<K: Kind>(
     }
 }
 
-/// The users, and the names of their policies. One that is damaged may do nothing, and shuts out nobody
+/// The users, as far as they say who may do what. One that is damaged may do nothing, and shuts out nobody
 /// else: what it denied, it denied itself.
 pub(super) async fn users(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
-) -> Result<Vec<(String, Vec<String>)>, Error> {
+) -> Result<Vec<(String, WrittenUser)>, Error> {
     let found = all::<User>(snapshot, keys, user::all(keys.id())).await?;
     let known = found.into_iter().filter_map(|(key, user)| Some((key, user?)));
-    let named =
-        known.map(|(key, user)| Ok((user::name(&key).ok_or(Malformed)?.to_owned(), user.policies)));
+    let named = known.map(|(key, User { policies, metadata, .. })| {
+        let name = user::name(&key).ok_or(Malformed)?.to_owned();
+        Ok((name, WrittenUser { policies, metadata }))
+    });
     named.collect()
 }
 
@@ -133,7 +135,7 @@ pub(super) fn read_policies(
     found: Vec<(String, VaultPolicy)>,
 ) -> Result<Vec<(String, acl::Policy)>, Error> {
     let read = found.into_iter().map(|(name, policy)| {
-        let policy = acl::Policy::parse(&policy.text);
+        let policy = acl::Policy::kept(&policy.text);
         Ok((name, policy.map_err(|fault| Error::Corrupt(fault.into()))?))
     });
     read.collect()

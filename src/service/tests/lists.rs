@@ -17,7 +17,7 @@ use crate::{
         Action, Denied, Permit, Principal,
         acl::{
             Addressed, Capability, Operation,
-            naive::{Blocks, Naive, Shown, hcl},
+            naive::{Block, Blocks, Naive, Shown, WRAPPED, bounds, hcl},
         },
         directory,
     },
@@ -54,6 +54,8 @@ struct Asked {
     folder: String,
     is_recursive: bool,
     after: Option<String>,
+    /// For how long the answer is to be wrapped, in Vault's dialect.
+    wrapped_for: Option<u64>,
 }
 
 fn paths() -> impl Strategy<Value = BTreeSet<String>> {
@@ -85,7 +87,7 @@ fn in_vault() -> impl Strategy<Value = Blocks> {
         6 => Just(Capability::List), 1 => Just(Capability::Scan), 4 => Just(Capability::Read),
         2 => Just(Capability::Deny),
     ];
-    vec(vec((pattern, vec(capability, 1..3)), 1..8), 1..4)
+    vec(vec((pattern, vec(capability, 1..3), bounds()), 1..8), 1..4)
 }
 
 fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
@@ -175,13 +177,16 @@ fn world() -> impl Strategy<Value = World> {
 }
 
 /// Lists of a folder that is there, if the index finds one, or of one that is not.
-fn asked() -> impl Strategy<Value = (Index, bool, Option<&'static str>)> {
+fn asked() -> impl Strategy<Value = (Index, bool, Option<&'static str>, Option<u64>)> {
     let after = select(vec!["", "a", "a/", "a-b", "a/b", "a/a/zz", "ab/", "zz"]);
-    (any::<Index>(), any::<bool>(), option::weighted(0.3, after))
+    (any::<Index>(), any::<bool>(), option::weighted(0.3, after), select(WRAPPED.to_vec()))
 }
 
 /// What is asked for in a world.
-fn asked_in(world: &World, (at, is_recursive, after): (Index, bool, Option<&str>)) -> Asked {
+fn asked_in(
+    world: &World,
+    (at, is_recursive, after, wrapped_for): (Index, bool, Option<&str>, Option<u64>),
+) -> Asked {
     let ends = |path: &String| {
         let folder = |(at, _)| path[..=at].to_owned();
         path.match_indices('/').map(folder).collect::<Vec<_>>()
@@ -189,7 +194,8 @@ fn asked_in(world: &World, (at, is_recursive, after): (Index, bool, Option<&str>
     let folders: BTreeSet<_> = world.paths.iter().flat_map(ends).collect();
     let mut folders: Vec<_> = folders.into_iter().collect();
     folders.extend(["", "", "", "", "a/", "b/", "none/"].map(str::to_owned));
-    Asked { folder: at.get(&folders).clone(), is_recursive, after: after.map(str::to_owned) }
+    let (folder, after) = (at.get(&folders).clone(), after.map(str::to_owned));
+    Asked { folder, is_recursive, after, wrapped_for }
 }
 
 /// Whether a pattern in which `*` stands for any text fits.
@@ -222,8 +228,8 @@ impl<'a> Held<'a> {
     fn of(world: &'a World, names: &[String], identity: Option<&str>) -> Self {
         let has = |name: String| names.contains(&name);
         let named = world.in_vault.iter().enumerate().filter(|(n, _)| has(format!("vault-{n}")));
-        let filled = |(path, given): &(String, Vec<Capability>)| {
-            (path.replace("{{identity.entity.name}}", IDENTITY), given.clone())
+        let filled = |(path, given, bounds): &Block| {
+            (path.replace("{{identity.entity.name}}", IDENTITY), given.clone(), *bounds)
         };
         let named: Blocks = named.map(|(_, blocks)| blocks.iter().map(filled).collect()).collect();
         let is_about = |policy: &&IamPolicy| {
@@ -238,7 +244,7 @@ impl<'a> Held<'a> {
     }
 
     /// What any policy denies is denied; else what any allows, and does not except, is allowed.
-    fn allows(&self, mounts: &Shown, action: Action, path: &str) -> bool {
+    fn allows(&self, mounts: &Shown, action: Action, path: &str, wrapped_for: Option<u64>) -> bool {
         let names: &[&str] = match action {
             Action::SecretList => {
                 &["okms:apikms:secret/list", "okms:apikms:secret/get", "okms:apiovh:secret/get"]
@@ -252,7 +258,7 @@ impl<'a> Held<'a> {
             })
         };
         let about: Vec<_> = self.in_iam.iter().filter(is_about).collect();
-        let in_vault = self.in_vault.says(mounts, action, path);
+        let in_vault = self.in_vault.says(mounts, action, path, wrapped_for);
         // An address is not known: under a condition on it all that is denied is, and nothing allowed.
         let is_over = |policy: &IamPolicy| policy.when.expires_at == Some(NOW);
         let denies = |policy: &IamPolicy| !is_over(policy) && is_any(&policy.deny, names);
@@ -342,12 +348,13 @@ impl Caller<'_> {
     /// Its permit for these actions, as the edge makes it.
     fn permit(&self, actions: &[Action], at: Option<Addressed>) -> Result<Permit, Denied> {
         let Self { service, principal, id, narrowed_to } = self;
+        let wrapped_for = at.as_ref().and_then(|at| at.wrapped_for);
         let access = service.access.directory();
         let brings_token = !narrowed_to.is_empty();
         let under = Circumstances::new(NOW, None);
         let permit = principal.authorize_at(*id, actions, access, under, brings_token, || at)?;
         let bearer = Bearer { user: None, narrowed_to: narrowed_to.clone() };
-        Ok(permit.settle(&bearer, access)?.into_owned())
+        Ok(permit.settle(&bearer, access)?.into_owned().carrying(&[], wrapped_for))
     }
 
     /// What it is shown of a folder, `limit` at a time. Nothing where it may see nothing.
@@ -411,6 +418,8 @@ struct Seen {
     mixed: Cell<u32>,
     /// Lists that are refused at their address in Vault, and shown elsewhere.
     refused: Cell<u32>,
+    /// Those that show more where they are wrapped.
+    wrapped: Cell<u32>,
 }
 
 fn count(of: &Cell<u32>, is_one: bool) {
@@ -432,16 +441,16 @@ async fn holds(
         Caller { service: &service, principal, id, narrowed_to: world.narrowed_to.clone() };
     let mut held = vec![Held::of(world, &world.named, Some(IDENTITY))];
     held.extend(world.narrowed_to.iter().map(|names| Held::of(world, names, None)));
-    let may_see = |action| {
+    let may_see = |action, wrapped_for| {
         let mut may = world.paths.clone();
-        may.retain(|path| held.iter().all(|held| held.allows(&mounts, action, path)));
+        may.retain(|path| held.iter().all(|one| one.allows(&mounts, action, path, wrapped_for)));
         may
     };
-    let all: Vec<_> = may_see(Action::SecretGet).into_iter().collect();
+    let all: Vec<_> = may_see(Action::SecretGet, None).into_iter().collect();
     for limit in 1..=all.len() + 1 {
         prop_assert_eq!(&caller.lists(limit).await, &all, "pages of {}", limit);
     }
-    let may_list = may_see(Action::SecretList);
+    let may_list = may_see(Action::SecretList, None);
     let shown: Vec<_> = may_list.iter().map(String::as_str).collect();
     let there: Vec<_> = world.paths.iter().map(String::as_str).collect();
     let elsewhere = caller.permit(&[Action::SecretList], None);
@@ -462,11 +471,17 @@ async fn holds(
         let (mount, rest) = door.get(&showing);
         let operation = if asked.is_recursive { Operation::Scan } else { Operation::List };
         let address = format!("{mount}/metadata/{rest}");
-        let at = Addressed { path: address.clone(), operation, is_put: false, needs_sudo: false };
+        let wrapped_for = asked.wrapped_for;
+        let may_list_wrapped = may_see(Action::SecretList, wrapped_for);
+        let shown_wrapped: Vec<_> = may_list_wrapped.iter().map(String::as_str).collect();
+        let names_wrapped = names_in(&shown_wrapped, asked);
+        count(&seen.wrapped, names_wrapped.len() > names.len());
+        let (is_put, needs_sudo) = (false, false);
+        let at = Addressed { path: address.clone(), operation, is_put, needs_sudo, wrapped_for };
         let in_vault = caller.permit(&[Action::SecretList], Some(at));
         let is_refused = held.iter().any(|held| held.in_vault.denies(&address, operation));
         count(&seen.refused, is_refused && !names.is_empty());
-        let in_vault = (&in_vault, if is_refused { &[][..] } else { &names[..] });
+        let in_vault = (&in_vault, if is_refused { &[][..] } else { &names_wrapped[..] });
         for (permit, names) in [(&elsewhere, &names[..]), in_vault] {
             let limits = (1..=names.len() + 1).map(Some).chain([None]);
             for limit in limits {
@@ -499,8 +514,10 @@ fn they_show_what_may_be_seen_and_nothing_else() {
         runtime.block_on(holds((folder.path(), authority), (&world, &lists, door), &seen))
     });
     outcome.unwrap();
-    let Seen { parts, mixed, refused } = seen;
-    for (what, times) in [("parts", parts), ("mixed", mixed), ("refused", refused)] {
+    let Seen { parts, mixed, refused, wrapped } = seen;
+    for (what, times) in
+        [("parts", parts), ("mixed", mixed), ("refused", refused), ("wrapped", wrapped)]
+    {
         assert!(times.get() > 0, "{what} were never seen");
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{
 use super::{NOW, all, holder, service, service_over};
 use crate::{
     auth::{Action, Resource, directory},
-    crypto::Password,
-    model::{CertRule, MountPath, OkmsId, SecretPath, SettingsPatch, Tally},
+    crypto::{FileRootKey, Password},
+    model::{BuiltIn, CertRule, MountPath, OkmsId, Quota, SecretPath, SettingsPatch, Tally},
     pki::CertificateAuthority,
     service::{Error, Service, UserPatch, records},
     store::{
@@ -155,4 +155,27 @@ async fn users_are_counted() {
     service.scope.engine().commit(Batch { preconditions: Vec::new(), ops: gone }).await.unwrap();
     put_user(&service, id, &["app"]).await.unwrap();
     assert_eq!(tally().await, one);
+}
+
+/// Who has fallen behind reads everything anew, and was to know by what counts them of domains that have
+/// lost the last of their policies, rules and users meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fell_behind_learns_of_what_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+    let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
+    put_user(&service, id, &["admin"]).await.unwrap();
+    let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
+    let default = (BuiltIn::Admin, Quota::default());
+    let other = Service::open(engine, root, None, default, Arc::default(), Box::new(|_, _| ()));
+    let other = other.await.unwrap();
+    let has = || other.access.directory().policies_of_user(id, "ann");
+    assert_eq!(has(), ["admin"]);
+    service.users.delete(&all(id), "ann").await.unwrap();
+    // What counts them stays, and is not relied on.
+    let ops = vec![Op::Delete(Tally::SPACE, Tally::key(id, ()))];
+    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    assert_eq!(has(), ["admin"], "nothing follows the store here");
+    other.access.read_all().await.unwrap();
+    assert!(has().is_empty());
 }

@@ -1,6 +1,6 @@
 //! What each kind of record writes it reads again, and nothing else; and how its keys lie.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use proptest::prelude::*;
 
@@ -368,14 +368,19 @@ proptest! {
         let form = if deleted_at.is_some() { FORM + 1 } else { FORM };
         check_form(&CustomerCas::from_stored(each).unwrap(), form);
         check_form(&CustomerCas::default(), FORM);
-        check(&User {
+        let user = User {
             password: PasswordHash::new(name.clone()),
             policies: vec![name.clone(), name.clone()],
+            metadata: BTreeMap::new(),
             token_ttl: 5,
             token_max_ttl: u64::from(key[0]),
             created_at,
             updated_at: created_at,
-        });
+        };
+        check_form(&user, FORM);
+        // What policies can deny by is not passed over.
+        let metadata = [(name.clone(), "x".to_owned()), ("team".to_owned(), name.clone())].into();
+        check_form(&User { metadata, ..user }, FORM + 1);
         let record = VersionRecord { created_at, deactivate_at, deleted_at, is_deactivated: name.is_empty() };
         check(&Version { record, data_key: deleted_at.is_none().then_some(data_key), bytes: u64::from(key[1]) });
         check(&Credential {

@@ -41,7 +41,12 @@ struct Fields<'a> {
     created_at: i64,
     #[n(5)]
     updated_at: i64,
+    #[b(6)]
+    metadata: Option<Vec<(&'a str, &'a str)>>,
 }
+
+/// The form of one with metadata, which policies can deny by.
+const DESCRIBED: u8 = kind::FORM + 1;
 
 impl Kind for User {
     const SPACE: Space = SPACE;
@@ -52,21 +57,32 @@ impl Kind for User {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        kind::encode(&Fields {
+        let metadata = self.metadata.iter().map(|(name, text)| (&**name, &**text));
+        let metadata = Some(metadata.collect::<Vec<_>>()).filter(|all| !all.is_empty());
+        let form = if metadata.is_some() { DESCRIBED } else { kind::FORM };
+        let fields = Fields {
             password: self.password.expose(),
             policies: texts(&self.policies),
             token_ttl: self.token_ttl,
             token_max_ttl: self.token_max_ttl,
             created_at: self.created_at.unix_nanos(),
             updated_at: self.updated_at.unix_nanos(),
-        })
+            metadata,
+        };
+        kind::encode_as(form, &fields)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let fields: Fields<'_> = kind::decode(bytes)?;
+        let fields: Fields<'_> = kind::decode_up_to(DESCRIBED, bytes)?;
         Ok(Self {
             password: PasswordHash::new(fields.password.to_owned()),
             policies: owned(&fields.policies),
+            metadata: fields
+                .metadata
+                .into_iter()
+                .flatten()
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .collect(),
             token_ttl: fields.token_ttl,
             token_max_ttl: fields.token_max_ttl,
             created_at: Timestamp::from_unix_nanos(fields.created_at),

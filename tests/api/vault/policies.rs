@@ -132,6 +132,96 @@ async fn parameters_and_wrapping_are_held_against_the_block() {
     assert_eq!(reads_natively(&svc.client, "wrapped").await, 403);
 }
 
+/// A list that was to be wrapped was refused, or lacked folders, where a block says for how long: what is
+/// asked is looked at where the folders are as well.
+#[tokio::test]
+async fn lists_are_shown_within_the_bounds_of_wrapping() {
+    let domain = Domain::new().await;
+    for path in ["app/a", "app/deep/b", "other/c"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    let svc = domain.service("svc", &["lists"]).await;
+    let lists = async |path: &str, wrap: &str| {
+        let listed = svc.with("x-vault-wrap-ttl", wrap).list(path).await;
+        if listed.status != 200 {
+            return (listed.status.as_u16(), Vec::new());
+        }
+        let token = listed.json()["wrap_info"]["token"].clone();
+        let held = svc.root().put("sys/wrapping/unwrap", json!({ "token": token })).await;
+        (200, serde_json::from_value(held.json()["data"]["keys"].clone()).unwrap())
+    };
+    let bounded = r#"capabilities = ["list"] min_wrapping_ttl = "10s" max_wrapping_ttl = "60s""#;
+    domain.policy("lists", &format!(r#"path "secret/metadata/*" {{ {bounded} }}"#)).await;
+    for (path, names) in [("metadata", ["app/", "other/"]), ("metadata/app", ["a", "deep/"])] {
+        svc.list(path).await.error(403, FORBIDDEN);
+        assert_eq!(lists(path, "300").await.0, 403, "{path}");
+        assert_eq!(lists(path, "30").await, (200, names.map(str::to_owned).to_vec()), "{path}");
+    }
+    svc.client.get("secret").await.error(403, FORBIDDEN);
+    let told = json!({"paths": ["secret/metadata/app/"]});
+    let told = svc.root().post("sys/capabilities-self", told).await.json();
+    assert_eq!(told["capabilities"], json!(["list"]), "as Vault tells it");
+    // The folder above is anybody's, and what is below it is not.
+    let below = format!(
+        r#"path "secret/metadata" {{ capabilities = ["list"] }}
+        path "secret/metadata/other/*" {{ capabilities = ["list"] }}
+        path "secret/metadata/app/*" {{ {bounded} }}"#
+    );
+    domain.policy("lists", &below).await;
+    assert_eq!(svc.keys("metadata").await, ["other/"]);
+    for (wrap, names) in [("300", &["other/"][..]), ("30", &["app/", "other/"])] {
+        let names = names.iter().map(ToString::to_string).collect();
+        assert_eq!(lists("metadata", wrap).await, (200, names), "{wrap}");
+    }
+}
+
+/// Who may see a secret's metadata in a wrapped answer alone was told of it after each write; and the
+/// question who may do what was answered with yes where the request was refused.
+#[tokio::test]
+async fn what_is_to_be_wrapped_is_told_nowhere_else() {
+    let domain = Domain::new().await;
+    domain.admin.write("a", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["wrapped"]).await;
+    let policy = async |bound: &str| {
+        let text = format!(
+            r#"path "secret/data/a" {{ capabilities = ["read", "update"] {bound} }}
+            path "secret/metadata/a" {{ capabilities = ["read"] }}
+            path "secret/data/free" {{ capabilities = ["create", "update"] }}
+            path "secret/undelete/free" {{ capabilities = ["update"] }}
+            path "secret/metadata/free" {{ capabilities = ["read"] {bound} }}"#
+        );
+        domain.policy("wrapped", &text).await;
+    };
+    let at = format!("/v2/okms/resource/{}/policy/test", domain.admin.client.id);
+    let ask = async |client: &Client, whom: Value| {
+        let mut asked = json!({"action": "okms:apikms:secret/version/getData", "path": "a"});
+        asked.as_object_mut().unwrap().extend(whom.as_object().unwrap().clone());
+        client.call(Method::POST, &at, &asked.to_string()).await.ok()
+    };
+    domain.admin.write("free", json!({"k": 1})).await;
+    for (bound, may) in [
+        ("", true),
+        ("max_wrapping_ttl = \"60s\"", false),
+        ("required_parameters = [\"x\"]", false),
+    ] {
+        policy(bound).await;
+        assert_eq!(reads_natively(&svc.client, "a").await == 200, may, "{bound}");
+        let asked = [(&svc.client, json!({})), (&domain.admin.client, json!({"rule": "svc"}))];
+        for (client, whom) in asked {
+            let told = ask(client, whom).await;
+            assert_eq!(told["isAllowed"], may, "{bound}: {told}");
+            assert_eq!(told["decidedBy"].as_array().unwrap().is_empty(), !may, "{bound}");
+            let unmet = if may { json!([]) } else { json!(["wrapped"]) };
+            assert_eq!(told["unmetConditions"], unmet, "{bound}");
+        }
+        assert_eq!(svc.client.get("secret/free").await.status == 200, may, "{bound}");
+        let added = svc.client.put("secret/free", r#"{"version": {"data": {}}}"#).await.ok();
+        assert_eq!(added["metadata"]["createdAt"].is_string(), may, "{bound}: {added}");
+        let state = svc.client.put("secret/free/version/1", r#"{"state": "active"}"#).await;
+        assert_eq!(state.json()["createdAt"].is_string(), may, "{bound}: {state:?}");
+    }
+}
+
 /// A mount that is made, moved or removed changes what addresses stand for, at once.
 #[tokio::test]
 async fn mounts_say_what_addresses_stand_for() {
@@ -337,6 +427,8 @@ async fn policies_are_written_and_shown() {
         ("path \"a\" {", "failed to parse policy"),
         ("path \"a\" { capabilities = [\"raed\"] }", "path \"a\""),
         ("path \"a\" { expire = 1 }", "path \"a\""),
+        ("path \"a/{{identity.entity.id}}\" { policy = \"deny\" }", "identities here have no id"),
+        ("path \"a/{{identity.entity.id}}\" { policy = \"read\" }", "identities here have no id"),
         ("", "policy"),
     ] {
         let answer = root.put("sys/policies/acl/bad", json!({"policy": text})).await;
@@ -344,6 +436,10 @@ async fn policies_are_written_and_shown() {
         assert!(said.contains(fault), "{text}: {said}");
     }
     assert_eq!(root.get("sys/policies/acl/bad").await.status, 404, "nothing is stored");
+    for name in ["root", "default", "admin", "response-wrapping"] {
+        let answer = root.put(&format!("sys/policies/acl/{name}"), json!({"policy": text})).await;
+        assert!(answer.error(400, 50_405_377).contains("always there"), "{name}: {answer:?}");
+    }
     root.delete("sys/policies/acl/bad").await.nothing();
 }
 

@@ -73,7 +73,7 @@ async fn users_are_written_and_shown() {
     });
     admin.put(at, written).await.nothing();
     let expected = json!({
-        "max_ttl": 7200, "policies": ["a", "b"], "token_bound_cidrs": [], "token_explicit_max_ttl": 0,
+        "max_ttl": 7200, "metadata": {}, "policies": ["a", "b"], "token_bound_cidrs": [], "token_explicit_max_ttl": 0,
         "token_max_ttl": 7200, "token_no_default_policy": false, "token_num_uses": 0, "token_period": 0,
         "token_policies": ["a", "b"], "token_ttl": 3600, "token_type": "default", "ttl": 3600,
     });
@@ -346,6 +346,64 @@ async fn what_is_denied_to_all_is_denied_to_users() {
     let told =
         admin.client.call(hyper::Method::POST, &format!("{at}/test"), &asked.to_string()).await;
     assert_eq!(told.ok()["decidedBy"], json!([{"policy": "all", "says": "deny"}]));
+}
+
+/// A policy with a template of metadata fitted no user, and where it denied something, it did not: users
+/// had none.
+#[tokio::test]
+async fn templates_have_the_metadata_of_the_user() {
+    let (mut server, admin) = start().await;
+    for path in ["red/x", "blue/x"] {
+        admin.put(&format!("secret/data/{path}"), json!({"data": {"k": "v"}})).await.shown();
+    }
+    let text = r#"
+        path "secret/data/{{identity.entity.metadata.team}}/*" { capabilities = ["read"] }
+        path "secret/data/{{identity.entity.metadata.not}}/*" { capabilities = ["deny"] }"#;
+    policy(&admin, "team", text).await;
+    policy(&admin, "all", r#"path "secret/data/*" { capabilities = ["read"] }"#).await;
+    user(&admin, "ann", "team").await;
+    let at = "auth/userpass/users/ann";
+    let ann = logged_in(&admin, "ann", RIGHT).await;
+    let made = ann.post("auth/token/create", json!({"policies": ["team"]})).await.envelope();
+    let narrow = admin.token(made["auth"]["client_token"].as_str().unwrap());
+    let sees = async |red: u16, blue: u16| {
+        for caller in [&ann, &narrow] {
+            assert_eq!(caller.get("secret/data/red/x").await.status, red);
+            assert_eq!(caller.get("secret/data/blue/x").await.status, blue);
+        }
+    };
+    sees(403, 403).await;
+    admin.put(at, json!({"metadata": {"team": "red"}})).await.nothing();
+    sees(200, 403).await;
+    // All of it at once; what is not named stays.
+    admin.put(at, json!({"metadata": {"team": "blue", "n": 7}})).await.nothing();
+    admin.put(at, json!({"token_ttl": "1h"})).await.nothing();
+    let shown = admin.get(at).await.shown();
+    assert_eq!(shown["metadata"], json!({"n": "7", "team": "blue"}));
+    sees(403, 200).await;
+    // It is the user's and no token's, as with rules.
+    let told = ann.get("auth/token/lookup-self").await.shown();
+    assert_eq!(told["meta"], json!({"username": "ann"}));
+    // A deny is one for whoever has the value that it asks for.
+    admin.post(&format!("{at}/policies"), json!({"policies": "all,team"})).await.nothing();
+    assert_eq!(ann.get("secret/data/red/x").await.status, 200);
+    admin.put(at, json!({"metadata": {"not": "red"}})).await.nothing();
+    ann.get("secret/data/red/x").await.error(403, FORBIDDEN);
+    ann.get("secret/data/blue/x").await.shown();
+    server.restart().await;
+    let admin = Vault { client: server.at(&admin.client), ..admin };
+    assert_eq!(admin.get(at).await.shown()["metadata"], json!({"not": "red"}));
+    let ann = logged_in(&admin, "ann", RIGHT).await;
+    ann.get("secret/data/red/x").await.error(403, FORBIDDEN);
+    admin.put(at, json!({"metadata": {}})).await.nothing();
+    ann.get("secret/data/red/x").await.shown();
+    let many: serde_json::Map<_, _> = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect();
+    for wrong in
+        [json!({"k": {}}), json!("x"), json!({"k": "x".repeat(513)}), json!({"": "x"}), json!(many)]
+    {
+        let answer = admin.put(at, json!({ "metadata": wrong })).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
 }
 
 /// Each may change its own password where a policy says so, and nobody else's.
