@@ -6,11 +6,15 @@
 //! it is nobody's; who gives up waiting leaves nothing behind. A turn costs the same however many
 //! wait, and memory is taken by those who have one or wait, and nobody else. Never does: the work.
 
+mod paced;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     hash::Hash,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use tokio::sync::oneshot;
@@ -26,29 +30,41 @@ pub struct Bounds {
     pub waiting: usize,
 }
 
+/// What has turns.
+pub trait Key: Copy + Eq + Hash + Unpin {}
+
+impl<K: Copy + Eq + Hash + Unpin> Key for K {}
+
 /// Too many wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many wait for their turn")]
 pub struct Full;
 
 /// Turns of those that have a key each.
-pub struct Turns<K: Copy + Eq + Hash>(Mutex<Rota<K, oneshot::Sender<Turn<K>>>>);
+pub struct Turns<K: Key>(Mutex<Rota<K, oneshot::Sender<Turn<K>>>>);
 
 /// A turn: hold it while the work takes what is scarce.
-pub struct Turn<K: Copy + Eq + Hash> {
+pub struct Turn<K: Key> {
     turns: Arc<Turns<K>>,
     /// Whose it is, until it was given back.
     key: Option<K>,
 }
 
+/// Waits for a turn; gives up where it is dropped.
+struct Queued<K: Key> {
+    // Dropped before the receiver, so that what came at the last moment goes on to the next.
+    _waiting: Waiting<K>,
+    receiver: oneshot::Receiver<Turn<K>>,
+}
+
 /// Somebody who waits, until it has its turn or gives up.
-struct Waiting<K: Copy + Eq + Hash> {
+struct Waiting<K: Key> {
     turns: Arc<Turns<K>>,
     key: K,
     number: u64,
 }
 
-impl<K: Copy + Eq + Hash> Turns<K> {
+impl<K: Key> Turns<K> {
     /// All turns are free.
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
@@ -60,18 +76,21 @@ impl<K: Copy + Eq + Hash> Turns<K> {
     /// # Errors
     /// `Full` where too many of it wait already.
     pub async fn turn(self: &Arc<Self>, key: K) -> Result<Turn<K>, Full> {
-        let (number, receiver) = {
-            let mut rota = self.rota();
-            if rota.take(key) {
-                return Ok(self.had_by(key));
-            }
-            let (sender, receiver) = oneshot::channel();
-            (rota.wait(key, sender).ok_or(Full)?, receiver)
-        };
-        // Dropped before the receiver, so that what came at the last moment goes on to the next.
-        let _waiting = Waiting { turns: Arc::clone(self), key, number };
-        // Whoever waits is given a turn before it is forgotten.
-        receiver.await.map_err(|_| Full)
+        match self.ask(key)? {
+            Asked::Had(turn) => Ok(turn),
+            Asked::Queued(queued) => queued.await,
+        }
+    }
+
+    fn ask(self: &Arc<Self>, key: K) -> Result<Asked<K>, Full> {
+        let mut rota = self.rota();
+        if rota.take(key) {
+            return Ok(Asked::Had(self.had_by(key)));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let number = rota.wait(key, sender).ok_or(Full)?;
+        let waiting = Waiting { turns: Arc::clone(self), key, number };
+        Ok(Asked::Queued(Queued { _waiting: waiting, receiver }))
     }
 
     /// A turn of `key`, if there is one now.
@@ -96,7 +115,23 @@ impl<K: Copy + Eq + Hash> Turns<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Turn<K> {
+/// What came of asking for a turn.
+enum Asked<K: Key> {
+    Had(Turn<K>),
+    Queued(Queued<K>),
+}
+
+impl<K: Key> Future for Queued<K> {
+    type Output = Result<Turn<K>, Full>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Whoever waits is given a turn before it is forgotten.
+        let turn = ready!(Pin::new(&mut self.receiver).poll(context));
+        Poll::Ready(turn.map_err(|_| Full))
+    }
+}
+
+impl<K: Key> Drop for Turn<K> {
     fn drop(&mut self) {
         let mut had = self.key.take();
         while let Some(key) = had {
@@ -107,13 +142,13 @@ impl<K: Copy + Eq + Hash> Drop for Turn<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Waiting<K> {
+impl<K: Key> Drop for Waiting<K> {
     fn drop(&mut self) {
         self.turns.rota().leave(self.key, self.number);
     }
 }
 
-impl<K: Copy + Eq + Hash> fmt::Debug for Turn<K> {
+impl<K: Key> fmt::Debug for Turn<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").finish_non_exhaustive()
     }
@@ -144,7 +179,7 @@ impl<W> Default for Lane<W> {
     }
 }
 
-impl<K: Copy + Eq + Hash, W> Rota<K, W> {
+impl<K: Key, W> Rota<K, W> {
     fn new(bounds: Bounds) -> Self {
         Self { bounds, had: 0, lanes: HashMap::new(), order: VecDeque::new(), next: 0 }
     }
@@ -231,7 +266,7 @@ impl<K: Copy + Eq + Hash, W> Rota<K, W> {
 mod tests {
     use std::{
         collections::{BTreeSet, HashMap},
-        pin::{Pin, pin},
+        pin::pin,
         task::{Context, Poll, Waker},
     };
 

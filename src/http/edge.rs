@@ -151,6 +151,11 @@ impl Connection {
         self.is_stranger
     }
 
+    /// Does what the connection does, in turns with others.
+    pub fn paced<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.sender.share.paced(work)
+    }
+
     /// A fresh request id: random for each connection, counted within it.
     fn request_id(&self) -> Arc<str> {
         let number = u128::from(self.requests.fetch_add(1, Ordering::Relaxed));
@@ -583,14 +588,14 @@ impl Edge {
         }
         let (edge, its_share) = (Arc::clone(self), Arc::clone(share));
         let id = Arc::clone(&call.request_id);
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(share.paced(async move {
             event.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
             let (reply, room) = edge.change(&its_share, ready, &call).await;
             match event.ends(&reply).await {
                 Ok(()) => (reply, room),
                 Err(missing) => refuse(&its_share, dialect.render(missing.into(), &call)),
             }
-        });
+        }));
         // A task that panicked has nobody who could word it.
         work.await
             .unwrap_or_else(|_| refuse(share, Failed::from(Problem::Internal).into_reply(&id)))

@@ -8,6 +8,7 @@ mod arriving;
 mod edge;
 mod forwarded;
 mod pace;
+mod processors;
 mod progress;
 mod refusal;
 mod response;

@@ -20,6 +20,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::processors::{Presence, Processors, Whose};
 use crate::{auth::Party, model::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
@@ -103,6 +104,7 @@ pub(super) struct Shares {
     domains: Mutex<HashMap<OkmsId, Weak<Side>>>,
     of_domain: Most,
     of_key: Most,
+    processors: Arc<Processors>,
     /// Bytes that one connection may take: of a peer with a certificate, and of one without.
     of_connection: usize,
     of_stranger: usize,
@@ -222,6 +224,7 @@ pub(super) struct Turn(
 
 /// A connection's share.
 pub(super) struct Share {
+    presence: Presence,
     own: Arc<Memory>,
     side: Arc<Side>,
     memory: Arc<Memory>,
@@ -268,6 +271,7 @@ impl Shares {
             domains: Mutex::default(),
             of_domain,
             of_key: of_domain.of_key(largest),
+            processors: Processors::all(),
             of_connection: part(8),
             of_stranger: (memory / 256).max(16 * EACH),
         }
@@ -276,32 +280,35 @@ impl Shares {
     /// The share of a new connection of a party's key; none where the party or the key has enough of
     /// them. Whoever is alone leaves room for another one's connection, too: it could not come else.
     pub(super) fn of(&self, party: Party, key: &Key) -> Option<Arc<Share>> {
-        let party = match party {
-            Party::Operator => Arc::clone(&self.operators),
-            Party::Tenant(id) => found(&self.domains, id, || Side::new(self.of_domain, None)),
+        let (whose, of) = match party {
+            Party::Operator => (Whose::Operators, Arc::clone(&self.operators)),
+            Party::Tenant(id) => {
+                let domain = found(&self.domains, id, || Side::new(self.of_domain, None));
+                (Whose::Tenant(id), domain)
+            }
         };
-        let side = found(&party.keys, *key, || Side::new(self.of_key, Some(Arc::clone(&party))));
+        let side = found(&of.keys, *key, || Side::new(self.of_key, Some(Arc::clone(&of))));
         if !side.connections.take(1) {
             return None;
         }
-        if !party.connections.take(1) {
+        if !of.connections.take(1) {
             side.connections.give_back(1);
             return None;
         }
-        Some(self.share(self.of_connection, side))
+        Some(self.share(whose, self.of_connection, side))
     }
 
     /// The share of a new connection of a peer that is nobody.
     pub(super) fn of_stranger(&self) -> Arc<Share> {
         // They are counted where they sit.
         self.strangers.connections.charge(1);
-        self.share(self.of_stranger, Arc::clone(&self.strangers))
+        self.share(Whose::Strangers, self.of_stranger, Arc::clone(&self.strangers))
     }
 
     /// The share of a new connection of a proxy; none where they have enough of them.
     pub(super) fn of_proxy(&self) -> Option<Arc<Share>> {
         let side = Arc::clone(&self.proxies);
-        side.connections.take(1).then(|| self.share(self.of_connection, side))
+        side.connections.take(1).then(|| self.share(Whose::Proxies, self.of_connection, side))
     }
 
     /// The share of a request that comes through a proxy's `connection`: of that, and of the party
@@ -321,9 +328,10 @@ impl Shares {
         Some(share)
     }
 
-    fn share(&self, bytes: usize, side: Arc<Side>) -> Arc<Share> {
+    fn share(&self, whose: Whose, bytes: usize, side: Arc<Side>) -> Arc<Share> {
         let (memory, places) = (Arc::clone(&self.memory), Arc::clone(&self.places));
-        Arc::new(Share { own: Arc::new(Memory::new(bytes)), side, memory, places })
+        let presence = self.processors.enter(whose);
+        Arc::new(Share { presence, own: Arc::new(Memory::new(bytes)), side, memory, places })
     }
 
     /// Waits until all `places` are free.
@@ -356,6 +364,11 @@ impl Share {
                 .accounts(Kind::Refused)
                 .skip(1)
                 .any(|(account, is_free)| !is_free && account.is_overdrawn())
+    }
+
+    /// Does the work of a task, in turns with other parties.
+    pub(super) fn paced<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.presence.paced(work)
     }
 
     /// Waits for a turn at the processor.

@@ -5,13 +5,11 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use hyper::{
     Request,
     body::Incoming,
+    rt::Executor,
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::graceful::GracefulConnection,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use rustls::{HandshakeKind, pki_types::CertificateDer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +26,7 @@ use crate::{
     auth::VerifiedPeer,
     clock::Clock,
     config::Limits,
-    http::{Edge, Forwarding, Judge, RequestLimits},
+    http::{Connection, Edge, Forwarding, Judge, RequestLimits},
     live::{Current, Live},
     metrics::{Closing, Handshake, Metrics},
     model::{Proxy, Rate},
@@ -181,7 +179,8 @@ pub(super) async fn serve(
     }
     let connection = Arc::new(connection);
     let service = {
-        let (edge, activity) = (Arc::clone(&shared.edge), Arc::clone(&activity));
+        let (edge, activity, connection) =
+            (Arc::clone(&shared.edge), Arc::clone(&activity), Arc::clone(&connection));
         service_fn(move |request: Request<Incoming>| {
             let (edge, connection, in_progress) =
                 (Arc::clone(&edge), Arc::clone(&connection), activity.begin());
@@ -197,7 +196,7 @@ pub(super) async fn serve(
     let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));
     if is_http2 {
         activity.is_multiplexed();
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(InTurns(Arc::clone(&connection)));
         builder
             .max_concurrent_streams(limits.http2_streams)
             .max_pending_accept_reset_streams(limits.http2_resets)
@@ -210,15 +209,26 @@ pub(super) async fn serve(
                 .initial_connection_window_size(WINDOW_OF_STRANGER);
         }
         let until = until_ending(shared, stop, terms, (chain, key));
-        drive(builder.serve_connection(io, service), shared, &activity, &seat, until).await;
+        let served = builder.serve_connection(io, service);
+        connection.paced(drive(served, shared, &activity, &seat, until)).await;
     } else {
-        let connection = http1::Builder::new()
+        let served = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_HARD as usize)
             // Our own deadlines know idleness from a slow head.
             .header_read_timeout(None)
             .serve_connection(io, service);
         let until = until_ending(shared, stop, terms, (chain, key));
-        drive(connection, shared, &activity, &seat, until).await;
+        connection.paced(drive(served, shared, &activity, &seat, until)).await;
+    }
+}
+
+/// What a connection has others do goes on in its turns.
+#[derive(Clone)]
+struct InTurns(Arc<Connection>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for InTurns {
+    fn execute(&self, work: F) {
+        tokio::spawn(self.0.paced(work));
     }
 }
 
