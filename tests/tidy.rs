@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("material", &["files", "pki"]),
     ("service", &["auth", "crypto", "fair", "model", "pki", "store"]),
     ("api", &["auth", "fair", "model", "service"]),
-    ("http", &["api", "audit", "auth", "clock", "model", "metrics", "seldom", "service"]),
+    ("http", &["api", "audit", "auth", "clock", "fair", "model", "metrics", "seldom", "service"]),
     (
         "server",
         &[
