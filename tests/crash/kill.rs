@@ -36,17 +36,17 @@ const PATHS: u32 = 3;
 /// The kill comes a little later each round, so that it hits many points.
 const STEP: Duration = Duration::from_micros(250);
 /// How long anything may take on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server's process: killed, and nothing else, when this is dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Server {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let mut child = spawn(folder, Stdio::piped());
         let (told, lines) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -81,17 +81,17 @@ impl Server {
     }
 
     /// Ends the process as a power cut would, without a chance to do anything.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         assert_eq!(mtls::get_plain(self.admin, "/readyz").await.unwrap().status(), 200);
     }
 }
 
-fn spawn(folder: &Path, output: Stdio) -> Child {
+pub fn spawn(folder: &Path, output: Stdio) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_okmsd"));
     command
         .args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"])
@@ -197,13 +197,13 @@ impl Drop for Server {
 }
 
 /// The domain that `okmsd dev` made, and how to reach it.
-struct Access {
+pub struct Access {
     id: String,
     tls: Arc<ClientConfig>,
 }
 
 impl Access {
-    fn load(folder: &Path) -> Self {
+    pub fn load(folder: &Path) -> Self {
         let names = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -217,22 +217,22 @@ impl Access {
         Self { id, tls: Arc::new(tls) }
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<Api, Gone> {
+    pub async fn connect(&self, address: SocketAddr) -> Result<Api, Gone> {
         let connection = Connection::open(address, &self.tls).await?;
         Ok(Api { connection, base: format!("/api/{}/v2/", self.id) })
     }
 }
 
 /// The server is not there any more, so that nobody knows what became of a request.
-type Gone = Failure;
+pub type Gone = Failure;
 
-struct Api {
+pub struct Api {
     connection: Connection,
     base: String,
 }
 
 impl Api {
-    async fn call(
+    pub async fn call(
         &mut self,
         method: Method,
         rest: &str,

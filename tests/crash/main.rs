@@ -27,6 +27,7 @@ mod log;
 mod many;
 #[path = "../support/mtls.rs"]
 mod mtls;
+mod packing;
 mod power;
 mod ranges;
 mod storage;
