@@ -7,8 +7,11 @@ use std::borrow::Cow;
 
 use hyper::Method;
 
-use super::query;
-use crate::model::{Invalid, OkmsId, SecretPath, VersionNumber};
+use super::{named, query};
+use crate::{
+    auth::Thing,
+    model::{Invalid, OkmsId, SecretPath, VersionNumber},
+};
 
 /// A request's address, as its dialect reads it.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +75,27 @@ pub struct Captures<'p> {
     pub version: Option<&'p str>,
     /// `{asset}`.
     pub asset: Option<&'p str>,
+    /// What it is that the tail or the asset names.
+    pub of: Option<Thing>,
+}
+
+/// What the parameter of a pattern names.
+#[must_use]
+pub fn thing(pattern: &str) -> Option<Thing> {
+    named::of(pattern)
+}
+
+impl<'p> Captures<'p> {
+    /// What is named, and how, decoded once; as it is where it cannot be.
+    #[must_use]
+    pub fn named(&self) -> Option<(Thing, Cow<'p, str>)> {
+        let name = match (self.tail, self.asset) {
+            (Some(raw), _) => query::decode(raw).unwrap_or(Cow::Borrowed(raw)),
+            (None, Some(raw)) => Cow::Borrowed(raw),
+            (None, None) => return None,
+        };
+        Some((self.of?, name))
+    }
 }
 
 impl Captures<'_> {

@@ -11,6 +11,7 @@ mod dialects;
 pub mod docs;
 mod feed;
 pub(crate) mod json;
+mod named;
 mod okms;
 mod operation;
 pub(crate) mod page;
@@ -25,7 +26,7 @@ use self::address::below;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::vault::outline;
 pub use self::{
-    address::{Address, Captures, Params},
+    address::{Address, Captures, Params, thing},
     call::{AuditDeviceView, AuditDevices, Call, Context, Doing, NewAuditDevice},
     dialects::DIALECTS,
     operation::{

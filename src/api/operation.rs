@@ -13,7 +13,7 @@ use super::{
     address::{Address, Captures, Params, below},
 };
 use crate::{
-    auth::{Action, Permit, RegionPermit, acl::Addressed},
+    auth::{Action, Permit, RegionPermit, Thing, acl::Addressed},
     model::{Invalid, OkmsId},
 };
 
@@ -130,6 +130,17 @@ pub trait Dialect: Send + Sync {
     fn params(&self, address: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {
         let _ = address;
         captures.decode()
+    }
+
+    /// What an address names, and how: for the audit trail, before anybody has judged it. A secret
+    /// below a mount that somebody made has the mount's name before its own.
+    fn named<'p>(
+        &self,
+        address: &'p Address<'_>,
+        captures: &Captures<'p>,
+    ) -> Option<(Thing, Cow<'p, str>)> {
+        let _ = address;
+        captures.named()
     }
 
     /// What a request asks for in the words of Vault's policies, where this dialect has those.

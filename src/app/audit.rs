@@ -160,7 +160,7 @@ impl Beginning {
             hash,
         };
         let auditor = Arc::new(Auditor::new(recorder, terms, clock));
-        let start = auditor.of("start").text("version", env!("CARGO_PKG_VERSION"));
+        let start = auditor.of("start").text("release", env!("CARGO_PKG_VERSION"));
         let mut start = goes_on(start, at, &heads);
         let mut open = Vec::new();
         // Asked before anything is recorded, as numbers are given again.

@@ -84,7 +84,12 @@ fn is_no_read(line: &[u8]) -> bool {
     is_of_somebody(line) && (!text.contains(PERMIT) || text.contains(CHANGES))
 }
 
-const KINDS: [&str; 3] = ["\"type\":\"request\"", "\"type\":\"resolved\"", "\"type\":\"lost\""];
+const KINDS: [&str; 4] = [
+    "\"type\":\"request\"",
+    "\"type\":\"resolved\"",
+    "\"type\":\"lost\"",
+    "\"type\":\"handshake\"",
+];
 const PERMIT: &str = "\"effect\":\"permit\"";
 const CHANGES: &str = "\"changes\":[";
 
@@ -93,7 +98,7 @@ fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
     let is_taken = match (record.kind, takes) {
         (_, AuditStore::None) => false,
         // How a change ended that was left open, and that there was one, is told nowhere else.
-        ("request", AuditStore::All) | ("resolved" | "lost", _) => true,
+        ("request", AuditStore::All) | ("resolved" | "lost" | "handshake", _) => true,
         ("request", AuditStore::Changes) => record.has_changes || record.effect != Some("permit"),
         _ => false,
     };

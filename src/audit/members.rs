@@ -80,6 +80,23 @@ impl Members {
         self
     }
 
+    /// Numbers; none where there are none.
+    #[must_use]
+    pub fn numbers(mut self, name: &str, values: impl IntoIterator<Item = u64>) -> Self {
+        let mut separator = '[';
+        for value in values {
+            if separator == '[' {
+                self.name(name);
+            }
+            let _never_fails = write!(self.0, "{separator}{value}");
+            separator = ',';
+        }
+        if separator == ',' {
+            self.0.push(']');
+        }
+        self
+    }
+
     /// An object; none where it would be empty.
     #[must_use]
     pub fn object(mut self, name: &str, value: &Self) -> Self {
@@ -195,6 +212,8 @@ mod tests {
             .hex("h", &[0, 0xab])
             .objects("m", [Members::new().number("x", 1), Members::new().truth("y", false)])
             .objects("n", [])
+            .numbers("v", [3, 12])
+            .numbers("w", [])
             .object("o", &Members::new().number("x", 1))
             .object("p", &Members::new())
             .maybe("none", None)
@@ -203,7 +222,7 @@ mod tests {
             .with(&Members::new().time("at", Timestamp::from_unix_nanos(1_234_567_891)));
         assert_eq!(
             members.as_str(),
-            r#""n":7,"t":true,"h":"00ab","m":[{"x":1},{"y":false}],"o":{"x":1},"at":"1970-01-01T00:00:01.234Z""#
+            r#""n":7,"t":true,"h":"00ab","m":[{"x":1},{"y":false}],"v":[3,12],"o":{"x":1},"at":"1970-01-01T00:00:01.234Z""#
         );
     }
 }

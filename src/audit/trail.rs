@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     auth::{
-        Action, Announcing, Detail, Fate, Issuer, Party, Principal, Resource, Subject, Unwitnessed,
-        Witness, Word,
+        Action, Announcing, Detail, Fate, Issuer, Party, Principal, Recognized, Resource, Subject,
+        Thing, Unwitnessed, Voucher, Witness, Word,
     },
     clock::Clock,
     model::{AuditMark, OkmsId, Timestamp, text::hex},
@@ -28,6 +28,12 @@ use crate::{
 
 /// So many decisions of one request are told.
 const DECISIONS_MAX: usize = 16;
+/// So many things that it is about; of more the last one stands in the place of the one before.
+const THINGS_MAX: usize = 16;
+/// So many numbers of versions.
+const VERSIONS_MAX: usize = 100;
+/// So much of a name, in bytes: as much as a secret's path has at the most.
+const NAME_MAX: usize = 1_024;
 
 /// Makes 16 bytes of a text, that nobody else can make of it.
 pub type PathHash = Box<dyn Fn(&[u8]) -> Option<[u8; 16]> + Send + Sync>;
@@ -70,6 +76,16 @@ impl Auditor {
     #[must_use]
     pub fn of(&self, kind: &str) -> Members {
         Members::new().time("time", self.clock.now()).text("type", kind)
+    }
+
+    /// The same about a certificate that is refused.
+    #[must_use]
+    pub fn of_refused(&self, kind: &str, recognized: Option<&Recognized>) -> Members {
+        let members = self.of(kind);
+        match recognized {
+            Some(recognized) => shown(members, recognized),
+            None => members,
+        }
     }
 
     /// A request begins, at `now`.
@@ -125,6 +141,13 @@ struct Request {
     user: Option<String>,
     identities: Vec<String>,
     version: Option<u32>,
+    versions: Vec<u32>,
+    /// How many of them are left out.
+    more_versions: u64,
+    /// What its address names.
+    named: Option<(Thing, String)>,
+    /// What else it is about, as was found out.
+    about: Vec<(Thing, String)>,
     decisions: Vec<Decision>,
     changes: Vec<Change>,
     is_over: bool,
@@ -168,9 +191,19 @@ impl Trail {
         self.more(|head| head.text("dialect", dialect).text("operation", operation));
     }
 
+    /// What its address names, whatever becomes of it.
+    pub fn names(&self, thing: Thing, name: &str) {
+        self.request().named = Some((thing, cut(name)));
+    }
+
     /// Who asks.
     pub fn is_of(&self, principal: &Principal) {
         self.more(|head| who(head, principal));
+    }
+
+    /// Whose certificate was shown, and is refused.
+    pub fn is_shown(&self, recognized: &Recognized) {
+        self.more(|head| shown(head, recognized));
     }
 
     /// In which tenant.
@@ -231,7 +264,7 @@ impl Trail {
         let mut request = self.request();
         request.is_over = true;
         let (members, ended) = request.told(self, status, problem);
-        let doubts = request.doubts();
+        let doubts = request.doubts(&self.auditor);
         drop(request);
         let recorder = &self.auditor.recorder;
         let receipt = if ended.is_empty() {
@@ -261,7 +294,7 @@ impl Request {
         let effect = effect(status, problem);
         let micros = u64::try_from(trail.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut members = Members::new().time("time", trail.now).text("type", "request");
-        members = self.decided(self.known(members), effect == "deny");
+        members = self.decided(&trail.auditor, self.known(members), effect == "deny");
         members = members.text("effect", effect).number("status", status.into());
         if let Some((id, code)) = problem {
             members = members.number("code", code.into()).text("problem", id);
@@ -281,12 +314,12 @@ impl Request {
     }
 
     /// The changes of which nobody knows how they ended.
-    fn doubts(&self) -> Vec<Unended> {
+    fn doubts(&self, auditor: &Auditor) -> Vec<Unended> {
         let unknown = self.changes.iter().filter(|change| change.fate == Fate::Unknown);
         let doubt = |change: &Change| Unended {
             mark: change.mark,
             change: change.name.to_owned(),
-            about: self.decided(self.known(Members::new()), false),
+            about: self.decided(auditor, self.known(Members::new()), false),
         };
         unknown.map(doubt).collect()
     }
@@ -297,30 +330,69 @@ impl Request {
         let members = members.texts("identities", self.identities.iter().map(String::as_str));
         let members = members.maybe("user", self.user.as_deref());
         let members = members.maybe("token_accessor", self.token.as_deref());
-        match self.version {
+        let members = match self.version {
             Some(version) => members.number("version", version.into()),
             None => members,
+        };
+        let versions = self.versions.iter().map(|version| u64::from(*version));
+        let members = members.numbers("versions", versions);
+        match self.more_versions {
+            0 => members,
+            more => members.number("versions_left_out", more),
         }
     }
 
-    /// What was decided: what was denied, where that is how it ended, and else what was allowed.
-    fn decided(&self, members: Members, is_denied: bool) -> Members {
+    /// What was decided: what was denied, where that is how it ended, and else what was allowed; and
+    /// what it is about.
+    fn decided(&self, auditor: &Auditor, members: Members, is_denied: bool) -> Members {
         let told = || self.decisions.iter().filter(|one| one.is_allowed != is_denied);
         // That the domain is there at all is asked on the way to what is in it.
-        let Some(main) = told().find(|one| one.kind != "domain").or_else(|| told().next()) else {
-            return members;
+        let main = told().find(|one| one.kind != DOMAIN).or_else(|| told().next());
+        let in_tree = main.filter(|main| main.kind != DOMAIN);
+        // What was decided about says more than how the address names it.
+        let named = self.named.iter().filter(|(thing, _)| in_tree.is_none() || !thing.is_in_tree());
+        let mut things: Vec<_> = named.collect();
+        for thing in &self.about {
+            if !things.contains(&thing) {
+                things.push(thing);
+            }
+        }
+        let mut things = things.into_iter();
+        let name = |(thing, name): &(Thing, String)| {
+            if thing.is_path() { auditor.path(self.tenant, name) } else { name.clone() }
         };
+        let (kind, resource) = if let Some(main) = in_tree {
+            (Some(main.kind), main.path.clone())
+        } else if let Some(thing) = things.next() {
+            (Some(thing.0.name()), Some(name(thing)))
+        } else {
+            (self.tenant.map(|_| DOMAIN).or(main.map(|main| main.kind)), None)
+        };
+        let members = members.maybe("resource_type", kind).maybe("resource", resource.as_deref());
+        let also = |thing: &(Thing, String)| {
+            Members::new().text("type", thing.0.name()).text("name", &name(thing))
+        };
+        let members = members.objects("also", things.map(also));
+        let Some(main) = main else { return members };
         let of_it = told().filter(|one| (one.kind, &one.path) == (main.kind, &main.path));
-        let members = members.text("resource_type", main.kind);
-        let members = members.maybe("resource", main.path.as_deref());
         let members = members.texts("actions", of_it.map(|one| one.action.name()));
         match &main.by {
             Some(Word { policy, block, .. }) => {
+                let block = block.as_deref().map(|block| auditor.path(self.tenant, block));
                 members.text("policy", policy).maybe("block", block.as_deref())
             }
             None => members,
         }
     }
+}
+
+/// How records call a domain.
+const DOMAIN: &str = Thing::Domain.name();
+
+/// As much of a name as is told.
+fn cut(name: &str) -> String {
+    let end = (0..=name.len().min(NAME_MAX)).rev().find(|at| name.is_char_boundary(*at));
+    name.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
 }
 
 /// As records of access decisions have it: `permit`, `deny` or `error`.
@@ -340,17 +412,39 @@ fn who(head: Members, principal: &Principal) -> Members {
         Subject::Visitor => head.text("subject", "visitor"),
         Subject::Certificate(peer) => {
             let identity = peer.identity();
-            let head = if peer.is_forwarded() { head.text("subject", "forwarded") } else { head };
-            let head = head
-                .maybe("common_name", identity.common_name())
-                .text("serial", &identity.serial().to_string());
-            match peer.voucher().issuer {
-                Issuer::Region => head.text("issuer", "region"),
-                Issuer::Customer(_) => head.hex("issuer", &peer.voucher().authority_key),
-            }
+            let names = (identity.common_name(), identity.serial());
+            certificate(head, names, peer.voucher(), peer.is_forwarded())
         }
     };
-    match principal.party() {
+    of_party(head, principal.party())
+}
+
+/// Whose certificate was shown that is refused.
+fn shown(head: Members, recognized: &Recognized) -> Members {
+    let Recognized { common_name, serial, voucher, party, is_forwarded } = recognized;
+    let head = certificate(head, (common_name.as_deref(), *serial), voucher, *is_forwarded);
+    match party {
+        Some(party) => of_party(head, *party),
+        None => head,
+    }
+}
+
+fn certificate(
+    head: Members,
+    (common_name, serial): (Option<&str>, impl fmt::Display),
+    voucher: &Voucher,
+    is_forwarded: bool,
+) -> Members {
+    let head = if is_forwarded { head.text("subject", "forwarded") } else { head };
+    let head = head.maybe("common_name", common_name).text("serial", &serial.to_string());
+    match voucher.issuer {
+        Issuer::Region => head.text("issuer", "region"),
+        Issuer::Customer(_) => head.hex("issuer", &voucher.authority_key),
+    }
+}
+
+fn of_party(head: Members, party: Party) -> Members {
+    match party {
         Party::Operator => head.text("acting_tenant", "operator"),
         Party::Tenant(tenant) => head.text("acting_tenant", &tenant.to_string()),
     }
@@ -364,6 +458,18 @@ impl Witness for Trail {
             Detail::User(name) => request.user = Some(name.to_owned()),
             Detail::Identity(name) => request.identities.push(name.to_owned()),
             Detail::Version(number) => request.version = Some(number),
+            Detail::Versions(numbers) => {
+                let some = numbers.iter().take(VERSIONS_MAX);
+                request.versions = some.map(|number| number.get()).collect();
+                request.more_versions = numbers.len().saturating_sub(VERSIONS_MAX) as u64;
+            }
+            Detail::About(thing, name) => {
+                let thing = (thing, cut(name));
+                if !request.about.contains(&thing) {
+                    request.about.truncate(THINGS_MAX - 1);
+                    request.about.push(thing);
+                }
+            }
         }
     }
 
@@ -373,9 +479,9 @@ impl Witness for Trail {
             return;
         }
         let (kind, path) = match resource {
-            Resource::Tenant => ("domain", None),
-            Resource::Secret(path) => ("secret", Some(path.as_str())),
-            Resource::Below(path) | Resource::AllBelow(path) => ("folder", Some(path)),
+            Resource::Tenant => (DOMAIN, None),
+            Resource::Secret(path) => (Thing::Secret.name(), Some(path.as_str())),
+            Resource::Below(path) | Resource::AllBelow(path) => (Thing::Folder.name(), Some(path)),
         };
         let path = path.map(|path| self.auditor.path(request.tenant, path));
         let decision = Decision { action, kind, path, is_allowed, by };
@@ -388,7 +494,7 @@ impl Witness for Trail {
         let announced = {
             let mut request = self.request();
             let members = request.known(self.auditor.of("intent"));
-            let members = request.decided(members, false).text("change", change);
+            let members = request.decided(&self.auditor, members, false).text("change", change);
             let announced = self.auditor.recorder.intend(members, request.tenant);
             if let Ok((mark, _)) = &announced {
                 // Where it is not kept, the change will not happen, and that is told.

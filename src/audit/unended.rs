@@ -23,6 +23,12 @@ pub struct Unended {
 /// What an announcement tells of itself, and not of who asks for what.
 const OF_ITSELF: [&str; 7] = ["chain", "seq", "prev", "time", "type", "change", "mark"];
 
+/// Something that it was about.
+fn thing(told: &Value) -> Members {
+    let text = |name: &str| told.get(name).and_then(Value::as_str);
+    Members::new().maybe("type", text("type")).maybe("name", text("name"))
+}
+
 impl Unended {
     /// The one that this line has announced, if that is what it does.
     pub(super) fn announced(line: &[u8], chain: [u8; 8], seq: u64, hash: [u8; 32]) -> Option<Self> {
@@ -44,6 +50,12 @@ impl Unended {
                 Some(number) => about.number(name, number),
                 None => about,
             },
+            Value::Array(all) if all.iter().all(Value::is_u64) => {
+                about.numbers(name, all.iter().filter_map(Value::as_u64))
+            }
+            Value::Array(all) if all.iter().all(Value::is_object) => {
+                about.objects(name, all.iter().map(thing))
+            }
             Value::Array(texts) => about.texts(name, texts.iter().filter_map(Value::as_str)),
             Value::Object(_) | Value::Null => about,
         });

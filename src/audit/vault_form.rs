@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::members::Members;
+use crate::auth::Thing;
 
 /// What of a record Vault's form has a place for.
 #[derive(Default, Deserialize)]
@@ -23,8 +24,10 @@ struct Record {
     user: Option<String>,
     token_accessor: Option<String>,
     tenant: Option<String>,
+    dialect: Option<String>,
     operation: Option<String>,
     actions: Vec<String>,
+    resource_type: Option<String>,
     resource: Option<String>,
     policy: Option<String>,
     effect: Option<String>,
@@ -129,12 +132,35 @@ impl Record {
                 Some((operation, format!("secret/{below}/{path}")))
             }
             (Some((_, operation, below)), None, _) => Some((operation, format!("secret/{below}"))),
-            (None, _, Some(name)) => Some((of_name(name), format!("okmsd/{name}"))),
+            (None, _, Some(name)) => Some((of_name(name), self.elsewhere(name))),
             (None, _, None) => None,
+        }
+    }
+
+    /// Where it is that an operation is about which is about no secret: at Vault's own address, where
+    /// it was asked in Vault's words and that has one.
+    fn elsewhere(&self, operation: &str) -> String {
+        let kind =
+            self.resource_type.as_deref().filter(|_| self.dialect.as_deref() == Some("vault"));
+        let place = PLACES.iter().find(|(thing, _)| Some(thing.name()) == kind);
+        match (place, &self.resource) {
+            (Some((_, place)), Some(name)) => format!("{place}/{name}"),
+            (_, Some(name)) => format!("okmsd/{operation}/{name}"),
+            (_, None) => format!("okmsd/{operation}"),
         }
     }
 }
 
+/// Where Vault has what is no secret.
+const PLACES: [(Thing, &str); 7] = [
+    (Thing::Policy, "sys/policies/acl"),
+    (Thing::Rule, "auth/cert/certs"),
+    (Thing::User, "auth/userpass/users"),
+    (Thing::Mount, "sys/mounts"),
+    (Thing::AuthMethod, "sys/auth"),
+    (Thing::Quota, "sys/quotas/rate-limit"),
+    (Thing::AuditDevice, "sys/audit"),
+];
 const SECRETS: &str = "okms:apikms:";
 /// Actions, each with Vault's operation, and where below a mount that is; what tells most comes first.
 const ACTIONS: [(&str, &str, &str); 16] = [
@@ -246,6 +272,14 @@ mod tests {
             "type": "request", "request_id": "r", "operation": "VaultDeletePolicy",
             "policy": "none", "effect": "deny", "problem": "Forbidden",
         });
+        let named = json!({"dialect": "vault", "resource_type": "policy", "resource": "a b"});
+        let mut in_vaults_words = refused.clone();
+        in_vaults_words.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        let mut in_ours = in_vaults_words.clone();
+        in_ours["dialect"] = json!("control");
+        let path = |record| lines(&[record])[0]["request"]["path"].clone();
+        assert_eq!(path(in_vaults_words), "sys/policies/acl/a b");
+        assert_eq!(path(in_ours), "okmsd/VaultDeletePolicy/a b");
         let other = ["checkpoint", "start", "stop", "resolved", "handshake"];
         let other = other.map(|kind| json!({"type": kind, "chain": "09", "seq": 1}));
         let told = lines(&[&other[..], &[refused]].concat());

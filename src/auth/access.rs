@@ -89,6 +89,12 @@ impl AccessDirectory {
         (!access.is_closed).then_some(of(one)? == of(other)?)
     }
 
+    /// What the paths of all secrets begin with that a mount shows which somebody made.
+    #[must_use]
+    pub fn below(&self, id: OkmsId, mount: &str) -> Option<String> {
+        self.of(id).acls.mounts().below(mount).map(str::to_owned)
+    }
+
     /// The names of a user's policies.
     #[must_use]
     pub fn policies_of_user(&self, id: OkmsId, user: &str) -> Vec<String> {

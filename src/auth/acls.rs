@@ -131,6 +131,11 @@ impl Acls {
         Self { policies, mounts: Arc::new(mounts.clone()), known: ArcSwap::default() }
     }
 
+    /// The mounts through which they speak of the tree.
+    pub(super) fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
     /// Whether there is one of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.policies.contains_key(name)

@@ -13,7 +13,10 @@ use super::{
     revoked::Revoked,
     voucher::{Issuer, Voucher},
 };
-use crate::model::{CertRule, OkmsId, Timestamp};
+use crate::{
+    model::{CertRule, OkmsId, Timestamp},
+    pki::Serial,
+};
 
 /// A peer whose certificate chain the handshake has verified.
 #[derive(Debug)]
@@ -95,6 +98,12 @@ impl VerifiedPeer {
         Rule::new(name, rule).is_about(&self.holder())
     }
 
+    /// The same for the audit trail, where it is refused.
+    #[must_use]
+    pub fn recognized(&self) -> Recognized {
+        Recognized::of(&self.identity, self.voucher, self.is_forwarded)
+    }
+
     /// As rules see it.
     fn holder(&self) -> Holder<'_> {
         Holder::new(&self.identity, &self.voucher, self.line.get())
@@ -121,6 +130,40 @@ impl VerifiedPeer {
     #[must_use]
     pub const fn is_of_region(&self) -> bool {
         matches!(self.voucher.issuer, Issuer::Region) && self.voucher.is_direct
+    }
+}
+
+/// Whose a certificate is that is refused, and was signed by an authority that is known all the same:
+/// for the audit trail, and of no use for anything else. Where a handshake has failed, nobody has
+/// proven to have its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognized {
+    /// Its subject's common name.
+    pub common_name: Option<String>,
+    /// Its serial number.
+    pub serial: Serial,
+    /// By whose word.
+    pub voucher: Voucher,
+    /// Whose it would be.
+    pub party: Option<Party>,
+    /// Whether a proxy has shown it.
+    pub is_forwarded: bool,
+}
+
+impl Recognized {
+    /// What is known of a certificate that this vouches for.
+    #[must_use]
+    pub fn of(identity: &CertIdentity, voucher: Voucher, is_forwarded: bool) -> Self {
+        let party = match (voucher.issuer, identity.okms_domain()) {
+            (Issuer::Customer(tenant), _) => Some(Party::Tenant(tenant)),
+            (Issuer::Region, Some(DomainClaim::One(tenant))) if voucher.is_direct => {
+                Some(Party::Tenant(tenant))
+            }
+            (Issuer::Region, Some(DomainClaim::Any)) if voucher.is_direct => Some(Party::Operator),
+            (Issuer::Region, _) => None,
+        };
+        let common_name = identity.common_name().map(str::to_owned);
+        Self { common_name, serial: identity.serial(), voucher, party, is_forwarded }
     }
 }
 

@@ -39,13 +39,13 @@ pub use self::{
     access::{AccessDirectory, Written, names_an_action},
     acls::WrittenUser,
     action::{Action, Resource},
-    directory::{Party, Principal, Subject, Unauthenticated, VerifiedPeer},
+    directory::{Party, Principal, Recognized, Subject, Unauthenticated, VerifiedPeer},
     explain::{Explanation, Whom},
     patterns::Extent,
     policy::{Denied, Permit, RegionPermit},
     revoked::Revoked,
     voucher::{Issuer, Voucher},
-    witness::{Announcing, Detail, Fate, Unwitnessed, Witness},
+    witness::{Announcing, Detail, Fate, Thing, Unwitnessed, Witness},
     word::Word,
 };
 

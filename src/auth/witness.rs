@@ -9,7 +9,7 @@ use super::{
     action::{Action, Resource},
     word::Word,
 };
-use crate::model::AuditMark;
+use crate::model::{AuditMark, VersionNumber};
 
 /// A change could not be announced, so that it must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,81 @@ pub enum Detail<'a> {
     Identity(&'a str),
     /// The number of the version that was read or added.
     Version(u32),
+    /// The numbers of versions that were asked for; in their place, of those that are changed.
+    Versions(&'a [VersionNumber]),
+    /// Something that it is about.
+    About(Thing, &'a str),
+}
+
+/// What a request can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A secret, by its path.
+    Secret,
+    /// A folder of secrets, by what their paths begin with.
+    Folder,
+    /// A domain, by its id.
+    Domain,
+    /// A policy, by its name, or its id.
+    Policy,
+    /// A rule that maps certificates, or a role of Vault's certificate method, by its name.
+    Rule,
+    /// A user, by its name.
+    User,
+    /// An access certificate, by its id.
+    Credential,
+    /// A certificate, by its serial number.
+    Certificate,
+    /// Whom a certificate is for, by its common name.
+    Subject,
+    /// A token, by its accessor.
+    Token,
+    /// A customer's authority, by its name.
+    Ca,
+    /// A mount, by its path.
+    Mount,
+    /// A method of authentication, by its path.
+    AuthMethod,
+    /// A quota, by its name.
+    Quota,
+    /// An audit device, by its name.
+    AuditDevice,
+}
+
+impl Thing {
+    /// How records call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Folder => "folder",
+            Self::Domain => "domain",
+            Self::Policy => "policy",
+            Self::Rule => "rule",
+            Self::User => "user",
+            Self::Credential => "credential",
+            Self::Certificate => "certificate",
+            Self::Subject => "subject",
+            Self::Token => "token",
+            Self::Ca => "ca",
+            Self::Mount => "mount",
+            Self::AuthMethod => "auth_method",
+            Self::Quota => "quota",
+            Self::AuditDevice => "audit_device",
+        }
+    }
+
+    /// Whether it is in the tree of secrets.
+    #[must_use]
+    pub const fn is_in_tree(self) -> bool {
+        matches!(self, Self::Secret | Self::Folder)
+    }
+
+    /// Whether its name is a path in that tree, or the beginning of some.
+    #[must_use]
+    pub const fn is_path(self) -> bool {
+        matches!(self, Self::Secret | Self::Folder | Self::Mount)
+    }
 }
 
 /// Sees what is done in one request.

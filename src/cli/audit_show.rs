@@ -52,7 +52,7 @@ struct Filter {
     /// Only this subject's: a common name, a serial number or a user.
     #[arg(long)]
     subject: Option<String>,
-    /// Only resources whose path begins so.
+    /// Only what is about something whose path, name, number or id begins so.
     #[arg(long)]
     resource: Option<String>,
     /// Only this operation, as the API's document names it.
@@ -92,8 +92,9 @@ impl Filter {
             && is("operation", &self.operation)
             && is("request_id", &self.request)
             && self.subject.as_deref().is_none_or(is_of)
-            && self.resource.as_deref().is_none_or(|path| {
-                text("resource").is_some_and(|resource| resource.starts_with(path))
+            && self.resource.as_deref().is_none_or(|prefix| {
+                let mut names = text("resource").into_iter().chain(also(record));
+                names.any(|name| name.starts_with(prefix))
             })
             && (!self.changes || record.get("changes").is_some())
             // They sort as text.
@@ -129,6 +130,12 @@ impl Filter {
     }
 }
 
+/// The names of what else a record is about.
+fn also(record: &Value) -> impl Iterator<Item = &str> {
+    let also = record.get("also").and_then(Value::as_array).into_iter().flatten();
+    also.filter_map(|one| one.get("name")?.as_str())
+}
+
 /// A record in a line.
 fn told(record: &Value, has_colours: bool) -> String {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
@@ -152,6 +159,7 @@ fn told(record: &Value, has_colours: bool) -> String {
     words.extend(
         ["operation", "resource", "problem"].iter().filter_map(|name| text(name)).map(plain),
     );
+    words.extend(also(record).map(plain));
     let changes = record.get("changes").and_then(Value::as_array).into_iter().flatten();
     words.extend(changes.filter_map(|change| {
         let name = change.get("change")?.as_str()?;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     Router,
     arriving::{Arriving, Bounds},
-    forwarded::{self, Forwarding},
+    forwarded::{self, Forwarding, Refused},
     pace::{Paced, Paces},
     progress::InProgress,
     response::{Body, response},
@@ -30,13 +30,13 @@ use super::{
 };
 use crate::{
     api::{
-        Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
-        Rows, Standing,
+        Address, Answer, Call, Captures, Context, Dialect, Effect, Failed, Handler, Operation,
+        Params, Problem, Reply, Rows, Standing,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
-        Action, Denied, Party, Permit, Principal, RegionPermit, Unauthenticated, VerifiedPeer,
-        Witness, acl::Addressed, directory,
+        Action, Denied, Party, Permit, Principal, Recognized, RegionPermit, Thing, Unauthenticated,
+        VerifiedPeer, Witness, acl::Addressed, directory,
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics, Spent},
@@ -112,6 +112,8 @@ pub struct Edge {
 struct Sender {
     /// Or why it is nobody here.
     peer: Result<Arc<VerifiedPeer>, Failed>,
+    /// Whose certificate it has shown all the same, if that is known.
+    refused: Option<Arc<Recognized>>,
     /// Whether it has shown no certificate at all.
     is_bare: bool,
     share: Arc<Share>,
@@ -166,6 +168,15 @@ impl Connection {
 }
 
 impl Sender {
+    /// Tells whose certificate it has shown that is refused, as far as that is known.
+    fn is_told(&self, trail: &Trail) {
+        match (&self.peer, &self.refused) {
+            (Ok(peer), _) => trail.is_shown(&peer.recognized()),
+            (Err(_), Some(refused)) => trail.is_shown(refused),
+            (Err(_), None) => {}
+        }
+    }
+
     /// The end of its certificate, where it is to be told at `now`.
     fn expires_soon(&self, now: Timestamp) -> Option<HeaderValue> {
         let end = self.peer.as_ref().ok()?.identity().validity().not_after;
@@ -333,6 +344,9 @@ impl Edge {
         }
         let is_stranger = share.is_none();
         let sender = Sender {
+            refused: is_beyond_share
+                .then(|| Some(Arc::new(peer.as_ref().ok()?.recognized())))
+                .flatten(),
             is_bare: matches!(peer, Err(Unauthenticated::NoCertificate)),
             paced: peer.as_ref().ok().and_then(|peer| self.paced(peer, party)),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
@@ -368,6 +382,7 @@ impl Edge {
         let sender = Sender {
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
             peer: Err(Problem::TooManyConnections.into()),
+            refused: None,
             is_bare: false,
             paced: None,
             client: None,
@@ -390,6 +405,7 @@ impl Edge {
         Via { peer: proxy, forwarding }: &Via,
         head: &Parts,
         now: Timestamp,
+        trail: Option<&Trail>,
     ) -> Result<Sender, Failed> {
         if !fits(head, connection.limits) {
             return Err(Problem::HeadTooLarge.into());
@@ -404,6 +420,7 @@ impl Edge {
         })?;
         let is_bare = shown.is_none();
         let revoked = self.context.service.revocations.revoked();
+        let mut refused = None;
         let (peer, party) = match (directory::stands(proxy, revoked, now), shown) {
             (Err(why), _) => {
                 let why = format!("the proxy's own certificate is refused: {why}");
@@ -411,9 +428,13 @@ impl Edge {
             }
             (Ok(()), None) => (Err(Unauthenticated::NotForwarded.into()), None),
             (Ok(()), Some(shown)) => match forwarding.judge.judge(&shown).await {
-                Err(why) => (Err(why.into()), None),
+                Err(Refused { why, whose }) => {
+                    refused = whose;
+                    (Err(why.into()), None)
+                }
                 Ok(peer) => match (self.principal(&peer, now), forwarding.proxy.domain) {
                     (Ok(principal), Some(domain)) if principal.party() != Party::Tenant(domain) => {
+                        refused = Some(Arc::new(peer.recognized()));
                         (Err(Unauthenticated::NotOfProxy.into()), None)
                     }
                     (principal, _) => (Ok(peer), principal.ok().map(|one| one.party())),
@@ -422,9 +443,14 @@ impl Edge {
         };
         let key = peer.as_ref().ok().map(|peer| peer.identity().public_key_sha256());
         let share = self.shares.through(&connection.sender.share, party.zip(key));
-        let share = share.ok_or(Problem::TooManyConnections)?;
+        let Some(share) = share else {
+            if let (Some(trail), Ok(peer)) = (trail, &peer) {
+                trail.is_shown(&peer.recognized());
+            }
+            return Err(Problem::TooManyConnections.into());
+        };
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
-        Ok(Sender { peer, is_bare, share, paced, client })
+        Ok(Sender { peer, refused, is_bare, share, paced, client })
     }
 
     fn principal(
@@ -503,7 +529,10 @@ impl Edge {
         };
         let forwarded = match &connection.via {
             None => None,
-            Some(via) => Some(self.forwarded(connection, via, &call.head, machine_now).await),
+            Some(via) => {
+                let trail = event.trail.as_deref();
+                Some(self.forwarded(connection, via, &call.head, machine_now, trail).await)
+            }
         };
         let sender = match &forwarded {
             None => Ok(&connection.sender),
@@ -676,6 +705,14 @@ impl Edge {
         dialect: &mut &'static dyn Dialect,
         event: &mut Event,
     ) -> Result<(Granted, Effect), Failed> {
+        let peer = sender.peer.as_ref().map_err(Failed::clone);
+        let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
+        // Whatever it is refused for.
+        match (&event.trail, &principal) {
+            (Some(trail), Ok(principal)) => trail.is_of(principal),
+            (Some(trail), Err(_)) => sender.is_told(trail),
+            (None, _) => {}
+        }
         // A copy of it is cheap, and the head is written to.
         let uri = call.head.uri.clone();
         if !fits(&call.head, limits) {
@@ -693,6 +730,9 @@ impl Edge {
                 event.metrics = Arc::clone(metrics);
                 if let Some(trail) = &event.trail {
                     trail.asks(dialect.name(), operation.id);
+                    if let Some((thing, name)) = dialect.named(&address, &captures) {
+                        trail.names(thing, &name);
+                    }
                 }
                 (operation, captures)
             }
@@ -705,13 +745,8 @@ impl Edge {
         if !dialect.is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());
         }
-        let peer = sender.peer.as_ref().map_err(Failed::clone);
-        let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
         call.caller = principal.as_ref().ok().map(Principal::party);
         let trail = event.trail.as_ref();
-        if let (Some(trail), Ok(principal)) = (trail, &principal) {
-            trail.is_of(principal);
-        }
         if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
             event.standing = self.charge(paced, dialect.effect(operation, &call.head))?;
         }
@@ -727,7 +762,11 @@ impl Edge {
             Handler::Tenant(handler) => {
                 let principal = principal.or_else(|nobody| {
                     let visited = dialect.visited(operation, &address, &call.head);
-                    self.visitor(sender, visited).ok_or(nobody)
+                    let visitor = self.visitor(sender, visited).ok_or(nobody)?;
+                    if let Some(trail) = trail {
+                        trail.is_of(&visitor);
+                    }
+                    Ok::<_, Failed>(visitor)
                 })?;
                 let tenant = match (&address.tenant, principal.party()) {
                     (Some(named), _) => (*named)?,
@@ -736,6 +775,13 @@ impl Edge {
                 };
                 if let Some(trail) = trail {
                     trail.is_in(tenant);
+                    // A stranger is not told, not even in what is his to read.
+                    if [Party::Operator, Party::Tenant(tenant)].contains(&principal.party())
+                        && let Some((thing, path)) =
+                            self.in_tree(tenant, *dialect, (&address, &captures))
+                    {
+                        trail.names(thing, &path);
+                    }
                 }
                 let addressed = || dialect.addressed(&address);
                 let permit = self.permit(
@@ -754,6 +800,20 @@ impl Edge {
         }
         call.params = routes.dialect.params(&address, &captures)?;
         Ok((granted, routes.dialect.effect(operation, &call.head)))
+    }
+
+    /// What is named below a mount that somebody has made, by where it is in the domain's tree.
+    fn in_tree(
+        &self,
+        tenant: OkmsId,
+        dialect: &dyn Dialect,
+        (address, captures): (&Address<'_>, &Captures<'_>),
+    ) -> Option<(Thing, String)> {
+        let mount = Some(address.mount()).filter(|mount| !mount.is_empty())?;
+        let below = self.context.service.access.directory().below(tenant, mount)?;
+        let (thing, name) = dialect.named(address, captures)?;
+        let key = name.strip_prefix(mount)?.strip_prefix('/')?;
+        Some((thing, format!("{below}{key}")))
     }
 
     /// Somebody without a certificate who logs in as a user of the tenant, or has, where the operator

@@ -17,7 +17,7 @@ use hyper::{
 
 use crate::{
     auth::{
-        Unauthenticated, VerifiedPeer,
+        Recognized, Unauthenticated, VerifiedPeer,
         forwarded::{self, ForwardFault, Shown},
     },
     model::{AddressHeader, CertificateHeader, Proxy},
@@ -37,7 +37,23 @@ pub trait Judge: Send + Sync {
 
 /// A judgement on its way.
 pub type Judgement<'a> =
-    Pin<Box<dyn Future<Output = Result<Arc<VerifiedPeer>, Unauthenticated>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Arc<VerifiedPeer>, Refused>> + Send + 'a>>;
+
+/// Why certificates count for nobody, and whose they are all the same, where an authority that is
+/// known has signed them.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What their holder is told.
+    pub why: Unauthenticated,
+    /// What the audit trail is told.
+    pub whose: Option<Arc<Recognized>>,
+}
+
+impl From<Unauthenticated> for Refused {
+    fn from(why: Unauthenticated) -> Self {
+        Self { why, whose: None }
+    }
+}
 
 /// A peer that is a proxy, and who judges what it forwards.
 #[derive(Clone)]

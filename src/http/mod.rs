@@ -18,7 +18,7 @@ mod shares;
 pub(crate) use self::edge::names_one_host;
 pub use self::{
     edge::{Clocks, Connection, Edge, EdgeLimits, RequestLimits},
-    forwarded::{Forwarding, Judge, Judgement},
+    forwarded::{Forwarding, Judge, Judgement, Refused},
     progress::InProgress,
     refusal::Refusal,
     response::Body,

@@ -5,7 +5,10 @@
 
 use hyper::{Method, Uri};
 
-use crate::api::{Address, Captures, Dialect, Operation, Route};
+use crate::{
+    api::{Address, Captures, Dialect, Operation, Route, thing},
+    auth::Thing,
+};
 
 /// The compiled routes of all dialects, with something of the caller's beside each operation.
 pub struct Router<T> {
@@ -22,6 +25,8 @@ pub struct Routes<T> {
 struct Pattern<T> {
     has_mount: bool,
     segments: Vec<Segment>,
+    /// What its parameter names.
+    of: Option<Thing>,
     methods: Vec<(Method, &'static Operation, T)>,
 }
 
@@ -68,6 +73,7 @@ impl<T> Routes<T> {
     fn new(dialect: &'static dyn Dialect, beside: impl Fn(&'static Operation) -> T) -> Self {
         let mut patterns: Vec<Pattern<T>> = Vec::new();
         for Route { methods, pattern, operation } in dialect.routes() {
+            let of = thing(pattern);
             let (has_mount, pattern) = match pattern.strip_prefix("/{mount}") {
                 Some(rest) => (true, rest),
                 None => (false, *pattern),
@@ -81,7 +87,9 @@ impl<T> Routes<T> {
                 .find(|known| known.has_mount == has_mount && known.segments == segments)
             {
                 Some(known) => known.methods.extend(methods),
-                None => patterns.push(Pattern { has_mount, segments, methods: methods.collect() }),
+                None => {
+                    patterns.push(Pattern { has_mount, segments, of, methods: methods.collect() });
+                }
             }
         }
         Self { dialect, patterns }
@@ -98,6 +106,7 @@ impl<T> Routes<T> {
                 (false, _) => &address.path,
             };
             let Some(captures) = pattern.matches(path) else { continue };
+            let captures = Captures { of: pattern.of, ..captures };
             return match pattern.methods.iter().find(|(known, ..)| *known == address.method) {
                 Some((_, operation, beside)) => Match::Operation(operation, beside, captures),
                 None => Match::Methods(&pattern.methods),
@@ -212,7 +221,7 @@ mod tests {
     /// The operation that an address leads to and what its pattern captured, or else the methods.
     fn outcome(routes: &Routes<()>, address: &Address<'_>) -> String {
         match routes.find(address) {
-            Match::Operation(operation, (), Captures { tail, version, asset }) => {
+            Match::Operation(operation, (), Captures { tail, version, asset, .. }) => {
                 let parts = [Some(operation.id), tail, version, asset];
                 parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
             }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     auth::{Unauthenticated, VerifiedPeer, forwarded::Shown, identity::subject_text},
     clock::Clock,
-    http::{Judge, Judgement},
+    http::{Judge, Judgement, Refused},
     live::Live,
     metrics::{Forwarded as Outcome, HandshakeError, Metrics},
     pki::Facts,
@@ -53,7 +53,7 @@ struct Judged {
     at: i64,
     /// How often authorities had changed before.
     changes: u64,
-    peer: Result<Arc<VerifiedPeer>, Unauthenticated>,
+    peer: Result<Arc<VerifiedPeer>, Refused>,
 }
 
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl ForwardedCertificates {
         }
     }
 
-    async fn peer(&self, shown: &Shown) -> Result<Arc<VerifiedPeer>, Unauthenticated> {
+    async fn peer(&self, shown: &Shown) -> Result<Arc<VerifiedPeer>, Refused> {
         let terms = self.terms.load();
         let (trust, now) = (&terms.tls.trust, self.clock.now().unix_seconds());
         let key = key(shown);
@@ -101,7 +101,8 @@ impl ForwardedCertificates {
         let peer = judged.peer?;
         // Whoever is behind that one is not known, and it is nobody itself.
         if terms.proxy(&peer).is_some() {
-            return Err(Unauthenticated::ProxyBehindProxy);
+            let whose = Some(Arc::new(peer.recognized()));
+            return Err(Refused { why: Unauthenticated::ProxyBehindProxy, whose });
         }
         Ok(peer)
     }
@@ -110,19 +111,25 @@ impl ForwardedCertificates {
         &self,
         trust: &ClientTrust,
         shown: &Shown,
-    ) -> Result<Arc<VerifiedPeer>, Unauthenticated> {
+    ) -> Result<Arc<VerifiedPeer>, Refused> {
         let chain: Vec<_> =
             shown.certificates().iter().map(|der| CertificateDer::from(der.clone())).collect();
         let leaf = chain.first().cloned();
         let (trust, clock) = (trust.clone(), Arc::clone(&self.clock));
         let metrics = Arc::clone(&self.metrics);
-        let judge = move || trust.forwarded(&chain, &*clock, &metrics);
+        let judge = move || {
+            let judged = trust.forwarded(&chain, &*clock, &metrics);
+            judged.map_err(|unfit| (unfit, trust.recognizes(&chain).map(Arc::new)))
+        };
         // The threads end when the server does.
         let peer = self.handshakes.run(judge).await.ok_or(Unauthenticated::Untrusted)?;
         self.metrics.forwarded(if peer.is_ok() { Outcome::Taken } else { Outcome::Refused });
-        peer.map(Arc::new).map_err(|unfit| match unfit {
-            Unfit::Nobody(why) => why,
-            Unfit::Untrusted(error) => self.untrusted(leaf.as_ref(), error),
+        peer.map(Arc::new).map_err(|(unfit, whose)| {
+            let why = match unfit {
+                Unfit::Nobody(why) => why,
+                Unfit::Untrusted(error) => self.untrusted(leaf.as_ref(), error),
+            };
+            Refused { why, whose }
         })
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     audit::{Auditor, Need},
-    auth::identity::subject_text,
+    auth::{Recognized, identity::subject_text},
     http::Refusal,
     metrics::{HandshakeError, Label, Metrics},
     seldom::Seldom,
@@ -39,13 +39,23 @@ const RECORD: Duration = Duration::from_millis(20);
 
 task_local! {
     /// Whose certificate the handshake of this task is about, for the line about it.
-    static SUBJECT: RefCell<Option<String>>;
+    static REFUSED: RefCell<Whose>;
+}
+
+/// Whose certificate is refused.
+#[derive(Default)]
+struct Whose {
+    /// What it says.
+    subject: Option<String>,
+    /// What is known of it, where an authority that is known has signed it.
+    recognized: Option<Recognized>,
 }
 
 /// Remembers whose certificate is refused, for the line about the handshake.
-pub(super) fn remember(leaf: &CertificateDer<'_>) {
+pub(super) fn remember(leaf: &CertificateDer<'_>, recognized: Option<Recognized>) {
+    let whose = Whose { subject: subject_text(leaf), recognized };
     // Outside of a handshake there is nobody to tell.
-    let _told = SUBJECT.try_with(|cell| cell.replace(subject_text(leaf)));
+    let _told = REFUSED.try_with(|cell| cell.replace(whose));
 }
 
 /// What makes handshakes.
@@ -101,14 +111,14 @@ impl Handshakes {
     ) -> Option<TlsStream<TcpStream>> {
         let Some(runtime) = &self.threads.0 else { return None };
         let (waiting, knocks) = (Arc::clone(seat), Arc::clone(&self.knocks));
-        let handshake = SUBJECT.scope(RefCell::default(), async move {
+        let handshake = REFUSED.scope(RefCell::default(), async move {
             let admit = || knocks.admit(bounds.rates, address.ip());
             let accepted = accept(&acceptor, admit, stream).await;
             let (error, stream) = match accepted {
                 Ok(stream) => return Ok(stream),
                 Err(failed) => failed,
             };
-            let subject = SUBJECT.with(RefCell::take);
+            let whose = REFUSED.with(RefCell::take);
             if let Some(stream) = stream {
                 // The peer takes its time; whoever waits for this need not.
                 tokio::spawn(async move {
@@ -118,17 +128,17 @@ impl Handshakes {
                     }
                 });
             }
-            Err((error, subject))
+            Err((error, whose))
         });
         let handshake = AbortOnDropHandle::new(runtime.spawn(handshake));
-        let (why, subject, error) = match tokio::time::timeout(bounds.time, handshake).await {
+        let (why, whose, error) = match tokio::time::timeout(bounds.time, handshake).await {
             Ok(Ok(Ok(stream))) => return Some(stream),
-            Ok(Ok(Err((error, subject)))) => (reason(&error), subject, error),
+            Ok(Ok(Err((error, whose)))) => (reason(&error), whose, error),
             // The task cannot panic, and nobody else aborts it.
-            Ok(Err(error)) => (HandshakeError::Protocol, None, io::Error::other(error)),
-            Err(_) => (HandshakeError::TooSlow, None, io::Error::other(TooSlow)),
+            Ok(Err(error)) => (HandshakeError::Protocol, Whose::default(), io::Error::other(error)),
+            Err(_) => (HandshakeError::TooSlow, Whose::default(), io::Error::other(TooSlow)),
         };
-        self.report(why, address, subject.as_deref(), &error);
+        self.report(why, address, &whose, &error);
         None
     }
 
@@ -142,36 +152,31 @@ impl Handshakes {
         AbortOnDropHandle::new(runtime.spawn(async move { work() })).await.ok()
     }
 
-    fn report(
-        &self,
-        why: HandshakeError,
-        address: SocketAddr,
-        subject: Option<&str>,
-        error: &io::Error,
-    ) {
+    fn report(&self, why: HandshakeError, address: SocketAddr, whose: &Whose, error: &io::Error) {
         self.metrics.handshake_refused(why);
         let reason = why.label();
         if why == HandshakeError::Silent {
             // Whoever only looks whether the port is open does so all the time.
             return tracing::debug!(peer = %address, reason, %error, "a handshake failed");
         }
-        self.record(why, address, subject);
+        self.record(why, address, whose);
         // Each reason has its own, so that none hides another.
         let Some(left_out) = self.lines.get(why.index()).and_then(Seldom::due) else { return };
         let (error, advice) = (words(error), advice(why, error));
+        let subject = whose.subject.as_deref();
         tracing::info!(peer = %address, subject, reason, %error, advice, left_out, "a handshake failed");
     }
 }
 
 impl Handshakes {
     /// Puts a handshake that failed into the audit trail.
-    fn record(&self, why: HandshakeError, address: SocketAddr, subject: Option<&str>) {
+    fn record(&self, why: HandshakeError, address: SocketAddr, whose: &Whose) {
         let Some(auditor) = &self.auditor else { return };
         let Some(left_out) = self.records.get(why.index()).and_then(Seldom::due) else { return };
         let members = auditor
-            .of("handshake")
+            .of_refused("handshake", whose.recognized.as_ref())
             .text("client", &address.ip().to_canonical().to_string())
-            .maybe("certificate", subject)
+            .maybe("certificate", whose.subject.as_deref())
             .text("effect", "deny")
             .text("problem", why.label())
             .number("left_out", left_out);

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Issuer, Unauthenticated, VerifiedPeer, Voucher,
+        Issuer, Recognized, Unauthenticated, VerifiedPeer, Voucher,
         anchors::{Anchor, Anchors, Configured, Listing},
         chain::{self, Ascent, Authority, ChainFault},
         claim::DomainClaim,
@@ -177,6 +177,14 @@ impl ClientTrust {
             let _verified = self.0.judge(leaf, intermediates, now)?;
         }
         Ok(self.peer(Some(chain), clock, metrics)?.forwarded())
+    }
+
+    /// Whose certificate it is that a proxy has shown and that is not taken, if an authority that is
+    /// known has signed it, be it that its time is over.
+    pub(super) fn recognizes(&self, chain: &[CertificateDer<'_>]) -> Option<Recognized> {
+        let [leaf, intermediates @ ..] = chain else { return None };
+        let recognized = self.0.recognizes(leaf, intermediates)?;
+        Some(Recognized { is_forwarded: true, ..recognized })
     }
 
     /// The peer that presented `chain`, which the handshake has verified: by whose word it is who
@@ -332,6 +340,21 @@ impl Verifier {
         }
     }
 
+    /// Whose certificate it is that is refused, where the way to an authority held at the beginning
+    /// of its life, or at the end.
+    fn recognizes(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<Recognized> {
+        let identity = CertIdentity::from_der(leaf).ok()?;
+        let Validity { not_before, not_after } = identity.validity();
+        let held = |at: &i64| self.judge(leaf, intermediates, unix_time(*at)).is_ok();
+        let at = [not_before, not_after].into_iter().find(held)?;
+        let Told { voucher, .. } = self.told(leaf, intermediates, at)?;
+        Some(Recognized::of(&identity, voucher, false))
+    }
+
     /// Whether the way to an authority holds at that time.
     fn judge(
         &self,
@@ -451,7 +474,8 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.judge(leaf, intermediates, now).inspect_err(|_| remember(leaf))
+        self.judge(leaf, intermediates, now)
+            .inspect_err(|_| remember(leaf, self.recognizes(leaf, intermediates)))
     }
 
     fn verify_tls12_signature(
@@ -463,7 +487,7 @@ impl ClientCertVerifier for Verifier {
         let algorithms =
             rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
-            .inspect_err(|_| remember(certificate))
+            .inspect_err(|_| remember(certificate, None))
     }
 
     fn verify_tls13_signature(
@@ -475,7 +499,7 @@ impl ClientCertVerifier for Verifier {
         let algorithms =
             rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
-            .inspect_err(|_| remember(certificate))
+            .inspect_err(|_| remember(certificate, None))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -14,6 +14,8 @@ mod vault;
 
 use std::{convert::Infallible, sync::Arc};
 
+use uuid::Uuid;
+
 pub(super) use self::counting::{Counting, Standing};
 pub use self::roles::RoleCertificate;
 use self::{
@@ -31,7 +33,10 @@ use super::{
     unit::{Basis, Change},
 };
 use crate::{
-    auth::{AccessDirectory, Action, Explanation, Permit, Resource, Whom, names_an_action},
+    auth::{
+        AccessDirectory, Action, Detail, Explanation, Permit, Resource, Thing, Whom,
+        names_an_action,
+    },
     crypto::DomainKeys,
     model::{
         BuiltIn, CertRule, Circumstances, IamPolicy, Invalid, OkmsId, SecretPath, Timestamp,
@@ -174,6 +179,7 @@ impl AccessControl {
         check_policy(&policy)?;
         let keys = self.scope.keys(permit).await?;
         let id = id_by_time(now)?;
+        permit.learns(Detail::About(Thing::Policy, &Uuid::from_bytes(id).to_string()));
         let policy = IamPolicy { created_at: now, updated_at: now, ..policy };
         let basis = Counting::<IamPolicy>::of(&keys, &id).named(&policy.name);
         self.change(permit, ChangeName::CreatePolicy, &keys, basis, |standing, draft| {

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     auth::{
-        self, AccessDirectory, Action, Party, Permit, Principal, Resource, VerifiedPeer, Voucher,
+        self, AccessDirectory, Action, Detail, Party, Permit, Principal, Resource, Thing,
+        VerifiedPeer, Voucher,
         holder::{Holder, Line},
         identity::CertIdentity,
     },
@@ -320,7 +321,9 @@ impl Credentials {
     pub async fn get(&self, permit: &Permit, id: Uuid) -> Result<KnownCredential, Error> {
         permit.check(Action::CredentialGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        self.find(&keys, id).await
+        let found = self.find(&keys, id).await?;
+        tells_of(permit, None, &found.credential);
+        Ok(found)
     }
 
     /// Revokes the domain's access certificate with this id: from now on every request that it
@@ -339,6 +342,7 @@ impl Credentials {
         permit.check(Action::CredentialDelete, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let found = self.find(&keys, id).await?;
+        tells_of(permit, None, &found.credential);
         let first = found.credential.issued_at;
         let (mut all, mut next) = (HashSet::new(), vec![(found.id.into_bytes(), found.credential)]);
         // No renewal is stored once the one that asks is marked, so that it ends.
@@ -392,6 +396,7 @@ impl Credentials {
             renews: renews.as_ref().map(|renewed| renewed.id),
         };
         let id = id_by_time(now)?;
+        tells_of(permit, Some(&id), &credential);
         let change =
             Change { name: ChangeName::IssueCredential, turns: &[], witness: permit.witness() };
         let basis = Making { id: &id, renews: renews.as_ref() };
@@ -585,6 +590,18 @@ impl Basis for Making<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Tells the audit trail which certificate it is: what its address, if it has one, does not tell.
+fn tells_of(permit: &Permit, id: Option<&[u8; 16]>, credential: &Credential) {
+    if let Some(id) = id {
+        let id = Uuid::from_bytes(*id).to_string();
+        permit.learns(Detail::About(Thing::Credential, &id));
+    }
+    if let Some(serial) = Serial::from_be_bytes(&credential.serial) {
+        permit.learns(Detail::About(Thing::Certificate, &serial.to_string()));
+    }
+    permit.learns(Detail::About(Thing::Subject, &credential.name));
 }
 
 /// Has the authority sign a certificate by this name, with this key, for so many days.

@@ -13,7 +13,7 @@ use super::{
     unit::{Basis, UnitReader},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource, Thing},
     model::{
         DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View,
         mount_description,
@@ -175,6 +175,9 @@ impl Mounts {
         from: &MountPath,
         to: &MountPath,
     ) -> Result<Uuid, Error> {
+        for path in [from, to] {
+            permit.learns(Detail::About(Thing::Mount, path.as_str()));
+        }
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let id = Uuid::new_v4();
         let renamed = self

@@ -20,7 +20,7 @@ use super::{
     unit::{Change, OneRecord},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource, Thing},
     crypto::DomainKeys,
     model::{OkmsId, Quota},
     store::{
@@ -112,6 +112,7 @@ impl Quotas {
     /// # Errors
     /// `Error::DomainNotFound` where there is no such tenant.
     pub async fn put(&self, permit: &Permit, quota: Quota) -> Result<Bounded, Error> {
+        permit.learns(Detail::About(Thing::Quota, &permit.okms_id().to_string()));
         permit.check(Action::QuotaEdit, Resource::Tenant)?;
         let quota = quota.check()?;
         self.change(permit, ChangeName::PutQuota, |_, _| Ok(Some(quota))).await?;
@@ -123,6 +124,7 @@ impl Quotas {
     /// # Errors
     /// `Error::DomainNotFound` where there is no such tenant.
     pub async fn delete(&self, permit: &Permit) -> Result<(), Error> {
+        permit.learns(Detail::About(Thing::Quota, &permit.okms_id().to_string()));
         permit.check(Action::QuotaEdit, Resource::Tenant)?;
         self.change(permit, ChangeName::DeleteQuota, |_, _| Ok(None)).await
     }

@@ -212,6 +212,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Tells that something was found out of the request that wants it.
+    pub(super) fn learns(&self, detail: Detail<'_>) {
+        if let Some(witness) = self.witness {
+            witness.learns(detail);
+        }
+    }
+
     /// Removes a record.
     pub(super) fn delete(&mut self, space: Space, key: Vec<u8>) {
         self.batch.ops.push(Op::Delete(space, key));
@@ -225,9 +232,7 @@ impl<'a> Draft<'a> {
         record: VersionRecord,
         value: &SecretValue,
     ) -> Result<(), Error> {
-        if let Some(witness) = self.witness {
-            witness.learns(Detail::Version(number.get()));
-        }
+        self.learns(Detail::Version(number.get()));
         let key = version::key(self.keys.id(), path, number.get());
         let at = bind(value::SPACE, &key);
         let (data_key, sealed) = aside(value.len(), || self.keys.seal_value(&at, value))?;

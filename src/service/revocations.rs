@@ -19,7 +19,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    auth::{Action, RegionPermit, Revoked, Witness},
+    auth::{Action, Detail, RegionPermit, Revoked, Thing, Witness},
     crypto::Sealed,
     model::{Revocation, RevocationReason, Timestamp},
     pki::{self, CertificateAuthority, RevokedCertificate, Serial},
@@ -97,6 +97,9 @@ impl Revocations {
         more: impl IntoIterator<Item = Op>,
     ) -> Result<Revocation, Error> {
         const NAME: ChangeName = ChangeName::RevokeCredential;
+        if let Some(witness) = witness {
+            witness.learns(Detail::About(Thing::Certificate, &serial.to_string()));
+        }
         if let Some(known) = self.revoked.get(serial) {
             return Ok(known);
         }

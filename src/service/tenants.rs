@@ -13,7 +13,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    auth::{Action, Permit, RegionPermit, Resource},
+    auth::{Action, Detail, Permit, RegionPermit, Resource, Thing},
     crypto::{DomainKeys, Sealed},
     model::{Invalid, OkmsId, Timestamp},
     store::{
@@ -70,6 +70,9 @@ impl Tenants {
             .into());
         }
         let id = OkmsId::from_bytes(Uuid::new_v4().into_bytes())?;
+        if let Some(witness) = permit.witness() {
+            witness.learns(Detail::About(Thing::Domain, &id.to_string()));
+        }
         let (keys, generation, wrapped) = DomainKeys::create(self.scope.root(), id)?;
         let info = DomainInfo { name: name.to_owned(), created_at: now };
         let (key, name_key) = (tenant::key(id), names::key(self.scope.root(), name)?);

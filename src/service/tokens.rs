@@ -23,7 +23,7 @@ use super::{
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
-    auth::{Action, Denied, Permit, Resource},
+    auth::{Action, Denied, Detail, Permit, Resource, Thing},
     crypto::{self, DomainKeys, Sealed},
     model::{Bearer, Invalid, OkmsId, Timestamp, Token, TokenLife, User},
     store::{
@@ -252,6 +252,10 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let found = self.find(permit, accessor, now).await;
+        // What is none may be anything, a token itself among it.
+        if found.is_ok() {
+            permit.learns(Detail::About(Thing::Token, accessor));
+        }
         let maker =
             found.as_ref().ok().and_then(|known| KnownBy::Accessor.makes_own(permit, &known.token));
         is_own_or_may(permit, maker, Action::TokenGet)?;
@@ -291,6 +295,7 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
+                draft.learns(Detail::About(Thing::Token, accessor));
                 if own != Some(accessor) {
                     is_own_or_may(permit, by.makes_own(permit, &before), Action::TokenEdit)?;
                 }
@@ -366,6 +371,7 @@ impl Tokens {
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
+                draft.learns(Detail::About(Thing::Token, accessor));
                 if own != Some(accessor) {
                     is_own_or_may(permit, by.makes_own(permit, &token), Action::TokenEdit)?;
                 }
@@ -483,6 +489,7 @@ pub(super) fn store<K>(
 where
     K: for<'a> Kind<Name<'a> = &'a str>,
 {
+    draft.learns(Detail::About(Thing::Token, id));
     draft.extend([Op::Put(
         token::SPACE,
         token::end(draft.keys.id(), end, id),
@@ -493,6 +500,7 @@ where
 
 /// Removes the token `id`, which ends at `end`, with all that belongs to it.
 pub(super) fn remove(draft: &mut Draft<'_>, id: &str, end: Timestamp) {
+    draft.learns(Detail::About(Thing::Token, id));
     let tenant = draft.keys.id();
     clear_away(draft, id, token::end(tenant, end, id));
 }

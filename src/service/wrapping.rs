@@ -31,7 +31,7 @@ use super::{
     unit::{Basis, Change, OneRecord, UnitReader},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource, Thing},
     crypto::{self, DomainKeys, SecretValue},
     model::{Invalid, OkmsId, Timestamp, Wrapped},
     store::{
@@ -378,6 +378,9 @@ impl Wrapping {
                 OneRecord::of::<WrappedResponse>(&keys, accessor),
                 |found, draft| {
                     let answer = open(&keys, accessor, found, now);
+                    if answer.is_ok() {
+                        draft.learns(Detail::About(Thing::Token, accessor));
+                    }
                     let maker = answer.as_ref().ok().and_then(|a| a.wrapped.key_sha256.as_ref());
                     is_own_or_may(permit, maker, Action::TokenEdit)?;
                     let answer = answer?;

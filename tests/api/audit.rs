@@ -1,10 +1,16 @@
 //! The audit trail, seen from outside: what requests leave in it, and what is done while it cannot
 //! be written.
 
-use std::{collections::BTreeMap, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::symlink,
+    path::Path,
+    time::Duration,
+};
 
 use hyper::Method;
 use okmsd::{
+    api::{Effect, Handler, ListedRoute},
     app::{AUDIT_PURPOSE, Heads},
     audit::{Fault, FileDevice, Head, Proven, Verifier},
     config::AuditReads,
@@ -14,8 +20,10 @@ use serde_json::{Value, json};
 
 use crate::{
     access::Domain,
-    harness::{Answer, BOTH, Http, TestServer, eventually},
-    isolation::{SECRET, body, method, routes, url},
+    audit_told::things,
+    failure::Faulty,
+    harness::{Answer, BOTH, Http, Leaf, START, TestServer, eventually},
+    isolation::{SECRET, body, key as key_of, method, routes, url},
 };
 
 const UNAVAILABLE: u32 = 50_425_858;
@@ -130,6 +138,10 @@ async fn a_record_says_who_did_what_and_what_became_of_it() {
         let record = record_of(server, &forbidden);
         assert_eq!((&record["effect"], &record["status"]), (&json!("deny"), &json!(403)));
         assert_eq!(record["actions"], json!(["okms:apikms:secret/delete"]));
+        assert_eq!(
+            (&record["resource_type"], &record["resource"]),
+            (&json!("secret"), &json!("app/database"))
+        );
         assert_eq!((&record["problem"], &record["code"]), (&json!("Forbidden"), &json!(FORBIDDEN)));
 
         let missing = admin.get("secret/app/nothing").await;
@@ -201,21 +213,92 @@ async fn users_and_tokens_are_told_and_their_secrets_are_not() {
     assert!(!text.contains("canary") && !text.contains(token));
 }
 
-/// A name that is to start a line of its own, or to turn a terminal's text.
+/// A name that is to start a line of its own, or to turn a terminal's text: an address is told before
+/// anybody has looked at it, and a certificate says what it says.
 #[tokio::test]
 async fn names_cannot_break_lines_or_terminals() {
-    let (server, client) = TestServer::with_tenant().await;
-    let name = "a\u{202e}b\u{9b}31m";
-    let url = format!("/api/{}/v1/secret/data/%61%E2%80%AEb%C2%9B31m", client.id);
-    let answer = client.call(Method::PUT, &url, r#"{"data":{"v":1}}"#).await;
-    let text = std::fs::read(server.path("audit.log")).unwrap();
-    assert!(text.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')));
-    if answer.status == 200 {
-        assert_eq!(record_of(&server, &answer)["resource"], name);
-    }
+    let domain = Domain::new().await;
+    let (server, id) = (&domain.server, &domain.admin.id);
+    let name = "a\n{\"seq\":1}\u{1b}[31m\u{202e}b\u{9b}31m";
+    let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let claim = format!("okms.domain:{id}");
+    let evil = |valid| {
+        let upns = [&*claim];
+        let pair = server.mint(&Leaf { common_name: name, upns: &upns, valid, ..Leaf::default() });
+        server.client(Some(&pair), Some(id), Http::Two)
+    };
+    let (evil, late) = (evil(START - 60..=START + 60), evil(START - 60..=START - 1));
+    let is_whole = || {
+        let text = std::fs::read(server.path("audit.log")).unwrap();
+        assert!(text.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')));
+    };
+    let at = format!("/api/{id}/v1/auth/userpass/login/{escaped}");
+    let login = evil.call(Method::PUT, &at, r#"{"password":"wrong"}"#).await;
+    let record = record_of(server, &login);
+    assert!(record["serial"].is_string());
+    assert_eq!((&record["resource_type"], &record["resource"]), (&json!("user"), &json!(name)));
+    is_whole();
+    let at = format!("/api/{id}/v1/secret/data/{escaped}");
+    let refused = evil.call(Method::PUT, &at, r#"{"data":{"v":1}}"#).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(record_of(server, &refused)["resource"], name);
+    is_whole();
+    assert!(late.is_refused_in_tls().await);
+    eventually("the handshake is recorded", async || {
+        trail(server).0.iter().any(|record| record["type"] == "handshake")
+    })
+    .await;
+    is_whole();
 }
 
-/// One request for each row leaves one record of its operation.
+/// Operations that ask no policy for anything beyond what lets somebody in, or end before they do.
+const ASK_NOTHING: [&str; 9] = [
+    "VaultRandom",
+    "VaultAuthMethods",
+    "VaultReadAuthMethod",
+    "VaultReadAuthTune",
+    "VaultEnableAuth",
+    "VaultLookupSelf",
+    "VaultRenewSelf",
+    "VaultRevokeSelf",
+    "VaultDeleteRateQuota",
+];
+/// Operations that are well answered here where there is nothing to change.
+const IDLE: [&str; 2] = ["VaultDeleteRateQuota", "VaultTune"];
+
+/// The name in the row's address, if it is that of something that somebody has.
+fn named(route: &ListedRoute) -> Option<String> {
+    const NOTHING: [&str; 5] =
+        ["VaultRandom", "VaultRemountStatus", "VaultUiMount", "VaultNotServed", "VaultUnrouted"];
+    if NOTHING.contains(&route.operation.id) {
+        return None;
+    }
+    let name = route.pattern.replace("{okmsId}", "");
+    let name = match name.find('{') {
+        Some(at) => &name[at..],
+        None => return None,
+    };
+    Some(match name {
+        "{mount}/config" => "secret".to_owned(),
+        _ if name.starts_with("{name}") => "app".to_owned(),
+        _ if name.starts_with("{credentialId}") || name.starts_with("{id}") => {
+            url(route, "", SECRET).rsplit('/').next().unwrap().to_owned()
+        }
+        _ if name.starts_with("{serial}") => "0a".to_owned(),
+        _ if name.starts_with("{path}")
+            || name.starts_with("{mount}/") && name.contains("{key}") =>
+        {
+            SECRET.to_owned()
+        }
+        _ if name.starts_with("{key}") => {
+            key_of(route, &SECRET.replace('/', "%2F")).replace("%2F", "/")
+        }
+        _ => return None,
+    })
+}
+
+/// One request for each row leaves one record of its operation, which says who it was, what he was
+/// asked for, of what, and what was changed.
 #[tokio::test]
 async fn no_operation_is_without_a_record() {
     let (server, client) = TestServer::with_tenant().await;
@@ -225,22 +308,59 @@ async fn no_operation_is_without_a_record() {
         for route in routes() {
             let url = url(&route, &client.id, SECRET);
             let headers = [("content-type", "application/json")];
+            // Some row may have deleted it.
+            client.create(SECRET, "{}").await;
             let answer = asking.send(method(&route), &url, &headers, body(&route, SECRET)).await;
-            answers.insert(request_id(&answer), (route.operation.id, answer.status.as_u16()));
+            answers.insert(request_id(&answer), (route, answer.status.as_u16()));
         }
     }
     let (records, _) = trail(&server);
     let mut found = BTreeMap::new();
     for record in records.iter().filter(|record| record["type"] == "request") {
         let id = record["request_id"].as_str().unwrap().to_owned();
-        let operation = record["operation"].as_str().unwrap_or_default().to_owned();
-        let status = record["status"].as_u64().unwrap();
-        assert!(found.insert(id, (operation, u16::try_from(status).unwrap())).is_none());
+        assert!(found.insert(id, record).is_none());
     }
-    for (id, (operation, status)) in answers {
-        let (told, told_status) = &found[&id];
-        assert_eq!((&**told, *told_status), (operation, status));
+    let (mut faults, mut idle, mut busy) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (id, (route, status)) in answers {
+        let Some(record) = found.get(&id) else {
+            faults.push(format!("{} has no record", route.operation.id));
+            continue;
+        };
+        let has = |name: &str| !record[name].is_null();
+        let is_open = matches!(route.operation.handler, Handler::Open(_));
+        let is_well = (200..300).contains(&status);
+        let is_decided = !is_open && (is_well || status == 403);
+        let asks = is_decided && !ASK_NOTHING.contains(&route.operation.id);
+        let happened = record["changes"].as_array().into_iter().flatten();
+        let happened = happened.filter(|change| change["happened"] == true).count();
+        let is_named = named(&route).is_none_or(|name| {
+            let told = things(record);
+            told.iter().any(|(_, told)| told.trim_end_matches('/') == name)
+        });
+        if is_well && route.operation.effect != Effect::Read {
+            let which = if happened > 0 { &mut busy } else { &mut idle };
+            which.insert(route.operation.id);
+        }
+        for (what, is_told) in [
+            ("the operation", record["operation"] == route.operation.id),
+            ("the status", record["status"] == status),
+            ("whose it was", has("serial") && has("common_name") && has("acting_tenant")),
+            ("what was asked", !asks || has("actions")),
+            ("of what kind", !is_decided || has("resource_type")),
+            ("of what", is_named),
+        ] {
+            if !is_told {
+                faults.push(format!(
+                    "{} {} {status} does not tell {what}: {record}",
+                    route.method, route.pattern
+                ));
+            }
+        }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    // Each that changes something has told so, if not each time.
+    assert_eq!(idle.difference(&busy).copied().collect::<Vec<_>>(), IDLE);
+    assert!(busy.len() > 20, "{busy:?}");
 }
 
 /// Every change of the trail is told of by the request that made it, and the trail ends as it
@@ -399,15 +519,18 @@ async fn nothing_is_changed_while_the_trail_cannot_be_written() {
         assert_eq!(server.admin("/readyz").await.0, 200);
         let (records, _) = trail(&server);
         // It is told that nothing happened.
-        let refused = records.iter().filter(|record| {
-            record["type"] == "request"
-                && record["problem"] == "Unrecorded"
-                && record["operation"] == "PostSecretV2"
-        });
-        for record in refused {
-            for change in record["changes"].as_array().into_iter().flatten() {
-                assert_eq!(change["happened"], false);
-            }
+        let id = request_id(&refused);
+        let told = records.iter().filter(|record| record["request_id"] == *id);
+        let told: Vec<_> = told.filter(|record| record["type"] == "request").collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((&told[0]["status"], &told[0]["resource"]), (&json!(503), &json!("refused")));
+        let changes = told[0]["changes"].as_array().into_iter().flatten();
+        let fates: Vec<_> = changes.map(|change| change["happened"].clone()).collect();
+        assert!(fates.iter().all(|happened| *happened == false), "{fates:?}");
+        let lies = records.iter().filter(|record| record["resource"] == "refused");
+        for record in lies.filter(|record| record["type"] == "request") {
+            let happened = record["changes"].as_array().into_iter().flatten();
+            assert!(happened.into_iter().all(|change| change["happened"] != true), "{record}");
         }
     }
 }
@@ -451,6 +574,41 @@ async fn whoever_hangs_up_is_recorded() {
     .await;
 }
 
+/// Whoever goes while his change is on its way to the disk is told what became of it.
+#[tokio::test]
+async fn whoever_hangs_up_while_his_commit_waits_is_recorded() {
+    let (server, engine) = Faulty::serve(|_| {}).await;
+    let client = server.tenant().await;
+    for http in BOTH {
+        let path = format!("left/{http:?}");
+        engine.hold();
+        let writer = tokio::spawn({
+            let (client, path) = (client.over(http), path.clone());
+            async move { client.create(&path, "{}").await }
+        });
+        eventually("it waits", async || {
+            let (records, _) = trail(&server);
+            let is_it = |record: &Value| record["type"] == "intent" && record["resource"] == *path;
+            engine.commits() > 0 && records.iter().any(is_it)
+        })
+        .await;
+        writer.abort();
+        assert!(writer.await.unwrap_err().is_cancelled());
+        engine.let_go();
+        eventually("it is recorded", async || {
+            let (records, _) = trail(&server);
+            let mut of_it = records.iter().filter(|record| record["resource"] == *path);
+            of_it.any(|record| {
+                record["type"] == "request"
+                    && record["changes"][0]["happened"] == true
+                    && record["status"] == 200
+            })
+        })
+        .await;
+        client.get(&format!("secret/{path}")).await.ok();
+    }
+}
+
 /// Whoever may read a domain's part of the trail sees what happened in it and what its callers did
 /// elsewhere, and nothing of others.
 #[tokio::test]
@@ -460,6 +618,9 @@ async fn a_domain_sees_its_own_part() {
     domain.rule("auditor", &["auditor"]).await;
     domain.rule("reader", &["read-only"]).await;
     let other = domain.server.tenant().await;
+    let operator = domain.server.operator();
+    let quota = format!("/v2/okms/resource/{}/quota", admin.id);
+    operator.call(Method::PUT, &quota, r#"{"secrets":1000000}"#).await.ok();
     admin.create("app/one", "{}").await.ok();
     admin.get("secret/app/one").await.ok();
     admin.get("secret/app/none").await;
@@ -483,9 +644,12 @@ async fn a_domain_sees_its_own_part() {
     .await;
     let all = seen(&auditor, "").await;
     // Not the read, which changed nothing and went well; nor what the stranger tried.
-    let expected = ["PutRule", "PutRule", "PostSecretV2", "GetSecretV2", "ListAudit"];
+    let expected = ["PutRule", "PutRule", "PutQuota", "PostSecretV2", "GetSecretV2", "ListAudit"];
     assert_eq!(operations(&all), expected);
     assert!(all.iter().all(|record| record["tenant"] == *admin.id));
+    // An operator's act is told as his.
+    assert_eq!(all[2]["acting_tenant"], "operator");
+    assert!(all[2]["serial"].is_string() && all[2]["changes"][0]["happened"] == true);
     assert_eq!(seen(&auditor, "?resource=app/one").await.len(), 1);
     assert_eq!(seen(&auditor, "?subject=reader").await.len(), 1);
     assert_eq!(operations(&seen(&auditor, "?effect=error").await), ["GetSecretV2"]);

@@ -62,7 +62,7 @@ pub(super) fn url(route: &ListedRoute, id: &str, path: &str) -> String {
 }
 
 /// What the route's `{key}` is: a mount's path, or a secret's.
-fn key(route: &ListedRoute, path: &str) -> String {
+pub(super) fn key(route: &ListedRoute, path: &str) -> String {
     match route.operation.id {
         "VaultEnable" => format!("mount-{}", path.len()),
         "VaultDisable" | "VaultReadMount" | "VaultReadTune" | "VaultTune" | "VaultUiMount" => {

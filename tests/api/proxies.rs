@@ -106,6 +106,20 @@ fn proxys(server: &TestServer) -> Pair {
     server.mint(&Leaf { common_name: "proxy", ..Leaf::default() })
 }
 
+/// A proxy that is listed, for one domain alone where that is said.
+pub fn forwards(server: &mut TestServer, domain: Option<&str>) -> Pair {
+    let pair = proxys(server);
+    let domain = domain.map(|id| id.parse().unwrap());
+    let proxy = Proxy { domain, ..listed(&pair, RFC) };
+    list(server, vec![proxy]);
+    pair
+}
+
+/// What is answered to somebody whom the proxy forwards.
+pub async fn forwarded_read(server: &TestServer, proxy: &Pair, id: &str, of: &Pair) -> Answer {
+    read(&proxy_client(server, proxy, id), &forwarding(RFC, &of.certificate)).await
+}
+
 /// A proxy's connection to the server; requests go to the domain `id`.
 fn proxy_client(server: &TestServer, pair: &Pair, id: &str) -> Client {
     server.client(Some(pair), Some(id), Http::One)
@@ -561,7 +575,7 @@ async fn conditions_and_the_trail_are_of_who_is_forwarded() {
     assert_eq!(read(&itself, &from("192.0.2.7")).await.status, 403);
 }
 
-fn serial(pair: &Pair) -> String {
+pub fn serial(pair: &Pair) -> String {
     pki::Serial::of_certificate(&der(&pair.certificate)[0]).unwrap().to_string()
 }
 

@@ -42,6 +42,15 @@ struct Record<'a> {
     user: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     identities: Vec<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    also: Vec<Also<'a>>,
+}
+
+/// What else a record is about.
+#[derive(Deserialize)]
+struct Also<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
 }
 
 /// What says where a feed goes on.
@@ -104,7 +113,13 @@ impl Filter {
                 && is(record.request_id, &self.request_id)
                 && self.subject.as_deref().is_none_or(is_of)
                 && self.resource.as_deref().is_none_or(|prefix| {
-                    record.resource.as_deref().is_some_and(|path| path.starts_with(prefix))
+                    let also = record.also.iter().map(|also| &*also.name);
+                    record
+                        .resource
+                        .as_deref()
+                        .into_iter()
+                        .chain(also)
+                        .any(|name| name.starts_with(prefix))
                 })
         }
     }

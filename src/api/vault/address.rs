@@ -10,7 +10,10 @@ use hyper::{Method, Uri};
 
 use super::super::{Address, Captures, Params, below, query};
 use crate::{
-    auth::acl::{Addressed, Operation},
+    auth::{
+        Thing,
+        acl::{Addressed, Operation},
+    },
     model::{Invalid, MountPath, text},
 };
 
@@ -77,6 +80,30 @@ pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
         is_put: operation == Operation::Update && !is_of_server(&address.path),
         needs_sudo: is_protected(&address.path),
         wrapped_for: None,
+    })
+}
+
+/// What is named, and how: the mount before the secret, but where a mount shows the whole tree.
+pub(super) fn named<'p>(
+    address: &'p Address<'_>,
+    captures: &Captures<'p>,
+) -> Option<(Thing, Cow<'p, str>)> {
+    let (thing, mount) = (captures.of?, address.mount());
+    let Some(key) = captures.tail else {
+        // Its defaults.
+        return (thing == Thing::Mount).then_some((thing, Cow::Borrowed(mount)));
+    };
+    if thing != Thing::Secret {
+        return Some((thing, Cow::Borrowed(key)));
+    }
+    let is_folder = ["LIST", "SCAN"].contains(&address.method.as_str());
+    let thing = if is_folder { Thing::Folder } else { Thing::Secret };
+    let end = if is_folder { "/" } else { "" };
+    let is_whole = mount.parse().is_ok_and(|mount: MountPath| mount.built_in().is_some());
+    Some(match (is_whole, is_folder) {
+        (true, false) => (thing, Cow::Borrowed(key)),
+        (true, true) => (thing, Cow::Owned(format!("{key}{end}"))),
+        (false, _) => (thing, Cow::Owned(format!("{mount}/{key}{end}"))),
     })
 }
 

@@ -30,11 +30,13 @@ mod userpass;
 mod words;
 mod wrapping;
 
+use std::borrow::Cow;
+
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
 use crate::{
-    auth::acl::Addressed,
+    auth::{Thing, acl::Addressed},
     model::{Invalid, OkmsId},
 };
 
@@ -56,6 +58,14 @@ impl Dialect for Vault {
 
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         address::parse(method, uri)
+    }
+
+    fn named<'p>(
+        &self,
+        address: &'p Address<'_>,
+        captures: &Captures<'p>,
+    ) -> Option<(Thing, Cow<'p, str>)> {
+        address::named(address, captures)
     }
 
     fn addressed(&self, address: &Address<'_>) -> Option<Addressed> {

@@ -40,6 +40,12 @@ impl Mounts {
         Self { whole: MountPath::whole_trees().map(|path| path.as_str().into()).collect(), made }
     }
 
+    /// What the paths of all begin with that a mount shows which somebody made.
+    pub(in super::super) fn below(&self, name: &str) -> Option<&str> {
+        let mut made = self.made.iter();
+        made.find(|(_, path)| &**path == name).map(|(shown, _)| &**shown)
+    }
+
     /// The mounts that show all that begins with `path`, and what it begins with there.
     fn showing<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let at = self.made.partition_point(|(shown, _)| &**shown <= path);

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use super::stored::all;
 use crate::{
+    auth::{Detail, Thing},
     crypto::DomainKeys,
     model::{
         CertRule, IamPolicy, Invalid, Tally, User, VaultPolicy,
@@ -30,6 +31,11 @@ pub(in crate::service) trait Counts: Kind + Sync + Send {
 
     /// What one under this key takes.
     fn size(&self, key: &[u8]) -> Size;
+
+    /// The policy's name that it has beside its key, for the audit trail.
+    fn policy(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Counts for IamPolicy {
@@ -37,6 +43,10 @@ impl Counts for IamPolicy {
 
     fn size(&self, _: &[u8]) -> Size {
         self.size()
+    }
+
+    fn policy(&self) -> Option<&str> {
+        Some(&self.name)
     }
 }
 
@@ -156,6 +166,7 @@ impl<K: Counts> Standing<K> {
         name: K::Name<'_>,
         record: &K,
     ) -> Result<(), Error> {
+        self.tells(draft, Some(record));
         if self.is_taken {
             return Err(Invalid("another policy has this name").into());
         }
@@ -167,8 +178,15 @@ impl<K: Counts> Standing<K> {
 
     /// Removes it.
     pub(in crate::service) fn remove(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        self.tells(draft, None);
         draft.delete(K::SPACE, self.key.clone());
         draft.put((), &self.others)
+    }
+
+    /// Tells which policy it is, by the name before and the one that it is given.
+    fn tells(&self, draft: &Draft<'_>, record: Option<&K>) {
+        let names = [self.found.record(), record].into_iter().flatten().filter_map(K::policy);
+        names.for_each(|name| draft.learns(Detail::About(Thing::Policy, name)));
     }
 }
 

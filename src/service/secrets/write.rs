@@ -2,7 +2,7 @@
 
 use super::{Changed, Secrets, Update, VersionView};
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource},
     crypto::SecretValue,
     model::{
         Cas, Growth, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, Settings,
@@ -239,6 +239,9 @@ impl Secrets {
             VersionAct::Delete => Action::VersionDeactivate,
             VersionAct::Destroy => Action::VersionDelete,
         };
+        if let Versions::Numbers(numbers) = which {
+            permit.learns(Detail::Versions(numbers));
+        }
         permit.check(action, Resource::Secret(at.path))?;
         let basis = SecretBasis::through(at).with(match which {
             Versions::Current => More::Current(None),
@@ -247,19 +250,23 @@ impl Secrets {
         self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
             let Some(Existing { mut header, versions, .. }) = found else { return Ok(()) };
             let life = header.settings.life_seconds(&defaults);
+            let mut changed = Vec::new();
             for (number, before) in versions {
                 match before.record.act(act, now, life) {
                     Transition::None | Transition::Refused => {}
                     Transition::Changed(record) => {
+                        changed.push(number);
                         draft.put((at.path, number.get()), &Version { record, ..before })?;
                     }
                     Transition::Erased(record) => {
+                        changed.push(number);
                         header.bytes = header.bytes.saturating_sub(before.bytes);
                         draft.erase(at.path, number, record)?;
                     }
                 }
             }
             if !draft.is_empty() {
+                draft.learns(Detail::Versions(&changed));
                 header.updated_at = header.updated_at.max(now);
                 draft.put_secret(at.path, &header)?;
             }
@@ -365,6 +372,7 @@ impl Secrets {
             VersionState::Deactivated => Action::VersionDeactivate,
             VersionState::Deleted => Action::VersionDelete,
         };
+        permit.learns(Detail::Version(number.get()));
         permit.check(action, Resource::Secret(path))?;
         let numbers = [number];
         let basis = SecretBasis::of(path).with(More::Versions(&numbers));
