@@ -2,7 +2,7 @@
 //!
 //! Owns the state that every process has of each tenant, and what follows from it for one
 //! certificate, user or token; what Vault's policies say together is put together in [`super::acls`]. Always holds: what is denied in any policy is denied, whatever others allow; what
-//! no policy allows is not; a state is replaced whole; what depends on a request's circumstances is
+//! no policy allows is not, and no policy of whatever kind allows what is the operators' own ([`Grants`]); a state is replaced whole; what depends on a request's circumstances is
 //! remembered beyond it by nobody. Never does: read the store.
 
 use std::{
@@ -17,7 +17,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rpds::HashTrieMapSync;
 
 use super::{
-    acl::{self, Door, InVault, Mounts},
+    acl::{self, Addressed, Door, InVault, Mounts},
     acls::{Acls, Bearer, Namer, WrittenUser},
     action::{Action, Actions, Resource},
     built_in::{self, by as by_built_in, of_everybody, verdict, with_named},
@@ -39,6 +39,12 @@ use crate::model::{
 pub fn names_an_action(pattern: &str) -> bool {
     let glob = Glob::new(pattern);
     Action::ALL.iter().any(|action| action.names().iter().any(|name| glob.fits(name)))
+}
+
+/// Whether it is the name of an action that no policy gives.
+#[must_use]
+pub fn names_operators_own(name: &str) -> bool {
+    Action::OPERATORS.iter().any(|action| action.names().contains(&name))
 }
 
 /// The policies and rules of all tenants, as the store has them.
@@ -186,17 +192,26 @@ impl Access {
                 Namer::nobody(),
             ));
         }
-        let rules = self.rules.about(holder)?;
-        Ok(self.of_rules(&rules))
+        let (rules, identities) = (self.rules.about(holder)?, self.issued_for(holder)?);
+        Ok(self.of_rules(&rules, identities))
     }
 
-    /// What whoever fits these rules has, and no others.
-    pub(super) fn of_rules(self: Arc<Self>, rules: &[u32]) -> Having {
+    /// The identities that a certificate was issued for, where policies speak of such: else nobody
+    /// looks.
+    pub(super) fn issued_for<'a>(&self, holder: &Holder<'a>) -> Result<&'a [String], Untraced> {
+        if self.policies.name_issued() { holder.identities() } else { Ok(&[]) }
+    }
+
+    /// What whoever fits these rules has, and no others, and was issued for these identities.
+    pub(super) fn of_rules(self: Arc<Self>, rules: &[u32], identities: &[String]) -> Having {
         let mut given =
             rules.iter().filter_map(|place| self.given.get(usize::try_from(*place).ok()?));
-        let Some(first) = given.next() else { return Having::default_of(self) };
+        let first = given.next().unwrap_or(&self.default);
+        let issued = identities.iter().map(|identity| Arc::new(self.policies.of(identity, &[])));
+        let none = Chosen::none();
+        let issued: Vec<_> = issued.filter(|chosen| **chosen != none).collect();
         // Where one rule fits, or many that give the same, all connections share it.
-        let chosen = given.fold(Arc::clone(first), |all, one| {
+        let chosen = given.chain(&issued).fold(Arc::clone(first), |all, one| {
             if all == *one { all } else { Arc::new(Arc::unwrap_or_clone(all).with(one)) }
         });
         let names_any = |place: &u32| {
@@ -204,7 +219,7 @@ impl Access {
             rule.is_some_and(|rule| rule.policies.iter().any(|name| self.acls.has(name)))
         };
         let namer = Namer::Rules(rules.iter().copied().filter(names_any).collect());
-        Having::by_rules(self, chosen, namer, rules)
+        Having::by_rules(self, chosen, namer, (rules, identities))
     }
 
     /// The rules that are about somebody, by their places.
@@ -229,11 +244,11 @@ impl Access {
     }
 
     /// What each policy in the words of IAM says of an action, of those that a user has, or whoever
-    /// fits these rules, and whether it does under these circumstances.
+    /// fits these rules and was issued for these identities, and whether it does under these circumstances.
     pub(super) fn said(
         &self,
         user: Option<&str>,
-        rules: &[u32],
+        (rules, identities): (&[u32], &[String]),
         (action, path): (Action, Option<&str>),
         circumstances: &Circumstances,
     ) -> Vec<(String, Verdict, bool)> {
@@ -248,6 +263,7 @@ impl Access {
             None if rules.is_empty() => whom.push((Some(""), &default)),
             None => whom.extend(rules.iter().map(|rule| (Some(&*rule.identity), &*rule.policies))),
         }
+        whom.extend(identities.iter().map(|identity| (Some(identity.as_str()), &[][..])));
         let always = |name: &str, one: Sum| (name.to_owned(), verdict(one, action, path), true);
         let mut said = vec![always(DEFAULT_POLICY, of_everybody())];
         for (identity, names) in whom {
@@ -304,6 +320,8 @@ struct Standing {
     namer: Namer,
     /// The rules that are about it, as many as are told.
     rules: Box<[u32]>,
+    /// The identities that it was issued for, likewise.
+    identities: Box<[String]>,
     /// What may be done to something in the tenant, whatever the circumstances.
     somewhere: Actions,
     /// What those policies say together, as long as the state is kept.
@@ -333,18 +351,25 @@ impl Having {
     }
 
     fn new(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer) -> Self {
-        Self::by_rules(access, chosen, namer, &[])
+        Self::by_rules(access, chosen, namer, (&[], &[]))
     }
 
-    /// What certificates have that these rules are about.
-    fn by_rules(access: Arc<Access>, chosen: Arc<Chosen>, namer: Namer, rules: &[u32]) -> Self {
+    /// What certificates have that these rules are about, and that were issued for these identities.
+    fn by_rules(
+        access: Arc<Access>,
+        chosen: Arc<Chosen>,
+        namer: Namer,
+        (rules, identities): (&[u32], &[String]),
+    ) -> Self {
         let rules = rules.iter().copied().take(IDENTITIES_MAX).collect();
+        let identities = identities.iter().take(IDENTITIES_MAX).cloned().collect();
         let in_vault = access.in_vault(&namer);
         let acl = in_vault.as_ref().map(Arc::downgrade).unwrap_or_default();
         let generation = access.generation;
         let said = Said::always(Arc::clone(&chosen));
         let somewhere = Actions::of(&[]);
-        let standing = Arc::new(Standing { generation, chosen, namer, rules, somewhere, acl });
+        let standing = Standing { generation, chosen, namer, rules, identities, somewhere, acl };
+        let standing = Arc::new(standing);
         let mut grants = Grants { having: Self { access, standing, in_vault }, said };
         let somewhere = grants.somewhere(Actions::of(Action::ALL));
         if let Some(standing) = Arc::get_mut(&mut grants.having.standing) {
@@ -360,7 +385,9 @@ impl Having {
     }
 }
 
-/// What somebody may do in a tenant, asked for by one request.
+/// What somebody may do in a tenant, asked for by one request: all that policies give, in whichever
+/// language and through whichever door, comes out of here, and so nothing of it that is the operators'
+/// own.
 #[derive(Clone, Debug)]
 pub(super) struct Grants {
     having: Having,
@@ -374,9 +401,23 @@ impl Grants {
         self.having.clone().under(circumstances)
     }
 
+    /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
+    /// may be allowed by its policies; and it is not denied there.
+    pub(super) fn may_begin(&self, actions: Actions, asked: Option<&Addressed>) -> bool {
+        let actions = actions.without(Actions::OPERATORS);
+        let in_vault = self.in_vault().zip(asked).filter(|_| !actions.is_empty());
+        // What a block asks of the request beyond its path is looked at once that is there.
+        let verdict = in_vault.map(|(policies, asked)| policies.says_at(asked, true));
+        match verdict.unwrap_or_default() {
+            Verdict::Denied => false,
+            Verdict::Allowed => true,
+            Verdict::Silent => self.allows_some_of(actions),
+        }
+    }
+
     /// Whether some of `actions` may be done to something in the tenant, so that there is something
     /// to ask.
-    pub(super) fn allows_some_of(&self, actions: Actions) -> bool {
+    fn allows_some_of(&self, actions: Actions) -> bool {
         let standing = &self.having.standing;
         let of_them = if standing.chosen.is_conditional() {
             self.somewhere(actions)
@@ -403,6 +444,9 @@ impl Grants {
 
     /// Whether `action` may be done to `resource`, asked for through `door`.
     pub(super) fn allows(&self, action: Action, resource: Resource<'_>, door: Door<'_>) -> bool {
+        if action.is_operators() {
+            return false;
+        }
         let path = match resource {
             Resource::Tenant => None,
             Resource::Secret(path) => Some(path),
@@ -413,6 +457,13 @@ impl Grants {
         };
         let (of_iam, in_vault) = self.verdicts(action, path, door);
         of_iam.max(in_vault) == Verdict::Allowed
+    }
+
+    /// Whether those in the words of IAM allow an action on the domain, asked for in Vault's words
+    /// where no block denies it.
+    pub(super) fn allows_by_iam(&self, action: Action, asked: &Addressed) -> bool {
+        let (of_iam, in_vault) = self.verdicts(action, None, Door::Vault { asked, is_fit: true });
+        !action.is_operators() && of_iam == Verdict::Allowed && in_vault != Verdict::Denied
     }
 
     /// What the policies in the words of IAM say, and those in Vault's language, which are not asked
@@ -441,6 +492,9 @@ impl Grants {
         resource: Resource<'_>,
         door: Door<'_>,
     ) -> (bool, Option<Word>) {
+        if action.is_operators() {
+            return (false, None);
+        }
         let Self { having: Having { access, in_vault, .. }, said } = self;
         let of = match resource {
             Resource::Tenant => None,
@@ -469,11 +523,12 @@ impl Grants {
         (verdict == Verdict::Allowed, word())
     }
 
-    /// The identities that the rules give.
+    /// The identities that the rules give, and those that the certificate was issued for.
     pub(super) fn identities(&self) -> Vec<String> {
         let Having { access, standing, .. } = &self.having;
         let rules = standing.rules.iter().filter_map(|place| access.rules.at(*place));
-        rules.take(IDENTITIES_MAX).map(|rule| rule.identity.clone()).collect()
+        let rules = rules.map(|rule| &rule.identity);
+        rules.chain(&standing.identities).take(IDENTITIES_MAX).cloned().collect()
     }
 
     /// To how much of what lies below `prefix` an action may be done, asked for through `door`.
@@ -818,9 +873,9 @@ mod tests {
         };
         let (directory, id) = directory(&[("pin".to_owned(), pin)], &[]);
         let access = directory.of(id);
-        let of_first = Line::new(&first, Vec::new());
-        let of_renewed = Line::new(&renewed, vec![*first.public_key_sha256()]);
-        let of_stranger = Line::new(&stranger, Vec::new());
+        let of_first = Line::new(&first, Vec::new(), Vec::new());
+        let of_renewed = Line::new(&renewed, vec![*first.public_key_sha256()], Vec::new());
+        let of_stranger = Line::new(&stranger, Vec::new(), Vec::new());
         for (who, line, may) in [
             (&first, &of_first, false),
             (&renewed, &of_renewed, false),
@@ -847,6 +902,60 @@ mod tests {
         // Of no rules all are true: a renewal came out of its rule while the rule could not be read.
         directory.close(id);
         assert_eq!(directory.are_alike(id, &first, &stranger), None);
+    }
+
+    /// Who a certificate was issued for decided nothing. It is asked for where a policy is about such
+    /// identities, and not where one is about everybody, or about names of the domain's own.
+    #[test]
+    fn policies_are_about_whom_a_certificate_was_issued_for() {
+        let someone = identify(&[upn("someone")]).unwrap();
+        let issued = ["urn:v1:eu:identity:account:a", "svc", "urn:v1:eu:identity:account:b"];
+        let issued = issued.map(str::to_owned).to_vec();
+        let (ours, others) =
+            (Line::new(&someone, Vec::new(), issued), Line::new(&someone, Vec::new(), Vec::new()));
+        let nothing = CertRule { policies: vec!["nothing".to_owned()], ..CertRule::default() };
+        let rules = [("r".to_owned(), nothing)];
+        for (identities, is_asked, is_theirs) in [
+            (&["urn:v1:eu:identity:account:a"][..], true, true),
+            (&["urn:v1:eu:identity:account:*"], true, true),
+            (&["urn:*"], true, true),
+            (&["*:account:b"], true, true),
+            (&["u*", "svc"], true, true),
+            (&["urn:v1:eu:identity:account:c"], true, false),
+            (&["URN:v1:eu:identity:account:a"], false, false),
+            // What is no URN is a note.
+            (&["svc"], false, false),
+            (&["svc*", "b*"], false, false),
+        ] {
+            let allows = policy(identities, &["a/*"], [&["*"], &[], &[]]);
+            let (directory, id) = directory(&rules, &[allows]);
+            let may = |line| {
+                let has = directory.of(id).has(&Holder::new(&someone, &VOUCHER, line))?;
+                let grants = has.under(&Circumstances::default());
+                let may = grants.allows(Action::SecretGet, Resource::AllBelow("a/"), Door::Other);
+                Ok::<_, Untraced>(may)
+            };
+            assert_eq!(may(Some(&ours)), Ok(is_theirs), "{identities:?}");
+            assert_eq!(may(Some(&others)), Ok(false), "{identities:?}");
+            let unknown = if is_asked { Err(Untraced) } else { Ok(false) };
+            assert_eq!(may(None), unknown, "{identities:?}");
+        }
+        // Everybody's are asked for of nobody, and a deny of one of them counts.
+        let everybody = policy(&["*"], &["a/*"], [&["*"], &[], &[]]);
+        let deny = policy(&["*:account:b"], &["a/*"], [&[], &[], &["*"]]);
+        for (policies, expected) in [
+            (vec![everybody.clone()], [Ok(true), Ok(true), Ok(true)]),
+            (vec![everybody, deny], [Ok(false), Ok(true), Err(Untraced)]),
+        ] {
+            let (directory, id) = directory(&rules, &policies);
+            let may = [Some(&ours), Some(&others), None].map(|line| {
+                let has = directory.of(id).has(&Holder::new(&someone, &VOUCHER, line))?;
+                let grants = has.under(&Circumstances::default());
+                let may = grants.allows(Action::SecretGet, Resource::AllBelow("a/"), Door::Other);
+                Ok::<_, Untraced>(may)
+            });
+            assert_eq!(may, expected, "{policies:?}");
+        }
     }
 
     /// A connection that asked once held the state of that time, patterns and all, for as long as it

@@ -3,22 +3,30 @@
 use crate::model::SecretPath;
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal $(| $wider:literal)*,)*) => {
+    (
+        $($(#[$doc:meta])* $variant:ident = $name:literal $(| $wider:literal)*,)*
+        ; operators: $($(#[$its_doc:meta])* $own:ident = $its_name:literal,)*
+    ) => {
         /// Something one may do, under the name that policies use.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Action {
             $($(#[$doc])* $variant,)*
+            $($(#[$its_doc])* $own,)*
         }
 
         impl Action {
             /// Every action.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            pub const ALL: &[Self] = &[$(Self::$variant,)* $(Self::$own,)*];
+
+            /// Those that are for who runs the region, and that nothing in a domain gives.
+            pub const OPERATORS: &[Self] = &[$(Self::$own,)*];
 
             /// The IAM name: a published one, or our own for a part of what one of those is about.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                    $(Self::$own => $its_name,)*
                 }
             }
 
@@ -28,10 +36,19 @@ macro_rules! actions {
             pub const fn names(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant => &[$name $(, $wider)*],)*
+                    $(Self::$own => &[$its_name],)*
                 }
             }
         }
     };
+}
+
+impl Action {
+    /// Whether it is for who runs the region alone.
+    #[must_use]
+    pub const fn is_operators(self) -> bool {
+        Actions::OPERATORS.contains(self)
+    }
 }
 
 actions! {
@@ -89,18 +106,20 @@ actions! {
     AuditGet = "okms:apiovh:resource/audit/get",
     /// See a domain.
     DomainGet = "okms:apiovh:resource/get",
-    /// Create a domain.
-    DomainCreate = "okms:apiovh:resource/create",
     /// See what a domain has and takes of the server.
     UsageGet = "okms:apiovh:resource/usage/get",
-    /// Say what a domain may take of the server.
-    QuotaEdit = "okms:apiovh:resource/quota/edit",
-    /// Issue an access certificate for a domain.
-    CredentialCreate = "okms:apiovh:resource/credential/create",
     /// See a domain's access certificates.
     CredentialGet = "okms:apiovh:resource/credential/get",
     /// Renew the access certificate that asks.
     CredentialRenew = "okms:apiovh:resource/credential/renew",
+
+    ; operators:
+    /// Create a domain.
+    DomainCreate = "okms:apiovh:resource/create",
+    /// Say what a domain may take of the server.
+    QuotaEdit = "okms:apiovh:resource/quota/edit",
+    /// Issue an access certificate for a domain.
+    CredentialCreate = "okms:apiovh:resource/credential/create",
     /// Revoke an access certificate.
     CredentialDelete = "okms:apiovh:resource/credential/delete",
     /// See the server's figures, which are about all domains.
@@ -120,6 +139,9 @@ pub(super) struct Actions(u64);
 const _: () = assert!(Action::ALL.len() <= 64, "a set of actions has 64 bits");
 
 impl Actions {
+    /// What nothing in a domain gives.
+    pub(super) const OPERATORS: Self = Self::of(Action::OPERATORS);
+
     pub(super) const fn of(actions: &[Action]) -> Self {
         let (mut bits, mut rest) = (0, actions);
         while let [action, tail @ ..] = rest {

@@ -30,7 +30,7 @@ pub struct VerifiedPeer {
     listing: Option<Arc<Listing>>,
     /// Whether a proxy says so, and not the handshake of its own connection.
     is_forwarded: bool,
-    /// Whom it was renewed from, once somebody has looked.
+    /// Whom it was renewed from, and issued for, once somebody has looked.
     line: OnceLock<Line>,
     /// What it may do, as long as the policies are the same.
     remembered: Remembered,
@@ -50,8 +50,8 @@ impl VerifiedPeer {
             remembered: Remembered::default(),
         };
         if !peer.is_of_region() {
-            // Others' are not renewed here.
-            peer.trace(Vec::new());
+            // Others' are neither issued here nor renewed.
+            peer.trace(Vec::new(), Vec::new());
         }
         peer
     }
@@ -93,6 +93,11 @@ impl VerifiedPeer {
         access.rules_about(&self.holder())
     }
 
+    /// The identities that it was issued for, where policies of its tenant speak of such.
+    pub(super) fn issued_for(&self, access: &Access) -> Result<&[String], Untraced> {
+        access.issued_for(&self.holder())
+    }
+
     /// Whether a rule is about it.
     pub(super) fn fits(&self, name: &str, rule: &CertRule) -> Result<bool, Untraced> {
         Rule::new(name, rule).is_about(&self.holder())
@@ -109,9 +114,10 @@ impl VerifiedPeer {
         Holder::new(&self.identity, &self.voucher, self.line.get())
     }
 
-    /// Tells the keys of the certificates that this one was renewed from, once and for all.
-    pub(crate) fn trace(&self, before: Vec<[u8; 32]>) {
-        self.line.get_or_init(|| Line::new(&self.identity, before));
+    /// Tells the keys of the certificates that this one was renewed from and the identities that it
+    /// was issued for, once and for all: neither changes.
+    pub(crate) fn trace(&self, before: Vec<[u8; 32]>, identities: Vec<String>) {
+        self.line.get_or_init(|| Line::new(&self.identity, before, identities));
     }
 
     /// By whose word it is who it is.

@@ -37,6 +37,8 @@ pub struct Explanation {
     pub is_allowed: bool,
     /// The names of the rules by which it is judged.
     pub rules: Vec<String>,
+    /// The identities that its certificate was issued for, where policies speak of such.
+    pub identities: Vec<String>,
     /// What decides.
     pub words: Vec<Word>,
     /// The names of policies that would say something, but that they have a condition which does not
@@ -57,20 +59,24 @@ impl AccessDirectory {
     ) -> Option<Explanation> {
         let id: OkmsId = permit.okms_id();
         let access = self.of(id);
-        let rules = match whom {
+        let (rules, identities) = match whom {
+            // Whom no policy binds no rule is about, either.
+            Whom::Oneself if permit.is_unbound() => (Vec::new(), &[][..]),
             Whom::Oneself => match permit.subject() {
-                Subject::Certificate(peer) => peer.rules(&access).ok()?,
+                Subject::Certificate(peer) => {
+                    (peer.rules(&access).ok()?, peer.issued_for(&access).ok()?)
+                }
                 // Whoever asks for itself has a certificate.
                 Subject::Visitor => return None,
-                Subject::Process => Vec::new(),
+                Subject::Process => (Vec::new(), &[][..]),
             },
-            Whom::Rule(name) => vec![access.place_of(name)?],
-            Whom::User(_) => Vec::new(),
+            Whom::Rule(name) => (vec![access.place_of(name)?], &[][..]),
+            Whom::User(_) => (Vec::new(), &[][..]),
         };
         let grants = match whom {
             Whom::User(name) => Some(Arc::clone(&access).user(name)?.under(&circumstances)),
             Whom::Oneself if permit.is_unbound() => None,
-            _ => Some(Arc::clone(&access).of_rules(&rules).under(&circumstances)),
+            _ => Some(Arc::clone(&access).of_rules(&rules, identities).under(&circumstances)),
         };
         let resource = path.map_or(Resource::Tenant, Resource::Secret);
         let Some(grants) = grants else {
@@ -78,18 +84,21 @@ impl AccessDirectory {
             return Some(Explanation {
                 is_allowed: true,
                 rules: Vec::new(),
+                identities: Vec::new(),
                 words: vec![word],
                 unmet: Vec::new(),
             });
         };
         let user = if let Whom::User(name) = whom { Some(*name) } else { None };
-        let (words, unmet) = words(&access, &grants, user, &rules, (action, path), &circumstances);
+        let whose = (user, rules.as_slice(), identities);
+        let (words, unmet) = words(&access, &grants, whose, (action, path), &circumstances);
         Some(Explanation {
             is_allowed: match whom {
                 Whom::Oneself => permit.tells_under(circumstances).tells(action, resource),
                 _ => grants.allows(action, resource, Door::Other),
             },
             rules: access.names_of(&rules),
+            identities: identities.to_vec(),
             words,
             unmet,
         })
@@ -100,14 +109,17 @@ impl AccessDirectory {
 fn words(
     access: &Access,
     grants: &Grants,
-    user: Option<&str>,
-    rules: &[u32],
+    (user, rules, identities): (Option<&str>, &[u32], &[String]),
     (action, path): (Action, Option<&SecretPath>),
     circumstances: &Circumstances,
 ) -> (Vec<Word>, Vec<String>) {
+    if action.is_operators() {
+        // None gives it, and who has it is bound by none.
+        return (Vec::new(), Vec::new());
+    }
     let resource = path.map_or(Resource::Tenant, Resource::Secret);
     let asked = (action, path.map(SecretPath::as_str));
-    let of_iam = access.said(user, rules, asked, circumstances);
+    let of_iam = access.said(user, (rules, identities), asked, circumstances);
     let (of_iam, unmet): (Vec<_>, Vec<_>) = of_iam.into_iter().partition(|(.., is_said)| *is_said);
     let of_iam = of_iam.into_iter().map(|(policy, verdict, _)| (policy, None, verdict));
     let in_vault = grants.in_vault().map(|policies| policies.told(action, resource, Door::Other));

@@ -1,8 +1,8 @@
-//! Whom a tenant's rules are asked about: a certificate, and the keys of those that it was renewed
-//! from.
+//! Whom a tenant's rules and policies are asked about: a certificate, and what the region remembers of
+//! it: the keys of those that it was renewed from, and the identities that it was issued for.
 //!
 //! Always holds: what a rule says of a key, it says of every certificate that was renewed from one
-//! with that key, before or after the rule was made; where nobody has looked which those are, there
+//! with that key, before or after the rule was made; where nobody has looked what is remembered, there
 //! is no answer. Never does: I/O; `service` looks.
 
 use super::{
@@ -11,17 +11,28 @@ use super::{
 };
 use crate::model::RuleIssuer;
 
-/// The keys of a certificate and of those that it was renewed from, one after the other: SHA-256 of
-/// each `SubjectPublicKeyInfo`.
+/// What an identity begins with that an operator names when a certificate is issued, and that policies
+/// speak of. Names of rules and users are the domain's own.
+pub(super) const URN: &str = "urn:";
+
+/// Where a certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line(Vec<[u8; 32]>);
+pub struct Line {
+    /// Its key, and those of the certificates that it was renewed from: SHA-256 of each
+    /// `SubjectPublicKeyInfo`.
+    keys: Vec<[u8; 32]>,
+    /// The identities that it was issued for.
+    identities: Vec<String>,
+}
 
 impl Line {
-    /// That of a certificate, and of those before it.
+    /// That of a certificate, by the keys of those before it and the identities that it was issued
+    /// for.
     #[must_use]
-    pub fn new(own: &CertIdentity, mut before: Vec<[u8; 32]>) -> Self {
+    pub fn new(own: &CertIdentity, mut before: Vec<[u8; 32]>, mut identities: Vec<String>) -> Self {
         before.push(*own.public_key_sha256());
-        Self(before)
+        identities.retain(|identity| identity.starts_with(URN));
+        Self { keys: before, identities }
     }
 }
 
@@ -33,7 +44,8 @@ pub struct Holder<'a> {
     line: Option<&'a Line>,
 }
 
-/// It is not known yet which certificates one was renewed from, and a rule asks.
+/// It is not known yet which certificates one was renewed from, or whom it was issued for, and a rule
+/// or a policy asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Untraced;
 
@@ -55,8 +67,12 @@ impl<'a> Holder<'a> {
 
     /// Its key, and those of the certificates that it was renewed from.
     pub(super) fn keys(&self) -> Result<&'a [[u8; 32]], Untraced> {
-        let Line(line) = self.line.ok_or(Untraced)?;
-        Ok(line)
+        Ok(&self.line.ok_or(Untraced)?.keys)
+    }
+
+    /// The identities that it was issued for.
+    pub(super) fn identities(&self) -> Result<&'a [String], Untraced> {
+        Ok(&self.line.ok_or(Untraced)?.identities)
     }
 
     /// Whether one of these vouches for it.

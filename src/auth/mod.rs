@@ -36,7 +36,7 @@ mod witness;
 mod word;
 
 pub use self::{
-    access::{AccessDirectory, Written, names_an_action},
+    access::{AccessDirectory, Written, names_an_action, names_operators_own},
     acls::WrittenUser,
     action::{Action, Resource},
     directory::{Party, Principal, Recognized, Subject, Unauthenticated, VerifiedPeer},

@@ -14,6 +14,7 @@ use super::{
     action::{Action, Actions},
     chosen::{Chosen, Said, Says, Sum},
     glob::Glob,
+    holder::URN,
     patterns::{Extent, Patterns, Verdict},
 };
 use crate::model::{Circumstances, IamPolicy, ResourcePattern, When};
@@ -24,6 +25,8 @@ pub(super) struct Policies {
     all: Vec<Policy>,
     by_name: HashMap<Box<str>, Vec<u32>>,
     identities: Patterns,
+    /// Whether some are about identities that certificates are issued for, and not about all.
+    name_issued: bool,
     /// The patterns of secrets, but for those of all secrets.
     secrets: Patterns,
     /// The conditions that they have, each once.
@@ -74,9 +77,17 @@ impl Policies {
             });
             all.push(Policy { name, scope, says, when });
         }
+        let is_of_some = |glob: &Glob| glob.meets(URN) && !glob.covers("");
+        let name_issued = identities.iter().any(|(glob, _)| is_of_some(glob));
         let patterns = |globs: &[(Glob, u32)]| globs.iter().map(|(glob, of)| (glob, *of)).collect();
         let (identities, secrets) = (patterns(&identities), patterns(&secrets));
-        Self { all, by_name, identities, secrets, whens }
+        Self { all, by_name, identities, name_issued, secrets, whens }
+    }
+
+    /// Whether some say something of identities that certificates are issued for, and not of
+    /// everybody: else nobody has to know those.
+    pub(super) const fn name_issued(&self) -> bool {
+        self.name_issued
     }
 
     /// Those that an identity has: they are about it, or have one of these names.

@@ -9,7 +9,7 @@ use super::{
     acls,
     action::{Action, Actions, Resource},
     holder::Untraced,
-    patterns::{Extent, Verdict},
+    patterns::Extent,
     revoked::Revoked,
     witness::{Detail, Witness},
     word::Word,
@@ -27,12 +27,23 @@ pub enum Denied {
         "your certificate does not permit this action; ask the domain's administrator for a policy that does"
     )]
     Forbidden,
-    /// It is about the region, and no domain can permit it.
+    /// It is the operators' own, and no domain can permit it.
     #[error("your certificate does not permit this action; ask an operator of the region")]
     OperatorsOnly,
     /// A rule pins a key, and nobody has looked which certificates this one was renewed from.
     #[error("it is not known which certificates yours was renewed from; repeat the request")]
     Untraced,
+}
+
+impl Denied {
+    /// Of what is asked for.
+    const fn of(actions: Actions) -> Self {
+        if actions.without(Actions::OPERATORS).is_empty() {
+            Self::OperatorsOnly
+        } else {
+            Self::Forbidden
+        }
+    }
 }
 
 impl From<Untraced> for Denied {
@@ -74,19 +85,6 @@ impl Held {
         match asked {
             None => Door::Other,
             Some(asked) => Door::Vault { asked, is_fit: self.is_fit },
-        }
-    }
-
-    /// Whether something of `actions` may be done to something, or what is asked for in Vault's words
-    /// may be allowed by its policies; and it is not denied there.
-    fn may_begin(&self, actions: Actions, asked: Option<&Addressed>) -> bool {
-        let in_vault = self.grants.in_vault().zip(asked);
-        // What a block asks of the request beyond its path is looked at once that is there.
-        let verdict = in_vault.map(|(policies, asked)| policies.says_at(asked, true));
-        match verdict.unwrap_or_default() {
-            Verdict::Denied => false,
-            Verdict::Allowed => true,
-            Verdict::Silent => self.grants.allows_some_of(actions),
         }
     }
 }
@@ -208,22 +206,40 @@ impl Permit {
     /// Goes on if `action` may be done to `resource`.
     ///
     /// # Errors
-    /// `Denied::Forbidden` if it may not.
+    /// `Denied::Forbidden` if it may not; `Denied::OperatorsOnly` where no domain can permit it.
     pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
+        self.check_at(action, resource, self.addressed.as_ref())
+    }
+
+    /// The same of what a request does beside that for which its address stands: in whatever dialect
+    /// it comes, policies in Vault's language are asked as in all others.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_beside(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
+        self.check_at(action, resource, None)
+    }
+
+    fn check_at(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        asked: Option<&Addressed>,
+    ) -> Result<(), Denied> {
         let is_allowed = match self.witness() {
             // Whatever token is looked at, the request is about something else.
             Some(witness) if self.pending.is_none() => {
                 let (is_allowed, by) = if self.asked.contains(action) {
-                    self.policy.decides(action, resource, self.addressed.as_ref())
+                    self.policy.decides(action, resource, asked)
                 } else {
                     (false, None)
                 };
                 witness.decided(action, resource, is_allowed, by);
                 is_allowed
             }
-            _ => self.allows(action, resource),
+            _ => self.allows_at(action, resource, asked),
         };
-        if is_allowed { Ok(()) } else { Err(Denied::Forbidden) }
+        if is_allowed { Ok(()) } else { Err(Denied::of(Actions::of(&[action]))) }
     }
 
     /// The same permit, of whose decisions `witness` is told.
@@ -253,11 +269,14 @@ impl Permit {
     /// Whether `action` may be done to `resource`: for lists, which leave out what may not be seen.
     #[must_use]
     pub fn allows(&self, action: Action, resource: Resource<'_>) -> bool {
+        self.allows_at(action, resource, self.addressed.as_ref())
+    }
+
+    fn allows_at(&self, action: Action, resource: Resource<'_>, asked: Option<&Addressed>) -> bool {
         // What waits for a token may look at that, whatever the certificate may.
         if self.pending.is_some() {
             return action == Action::DomainGet && resource == Resource::Tenant;
         }
-        let asked = self.addressed.as_ref();
         self.asked.contains(action) && self.policy.allows(action, resource, asked)
     }
 
@@ -332,8 +351,9 @@ impl Permit {
 
     /// The permit for these actions, if there is something that they may be done to.
     fn begin(self, actions: Actions) -> Result<Self, Denied> {
-        if !self.policy.held().all(|held| held.may_begin(actions, self.addressed.as_ref())) {
-            return Err(Denied::Forbidden);
+        let asked = self.addressed.as_ref();
+        if !self.policy.held().all(|held| held.grants.may_begin(actions, asked)) {
+            return Err(Denied::of(actions));
         }
         // Whoever may do something in a tenant may know it.
         Ok(Self { asked: actions.with(Action::DomainGet), pending: None, ..self })
@@ -443,6 +463,13 @@ impl Permit {
     #[must_use]
     pub fn tells_at_best(&self, action: Action, resource: Resource<'_>) -> bool {
         self.policy.held().all(|held| held.grants.allows(action, resource, Door::Best))
+    }
+
+    /// What those in the words of IAM say of the domain, asked for in Vault's words where no block
+    /// denies it.
+    #[must_use]
+    pub fn tells_there(&self, action: Action, asked: &Addressed) -> bool {
+        self.policy.held().all(|held| held.grants.allows_by_iam(action, asked))
     }
 
     /// To how much of what lies below `prefix` an action may be done.

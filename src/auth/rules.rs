@@ -189,7 +189,7 @@ mod tests {
         proptest!(|(rules in vec(rule(keys.clone()), 0..12), before in vec(select(keys), 0..2))| {
             let rules: Rules = rules.iter().map(|rule| Rule::new("r", rule)).collect();
             for certificate in &certificates {
-                let line = Line::new(certificate, before.clone());
+                let line = Line::new(certificate, before.clone(), Vec::new());
                 let tried = |holder: &Holder<'_>| -> Result<Vec<u32>, Untraced> {
                     let each = (0..).zip(rules.iter()).map(|(place, rule)| {
                         Ok(rule.is_about(holder)?.then_some(place))

@@ -72,6 +72,9 @@ impl Test {
         for rule in told.get("rules").and_then(Value::as_array).into_iter().flatten() {
             say(format_args!("rule {}", rule.as_str().unwrap_or_default()));
         }
+        for identity in told.get("identities").and_then(Value::as_array).into_iter().flatten() {
+            say(format_args!("issued for {}", identity.as_str().unwrap_or_default()));
+        }
         for word in told.get("decidedBy").and_then(Value::as_array).into_iter().flatten() {
             let shown = |name| text(word, name).unwrap_or_default();
             let block = text(word, "block").map(|block| format!(" ({block})")).unwrap_or_default();

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     auth::{
         AccessDirectory, Action, Detail, Explanation, Permit, Resource, Thing, Whom,
-        names_an_action,
+        names_an_action, names_operators_own,
     },
     crypto::DomainKeys,
     model::{
@@ -326,6 +326,15 @@ fn check_policy(policy: &IamPolicy) -> Result<(), Error> {
     // It would deny less than its author thinks.
     if !policy.deny.iter().chain(&policy.except).all(|pattern| names_an_action(pattern)) {
         return Err(Invalid("except or deny names an action that there is not").into());
+    }
+    // It would give less than its author thinks.
+    let named = [&policy.allow, &policy.except, &policy.deny].into_iter().flatten();
+    if named.into_iter().any(|name| names_operators_own(name)) {
+        return Err(Invalid(
+            "a policy names an action that is the region's operators' alone, and that no policy gives or denies: leave it \
+             out, and ask an operator",
+        )
+        .into());
     }
     is_free_to_choose(&policy.name)
 }

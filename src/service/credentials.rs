@@ -55,7 +55,7 @@ pub struct CredentialRequest {
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// Whom it speaks for beside its domain.
+    /// Whom it speaks for beside its domain: policies that are about one of these are about it.
     pub identities: Vec<String>,
     /// Whose key.
     pub key: KeySource,
@@ -220,10 +220,11 @@ impl Credentials {
         Ok(issued)
     }
 
-    /// Looks which certificates that of a principal was renewed from, for rules that ask.
+    /// Looks which certificates that of a principal was renewed from and whom it was issued for, for
+    /// rules and policies that ask.
     ///
     /// # Errors
-    /// `Error::Corrupt` where a record on the way is damaged: what a rule says of it is not known.
+    /// `Error::Corrupt` where a record on the way is damaged: what is said of it is not known.
     pub async fn trace(&self, principal: &Principal) -> Result<(), Error> {
         let (Party::Tenant(id), auth::Subject::Certificate(peer)) =
             (principal.party(), principal.subject())
@@ -231,11 +232,11 @@ impl Credentials {
             return Ok(());
         };
         let keys = self.scope.keys_of(id).await?;
-        let before = match self.of(&keys, peer.identity()).await? {
-            Some((_, own)) => self.before(&keys, &own).await?,
-            None => Vec::new(),
+        let (before, identities) = match self.of(&keys, peer.identity()).await? {
+            Some((_, own)) => (self.before(&keys, &own).await?, own.identities),
+            None => (Vec::new(), Vec::new()),
         };
-        peer.trace(before);
+        peer.trace(before, identities);
         Ok(())
     }
 
@@ -427,7 +428,11 @@ impl Credentials {
         let Renewed { peer, line, .. } = renewed;
         let certificate = peer.identity();
         let before = line.get(1..).unwrap_or_default().to_vec();
-        let (old, new) = (Line::new(certificate, before), Line::new(renewal, line.clone()));
+        // Both were issued for the same identities, and rules do not ask for those.
+        let (old, new) = (
+            Line::new(certificate, before, Vec::new()),
+            Line::new(renewal, line.clone(), Vec::new()),
+        );
         // The authority may be another one by now.
         let by = Voucher { authority_key, ..*peer.voucher() };
         let old = Holder::new(certificate, peer.voucher(), Some(&old));

@@ -1,5 +1,9 @@
 //! Mounts: the use cases on a domain's named views. Their secrets are the domain's own; a mount
 //! adds a name and defaults.
+//!
+//! Always holds: what changes for which secrets an address stands, and so what policies say that name
+//! it, takes the right to edit policies as well. Else somebody could shed what one denies at an address by
+//! moving what is there, and have what one allows at another by moving it there.
 
 use std::sync::Arc;
 
@@ -72,7 +76,8 @@ impl Mounts {
         self.scope.config(permit).await
     }
 
-    /// Makes a mount. What lies below its path already is in it.
+    /// Makes a mount. What lies below its path already is in it, and what policies say of its addresses
+    /// is said of that.
     ///
     /// # Errors
     /// `Error::Mount` where one is there, above or below, or shows the same; `Error::Invalid` where
@@ -85,6 +90,7 @@ impl Mounts {
         patch: &SettingsPatch,
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.check_beside(Action::PolicyEdit, Resource::Tenant)?;
         let enabled = self
             .scope
             .change_config(ChangeName::EnableMount, permit, ConfigBasis, |config, (), _| {
@@ -138,6 +144,7 @@ impl Mounts {
         force: bool,
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.check_beside(Action::PolicyEdit, Resource::Tenant)?;
         let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         let folder = view.folder("");
         // Without force the answer tells whether anything is there.
@@ -165,7 +172,7 @@ impl Mounts {
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the
     /// move's id. It is one change of the mount alone, whatever it holds: its secrets keep their
-    /// names in the domain's tree.
+    /// names in the domain's tree. What policies say goes by the new name from then on.
     ///
     /// # Errors
     /// `Error::Mount` says what stands against it.
@@ -179,6 +186,7 @@ impl Mounts {
             permit.learns(Detail::About(Thing::Mount, path.as_str()));
         }
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.check_beside(Action::PolicyEdit, Resource::Tenant)?;
         let id = Uuid::new_v4();
         let renamed = self
             .scope

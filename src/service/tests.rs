@@ -30,8 +30,9 @@ use crate::{
     },
     crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
-        BuiltIn, CertRule, Credential, DomainConfig, Header, MetadataPatch, MountError, MountPath,
-        OkmsId, Quota, RevocationReason, SecretPath, SettingsPatch, Timestamp,
+        BuiltIn, CertRule, Credential, DomainConfig, Header, IamPolicy, MetadataPatch, MountError,
+        MountPath, OkmsId, Quota, ResourcePattern, RevocationReason, SecretPath, SettingsPatch,
+        Timestamp, When,
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
@@ -558,10 +559,17 @@ async fn nothing_is_renewed_while_a_rule_is_damaged() {
     service.credentials.renew(&permit, renewal(), NOW).await.unwrap();
 }
 
-/// Where a rule pins a key, nobody is judged whose certificate's line is not known, and nobody is
-/// where it cannot be: a damaged record let out whoever it is about.
+/// Where a rule pins a key, or a policy is about whom certificates were issued for, nobody is judged whose
+/// certificate's line is not known, and nobody is where it cannot be: a damaged record let out whoever it
+/// is about.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_whose_line_is_damaged_is_not_judged() {
+    for is_pinned in [true, false] {
+        is_not_judged_by_a_damaged_line(is_pinned).await;
+    }
+}
+
+async fn is_not_judged_by_a_damaged_line(is_pinned: bool) {
     let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
     let validity = authority.validity();
     let (_folder, service, id, _) = service_with(Some(authority)).await;
@@ -570,8 +578,24 @@ async fn a_certificate_whose_line_is_damaged_is_not_judged() {
     let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
     let ask = || principal.authorize(id, &[Action::SecretList], access);
     ask().unwrap();
-    let rule = CertRule { keys: vec![[7; 32]], ..CertRule::default() };
-    service.access.put_rule(&all(id), "r", &rule).await.unwrap();
+    if is_pinned {
+        let rule = CertRule { keys: vec![[7; 32]], ..CertRule::default() };
+        service.access.put_rule(&all(id), "r", &rule).await.unwrap();
+    } else {
+        let policy = IamPolicy {
+            name: "p".to_owned(),
+            description: String::new(),
+            identities: vec!["urn:v1:eu:identity:account:a".to_owned()],
+            resources: vec![ResourcePattern::Domain],
+            allow: Vec::new(),
+            except: Vec::new(),
+            deny: vec!["*".to_owned()],
+            when: When::default(),
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        service.access.create_policy(&all(id), policy, NOW).await.unwrap();
+    }
     assert_eq!(ask().unwrap_err(), Denied::Untraced);
     let key = Credential::key(id, credential.as_bytes());
     damage(&service, Credential::SPACE, key.clone()).await;

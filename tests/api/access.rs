@@ -64,7 +64,7 @@ impl Domain {
         let actions = |kind: &str| -> Vec<_> {
             let of_kind = permissions[kind].as_array().into_iter().flatten();
             let named = |name: &str| match name {
-                full if full.starts_with("okms:") => full.to_owned(),
+                full if full == "*" || full.starts_with("okms:") => full.to_owned(),
                 short => format!("okms:apikms:{short}"),
             };
             of_kind.map(|name| json!({"action": named(name.as_str().unwrap())})).collect()

@@ -25,11 +25,11 @@ fn url(id: &str, rest: &str) -> String {
     format!("/v2/okms/resource/{id}/credential{rest}")
 }
 
-async fn issue(server: &TestServer, id: &str, body: &Value) -> Value {
+pub(super) async fn issue(server: &TestServer, id: &str, body: &Value) -> Value {
     server.operator().call(Method::POST, &url(id, ""), &body.to_string()).await.ok()
 }
 
-fn pair(issued: &Value) -> Pair {
+pub(super) fn pair(issued: &Value) -> Pair {
     let text = |name: &str| issued[name].as_str().unwrap().to_owned();
     Pair {
         certificate: text("certificatePEM"),

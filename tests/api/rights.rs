@@ -15,6 +15,7 @@ use crate::{
 };
 
 const FORBIDDEN: u32 = 16_924_673;
+const POLICY_EDIT: &str = "okms:apiovh:resource/policy/edit";
 
 /// A domain in which certificates of this name have an identity, and these rights to all of it.
 async fn with(domain: &Domain, name: &str, allow: &[&str]) -> Client {
@@ -112,9 +113,10 @@ async fn a_mount_is_removed_by_who_may_see_what_is_in_it() {
         assert_eq!(made.status, 204);
     }
     domain.admin.create("full/a", "{}").await.ok();
-    let blind = with(&domain, "blind", &["secretConfig/update"]).await;
+    let blind = with(&domain, "blind", &["secretConfig/update", POLICY_EDIT]).await;
     domain.policy("blind", &["full/b"], json!({"allow": ["secret/*"]})).await;
-    let seeing = with(&domain, "seeing", &["secretConfig/update", "secret/list"]).await;
+    let seeing =
+        with(&domain, "seeing", &["secretConfig/update", POLICY_EDIT, "secret/list"]).await;
     let remove = async |client: &Client, mount: &str| {
         client.call(Method::DELETE, &v1(client, &format!("sys/mounts/{mount}")), "").await
     };

@@ -125,6 +125,7 @@ pub(super) async fn test_policy(
             out.text("policy", &word.policy);
             out.text("says", if word.denies { "deny" } else { "allow" });
         });
+        out.texts("identities", told.identities.iter().map(String::as_str));
         out.boolean("isAllowed", told.is_allowed);
         if let Some(path) = &path {
             out.text("path", path.as_str());

@@ -61,7 +61,12 @@ pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
 
 /// What is asked for in the words of policies: the path below `v1/`, and what its method does there.
 pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
-    let operation = match address.method.as_str() {
+    addressed_at(address.method.as_str(), &address.path)
+}
+
+/// The same of a method at a path.
+pub(super) fn addressed_at(method: &str, path: &str) -> Option<Addressed> {
+    let operation = match method {
         "GET" | "HEAD" => Operation::Read,
         "LIST" => Operation::List,
         "SCAN" => Operation::Scan,
@@ -75,10 +80,10 @@ pub(super) fn addressed(address: &Address<'_>) -> Option<Addressed> {
     // it is about both. Folders have one.
     let slash = if is_of_folder { "/" } else { "" };
     Some(Addressed {
-        path: format!("{}{slash}", address.path),
+        path: format!("{path}{slash}"),
         operation,
-        is_put: operation == Operation::Update && !is_of_server(&address.path),
-        needs_sudo: is_protected(&address.path),
+        is_put: operation == Operation::Update && !is_of_server(path),
+        needs_sudo: is_protected(path),
         wrapped_for: None,
     })
 }

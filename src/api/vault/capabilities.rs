@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{
     super::{Failed, Handler, Operation, Problem, Reply, Route, json::ObjectWriter},
-    address::{collapse, is_of_server},
+    address::{addressed_at, collapse, is_of_server},
     asked::Asked,
     auth::{self, Named},
     envelope,
@@ -176,20 +176,51 @@ fn of_server(
     let address = address.trim_end_matches('/');
     let pattern = routes.clone().map(|route| route.pattern).find(|one| is_at(one, address));
     let there = routes.filter(|route| Some(route.pattern) == pattern);
-    let may = |operation: &Operation| match operation.handler {
+    let (open, closed): (Vec<_>, Vec<_>) =
+        there.partition(|route| is_open(permit, route.operation));
+    // The first one it always takes; others are for a part of what it does.
+    let may = |operation: &Operation, method: &str| match operation.actions.first() {
+        Some(action) if matches!(operation.handler, Handler::Tenant(_)) => {
+            let asked = addressed_at(method, address);
+            asked.is_some_and(|asked| permit.tells_there(*action, &asked))
+        }
+        _ => true,
+    };
+    let methods = open.iter().flat_map(|route| route.methods.iter().map(move |one| (route, *one)));
+    let allowed = methods.filter(|(route, method)| may(route.operation, method));
+    let allowed = allowed.flat_map(|(_, method)| words_of(method)).copied();
+    // A block at the address gives what is open there, and what nothing there is for.
+    let is_given = |word: &&str| {
+        closed.is_empty() || is_for(&open, word) || !open.is_empty() && !is_for(&closed, word)
+    };
+    let in_vault = Capability::ALL.iter().filter(|word| in_vault.contains(**word));
+    let in_vault = in_vault.map(|word| word.word()).filter(is_given);
+    let words: BTreeSet<_> = allowed.chain(in_vault).collect();
+    words.into_iter().collect()
+}
+
+/// Whether who has the right that an operation always takes may do it: what is the operators' own no
+/// policy gives, whatever it says of the address, and the right to edit policies is asked for beside
+/// the one that the address stands for.
+fn is_open(permit: &Permit, operation: &Operation) -> bool {
+    let beside = |action: &&Action| {
+        action.is_operators()
+            || **action == Action::PolicyEdit && operation.actions.first() != Some(*action)
+    };
+    match operation.handler {
         Handler::Open(_) => true,
         Handler::Region(_) => permit.is_unbound(),
-        // The first one it always takes; others are for a part of what it does.
         Handler::Tenant(_) => {
-            let first = operation.actions.first();
-            first.is_some_and(|action| permit.tells_at_best(*action, Resource::Tenant))
+            let mut beside = operation.actions.iter().filter(beside);
+            beside.all(|action| permit.tells(*action, Resource::Tenant))
         }
-    };
-    let there = there.filter(|route| may(route.operation));
-    let words = there.flat_map(|route| route.methods.iter().flat_map(|method| words_of(method)));
-    let in_vault = Capability::ALL.iter().filter(|word| in_vault.contains(**word));
-    let words: BTreeSet<_> = words.copied().chain(in_vault.map(|word| word.word())).collect();
-    words.into_iter().collect()
+    }
+}
+
+/// Whether a capability is one that the methods of some routes stand for.
+fn is_for(routes: &[&Route], word: &str) -> bool {
+    let mut methods = routes.iter().flat_map(|route| route.methods);
+    methods.any(|method| words_of(method).contains(&word))
 }
 
 /// The capabilities that a method stands for.

@@ -242,7 +242,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/sys/mounts/{key}",
-        &tenant!(Write, "VaultEnable", [ConfigUpdate], mounts::enable()),
+        &tenant!(Write, "VaultEnable", [ConfigUpdate, PolicyEdit], mounts::enable()),
     ),
     route(
         &["DELETE"],
@@ -250,7 +250,7 @@ pub(super) static ROUTES: &[Route] = &[
         &tenant!(
             Write,
             "VaultDisable",
-            [ConfigUpdate, SecretDelete, SecretList],
+            [ConfigUpdate, PolicyEdit, SecretDelete, SecretList],
             mounts::disable()
         ),
     ),
@@ -267,7 +267,7 @@ pub(super) static ROUTES: &[Route] = &[
     route(
         WRITES,
         "/sys/remount",
-        &tenant!(Write, "VaultRemount", [ConfigUpdate], mounts::rename()),
+        &tenant!(Write, "VaultRemount", [ConfigUpdate, PolicyEdit], mounts::rename()),
     ),
     route(
         &["GET"],

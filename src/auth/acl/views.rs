@@ -98,6 +98,9 @@ const fn tenant_places(action: Action) -> &'static [(&'static str, Operation)] {
         Action::PolicyEdit => {
             &[("sys/policies/acl/", Operation::Update), ("auth/cert/certs/", Operation::Update)]
         }
+        // Of any user, as who asks natively names them by a question of another kind.
+        Action::UserGet => &[("auth/userpass/users/", Operation::Read)],
+        Action::UserEdit => &[("auth/userpass/users/", Operation::Update)],
         _ => &[],
     }
 }
