@@ -3,11 +3,14 @@
 //! Always holds: lines wait in order, whole; what the device has is what it has said.
 
 use std::{
-    sync::{Arc, Condvar},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::device::{Device, Wants};
+use super::{
+    bell::Bell,
+    device::{Device, Wants},
+};
 
 /// What may wait for a device, in bytes.
 pub(super) const WAITING: usize = 4 << 20;
@@ -20,8 +23,8 @@ const HEAVY: usize = 1 << 20;
 /// The bells of a lane's two threads.
 #[derive(Debug, Default)]
 pub(super) struct Bells {
-    pub(super) writer: Condvar,
-    pub(super) syncer: Condvar,
+    pub(super) writer: Bell,
+    pub(super) syncer: Bell,
 }
 
 /// What is known of a device.
@@ -128,6 +131,11 @@ impl Lane {
             self.buffer = Vec::new();
             self.missed = Missed::UpTo(seq);
         }
+    }
+
+    /// Whether there is something that the device is to have.
+    pub(super) const fn is_behind(&self) -> bool {
+        !self.buffer.is_empty() || matches!(self.missed, Missed::UpTo(_))
     }
 
     /// Whether what was written should become durable, whoever waits for it.

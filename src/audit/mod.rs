@@ -7,6 +7,7 @@
 //! ask for one do.
 
 mod behind;
+mod bell;
 mod chain;
 mod device;
 mod file;

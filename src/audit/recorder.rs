@@ -162,7 +162,7 @@ impl Recorder {
         let spawned = self.work(lane, bells, device, form);
         if spawned.is_err() {
             self.shared.lock().lanes.remove(&lane);
-            self.shared.lock().advance();
+            self.shared.lock().advance().tell();
         }
         spawned.map(|()| LaneId(lane))
     }
@@ -189,7 +189,7 @@ impl Recorder {
         if let Some(lane) = state.lanes.get_mut(&lane) {
             lane.is_required = is_required;
         }
-        state.advance();
+        state.advance().tell();
     }
 
     /// Takes a device away, once it has what it was given, or does not take it in time.
@@ -208,12 +208,12 @@ impl Recorder {
         let Some(leaving) = state.lanes.get_mut(&lane) else { return true };
         leaving.leaves = true;
         let is_over = leaving.is_done() || !leaving.is_well(self.patience);
-        leaving.bells.writer.notify_one();
-        leaving.bells.syncer.notify_one();
+        leaving.bells.writer.ring();
+        leaving.bells.syncer.ring();
         let has_left = is_over || Instant::now() >= deadline;
         if has_left {
             state.lanes.remove(&lane);
-            state.advance();
+            state.advance().tell();
         }
         has_left
     }
@@ -340,8 +340,8 @@ impl Recorder {
         if state.since_checkpoint >= self.stretch {
             self.due.notify_one();
         }
-        for lane in state.lanes.values() {
-            lane.bells.writer.notify_one();
+        for lane in state.lanes.values().filter(|lane| lane.is_behind()) {
+            lane.bells.writer.ring();
         }
         let queue = match need {
             Need::Nothing => return Receipt { told: None, patience: self.patience },

@@ -28,8 +28,8 @@ impl Shared {
     /// Wakes all threads, to look whether they are to stop.
     pub(super) fn ring_all(&self) {
         for lane in self.lock().lanes.values() {
-            lane.bells.writer.notify_one();
-            lane.bells.syncer.notify_one();
+            lane.bells.writer.ring();
+            lane.bells.syncer.ring();
         }
     }
 
@@ -73,9 +73,24 @@ pub(super) struct Waiter {
     pub(super) tell: oneshot::Sender<Result<(), Unrecorded>>,
 }
 
+/// Those whose records are kept. They are told without the lock: to wake them takes longer than all that
+/// is done with it.
+#[must_use]
+pub(super) struct Kept(Vec<Waiter>);
+
+impl Kept {
+    /// Tells them.
+    pub(super) fn tell(self) {
+        for waiter in self.0 {
+            let _whoever_has_gone = waiter.tell.send(Ok(()));
+        }
+    }
+}
+
 impl State {
-    /// Tells those whose records are kept by now.
-    pub(super) fn advance(&mut self) {
+    /// Looks whose records are kept by now.
+    pub(super) fn advance(&mut self) -> Kept {
+        let mut kept = Vec::new();
         let required = || self.lanes.values().filter(|lane| lane.is_required);
         let written = required().map(Lane::written).min().unwrap_or_default();
         let durable = required().map(Lane::durable).min().unwrap_or_default();
@@ -84,7 +99,7 @@ impl State {
             while queue.front().is_some_and(is_kept)
                 && let Some(waiter) = queue.pop_front()
             {
-                let _whoever_has_gone = waiter.tell.send(Ok(()));
+                kept.push(waiter);
             }
         }
         while self.ending.front().is_some_and(|(seq, _)| *seq <= durable)
@@ -92,6 +107,7 @@ impl State {
         {
             self.free.extend(changes.iter().filter_map(|change| self.open.remove(change)));
         }
+        Kept(kept)
     }
 
     /// Whether somebody waits until what a device has taken is on its disk.

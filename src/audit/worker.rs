@@ -6,14 +6,14 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Condvar, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     device::{Caught, Device, Disk, Form, Opened},
     lane::{Bells, Condition, Missed},
-    state::{Shared, State},
+    state::Shared,
     vault_form,
 };
 
@@ -260,7 +260,7 @@ impl Writer {
                 return task;
             }
             let left = self.next_look.saturating_duration_since(Instant::now());
-            state = wait(&self.bells.writer, state, left).0;
+            state = self.bells.writer.wait(state, left).0;
         }
     }
 
@@ -314,10 +314,12 @@ impl Writer {
             lane.condition = Condition::Well;
         }
         let is_heavy = lane.is_heavy();
-        state.advance();
+        let kept = state.advance();
         if self.has_disk && (is_heavy || state.someone_waits_for_disk(self.lane)) {
-            self.bells.syncer.notify_one();
+            self.bells.syncer.ring();
         }
+        drop(state);
+        kept.tell();
     }
 }
 
@@ -351,7 +353,9 @@ impl Syncer {
                 // What was written again meanwhile is durable by that.
                 Ok(()) if lane.condition != Condition::Torn => {
                     lane.durable = lane.durable.max(to);
-                    state.advance();
+                    let kept = state.advance();
+                    drop(state);
+                    kept.tell();
                 }
                 Ok(()) => {}
                 Err(error) => {
@@ -359,7 +363,7 @@ impl Syncer {
                     if let Some(lane) = state.lanes.get_mut(&self.lane) {
                         lane.condition = Condition::Torn;
                     }
-                    self.bells.writer.notify_one();
+                    self.bells.writer.ring();
                 }
             }
         }
@@ -383,17 +387,7 @@ impl Syncer {
                 return None;
             }
             let pause = if stops { PAUSE } else { UNSYNCED };
-            (state, is_due) = wait(&self.bells.syncer, state, pause);
+            (state, is_due) = self.bells.syncer.wait(state, pause);
         }
     }
-}
-
-/// Waits for the bell; whether nobody rang.
-fn wait<'a>(
-    bell: &Condvar,
-    state: MutexGuard<'a, State>,
-    time: Duration,
-) -> (MutexGuard<'a, State>, bool) {
-    let (state, waited) = bell.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
-    (state, waited.timed_out())
 }
