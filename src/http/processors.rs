@@ -97,7 +97,9 @@ impl Presence {
     pub(super) fn paced<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let (processors, whose) = (Arc::clone(&self.processors), self.whose);
         let turns = Arc::clone(&processors.turns);
-        turns.paced(whose, move || processors.has_others(whose), work)
+        // Boxed, as a future that takes another one as it is keeps room for it twice, and some of these
+        // take kilobytes each of ten thousand times.
+        turns.paced(whose, move || processors.has_others(whose), Box::pin(work))
     }
 }
 

@@ -5,11 +5,13 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use hyper::{
     Request,
     body::Incoming,
-    rt::Executor,
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::graceful::GracefulConnection,
+};
 use rustls::{HandshakeKind, pki_types::CertificateDer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +28,7 @@ use crate::{
     auth::VerifiedPeer,
     clock::Clock,
     config::Limits,
-    http::{Connection, Edge, Forwarding, Judge, RequestLimits},
+    http::{Edge, Forwarding, Judge, RequestLimits},
     live::{Current, Live},
     metrics::{Closing, Handshake, Metrics},
     model::{Proxy, Rate},
@@ -196,7 +198,7 @@ pub(super) async fn serve(
     let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));
     if is_http2 {
         activity.is_multiplexed();
-        let mut builder = http2::Builder::new(InTurns(Arc::clone(&connection)));
+        let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .max_concurrent_streams(limits.http2_streams)
             .max_pending_accept_reset_streams(limits.http2_resets)
@@ -219,16 +221,6 @@ pub(super) async fn serve(
             .serve_connection(io, service);
         let until = until_ending(shared, stop, terms, (chain, key));
         connection.paced(drive(served, shared, &activity, &seat, until)).await;
-    }
-}
-
-/// What a connection has others do goes on in its turns.
-#[derive(Clone)]
-struct InTurns(Arc<Connection>);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for InTurns {
-    fn execute(&self, work: F) {
-        tokio::spawn(self.0.paced(work));
     }
 }
 
