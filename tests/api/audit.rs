@@ -398,9 +398,8 @@ async fn a_change_whose_record_went_with_the_power_is_told() {
     client.create("kept", "{}").await.ok();
     server.restart().await;
     // The disk at the moment of the change; the store has it, as its commit has waited for that.
-    let mut beside = server.config.store.path.clone().into_os_string();
-    beside.push("-audit");
-    let files = [server.path("audit.log"), beside.into()];
+    let beside = okmsd::durable::behind(&server.config.store.path, "-audit");
+    let files = [server.path("audit.log"), beside];
     let on_disk = files.clone().map(|file| std::fs::read(file).unwrap());
     server.at(&client).create("lost", "{}").await.ok();
     let (records, _) = trail(&server);

@@ -4,7 +4,7 @@
 use std::{fs, time::Duration};
 
 use hyper::Method;
-use okmsd::config::Span;
+use okmsd::{config::Span, durable::behind};
 use serde_json::Value;
 
 use crate::{
@@ -18,9 +18,7 @@ const UNAVAILABLE: u32 = 50_425_858;
 
 /// What is kept apart from the trail.
 fn heads_file(server: &TestServer) -> std::path::PathBuf {
-    let mut beside = server.config.store.path.clone().into_os_string();
-    beside.push("-audit");
-    beside.into()
+    behind(&server.config.store.path, "-audit")
 }
 
 /// A domain's own view.
@@ -142,9 +140,8 @@ async fn a_view_is_whole_after_a_start_however_much_it_has_missed() {
     let missed = fs::read(server.path("audit.log")).unwrap();
     // The store as it was before all of what follows.
     let store = server.config.store.path.clone();
-    let mut log = store.clone().into_os_string();
-    log.push("-log");
-    let files = [store, log.into()];
+    let log = behind(&store, "-log");
+    let files = [store, log];
     let before = files.clone().map(|file| fs::read(file).unwrap());
     server.start_again().await.unwrap();
     assert_eq!(server.at(&client).get("secret/second").await.status, 404);
@@ -244,11 +241,7 @@ async fn processes_keep_how_far_each_has_come() {
 /// How far the trail has come was kept no more once it could not be, until something else was recorded.
 #[tokio::test]
 async fn how_far_the_trail_has_come_is_kept_as_soon_as_it_can_be() {
-    let in_the_way = |server: &std::path::Path| {
-        let mut draft = server.to_owned().into_os_string();
-        draft.push("-audit.new");
-        std::path::PathBuf::from(draft)
-    };
+    let in_the_way = |store: &std::path::Path| behind(store, "-audit.new");
     let server = TestServer::start_with(|config| {
         config.audit.checkpoint_time = Span(Duration::from_millis(100));
         fs::create_dir_all(in_the_way(&config.store.path).join("in")).unwrap();

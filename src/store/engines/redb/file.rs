@@ -13,7 +13,7 @@ use std::{
 
 use redb::StorageBackend;
 
-use crate::durable::sync_folder;
+use crate::durable::{behind, sync_folder};
 
 /// Why the file could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +49,7 @@ impl LockedFile {
         if exists(path)? {
             return Ok((Self::lock(path)?, None));
         }
-        let mut made = path.as_os_str().to_owned();
-        made.push(".new");
-        let made = PathBuf::from(made);
+        let made = behind(path, ".new");
         let locked = Self::lock(&made)?;
         if exists(path)? {
             // Another process was faster between the first look and the lock.

@@ -71,14 +71,17 @@ use self::{
     view::{Under, View},
     writer::Writer,
 };
-use crate::store::{
-    engine::{
-        Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
-        ReadError, Revision, Snapshot, Source, Space,
+use crate::{
+    durable::behind,
+    store::{
+        engine::{
+            Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
+            ReadError, Revision, Snapshot, Source, Space,
+        },
+        feed::Feed,
+        kinds,
+        past::Upgrade,
     },
-    feed::Feed,
-    kinds,
-    past::Upgrade,
 };
 
 pub use self::{file::FileError, log::LogError};
@@ -193,9 +196,7 @@ const WRITERS: usize = 2;
 
 /// Where the log of the database at `path` lies.
 fn log_path(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-log");
-    log.into()
+    behind(path, "-log")
 }
 
 impl RedbEngine {
