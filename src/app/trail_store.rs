@@ -74,14 +74,17 @@ impl Keeper {
 /// Whether a record may belong in somebody's view, without a look at what it is: nothing in a text of a
 /// record looks like a member, as its quotes would be escaped.
 fn is_of_somebody(line: &[u8]) -> bool {
-    let text = std::str::from_utf8(line).unwrap_or_default();
+    std::str::from_utf8(line).is_ok_and(has_kind)
+}
+
+fn has_kind(text: &str) -> bool {
     KINDS.iter().any(|kind| text.contains(kind))
 }
 
 /// The same, where reads that go well belong in none.
 fn is_no_read(line: &[u8]) -> bool {
-    let text = std::str::from_utf8(line).unwrap_or_default();
-    is_of_somebody(line) && (!text.contains(PERMIT) || text.contains(CHANGES))
+    std::str::from_utf8(line)
+        .is_ok_and(|text| has_kind(text) && (!text.contains(PERMIT) || text.contains(CHANGES)))
 }
 
 const KINDS: [&str; 4] = [

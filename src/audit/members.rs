@@ -67,33 +67,16 @@ impl Members {
     /// Texts; none where there are none.
     #[must_use]
     pub fn texts<'a>(mut self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut values = values.into_iter();
-        let Some(first) = values.next() else { return self };
-        self.name(name);
-        self.0.push('[');
-        quote(&mut self.0, first);
-        for value in values {
-            self.0.push(',');
-            quote(&mut self.0, value);
-        }
-        self.0.push(']');
+        self.list(name, values, quote);
         self
     }
 
     /// Numbers; none where there are none.
     #[must_use]
     pub fn numbers(mut self, name: &str, values: impl IntoIterator<Item = u64>) -> Self {
-        let mut separator = '[';
-        for value in values {
-            if separator == '[' {
-                self.name(name);
-            }
-            let _never_fails = write!(self.0, "{separator}{value}");
-            separator = ',';
-        }
-        if separator == ',' {
-            self.0.push(']');
-        }
+        self.list(name, values, |text, value| {
+            let _never_fails = write!(text, "{value}");
+        });
         self
     }
 
@@ -112,19 +95,33 @@ impl Members {
     /// Objects; none where there are none.
     #[must_use]
     pub fn objects(mut self, name: &str, values: impl IntoIterator<Item = Self>) -> Self {
-        let mut separator = "[{";
-        for value in values {
-            if separator == "[{" {
-                self.name(name);
-            }
-            self.0.push_str(separator);
-            self.0.push_str(&value.0);
-            separator = "},{";
-        }
-        if separator != "[{" {
-            self.0.push_str("}]");
-        }
+        self.list(name, values, |text, value| {
+            text.push('{');
+            text.push_str(&value.0);
+            text.push('}');
+        });
         self
+    }
+
+    /// Values, each as `tell` does; no member where there are none.
+    fn list<T>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+        mut tell: impl FnMut(&mut String, T),
+    ) {
+        let mut values = values.into_iter().peekable();
+        if values.peek().is_none() {
+            return;
+        }
+        self.name(name);
+        let mut separator = '[';
+        for value in values {
+            self.0.push(separator);
+            tell(&mut self.0, value);
+            separator = ',';
+        }
+        self.0.push(']');
     }
 
     /// All of `others` as well.
