@@ -174,7 +174,7 @@ impl Recognized {
 }
 
 /// Whose a principal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Party {
     /// One who runs the region: reaches every tenant.
     Operator,

@@ -30,12 +30,12 @@ use super::{
 };
 use crate::{
     api::{
-        Address, Answer, Call, Captures, Context, Dialect, Effect, Failed, Handler, Operation,
-        Params, Problem, Reply, Rows, Standing,
+        Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
+        Rows, Standing,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
-        Action, Denied, Party, Permit, Principal, Recognized, RegionPermit, Thing, Unauthenticated,
+        Action, Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated,
         VerifiedPeer, Witness, acl::Addressed, directory,
     },
     clock::Clock,
@@ -730,9 +730,6 @@ impl Edge {
                 event.metrics = Arc::clone(metrics);
                 if let Some(trail) = &event.trail {
                     trail.asks(dialect.name(), operation.id);
-                    if let Some((thing, name)) = dialect.named(&address, &captures) {
-                        trail.names(thing, &name);
-                    }
                 }
                 (operation, captures)
             }
@@ -742,6 +739,11 @@ impl Edge {
             }
             Match::Nothing => return Err(Problem::NoRoute.into()),
         };
+        let named = event.trail.as_ref().and_then(|trail| {
+            let (thing, name) = dialect.named(&address, &captures)?;
+            trail.names(thing, &name);
+            Some((thing, name))
+        });
         if !dialect.is_safe(&call.head.method) && is_foreign(&call.head) {
             return Err(Problem::ForeignOrigin.into());
         }
@@ -777,10 +779,10 @@ impl Edge {
                     trail.is_in(tenant);
                     // A stranger is not told, not even in what is his to read.
                     if [Party::Operator, Party::Tenant(tenant)].contains(&principal.party())
-                        && let Some((thing, path)) =
-                            self.in_tree(tenant, *dialect, (&address, &captures))
+                        && let Some((thing, name)) = &named
+                        && let Some(path) = self.in_tree(tenant, address.mount(), name)
                     {
-                        trail.names(thing, &path);
+                        trail.names(*thing, &path);
                     }
                 }
                 let addressed = || dialect.addressed(&address);
@@ -803,17 +805,12 @@ impl Edge {
     }
 
     /// What is named below a mount that somebody has made, by where it is in the domain's tree.
-    fn in_tree(
-        &self,
-        tenant: OkmsId,
-        dialect: &dyn Dialect,
-        (address, captures): (&Address<'_>, &Captures<'_>),
-    ) -> Option<(Thing, String)> {
-        let mount = Some(address.mount()).filter(|mount| !mount.is_empty())?;
+    fn in_tree(&self, tenant: OkmsId, mount: &str, name: &str) -> Option<String> {
+        let key = Some(mount)
+            .filter(|mount| !mount.is_empty())
+            .and_then(|mount| name.strip_prefix(mount)?.strip_prefix('/'))?;
         let below = self.context.service.access.directory().below(tenant, mount)?;
-        let (thing, name) = dialect.named(address, captures)?;
-        let key = name.strip_prefix(mount)?.strip_prefix('/')?;
-        Some((thing, format!("{below}{key}")))
+        Some(format!("{below}{key}"))
     }
 
     /// Somebody without a certificate who logs in as a user of the tenant, or has, where the operator

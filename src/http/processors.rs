@@ -15,15 +15,14 @@ use std::{
 };
 
 use crate::{
+    auth::Party,
     fair::{Bounds, Turns},
-    model::OkmsId,
 };
 
 /// Who takes turns.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Whose {
-    Tenant(OkmsId),
-    Operators,
+    Party(Party),
     Strangers,
     Proxies,
 }
@@ -58,8 +57,9 @@ impl Processors {
 
     /// Somebody of `whose` is there.
     pub(super) fn enter(self: &Arc<Self>, whose: Whose) -> Presence {
-        *self.there().entry(whose).or_default() += 1;
-        self.count();
+        let mut there = self.there();
+        *there.entry(whose).or_default() += 1;
+        self.count(&there);
         Presence { processors: Arc::clone(self), whose }
     }
 
@@ -71,12 +71,10 @@ impl Processors {
                 there.remove(&whose);
             }
         }
-        drop(there);
-        self.count();
+        self.count(&there);
     }
 
-    fn count(&self) {
-        let there = self.there();
+    fn count(&self, there: &HashMap<Whose, usize>) {
         let strangers = usize::from(there.contains_key(&Whose::Strangers));
         self.parties.store(there.len() - strangers, Relaxed);
     }
@@ -112,11 +110,12 @@ impl Drop for Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::OkmsId;
 
     #[test]
     fn who_is_alone_leaves_nothing_to_others() {
-        let (one, other) = ([1, 2].map(|n| OkmsId::from_bytes([n; 16]).unwrap())).into();
-        let (one, other) = (Whose::Tenant(one), Whose::Tenant(other));
+        let [one, other] =
+            [1, 2].map(|n| Whose::Party(Party::Tenant(OkmsId::from_bytes([n; 16]).unwrap())));
         let processors = Processors::of(4);
         let (first, second) = (processors.enter(one), processors.enter(one));
         assert!(!processors.has_others(one));

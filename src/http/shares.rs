@@ -280,12 +280,9 @@ impl Shares {
     /// The share of a new connection of a party's key; none where the party or the key has enough of
     /// them. Whoever is alone leaves room for another one's connection, too: it could not come else.
     pub(super) fn of(&self, party: Party, key: &Key) -> Option<Arc<Share>> {
-        let (whose, of) = match party {
-            Party::Operator => (Whose::Operators, Arc::clone(&self.operators)),
-            Party::Tenant(id) => {
-                let domain = found(&self.domains, id, || Side::new(self.of_domain, None));
-                (Whose::Tenant(id), domain)
-            }
+        let of = match party {
+            Party::Operator => Arc::clone(&self.operators),
+            Party::Tenant(id) => found(&self.domains, id, || Side::new(self.of_domain, None)),
         };
         let side = found(&of.keys, *key, || Side::new(self.of_key, Some(Arc::clone(&of))));
         if !side.connections.take(1) {
@@ -295,7 +292,7 @@ impl Shares {
             side.connections.give_back(1);
             return None;
         }
-        Some(self.share(whose, self.of_connection, side))
+        Some(self.share(Whose::Party(party), self.of_connection, side))
     }
 
     /// The share of a new connection of a peer that is nobody.
