@@ -17,8 +17,7 @@ const EVERY: &str =
 
 /// The domain's certificate of this name, by a policy of the same name in Vault's language.
 async fn of_vault(domain: &Domain, name: &str, blocks: &str) -> Vault {
-    let body = json!({ "policy": blocks });
-    Vault::of(&domain.admin).root().put(&format!("sys/policies/acl/{name}"), body).await.nothing();
+    Vault::of(&domain.admin).root().policy(name, blocks).await;
     domain.rule(name, &[name]).await;
     Vault::of(&domain.client(name, Http::One)).root()
 }
@@ -141,8 +140,7 @@ async fn who_moves_mounts_edits_policies() {
         path "payroll/data/*" { capabilities = ["deny"] }
         path "team/data/*" { capabilities = ["read"] }
     "#;
-    let policy = json!({ "policy": hcl });
-    admin.put("sys/policies/acl/bounds", policy).await.nothing();
+    admin.policy("bounds", hcl).await;
     let edits = "okms:apiovh:resource/policy/edit";
     let config = "secretConfig/update";
     let blocks = |more: &str| {
@@ -205,7 +203,6 @@ async fn users_that_are_denied_are_told_nowhere() {
     let admin = Vault::of(&domain.admin).root();
     let user = json!({"password": "correct horse", "policies": "admin"});
     admin.put("auth/userpass/users/ann", user).await.nothing();
-    let hcl = |path: &str, capability: &str| json!({ "policy": format!("path \"{path}\" {{ capabilities = [\"{capability}\"] }}") });
     domain.rule("auditor", &["auditor", "hidden"]).await;
     let auditor = Vault::of(&domain.client("auditor", Http::One)).root();
     let ask = async |client: &Client, user: &str| {
@@ -215,7 +212,8 @@ async fn users_that_are_denied_are_told_nowhere() {
     ask(&auditor.client, "ann").await.ok();
     assert_eq!(ask(&auditor.client, "bob").await.status, 404);
     for path in ["auth/userpass/users/*", "auth/userpass/users/+", "auth/userpass/users/ann"] {
-        admin.put("sys/policies/acl/hidden", hcl(path, "deny")).await.nothing();
+        let denies = format!("path \"{path}\" {{ capabilities = [\"deny\"] }}");
+        admin.policy("hidden", &denies).await;
         let (there, missing) =
             (ask(&auditor.client, "ann").await, ask(&auditor.client, "bob").await);
         there.error(403, FORBIDDEN);
@@ -231,26 +229,24 @@ async fn users_that_are_denied_are_told_nowhere() {
     domain.rule("asker", &["hidden"]).await;
     let asker = domain.client("asker", Http::One);
     admin
-        .put(
-            "sys/policies/acl/hidden",
-            json!({"policy": r#"
+        .policy(
+            "hidden",
+            r#"
         path "sys/policies/acl/*" { capabilities = ["read"] }
         path "auth/cert/certs/*" { capabilities = ["read"] }
-    "#}),
+    "#,
         )
-        .await
-        .nothing();
+        .await;
     ask(&asker, "ann").await.error(403, FORBIDDEN);
     admin
-        .put(
-            "sys/policies/acl/hidden",
-            json!({"policy": r#"
+        .policy(
+            "hidden",
+            r#"
         path "sys/policies/acl/*" { capabilities = ["read"] }
         path "auth/cert/certs/*" { capabilities = ["read"] }
         path "auth/userpass/users/*" { capabilities = ["read"] }
-    "#}),
+    "#,
         )
-        .await
-        .nothing();
+        .await;
     ask(&asker, "ann").await.ok();
 }

@@ -373,7 +373,7 @@ async fn tokens_in_vaults_language() {
         path "auth/token/lookup-accessor" { capabilities = ["update"] }
         path "auth/token/revoke-self"     { capabilities = ["deny"] }
     "#;
-    admin.put("sys/policies/acl/keeper", json!({ "policy": policy })).await.nothing();
+    admin.policy("keeper", policy).await;
     domain.rule("keeper", &["keeper"]).await;
     let keeper = Vault::of(&domain.client("keeper", Http::One)).root();
     let login = admin.put("auth/cert/login", "{}").await.envelope()["auth"].clone();

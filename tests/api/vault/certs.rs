@@ -19,7 +19,7 @@ async fn a_role_is_a_rule() {
     let domain = Domain::new().await;
     domain.admin.write("app/a", json!({"k": "v"})).await;
     let text = r#"path "secret/data/app/*" { capabilities = ["read"] }"#;
-    domain.admin.root().put("sys/policies/acl/app", json!({"policy": text})).await.nothing();
+    domain.policy("app", text).await;
     role(&domain, "web",
             json!({
                 "allowed_common_names": "web-*,front", "token_policies": "app", "display_name": "the web",

@@ -125,6 +125,11 @@ impl Vault {
         self.with("content-type", "application/merge-patch+json").send("PATCH", path, body).await
     }
 
+    /// Writes a policy in Vault's language.
+    pub async fn policy(&self, name: &str, text: &str) {
+        self.put(&format!("sys/policies/acl/{name}"), json!({ "policy": text })).await.nothing();
+    }
+
     /// Writes a version; the five keys that come back.
     pub async fn write(&self, path: &str, data: Value) -> Value {
         self.put(&format!("data/{path}"), json!({ "data": data })).await.shown()
@@ -183,8 +188,7 @@ impl Domain {
     }
 
     async fn policy(&self, name: &str, text: &str) {
-        let body = json!({ "policy": text });
-        self.admin.root().put(&format!("sys/policies/acl/{name}"), body).await.nothing();
+        self.admin.root().policy(name, text).await;
     }
 }
 

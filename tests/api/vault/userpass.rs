@@ -47,10 +47,6 @@ async fn logged_in(caller: &Vault, name: &str, password: &str) -> Vault {
     caller.token(answer["auth"]["client_token"].as_str().unwrap())
 }
 
-async fn policy(admin: &Vault, name: &str, text: &str) {
-    admin.put(&format!("sys/policies/acl/{name}"), json!({ "policy": text })).await.nothing();
-}
-
 /// As Vault and its clients have it.
 #[tokio::test]
 async fn users_are_written_and_shown() {
@@ -253,16 +249,16 @@ async fn a_certificate_is_asked_for_as_well() {
 async fn rights_to_users() {
     let (server, admin) = start().await;
     user(&admin, "ann", "").await;
-    policy(
-        &admin,
-        "helpdesk",
-        r#"
+    admin
+        .policy(
+            "helpdesk",
+            r#"
         path "auth/userpass/users" { capabilities = ["list"] }
         path "auth/userpass/users/+/password" { capabilities = ["update"] }
         path "auth/userpass/users/root/password" { capabilities = ["deny"] }
         "#,
-    )
-    .await;
+        )
+        .await;
     let new = json!({"password": "battery staple"});
     // (policy, list, read, write, a password)
     for (policies, list, read, write, password) in [
@@ -300,7 +296,7 @@ async fn a_token_may_what_the_users_policies_say() {
         admin.put(&format!("secret/data/{name}/x"), json!({"data": {"k": "v"}})).await.shown();
     }
     let own = r#"path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }"#;
-    policy(&admin, "own", own).await;
+    admin.policy("own", own).await;
     user(&admin, "ann", "own").await;
     let svc = with_policies(&server, &admin, &["nothing"]).await;
     // Of an administrator's certificate, and of one that may do nothing.
@@ -359,8 +355,8 @@ async fn templates_have_the_metadata_of_the_user() {
     let text = r#"
         path "secret/data/{{identity.entity.metadata.team}}/*" { capabilities = ["read"] }
         path "secret/data/{{identity.entity.metadata.not}}/*" { capabilities = ["deny"] }"#;
-    policy(&admin, "team", text).await;
-    policy(&admin, "all", r#"path "secret/data/*" { capabilities = ["read"] }"#).await;
+    admin.policy("team", text).await;
+    admin.policy("all", r#"path "secret/data/*" { capabilities = ["read"] }"#).await;
     user(&admin, "ann", "team").await;
     let at = "auth/userpass/users/ann";
     let ann = logged_in(&admin, "ann", RIGHT).await;
@@ -413,7 +409,7 @@ async fn one_changes_ones_own_password() {
     user(&admin, "ann", "own").await;
     user(&admin, "bob", "own").await;
     let own = r#"path "auth/userpass/users/{{identity.entity.name}}/password" { capabilities = ["update"] }"#;
-    policy(&admin, "own", own).await;
+    admin.policy("own", own).await;
     let svc = with_policies(&server, &admin, &["nothing"]).await;
     let ann = logged_in(&svc, "ann", RIGHT).await;
     let new = json!({"password": "battery staple"});
