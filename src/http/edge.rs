@@ -609,7 +609,14 @@ impl Edge {
     ) -> (Reply, Room) {
         let dialect = ready.dialect;
         if ready.effect == Effect::Read {
-            let (reply, room) = self.read(share, ready, &call).await;
+            let reads = self.read(share, ready, &call);
+            // In HTTP/1.1 it is its connection's task that does it, in turns. A stream's takes turns from
+            // here on, where no more of them can wait than there are places.
+            let (reply, room) = if call.head.version == Version::HTTP_2 {
+                share.paced(reads).await
+            } else {
+                reads.await
+            };
             return match event.ends(&reply).await {
                 Ok(()) => (reply, room),
                 Err(missing) => refuse(share, dialect.render(missing.into(), &call)),
