@@ -2,6 +2,7 @@
 
 mod lists;
 mod rights;
+mod trails;
 mod usages;
 
 use std::{

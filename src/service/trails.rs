@@ -122,6 +122,7 @@ impl Trails {
                 let key = audit_block::key(tenant, first.time, chain, first.seq, length);
                 let sealed = keys.seal(&bind(audit_block::SPACE, &key), text.as_bytes())?;
                 added += u64::from(length);
+                ops.push(place(key.clone()));
                 ops.push(Op::Put(audit_block::SPACE, key, sealed));
             }
             ops.extend(self.make_room(tenant, added, bounds, now).await?);
@@ -158,7 +159,15 @@ impl Trails {
             return Ok(Vec::new());
         }
         let snapshot = self.scope.engine().snapshot().await?;
-        let all = keys_of(&*snapshot, audit_block::SPACE, audit_block::all(tenant)).await?;
+        let mut changes = Vec::new();
+        let mut all = keys_of(&*snapshot, audit_block::PLACES, audit_block::all(tenant)).await?;
+        let (first, end) = audit_block::all(tenant);
+        let oldest = snapshot.keys(audit_block::SPACE, &first, &end, None, 1).await?;
+        if oldest.first() != all.first() {
+            // Of a time when no block had a place of its own.
+            all = keys_of(&*snapshot, audit_block::SPACE, (first, end)).await?;
+            changes.extend(all.iter().cloned().map(place));
+        }
         let bytes_of = |key: &[u8]| u64::from(audit_block::length(key).unwrap_or_default());
         let mut bytes = all.iter().map(|key| bytes_of(key)).sum::<u64>() + added;
         let past = Timestamp::from_unix_seconds(
@@ -167,16 +176,16 @@ impl Trails {
         let (_, too_old) = audit_block::between(tenant, past, past);
         // Not so little that there is no room the next time.
         let most = if bytes > bounds.bytes { bounds.bytes / 10 * 9 } else { bounds.bytes };
-        let mut gone = Vec::new();
         for key in all {
             if bytes <= most && key >= too_old {
                 break;
             }
             bytes -= bytes_of(&key);
-            gone.push(Op::Delete(audit_block::SPACE, key));
+            changes.push(Op::Delete(audit_block::PLACES, key.clone()));
+            changes.push(Op::Delete(audit_block::SPACE, key));
         }
         self.set(tenant, Kept { bytes, swept: now });
-        Ok(gone)
+        Ok(changes)
     }
 
     fn set(&self, tenant: OkmsId, kept: Kept) {
@@ -240,6 +249,11 @@ impl Trails {
         }
         Ok((found, Some(after(&at, 0))))
     }
+}
+
+/// What says where a block is.
+fn place(key: Vec<u8>) -> Op {
+    Op::Put(audit_block::PLACES, key, Sealed::public(Vec::new()))
 }
 
 /// A block's records are of so long a time at most, with room to spare.

@@ -5,7 +5,9 @@
 //! | okmsId, time in milliseconds, chain, number, length (8, 8, 8 and 4 bytes) | the lines of records, sealed; time, chain and number are the first one's |
 //! | zeros, chain | the number of the last record that was looked at |
 //!
-//! The length stands in the key so that what a domain takes can be counted without being read.
+//! The length stands in the key so that what a domain takes can be counted without being opened, and
+//! each block's key stands in a space of its own, too, with nothing under it: an engine that keeps
+//! records beside their keys would read all of a view for its keys.
 
 use crate::{
     model::{OkmsId, Timestamp},
@@ -14,6 +16,8 @@ use crate::{
 
 /// Where these records are.
 pub const SPACE: Space = Space::new("audit_block");
+/// Where the keys of blocks are once more.
+pub const PLACES: Space = Space::new("audit_place");
 
 /// The nil id is no tenant's.
 const REGION: [u8; 16] = [0; 16];

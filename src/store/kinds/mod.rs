@@ -38,7 +38,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 20] = [
+pub const SPACES: [Space; 21] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -56,6 +56,7 @@ pub const SPACES: [Space; 20] = [
     customer_ca::SPACE,
     customer_ca_list::SPACE,
     audit_block::SPACE,
+    audit_block::PLACES,
     quota::SPACE,
     audit_device::SPACE,
     growth::SPACE,
