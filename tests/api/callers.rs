@@ -181,6 +181,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "VaultPoliciesOld",
             "VaultReadPolicyOld",
             "VaultWritePolicy",
+            "VaultWritePolicyOld",
             "VaultDeletePolicy",
             "VaultCertRoles",
             "VaultReadCertRole",

@@ -128,7 +128,9 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "VaultEnableAuditDevice" => r#"{"type":"file","options":{"file_path":"more.log"}}"#,
         "VaultAuditHash" => r#"{"input":"a"}"#,
         "VaultWriteCertRole" => r#"{"allowed_names":["app"]}"#,
-        "VaultWritePolicy" => r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#,
+        "VaultWritePolicy" | "VaultWritePolicyOld" => {
+            r#"{"policy":"path \"a\" { policy = \"deny\" }"}"#
+        }
         "VaultWriteUser" => r#"{"password":"correct horse","policies":"admin"}"#,
         "VaultSetPassword" | "VaultUserLogin" => r#"{"password":"correct horse"}"#,
         "VaultEnableAuth" => r#"{"type":"token"}"#,

@@ -278,9 +278,6 @@ mod tests {
                 ("VaultLookupToken", "POST") => "VaultPostLookupToken",
                 ("VaultCreateToken", _) if pattern.ends_with("-orphan") => "VaultCreateOrphanToken",
                 ("VaultRevokeToken", _) if pattern.ends_with("-orphan") => "VaultRevokeOrphanToken",
-                ("VaultWritePolicy", _) if pattern.contains("/sys/policy/") => {
-                    "VaultWritePolicyOld"
-                }
                 ("VaultDeletePolicy", _) if pattern.contains("/sys/policy/") => {
                     "VaultDeletePolicyOld"
                 }

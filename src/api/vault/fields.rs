@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use hyper::Method;
 use serde_json::value::RawValue;
 
 use super::super::{
@@ -55,22 +56,26 @@ pub(super) fn body(call: &Call) -> Result<Cow<'_, str>, Failed> {
     Ok(Cow::Owned(String::from_utf8(text).unwrap_or_default()))
 }
 
-/// What `then` makes of all parameters of a request, of its body and its query, by their names.
+/// What `then` makes of the parameters of a request, by their names: those in its body, or of one that has
+/// none in its query. What no handler reads is no parameter, as in Vault.
 pub(super) fn with_parameters<T>(
     call: &Call,
     then: impl FnOnce(&[(&str, Given<'_>)]) -> T,
 ) -> Result<T, Failed> {
-    let body = body(call)?;
-    let members = Fields::parse(&body)?.object.into_members();
+    if [Method::POST, Method::PUT, Method::PATCH].contains(&call.head.method) {
+        let body = body(call)?;
+        let members = Fields::parse(&body)?.object.into_members();
+        let given = members.iter().map(|(name, raw)| (&**name, Given::Json(raw.get())));
+        return Ok(then(&given.collect::<Vec<_>>()));
+    }
     let decode = |text| query::form(text).map(Cow::into_owned);
     let pairs = call.query().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok::<_, Invalid>((decode(name)?, decode(value)?))
     });
     let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
-    let of_body = members.iter().map(|(name, raw)| (&**name, Given::Json(raw.get())));
-    let of_query = pairs.iter().map(|(name, value)| (&**name, Given::Text(value)));
-    Ok(then(&of_body.chain(of_query).collect::<Vec<_>>()))
+    let given = pairs.iter().map(|(name, value)| (&**name, Given::Text(value)));
+    Ok(then(&given.collect::<Vec<_>>()))
 }
 
 impl<'a> Fields<'a> {

@@ -70,12 +70,15 @@ pub(super) async fn read(asked: &Asked<'_>, spelling: Spelling) -> Result<Reply,
     }))
 }
 
-pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
+/// Of the old spelling `rules` is the policy too, as in Vault; of the new one it is not, so that a block
+/// which denies `policy` there denies it.
+pub(super) async fn write(asked: &Asked<'_>, spelling: Spelling) -> Result<Reply, Failed> {
     const MISSING: Invalid = Invalid("'policy' parameter not supplied or empty");
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let (policy, rules) = (fields.text("policy")?, fields.text("rules")?);
+    let policy = fields.text("policy")?;
+    let rules = if spelling == Spelling::Old { fields.text("rules")? } else { None };
     let text = policy.filter(|text| !text.is_empty()).or(rules).filter(|text| !text.is_empty());
     let text = text.ok_or(MISSING)?;
     for narrower in ["ttl", "expiration"] {

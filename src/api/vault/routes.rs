@@ -117,10 +117,7 @@ static CREATE_TOKEN: Operation = tenant!(Write, "VaultCreateToken", [DomainGet],
 static REVOKE_TOKEN: Operation =
     tenant!(Write, "VaultRevokeToken", [DomainGet, TokenEdit], auth::revoke(Named::Token));
 
-/// A policy in Vault's language.
-static WRITE_POLICY: Operation =
-    tenant!(Write, "VaultWritePolicy", [PolicyEdit], policies::write());
-/// The end of one.
+/// The end of a policy in Vault's language.
 static DELETE_POLICY: Operation =
     tenant!(Write, "VaultDeletePolicy", [PolicyEdit], policies::delete());
 
@@ -475,7 +472,11 @@ pub(super) static ROUTES: &[Route] = &[
         "/sys/policies/acl/{key}",
         &tenant!(Read, "VaultReadPolicy", [PolicyGet], policies::read(New)),
     ),
-    route(WRITES, "/sys/policies/acl/{key}", &WRITE_POLICY),
+    route(
+        WRITES,
+        "/sys/policies/acl/{key}",
+        &tenant!(Write, "VaultWritePolicy", [PolicyEdit], policies::write(New)),
+    ),
     route(&["DELETE"], "/sys/policies/acl/{key}", &DELETE_POLICY),
     route(
         &["GET", "LIST"],
@@ -487,7 +488,11 @@ pub(super) static ROUTES: &[Route] = &[
         "/sys/policy/{key}",
         &tenant!(Read, "VaultReadPolicyOld", [PolicyGet], policies::read(Old)),
     ),
-    route(WRITES, "/sys/policy/{key}", &WRITE_POLICY),
+    route(
+        WRITES,
+        "/sys/policy/{key}",
+        &tenant!(Write, "VaultWritePolicyOld", [PolicyEdit], policies::write(Old)),
+    ),
     route(&["DELETE"], "/sys/policy/{key}", &DELETE_POLICY),
     route(ALL, "/sys/policies/{key}", &NOT_SERVED),
     route(

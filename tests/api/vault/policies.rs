@@ -132,6 +132,53 @@ async fn parameters_and_wrapping_are_held_against_the_block() {
     assert_eq!(reads_natively(&svc.client, "wrapped").await, 403);
 }
 
+/// A parameter in the query of a write, which nobody reads, passed for one: a required one was there and had no
+/// effect. What a block denies by name had a second name.
+#[tokio::test]
+async fn parameters_are_what_is_read() {
+    let domain = Domain::new().await;
+    domain.admin.write("a", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["narrow"]).await;
+    domain
+        .policy(
+            "narrow",
+            r#"
+            path "secret/data/a" {
+                capabilities = ["update", "patch", "read"]
+                required_parameters = ["options"]
+                denied_parameters = { "version" = ["7"] }
+            }
+            path "secret/metadata/a" { capabilities = ["update"] denied_parameters = { "max_versions" = [] } }
+            path "sys/policies/acl/mine" { capabilities = ["update"] denied_parameters = { "policy" = [] } }
+            path "sys/policy/mine" { capabilities = ["update"] denied_parameters = { "policy" = [] "rules" = [] } }
+            "#,
+        )
+        .await;
+    let (blind, sure) =
+        (json!({"data": {"k": "w"}}), json!({"data": {"k": "w"}, "options": {"cas": 1}}));
+    for method in ["POST", "PUT"] {
+        svc.send(method, "data/a?options=1", &blind).await.error(403, FORBIDDEN);
+    }
+    svc.patch("data/a?options=1", &blind).await.error(403, FORBIDDEN);
+    assert_eq!(domain.admin.metadata("a").await["current_version"], 1, "nothing was written");
+    // Of a read the query counts, and its body does not.
+    svc.get("data/a").await.error(403, FORBIDDEN);
+    svc.send("GET", "data/a", json!({"options": 1})).await.error(403, FORBIDDEN);
+    assert_eq!(svc.get("data/a?options=1").await.status, 200);
+    svc.get("data/a?options=1&version=7").await.error(403, FORBIDDEN);
+    svc.put("data/a?version=7", &sure).await.envelope();
+    // What is denied is, whatever else is in the query; what is there has no effect, and denies nothing.
+    svc.post("metadata/a?x=1", json!({"max_versions": 3})).await.error(403, FORBIDDEN);
+    svc.post("metadata/a?max_versions=3", json!({"cas_required": false})).await.nothing();
+    let text = "path \"a\" { policy = \"deny\" }";
+    for at in ["sys/policies/acl/mine", "sys/policy/mine"] {
+        svc.root().put(at, json!({ "policy": text })).await.error(403, FORBIDDEN);
+        svc.root().put("sys/policy/mine", json!({ "rules": text })).await.error(403, FORBIDDEN);
+    }
+    let said = svc.root().put("sys/policies/acl/mine", json!({ "rules": text })).await;
+    said.refused(400, "'policy' parameter not supplied or empty");
+}
+
 /// A list that was to be wrapped was refused, or lacked folders, where a block says for how long: what is
 /// asked is looked at where the folders are as well.
 #[tokio::test]
