@@ -456,7 +456,12 @@ impl Witness for Trail {
         match detail {
             Detail::Token(accessor) => request.token = Some(accessor.to_owned()),
             Detail::User(name) => request.user = Some(name.to_owned()),
-            Detail::Identity(name) => request.identities.push(name.to_owned()),
+            // Whoever has waited is judged again.
+            Detail::Identity(name) => {
+                if !request.identities.iter().any(|known| known == name) {
+                    request.identities.push(name.to_owned());
+                }
+            }
             Detail::Version(number) => request.version = Some(number),
             Detail::Versions(numbers) => {
                 let some = numbers.iter().take(VERSIONS_MAX);

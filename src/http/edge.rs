@@ -1,7 +1,9 @@
 //! The pipeline: one request from top to bottom.
 
 use std::{
+    future::poll_fn,
     net::IpAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +16,10 @@ use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::Incoming,
     header::{HOST, HeaderName, HeaderValue, ORIGIN},
-    http::{request::Parts, uri::Authority},
+    http::{
+        request::Parts,
+        uri::{Authority, Uri},
+    },
 };
 use uuid::Uuid;
 
@@ -30,13 +35,13 @@ use super::{
 };
 use crate::{
     api::{
-        Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params, Problem, Reply,
-        Rows, Standing,
+        Address, Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params,
+        Problem, Reply, Rows, Standing,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
-        Action, Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated,
-        VerifiedPeer, Witness, acl::Addressed, directory,
+        Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated, VerifiedPeer,
+        Witness, directory,
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics, Spent},
@@ -121,6 +126,8 @@ struct Sender {
     paced: Option<Paced>,
     /// Where it is, if that is known.
     client: Option<IpAddr>,
+    /// The proxy that says so, where one does.
+    proxy: Option<Arc<VerifiedPeer>>,
 }
 
 /// What is known of a connection once its handshake is done.
@@ -206,6 +213,13 @@ impl Granted {
             Self::Tenant(handler, permit) => handler(context, permit, call),
         }
     }
+}
+
+/// What a request asks for, as its head says it.
+struct Asked<'u> {
+    operation: &'static Operation,
+    dialect: &'static dyn Dialect,
+    address: Address<'u>,
 }
 
 /// A request that may be worked on, and all that it holds meanwhile.
@@ -356,6 +370,7 @@ impl Edge {
                 peer.map_err(Failed::from)
             },
             client: Some(address.to_canonical()),
+            proxy: None,
         };
         Connection {
             sender,
@@ -386,6 +401,7 @@ impl Edge {
             is_bare: false,
             paced: None,
             client: None,
+            proxy: None,
         };
         Connection {
             sender,
@@ -419,13 +435,9 @@ impl Edge {
             }
         })?;
         let is_bare = shown.is_none();
-        let revoked = self.context.service.revocations.revoked();
         let mut refused = None;
-        let (peer, party) = match (directory::stands(proxy, revoked, now), shown) {
-            (Err(why), _) => {
-                let why = format!("the proxy's own certificate is refused: {why}");
-                (Err(Problem::Unauthenticated.with(&[&why])), None)
-            }
+        let (peer, party) = match (self.vouches(proxy, now), shown) {
+            (Err(why), _) => (Err(why), None),
             (Ok(()), None) => (Err(Unauthenticated::NotForwarded.into()), None),
             (Ok(()), Some(shown)) => match forwarding.judge.judge(&shown).await {
                 Err(Refused { why, whose }) => {
@@ -450,7 +462,26 @@ impl Edge {
             return Err(Problem::TooManyConnections.into());
         };
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
-        Ok(Sender { peer, refused, is_bare, share, paced, client })
+        let proxy = Some(Arc::clone(proxy));
+        Ok(Sender { peer, refused, is_bare, share, paced, client, proxy })
+    }
+
+    /// Goes on if the word of a proxy counts.
+    fn vouches(&self, proxy: &VerifiedPeer, now: Timestamp) -> Result<(), Failed> {
+        let revoked = self.context.service.revocations.revoked();
+        directory::stands(proxy, revoked, now).map_err(|why| {
+            let why = format!("the proxy's own certificate is refused: {why}");
+            Problem::Unauthenticated.with(&[&why])
+        })
+    }
+
+    /// Whom a request is of.
+    fn principal_of(&self, sender: &Sender, now: Timestamp) -> Result<Principal, Failed> {
+        if let Some(proxy) = &sender.proxy {
+            self.vouches(proxy, now)?;
+        }
+        let peer = sender.peer.as_ref().map_err(Failed::clone)?;
+        Ok(self.principal(peer, now)?)
     }
 
     fn principal(
@@ -638,7 +669,7 @@ impl Edge {
     }
 
     /// Everything before the work: it may be done, its body is there, and so are a place and a turn
-    /// for it.
+    /// for it. Whoever waits for one of these may lose meanwhile what it had, and is judged again.
     async fn ready(
         &self,
         (sender, limits): (&Sender, RequestLimits),
@@ -648,21 +679,27 @@ impl Edge {
         event: &mut Event,
         in_progress: &impl InProgress,
     ) -> Result<Ready, Failed> {
-        let (granted, effect) = self.admit((sender, limits), call, dialect, event).await?;
+        // A copy of it is cheap, and the head is written to.
+        let uri = call.head.uri.clone();
+        let (asked, mut granted) = self.admit((sender, limits), &uri, call, dialect, event).await?;
+        let effect = dialect.effect(asked.operation, &call.head);
         let share = &sender.share;
-        let mut room = None;
+        let (mut room, mut has_waited) = (None, false);
         if dialect.is_safe(&call.head.method) {
             // Nobody wants it, and while the request waits for its turn it would be kept.
             body.discard(|| in_progress.clone());
         } else {
             let bounds = Bounds { bytes: self.limits.body_bytes, time: limits.body_time };
-            let (bytes, of_body) = body.read(bounds, share).await?;
+            let (bytes, of_body) = noticed(body.read(bounds, share), &mut has_waited).await?;
             (call.body, room) = (bytes, Some(of_body));
         }
         // Only now: a body may take its time to arrive.
         let place = share.place().ok_or(Problem::TooManyRequests)?;
         // What stores nothing keeps a processor busy, and does not wait for the disk.
-        let turn = share.turn(effect == Effect::Read).await;
+        let turn = noticed(share.turn(effect == Effect::Read), &mut has_waited).await;
+        if has_waited {
+            granted = self.again(sender, granted, &asked, call, event.trail.as_ref()).await?;
+        }
         Ok(Ready { granted, dialect: *dialect, effect, room, place, turn })
     }
 
@@ -705,23 +742,21 @@ impl Edge {
     }
 
     /// Everything that is decided on the head alone: limits, route, principal, permit, parameters.
-    async fn admit(
+    async fn admit<'u>(
         &self,
         (sender, limits): (&Sender, RequestLimits),
+        uri: &'u Uri,
         call: &mut Call,
         dialect: &mut &'static dyn Dialect,
         event: &mut Event,
-    ) -> Result<(Granted, Effect), Failed> {
-        let peer = sender.peer.as_ref().map_err(Failed::clone);
-        let principal = peer.and_then(|peer| Ok(self.principal(peer, call.machine_now)?));
+    ) -> Result<(Asked<'u>, Granted), Failed> {
+        let principal = self.principal_of(sender, call.machine_now);
         // Whatever it is refused for.
         match (&event.trail, &principal) {
             (Some(trail), Ok(principal)) => trail.is_of(principal),
             (Some(trail), Err(_)) => sender.is_told(trail),
             (None, _) => {}
         }
-        // A copy of it is cheap, and the head is written to.
-        let uri = call.head.uri.clone();
         if !fits(&call.head, limits) {
             return Err(Problem::HeadTooLarge.into());
         }
@@ -729,7 +764,7 @@ impl Edge {
             return Err(Problem::BadHost.into());
         }
         let (routes, address) =
-            self.router.address(&call.head.method, &uri).ok_or(Problem::NoRoute)?;
+            self.router.address(&call.head.method, uri).ok_or(Problem::NoRoute)?;
         *dialect = routes.dialect;
         call.head.method = address.method.clone();
         let (operation, captures) = match routes.find(&address) {
@@ -759,14 +794,10 @@ impl Edge {
         if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
             event.standing = self.charge(paced, dialect.effect(operation, &call.head))?;
         }
-        let witness = || trail.map(|trail| Arc::clone(trail) as Arc<dyn Witness>);
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
             Handler::Region(handler) => {
-                let principal = principal?;
-                let permit = principal.authorize_region(operation.actions);
-                let permit = permit.inspect_err(|_| may_none_of(trail, operation))?;
-                Granted::Region(handler, permit.seen_by(witness()))
+                Granted::Region(handler, region(&principal?, operation, trail)?)
             }
             Handler::Tenant(handler) => {
                 let principal = principal.or_else(|nobody| {
@@ -792,23 +823,43 @@ impl Edge {
                         trail.names(*thing, &path);
                     }
                 }
-                let addressed = || dialect.addressed(&address);
-                let permit = self.permit(
-                    &principal,
-                    (tenant, operation.actions),
-                    call,
-                    dialect.brings_token(&call.head),
-                    addressed,
-                );
-                let permit = permit.await.inspect_err(|_| may_none_of(trail, operation))?;
-                Granted::Tenant(handler, permit.seen_by(witness()))
+                let asked = (operation, routes.dialect, &address);
+                Granted::Tenant(handler, self.permit(&principal, tenant, asked, call, trail).await?)
             }
         };
         if let Some(fault) = address.fault {
             return Err(fault.into());
         }
         call.params = routes.dialect.params(&address, &captures)?;
-        Ok((granted, routes.dialect.effect(operation, &call.head)))
+        Ok((Asked { operation, dialect: routes.dialect, address }, granted))
+    }
+
+    /// What is granted to a request that has waited, at this moment, which is that of its work: the
+    /// certificate may be revoked meanwhile, its authority be gone, or a policy deny what it asks for.
+    async fn again(
+        &self,
+        sender: &Sender,
+        granted: Granted,
+        Asked { operation, dialect, address }: &Asked<'_>,
+        call: &mut Call,
+        trail: Option<&Arc<Trail>>,
+    ) -> Result<Granted, Failed> {
+        (call.now, call.machine_now) = (self.clocks.store.now(), self.clocks.machine.now());
+        let principal = self.principal_of(sender, call.machine_now);
+        Ok(match granted {
+            Granted::Open(handler) => Granted::Open(handler),
+            Granted::Region(handler, _) => {
+                Granted::Region(handler, region(&principal?, operation, trail)?)
+            }
+            Granted::Tenant(handler, permit) => {
+                let tenant = permit.okms_id();
+                let visited = permit.is_visitors().then_some(tenant);
+                let principal =
+                    principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?;
+                let asked = (*operation, *dialect, address);
+                Granted::Tenant(handler, self.permit(&principal, tenant, asked, call, trail).await?)
+            }
+        })
     }
 
     /// What is named below a mount that somebody has made, by where it is in the domain's tree.
@@ -834,22 +885,23 @@ impl Edge {
     async fn permit(
         &self,
         principal: &Principal,
-        (tenant, actions): (OkmsId, &[Action]),
+        tenant: OkmsId,
+        (operation, dialect, address): (&Operation, &dyn Dialect, &Address<'_>),
         call: &Call,
-        brings_token: bool,
-        addressed: impl Fn() -> Option<Addressed>,
+        trail: Option<&Arc<Trail>>,
     ) -> Result<Permit, Failed> {
         let service = &self.context.service;
+        let brings_token = dialect.brings_token(&call.head);
         let authorize = || {
             let directory = service.access.directory();
             let circumstances = call.circumstances();
             principal.authorize_at(
                 tenant,
-                actions,
+                operation.actions,
                 directory,
                 circumstances,
                 brings_token,
-                &addressed,
+                || dialect.addressed(address),
             )
         };
         let decided = match authorize() {
@@ -865,7 +917,8 @@ impl Edge {
             }
             decided => decided,
         };
-        Ok(decided?)
+        let permit = decided.inspect_err(|_| may_none_of(trail, operation))?;
+        Ok(permit.seen_by(witness(trail)))
     }
 
     /// Does the work, or says in the dialect's words why not.
@@ -927,6 +980,32 @@ fn fits(Parts { uri, headers, .. }: &Parts, limits: RequestLimits) -> bool {
     let each = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let bytes = uri.path().len() + uri.query().unwrap_or_default().len() + each.sum::<usize>();
     bytes <= limits.head_bytes && headers.len() <= HEADERS_MAX
+}
+
+/// What `work` comes to, and in `has_waited` whether that took longer than until it was asked.
+async fn noticed<T>(work: impl Future<Output = T>, has_waited: &mut bool) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = work.as_mut().poll(context);
+        *has_waited |= polled.is_pending();
+        polled
+    })
+    .await
+}
+
+/// A permit for what the operation does to the region.
+fn region(
+    principal: &Principal,
+    operation: &Operation,
+    trail: Option<&Arc<Trail>>,
+) -> Result<RegionPermit, Denied> {
+    let permit = principal.authorize_region(operation.actions);
+    let permit = permit.inspect_err(|_| may_none_of(trail, operation))?;
+    Ok(permit.seen_by(witness(trail)))
+}
+
+fn witness(trail: Option<&Arc<Trail>>) -> Option<Arc<dyn Witness>> {
+    trail.map(|trail| Arc::clone(trail) as Arc<dyn Witness>)
 }
 
 /// Nothing of what the operation does is allowed.

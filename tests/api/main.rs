@@ -60,3 +60,4 @@ mod strangers;
 mod trust;
 mod vault;
 mod versions;
+mod waiting;

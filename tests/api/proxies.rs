@@ -23,11 +23,11 @@ use super::{
 };
 
 const ENVOY: CertificateHeader = CertificateHeader::XForwardedClientCert;
-const RFC: CertificateHeader = CertificateHeader::ClientCert;
+pub const RFC: CertificateHeader = CertificateHeader::ClientCert;
 const XFCC: &str = "x-forwarded-client-cert";
 
 /// What a proxy sends of its client.
-type Headers = Vec<(&'static str, String)>;
+pub type Headers = Vec<(&'static str, String)>;
 
 /// The certificates in a text.
 fn der(certificates: &str) -> Vec<Vec<u8>> {
@@ -52,7 +52,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What a proxy says that was shown these.
-fn forwarding(header: CertificateHeader, certificates: &str) -> Headers {
+pub fn forwarding(header: CertificateHeader, certificates: &str) -> Headers {
     let all = der(certificates);
     let (own, above) = all.split_first().unwrap();
     if header == ENVOY {

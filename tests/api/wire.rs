@@ -81,6 +81,11 @@ impl Wire {
         String::from_utf8_lossy(&self.received).into_owned()
     }
 
+    /// What came so far.
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+
     /// The frames that came so far.
     pub fn frames(&self) -> Vec<Frame> {
         frames(&self.received)
