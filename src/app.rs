@@ -9,6 +9,7 @@ mod error;
 mod heads;
 mod keeper;
 mod lists;
+mod lives;
 mod reload;
 mod trail_store;
 
@@ -230,6 +231,7 @@ impl App {
             region: config.region.as_str().to_owned(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             value_bytes: config.limits.value_bytes.0,
+            retention_seconds: config.secrets.retention.0.as_secs(),
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
@@ -347,7 +349,7 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, lists, endings, audit, .. } = self;
+        let Self { listener, service, admin, lists, endings, audit, time, .. } = self;
         admin.begin();
         let (first, mut each) = mpsc::channel(1);
         let mut lists = pin!(lists.run(first));
@@ -367,11 +369,13 @@ impl App {
             never = service.quotas.follow() => match never {},
             never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
+            never = lives::run(&service, &time) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
         }
         counting.abort();
         let _aborted = counting.await;
+        lives::flush(&service).await;
         admin.stop().await;
         audit.stop().await;
         // Closing the store waits for its writer.

@@ -28,6 +28,8 @@ pub struct Context {
     pub endpoint: String,
     /// The largest value, in bytes.
     pub value_bytes: usize,
+    /// For how many seconds a secret that was removed can be restored.
+    pub retention_seconds: u64,
     /// The largest answer that is kept for somebody else, in bytes.
     pub wrapped_bytes: usize,
     /// How long tokens live.

@@ -1,6 +1,6 @@
 //! What is spoken.
 
-use super::{Dialect, control, docs, okms, vault};
+use super::{Dialect, control, docs, okms, paths, vault};
 
 /// The dialects, of which the first whose address a request has answers it.
 pub static DIALECTS: &[&dyn Dialect] = &[
@@ -8,6 +8,7 @@ pub static DIALECTS: &[&dyn Dialect] = &[
     &control::DOMAIN,
     &control::REGION,
     &control::REVOCATIONS,
+    &paths::Paths,
     &vault::Vault,
     &docs::PAGES,
 ];

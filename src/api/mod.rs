@@ -15,6 +15,7 @@ mod named;
 mod okms;
 mod operation;
 pub(crate) mod page;
+mod paths;
 mod problems;
 pub(crate) mod query;
 mod reply;

@@ -11,6 +11,7 @@ pub(super) fn of(pattern: &str) -> Option<Thing> {
         "/secret/{path}" | "/secret/{path}/version" | "/secret/{path}/version/{version}" => {
             Thing::Secret
         }
+        _ if pattern.starts_with("/secrets/") => Thing::Secret,
         "/{mount}/config" => Thing::Mount,
         _ if pattern.starts_with("/{mount}/") && pattern.ends_with("/{key}") => Thing::Secret,
         "/credential/{credentialId}" => Thing::Credential,

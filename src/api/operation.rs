@@ -188,7 +188,7 @@ pub trait Dialect: Send + Sync {
 
 /// The address below the first of `bases` that the path, as sent, begins with, if one of `routes`
 /// begins with what is first there.
-fn literal<'u>(
+pub(super) fn literal<'u>(
     bases: &[&str],
     routes: &[Route],
     method: &Method,

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::{Reply, json::Writer};
 use crate::{
     auth::{Denied, Unauthenticated, forwarded::ForwardFault},
-    model::{Excess, Invalid, MountError, Refused},
+    model::{Excess, Faults, Invalid, MountError, Refused},
     service::Error,
 };
 
@@ -48,10 +48,12 @@ struct Row {
     retry_after: Option<&'static str>,
     /// What the Vault dialect says in its place.
     vault: Option<Problem>,
+    /// The code that the dialect of path secrets has for it, where it is not the status' own.
+    word: Option<&'static str>,
 }
 
 macro_rules! problems {
-    ($($id:ident: $status:ident, $code:ident, $text:expr $(, again $seconds:literal)? $(, vault $vault:ident)?;)*) => {
+    ($($id:ident: $status:ident, $code:ident, $text:expr $(, again $seconds:literal)? $(, vault $vault:ident)? $(, word $word:literal)?;)*) => {
         /// Why a request did not end as asked, as it is told.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
         #[expect(missing_docs, reason = "each is said by its text")]
@@ -67,6 +69,7 @@ macro_rules! problems {
                 match self {
                     $(Self::$id => {
                         let (again, vault): (&[_], &[_]) = (&[$($seconds)?], &[$(Self::$vault)?]);
+                        let word: &[_] = &[$($word)?];
                         Row {
                             id: stringify!($id),
                             status: StatusCode::$status,
@@ -74,6 +77,7 @@ macro_rules! problems {
                             text: $text,
                             retry_after: again.first().copied(),
                             vault: vault.first().copied(),
+                            word: word.first().copied(),
                         }
                     })*
                 }
@@ -85,6 +89,15 @@ macro_rules! problems {
 problems! {
     // Bad input, and rules that say no.
     BadInput: BAD_REQUEST, ARGUMENT, "{}";
+    BadPath: BAD_REQUEST, ARGUMENT, "a path is 1 to 1024 bytes in segments with a slash between, none of them empty, . or \
+        ..; a new one has at most 255 bytes, in ten segments of letters, digits, - _ and .", word "invalid_path";
+    BadSecretType: BAD_REQUEST, ARGUMENT, "secret_type is kv, json, certificate, ssh_key or api_key",
+        word "invalid_secret_type";
+    BadDuration: BAD_REQUEST, ARGUMENT, "a duration is text such as 90d, 48h or 30m, of whole seconds and not negative",
+        word "invalid_duration";
+    BadListCursor: BAD_REQUEST, ARGUMENT, "the cursor is not one of this list; repeat without it, or with the filters that it \
+        was made with", word "invalid_cursor";
+    AnswerTooLarge: BAD_REQUEST, ARGUMENT, "the values are larger than this server tells at once; read fewer of them";
     BadHost: BAD_REQUEST, ARGUMENT, "the request must name one host, in one Host header";
     Misforwarded: BAD_REQUEST, ARGUMENT, "the proxy does not say in the way that was agreed who its client is: {}";
     BrokenBody: BAD_REQUEST, ARGUMENT, "the body ended before it was complete";
@@ -124,8 +137,6 @@ problems! {
     MountForGood: BAD_REQUEST, ARGUMENT, "{}/ shows the whole domain and is there for good";
     MountShown: BAD_REQUEST, ARGUMENT, "the secrets below {}/ are in the mount {}/, which was moved; choose another path, \
         or move that mount back";
-    MountHoldsSecrets: BAD_REQUEST, ARGUMENT, "{}/ holds secrets; delete them first, or repeat with ?force=true, which \
-        deletes them";
     MountUnknown: BAD_REQUEST, ARGUMENT, "there is no such mount; list them with sys/mounts";
     NoMount: BAD_REQUEST, ARGUMENT, "No secret engine mount at {}/";
     NoMountToMove: BAD_REQUEST, ARGUMENT, "no matching mount at \"{}/\"";
@@ -155,8 +166,11 @@ problems! {
 
     // Who may not.
     Unauthenticated: UNAUTHORIZED, AUTHENTICATION, "{}";
+    TokenInvalid: UNAUTHORIZED, AUTHENTICATION, "the token in Authorization is none of this domain, is over, or belongs to \
+        another key; log in again", word "token_invalid";
     Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
-    ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here";
+    ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here",
+        word "foreign_origin";
     Preflight: FORBIDDEN, AUTHORIZATION, "preflight capability check returned 403, please ensure client's policies grant \
         access to path \"{}/\"";
     PermissionDenied: FORBIDDEN, AUTHENTICATION, "permission denied";
@@ -167,13 +181,16 @@ problems! {
     DomainNotFound: NOT_FOUND, UNKNOWN_DOMAIN, "there is no such domain for your certificate; check the okmsId",
         vault KvDomainNotFound;
     KvDomainNotFound: FORBIDDEN, UNKNOWN_DOMAIN, Self::DomainNotFound.row().text;
+    TenantNotFound: NOT_FOUND, UNKNOWN_DOMAIN, Self::DomainNotFound.row().text, word "tenant_not_found";
     CredentialNotFound: NOT_FOUND, UNKNOWN_CREDENTIAL, "there is no such access certificate in the domain; list them, and check \
         the id";
     NoRevocationList: NOT_FOUND, UNKNOWN_ROUTE, "the region's authority may not sign revocation lists (cRLSign); ask for a \
         certificate's status by its serial number";
-    SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound;
+    SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound, word "secret_not_found";
     VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
-        vault KvNotFound;
+        vault KvNotFound, word "version_not_found";
+    SecretRemoved: NOT_FOUND, UNKNOWN_SECRET, "the secret was removed; restore it, or wait until its time is over",
+        word "secret_not_found";
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
         vault KvNotFound;
     UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
@@ -194,6 +211,14 @@ problems! {
     NoList: METHOD_NOT_ALLOWED, ARGUMENT, "1 error occurred:\n\t* unsupported operation\n\n";
     KvUnknownMethod: METHOD_NOT_ALLOWED, ARGUMENT, "";
     BodyTooSlow: REQUEST_TIMEOUT, ARGUMENT, "the body took too long to arrive; send it faster";
+    SecretExpired: GONE, UNKNOWN_SECRET, "the secret has ended; write a new version, or give it a later end",
+        word "secret_expired";
+    RemovedExists: CONFLICT, CONFLICT, "a secret was removed at this path and can be restored until recoverable_until; \
+        restore it, or delete it permanently first", word "secret_exists";
+    OtherVersion: CONFLICT, CONFLICT, "another version is current, or the write has to name it; read the secret again, and \
+        repeat with If-Match";
+    KeptChanging: CONFLICT, CONFLICT, "others changed the secret at the same time, again and again; read it, and repeat";
+    Unprocessable: UNPROCESSABLE_ENTITY, ARGUMENT, "some fields cannot be used: {}";
     SecretExists: CONFLICT, CONFLICT, "a secret exists at this path; update it, or choose another path";
     DomainExists: CONFLICT, CONFLICT, "a domain of this name exists; choose another name, or list the domains";
     VersionDeleted: CONFLICT, CONFLICT, "the version is deleted, which is final; create a new version";
@@ -240,6 +265,12 @@ impl Problem {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.row().status
+    }
+
+    /// The code that the dialect of path secrets has for it, where it is not the status' own.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        self.row().word
     }
 
     /// Its published code.
@@ -317,8 +348,18 @@ pub struct Failed {
     retry_after: Option<u64>,
     /// The rate that is used up, where one is.
     beyond: Option<Standing>,
+    /// What else is told of it, by name, where the dialect tells more than words.
+    pub(super) details: Vec<(&'static str, Told)>,
     /// What a use case said, as the operator may have to know.
     pub cause: Option<Arc<Error>>,
+}
+
+/// Something that is told of a problem.
+#[derive(Clone, Debug)]
+pub(super) enum Told {
+    Text(String),
+    Number(u32),
+    Fields(Faults),
 }
 
 impl Failed {
@@ -329,6 +370,16 @@ impl Failed {
     /// Whether it is our fault, and to be looked at.
     pub(crate) fn is_ours(&self) -> bool {
         self.problem.status().is_server_error()
+    }
+
+    /// This failure, with more that is told of it.
+    pub(super) fn with_details(self, details: Vec<(&'static str, Told)>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// This failure, as another problem in its own words.
+    pub(super) fn told_as(self, problem: Problem) -> Self {
+        Self { problem, ..self }
     }
 
     /// This failure, with the code and text of another problem.
@@ -372,13 +423,28 @@ impl Failed {
 impl From<Problem> for Failed {
     fn from(problem: Problem) -> Self {
         let text = problem.row().text.into();
-        Self { problem, text, allow: None, retry_after: None, beyond: None, cause: None }
+        Self {
+            problem,
+            text,
+            allow: None,
+            retry_after: None,
+            beyond: None,
+            details: Vec::new(),
+            cause: None,
+        }
     }
 }
 
 impl From<Invalid> for Failed {
     fn from(Invalid(text): Invalid) -> Self {
         Self { text: text.into(), ..Problem::BadInput.into() }
+    }
+}
+
+impl From<Faults> for Failed {
+    fn from(faults: Faults) -> Self {
+        let told = Problem::Unprocessable.with(&[&faults.to_string()]);
+        Self { details: vec![("fields", Told::Fields(faults))], ..told }
     }
 }
 
@@ -425,6 +491,10 @@ fn said_of(error: &Error) -> Failed {
         Error::DomainNotFound => Problem::DomainNotFound.into(),
         Error::SecretNotFound => Problem::SecretNotFound.into(),
         Error::VersionNotFound => Problem::VersionNotFound.into(),
+        Error::SecretRemoved(_) => Problem::SecretRemoved.into(),
+        Error::SecretExpired(_) => Problem::SecretExpired.into(),
+        Error::Conflict(_) => Problem::OtherVersion.into(),
+        Error::PathRefused => Problem::BadPath.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
         Error::CaNotFound => Problem::CaNotFound.into(),
@@ -459,7 +529,6 @@ fn said_of(error: &Error) -> Failed {
                 Problem::MountShown.with(&[below.as_str(), by.as_str()])
             }
             MountError::NotFound => Problem::MountUnknown.into(),
-            MountError::HoldsSecrets(path) => Problem::MountHoldsSecrets.with(&[path.as_str()]),
         },
         Error::TooManyTokens => Problem::TooManyTokens.into(),
         Error::Excess(Excess::Secrets) => Problem::TooManySecrets.into(),

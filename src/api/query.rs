@@ -51,6 +51,21 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a,
     found.filter(|value| !value.is_empty()).map(form).transpose()
 }
 
+/// All values of the query parameter `name` that are not empty, in their order.
+///
+/// # Errors
+/// `Invalid` where one is badly escaped.
+pub(crate) fn parameters(query: &str, name: &str) -> Result<Vec<String>, Invalid> {
+    let mut found = Vec::new();
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if form(key)? == name && !value.is_empty() {
+            found.push(form(value)?.into_owned());
+        }
+    }
+    Ok(found)
+}
+
 /// The truth value of the query parameter `name`, by Go's spellings; false where it is absent.
 ///
 /// # Errors

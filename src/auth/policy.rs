@@ -203,6 +203,17 @@ impl Permit {
         self.user.as_deref()
     }
 
+    /// How whoever asks is called in what is kept of secrets: `user:` and a user's name, or `cert:` and
+    /// the certificate's serial number in hexadecimal digits. Nobody where it is neither.
+    #[must_use]
+    pub fn names_subject(&self) -> Option<String> {
+        let certificate = || self.principal.subject().certificate();
+        match &self.user {
+            Some(user) => Some(format!("user:{user}")),
+            None => certificate().map(|certificate| format!("cert:{}", certificate.serial())),
+        }
+    }
+
     /// Goes on if `action` may be done to `resource`.
     ///
     /// # Errors

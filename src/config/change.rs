@@ -1,7 +1,7 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Config, Keys, Limits, Log, Reload, Server, Store, Tokens, Trust,
+    Access, Audit, Config, Keys, Limits, Log, Reload, Secrets, Server, Store, Tokens, Trust,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -74,6 +74,10 @@ keys! {
         // The directory is made with it.
         default_policy: restart,
         users_without_certificate: live,
+    }
+    secrets: Secrets {
+        // The API is made with it.
+        retention: restart,
     }
     tokens: Tokens {
         default_ttl: live,

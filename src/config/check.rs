@@ -21,6 +21,8 @@ impl Config {
         const LOG_BYTES_MAX: usize = 1 << 30;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         const SECOND: Duration = Duration::from_secs(1);
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const RETENTION_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
         const INTERVAL_MIN: Duration = Duration::from_millis(100);
         const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         for (key, path) in [
@@ -99,6 +101,9 @@ impl Config {
                 "access.users_without_certificate",
                 "is for nobody where server.client_auth is \"required\"; set one of them otherwise",
             ));
+        }
+        if !(DAY..=RETENTION_MAX).contains(&self.secrets.retention.0) {
+            return Err(ConfigError::Value("secrets.retention", "must be from 1d to 3650d"));
         }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {

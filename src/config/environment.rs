@@ -318,7 +318,7 @@ mod tests {
             (
                 "SECTION__TIME",
                 "5",
-                "section.time: a time is a whole number and ms, s, m or h, such as \"10s\"",
+                "section.time: a time is a whole number and ms, s, m, h or d, such as \"10s\"",
             ),
             ("SECTION__NAME", "a b", "section.name: a region's name is letters, digits and - only"),
             ("SECTION__TEXTS", "x", "section: unknown field `texts`"),

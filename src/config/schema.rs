@@ -28,6 +28,8 @@ pub struct Config {
     pub access: Access,
     /// Tokens of the Vault dialect.
     pub tokens: Tokens,
+    /// Secrets that were removed.
+    pub secrets: Secrets,
     /// Limits on everything.
     pub limits: Limits,
     /// The audit trail.
@@ -205,6 +207,14 @@ pub struct Store {
     pub log: ByteSize,
     /// How many writes may wait for their commit.
     pub queue: usize,
+}
+
+/// `[secrets]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// How long a secret that was removed can be restored; it counts from the removal on.
+    pub retention: Span,
 }
 
 /// `[tokens]`
@@ -492,6 +502,12 @@ impl Default for Store {
             log: ByteSize(64 << 20),
             queue: 1024,
         }
+    }
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self { retention: Span(Duration::from_secs(30 * 24 * 60 * 60)) }
     }
 }
 

@@ -155,9 +155,12 @@ impl FromStr for Span {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_unit(text, &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)])
-            .map(|millis| Self(Duration::from_millis(millis)))
-            .ok_or("a time is a whole number and ms, s, m or h, such as \"10s\"")
+        parse_unit(
+            text,
+            &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)],
+        )
+        .map(|millis| Self(Duration::from_millis(millis)))
+        .ok_or("a time is a whole number and ms, s, m, h or d, such as \"10s\"")
     }
 }
 
@@ -224,9 +227,14 @@ mod tests {
 
     #[test]
     fn times_and_sizes_have_units() {
-        for (text, millis) in
-            [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("10 s", 10_000)]
-        {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("2d", 172_800_000),
+            ("10 s", 10_000),
+        ] {
             assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))));
         }
         for (text, bytes) in
@@ -234,7 +242,7 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)));
         }
-        for wrong in ["", "s", "10", "1.5s", "-1s", "1d", "99999999999999999h", "1s "] {
+        for wrong in ["", "s", "10", "1.5s", "-1s", "1w", "99999999999999999h", "1s "] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong:?}");
         }
         for wrong in ["", "KiB", "1KB", "1kib", "-1", "1.5GiB", "99999999999GiB"] {

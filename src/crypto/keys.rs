@@ -60,6 +60,16 @@ impl DomainKeys {
         self.id
     }
 
+    /// What stands for a word where only who has the keys may know which it is, the same for as long
+    /// as the domain lives.
+    ///
+    /// # Errors
+    /// `Error` where the library fails.
+    pub fn mark(&self, word: &str) -> Result<[u8; 16], Error> {
+        let first = self.generations.first().ok_or(Error::UnknownGeneration)?;
+        expand(&first.records, &[b"mark of a word", word.as_bytes()])
+    }
+
     pub(super) fn newest(&self) -> Result<&Generation, Error> {
         self.generations.last().ok_or(Error::UnknownGeneration)
     }

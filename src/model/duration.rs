@@ -17,7 +17,7 @@ const NEVER: &str = "-1s";
 
 /// The longest text taken.
 const TEXT_MAX: usize = 64;
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+pub(super) const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 impl DeactivateAfter {
     /// The text as it was typed.
@@ -107,7 +107,10 @@ impl FromStr for DeactivateAfter {
 }
 
 /// The nanoseconds of a duration, and its whole seconds.
-fn parse(text: &str) -> Result<(u128, u64), Invalid> {
+///
+/// # Errors
+/// `Invalid` for text that is no duration, or a negative one.
+pub(super) fn parse(text: &str) -> Result<(u128, u64), Invalid> {
     const WRONG: Invalid = Invalid(
         "a duration is a number of seconds or text such as 10h30m10s, 90m or 1d, and not negative",
     );

@@ -7,6 +7,8 @@
 //! give the same answer. Never does: I/O, reading a clock, randomness,
 //! JSON, HTTP.
 
+mod about;
+mod access_count;
 mod audit;
 pub mod condition;
 mod config;
@@ -15,7 +17,9 @@ mod customer_ca;
 mod duration;
 mod error;
 mod facet;
+mod faults;
 mod ids;
+mod life;
 mod metadata;
 mod mount;
 mod network;
@@ -27,6 +31,7 @@ mod refused;
 mod revocation;
 mod secret;
 mod settings;
+mod span;
 pub mod tally;
 pub mod text;
 mod time;
@@ -37,6 +42,11 @@ mod vault_policy;
 mod version;
 
 pub use self::{
+    about::{
+        About, AboutPatch, SecretType, Tags, description as secret_description,
+        owner as secret_owner,
+    },
+    access_count::AccessCount,
     audit::{AuditMark, DeviceName, EnabledDevice, TrailFileName},
     condition::{Circumstances, Condition, When},
     config::DomainConfig,
@@ -51,7 +61,9 @@ pub use self::{
     duration::DeactivateAfter,
     error::Invalid,
     facet::{Facet, FacetPlace},
+    faults::Faults,
     ids::OkmsId,
+    life::{EndPatch, Life, LifePatch, Removal, Rotation},
     metadata::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
     },
@@ -63,8 +75,9 @@ pub use self::{
     quota::{Excess, Quota, Rate},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
-    secret::{Added, Header, MetadataPatch},
+    secret::{Added, Header, MetadataPatch, SeenVersion},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
+    span::{Span, Spans},
     tally::Tally,
     time::Timestamp,
     token::{Bearer, Token, TokenLife, WRAPPING_LIFE_SECONDS, Wrapped},

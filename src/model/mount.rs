@@ -179,8 +179,6 @@ pub enum MountError {
     BuiltIn(MountPath),
     /// There is none.
     NotFound,
-    /// There are secrets in it.
-    HoldsSecrets(MountPath),
     /// What it would show is in another one, which was moved.
     Shown(MountPath, MountPath),
 }

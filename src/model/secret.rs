@@ -1,10 +1,11 @@
 //! A secret's header and the decisions on it: what a write does, and when it is refused.
 
-use std::ops::RangeInclusive;
+use std::ops::{Deref, RangeInclusive};
 
 use super::{
-    Cas, CustomMetadata, CustomPatch, Invalid, Refused, Settings, SettingsPatch, Timestamp,
-    VERSION_MAX, VersionNumber, VersionRecord,
+    About, AboutPatch, Cas, CustomMetadata, CustomPatch, Invalid, Life, LifePatch, Refused,
+    Removal, Settings, SettingsPatch, Timestamp, Transition, VERSION_MAX, VersionAct,
+    VersionNumber, VersionRecord, VersionState,
 };
 
 /// A secret apart from its versions.
@@ -27,6 +28,28 @@ pub struct Header {
     pub metadata_version: u32,
     /// What the values of its versions take, in bytes; those from before that was kept take nothing.
     pub bytes: u64,
+    /// What is told of the secret.
+    pub about: About,
+    /// Who made it, where that was kept.
+    pub created_by: Option<Box<str>>,
+    /// When it ends as a whole.
+    pub life: Life,
+    /// When the newest version was written, where that was kept.
+    pub written_at: Option<Timestamp>,
+    /// The newest version's own deadline: what [`VersionRecord::deadline`] says of it.
+    pub current_deadline: Option<Timestamp>,
+}
+
+/// A version as all that its secret goes through has made it: the only form in which one is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenVersion(VersionRecord);
+
+impl Deref for SeenVersion {
+    type Target = VersionRecord;
+
+    fn deref(&self) -> &VersionRecord {
+        &self.0
+    }
 }
 
 /// Changes to a secret's metadata.
@@ -36,13 +59,22 @@ pub struct MetadataPatch {
     pub settings: SettingsPatch,
     /// Changes to its custom metadata.
     pub custom: Option<CustomPatch>,
+    /// Changes to what is told of it.
+    pub about: AboutPatch,
+    /// Changes to when it ends.
+    pub life: LifePatch,
 }
 
 impl MetadataPatch {
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.custom.as_ref().is_none_or(CustomPatch::is_empty)
+        !self.is_counted() && self.about.is_empty() && self.life.is_empty()
+    }
+
+    /// Whether it is a write of metadata as those count who expect a version of it.
+    fn is_counted(&self) -> bool {
+        !(self.settings.is_empty() && self.custom.as_ref().is_none_or(CustomPatch::is_empty))
     }
 }
 
@@ -70,6 +102,11 @@ impl Header {
             custom: CustomMetadata::default(),
             metadata_version: 0,
             bytes: 0,
+            about: About::default(),
+            created_by: None,
+            life: Life::default(),
+            written_at: None,
+            current_deadline: None,
         }
     }
 
@@ -86,6 +123,22 @@ impl Header {
     #[must_use]
     pub fn current_number(&self) -> u32 {
         self.current.map_or(0, VersionNumber::get)
+    }
+
+    /// What its texts take in memory, in bytes, roughly.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        let custom = self.custom.iter().map(|(key, value)| 64 + key.len() + value.len());
+        let tags = self.about.tags.iter().map(|tag| 16 + tag.len());
+        let rotation = self.life.rotation.as_ref().map(|rotation| &rotation.policy);
+        let texts = [
+            &self.about.description,
+            &self.about.owner,
+            &self.created_by,
+            &self.life.secret_policy,
+        ];
+        let texts = texts.into_iter().flatten().chain(rotation).map(|text| text.len());
+        custom.chain(tags).chain(texts).sum()
     }
 
     /// Whether version `number` is kept: written, and not pruned.
@@ -106,8 +159,15 @@ impl Header {
         if patch.is_empty() {
             return Ok(self.clone());
         }
-        Ok(Self { settings: patch.settings.apply(&self.settings), custom, ..self.clone() }
-            .with_metadata_write(now))
+        let header = Self {
+            settings: patch.settings.apply(&self.settings),
+            custom,
+            about: patch.about.apply(&self.about),
+            life: patch.life.apply(&self.life, now),
+            updated_at: self.updated_at.max(now),
+            ..self.clone()
+        };
+        Ok(if patch.is_counted() { header.with_metadata_write(now) } else { header })
     }
 
     /// The header after a write of its metadata, also after one that changes nothing.
@@ -153,7 +213,110 @@ impl Header {
         }
     }
 
-    /// Adds the next version, written `now`, and prunes what exceeds the limit.
+    /// A version of the secret as it is seen: ended by what has ended the secret, too.
+    #[must_use]
+    pub fn seen(&self, record: &VersionRecord) -> SeenVersion {
+        let removed_at = self.life.removed.map(|removal| removal.at);
+        let ends = [record.deactivate_at, self.life.expires_at, removed_at];
+        if record.deleted_at.is_some() {
+            return SeenVersion(record.clone());
+        }
+        SeenVersion(VersionRecord {
+            deactivate_at: ends.into_iter().flatten().min(),
+            is_deactivated: record.is_deactivated || removed_at.is_some(),
+            ..record.clone()
+        })
+    }
+
+    /// When the newest version was written; where that is not known, when anything changed last.
+    #[must_use]
+    pub fn changed_at(&self) -> Timestamp {
+        self.written_at.unwrap_or(self.updated_at)
+    }
+
+    /// How many versions are kept.
+    #[must_use]
+    pub fn version_count(&self) -> u32 {
+        self.current.map_or(0, |current| current.get() + 1 - self.oldest.max(1))
+    }
+
+    /// When what is current ends by itself, with its secret or alone.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        [self.life.expires_at, self.current_deadline].into_iter().flatten().min()
+    }
+
+    /// Leads a version to the state `to`, and the secret with it: whoever activates one gets a
+    /// readable one.
+    pub fn transition(
+        &mut self,
+        (number, record): (VersionNumber, &VersionRecord),
+        to: VersionState,
+        domain: &Settings,
+        now: Timestamp,
+    ) -> Transition {
+        let transition = match self.seen(record).state(now) {
+            seen if seen == to => Transition::None,
+            _ if record.state(now) == to => Transition::Changed(record.clone()),
+            _ => record.transition(to, now, self.settings.life_seconds(domain)),
+        };
+        self.follow(number, &transition, to == VersionState::Active, now);
+        transition
+    }
+
+    /// Does `act` to a version, and to the secret what follows.
+    pub fn act(
+        &mut self,
+        (number, record): (VersionNumber, &VersionRecord),
+        act: VersionAct,
+        domain: &Settings,
+        now: Timestamp,
+    ) -> Transition {
+        let is_undelete = act == VersionAct::Undelete;
+        let has_ended = self.life.has_ended(now) && record.deleted_at.is_none();
+        let transition = match record.act(act, now, self.settings.life_seconds(domain)) {
+            Transition::None if is_undelete && has_ended => Transition::Changed(record.clone()),
+            Transition::Changed(_) if !is_undelete && has_ended => Transition::None,
+            transition => transition,
+        };
+        self.follow(number, &transition, is_undelete, now);
+        transition
+    }
+
+    fn follow(
+        &mut self,
+        number: VersionNumber,
+        transition: &Transition,
+        revives: bool,
+        now: Timestamp,
+    ) {
+        let (Transition::Changed(record) | Transition::Erased(record)) = transition else { return };
+        self.updated_at = self.updated_at.max(now);
+        if self.current == Some(number) {
+            self.current_deadline = record.deadline();
+        }
+        if revives && self.life.has_ended(now) {
+            self.life = self.life.lifted(now);
+        }
+    }
+
+    /// The secret, removed for so many seconds, in which that can be undone.
+    #[must_use]
+    pub fn removed(self, now: Timestamp, seconds: u64) -> Self {
+        let removal = Removal { at: now, until: now.plus_seconds(seconds) };
+        let life = Life { removed: Some(removal), ..self.life };
+        Self { life, updated_at: self.updated_at.max(now), ..self }
+    }
+
+    /// The secret, not removed any more.
+    #[must_use]
+    pub fn restored(self, now: Timestamp) -> Self {
+        let life = Life { removed: None, ..self.life };
+        Self { life, updated_at: self.updated_at.max(now), ..self }
+    }
+
+    /// Adds the next version, written `now`, and prunes what exceeds the limit. What had ended the
+    /// secret is lifted.
     ///
     /// # Errors
     /// `Refused::NumbersUsedUp` after version 24000.
@@ -176,6 +339,12 @@ impl Header {
         let pruned = self.prunes(&self.settings, domain);
         self.current = Some(number);
         self.updated_at = now;
+        self.written_at = Some(now);
+        self.current_deadline = record.deadline();
+        self.life = self.life.lifted(now);
+        if let Some(rotation) = &mut self.life.rotation {
+            rotation.anchor = now;
+        }
         let limit = self.settings.keeps(domain);
         if next - self.oldest >= limit {
             self.oldest = next - limit + 1;

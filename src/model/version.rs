@@ -144,8 +144,9 @@ pub enum VersionAct {
     Destroy,
 }
 
-/// What is stored of a version beside its value. The state follows from these times and from now,
-/// so that a deadline takes effect by itself.
+/// What is stored of a version beside its value. The state follows from these times, from those of
+/// its secret ([`Header::seen`](super::Header::seen)) and from now, so that a deadline takes effect by
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRecord {
     /// When the version was written.
@@ -191,10 +192,17 @@ impl VersionRecord {
         self.deactivate_at.filter(|at| self.is_deactivated || *at <= end)
     }
 
+    /// When the version ends by itself, now or later; `None` where it does not, or something else has
+    /// ended it.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.deactivate_at.filter(|_| !self.is_deactivated && self.deleted_at.is_none())
+    }
+
     /// What leads from the state at `now` to the state `to`. A version that is activated lives for
     /// `life_seconds` from now on.
     #[must_use]
-    pub fn transition(
+    pub(super) fn transition(
         &self,
         to: VersionState,
         now: Timestamp,
@@ -222,7 +230,12 @@ impl VersionRecord {
 
     /// What `act` leads to at `now`: never to [`Transition::Refused`].
     #[must_use]
-    pub fn act(&self, act: VersionAct, now: Timestamp, life_seconds: Option<u64>) -> Transition {
+    pub(super) fn act(
+        &self,
+        act: VersionAct,
+        now: Timestamp,
+        life_seconds: Option<u64>,
+    ) -> Transition {
         let to = match act {
             _ if self.deleted_at.is_some() => return Transition::None,
             VersionAct::Delete => VersionState::Deactivated,

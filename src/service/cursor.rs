@@ -31,6 +31,10 @@ pub(super) enum Listing<'a> {
     Credentials,
     /// Those of them that end soon.
     Endings,
+    /// Secrets that are looked for.
+    Search,
+    /// Secrets that end.
+    Ends,
 }
 
 impl Listing<'_> {
@@ -41,6 +45,8 @@ impl Listing<'_> {
             // No path is empty, and none has a NUL.
             Self::Credentials => Binding::to("cursor", b"\0credentials"),
             Self::Endings => Binding::to("cursor", b"\0endings"),
+            Self::Search => Binding::to("cursor", b"\0search"),
+            Self::Ends => Binding::to("cursor", b"\0ends"),
             Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }
@@ -127,11 +133,21 @@ pub(super) fn parse_ending(keys: &DomainKeys, cursor: &[u8]) -> Result<Vec<u8>, 
     open(keys, Listing::Endings, cursor)
 }
 
-fn seal(keys: &DomainKeys, listing: Listing<'_>, position: &[u8]) -> Result<Vec<u8>, Error> {
+/// A cursor at a position of a list.
+pub(super) fn seal(
+    keys: &DomainKeys,
+    listing: Listing<'_>,
+    position: &[u8],
+) -> Result<Vec<u8>, Error> {
     Ok(keys.seal(&listing.place(), position)?.into_bytes().into())
 }
 
-fn open(keys: &DomainKeys, listing: Listing<'_>, cursor: &[u8]) -> Result<Vec<u8>, Error> {
+/// The position in a cursor of [`seal`] for the same list.
+pub(super) fn open(
+    keys: &DomainKeys,
+    listing: Listing<'_>,
+    cursor: &[u8],
+) -> Result<Vec<u8>, Error> {
     // Whatever does not open came from the client, so it is the client's mistake, never damage of
     // ours.
     keys.open(&listing.place(), cursor).map_err(|_| FORGED.into())

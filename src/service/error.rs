@@ -3,7 +3,7 @@
 use crate::{
     auth::{Denied, Unwitnessed, acl::PolicyFault},
     crypto,
-    model::{Excess, Invalid, MountError, Refused},
+    model::{Excess, Invalid, MountError, Refused, Removal, Timestamp},
     pki,
     store::{
         engine::{CommitError, ReadError},
@@ -27,6 +27,18 @@ pub enum Error {
     /// There is no such secret.
     #[error("there is no such secret")]
     SecretNotFound,
+    /// The secret was removed, and can be restored for a while.
+    #[error("the secret was removed")]
+    SecretRemoved(Removal),
+    /// The secret has ended at that moment.
+    #[error("the secret has ended")]
+    SecretExpired(Timestamp),
+    /// Another version is current than was expected: this one.
+    #[error("another version is current")]
+    Conflict(u32),
+    /// A secret of such a name is not made.
+    #[error("no secret of such a name is made")]
+    PathRefused,
     /// The secret has no such version, or not any more.
     #[error("the secret has no such version, or it was pruned")]
     VersionNotFound,

@@ -7,6 +7,7 @@
 //! codes, reading a clock.
 
 mod access;
+mod accesses;
 mod announced;
 mod aside;
 mod audit_devices;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use self::scope::Scope;
 pub use self::{
     access::{AccessControl, FoundPolicy, RoleCertificate},
+    accesses::Accesses,
     audit_devices::AuditDevices,
     changes::ChangeName,
     credentials::{
@@ -62,8 +64,9 @@ pub use self::{
     revocations::Revocations,
     scope::{Ended, OnCommit},
     secrets::{
-        Browse, Changed, History, Include, ListEntry, Listed, MetadataWrite, Patched, Secret,
-        Secrets, Through, Update, VersionView, Versions,
+        Browse, Changed, Described, EndingPage, Expects, History, Include, ListEntry, Listed,
+        MetadataWrite, Patched, Put, Search, SearchPage, Secret, Secrets, Through, Update,
+        VersionView, Versions, Written,
     },
     settings::Defaults,
     tenants::{Domain, Tenants},
@@ -97,7 +100,9 @@ pub struct Service {
     /// Mounts of tenants.
     pub mounts: Mounts,
     /// Secrets and their versions.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
+    /// How often they are read.
+    pub accesses: Arc<Accesses>,
     /// Access certificates.
     pub credentials: Credentials,
     /// Policies, and the rules that give them to certificates.
@@ -148,12 +153,16 @@ impl Service {
         let revocations = Arc::new(revocations);
         let quotas = Arc::new(Quotas::open(scope.clone(), bounds).await?);
         let usages = Arc::new(Usages::new(scope.clone(), Arc::clone(&quotas)));
+        let accesses = Arc::new(Accesses::new(scope.clone()));
+        let secrets = Secrets::new(scope.clone(), Arc::clone(&usages), Arc::clone(&accesses));
+        let secrets = Arc::new(secrets);
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
-            mounts: Mounts::new(scope.clone(), Arc::clone(&access)),
-            secrets: Secrets::new(scope.clone(), Arc::clone(&usages)),
+            mounts: Mounts::new(scope.clone(), Arc::clone(&access), Arc::clone(&secrets)),
+            secrets,
+            accesses,
             credentials: Credentials::new(
                 scope.clone(),
                 authority,

@@ -5,25 +5,25 @@
 //! it, takes the right to edit policies as well. Else somebody could shed what one denies at an address by
 //! moving what is there, and have what one allows at another by moving it there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 use super::{
-    AccessControl, Error,
-    changes::ChangeName,
-    scope::Scope,
+    AccessControl, Error, changes::ChangeName, scope::Scope, secrets::Secrets,
     settings::ConfigBasis,
-    unit::{Basis, UnitReader},
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
     model::{
-        DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, View,
+        DomainConfig, Mount, MountError, MountPath, Settings, SettingsPatch, Timestamp, View,
         mount_description,
     },
-    store::kinds::header,
+    store::kinds::leaving::Leaving,
 };
+
+/// So long whoever disables a mount waits at most until all is removed that was in it.
+const AT_MOST: Duration = Duration::from_secs(5);
 
 /// Changes to a mount itself.
 #[derive(Clone, Debug, Default)]
@@ -37,11 +37,16 @@ pub struct Mounts {
     scope: Scope,
     /// Policies in Vault's language speak of secrets through mounts.
     access: Arc<AccessControl>,
+    secrets: Arc<Secrets>,
 }
 
 impl Mounts {
-    pub(super) const fn new(scope: Scope, access: Arc<AccessControl>) -> Self {
-        Self { scope, access }
+    pub(super) const fn new(
+        scope: Scope,
+        access: Arc<AccessControl>,
+        secrets: Arc<Secrets>,
+    ) -> Self {
+        Self { scope, access, secrets }
     }
 
     /// What the mount at `path` shows; `None` where there is none. As with all of them, it is no
@@ -133,7 +138,8 @@ impl Mounts {
             .await
     }
 
-    /// Removes a mount. While it holds secrets, only by `force`, which deletes them for good.
+    /// Removes a mount, and what it holds: by `force` for good, else so that it can be restored for so
+    /// many seconds. The mount is gone at once; of many secrets some may be removed a moment later.
     ///
     /// # Errors
     /// `Error::Mount` says what stands against it.
@@ -142,32 +148,43 @@ impl Mounts {
         permit: &Permit,
         path: &MountPath,
         force: bool,
+        (seconds, now): (u64, Timestamp),
     ) -> Result<(), Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         permit.check_beside(Action::PolicyEdit, Resource::Tenant)?;
         let view = self.scope.config(permit).await?.view(path).ok_or(MountError::NotFound)?;
         let folder = view.folder("");
-        // Without force the answer tells whether anything is there.
-        let action = if force { Action::SecretDelete } else { Action::SecretList };
+        let action = if force { Action::SecretDelete } else { Action::VersionDeactivate };
         permit.check(action, Resource::AllBelow(&folder))?;
-        let basis = Removal { folder: &folder, force };
+        let leaving = Leaving { id: permit.okms_id(), folder, at: now, seconds };
         let disabled = self
             .scope
-            .change_config(ChangeName::DisableMount, permit, basis, |config, may_go, draft| {
+            .change_config(ChangeName::DisableMount, permit, ConfigBasis, |config, (), draft| {
                 if !config.has(&view) {
                     return Err(MountError::NotFound.into());
                 }
                 config.disable(path)?;
-                if !may_go {
-                    return Err(MountError::HoldsSecrets(path.clone()).into());
-                }
                 if force {
-                    draft.remove_below(&folder);
+                    draft.remove_below(&leaving.folder);
+                } else {
+                    draft.extend([leaving.put()]);
                 }
                 Ok(())
             })
             .await;
-        self.access.follow_up(permit.okms_id(), disabled).await
+        self.access.follow_up(permit.okms_id(), disabled).await?;
+        let rest = async {
+            if force {
+                let keys = self.scope.keys(permit).await?;
+                return self.secrets.mend_index(&keys).await.map(drop);
+            }
+            self.secrets.leave(&leaving).await
+        };
+        // The mount is gone, and what is left is gone on with later.
+        if let Ok(Err(error)) = tokio::time::timeout(AT_MOST, rest).await {
+            tracing::warn!(%error, "what was in a mount is removed later");
+        }
+        Ok(())
     }
 
     /// Gives a mount another name, under which all its secrets are from then on, and tells the
@@ -226,22 +243,5 @@ impl Mounts {
                 Ok(())
             })
             .await
-    }
-}
-
-/// A tenant's config, and whether the folder of a mount may go: by force, or if nothing is in it,
-/// which is held, so that no secret slips into a mount that is just removed.
-struct Removal<'a> {
-    folder: &'a str,
-    force: bool,
-}
-
-impl Basis for Removal<'_> {
-    type Facts = (Arc<DomainConfig>, bool);
-
-    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
-        let config = reader.config().await?;
-        let (from, to) = header::below(reader.records.keys.id(), self.folder);
-        Ok((config, self.force || reader.hold_empty(header::SPACE, from, to).await?))
     }
 }

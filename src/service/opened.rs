@@ -32,9 +32,7 @@ struct Bytes;
 
 impl Weighter<Vec<u8>, (Revision, Arc<Header>)> for Bytes {
     fn weight(&self, key: &Vec<u8>, (_, header): &(Revision, Arc<Header>)) -> u64 {
-        let text =
-            header.custom.iter().map(|(key, value)| 64 + key.len() + value.len()).sum::<usize>();
-        OVERHEAD + (key.len() + text) as u64
+        OVERHEAD + (key.len() + header.text_len()) as u64
     }
 }
 

@@ -7,11 +7,15 @@ use crate::{
     auth::{Detail, Witness},
     crypto::{self, Binding, DomainKeys, SecretValue},
     model::{Growth, Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
-    service::{Error, aside::aside},
+    service::{
+        Error,
+        aside::aside,
+        secrets::index::{self, Entries},
+    },
     store::{
         engine::{Batch, Expect, Op, Read, Snapshot, Space},
         kinds::{
-            Kind, growth, header, value,
+            Kind, access, growth, header, value,
             version::{self, Version},
         },
     },
@@ -68,9 +72,14 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The secret's header.
-    pub(super) async fn header(&self, path: &SecretPath) -> Result<Option<Header>, Error> {
-        self.find(path).await
+    /// The secret's header; none where there is no such secret any more.
+    pub(super) async fn header(
+        &self,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<Option<Header>, Error> {
+        let header: Option<Header> = self.find(path).await?;
+        Ok(header.filter(|header| !header.life.is_over(now)))
     }
 
     /// A version that the header says is kept.
@@ -159,8 +168,26 @@ pub(super) struct Draft<'a> {
     pub keys: &'a DomainKeys,
     witness: Option<&'a dyn Witness>,
     batch: Batch,
-    /// What the values of the secret take that is written, if one is.
-    secret: Option<u64>,
+    /// The secret that is written, if one is: as it will be, or nothing where it is removed.
+    secret: Option<Option<SecretMark>>,
+}
+
+/// What of a secret is kept elsewhere than in its own records.
+pub(super) struct SecretMark {
+    bytes: u64,
+    entries: Entries,
+}
+
+impl SecretMark {
+    /// Whether an entry of the index is its own.
+    pub(super) fn has(&self, entry: &[u8]) -> bool {
+        self.entries.contains(entry)
+    }
+
+    /// What this header asks for.
+    pub(super) fn of(keys: &DomainKeys, path: &SecretPath, header: &Header) -> Result<Self, Error> {
+        Ok(Self { bytes: header.bytes, entries: index::entries(keys, path, header)? })
+    }
 }
 
 impl<'a> Draft<'a> {
@@ -195,14 +222,19 @@ impl<'a> Draft<'a> {
 
     /// A secret's header.
     pub(super) fn put_secret(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
-        self.secret = Some(header.bytes);
+        self.secret = Some(Some(SecretMark::of(self.keys, path, header)?));
         self.put(path, header)
     }
 
-    /// What the change adds to what the tenant has, where the secret that it writes took `before`, if
-    /// there was one.
-    pub(super) fn growth(&self, before: Option<u64>) -> Growth {
-        self.secret.map_or_else(Growth::default, |after| Growth::between(before, Some(after)))
+    /// Brings along what goes with the secret that is written, which `was` there before, if one was;
+    /// and says what that adds to what the tenant has.
+    pub(super) fn settle(&mut self, was: Option<&SecretMark>) -> Growth {
+        let Some(is) = self.secret.take() else { return Growth::default() };
+        let nothing = Entries::new();
+        let [before, after] =
+            [was, is.as_ref()].map(|mark| mark.map_or(&nothing, |mark| &mark.entries));
+        self.batch.ops.extend(index::changes(before, after));
+        Growth::between(was.map(|mark| mark.bytes), is.as_ref().map(|mark| mark.bytes))
     }
 
     /// Says what the change adds to what the tenant has; none where all is to be counted anew.
@@ -264,8 +296,11 @@ impl<'a> Draft<'a> {
 
     /// Removes the secret at `path` with everything in it.
     pub(super) fn remove(&mut self, path: &SecretPath) {
+        self.secret = Some(None);
         self.prune(path, 0..=u32::MAX - 1);
-        self.batch.ops.push(Op::Delete(header::SPACE, header::key(self.keys.id(), path)));
+        let key = header::key(self.keys.id(), path);
+        self.batch.ops.push(Op::Delete(access::SPACE, key.clone()));
+        self.batch.ops.push(Op::Delete(header::SPACE, key));
     }
 
     /// Removes every secret whose path begins with `prefix`.
@@ -273,7 +308,7 @@ impl<'a> Draft<'a> {
         // Versions and values are kept under their secret's path, so that the range is theirs as
         // well.
         let (from, to) = header::below(self.keys.id(), prefix);
-        self.remove_range([header::SPACE, version::SPACE, value::SPACE], &from, &to);
+        self.remove_range([header::SPACE, version::SPACE, value::SPACE, access::SPACE], &from, &to);
         // Somebody may write one of them meanwhile.
         self.tell(None);
     }

@@ -1,6 +1,6 @@
 //! What a store says of the region that it is of.
 
-use super::{Error, endings, names};
+use super::{Error, endings, names, secrets};
 use crate::{
     crypto::{RootKey, Sealed},
     store::{
@@ -25,6 +25,7 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
                     Op::Put(region::SPACE, key, Sealed::public(root.id().to_vec())),
                     names::are_complete(),
                     endings::are_complete(),
+                    secrets::index::is_complete(),
                 ],
             };
             engine.commit(batch).await?;

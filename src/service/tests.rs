@@ -1,6 +1,7 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
 mod lists;
+mod lives;
 mod rights;
 mod trails;
 mod usages;
@@ -31,9 +32,9 @@ use crate::{
     },
     crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
-        BuiltIn, CertRule, Credential, DomainConfig, Header, IamPolicy, MetadataPatch, MountError,
-        MountPath, OkmsId, Quota, ResourcePattern, RevocationReason, SecretPath, SettingsPatch,
-        Timestamp, When,
+        BuiltIn, CertRule, Credential, DomainConfig, Header, IamPolicy, MetadataPatch, MountPath,
+        OkmsId, Quota, ResourcePattern, RevocationReason, SecretPath, SettingsPatch, Timestamp,
+        When,
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
@@ -186,10 +187,10 @@ async fn lists_leave_out_what_may_not_be_seen() {
     // Who may delete some of what a mount holds may not remove all of it.
     let mount: MountPath = "b".parse().unwrap();
     service.mounts.enable(&all(id), &mount, "", &SettingsPatch::default()).await.unwrap();
-    let forced = service.mounts.disable(&some, &mount, true).await;
+    let forced = service.mounts.disable(&some, &mount, true, (60, NOW)).await;
     assert!(matches!(forced, Err(Error::Denied(Denied::Forbidden))), "{forced:?}");
     let names = async |browse: Browse| {
-        let listed = service.secrets.browse(&some, &browse).await.unwrap();
+        let listed = service.secrets.browse(&some, &browse, NOW).await.unwrap();
         listed.entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(Browse::default()).await, ["a", "b/"]);
@@ -197,11 +198,11 @@ async fn lists_leave_out_what_may_not_be_seen() {
     assert_eq!(names(Browse { prefix: "b/".to_owned(), ..Browse::default() }).await, ["y"]);
     let hidden = service
         .secrets
-        .browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() })
+        .browse(&some, &Browse { prefix: "c/".to_owned(), ..Browse::default() }, NOW)
         .await;
     assert!(matches!(hidden, Err(Error::Denied(Denied::Forbidden))));
     // By pages, which are full.
-    let (secrets, next) = service.secrets.list(&some, None, 2).await.unwrap();
+    let (secrets, next) = service.secrets.list(&some, None, 2, NOW).await.unwrap();
     let seen: Vec<_> = secrets.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!((seen.as_slice(), next), (["a", "b/y"].as_slice(), None));
     let update = Update {
@@ -213,8 +214,8 @@ async fn lists_leave_out_what_may_not_be_seen() {
     for at in ["b/x", "d"] {
         let refused = service.secrets.update(&some, &path(at), &update, NOW).await;
         assert!(matches!(refused, Err(Error::Denied(Denied::Forbidden))), "{at}");
-        assert!(service.secrets.history(&some, &path(at)).await.is_err(), "{at}");
-        assert!(service.secrets.delete(&some, &path(at)).await.is_err(), "{at}");
+        assert!(service.secrets.history(&some, &path(at), NOW).await.is_err(), "{at}");
+        assert!(service.secrets.delete(&some, &path(at), NOW).await.is_err(), "{at}");
     }
 }
 
@@ -244,7 +245,7 @@ async fn pages_do_not_count_what_may_not_be_seen() {
     let (mut sizes, mut lengths, mut cursor) = (Vec::new(), Vec::new(), None);
     let mut seen = Vec::new();
     loop {
-        let (secrets, next) = service.secrets.list(&some, cursor, 15).await.unwrap();
+        let (secrets, next) = service.secrets.list(&some, cursor, 15, NOW).await.unwrap();
         sizes.push(secrets.len());
         seen.extend(secrets.into_iter().map(|(path, header)| (path, header.is_some())));
         let Some(next) = next else { break };
@@ -352,48 +353,13 @@ async fn no_secret_slips_into_a_mount_that_is_gone() {
     let (permit, mount): (_, MountPath) = (all(id), "team".parse().unwrap());
     service.mounts.enable(&permit, &mount, "", &SettingsPatch::default()).await.unwrap();
     let view = service.mounts.view(&permit, &mount).await.unwrap().unwrap();
-    service.mounts.disable(&permit, &mount, false).await.unwrap();
+    service.mounts.disable(&permit, &mount, false, (60, NOW)).await.unwrap();
     let at = path("team/a");
     let through = Through { path: &at, view: &view };
     let late =
         service.secrets.write(&permit, through, &SecretValue::new(b"{}".to_vec()), None, NOW).await;
     assert!(matches!(late, Err(Error::Mount(_))), "{late:?}");
-    assert!(service.secrets.history(&permit, &at).await.is_err());
-}
-
-/// A secret that comes natively, between the look into a mount and its removal, keeps it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mount_that_is_filled_meanwhile_is_not_removed() {
-    struct Late<'a>(&'a Service, Permit, AtomicUsize);
-    impl Basis for Late<'_> {
-        type Facts = bool;
-
-        async fn read(&self, reader: &UnitReader<'_>) -> Result<bool, Error> {
-            let (from, to) = header::below(reader.records.keys.id(), "team/");
-            let is_empty = reader.hold_empty(header::SPACE, from, to).await?;
-            if self.2.fetch_add(1, SeqCst) == 0 {
-                create(self.0, &self.1, "team/late").await?;
-            }
-            Ok(is_empty)
-        }
-    }
-    let (_folder, service, id, _) = service().await;
-    let permit = all(id);
-    let keys = service.scope.keys(&permit).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
-    let reads = Late(&service, all(id), AtomicUsize::new(0));
-    let found = service.scope.unit(change, &keys, reads, |is_empty, draft| {
-        if is_empty {
-            draft.remove_below("team/");
-        }
-        Ok(is_empty)
-    });
-    assert!(!found.await.unwrap(), "it is asked again, and sees the secret");
-    assert!(service.secrets.history(&permit, &path("team/late")).await.is_ok());
-    let mount: MountPath = "team".parse().unwrap();
-    service.mounts.enable(&permit, &mount, "", &SettingsPatch::default()).await.unwrap();
-    let kept = service.mounts.disable(&permit, &mount, false).await;
-    assert!(matches!(kept, Err(Error::Mount(MountError::HoldsSecrets(_)))), "{kept:?}");
+    assert!(service.secrets.history(&permit, &at, NOW).await.is_err());
 }
 
 /// A noun that nobody has asked for yet. This, and its space in the list, is all that another kind

@@ -61,20 +61,6 @@ impl UnitReader<'_> {
         Ok(record)
     }
 
-    /// Whether there is nothing from one key up to another, held.
-    pub(super) async fn hold_empty(
-        &self,
-        space: Space,
-        from: Vec<u8>,
-        to: Vec<u8>,
-    ) -> Result<bool, Error> {
-        let is_empty = self.records.snapshot.scan(space, &from, &to, 1).await?.is_empty();
-        if is_empty {
-            self.holds(space, from, Expect::EmptyTo(to));
-        }
-        Ok(is_empty)
-    }
-
     /// The tenant's defaults and mounts, held.
     pub(super) async fn config(&self) -> Result<Arc<DomainConfig>, Error> {
         let (config, revision) =

@@ -231,14 +231,13 @@ impl Past for Header {
             let custom = CustomMetadata::from_entries(custom).map_err(|_| Malformed)?;
             let metadata_version = if format >= FORMAT_2 { input.u32()? } else { 0 };
             Ok(Self {
-                created_at,
                 updated_at,
                 current,
                 oldest,
                 settings,
                 custom,
                 metadata_version,
-                bytes: 0,
+                ..Self::new(created_at)
             }
             .check()?)
         })

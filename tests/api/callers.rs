@@ -126,6 +126,12 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "VaultReadMount",
             "VaultReadTune",
             "VaultRemountStatus",
+            "PathListSecrets",
+            "PathExpiringSecrets",
+            "PathReadBatch",
+            "PathReadMetadata",
+            "PathListVersions",
+            "PathReadSecret",
         ],
     ),
     (
@@ -187,6 +193,10 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "VaultReadCertRole",
             "VaultWriteCertRole",
             "VaultDeleteCertRole",
+            "PathWriteSecret",
+            "PathPatchSecret",
+            "PathDeleteSecret",
+            "PathRestoreSecret",
         ],
     ),
     (
@@ -237,6 +247,16 @@ pub(super) enum Outcome {
 pub(super) fn outcome(answer: &Answer) -> Outcome {
     if !answer.status.is_client_error() || answer.body.is_empty() {
         return Outcome::LetIn;
+    }
+    if let Some(code) = answer.json()["error"]["code"].as_str() {
+        let text = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        return match (answer.status.as_u16(), code) {
+            (401, "authentication_required") => Outcome::Nobody,
+            (403, "access_denied") if text.contains("no such domain") => Outcome::NoDomain,
+            (403, "access_denied") => Outcome::Forbidden,
+            (401 | 403, _) => panic!("a refusal of a kind that is not known: {answer:?}"),
+            _ => Outcome::LetIn,
+        };
     }
     match (answer.status.as_u16(), answer.json()["error_code"].as_u64().unwrap_or_default()) {
         (401, 50_475_011) => Outcome::Nobody,

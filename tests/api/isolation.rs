@@ -44,8 +44,14 @@ fn is_public(route: &ListedRoute) -> bool {
     OPEN.contains(&route.operation.id) || PUBLIC.contains(&(route.method, &*route.pattern))
 }
 
+/// Whether the route is of the dialect of path secrets.
+pub(super) fn is_of_paths(route: &ListedRoute) -> bool {
+    ["/v1/secrets", "/v1/t/"].iter().any(|base| route.pattern.starts_with(base))
+}
+
 pub(super) fn is_of_vault(route: &ListedRoute) -> bool {
-    route.pattern.starts_with("/v1") || route.pattern.starts_with("/api/{okmsId}/v1")
+    route.pattern.starts_with("/v1") && !is_of_paths(route)
+        || route.pattern.starts_with("/api/{okmsId}/v1")
 }
 
 /// The route's path for the domain `id` and the secret at `path`.
@@ -106,6 +112,9 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
     let body = match route.operation.id {
         "PostResource" => r#"{"name":"a domain"}"#,
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
+        "PathWriteSecret" => r#"{"data":{"v":2}}"#,
+        "PathPatchSecret" => r#"{"options":{"max_versions":5}}"#,
+        "PathReadBatch" => return json!({ "paths": [path] }).to_string(),
         "PutSecretV2" => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#,
         "PutSecretVersionV2" => r#"{"state":"deleted"}"#,
         "PutSecretConfigV2" => r#"{"max_versions":3}"#,
@@ -150,6 +159,13 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
 
 pub(super) fn method(route: &ListedRoute) -> Method {
     route.method.parse().unwrap()
+}
+
+/// That the answer is this error of the dialect of path secrets; its text.
+#[track_caller]
+fn refused_in_paths(answer: &Answer, status: u16, code: &str) -> String {
+    crate::lifecycle::refused(answer, status, code);
+    answer.json()["error"]["message"].as_str().unwrap().to_owned()
 }
 
 /// Asks for `route` in the domain `id`, for data where there is any.
@@ -214,7 +230,10 @@ async fn nobody_reaches_nothing() {
                     assert_eq!(answer.status, 401);
                     continue;
                 }
-                let said = answer.error(401, 50_475_011);
+                let said = match is_of_paths(&route) {
+                    true => refused_in_paths(&answer, 401, "authentication_required"),
+                    false => answer.error(401, 50_475_011),
+                };
                 assert!(said.contains("certificate"), "{said}");
                 // As for a domain or a secret that is not there: who is nobody learns nothing.
                 for (id, path) in [
@@ -255,7 +274,11 @@ async fn a_foreign_domain_is_as_good_as_none() {
             let unknown = ask(&client, &route, UNKNOWN, SECRET).await;
             // Vault's clients take 404 for a secret that is not there, and some delete their copies
             // then.
-            unknown.error(if is_of_vault(&route) { 403 } else { 404 }, 16_994_305);
+            if is_of_paths(&route) {
+                refused_in_paths(&unknown, 403, "access_denied");
+            } else {
+                unknown.error(if is_of_vault(&route) { 403 } else { 404 }, 16_994_305);
+            }
             for path in [SECRET, "missing", "..", "new/secret", &"x".repeat(256)] {
                 let foreign = ask(&client, &route, &owner.id, path).await;
                 assert_eq!(
@@ -318,7 +341,11 @@ async fn an_operator_reaches_every_domain() {
     let (server, tenant) = TestServer::with_tenant().await;
     let operator = server.operator();
     // What the Vault dialect says to an operator has tests of its own.
-    let native = |route: &&ListedRoute| !is_public(route) && !is_of_vault(route);
+    // And of path secrets they have to name the domain.
+    let is_nobodys =
+        |route: &ListedRoute| is_of_paths(route) && !route.pattern.contains("{okmsId}");
+    let native =
+        |route: &&ListedRoute| !is_public(route) && !is_of_vault(route) && !is_nobodys(route);
     // Nor are there operators' certificates to renew, or any to show: those tests are in `credentials`.
     let needs_one = |route: &ListedRoute| {
         route.pattern.contains("{credentialId}") || route.operation.id == "RenewCredential"
@@ -347,7 +374,12 @@ async fn an_operator_reaches_every_domain() {
         );
         if matches!(route.operation.handler, Handler::Tenant(_)) {
             tenant.create(SECRET, "{}").await;
-            ask(&operator, route, UNKNOWN, SECRET).await.error(404, 16_994_305);
+            let unknown = ask(&operator, route, UNKNOWN, SECRET).await;
+            if is_of_paths(route) {
+                refused_in_paths(&unknown, 404, "tenant_not_found");
+            } else {
+                unknown.error(404, 16_994_305);
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ mod identities;
 mod isolation;
 mod layouts;
 mod leaks;
+mod lifecycle;
 mod limits;
 mod lists;
 mod model;

@@ -408,6 +408,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     seen.extend(own.seen);
     seen.extend(std::mem::take(&mut api.seen));
     seen.extend(vault(server.tenant().await).await);
+    seen.extend(path_secrets(server.tenant().await).await);
     let figures = api.send("VaultMetrics", "?format=prometheus", "").await;
     assert_eq!(
         (
@@ -421,7 +422,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 150);
+    assert_eq!(unseen.len(), 160);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
@@ -433,6 +434,46 @@ async fn examples_are_taken_and_answers_are_as_told() {
         .map(|route| route.operation.id.to_owned())
         .collect();
     assert_eq!(unseen, public);
+}
+
+/// The part of path secrets: what it has seen.
+async fn path_secrets(client: Client) -> Seen {
+    let mut api = Documented::by(client).await;
+    let missing = api.send("PathReadSecret", "", "").await;
+    let is_told = |api: &Documented, id: &str, answer: &Answer, problem: &str| {
+        let reference = &api.operation(id).2["responses"][answer.status.as_str()]["$ref"];
+        let content = &api.document.pointer(&reference.as_str().unwrap()[1..]).unwrap()["content"];
+        let content = &content["application/json"];
+        let (example, answer) = (&content["examples"][problem]["value"], answer.json());
+        for member in ["code", "message"] {
+            assert_eq!(answer["error"][member], example["error"][member], "{id}");
+        }
+        api.fits(&content["schema"], example, problem);
+        api.fits(&content["schema"], &answer, problem);
+    };
+    is_told(&api, "PathReadSecret", &missing, "SecretNotFound");
+    api.check_each("PathWriteSecret", "").await;
+    let again = api.requests("PathWriteSecret")["everything"].clone();
+    api.check("PathWriteSecret", "", &again).await;
+    for (id, query) in [
+        ("PathReadSecret", "?version=1"),
+        ("PathReadMetadata", ""),
+        ("PathListVersions", ""),
+        ("PathListSecrets", "?tag=production&limit=1"),
+        ("PathReadBatch", ""),
+        ("PathPatchSecret", ""),
+        ("PathExpiringSecrets", "?days=90"),
+        ("PathDeleteSecret", ""),
+    ] {
+        api.check_each(id, query).await;
+    }
+    let removed = api.send("PathWriteSecret", "", &again.to_string()).await;
+    is_told(&api, "PathWriteSecret", &removed, "RemovedExists");
+    let bad = r#"{"data":{},"options":{"max_versions":0}}"#;
+    let bad = api.send("PathWriteSecret", "", bad).await;
+    is_told(&api, "PathWriteSecret", &bad, "Unprocessable");
+    api.check_each("PathRestoreSecret", "").await;
+    api.seen
 }
 
 /// The Vault dialect's part: what it has seen.

@@ -107,6 +107,15 @@ grep -q '^retry: ' <<<"$answers" && grep -q '^id: ' <<<"$answers"
 [ "$(grep -c '^data: {.*"effect":"deny"' <<<"$answers")" -eq "$(grep -c '^data: ' <<<"$answers")" ]
 echo "ok       the lines of docs/AUDIT.md"
 
+answers=$(bash -euo pipefail -c "$(block paths docs/PATHS.md)")
+[ "$(grep -c '"code":"secret_not_found"' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"data":{"password": "correct horse"}' <<<"$answers")" -eq 2 ]
+[ "$(grep -c '"total_count":1' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"days_remaining":90' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"access_count_30d":1,' <<<"$answers")" -ge 1 ]
+[ "$(tail -1 <<<"$answers")" = '{"path":"app/db/password","deleted":true,"permanent":true}' ]
+echo "ok       the lines of docs/PATHS.md"
+
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
 kill "$server"

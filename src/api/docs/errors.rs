@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Failed, Problem};
+use crate::api::{Failed, Problem, paths};
 
 /// A reference to a component.
 pub(super) fn reference(kind: &str, name: &str) -> Value {
@@ -49,6 +49,36 @@ pub(super) enum Names {
     Some(Vec<Self>),
 }
 
+/// The form of an error, which the dialect of path secrets has for itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Usual,
+    Paths,
+}
+
+impl Form {
+    /// That of the operations at an address.
+    pub(super) fn of(path: &str) -> Self {
+        let is_below =
+            |base| path.strip_prefix(base).is_some_and(|rest| rest.starts_with("/secrets"));
+        if paths::BASES.iter().copied().any(is_below) { Self::Paths } else { Self::Usual }
+    }
+
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::Usual => "ErrorResponse",
+            Self::Paths => "PathErrorResponse",
+        }
+    }
+
+    fn name(self, name: &str) -> String {
+        match self {
+            Self::Usual => name.to_owned(),
+            Self::Paths => format!("Path{name}"),
+        }
+    }
+}
+
 /// A component: an answer that is one of some errors.
 pub(super) struct Answer {
     pub(super) status: String,
@@ -59,7 +89,7 @@ pub(super) struct Answer {
 
 impl Errors {
     /// The answers that are these errors: one for each status.
-    pub(super) fn answers(&self, names: &Names) -> Vec<Answer> {
+    pub(super) fn answers(&self, names: &Names, form: Form) -> Vec<Answer> {
         let mut by_status = BTreeMap::<_, Vec<_>>::new();
         for name in names.flat() {
             let Some((failed, example)) = self.example(name) else { continue };
@@ -67,7 +97,7 @@ impl Errors {
         }
         by_status
             .into_iter()
-            .map(|(status, errors)| self.answer(status.as_str(), &errors))
+            .map(|(status, errors)| self.answer(status.as_str(), &errors, form))
             .collect()
     }
 
@@ -81,7 +111,7 @@ impl Errors {
         Some((problem.with(&parts), example))
     }
 
-    fn answer(&self, status: &str, errors: &[(&str, Failed, Example)]) -> Answer {
+    fn answer(&self, status: &str, errors: &[(&str, Failed, Example)], form: Form) -> Answer {
         let names: Vec<_> = errors.iter().map(|(name, ..)| *name).collect();
         let headers = ["X-Request-Id"]
             .into_iter()
@@ -92,23 +122,29 @@ impl Errors {
         let schema = errors
             .iter()
             .find_map(|(.., example)| example.schema.as_deref())
-            .unwrap_or("ErrorResponse");
+            .unwrap_or(form.schema());
         let examples: Map<_, _> = errors
             .iter()
-            .map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed)))
+            .map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed, form)))
             .collect();
         let value = json!({
             "description": self.statuses.get(status),
             "headers": headers,
             "content": { "application/json": { "schema": reference("schemas", schema), "examples": examples } },
         });
-        Answer { status: status.to_owned(), name: names.join("Or"), value }
+        Answer { status: status.to_owned(), name: form.name(&names.join("Or")), value }
     }
 }
 
 impl Example {
-    fn example_of(&self, Failed { problem, text, .. }: &Failed) -> Value {
+    fn example_of(&self, failed: &Failed, form: Form) -> Value {
         const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
+        let Failed { problem, text, .. } = failed;
+        if form == Form::Paths {
+            let reply = paths::error(failed.clone(), REQUEST);
+            let value = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+            return json!({ "summary": self.summary.as_deref().unwrap_or(text), "value": value });
+        }
         let mut value = self.value.clone();
         value.insert("error_code".to_owned(), problem.code().into());
         value.insert("error_id".to_owned(), REQUEST.into());
@@ -137,6 +173,7 @@ mod tests {
     use crate::{
         api::{
             json::Object,
+            query,
             vault::audit_devices::{NO_FILE_PATH, NO_INPUT},
         },
         auth::{Denied, Unauthenticated, acl::Policy},
@@ -150,6 +187,7 @@ mod tests {
         let file = from_file();
         let by_rules = [
             ("BadId", Failed::from("x".parse::<OkmsId>().unwrap_err())),
+            ("BadQueryText", Failed::from(query::flag("x=y", "x").unwrap_err())),
             ("BadBody", Failed::from(Object::from_body(b"{").err().unwrap())),
             (
                 "BadCursor",

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
-use super::errors::{Answer, Errors, Names, reference};
+use super::errors::{Answer, Errors, Form, Names, reference};
 use crate::{
     api::{DIALECTS, ListedRoute, route_list},
     auth::Action,
@@ -108,7 +108,9 @@ impl Document {
                 if let Some(route) = routes.iter().find(is_this) {
                     operation.description += &needs(route.operation.actions, &self.purposes);
                 }
-                for Answer { status, name, value } in self.errors.answers(&operation.problems) {
+                for Answer { status, name, value } in
+                    self.errors.answers(&operation.problems, Form::of(path))
+                {
                     // An answer that the operation has itself counts.
                     operation
                         .responses
@@ -189,8 +191,14 @@ mod tests {
         }
     }
 
+    /// Of path secrets the caller's own domain is shown alone.
+    fn is_of_named_tenant(route: &ListedRoute) -> bool {
+        route.pattern.starts_with("/v1/t/")
+    }
+
     fn in_vault(route: &ListedRoute) -> bool {
-        VAULT.iter().any(|base| route.pattern.starts_with(base))
+        Form::of(&route.pattern) == Form::Usual
+            && VAULT.iter().any(|base| route.pattern.starts_with(base))
     }
 
     /// Whether the document is silent about the route: of the Vault dialect it shows one of the
@@ -198,10 +206,11 @@ mod tests {
     /// nothing that is not served.
     fn is_left_out(route: &ListedRoute) -> bool {
         let [shown, ..] = VAULT;
-        in_vault(route)
-            && (!route.pattern.starts_with(shown)
-                || matches!(route.method, "PUT" | "LIST" | "SCAN" | "HEAD")
-                || !is_served(route))
+        is_of_named_tenant(route)
+            || in_vault(route)
+                && (!route.pattern.starts_with(shown)
+                    || matches!(route.method, "PUT" | "LIST" | "SCAN" | "HEAD")
+                    || !is_served(route))
     }
 
     fn is_served(route: &ListedRoute) -> bool {
@@ -238,10 +247,16 @@ mod tests {
             told,
             shown.iter().map(|route| (route.method.to_owned(), route.pattern.clone())).collect()
         );
-        assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (150, 89));
+        assert_eq!((shown.len(), shown.iter().filter(|route| in_vault(route)).count()), (160, 89));
         // Whatever is served and left out is shown under its other name.
         for route in left_out {
             let ListedRoute { method, pattern, operation } = &route;
+            if let Some(rest) = pattern.strip_prefix("/v1/t/{okmsId}") {
+                let own = format!("/v1{rest}");
+                let is_own = |other: &ListedRoute| other.pattern == own && other.method == *method;
+                assert!(shown.iter().any(is_own), "{pattern}");
+                continue;
+            }
             let rest = VAULT.iter().find_map(|base| pattern.strip_prefix(base)).unwrap();
             let twin = match *method {
                 "PUT" => "POST",
@@ -362,7 +377,8 @@ mod tests {
             assert!(row.actions.iter().all(|action| text.contains(action.name())), "{pattern}");
             assert_eq!(text.contains("Open to everybody."), is_open, "{pattern}");
             let is_of_tenant = matches!(row.handler, Handler::Tenant(_));
-            assert!(!is_of_tenant || has("400") && has("404"), "{pattern}");
+            let has_id = Form::of(pattern) == Form::Usual;
+            assert!(!is_of_tenant || has("400") && (has("404") || !has_id), "{pattern}");
             let refs = operation["parameters"].as_array().unwrap();
             let names: BTreeSet<_> = refs
                 .iter()
@@ -428,8 +444,10 @@ mod tests {
             has(&["BodyTooLarge"], has_body && !is_vault);
             has(&of_vault[..2], is_of_tenant && is_vault);
             has(&["KvDomainNotFound"], is_of_tenant && is_vault);
-            has(&["DomainNotFound"], is_of_tenant && !is_vault);
-            has(&["BadId"], is_of_tenant);
+            let is_of_paths = Form::of(&route.pattern) == Form::Paths;
+            has(&["NoDomain", "TokenInvalid"], is_of_paths);
+            has(&["DomainNotFound"], is_of_tenant && !is_vault && !is_of_paths);
+            has(&["BadId"], is_of_tenant && !is_of_paths);
             has(&["NoHandler"], is_vault && route.pattern.contains("/{mount}/"));
             has(
                 &["KvBadBody"],

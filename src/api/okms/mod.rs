@@ -9,8 +9,9 @@ mod secrets;
 
 use super::{Route, Rows, operation::row};
 use crate::auth::Action::{
-    self, ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretUpdateMetadata,
-    VersionActivate, VersionCreate, VersionDeactivate, VersionDelete, VersionGetData,
+    self, ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretList,
+    SecretUpdateMetadata, VersionActivate, VersionCreate, VersionDeactivate, VersionDelete,
+    VersionGetData,
 };
 
 /// Secrets, versions and the domain's defaults, under the regional and the central spelling of a
@@ -29,7 +30,7 @@ const READS: &[Action] = &[SecretGet, VersionGetData];
 const ROUTES: &[Route] = &[
     row!(&["GET"], "/secretConfig", "GetSecretConfigV2", Read, &[ConfigGet], Tenant(secrets::get_config)),
     row!(&["PUT"], "/secretConfig", "PutSecretConfigV2", Write, &[ConfigUpdate], Tenant(secrets::put_config)),
-    row!(&["GET"], "/secret", "ListSecretV2", Read, &[SecretGet], Tenant(secrets::list)),
+    row!(&["GET"], "/secret", "ListSecretV2", Read, &[SecretGet, SecretList], Tenant(secrets::list)),
     row!(&["POST"], "/secret", "PostSecretV2", Write, &[SecretCreate], Tenant(secrets::create)),
     row!(&["GET"], "/secret/{path}/version/{version}", "GetSecretVersionV2", Read, READS, Tenant(secrets::get_version)),
     row!(&["PUT"], "/secret/{path}/version/{version}", "PutSecretVersionV2", Write, STATES, Tenant(secrets::set_state)),

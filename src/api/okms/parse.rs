@@ -110,7 +110,7 @@ fn metadata(object: &mut Object<'_>) -> Result<(MetadataPatch, bool), Invalid> {
 fn patch(object: &mut Object<'_>) -> Result<MetadataPatch, Invalid> {
     let custom =
         json::non_null(object.take(CUSTOM_METADATA)?).map(json::custom_metadata).transpose()?;
-    Ok(MetadataPatch { settings: settings(object, false)?, custom })
+    Ok(MetadataPatch { settings: settings(object, false)?, custom, ..MetadataPatch::default() })
 }
 
 fn settings(object: &mut Object<'_>, allows_never: bool) -> Result<SettingsPatch, Invalid> {

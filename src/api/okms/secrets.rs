@@ -1,5 +1,7 @@
 //! Secrets, versions and the domain's defaults.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 
 use super::{
@@ -7,19 +9,30 @@ use super::{
         Call, Context, Reply,
         json::Writer,
         page,
-        query::{flag, parameter},
+        query::{flag, parameter, parameters},
     },
     parse, render,
 };
 use crate::{
     auth::Permit,
-    model::{Cas, Invalid, MetadataPatch, SecretPath, Settings, VersionNumber},
-    service::{Changed, Error, Include, Update, VersionView},
+    model::{Cas, Invalid, MetadataPatch, SecretPath, SecretType, Settings, VersionNumber},
+    service::{Changed, Error, Include, Search, Update, VersionView},
 };
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
     let (size, cursor) = (page::size(call)?, page::cursor(call)?);
-    let (secrets, next) = context.service.secrets.list(permit, cursor, size).await?;
+    let secrets = &context.service.secrets;
+    let (secrets, next, damaged) = match search(call)? {
+        None => {
+            let (secrets, next) = secrets.list(permit, cursor, size, call.now).await?;
+            (secrets, next, 0)
+        }
+        Some(search) => {
+            let page = secrets.search(permit, &search, cursor, size, call.now).await?;
+            let found = page.found.into_iter().map(|(path, header)| (path, Some(header)));
+            (found.collect(), page.next, page.damaged)
+        }
+    };
     let body = Writer::array(&secrets, |(path, header), out| {
         out.text("path", path.as_str());
         out.object("metadata", |out| match header {
@@ -27,8 +40,29 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
             None => render::urn(out, context, permit.okms_id(), path),
         });
     });
-    let damaged = secrets.iter().filter(|(_, header)| header.is_none()).count();
+    let damaged = damaged + secrets.iter().filter(|(_, header)| header.is_none()).count();
     Ok(page::with_next(Reply { damaged, ..Reply::json(body) }, next))
+}
+
+/// What the query looks for, if it does: an addition of ours, which no published client sends.
+fn search(call: &Call) -> Result<Option<Search>, Invalid> {
+    const KIND: Invalid = Invalid("type is kv, json, certificate, ssh_key or api_key");
+    let text = |name| Ok(parameter(call.query(), name)?.map(Cow::into_owned));
+    let (prefix, owner, words) = (text("prefix")?, text("owner")?, text("text")?);
+    let tags = parameters(call.query(), "tag")?;
+    let kind = text("type")?.map(|name| SecretType::of(&name).ok_or(KIND)).transpose()?;
+    let is_one = prefix.is_some() || owner.is_some() || words.is_some() || kind.is_some();
+    Ok((is_one || !tags.is_empty()).then(|| Search {
+        prefix: prefix.unwrap_or_default(),
+        tags,
+        secret_type: kind,
+        owner,
+        text: words.map(|text| text.to_lowercase()),
+        // As lists here show them: with their versions' states.
+        with_expired: true,
+        with_removed: true,
+        ..Search::default()
+    }))
 }
 
 pub(super) async fn create(
@@ -87,7 +121,7 @@ pub(super) async fn delete(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Error> {
-    context.service.secrets.delete(permit, path(call)?).await?;
+    context.service.secrets.delete(permit, path(call)?, call.now).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -98,7 +132,7 @@ pub(super) async fn list_versions(
 ) -> Result<Reply, Error> {
     let (size, cursor) = (page::size(call)?, page::cursor(call)?);
     let (versions, next) =
-        context.service.secrets.versions(permit, path(call)?, cursor, size).await?;
+        context.service.secrets.versions(permit, path(call)?, cursor, size, call.now).await?;
     let body = Writer::array(&versions, |version, out| render::version(out, version, call.now));
     Ok(page::with_next(Reply::json(body), next))
 }

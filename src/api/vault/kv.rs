@@ -241,7 +241,7 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
     let custom =
         fields.raw("custom_metadata")?.map(|raw| custom_patch(raw, is_patch)).transpose()?;
     let unknown = fields.warnings();
-    let patch = MetadataPatch { settings, custom };
+    let patch = MetadataPatch { settings, custom, ..MetadataPatch::default() };
     // No field at all changes nothing, not even a patch of what is not there.
     if patch.settings.is_empty() && patch.custom.is_none() {
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
@@ -263,9 +263,9 @@ pub(super) async fn write_metadata(asked: &Asked<'_>, is_patch: bool) -> Result<
 }
 
 pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failed> {
-    let Asked { context, permit, .. } = *asked;
+    let Asked { context, permit, call, .. } = *asked;
     let target = Target::of_metadata(asked).await?;
-    match context.service.secrets.delete(permit, &target.path).await {
+    match context.service.secrets.delete(permit, &target.path, call.now).await {
         Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }

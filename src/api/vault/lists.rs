@@ -66,7 +66,7 @@ pub(super) async fn read_or_list(asked: &Asked<'_>) -> Result<Reply, Failed> {
         }
         Wanted::Secret => {
             let path = view.secret(name)?;
-            let (history, _turn) = context.service.secrets.history(permit, &path).await?;
+            let (history, _turn) = context.service.secrets.history(permit, &path, call.now).await?;
             let warnings = fields::warn_of_ignored(call, &["list", "scan"]);
             let parts = Parts { bytes: 768 + 128 * history.versions.len(), warnings: &warnings };
             Ok(envelope::data(call, KV, &parts, |out| {
@@ -126,7 +126,7 @@ async fn list(
     };
     let warnings =
         fields::warn_of_ignored(call, &["list", "scan", "after", "limit", "exclude_deleted"]);
-    let listed = context.service.secrets.browse(permit, &browse).await?;
+    let listed = context.service.secrets.browse(permit, &browse, call.now).await?;
     let Some(last) = listed.entries.last() else {
         // As OpenBao has it: a list of nothing is not there, a scan of nothing has nothing in it.
         return match wanted {

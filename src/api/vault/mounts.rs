@@ -98,7 +98,8 @@ fn type_of_engine(kind: &str) -> &'static str {
 pub(super) async fn disable(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let force = fields::query_flag(call, "force")?;
-    match context.service.mounts.disable(permit, &path(asked)?, force).await {
+    let retention = (context.retention_seconds, call.now);
+    match context.service.mounts.disable(permit, &path(asked)?, force, retention).await {
         // As Vault has it: what is not there is disabled.
         Ok(()) | Err(Error::Mount(MountError::NotFound)) => {
             Ok(Reply::empty(StatusCode::NO_CONTENT))

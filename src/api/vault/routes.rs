@@ -247,7 +247,7 @@ pub(super) static ROUTES: &[Route] = &[
         &tenant!(
             Write,
             "VaultDisable",
-            [ConfigUpdate, PolicyEdit, SecretDelete, SecretList],
+            [ConfigUpdate, PolicyEdit, SecretDelete, VersionDeactivate],
             mounts::disable()
         ),
     ),

@@ -6,7 +6,7 @@
 use super::{History, Secrets, read::history};
 use crate::{
     auth::{Action, Extent, Permit, Resource},
-    model::{Header, Invalid, SecretPath},
+    model::{Header, Invalid, SecretPath, Timestamp},
     service::{
         Error,
         records::{Reader, open},
@@ -68,7 +68,12 @@ impl Secrets {
     ///
     /// # Errors
     /// `Error::Invalid` where the list is too large for one answer.
-    pub async fn browse(&self, permit: &Permit, browse: &Browse) -> Result<Listed, Error> {
+    pub async fn browse(
+        &self,
+        permit: &Permit,
+        browse: &Browse,
+        now: Timestamp,
+    ) -> Result<Listed, Error> {
         permit.check(Action::SecretList, Resource::Below(&browse.prefix))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let turn = self.scope.long_reads().turn(id).await?;
@@ -116,7 +121,10 @@ impl Secrets {
                         if browse.is_detailed
                             && permit.allows(Action::SecretGet, Resource::Secret(path)) =>
                     {
-                        history_or_damaged(&reader, path).await?
+                        match history_or_damaged(&reader, path, now).await {
+                            Err(Error::SecretNotFound) => continue,
+                            history => history?,
+                        }
                     }
                     _ => None,
                 };
@@ -187,7 +195,8 @@ async fn ended(reader: &Reader<'_>, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error
             let header: Header = open(reader.keys, key, &found.record.bytes)?;
             let path = header::parse(reader.keys.id(), key).ok_or(Malformed)?;
             let Some(current) = header.current else { return Ok(false) };
-            Ok(reader.version(&path, current).await?.record.deactivate_at.is_some())
+            let version = reader.version(&path, current).await?;
+            Ok(header.seen(&version.record).deactivate_at.is_some())
         };
         ended.push(or_damaged(read.await)?.unwrap_or_default());
     }
@@ -197,8 +206,9 @@ async fn ended(reader: &Reader<'_>, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error
 async fn history_or_damaged(
     reader: &Reader<'_>,
     path: &SecretPath,
+    now: Timestamp,
 ) -> Result<Option<Box<History>>, Error> {
-    or_damaged(history(reader, path).await.map(Box::new))
+    or_damaged(history(reader, path, now).await.map(Box::new))
 }
 
 /// Nothing for a damaged record, so that one does not hide all others.

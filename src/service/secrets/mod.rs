@@ -4,20 +4,26 @@
 //! way, in [`write`].
 
 mod browse;
+pub(super) mod index;
+mod leaving;
+mod lifecycle;
 mod read;
+mod search;
 mod write;
 
 use std::sync::Arc;
 
 pub use self::{
     browse::{Browse, ListEntry, Listed},
+    lifecycle::{Described, Expects, Put, Written},
     read::{History, Include},
+    search::{EndingPage, Search, SearchPage},
     write::{MetadataWrite, Patched, Through, Versions},
 };
-use super::{opened::Opened, scope::Scope, usages::Usages};
+use super::{accesses::Accesses, opened::Opened, scope::Scope, usages::Usages};
 use crate::{
     crypto::SecretValue,
-    model::{Cas, Header, MetadataPatch, Settings, VersionNumber, VersionRecord},
+    model::{Cas, Header, MetadataPatch, SeenVersion, Settings, VersionNumber},
 };
 
 /// A secret as it is shown.
@@ -35,7 +41,7 @@ pub struct VersionView {
     /// Its number.
     pub number: VersionNumber,
     /// Its record: the state follows from it and from now.
-    pub record: VersionRecord,
+    pub record: SeenVersion,
     /// Its value, where it was asked for and may be read.
     pub value: Option<SecretValue>,
 }
@@ -49,7 +55,7 @@ pub struct Changed {
     /// The defaults of its domain and mount, which were in force.
     pub defaults: Settings,
     /// The version that was added, if one was.
-    pub added: Option<(VersionNumber, VersionRecord)>,
+    pub added: Option<(VersionNumber, SeenVersion)>,
 }
 
 /// A change to a secret: metadata, a new version, or both in one.
@@ -67,11 +73,12 @@ pub struct Update {
 pub struct Secrets {
     scope: Scope,
     usages: Arc<Usages>,
+    accesses: Arc<Accesses>,
     opened: Opened,
 }
 
 impl Secrets {
-    pub(super) fn new(scope: Scope, usages: Arc<Usages>) -> Self {
-        Self { scope, usages, opened: Opened::new() }
+    pub(super) fn new(scope: Scope, usages: Arc<Usages>, accesses: Arc<Accesses>) -> Self {
+        Self { scope, usages, accesses, opened: Opened::new() }
     }
 }

@@ -4,7 +4,7 @@ use super::{Secret, Secrets, VersionView};
 use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::DomainKeys,
-    model::{Header, SecretPath, Timestamp, VersionNumber, VersionRecord, VersionState},
+    model::{Header, SecretPath, SeenVersion, Timestamp, VersionNumber, VersionState},
     service::{
         Error,
         cursor::{self, Page},
@@ -49,7 +49,7 @@ pub struct History {
     /// Its header.
     pub header: Header,
     /// The versions, oldest first.
-    pub versions: Vec<(VersionNumber, VersionRecord)>,
+    pub versions: Vec<(VersionNumber, SeenVersion)>,
 }
 
 impl Secrets {
@@ -64,6 +64,7 @@ impl Secrets {
         permit: &Permit,
         cursor: Option<Vec<u8>>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
         permit.check(Action::SecretGet, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
@@ -86,6 +87,9 @@ impl Secrets {
                 }
                 header => Some(header?),
             };
+            if header.as_ref().is_some_and(|header: &Header| header.life.is_over(now)) {
+                continue;
+            }
             secrets.push((path, header));
         }
         Ok((secrets, last.map(|last| cursor::after_secret(&keys, &last)).transpose()?))
@@ -113,17 +117,48 @@ impl Secrets {
                 permit.check(Action::VersionGetData, of)?;
             }
         }
+        let secret = self.load(permit, path, version, include != Include::Metadata, now).await?;
+        if include != Include::Names {
+            self.counts(permit, path, &secret, now);
+        }
+        Ok(secret)
+    }
+
+    /// Counts a read of a value, if one was read.
+    pub(super) fn counts(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        secret: &Secret,
+        now: Timestamp,
+    ) {
+        if secret.version.as_ref().is_some_and(|version| version.value.is_some()) {
+            self.accesses.note(&header::key(permit.okms_id(), path), now);
+        }
+    }
+
+    /// As [`Secrets::get`], for whoever may.
+    pub(super) async fn load(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        version: Option<VersionNumber>,
+        with_value: bool,
+        now: Timestamp,
+    ) -> Result<Secret, Error> {
         let keys = self.scope.keys(permit).await?;
         let key = header::key(keys.id(), path);
         let mut known = self.opened.last_header(&key);
         // What was current when the header was last seen: if it still is, one read tells all.
         let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
         for _ in 0..ROUNDS {
-            let parts =
-                self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
+            let parts = self.read_parts(&keys, path, &key, guess, with_value).await?;
             let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
             let opened = || open(&keys, &key, &record.bytes);
             let header = self.opened.header(&key, record.revision, known, opened)?;
+            if header.life.is_over(now) {
+                return Err(Error::SecretNotFound);
+            }
             let Some(number) = version.or(header.current) else {
                 return Ok(Secret { header, version: None });
             };
@@ -137,21 +172,20 @@ impl Secrets {
             let record = parts.version?.ok_or_else(missing)?.record;
             let opened = || open(&keys, &parts.key, &record.bytes);
             let version: Version = self.opened.version(&parts.key, record.revision, opened)?;
+            let seen = header.seen(&version.record);
             let value = match parts.value {
-                Some(value) if version.record.state(now) == VersionState::Active => {
-                    Some(open_value(
-                        &keys,
-                        &parts.key,
-                        &version,
-                        &value?.ok_or_else(missing)?.record.bytes,
-                    )?)
-                }
+                Some(value) if seen.state(now) == VersionState::Active => Some(open_value(
+                    &keys,
+                    &parts.key,
+                    &version,
+                    &value?.ok_or_else(missing)?.record.bytes,
+                )?),
                 _ => None,
             };
             permit.learns(Detail::Version(number.get()));
             return Ok(Secret {
                 header,
-                version: Some(VersionView { number, record: version.record, value }),
+                version: Some(VersionView { number, record: seen, value }),
             });
         }
         // Somebody else adds versions faster than they can be read.
@@ -203,12 +237,13 @@ impl Secrets {
         path: &SecretPath,
         cursor: Option<Vec<u8>>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Page<VersionView>, Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+        let header = reader.header(path, now).await?.ok_or(Error::SecretNotFound)?;
         let first = match cursor {
             Some(cursor) => cursor::parse_version(&keys, path, &cursor)?.get() + 1,
             None => 0,
@@ -221,7 +256,8 @@ impl Secrets {
         for (key, record) in entries.into_iter().take(limit) {
             let number = version::number(&key).unwrap_or_default();
             let Version { record, .. } = open(&keys, &key, &record.bytes)?;
-            versions.push(VersionView { number: VersionNumber::new(number)?, record, value: None });
+            let (number, record) = (VersionNumber::new(number)?, header.seen(&record));
+            versions.push(VersionView { number, record, value: None });
         }
         let next = match versions.last() {
             Some(version) if more => Some(cursor::after_version(&keys, path, version.number)?),
@@ -239,6 +275,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         path: &SecretPath,
+        now: Timestamp,
     ) -> Result<(History, Option<SharedTurn>), Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
@@ -246,7 +283,7 @@ impl Secrets {
         loop {
             let snapshot = self.scope.engine().snapshot().await?;
             let reader = Reader { snapshot: &*snapshot, keys: &keys };
-            let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+            let header = reader.header(path, now).await?.ok_or(Error::SecretNotFound)?;
             let is_long = header.current_number() - header.oldest > LONG_HISTORY;
             if !is_long || turn.is_some() {
                 return Ok((versions_of(&reader, path, header).await?, turn));
@@ -308,8 +345,12 @@ fn hidden_folder<'a>(permit: &Permit, path: &'a SecretPath) -> Option<&'a str> {
 }
 
 /// A secret's header and all its version records.
-pub(super) async fn history(reader: &Reader<'_>, path: &SecretPath) -> Result<History, Error> {
-    let header = reader.header(path).await?.ok_or(Error::SecretNotFound)?;
+pub(super) async fn history(
+    reader: &Reader<'_>,
+    path: &SecretPath,
+    now: Timestamp,
+) -> Result<History, Error> {
+    let header = reader.header(path, now).await?.ok_or(Error::SecretNotFound)?;
     versions_of(reader, path, header).await
 }
 
@@ -328,7 +369,7 @@ async fn versions_of(
         for (key, record) in entries {
             let number = VersionNumber::new(version::number(&key).unwrap_or_default())?;
             let Version { record, .. } = open(reader.keys, &key, &record.bytes)?;
-            versions.push((number, record));
+            versions.push((number, header.seen(&record)));
             from = version::key(id, path, number.get() + 1);
         }
         if is_last {

@@ -5,13 +5,13 @@ use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Cas, Growth, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, Settings,
-        SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionRecord,
-        VersionState, View,
+        Cas, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, SeenVersion,
+        Settings, SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionState,
+        View,
     },
     service::{
         ChangeName, Error,
-        records::{Draft, Reader, open},
+        records::{Draft, Reader, SecretMark, open},
         unit::{Basis, Change, OneRecord, UnitReader},
     },
     store::kinds::{Kind as _, header, version::Version},
@@ -26,7 +26,7 @@ pub enum Patched {
     /// There is a new version.
     Changed(Changed),
     /// The current version cannot be read, so that nothing was changed; for who may see that.
-    Unreadable(Header, VersionNumber, VersionRecord),
+    Unreadable(Header, VersionNumber, SeenVersion),
 }
 
 /// A secret, and the view through which it is named: a write goes on only while that is there.
@@ -60,13 +60,15 @@ pub struct MetadataWrite {
 
 /// What a write reads beside the header.
 #[derive(Clone, Copy)]
-enum More<'a> {
+pub(super) enum More<'a> {
     Nothing,
     /// The records of those of these versions that are kept.
     Versions(&'a [VersionNumber]),
     /// The current version's record; its value, if it is active now, and what falls off the end when
-    /// there is another one.
-    Current(Option<Timestamp>),
+    /// there is another one, where that is asked for.
+    Current {
+        with_value: bool,
+    },
     /// What falls off the end when there is another one, under the settings that these changes lead to.
     Added(Option<&'a SettingsPatch>),
 }
@@ -89,7 +91,7 @@ impl Secrets {
         self.change(
             ChangeName::CreateSecret,
             permit,
-            SecretBasis::of(path),
+            SecretBasis::of(path, now),
             |found, defaults, draft| {
                 if found.is_some() {
                     return Err(Error::SecretExists);
@@ -129,7 +131,7 @@ impl Secrets {
         self.change(
             ChangeName::UpdateSecret,
             permit,
-            SecretBasis::of(path).with(more),
+            SecretBasis::of(path, now).with(more),
             |found, defaults, draft| {
                 let Existing { header, falling, .. } = found.ok_or(Error::SecretNotFound)?;
                 let mut header = header.with_patch(&update.patch, now)?;
@@ -168,7 +170,7 @@ impl Secrets {
         self.change(
             ChangeName::WriteSecret,
             permit,
-            SecretBasis::through(at).with(More::Added(None)),
+            SecretBasis::through(at, now).with(More::Added(None)),
             |found, defaults, draft| {
                 may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
                 let (mut header, falling) = found
@@ -199,7 +201,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Patched, Error> {
         permit.check(Action::VersionPatch, Resource::Secret(at.path))?;
-        let basis = SecretBasis::through(at).with(More::Current(Some(now)));
+        let basis = SecretBasis::through(at, now).with(More::Current { with_value: true });
         self.change(ChangeName::PatchSecret, permit, basis, |found, defaults, draft| {
             let Existing { mut header, mut versions, value, falling } =
                 found.ok_or(Error::SecretNotFound)?;
@@ -207,7 +209,8 @@ impl Secrets {
             let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
             let Some(value) = value else {
                 let header = told(permit, at.path, header).ok_or(Error::SecretNotFound)?;
-                return Ok(Patched::Unreadable(header, number, version.record));
+                let record = header.seen(&version.record);
+                return Ok(Patched::Unreadable(header, number, record));
             };
             let merged = merge(&value)?;
             let added =
@@ -243,16 +246,15 @@ impl Secrets {
             permit.learns(Detail::Versions(numbers));
         }
         permit.check(action, Resource::Secret(at.path))?;
-        let basis = SecretBasis::through(at).with(match which {
-            Versions::Current => More::Current(None),
+        let basis = SecretBasis::through(at, now).with(match which {
+            Versions::Current => More::Current { with_value: false },
             Versions::Numbers(numbers) => More::Versions(numbers),
         });
         self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
             let Some(Existing { mut header, versions, .. }) = found else { return Ok(()) };
-            let life = header.settings.life_seconds(&defaults);
             let mut changed = Vec::new();
             for (number, before) in versions {
-                match before.record.act(act, now, life) {
+                match header.act((number, &before.record), act, &defaults, now) {
                     Transition::None | Transition::Refused => {}
                     Transition::Changed(record) => {
                         changed.push(number);
@@ -267,7 +269,6 @@ impl Secrets {
             }
             if !draft.is_empty() {
                 draft.learns(Detail::Versions(&changed));
-                header.updated_at = header.updated_at.max(now);
                 draft.put_secret(at.path, &header)?;
             }
             Ok(())
@@ -299,7 +300,7 @@ impl Secrets {
         self.change(
             ChangeName::WriteMetadata,
             permit,
-            SecretBasis::through(at),
+            SecretBasis::through(at, now),
             |found, defaults, draft| {
                 let before = match found {
                     Some(found) => {
@@ -333,7 +334,12 @@ impl Secrets {
     ///
     /// # Errors
     /// `Error::SecretNotFound`.
-    pub async fn delete(&self, permit: &Permit, path: &SecretPath) -> Result<(), Error> {
+    pub async fn delete(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
         let change = Change {
@@ -345,9 +351,15 @@ impl Secrets {
         self.scope
             .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
                 let found = found.ok_or(Error::SecretNotFound)?;
-                let header = open::<Header>(&keys, &Header::key(keys.id(), path), &found.bytes);
+                let header =
+                    open::<Header>(&keys, &Header::key(keys.id(), path), &found.bytes).ok();
+                if header.as_ref().is_some_and(|header| header.life.is_over(now)) {
+                    return Err(Error::SecretNotFound);
+                }
                 draft.remove(path);
-                draft.tell(header.ok().map(|header| Growth::between(Some(header.bytes), None)));
+                let was = header.map(|header| SecretMark::of(&keys, path, &header)).transpose()?;
+                let growth = was.as_ref().map(|was| draft.settle(Some(was)));
+                draft.tell(growth);
                 Ok(())
             })
             .await
@@ -375,39 +387,35 @@ impl Secrets {
         permit.learns(Detail::Version(number.get()));
         permit.check(action, Resource::Secret(path))?;
         let numbers = [number];
-        let basis = SecretBasis::of(path).with(More::Versions(&numbers));
+        let basis = SecretBasis::of(path, now).with(More::Versions(&numbers));
         self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
             let Existing { mut header, mut versions, .. } = found.ok_or(Error::SecretNotFound)?;
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let is_seen = permit.tells(Action::SecretGet, Resource::Secret(path));
             let view = |record| is_seen.then_some(VersionView { number, record, value: None });
-            let after =
-                match before.record.transition(to, now, header.settings.life_seconds(&defaults)) {
-                    Transition::None => return Ok((view(before.record), false)),
-                    Transition::Changed(after) => {
-                        draft.put(
-                            (path, number.get()),
-                            &Version { record: after.clone(), ..before },
-                        )?;
-                        after
-                    }
-                    Transition::Erased(after) => {
-                        header.bytes = header.bytes.saturating_sub(before.bytes);
-                        draft.erase(path, number, after.clone())?;
-                        after
-                    }
-                    Transition::Refused => return Err(Error::VersionDeleted),
-                };
-            header.updated_at = header.updated_at.max(now);
+            let after = match header.transition((number, &before.record), to, &defaults, now) {
+                Transition::None => return Ok((view(header.seen(&before.record)), false)),
+                Transition::Changed(after) => {
+                    draft
+                        .put((path, number.get()), &Version { record: after.clone(), ..before })?;
+                    after
+                }
+                Transition::Erased(after) => {
+                    header.bytes = header.bytes.saturating_sub(before.bytes);
+                    draft.erase(path, number, after.clone())?;
+                    after
+                }
+                Transition::Refused => return Err(Error::VersionDeleted),
+            };
             draft.put_secret(path, &header)?;
-            Ok((view(after), true))
+            Ok((view(header.seen(&after)), true))
         })
         .await
     }
 
     /// The one way of writing a secret: `decide` drafts the changes, on the header, what else was
     /// read, and the defaults.
-    async fn change<T: Send>(
+    pub(super) async fn change<T: Send>(
         &self,
         name: ChangeName,
         permit: &Permit,
@@ -417,10 +425,15 @@ impl Secrets {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name, turns: &[basis.path.as_str()], witness: permit.witness() };
         self.scope
-            .unit(change, &keys, basis, |(found, defaults), draft| {
-                let before = found.as_ref().map(|found: &Existing| found.header.bytes);
-                let outcome = decide(found, defaults, draft)?;
-                let growth = draft.growth(before);
+            .unit(change, &keys, basis, |SecretFacts { found, is_over, defaults }, draft| {
+                let mark = |found: &Existing| SecretMark::of(&keys, basis.path, &found.header);
+                let was = found.as_ref().map(mark).transpose()?;
+                if is_over {
+                    // Nothing of it is left to whoever comes after it.
+                    draft.remove(basis.path);
+                }
+                let outcome = decide(found.filter(|_| !is_over), defaults, draft)?;
+                let growth = draft.settle(was.as_ref());
                 self.usages.admit(keys.id(), growth)?;
                 draft.tell(Some(growth));
                 Ok(outcome)
@@ -431,31 +444,32 @@ impl Secrets {
 
 /// What a write of a secret reads.
 #[derive(Clone, Copy)]
-struct SecretBasis<'a> {
+pub(super) struct SecretBasis<'a> {
     path: &'a SecretPath,
     view: Option<&'a View>,
     more: More<'a>,
+    now: Timestamp,
 }
 
 impl<'a> SecretBasis<'a> {
-    const fn of(path: &'a SecretPath) -> Self {
-        Self { path, view: None, more: More::Nothing }
+    pub(super) const fn of(path: &'a SecretPath, now: Timestamp) -> Self {
+        Self { path, view: None, more: More::Nothing, now }
     }
 
-    const fn through(at: Through<'a>) -> Self {
-        Self { path: at.path, view: Some(at.view), more: More::Nothing }
+    const fn through(at: Through<'a>, now: Timestamp) -> Self {
+        Self { path: at.path, view: Some(at.view), more: More::Nothing, now }
     }
 
-    const fn with(self, more: More<'a>) -> Self {
+    pub(super) const fn with(self, more: More<'a>) -> Self {
         Self { more, ..self }
     }
 }
 
 impl Basis for SecretBasis<'_> {
-    type Facts = (Option<Existing>, Settings);
+    type Facts = SecretFacts;
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
-        let Self { path, view, more } = *self;
+        let Self { path, view, more, now } = *self;
         // A mount can go, or move, between the request's look at it and here; from here on the
         // config is held.
         let config = reader.config().await?;
@@ -463,26 +477,35 @@ impl Basis for SecretBasis<'_> {
             return Err(MountError::NotFound.into());
         }
         let key = header::key(reader.records.keys.id(), path);
-        let found = match reader.hold(header::SPACE, key.clone()).await? {
-            Some(record) => {
-                let header = open(reader.records.keys, &key, &record.bytes)?;
-                Some(find(&reader.records, path, header, (more, &config.defaults(path))).await?)
-            }
-            None => None,
+        let defaults = config.defaults(path);
+        let Some(record) = reader.hold(header::SPACE, key.clone()).await? else {
+            return Ok(SecretFacts { found: None, is_over: false, defaults });
         };
-        Ok((found, config.defaults(path)))
+        let header: Header = open(reader.records.keys, &key, &record.bytes)?;
+        let is_over = header.life.is_over(now);
+        let more = if is_over { More::Nothing } else { more };
+        let found = find(&reader.records, path, header, (more, &defaults), now).await?;
+        Ok(SecretFacts { found: Some(found), is_over, defaults })
     }
 }
 
+/// What a write stands on.
+pub(super) struct SecretFacts {
+    found: Option<Existing>,
+    /// Whether what was found counts as nothing, and is erased by whoever writes there.
+    is_over: bool,
+    defaults: Settings,
+}
+
 /// What a write finds.
-struct Existing {
-    header: Header,
+pub(super) struct Existing {
+    pub(super) header: Header,
     /// The versions that the write is about, as far as they are kept.
-    versions: Vec<(VersionNumber, Version)>,
+    pub(super) versions: Vec<(VersionNumber, Version)>,
     /// The current version's value, where it was asked for and can be read.
     value: Option<SecretValue>,
     /// What the values take of the versions that fall off the end when there is another one.
-    falling: u64,
+    pub(super) falling: u64,
 }
 
 async fn find(
@@ -490,10 +513,11 @@ async fn find(
     path: &SecretPath,
     header: Header,
     (more, defaults): (More<'_>, &Settings),
+    now: Timestamp,
 ) -> Result<Existing, Error> {
     let numbers = match more {
         More::Nothing | More::Added(_) => Vec::new(),
-        More::Current(_) => header.current.into_iter().collect(),
+        More::Current { .. } => header.current.into_iter().collect(),
         More::Versions(numbers) => {
             let mut kept: Vec<_> =
                 numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
@@ -510,8 +534,8 @@ async fn find(
         }
     }
     let value = match (more, versions.last()) {
-        (More::Current(Some(now)), Some((number, version)))
-            if version.record.state(now) == VersionState::Active =>
+        (More::Current { with_value: true }, Some((number, version)))
+            if header.seen(&version.record).state(now) == VersionState::Active =>
         {
             Some(reader.value(path, *number, version).await?)
         }
@@ -519,8 +543,10 @@ async fn find(
     };
     let pruned = match more {
         More::Added(Some(patch)) => header.prunes(&patch.apply(&header.settings), defaults),
-        More::Added(None) | More::Current(Some(_)) => header.prunes(&header.settings, defaults),
-        More::Nothing | More::Versions(_) | More::Current(None) => None,
+        More::Added(None) | More::Current { with_value: true } => {
+            header.prunes(&header.settings, defaults)
+        }
+        More::Nothing | More::Versions(_) | More::Current { with_value: false } => None,
     };
     let falling = match pruned {
         Some(pruned) => reader.bytes_of(path, pruned).await?,
@@ -534,19 +560,19 @@ fn told(permit: &Permit, path: &SecretPath, header: Header) -> Option<Header> {
     permit.tells(Action::SecretGet, Resource::Secret(path)).then_some(header)
 }
 
-fn add_version(
+pub(super) fn add_version(
     path: &SecretPath,
     (header, falling): (&mut Header, u64),
     value: &SecretValue,
     domain: &Settings,
     draft: &mut Draft<'_>,
     now: Timestamp,
-) -> Result<(VersionNumber, VersionRecord), Error> {
+) -> Result<(VersionNumber, SeenVersion), Error> {
     let added = header.add_version(domain, now)?;
     header.bytes = header.bytes.saturating_sub(falling).saturating_add(value.len() as u64);
     draft.add(path, added.number, added.record.clone(), value)?;
     if let Some(pruned) = added.pruned {
         draft.prune(path, pruned);
     }
-    Ok((added.number, added.record))
+    Ok((added.number, header.seen(&added.record)))
 }

@@ -374,7 +374,7 @@ impl Caller<'_> {
                 limit,
                 ..Browse::default()
             };
-            let listed = match self.service.secrets.browse(permit, &browse).await {
+            let listed = match self.service.secrets.browse(permit, &browse, NOW).await {
                 Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
                 listed => listed.unwrap(),
             };
@@ -395,7 +395,8 @@ impl Caller<'_> {
         let Ok(permit) = self.permit(&[Action::SecretGet], None) else { return Vec::new() };
         let (mut names, mut cursor) = (Vec::new(), None);
         loop {
-            let (secrets, next) = match self.service.secrets.list(&permit, cursor, limit).await {
+            let (secrets, next) = match self.service.secrets.list(&permit, cursor, limit, NOW).await
+            {
                 Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
                 listed => listed.unwrap(),
             };

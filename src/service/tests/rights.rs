@@ -113,7 +113,7 @@ async fn what_may_have_been_stored_counts() {
     service.mounts.rename(&all(id), &other, &team).await.unwrap();
     assert!(sees());
     engine.1.store(true, SeqCst);
-    unknown(&service.mounts.disable(&all(id), &team, false).await);
+    unknown(&service.mounts.disable(&all(id), &team, false, (60, NOW)).await);
     assert!(!sees());
 }
 

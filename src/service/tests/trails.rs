@@ -25,8 +25,7 @@ async fn keys(engine: &dyn Engine, space: Space, id: OkmsId) -> Vec<Vec<u8>> {
 async fn each_block_has_its_place_and_those_of_before_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let options = RedbOptions::new(folder.path().join("store"));
-    let engine: Arc<dyn Engine> =
-        Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
+    let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
     let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
     let keep = async |service: &Service, seq| {
         service.trails.keep(([1; 8], seq), &[line(id, seq)], BOUNDS, NOW).await.unwrap();

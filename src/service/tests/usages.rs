@@ -167,7 +167,7 @@ impl Two {
                     service.secrets.set_state(&permit, &path(PATHS[*at]), number, *to, now).await;
             }
             Step::Delete(at) => {
-                let _may_be = service.secrets.delete(&permit, &path(PATHS[*at])).await;
+                let _may_be = service.secrets.delete(&permit, &path(PATHS[*at]), NOW).await;
             }
             Step::Metadata(at) => {
                 let path = path(PATHS[*at]);
@@ -183,14 +183,15 @@ impl Two {
                     .await;
             }
             Step::Mount(false) => {
-                let _may_be = service.mounts.disable(&permit, &mount("team"), true).await;
+                let _may_be =
+                    service.mounts.disable(&permit, &mount("team"), true, (60, NOW)).await;
             }
             Step::Damage(at) => {
                 let key = header::key(self.id, &path(PATHS[*at]));
                 let snapshot = service.scope.engine().snapshot().await.unwrap();
                 if snapshot.get(header::SPACE, &key).await.unwrap().is_some() {
                     damage(service, header::SPACE, key).await;
-                    service.secrets.delete(&permit, &path(PATHS[*at])).await.unwrap();
+                    service.secrets.delete(&permit, &path(PATHS[*at]), NOW).await.unwrap();
                 }
             }
             Step::Restart | Step::Ask => {}

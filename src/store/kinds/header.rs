@@ -11,7 +11,10 @@ use super::{
     settings,
 };
 use crate::{
-    model::{CustomMetadata, Header, OkmsId, SecretPath, Timestamp, VersionNumber},
+    model::{
+        About, CustomMetadata, Header, Life, OkmsId, Removal, Rotation, SecretPath, SecretType,
+        Tags, Timestamp, VersionNumber,
+    },
     store::engine::{Cut, Space},
 };
 
@@ -103,6 +106,32 @@ struct Fields<'a> {
     #[n(7)]
     #[cbor(default)]
     bytes: u64,
+    #[b(8)]
+    secret_type: Option<&'a str>,
+    #[b(9)]
+    description: Option<&'a str>,
+    #[b(10)]
+    tags: Option<Vec<&'a str>>,
+    #[b(11)]
+    owner: Option<&'a str>,
+    #[b(12)]
+    created_by: Option<&'a str>,
+    #[n(13)]
+    span_seconds: Option<u64>,
+    #[n(14)]
+    expires_at: Option<i64>,
+    /// When it was removed, and until when that can be undone.
+    #[n(15)]
+    removed: Option<(i64, i64)>,
+    /// The policy, and the anchor.
+    #[b(16)]
+    rotation: Option<(&'a str, i64)>,
+    #[b(17)]
+    secret_policy: Option<&'a str>,
+    #[n(18)]
+    written_at: Option<i64>,
+    #[n(19)]
+    current_deadline: Option<i64>,
 }
 
 impl Kind for Header {
@@ -114,6 +143,7 @@ impl Kind for Header {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
+        let Self { about, life, .. } = self;
         kind::encode(&Fields {
             created_at: self.created_at.unix_nanos(),
             updated_at: self.updated_at.unix_nanos(),
@@ -123,6 +153,24 @@ impl Kind for Header {
             custom: self.custom.iter().collect(),
             metadata_version: self.metadata_version,
             bytes: self.bytes,
+            secret_type: Some(about.secret_type.name())
+                .filter(|_| about.secret_type != SecretType::default()),
+            description: about.description.as_deref(),
+            tags: Some(about.tags.iter().collect::<Vec<_>>()).filter(|tags| !tags.is_empty()),
+            owner: about.owner.as_deref(),
+            created_by: self.created_by.as_deref(),
+            span_seconds: life.span_seconds,
+            expires_at: life.expires_at.map(Timestamp::unix_nanos),
+            removed: life
+                .removed
+                .map(|removal| (removal.at.unix_nanos(), removal.until.unix_nanos())),
+            rotation: life
+                .rotation
+                .as_ref()
+                .map(|rotation| (&*rotation.policy, rotation.anchor.unix_nanos())),
+            secret_policy: life.secret_policy.as_deref(),
+            written_at: self.written_at.map(Timestamp::unix_nanos),
+            current_deadline: self.current_deadline.map(Timestamp::unix_nanos),
         })
     }
 
@@ -141,6 +189,31 @@ impl Kind for Header {
             custom: CustomMetadata::from_entries(custom).map_err(|_| Malformed)?,
             metadata_version: fields.metadata_version,
             bytes: fields.bytes,
+            about: About {
+                secret_type: fields
+                    .secret_type
+                    .map_or(Some(SecretType::default()), SecretType::of)
+                    .ok_or(Malformed)?,
+                description: fields.description.map(Into::into),
+                tags: Tags::new(fields.tags.unwrap_or_default())?,
+                owner: fields.owner.map(Into::into),
+            },
+            created_by: fields.created_by.map(Into::into),
+            life: Life {
+                span_seconds: fields.span_seconds,
+                expires_at: fields.expires_at.map(Timestamp::from_unix_nanos),
+                removed: fields.removed.map(|(at, until)| Removal {
+                    at: Timestamp::from_unix_nanos(at),
+                    until: Timestamp::from_unix_nanos(until),
+                }),
+                rotation: fields.rotation.map(|(policy, anchor)| Rotation {
+                    policy: policy.into(),
+                    anchor: Timestamp::from_unix_nanos(anchor),
+                }),
+                secret_policy: fields.secret_policy.map(Into::into),
+            },
+            written_at: fields.written_at.map(Timestamp::from_unix_nanos),
+            current_deadline: fields.current_deadline.map(Timestamp::from_unix_nanos),
         };
         Ok(header.check()?)
     }

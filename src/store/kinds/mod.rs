@@ -7,6 +7,7 @@
 //!
 //! Never does: seal, or decide.
 
+pub mod access;
 pub mod audit_block;
 pub mod audit_device;
 pub mod audit_mark;
@@ -17,11 +18,13 @@ pub mod customer_ca_list;
 pub mod ending;
 pub mod growth;
 pub mod header;
+pub mod leaving;
 pub mod policy;
 pub mod quota;
 pub mod region;
 pub mod revocation;
 pub mod rule;
+pub mod secret_index;
 pub mod tally;
 pub mod tenant;
 pub mod token;
@@ -38,11 +41,14 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 21] = [
+pub const SPACES: [Space; 24] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
     header::SPACE,
+    secret_index::SPACE,
+    access::SPACE,
+    leaving::SPACE,
     version::SPACE,
     value::SPACE,
     token::SPACE,

@@ -5,6 +5,7 @@
 //! | zeros, `root-key` | the public name of the root key |
 //! | zeros, `domain-names` | the note that every tenant's name has its record |
 //! | zeros, `endings` | the note that every access certificate has its place in the order of their ends |
+//! | zeros, `secret-index` | the note that every secret that ends is in the index of those |
 //! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
 //! | zeros, `customer-ca`, 0, tag of name and key | the tenant for which that authority stands |
 
@@ -35,6 +36,12 @@ pub fn names_are_complete() -> Vec<u8> {
 #[must_use]
 pub fn endings_are_complete() -> Vec<u8> {
     key("endings")
+}
+
+/// Where it is noted that every secret that ends is in the index of those.
+#[must_use]
+pub fn index_is_complete() -> Vec<u8> {
+    key("secret-index")
 }
 
 /// Which tenant bears a name; `tag` stands for the name, which is nobody's business.

@@ -20,11 +20,12 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa,
-        CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig, EnabledDevice,
-        Header, IamPolicy, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate,
-        ResourcePattern, Revocation, RevocationReason, RuleIssuer, SecretPath, Settings, Timestamp,
-        Token, TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
+        About, AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata,
+        CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig,
+        EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId,
+        PasswordHash, Quota, Rate, Removal, ResourcePattern, Revocation, RevocationReason,
+        Rotation, RuleIssuer, SecretPath, SecretType, Settings, Tags, Timestamp, Token,
+        TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
     },
 };
@@ -54,13 +55,57 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
+fn about() -> impl Strategy<Value = About> {
+    let text = || prop::option::of("[a-zA-Z0-9 é]{1,20}".prop_map(Into::into));
+    let tags = prop::collection::vec("[a-z]{1,8}", 0..4);
+    (prop::sample::select(SecretType::ALL.to_vec()), text(), tags, text()).prop_map(
+        |(secret_type, description, tags, owner)| About {
+            secret_type,
+            description,
+            tags: Tags::new(tags).unwrap(),
+            owner,
+        },
+    )
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let text = || "[a-z_]{1,20}".prop_map(Into::into);
+    let maybe = || prop::option::of(moment());
+    let removed = prop::option::of((moment(), moment()));
+    let rotation = prop::option::of((text(), moment()));
+    let policy = prop::option::of(text());
+    (prop::option::of(any::<u64>()), maybe(), removed, rotation, policy).prop_map(
+        |(span_seconds, expires_at, removed, rotation, secret_policy)| Life {
+            span_seconds,
+            expires_at,
+            removed: removed.map(|(at, until)| Removal { at, until }),
+            rotation: rotation.map(|(policy, anchor)| Rotation { policy, anchor }),
+            secret_policy,
+        },
+    )
+}
+
 fn header() -> impl Strategy<Value = Header> {
+    let text = prop::option::of("[a-z:]{1,20}".prop_map(Into::into));
+    let late = (about(), text, life(), prop::option::of(moment()), prop::option::of(moment()));
+    (plain_header(), late).prop_map(
+        |(header, (about, created_by, life, written_at, current_deadline))| Header {
+            about,
+            created_by,
+            life,
+            written_at,
+            current_deadline,
+            ..header
+        },
+    )
+}
+
+fn plain_header() -> impl Strategy<Value = Header> {
     let custom = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9%/ é]{1,20}", 0..5);
     let numbers = (0u32..=24_000).prop_flat_map(|current| (Just(current), 0..=current));
     (moment(), moment(), numbers, settings(), custom, any::<u32>(), any::<u64>()).prop_map(
         |(created_at, updated_at, (current, oldest), settings, custom, metadata_version, bytes)| {
             Header {
-                created_at,
                 updated_at,
                 current: VersionNumber::new(current).ok(),
                 oldest,
@@ -68,6 +113,7 @@ fn header() -> impl Strategy<Value = Header> {
                 custom: CustomMetadata::from_entries(custom).unwrap(),
                 metadata_version,
                 bytes,
+                ..Header::new(created_at)
             }
         },
     )

@@ -90,6 +90,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "content-security-policy",
     "content-type",
     "date",
+    "etag",
     "location",
     "okms-certificate-expires",
     "ratelimit",
@@ -135,6 +136,14 @@ fn check(answer: &Answer, method: &Method) {
         let body = answer.json();
         // Vault's health is told by a status and is no error.
         if body.get("server_time_utc").is_some() {
+            return;
+        }
+        if let Some(error) = body.get("error") {
+            // The form of the dialect of path secrets.
+            assert_eq!(error["request_id"], id);
+            assert!(error["code"].is_string() && error["message"].is_string(), "{answer:?}");
+            let later = matches!(answer.status.as_u16(), 429 | 503);
+            assert_eq!(header("retry-after").is_some(), later, "{answer:?}");
             return;
         }
         let mut keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();

@@ -13,8 +13,8 @@ use super::{
     guard::guarded,
     stored::{decode, split},
     tables::{
-        FORMAT, FORMAT_NOW, FORMAT_WITHOUT_LOG, Generation, Layout, LayoutError, SpaceView,
-        Standing, definition, open_for_write, standing, write_engine,
+        FORMAT, FORMAT_NOW, FORMAT_WITHOUT_ENDS, FORMAT_WITHOUT_LOG, Generation, Layout,
+        LayoutError, SpaceView, Standing, definition, open_for_write, standing, write_engine,
     },
 };
 use crate::store::{
@@ -34,7 +34,7 @@ impl Generation {
         let writing = self.begin()?;
         drop(open_for_write(&writing, &self.spaces).map_err(redb::Error::from)?);
         match (layout, upgrade) {
-            (Layout::Now, _) => {}
+            (Layout::Now | Layout::Past(FORMAT_WITHOUT_ENDS), _) => {}
             (Layout::New | Layout::Past(FORMAT_WITHOUT_LOG), _) => {
                 born(standing(&reading)?).write(&writing)?;
             }
@@ -226,6 +226,32 @@ mod tests {
             engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(),
             Revision(9)
         );
+    }
+
+    /// Programs of before would have read what has ended: they are not to open the store any more.
+    #[tokio::test]
+    async fn a_layout_of_the_same_records_is_taken_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("same.redb");
+        let put = |bytes| Batch {
+            preconditions: Vec::new(),
+            ops: vec![Op::Put(token::SPACE, b"token".to_vec(), Sealed::public(bytes))],
+        };
+        open(&path, None).unwrap().commit(put("first")).await.unwrap();
+        for _ in 0..2 {
+            let database = Database::create(&path).unwrap();
+            let writing = database.begin_write().unwrap();
+            write_engine(&writing, FORMAT, FORMAT_WITHOUT_ENDS).unwrap();
+            writing.commit().unwrap();
+            drop(database);
+            let engine = open(&path, None).unwrap();
+            let snapshot = engine.snapshot().await.unwrap();
+            let found = snapshot.get(token::SPACE, b"token").await.unwrap().unwrap();
+            assert_eq!((found.bytes.as_ref(), found.revision), (b"first".as_slice(), Revision(1)));
+            drop((snapshot, engine));
+            let reading = Database::open(&path).unwrap().begin_read().unwrap();
+            assert!(is_there(&reading, token::SPACE));
+        }
     }
 
     #[test]

@@ -33,9 +33,12 @@ const POSITION: &str = "log position";
 const TAIL: &str = "log tail";
 const CLOSED: &str = "closed";
 /// The layout that this code writes and reads.
-pub(super) const FORMAT_NOW: u64 = 4;
+pub(super) const FORMAT_NOW: u64 = 5;
 /// The first layout whose records are today's; it had no log.
 pub(super) const FORMAT_WITHOUT_LOG: u64 = 3;
+/// The first layout with a log. Its records are today's, but programs that know no other read secrets
+/// that have ended as if they had not.
+pub(super) const FORMAT_WITHOUT_ENDS: u64 = 4;
 /// The layouts that are brought up to it when they are opened.
 const FORMATS_BEFORE: std::ops::Range<u64> = 1..FORMAT_NOW;
 

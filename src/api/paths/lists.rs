@@ -1,0 +1,243 @@
+//! Several secrets: lists with filters, those that end soon, and values of many at once.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    super::{
+        Call, Context, Failed, Problem, Reply,
+        json::{self, ObjectWriter, Writer},
+        query,
+    },
+    entered::{of_text, settle},
+    fields::{Fields, flag, number, parameter, query_moment},
+    render, secrets, words,
+};
+use crate::{
+    auth::Permit,
+    model::{Faults, Invalid, SecretType, VersionNumber},
+    service::{EndingPage, Error, Search, SearchPage, Secret, VersionView},
+};
+
+/// The most entries of a page, and how many there are where nobody says.
+const LIMIT: (u32, u32, u32) = (1, 200, 50);
+const LIMIT_RULE: &str = "a whole number from 1 to 200";
+/// The most paths that are read at once.
+const PATHS_MAX: usize = 100;
+/// What can be wrong with one secret of a batch, and not with all.
+const OF_ONE: [Problem; 6] = [
+    Problem::SecretNotFound,
+    Problem::SecretRemoved,
+    Problem::SecretExpired,
+    Problem::VersionNotFound,
+    Problem::BadPath,
+    Problem::Forbidden,
+];
+/// The most bytes of the values that are read at once.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+const DAY: u64 = 86_400;
+
+pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let secret_type = match parameter(call, "secret_type")? {
+        None => None,
+        Some(name) => Some(SecretType::of(&name).ok_or(Problem::BadSecretType)?),
+    };
+    let search = Search {
+        prefix: parameter(call, "prefix")?.unwrap_or_default(),
+        tags: query::parameters(call.query(), "tag")?,
+        secret_type,
+        owner: parameter(call, "owner")?,
+        text: parameter(call, "text")?.map(|text| text.to_lowercase()),
+        expires_before: query_moment(call, "expires_before")?,
+        updated_after: query_moment(call, "updated_after")?,
+        with_expired: flag(call, "include_expired")?,
+        with_removed: flag(call, "include_deleted")?,
+    };
+    let is_full = flag(call, "include_metadata")?;
+    let limit = number(call, "limit", LIMIT, LIMIT_RULE)?;
+    let service = &context.service;
+    let page =
+        service.secrets.search(&permit, &search, cursor(call)?, limit as usize, call.now).await;
+    let SearchPage { found, next, total, is_exact, damaged } = page.map_err(of_cursor)?;
+    let (found, full) = if is_full {
+        (Vec::new(), Some(service.secrets.describe(&permit, found).await?))
+    } else {
+        (found, None)
+    };
+    let body = Writer::object_sized(512, |out| {
+        match full {
+            Some(full) => out.objects("secrets", full, |secret, out| {
+                out.text("path", secret.path.as_str());
+                out.number("version", secret.header.current_number());
+                render::rest(out, &secret, call.now);
+            }),
+            None => out.objects("secrets", found, |(path, header), out| {
+                out.text("path", path.as_str());
+                out.text("secret_type", header.about.secret_type.name());
+                out.number("version", header.current_number());
+                out.text("updated_at", &header.changed_at().to_rfc3339_seconds());
+                render::moment(out, "expires_at", header.expires_at());
+                out.texts("tags", header.about.tags.iter());
+                render::removal(out, &header);
+            }),
+        }
+        paging(out, next.as_deref());
+        out.number("total_count", total);
+        if !is_exact {
+            out.boolean("total_count_exact", false);
+        }
+    });
+    Ok(Reply { damaged, ..Reply::json(body) })
+}
+
+pub(super) async fn expiring(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let days = number(call, "days", (1, 3650, 30), "a whole number from 1 to 3650")?;
+    let limit = number(call, "limit", LIMIT, LIMIT_RULE)?;
+    let from = if flag(call, "include_expired")? { None } else { Some(call.now) };
+    let prefix = parameter(call, "prefix")?.unwrap_or_default();
+    let range = (from, call.now.plus_seconds(u64::from(days) * DAY));
+    let secrets = &context.service.secrets;
+    let page = secrets.ending(&permit, range, &prefix, cursor(call)?, limit as usize).await;
+    let EndingPage { found, next } = page.map_err(of_cursor)?;
+    let body = Writer::object_sized(64 + 128 * found.len(), |out| {
+        out.objects("secrets", found, |(path, at), out| {
+            out.text("path", path.as_str());
+            out.text("expires_at", &at.to_rfc3339_seconds());
+            let left = at.unix_nanos().saturating_sub(call.now.unix_nanos());
+            // Rounded up: what ends in an hour has a day left, and what has ended has none.
+            const NANOS: i64 = DAY as i64 * 1_000_000_000;
+            let days = left.div_euclid(NANOS) + i64::from(left.rem_euclid(NANOS) > 0);
+            out.raw("days_remaining", days.to_string().as_bytes());
+        });
+        if next.is_some() {
+            paging(out, next.as_deref());
+        }
+    });
+    Ok(Reply::json(body))
+}
+
+pub(super) async fn batch(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let Batch { paths, with_metadata, fails_fast, version } = Batch::parse(&call.body)?;
+    let mut room = ANSWER_BYTES_MAX;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for text in paths {
+        let read = async {
+            let path = of_text(&text)?;
+            let read = context.service.secrets.read(&permit, &path, version, call.now).await;
+            read.map_err(|error| words::of(error, &path))
+        };
+        match read.await {
+            Ok(read) => {
+                let bytes = read.1.value.as_ref().map_or(0, crate::service::SecretValue::len);
+                room = room.checked_sub(bytes).ok_or(Problem::AnswerTooLarge)?;
+                found.push((text, read));
+            }
+            Err(failed) if !fails_fast && OF_ONE.contains(&failed.problem) => {
+                failures.push((text, failed));
+            }
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(Reply::json(Writer::object_sized(256, |out| {
+        out.object("secrets", |out| {
+            for (text, (Secret { header, .. }, VersionView { number, value, .. })) in &found {
+                out.object(text, |out| {
+                    let value = value.as_ref().map(|value| value.expose()).unwrap_or_default();
+                    out.raw("data", value);
+                    out.number("version", number.get());
+                    out.text("secret_type", header.about.secret_type.name());
+                    if with_metadata {
+                        render::metadata(out, header);
+                    }
+                });
+            }
+        });
+        out.object("errors", |out| {
+            for (text, failed) in &failures {
+                out.object(text, |out| {
+                    let (code, message) = secrets::told(failed);
+                    out.text("code", code);
+                    out.text("message", message);
+                });
+            }
+        });
+    })))
+}
+
+/// What a batch asks for.
+struct Batch {
+    paths: Vec<String>,
+    with_metadata: bool,
+    fails_fast: bool,
+    version: Option<VersionNumber>,
+}
+
+impl Batch {
+    fn parse(body: &[u8]) -> Result<Self, Failed> {
+        const PATHS: &str = "1 to 100 paths, none twice";
+        let (mut fields, mut faults) = (Fields::of_body(body)?, Faults::default());
+        let paths = fields.take("paths").and_then(|raw| json::texts(raw, Invalid(PATHS)).ok());
+        let mut paths = paths.unwrap_or_default();
+        let given = paths.len();
+        let mut seen = std::collections::HashSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
+        if given == 0 || given > PATHS_MAX || paths.len() < given {
+            faults.add("paths", PATHS);
+        }
+        let mut batch = Self { paths, with_metadata: false, fails_fast: false, version: None };
+        if let Some(raw) = json::non_null(fields.take("options"))
+            && let Some(mut options) = Fields::of_member(raw, "options.", &mut faults)
+        {
+            const YES_OR_NO: Invalid = Invalid("true or false");
+            let mut flag = |name: &'static str, faults: &mut Faults| {
+                let raw = options.take(name)?;
+                faults.of(options.named(name), json::boolean(raw, YES_OR_NO))
+            };
+            batch.with_metadata = flag("include_metadata", &mut faults).unwrap_or_default();
+            batch.fails_fast = flag("fail_fast", &mut faults).unwrap_or_default();
+            batch.version = options
+                .clearable("version", &mut faults, |raw| {
+                    const RULE: Invalid = Invalid("a whole number from 1 to 24000");
+                    VersionNumber::new(json::number(raw, RULE)?).map_err(|_| RULE)
+                })
+                .flatten();
+            options.finish(&mut faults);
+        }
+        fields.finish(&mut faults);
+        Ok(faults.check(batch)?)
+    }
+}
+
+/// Where a list goes on.
+fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
+    match next {
+        Some(next) => out.text("cursor", &URL_SAFE_NO_PAD.encode(next)),
+        None => out.null("cursor"),
+    }
+    out.boolean("has_more", next.is_some());
+}
+
+/// The cursor that the query brings.
+fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
+    let text = parameter(call, "cursor")?;
+    let cursor = text.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
+    Ok(cursor.map_err(|_| Problem::BadListCursor)?)
+}
+
+/// Of lists nothing else can be wrong with what a client sends.
+fn of_cursor(error: Error) -> Failed {
+    match error {
+        Error::Invalid(_) => Problem::BadListCursor.into(),
+        error => error.into(),
+    }
+}

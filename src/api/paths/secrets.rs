@@ -1,0 +1,231 @@
+//! One secret: read, written, described, removed and restored.
+
+use hyper::{
+    StatusCode,
+    header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+};
+
+use super::{
+    super::{Call, Context, Failed, Reply, json::Writer},
+    entered::{is_plain, path, settle},
+    fields::{flag, parameter},
+    parse, render, words,
+};
+use crate::{
+    auth::Permit,
+    model::{Header, Invalid, SecretPath, VersionNumber, VersionState},
+    service::{Expects, Put, Secret, VersionView},
+};
+
+pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let (path, number) = (path(call)?, version(call)?);
+    let secrets = &context.service.secrets;
+    let read = secrets.read(&permit, &path, number, call.now).await;
+    let (Secret { header, .. }, VersionView { number, value, .. }) =
+        read.map_err(|error| words::of(error, &path))?;
+    let tag = etag(number.get());
+    if call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| names(known, number.get())) {
+        let mut reply = Reply::empty(StatusCode::NOT_MODIFIED);
+        reply.headers.push((ETAG, tag));
+        return Ok(reply);
+    }
+    let value = value.as_ref().map(|value| value.expose()).unwrap_or_default();
+    let mut reply = Reply::json(Writer::object_sized(512 + value.len(), |out| {
+        render::secret(out, &path, &header, number, value);
+    }));
+    reply.headers.push((ETAG, tag));
+    Ok(reply)
+}
+
+pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let path = path(call)?;
+    let expects = expects(call)?;
+    let parse::Write { patch, value } = parse::put(&call.body, context.value_bytes, call.now)?;
+    let put = Put { patch, value, expects, creates: is_plain(&path) };
+    let written = context.service.secrets.put(&permit, &path, &put, call.now).await;
+    let written = written.map_err(|error| words::of_put(error, &path))?;
+    let (header, number) = (&written.header, written.number.get());
+    let body = Writer::object(|out| {
+        out.text("path", path.as_str());
+        if written.previous.is_none() {
+            out.text("secret_type", header.about.secret_type.name());
+        }
+        out.number("version", number);
+        out.boolean("created", written.previous.is_none());
+        match written.previous {
+            None => {
+                out.text("created_at", &header.created_at.to_rfc3339_seconds());
+                render::moment(out, "expires_at", header.expires_at());
+            }
+            Some(previous) => {
+                out.number("previous_version", previous);
+                out.text("updated_at", &header.changed_at().to_rfc3339_seconds());
+            }
+        }
+    });
+    let mut reply = Reply::json(body);
+    if written.previous.is_none() {
+        reply.status = StatusCode::CREATED;
+    }
+    reply.headers.push((ETAG, etag(number)));
+    Ok(reply)
+}
+
+pub(super) async fn patch(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let path = path(call)?;
+    let patch = parse::patch(&call.body, call.now)?;
+    let header = context.service.secrets.amend(&permit, &path, &patch, call.now).await;
+    let header = header.map_err(|error| words::of(error, &path))?;
+    described(context, &permit, call, (path, header)).await
+}
+
+pub(super) async fn metadata(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let (path, with_removed) = (path(call)?, flag(call, "include_deleted")?);
+    let header = context.service.secrets.look_at(&permit, &path, with_removed, call.now).await;
+    let header = header.map_err(|error| words::of(error, &path))?;
+    described(context, &permit, call, (path, header)).await
+}
+
+pub(super) async fn versions(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let path = path(call)?;
+    let history = context.service.secrets.history(&permit, &path, call.now).await;
+    let (history, _turn) = history.map_err(|error| words::of(error, &path))?;
+    if let Some(removal) = history.header.life.removed {
+        return Err(words::of(crate::service::Error::SecretRemoved(removal), &path));
+    }
+    Ok(Reply::json(Writer::object_sized(128 + 96 * history.versions.len(), |out| {
+        out.text("path", path.as_str());
+        out.objects("versions", history.versions.iter().rev(), |(number, record), out| {
+            render::version(out, (*number, record), &history.header, call.now);
+        });
+    })))
+}
+
+pub(super) async fn delete(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let (path, number, permanent) = (path(call)?, version(call)?, flag(call, "permanent")?);
+    let (secrets, now) = (&context.service.secrets, call.now);
+    let failed = |error| words::of(error, &path);
+    let mut removal = None;
+    match (number, permanent) {
+        (None, true) => secrets.delete(&permit, &path, now).await.map_err(failed)?,
+        (None, false) => {
+            let seconds = context.retention_seconds;
+            removal = Some(secrets.remove(&permit, &path, seconds, now).await.map_err(failed)?);
+        }
+        (Some(number), permanent) => {
+            let to = if permanent { VersionState::Deleted } else { VersionState::Deactivated };
+            secrets.set_version(&permit, &path, number, to, now).await.map_err(failed)?;
+        }
+    }
+    Ok(Reply::json(Writer::object(|out| {
+        out.text("path", path.as_str());
+        if let Some(number) = number {
+            out.number("version", number.get());
+        }
+        out.boolean("deleted", true);
+        out.boolean("permanent", permanent);
+        if let Some(removal) = removal {
+            out.text("deleted_at", &removal.at.to_rfc3339_seconds());
+            out.text("recoverable_until", &removal.until.to_rfc3339_seconds());
+        }
+    })))
+}
+
+pub(super) async fn restore(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let (path, number, secrets) = (path(call)?, version(call)?, &context.service.secrets);
+    let header = match number {
+        None => secrets.restore(&permit, &path, call.now).await,
+        Some(number) => {
+            secrets.set_version(&permit, &path, number, VersionState::Active, call.now).await
+        }
+    };
+    let header = header.map_err(|error| words::of(error, &path))?;
+    described(context, &permit, call, (path, header)).await
+}
+
+/// The answer that tells a secret without its value.
+async fn described(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    secret: (SecretPath, Header),
+) -> Result<Reply, Failed> {
+    let path = secret.0.clone();
+    let described = context.service.secrets.describe(permit, vec![secret]).await?;
+    Ok(Reply::json(Writer::object_sized(768, |out| match described.first() {
+        Some(secret) => render::described(out, secret, call.now),
+        // Who may change it, and not see it, learns that it is done.
+        None => out.text("path", path.as_str()),
+    })))
+}
+
+/// The version that the query asks for.
+pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
+    let text = parameter(call, "version")?;
+    Ok(text.map(|text| text.parse::<VersionNumber>()).transpose()?)
+}
+
+/// What the headers of a write say must be there.
+fn expects(call: &Call) -> Result<Expects, Failed> {
+    const WRONG: Invalid = Invalid(
+        "a write takes If-None-Match: * where there must be no secret, or If-Match with its current version in \
+        quotes, such as \"3\"; one of them",
+    );
+    let text = |name| call.header(name).map(HeaderValue::as_bytes);
+    match (text(IF_MATCH.as_str()), text(IF_NONE_MATCH.as_str())) {
+        (None, None) => Ok(Expects::Anything),
+        (None, Some(b"*")) => Ok(Expects::Nothing),
+        (Some(tag), None) => {
+            let number = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+            let number = number.and_then(|tag| std::str::from_utf8(tag).ok()?.parse().ok());
+            Ok(Expects::Version(number.ok_or(WRONG)?))
+        }
+        _ => Err(WRONG.into()),
+    }
+}
+
+fn etag(number: u32) -> HeaderValue {
+    // Digits and quotes are a header's text.
+    HeaderValue::try_from(format!("\"{number}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// Whether a list of tags has that of a version, weak or not, or is about any.
+fn names(tags: &HeaderValue, number: u32) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    let own = format!("\"{number}\"");
+    tags.split(',')
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == own)
+}
+
+/// What is said of a problem in a list of several.
+pub(super) fn told(failed: &Failed) -> (&'static str, &str) {
+    (words::word(failed.problem), &failed.text)
+}

@@ -1,0 +1,101 @@
+//! What this dialect says where a request did not end as asked.
+//!
+//! A code is the problem's own word, or that of its status; what else is known stands in `details`.
+
+use hyper::StatusCode;
+
+use super::super::{Failed, Problem, Reply, json::Writer, problems::Told};
+use crate::{
+    model::{Refused, SecretPath, Timestamp},
+    service::Error,
+};
+
+/// The answer that tells it.
+pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
+    let failed = match (failed.problem, failed.cause.as_deref()) {
+        // Who may ask for every domain is told which there are.
+        (Problem::DomainNotFound, Some(Error::DomainNotFound)) => {
+            failed.told_as(Problem::TenantNotFound)
+        }
+        // Clients take 404 for a secret that is not there, and some delete their copies then.
+        (Problem::DomainNotFound, _) => failed.in_vault(),
+        _ => failed,
+    };
+    let (code, text, details) = (word(failed.problem), failed.text.clone(), failed.details.clone());
+    let reply = failed.into_reply(request_id);
+    let body = Writer::object(|out| {
+        out.object("error", |out| {
+            out.text("code", code);
+            out.text("message", &text);
+            if !details.is_empty() {
+                out.object("details", |out| {
+                    for (name, told) in &details {
+                        match told {
+                            Told::Text(text) => out.text(name, text),
+                            Told::Number(number) => out.number(name, *number),
+                            Told::Fields(faults) => out.object(name, |out| {
+                                for (field, rule) in faults.iter() {
+                                    out.text(field, rule);
+                                }
+                            }),
+                        }
+                    }
+                });
+            }
+            out.text("request_id", request_id);
+        });
+    });
+    Reply { body: body.into(), content_type: Some("application/json"), ..reply }
+}
+
+/// The code of a problem.
+pub(super) fn word(problem: Problem) -> &'static str {
+    if let Some(word) = problem.word() {
+        return word;
+    }
+    match problem.status() {
+        StatusCode::UNAUTHORIZED => "authentication_required",
+        StatusCode::FORBIDDEN => "access_denied",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::CONFLICT => "version_conflict",
+        StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "head_too_large",
+        StatusCode::UNPROCESSABLE_ENTITY => "validation_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+        StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
+        status if status.is_server_error() => "internal_error",
+        _ => "invalid_request",
+    }
+}
+
+/// What is told of a use case on the secret at `path` that did not end as asked.
+pub(super) fn of(error: Error, path: &SecretPath) -> Failed {
+    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds());
+    let path = ("path", Told::Text(path.as_str().to_owned()));
+    let details = match &error {
+        Error::SecretRemoved(removal) => vec![path, ("recoverable_until", at(removal.until))],
+        Error::SecretExpired(moment) => vec![path, ("expired_at", at(*moment))],
+        Error::SecretNotFound | Error::VersionNotFound | Error::PathRefused => vec![path],
+        Error::Conflict(current) => vec![path, ("current_version", Told::Number(*current))],
+        Error::Refused(Refused::Invalid(_) | Refused::TooManyEntries(_)) => {
+            return Failed::from(error).told_as(Problem::Unprocessable);
+        }
+        // Others were faster, again and again.
+        Error::Contended => return Problem::KeptChanging.into(),
+        _ => Vec::new(),
+    };
+    Failed::from(error).with_details(details)
+}
+
+/// The same of a write that would make the secret.
+pub(super) fn of_put(error: Error, path: &SecretPath) -> Failed {
+    let Error::SecretRemoved(removal) = &error else { return of(error, path) };
+    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds());
+    let details = vec![
+        ("path", Told::Text(path.as_str().to_owned())),
+        ("deleted_at", at(removal.at)),
+        ("recoverable_until", at(removal.until)),
+    ];
+    Failed::from(Problem::RemovedExists).with_details(details)
+}

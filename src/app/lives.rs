@@ -1,0 +1,47 @@
+//! Doing what the time has come for, with secrets: what was removed and can be restored no longer is
+//! erased, and what was counted of reads is added to the store.
+//!
+//! Always holds: nobody waits for it, as readers judge by the clock; several processes over one store
+//! may do it at once. Never does: give up.
+
+use std::{convert::Infallible, time::Duration};
+
+use crate::{
+    clock::{Clock as _, StoreClock},
+    service::{Error, Service},
+};
+
+/// How often.
+const EACH: Duration = Duration::from_secs(60);
+
+/// Erases what is over, for good.
+pub(super) async fn run(service: &Service, time: &StoreClock) -> Infallible {
+    loop {
+        if let Err(error) = due(service, time).await {
+            tracing::warn!(%error, "secrets whose time is over cannot be erased; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EACH) => {}
+            () = service.accesses.until_many() => {}
+        }
+        flush(service).await;
+    }
+}
+
+/// What the time has come for, and what an end in between has left.
+async fn due(service: &Service, time: &StoreClock) -> Result<(), Error> {
+    service.secrets.complete_index().await?;
+    service.secrets.finish_leaving().await?;
+    match service.secrets.sweep(time.now()).await? {
+        0 => {}
+        secrets => tracing::info!(secrets, "secrets that were removed are erased"),
+    }
+    Ok(())
+}
+
+/// Adds what was counted to the store.
+pub(super) async fn flush(service: &Service) {
+    if let Err(error) = service.accesses.flush().await {
+        tracing::warn!(%error, "how often secrets were read cannot be stored; trying again");
+    }
+}

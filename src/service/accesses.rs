@@ -1,0 +1,227 @@
+//! How often values are read, through whatever dialect: counted in memory, and added to the store
+//! now and then.
+//!
+//! Always holds: a read costs no write; processes add to each other; what a reader has read himself
+//! he finds counted at once. Never does: count what was refused, or what the server reads for itself.
+//! A crash loses what was counted since it was added last.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    Error,
+    records::{open, put},
+    scope::Scope,
+};
+use crate::{
+    crypto::DomainKeys,
+    model::{AccessCount, Header, OkmsId, SecretPath, Timestamp},
+    store::{
+        engine::{Batch, CommitError, Expect, Read, Snapshot},
+        kinds::{
+            access::{self, Access},
+            header,
+        },
+    },
+};
+
+/// How many parts the counts are in, so that readers seldom meet.
+const SHARDS: usize = 16;
+/// So many secrets with new counts are reason enough to add them to the store.
+const MANY: usize = 10_000;
+/// More secrets than these are not counted until then.
+const MOST: usize = 100_000;
+/// So many are added in one commit.
+const AT_ONCE: usize = 256;
+/// How often is tried anew where other processes were faster.
+const ATTEMPTS: usize = 16;
+
+/// Counts of secrets, by their headers' keys.
+type Counts = HashMap<Vec<u8>, AccessCount>;
+
+/// The counts that are not in the store yet.
+pub struct Accesses {
+    scope: Scope,
+    shards: [Mutex<Counts>; SHARDS],
+    hasher: RandomState,
+    fresh: AtomicUsize,
+    many: Notify,
+}
+
+impl Accesses {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            fresh: AtomicUsize::new(0),
+            many: Notify::new(),
+        }
+    }
+
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Counts> {
+        #[expect(clippy::cast_possible_truncation, reason = "any of the bits will do")]
+        let place = self.hasher.hash_one(key) as usize % SHARDS;
+        let shard = self.shards.get(place).unwrap_or(&self.shards[0]);
+        // Every change is one call, so a poisoned lock loses nothing.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A value of the secret whose header has this key was read.
+    pub(super) fn note(&self, key: &[u8], now: Timestamp) {
+        let mut shard = self.shard(key);
+        if let Some(count) = shard.get_mut(key) {
+            return count.note(now);
+        }
+        let fresh = self.fresh.fetch_add(1, Relaxed) + 1;
+        if fresh > MOST {
+            self.fresh.fetch_sub(1, Relaxed);
+            return;
+        }
+        shard.insert(key.to_vec(), AccessCount::one(now));
+        if fresh == MANY {
+            self.many.notify_one();
+        }
+    }
+
+    /// Waits until there is much to be added to the store.
+    pub async fn until_many(&self) {
+        self.many.notified().await;
+    }
+
+    /// How often a secret was read; `None` where it never was.
+    pub(super) async fn of(
+        &self,
+        snapshot: &dyn Snapshot,
+        keys: &DomainKeys,
+        secrets: &[(&SecretPath, &Header)],
+    ) -> Result<Vec<Option<AccessCount>>, Error> {
+        let names: Vec<_> = secrets.iter().map(|(path, _)| header::key(keys.id(), path)).collect();
+        let parts: Vec<_> = names.iter().map(|key| Read::Key(access::SPACE, key)).collect();
+        let mut counts = Vec::with_capacity(names.len());
+        for ((key, found), (_, secret)) in
+            names.iter().zip(snapshot.read(&parts).await?).zip(secrets)
+        {
+            let stored = match found {
+                Ok(Some(found)) => open::<Access>(keys, key, &found.record.bytes).ok(),
+                // Whoever asks for a secret is not refused for the sake of a count.
+                Ok(None) | Err(_) => None,
+            };
+            let stored = stored.filter(|access| access.of == secret.created_at);
+            let fresh = self.shard(key).get(key).cloned();
+            counts.push(match (stored.map(|access| access.count), fresh) {
+                (Some(mut stored), Some(fresh)) => {
+                    stored.merge(&fresh);
+                    Some(stored)
+                }
+                (stored, fresh) => stored.or(fresh),
+            });
+        }
+        Ok(counts)
+    }
+
+    /// Adds to the store what was counted. What cannot be added stays, to be added another time.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read, or takes no change.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let mut by_tenant: HashMap<OkmsId, Vec<(Vec<u8>, AccessCount)>> = HashMap::new();
+        for shard in &self.shards {
+            let taken = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            self.fresh.fetch_sub(taken.len(), Relaxed);
+            for (key, count) in taken {
+                let id = key.first_chunk().and_then(|id| OkmsId::from_bytes(*id).ok());
+                if let Some(id) = id {
+                    by_tenant.entry(id).or_default().push((key, count));
+                }
+            }
+        }
+        let mut outcome = Ok(());
+        for (id, counts) in by_tenant {
+            for some in counts.chunks(AT_ONCE) {
+                match self.add(id, some).await {
+                    // With the domain all is gone that could be counted.
+                    Ok(()) | Err(Error::DomainNotFound) => {}
+                    Err(error) => {
+                        self.take_back(some);
+                        outcome = Err(error);
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn add(&self, id: OkmsId, counts: &[(Vec<u8>, AccessCount)]) -> Result<(), Error> {
+        let keys = self.scope.keys_of(id).await?;
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.scope.engine().snapshot().await?;
+            let batch = merged(&*snapshot, &keys, counts).await?;
+            if batch.ops.is_empty() {
+                return Ok(());
+            }
+            match self.scope.engine().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict) => {}
+                // It may be in the store: what is counted once too often is worse than what is lost.
+                Err(CommitError::OutcomeUnknown(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    fn take_back(&self, counts: &[(Vec<u8>, AccessCount)]) {
+        for (key, count) in counts {
+            let mut shard = self.shard(key);
+            match shard.get_mut(key) {
+                Some(newer) => newer.merge(count),
+                None if self.fresh.load(Relaxed) < MOST => {
+                    self.fresh.fetch_add(1, Relaxed);
+                    shard.insert(key.clone(), count.clone());
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// What adds counts to those in the store, of the secrets that there still are.
+async fn merged(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    counts: &[(Vec<u8>, AccessCount)],
+) -> Result<Batch, Error> {
+    let parts: Vec<_> = counts
+        .iter()
+        .flat_map(|(key, _)| [Read::Key(header::SPACE, key), Read::Key(access::SPACE, key)])
+        .collect();
+    let mut found = snapshot.read(&parts).await?.into_iter();
+    let mut batch = Batch::default();
+    for (key, count) in counts {
+        let (secret, stored) = (found.next().unwrap_or(Ok(None)), found.next().unwrap_or(Ok(None)));
+        // What is damaged or gone is not counted.
+        let Ok(Some(secret)) = secret else { continue };
+        let Ok(secret) = open::<Header>(keys, key, &secret.record.bytes) else { continue };
+        let Some(path) = header::parse(keys.id(), key) else { continue };
+        let Ok(stored) = stored else { continue };
+        let expect =
+            stored.as_ref().map_or(Expect::Absent, |found| Expect::At(found.record.revision));
+        let before = stored.and_then(|found| open::<Access>(keys, key, &found.record.bytes).ok());
+        let mut whole = count.clone();
+        if let Some(before) = before.filter(|access| access.of == secret.created_at) {
+            whole.merge(&before.count);
+        }
+        batch.preconditions.push((access::SPACE, key.clone(), expect));
+        batch.ops.push(put(keys, &path, &Access { of: secret.created_at, count: whole })?);
+    }
+    Ok(batch)
+}

@@ -1,0 +1,410 @@
+//! The life of whole secrets: writes that say when one ends, removal that can be undone, and what
+//! becomes of a secret whose time is over.
+//!
+//! Always holds: a secret that was removed is not written here until it is restored; what is over is
+//! erased on condition that it is still so. Never does: end a secret by a job: all readers judge that
+//! by the clock.
+
+use super::{
+    Secret, Secrets, VersionView,
+    write::{More, SecretBasis, add_version},
+};
+use crate::{
+    auth::{Action, Detail, Permit, Resource},
+    crypto::{DomainKeys, SecretValue},
+    model::{
+        AccessCount, Header, MetadataPatch, Removal, SecretPath, Settings, Timestamp, Transition,
+        VersionNumber, VersionState,
+    },
+    service::{
+        ChangeName, Error,
+        records::{SecretMark, open},
+        unit::{Change, OneRecord},
+    },
+    store::kinds::{Kind as _, Malformed, secret_index, version::Version},
+};
+
+/// How many entries are looked at in one go.
+const AT_ONCE: usize = 256;
+
+/// What a write expects to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// Whatever there is.
+    Anything,
+    /// No secret.
+    Nothing,
+    /// A secret with this current version; 0 is one without any.
+    Version(u32),
+}
+
+/// A new version of a secret, which is made where there is none, with all that is to be said of it.
+#[derive(Debug)]
+pub struct Put {
+    /// Changes to what is told of the secret, and to when it ends.
+    pub patch: MetadataPatch,
+    /// The version's value.
+    pub value: SecretValue,
+    /// What must be there.
+    pub expects: Expects,
+    /// Whether a secret of this name may be made.
+    pub creates: bool,
+}
+
+/// A secret that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The secret after it.
+    pub header: Header,
+    /// The new version's number.
+    pub number: VersionNumber,
+    /// What was current before; nothing where the secret was made.
+    pub previous: Option<u32>,
+}
+
+/// A secret as it is, with all that is known of it beside its header.
+#[derive(Debug)]
+pub struct Described {
+    /// Its path.
+    pub path: SecretPath,
+    /// Its header.
+    pub header: Header,
+    /// The defaults of its domain and its mount.
+    pub defaults: Settings,
+    /// How often it was read; nothing where it never was.
+    pub accesses: Option<AccessCount>,
+}
+
+impl Secrets {
+    /// A secret with one version and its value: `version`, or the current one.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::SecretRemoved`, `Error::SecretExpired`,
+    /// `Error::VersionNotFound` where it can be read no more, each for its reason.
+    pub async fn read(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        version: Option<VersionNumber>,
+        now: Timestamp,
+    ) -> Result<(Secret, VersionView), Error> {
+        permit.check(Action::VersionGetData, Resource::Secret(path))?;
+        let secret = match self.load(permit, path, version, true, now).await {
+            // Why there is no such version is told by the secret, where it is gone as a whole.
+            Err(Error::VersionNotFound) => {
+                gone(&self.load(permit, path, None, false, now).await?.header, now)?;
+                return Err(Error::VersionNotFound);
+            }
+            secret => secret?,
+        };
+        gone(&secret.header, now)?;
+        self.counts(permit, path, &secret, now);
+        let Secret { header, version: view } = secret;
+        let view = view.ok_or(Error::VersionNotFound)?;
+        if view.value.is_some() {
+            return Ok((Secret { header, version: None }, view));
+        }
+        let is_current = header.current == Some(view.number);
+        match view.record.deadline().filter(|_| is_current) {
+            Some(at) if at <= now => Err(Error::SecretExpired(at)),
+            _ => Err(Error::VersionNotFound),
+        }
+    }
+
+    /// Writes a new version with what is said of the secret, all or nothing.
+    ///
+    /// # Errors
+    /// `Error::SecretRemoved` in the time in which it can be restored; `Error::Conflict` where another
+    /// version was expected, or one had to be; `Error::Refused` where a rule stands against it.
+    pub async fn put(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        put: &Put,
+        now: Timestamp,
+    ) -> Result<Written, Error> {
+        let may = |action| permit.check(action, Resource::Secret(path));
+        // Which of the two it takes is known later; who has neither is not told by the store.
+        may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
+        let basis = SecretBasis::of(path, now).with(More::Added(Some(&put.patch.settings)));
+        self.change(ChangeName::PutSecret, permit, basis, |found, defaults, draft| {
+            may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
+            if found.is_some() && !put.patch.is_empty() {
+                may(Action::SecretUpdateMetadata)?;
+            }
+            let previous = found.as_ref().map(|found| found.header.current_number());
+            let (before, falling) =
+                found.map_or_else(|| (Header::new(now), 0), |found| (found.header, found.falling));
+            if let Some(removal) = before.life.removed {
+                return Err(Error::SecretRemoved(removal));
+            }
+            let is_expected = match put.expects {
+                Expects::Anything => previous.is_none() || !before.settings.demands_cas(&defaults),
+                Expects::Nothing => previous.is_none(),
+                Expects::Version(number) => previous == Some(number),
+            };
+            if !is_expected {
+                return Err(Error::Conflict(before.current_number()));
+            }
+            if previous.is_none() && !put.creates {
+                return Err(Error::PathRefused);
+            }
+            let mut header = before.with_patch(&put.patch, now)?;
+            if previous.is_none() {
+                let subject: Option<Box<str>> = permit.names_subject().map(Into::into);
+                header.about.owner = header.about.owner.or_else(|| subject.clone());
+                header.created_by = subject;
+            }
+            let added = (&mut header, falling);
+            let (number, _) = add_version(path, added, &put.value, &defaults, draft, now)?;
+            draft.put_secret(path, &header)?;
+            Ok(Written { header, number, previous })
+        })
+        .await
+    }
+
+    /// Changes what is said of a secret, and when it ends.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::SecretRemoved`; `Error::Refused` where a rule stands against
+    /// it.
+    pub async fn amend(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        patch: &MetadataPatch,
+        now: Timestamp,
+    ) -> Result<Header, Error> {
+        permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        let basis = SecretBasis::of(path, now);
+        self.change(ChangeName::AmendSecret, permit, basis, |found, _, draft| {
+            let before = here(found.map(|found| found.header))?;
+            let header = before.with_patch(patch, now)?;
+            if header != before {
+                draft.put_secret(path, &header)?;
+            }
+            Ok(header)
+        })
+        .await
+    }
+
+    /// A secret without its value.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, and `Error::SecretRemoved` unless removed ones are wanted.
+    pub async fn look_at(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        with_removed: bool,
+        now: Timestamp,
+    ) -> Result<Header, Error> {
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
+        let found = self.load(permit, path, None, false, now).await?;
+        let header = Header::clone(&found.header);
+        if !with_removed && let Some(removal) = header.life.removed {
+            return Err(Error::SecretRemoved(removal));
+        }
+        Ok(header)
+    }
+
+    /// What is known of secrets beside their headers; of those that may be seen alone.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn describe(
+        &self,
+        permit: &Permit,
+        mut secrets: Vec<(SecretPath, Header)>,
+    ) -> Result<Vec<Described>, Error> {
+        secrets.retain(|(path, _)| permit.tells(Action::SecretGet, Resource::Secret(path)));
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (config, _) = self.scope.config_at(&*snapshot, &keys).await?;
+        let of: Vec<_> = secrets.iter().map(|(path, header)| (path, header)).collect();
+        let counts = self.accesses.of(&*snapshot, &keys, &of).await?;
+        let described = secrets.into_iter().zip(counts).map(|((path, header), accesses)| {
+            let defaults = config.defaults(&path);
+            Described { path, header, defaults, accesses }
+        });
+        Ok(described.collect())
+    }
+
+    /// Removes a secret for so many seconds, in which it can be restored.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::SecretRemoved`.
+    pub async fn remove(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        seconds: u64,
+        now: Timestamp,
+    ) -> Result<Removal, Error> {
+        permit.check(Action::VersionDeactivate, Resource::Secret(path))?;
+        let basis = SecretBasis::of(path, now);
+        self.change(ChangeName::RemoveSecret, permit, basis, |found, _, draft| {
+            let header = here(found.map(|found| found.header))?.removed(now, seconds);
+            draft.put_secret(path, &header)?;
+            header.life.removed.ok_or(Error::SecretNotFound)
+        })
+        .await
+    }
+
+    /// Takes a removal back; nothing changes where there was none.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`.
+    pub async fn restore(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<Header, Error> {
+        permit.check(Action::VersionActivate, Resource::Secret(path))?;
+        let basis = SecretBasis::of(path, now);
+        self.change(ChangeName::RestoreSecret, permit, basis, |found, _, draft| {
+            let before = found.ok_or(Error::SecretNotFound)?.header;
+            if before.life.removed.is_none() {
+                return Ok(before);
+            }
+            let header = before.restored(now);
+            draft.put_secret(path, &header)?;
+            Ok(header)
+        })
+        .await
+    }
+
+    /// Leads one version of a secret that was not removed to the state `to`, and tells the secret.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound`, `Error::SecretRemoved`; `Error::VersionNotFound` where there is no such
+    /// version, or it is in that state already or can come to it no more.
+    pub async fn set_version(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        number: VersionNumber,
+        to: VersionState,
+        now: Timestamp,
+    ) -> Result<Header, Error> {
+        let action = match to {
+            VersionState::Active => Action::VersionActivate,
+            VersionState::Deactivated => Action::VersionDeactivate,
+            VersionState::Deleted => Action::VersionDelete,
+        };
+        permit.learns(Detail::Version(number.get()));
+        permit.check(action, Resource::Secret(path))?;
+        let numbers = [number];
+        let basis = SecretBasis::of(path, now).with(More::Versions(&numbers));
+        self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
+            let mut found = found.ok_or(Error::SecretNotFound)?;
+            let mut header = here(Some(found.header))?;
+            let (_, before) = found.versions.pop().ok_or(Error::VersionNotFound)?;
+            match header.transition((number, &before.record), to, &defaults, now) {
+                Transition::None | Transition::Refused => return Err(Error::VersionNotFound),
+                Transition::Changed(record) => {
+                    draft.put((path, number.get()), &Version { record, ..before })?;
+                }
+                Transition::Erased(record) => {
+                    header.bytes = header.bytes.saturating_sub(before.bytes);
+                    draft.erase(path, number, record)?;
+                }
+            }
+            draft.put_secret(path, &header)?;
+            Ok(header)
+        })
+        .await
+    }
+
+    /// Erases the secrets of the region whose time is over, and tells how many. Another process may be
+    /// at it at the same time.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read or takes no change.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
+        let (mut from, to) = secret_index::purges_up_to(now);
+        let mut swept = 0;
+        loop {
+            let snapshot = self.scope.engine().snapshot().await?;
+            let page = snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE).await?;
+            drop(snapshot);
+            for key in &page {
+                let (id, path) = secret_index::parse_purge(key).ok_or(Malformed)?;
+                match self.scope.keys_of(id).await {
+                    Ok(keys) => {
+                        swept += u64::from(self.erase_if_over(&keys, key, &path, now).await?);
+                    }
+                    // Nothing of it can be read either, and it does not hold up the others.
+                    Err(error) => {
+                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had")
+                    }
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == AT_ONCE => from = [last, [0].as_slice()].concat(),
+                _ => return Ok(swept),
+            }
+        }
+    }
+
+    /// Erases a secret if its time is over; or its entry in the index, if that is of another time.
+    async fn erase_if_over(
+        &self,
+        keys: &DomainKeys,
+        entry: &[u8],
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let change =
+            Change { name: ChangeName::SweepSecrets, turns: &[path.as_str()], witness: None };
+        let basis = OneRecord::of::<Header>(keys, path);
+        self.scope
+            .unit(change, keys, basis, |found, draft| {
+                let header = found.map(|record| {
+                    open::<Header>(keys, &Header::key(keys.id(), path), &record.bytes)
+                });
+                let header = match header.transpose() {
+                    // Nobody knows any more when its time is over.
+                    Err(Error::Corrupt(_)) => return Ok(false),
+                    header => header?,
+                };
+                let was = match &header {
+                    Some(header) => Some(SecretMark::of(keys, path, header)?),
+                    None => None,
+                };
+                if header.is_some_and(|header| header.life.is_over(now)) {
+                    draft.remove(path);
+                    let growth = draft.settle(was.as_ref());
+                    draft.tell(Some(growth));
+                    return Ok(true);
+                }
+                if was.is_none_or(|was| !was.has(entry)) {
+                    draft.delete(secret_index::SPACE, entry.to_vec());
+                }
+                Ok(false)
+            })
+            .await
+    }
+}
+
+/// The secret, if it was not removed.
+fn here(header: Option<Header>) -> Result<Header, Error> {
+    let header = header.ok_or(Error::SecretNotFound)?;
+    match header.life.removed {
+        Some(removal) => Err(Error::SecretRemoved(removal)),
+        None => Ok(header),
+    }
+}
+
+/// Whether all of a secret can be read no more.
+fn gone(header: &Header, now: Timestamp) -> Result<(), Error> {
+    if let Some(removal) = header.life.removed {
+        return Err(Error::SecretRemoved(removal));
+    }
+    match header.life.expires_at {
+        // Where nothing can be read anyway there is nothing that could have ended.
+        Some(at) if at <= now && header.current.is_some() => Err(Error::SecretExpired(at)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,407 @@
+//! Finding secrets by what is said of them, and by when they end.
+//!
+//! Always holds: what is not the caller's to see is neither told nor counted; a page looks at a bounded
+//! number of secrets, so that it may be short and yet not the last; the header counts, not what an
+//! index says of it.
+
+use super::Secrets;
+use crate::{
+    auth::{Action, Permit, Resource},
+    crypto::DomainKeys,
+    model::{Header, Invalid, SecretPath, SecretType, Timestamp},
+    service::{
+        Error,
+        cursor::{self, Listing},
+        records::open,
+    },
+    store::{
+        engine::{Read, Snapshot, Space},
+        kinds::{
+            Malformed, header,
+            secret_index::{self, Part},
+        },
+    },
+};
+
+/// How many secrets are looked at before others get a turn.
+const AT_ONCE: usize = 256;
+/// So many secrets are looked at for a page, and for counting.
+const LOOKED_AT: usize = 10_000;
+
+/// What is looked for. Nothing is asked for where nothing is set.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// What the path begins with.
+    pub prefix: String,
+    /// All of these tags.
+    pub tags: Vec<String>,
+    /// The type.
+    pub secret_type: Option<SecretType>,
+    /// The owner.
+    pub owner: Option<String>,
+    /// Text that is in the path, in the description, in a tag or in an entry of custom metadata, in
+    /// small letters: capitals make no difference.
+    pub text: Option<String>,
+    /// It ends before that.
+    pub expires_before: Option<Timestamp>,
+    /// Its newest version is younger.
+    pub updated_after: Option<Timestamp>,
+    /// Those that have ended are wanted, too.
+    pub with_expired: bool,
+    /// Those that were removed and can be restored are wanted, too.
+    pub with_removed: bool,
+}
+
+/// A page of what was found.
+#[derive(Debug)]
+pub struct SearchPage {
+    /// The secrets, in the order of their paths.
+    pub found: Vec<(SecretPath, Header)>,
+    /// Where it goes on, if it does.
+    pub next: Option<Vec<u8>>,
+    /// How many there were when the first page was made.
+    pub total: u32,
+    /// Whether all were counted, or those alone that were looked at.
+    pub is_exact: bool,
+    /// Damaged headers that were left out.
+    pub damaged: usize,
+}
+
+/// A page of secrets that end, with the moments at which they do.
+#[derive(Debug)]
+pub struct EndingPage {
+    /// The secrets, those that end soonest first.
+    pub found: Vec<(SecretPath, Timestamp)>,
+    /// Where it goes on, if it does.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What travels from page to page.
+struct Progress {
+    after: SecretPath,
+    total: u32,
+    is_exact: bool,
+}
+
+impl Search {
+    /// Whether a secret is what is looked for, at `now`.
+    fn takes(&self, path: &SecretPath, header: &Header, now: Timestamp) -> bool {
+        let life = &header.life;
+        let ends = header.expires_at();
+        !life.is_over(now)
+            && (self.with_removed || life.removed.is_none())
+            && (self.with_expired || ends.is_none_or(|at| at > now))
+            && path.as_str().starts_with(&self.prefix)
+            && self.tags.iter().all(|tag| header.about.tags.has(tag))
+            && self.secret_type.is_none_or(|wanted| header.about.secret_type == wanted)
+            && self.owner.as_ref().is_none_or(|owner| header.about.owner.as_deref() == Some(owner))
+            && self.text.as_ref().is_none_or(|text| has_text(text, path, header))
+            && self.expires_before.is_none_or(|limit| ends.is_some_and(|at| at < limit))
+            && self.updated_after.is_none_or(|limit| header.changed_at() > limit)
+    }
+
+    /// What stands for all of it in a cursor.
+    fn mark(&self, keys: &DomainKeys) -> Result<[u8; 16], Error> {
+        // The names of fields are part of the text, so that no two searches have one.
+        Ok(keys.mark(&format!("search {self:?}"))?)
+    }
+}
+
+impl Secrets {
+    /// A page of the secrets that are looked for and may be seen.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this search.
+    pub async fn search(
+        &self,
+        permit: &Permit,
+        search: &Search,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<SearchPage, Error> {
+        permit.check(Action::SecretGet, Resource::Below(""))?;
+        permit.check_beside(Action::SecretList, Resource::Below(""))?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let mark = search.mark(&keys)?;
+        let before = cursor.map(|cursor| parse(&keys, &mark, &cursor)).transpose()?;
+        let tag = search.tags.first().map(|tag| keys.mark(tag)).transpose()?;
+        let _turn = self.scope.long_reads().turn(id).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut walk = Walk::new(&*snapshot, &keys, search, tag, before.as_ref());
+        let mut page = SearchPage {
+            found: Vec::new(),
+            next: None,
+            total: before.as_ref().map_or(0, |before| before.total),
+            is_exact: before.as_ref().is_none_or(|before| before.is_exact),
+            damaged: 0,
+        };
+        let is_first = before.is_none();
+        let (mut looked_at, mut last, mut is_full) = (0, None, false);
+        'walk: while looked_at < LOOKED_AT {
+            let Some(batch) = walk.next().await? else { break };
+            for (path, record) in batch {
+                looked_at += 1;
+                let may = |action| permit.allows(action, Resource::Secret(&path));
+                if may(Action::SecretGet) && may(Action::SecretList) {
+                    let key = header::key(id, &path);
+                    let header: Header = match open(&keys, &key, &record) {
+                        Err(Error::Corrupt(error)) => {
+                            tracing::error!(domain = %id, error, "a header is damaged");
+                            page.damaged += 1;
+                            continue;
+                        }
+                        header => header?,
+                    };
+                    if search.takes(&path, &header, now) {
+                        if page.found.len() < limit {
+                            page.found.push((path.clone(), header));
+                        } else {
+                            is_full = true;
+                        }
+                        page.total += u32::from(is_first);
+                    }
+                }
+                if is_full && !is_first {
+                    break 'walk;
+                }
+                if !is_full {
+                    last = Some(path);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        let is_over = walk.is_over && looked_at < LOOKED_AT;
+        if is_first && !is_over {
+            page.is_exact = false;
+        }
+        if (is_full || !is_over)
+            && let Some(after) = last
+        {
+            let progress = Progress { after, total: page.total, is_exact: page.is_exact };
+            page.next = Some(render(&keys, &mark, &progress)?);
+        }
+        Ok(page)
+    }
+
+    /// A page of the secrets that end between two moments, those that end soonest first.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this list.
+    pub async fn ending(
+        &self,
+        permit: &Permit,
+        (from, to): (Option<Timestamp>, Timestamp),
+        prefix: &str,
+        cursor: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<EndingPage, Error> {
+        permit.check(Action::SecretGet, Resource::Below(""))?;
+        permit.check_beside(Action::SecretList, Resource::Below(""))?;
+        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let part = Part::Ends;
+        let (first, end) = part.up_to(id, to);
+        let mut at = match (cursor, from) {
+            (Some(cursor), _) => {
+                [id.as_bytes(), &*cursor::open(&keys, Listing::Ends, &cursor)?].concat()
+            }
+            (None, Some(from)) => part.from(id, from),
+            (None, None) => first,
+        };
+        let _turn = self.scope.long_reads().turn(id).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        while looked_at < LOOKED_AT {
+            let entries = snapshot.keys(secret_index::SPACE, &at, &end, None, AT_ONCE).await?;
+            let is_last = entries.len() < AT_ONCE;
+            let mut wanted = Vec::new();
+            for key in entries {
+                looked_at += 1;
+                let entry = part.parse(id, &key).ok_or(Malformed)?;
+                let may = |action| permit.allows(action, Resource::Secret(&entry.path));
+                let is_wanted = entry.path.as_str().starts_with(prefix)
+                    && may(Action::SecretGet)
+                    && may(Action::SecretList);
+                at = [key.as_slice(), &[0]].concat();
+                if is_wanted {
+                    wanted.push((entry.path, key));
+                }
+            }
+            let headers = headers(&*snapshot, &keys, wanted.iter().map(|(path, _)| path)).await?;
+            for ((path, key), header) in wanted.into_iter().zip(headers) {
+                let Some(header) = header else { continue };
+                let Some(ends) = header.expires_at().filter(|_| header.life.removed.is_none())
+                else {
+                    continue;
+                };
+                // The entry is of a minute, and of a header that may be another by now.
+                let is_within = from.is_none_or(|from| ends > from) && ends <= to;
+                if !is_within || part.key(id, ends, &path) != key {
+                    continue;
+                }
+                if found.len() == limit {
+                    let place = key.get(16..).unwrap_or_default();
+                    let next = cursor::seal(&keys, Listing::Ends, place)?;
+                    found.sort_by(|(_, one): &(SecretPath, Timestamp), (_, other)| one.cmp(other));
+                    return Ok(EndingPage { found, next: Some(next) });
+                }
+                found.push((path, ends));
+            }
+            if is_last {
+                found.sort_by(|(_, one), (_, other)| one.cmp(other));
+                return Ok(EndingPage { found, next: None });
+            }
+            tokio::task::yield_now().await;
+        }
+        found.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let place = at.get(16..).unwrap_or_default();
+        Ok(EndingPage { found, next: Some(cursor::seal(&keys, Listing::Ends, place)?) })
+    }
+}
+
+/// Whether a text is in what is said of a secret, capitals or not.
+fn has_text(text: &str, path: &SecretPath, header: &Header) -> bool {
+    let custom = header.custom.iter().flat_map(|(name, value)| [name, value]);
+    let mut said = [path.as_str()]
+        .into_iter()
+        .chain(header.about.description.as_deref())
+        .chain(header.about.tags.iter())
+        .chain(custom);
+    said.any(|said| said.to_lowercase().contains(text))
+}
+
+/// Candidates with their sealed headers, in the order of their paths.
+struct Walk<'a> {
+    snapshot: &'a dyn Snapshot,
+    keys: &'a DomainKeys,
+    /// Where candidates come from: the index of a tag, or all headers.
+    space: Space,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    tag: Option<[u8; 16]>,
+    is_over: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        snapshot: &'a dyn Snapshot,
+        keys: &'a DomainKeys,
+        search: &Search,
+        tag: Option<[u8; 16]>,
+        before: Option<&Progress>,
+    ) -> Self {
+        let id = keys.id();
+        let (space, mut from, to) = match &tag {
+            Some(tag) => {
+                let (from, to) = Part::Tag(tag).below(id, &search.prefix);
+                (secret_index::SPACE, from, to)
+            }
+            None => {
+                let (from, to) = header::below(id, &search.prefix);
+                (header::SPACE, from, to)
+            }
+        };
+        if let Some(Progress { after, .. }) = before {
+            let next = match &tag {
+                Some(tag) => Part::Tag(tag).after(id, Timestamp::from_unix_seconds(0), after).0,
+                None => header::after(id, after),
+            };
+            from = from.max(next);
+        }
+        Self { snapshot, keys, space, from, to, tag, is_over: false }
+    }
+
+    /// The next ones; `None` where there are no more.
+    async fn next(&mut self) -> Result<Option<Vec<(SecretPath, bytes::Bytes)>>, Error> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let id = self.keys.id();
+        let mut found = Vec::with_capacity(AT_ONCE);
+        let looked_at = match &self.tag {
+            None => {
+                let page = self.snapshot.scan(self.space, &self.from, &self.to, AT_ONCE).await?;
+                for (key, record) in &page {
+                    let path = header::parse(id, key).ok_or(Malformed)?;
+                    found.push((path, record.bytes.clone()));
+                }
+                self.go_on(page.last().map(|(key, _)| key.as_slice()));
+                page.len()
+            }
+            Some(tag) => {
+                let page =
+                    self.snapshot.keys(self.space, &self.from, &self.to, None, AT_ONCE).await?;
+                let entries = page.iter().map(|key| Part::Tag(tag).parse(id, key).ok_or(Malformed));
+                let paths: Vec<_> =
+                    entries.map(|entry| Ok(entry?.path)).collect::<Result<_, Malformed>>()?;
+                let names: Vec<_> = paths.iter().map(|path| header::key(id, path)).collect();
+                let parts: Vec<_> = names.iter().map(|key| Read::Key(header::SPACE, key)).collect();
+                for (path, record) in paths.into_iter().zip(self.snapshot.read(&parts).await?) {
+                    // An entry may have outlived its secret.
+                    if let Some(record) = record? {
+                        found.push((path, record.record.bytes));
+                    }
+                }
+                self.go_on(page.last().map(Vec::as_slice));
+                page.len()
+            }
+        };
+        self.is_over = looked_at < AT_ONCE;
+        Ok(Some(found))
+    }
+
+    fn go_on(&mut self, last: Option<&[u8]>) {
+        if let Some(last) = last {
+            self.from = [last, &[0]].concat();
+        }
+    }
+}
+
+/// The headers of secrets; none where there is none, or it is damaged.
+async fn headers<'p>(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    paths: impl Iterator<Item = &'p SecretPath>,
+) -> Result<Vec<Option<Header>>, Error> {
+    let names: Vec<_> = paths.map(|path| header::key(keys.id(), path)).collect();
+    let parts: Vec<_> = names.iter().map(|key| Read::Key(header::SPACE, key)).collect();
+    let mut headers = Vec::with_capacity(names.len());
+    for (key, found) in names.iter().zip(snapshot.read(&parts).await?) {
+        let header = found?.map(|found| open::<Header>(keys, key, &found.record.bytes));
+        headers.push(match header.transpose() {
+            Err(Error::Corrupt(error)) => {
+                tracing::error!(domain = %keys.id(), error, "a header is damaged");
+                None
+            }
+            header => header?,
+        });
+    }
+    Ok(headers)
+}
+
+/// Cursors are as long as a multiple of this, so that they do not tell how long a path is.
+const PADDED_TO: usize = 256;
+
+fn render(keys: &DomainKeys, mark: &[u8; 16], progress: &Progress) -> Result<Vec<u8>, Error> {
+    let Progress { after, total, is_exact } = progress;
+    let head = [mark.as_slice(), &total.to_be_bytes(), &[u8::from(*is_exact)]].concat();
+    let mut plain = [&*head, after.as_str().as_bytes()].concat();
+    // No path has a NUL.
+    plain.resize(plain.len().next_multiple_of(PADDED_TO), 0);
+    cursor::seal(keys, Listing::Search, &plain)
+}
+
+fn parse(keys: &DomainKeys, mark: &[u8; 16], cursor: &[u8]) -> Result<Progress, Error> {
+    const OTHER: Invalid =
+        Invalid("the cursor is not one of this list; repeat without it, or with the same filters");
+    let plain = cursor::open(keys, Listing::Search, cursor).map_err(|_| OTHER)?;
+    let parts = || {
+        let (own, rest) = plain.split_first_chunk::<16>()?;
+        let (total, rest) = rest.split_first_chunk()?;
+        let (is_exact, path) = rest.split_first()?;
+        let path = std::str::from_utf8(path).ok()?.trim_end_matches('\0').parse().ok()?;
+        let (total, is_exact) = (u32::from_be_bytes(*total), *is_exact == 1);
+        (own == mark).then_some(Progress { after: path, total, is_exact })
+    };
+    Ok(parts().ok_or(OTHER)?)
+}

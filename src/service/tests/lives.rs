@@ -1,0 +1,193 @@
+//! What belongs to secrets beside their own records goes with them.
+
+use super::*;
+use crate::{
+    model::{AboutPatch, EndPatch, LifePatch, Tags},
+    service::{Expects, Include, Put, Search, secrets::index},
+    store::kinds::{access, leaving, leaving::Leaving, secret_index},
+};
+
+async fn put(service: &Service, permit: &Permit, at: &str, tag: &str, now: Timestamp) {
+    let put = Put {
+        patch: MetadataPatch {
+            about: AboutPatch { tags: Some(Tags::new([tag]).unwrap()), ..AboutPatch::default() },
+            life: LifePatch { end: Some(EndPatch::After(600)), ..LifePatch::default() },
+            ..MetadataPatch::default()
+        },
+        value: SecretValue::new(b"{}".to_vec()),
+        expects: Expects::Anything,
+        creates: true,
+    };
+    service.secrets.put(permit, &path(at), &put, now).await.unwrap();
+}
+
+/// The keys of a space that begin with the tenant's id, or the region's.
+async fn keys(engine: &dyn Engine, space: Space) -> Vec<Vec<u8>> {
+    engine.snapshot().await.unwrap().keys(space, &[], &[0xff; 17], None, 1_000).await.unwrap()
+}
+
+async fn start() -> (tempfile::TempDir, Arc<dyn Engine>, Service, OkmsId) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RedbOptions::new(folder.path().join("store"));
+    let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
+    let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
+    (folder, engine, service, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_swept_with_all_that_belongs_to_it() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    for at in ["a", "b"] {
+        put(&service, &permit, at, "t", NOW).await;
+        service.secrets.get(&permit, &path(at), None, Include::Value, NOW).await.unwrap();
+    }
+    service.accesses.flush().await.unwrap();
+    assert_eq!(keys(&*engine, access::SPACE).await.len(), 2);
+    assert_eq!(keys(&*engine, secret_index::SPACE).await.len(), 4);
+    service.secrets.remove(&permit, &path("a"), 60, NOW).await.unwrap();
+    assert_eq!(service.secrets.sweep(NOW.plus_seconds(59)).await.unwrap(), 0);
+    assert_eq!(keys(&*engine, header::SPACE).await.len(), 2);
+    // Restored, it is not swept when its time would have come.
+    service.secrets.remove(&permit, &path("b"), 60, NOW).await.unwrap();
+    service.secrets.restore(&permit, &path("b"), NOW).await.unwrap();
+    assert_eq!(service.secrets.sweep(NOW.plus_seconds(60)).await.unwrap(), 1);
+    for space in [header::SPACE, kinds::version::SPACE, kinds::value::SPACE, access::SPACE] {
+        assert_eq!(keys(&*engine, space).await.len(), 1, "{space:?}");
+    }
+    assert_eq!(keys(&*engine, secret_index::SPACE).await.len(), 2);
+}
+
+/// Processes add to each other, and what one has not added is counted by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_counted_by_several_processes() {
+    let (folder, engine, one, id) = start().await;
+    let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
+    let default = (BuiltIn::Admin, Quota::default());
+    let other = Service::open(
+        Arc::clone(&engine),
+        root,
+        None,
+        default,
+        Arc::default(),
+        Box::new(|_, _| {}),
+    );
+    let other = other.await.unwrap();
+    let permit = all(id);
+    put(&one, &permit, "a", "t", NOW).await;
+    let at = path("a");
+    let counted = async |service: &Service| {
+        let header = service.secrets.look_at(&permit, &at, false, NOW).await.unwrap();
+        let found = service.secrets.describe(&permit, vec![(path("a"), header)]).await.unwrap();
+        found[0].accesses.as_ref().map_or(0, |accesses| accesses.count(NOW))
+    };
+    let read = async |service: &Service, times: usize| {
+        for _ in 0..times {
+            service.secrets.read(&permit, &at, None, NOW).await.unwrap();
+        }
+    };
+    read(&one, 10).await;
+    assert_eq!((counted(&one).await, counted(&other).await), (10, 0));
+    read(&other, 20).await;
+    let (first, second) = tokio::join!(one.accesses.flush(), other.accesses.flush());
+    (first.unwrap(), second.unwrap());
+    assert_eq!((counted(&one).await, counted(&other).await), (30, 30));
+    // Names alone, and metadata, are no reads.
+    one.secrets.get(&permit, &at, None, Include::Names, NOW).await.unwrap();
+    // Nor is what another secret of the path had.
+    one.secrets.delete(&permit, &at, NOW).await.unwrap();
+    read_none(&one, &permit, &at).await;
+    put(&one, &permit, "a", "t", NOW.plus_seconds(1)).await;
+    assert_eq!(counted(&one).await, 0);
+}
+
+async fn read_none(service: &Service, permit: &Permit, at: &SecretPath) {
+    assert!(service.secrets.read(permit, at, None, NOW).await.is_err());
+}
+
+/// What was in a mount is removed, also where the process ended in between, but for what somebody has
+/// written since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_that_is_left_goes_on_leaving_after_a_start() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    let many: Vec<_> = (0..150).map(|n| format!("team/{n:03}")).collect();
+    for at in &many {
+        create(&service, &permit, at).await.unwrap();
+    }
+    create(&service, &permit, "teams").await.unwrap();
+    let leaving = Leaving { id, folder: "team/".to_owned(), at: NOW.plus_seconds(5), seconds: 60 };
+    let ops = vec![leaving.put()];
+    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    put(&service, &permit, "team/070", "t", NOW.plus_seconds(6)).await;
+    service.secrets.finish_leaving().await.unwrap();
+    assert!(keys(&*engine, leaving::SPACE).await.is_empty());
+    let search = Search { with_expired: true, ..Search::default() };
+    let left = service.secrets.search(&permit, &search, None, 200, NOW).await.unwrap();
+    let names: Vec<_> = left.found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["team/070", "teams"]);
+    for at in &many {
+        service.secrets.restore(&permit, &path(at), NOW.plus_seconds(64)).await.unwrap();
+    }
+    assert_eq!(service.secrets.sweep(NOW.plus_seconds(1_000)).await.unwrap(), 0);
+}
+
+/// Whatever was lost of the index or put there is found, and mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_is_held_against_the_headers() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    for n in 0..300 {
+        put(&service, &permit, &format!("{n:03}"), "t", NOW).await;
+    }
+    let whole = keys(&*engine, secret_index::SPACE).await;
+    assert_eq!(whole.len(), 600);
+    let tenant = service.scope.keys(&permit).await.unwrap();
+    assert_eq!(service.secrets.mend_index(&tenant).await.unwrap(), (0, 0));
+    let strange = secret_index::Part::Rotates("rot_x").key(id, NOW, &path("007"));
+    let gone = secret_index::Part::Ends.key(id, NOW, &path("nothing"));
+    let ops = vec![
+        Op::Delete(secret_index::SPACE, whole[5].clone()),
+        Op::Delete(secret_index::SPACE, whole[500].clone()),
+        index::put(strange),
+        index::put(gone),
+    ];
+    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    assert_eq!(service.secrets.mend_index(&tenant).await.unwrap(), (2, 2));
+    assert_eq!(keys(&*engine, secret_index::SPACE).await, whole);
+}
+
+/// A store of a time when nothing was known of ends: what ends by its settings is found all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_by_settings_of_before_gets_into_the_index() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    let settings =
+        SettingsPatch { deactivate_after: Some("1h".parse().unwrap()), ..SettingsPatch::default() };
+    let patch = MetadataPatch { settings, ..MetadataPatch::default() };
+    let value = SecretValue::new(b"{}".to_vec());
+    for n in 0..70 {
+        let at = path(&format!("{n:02}"));
+        service.secrets.create(&permit, &at, &patch, &value, NOW).await.unwrap();
+        // As they were.
+        let tenant = service.scope.keys(&permit).await.unwrap();
+        let key = Header::key(id, &at);
+        let record = engine.snapshot().await.unwrap().get(header::SPACE, &key).await.unwrap();
+        let header: Header = records::open(&tenant, &key, &record.unwrap().bytes).unwrap();
+        let former = Header { current_deadline: None, written_at: None, ..header };
+        let ops = vec![records::put(&tenant, &at, &former).unwrap()];
+        engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    }
+    let (from, to) = secret_index::all(id);
+    let ops = vec![
+        Op::DeleteRange(secret_index::SPACE, from, to),
+        Op::Delete(kinds::region::SPACE, kinds::region::index_is_complete()),
+    ];
+    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    for _ in 0..2 {
+        service.secrets.complete_index().await.unwrap();
+        let range = (None, NOW.plus_seconds(3_600));
+        let ending = service.secrets.ending(&permit, range, "", None, 200).await.unwrap();
+        assert_eq!(ending.found.len(), 70);
+    }
+}
