@@ -25,10 +25,14 @@ mod mount;
 mod network;
 mod path;
 pub mod policy;
+mod policy_id;
 mod proxy;
 mod quota;
+pub mod recipe;
 mod refused;
 mod revocation;
+mod rotation;
+mod schedule;
 mod secret;
 mod settings;
 mod span;
@@ -71,10 +75,14 @@ pub use self::{
     network::Network,
     path::{PATH_MAX, PUBLISHED_PATH_MAX, SecretPath},
     policy::{BuiltIn, CertRole, CertRule, IamPolicy, ResourcePattern, RuleIssuer},
+    policy_id::{RotationPolicyId, SecretPolicyId},
     proxy::{AddressHeader, CertificateHeader, Proxy},
     quota::{Excess, Quota, Rate},
+    recipe::{PolicyType, Recipe, SecretPolicy, SecretPolicyFields, SecretPolicyPatch},
     refused::Refused,
     revocation::{Revocation, RevocationReason},
+    rotation::{POLICIES_MAX, RotationFields, RotationPatch, RotationPolicy, default_grace},
+    schedule::{RotationStatus, Schedule},
     secret::{Added, Header, MetadataPatch, SeenVersion},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     span::{Span, Spans},
