@@ -61,6 +61,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("yasna", &["pki"]),
     ("x509_parser", &["auth/facets.rs", "auth/identity.rs", "auth/names.rs", "pki"]),
     ("argon2", &["crypto"]),
+    ("bcrypt", &["crypto/making"]),
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),

@@ -2,7 +2,7 @@
 //!
 //! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's
 //! key wraps one fresh data key per value and derives one key per record; and what is
-//! kept of a user's password. Always holds: what is sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
+//! kept of a user's password; and text that is made at random, for values of secrets. Always holds: what is sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
 //! key material and plaintext never print and are wiped when dropped. Never does: I/O beyond
 //! reading a key file at start, knowing what is inside a record.
 //!
@@ -18,6 +18,7 @@
 mod derive;
 mod envelope;
 mod keys;
+mod making;
 mod password;
 mod root;
 mod sealed;
@@ -27,6 +28,7 @@ mod value;
 pub use self::{
     envelope::{Binding, WrappedDataKey},
     keys::DomainKeys,
+    making::{bcrypt, filled, hex, random_text, uuid},
     password::Password,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
     sealed::Sealed,
