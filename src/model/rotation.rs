@@ -126,6 +126,12 @@ impl RotationPolicy {
         })
     }
 
+    /// Whether this is the id of one of them.
+    #[must_use]
+    pub fn is_built_in(id: &RotationPolicyId) -> bool {
+        Self::built_in(id, Timestamp::from_unix_seconds(0)).is_some()
+    }
+
     /// The one of them that has this id.
     #[must_use]
     pub fn built_in(id: &RotationPolicyId, since: Timestamp) -> Option<Self> {

@@ -1,12 +1,12 @@
 //! When a secret is to be rotated.
 //!
 //! Always holds: the moment is never earlier than the interval after the anchor, and less than a day
-//! later; what an index says is due (by the minute of the anchor) has all that is.
+//! later; which anchors are due at a moment is one comparison, so that an index of anchors has what is due at its
+//! beginning.
 
 use super::Timestamp;
 
 const DAY: i64 = 86_400 * SECOND;
-const MINUTE: i64 = 60 * SECOND;
 const SECOND: i64 = 1_000_000_000;
 
 /// Since when a secret has its value, and how long it may have it.
@@ -68,21 +68,15 @@ impl Schedule {
         self.next() <= now
     }
 
-    /// The minute of the anchor, under which an index has the secret.
+    /// The last anchor with which a secret is due at `now`: it is due with all that are not later, and with no
+    /// other. None where it is due with none.
     #[must_use]
-    pub const fn minute(self) -> i64 {
-        self.anchor.unix_nanos().div_euclid(MINUTE)
-    }
-
-    /// The last minute of an anchor with which a secret can be due at `now`: all that are due are there or
-    /// before, and all that are before are due. None where none can be.
-    #[must_use]
-    pub fn last_minute_due(interval: u64, now: Timestamp) -> Option<i64> {
-        let this = Self { anchor: now, interval };
+    pub fn last_due(interval: u64, now: Timestamp) -> Option<Timestamp> {
         let nanos = now.unix_nanos();
-        let nanos = if this.is_by_day() { nanos - nanos.rem_euclid(DAY) } else { nanos };
+        let is_by_day = Self { anchor: now, interval }.is_by_day();
+        let last = if is_by_day { nanos.checked_sub(nanos.rem_euclid(DAY))? } else { nanos };
         let interval = i64::try_from(interval).ok()?.checked_mul(SECOND)?;
-        Some(nanos.checked_sub(interval)?.div_euclid(MINUTE))
+        last.checked_sub(interval).map(Timestamp::from_unix_nanos)
     }
 
     const fn is_by_day(self) -> bool {
@@ -142,14 +136,12 @@ mod tests {
         }
 
         #[test]
-        fn the_index_has_what_is_due(now in moment(), interval in interval(), off in -2 * DAY..2 * DAY) {
+        fn what_is_due_comes_first(now in moment(), interval in interval(), off in prop_oneof![-2 * DAY..2 * DAY, -2..=2_i64]) {
             let now = Timestamp::from_unix_nanos(now);
             let span = i64::try_from(interval).unwrap() * SECOND;
             let anchor = Timestamp::from_unix_nanos(now.unix_nanos() - span + off);
-            let schedule = Schedule { anchor, interval };
-            let last = Schedule::last_minute_due(interval, now).unwrap();
-            prop_assert!(!schedule.is_due(now) || schedule.minute() <= last);
-            prop_assert!(schedule.minute() >= last || schedule.is_due(now));
+            let last = Schedule::last_due(interval, now).unwrap();
+            prop_assert_eq!(Schedule { anchor, interval }.is_due(now), anchor <= last);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! - A subject is decided by the caller alone. From a signing request only the public key is taken, after its proof
 //!   of possession was verified; names and extensions in a request never reach a certificate.
 //! - A leaf never outlives its CA and never is a CA itself.
-//! - A private key leaves only as a [`PrivateKeyPem`], which does not print and is wiped when dropped.
+//! - A private key leaves only as a [`PrivateKeyPem`] or a [`Pair`], which do not print and are wiped when dropped.
 //!
 //! Never does: read a file, read the clock (the moment of issue is a parameter), speak HTTP, or
 //! keep a key that it made for somebody else.
@@ -24,6 +24,7 @@ mod error;
 mod key;
 mod leaf;
 mod names;
+mod pairs;
 pub mod pem;
 mod pkcs12;
 mod possession;
@@ -42,6 +43,7 @@ pub use error::{
 pub use key::{KeyKind, PrivateKeyPem, generate_key};
 pub use leaf::{Issued, KeySource, Subject};
 pub use names::ServerName;
+pub use pairs::{Pair, ec_pair, rsa_pair, self_signed, ssh_pair};
 pub use pem::{PemFault, PemKind};
 pub use pkcs12::pkcs12;
 pub use possession::has_signed_proof;
@@ -53,5 +55,7 @@ pub use validity::Validity;
 
 #[cfg(test)]
 mod openssl_tests;
+#[cfg(test)]
+mod pairs_tests;
 #[cfg(test)]
 mod test_tools;

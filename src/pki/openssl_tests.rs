@@ -35,7 +35,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Runs a tool that must succeed.
-fn good(dir: &Path, program: &str, args: &[&str]) -> Option<String> {
+pub(super) fn good(dir: &Path, program: &str, args: &[&str]) -> Option<String> {
     let output = run(dir, program, args)?;
     assert!(output.status.success(), "{program} {args:?}: {}", text(&output));
     Some(text(&output))

@@ -94,6 +94,11 @@ impl RandomText {
     /// What is made where nothing else is said.
     pub const SAFE: Self = Self { length: 32, charset: Charset::Safe, required: Vec::new() };
 
+    /// So many letters and digits.
+    pub(super) const fn plain(length: u32) -> Self {
+        Self { length, charset: Charset::Alphanumeric, required: Vec::new() }
+    }
+
     /// The number of characters.
     #[must_use]
     pub const fn length(&self) -> usize {

@@ -93,10 +93,10 @@ pub enum Generator {
     SshPair(SshKind, String),
     /// A certificate that its own key has signed.
     Certificate(SelfSigned),
-    /// Random text of so many characters, and its bcrypt hash of so many rounds (a power of two).
+    /// Random text, and its bcrypt hash of so many rounds (a power of two).
     BcryptHash {
-        /// The number of characters.
-        length: u32,
+        /// The text.
+        password: RandomText,
         /// The power.
         rounds: u32,
     },
@@ -149,7 +149,12 @@ impl Generator {
             "certificate" => Self::Certificate(SelfSigned::read(&mut config)),
             "bcrypt_hash" => Self::BcryptHash {
                 // Of a longer text bcrypt takes the beginning alone.
-                length: config.number("length", 1..=72, 32, "a whole number from 1 to 72"),
+                password: RandomText::plain(config.number(
+                    "length",
+                    1..=72,
+                    32,
+                    "a whole number from 1 to 72",
+                )),
                 rounds: config.number("rounds", 10..=14, 12, "a whole number from 10 to 14"),
             },
             "static" => Self::Static(fixed(&mut config)),
@@ -204,8 +209,9 @@ impl Generator {
                 ("days", number(days)),
                 ("curve", text(name_of(&CURVES, *curve))),
             ],
-            Self::BcryptHash { length, rounds } => {
-                vec![("length", number(length)), ("rounds", number(rounds))]
+            Self::BcryptHash { password, rounds } => {
+                let length = Setting::Number(password.length() as u64);
+                vec![("length", length), ("rounds", number(rounds))]
             }
             Self::Static(value) => vec![("value", text(value.expose()))],
         }
@@ -270,7 +276,10 @@ fn is_dns_name(name: &str) -> bool {
         (1..=63).contains(&label.len()) && !has_edge && label.bytes().all(is_plain)
     };
     let plain = name.strip_prefix("*.").unwrap_or(name);
-    name.len() <= 253 && plain.split('.').all(is_label)
+    // What ends in a number is an address, or nothing.
+    let last = plain.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253 && plain.split('.').all(is_label) && !is_number
 }
 
 fn name_of<T: Copy + PartialEq>(all: &[(&'static str, T)], one: T) -> &'static str {
