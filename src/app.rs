@@ -213,10 +213,8 @@ impl App {
             time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
         }
         let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&trail_clock) };
-        metrics.watch(telemetry::lost_lines, {
-            let time = Arc::clone(&time);
-            move || time.behind()
-        });
+        let behind = Arc::clone(&time);
+        metrics.watch(telemetry::lost_lines, move || behind.behind());
         let service =
             open_service(config, engine, (root, authority), Arc::clone(&anchors), &metrics).await?;
         let (begun, devices) = audited(config, trail, &service).await?;

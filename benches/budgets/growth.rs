@@ -87,7 +87,7 @@ async fn fill(region: &Region, secrets: usize, versions: u32) -> Outcome<()> {
             max_versions: Some(MaxVersions::new(24_000)?),
             ..SettingsPatch::default()
         };
-        let patch = MetadataPatch { settings, custom: None };
+        let patch = MetadataPatch { settings, ..MetadataPatch::default() };
         let deep = DEEP_SECRET.parse()?;
         create(&service, &permit, &deep, &patch).await?;
         for _ in 1..versions {

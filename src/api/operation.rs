@@ -95,7 +95,9 @@ macro_rules! row {
                 effect: $crate::api::Effect::$effect,
                 actions: $actions,
                 handler: $crate::api::Handler::$access(|context, permit, call| {
-                    Box::pin(async move { Ok($handler(context, permit, call).await?) })
+                    Box::pin(
+                        async move { $handler(context, permit, call).await.map_err(Into::into) },
+                    )
                 }),
             },
         }

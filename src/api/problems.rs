@@ -328,7 +328,7 @@ impl From<Standing> for Failed {
     fn from(beyond: Standing) -> Self {
         Self {
             retry_after: Some(beyond.wait_seconds),
-            beyond: Some(beyond),
+            beyond: Some(Box::new(beyond)),
             ..Problem::BeyondRate.with(&[beyond.name])
         }
     }
@@ -347,7 +347,7 @@ pub struct Failed {
     /// In how many seconds the request may be repeated, where the row does not know.
     retry_after: Option<u64>,
     /// The rate that is used up, where one is.
-    beyond: Option<Standing>,
+    beyond: Option<Box<Standing>>,
     /// What else is told of it, by name, where the dialect tells more than words.
     pub(super) details: Vec<(&'static str, Told)>,
     /// What a use case said, as the operator may have to know.
@@ -413,7 +413,7 @@ impl Failed {
         let problem = (self.problem.id(), self.problem.code());
         let mut reply = Reply { status, problem: Some(problem), ..Reply::json(body) };
         reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
-        reply.headers.extend(self.beyond.into_iter().flat_map(|rate| Standing::headers(&[rate])));
+        reply.headers.extend(self.beyond.into_iter().flat_map(|rate| Standing::headers(&[*rate])));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply

@@ -20,11 +20,7 @@ impl Config {
         const LOG_BYTES_MIN: usize = 24 << 20;
         const LOG_BYTES_MAX: usize = 1 << 30;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-        const SECOND: Duration = Duration::from_secs(1);
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        const RETENTION_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
         const INTERVAL_MIN: Duration = Duration::from_millis(100);
-        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         for (key, path) in [
             ("server.certificate", Some(&self.server.certificate)),
             ("server.private_key", Some(&self.server.private_key)),
@@ -102,22 +98,7 @@ impl Config {
                 "is for nobody where server.client_auth is \"required\"; set one of them otherwise",
             ));
         }
-        if !(DAY..=RETENTION_MAX).contains(&self.secrets.retention.0) {
-            return Err(ConfigError::Value("secrets.retention", "must be from 1d to 3650d"));
-        }
-        let tokens = &self.tokens;
-        if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
-            return Err(ConfigError::Value(
-                "tokens.max_ttl",
-                "must be from 1s to ten years (87840h)",
-            ));
-        }
-        if tokens.default_ttl.0 < SECOND || tokens.default_ttl.0 > tokens.max_ttl.0 {
-            return Err(ConfigError::Value(
-                "tokens.default_ttl",
-                "must be from 1s to tokens.max_ttl",
-            ));
-        }
+        self.check_lives()?;
         Ok(self)
     }
 
@@ -199,6 +180,30 @@ impl Config {
         }
         if !(1..=100_000).contains(&audit.checkpoint_records) {
             return Err(ConfigError::Value("audit.checkpoint_records", "must be from 1 to 100000"));
+        }
+        Ok(())
+    }
+
+    /// How long tokens live, and what was removed.
+    fn check_lives(&self) -> Result<(), ConfigError> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+        if !(DAY..=3650 * DAY).contains(&self.secrets.retention.0) {
+            return Err(ConfigError::Value("secrets.retention", "must be from 1d to 3650d"));
+        }
+        let tokens = &self.tokens;
+        if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
+            return Err(ConfigError::Value(
+                "tokens.max_ttl",
+                "must be from 1s to ten years (87840h)",
+            ));
+        }
+        if tokens.default_ttl.0 < SECOND || tokens.default_ttl.0 > tokens.max_ttl.0 {
+            return Err(ConfigError::Value(
+                "tokens.default_ttl",
+                "must be from 1s to tokens.max_ttl",
+            ));
         }
         Ok(())
     }

@@ -169,10 +169,9 @@ impl Accesses {
                 return Ok(());
             }
             match self.scope.engine().commit(batch).await {
-                Ok(_) => return Ok(()),
-                Err(CommitError::Conflict) => {}
                 // It may be in the store: what is counted once too often is worse than what is lost.
-                Err(CommitError::OutcomeUnknown(_)) => return Ok(()),
+                Ok(_) | Err(CommitError::OutcomeUnknown(_)) => return Ok(()),
+                Err(CommitError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -168,8 +168,20 @@ pub(super) struct Draft<'a> {
     pub keys: &'a DomainKeys,
     witness: Option<&'a dyn Witness>,
     batch: Batch,
-    /// The secret that is written, if one is: as it will be, or nothing where it is removed.
-    secret: Option<Option<SecretMark>>,
+    /// What becomes of the secret that is written.
+    secret: Written,
+}
+
+/// What becomes of a secret.
+#[derive(Default)]
+enum Written {
+    /// None is written.
+    #[default]
+    None,
+    /// It is removed.
+    Removed,
+    /// It is as this says.
+    Kept(SecretMark),
 }
 
 /// What of a secret is kept elsewhere than in its own records.
@@ -198,7 +210,7 @@ impl<'a> Draft<'a> {
         held: Vec<(Space, Vec<u8>, Expect)>,
     ) -> Self {
         let batch = Batch { preconditions: held, ops: Vec::new() };
-        Self { keys, witness, batch, secret: None }
+        Self { keys, witness, batch, secret: Written::None }
     }
 
     /// Whether there is nothing to commit.
@@ -222,14 +234,18 @@ impl<'a> Draft<'a> {
 
     /// A secret's header.
     pub(super) fn put_secret(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
-        self.secret = Some(Some(SecretMark::of(self.keys, path, header)?));
+        self.secret = Written::Kept(SecretMark::of(self.keys, path, header)?);
         self.put(path, header)
     }
 
     /// Brings along what goes with the secret that is written, which `was` there before, if one was;
     /// and says what that adds to what the tenant has.
     pub(super) fn settle(&mut self, was: Option<&SecretMark>) -> Growth {
-        let Some(is) = self.secret.take() else { return Growth::default() };
+        let is = match std::mem::take(&mut self.secret) {
+            Written::None => return Growth::default(),
+            Written::Removed => None,
+            Written::Kept(mark) => Some(mark),
+        };
         let nothing = Entries::new();
         let [before, after] =
             [was, is.as_ref()].map(|mark| mark.map_or(&nothing, |mark| &mark.entries));
@@ -296,7 +312,7 @@ impl<'a> Draft<'a> {
 
     /// Removes the secret at `path` with everything in it.
     pub(super) fn remove(&mut self, path: &SecretPath) {
-        self.secret = Some(None);
+        self.secret = Written::Removed;
         self.prune(path, 0..=u32::MAX - 1);
         let key = header::key(self.keys.id(), path);
         self.batch.ops.push(Op::Delete(access::SPACE, key.clone()));

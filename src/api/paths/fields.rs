@@ -45,6 +45,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A member that may be null, which clears: nothing where it is not there.
+    #[expect(clippy::option_option, reason = "it is not there, it is null, or it says something")]
     pub(super) fn clearable<T>(
         &mut self,
         name: &'static str,

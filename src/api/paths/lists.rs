@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    model::{Faults, Invalid, SecretType, VersionNumber},
-    service::{EndingPage, Error, Search, SearchPage, Secret, VersionView},
+    model::{Faults, Invalid, SecretType, Timestamp, VersionNumber},
+    service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView},
 };
 
 /// The most entries of a page, and how many there are where nobody says.
@@ -108,11 +108,7 @@ pub(super) async fn expiring(
         out.objects("secrets", found, |(path, at), out| {
             out.text("path", path.as_str());
             out.text("expires_at", &at.to_rfc3339_seconds());
-            let left = at.unix_nanos().saturating_sub(call.now.unix_nanos());
-            // Rounded up: what ends in an hour has a day left, and what has ended has none.
-            const NANOS: i64 = DAY as i64 * 1_000_000_000;
-            let days = left.div_euclid(NANOS) + i64::from(left.rem_euclid(NANOS) > 0);
-            out.raw("days_remaining", days.to_string().as_bytes());
+            out.raw("days_remaining", days_left(at, call.now).to_string().as_bytes());
         });
         if next.is_some() {
             paging(out, next.as_deref());
@@ -138,7 +134,7 @@ pub(super) async fn batch(
         };
         match read.await {
             Ok(read) => {
-                let bytes = read.1.value.as_ref().map_or(0, crate::service::SecretValue::len);
+                let bytes = read.1.value.as_ref().map_or(0, SecretValue::len);
                 room = room.checked_sub(bytes).ok_or(Problem::AnswerTooLarge)?;
                 found.push((text, read));
             }
@@ -152,7 +148,7 @@ pub(super) async fn batch(
         out.object("secrets", |out| {
             for (text, (Secret { header, .. }, VersionView { number, value, .. })) in &found {
                 out.object(text, |out| {
-                    let value = value.as_ref().map(|value| value.expose()).unwrap_or_default();
+                    let value = value.as_ref().map(SecretValue::expose).unwrap_or_default();
                     out.raw("data", value);
                     out.number("version", number.get());
                     out.text("secret_type", header.about.secret_type.name());
@@ -172,6 +168,14 @@ pub(super) async fn batch(
             }
         });
     })))
+}
+
+/// The days from now to a moment, rounded up: what ends in an hour has a day left, and what has ended
+/// has none.
+fn days_left(at: Timestamp, now: Timestamp) -> i64 {
+    const NANOS: i64 = 86_400_000_000_000;
+    let left = at.unix_nanos().saturating_sub(now.unix_nanos());
+    left.div_euclid(NANOS) + i64::from(left.rem_euclid(NANOS) > 0)
 }
 
 /// What a batch asks for.

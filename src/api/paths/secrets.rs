@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::Permit,
     model::{Header, Invalid, SecretPath, VersionNumber, VersionState},
-    service::{Expects, Put, Secret, VersionView},
+    service::{Error, Expects, Put, Secret, SecretValue, VersionView},
 };
 
 pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
@@ -30,7 +30,7 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
         reply.headers.push((ETAG, tag));
         return Ok(reply);
     }
-    let value = value.as_ref().map(|value| value.expose()).unwrap_or_default();
+    let value = value.as_ref().map(SecretValue::expose).unwrap_or_default();
     let mut reply = Reply::json(Writer::object_sized(512 + value.len(), |out| {
         render::secret(out, &path, &header, number, value);
     }));
@@ -108,7 +108,7 @@ pub(super) async fn versions(
     let history = context.service.secrets.history(&permit, &path, call.now).await;
     let (history, _turn) = history.map_err(|error| words::of(error, &path))?;
     if let Some(removal) = history.header.life.removed {
-        return Err(words::of(crate::service::Error::SecretRemoved(removal), &path));
+        return Err(words::of(Error::SecretRemoved(removal), &path));
     }
     Ok(Reply::json(Writer::object_sized(128 + 96 * history.versions.len(), |out| {
         out.text("path", path.as_str());

@@ -91,13 +91,13 @@ impl Secrets {
                 match self.scope.keys_of(id).await {
                     Ok(keys) => self.complete_domain(&keys).await?,
                     Err(error) => {
-                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had")
+                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had");
                     }
                 }
             }
             match page.last() {
                 Some(last) if page.len() == ENTRIES_AT_ONCE => {
-                    from = [last.as_slice(), &[0]].concat()
+                    from = [last.as_slice(), &[0]].concat();
                 }
                 _ => break,
             }

@@ -337,7 +337,7 @@ impl Secrets {
                     }
                     // Nothing of it can be read either, and it does not hold up the others.
                     Err(error) => {
-                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had")
+                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had");
                     }
                 }
             }

@@ -242,18 +242,18 @@ impl Secrets {
                 if found.len() == limit {
                     let place = key.get(16..).unwrap_or_default();
                     let next = cursor::seal(&keys, Listing::Ends, place)?;
-                    found.sort_by(|(_, one): &(SecretPath, Timestamp), (_, other)| one.cmp(other));
+                    soonest_first(&mut found);
                     return Ok(EndingPage { found, next: Some(next) });
                 }
                 found.push((path, ends));
             }
             if is_last {
-                found.sort_by(|(_, one), (_, other)| one.cmp(other));
+                soonest_first(&mut found);
                 return Ok(EndingPage { found, next: None });
             }
             tokio::task::yield_now().await;
         }
-        found.sort_by(|(_, one), (_, other)| one.cmp(other));
+        soonest_first(&mut found);
         let place = at.get(16..).unwrap_or_default();
         Ok(EndingPage { found, next: Some(cursor::seal(&keys, Listing::Ends, place)?) })
     }
@@ -268,6 +268,11 @@ fn has_text(text: &str, path: &SecretPath, header: &Header) -> bool {
         .chain(header.about.tags.iter())
         .chain(custom);
     said.any(|said| said.to_lowercase().contains(text))
+}
+
+/// The index has them by minutes.
+fn soonest_first(found: &mut [(SecretPath, Timestamp)]) {
+    found.sort_by_key(|(_, at)| *at);
 }
 
 /// Candidates with their sealed headers, in the order of their paths.
@@ -291,15 +296,10 @@ impl<'a> Walk<'a> {
         before: Option<&Progress>,
     ) -> Self {
         let id = keys.id();
-        let (space, mut from, to) = match &tag {
-            Some(tag) => {
-                let (from, to) = Part::Tag(tag).below(id, &search.prefix);
-                (secret_index::SPACE, from, to)
-            }
-            None => {
-                let (from, to) = header::below(id, &search.prefix);
-                (header::SPACE, from, to)
-            }
+        let (space, (mut from, to)) = if let Some(tag) = &tag {
+            (secret_index::SPACE, Part::Tag(tag).below(id, &search.prefix))
+        } else {
+            (header::SPACE, header::below(id, &search.prefix))
         };
         if let Some(Progress { after, .. }) = before {
             let next = match &tag {

@@ -90,7 +90,8 @@ async fn reads_are_counted_by_several_processes() {
     assert_eq!((counted(&one).await, counted(&other).await), (10, 0));
     read(&other, 20).await;
     let (first, second) = tokio::join!(one.accesses.flush(), other.accesses.flush());
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     assert_eq!((counted(&one).await, counted(&other).await), (30, 30));
     // Names alone, and metadata, are no reads.
     one.secrets.get(&permit, &at, None, Include::Names, NOW).await.unwrap();
