@@ -1,8 +1,9 @@
 //! The API against a model: a domain of secrets, written down here a second time and in the
-//! plainest way, and the same random requests for both, in both dialects by turns. Every answer
-//! must be the model's: status, code or text, metadata, states and values. So the two dialects
-//! cannot disagree about anything either.
+//! plainest way, and the same random requests for both, in all dialects by turns. Every answer
+//! must be the model's: status, code or text, metadata, states and values. So no two dialects
+//! can disagree about anything either.
 
+mod paths;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -116,6 +117,8 @@ struct Version {
     created: i64,
     /// From when on it is not active.
     ends: Option<i64>,
+    /// Whether somebody has ended it.
+    acted: bool,
     deleted: Option<i64>,
     value: Map<String, Value>,
 }
@@ -155,9 +158,42 @@ struct Secret {
     custom: BTreeMap<&'static str, &'static str>,
     /// How often the metadata was written by itself.
     metadata_version: u64,
+    /// For how long it lives from each new version on.
+    span: Option<i64>,
+    /// When it ends as a whole.
+    expires: Option<i64>,
+    /// When it was removed.
+    removed: Option<i64>,
 }
 
 impl Secret {
+    /// A version as everybody sees it.
+    fn seen(&self, version: &Version) -> Version {
+        let mut seen = version.clone();
+        if seen.deleted.is_none() {
+            seen.ends = [seen.ends, self.expires, self.removed].into_iter().flatten().min();
+            seen.acted |= self.removed.is_some();
+        }
+        seen
+    }
+
+    /// Lifts what has ended it as a whole, if something has.
+    fn revive(&mut self, now: i64) -> bool {
+        let has_ended = self.removed.is_some() || self.expires.is_some_and(|at| at <= now);
+        if has_ended {
+            self.lift(now);
+        }
+        has_ended
+    }
+
+    fn lift(&mut self, now: i64) {
+        self.removed = None;
+        self.expires = match self.span {
+            Some(span) => Some(now + span),
+            None => self.expires.filter(|at| *at > now),
+        };
+    }
+
     fn patch(&mut self, patch: &Patch, now: i64) {
         if patch.is_empty() {
             return;
@@ -186,7 +222,9 @@ impl Secret {
         self.current += 1;
         self.updated = now;
         let ends = self.life(domain).map(|life| now + life);
-        self.kept.insert(self.current, Version { created: now, ends, deleted: None, value });
+        let version = Version { created: now, ends, acted: false, deleted: None, value };
+        self.kept.insert(self.current, version);
+        self.lift(now);
         let most = [self.settings.max_versions, domain.max_versions]
             .into_iter()
             .flatten()
@@ -196,6 +234,23 @@ impl Secret {
         while self.kept.len() as u64 > most {
             self.kept.pop_first();
         }
+    }
+
+    /// Leads a version to another state than it is seen in.
+    fn lead(&mut self, number: u64, to: State, domain: &Settings, now: i64) {
+        let life = self.life(domain);
+        let version = self.kept.get_mut(&number).unwrap();
+        match to {
+            State::Active => {
+                if version.state(now) != State::Active {
+                    (version.ends, version.acted) = (life.map(|life| now + life), false);
+                }
+                self.revive(now);
+            }
+            State::Deactivated => (version.ends, version.acted) = (Some(now), true),
+            State::Deleted => version.deleted = Some(now),
+        }
+        self.updated = now;
     }
 
     /// The shorter of both lives.
@@ -263,6 +318,7 @@ enum Step {
     GetConfig,
     Usage,
     Kv(vault::Step),
+    Paths(paths::Step),
 }
 
 fn value(value: u32) -> Map<String, Value> {
@@ -324,6 +380,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::GetConfig),
         3 => Just(Step::Usage),
         40 => vault::step().prop_map(Step::Kv),
+        25 => paths::step().prop_map(Step::Paths),
     ]
 }
 
@@ -331,6 +388,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Expected {
     method: Method,
     url: String,
+    headers: Vec<(&'static str, String)>,
     body: Value,
     answer: Says,
 }
@@ -341,6 +399,8 @@ enum Says {
     Native(Result<Option<Value>, (u16, u64)>),
     /// The status, and the data of an envelope or else the first error, which may be none.
     Vault(u16, Result<Value, String>),
+    /// The status, and of the body what the model knows; the code of an error.
+    Paths(u16, Value),
 }
 
 /// The model of a domain.
@@ -360,6 +420,7 @@ impl Domain {
             }
             Step::Usage => return None,
             Step::Kv(step) => return Some(self.kv(step)),
+            Step::Paths(step) => return Some(self.paths(step)),
             Step::Create(path, patch, value) => {
                 let path = PATHS[*path];
                 let body = json!({"path": path, "metadata": patch.sent(), "version": {"data": {"value": value}}});
@@ -384,7 +445,8 @@ impl Domain {
                 let (cas, query) = self.cas(path, *cas);
                 let answer = self.update(path, &Patch::default(), Some(*value), cas).map(|_| {
                     let secret = &self.secrets[path];
-                    Some(secret.kept[&secret.current].shown(secret.current, self.now, false))
+                    let added = secret.seen(&secret.kept[&secret.current]);
+                    Some(added.shown(secret.current, self.now, false))
                 });
                 (
                     Method::POST,
@@ -412,7 +474,7 @@ impl Domain {
                         Ok(Some(json!({"path": path, "metadata": secret.shown(path, &self.id)})))
                     }
                     _ => self.version(path, *version).map(|(secret, id, found)| {
-                        let version = found.shown(id, self.now, *with_data);
+                        let version = secret.seen(found).shown(id, self.now, *with_data);
                         Some(json!({"path": path, "metadata": secret.shown(path, &self.id), "version": version}))
                     }),
                 };
@@ -426,8 +488,9 @@ impl Domain {
             Step::GetVersion(path, version, with_data) => {
                 let path = PATHS[*path];
                 let found = self.version(path, Some(*version));
-                let answer =
-                    found.map(|(_, id, found)| Some(found.shown(id, self.now, *with_data)));
+                let answer = found.map(|(secret, id, found)| {
+                    Some(secret.seen(found).shown(id, self.now, *with_data))
+                });
                 let rest = format!("secret/{path}/version/{version}?includeData={with_data}");
                 (Method::GET, rest, Value::Null, answer)
             }
@@ -438,7 +501,7 @@ impl Domain {
                         secret
                             .kept
                             .iter()
-                            .map(|(id, version)| version.shown(*id, self.now, false))
+                            .map(|(id, version)| secret.seen(version).shown(*id, self.now, false))
                             .collect(),
                     )
                 });
@@ -466,6 +529,7 @@ impl Domain {
         Some(Expected {
             method,
             url: format!("/api/{}/v2/{rest}", self.id),
+            headers: Vec::new(),
             body,
             answer: Says::Native(answer),
         })
@@ -544,19 +608,16 @@ impl Domain {
         }
         let now = self.now;
         let secret = self.secrets.get_mut(path).ok_or(NOT_FOUND)?;
-        let life = secret.life(&self.settings);
-        let version = secret.kept.get_mut(&number).ok_or(NOT_FOUND)?;
-        let from = version.state(now);
-        match to {
-            _ if from == to => return Ok(Some(version.shown(number, now, false))),
-            _ if from == State::Deleted => return Err(CONFLICT),
-            State::Active => version.ends = life.map(|life| now + life),
-            State::Deactivated => version.ends = Some(now),
-            State::Deleted => version.deleted = Some(now),
+        let version = secret.kept.get(&number).ok_or(NOT_FOUND)?;
+        let from = secret.seen(version).state(now);
+        if from == to {
+            return Ok(Some(secret.seen(version).shown(number, now, false)));
         }
-        let shown = version.shown(number, now, false);
-        secret.updated = now;
-        Ok(Some(shown))
+        if from == State::Deleted {
+            return Err(CONFLICT);
+        }
+        secret.lead(number, to, &self.settings, now);
+        Ok(Some(secret.seen(&secret.kept[&number]).shown(number, now, false)))
     }
 
     fn version(
@@ -607,7 +668,8 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };
     // At the end both dialects tell all there is.
     let last = (0..PATHS.len()).flat_map(|path| {
-        [Step::Versions(path), Step::Kv(vault::Step::Metadata(path)), Step::Usage]
+        let described = Step::Paths(paths::Step::Describe(path, true));
+        [Step::Versions(path), Step::Kv(vault::Step::Metadata(path)), described, Step::Usage]
     });
     for (n, step) in steps.iter().cloned().chain(last).enumerate() {
         if let Step::Wait(seconds) = step {
@@ -623,11 +685,14 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
         }
         let Some(expected) = domain.step(&step) else { continue };
         let body = if expected.body.is_null() { String::new() } else { expected.body.to_string() };
-        let json = [("content-type", "application/json")];
+        let headers = expected.headers.iter().map(|(name, text)| (*name, text.as_str()));
+        let json: Vec<_> =
+            [("content-type", "application/json")].into_iter().chain(headers).collect();
         let answer = connection.send(expected.method.clone(), &expected.url, &json, body).await;
-        let told = match expected.answer {
+        let told = match &expected.answer {
             Says::Native(_) => Says::Native(native(&answer)),
             Says::Vault(..) => vault::told(&answer),
+            Says::Paths(_, expected) => paths::told(&answer, expected),
         };
         prop_assert_eq!(
             told,

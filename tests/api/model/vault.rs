@@ -132,7 +132,7 @@ impl Secret {
 
     /// The five members of a version.
     fn five(&self, number: u64) -> Value {
-        let mut five = self.kept[&number].times();
+        let mut five = self.seen(&self.kept[&number]).times();
         five.insert("version".to_owned(), number.into());
         five.insert("custom_metadata".to_owned(), self.custom_in_kv());
         Value::Object(five)
@@ -144,7 +144,7 @@ impl Secret {
         let versions: BTreeMap<_, _> = self
             .kept
             .iter()
-            .map(|(number, version)| (number.to_string(), version.times()))
+            .map(|(number, version)| (number.to_string(), self.seen(version).times()))
             .collect();
         let rest = json!({
             "created_time": moment(self.created),
@@ -163,19 +163,20 @@ impl Secret {
     fn act(&mut self, act: Act, numbers: &[u64], domain: &Settings, now: i64) {
         let life = self.life(domain);
         for number in numbers {
-            let Some(version) =
-                self.kept.get_mut(number).filter(|version| version.deleted.is_none())
-            else {
-                continue;
-            };
-            let before = version.clone();
+            let found = self.kept.get(number).filter(|version| version.deleted.is_none());
+            let Some(before) = found.cloned() else { continue };
+            let is_active = self.seen(&before).state(now) == State::Active;
+            let version = self.kept.get_mut(number).unwrap();
             match act {
-                Act::Delete if version.state(now) == State::Active => version.ends = Some(now),
+                Act::Delete if is_active => (version.ends, version.acted) = (Some(now), true),
                 Act::Delete => {}
-                Act::Undelete => version.ends = life.map(|life| now + life),
+                Act::Undelete => {
+                    (version.ends, version.acted) = (life.map(|life| now + life), false);
+                }
                 Act::Destroy => version.deleted = Some(now),
             }
-            if (before.ends, before.deleted) != (version.ends, version.deleted) {
+            let is_other = (before.ends, before.deleted) != (version.ends, version.deleted);
+            if matches!(act, Act::Undelete) && self.revive(now) || is_other {
                 self.updated = now;
             }
         }
@@ -265,7 +266,8 @@ impl Domain {
             Step::List(excludes_deleted) => {
                 let is_shown = |secret: &Secret| {
                     let current = secret.kept.get(&secret.current);
-                    !excludes_deleted || current.is_none_or(|version| version.ends.is_none())
+                    let ends = current.and_then(|version| secret.seen(version).ends);
+                    !excludes_deleted || ends.is_none()
                 };
                 let shown = self.secrets.iter().filter(|(_, secret)| is_shown(secret));
                 let keys: Vec<_> = shown.map(|(path, _)| path).collect();
@@ -290,7 +292,8 @@ impl Domain {
                 (Method::GET, "config".to_owned(), Value::Null, answer)
             }
         };
-        Expected { method, url: format!("/api/{}/v1/secret/{rest}", self.id), body, answer }
+        let url = format!("/api/{}/v1/secret/{rest}", self.id);
+        Expected { method, url, headers: Vec::new(), body, answer }
     }
 
     fn with_cas(&self, path: &str, cas: Cas, mut body: Value) -> (Option<u64>, Value) {
@@ -326,7 +329,7 @@ impl Domain {
             return refused(why);
         }
         let Some(current) = secret.kept.get(&secret.current) else { return absent() };
-        if current.state(self.now) != State::Active {
+        if secret.seen(current).state(self.now) != State::Active {
             return Says::Vault(404, Ok(secret.five(secret.current)));
         }
         let mut data = current.value.clone();
@@ -382,7 +385,7 @@ impl Domain {
         let Some(secret) = self.secrets.get(path) else { return absent() };
         let number = number.filter(|number| *number > 0).unwrap_or(secret.current);
         let Some(version) = secret.kept.get(&number) else { return absent() };
-        let is_active = version.state(self.now) == State::Active;
+        let is_active = secret.seen(version).state(self.now) == State::Active;
         let value = if is_active { tell(version) } else { Value::Null };
         Says::Vault(
             if is_active { 200 } else { 404 },
