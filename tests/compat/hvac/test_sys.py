@@ -117,10 +117,15 @@ class Mounts(Case):
                 with self.refused(InvalidRequest, f"path is already in use at {taken}/"):
                     self.client.sys.enable_secrets_engine("kv-v2", path)
         self.write("secret", mount_point=mount)
-        for held in (mount, "secret"):
-            with self.refused(InvalidRequest):
-                self.client.sys.disable_secrets_engine(held)
+        with self.refused(InvalidRequest):
+            self.client.sys.disable_secrets_engine("secret")
         self.assertLessEqual({f"{mount}/", "secret/"}, self.listed().keys())
+        self.read("secret", mount_point=mount)
+        # What goes with a mount can be had back.
+        self.nothing(self.client.sys.disable_secrets_engine(mount))
+        self.assertNotIn(f"{mount}/", self.listed())
+        self.nothing(self.client.sys.enable_secrets_engine("kv-v2", mount))
+        self.kv.undelete_secret_versions("secret", [1], mount_point=mount)
         self.read("secret", mount_point=mount)
         # By force, the secrets go with it.
         self.nothing(self.client.adapter.delete(f"/v1/sys/mounts/{mount}?force=true"))
