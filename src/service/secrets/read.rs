@@ -66,7 +66,9 @@ impl Secrets {
         limit: usize,
         now: Timestamp,
     ) -> Result<Page<(SecretPath, Option<Header>)>, Error> {
-        permit.check(Action::SecretGet, Resource::Below(""))?;
+        for action in LISTED {
+            permit.check(action, Resource::Below(""))?;
+        }
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let from = match cursor {
             Some(cursor) => header::after(id, &cursor::parse_secret(&keys, &cursor)?),
@@ -295,6 +297,13 @@ impl Secrets {
     }
 }
 
+/// What a secret's place in a list takes: that it is there, and its metadata.
+const LISTED: [Action; 2] = [Action::SecretList, Action::SecretGet];
+
+fn may_see(permit: &Permit, resource: Resource<'_>) -> bool {
+    LISTED.into_iter().all(|action| permit.allows(action, resource))
+}
+
 /// The first secrets from a key on that may be seen, at most `limit` of them, and the path after
 /// which the list goes on if it does. What may not be seen is passed over: it would show in pages
 /// that are not full how much of it there is.
@@ -311,7 +320,7 @@ async fn seen(
         let mut last = None;
         for key in &names {
             let path = header::parse(id, key).ok_or(Malformed)?;
-            if permit.allows(Action::SecretGet, Resource::Secret(&path)) {
+            if may_see(permit, Resource::Secret(&path)) {
                 if seen.len() == limit {
                     let next = seen.last().cloned();
                     return Ok((seen, next));
@@ -337,9 +346,8 @@ async fn seen(
 fn hidden_folder<'a>(permit: &Permit, path: &'a SecretPath) -> Option<&'a str> {
     let folders: Vec<_> = path.as_str().match_indices('/').map(|(at, _)| at + 1).collect();
     let folder = |end: &usize| path.as_str().get(..*end);
-    let may_show = |end: &usize| {
-        folder(end).is_some_and(|folder| permit.allows(Action::SecretGet, Resource::Below(folder)))
-    };
+    let may_show =
+        |end: &usize| folder(end).is_some_and(|folder| may_see(permit, Resource::Below(folder)));
     // Where nothing may be seen in one, so it is in those within it.
     folder(folders.get(folders.partition_point(may_show))?)
 }
