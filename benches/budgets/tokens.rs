@@ -87,9 +87,12 @@ async fn fill(region: &Region, tokens: usize) -> Outcome<()> {
     for first in 0..FILLERS.min(tokens) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));
         fillers.spawn(async move {
-            for _ in (first..tokens).step_by(FILLERS) {
+            for number in (first..tokens).step_by(FILLERS) {
+                // Of one key each, as no key may have so many.
+                let mut key = [7; 32];
+                key[..8].copy_from_slice(&u64::try_from(number)?.to_be_bytes());
                 let request = TokenRequest {
-                    key_sha256: Some([7; 32]),
+                    key_sha256: Some(key),
                     life_seconds: 768 * 3_600,
                     most_seconds: 768 * 3_600,
                     is_renewable: true,

@@ -231,8 +231,8 @@ problems! {
         ask an operator of the region for a larger quota", again "1";
     TooManyFeeds: TOO_MANY_REQUESTS, BUSY, "as many feeds are open as may be, of your domain or of all; close some, or repeat \
         after the time in Retry-After", again "5";
-    TooManyTokens: TOO_MANY_REQUESTS, BUSY, "the domain has as many tokens as it may; revoke some that are not needed, give \
-        them shorter lives, or ask an operator of the region for a larger quota", again "60";
+    TooManyTokens: TOO_MANY_REQUESTS, BUSY, "the domain has as many tokens as it may, or your key as many as it leaves others \
+        room for; revoke some that are not needed, give them shorter lives, or ask an operator of the region for a larger quota", again "60";
     TooManyConnections: TOO_MANY_REQUESTS, BUSY, "your domain has its share of this server's connections; close some, and \
         repeat after the time in Retry-After", again "1";
     LockedOut: TOO_MANY_REQUESTS, BUSY, "too many of your logins have failed; repeat after the time in \

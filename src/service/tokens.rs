@@ -3,7 +3,8 @@
 //!
 //! Always holds: a token's text is told once and kept as a fingerprint; it is found by the id in
 //! it, so that their number slows nothing down; making one clears away more that are over, so that
-//! they do not pile up; a domain has no more of them than its quota says, about ([`counted`]).
+//! they do not pile up; a domain has no more of them than its quota says, about, and one key of it no more than
+//! it leaves free ([`counted`]).
 
 mod counted;
 
@@ -28,7 +29,10 @@ use crate::{
     model::{Bearer, Invalid, OkmsId, Timestamp, Token, TokenLife, User},
     store::{
         engine::{Expect, Op, Record},
-        kinds::{Kind, token, wrapped},
+        kinds::{
+            Kind, token,
+            wrapped::{self, Load, share_of},
+        },
     },
 };
 
@@ -144,7 +148,7 @@ impl Tokens {
     /// Makes a token.
     ///
     /// # Errors
-    /// `Error::DomainNotFound`; `Error::TooManyTokens` where the domain has as many as it may; `Error` where it cannot be stored.
+    /// `Error::DomainNotFound`; `Error::TooManyTokens` where the domain, or the key, has as many as it may; `Error` where it cannot be stored.
     pub async fn create(
         &self,
         permit: &Permit,
@@ -158,7 +162,8 @@ impl Tokens {
         }
         let keys = self.scope.keys(permit).await?;
         if let Some(most) = self.quotas.of(keys.id()).tokens {
-            self.counted.add(&self.scope, &keys, most, now).await?;
+            let share = share_of(request.key_sha256.as_ref());
+            self.counted.add(&self.scope, &keys, (share, most), now).await?;
         }
         let Minted { id, text, fingerprint } = Minted::new()?;
         let token = Token {
@@ -180,7 +185,7 @@ impl Tokens {
         self.scope
             .unit(change, &keys, OneRecord::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
-                store(draft, &id, token.expires_at, Vec::new(), &token)
+                store(draft, &id, token.expires_at, load_of(&token), &token)
             })
             .await?;
         clear_some(&self.scope, &keys, now).await;
@@ -304,7 +309,7 @@ impl Tokens {
                 }
                 remove(draft, accessor, before.expires_at);
                 let token = before.renew(increment, life, now);
-                store(draft, accessor, token.expires_at, Vec::new(), &token)?;
+                store(draft, accessor, token.expires_at, load_of(&token), &token)?;
                 Ok(KnownToken { accessor: accessor.to_owned(), token })
             })
             .await
@@ -368,7 +373,8 @@ impl Tokens {
         let keys = self.scope.keys(permit).await?;
         let change =
             Change { name: ChangeName::RevokeToken, turns: &[], witness: permit.witness() };
-        self.scope
+        let share = self
+            .scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let token = open(&keys, accessor, found, now)?;
                 draft.learns(Detail::About(Thing::Token, accessor));
@@ -376,10 +382,10 @@ impl Tokens {
                     is_own_or_may(permit, by.makes_own(permit, &token), Action::TokenEdit)?;
                 }
                 remove(draft, accessor, token.expires_at);
-                Ok(())
+                Ok(share_of(token.key_sha256.as_ref()))
             })
             .await?;
-        self.counted.ended(keys.id());
+        self.counted.ended(keys.id(), share);
         Ok(())
     }
 }
@@ -477,13 +483,17 @@ where
     })
 }
 
-/// Stores what belongs to the token `id`, which ends at `end`, and has that `load` where it wraps
-/// something.
+/// What the record of a token's end tells.
+fn load_of(token: &Token) -> Load {
+    Load { bytes: 0, share: share_of(token.key_sha256.as_ref()) }
+}
+
+/// Stores what belongs to the token `id`, which ends at `end`, and is such a `load`.
 pub(super) fn store<K>(
     draft: &mut Draft<'_>,
     id: &str,
     end: Timestamp,
-    load: Vec<u8>,
+    load: Load,
     record: &K,
 ) -> Result<(), Error>
 where
@@ -493,7 +503,7 @@ where
     draft.extend([Op::Put(
         token::SPACE,
         token::end(draft.keys.id(), end, id),
-        Sealed::public(load),
+        Sealed::public(load.to_bytes()),
     )]);
     draft.put(id, record)
 }

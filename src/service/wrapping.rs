@@ -38,7 +38,7 @@ use crate::{
         engine::{Op, Record},
         kinds::{
             token,
-            wrapped::{self, Load, WrappedResponse},
+            wrapped::{self, Load, WrappedResponse, share_of},
         },
     },
 };
@@ -178,11 +178,6 @@ impl Weighter<OkmsId, Count> for Shares {
     }
 }
 
-/// Whose share something takes: the beginning of the fingerprint of its maker's key.
-fn share_of(key_sha256: Option<&[u8; 32]>) -> u64 {
-    key_sha256.and_then(|key| key.first_chunk().copied()).map_or(0, u64::from_be_bytes)
-}
-
 impl Wrapping {
     pub(super) fn new(scope: Scope) -> Self {
         Self {
@@ -241,7 +236,9 @@ impl Wrapping {
         loop {
             let found = snapshot.scan(token::SPACE, &from, &to, COUNTED_AT_ONCE).await?;
             for (_, record) in &found {
-                if let Some(Load { bytes, share }) = Load::from_bytes(&record.bytes) {
+                let Load { bytes, share } = Load::from_bytes(&record.bytes);
+                // Tokens wrap nothing.
+                if bytes > 0 {
                     count.add(share, bytes.into());
                 }
             }
@@ -480,7 +477,7 @@ fn keep(
     let (data_key, sealed) = aside(body.len(), || keys.seal_value(&at, body))?;
     draft.extend([Op::Put(token::SPACE, key, sealed)]);
     let answer = WrappedResponse { wrapped: wrapped.clone(), data_key };
-    store(draft, id, wrapped.expires_at(), load.to_bytes(), &answer)
+    store(draft, id, wrapped.expires_at(), load, &answer)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use okmsd::config::{ByteSize, Span};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, Client, Connection, TestServer, eventually},
+    harness::{Answer, Client, Connection, Http, TestServer, eventually},
     limits::{piece, post_head, says},
     wire::Wire,
 };
@@ -261,7 +261,7 @@ fn login(client: &Client) -> String {
 async fn tokens_are_bounded() {
     let server = TestServer::start_with(|config| {
         config.tokens.default_ttl = Span(Duration::from_secs(3600));
-        config.limits.domain_tokens = 3;
+        config.limits.domain_tokens = 5;
     })
     .await;
     let (client, other) = (server.tenant().await, server.tenant().await);
@@ -271,7 +271,17 @@ async fn tokens_are_bounded() {
         let made = make(&client).await.ok();
         tokens.push(made["auth"]["client_token"].as_str().unwrap().to_owned());
     }
+    // One key took all that the domain may have: it leaves as much free as it has, about.
     let refused = make(&client).await;
+    assert!(refused.error(429, BUSY).contains("your key as many as it leaves"), "{refused:?}");
+    let [second, third, fourth] = [(); 3].map(|()| server.client_of(&client.id, Http::One));
+    make(&second).await.ok();
+    make(&second).await.error(429, BUSY);
+    make(&third).await.ok();
+    // What was counted anew says the same.
+    server.clock.advance(61);
+    make(&client).await.error(429, BUSY);
+    let refused = make(&fourth).await;
     assert!(refused.error(429, BUSY).contains("as many tokens as it may"), "{refused:?}");
     assert_eq!(header(&refused, "retry-after"), "60");
     let users = format!("/api/{}/v1/auth/token/create", client.id);
@@ -286,7 +296,7 @@ async fn tokens_are_bounded() {
     let own = format!("/api/{}/v1/auth/token/revoke-self", client.id);
     let gone = client.send(Method::POST, &own, &[("x-vault-token", &tokens[0])], "").await;
     assert_eq!(gone.status, 204);
-    make(&client).await.ok();
+    make(&fourth).await.ok();
     make(&client).await.error(429, BUSY);
     // Over, and all of them are free.
     server.clock.advance(3602);
@@ -294,9 +304,13 @@ async fn tokens_are_bounded() {
         make(&client).await.ok();
     }
     make(&client).await.error(429, BUSY);
-    set(&server, &client, json!({"tokens": 4})).await;
+    set(&server, &client, json!({"tokens": 7})).await;
     make(&client).await.ok();
     make(&client).await.error(429, BUSY);
+    set(&server, &other, json!({"tokens": 1})).await;
+    server.clock.advance(3602);
+    make(&other).await.ok();
+    make(&other).await.error(429, BUSY);
 }
 
 /// What others' processes have made counts, after a minute at the latest.
@@ -310,7 +324,7 @@ async fn tokens_of_another_process_count() {
     set(&server, &tenant, json!({"tokens": 10})).await;
     let make = async |client: &Client| client.call(Method::POST, &login(client), "{}").await;
     make(&tenant).await.ok();
-    for _ in 0..9 {
+    for _ in 0..4 {
         make(&elsewhere).await.ok();
     }
     make(&elsewhere).await.error(429, BUSY);

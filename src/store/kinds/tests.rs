@@ -172,10 +172,10 @@ fn fields_can_come_and_go() {
 #[test]
 fn what_is_wrapped_is_counted_by_its_end() {
     let load = wrapped::Load { bytes: 7, share: 9 };
-    assert_eq!(wrapped::Load::from_bytes(&load.to_bytes()), Some(load));
+    assert_eq!(wrapped::Load::from_bytes(&load.to_bytes()), load);
     let before = wrapped::Load { bytes: 7, share: 0 };
-    assert_eq!(wrapped::Load::from_bytes(&[0, 0, 0, 7]), Some(before));
-    assert_eq!(wrapped::Load::from_bytes(&[]), None);
+    assert_eq!(wrapped::Load::from_bytes(&[0, 0, 0, 7]), before);
+    assert_eq!(wrapped::Load::from_bytes(&[]), wrapped::Load { bytes: 0, share: 0 });
 }
 
 /// A rule as it was before it could ask for organizations, units and issuers is read; one that does

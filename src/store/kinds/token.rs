@@ -3,7 +3,7 @@
 //! | key | record |
 //! | --- | --- |
 //! | okmsId, 0, id | a token |
-//! | okmsId, 1, end in seconds (8 bytes, big-endian), id | of a wrapped response its [`super::wrapped::Load`], else nothing |
+//! | okmsId, 1, end in seconds (8 bytes, big-endian), id | a [`super::wrapped::Load`] |
 //! | okmsId, 2, id | the body of a wrapped response: see [`super::wrapped`] |
 //! | okmsId, 3, id | what is told of a wrapped response: see [`super::wrapped`] |
 

@@ -25,11 +25,10 @@ pub fn body(id: OkmsId, token: &str) -> Vec<u8> {
     under(id, 2, token.as_bytes())
 }
 
-/// What the record of a wrapped response's end tells, so that all of them are counted without being
-/// opened.
+/// What the record of an end tells, so that all of them are counted without being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// The size of its body.
+    /// The size of what is wrapped; none where that is nothing.
     pub bytes: u32,
     /// Whose share of the domain's room it takes.
     pub share: u64,
@@ -42,15 +41,22 @@ impl Load {
         [self.bytes.to_be_bytes().as_slice(), &self.share.to_be_bytes()].concat()
     }
 
-    /// What was stored; nothing for what wraps nothing. Once there were no shares.
+    /// What was stored. Once there was nothing of tokens, and no share of what is wrapped.
     #[must_use]
-    pub fn from_bytes(stored: &[u8]) -> Option<Self> {
-        let (bytes, share) = stored.split_first_chunk()?;
-        Some(Self {
+    pub fn from_bytes(stored: &[u8]) -> Self {
+        let (bytes, share) = stored.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        Self {
             bytes: u32::from_be_bytes(*bytes),
             share: share.first_chunk().copied().map_or(0, u64::from_be_bytes),
-        })
+        }
     }
+}
+
+/// Whose share something takes: the beginning of the fingerprint of its maker's key, and that of nobody
+/// where there is none.
+#[must_use]
+pub fn share_of(key_sha256: Option<&[u8; 32]>) -> u64 {
+    key_sha256.and_then(|key| key.first_chunk().copied()).map_or(0, u64::from_be_bytes)
 }
 
 /// A wrapped response as it is stored, apart from its body.
