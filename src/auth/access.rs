@@ -430,9 +430,10 @@ impl Grants {
     /// Those of them that may be done to something in the tenant.
     fn somewhere(&self, actions: Actions) -> Actions {
         let may = |action: &Action| {
-            let places = [Resource::Tenant, Resource::Below("")];
-            let mut places = places.into_iter();
-            actions.contains(*action) && places.any(|place| self.allows(*action, place, Door::Best))
+            let allows = |place| self.allows(*action, place, Door::Best);
+            // What is denied at one address of it may be allowed at another.
+            let is_somewhere = || acl::has_address(*action) && allows(Resource::Below(""));
+            actions.contains(*action) && (allows(Resource::Tenant) || is_somewhere())
         };
         Action::ALL.iter().copied().filter(may).collect()
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{
     Party, Principal, Subject,
     access::{AccessDirectory, Grants, Having},
-    acl::{Addressed, Capabilities, Door, Given},
+    acl::{Addressed, Capabilities, Door, Given, is_of_secrets},
     acls,
     action::{Action, Actions, Resource},
     holder::Untraced,
@@ -476,6 +476,13 @@ impl Permit {
         self.policy.held().all(|held| held.grants.allows(action, resource, Door::Best))
     }
 
+    /// Whether anything could be done to a secret below `prefix`, likewise.
+    #[must_use]
+    pub fn tells_of_some_below(&self, prefix: &str) -> bool {
+        let mut actions = Action::ALL.iter().filter(|action| is_of_secrets(**action));
+        actions.any(|action| self.tells_at_best(*action, Resource::Below(prefix)))
+    }
+
     /// What those in the words of IAM say of the domain, asked for in Vault's words where no block
     /// denies it.
     #[must_use]
@@ -653,19 +660,26 @@ impl Principal {
         }
     }
 
-    /// A permit for whichever of `actions` the principal may do on the region.
+    /// A permit for whichever of `actions` the principal may do on the region. `own` is one for the same in its
+    /// own tenant, where it is of one.
     ///
     /// # Errors
-    /// `Denied::OperatorsOnly` where it may do none of them.
-    pub fn authorize_region(&self, actions: &[Action]) -> Result<RegionPermit, Denied> {
+    /// `Denied` where it may do none of them.
+    pub fn authorize_region(
+        &self,
+        actions: &[Action],
+        own: Option<&Permit>,
+    ) -> Result<RegionPermit, Denied> {
         let asked = Actions::of(actions);
+        let sees_own = || own.is_some_and(|own| own.allows(Action::DomainGet, Resource::Tenant));
         let granted = match self.party() {
             Party::Operator => asked,
-            // Each sees its own.
-            Party::Tenant(_) => asked.and(Actions::of(&[Action::DomainGet])),
+            // Each sees its own, if it does.
+            Party::Tenant(_) if sees_own() => asked.and(Actions::of(&[Action::DomainGet])),
+            Party::Tenant(_) => Actions::of(&[]),
         };
         if granted.is_empty() {
-            return Err(Denied::OperatorsOnly);
+            return Err(Denied::of(asked));
         }
         Ok(RegionPermit { granted, principal: self.clone(), witness: None })
     }

@@ -102,7 +102,7 @@ async fn access(
             Err(error) => return Err(error.into()),
         }
     }
-    let region = operator.authorize_region(&[Action::DomainGet, Action::DomainCreate])?;
+    let region = operator.authorize_region(&[Action::DomainGet, Action::DomainCreate], None)?;
     // A first start that was killed half-way has left the domain, and no certificate.
     let domain = match service.tenants.by_name(&region, DOMAIN).await {
         Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,

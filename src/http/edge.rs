@@ -127,7 +127,14 @@ struct Sender {
     /// Where it is, if that is known.
     client: Option<IpAddr>,
     /// The proxy that says so, where one does.
-    proxy: Option<Arc<VerifiedPeer>>,
+    proxy: Option<Said>,
+}
+
+/// By the word of a proxy.
+struct Said {
+    peer: Arc<VerifiedPeer>,
+    /// The one domain for which that counts, where it does for one alone.
+    domain: Option<OkmsId>,
 }
 
 /// What is known of a connection once its handshake is done.
@@ -462,7 +469,7 @@ impl Edge {
             return Err(Problem::TooManyConnections.into());
         };
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
-        let proxy = Some(Arc::clone(proxy));
+        let proxy = Some(Said { peer: Arc::clone(proxy), domain: forwarding.proxy.domain });
         Ok(Sender { peer, refused, is_bare, share, paced, client, proxy })
     }
 
@@ -478,7 +485,7 @@ impl Edge {
     /// Whom a request is of.
     fn principal_of(&self, sender: &Sender, now: Timestamp) -> Result<Principal, Failed> {
         if let Some(proxy) = &sender.proxy {
-            self.vouches(proxy, now)?;
+            self.vouches(&proxy.peer, now)?;
         }
         let peer = sender.peer.as_ref().map_err(Failed::clone)?;
         Ok(self.principal(peer, now)?)
@@ -797,7 +804,8 @@ impl Edge {
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
             Handler::Region(handler) => {
-                Granted::Region(handler, region(&principal?, operation, trail)?)
+                let asked = (operation, routes.dialect, &address);
+                Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
             }
             Handler::Tenant(handler) => {
                 let principal = principal.or_else(|nobody| {
@@ -840,26 +848,44 @@ impl Edge {
         &self,
         sender: &Sender,
         granted: Granted,
-        Asked { operation, dialect, address }: &Asked<'_>,
+        asked: &Asked<'_>,
         call: &mut Call,
         trail: Option<&Arc<Trail>>,
     ) -> Result<Granted, Failed> {
+        let asked = (asked.operation, asked.dialect, &asked.address);
         (call.now, call.machine_now) = (self.clocks.store.now(), self.clocks.machine.now());
         let principal = self.principal_of(sender, call.machine_now);
         Ok(match granted {
             Granted::Open(handler) => Granted::Open(handler),
             Granted::Region(handler, _) => {
-                Granted::Region(handler, region(&principal?, operation, trail)?)
+                Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
             }
             Granted::Tenant(handler, permit) => {
                 let tenant = permit.okms_id();
                 let visited = permit.is_visitors().then_some(tenant);
                 let principal =
                     principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?;
-                let asked = (*operation, *dialect, address);
                 Granted::Tenant(handler, self.permit(&principal, tenant, asked, call, trail).await?)
             }
         })
+    }
+
+    /// A permit for what the operation does to the region, where whoever is of a domain sees that one, if it
+    /// may.
+    async fn region(
+        &self,
+        principal: &Principal,
+        asked: (&Operation, &dyn Dialect, &Address<'_>),
+        call: &Call,
+        trail: Option<&Arc<Trail>>,
+    ) -> Result<RegionPermit, Failed> {
+        let own = match principal.party() {
+            Party::Operator => None,
+            Party::Tenant(own) => Some(self.permit(principal, own, asked, call, trail).await?),
+        };
+        let permit = principal.authorize_region(asked.0.actions, own.as_ref());
+        let permit = permit.inspect_err(|_| may_none_of(trail, asked.0))?;
+        Ok(permit.seen_by(witness(trail)))
     }
 
     /// What is named below a mount that somebody has made, by where it is in the domain's tree.
@@ -872,12 +898,15 @@ impl Edge {
     }
 
     /// Somebody without a certificate who logs in as a user of the tenant, or has, where the operator
-    /// lets such in, and where there is an address by which failed logins are counted.
+    /// lets such in, and where there is an address by which failed logins are counted. Through a proxy of
+    /// another domain nobody does.
     fn visitor(&self, sender: &Sender, tenant: Option<OkmsId>) -> Option<Principal> {
         let may = sender.is_bare
             && sender.client.is_some()
             && self.context.visitors.load(Ordering::Relaxed);
-        Some(directory::visitor(tenant.filter(|_| may)?))
+        let only = sender.proxy.as_ref().and_then(|proxy| proxy.domain);
+        let tenant = tenant.filter(|tenant| may && only.is_none_or(|only| only == *tenant));
+        Some(directory::visitor(tenant?))
     }
 
     /// A permit for the tenant. The first time that a rule asks, the certificates are looked up that
@@ -991,17 +1020,6 @@ async fn noticed<T>(work: impl Future<Output = T>, has_waited: &mut bool) -> T {
         polled
     })
     .await
-}
-
-/// A permit for what the operation does to the region.
-fn region(
-    principal: &Principal,
-    operation: &Operation,
-    trail: Option<&Arc<Trail>>,
-) -> Result<RegionPermit, Denied> {
-    let permit = principal.authorize_region(operation.actions);
-    let permit = permit.inspect_err(|_| may_none_of(trail, operation))?;
-    Ok(permit.seen_by(witness(trail)))
 }
 
 fn witness(trail: Option<&Arc<Trail>>) -> Option<Arc<dyn Witness>> {

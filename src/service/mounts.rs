@@ -49,8 +49,8 @@ impl Mounts {
         Self { scope, access, secrets }
     }
 
-    /// What the mount at `path` shows; `None` where there is none. As with all of them, it is no
-    /// secret from those who may act in the domain at all.
+    /// What the mount at `path` shows; `None` where there is none. That it is there is no secret from those
+    /// who may act in the domain at all.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
@@ -71,14 +71,22 @@ impl Mounts {
         self.scope.config(permit).await
     }
 
-    /// The mounts and defaults, for everybody who may act in the domain at all: where mounts are is
-    /// no secret from those.
+    /// The mounts and defaults, for what everybody is answered who may act in the domain at all: who is to be
+    /// shown a mount, [`Self::may_know`] says.
     ///
     /// # Errors
     /// `Error::DomainNotFound`.
     pub async fn config(&self, permit: &Permit) -> Result<Arc<DomainConfig>, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         self.scope.config(permit).await
+    }
+
+    /// Whether somebody may know of a mount that shows this: who may see all mounts, or may do something to
+    /// some of what is in it.
+    #[must_use]
+    pub fn may_know(permit: &Permit, view: &View) -> bool {
+        permit.tells_at_best(Action::ConfigGet, Resource::Tenant)
+            || permit.tells_of_some_below(&view.folder(""))
     }
 
     /// Makes a mount. What lies below its path already is in it, and what policies say of its addresses

@@ -90,7 +90,7 @@ async fn service_over(
     let default = (BuiltIn::Admin, Quota::default());
     let service =
         Service::open(engine, root, authority, default, Arc::default(), on_commit).await.unwrap();
-    let region = Principal::of_process().authorize_region(&[Action::DomainCreate]).unwrap();
+    let region = Principal::of_process().authorize_region(&[Action::DomainCreate], None).unwrap();
     let tenant = service.tenants.create(&region, "tenant", NOW).await.unwrap();
     assert_eq!(
         std::mem::take(&mut *ends.lock().unwrap()),
@@ -122,12 +122,12 @@ async fn create(service: &Service, permit: &Permit, at: &str) -> Result<(), Erro
 async fn a_permit_for_the_region_does_what_it_was_asked_for() {
     let (_folder, service, ..) = service().await;
     let operator = Principal::of_process();
-    let looking = operator.authorize_region(&[Action::DomainGet]).unwrap();
+    let looking = operator.authorize_region(&[Action::DomainGet], None).unwrap();
     let made = service.tenants.create(&looking, "another", NOW).await;
     assert!(matches!(made, Err(Error::Denied(Denied::OperatorsOnly))), "{made:?}");
     let (domains, _) = service.tenants.list(&looking, None, 9).await.unwrap();
     assert_eq!(domains.iter().map(|domain| &*domain.name).collect::<Vec<_>>(), ["tenant"]);
-    let making = operator.authorize_region(&[Action::DomainCreate]).unwrap();
+    let making = operator.authorize_region(&[Action::DomainCreate], None).unwrap();
     let listed = service.tenants.list(&making, None, 9).await;
     assert!(matches!(listed, Err(Error::Denied(Denied::OperatorsOnly))), "{listed:?}");
     let found = service.tenants.by_name(&making, "tenant").await;
@@ -695,7 +695,8 @@ async fn what_ends_next_is_what_nobody_has_seen_to() {
     service.credentials.revoke(&all(id), issued[0].id, reason, NOW).await.unwrap();
     assert_eq!(within(14).await.unwrap(), Ending { earliest: days(5), soon: 4 });
     let serial = pki::Serial::from_be_bytes(&issued[1].credential.serial).unwrap();
-    let operator = Principal::of_process().authorize_region(&[Action::CredentialDelete]).unwrap();
+    let operator =
+        Principal::of_process().authorize_region(&[Action::CredentialDelete], None).unwrap();
     service.revocations.revoke(&operator, serial, reason, NOW).await.unwrap();
     assert_eq!(within(14).await.unwrap(), Ending { earliest: days(7), soon: 3 });
     let access = service.access.directory();

@@ -77,7 +77,6 @@ const OPERATIONS: &[(For, &[&str])] = &[
             // That they are there already.
             "VaultEnableAuth",
             "VaultUiMounts",
-            "VaultUiMount",
             "VaultLogin",
             // With no more than its maker has.
             "VaultCreateToken",
@@ -123,6 +122,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "GetSecretSubkeys",
             "GetSecretConfig",
             "VaultMounts",
+            "VaultUiMount",
             "VaultReadMount",
             "VaultReadTune",
             "VaultRemountStatus",
@@ -245,6 +245,9 @@ pub(super) enum Outcome {
 }
 
 pub(super) fn outcome(answer: &Answer) -> Outcome {
+    assert!(!answer.status.is_server_error(), "a failure of our own: {answer:?}");
+    let is_refusal = matches!(answer.status.as_u16(), 401 | 403);
+    assert!(!is_refusal || !answer.body.is_empty(), "a refusal that says nothing: {answer:?}");
     if !answer.status.is_client_error() || answer.body.is_empty() {
         return Outcome::LetIn;
     }
@@ -473,7 +476,7 @@ async fn members(domain: &Domain) -> Vec<Member> {
         Member::new(Caller::new("a certificate without rights", nothing), &[]),
         Member::new(Caller::new("a certificate that may read", reader), &[For::Reader]),
         Member::new(user, &[For::Bearer, For::Reader]),
-        Member { also: &["GetSecretRequest"], ..Member::new(less, &[For::Bearer]) },
+        Member { also: &["GetSecretRequest", "VaultUiMount"], ..Member::new(less, &[For::Bearer]) },
         Member::new(Caller::new("a certificate with all rights", keeper), &all),
         Member::new(Caller::new("a certificate with all that IAM's words give", of_iam), &all),
         Member {

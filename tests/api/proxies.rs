@@ -575,6 +575,50 @@ async fn conditions_and_the_trail_are_of_who_is_forwarded() {
     assert_eq!(read(&itself, &from("192.0.2.7")).await.status, 403);
 }
 
+/// The one domain of a proxy bounded for whose certificates it speaks, and not for whose users.
+#[tokio::test]
+async fn a_domains_proxy_brings_users_of_that_domain_alone() {
+    let mut server =
+        TestServer::start_with(|config| config.access.users_without_certificate = true).await;
+    let (one, other) = (member(&server).await, member(&server).await);
+    let user = json!({"password": "correct horse", "policies": "admin"}).to_string();
+    for member in [&one, &other] {
+        let at = format!("/api/{}/v1/auth/userpass/users/ann", member.client.id);
+        assert_eq!(member.client.call(Method::POST, &at, &user).await.status, 204);
+    }
+    let proxy = proxys(&server);
+    let (mine, theirs) = (one.client.id.clone(), other.client.id.clone());
+    let listed = |domain: Option<&str>| Proxy {
+        address_header: Some(AddressHeader::XForwardedFor),
+        domain: domain.map(|id| id.parse().unwrap()),
+        ..listed(&proxy, RFC)
+    };
+    let ask = async |server: &TestServer, id: &str, token: Option<&str>| {
+        let client = proxy_client(server, &proxy, id);
+        let mut headers = vec![("x-forwarded-for", "192.0.2.7")];
+        headers.extend(token.map(|token| ("x-vault-token", token)));
+        let (method, at) = match token {
+            Some(_) => (Method::GET, format!("/api/{id}/v1/auth/token/lookup-self")),
+            None => (Method::POST, format!("/api/{id}/v1/auth/userpass/login/ann")),
+        };
+        client.send(method, &at, &headers, r#"{"password": "correct horse"}"#).await
+    };
+    let token = async |server: &TestServer, id: &str| {
+        let made = ask(server, id, None).await.ok();
+        made["auth"]["client_token"].as_str().unwrap().to_owned()
+    };
+    list(&mut server, vec![listed(None)]);
+    let tokens = [token(&server, &mine).await, token(&server, &theirs).await];
+    list(&mut server, vec![listed(Some(&mine))]);
+    token(&server, &mine).await;
+    assert_eq!(ask(&server, &mine, Some(&tokens[0])).await.status, 200);
+    ask(&server, &theirs, None).await.error(401, UNAUTHENTICATED);
+    assert_eq!(ask(&server, &theirs, Some(&tokens[1])).await.status, 403);
+    list(&mut server, vec![listed(Some(&theirs))]);
+    assert_eq!(ask(&server, &theirs, Some(&tokens[1])).await.status, 200);
+    assert_eq!(ask(&server, &mine, Some(&tokens[0])).await.status, 403);
+}
+
 pub fn serial(pair: &Pair) -> String {
     pki::Serial::of_certificate(&der(&pair.certificate)[0]).unwrap().to_string()
 }

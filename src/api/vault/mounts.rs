@@ -13,8 +13,9 @@ use super::{
     status,
 };
 use crate::{
+    auth::Permit,
     model::{DomainConfig, Invalid, MountError, MountPath, OkmsId, SettingsPatch},
-    service::{Error, MountPatch},
+    service::{Error, MountPatch, Mounts},
 };
 
 const DESCRIPTION: &str = "key/value secret storage";
@@ -24,6 +25,23 @@ struct MountView<'a> {
     path: MountPath,
     description: &'a str,
     uuid: Uuid,
+}
+
+/// Those of them that the caller may know of.
+async fn known<'a>(config: &'a DomainConfig, permit: &Permit) -> Vec<MountView<'a>> {
+    let mut known = Vec::new();
+    for mount in views(config, permit.okms_id()) {
+        if may_know(config, permit, &mount.path) {
+            known.push(mount);
+        }
+        // Each may take a while.
+        tokio::task::yield_now().await;
+    }
+    known
+}
+
+fn may_know(config: &DomainConfig, permit: &Permit, path: &MountPath) -> bool {
+    config.view(path).is_some_and(|view| Mounts::may_know(permit, &view))
 }
 
 /// The mounts of a domain: the one that is always there, and those that were made.
@@ -197,19 +215,21 @@ fn version(fields: &mut Fields<'_>) -> Result<Option<String>, Failed> {
 pub(super) async fn for_interfaces(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let config = context.service.mounts.config(permit).await?;
-    let mounts = views(&config, permit.okms_id());
+    let mounts = known(&config, permit).await;
     Ok(envelope::data(call, SYSTEM, &Parts { bytes: 1024, ..Parts::default() }, |out| {
         out.object("auth", auth_methods::auth_mounts);
         out.object("secret", |out| mounts.iter().for_each(|mount| entry(out, mount)));
     }))
 }
 
-/// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403.
+/// The mount above a path. The CLI takes 404 for an old server, so that any other refusal is 403; one that the
+/// caller may not know of is as one that is not there.
 pub(super) async fn preflight(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let path_asked = asked.name();
     let config = context.service.mounts.config(permit).await?;
-    let Some(path) = config.mount_above(path_asked) else {
+    let above = config.mount_above(path_asked);
+    let Some(path) = above.filter(|path| may_know(&config, permit, path)) else {
         return Err(Problem::Preflight.with(&[path_asked]));
     };
     let mounts = views(&config, permit.okms_id());

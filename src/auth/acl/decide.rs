@@ -20,6 +20,8 @@ pub struct Acl {
     rulings: Vec<Ruling>,
     exact: HashMap<Box<str>, Rank>,
     patterns: Tree,
+    /// The block that is about every path, `*`.
+    of_all: Option<Rank>,
 }
 
 /// The blocks of one path, made one.
@@ -50,7 +52,8 @@ impl Acl {
             }
         }
         rulings.sort_by(|one, other| one.pattern.by_precedence(&other.pattern));
-        let (mut exact, mut patterns) = (HashMap::new(), Tree::new());
+        let (mut exact, mut patterns, all) = (HashMap::new(), Tree::new(), Pattern::new("*"));
+        let of_all = rulings.iter().position(|ruling| ruling.pattern == all);
         for (rank, ruling) in rulings.iter().enumerate() {
             let sure = ruling.gives(Carried::Nothing);
             patterns.insert(&ruling.pattern, rank, sure, ruling.capabilities);
@@ -58,7 +61,12 @@ impl Acl {
                 exact.insert(path.into(), rank);
             }
         }
-        Self { rulings, exact, patterns }
+        Self { rulings, exact, patterns, of_all }
+    }
+
+    /// What the block `*` says of `operation`, which is about what has no path, too.
+    pub(super) fn of_all(&self, operation: Operation) -> Decision<'_> {
+        Decision { operation, ruling: self.of_all.and_then(|rank| self.rulings.get(rank)) }
     }
 
     /// What they say about `operation` at `path`, which has no tenant, namespace or `v1/` in front.

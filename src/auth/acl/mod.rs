@@ -18,7 +18,7 @@ mod template;
 mod views;
 
 use self::parameters::Carried;
-pub(super) use self::views::{Door, InVault};
+pub(super) use self::views::{Door, InVault, has_address, is_of_secrets};
 pub use self::{
     capability::{Capabilities, Capability, Operation},
     decide::{Acl, Decision, Ruling},

@@ -4,7 +4,7 @@
 //! to read its value is `read` of `data/…`, in every dialect. Always holds: what one address of a
 //! secret denies is denied, whatever is said of its others; a block that asks something of a
 //! request beyond its path gives nothing to one that does not come through Vault's door, where that
-//! can be looked at.
+//! can be looked at; what has no address in Vault no block gives, and one for `*` that denies denies it.
 
 use std::sync::Arc;
 
@@ -84,6 +84,16 @@ const fn place(action: Action) -> Option<(&'static str, &'static [Operation])> {
         Action::VersionDelete => ("destroy", &[Operation::Update]),
         _ => return None,
     })
+}
+
+/// Whether it is done to secrets.
+pub(in super::super) const fn is_of_secrets(action: Action) -> bool {
+    place(action).is_some()
+}
+
+/// Whether it is done at an address of Vault.
+pub(in super::super) const fn has_address(action: Action) -> bool {
+    is_of_secrets(action) || !tenant_places(action).is_empty()
 }
 
 /// Where what is done to the tenant itself is in Vault: all that begins so, or that alone.
@@ -222,7 +232,12 @@ impl InVault {
                 _ => Verdict::Silent,
             }
         };
-        let verdicts = || tenant_places(action).iter().map(at);
+        let places = tenant_places(action);
+        if places.is_empty() {
+            let is_denied = self.acl.of_all(Operation::Read).denies_explicitly();
+            return if is_denied { Verdict::Denied } else { Verdict::Silent };
+        }
+        let verdicts = || places.iter().map(at);
         if verdicts().any(|verdict| verdict == Verdict::Denied) {
             return Verdict::Denied;
         }
@@ -313,9 +328,21 @@ impl InVault {
             }
             _ => tenant_places(action).iter().flat_map(spelt).collect(),
         };
-        let mut told = Vec::new();
-        for (address, operation, is_other) in addresses {
+        let at = |(address, operation, is_other): (String, _, _)| {
             let decision = self.acl.decide(&address, operation);
+            (address, operation, is_other, decision)
+        };
+        let mut decisions: Vec<_> = addresses.into_iter().map(at).collect();
+        if decisions.is_empty() && resource == Resource::Tenant {
+            decisions.push((
+                String::new(),
+                Operation::Read,
+                true,
+                self.acl.of_all(Operation::Read),
+            ));
+        }
+        let mut told = Vec::new();
+        for (address, operation, is_other, decision) in decisions {
             let Some(ruling) = decision.ruling() else { continue };
             if is_other && !decision.denies_explicitly() {
                 continue;

@@ -30,8 +30,11 @@ fn who_may_what() {
         );
         let refused = action.is_operators().then_some(Denied::OperatorsOnly).map_or(Ok(()), Err);
         assert_eq!(principal.authorize(own, actions, access).map(drop), refused, "{action:?}");
-        assert!(operator.authorize_region(actions).is_ok());
-        assert_eq!(principal.authorize_region(actions).is_ok(), *action == Action::DomainGet);
+        assert!(operator.authorize_region(actions, None).is_ok());
+        let in_own = principal.authorize(own, actions, access).ok();
+        let of_region = principal.authorize_region(actions, in_own.as_ref());
+        assert_eq!(of_region.is_ok(), *action == Action::DomainGet);
+        assert!(principal.authorize_region(actions, None).is_err());
     }
     let permit =
         principal.authorize(own, &[Action::SecretGet, Action::CredentialCreate], access).unwrap();
@@ -51,8 +54,9 @@ fn who_may_what() {
         );
     }
     assert!(permit.check(Action::DomainGet, Resource::Tenant).is_ok());
-    assert_eq!(principal.authorize_region(&[Action::DomainGet]).unwrap().sees(), Some(own));
-    assert_eq!(operator.authorize_region(&[Action::DomainGet]).unwrap().sees(), None);
+    let seen = principal.authorize_region(&[Action::DomainGet], Some(&permit)).unwrap();
+    assert_eq!(seen.sees(), Some(own));
+    assert_eq!(operator.authorize_region(&[Action::DomainGet], None).unwrap().sees(), None);
 }
 
 /// Without a certificate there is nothing but the login, whatever the domain gives to those with one;
@@ -89,14 +93,17 @@ fn a_visitor_may_what_its_user_may() {
 #[test]
 fn a_permit_for_the_region_is_for_what_was_asked_and_allowed() {
     let asked = [Action::DomainGet, Action::DomainCreate];
-    let tenant = Principal::of_test(OkmsId::from_bytes([1; 16]).unwrap());
+    let own = OkmsId::from_bytes([1; 16]).unwrap();
+    let tenant = Principal::of_test(own);
+    let access = AccessDirectory::new(BuiltIn::Nothing);
+    let in_own = tenant.authorize(own, &asked, &access).unwrap();
     for (principal, asked, may) in [
         (Principal::of_process(), asked.as_slice(), asked.as_slice()),
         (Principal::of_process(), &[Action::DomainGet], &[Action::DomainGet]),
         (Principal::of_process(), &[Action::MetricsGet], &[Action::MetricsGet]),
         (tenant, &asked, &[Action::DomainGet]),
     ] {
-        let permit = principal.authorize_region(asked).unwrap();
+        let permit = principal.authorize_region(asked, Some(&in_own)).unwrap();
         for action in Action::ALL {
             let expected = if may.contains(action) { Ok(()) } else { Err(Denied::OperatorsOnly) };
             assert_eq!(permit.check(*action), expected, "{asked:?} {action:?}");

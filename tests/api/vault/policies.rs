@@ -269,6 +269,143 @@ async fn what_is_to_be_wrapped_is_told_nowhere_else() {
     }
 }
 
+/// Who was denied to list was shown the native list all the same, as that asked for the right to see metadata
+/// alone.
+#[tokio::test]
+async fn lists_take_the_right_to_list_in_every_dialect() {
+    let domain = Domain::new().await;
+    for path in ["app/a", "app/deep/b", "other/c"] {
+        domain.admin.write(path, json!({"k": "v"})).await;
+    }
+    let listed = async |svc: &Vault| -> Vec<String> {
+        let listed = svc.client.get("secret").await.ok();
+        let paths = listed.as_array().unwrap().iter();
+        paths.map(|one| one["path"].as_str().unwrap().to_owned()).collect()
+    };
+    let svc = domain.service("svc", &["reads"]).await;
+    let reads = r#"path "secret/metadata/*" { capabilities = ["read"] }"#;
+    domain.policy("reads", reads).await;
+    assert_eq!(svc.client.get("secret/app/a").await.status, 200);
+    svc.list("metadata/app").await.error(403, FORBIDDEN);
+    svc.client.get("secret").await.error(403, FORBIDDEN);
+    let lists = r#"path "secret/metadata/app/" { capabilities = ["list"] }"#;
+    domain.policy("reads", &format!("{reads}\n{lists}")).await;
+    assert_eq!(listed(&svc).await, ["app/a"]);
+    let svc = domain.service("svc", &["read-only"]).await;
+    let iam = json!({
+        "name": "iam", "identities": ["svc"], "resources": [{"urn": "app/*"}],
+        "permissions": {"deny": [{"action": "okms:apikms:secret/list"}]},
+    });
+    let at = format!("/v2/okms/resource/{}/policy", svc.client.id);
+    domain.admin.client.call(Method::POST, &at, &iam.to_string()).await.ok();
+    assert_eq!(svc.keys("metadata").await, ["other/"]);
+    assert_eq!(listed(&svc).await, ["other/c"]);
+    assert_eq!(svc.client.get("secret/app/a").await.status, 200);
+}
+
+/// Where mounts are and what they are for was told to whoever may nothing, though `sys/mounts` asks for a right.
+#[tokio::test]
+async fn mounts_are_shown_to_who_may_do_something_there() {
+    let domain = Domain::new().await;
+    let root = domain.admin.root();
+    for name in ["team", "other"] {
+        let mount = json!({"type": "kv-v2", "description": format!("what {name} does")});
+        root.post(&format!("sys/mounts/{name}"), mount).await.nothing();
+    }
+    let svc = domain.service("svc", &["some"]).await;
+    for (text, shown, known) in [
+        (
+            r#"path "secret/data/app/*" { capabilities = ["read"] }"#,
+            vec!["secret/"],
+            vec!["secret", "ibmcloud/kv"],
+        ),
+        // Whoever may write and nothing else is told of it, as the CLI asks before it writes.
+        (
+            r#"path "team/data/*" { capabilities = ["create"] }"#,
+            vec!["secret/", "team/"],
+            vec!["secret", "ibmcloud/kv", "team"],
+        ),
+        (
+            r#"path "team/data/*" { capabilities = ["read"] required_parameters = ["version"] }"#,
+            vec!["secret/", "team/"],
+            vec!["secret", "ibmcloud/kv", "team"],
+        ),
+        (
+            r#"path "secret/config" { capabilities = ["read"] }"#,
+            vec!["other/", "secret/", "team/"],
+            vec!["secret", "ibmcloud/kv", "team", "other"],
+        ),
+        (r#"path "sys/internal/ui/mounts" { capabilities = ["read"] }"#, vec![], vec![]),
+    ] {
+        domain.policy("some", text).await;
+        let told = svc.root().get("sys/internal/ui/mounts").await.json()["data"]["secret"].clone();
+        let names: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, shown, "{text}");
+        for mount in ["secret", "ibmcloud/kv", "team", "other", "none"] {
+            let told = svc.root().get(&format!("sys/internal/ui/mounts/{mount}/x")).await;
+            if known.contains(&mount) {
+                assert_eq!(told.envelope()["data"]["path"], format!("{mount}/"), "{text}");
+            } else {
+                told.refused_with(403, "preflight capability check returned 403");
+            }
+        }
+    }
+    let all = root.get("sys/internal/ui/mounts").await.json()["data"]["secret"].clone();
+    assert_eq!(all["team/"]["description"], "what team does");
+}
+
+/// Who was denied everything in Vault's language still added authorities to the domain, saw its audit trail, and
+/// renewed itself: for none of it there is an address in Vault.
+#[tokio::test]
+async fn a_deny_of_everything_is_one_of_what_vault_has_not() {
+    let domain = Domain::new().await;
+    domain.admin.write("app/a", json!({"k": "v"})).await;
+    let svc = domain.service("svc", &["admin", "lockdown"]).await;
+    let of_domain = format!("/v2/okms/resource/{}", svc.client.id);
+    let are_forbidden = async |are: bool| {
+        for (method, rest) in [
+            ("GET", ""),
+            ("GET", "/quota"),
+            ("GET", "/ca"),
+            ("PUT", "/ca/x"),
+            ("GET", "/audit"),
+            ("GET", "/usage"),
+            ("GET", "/credential"),
+            ("POST", "/credential/renew"),
+        ] {
+            let (method, at) = (method.parse().unwrap(), format!("{of_domain}{rest}"));
+            let answer = svc.client.call(method, &at, "{}").await;
+            let is = answer.status == 403 && answer.json()["error_code"] == FORBIDDEN;
+            assert_eq!(is, are, "{at}: {answer:?}");
+        }
+        let all = svc.client.call(Method::GET, "/v2/okms/resource", "").await;
+        assert_eq!(all.status == 403, are, "{all:?}");
+    };
+    are_forbidden(false).await;
+    let app = ["secret/data", "secret/metadata", "ibmcloud/kv/data", "ibmcloud/kv/metadata"];
+    let app =
+        app.map(|at| format!("path \"{at}/app/*\" {{ capabilities = [\"read\"] }}")).join("\n");
+    domain
+        .policy("lockdown", &format!(r#"path "*" {{ capabilities = ["read", "deny"] }} {app}"#))
+        .await;
+    are_forbidden(true).await;
+    // What a more specific block gives, it gives.
+    assert_eq!(svc.read("app/a").await["data"]["k"], "v");
+    assert_eq!(reads_natively(&svc.client, "app/a").await, 200);
+    let asked = json!({"action": "okms:apiovh:resource/ca/edit", "rule": "svc"}).to_string();
+    let at = format!("{of_domain}/policy/test");
+    let told = domain.admin.client.call(Method::POST, &at, &asked).await.ok();
+    let by = json!([{"policy": "lockdown", "block": "*", "says": "deny"}]);
+    assert_eq!((&told["isAllowed"], &told["decidedBy"]), (&json!(false), &by));
+    // One that does not deny says nothing of it, and neither does one for less than everything.
+    for text in
+        [r#"path "*" { capabilities = ["read"] }"#, r#"path "secret/*" { policy = "deny" }"#]
+    {
+        domain.policy("lockdown", text).await;
+        are_forbidden(false).await;
+    }
+}
+
 /// A mount that is made, moved or removed changes what addresses stand for, at once.
 #[tokio::test]
 async fn mounts_say_what_addresses_stand_for() {
