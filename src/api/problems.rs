@@ -497,6 +497,12 @@ fn said_of(error: &Error) -> Failed {
         Error::PathRefused => Problem::BadPath.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
+        Error::RotationPolicyNotFound | Error::SecretPolicyNotFound => {
+            Problem::PolicyNotFound.into()
+        }
+        Error::PolicyExists | Error::PolicyInUse | Error::Fields(_) => {
+            Problem::BadInput.with(&[&error.to_string()])
+        }
         Error::CaNotFound => Problem::CaNotFound.into(),
         Error::CaListNotFound => Problem::CaListNotFound.into(),
         Error::UserNotFound => Problem::UserNotFound.into(),

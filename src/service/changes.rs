@@ -78,4 +78,10 @@ changes! {
     DeleteQuota = "quotas.delete",
     EnableAuditDevice = "audit_devices.enable",
     DisableAuditDevice = "audit_devices.disable",
+    CreateRotationPolicy = "rotation_policies.create",
+    UpdateRotationPolicy = "rotation_policies.update",
+    DeleteRotationPolicy = "rotation_policies.delete",
+    CreateSecretPolicy = "secret_policies.create",
+    UpdateSecretPolicy = "secret_policies.update",
+    DeleteSecretPolicy = "secret_policies.delete",
 }

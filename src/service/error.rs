@@ -3,7 +3,7 @@
 use crate::{
     auth::{Denied, Unwitnessed, acl::PolicyFault},
     crypto,
-    model::{Excess, Invalid, MountError, Refused, Removal, Timestamp},
+    model::{Excess, Faults, Invalid, MountError, Refused, Removal, Timestamp},
     pki,
     store::{
         engine::{CommitError, ReadError},
@@ -45,6 +45,21 @@ pub enum Error {
     /// There is no such policy.
     #[error("there is no such policy")]
     PolicyNotFound,
+    /// There is no such rotation policy.
+    #[error("there is no such rotation policy")]
+    RotationPolicyNotFound,
+    /// There is no such secret policy.
+    #[error("there is no such secret policy")]
+    SecretPolicyNotFound,
+    /// A policy of rotation or of values has this id.
+    #[error("a policy of this name exists")]
+    PolicyExists,
+    /// A rotation policy names the secret policy.
+    #[error("a rotation policy names this policy")]
+    PolicyInUse,
+    /// Fields of an input break rules.
+    #[error("fields break rules: {0}")]
+    Fields(#[from] Faults),
     /// There is no such rule.
     #[error("there is no such rule")]
     RuleNotFound,

@@ -23,6 +23,7 @@ mod keyring;
 mod mounts;
 mod names;
 mod opened;
+mod policies;
 mod quotas;
 mod records;
 mod region;
@@ -42,11 +43,11 @@ mod unit;
 mod upgrade;
 mod usages;
 mod users;
+mod values;
 mod wrapping;
 
 use std::sync::Arc;
 
-use self::scope::Scope;
 pub use self::{
     access::{AccessControl, FoundPolicy, RoleCertificate},
     accesses::Accesses,
@@ -60,6 +61,7 @@ pub use self::{
     endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},
+    policies::{KnownRotationPolicy, KnownSecretPolicy, RotationPolicies, SecretPolicies},
     quotas::{Bounded, Quotas},
     revocations::Revocations,
     scope::{Ended, OnCommit},
@@ -76,8 +78,10 @@ pub use self::{
     upgrade::Upgrade,
     usages::Usages,
     users::{LoginSource, UserPatch, Users},
+    values::Made,
     wrapping::{Unwrapped, WrapInfo, Wrapping},
 };
+use self::{scope::Scope, values::Values};
 use crate::{
     auth::{Denied, Permit, anchors::Anchors},
     crypto::{self, RootKey},
@@ -125,6 +129,10 @@ pub struct Service {
     pub wrapping: Wrapping,
     /// Domains' own views of the audit trail.
     pub trails: Trails,
+    /// How often secrets are rotated.
+    pub rotation_policies: RotationPolicies,
+    /// How values of secrets are made.
+    pub secret_policies: SecretPolicies,
     /// Audit devices that are enabled over the API.
     pub audit_devices: AuditDevices,
     scope: Scope,
@@ -157,6 +165,7 @@ impl Service {
         let secrets = Secrets::new(scope.clone(), Arc::clone(&usages), Arc::clone(&accesses));
         let secrets = Arc::new(secrets);
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
+        let values = Arc::new(Values::new());
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
@@ -177,6 +186,8 @@ impl Service {
             tokens: Tokens::new(scope.clone(), Arc::clone(&quotas)),
             quotas,
             audit_devices: AuditDevices::new(scope.clone()),
+            rotation_policies: RotationPolicies::new(scope.clone()),
+            secret_policies: SecretPolicies::new(scope.clone(), values),
             usages,
             wrapping: Wrapping::new(scope.clone()),
             trails: Trails::new(scope.clone()),

@@ -2,6 +2,7 @@
 
 mod lists;
 mod lives;
+mod policies;
 mod rights;
 mod trails;
 mod usages;

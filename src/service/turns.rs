@@ -59,6 +59,10 @@ pub(super) const LONG_READS: Bounds = Bounds { all: 16, of_one: 8, waiting: 256 
 /// What is made of passwords: each takes a processor and 24 MiB for tens of milliseconds.
 pub(super) const PASSWORDS: Bounds = Bounds { all: 2, of_one: 1, waiting: 64 };
 
+/// What is made of recipes for values: a key of RSA takes a processor for seconds. Apart from passwords, so that
+/// nobody who logs in waits for that.
+pub(super) const VALUES: Bounds = Bounds { all: 2, of_one: 1, waiting: 64 };
+
 /// The turns of work that is bounded in all and for each domain.
 pub(super) struct SharedTurns(Arc<fair::Turns<OkmsId>>);
 
@@ -88,7 +92,7 @@ mod tests {
     /// own wait.
     #[tokio::test]
     async fn the_work_of_one_domain_leaves_room_for_others() {
-        for bounds in [LONG_READS, PASSWORDS] {
+        for bounds in [LONG_READS, PASSWORDS, VALUES] {
             let shared = SharedTurns::new(bounds);
             let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
             let mut held = Vec::new();

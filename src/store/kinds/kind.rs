@@ -46,6 +46,12 @@ impl From<crate::model::Invalid> for Malformed {
     }
 }
 
+impl From<crate::model::Faults> for Malformed {
+    fn from(_: crate::model::Faults) -> Self {
+        Self
+    }
+}
+
 /// The form that this program writes, and the highest that it reads, of most kinds.
 pub(super) const FORM: u8 = 1;
 

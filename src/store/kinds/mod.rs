@@ -23,8 +23,10 @@ pub mod policy;
 pub mod quota;
 pub mod region;
 pub mod revocation;
+pub mod rotation_policy;
 pub mod rule;
 pub mod secret_index;
+pub mod secret_policy;
 pub mod tally;
 pub mod tenant;
 pub mod token;
@@ -41,7 +43,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 24] = [
+pub const SPACES: [Space; 26] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -66,6 +68,8 @@ pub const SPACES: [Space; 24] = [
     quota::SPACE,
     audit_device::SPACE,
     growth::SPACE,
+    rotation_policy::SPACE,
+    secret_policy::SPACE,
 ];
 
 #[cfg(test)]

@@ -20,13 +20,9 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        About, AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata,
-        CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig,
-        EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId,
-        PasswordHash, Quota, Rate, Removal, ResourcePattern, Revocation, RevocationReason,
-        Rotation, RuleIssuer, SecretPath, SecretType, Settings, Tags, Timestamp, Token,
-        TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
+        About, AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig, EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate, Recipe, Removal, ResourcePattern, Revocation, RevocationReason, Rotation, RotationPatch, RotationPolicy, RuleIssuer, SecretPath, SecretPolicy, SecretPolicyId, SecretPolicyPatch, SecretType, Settings, Tags, Timestamp, Token, TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
+        recipe::{FieldSaid, Setting},
     },
 };
 
@@ -295,6 +291,37 @@ fn check_form<K: Kind + PartialEq + Debug>(record: &K, form: u8) {
     }
 }
 
+/// Generators of all kinds, with settings of all kinds.
+#[test]
+fn secret_policies_round_trip() {
+    let texts = |texts: &[&str]| Setting::Texts(texts.iter().map(ToString::to_string).collect());
+    let text = |text: &str| Setting::Text(text.to_owned());
+    let said = [
+        (
+            "a",
+            "random",
+            vec![("require_upper", Setting::Truth(true)), ("length", Setting::Number(9))],
+        ),
+        ("b", "certificate", vec![("common_name", text("x")), ("dns", texts(&["x", "*.y"]))]),
+        ("c", "certificate", vec![("common_name", text("x"))]),
+        ("d", "static", vec![("value", text("v"))]),
+        ("e", "uuid", Vec::new()),
+    ]
+    .map(|(name, generator, config)| FieldSaid {
+        name: name.to_owned(),
+        generator: generator.to_owned(),
+        config: config.into_iter().map(|(name, setting)| (name.to_owned(), setting)).collect(),
+    });
+    let patch = SecretPolicyPatch {
+        name: Some("n".to_owned()),
+        recipe: Some(Recipe::new(said.into()).unwrap()),
+        ..SecretPolicyPatch::default()
+    };
+    let (of, policy) = patch.create(Timestamp::from_unix_seconds(5)).unwrap();
+    check(&policy);
+    assert_eq!(secret_policy::id(&SecretPolicy::key(id(7), &of)), Some(of));
+}
+
 /// No two kinds share a space and a key: what is sealed for one does not open as another.
 #[test]
 fn spaces_have_names_of_their_own() {
@@ -410,6 +437,17 @@ proptest! {
             }),
         };
         check(&SignedList(key.to_vec()));
+        for (id, policy) in RotationPolicy::built_ins(created_at) {
+            let auto = RotationPatch {
+                auto_generate: Some(true),
+                secret_policy: Some(Some(SecretPolicyId::of_name("x"))),
+                is_active: Some(deleted_at.is_some()),
+                ..RotationPatch::default()
+            };
+            check(&auto.apply(&policy, created_at).unwrap());
+            check(&policy);
+            prop_assert_eq!(rotation_policy::id(&RotationPolicy::key(self::id(7), &id)), Some(id));
+        }
         let each = [("a".to_owned(), one.clone()), ("b".to_owned(), one)];
         let form = if deleted_at.is_some() { FORM + 1 } else { FORM };
         check_form(&CustomerCas::from_stored(each).unwrap(), form);

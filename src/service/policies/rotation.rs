@@ -1,0 +1,269 @@
+//! Rotation policies of a tenant: kept, changed, removed.
+//!
+//! Always holds: four are there from the start, as if they had been made with the tenant, until it changes them, and
+//! again when it removes what it has made of them; a policy that names a secret policy names one that is there
+//! when that is said. Never does: say which secrets have one, or rotate any.
+
+use super::kept::{all, has_room, page};
+use crate::{
+    auth::{Action, Detail, Permit, Resource, Thing},
+    crypto::DomainKeys,
+    model::{
+        Faults, OkmsId, RotationPatch, RotationPolicy, RotationPolicyId, SecretPolicy,
+        SecretPolicyId, Timestamp,
+    },
+    service::{
+        Error,
+        changes::ChangeName,
+        cursor::Page,
+        keyring::open_record,
+        records::{Draft, Reader, keys_of, open},
+        scope::Scope,
+        unit::{Basis, Change, UnitReader},
+    },
+    store::{
+        engine::Snapshot,
+        kinds::{Kind, rotation_policy, tenant},
+    },
+};
+
+/// A policy, and the id that it is found by.
+pub type KnownRotationPolicy = (RotationPolicyId, RotationPolicy);
+
+/// The use cases on rotation policies.
+pub struct RotationPolicies {
+    scope: Scope,
+}
+
+impl RotationPolicies {
+    pub(in crate::service) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    /// A page of the policies, by their ids.
+    ///
+    /// # Errors
+    /// `Error::Invalid` for a cursor that is not of this list.
+    pub async fn list(
+        &self,
+        permit: &Permit,
+        only_active: bool,
+        cursor: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Page<KnownRotationPolicy>, Error> {
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut found = stored(&Reader { snapshot: &*snapshot, keys: &keys }).await?;
+        let since = self.since(&*snapshot, keys.id()).await?;
+        for (id, policy) in RotationPolicy::built_ins(since) {
+            if !found.iter().any(|(known, _)| *known == id) {
+                found.push((id, policy));
+            }
+        }
+        found.retain(|(_, policy)| policy.fields().is_active || !only_active);
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        page(found, cursor, limit)
+    }
+
+    /// A policy.
+    ///
+    /// # Errors
+    /// `Error::RotationPolicyNotFound`.
+    pub async fn get(
+        &self,
+        permit: &Permit,
+        id: &RotationPolicyId,
+    ) -> Result<RotationPolicy, Error> {
+        permit.check(Action::ConfigGet, Resource::Tenant)?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let found = Reader { snapshot: &*snapshot, keys: &keys }.find(id).await?;
+        let since = self.since(&*snapshot, keys.id()).await?;
+        found.or_else(|| RotationPolicy::built_in(id, since)).ok_or(Error::RotationPolicyNotFound)
+    }
+
+    /// Makes a policy. One with the name of what is there from the start takes its place.
+    ///
+    /// # Errors
+    /// `Error::Fields` where it breaks a rule; `Error::PolicyExists` where its id is taken;
+    /// `Error::Invalid` where there are too many.
+    pub async fn create(
+        &self,
+        permit: &Permit,
+        patch: RotationPatch,
+        now: Timestamp,
+    ) -> Result<KnownRotationPolicy, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        let (id, policy) = patch.create(now)?;
+        permit.learns(Detail::About(Thing::Policy, id.as_str()));
+        let keys = self.scope.keys(permit).await?;
+        let basis = Place { id: &id, wanted: policy.fields().secret_policy.as_ref() };
+        let change = change(ChangeName::CreateRotationPolicy, permit);
+        self.scope
+            .unit(change, &keys, basis, |facts: Standing, draft| {
+                if facts.is_stored {
+                    return Err(Error::PolicyExists);
+                }
+                facts.check()?;
+                draft.put(&id, &policy)
+            })
+            .await?;
+        Ok((id, policy))
+    }
+
+    /// Changes a policy. What is due by a new interval is due at once.
+    ///
+    /// # Errors
+    /// `Error::RotationPolicyNotFound`; `Error::Fields` where it would break a rule.
+    pub async fn update(
+        &self,
+        permit: &Permit,
+        id: &RotationPolicyId,
+        patch: &RotationPatch,
+        now: Timestamp,
+    ) -> Result<RotationPolicy, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.learns(Detail::About(Thing::Policy, id.as_str()));
+        let keys = self.scope.keys(permit).await?;
+        let since = self.since(&*self.scope.engine().snapshot().await?, keys.id()).await?;
+        let wanted = patch.secret_policy.as_ref().and_then(Option::as_ref);
+        let change = change(ChangeName::UpdateRotationPolicy, permit);
+        self.scope
+            .unit(change, &keys, Place { id, wanted }, |facts: Standing, draft| {
+                let before = facts.found(&keys, id)?;
+                let before = before.or_else(|| RotationPolicy::built_in(id, since));
+                let before = before.ok_or(Error::RotationPolicyNotFound)?;
+                let policy = patch.clone().apply(&before, now)?;
+                if policy != before {
+                    facts.check()?;
+                    draft.put(id, &policy)?;
+                }
+                Ok(policy)
+            })
+            .await
+    }
+
+    /// Removes a policy; of one from the start, what was made of it. Tells how many secrets were detached.
+    ///
+    /// # Errors
+    /// `Error::RotationPolicyNotFound`.
+    pub async fn delete(&self, permit: &Permit, id: &RotationPolicyId) -> Result<u64, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.learns(Detail::About(Thing::Policy, id.as_str()));
+        self.remove(permit, id, async { Ok(0) }).await
+    }
+
+    /// Removes a policy that no secret has any more once `detaching` is done, which tells how many had it. If that
+    /// fails the policy stays, and what was detached is.
+    async fn remove(
+        &self,
+        permit: &Permit,
+        id: &RotationPolicyId,
+        detaching: impl Future<Output = Result<u64, Error>> + Send,
+    ) -> Result<u64, Error> {
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let key = RotationPolicy::key(keys.id(), id);
+        let is_stored = snapshot.get(rotation_policy::SPACE, &key).await?.is_some();
+        drop(snapshot);
+        if !is_stored && !RotationPolicy::is_built_in(id) {
+            return Err(Error::RotationPolicyNotFound);
+        }
+        let detached = detaching.await?;
+        let change = change(ChangeName::DeleteRotationPolicy, permit);
+        let basis = Place { id, wanted: None };
+        self.scope
+            .unit(change, &keys, basis, |facts: Standing, draft: &mut Draft<'_>| {
+                if facts.is_stored {
+                    draft.delete(rotation_policy::SPACE, key.clone());
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(detached)
+    }
+
+    /// Since when the tenant has what is there from the start.
+    async fn since(&self, snapshot: &dyn Snapshot, id: OkmsId) -> Result<Timestamp, Error> {
+        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?;
+        let record = record.ok_or(Error::DomainNotFound)?;
+        Ok(open_record(self.scope.root(), id, &record)?.1.created_at)
+    }
+}
+
+/// All policies that are stored.
+pub(super) async fn stored(reader: &Reader<'_>) -> Result<Vec<KnownRotationPolicy>, Error> {
+    all(reader, rotation_policy::all(reader.keys.id()), rotation_policy::id).await
+}
+
+/// A change of policies, which take turns, so that they are counted.
+pub(super) fn change(name: ChangeName, permit: &Permit) -> Change<'_> {
+    Change { name, turns: &[""], witness: permit.witness() }
+}
+
+/// What a change of a policy stands on: what is under its id, and the secret policy that it is to name.
+struct Place<'a> {
+    id: &'a RotationPolicyId,
+    wanted: Option<&'a SecretPolicyId>,
+}
+
+struct Standing {
+    is_stored: bool,
+    record: Option<crate::store::engine::Record>,
+    /// How many the tenant has made, and not changed alone.
+    number: usize,
+    /// Whether a new one counts among them.
+    counts: bool,
+    has_wanted: bool,
+}
+
+impl Standing {
+    /// Goes on where the policy may be stored.
+    fn check(&self) -> Result<(), Error> {
+        if !self.has_wanted {
+            return Err(
+                Faults::one("secret_policy_id", "the id of a secret policy that there is").into()
+            );
+        }
+        if self.is_stored || !self.counts { Ok(()) } else { has_room(self.number) }
+    }
+
+    fn found(
+        &self,
+        keys: &DomainKeys,
+        id: &RotationPolicyId,
+    ) -> Result<Option<RotationPolicy>, Error> {
+        let key = RotationPolicy::key(keys.id(), id);
+        self.record.as_ref().map(|record| open(keys, &key, &record.bytes)).transpose()
+    }
+}
+
+impl Basis for Place<'_> {
+    type Facts = Standing;
+
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Standing, Error> {
+        let keys = reader.records.keys;
+        let key = RotationPolicy::key(keys.id(), self.id);
+        let record = reader.hold(rotation_policy::SPACE, key).await?;
+        let has_wanted = match self.wanted {
+            Some(wanted) => {
+                let key = SecretPolicy::key(keys.id(), wanted);
+                reader.hold(SecretPolicy::SPACE, key).await?.is_some()
+            }
+            None => true,
+        };
+        let range = rotation_policy::all(keys.id());
+        let all = keys_of(reader.records.snapshot, rotation_policy::SPACE, range).await?;
+        let is_own = |key: &&Vec<u8>| {
+            !rotation_policy::id(key).is_some_and(|id| RotationPolicy::is_built_in(&id))
+        };
+        Ok(Standing {
+            is_stored: record.is_some(),
+            record,
+            number: all.iter().filter(is_own).count(),
+            counts: !RotationPolicy::is_built_in(self.id),
+            has_wanted,
+        })
+    }
+}
