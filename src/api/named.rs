@@ -12,6 +12,9 @@ pub(super) fn of(pattern: &str) -> Option<Thing> {
             Thing::Secret
         }
         _ if pattern.starts_with("/secrets/") => Thing::Secret,
+        "/rotation/policies/{id}/secrets/{path}" => Thing::Secret,
+        _ if pattern.starts_with("/rotation/policies/{id}") => Thing::Policy,
+        _ if pattern.starts_with("/secret-policies/{id}") => Thing::Policy,
         "/{mount}/config" => Thing::Mount,
         _ if pattern.starts_with("/{mount}/") && pattern.ends_with("/{key}") => Thing::Secret,
         "/credential/{credentialId}" => Thing::Credential,

@@ -193,6 +193,10 @@ problems! {
         word "secret_not_found";
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
         vault KvNotFound;
+    RotationPolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such rotation policy; list the domain's rotation policies",
+        word "rotation_policy_not_found";
+    SecretPolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such secret policy; list the domain's secret policies",
+        word "secret_policy_not_found";
     UserNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such user; list the domain's users", vault KvNotFound;
     CaNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such authority in the domain; list them";
     CaListNotFound: NOT_FOUND, UNKNOWN_ROUTE, "the authority was given no revocation list, so that its certificates are held \
@@ -219,6 +223,10 @@ problems! {
         repeat with If-Match";
     KeptChanging: CONFLICT, CONFLICT, "others changed the secret at the same time, again and again; read it, and repeat";
     Unprocessable: UNPROCESSABLE_ENTITY, ARGUMENT, "some fields cannot be used: {}";
+    PolicyExists: CONFLICT, CONFLICT, "a policy whose name makes the same id exists; change that, or choose another name",
+        word "policy_exists";
+    PolicyInUse: CONFLICT, CONFLICT, "a rotation policy names this secret policy; let it name another, or delete this with \
+        force=true", word "policy_in_use";
     SecretExists: CONFLICT, CONFLICT, "a secret exists at this path; update it, or choose another path";
     DomainExists: CONFLICT, CONFLICT, "a domain of this name exists; choose another name, or list the domains";
     VersionDeleted: CONFLICT, CONFLICT, "the version is deleted, which is final; create a new version";
@@ -497,12 +505,11 @@ fn said_of(error: &Error) -> Failed {
         Error::PathRefused => Problem::BadPath.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),
         Error::RuleNotFound => Problem::RuleNotFound.into(),
-        Error::RotationPolicyNotFound | Error::SecretPolicyNotFound => {
-            Problem::PolicyNotFound.into()
-        }
-        Error::PolicyExists | Error::PolicyInUse | Error::Fields(_) => {
-            Problem::BadInput.with(&[&error.to_string()])
-        }
+        Error::RotationPolicyNotFound => Problem::RotationPolicyNotFound.into(),
+        Error::SecretPolicyNotFound => Problem::SecretPolicyNotFound.into(),
+        Error::PolicyExists => Problem::PolicyExists.into(),
+        Error::PolicyInUse => Problem::PolicyInUse.into(),
+        Error::Fields(faults) => faults.clone().into(),
         Error::CaNotFound => Problem::CaNotFound.into(),
         Error::CaListNotFound => Problem::CaListNotFound.into(),
         Error::UserNotFound => Problem::UserNotFound.into(),

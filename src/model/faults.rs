@@ -20,9 +20,13 @@ impl Faults {
         self.0.push((field.into(), rule));
     }
 
-    /// What others have found.
+    /// What others have found of fields of which nothing is said yet.
     pub fn merge(&mut self, others: Self) {
-        self.0.extend(others.0);
+        for (field, rule) in others.0 {
+            if !self.0.iter().any(|(known, _)| *known == field) {
+                self.0.push((field, rule));
+            }
+        }
     }
 
     /// What is there, unless the field breaks a rule.
@@ -71,6 +75,7 @@ mod tests {
         assert_eq!(faults.clone().check(2), Ok(2));
         assert_eq!(faults.of::<u8>("b", Err(Invalid("a number"))), None);
         faults.merge(Faults::one("c[0]".to_owned(), "a text"));
+        faults.merge(Faults::one("b", "another thing"));
         assert_eq!(faults.to_string(), "b: a number; c[0]: a text");
         assert_eq!(faults.clone().check(2), Err(faults));
     }

@@ -81,6 +81,8 @@ changes! {
     CreateRotationPolicy = "rotation_policies.create",
     UpdateRotationPolicy = "rotation_policies.update",
     DeleteRotationPolicy = "rotation_policies.delete",
+    AttachPolicy = "rotation_policies.attach",
+    DetachPolicy = "rotation_policies.detach",
     CreateSecretPolicy = "secret_policies.create",
     UpdateSecretPolicy = "secret_policies.update",
     DeleteSecretPolicy = "secret_policies.delete",

@@ -61,7 +61,10 @@ pub use self::{
     endings::{Ending, Endings},
     error::Error,
     mounts::{MountPatch, Mounts},
-    policies::{KnownRotationPolicy, KnownSecretPolicy, RotationPolicies, SecretPolicies},
+    policies::{
+        AttachedSecret, DueSearch, KnownRotationPolicy, KnownSecretPolicy, RotationPolicies,
+        SecretPolicies,
+    },
     quotas::{Bounded, Quotas},
     revocations::Revocations,
     scope::{Ended, OnCommit},

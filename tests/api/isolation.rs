@@ -46,7 +46,8 @@ fn is_public(route: &ListedRoute) -> bool {
 
 /// Whether the route is of the dialect of path secrets.
 pub(super) fn is_of_paths(route: &ListedRoute) -> bool {
-    ["/v1/secrets", "/v1/t/"].iter().any(|base| route.pattern.starts_with(base))
+    let ours = ["/v1/secrets", "/v1/rotation/", "/v1/secret-policies", "/v1/t/"];
+    ours.iter().any(|base| route.pattern.starts_with(base))
 }
 
 pub(super) fn is_of_vault(route: &ListedRoute) -> bool {
@@ -63,8 +64,18 @@ pub(super) fn url(route: &ListedRoute, id: &str, path: &str) -> String {
         .replace("{name}", "app")
         .replace("{credentialId}", UNKNOWN)
         .replace("{serial}", "0a")
+        .replace("{id}", of_policy(route))
         .replace("{mount}", "secret")
         .replace("{key}", &key(route, &path))
+}
+
+/// What the route's `{id}` is, where that is the id of a policy of path secrets.
+fn of_policy(route: &ListedRoute) -> &'static str {
+    match route.pattern.as_str() {
+        pattern if pattern.contains("/rotation/") => "rot_weekly",
+        pattern if pattern.contains("/secret-policies/") => "sp_none",
+        _ => "{id}",
+    }
 }
 
 /// What the route's `{key}` is: a mount's path, or a secret's.
@@ -115,6 +126,16 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PathWriteSecret" => r#"{"data":{"v":2}}"#,
         "PathPatchSecret" => r#"{"options":{"max_versions":5}}"#,
         "PathReadBatch" => return json!({ "paths": [path] }).to_string(),
+        "PathCreateRotationPolicy" => {
+            return json!({ "name": unique("policy"), "interval": "90d" }).to_string();
+        }
+        "PathPatchRotationPolicy" => r#"{"interval":"30d"}"#,
+        "PathAttachRotationPolicy" => return json!({ "secret_path": path }).to_string(),
+        "PathCreateSecretPolicy" => {
+            let field = json!({ "name": "password", "generator": "random" });
+            return json!({ "name": unique("policy"), "fields": [field] }).to_string();
+        }
+        "PathPatchSecretPolicy" => r#"{"description":"other"}"#,
         "PutSecretV2" => r#"{"metadata":{"maxVersions":5},"version":{"data":{"v":2}}}"#,
         "PutSecretVersionV2" => r#"{"state":"deleted"}"#,
         "PutSecretConfigV2" => r#"{"max_versions":3}"#,
@@ -363,7 +384,20 @@ async fn an_operator_reaches_every_domain() {
         operator.call(Method::PUT, &format!("{of}/ca/app"), &an_authority()).await.ok();
         operator.call(Method::PUT, &format!("{of}/ca/app/crl"), &its_list()).await.ok();
         let made = operator.call(Method::POST, &format!("{of}/policy"), &a_policy()).await;
-        let pattern = route.pattern.replace("{id}", made.ok()["id"].as_str().unwrap());
+        let made = made.ok();
+        let id = match of_policy(route) {
+            "{id}" => made["id"].as_str().unwrap(),
+            id => id,
+        };
+        if is_of_paths(route) {
+            let of = format!("/v1/t/{}", tenant.id);
+            let policy = r#"{"name":"none","fields":[{"name":"a","generator":"hex"}]}"#;
+            operator.call(Method::POST, &format!("{of}/secret-policies"), policy).await;
+            let attach = format!("{of}/rotation/policies/rot_weekly/secrets");
+            let secret = json!({ "secret_path": SECRET }).to_string();
+            operator.call(Method::POST, &attach, &secret).await;
+        }
+        let pattern = route.pattern.replace("{id}", id);
         let answer =
             ask(&operator, &ListedRoute { pattern, ..route.clone() }, &tenant.id, SECRET).await;
         assert!(

@@ -81,7 +81,12 @@ impl Documented {
         };
         let path = path.replace("{okmsId}", &self.client.id).replace("{path}", "app%2Fdatabase");
         let path = path.replace("{version}", "1").replace("{asset}", "init.js");
-        let path = path.replace("{id}", &self.policy).replace("{name}", "app");
+        let of = match () {
+            () if path.contains("/rotation/") => "rot_quarterly",
+            () if path.contains("/secret-policies/") => "sp_db_passwords",
+            () => &self.policy,
+        };
+        let path = path.replace("{id}", of).replace("{name}", "app");
         let path = path.replace("{mount}", "secret").replace("{key}", key);
         let path = path.replace("{credentialId}", &self.credential).replace("{serial}", "4f1a2b");
         let mut headers = Vec::new();
@@ -422,7 +427,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 160);
+    assert_eq!(unseen.len(), 176);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
@@ -463,10 +468,28 @@ async fn path_secrets(client: Client) -> Seen {
         ("PathReadBatch", ""),
         ("PathPatchSecret", ""),
         ("PathExpiringSecrets", "?days=90"),
+        ("PathCreateRotationPolicy", ""),
+        ("PathListRotationPolicies", "?active_only=true"),
+        ("PathReadRotationPolicy", ""),
+        ("PathPatchRotationPolicy", ""),
+        ("PathDisableRotationPolicy", ""),
+        ("PathEnableRotationPolicy", ""),
+        ("PathAttachRotationPolicy", ""),
+        ("PathListDueSecrets", "?within_hours=8760"),
+        ("PathDetachRotationPolicy", ""),
+        ("PathDeleteRotationPolicy", ""),
+        ("PathCreateSecretPolicy", ""),
+        ("PathListSecretPolicies", ""),
+        ("PathReadSecretPolicy", ""),
+        ("PathPatchSecretPolicy", ""),
+        ("PathPreviewSecretPolicy", ""),
+        ("PathDeleteSecretPolicy", "?force=true"),
         ("PathDeleteSecret", ""),
     ] {
         api.check_each(id, query).await;
     }
+    let gone = api.send("PathReadSecretPolicy", "", "").await;
+    is_told(&api, "PathReadSecretPolicy", &gone, "SecretPolicyNotFound");
     let removed = api.send("PathWriteSecret", "", &again.to_string()).await;
     is_told(&api, "PathWriteSecret", &removed, "RemovedExists");
     let bad = r#"{"data":{},"options":{"max_versions":0}}"#;

@@ -59,8 +59,7 @@ pub(super) enum Form {
 impl Form {
     /// That of the operations at an address.
     pub(super) fn of(path: &str) -> Self {
-        let is_below =
-            |base| path.strip_prefix(base).is_some_and(|rest| rest.starts_with("/secrets"));
+        let is_below = |base| path.strip_prefix(base).is_some_and(paths::begins_ours);
         if paths::BASES.iter().copied().any(is_below) { Self::Paths } else { Self::Usual }
     }
 

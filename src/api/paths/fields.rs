@@ -75,6 +75,9 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What a truth value is to be.
+pub(super) const YES_OR_NO: Invalid = Invalid("true or false");
+
 /// A text.
 pub(super) fn text(raw: &RawValue) -> Result<String, Invalid> {
     json::text(raw, Invalid("a text"))

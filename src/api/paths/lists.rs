@@ -9,7 +9,7 @@ use super::{
         query,
     },
     entered::{of_text, settle},
-    fields::{Fields, flag, number, parameter, query_moment},
+    fields::{Fields, YES_OR_NO, flag, number, parameter, query_moment},
     render, secrets, words,
 };
 use crate::{
@@ -202,7 +202,6 @@ impl Batch {
         if let Some(raw) = json::non_null(fields.take("options"))
             && let Some(mut options) = Fields::of_member(raw, "options.", &mut faults)
         {
-            const YES_OR_NO: Invalid = Invalid("true or false");
             let mut flag = |name: &'static str, faults: &mut Faults| {
                 let raw = options.take(name)?;
                 faults.of(options.named(name), json::boolean(raw, YES_OR_NO))
@@ -222,8 +221,13 @@ impl Batch {
     }
 }
 
+/// How many entries of a list are wanted.
+pub(super) fn limit(call: &Call) -> Result<usize, Failed> {
+    Ok(number(call, "limit", LIMIT, LIMIT_RULE)? as usize)
+}
+
 /// Where a list goes on.
-fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
+pub(super) fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
     match next {
         Some(next) => out.text("cursor", &URL_SAFE_NO_PAD.encode(next)),
         None => out.null("cursor"),
@@ -232,14 +236,14 @@ fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
 }
 
 /// The cursor that the query brings.
-fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
+pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
     let text = parameter(call, "cursor")?;
     let cursor = text.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
     Ok(cursor.map_err(|_| Problem::BadListCursor)?)
 }
 
 /// Of lists nothing else can be wrong with what a client sends.
-fn of_cursor(error: Error) -> Failed {
+pub(super) fn of_cursor(error: Error) -> Failed {
     match error {
         Error::Invalid(_) => Problem::BadListCursor.into(),
         error => error.into(),

@@ -10,6 +10,8 @@ mod fields;
 mod lists;
 mod parse;
 mod render;
+mod rotation;
+mod secret_policies;
 mod secrets;
 mod words;
 
@@ -20,12 +22,13 @@ use hyper::{Method, Uri, http::request::Parts};
 use super::{
     Address, Call, Captures, Dialect, Failed, Params, Reply, Route,
     operation::{literal, row},
-    query,
+    query, vault,
 };
 use crate::{
     auth::Action::{
-        SecretCreate, SecretDelete, SecretGet, SecretList, SecretUpdateMetadata, VersionActivate,
-        VersionCreate, VersionDeactivate, VersionDelete, VersionGetData,
+        ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretList,
+        SecretUpdateMetadata, VersionActivate, VersionCreate, VersionDeactivate, VersionDelete,
+        VersionGetData,
     },
     model::Invalid,
 };
@@ -47,6 +50,22 @@ const ROUTES: &[Route] = &[
     row!(&["PUT"], "/secrets/{path}", "PathWriteSecret", Write, &[SecretCreate, VersionCreate, SecretUpdateMetadata], Tenant(secrets::put)),
     row!(&["PATCH"], "/secrets/{path}", "PathPatchSecret", Write, &[SecretUpdateMetadata], Tenant(secrets::patch)),
     row!(&["DELETE"], "/secrets/{path}", "PathDeleteSecret", Write, &[VersionDeactivate, SecretDelete, VersionDelete], Tenant(secrets::delete)),
+    row!(&["GET"], "/rotation/policies", "PathListRotationPolicies", Read, &[ConfigGet], Tenant(rotation::list)),
+    row!(&["POST"], "/rotation/policies", "PathCreateRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::create)),
+    row!(&["GET"], "/rotation/policies/{id}", "PathReadRotationPolicy", Read, &[ConfigGet], Tenant(rotation::get)),
+    row!(&["PATCH"], "/rotation/policies/{id}", "PathPatchRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::patch)),
+    row!(&["DELETE"], "/rotation/policies/{id}", "PathDeleteRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::delete)),
+    row!(&["POST"], "/rotation/policies/{id}/enable", "PathEnableRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::enable)),
+    row!(&["POST"], "/rotation/policies/{id}/disable", "PathDisableRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::disable)),
+    row!(&["POST"], "/rotation/policies/{id}/secrets", "PathAttachRotationPolicy", Write, &[ConfigUpdate, SecretUpdateMetadata], Tenant(rotation::attach)),
+    row!(&["DELETE"], "/rotation/policies/{id}/secrets/{path}", "PathDetachRotationPolicy", Write, &[ConfigUpdate, SecretUpdateMetadata], Tenant(rotation::detach)),
+    row!(&["GET"], "/rotation/due", "PathListDueSecrets", Read, &[VersionCreate], Tenant(rotation::due)),
+    row!(&["GET"], "/secret-policies", "PathListSecretPolicies", Read, &[ConfigGet], Tenant(secret_policies::list)),
+    row!(&["POST"], "/secret-policies", "PathCreateSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::create)),
+    row!(&["GET"], "/secret-policies/{id}", "PathReadSecretPolicy", Read, &[ConfigGet], Tenant(secret_policies::get)),
+    row!(&["PATCH"], "/secret-policies/{id}", "PathPatchSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::patch)),
+    row!(&["DELETE"], "/secret-policies/{id}", "PathDeleteSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::delete)),
+    row!(&["POST"], "/secret-policies/{id}/preview", "PathPreviewSecretPolicy", Read, &[ConfigUpdate], Tenant(secret_policies::preview)),
 ];
 
 /// The answer that tells a problem.
@@ -70,13 +89,19 @@ impl Dialect for Paths {
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         // HEAD asks for what GET does, and for no body.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        literal(BASES, ROUTES, method, uri)
+        literal(BASES, ROUTES, method, uri).filter(|address| is_ours(&address.path))
     }
 
     /// A path is read where it is asked for: what is wrong with one has a code of its own.
     fn params(&self, _: &Address<'_>, captures: &Captures<'_>) -> Result<Params, Invalid> {
-        let name = captures.tail.map(|raw| query::decode(raw).map(Cow::into_owned));
-        Ok(Params { name: name.transpose()?, ..Params::default() })
+        let tail = captures.tail.map(query::decode).transpose()?.map(Cow::into_owned);
+        // What has both is a policy's, with a secret behind it.
+        let (name, tail) = match captures.asset {
+            Some(id) => (Some(id.to_owned()), tail),
+            None => (tail, None),
+        };
+        let path = tail.map(|path| path.parse()).transpose()?;
+        Ok(Params { path, name, ..Params::default() })
     }
 
     fn brings_token(&self, head: &Parts) -> bool {
@@ -86,4 +111,20 @@ impl Dialect for Paths {
     fn render(&self, failed: Failed, call: &Call) -> Reply {
         error(failed, &call.request_id)
     }
+}
+
+/// Mounts were made that have names which are ours by now; what is asked for below those is theirs.
+fn is_ours(path: &str) -> bool {
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let second = rest.split('/').next().unwrap_or_default();
+    match first {
+        "rotation" => ["", "policies", "due"].contains(&second),
+        "secret-policies" => !vault::follows_a_mount(second),
+        _ => true,
+    }
+}
+
+/// Whether a route's pattern, below a base, is one of this dialect.
+pub(super) fn begins_ours(pattern: &str) -> bool {
+    ["/secrets", "/rotation/", "/secret-policies"].iter().any(|own| pattern.starts_with(own))
 }

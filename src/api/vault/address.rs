@@ -24,10 +24,15 @@ pub(super) const BASES: [&str; 3] = ["/api/{okmsId}/v1", "/v1/api/{okmsId}", "/v
 /// What no mount's path begins with: other things are there, or will be.
 const NO_MOUNTS: [&str; 9] =
     ["api", "auth", "cubbyhole", "database", "identity", "partner", "secrets", "sys", "t"];
+/// What no new mount's path begins with; older ones are served where nothing else is.
+const NO_NEW_MOUNTS: [&str; 2] = ["rotation", "secret-policies"];
 /// What can follow a mount in an address. None of it can be in a mount's path after its
 /// beginning, so that where the mount ends can be read off any path.
 const AFTER_MOUNTS: [&str; 8] =
     ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
+
+const RESERVED: Invalid =
+    Invalid("a mount's path cannot begin with this word, which has a meaning of its own");
 
 /// The address that `uri` is in this dialect.
 pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
@@ -218,9 +223,7 @@ pub(super) fn mount_path(text: &str) -> Result<MountPath, Invalid> {
     let path = text.parse()?;
     let mut segments = text.split('/');
     if segments.next().is_some_and(|first| NO_MOUNTS.contains(&first)) {
-        return Err(Invalid(
-            "a mount's path cannot begin with this word, which has a meaning of its own",
-        ));
+        return Err(RESERVED);
     }
     if segments.any(|segment| AFTER_MOUNTS.contains(&segment)) {
         return Err(Invalid(
@@ -229,6 +232,22 @@ pub(super) fn mount_path(text: &str) -> Result<MountPath, Invalid> {
         ));
     }
     Ok(path)
+}
+
+/// The path of a mount that a client wants to make.
+///
+/// # Errors
+/// As [`mount_path`]; and where other things are to be there.
+pub(super) fn new_mount_path(text: &str) -> Result<MountPath, Invalid> {
+    match text.split('/').next() {
+        Some(first) if NO_NEW_MOUNTS.contains(&first) => Err(RESERVED),
+        _ => mount_path(text),
+    }
+}
+
+/// Whether a word can follow a mount in an address.
+pub(in crate::api) fn follows_a_mount(word: &str) -> bool {
+    AFTER_MOUNTS.contains(&word)
 }
 
 /// A path that a client names elsewhere than in the URL, with single slashes between its segments

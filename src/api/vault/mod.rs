@@ -30,6 +30,8 @@ mod userpass;
 mod words;
 mod wrapping;
 
+pub(super) use self::address::follows_a_mount;
+
 use std::borrow::Cow;
 
 use hyper::{Method, Uri, http::request::Parts};

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Failed, Problem, Reply, json::ObjectWriter},
-    address::{collapse, mount_path},
+    address::{collapse, mount_path, new_mount_path},
     asked::Asked,
     auth_methods, envelope,
     envelope::{Parts, SYSTEM},
@@ -98,7 +98,7 @@ pub(super) async fn enable(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if !is_kv2 {
         return Err(Problem::NotKv2.with(&[type_of_engine(&kind)]));
     }
-    let path = path(asked)?;
+    let path = new_mount_path(asked.name())?;
     let description = fields.text("description")?.unwrap_or_default();
     context.service.mounts.enable(permit, &path, &description, &SettingsPatch::default()).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
@@ -138,13 +138,12 @@ pub(super) async fn rename(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let (from, to) = (named("from")?, named("to")?);
     let unknown = || Problem::NoMountToMove.with(&[&from]);
     let path: MountPath = mount_path(&from).map_err(|_| unknown())?;
-    let moved =
-        context.service.mounts.rename(permit, &path, &mount_path(&to)?).await.map_err(|error| {
-            match error {
-                Error::Mount(MountError::NotFound) => unknown(),
-                error => error.into(),
-            }
-        })?;
+    let moved = context.service.mounts.rename(permit, &path, &new_mount_path(&to)?).await.map_err(
+        |error| match error {
+            Error::Mount(MountError::NotFound) => unknown(),
+            error => error.into(),
+        },
+    )?;
     Ok(envelope::also_at_top_level(call, |out| out.text("migration_id", &moved.to_string())))
 }
 

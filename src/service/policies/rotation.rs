@@ -2,9 +2,12 @@
 //!
 //! Always holds: four are there from the start, as if they had been made with the tenant, until it changes them, and
 //! again when it removes what it has made of them; a policy that names a secret policy names one that is there
-//! when that is said. Never does: say which secrets have one, or rotate any.
+//! when that is said. Never does: rotate a secret.
 
-use super::kept::{all, has_room, page};
+use super::{
+    attached::{count, detach_all},
+    kept::{all, has_room, page},
+};
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
     crypto::DomainKeys,
@@ -27,12 +30,22 @@ use crate::{
     },
 };
 
-/// A policy, and the id that it is found by.
-pub type KnownRotationPolicy = (RotationPolicyId, RotationPolicy);
+/// A policy, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownRotationPolicy {
+    /// The id that it is found by.
+    pub id: RotationPolicyId,
+    /// The policy.
+    pub policy: RotationPolicy,
+    /// How many secrets have it; of more than 10000 so many.
+    pub secrets: u64,
+}
+
+type Named = (RotationPolicyId, RotationPolicy);
 
 /// The use cases on rotation policies.
 pub struct RotationPolicies {
-    scope: Scope,
+    pub(super) scope: Scope,
 }
 
 impl RotationPolicies {
@@ -54,16 +67,15 @@ impl RotationPolicies {
         permit.check(Action::ConfigGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let mut found = stored(&Reader { snapshot: &*snapshot, keys: &keys }).await?;
-        let since = self.since(&*snapshot, keys.id()).await?;
-        for (id, policy) in RotationPolicy::built_ins(since) {
-            if !found.iter().any(|(known, _)| *known == id) {
-                found.push((id, policy));
-            }
-        }
+        let mut found = self.all(&*snapshot, &keys).await?;
         found.retain(|(_, policy)| policy.fields().is_active || !only_active);
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        page(found, cursor, limit)
+        let (found, next) = page(found, cursor, limit)?;
+        let mut known = Vec::with_capacity(found.len());
+        for (id, policy) in found {
+            let secrets = count(&*snapshot, keys.id(), &id).await?;
+            known.push(KnownRotationPolicy { id, policy, secrets });
+        }
+        Ok((known, next))
     }
 
     /// A policy.
@@ -74,13 +86,16 @@ impl RotationPolicies {
         &self,
         permit: &Permit,
         id: &RotationPolicyId,
-    ) -> Result<RotationPolicy, Error> {
+    ) -> Result<KnownRotationPolicy, Error> {
         permit.check(Action::ConfigGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let found = Reader { snapshot: &*snapshot, keys: &keys }.find(id).await?;
         let since = self.since(&*snapshot, keys.id()).await?;
-        found.or_else(|| RotationPolicy::built_in(id, since)).ok_or(Error::RotationPolicyNotFound)
+        let policy = found.or_else(|| RotationPolicy::built_in(id, since));
+        let policy = policy.ok_or(Error::RotationPolicyNotFound)?;
+        let secrets = count(&*snapshot, keys.id(), id).await?;
+        Ok(KnownRotationPolicy { id: id.clone(), policy, secrets })
     }
 
     /// Makes a policy. One with the name of what is there from the start takes its place.
@@ -109,7 +124,7 @@ impl RotationPolicies {
                 draft.put(&id, &policy)
             })
             .await?;
-        Ok((id, policy))
+        self.known(keys.id(), id, policy).await
     }
 
     /// Changes a policy. What is due by a new interval is due at once.
@@ -122,14 +137,15 @@ impl RotationPolicies {
         id: &RotationPolicyId,
         patch: &RotationPatch,
         now: Timestamp,
-    ) -> Result<RotationPolicy, Error> {
+    ) -> Result<KnownRotationPolicy, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let since = self.since(&*self.scope.engine().snapshot().await?, keys.id()).await?;
         let wanted = patch.secret_policy.as_ref().and_then(Option::as_ref);
         let change = change(ChangeName::UpdateRotationPolicy, permit);
-        self.scope
+        let policy = self
+            .scope
             .unit(change, &keys, Place { id, wanted }, |facts: Standing, draft| {
                 let before = facts.found(&keys, id)?;
                 let before = before.or_else(|| RotationPolicy::built_in(id, since));
@@ -141,36 +157,32 @@ impl RotationPolicies {
                 }
                 Ok(policy)
             })
-            .await
+            .await?;
+        self.known(keys.id(), id.clone(), policy).await
     }
 
     /// Removes a policy; of one from the start, what was made of it. Tells how many secrets were detached.
     ///
     /// # Errors
     /// `Error::RotationPolicyNotFound`.
-    pub async fn delete(&self, permit: &Permit, id: &RotationPolicyId) -> Result<u64, Error> {
-        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
-        permit.learns(Detail::About(Thing::Policy, id.as_str()));
-        self.remove(permit, id, async { Ok(0) }).await
-    }
-
-    /// Removes a policy that no secret has any more once `detaching` is done, which tells how many had it. If that
-    /// fails the policy stays, and what was detached is.
-    async fn remove(
+    pub async fn delete(
         &self,
         permit: &Permit,
         id: &RotationPolicyId,
-        detaching: impl Future<Output = Result<u64, Error>> + Send,
+        now: Timestamp,
     ) -> Result<u64, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let key = RotationPolicy::key(keys.id(), id);
+        let key = at(&keys, id);
         let is_stored = snapshot.get(rotation_policy::SPACE, &key).await?.is_some();
         drop(snapshot);
         if !is_stored && !RotationPolicy::is_built_in(id) {
             return Err(Error::RotationPolicyNotFound);
         }
-        let detached = detaching.await?;
+        // Before it is gone: if this fails half-way, repeating it does the rest.
+        let detached = detach_all(&self.scope, permit, &keys, id, now).await?;
         let change = change(ChangeName::DeleteRotationPolicy, permit);
         let basis = Place { id, wanted: None };
         self.scope
@@ -184,6 +196,34 @@ impl RotationPolicies {
         Ok(detached)
     }
 
+    /// All policies of a tenant, by their ids.
+    pub(super) async fn all(
+        &self,
+        snapshot: &dyn Snapshot,
+        keys: &DomainKeys,
+    ) -> Result<Vec<Named>, Error> {
+        let mut found = stored(&Reader { snapshot, keys }).await?;
+        let since = self.since(snapshot, keys.id()).await?;
+        for (id, policy) in RotationPolicy::built_ins(since) {
+            if !found.iter().any(|(known, _)| *known == id) {
+                found.push((id, policy));
+            }
+        }
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found)
+    }
+
+    async fn known(
+        &self,
+        tenant: OkmsId,
+        id: RotationPolicyId,
+        policy: RotationPolicy,
+    ) -> Result<KnownRotationPolicy, Error> {
+        let snapshot = self.scope.engine().snapshot().await?;
+        let secrets = count(&*snapshot, tenant, &id).await?;
+        Ok(KnownRotationPolicy { id, policy, secrets })
+    }
+
     /// Since when the tenant has what is there from the start.
     async fn since(&self, snapshot: &dyn Snapshot, id: OkmsId) -> Result<Timestamp, Error> {
         let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?;
@@ -193,8 +233,13 @@ impl RotationPolicies {
 }
 
 /// All policies that are stored.
-pub(super) async fn stored(reader: &Reader<'_>) -> Result<Vec<KnownRotationPolicy>, Error> {
+pub(super) async fn stored(reader: &Reader<'_>) -> Result<Vec<Named>, Error> {
     all(reader, rotation_policy::all(reader.keys.id()), rotation_policy::id).await
+}
+
+/// Where a policy of a tenant is.
+pub(super) fn at(keys: &DomainKeys, id: &RotationPolicyId) -> Vec<u8> {
+    RotationPolicy::key(keys.id(), id)
 }
 
 /// A change of policies, which take turns, so that they are counted.
@@ -234,7 +279,7 @@ impl Standing {
         keys: &DomainKeys,
         id: &RotationPolicyId,
     ) -> Result<Option<RotationPolicy>, Error> {
-        let key = RotationPolicy::key(keys.id(), id);
+        let key = at(keys, id);
         self.record.as_ref().map(|record| open(keys, &key, &record.bytes)).transpose()
     }
 }
@@ -244,8 +289,7 @@ impl Basis for Place<'_> {
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Standing, Error> {
         let keys = reader.records.keys;
-        let key = RotationPolicy::key(keys.id(), self.id);
-        let record = reader.hold(rotation_policy::SPACE, key).await?;
+        let record = reader.hold(rotation_policy::SPACE, at(keys, self.id)).await?;
         let has_wanted = match self.wanted {
             Some(wanted) => {
                 let key = SecretPolicy::key(keys.id(), wanted);

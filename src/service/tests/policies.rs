@@ -45,7 +45,7 @@ fn random(name: &str, config: &[(&str, Setting)]) -> SecretPolicyPatch {
 async fn ids(service: &Service, id: OkmsId) -> Vec<String> {
     let (found, next) = service.rotation_policies.list(&all(id), false, None, 200).await.unwrap();
     assert!(next.is_none());
-    found.iter().map(|(id, _)| id.to_string()).collect()
+    found.iter().map(|one| one.id.to_string()).collect()
 }
 
 fn named(faults: &Faults) -> Vec<&str> {
@@ -61,26 +61,28 @@ async fn four_are_there_from_the_start() {
     assert_eq!(ids(&service, id).await, START);
     let quarterly: RotationPolicyId = "rot_quarterly".parse().unwrap();
     let given = policies.get(&permit, &quarterly).await.unwrap();
-    assert_eq!((given.fields().interval.as_typed(), given.fields().created_at), ("90d", NOW));
+    let fields = given.policy.fields();
+    assert_eq!((fields.interval.as_typed(), fields.created_at), ("90d", NOW));
 
     let later = NOW.plus_seconds(60);
-    let (made, own) = policies.create(&permit, rotation("Quarterly", "80d"), later).await.unwrap();
-    assert_eq!((&made, own.fields().created_at), (&quarterly, later));
+    let own = policies.create(&permit, rotation("Quarterly", "80d"), later).await.unwrap();
+    assert_eq!((&own.id, own.policy.fields().created_at), (&quarterly, later));
     assert_eq!(policies.get(&permit, &quarterly).await.unwrap(), own);
     let again = policies.create(&permit, rotation("quarterly", "90d"), later).await;
     assert!(matches!(again, Err(Error::PolicyExists)), "{again:?}");
     assert_eq!(ids(&service, id).await, START);
-    assert_eq!(policies.delete(&permit, &quarterly).await.unwrap(), 0);
+    assert_eq!(policies.delete(&permit, &quarterly, later).await.unwrap(), 0);
     assert_eq!(policies.get(&permit, &quarterly).await.unwrap(), given);
     // What was never changed can be removed, and is there.
-    assert_eq!(policies.delete(&permit, &quarterly).await.unwrap(), 0);
+    assert_eq!(policies.delete(&permit, &quarterly, later).await.unwrap(), 0);
 
     let off = RotationPatch { is_active: Some(false), ..RotationPatch::default() };
     let weekly = "rot_weekly".parse().unwrap();
     let paused = policies.update(&permit, &weekly, &off, later).await.unwrap();
-    assert_eq!((paused.fields().created_at, paused.fields().updated_at), (NOW, later));
+    let fields = paused.policy.fields();
+    assert_eq!((fields.created_at, fields.updated_at), (NOW, later));
     let (active, _) = policies.list(&permit, true, None, 200).await.unwrap();
-    assert!(active.len() == 3 && active.iter().all(|(id, _)| *id != weekly));
+    assert!(active.len() == 3 && active.iter().all(|one| one.id != weekly));
     // A change that changes nothing is no write.
     let same = policies.update(&permit, &weekly, &off, later.plus_seconds(9)).await.unwrap();
     assert_eq!(same, paused);
@@ -89,7 +91,7 @@ async fn four_are_there_from_the_start() {
     for outcome in [
         policies.get(&permit, &none).await.map(drop),
         policies.update(&permit, &none, &off, NOW).await.map(drop),
-        policies.delete(&permit, &none).await.map(drop),
+        policies.delete(&permit, &none, NOW).await.map(drop),
     ] {
         assert!(matches!(outcome, Err(Error::RotationPolicyNotFound)), "{outcome:?}");
     }
@@ -111,7 +113,7 @@ async fn rotation_policies_are_paged_and_bounded() {
     let (mut seen, mut cursor) = (Vec::new(), None::<Vec<u8>>);
     loop {
         let page = policies.list(&permit, false, cursor.as_deref(), 33).await.unwrap();
-        seen.extend(page.0.into_iter().map(|(id, _)| id));
+        seen.extend(page.0.into_iter().map(|one| one.id));
         cursor = page.1;
         if cursor.is_none() {
             break;
@@ -137,7 +139,7 @@ async fn rotation_policies_are_paged_and_bounded() {
     assert_eq!(ids(&service, id).await.len(), 103);
     let read = policies.get(&permit, &damaged).await;
     assert!(matches!(read, Err(Error::Corrupt(_))), "{read:?}");
-    policies.delete(&permit, &damaged).await.unwrap();
+    policies.delete(&permit, &damaged, NOW).await.unwrap();
     policies.create(&permit, rotation("p050", "30d"), NOW).await.unwrap();
 }
 
@@ -176,7 +178,7 @@ async fn what_is_named_is_there_and_stays() {
     // What names it can be changed all the same.
     let off = RotationPatch { is_active: Some(false), ..RotationPatch::default() };
     let left = rotations.update(&permit, &weekly, &off, NOW).await.unwrap();
-    assert_eq!(left.fields().secret_policy, Some(db));
+    assert_eq!(left.policy.fields().secret_policy, Some(db));
 }
 
 /// Of a thousand values each has what the policy asks for, and none is stored.
@@ -235,7 +237,7 @@ async fn who_may_look_changes_nothing() {
         [
             rotations.create(permit, rotation("a", "7d"), NOW).await.map(drop),
             rotations.update(permit, &weekly, &off, NOW).await.map(drop),
-            rotations.delete(permit, &weekly).await.map(drop),
+            rotations.delete(permit, &weekly, NOW).await.map(drop),
             secrets.create(permit, random("a", &[]), NOW).await.map(drop),
             secrets.update(permit, &any, &SecretPolicyPatch::default(), NOW).await.map(drop),
             secrets.delete(permit, &any, true).await,

@@ -20,7 +20,13 @@ use super::{
 use crate::{
     crypto::{Sealed, WrappedDataKey, WrappedKey},
     model::{
-        About, AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata, CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig, EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId, PasswordHash, Quota, Rate, Recipe, Removal, ResourcePattern, Revocation, RevocationReason, Rotation, RotationPatch, RotationPolicy, RuleIssuer, SecretPath, SecretPolicy, SecretPolicyId, SecretPolicyPatch, SecretType, Settings, Tags, Timestamp, Token, TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
+        About, AddedBy, AuditMark, Bearer, CertRule, Condition, Credential, CustomMetadata,
+        CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig,
+        EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId,
+        PasswordHash, Quota, Rate, Recipe, Removal, ResourcePattern, Revocation, RevocationReason,
+        Rotation, RotationPatch, RotationPolicy, RuleIssuer, SecretPath, SecretPolicy,
+        SecretPolicyId, SecretPolicyPatch, SecretType, Settings, Tags, Timestamp, Token,
+        TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
         recipe::{FieldSaid, Setting},
     },

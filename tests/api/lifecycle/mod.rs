@@ -2,6 +2,7 @@
 
 mod ends;
 mod lists;
+mod policies;
 mod writes;
 
 use hyper::Method;

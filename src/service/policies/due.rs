@@ -1,0 +1,250 @@
+//! Policies that are attached to secrets, and which secrets are due by them.
+//!
+//! Always holds: what is told of a secret its header says. Never does: rotate one.
+
+use super::{
+    attached::{has, here, of_secrets, put},
+    rotation::{RotationPolicies, at},
+};
+use crate::{
+    auth::{Action, Permit, Resource},
+    model::{
+        Header, Life, LifePatch, OkmsId, RotationPolicy, RotationPolicyId, RotationStatus,
+        Schedule, SecretPath, Timestamp,
+    },
+    service::{
+        ChangeName, Error,
+        cursor::{FORGED, Page},
+        records::{Reader, open},
+        unit::{Basis, UnitReader},
+    },
+    store::{
+        engine::Record,
+        kinds::{
+            Kind, Malformed,
+            secret_index::{self, Part},
+        },
+    },
+};
+
+/// How many entries of the index are read in one go.
+const AT_ONCE: usize = 256;
+/// How many of them a page looks at.
+const LOOKED_AT_MAX: usize = 2_000;
+
+/// A secret that a policy is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedSecret {
+    /// Its path.
+    pub path: SecretPath,
+    /// The policy.
+    pub policy: RotationPolicyId,
+    /// Since when it counts, and for how long the secret has one value.
+    pub schedule: Schedule,
+    /// How it stands.
+    pub status: RotationStatus,
+}
+
+/// What of the secrets that have policies is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct DueSearch {
+    /// Those of this policy alone.
+    pub policy: Option<RotationPolicyId>,
+    /// Those that are due in so many seconds, too.
+    pub within_seconds: u64,
+    /// Those whose grace is over, too.
+    pub with_overdue: bool,
+}
+
+impl RotationPolicies {
+    /// Attaches a policy to a secret, in the place of any other. One that is attached already goes on counting.
+    ///
+    /// # Errors
+    /// `Error::RotationPolicyNotFound`, `Error::SecretNotFound`, `Error::SecretRemoved`.
+    pub async fn attach(
+        &self,
+        permit: &Permit,
+        id: &RotationPolicyId,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<AttachedSecret, Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        let keys = &self.scope.keys(permit).await?;
+        let turns = [path.as_str()];
+        let change = of_secrets(ChangeName::AttachPolicy, permit, &turns);
+        let patch = LifePatch { rotation: Some(Some(id.as_str().into())), ..LifePatch::default() };
+        self.scope
+            .unit(change, keys, Pair { id, path }, |(policy, header), draft| {
+                let policy = match policy {
+                    Some(record) => Some(open(keys, &at(keys, id), &record.bytes)?),
+                    None => RotationPolicy::built_in(id, now),
+                };
+                let policy: RotationPolicy = policy.ok_or(Error::RotationPolicyNotFound)?;
+                let header = here(keys, path, header, now)?;
+                let life = patch.apply(&header.life, now);
+                let rotation = life.rotation.clone().ok_or(Error::SecretNotFound)?;
+                put(keys, path, header, life, draft, now)?;
+                Ok(AttachedSecret {
+                    path: path.clone(),
+                    policy: id.clone(),
+                    schedule: policy.schedule(rotation.anchor),
+                    status: policy.status(rotation.anchor, now),
+                })
+            })
+            .await
+    }
+
+    /// Detaches a policy from a secret.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound` where it is not attached; `Error::SecretRemoved`.
+    pub async fn detach(
+        &self,
+        permit: &Permit,
+        id: &RotationPolicyId,
+        path: &SecretPath,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        let keys = &self.scope.keys(permit).await?;
+        let turns = [path.as_str()];
+        let change = of_secrets(ChangeName::DetachPolicy, permit, &turns);
+        self.scope
+            .unit(change, keys, Pair { id, path }, |(_, header), draft| {
+                let header = here(keys, path, header, now)?;
+                if !has(&header, id) {
+                    return Err(Error::SecretNotFound);
+                }
+                let life = Life { rotation: None, ..header.life.clone() };
+                put(keys, path, header, life, draft, now)
+            })
+            .await
+    }
+
+    /// A page of the secrets that are due, or soon, in the order of the policies and of their anchors, as far as the
+    /// permit may rotate them.
+    ///
+    /// # Errors
+    /// `Error::RotationPolicyNotFound`; `Error::Invalid` for a cursor that is not of this list.
+    pub async fn due(
+        &self,
+        permit: &Permit,
+        search: &DueSearch,
+        cursor: Option<&[u8]>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Page<AttachedSecret>, Error> {
+        permit.check(Action::VersionCreate, Resource::Below(""))?;
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut policies = self.all(&*snapshot, &keys).await?;
+        if let Some(wanted) = &search.policy {
+            policies.retain(|(id, _)| id == wanted);
+            if policies.is_empty() {
+                return Err(Error::RotationPolicyNotFound);
+            }
+        }
+        policies.retain(|(_, policy)| policy.fields().is_active);
+        let mut start = cursor.map(|cursor| parse(keys.id(), cursor)).transpose()?;
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let (mut found, mut left) = (Vec::new(), LOOKED_AT_MAX);
+        for (id, policy) in &policies {
+            let start = match &start {
+                Some((after, _)) if after > id => continue,
+                Some(_) => start.take().filter(|(after, _)| after == id),
+                None => None,
+            };
+            let interval = policy.fields().interval.seconds();
+            let soon = now.plus_seconds(search.within_seconds);
+            let Some(last) = Schedule::last_due(interval, soon) else { continue };
+            let part = Part::Rotates(id.as_str());
+            let (mut from, to) = part.up_to(keys.id(), last);
+            if let Some((_, after)) = start {
+                from = from.max([after.as_slice(), &[0]].concat());
+            }
+            while from < to {
+                let page =
+                    snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE.min(left)).await?;
+                let Some(end) = page.last().cloned() else { break };
+                for key in page {
+                    left -= 1;
+                    let path = part.parse(keys.id(), &key).ok_or(Malformed)?.path;
+                    let secret = self.look(&reader, permit, (id, policy), path, now).await?;
+                    let is_wanted = |one: &AttachedSecret| {
+                        let is_overdue = one.status == RotationStatus::Overdue;
+                        one.schedule.next() <= soon && (search.with_overdue || !is_overdue)
+                    };
+                    found.extend(secret.filter(is_wanted));
+                    if found.len() == limit || left == 0 {
+                        return Ok((found, Some(after(id, &key))));
+                    }
+                }
+                from = [end.as_slice(), &[0]].concat();
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// A secret of the index as its header has it; none where that says otherwise, or the secret is not to be told of.
+    async fn look(
+        &self,
+        reader: &Reader<'_>,
+        permit: &Permit,
+        (id, policy): (&RotationPolicyId, &RotationPolicy),
+        path: SecretPath,
+        now: Timestamp,
+    ) -> Result<Option<AttachedSecret>, Error> {
+        if !permit.allows(Action::VersionCreate, Resource::Secret(&path)) {
+            return Ok(None);
+        }
+        let header = match reader.header(&path, now).await {
+            Err(Error::Corrupt(_)) => None,
+            header => header?,
+        };
+        // What was removed or has ended is not rotated.
+        let header = header.filter(|header| has(header, id) && !header.life.has_ended(now));
+        let rotation = header.and_then(|header| header.life.rotation);
+        Ok(rotation.map(|rotation| AttachedSecret {
+            path,
+            policy: id.clone(),
+            schedule: policy.schedule(rotation.anchor),
+            status: policy.status(rotation.anchor, now),
+        }))
+    }
+}
+
+/// A policy and a secret.
+struct Pair<'a> {
+    id: &'a RotationPolicyId,
+    path: &'a SecretPath,
+}
+
+impl Basis for Pair<'_> {
+    type Facts = (Option<Record>, Option<Record>);
+
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        let keys = reader.records.keys;
+        let policy = reader.hold(RotationPolicy::SPACE, at(keys, self.id)).await?;
+        let header = reader.hold(Header::SPACE, Header::key(keys.id(), self.path)).await?;
+        Ok((policy, header))
+    }
+}
+
+/// Where a page of what is due goes on.
+fn after(id: &RotationPolicyId, key: &[u8]) -> Vec<u8> {
+    let rest = key.get(16..).unwrap_or_default();
+    [id.as_str().as_bytes(), &[0], rest].concat()
+}
+
+fn parse(tenant: OkmsId, cursor: &[u8]) -> Result<(RotationPolicyId, Vec<u8>), Error> {
+    let at = cursor.iter().position(|byte| *byte == 0).ok_or(FORGED)?;
+    let (id, rest) =
+        (cursor.get(..at).unwrap_or_default(), cursor.get(at + 1..).unwrap_or_default());
+    let id: RotationPolicyId =
+        std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()).ok_or(FORGED)?;
+    let key = [tenant.as_bytes().as_slice(), rest].concat();
+    let (from, to) = Part::Rotates(id.as_str()).all(tenant);
+    if key < from || to < key { Err(FORGED.into()) } else { Ok((id, key)) }
+}
