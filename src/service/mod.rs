@@ -20,6 +20,7 @@ mod endings;
 mod error;
 mod follower;
 mod keyring;
+mod members;
 mod mounts;
 mod names;
 mod opened;
@@ -63,7 +64,7 @@ pub use self::{
     mounts::{MountPatch, Mounts},
     policies::{
         AttachedSecret, DueSearch, KnownRotationPolicy, KnownSecretPolicy, RotationPolicies,
-        SecretPolicies,
+        SecretPolicies, ValueSource,
     },
     quotas::{Bounded, Quotas},
     revocations::Revocations,

@@ -16,7 +16,7 @@ pub use self::{
     setting::{Setting, Settings as GeneratorSettings},
     template::{Part, Template},
 };
-use super::{Faults, Invalid, SecretPolicyId, Timestamp, policy_id, text};
+use super::{Faults, Invalid, SecretPolicyId, SecretType, Timestamp, policy_id, text};
 
 /// The most fields of a recipe.
 const FIELDS_MAX: usize = 16;
@@ -101,6 +101,23 @@ impl Recipe {
     pub fn ssh_pair() -> Self {
         let generator = Generator::SshPair(SshKind::Ed25519, String::new());
         Self(vec![Field { name: "ssh".to_owned(), generator }])
+    }
+
+    /// What is made anew of a secret of which no policy says how: by its type, and the names of its value's members.
+    ///
+    /// # Errors
+    /// `Invalid` where that cannot be told.
+    pub fn of_type<'n>(
+        kind: SecretType,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Self, Invalid> {
+        match kind {
+            SecretType::SshKey => Ok(Self::ssh_pair()),
+            SecretType::Kv | SecretType::Json | SecretType::ApiKey => Self::for_one_of(names),
+            SecretType::Certificate => Err(Invalid(
+                "what is in a certificate cannot be told: attach a secret policy, or give the new value",
+            )),
+        }
     }
 
     /// Random text in the one member of a value that is meant: the only one, or the only one with a name

@@ -10,5 +10,5 @@ mod secret;
 pub use self::{
     due::{AttachedSecret, DueSearch},
     rotation::{KnownRotationPolicy, RotationPolicies},
-    secret::{KnownSecretPolicy, SecretPolicies},
+    secret::{KnownSecretPolicy, SecretPolicies, ValueSource},
 };
