@@ -60,7 +60,7 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
         service.secrets.search(&permit, &search, cursor(call)?, limit as usize, call.now).await;
     let SearchPage { found, next, total, is_exact, damaged } = page.map_err(of_cursor)?;
     let (found, full) = if is_full {
-        (Vec::new(), Some(service.secrets.describe(&permit, found).await?))
+        (Vec::new(), Some(service.secrets.describe(&permit, found, call.now).await?))
     } else {
         (found, None)
     };

@@ -2,7 +2,10 @@
 
 use super::super::json::ObjectWriter;
 use crate::{
-    model::{About, Header, SecretPath, SeenVersion, Timestamp, VersionNumber, VersionState},
+    model::{
+        About, Header, RotationStatus, SecretPath, SeenVersion, Timestamp, VersionNumber,
+        VersionState,
+    },
     service::Described,
 };
 
@@ -80,14 +83,20 @@ pub(super) fn described(out: &mut ObjectWriter<'_>, secret: &Described, now: Tim
 
 /// What all that tell a secret without its value have in common.
 pub(super) fn rest(out: &mut ObjectWriter<'_>, secret: &Described, now: Timestamp) {
-    let Described { header, defaults, accesses, .. } = secret;
+    let Described { header, defaults, accesses, rotation: stands, .. } = secret;
     metadata(out, header);
     out.text("created_at", &header.created_at.to_rfc3339_seconds());
     out.text("updated_at", &header.changed_at().to_rfc3339_seconds());
     moment(out, "last_accessed_at", accesses.as_ref().map(|accesses| accesses.last));
     out.number("access_count_30d", accesses.as_ref().map_or(0, |accesses| accesses.count(now)));
     match &header.life.rotation {
-        Some(rotation) => out.object("rotation_policy", |out| out.text("id", &rotation.policy)),
+        Some(rotation) => out.object("rotation_policy", |out| {
+            out.text("id", &rotation.policy);
+            moment(out, "next_rotation", stands.map(|(next, _)| next));
+            if let Some((_, status)) = stands.filter(|(_, it)| *it != RotationStatus::Scheduled) {
+                out.text("status", status.name());
+            }
+        }),
         None => out.null("rotation_policy"),
     }
     out.text("secret_type", header.about.secret_type.name());

@@ -178,7 +178,7 @@ async fn described(
     secret: (SecretPath, Header),
 ) -> Result<Reply, Failed> {
     let path = secret.0.clone();
-    let described = context.service.secrets.describe(permit, vec![secret]).await?;
+    let described = context.service.secrets.describe(permit, vec![secret], call.now).await?;
     Ok(Reply::json(Writer::object_sized(768, |out| match described.first() {
         Some(secret) => render::described(out, secret, call.now),
         // Who may change it, and not see it, learns that it is done.

@@ -83,7 +83,7 @@ pub(super) fn of(error: Error, path: &SecretPath) -> Failed {
         }
         // Others were faster, again and again.
         Error::Contended => return Problem::KeptChanging.into(),
-        _ => Vec::new(),
+        _ => return error.into(),
     };
     Failed::from(error).with_details(details)
 }

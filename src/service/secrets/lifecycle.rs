@@ -7,18 +7,18 @@
 
 use super::{
     Secret, Secrets, VersionView,
-    write::{More, SecretBasis, add_version},
+    write::{More, NO_MATTER, SecretBasis, add_version},
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::{DomainKeys, SecretValue},
     model::{
-        AccessCount, Header, MetadataPatch, Removal, SecretPath, Settings, Timestamp, Transition,
-        VersionNumber, VersionState,
+        AccessCount, Header, MetadataPatch, Removal, Rotation, RotationPolicy, RotationPolicyId,
+        RotationStatus, SecretPath, Settings, Timestamp, Transition, VersionNumber, VersionState,
     },
     service::{
         ChangeName, Error,
-        records::{SecretMark, open},
+        records::{Reader, SecretMark, open},
         unit::{Change, OneRecord},
     },
     store::kinds::{Kind as _, Malformed, secret_index, version::Version},
@@ -73,6 +73,8 @@ pub struct Described {
     pub defaults: Settings,
     /// How often it was read; nothing where it never was.
     pub accesses: Option<AccessCount>,
+    /// When it is to be rotated next, and how it stands, where a policy is attached that there is.
+    pub rotation: Option<(Timestamp, RotationStatus)>,
 }
 
 impl Secrets {
@@ -126,7 +128,9 @@ impl Secrets {
         let may = |action| permit.check(action, Resource::Secret(path));
         // Which of the two it takes is known later; who has neither is not told by the store.
         may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
-        let basis = SecretBasis::of(path, now).with(More::Added(Some(&put.patch.settings)));
+        let basis = SecretBasis::of(path, now)
+            .with(More::Added(Some(&put.patch.settings)))
+            .attaching(&put.patch.life);
         self.change(ChangeName::PutSecret, permit, basis, |found, defaults, draft| {
             may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
             if found.is_some() && !put.patch.is_empty() {
@@ -176,7 +180,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Header, Error> {
         permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
-        let basis = SecretBasis::of(path, now);
+        let basis = SecretBasis::of(path, now).attaching(&patch.life);
         self.change(ChangeName::AmendSecret, permit, basis, |found, _, draft| {
             let before = here(found.map(|found| found.header))?;
             let header = before.with_patch(patch, now)?;
@@ -216,6 +220,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         mut secrets: Vec<(SecretPath, Header)>,
+        now: Timestamp,
     ) -> Result<Vec<Described>, Error> {
         secrets.retain(|(path, _)| permit.tells(Action::SecretGet, Resource::Secret(path)));
         let keys = self.scope.keys(permit).await?;
@@ -223,11 +228,17 @@ impl Secrets {
         let (config, _) = self.scope.config_at(&*snapshot, &keys).await?;
         let of: Vec<_> = secrets.iter().map(|(path, header)| (path, header)).collect();
         let counts = self.accesses.of(&*snapshot, &keys, &of).await?;
-        let described = secrets.into_iter().zip(counts).map(|((path, header), accesses)| {
+        let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let mut described = Vec::with_capacity(secrets.len());
+        for ((path, header), accesses) in secrets.into_iter().zip(counts) {
             let defaults = config.defaults(&path);
-            Described { path, header, defaults, accesses }
-        });
-        Ok(described.collect())
+            let rotation = match &header.life.rotation {
+                Some(rotation) => rotates(&reader, rotation, now).await?,
+                None => None,
+            };
+            described.push(Described { path, header, defaults, accesses, rotation });
+        }
+        Ok(described)
     }
 
     /// Removes a secret for so many seconds, in which it can be restored.
@@ -386,6 +397,24 @@ impl Secrets {
             })
             .await
     }
+}
+
+/// When a secret is to be rotated next, and how it stands.
+async fn rotates(
+    reader: &Reader<'_>,
+    rotation: &Rotation,
+    now: Timestamp,
+) -> Result<Option<(Timestamp, RotationStatus)>, Error> {
+    let Ok(id) = rotation.policy.parse::<RotationPolicyId>() else { return Ok(None) };
+    let policy = match reader.find::<RotationPolicy>(&id).await {
+        // What is told of the secret is not refused for the sake of its policy.
+        Err(Error::Corrupt(_)) => return Ok(None),
+        policy => policy?.or_else(|| RotationPolicy::built_in(&id, NO_MATTER)),
+    };
+    let told = |policy: RotationPolicy| {
+        (policy.schedule(rotation.anchor).next(), policy.status(rotation.anchor, now))
+    };
+    Ok(policy.map(told))
 }
 
 /// The secret, if it was not removed.

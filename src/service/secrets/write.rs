@@ -5,7 +5,8 @@ use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Cas, Header, Invalid, MetadataPatch, MountError, Refused, SecretPath, SeenVersion,
+        Cas, Faults, Header, Invalid, LifePatch, MetadataPatch, MountError, Refused,
+        RotationPolicy, RotationPolicyId, SecretPath, SecretPolicy, SecretPolicyId, SeenVersion,
         Settings, SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionState,
         View,
     },
@@ -448,16 +449,22 @@ pub(super) struct SecretBasis<'a> {
     path: &'a SecretPath,
     view: Option<&'a View>,
     more: More<'a>,
+    /// The policies that it attaches are to be there.
+    attached: Option<&'a LifePatch>,
     now: Timestamp,
 }
 
 impl<'a> SecretBasis<'a> {
     pub(super) const fn of(path: &'a SecretPath, now: Timestamp) -> Self {
-        Self { path, view: None, more: More::Nothing, now }
+        Self { path, view: None, more: More::Nothing, attached: None, now }
     }
 
     const fn through(at: Through<'a>, now: Timestamp) -> Self {
-        Self { path: at.path, view: Some(at.view), more: More::Nothing, now }
+        Self { path: at.path, view: Some(at.view), more: More::Nothing, attached: None, now }
+    }
+
+    pub(super) const fn attaching(self, patch: &'a LifePatch) -> Self {
+        Self { attached: Some(patch), ..self }
     }
 
     pub(super) const fn with(self, more: More<'a>) -> Self {
@@ -469,7 +476,7 @@ impl Basis for SecretBasis<'_> {
     type Facts = SecretFacts;
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
-        let Self { path, view, more, now } = *self;
+        let Self { path, view, more, attached, now } = *self;
         // A mount can go, or move, between the request's look at it and here; from here on the
         // config is held.
         let config = reader.config().await?;
@@ -477,6 +484,9 @@ impl Basis for SecretBasis<'_> {
             return Err(MountError::NotFound.into());
         }
         let key = header::key(reader.records.keys.id(), path);
+        if let Some(patch) = attached {
+            attaches(reader, patch).await?;
+        }
         let defaults = config.defaults(path);
         let Some(record) = reader.hold(header::SPACE, key.clone()).await? else {
             return Ok(SecretFacts { found: None, is_over: false, defaults });
@@ -488,6 +498,44 @@ impl Basis for SecretBasis<'_> {
         Ok(SecretFacts { found: Some(found), is_over, defaults })
     }
 }
+
+/// Holds the policies that a write attaches.
+///
+/// # Errors
+/// `Error::Fields` where there is no such one.
+async fn attaches(reader: &UnitReader<'_>, patch: &LifePatch) -> Result<(), Error> {
+    const RULE: &str = "the id of a policy of the domain; list them";
+    let (domain, mut faults) = (reader.records.keys.id(), Faults::default());
+    if let Some(Some(id)) = &patch.rotation {
+        let is_one = match id.parse::<RotationPolicyId>() {
+            Ok(id) => {
+                let key = RotationPolicy::key(domain, &id);
+                reader.hold(RotationPolicy::SPACE, key).await?.is_some()
+                    || RotationPolicy::built_ins(NO_MATTER).iter().any(|(known, _)| *known == id)
+            }
+            Err(_) => false,
+        };
+        if !is_one {
+            faults.add("options.rotation_policy_id", RULE);
+        }
+    }
+    if let Some(Some(id)) = &patch.secret_policy {
+        let is_one = match id.parse::<SecretPolicyId>() {
+            Ok(id) => {
+                let key = SecretPolicy::key(domain, &id);
+                reader.hold(SecretPolicy::SPACE, key).await?.is_some()
+            }
+            Err(_) => false,
+        };
+        if !is_one {
+            faults.add("options.secret_policy_id", RULE);
+        }
+    }
+    Ok(faults.check(())?)
+}
+
+/// Since when a policy is there that is there from the start.
+pub(super) const NO_MATTER: Timestamp = Timestamp::from_unix_seconds(0);
 
 /// What a write stands on.
 pub(super) struct SecretFacts {

@@ -78,7 +78,8 @@ async fn reads_are_counted_by_several_processes() {
     let at = path("a");
     let counted = async |service: &Service| {
         let header = service.secrets.look_at(&permit, &at, false, NOW).await.unwrap();
-        let found = service.secrets.describe(&permit, vec![(path("a"), header)]).await.unwrap();
+        let found =
+            service.secrets.describe(&permit, vec![(path("a"), header)], NOW).await.unwrap();
         found[0].accesses.as_ref().map_or(0, |accesses| accesses.count(NOW))
     };
     let read = async |service: &Service, times: usize| {
