@@ -38,13 +38,6 @@ impl Faults {
         read.map_err(|Invalid(rule)| self.add(field, rule)).ok()
     }
 
-    /// The same of fields within another one: `options.` before their names.
-    #[must_use]
-    pub fn within(self, prefix: &str) -> Self {
-        let named = self.0.into_iter();
-        Self(named.map(|(field, rule)| (format!("{prefix}{field}").into(), rule)).collect())
-    }
-
     /// Goes on with `sound` where no field breaks a rule.
     ///
     /// # Errors
@@ -84,7 +77,6 @@ mod tests {
         faults.merge(Faults::one("c[0]".to_owned(), "a text"));
         faults.merge(Faults::one("b", "another thing"));
         assert_eq!(faults.to_string(), "b: a number; c[0]: a text");
-        assert_eq!(faults.clone().check(2), Err(faults.clone()));
-        assert_eq!(faults.within("o.").to_string(), "o.b: a number; o.c[0]: a text");
+        assert_eq!(faults.clone().check(2), Err(faults));
     }
 }
