@@ -281,8 +281,14 @@ fn named(route: &ListedRoute) -> Option<String> {
     Some(match name {
         "{mount}/config" => "secret".to_owned(),
         _ if name.starts_with("{name}") => "app".to_owned(),
+        // A secret is what is told where a policy is named, too.
+        _ if name.starts_with("{id}") && name.ends_with("{path}") => SECRET.to_owned(),
         _ if name.starts_with("{credentialId}") || name.starts_with("{id}") => {
-            url(route, "", SECRET).rsplit('/').next().unwrap().to_owned()
+            let at = route
+                .pattern
+                .split('/')
+                .position(|part| part.ends_with("d}") && part != "{okmsId}");
+            url(route, "", SECRET).split('/').nth(at.unwrap()).unwrap().to_owned()
         }
         _ if name.starts_with("{serial}") => "0a".to_owned(),
         _ if name.starts_with("{path}")
