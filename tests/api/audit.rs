@@ -264,7 +264,7 @@ const ASK_NOTHING: [&str; 9] = [
     "VaultDeleteRateQuota",
 ];
 /// Operations that are well answered here where there is nothing to change.
-const IDLE: [&str; 2] = ["VaultDeleteRateQuota", "VaultTune"];
+const IDLE: [&str; 3] = ["PathEnableRotationPolicy", "VaultDeleteRateQuota", "VaultTune"];
 
 /// The name in the row's address, if it is that of something that somebody has.
 fn named(route: &ListedRoute) -> Option<String> {
