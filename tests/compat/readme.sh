@@ -114,6 +114,13 @@ answers=$(bash -euo pipefail -c "$(block paths docs/PATHS.md)")
 [ "$(grep -c '"days_remaining":90' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"access_count_30d":1,' <<<"$answers")" -ge 1 ]
 [ "$(tail -1 <<<"$answers")" = '{"path":"app/db/password","deleted":true,"permanent":true}' ]
+# It goes on in the same shell.
+both="$(block paths docs/PATHS.md)
+$(block paths-rotation docs/PATHS.md)"
+answers=$(bash -euo pipefail -c "$both")
+[ "$(grep -c '"policy_id":"rot_every_two_months"' <<<"$answers")" -eq 2 ]
+grep -q '^{"data":{"password":"[^"]\{24\}"}}$' <<<"$answers"
+grep -q '"detached":1' <<<"$(tail -1 <<<"$answers")"
 echo "ok       the lines of docs/PATHS.md"
 
 # A second start keeps everything.
