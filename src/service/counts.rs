@@ -51,6 +51,8 @@ struct Known {
     /// What it has; at the most, where that is not exact.
     usage: Option<Usage>,
     is_exact: bool,
+    /// The snapshot that was counted: it has every commit up to here, also one that is told only now.
+    counted_at: Option<Revision>,
     /// What was told since somebody began to count.
     since: Option<Vec<(Revision, Told)>>,
     rests_until: Option<Instant>,
@@ -126,7 +128,10 @@ impl Counts {
         if let Some((at, usage)) = found {
             known.usage = Some(usage);
             known.is_exact = true;
-            since.into_iter().filter(|(told, _)| *told > at).for_each(|(_, told)| known.grow(told));
+            known.counted_at = Some(at);
+            for (revision, told) in since {
+                known.grow(revision, told);
+            }
         }
         drop(state);
         self.done.notify_waiters();
@@ -184,7 +189,7 @@ impl State {
         if let Some(since) = &mut known.since {
             since.push((revision, told));
         }
-        known.grow(told);
+        known.grow(revision, told);
     }
 }
 
@@ -199,10 +204,37 @@ impl Known {
         begins
     }
 
-    fn grow(&mut self, told: Told) {
+    fn grow(&mut self, revision: Revision, told: Told) {
+        if Some(revision) <= self.counted_at {
+            return;
+        }
         match told {
             Some(growth) => self.usage = self.usage.map(|usage| usage.after(growth)),
             None => self.is_exact = false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Growth;
+
+    /// A commit is in a snapshot before its maker, or the feed, has told it: a count once took it twice.
+    #[test]
+    fn what_was_counted_is_not_counted_again_when_it_is_told() {
+        let (id, at) = ("5f3c0b0e-7d0c-4c7e-9e57-3a0c5a6b1c2d".parse().unwrap(), Revision);
+        let grown = Some(Growth { secrets: 1, bytes: 10 });
+        let usage = |secrets| Some(Usage { secrets, bytes: secrets * 10 });
+        let counts = Counts::after(at(4));
+
+        assert_eq!(counts.exact(id), None, "and is wanted now");
+        counts.happened(at(5), (id, grown));
+        counts.is(id, Some((at(6), usage(2).unwrap())), Duration::ZERO);
+        assert_eq!(counts.exact(id), usage(2), "both were in the snapshot");
+        counts.happened(at(6), (id, grown));
+        assert_eq!(counts.exact(id), usage(2), "told late");
+        counts.happened(at(7), (id, grown));
+        assert_eq!(counts.exact(id), usage(3));
     }
 }
