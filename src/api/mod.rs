@@ -5,6 +5,7 @@
 //! it. Never does: sockets, storage, asking for a permit.
 
 mod address;
+mod bearer;
 mod call;
 mod control;
 mod dialects;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::{
     auth::{Detail, Witness},
     crypto::{self, Binding, DomainKeys, SecretValue},
-    model::{Growth, Header, SecretPath, Timestamp, VersionNumber, VersionRecord},
+    model::{Growth, Header, SecretPath, Timestamp, Transition, VersionNumber, VersionRecord},
     service::{
         Error,
         aside::aside,
@@ -159,6 +159,27 @@ pub(super) fn credential_is_damaged(keys: &DomainKeys, id: [u8; 16], error: &Err
     tracing::error!(%domain, %credential, %error, "the record of an access certificate is damaged");
 }
 
+/// Nothing for a damaged record of a secret, so that one does not hide all others.
+pub(super) fn or_damaged<T>(keys: &DomainKeys, read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Corrupt(error)) => {
+            tracing::error!(domain = %keys.id(), error, "a secret in a list is damaged");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The secret, if it was not removed.
+pub(super) fn here(header: Option<Header>) -> Result<Header, Error> {
+    let header = header.ok_or(Error::SecretNotFound)?;
+    match header.life.removed {
+        Some(removal) => Err(Error::SecretRemoved(removal)),
+        None => Ok(header),
+    }
+}
+
 pub(super) fn missing() -> Error {
     Error::Corrupt("a record that must be there is missing".into())
 }
@@ -300,6 +321,29 @@ impl<'a> Draft<'a> {
             .ops
             .push(Op::Delete(value::SPACE, version::key(self.keys.id(), path, number.get())));
         self.put((path, number.get()), &Version { record, data_key: None, bytes: 0 })
+    }
+
+    /// What leads a version to where a transition does, and what of it that is; nothing where it stays
+    /// as it is.
+    pub(super) fn lead(
+        &mut self,
+        (path, header): (&SecretPath, &mut Header),
+        (number, before): (VersionNumber, Version),
+        transition: Transition,
+    ) -> Result<Option<VersionRecord>, Error> {
+        match transition {
+            Transition::None | Transition::Refused => Ok(None),
+            Transition::Changed(record) => {
+                let after = Version { record: record.clone(), ..before };
+                self.put((path, number.get()), &after)?;
+                Ok(Some(record))
+            }
+            Transition::Erased(record) => {
+                header.bytes = header.bytes.saturating_sub(before.bytes);
+                self.erase(path, number, record.clone())?;
+                Ok(Some(record))
+            }
+        }
     }
 
     /// Removes versions with their values.

@@ -2,26 +2,12 @@
 
 use std::borrow::Cow;
 
-use hyper::{
-    HeaderMap,
-    header::{AUTHORIZATION, HeaderValue},
-};
-
-use super::super::{Call, Context, Failed, Problem};
+use super::super::{Call, Context, Failed, Problem, bearer};
 use crate::{
-    auth::{Detail, Permit, identity::CertIdentity},
-    model::{Bearer, PUBLISHED_PATH_MAX, SecretPath},
+    auth::{Permit, identity::CertIdentity},
+    model::{PUBLISHED_PATH_MAX, SecretPath},
     service::{Error, Presented},
 };
-
-/// The token in the header that this dialect has for it.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)?;
-    let (scheme, token) = value.split_at_checked(7)?;
-    let token = scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)?;
-    // What is not text is no token of ours, and must not pass for none.
-    Some(std::str::from_utf8(token).unwrap_or("?"))
-}
 
 /// What the bearer may do, who must be good on this connection; or the certificate's holder, where no
 /// token comes along.
@@ -30,15 +16,20 @@ pub(super) async fn settle<'a>(
     permit: &'a Permit,
     call: &Call,
 ) -> Result<Cow<'a, Permit>, Failed> {
-    let known = match bearer(&call.head.headers) {
+    let known = match bearer::in_header(&call.head.headers) {
         None => None,
-        Some(text) => {
+        Some(token) => {
             let certificate = permit.subject().certificate();
             let presented = Presented {
                 key_sha256: certificate.map(CertIdentity::public_key_sha256),
                 takes_unbound: false,
             };
-            match context.service.tokens.check(permit, text, presented, call.now).await {
+            match context
+                .service
+                .tokens
+                .check(permit, bearer::text(token), presented, call.now)
+                .await
+            {
                 Ok(known) => Some(known),
                 Err(Error::TokenInvalid | Error::DomainNotFound) => {
                     return Err(Problem::TokenInvalid.into());
@@ -47,15 +38,8 @@ pub(super) async fn settle<'a>(
             }
         }
     };
-    let of_certificate = Bearer::default();
-    if let Some(known) = &known {
-        permit.learns(Detail::Token(&known.accessor));
-        if let Some(user) = &known.token.bearer.user {
-            permit.learns(Detail::User(user));
-        }
-    }
-    let bearer = known.as_ref().map_or(&of_certificate, |known| &known.token.bearer);
-    Ok(permit.settle(bearer, context.service.access.directory())?)
+    bearer::tell(permit, known.as_ref());
+    Ok(bearer::settle(context, permit, known.as_ref())?)
 }
 
 /// The path that the address names.

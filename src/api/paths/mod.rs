@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
-    Address, Call, Captures, Dialect, Failed, Params, Reply, Route,
+    Address, Call, Captures, Dialect, Failed, Params, Reply, Route, bearer,
     operation::{literal, row},
     query, vault,
 };
@@ -105,7 +105,7 @@ impl Dialect for Paths {
     }
 
     fn brings_token(&self, head: &Parts) -> bool {
-        entered::bearer(&head.headers).is_some()
+        bearer::in_header(&head.headers).is_some()
     }
 
     fn render(&self, failed: Failed, call: &Call) -> Reply {

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use hyper::Method;
 
 use super::{
-    super::{Address, Call, Context, Effect, Failed, Problem, Reply},
+    super::{Address, Call, Context, Effect, Failed, Problem, Reply, bearer},
     address::is_of_server,
     asked::{Asked, check_namespace, presented, repeat_namespace, token},
     envelope, fields, kv, wrapping,
 };
 use crate::{
-    auth::{Detail, Permit},
-    model::{Bearer, Invalid, MountError},
+    auth::Permit,
+    model::{Invalid, MountError},
     service::{Error, KnownToken},
 };
 
@@ -63,19 +63,12 @@ pub(super) async fn enter<'a>(
     let own = check_token(context, permit, call, manner).await?;
     let is_wrappable = matches!(manner, Manner::Usual | Manner::Login);
     let ttl = if is_wrappable { wrapping::ttl(call)? } else { None };
-    if let Some(KnownToken { accessor, token }) = &own {
-        permit.learns(Detail::Token(accessor));
-        if let Some(user) = &token.bearer.user {
-            permit.learns(Detail::User(user));
-        }
-    }
-    let of_certificate = Bearer::default();
-    let bearer = own.as_ref().map_or(&of_certificate, |own| &own.token.bearer);
+    bearer::tell(permit, own.as_ref());
     // A visitor who logs in has nothing yet that could be settled.
     let mut permit = if permit.is_visitors() && manner == Manner::Login {
         Cow::Borrowed(permit)
     } else {
-        permit.settle(bearer, context.service.access.directory())?
+        bearer::settle(context, permit, own.as_ref())?
     };
     if permit.asks() {
         let whole = permit.into_owned();

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hyper::{
     HeaderMap,
-    header::{AUTHORIZATION, HeaderName, HeaderValue},
+    header::{HeaderName, HeaderValue},
 };
 
-use super::super::{Address, Call, Context, Failed, Problem, Reply};
+use super::super::{Address, Call, Context, Failed, Problem, Reply, bearer};
 use crate::{
     auth::{Permit, identity::CertIdentity},
     model::{Invalid, MountPath, OkmsId},
@@ -54,13 +54,8 @@ impl Asked<'_> {
 #[must_use]
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let token = headers.get("x-vault-token").filter(|token| !token.is_empty());
-    let token = token.map(HeaderValue::as_bytes).or_else(|| {
-        let bearer = headers.get(AUTHORIZATION)?.as_bytes();
-        let (scheme, token) = bearer.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-    })?;
-    // What is not text is no token of ours, and must not pass for none.
-    Some(std::str::from_utf8(token).unwrap_or("?")).filter(|token| !token.is_empty())
+    let token = token.map(HeaderValue::as_bytes).or_else(|| bearer::in_header(headers))?;
+    Some(bearer::text(token)).filter(|token| !token.is_empty())
 }
 
 /// For how long the client wants the answer kept, as it says so.

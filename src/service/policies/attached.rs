@@ -8,7 +8,7 @@ use crate::{
     model::{Header, Life, OkmsId, RotationPolicyId, SecretPath, Timestamp},
     service::{
         ChangeName, Error,
-        records::{Draft, SecretMark, open},
+        records::{self, Draft, SecretMark, open},
         scope::Scope,
         unit::{Basis, Change, UnitReader},
     },
@@ -102,13 +102,8 @@ pub(super) fn here(
     record: Option<Record>,
     now: Timestamp,
 ) -> Result<Header, Error> {
-    let record = record.ok_or(Error::SecretNotFound)?;
-    let header: Header = open(keys, &Header::key(keys.id(), path), &record.bytes)?;
-    match header.life.removed {
-        Some(removal) if removal.until <= now => Err(Error::SecretNotFound),
-        Some(removal) => Err(Error::SecretRemoved(removal)),
-        None => Ok(header),
-    }
+    let header = record.map(|record| open(keys, &Header::key(keys.id(), path), &record.bytes));
+    records::here(header.transpose()?.filter(|header: &Header| !header.life.is_over(now)))
 }
 
 /// Puts another life in the place of a secret's.

@@ -9,7 +9,7 @@ use crate::{
     model::{Header, Invalid, SecretPath, Timestamp},
     service::{
         Error,
-        records::{Reader, open},
+        records::{Reader, open, or_damaged},
         turns::SharedTurn,
     },
     store::{
@@ -198,7 +198,7 @@ async fn ended(reader: &Reader<'_>, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error
             let version = reader.version(&path, current).await?;
             Ok(header.seen(&version.record).deactivate_at.is_some())
         };
-        ended.push(or_damaged(read.await)?.unwrap_or_default());
+        ended.push(or_damaged(reader.keys, read.await)?.unwrap_or_default());
     }
     Ok(ended)
 }
@@ -208,22 +208,7 @@ async fn history_or_damaged(
     path: &SecretPath,
     now: Timestamp,
 ) -> Result<Option<Box<History>>, Error> {
-    or_damaged(history(reader, path, now).await.map(Box::new))
-}
-
-/// Nothing for a damaged record, so that one does not hide all others.
-fn or_damaged<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
-    match read {
-        Ok(found) => Ok(Some(found)),
-        Err(error @ Error::Corrupt(_)) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a secret in a list is damaged"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    or_damaged(reader.keys, history(reader, path, now).await.map(Box::new))
 }
 
 /// About how many bytes an answer takes for this.

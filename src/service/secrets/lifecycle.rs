@@ -5,23 +5,25 @@
 //! erased on condition that it is still so. Never does: end a secret by a job: all readers judge that
 //! by the clock.
 
+use std::collections::HashMap;
+
 use super::{
     Secret, Secrets, VersionView,
-    write::{More, NO_MATTER, SecretBasis, add_version},
+    write::{More, SecretBasis, add_version, leads_to},
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::{DomainKeys, SecretValue},
     model::{
         AccessCount, Header, MetadataPatch, Removal, Rotation, RotationPolicy, RotationPolicyId,
-        RotationStatus, SecretPath, Settings, Timestamp, Transition, VersionNumber, VersionState,
+        RotationStatus, SecretPath, Settings, Timestamp, VersionNumber, VersionState,
     },
     service::{
-        ChangeName, Error,
-        records::{Reader, SecretMark, open},
+        ChangeName, Error, Include,
+        records::{Reader, SecretMark, here, open},
         unit::{Change, OneRecord},
     },
-    store::kinds::{Kind as _, Malformed, secret_index, version::Version},
+    store::kinds::{Kind as _, Malformed, secret_index},
 };
 
 /// How many entries are looked at in one go.
@@ -91,16 +93,15 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<(Secret, VersionView), Error> {
         permit.check(Action::VersionGetData, Resource::Secret(path))?;
-        let secret = match self.load(permit, path, version, true, now).await {
+        let secret = match self.load(permit, path, version, Include::Value, now).await {
             // Why there is no such version is told by the secret, where it is gone as a whole.
             Err(Error::VersionNotFound) => {
-                gone(&self.load(permit, path, None, false, now).await?.header, now)?;
+                gone(&self.load(permit, path, None, Include::Metadata, now).await?.header, now)?;
                 return Err(Error::VersionNotFound);
             }
             secret => secret?,
         };
         gone(&secret.header, now)?;
-        self.counts(permit, path, &secret, now);
         let Secret { header, version: view } = secret;
         let view = view.ok_or(Error::VersionNotFound)?;
         if view.value.is_some() {
@@ -204,7 +205,7 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Header, Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
-        let found = self.load(permit, path, None, false, now).await?;
+        let found = self.load(permit, path, None, Include::Metadata, now).await?;
         let header = Header::clone(&found.header);
         if !with_removed && let Some(removal) = header.life.removed {
             return Err(Error::SecretRemoved(removal));
@@ -229,11 +230,12 @@ impl Secrets {
         let of: Vec<_> = secrets.iter().map(|(path, header)| (path, header)).collect();
         let counts = self.accesses.of(&*snapshot, &keys, &of).await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
+        let mut policies = HashMap::new();
         let mut described = Vec::with_capacity(secrets.len());
         for ((path, header), accesses) in secrets.into_iter().zip(counts) {
             let defaults = config.defaults(&path);
             let rotation = match &header.life.rotation {
-                Some(rotation) => rotates(&reader, rotation, now).await?,
+                Some(rotation) => rotates(&reader, &mut policies, rotation, now).await?,
                 None => None,
             };
             described.push(Described { path, header, defaults, accesses, rotation });
@@ -299,29 +301,17 @@ impl Secrets {
         to: VersionState,
         now: Timestamp,
     ) -> Result<Header, Error> {
-        let action = match to {
-            VersionState::Active => Action::VersionActivate,
-            VersionState::Deactivated => Action::VersionDeactivate,
-            VersionState::Deleted => Action::VersionDelete,
-        };
         permit.learns(Detail::Version(number.get()));
-        permit.check(action, Resource::Secret(path))?;
+        permit.check(leads_to(to), Resource::Secret(path))?;
         let numbers = [number];
         let basis = SecretBasis::of(path, now).with(More::Versions(&numbers));
         self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
             let mut found = found.ok_or(Error::SecretNotFound)?;
             let mut header = here(Some(found.header))?;
             let (_, before) = found.versions.pop().ok_or(Error::VersionNotFound)?;
-            match header.transition((number, &before.record), to, &defaults, now) {
-                Transition::None | Transition::Refused => return Err(Error::VersionNotFound),
-                Transition::Changed(record) => {
-                    draft.put((path, number.get()), &Version { record, ..before })?;
-                }
-                Transition::Erased(record) => {
-                    header.bytes = header.bytes.saturating_sub(before.bytes);
-                    draft.erase(path, number, record)?;
-                }
-            }
+            let transition = header.transition((number, &before.record), to, &defaults, now);
+            let led = draft.lead((path, &mut header), (number, before), transition)?;
+            led.ok_or(Error::VersionNotFound)?;
             draft.put_secret(path, &header)?;
             Ok(header)
         })
@@ -399,31 +389,28 @@ impl Secrets {
     }
 }
 
-/// When a secret is to be rotated next, and how it stands.
+/// When a secret is to be rotated next, and how it stands. Each policy is read once.
 async fn rotates(
     reader: &Reader<'_>,
+    policies: &mut HashMap<Box<str>, Option<RotationPolicy>>,
     rotation: &Rotation,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, RotationStatus)>, Error> {
-    let Ok(id) = rotation.policy.parse::<RotationPolicyId>() else { return Ok(None) };
-    let policy = match reader.find::<RotationPolicy>(&id).await {
-        // What is told of the secret is not refused for the sake of its policy.
-        Err(Error::Corrupt(_)) => return Ok(None),
-        policy => policy?.or_else(|| RotationPolicy::built_in(&id, NO_MATTER)),
-    };
-    let told = |policy: RotationPolicy| {
-        (policy.schedule(rotation.anchor).next(), policy.status(rotation.anchor, now))
-    };
-    Ok(policy.map(told))
-}
-
-/// The secret, if it was not removed.
-fn here(header: Option<Header>) -> Result<Header, Error> {
-    let header = header.ok_or(Error::SecretNotFound)?;
-    match header.life.removed {
-        Some(removal) => Err(Error::SecretRemoved(removal)),
-        None => Ok(header),
+    if !policies.contains_key(&rotation.policy) {
+        let found = match rotation.policy.parse::<RotationPolicyId>() {
+            Err(_) => None,
+            Ok(id) => match reader.find::<RotationPolicy>(&id).await {
+                // What is told of the secret is not refused for the sake of its policy.
+                Err(Error::Corrupt(_)) => None,
+                policy => policy?.or_else(|| RotationPolicy::built_in(&id, now)),
+            },
+        };
+        policies.insert(rotation.policy.clone(), found);
     }
+    let policy = policies.get(&rotation.policy).and_then(Option::as_ref);
+    Ok(policy.map(|policy| {
+        (policy.schedule(rotation.anchor).next(), policy.status(rotation.anchor, now))
+    }))
 }
 
 /// Whether all of a secret can be read no more.

@@ -8,7 +8,7 @@ use crate::{
     service::{
         Error,
         cursor::{self, Page},
-        records::{Reader, missing, open, open_value},
+        records::{Reader, missing, open, open_value, or_damaged},
         turns::SharedTurn,
     },
     store::{
@@ -82,13 +82,7 @@ impl Secrets {
         let mut secrets = Vec::with_capacity(seen.len());
         for ((path, key), found) in seen.into_iter().zip(&names).zip(found) {
             let record = found?.ok_or_else(missing)?.record;
-            let header = match open(&keys, key, &record.bytes) {
-                Err(error @ Error::Corrupt(_)) => {
-                    tracing::error!(domain = %id, error = &error as &dyn std::error::Error, "a header is damaged");
-                    None
-                }
-                header => Some(header?),
-            };
+            let header = or_damaged(&keys, open(&keys, key, &record.bytes))?;
             if header.as_ref().is_some_and(|header: &Header| header.life.is_over(now)) {
                 continue;
             }
@@ -119,24 +113,7 @@ impl Secrets {
                 permit.check(Action::VersionGetData, of)?;
             }
         }
-        let secret = self.load(permit, path, version, include != Include::Metadata, now).await?;
-        if include != Include::Names {
-            self.counts(permit, path, &secret, now);
-        }
-        Ok(secret)
-    }
-
-    /// Counts a read of a value, if one was read.
-    pub(super) fn counts(
-        &self,
-        permit: &Permit,
-        path: &SecretPath,
-        secret: &Secret,
-        now: Timestamp,
-    ) {
-        if secret.version.as_ref().is_some_and(|version| version.value.is_some()) {
-            self.accesses.note(&header::key(permit.okms_id(), path), now);
-        }
+        self.load(permit, path, version, include, now).await
     }
 
     /// As [`Secrets::get`], for whoever may.
@@ -145,7 +122,7 @@ impl Secrets {
         permit: &Permit,
         path: &SecretPath,
         version: Option<VersionNumber>,
-        with_value: bool,
+        include: Include,
         now: Timestamp,
     ) -> Result<Secret, Error> {
         let keys = self.scope.keys(permit).await?;
@@ -154,7 +131,8 @@ impl Secrets {
         // What was current when the header was last seen: if it still is, one read tells all.
         let mut guess = version.or_else(|| known.as_ref().and_then(|(_, header)| header.current));
         for _ in 0..ROUNDS {
-            let parts = self.read_parts(&keys, path, &key, guess, with_value).await?;
+            let parts =
+                self.read_parts(&keys, path, &key, guess, include != Include::Metadata).await?;
             let record = parts.header?.ok_or(Error::SecretNotFound)?.record;
             let opened = || open(&keys, &key, &record.bytes);
             let header = self.opened.header(&key, record.revision, known, opened)?;
@@ -185,6 +163,9 @@ impl Secrets {
                 _ => None,
             };
             permit.learns(Detail::Version(number.get()));
+            if value.is_some() && include != Include::Names {
+                self.accesses.note(&key, now);
+            }
             return Ok(Secret {
                 header,
                 version: Some(VersionView { number, record: seen, value }),
@@ -300,7 +281,8 @@ impl Secrets {
 /// What a secret's place in a list takes: that it is there, and its metadata.
 const LISTED: [Action; 2] = [Action::SecretList, Action::SecretGet];
 
-fn may_see(permit: &Permit, resource: Resource<'_>) -> bool {
+/// Whether a secret may have one, or some of what is below a folder.
+pub(super) fn may_see(permit: &Permit, resource: Resource<'_>) -> bool {
     LISTED.into_iter().all(|action| permit.allows(action, resource))
 }
 

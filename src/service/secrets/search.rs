@@ -4,7 +4,7 @@
 //! number of secrets, so that it may be short and yet not the last; the header counts, not what an
 //! index says of it.
 
-use super::Secrets;
+use super::{Secrets, read::may_see};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
@@ -12,7 +12,7 @@ use crate::{
     service::{
         Error,
         cursor::{self, Listing},
-        records::open,
+        records::{open, or_damaged},
     },
     store::{
         engine::{Read, Snapshot, Space},
@@ -142,16 +142,11 @@ impl Secrets {
             let Some(batch) = walk.next().await? else { break };
             for (path, record) in batch {
                 looked_at += 1;
-                let may = |action| permit.allows(action, Resource::Secret(&path));
-                if may(Action::SecretGet) && may(Action::SecretList) {
+                if may_see(permit, Resource::Secret(&path)) {
                     let key = header::key(id, &path);
-                    let header: Header = match open(&keys, &key, &record) {
-                        Err(Error::Corrupt(error)) => {
-                            tracing::error!(domain = %id, error, "a header is damaged");
-                            page.damaged += 1;
-                            continue;
-                        }
-                        header => header?,
+                    let Some(header) = or_damaged(&keys, open(&keys, &key, &record))? else {
+                        page.damaged += 1;
+                        continue;
                     };
                     if search.takes(&path, &header, now) {
                         if page.found.len() < limit {
@@ -211,17 +206,19 @@ impl Secrets {
         let _turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let (mut found, mut looked_at) = (Vec::new(), 0);
-        while looked_at < LOOKED_AT {
+        // Where it goes on, unless that is the end.
+        let next = 'pages: loop {
+            if looked_at >= LOOKED_AT {
+                break Some(at);
+            }
             let entries = snapshot.keys(secret_index::SPACE, &at, &end, None, AT_ONCE).await?;
             let is_last = entries.len() < AT_ONCE;
             let mut wanted = Vec::new();
             for key in entries {
                 looked_at += 1;
                 let entry = part.parse(id, &key).ok_or(Malformed)?;
-                let may = |action| permit.allows(action, Resource::Secret(&entry.path));
                 let is_wanted = entry.path.as_str().starts_with(prefix)
-                    && may(Action::SecretGet)
-                    && may(Action::SecretList);
+                    && may_see(permit, Resource::Secret(&entry.path));
                 at = [key.as_slice(), &[0]].concat();
                 if is_wanted {
                     wanted.push((entry.path, key));
@@ -240,22 +237,20 @@ impl Secrets {
                     continue;
                 }
                 if found.len() == limit {
-                    let place = key.get(16..).unwrap_or_default();
-                    let next = cursor::seal(&keys, Listing::Ends, place)?;
-                    soonest_first(&mut found);
-                    return Ok(EndingPage { found, next: Some(next) });
+                    break 'pages Some(key);
                 }
                 found.push((path, ends));
             }
             if is_last {
-                soonest_first(&mut found);
-                return Ok(EndingPage { found, next: None });
+                break None;
             }
             tokio::task::yield_now().await;
-        }
-        soonest_first(&mut found);
-        let place = at.get(16..).unwrap_or_default();
-        Ok(EndingPage { found, next: Some(cursor::seal(&keys, Listing::Ends, place)?) })
+        };
+        // The index has them by minutes.
+        found.sort_by_key(|(_, at): &(SecretPath, Timestamp)| *at);
+        let seal =
+            |key: Vec<u8>| cursor::seal(&keys, Listing::Ends, key.get(16..).unwrap_or_default());
+        Ok(EndingPage { found, next: next.map(seal).transpose()? })
     }
 }
 
@@ -268,11 +263,6 @@ fn has_text(text: &str, path: &SecretPath, header: &Header) -> bool {
         .chain(header.about.tags.iter())
         .chain(custom);
     said.any(|said| said.to_lowercase().contains(text))
-}
-
-/// The index has them by minutes.
-fn soonest_first(found: &mut [(SecretPath, Timestamp)]) {
-    found.sort_by_key(|(_, at)| *at);
 }
 
 /// Candidates with their sealed headers, in the order of their paths.
@@ -368,13 +358,7 @@ async fn headers<'p>(
     let mut headers = Vec::with_capacity(names.len());
     for (key, found) in names.iter().zip(snapshot.read(&parts).await?) {
         let header = found?.map(|found| open::<Header>(keys, key, &found.record.bytes));
-        headers.push(match header.transpose() {
-            Err(Error::Corrupt(error)) => {
-                tracing::error!(domain = %keys.id(), error, "a header is damaged");
-                None
-            }
-            header => header?,
-        });
+        headers.push(or_damaged(keys, header.transpose())?.flatten());
     }
     Ok(headers)
 }

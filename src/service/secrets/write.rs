@@ -255,18 +255,9 @@ impl Secrets {
             let Some(Existing { mut header, versions, .. }) = found else { return Ok(()) };
             let mut changed = Vec::new();
             for (number, before) in versions {
-                match header.act((number, &before.record), act, &defaults, now) {
-                    Transition::None | Transition::Refused => {}
-                    Transition::Changed(record) => {
-                        changed.push(number);
-                        draft.put((at.path, number.get()), &Version { record, ..before })?;
-                    }
-                    Transition::Erased(record) => {
-                        changed.push(number);
-                        header.bytes = header.bytes.saturating_sub(before.bytes);
-                        draft.erase(at.path, number, record)?;
-                    }
-                }
+                let transition = header.act((number, &before.record), act, &defaults, now);
+                let led = draft.lead((at.path, &mut header), (number, before), transition)?;
+                changed.extend(led.map(|_| number));
             }
             if !draft.is_empty() {
                 draft.learns(Detail::Versions(&changed));
@@ -380,13 +371,8 @@ impl Secrets {
         to: VersionState,
         now: Timestamp,
     ) -> Result<(Option<VersionView>, bool), Error> {
-        let action = match to {
-            VersionState::Active => Action::VersionActivate,
-            VersionState::Deactivated => Action::VersionDeactivate,
-            VersionState::Deleted => Action::VersionDelete,
-        };
         permit.learns(Detail::Version(number.get()));
-        permit.check(action, Resource::Secret(path))?;
+        permit.check(leads_to(to), Resource::Secret(path))?;
         let numbers = [number];
         let basis = SecretBasis::of(path, now).with(More::Versions(&numbers));
         self.change(ChangeName::SetVersionState, permit, basis, |found, defaults, draft| {
@@ -394,19 +380,13 @@ impl Secrets {
             let (_, before) = versions.pop().ok_or(Error::VersionNotFound)?;
             let is_seen = permit.tells(Action::SecretGet, Resource::Secret(path));
             let view = |record| is_seen.then_some(VersionView { number, record, value: None });
-            let after = match header.transition((number, &before.record), to, &defaults, now) {
-                Transition::None => return Ok((view(header.seen(&before.record)), false)),
-                Transition::Changed(after) => {
-                    draft
-                        .put((path, number.get()), &Version { record: after.clone(), ..before })?;
-                    after
-                }
-                Transition::Erased(after) => {
-                    header.bytes = header.bytes.saturating_sub(before.bytes);
-                    draft.erase(path, number, after.clone())?;
-                    after
-                }
-                Transition::Refused => return Err(Error::VersionDeleted),
+            let transition = header.transition((number, &before.record), to, &defaults, now);
+            if transition == Transition::Refused {
+                return Err(Error::VersionDeleted);
+            }
+            let own = before.record.clone();
+            let Some(after) = draft.lead((path, &mut header), (number, before), transition)? else {
+                return Ok((view(header.seen(&own)), false));
             };
             draft.put_secret(path, &header)?;
             Ok((view(header.seen(&after)), true))
@@ -511,7 +491,7 @@ async fn attaches(reader: &UnitReader<'_>, patch: &LifePatch) -> Result<(), Erro
             Ok(id) => {
                 let key = RotationPolicy::key(domain, &id);
                 reader.hold(RotationPolicy::SPACE, key).await?.is_some()
-                    || RotationPolicy::built_ins(NO_MATTER).iter().any(|(known, _)| *known == id)
+                    || RotationPolicy::is_built_in(&id)
             }
             Err(_) => false,
         };
@@ -533,9 +513,6 @@ async fn attaches(reader: &UnitReader<'_>, patch: &LifePatch) -> Result<(), Erro
     }
     Ok(faults.check(())?)
 }
-
-/// Since when a policy is there that is there from the start.
-pub(super) const NO_MATTER: Timestamp = Timestamp::from_unix_seconds(0);
 
 /// What a write stands on.
 pub(super) struct SecretFacts {
@@ -601,6 +578,15 @@ async fn find(
         None => 0,
     };
     Ok(Existing { header, versions, value, falling })
+}
+
+/// What leading a version to a state takes.
+pub(super) const fn leads_to(to: VersionState) -> Action {
+    match to {
+        VersionState::Active => Action::VersionActivate,
+        VersionState::Deactivated => Action::VersionDeactivate,
+        VersionState::Deleted => Action::VersionDelete,
+    }
 }
 
 /// What a write tells of a secret beside what it has done itself: nothing to who may not see it.
