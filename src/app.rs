@@ -11,6 +11,7 @@ mod keeper;
 mod lists;
 mod lives;
 mod reload;
+mod rotations;
 mod trail_store;
 
 use std::{
@@ -43,6 +44,7 @@ use self::{
     endings::EndingWatch,
     lists::{ListBoard, ListKeeper, ListWork},
     reload::Lives,
+    rotations::Rotating,
 };
 use crate::{
     api::{self, Context, Dialect, Feeds},
@@ -92,6 +94,7 @@ pub struct App {
     lists: ListKeeper,
     endings: EndingWatch,
     audit: AuditKeeper,
+    rotating: Rotating,
 }
 
 /// What [`check`] has looked at.
@@ -237,12 +240,11 @@ impl App {
             feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
         };
-        let limits = edge_limits(&config.limits);
+        let (limits, stopper) = (edge_limits(&config.limits), Stopper::default());
         let connections = limits.connections;
-        let stopper = Stopper::default();
         let seen_by = (Arc::clone(&metrics), auditor.clone());
         let edge = Arc::new(Edge::new(dialects, context, clocks, seen_by, limits));
-        let handshakes = Handshakes::new(Arc::clone(&metrics), auditor.clone());
+        let handshakes = Handshakes::new(Arc::clone(&metrics), auditor);
         let handshakes = Arc::new(handshakes.map_err(|error| AppError::Internal(error.into()))?);
         let limits = ConnectionLimits::from(&config.limits);
         let terms = Arc::new(Live::new(Terms {
@@ -276,16 +278,17 @@ impl App {
             metrics: Arc::clone(&metrics),
         };
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
-        let every = config.audit.checkpoint_time.0;
-        let audit = AuditKeeper::new(begun, every, trail_clock, (Arc::clone(&metrics), feeds));
+        let (every, told) = (config.audit.checkpoint_time.0, (Arc::clone(&metrics), feeds));
+        let audit = AuditKeeper::new(begun, every, trail_clock, told);
+        let rotating = Rotating::new(&config.rotation, audit.auditor(), &metrics);
         let probed = Probed {
             service: Arc::clone(&service),
             metrics,
             auditor: audit.auditor(),
             stopper: stopper.clone(),
         };
-        let admin = Admin::serve(admin, probed);
-        let admin = admin.map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
+        let admin = Admin::serve(admin, probed)
+            .map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
         Ok(Self {
             listener,
             address,
@@ -299,6 +302,7 @@ impl App {
             lists,
             endings,
             audit,
+            rotating,
         })
     }
 
@@ -347,7 +351,7 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, lists, endings, audit, time, .. } = self;
+        let Self { listener, service, admin, lists, endings, audit, time, rotating, .. } = self;
         admin.begin();
         let (first, mut each) = mpsc::channel(1);
         let mut lists = pin!(lists.run(first));
@@ -368,6 +372,7 @@ impl App {
             never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
             never = lives::run(&service, &time) => match never {},
+            never = rotating.run(&service, &time) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
         }

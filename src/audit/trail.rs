@@ -248,6 +248,14 @@ impl Trail {
         }
     }
 
+    /// Nothing was to be done after all: there is no record, unless a change was announced. Says whether it has
+    /// ended so.
+    pub fn ends_idle(&self) -> bool {
+        let mut request = self.request();
+        request.is_over |= request.changes.is_empty();
+        request.is_over
+    }
+
     /// Nobody waits for the answer any more, or there will be none. Tells it, if nothing was told.
     pub fn is_left(&self, status: u16) {
         if !self.request().is_over {
@@ -409,6 +417,7 @@ fn effect(status: u16, problem: Option<(&'static str, u32)>) -> &'static str {
 fn who(head: Members, principal: &Principal) -> Members {
     let head = match principal.subject() {
         Subject::Process => head.text("subject", "process"),
+        Subject::Rotation => head.text("subject", "system:rotation"),
         Subject::Visitor => head.text("subject", "visitor"),
         Subject::Certificate(peer) => {
             let identity = peer.identity();
@@ -467,6 +476,9 @@ impl Witness for Trail {
                 let some = numbers.iter().take(VERSIONS_MAX);
                 request.versions = some.map(|number| number.get()).collect();
                 request.more_versions = numbers.len().saturating_sub(VERSIONS_MAX) as u64;
+            }
+            Detail::Reason(text) => {
+                request.head = std::mem::take(&mut request.head).text("reason", &cut(text));
             }
             Detail::About(thing, name) => {
                 let thing = (thing, cut(name));

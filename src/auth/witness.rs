@@ -45,6 +45,8 @@ pub enum Detail<'a> {
     Versions(&'a [VersionNumber]),
     /// Something that it is about.
     About(Thing, &'a str),
+    /// Why it is asked for, in the words of whoever asks.
+    Reason(&'a str),
 }
 
 /// What a request can be about.

@@ -1,7 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Config, Keys, Limits, Log, Reload, Secrets, Server, Store, Tokens, Trust,
+    Access, Audit, Config, Keys, Limits, Log, Reload, Rotation, Secrets, Server, Store, Tokens,
+    Trust,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -78,6 +79,10 @@ keys! {
     secrets: Secrets {
         // The API is made with it.
         retention: restart,
+    }
+    rotation: Rotation {
+        enabled: restart,
+        tick: restart,
     }
     tokens: Tokens {
         default_ttl: live,

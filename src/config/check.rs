@@ -192,6 +192,9 @@ impl Config {
         if !(DAY..=3650 * DAY).contains(&self.secrets.retention.0) {
             return Err(ConfigError::Value("secrets.retention", "must be from 1d to 3650d"));
         }
+        if !(SECOND..=3600 * SECOND).contains(&self.rotation.tick.0) {
+            return Err(ConfigError::Value("rotation.tick", "must be from 1s to 1h"));
+        }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(

@@ -27,8 +27,8 @@ pub use self::{
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
         AuditStore, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits, Log,
-        LogFormat, Proxy, ROTATE_BYTES, ROTATE_TIME, Reload, Secrets, Server, StaleCrl, Store,
-        Tokens, Trust,
+        LogFormat, Proxy, ROTATE_BYTES, ROTATE_TIME, Reload, Rotation, Secrets, Server, StaleCrl,
+        Store, Tokens, Trust,
     },
     syslog::{Facility, SyslogAddress},
     units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},

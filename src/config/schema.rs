@@ -30,6 +30,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Secrets that were removed.
     pub secrets: Secrets,
+    /// How what is due is rotated.
+    pub rotation: Rotation,
     /// Limits on everything.
     pub limits: Limits,
     /// The audit trail.
@@ -215,6 +217,16 @@ pub struct Store {
 pub struct Secrets {
     /// How long a secret that was removed can be restored; it counts from the removal on.
     pub retention: Span,
+}
+
+/// `[rotation]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rotation {
+    /// Whether this process rotates secrets whose policies say so.
+    pub enabled: bool,
+    /// How often it looks for what is due.
+    pub tick: Span,
 }
 
 /// `[tokens]`
@@ -508,6 +520,12 @@ impl Default for Store {
 impl Default for Secrets {
     fn default() -> Self {
         Self { retention: Span(Duration::from_secs(30 * 24 * 60 * 60)) }
+    }
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { enabled: true, tick: Span(Duration::from_secs(15)) }
     }
 }
 

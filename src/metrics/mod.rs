@@ -56,6 +56,7 @@ pub struct Metrics {
     store: StoreMetrics,
     corrupt: IntCounter,
     changes: IntCounterVec,
+    rotations: IntCounterVec,
     certificates: IntGaugeVec,
     needed: Needed,
     /// Of those that are managed over the API.
@@ -143,6 +144,11 @@ impl Metrics {
                 "okmsd_changes_total",
                 "Commits of changes: what was changed, and whether it is stored, was overtaken and decided anew, or failed.",
                 &["change", "outcome"],
+            )?,
+            rotations: counters(
+                "okmsd_rotations_total",
+                "Secrets that were due, and that the server has rotated by itself or could not: by outcome.",
+                &["outcome"],
             )?,
             corrupt: counter("okmsd_corrupt_records_total", "Damaged records that reads found.")?,
             certificates: register(
@@ -234,6 +240,12 @@ impl Metrics {
     #[must_use]
     pub fn change(&self, name: &'static str) -> Counters<Outcome> {
         Counters::new(self.changes.clone(), Some(name))
+    }
+
+    /// A secret that was due was rotated, or could not be.
+    pub fn rotation(&self, is_rotated: bool) {
+        let outcome = if is_rotated { "rotated" } else { "failed" };
+        self.rotations.with_label_values(&[outcome]).inc();
     }
 
     /// Reads found this many corrupt records.

@@ -32,6 +32,7 @@ pub mod recipe;
 mod refused;
 mod revocation;
 mod rotation;
+mod rotation_event;
 mod schedule;
 mod secret;
 mod settings;
@@ -82,6 +83,7 @@ pub use self::{
     refused::Refused,
     revocation::{Revocation, RevocationReason},
     rotation::{POLICIES_MAX, RotationFields, RotationPatch, RotationPolicy, default_grace},
+    rotation_event::{ROTATION_EVENTS_MAX, RotationEvent, RotationOutcome, rotation_reason},
     schedule::{RotationStatus, Schedule},
     secret::{Added, Header, MetadataPatch, SeenVersion},
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},

@@ -76,6 +76,12 @@ impl RotationPolicy {
         &self.0
     }
 
+    /// Whether the server makes new values by it, by itself.
+    #[must_use]
+    pub const fn is_automatic(&self) -> bool {
+        self.0.is_active && self.0.auto_generate
+    }
+
     /// When a secret is due that has its value since `anchor`.
     #[must_use]
     pub const fn schedule(&self, anchor: Timestamp) -> Schedule {

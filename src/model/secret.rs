@@ -321,6 +321,52 @@ impl Header {
     /// # Errors
     /// `Refused::NumbersUsedUp` after version 24000.
     pub fn add_version(&mut self, domain: &Settings, now: Timestamp) -> Result<Added, Refused> {
+        self.add(self.settings.keeps(domain), domain, now)
+    }
+
+    /// Adds the next version in the place of the current one, whose record is given where there is one:
+    /// that can be read for `grace` seconds more, if it can be read now, and not after its own end.
+    /// The second part is its record from then on, where that changes.
+    ///
+    /// # Errors
+    /// `Refused::NumbersUsedUp` after version 24000.
+    pub fn rotate(
+        &mut self,
+        current: Option<&VersionRecord>,
+        grace: u64,
+        domain: &Settings,
+        now: Timestamp,
+    ) -> Result<(Added, Option<VersionRecord>), Refused> {
+        // As for the new version: times keep their order.
+        let at = self.updated_at.max(now);
+        let retired = current.and_then(|record| self.retired(record, grace, at));
+        let added = self.add(self.keeps_in_rotation(grace, domain), domain, now)?;
+        Ok((added, retired))
+    }
+
+    /// How many versions a rotation keeps: what is in its grace stays, and falls off the end with the
+    /// next write.
+    #[must_use]
+    pub fn keeps_in_rotation(&self, grace: u64, domain: &Settings) -> u32 {
+        let keeps = self.settings.keeps(domain);
+        if grace > 0 { keeps.max(2) } else { keeps }
+    }
+
+    /// The record of a version whose place another one takes.
+    fn retired(&self, record: &VersionRecord, grace: u64, now: Timestamp) -> Option<VersionRecord> {
+        if record.is_deactivated || record.deleted_at.is_some() {
+            return None;
+        }
+        // What has ended with the secret stays so, though the new version lifts that.
+        let ends = [record.deactivate_at, self.life.expires_at, Some(now.plus_seconds(grace))];
+        let end = ends.into_iter().flatten().min();
+        // Without a grace it is an act, which is in force whatever the clock says later.
+        let is_deactivated = grace == 0 && end == Some(now);
+        let retired = VersionRecord { deactivate_at: end, is_deactivated, ..record.clone() };
+        (retired != *record).then_some(retired)
+    }
+
+    fn add(&mut self, keeps: u32, domain: &Settings, now: Timestamp) -> Result<Added, Refused> {
         let next = self.current_number() + 1;
         if next > VERSION_MAX {
             return Err(Refused::NumbersUsedUp);
@@ -336,7 +382,7 @@ impl Header {
             is_deactivated: false,
             deleted_at: None,
         };
-        let pruned = self.prunes(&self.settings, domain);
+        let pruned = self.prunes(keeps);
         self.current = Some(number);
         self.updated_at = now;
         self.written_at = Some(now);
@@ -345,17 +391,16 @@ impl Header {
         if let Some(rotation) = &mut self.life.rotation {
             rotation.anchor = now;
         }
-        let limit = self.settings.keeps(domain);
-        if next - self.oldest >= limit {
-            self.oldest = next - limit + 1;
+        if next - self.oldest >= keeps {
+            self.oldest = next - keeps + 1;
         }
         Ok(Added { number, record, pruned })
     }
 
-    /// The versions that would fall off the end, if there were these settings and another version.
+    /// The versions that would fall off the end, if there were another version and so many were kept.
     #[must_use]
-    pub fn prunes(&self, settings: &Settings, domain: &Settings) -> Option<RangeInclusive<u32>> {
-        let oldest = (self.current_number() + 2).saturating_sub(settings.keeps(domain));
+    pub fn prunes(&self, keeps: u32) -> Option<RangeInclusive<u32>> {
+        let oldest = (self.current_number() + 2).saturating_sub(keeps);
         let first = self.oldest.max(1);
         (first < oldest).then(|| first..=oldest - 1)
     }
@@ -435,6 +480,64 @@ mod tests {
         let before = header.clone();
         assert_eq!(header.add_version(&Settings::default(), NOW), Err(Refused::NumbersUsedUp));
         assert_eq!(header, before);
+    }
+
+    /// Cases 101 to 105 of the path secrets, as far as records have them.
+    #[test]
+    fn what_is_rotated_has_a_grace_that_is_no_longer_than_its_life() {
+        let later = |seconds| NOW.plus_seconds(seconds);
+        let domain = Settings::default();
+        let live = || {
+            let mut header = Header::new(NOW);
+            let added = header.add_version(&domain, NOW).unwrap();
+            (header, added.record)
+        };
+        let (mut header, record) = live();
+        let (added, retired) = header.rotate(Some(&record), 60, &domain, later(5)).unwrap();
+        let retired = retired.unwrap();
+        assert_eq!((added.number.get(), retired.deactivate_at), (2, Some(later(65))));
+        assert!(!retired.is_deactivated && retired.state(later(64)) == VersionState::Active);
+        assert_eq!(header.seen(&retired).state(later(65)), VersionState::Deactivated);
+
+        // At once, and by a clock that was set back since, too.
+        let (mut header, record) = live();
+        let (_, retired) = header.rotate(Some(&record), 0, &domain, later(5)).unwrap();
+        assert_eq!(retired.unwrap().state(NOW), VersionState::Deactivated);
+
+        // Its own end, or its secret's, may come earlier; the secret's is lifted, and its own not.
+        for expires_at in [later(30), later(2)] {
+            let (mut header, record) = live();
+            header.life.expires_at = Some(expires_at);
+            header.life.span_seconds = Some(1_000);
+            let (_, retired) = header.rotate(Some(&record), 3_600, &domain, later(5)).unwrap();
+            assert_eq!(retired.unwrap().deactivate_at, Some(expires_at));
+            assert_eq!(header.life.expires_at, Some(later(1_005)));
+        }
+        let (mut header, record) = live();
+        let own = VersionRecord { deactivate_at: Some(later(7)), ..record.clone() };
+        assert_eq!(header.rotate(Some(&own), 60, &domain, later(5)).unwrap().1, None);
+
+        // What an act has ended stays as it is.
+        for ended in [
+            VersionRecord { is_deactivated: true, deactivate_at: Some(NOW), ..record.clone() },
+            VersionRecord { deleted_at: Some(NOW), ..record },
+        ] {
+            let (mut header, _) = live();
+            assert_eq!(header.rotate(Some(&ended), 60, &domain, later(5)).unwrap().1, None);
+        }
+        assert_eq!(Header::new(NOW).rotate(None, 60, &domain, NOW).unwrap().1, None);
+    }
+
+    #[test]
+    fn what_is_in_its_grace_is_kept_until_the_next_write() {
+        let (one, mut header) = (keeping(1), Header::new(NOW));
+        let record = header.add_version(&one, NOW).unwrap().record;
+        let (added, _) = header.rotate(Some(&record), 60, &one, NOW).unwrap();
+        assert_eq!((added.pruned, header.oldest), (None, 1));
+        let added = header.add_version(&one, NOW).unwrap();
+        assert_eq!((added.pruned, header.oldest), (Some(1..=2), 3));
+        let (added, _) = header.rotate(Some(&record), 0, &one, NOW).unwrap();
+        assert_eq!((added.pruned, header.oldest), (Some(3..=3), 4));
     }
 
     proptest! {

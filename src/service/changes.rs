@@ -83,6 +83,8 @@ changes! {
     DeleteRotationPolicy = "rotation_policies.delete",
     AttachPolicy = "rotation_policies.attach",
     DetachPolicy = "rotation_policies.detach",
+    RotateSecret = "secrets.rotate",
+    RecordRotation = "rotation_history.record",
     CreateSecretPolicy = "secret_policies.create",
     UpdateSecretPolicy = "secret_policies.update",
     DeleteSecretPolicy = "secret_policies.delete",

@@ -29,6 +29,7 @@ mod quotas;
 mod records;
 mod region;
 mod revocations;
+mod rotations;
 mod scope;
 mod secrets;
 mod settings;
@@ -64,10 +65,11 @@ pub use self::{
     mounts::{MountPatch, Mounts},
     policies::{
         AttachedSecret, DueSearch, KnownRotationPolicy, KnownSecretPolicy, RotationPolicies,
-        SecretPolicies, ValueSource,
+        SecretPolicies,
     },
     quotas::{Bounded, Quotas},
     revocations::Revocations,
+    rotations::{DueRotation, NewValue, Rotate, Rotated, RotationHistory, Rotations},
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, Described, EndingPage, Expects, History, Include, ListEntry, Listed,
@@ -137,6 +139,8 @@ pub struct Service {
     pub rotation_policies: RotationPolicies,
     /// How values of secrets are made.
     pub secret_policies: SecretPolicies,
+    /// Secrets get new values.
+    pub rotations: Rotations,
     /// Audit devices that are enabled over the API.
     pub audit_devices: AuditDevices,
     scope: Scope,
@@ -170,6 +174,7 @@ impl Service {
         let secrets = Arc::new(secrets);
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
         let values = Arc::new(Values::new());
+        let rotations = Rotations::new(scope.clone(), Arc::clone(&secrets), Arc::clone(&values));
         Ok(Self {
             tenants: Tenants::new(scope.clone()),
             defaults: Defaults::new(scope.clone()),
@@ -192,6 +197,7 @@ impl Service {
             audit_devices: AuditDevices::new(scope.clone()),
             rotation_policies: RotationPolicies::new(scope.clone()),
             secret_policies: SecretPolicies::new(scope.clone(), values),
+            rotations,
             usages,
             wrapping: Wrapping::new(scope.clone()),
             trails: Trails::new(scope.clone()),

@@ -4,6 +4,7 @@ mod lists;
 mod lives;
 mod policies;
 mod rights;
+mod rotations;
 mod trails;
 mod usages;
 

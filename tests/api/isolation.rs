@@ -125,6 +125,8 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
         "PathWriteSecret" => r#"{"data":{"v":2}}"#,
         "PathPatchSecret" => r#"{"options":{"max_versions":5}}"#,
+        "PathRotateSecret" => r#"{"new_value":{"v":3}}"#,
+        "PathRotatePolicySecrets" => return json!({ "secret_paths": [path] }).to_string(),
         "PathReadBatch" => return json!({ "paths": [path] }).to_string(),
         "PathCreateRotationPolicy" => {
             return json!({ "name": unique("policy"), "interval": "90d" }).to_string();
@@ -393,7 +395,9 @@ async fn an_operator_reaches_every_domain() {
             let of = format!("/v1/t/{}", tenant.id);
             let policy = r#"{"name":"none","fields":[{"name":"a","generator":"hex"}]}"#;
             operator.call(Method::POST, &format!("{of}/secret-policies"), policy).await;
-            let attach = format!("{of}/rotation/policies/rot_weekly/secrets");
+            let weekly = format!("{of}/rotation/policies/rot_weekly");
+            operator.call(Method::PATCH, &weekly, r#"{"auto_generate":true}"#).await.ok();
+            let attach = format!("{weekly}/secrets");
             let secret = json!({ "secret_path": SECRET }).to_string();
             operator.call(Method::POST, &attach, &secret).await;
         }

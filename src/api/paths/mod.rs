@@ -10,6 +10,7 @@ mod fields;
 mod lists;
 mod parse;
 mod render;
+mod rotate;
 mod rotation;
 mod secret_policies;
 mod secrets;
@@ -46,6 +47,7 @@ const ROUTES: &[Route] = &[
     row!(&["GET"], "/secrets/metadata/{path}", "PathReadMetadata", Read, &[SecretGet], Tenant(secrets::metadata)),
     row!(&["GET"], "/secrets/{path}/versions", "PathListVersions", Read, &[SecretGet], Tenant(secrets::versions)),
     row!(&["POST"], "/secrets/{path}/restore", "PathRestoreSecret", Write, &[VersionActivate], Tenant(secrets::restore)),
+    row!(&["POST"], "/secrets/{path}/rotate", "PathRotateSecret", Write, &[VersionCreate], Tenant(rotate::rotate)),
     row!(&["GET"], "/secrets/{path}", "PathReadSecret", Read, &[VersionGetData], Tenant(secrets::read)),
     row!(&["PUT"], "/secrets/{path}", "PathWriteSecret", Write, &[SecretCreate, VersionCreate, SecretUpdateMetadata], Tenant(secrets::put)),
     row!(&["PATCH"], "/secrets/{path}", "PathPatchSecret", Write, &[SecretUpdateMetadata], Tenant(secrets::patch)),
@@ -59,6 +61,8 @@ const ROUTES: &[Route] = &[
     row!(&["POST"], "/rotation/policies/{id}/disable", "PathDisableRotationPolicy", Write, &[ConfigUpdate], Tenant(rotation::disable)),
     row!(&["POST"], "/rotation/policies/{id}/secrets", "PathAttachRotationPolicy", Write, &[ConfigUpdate, SecretUpdateMetadata], Tenant(rotation::attach)),
     row!(&["DELETE"], "/rotation/policies/{id}/secrets/{path}", "PathDetachRotationPolicy", Write, &[ConfigUpdate, SecretUpdateMetadata], Tenant(rotation::detach)),
+    row!(&["POST"], "/rotation/policies/{id}/rotate", "PathRotatePolicySecrets", Write, &[VersionCreate], Tenant(rotate::rotate_all)),
+    row!(&["GET"], "/rotation/policies/{id}/history", "PathListRotations", Read, &[ConfigGet, SecretGet, SecretList], Tenant(rotate::history)),
     row!(&["GET"], "/rotation/due", "PathListDueSecrets", Read, &[VersionCreate], Tenant(rotation::due)),
     row!(&["GET"], "/secret-policies", "PathListSecretPolicies", Read, &[ConfigGet], Tenant(secret_policies::list)),
     row!(&["POST"], "/secret-policies", "PathCreateSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::create)),

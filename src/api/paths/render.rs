@@ -18,7 +18,7 @@ pub(super) fn moment(out: &mut ObjectWriter<'_>, name: &str, moment: Option<Time
 }
 
 /// A text, or null.
-fn text(out: &mut ObjectWriter<'_>, name: &str, text: Option<&str>) {
+pub(super) fn text(out: &mut ObjectWriter<'_>, name: &str, text: Option<&str>) {
     match text {
         Some(text) => out.text(name, text),
         None => out.null(name),

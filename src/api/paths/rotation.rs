@@ -182,7 +182,7 @@ async fn changed(
 }
 
 /// The policy that the address names.
-fn id(call: &Call) -> Result<RotationPolicyId, Failed> {
+pub(super) fn id(call: &Call) -> Result<RotationPolicyId, Failed> {
     let name = call.params.name.as_deref().unwrap_or_default();
     name.parse().map_err(|_| Problem::RotationPolicyNotFound.into())
 }

@@ -193,7 +193,7 @@ pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
 }
 
 /// What the headers of a write say must be there.
-fn expects(call: &Call) -> Result<Expects, Failed> {
+pub(super) fn expects(call: &Call) -> Result<Expects, Failed> {
     const WRONG: Invalid = Invalid(
         "a write takes If-None-Match: * where there must be no secret, or If-Match with its current version in \
         quotes, such as \"3\"; one of them",
@@ -211,7 +211,7 @@ fn expects(call: &Call) -> Result<Expects, Failed> {
     }
 }
 
-fn etag(number: u32) -> HeaderValue {
+pub(super) fn etag(number: u32) -> HeaderValue {
     // Digits and quotes are a header's text.
     HeaderValue::try_from(format!("\"{number}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
 }

@@ -4,7 +4,7 @@
 
 use super::{
     attached::{has, here, of_secrets, put},
-    rotation::{RotationPolicies, at},
+    rotation::{RotationPolicies, at, or_built_in},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -15,7 +15,7 @@ use crate::{
     service::{
         ChangeName, Error,
         cursor::{FORGED, Page},
-        records::{Reader, open},
+        records::Reader,
         unit::{Basis, UnitReader},
     },
     store::{
@@ -76,11 +76,8 @@ impl RotationPolicies {
         let patch = LifePatch { rotation: Some(Some(id.as_str().into())), ..LifePatch::default() };
         self.scope
             .unit(change, keys, Pair { id, path }, |(policy, header), draft| {
-                let policy = match policy {
-                    Some(record) => Some(open(keys, &at(keys, id), &record.bytes)?),
-                    None => RotationPolicy::built_in(id, now),
-                };
-                let policy: RotationPolicy = policy.ok_or(Error::RotationPolicyNotFound)?;
+                let policy = or_built_in(keys, id, policy.as_ref(), now)?;
+                let policy = policy.ok_or(Error::RotationPolicyNotFound)?;
                 let header = here(keys, path, header, now)?;
                 let life = patch.apply(&header.life, now);
                 let rotation = life.rotation.clone().ok_or(Error::SecretNotFound)?;

@@ -7,8 +7,9 @@ mod kept;
 mod rotation;
 mod secret;
 
+pub(super) use self::rotation::held;
 pub use self::{
     due::{AttachedSecret, DueSearch},
     rotation::{KnownRotationPolicy, RotationPolicies},
-    secret::{KnownSecretPolicy, SecretPolicies, ValueSource},
+    secret::{KnownSecretPolicy, SecretPolicies},
 };

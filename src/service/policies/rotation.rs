@@ -22,11 +22,12 @@ use crate::{
         keyring::open_record,
         records::{Draft, Reader, keys_of, open},
         scope::Scope,
+        secrets::index,
         unit::{Basis, Change, UnitReader},
     },
     store::{
-        engine::Snapshot,
-        kinds::{Kind, rotation_policy, tenant},
+        engine::{Op, Record, Snapshot},
+        kinds::{Kind, rotation_event, rotation_policy, secret_index, tenant},
     },
 };
 
@@ -121,7 +122,7 @@ impl RotationPolicies {
                     return Err(Error::PolicyExists);
                 }
                 facts.check()?;
-                draft.put(&id, &policy)
+                put(draft, &id, &policy)
             })
             .await?;
         self.known(keys.id(), id, policy).await
@@ -147,13 +148,12 @@ impl RotationPolicies {
         let policy = self
             .scope
             .unit(change, &keys, Place { id, wanted }, |facts: Standing, draft| {
-                let before = facts.found(&keys, id)?;
-                let before = before.or_else(|| RotationPolicy::built_in(id, since));
+                let before = or_built_in(&keys, id, facts.record.as_ref(), since)?;
                 let before = before.ok_or(Error::RotationPolicyNotFound)?;
                 let policy = patch.clone().apply(&before, now)?;
                 if policy != before {
                     facts.check()?;
-                    draft.put(id, &policy)?;
+                    put(draft, id, &policy)?;
                 }
                 Ok(policy)
             })
@@ -189,7 +189,10 @@ impl RotationPolicies {
             .unit(change, &keys, basis, |facts: Standing, draft: &mut Draft<'_>| {
                 if facts.is_stored {
                     draft.delete(rotation_policy::SPACE, key.clone());
+                    draft.delete(secret_index::SPACE, secret_index::automatic(keys.id(), id));
                 }
+                let (from, to) = rotation_event::of_policy(keys.id(), id);
+                draft.extend([Op::DeleteRange(rotation_event::SPACE, from, to)]);
                 Ok(())
             })
             .await?;
@@ -237,9 +240,44 @@ pub(super) async fn stored(reader: &Reader<'_>) -> Result<Vec<Named>, Error> {
     all(reader, rotation_policy::all(reader.keys.id()), rotation_policy::id).await
 }
 
+/// A policy of a tenant, held.
+pub(in crate::service) async fn held(
+    reader: &UnitReader<'_>,
+    id: &RotationPolicyId,
+    now: Timestamp,
+) -> Result<Option<RotationPolicy>, Error> {
+    let keys = reader.records.keys;
+    let record = reader.hold(rotation_policy::SPACE, at(keys, id)).await?;
+    or_built_in(keys, id, record.as_ref(), now)
+}
+
+/// The policy in a record; where there is none, the one that is there from the start, if it is one.
+pub(super) fn or_built_in(
+    keys: &DomainKeys,
+    id: &RotationPolicyId,
+    record: Option<&Record>,
+    since: Timestamp,
+) -> Result<Option<RotationPolicy>, Error> {
+    match record {
+        Some(record) => open(keys, &at(keys, id), &record.bytes).map(Some),
+        None => Ok(RotationPolicy::built_in(id, since)),
+    }
+}
+
 /// Where a policy of a tenant is.
 pub(super) fn at(keys: &DomainKeys, id: &RotationPolicyId) -> Vec<u8> {
     RotationPolicy::key(keys.id(), id)
+}
+
+/// Stores a policy, and where the server looks for those by which it rotates by itself.
+fn put(draft: &mut Draft<'_>, id: &RotationPolicyId, policy: &RotationPolicy) -> Result<(), Error> {
+    let key = secret_index::automatic(draft.keys.id(), id);
+    if policy.is_automatic() {
+        draft.extend([index::put(key)]);
+    } else {
+        draft.delete(secret_index::SPACE, key);
+    }
+    draft.put(id, policy)
 }
 
 /// A change of policies, which take turns, so that they are counted.
@@ -255,7 +293,7 @@ struct Place<'a> {
 
 struct Standing {
     is_stored: bool,
-    record: Option<crate::store::engine::Record>,
+    record: Option<Record>,
     /// How many the tenant has made, and not changed alone.
     number: usize,
     /// Whether a new one counts among them.
@@ -272,15 +310,6 @@ impl Standing {
             );
         }
         if self.is_stored || !self.counts { Ok(()) } else { has_room(self.number) }
-    }
-
-    fn found(
-        &self,
-        keys: &DomainKeys,
-        id: &RotationPolicyId,
-    ) -> Result<Option<RotationPolicy>, Error> {
-        let key = at(keys, id);
-        self.record.as_ref().map(|record| open(keys, &key, &record.bytes)).transpose()
     }
 }
 

@@ -11,16 +11,11 @@ use super::{
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
-    crypto::SecretValue,
-    model::{
-        Invalid, Recipe, SecretPath, SecretPolicy, SecretPolicyId, SecretPolicyPatch, SecretType,
-        Timestamp,
-    },
+    model::{SecretPolicy, SecretPolicyId, SecretPolicyPatch, Timestamp},
     service::{
         Error,
         changes::ChangeName,
         cursor::Page,
-        members,
         records::{Reader, keys_of, open},
         scope::Scope,
         unit::{Basis, UnitReader},
@@ -34,15 +29,6 @@ use crate::{
 
 /// A policy, and the id that it is found by.
 pub type KnownSecretPolicy = (SecretPolicyId, SecretPolicy);
-
-/// What says how the value of a secret is made anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValueSource {
-    /// The policy that does: the secret's, or else its rotation policy's.
-    pub policy: Option<SecretPolicyId>,
-    /// The secret's type, where there is none.
-    pub secret_type: SecretType,
-}
 
 /// The use cases on secret policies.
 pub struct SecretPolicies {
@@ -189,40 +175,6 @@ impl SecretPolicies {
         drop(snapshot);
         let policy: SecretPolicy = found.ok_or(Error::SecretPolicyNotFound)?;
         self.values.make(keys.id(), policy.fields().recipe.clone(), now).await
-    }
-}
-
-impl SecretPolicies {
-    /// What rotating the secret at `path` makes of its value: members that are made anew in the place of those that
-    /// were there, and all others as they are.
-    ///
-    /// # Errors
-    /// `Error::SecretPolicyNotFound`; `Error::Invalid` where the policy is not active, or where nothing says how;
-    /// `Error::Busy` where too much is being made.
-    pub async fn renew(
-        &self,
-        permit: &Permit,
-        path: &SecretPath,
-        source: &ValueSource,
-        before: &SecretValue,
-        now: Timestamp,
-    ) -> Result<SecretValue, Error> {
-        permit.check(Action::VersionCreate, Resource::Secret(path))?;
-        let keys = self.scope.keys(permit).await?;
-        let recipe = if let Some(id) = &source.policy {
-            let snapshot = self.scope.engine().snapshot().await?;
-            let found = Reader { snapshot: &*snapshot, keys: &keys }.find(id).await?;
-            let policy: SecretPolicy = found.ok_or(Error::SecretPolicyNotFound)?;
-            if !policy.fields().is_active {
-                return Err(Invalid("the secret policy is not active; activate it").into());
-            }
-            policy.fields().recipe.clone()
-        } else {
-            let names = members::names(before);
-            Recipe::of_type(source.secret_type, names.iter().map(String::as_str))?
-        };
-        let made = self.values.make(keys.id(), recipe, now).await?;
-        Ok(members::put(before, &made))
     }
 }
 

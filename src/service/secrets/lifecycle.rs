@@ -40,6 +40,18 @@ pub enum Expects {
     Version(u32),
 }
 
+impl Expects {
+    /// Whether a secret with this current version is what is expected, or none; where one is there that demands that
+    /// its version is said, nothing else will do.
+    pub(in crate::service) fn is_met(self, current: Option<u32>, demands: bool) -> bool {
+        match self {
+            Self::Anything => current.is_none() || !demands,
+            Self::Nothing => current.is_none(),
+            Self::Version(number) => current == Some(number),
+        }
+    }
+}
+
 /// A new version of a secret, which is made where there is none, with all that is to be said of it.
 #[derive(Debug)]
 pub struct Put {
@@ -143,12 +155,7 @@ impl Secrets {
             if let Some(removal) = before.life.removed {
                 return Err(Error::SecretRemoved(removal));
             }
-            let is_expected = match put.expects {
-                Expects::Anything => previous.is_none() || !before.settings.demands_cas(&defaults),
-                Expects::Nothing => previous.is_none(),
-                Expects::Version(number) => previous == Some(number),
-            };
-            if !is_expected {
+            if !put.expects.is_met(previous, before.settings.demands_cas(&defaults)) {
                 return Err(Error::Conflict(before.current_number()));
             }
             if previous.is_none() && !put.creates {

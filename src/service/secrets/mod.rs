@@ -20,6 +20,10 @@ pub use self::{
     search::{EndingPage, Search, SearchPage},
     write::{MetadataWrite, Patched, Through, Versions},
 };
+pub(super) use self::{
+    read::may_see,
+    write::{Existing, More, SecretBasis, draft_added},
+};
 use super::{accesses::Accesses, opened::Opened, scope::Scope, usages::Usages};
 use crate::{
     crypto::SecretValue,

@@ -282,7 +282,7 @@ impl Secrets {
 const LISTED: [Action; 2] = [Action::SecretList, Action::SecretGet];
 
 /// Whether a secret may have one, or some of what is below a folder.
-pub(super) fn may_see(permit: &Permit, resource: Resource<'_>) -> bool {
+pub(in crate::service) fn may_see(permit: &Permit, resource: Resource<'_>) -> bool {
     LISTED.into_iter().all(|action| permit.allows(action, resource))
 }
 

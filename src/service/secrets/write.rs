@@ -5,13 +5,13 @@ use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Cas, Faults, Header, Invalid, LifePatch, MetadataPatch, MountError, Refused,
+        Added, Cas, Faults, Header, Invalid, LifePatch, MetadataPatch, MountError, Refused,
         RotationPolicy, RotationPolicyId, SecretPath, SecretPolicy, SecretPolicyId, SeenVersion,
         Settings, SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionState,
-        View,
+        View, default_grace,
     },
     service::{
-        ChangeName, Error,
+        ChangeName, Error, policies,
         records::{Draft, Reader, SecretMark, open},
         unit::{Basis, Change, OneRecord, UnitReader},
     },
@@ -61,7 +61,7 @@ pub struct MetadataWrite {
 
 /// What a write reads beside the header.
 #[derive(Clone, Copy)]
-pub(super) enum More<'a> {
+pub(in crate::service) enum More<'a> {
     Nothing,
     /// The records of those of these versions that are kept.
     Versions(&'a [VersionNumber]),
@@ -72,6 +72,9 @@ pub(super) enum More<'a> {
     },
     /// What falls off the end when there is another one, under the settings that these changes lead to.
     Added(Option<&'a SettingsPatch>),
+    /// The current version's record, the rotation policy, and what falls off the end when another version
+    /// takes its place with so many seconds of grace, or with the policy's.
+    Rotated(Option<u64>),
 }
 
 impl Secrets {
@@ -204,7 +207,7 @@ impl Secrets {
         permit.check(Action::VersionPatch, Resource::Secret(at.path))?;
         let basis = SecretBasis::through(at, now).with(More::Current { with_value: true });
         self.change(ChangeName::PatchSecret, permit, basis, |found, defaults, draft| {
-            let Existing { mut header, mut versions, value, falling } =
+            let Existing { mut header, mut versions, value, falling, .. } =
                 found.ok_or(Error::SecretNotFound)?;
             header.check_cas(cas, &defaults, true)?;
             let (number, version) = versions.pop().ok_or(Error::SecretNotFound)?;
@@ -396,7 +399,7 @@ impl Secrets {
 
     /// The one way of writing a secret: `decide` drafts the changes, on the header, what else was
     /// read, and the defaults.
-    pub(super) async fn change<T: Send>(
+    pub(in crate::service) async fn change<T: Send>(
         &self,
         name: ChangeName,
         permit: &Permit,
@@ -425,7 +428,7 @@ impl Secrets {
 
 /// What a write of a secret reads.
 #[derive(Clone, Copy)]
-pub(super) struct SecretBasis<'a> {
+pub(in crate::service) struct SecretBasis<'a> {
     path: &'a SecretPath,
     view: Option<&'a View>,
     more: More<'a>,
@@ -435,7 +438,7 @@ pub(super) struct SecretBasis<'a> {
 }
 
 impl<'a> SecretBasis<'a> {
-    pub(super) const fn of(path: &'a SecretPath, now: Timestamp) -> Self {
+    pub(in crate::service) const fn of(path: &'a SecretPath, now: Timestamp) -> Self {
         Self { path, view: None, more: More::Nothing, attached: None, now }
     }
 
@@ -447,7 +450,7 @@ impl<'a> SecretBasis<'a> {
         Self { attached: Some(patch), ..self }
     }
 
-    pub(super) const fn with(self, more: More<'a>) -> Self {
+    pub(in crate::service) const fn with(self, more: More<'a>) -> Self {
         Self { more, ..self }
     }
 }
@@ -474,7 +477,12 @@ impl Basis for SecretBasis<'_> {
         let header: Header = open(reader.records.keys, &key, &record.bytes)?;
         let is_over = header.life.is_over(now);
         let more = if is_over { More::Nothing } else { more };
-        let found = find(&reader.records, path, header, (more, &defaults), now).await?;
+        let rotated = match more {
+            More::Rotated(grace) => Some(rotated(reader, &header, grace, now).await?),
+            _ => None,
+        };
+        let found = Found { header, rotated };
+        let found = find(&reader.records, path, found, (more, &defaults), now).await?;
         Ok(SecretFacts { found: Some(found), is_over, defaults })
     }
 }
@@ -515,7 +523,7 @@ async fn attaches(reader: &UnitReader<'_>, patch: &LifePatch) -> Result<(), Erro
 }
 
 /// What a write stands on.
-pub(super) struct SecretFacts {
+pub(in crate::service) struct SecretFacts {
     found: Option<Existing>,
     /// Whether what was found counts as nothing, and is erased by whoever writes there.
     is_over: bool,
@@ -523,26 +531,60 @@ pub(super) struct SecretFacts {
 }
 
 /// What a write finds.
-pub(super) struct Existing {
-    pub(super) header: Header,
+pub(in crate::service) struct Existing {
+    pub(in crate::service) header: Header,
     /// The versions that the write is about, as far as they are kept.
-    pub(super) versions: Vec<(VersionNumber, Version)>,
+    pub(in crate::service) versions: Vec<(VersionNumber, Version)>,
     /// The current version's value, where it was asked for and can be read.
     value: Option<SecretValue>,
     /// What the values take of the versions that fall off the end when there is another one.
-    pub(super) falling: u64,
+    pub(in crate::service) falling: u64,
+    /// What its rotation stands on, where that was asked for.
+    pub(in crate::service) rotated: Option<Rotated>,
+}
+
+/// What a rotation stands on beside the secret.
+pub(in crate::service) struct Rotated {
+    /// The policy that is attached to it, if there is such a one.
+    pub(in crate::service) policy: Option<RotationPolicy>,
+    /// For how many seconds the version before can still be read.
+    pub(in crate::service) grace: u64,
+}
+
+/// Holds the rotation policy of a secret.
+async fn rotated(
+    reader: &UnitReader<'_>,
+    header: &Header,
+    grace: Option<u64>,
+    now: Timestamp,
+) -> Result<Rotated, Error> {
+    let attached = header.life.rotation.as_ref().and_then(|attached| attached.policy.parse().ok());
+    let policy = match attached {
+        Some(id) => policies::held(reader, &id, now).await?,
+        None => None,
+    };
+    let fields = policy.as_ref().map(RotationPolicy::fields);
+    let of_policy = || fields.map_or_else(default_grace, |fields| fields.grace_period.clone());
+    let grace = grace.unwrap_or_else(|| of_policy().seconds());
+    Ok(Rotated { policy, grace })
+}
+
+/// A secret, and what its rotation stands on.
+struct Found {
+    header: Header,
+    rotated: Option<Rotated>,
 }
 
 async fn find(
     reader: &Reader<'_>,
     path: &SecretPath,
-    header: Header,
+    Found { header, rotated }: Found,
     (more, defaults): (More<'_>, &Settings),
     now: Timestamp,
 ) -> Result<Existing, Error> {
     let numbers = match more {
         More::Nothing | More::Added(_) => Vec::new(),
-        More::Current { .. } => header.current.into_iter().collect(),
+        More::Current { .. } | More::Rotated(_) => header.current.into_iter().collect(),
         More::Versions(numbers) => {
             let mut kept: Vec<_> =
                 numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
@@ -566,18 +608,22 @@ async fn find(
         }
         _ => None,
     };
-    let pruned = match more {
-        More::Added(Some(patch)) => header.prunes(&patch.apply(&header.settings), defaults),
+    let keeps = match more {
+        More::Added(Some(patch)) => Some(patch.apply(&header.settings).keeps(defaults)),
         More::Added(None) | More::Current { with_value: true } => {
-            header.prunes(&header.settings, defaults)
+            Some(header.settings.keeps(defaults))
+        }
+        More::Rotated(_) => {
+            let grace = rotated.as_ref().map_or(0, |rotated| rotated.grace);
+            Some(header.keeps_in_rotation(grace, defaults))
         }
         More::Nothing | More::Versions(_) | More::Current { with_value: false } => None,
     };
-    let falling = match pruned {
+    let falling = match keeps.and_then(|keeps| header.prunes(keeps)) {
         Some(pruned) => reader.bytes_of(path, pruned).await?,
         None => 0,
     };
-    Ok(Existing { header, versions, value, falling })
+    Ok(Existing { header, versions, value, falling, rotated })
 }
 
 /// What leading a version to a state takes.
@@ -603,10 +649,22 @@ pub(super) fn add_version(
     now: Timestamp,
 ) -> Result<(VersionNumber, SeenVersion), Error> {
     let added = header.add_version(domain, now)?;
+    draft_added(path, (header, falling), value, &added, draft)?;
+    Ok((added.number, header.seen(&added.record)))
+}
+
+/// Drafts a version that the header has by now, without those that fall off the end.
+pub(in crate::service) fn draft_added(
+    path: &SecretPath,
+    (header, falling): (&mut Header, u64),
+    value: &SecretValue,
+    added: &Added,
+    draft: &mut Draft<'_>,
+) -> Result<(), Error> {
     header.bytes = header.bytes.saturating_sub(falling).saturating_add(value.len() as u64);
     draft.add(path, added.number, added.record.clone(), value)?;
-    if let Some(pruned) = added.pruned {
-        draft.prune(path, pruned);
+    if let Some(pruned) = &added.pruned {
+        draft.prune(path, pruned.clone());
     }
-    Ok((added.number, header.seen(&added.record)))
+    Ok(())
 }

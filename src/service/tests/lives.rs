@@ -26,7 +26,7 @@ async fn keys(engine: &dyn Engine, space: Space) -> Vec<Vec<u8>> {
     engine.snapshot().await.unwrap().keys(space, &[], &[0xff; 17], None, 1_000).await.unwrap()
 }
 
-async fn start() -> (tempfile::TempDir, Arc<dyn Engine>, Service, OkmsId) {
+pub(super) async fn start() -> (tempfile::TempDir, Arc<dyn Engine>, Service, OkmsId) {
     let folder = tempfile::tempdir().unwrap();
     let options = RedbOptions::new(folder.path().join("store"));
     let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::{NOW, all, path, service};
+use super::{NOW, all, service};
 use crate::{
     auth::{Action, Permit},
     model::{
         Faults, OkmsId, Recipe, RotationPatch, RotationPolicyId, SecretPolicyId, SecretPolicyPatch,
-        SecretType,
         recipe::{FieldSaid, Setting},
     },
-    service::{Error, Made, SecretValue, Service, ValueSource},
+    service::{Error, Made, Service},
     store::{
         engine::{Batch, Op},
         kinds::{Kind, rotation_policy},
@@ -219,41 +218,6 @@ async fn what_is_tried_out_is_stored_nowhere() {
     let off = SecretPolicyPatch { is_active: Some(false), ..SecretPolicyPatch::default() };
     let changed = policies.update(&permit, &of, &off, NOW.plus_seconds(1)).await.unwrap();
     assert_eq!(policies.list(&permit, None, 9).await.unwrap(), (vec![(of, changed)], None));
-}
-
-/// Case 107, as far as there is nothing to rotate: what is made anew is in its place, all else as it was.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_value_is_made_anew_in_its_place() {
-    let (_folder, service, id, _) = service().await;
-    let (permit, policies) = (all(id), &service.secret_policies);
-    let renew = async |policy: Option<&str>, secret_type, before: &str| {
-        let policy = policy.map(|id| id.parse().unwrap());
-        let (source, before) = (ValueSource { policy, secret_type }, before.as_bytes().to_vec());
-        let before = SecretValue::new(before);
-        let made = policies.renew(&permit, &path("a"), &source, &before, NOW).await?;
-        Ok::<_, Error>(String::from_utf8(made.expose().to_vec()).unwrap())
-    };
-    let before = r#"{ "user": "u", "password":"p" }"#;
-    let made = renew(None, SecretType::Kv, before).await.unwrap();
-    let rest = made.strip_prefix(r#"{ "user": "u", "password":""#).unwrap();
-    let text = rest.strip_suffix("\" }").unwrap();
-    assert_eq!(text.len(), 32, "{made}");
-    let before = r#"{"private_key":"x","note":1}"#;
-    let pair = renew(None, SecretType::SshKey, before).await.unwrap();
-    assert!(pair.contains(r#""note":1,"public_key":"ssh-ed25519 "#), "{pair}");
-    policies.create(&permit, random("p", &[("length", Setting::Number(5))]), NOW).await.unwrap();
-    let by = renew(Some("sp_p"), SecretType::Certificate, r#"{"a":1.0}"#).await.unwrap();
-    assert!(by.starts_with(r#"{"a":1.0,"password":""#) && by.len() == 28, "{by}");
-    for kind in [SecretType::Certificate, SecretType::Json] {
-        let unclear = renew(None, kind, r#"{"a":1,"b":2}"#).await;
-        assert!(matches!(unclear, Err(Error::Invalid(_))), "{unclear:?}");
-    }
-    let none = renew(Some("sp_none"), SecretType::Kv, "{}").await;
-    assert!(matches!(none, Err(Error::SecretPolicyNotFound)), "{none:?}");
-    let off = SecretPolicyPatch { is_active: Some(false), ..SecretPolicyPatch::default() };
-    policies.update(&permit, &"sp_p".parse().unwrap(), &off, NOW).await.unwrap();
-    let off = renew(Some("sp_p"), SecretType::Kv, "{}").await;
-    assert!(matches!(off, Err(Error::Invalid(_))), "{off:?}");
 }
 
 /// Whoever may look at policies changes none, and tries none out; a tenant has none of another's.

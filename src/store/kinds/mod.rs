@@ -23,6 +23,7 @@ pub mod policy;
 pub mod quota;
 pub mod region;
 pub mod revocation;
+pub mod rotation_event;
 pub mod rotation_policy;
 pub mod rule;
 pub mod secret_index;
@@ -43,7 +44,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 26] = [
+pub const SPACES: [Space; 27] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -69,6 +70,7 @@ pub const SPACES: [Space; 26] = [
     audit_device::SPACE,
     growth::SPACE,
     rotation_policy::SPACE,
+    rotation_event::SPACE,
     secret_policy::SPACE,
 ];
 

@@ -7,14 +7,15 @@
 //! | okmsId, 3, mark of a tag (16 bytes), path | those with that tag |
 //! | okmsId, 4, a rotation policy's id, 0, minute of the anchor, path | those that it is attached to |
 //! | zeros, 2, minute, okmsId, path | those that were removed, and are gone for good in that minute |
+//! | zeros, 5, okmsId, a rotation policy's id | those that the server rotates by itself: their policy |
 //!
-//! The last is the region's order, so that a look for what is over costs what is over, and not a look
-//! at each domain.
+//! The last two are the region's order, so that a look for what is over, or due, costs what is over or due,
+//! and not a look at each domain.
 //! Minutes count from 1970, in 4 bytes, big-endian. A mark tells nobody without the domain's keys
 //! which tag it is of. The header is what counts: who reads an entry asks it whether that is so.
 
 use crate::{
-    model::{OkmsId, SecretPath, Timestamp},
+    model::{OkmsId, RotationPolicyId, SecretPath, Timestamp},
     store::engine::Space,
 };
 
@@ -28,6 +29,7 @@ const ENDS: u8 = 1;
 const PURGES: u8 = 2;
 const TAG: u8 = 3;
 const ROTATES: u8 = 4;
+const AUTOMATIC: u8 = 5;
 
 /// Which secrets a part of the index has, in the order in which it has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,27 @@ pub fn parse_purge(key: &[u8]) -> Option<(OkmsId, SecretPath)> {
     Some((OkmsId::from_bytes(*id).ok()?, std::str::from_utf8(path).ok()?.parse().ok()?))
 }
 
+/// The place of a policy by which the server rotates by itself, among all of the region.
+#[must_use]
+pub fn automatic(id: OkmsId, policy: &RotationPolicyId) -> Vec<u8> {
+    [REGION.as_slice(), &[AUTOMATIC], id.as_bytes(), policy.as_str().as_bytes()].concat()
+}
+
+/// The range of all those policies.
+#[must_use]
+pub fn all_automatic() -> (Vec<u8>, Vec<u8>) {
+    let range = |end| [REGION.as_slice(), &[end]].concat();
+    (range(AUTOMATIC), range(AUTOMATIC + 1))
+}
+
+/// The policy in a key of [`automatic`].
+#[must_use]
+pub fn parse_automatic(key: &[u8]) -> Option<(OkmsId, RotationPolicyId)> {
+    let rest = key.strip_prefix(REGION.as_slice())?.strip_prefix(&[AUTOMATIC])?;
+    let (id, policy) = rest.split_first_chunk()?;
+    Some((OkmsId::from_bytes(*id).ok()?, std::str::from_utf8(policy).ok()?.parse().ok()?))
+}
+
 /// The secret of an entry of a domain, whatever part that is in.
 #[must_use]
 pub fn path(id: OkmsId, key: &[u8]) -> Option<SecretPath> {
@@ -208,5 +231,10 @@ mod tests {
             from <= key && key < to
         };
         assert!(within(120) && !within(119));
+        let policy = RotationPolicyId::of_name("a");
+        let key = automatic(id, &policy);
+        assert_eq!((parse_automatic(&key), parse_purge(&key)), (Some((id, policy)), None));
+        let (from, to) = all_automatic();
+        assert!(from <= key && key < to);
     }
 }

@@ -24,9 +24,9 @@ use crate::{
         CustomerCa, CustomerCaList, CustomerCas, DeactivateAfter, DeviceName, DomainConfig,
         EnabledDevice, Header, IamPolicy, Life, MaxVersions, Mount, MountPath, Moved, OkmsId,
         PasswordHash, Quota, Rate, Recipe, Removal, ResourcePattern, Revocation, RevocationReason,
-        Rotation, RotationPatch, RotationPolicy, RuleIssuer, SecretPath, SecretPolicy,
-        SecretPolicyId, SecretPolicyPatch, SecretType, Settings, Tags, Timestamp, Token,
-        TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
+        Rotation, RotationEvent, RotationOutcome, RotationPatch, RotationPolicy, RuleIssuer,
+        SecretPath, SecretPolicy, SecretPolicyId, SecretPolicyPatch, SecretType, Settings, Tags,
+        Timestamp, Token, TrailFileName, User, VersionNumber, VersionRecord, When, Wrapped,
         condition::{Expression, Operator},
         recipe::{FieldSaid, Setting},
     },
@@ -453,6 +453,14 @@ proptest! {
             check(&auto.apply(&policy, created_at).unwrap());
             check(&policy);
             prop_assert_eq!(rotation_policy::id(&RotationPolicy::key(self::id(7), &id)), Some(id));
+        }
+        for outcome in [
+            RotationOutcome::Rotated(VersionNumber::new(u32::from(key[0]) + 1).unwrap()),
+            RotationOutcome::Failed(name.as_str().into()),
+        ] {
+            let reason = deleted_at.map(|_| name.as_str().into());
+            let path = "a/b".parse().unwrap();
+            check(&RotationEvent { path, at: created_at, old_version: key[1].into(), outcome, reason });
         }
         let each = [("a".to_owned(), one.clone()), ("b".to_owned(), one)];
         let form = if deleted_at.is_some() { FORM + 1 } else { FORM };

@@ -3,6 +3,7 @@
 mod ends;
 mod lists;
 mod policies;
+mod rotations;
 mod writes;
 
 use hyper::Method;
