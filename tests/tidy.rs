@@ -110,7 +110,6 @@ fn ways_around_are_few() {
                 "service/region.rs",
                 "service/revocations.rs",
                 "service/secrets/index.rs",
-                "service/tenants.rs",
                 "service/tokens.rs",
                 "service/trails.rs",
                 "store/engines/redb/frame.rs",

@@ -13,13 +13,34 @@ use crate::{
     model::{Invalid, OkmsId, SecretPath, VersionNumber},
 };
 
+/// How an address names a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantName<'u> {
+    /// By its id.
+    Id(Result<OkmsId, Invalid>),
+    /// By its id, or its alias: also one of which the caller's own is the partner.
+    Called(Cow<'u, str>),
+    /// As the partner of the caller's own, or of the one that a header names.
+    Partner,
+}
+
+impl TenantName<'_> {
+    pub(super) fn into_owned(self) -> TenantName<'static> {
+        match self {
+            Self::Id(id) => TenantName::Id(id),
+            Self::Called(name) => TenantName::Called(Cow::Owned(name.into_owned())),
+            Self::Partner => TenantName::Partner,
+        }
+    }
+}
+
 /// A request's address, as its dialect reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Address<'u> {
     /// What is asked for, which the method alone need not tell.
     pub method: Method,
     /// The tenant, where one is named.
-    pub tenant: Option<Result<OkmsId, Invalid>>,
+    pub tenant: Option<TenantName<'u>>,
     /// The path below the dialect's base, without the slash before it.
     pub path: Cow<'u, str>,
     /// How many bytes of `path` name a mount: none where none does.
@@ -47,17 +68,21 @@ impl Address<'_> {
     #[must_use]
     pub fn into_owned(self) -> Address<'static> {
         let Self { method, tenant, path, mount, is_folder, fault } = self;
+        let tenant = tenant.map(TenantName::into_owned);
         Address { method, tenant, path: Cow::Owned(path.into_owned()), mount, is_folder, fault }
     }
 }
 
 /// The tenant that `base` finds in `path`, and what follows it there, without the slash between.
-pub(super) fn below<'p>(base: &str, path: &'p str) -> Option<(Option<&'p str>, &'p str)> {
+pub(super) fn below<'p>(base: &str, path: &'p str) -> Option<(Option<TenantName<'p>>, &'p str)> {
     let (mut tenant, mut rest) = (None, path.strip_prefix('/')?);
     for expected in base.split('/').skip(1) {
         let (segment, tail) = rest.split_once('/').unwrap_or((rest, ""));
         match expected {
-            "{okmsId}" if !segment.is_empty() => tenant = Some(segment),
+            "{okmsId}" if !segment.is_empty() => tenant = Some(TenantName::Id(segment.parse())),
+            "{tenant}" if !segment.is_empty() => {
+                tenant = Some(TenantName::Called(Cow::Borrowed(segment)));
+            }
             literal if literal == segment => {}
             _ => return None,
         }
@@ -141,16 +166,23 @@ mod tests {
     #[test]
     fn what_is_below_a_base() {
         for (base, path, expected) in [
-            ("/api/{okmsId}/v2", "/api/x/v2/secret/a", Some((Some("x"), "secret/a"))),
-            ("/api/{okmsId}/v2", "/api/x/v2", Some((Some("x"), ""))),
-            ("/api/{okmsId}/v2", "/api/x/v2/", Some((Some("x"), ""))),
+            ("/v1/t/{tenant}", "/v1/t/x/secrets", Some((Some("x"), "secrets"))),
+            ("/v1/t/{tenant}", "/v1/t/x", Some((Some("x"), ""))),
+            ("/v1/t/{tenant}", "/v1/t/x/", Some((Some("x"), ""))),
+            ("/v1/t/{tenant}", "/v1/t//secrets", None),
             ("/api/{okmsId}/v2", "/api//v2/secret", None),
             ("/api/{okmsId}/v2", "/api/x/v3/secret", None),
             ("/api/{okmsId}/v2", "/api", None),
             ("", "/swagger/", Some((None, "swagger/"))),
             ("", "/", Some((None, ""))),
         ] {
+            let called = |name: &'static str| TenantName::Called(Cow::Borrowed(name));
+            let expected = expected.map(|(name, rest)| (name.map(called), rest));
             assert_eq!(below(base, path), expected, "{base} {path}");
         }
+        let id = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+        let path = format!("/api/{id}/v2/secret");
+        let expected = Some((Some(TenantName::Id(id.parse())), "secret"));
+        assert_eq!(below("/api/{okmsId}/v2", &path), expected);
     }
 }

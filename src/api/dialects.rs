@@ -8,7 +8,8 @@ pub static DIALECTS: &[&dyn Dialect] = &[
     &control::DOMAIN,
     &control::REGION,
     &control::REVOCATIONS,
-    &paths::Paths,
+    &paths::OWN,
+    &paths::PARTNERS,
     &vault::Vault,
     &docs::PAGES,
 ];

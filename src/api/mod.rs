@@ -28,7 +28,7 @@ use self::address::below;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::vault::outline;
 pub use self::{
-    address::{Address, Captures, Params, thing},
+    address::{Address, Captures, Params, TenantName, thing},
     call::{AuditDeviceView, AuditDevices, Call, Context, Doing, NewAuditDevice},
     dialects::DIALECTS,
     operation::{

@@ -151,6 +151,15 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// The tenant that a request names beside its address, by its id or its alias, where this dialect has that.
+    ///
+    /// # Errors
+    /// `Invalid` where it names none, or several.
+    fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {
+        let _ = head;
+        Ok(None)
+    }
+
     /// Whether a request brings a token, which may say that it is somebody else's than the
     /// certificate's holder's: what it may do is settled by the operation then.
     fn brings_token(&self, head: &Parts) -> bool {
@@ -208,7 +217,7 @@ pub(super) fn literal<'u>(
     let (tenant, path) = found.find(|(_, path)| is_ours(path))?;
     Some(Address {
         method: method.clone(),
-        tenant: tenant.map(str::parse),
+        tenant,
         path: Cow::Borrowed(path),
         ..Address::default()
     })

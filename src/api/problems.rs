@@ -228,6 +228,7 @@ problems! {
     PolicyInUse: CONFLICT, CONFLICT, "a rotation policy names this secret policy; let it name another, or delete this with \
         force=true", word "policy_in_use";
     SecretExists: CONFLICT, CONFLICT, "a secret exists at this path; update it, or choose another path";
+    AliasTaken: CONFLICT, CONFLICT, "another domain has this tenant name; choose another one";
     DomainExists: CONFLICT, CONFLICT, "a domain of this name exists; choose another name, or list the domains";
     VersionDeleted: CONFLICT, CONFLICT, "the version is deleted, which is final; create a new version";
     BodyTooLarge: PAYLOAD_TOO_LARGE, ARGUMENT, "the body is larger than this server takes", vault KvBodyTooLarge;
@@ -520,6 +521,7 @@ fn said_of(error: &Error) -> Failed {
         }
         Error::SecretExists => Problem::SecretExists.into(),
         Error::DomainExists => Problem::DomainExists.into(),
+        Error::AliasTaken => Problem::AliasTaken.into(),
         Error::VersionDeleted => Problem::VersionDeleted.into(),
         Error::Invalid(invalid) => (*invalid).into(),
         Error::Policy(fault) => Problem::BadPolicy.with(&[&fault.to_string()]),

@@ -116,6 +116,8 @@ actions! {
     ; operators:
     /// Create a domain.
     DomainCreate = "okms:apiovh:resource/create",
+    /// Say how a domain is called, and which partner it has.
+    DomainEdit = "okms:apiovh:resource/edit",
     /// Say what a domain may take of the server.
     QuotaEdit = "okms:apiovh:resource/quota/edit",
     /// Issue an access certificate for a domain.
@@ -141,6 +143,10 @@ const _: () = assert!(Action::ALL.len() <= 64, "a set of actions has 64 bits");
 impl Actions {
     /// What nothing in a domain gives.
     pub(super) const OPERATORS: Self = Self::of(Action::OPERATORS);
+
+    /// What reads secrets, and changes nothing.
+    pub(super) const READS: Self =
+        Self::of(&[Action::SecretGet, Action::SecretList, Action::VersionGetData]);
 
     pub(super) const fn of(actions: &[Action]) -> Self {
         let (mut bits, mut rest) = (0, actions);

@@ -42,7 +42,7 @@ pub use self::{
     directory::{Party, Principal, Recognized, Subject, Unauthenticated, VerifiedPeer},
     explain::{Explanation, Whom},
     patterns::Extent,
-    policy::{Denied, Permit, RegionPermit},
+    policy::{Across, Denied, Permit, RegionPermit},
     revoked::Revoked,
     voucher::{Issuer, Voucher},
     witness::{Announcing, Detail, Fate, Thing, Unwitnessed, Witness},

@@ -163,10 +163,24 @@ impl Policy {
     }
 }
 
+/// How whoever is of one tenant comes to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Across {
+    /// Not at all.
+    #[default]
+    Nowhere,
+    /// To a tenant of which his own is the partner: he may do there what he may at home.
+    ToTenant,
+    /// To the partner of his own, to read what that keeps for all of its tenants: as far as he may read at home.
+    ToPartner,
+}
+
 /// Proof that a principal may do some things in one tenant. Made by [`Principal::authorize`] alone.
 #[derive(Clone, Debug)]
 pub struct Permit {
     okms_id: OkmsId,
+    /// The tenant whose policies say what may be done.
+    home: OkmsId,
     policy: Policy,
     /// By which rules the certificate alone is judged, whatever token it brings.
     of_certificate: Policy,
@@ -189,6 +203,21 @@ impl Permit {
     #[must_use]
     pub const fn okms_id(&self) -> OkmsId {
         self.okms_id
+    }
+
+    /// The same where its holder is at home: for what is kept of him there.
+    #[must_use]
+    pub fn at_home(&self) -> Cow<'_, Self> {
+        if self.home == self.okms_id {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self { okms_id: self.home, ..self.clone() })
+    }
+
+    /// Whether its holder acts where he is not at home.
+    #[must_use]
+    pub fn is_abroad(&self) -> bool {
+        self.home != self.okms_id
     }
 
     /// Who has it.
@@ -338,7 +367,8 @@ impl Permit {
             return Err(Denied::Forbidden);
         };
         let principal = principal.map_err(|_| Denied::Forbidden)?;
-        principal.authorized(self.okms_id, self.asked, access, circumstances, false, || None)
+        let at = (self.okms_id, Across::Nowhere);
+        principal.authorized(at, self.asked, access, circumstances, false, || None)
     }
 
     /// The permit for whoever brings a token: of the user for whom it stands, narrowed to its
@@ -384,7 +414,7 @@ impl Permit {
         if *bearer == Bearer::default() {
             return Ok(self.of_certificate.clone());
         }
-        let access = access.of(self.okms_id);
+        let access = access.of(self.home);
         let (whose, mut policy) = match (&bearer.user, self.subject()) {
             (Some(user), _) => {
                 let grants = Arc::clone(&access).of_user(user).under(&self.circumstances);
@@ -510,6 +540,7 @@ impl Permit {
         let of_certificate = policy.clone();
         Self {
             okms_id,
+            home: okms_id,
             policy,
             of_certificate,
             asked,
@@ -589,11 +620,11 @@ impl Principal {
         actions: &[Action],
         access: &AccessDirectory,
     ) -> Result<Permit, Denied> {
-        let circumstances = Circumstances::default();
-        self.authorize_at(okms_id, actions, access, circumstances, false, || None)
+        let (at, circumstances) = ((okms_id, Across::Nowhere), Circumstances::default());
+        self.authorize_at(at, actions, access, circumstances, false, || None)
     }
 
-    /// The same for a request that comes under these circumstances, and says in Vault's words what it asks for, where the policies have
+    /// The same for a request that comes there so, under these circumstances, and says in Vault's words what it asks for, where the policies have
     /// those. If it brings a token, the permit is for nothing but looking at that, until
     /// [`Permit::settle`].
     ///
@@ -601,7 +632,7 @@ impl Principal {
     /// As [`Self::authorize`]; `Denied::Forbidden` where a policy denies what is asked for there.
     pub fn authorize_at(
         &self,
-        okms_id: OkmsId,
+        at: (OkmsId, Across),
         actions: &[Action],
         access: &AccessDirectory,
         circumstances: Circumstances,
@@ -609,25 +640,33 @@ impl Principal {
         addressed: impl FnOnce() -> Option<Addressed>,
     ) -> Result<Permit, Denied> {
         let actions = Actions::of(actions);
-        self.authorized(okms_id, actions, access, circumstances, brings_token, addressed)
+        self.authorized(at, actions, access, circumstances, brings_token, addressed)
     }
 
     fn authorized(
         &self,
-        okms_id: OkmsId,
+        (okms_id, across): (OkmsId, Across),
         actions: Actions,
         access: &AccessDirectory,
         circumstances: Circumstances,
         brings_token: bool,
         addressed: impl FnOnce() -> Option<Addressed>,
     ) -> Result<Permit, Denied> {
+        let (mut home, mut actions) = (okms_id, actions);
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
             // A policy says so that somebody has set who may.
             Party::Tenant(own) if own == okms_id && matches!(self.subject(), Subject::Rotation) => {
                 Policy::Everything
             }
-            Party::Tenant(own) if own == okms_id => {
+            Party::Tenant(own) if own == okms_id || across != Across::Nowhere => {
+                if across == Across::ToPartner && own != okms_id {
+                    actions = actions.and(Actions::READS);
+                    if actions.is_empty() {
+                        return Err(Denied::Forbidden);
+                    }
+                }
+                home = own;
                 Policy::of(Held::new(self.has(access, own)?.under(&circumstances)))
             }
             Party::Tenant(_) => return Err(Denied::UnknownDomain),
@@ -638,6 +677,7 @@ impl Principal {
         let addressed = if is_addressed { addressed() } else { None };
         let permit = Permit {
             okms_id,
+            home,
             of_certificate: policy.clone(),
             policy,
             asked: known,

@@ -36,16 +36,16 @@ use super::{
 use crate::{
     api::{
         Address, Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params,
-        Problem, Reply, Rows, Standing,
+        Problem, Reply, Rows, Standing, TenantName,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
-        Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated, VerifiedPeer,
-        Witness, directory,
+        Across, Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated,
+        VerifiedPeer, Witness, directory,
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics, Spent},
-    model::{ENDS_SOON_SECONDS, OkmsId, Timestamp},
+    model::{ENDS_SOON_SECONDS, Invalid, OkmsId, Timestamp},
     seldom::Seldom,
     service::Error,
 };
@@ -816,23 +816,21 @@ impl Edge {
                     }
                     Ok::<_, Failed>(visitor)
                 })?;
-                let tenant = match (&address.tenant, principal.party()) {
-                    (Some(named), _) => (*named)?,
-                    (None, Party::Tenant(own)) => own,
-                    (None, Party::Operator) => return Err(Problem::NoDomain.into()),
-                };
+                let asked = (operation, routes.dialect, &address);
+                let at = self.place(&principal, asked, &call.head).await?;
                 if let Some(trail) = trail {
+                    let (tenant, across) = at;
                     trail.is_in(tenant);
                     // A stranger is not told, not even in what is his to read.
-                    if [Party::Operator, Party::Tenant(tenant)].contains(&principal.party())
+                    let own = [Party::Operator, Party::Tenant(tenant)];
+                    if (across != Across::Nowhere || own.contains(&principal.party()))
                         && let Some((thing, name)) = &named
                         && let Some(path) = self.in_tree(tenant, address.mount(), name)
                     {
                         trail.names(*thing, &path);
                     }
                 }
-                let asked = (operation, routes.dialect, &address);
-                Granted::Tenant(handler, self.permit(&principal, tenant, asked, call, trail).await?)
+                Granted::Tenant(handler, self.permit(&principal, at, asked, call, trail).await?)
             }
         };
         if let Some(fault) = address.fault {
@@ -861,13 +859,73 @@ impl Edge {
                 Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
             }
             Granted::Tenant(handler, permit) => {
-                let tenant = permit.okms_id();
-                let visited = permit.is_visitors().then_some(tenant);
+                let visited = permit.is_visitors().then_some(permit.okms_id());
                 let principal =
                     principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?;
-                Granted::Tenant(handler, self.permit(&principal, tenant, asked, call, trail).await?)
+                let at = self.place(&principal, asked, &call.head).await?;
+                Granted::Tenant(handler, self.permit(&principal, at, asked, call, trail).await?)
             }
         })
+    }
+
+    /// Which tenant a request is about, and how whoever sends it comes there.
+    async fn place(
+        &self,
+        principal: &Principal,
+        (_, dialect, address): (&Operation, &dyn Dialect, &Address<'_>),
+        head: &Parts,
+    ) -> Result<(OkmsId, Across), Failed> {
+        const TWO: Invalid = Invalid(
+            "the header X-Tenant-ID names another tenant than the address; send one of them",
+        );
+        let tenants = &self.context.service.tenants;
+        let called = async |name: &str| {
+            let nobody = || match principal.party() {
+                Party::Operator => Failed::from(Error::DomainNotFound),
+                Party::Tenant(_) => Denied::UnknownDomain.into(),
+            };
+            tenants.called(name).await?.ok_or_else(nobody)
+        };
+        let beside = match dialect.names_tenant(head)? {
+            Some(name) => Some(called(name).await?),
+            None => None,
+        };
+        let own = match principal.party() {
+            Party::Operator => None,
+            Party::Tenant(own) => Some(own),
+        };
+        let named = match &address.tenant {
+            Some(TenantName::Id(id)) => Some((*id)?),
+            Some(TenantName::Called(name)) => Some(called(name).await?),
+            Some(TenantName::Partner) | None => None,
+        };
+        if let (Some(named), Some(beside)) = (named, beside)
+            && named != beside
+        {
+            return Err(TWO.into());
+        }
+        let id = named.or(beside).or(own).ok_or(Problem::NoDomain)?;
+        // By their ids alone, all other dialects know of no kin.
+        let is_kin = matches!(address.tenant, Some(TenantName::Called(_))) || beside.is_some();
+        let across = match own {
+            Some(own) if own != id && is_kin => {
+                if tenants.partner_of(id).await? != Some(own) {
+                    return Err(Denied::UnknownDomain.into());
+                }
+                Across::ToTenant
+            }
+            _ => Across::Nowhere,
+        };
+        if address.tenant != Some(TenantName::Partner) {
+            return Ok((id, across));
+        }
+        match tenants.partner_of(id).await? {
+            Some(partner) if own == Some(id) => Ok((partner, Across::ToPartner)),
+            // It is its own, or whoever runs the region.
+            Some(partner) => Ok((partner, Across::Nowhere)),
+            None if tenants.is_partner(id).await? => Ok((id, across)),
+            None => Err(Problem::SecretNotFound.into()),
+        }
     }
 
     /// A permit for what the operation does to the region, where whoever is of a domain sees that one, if it
@@ -881,7 +939,10 @@ impl Edge {
     ) -> Result<RegionPermit, Failed> {
         let own = match principal.party() {
             Party::Operator => None,
-            Party::Tenant(own) => Some(self.permit(principal, own, asked, call, trail).await?),
+            Party::Tenant(own) => {
+                let at = (own, Across::Nowhere);
+                Some(self.permit(principal, at, asked, call, trail).await?)
+            }
         };
         let permit = principal.authorize_region(asked.0.actions, own.as_ref());
         let permit = permit.inspect_err(|_| may_none_of(trail, asked.0))?;
@@ -914,7 +975,7 @@ impl Edge {
     async fn permit(
         &self,
         principal: &Principal,
-        tenant: OkmsId,
+        at: (OkmsId, Across),
         (operation, dialect, address): (&Operation, &dyn Dialect, &Address<'_>),
         call: &Call,
         trail: Option<&Arc<Trail>>,
@@ -925,7 +986,7 @@ impl Edge {
             let directory = service.access.directory();
             let circumstances = call.circumstances();
             principal.authorize_at(
-                tenant,
+                at,
                 operation.actions,
                 directory,
                 circumstances,

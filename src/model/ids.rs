@@ -1,4 +1,4 @@
-//! The tenant's name.
+//! How tenants are called.
 
 use std::{fmt, str::FromStr};
 
@@ -57,9 +57,57 @@ impl fmt::Debug for OkmsId {
     }
 }
 
+/// A name of a domain for those who call it a tenant: 1 to 64 of small letters, digits, `_` and `-`, and no
+/// okmsId. No two domains of a region have one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantAlias(Box<str>);
+
+impl TenantAlias {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TenantAlias {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        let is_one = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
+        if is_one && text.parse::<OkmsId>().is_err() {
+            return Ok(Self(text.into()));
+        }
+        Err(Invalid(
+            "tenant is a name of 1 to 64 small letters, digits, _ and -, such as tnt_acme, and no okmsId",
+        ))
+    }
+}
+
+impl fmt::Display for TenantAlias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alias_is_plain_and_no_id() {
+        let longest = "a".repeat(64);
+        for right in ["tnt_acme-dev", "0", longest.as_str(), "1b4e28ba2fa141d2883f0016d3cca427"] {
+            assert_eq!(right.parse::<TenantAlias>().unwrap().as_str(), right);
+        }
+        let long = "a".repeat(65);
+        let id = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+        for wrong in ["", "Tnt", "a b", "a/b", "é", long.as_str(), id] {
+            assert!(wrong.parse::<TenantAlias>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn only_the_hyphenated_form_is_an_id() {

@@ -67,7 +67,7 @@ pub use self::{
     error::Invalid,
     facet::{Facet, FacetPlace},
     faults::Faults,
-    ids::OkmsId,
+    ids::{OkmsId, TenantAlias},
     life::{EndPatch, Life, LifePatch, Removal, Rotation},
     metadata::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,

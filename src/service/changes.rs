@@ -30,6 +30,7 @@ macro_rules! changes {
 
 changes! {
     CreateTenant = "tenants.create",
+    UpdateTenant = "tenants.update",
     UpdateDefaults = "defaults.update",
     EnableMount = "mounts.enable",
     TuneMount = "mounts.tune",

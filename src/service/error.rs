@@ -24,6 +24,9 @@ pub enum Error {
     /// The domain's name is taken.
     #[error("a domain of this name exists")]
     DomainExists,
+    /// The domain's alias is taken.
+    #[error("a domain is called so already")]
+    AliasTaken,
     /// There is no such secret.
     #[error("there is no such secret")]
     SecretNotFound,

@@ -77,7 +77,7 @@ pub use self::{
         VersionView, Versions, Written,
     },
     settings::Defaults,
-    tenants::{Domain, Tenants},
+    tenants::{Domain, DomainPatch, Tenants},
     tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
     trail_feed::{Followed, Since, TrailFeed},
     trails::{TrailBounds, TrailLine, Trails},

@@ -24,6 +24,12 @@ pub(super) fn key(root: &dyn RootKey, name: &str) -> Result<Vec<u8>, Error> {
     Ok(region::name(&root.tag(name.as_bytes())?))
 }
 
+/// The key of the record that says whose an alias is.
+pub(super) fn alias(root: &dyn RootKey, alias: &str) -> Result<Vec<u8>, Error> {
+    // No name of a domain has a NUL.
+    Ok(region::alias(&root.tag(&[b"alias\0", alias.as_bytes()].concat())?))
+}
+
 /// The key of the record that says for which domain an authority stands.
 pub(super) fn customer_ca(root: &dyn RootKey, authority: &Authority) -> Result<Vec<u8>, Error> {
     // The key's hash has one length, so that no two have one text.

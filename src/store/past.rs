@@ -133,7 +133,7 @@ impl Past for DomainRecord {
 impl Past for DomainInfo {
     fn decode_past(bytes: &[u8]) -> Result<Self, Malformed> {
         Fields::read(bytes, FORMAT, |_, input| {
-            Ok(Self { name: input.text()?, created_at: input.moment()? })
+            Ok(Self { name: input.text()?, created_at: input.moment()?, alias: None })
         })
     }
 }

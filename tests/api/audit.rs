@@ -264,7 +264,8 @@ const ASK_NOTHING: [&str; 9] = [
     "VaultDeleteRateQuota",
 ];
 /// Operations that are well answered here where there is nothing to change.
-const IDLE: [&str; 3] = ["PathEnableRotationPolicy", "VaultDeleteRateQuota", "VaultTune"];
+const IDLE: [&str; 4] =
+    ["PathEnableRotationPolicy", "PutResource", "VaultDeleteRateQuota", "VaultTune"];
 
 /// The name in the row's address, if it is that of something that somebody has.
 fn named(route: &ListedRoute) -> Option<String> {
@@ -273,7 +274,7 @@ fn named(route: &ListedRoute) -> Option<String> {
     if NOTHING.contains(&route.operation.id) {
         return None;
     }
-    let name = route.pattern.replace("{okmsId}", "");
+    let name = route.pattern.replace("{okmsId}", "").replace("{tenant}", "");
     let name = match name.find('{') {
         Some(at) => &name[at..],
         None => return None,

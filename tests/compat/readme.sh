@@ -120,7 +120,19 @@ $(block paths-rotation docs/PATHS.md)"
 answers=$(bash -euo pipefail -c "$both")
 [ "$(grep -c '"policy_id":"rot_every_two_months"' <<<"$answers")" -eq 2 ]
 grep -q '^{"data":{"password":"[^"]\{24\}"}}$' <<<"$answers"
+[ "$(grep -c '"status":"success","old_version":1,"new_version":2,' <<<"$answers")" -eq 2 ]
 grep -q '"detached":1' <<<"$(tail -1 <<<"$answers")"
+both="$(block paths docs/PATHS.md)
+$(block paths-rotate docs/PATHS.md)"
+answers=$(bash -euo pipefail -c "$both")
+[ "$(grep -c '"version":2,"previous_version":1,.*"auto_generated":false' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"version":3,"previous_version":2,.*"auto_generated":true' <<<"$answers")" -eq 1 ]
+grep -q '"data":{"user": "shop", "password":"[^"]\{32\}"}' <<<"$(tail -1 <<<"$answers")"
+both="$(block paths docs/PATHS.md)
+$(block paths-partners docs/PATHS.md)"
+answers=$(bash -euo pipefail -c "$both")
+[ "$(grep -c '^{"path":"app/db".*"data":{"password": "correct horse"}' <<<"$answers")" -eq 2 ]
+grep -q '"tenant_id":"acme","partner_id":null,.*"roles":\["partner_admin"\]' <<<"$(tail -1 <<<"$answers")"
 echo "ok       the lines of docs/PATHS.md"
 
 # A second start keeps everything.

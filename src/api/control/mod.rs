@@ -15,7 +15,7 @@ use std::future::ready;
 use super::{Answer, Call, Context, Effect, Handler, Operation, Route, Rows, operation::row};
 use crate::auth::Action::{
     AuditGet, CaEdit, CaGet, CredentialCreate, CredentialDelete, CredentialGet, CredentialRenew,
-    DomainCreate, DomainGet, PolicyEdit, PolicyGet, QuotaEdit, UsageGet, UserGet,
+    DomainCreate, DomainEdit, DomainGet, PolicyEdit, PolicyGet, QuotaEdit, UsageGet, UserGet,
 };
 
 /// What is asked of one domain.
@@ -54,6 +54,7 @@ pub(super) static DOMAIN: Rows = Rows {
         row!(&["PUT"], "/quota", "PutQuota", Write, &[QuotaEdit], Tenant(quota::put)),
         row!(&["DELETE"], "/quota", "DeleteQuota", Write, &[QuotaEdit], Tenant(quota::delete)),
         row!(&["GET"], "", "GetResource", Read, &[DomainGet], Tenant(resource::get_domain)),
+        row!(&["PUT"], "", "PutResource", Write, &[DomainEdit], Tenant(resource::put_domain)),
     ],
 };
 

@@ -9,7 +9,7 @@ use super::super::{
 use crate::{
     auth::{Permit, RegionPermit},
     model::Invalid,
-    service::{Domain, Error},
+    service::{Domain, DomainPatch, Error},
 };
 
 pub(super) async fn list_domains(
@@ -32,8 +32,38 @@ pub(super) async fn create_domain(
     let mut body = Object::from_body(&call.body)?;
     let name =
         json::text(json::non_null(body.take(&["name", "displayName"])?).ok_or(NO_NAME)?, NO_NAME)?;
-    let domain = context.service.tenants.create(permit, &name, call.now).await?;
+    let patch = said(&mut body)?;
+    let domain = context.service.tenants.create_with(permit, &name, &patch, call.now).await?;
     Ok(domain_reply(context, &domain, &body))
+}
+
+pub(super) async fn put_domain(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Error> {
+    let mut body = Object::from_body(&call.body)?;
+    let patch = said(&mut body)?;
+    let domain = context.service.tenants.update(permit, &patch).await?;
+    Ok(domain_reply(context, &domain, &body))
+}
+
+/// What a body says of a domain beside its name: a null clears.
+fn said(body: &mut Object<'_>) -> Result<DomainPatch, Invalid> {
+    const TENANT: Invalid = Invalid("tenant is text, or null for none");
+    const PARTNER: Invalid =
+        Invalid("partner is the okmsId or the tenant name of a domain, or null for none");
+    let mut text = |name, wrong| {
+        let raw = body.take(&[name])?;
+        Ok::<_, Invalid>(raw.map(|raw| match raw.get() {
+            "null" => Ok(None),
+            _ => json::text(raw, wrong).map(Some),
+        }))
+    };
+    let alias = text("tenant", TENANT)?.transpose()?;
+    let alias = alias.map(|alias| alias.map(|alias| alias.parse()).transpose()).transpose()?;
+    let partner = text("partner", PARTNER)?.transpose()?;
+    Ok(DomainPatch { alias, partner })
 }
 
 pub(super) async fn get_domain(
@@ -62,9 +92,15 @@ fn resource(out: &mut ObjectWriter<'_>, context: &Context, domain: &Domain) {
     });
     out.text("id", &id);
     out.text("name", &domain.name);
+    if let Some(partner) = domain.partner {
+        out.text("partner", &partner.to_string());
+    }
     out.text("region", &context.region);
     out.text("restEndpoint", &context.endpoint);
     out.text("swaggerEndpoint", &format!("{}/swagger/", context.endpoint));
+    if let Some(alias) = &domain.alias {
+        out.text("tenant", alias.as_str());
+    }
 }
 
 pub(super) fn unknown(out: &mut ObjectWriter<'_>, body: &Object<'_>) {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Failed, Problem, paths};
+use crate::api::{Dialect, Failed, Problem, paths};
 
 /// A reference to a component.
 pub(super) fn reference(kind: &str, name: &str) -> Value {
@@ -60,7 +60,9 @@ impl Form {
     /// That of the operations at an address.
     pub(super) fn of(path: &str) -> Self {
         let is_below = |base| path.strip_prefix(base).is_some_and(paths::begins_ours);
-        if paths::BASES.iter().copied().any(is_below) { Self::Paths } else { Self::Usual }
+        let mut bases =
+            [&paths::OWN, &paths::PARTNERS].into_iter().flat_map(Dialect::bases).copied();
+        if bases.any(is_below) { Self::Paths } else { Self::Usual }
     }
 
     const fn schema(self) -> &'static str {

@@ -27,7 +27,7 @@ pub(super) async fn settle<'a>(
             match context
                 .service
                 .tokens
-                .check(permit, bearer::text(token), presented, call.now)
+                .check(&permit.at_home(), bearer::text(token), presented, call.now)
                 .await
             {
                 Ok(known) => Some(known),

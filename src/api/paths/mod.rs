@@ -14,6 +14,7 @@ mod rotate;
 mod rotation;
 mod secret_policies;
 mod secrets;
+mod whoami;
 mod words;
 
 use std::borrow::Cow;
@@ -21,23 +22,38 @@ use std::borrow::Cow;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
-    Address, Call, Captures, Dialect, Failed, Params, Reply, Route, bearer,
+    Address, Call, Captures, Dialect, Failed, Params, Reply, Route, TenantName, bearer,
     operation::{literal, row},
     query, vault,
 };
 use crate::{
     auth::Action::{
-        ConfigGet, ConfigUpdate, SecretCreate, SecretDelete, SecretGet, SecretList,
+        ConfigGet, ConfigUpdate, DomainGet, SecretCreate, SecretDelete, SecretGet, SecretList,
         SecretUpdateMetadata, VersionActivate, VersionCreate, VersionDeactivate, VersionDelete,
         VersionGetData,
     },
     model::Invalid,
 };
 
-/// The dialect.
-pub(super) struct Paths;
+/// The dialect, at one of the places where it is.
+pub(super) struct Paths {
+    bases: &'static [&'static str],
+    routes: &'static [Route],
+    /// Whether the tree is that of the partner.
+    is_partners: bool,
+}
 
-pub(super) const BASES: &[&str] = &["/v1", "/v1/t/{okmsId}"];
+/// The caller's own tree, or that of a tenant which is named.
+pub(super) static OWN: Paths =
+    Paths { bases: &["/v1", "/v1/t/{tenant}"], routes: ROUTES, is_partners: false };
+/// What a partner keeps for all of its tenants: secrets, and nothing else.
+pub(super) static PARTNERS: Paths =
+    Paths { bases: &["/v1/partner"], routes: ROUTES.split_at(SECRETS).0, is_partners: true };
+
+/// How many of the routes, the first ones, are about secrets.
+const SECRETS: usize = 11;
+/// The header that names a tenant as the address does.
+const TENANT: &str = "x-tenant-id";
 
 #[rustfmt::skip]
 const ROUTES: &[Route] = &[
@@ -70,6 +86,7 @@ const ROUTES: &[Route] = &[
     row!(&["PATCH"], "/secret-policies/{id}", "PathPatchSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::patch)),
     row!(&["DELETE"], "/secret-policies/{id}", "PathDeleteSecretPolicy", Write, &[ConfigUpdate], Tenant(secret_policies::delete)),
     row!(&["POST"], "/secret-policies/{id}/preview", "PathPreviewSecretPolicy", Read, &[ConfigUpdate], Tenant(secret_policies::preview)),
+    row!(&["GET"], "/auth/whoami", "PathWhoAmI", Read, &[DomainGet], Tenant(whoami::get)),
 ];
 
 /// The answer that tells a problem.
@@ -83,17 +100,28 @@ impl Dialect for Paths {
     }
 
     fn bases(&self) -> &'static [&'static str] {
-        BASES
+        self.bases
     }
 
     fn routes(&self) -> &'static [Route] {
-        ROUTES
+        self.routes
     }
 
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
         // HEAD asks for what GET does, and for no body.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        literal(BASES, ROUTES, method, uri).filter(|address| is_ours(&address.path))
+        let address = literal(self.bases, self.routes, method, uri)?;
+        let tenant = if self.is_partners { Some(TenantName::Partner) } else { address.tenant };
+        Some(Address { tenant, ..address }).filter(|address| is_ours(&address.path))
+    }
+
+    fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {
+        let mut named = head.headers.get_all(TENANT).iter();
+        match (named.next(), named.next()) {
+            (None, _) => Ok(None),
+            (Some(one), None) => Ok(Some(one.to_str().unwrap_or_default())),
+            _ => Err(Invalid("there are several headers X-Tenant-ID; send one")),
+        }
     }
 
     /// A path is read where it is asked for: what is wrong with one has a code of its own.
@@ -124,11 +152,27 @@ fn is_ours(path: &str) -> bool {
     match first {
         "rotation" => ["", "policies", "due"].contains(&second),
         "secret-policies" => !vault::follows_a_mount(second),
+        "auth" => rest == "whoami",
         _ => true,
     }
 }
 
 /// Whether a route's pattern, below a base, is one of this dialect.
 pub(super) fn begins_ours(pattern: &str) -> bool {
-    ["/secrets", "/rotation/", "/secret-policies"].iter().any(|own| pattern.starts_with(own))
+    ["/secrets", "/rotation/", "/secret-policies", "/auth/whoami", "/partner/"]
+        .iter()
+        .any(|own| pattern.starts_with(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partner_keeps_secrets_alone() {
+        let (own, partners) = (OWN.routes, PARTNERS.routes);
+        let is_of_secrets = |route: &Route| route.pattern.starts_with("/secrets");
+        assert!(partners.iter().all(is_of_secrets));
+        assert_eq!(partners.len(), own.iter().filter(|route| is_of_secrets(route)).count());
+    }
 }

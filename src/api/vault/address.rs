@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use hyper::{Method, Uri};
 
-use super::super::{Address, Captures, Params, below, query};
+use super::super::{Address, Captures, Params, TenantName, below, query};
 use crate::{
     auth::{
         Thing,
@@ -48,7 +48,7 @@ pub(super) fn parse<'u>(method: &Method, uri: &'u Uri) -> Option<Address<'u>> {
     let path = single_slashes(path);
     let (tenant, length) = BASES.iter().find_map(|base| {
         let (tenant, rest) = below(base, &path)?;
-        Some((tenant.map(str::parse), rest.len()))
+        Some((tenant.map(TenantName::into_owned), rest.len()))
     })?;
     let path = end_of(path, length);
     let (method, unclear) = intent(method, uri.query().unwrap_or_default());
@@ -319,7 +319,8 @@ mod tests {
             ("/v1".to_owned(), false, "", false),
         ] {
             let address = of("GET", &url).unwrap();
-            assert_eq!(address.tenant.map(|id| id.is_ok()), tenant.then_some(true), "{url}");
+            let is_named = matches!(address.tenant, Some(TenantName::Id(Ok(_))));
+            assert_eq!(is_named, tenant, "{url}");
             assert_eq!(
                 (&*address.path, address.is_folder, address.fault),
                 (path, is_folder, None),

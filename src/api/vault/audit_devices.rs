@@ -8,7 +8,7 @@
 use hyper::StatusCode;
 
 use super::{
-    super::{Call, Context, Failed, NewAuditDevice, Problem, Reply},
+    super::{Call, Context, Failed, NewAuditDevice, Problem, Reply, TenantName},
     asked, envelope,
     envelope::{Parts, SYSTEM},
     fields::{self, Fields},
@@ -87,8 +87,8 @@ pub(super) async fn hash(
         return Err(Invalid("there is no such audit device; vault audit list shows them").into());
     }
     let id = match &call.params.address.tenant {
-        Some(id) => Some((*id)?),
-        None => asked::namespace(&call.head.headers),
+        Some(TenantName::Id(id)) => Some((*id)?),
+        _ => asked::namespace(&call.head.headers),
     };
     let id = id.ok_or(Invalid(
         "paths have another hash in each domain: name the domain, as the namespace (-namespace=OKMS_ID) or in the address",

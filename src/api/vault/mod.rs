@@ -36,7 +36,9 @@ use std::borrow::Cow;
 
 use hyper::{Method, Uri, http::request::Parts};
 
-use super::{Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route};
+use super::{
+    Address, Call, Captures, Dialect, Effect, Failed, Operation, Params, Reply, Route, TenantName,
+};
 use crate::{
     auth::{Thing, acl::Addressed},
     model::{Invalid, OkmsId},
@@ -88,8 +90,8 @@ impl Dialect for Vault {
             return None;
         }
         match &address.tenant {
-            Some(named) => named.ok(),
-            None => asked::namespace(&head.headers),
+            Some(TenantName::Id(named)) => named.ok(),
+            _ => asked::namespace(&head.headers),
         }
     }
 

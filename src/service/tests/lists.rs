@@ -14,7 +14,7 @@ use proptest::{
 use super::{NOW, all, holder, path, service_over};
 use crate::{
     auth::{
-        Action, Denied, Permit, Principal,
+        Across, Action, Denied, Permit, Principal,
         acl::{
             Addressed, Capability, Operation,
             naive::{Block, Blocks, Naive, Shown, WRAPPED, bounds, hcl},
@@ -352,7 +352,14 @@ impl Caller<'_> {
         let access = service.access.directory();
         let brings_token = !narrowed_to.is_empty();
         let under = Circumstances::new(NOW, None);
-        let permit = principal.authorize_at(*id, actions, access, under, brings_token, || at)?;
+        let permit = principal.authorize_at(
+            (*id, Across::Nowhere),
+            actions,
+            access,
+            under,
+            brings_token,
+            || at,
+        )?;
         let bearer = Bearer { user: None, narrowed_to: narrowed_to.clone() };
         Ok(permit.settle(&bearer, access)?.into_owned().carrying(&[], wrapped_for))
     }

@@ -8,8 +8,12 @@
 //! | zeros, `secret-index` | the note that every secret that ends is in the index of those |
 //! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
 //! | zeros, `customer-ca`, 0, tag of name and key | the tenant for which that authority stands |
+//! | zeros, `domain-alias`, 0, tag of the alias | the tenant that is called so |
+//! | zeros, `domain-partner`, 0, okmsId | the partner of that tenant |
+//! | zeros, `domain-tenants`, 0, okmsId | the note that this one is a partner, written anew with each of its tenants |
+//! | zeros, `domain-tenants`, 0, okmsId, okmsId | the note that the second is a tenant of the first |
 
-use crate::store::engine::Space;
+use crate::{model::OkmsId, store::engine::Space};
 
 /// Where these records are.
 pub const SPACE: Space = Space::new("region");
@@ -54,4 +58,28 @@ pub fn name(tag: &[u8; 16]) -> Vec<u8> {
 #[must_use]
 pub fn customer_ca(tag: &[u8; 16]) -> Vec<u8> {
     [&*key("customer-ca"), &[0], tag].concat()
+}
+
+/// Which tenant has an alias; `tag` stands for that, which is nobody's business.
+#[must_use]
+pub fn alias(tag: &[u8; 16]) -> Vec<u8> {
+    [&*key("domain-alias"), &[0], tag].concat()
+}
+
+/// Which partner a tenant has.
+#[must_use]
+pub fn partner(id: OkmsId) -> Vec<u8> {
+    [&*key("domain-partner"), &[0], id.as_bytes()].concat()
+}
+
+/// That a tenant is a partner of others.
+#[must_use]
+pub fn tenants(partner: OkmsId) -> Vec<u8> {
+    [&*key("domain-tenants"), &[0], partner.as_bytes()].concat()
+}
+
+/// That a tenant has that partner.
+#[must_use]
+pub fn tenant_of(partner: OkmsId, id: OkmsId) -> Vec<u8> {
+    [&*tenants(partner), id.as_bytes()].concat()
 }

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode, bytes::ByteSlice};
 use super::kind::{self, Malformed};
 use crate::{
     crypto::{Sealed, WrappedKey},
-    model::{OkmsId, Timestamp},
+    model::{OkmsId, TenantAlias, Timestamp},
     store::engine::Space,
 };
 
@@ -86,6 +86,8 @@ pub struct DomainInfo {
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How it is called where domains are tenants.
+    pub alias: Option<TenantAlias>,
 }
 
 #[derive(Encode, Decode)]
@@ -95,6 +97,8 @@ struct Info<'a> {
     name: &'a str,
     #[n(1)]
     created_at: i64,
+    #[b(2)]
+    alias: Option<&'a str>,
 }
 
 impl DomainInfo {
@@ -103,7 +107,11 @@ impl DomainInfo {
     /// # Errors
     /// `Malformed` where it has no byte form.
     pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        kind::encode(&Info { name: &self.name, created_at: self.created_at.unix_nanos() })
+        kind::encode(&Info {
+            name: &self.name,
+            created_at: self.created_at.unix_nanos(),
+            alias: self.alias.as_ref().map(TenantAlias::as_str),
+        })
     }
 
     /// The info in these bytes.
@@ -111,7 +119,11 @@ impl DomainInfo {
     /// # Errors
     /// `Malformed` where they are not what [`DomainInfo::encode`] makes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let Info { name, created_at } = kind::decode(bytes)?;
-        Ok(Self { name: name.to_owned(), created_at: Timestamp::from_unix_nanos(created_at) })
+        let Info { name, created_at, alias } = kind::decode(bytes)?;
+        Ok(Self {
+            name: name.to_owned(),
+            created_at: Timestamp::from_unix_nanos(created_at),
+            alias: alias.map(str::parse).transpose()?,
+        })
     }
 }

@@ -496,7 +496,8 @@ proptest! {
         });
         let revocation = Revocation { at: created_at, reason: RevocationReason::Superseded, ends_at: deleted_at };
         check_with(&revocation, revocation::encode, revocation::decode);
-        check_with(&DomainInfo { name: name.clone(), created_at }, DomainInfo::encode, DomainInfo::decode);
+        let alias = deleted_at.map(|_| "tnt_a-0".parse().unwrap());
+        check_with(&DomainInfo { name: name.clone(), created_at, alias }, DomainInfo::encode, DomainInfo::decode);
         let tenant = DomainRecord { keys: vec![(1, WrappedKey::from_bytes(name.clone().into_bytes())), (2, WrappedKey::from_bytes(vec![7; 40]))], info: Sealed::public(name.into_bytes()) };
         check_with(&tenant, DomainRecord::encode, DomainRecord::decode);
     }

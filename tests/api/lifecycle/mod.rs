@@ -2,6 +2,7 @@
 
 mod ends;
 mod lists;
+mod partners;
 mod policies;
 mod rotations;
 mod writes;
