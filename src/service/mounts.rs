@@ -184,7 +184,7 @@ impl Mounts {
         let rest = async {
             if force {
                 let keys = self.scope.keys(permit).await?;
-                return self.secrets.mend_index(&keys).await.map(drop);
+                return self.secrets.mend_index(&keys, Duration::ZERO).await.map(drop);
             }
             self.secrets.leave(&leaving).await
         };

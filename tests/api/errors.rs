@@ -57,7 +57,7 @@ async fn methods_that_an_address_does_not_know() {
             (tenant.url("secret/a/version/1"), "GET, PUT"),
             (tenant.url("secretConfig"), "GET, PUT"),
             ("/v2/okms/resource".to_owned(), "GET, POST"),
-            (format!("/v2/okms/resource/{}", tenant.id), "GET"),
+            (format!("/v2/okms/resource/{}", tenant.id), "GET, PUT"),
             (format!("/v2/okms/resource/{}/credential", tenant.id), "GET, POST"),
             (format!("/v2/okms/resource/{}/credential/renew", tenant.id), "POST"),
             (format!("/v2/okms/resource/{}/credential/x", tenant.id), "GET, DELETE"),

@@ -47,7 +47,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(folder: &Path) -> Self {
-        let mut child = spawn(folder, Stdio::piped());
+        Self::start_with(folder, &[])
+    }
+
+    /// One with more in its environment.
+    pub fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut child = spawn_with(folder, Stdio::piped(), environment);
         let (told, lines) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         // Reads on for as long as the process lives, so that it never waits for somebody to read.
@@ -92,6 +97,10 @@ impl Server {
 }
 
 pub fn spawn(folder: &Path, output: Stdio) -> Child {
+    spawn_with(folder, output, &[])
+}
+
+fn spawn_with(folder: &Path, output: Stdio, environment: &[(&str, &str)]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_okmsd"));
     command
         .args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--dir"])
@@ -101,6 +110,7 @@ pub fn spawn(folder: &Path, output: Stdio) -> Child {
     command.env("OKMSD_STORE__LOG", "24MiB");
     // How far the trail has come is kept often, so that it is hit there, too.
     command.env("OKMSD_AUDIT__CHECKPOINT_TIME", "5ms");
+    command.envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -198,7 +208,7 @@ impl Drop for Server {
 
 /// The domain that `okmsd dev` made, and how to reach it.
 pub struct Access {
-    id: String,
+    pub id: String,
     tls: Arc<ClientConfig>,
 }
 
@@ -238,8 +248,18 @@ impl Api {
         rest: &str,
         body: &Value,
     ) -> Result<(u16, Value), Gone> {
-        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let url = format!("{}{rest}", self.base);
+        self.at(method, url, body).await
+    }
+
+    /// The same of a whole address.
+    pub async fn at(
+        &mut self,
+        method: Method,
+        url: String,
+        body: &Value,
+    ) -> Result<(u16, Value), Gone> {
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let response =
             tokio::time::timeout(PATIENCE, self.connection.send(method, &url, &[], body)).await??;
         Ok((

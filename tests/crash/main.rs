@@ -23,6 +23,7 @@ mod contract;
 mod damage;
 mod faults;
 mod kill;
+mod lives;
 mod log;
 mod many;
 #[path = "../support/mtls.rs"]

@@ -22,8 +22,8 @@ use crate::{
         keyring::open_record,
         records::{Draft, Reader, keys_of, open},
         scope::Scope,
-        secrets::index,
-        unit::{Basis, Change, UnitReader},
+        secrets::{domains, index},
+        unit::{Basis, Change, OneRecord, UnitReader},
     },
     store::{
         engine::{Op, Record, Snapshot},
@@ -197,6 +197,51 @@ impl RotationPolicies {
             })
             .await?;
         Ok(detached)
+    }
+
+    /// Holds the marks of policies by which the server rotates by itself against all domains' policies, and puts
+    /// what is missing; one that should not be there is passed over by who looks.
+    ///
+    /// # Errors
+    /// `Error` where the domains cannot be listed.
+    pub async fn check_marks(&self) -> Result<(), Error> {
+        for domain in domains(&self.scope).await? {
+            match self.mend_marks(domain).await {
+                Ok(0) => {}
+                Ok(missing) => {
+                    tracing::error!(%domain, missing, "policies were not found where they rotate, and are again");
+                }
+                Err(error) => {
+                    tracing::warn!(%domain, %error, "whether policies are found cannot be checked");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::service) async fn mend_marks(&self, domain: OkmsId) -> Result<usize, Error> {
+        let keys = self.scope.keys_of(domain).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let mut missing = 0;
+        for (id, policy) in stored(&Reader { snapshot: &*snapshot, keys: &keys }).await? {
+            let key = secret_index::automatic(domain, &id);
+            let is_there = snapshot.get(secret_index::SPACE, &key).await?.is_some();
+            if is_there || !policy.is_automatic() {
+                continue;
+            }
+            let change = Change { name: ChangeName::CompleteIndex, turns: &[""], witness: None };
+            let basis = OneRecord::of::<RotationPolicy>(&keys, &id);
+            let decide = |record: Option<Record>, draft: &mut Draft<'_>| {
+                let policy = or_built_in(&keys, &id, record.as_ref(), policy.fields().created_at)?;
+                if policy.is_some_and(|policy| policy.is_automatic()) {
+                    draft.extend([index::put(key.clone())]);
+                }
+                Ok(())
+            };
+            self.scope.unit(change, &keys, basis, decide).await?;
+            missing += 1;
+        }
+        Ok(missing)
     }
 
     /// All policies of a tenant, by their ids.

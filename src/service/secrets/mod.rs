@@ -4,6 +4,7 @@
 //! way, in [`write`].
 
 mod browse;
+mod checking;
 pub(super) mod index;
 mod leaving;
 mod lifecycle;
@@ -21,6 +22,7 @@ pub use self::{
     write::{MetadataWrite, Patched, Through, Versions},
 };
 pub(super) use self::{
+    checking::domains,
     read::may_see,
     write::{Existing, More, SecretBasis, draft_added},
 };

@@ -1,5 +1,7 @@
 //! What belongs to secrets beside their own records goes with them.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     model::{AboutPatch, EndPatch, LifePatch, Tags},
@@ -145,7 +147,7 @@ async fn the_index_is_held_against_the_headers() {
     let whole = keys(&*engine, secret_index::SPACE).await;
     assert_eq!(whole.len(), 600);
     let tenant = service.scope.keys(&permit).await.unwrap();
-    assert_eq!(service.secrets.mend_index(&tenant).await.unwrap(), (0, 0));
+    assert_eq!(service.secrets.mend_index(&tenant, Duration::ZERO).await.unwrap(), (0, 0));
     let strange = secret_index::Part::Rotates("rot_x").key(id, NOW, &path("007"));
     let gone = secret_index::Part::Ends.key(id, NOW, &path("nothing"));
     let ops = vec![
@@ -155,7 +157,7 @@ async fn the_index_is_held_against_the_headers() {
         index::put(gone),
     ];
     engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
-    assert_eq!(service.secrets.mend_index(&tenant).await.unwrap(), (2, 2));
+    assert_eq!(service.secrets.mend_index(&tenant, Duration::ZERO).await.unwrap(), (2, 2));
     assert_eq!(keys(&*engine, secret_index::SPACE).await, whole);
 }
 

@@ -283,6 +283,26 @@ async fn rounds_are_shared_and_histories_bounded() {
     assert_eq!(all_of.history(&few).await.len(), 3);
 }
 
+/// A policy whose mark is missing is found again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_says_where_to_look_is_mended() {
+    let all_of = Processes::start(1).await;
+    let policy = all_of.policy("hourly").await;
+    all_of.put("a", r#"{"key":"k"}"#, &policy, NOW).await;
+    let service = all_of.one();
+    let mark = crate::store::kinds::secret_index::automatic(all_of.id, &policy);
+    let ops = vec![Op::Delete(crate::store::kinds::secret_index::SPACE, mark)];
+    let batch = Batch { preconditions: Vec::new(), ops };
+    service.scope.engine().commit(batch).await.unwrap();
+    let hour = NOW.plus_seconds(HOUR);
+    assert!(all_of.tick(hour).await.is_empty());
+    assert_eq!(service.rotation_policies.mend_marks(all_of.id).await.unwrap(), 1);
+    assert_eq!(all_of.tick(hour).await, ["a"]);
+    assert_eq!(service.rotation_policies.mend_marks(all_of.id).await.unwrap(), 0);
+    service.rotation_policies.check_marks().await.unwrap();
+    service.secrets.check_index(std::time::Duration::ZERO).await.unwrap();
+}
+
 /// A thousand that have ended, at the front of the index, do not keep those behind them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_passed_over_hides_nothing_behind_it() {
