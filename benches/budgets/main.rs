@@ -22,6 +22,7 @@
 //! | `restart` | a start after a kill |
 //! | `churn` | the store's file while the same secrets are written over and over |
 //! | `growth`, `lists` | large stores, deep secrets, long lists |
+//! | `lives` | secrets that are looked for by tags, ends and rotation, among few and among many |
 //! | `openbao`, `bao` | `OpenBao` itself beside okmsd, and how it is started |
 //! | `tokens` | many tokens |
 //! | `footprint` | start-up time and memory |
@@ -36,6 +37,7 @@ mod footprint;
 mod growth;
 mod kv;
 mod lists;
+mod lives;
 mod load;
 #[expect(
     clippy::cast_precision_loss,
@@ -91,7 +93,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Measure only what is named here: reads, connections, policies, writes, audit, fairness, mixed, log, restart, churn,
-    /// growth, tokens, footprint, openbao.
+    /// growth, lives, tokens, footprint, openbao.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Cargo says so.
@@ -225,6 +227,9 @@ async fn measure(arguments: &Arguments, effort: Effort, rows: &mut Vec<Row>) -> 
     }
     if wants("growth") {
         rows.extend(growth::measure(effort).await?);
+    }
+    if wants("lives") {
+        rows.extend(lives::measure(effort).await?);
     }
     if wants("tokens") {
         rows.extend(tokens::measure(effort).await?);
