@@ -354,11 +354,13 @@ fn put(
     let (policy, grace) = rotated.map_or((None, 0), |rotated| (rotated.policy, rotated.grace));
     let (before, previous) = (versions.pop(), header.current_number());
     let record = before.as_ref().map(|(_, version)| &version.record);
+    // What could not be read before has no grace.
+    let was_live = is_live(&header, before.as_ref().map(|(_, version)| version), now);
     let (added, retired) = header.rotate(record, grace, defaults, now)?;
     let mut grace_ends = None;
     if let Some((number, before)) = before {
         let after = retired.unwrap_or_else(|| before.record.clone());
-        grace_ends = after.deactivate_at.filter(|_| after.deleted_at.is_none());
+        grace_ends = after.deactivate_at.filter(|_| was_live);
         draft.put((path, number.get()), &Version { record: after, ..before })?;
     }
     draft_added(path, (&mut header, falling), value, &added, draft)?;

@@ -219,6 +219,11 @@ impl Secret {
     }
 
     fn add(&mut self, domain: &Settings, value: Map<String, Value>, now: i64) {
+        self.add_keeping(1, domain, value, now);
+    }
+
+    /// So many versions are kept at least.
+    fn add_keeping(&mut self, least: u64, domain: &Settings, value: Map<String, Value>, now: i64) {
         self.current += 1;
         self.updated = now;
         let ends = self.life(domain).map(|life| now + life);
@@ -229,7 +234,7 @@ impl Secret {
             .into_iter()
             .flatten()
             .find(|max| *max > 0);
-        let most = most.unwrap_or(10);
+        let most = most.unwrap_or(10).max(least);
         self.is_full |= self.kept.len() as u64 >= most;
         while self.kept.len() as u64 > most {
             self.kept.pop_first();

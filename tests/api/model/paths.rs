@@ -19,8 +19,15 @@ pub enum Step {
     Restore(usize),
     Erase(usize),
     SetVersion(usize, u64, usize),
+    Rotate(usize, u32, Grace, Expects),
     List(bool, bool),
 }
+
+/// For how long the version before can still be read: as it is said, if it is, and in seconds.
+type Grace = (Option<&'static str>, i64);
+
+const GRACES: [Grace; 4] =
+    [(Some("0s"), 0), (Some("1m"), 60), (Some("1h30m"), 5_400), (None, 172_800)];
 
 /// What is said of the secret's end.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +72,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         Expects::Off(1),
     ]);
     prop_oneof![
+        6 => (path(), any::<u32>(), prop::sample::select(GRACES.to_vec()), expects.clone())
+            .prop_map(|(path, value, grace, expects)| Step::Rotate(path, value, grace, expects)),
         6 => (path(), any::<u32>(), end(), expects).prop_map(|(path, value, end, expects)| Step::Put(path, value, end, expects)),
         4 => (path(), end()).prop_map(|(path, end)| Step::Patch(path, end)),
         5 => (path(), prop::option::of(version())).prop_map(|(path, version)| Step::Read(path, version)),
@@ -283,6 +292,20 @@ impl Domain {
                 let answer = self.set_version(path, *number, to);
                 (method, self.secret_url(path, &query), Value::Null, answer)
             }
+            Step::Rotate(path, value, grace, expects) => {
+                let path = PATHS[*path];
+                let mut body = json!({"new_value": {"value": value}});
+                if let Some(said) = grace.0 {
+                    body["grace_period"] = said.into();
+                }
+                return Expected {
+                    method: Method::POST,
+                    url: self.secret_url(path, "/rotate"),
+                    headers: self.expects(path, *expects),
+                    body,
+                    answer: self.rotate(path, *value, grace.1, *expects),
+                };
+            }
             Step::List(expired, removed) => {
                 let is_shown = |secret: &Secret| {
                     (*removed || secret.removed.is_none())
@@ -369,6 +392,46 @@ impl Domain {
                 json!({"path": path, "version": version, "created": false, "previous_version": previous, "updated_at": moment(now)}),
             ),
         }
+    }
+
+    fn rotate(&mut self, path: &'static str, value: u32, grace: i64, expects: Expects) -> Says {
+        if matches!(expects, Expects::Nothing) {
+            return error(400, "invalid_request");
+        }
+        let (now, settings) = (self.now, self.settings.clone());
+        let secret = match self.here(path) {
+            Ok(secret) => secret,
+            Err(says) => return says,
+        };
+        let is_expected = match expects {
+            Expects::Anything => secret.refuses(&settings, None).is_none(),
+            Expects::Off(by) => by == 0,
+            Expects::Nothing => false,
+        };
+        if !is_expected {
+            return error(409, "version_conflict");
+        }
+        let (previous, expires) = (secret.current, secret.expires);
+        let was_live = secret
+            .kept
+            .get(&previous)
+            .is_some_and(|version| secret.seen(version).state(now) == State::Active);
+        let mut ends = None;
+        if let Some(version) =
+            secret.kept.get_mut(&previous).filter(|it| !it.acted && it.deleted.is_none())
+        {
+            version.ends = [version.ends, expires, Some(now + grace)].into_iter().flatten().min();
+            version.acted = grace == 0 && version.ends == Some(now);
+            ends = version.ends.filter(|_| was_live);
+        }
+        secret.add_keeping(if grace > 0 { 2 } else { 1 }, &settings, super::value(value), now);
+        Says::Paths(
+            200,
+            json!({
+                "path": path, "version": previous + 1, "previous_version": previous, "rotated_at": moment(now),
+                "grace_period_ends": maybe(ends), "auto_generated": false, "rotation_policy_id": null, "next_rotation": null,
+            }),
+        )
     }
 
     fn read_path(&self, path: &str, version: Option<u64>) -> Says {
