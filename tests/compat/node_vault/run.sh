@@ -13,26 +13,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../suite.sh
 source "$here/../suite.sh"
 needs_environment KMS_RESTAPI_ENDPOINT VAULT_ADDR VAULT_CACERT VAULT_CLIENT_CERT VAULT_CLIENT_KEY
-needs_tools node
-major=$(node -p 'process.versions.node.split(".")[0]')
-((major >= 20)) || skip "node $(node --version) is too old: the tests need 20"
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-# npm writes its own copy of the lock last: it marks the packages as complete.
-packages=$packages/node_vault
-if [[ ! -f $packages/node_modules/.package-lock.json ]] ||
-    ! cmp -s "$here/package-lock.json" "$packages/package-lock.json"; then
-    needs_tools npm
-    mkdir -p "$packages"
-    cp "$here/package.json" "$here/package-lock.json" "$packages"
-    if ! (cd "$packages" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund) >"$work/npm.log" 2>&1; then
-        tail -n 3 "$work/npm.log" >&2
-        skip "node-vault could not be downloaded"
-    fi
-fi
+node_packages "$here"
 
 # A configuration of the person who runs this must not leak in.
 unset VAULT_TOKEN VAULT_NAMESPACE VAULT_PREFIX VAULT_SKIP_VERIFY
-NODE_PATH=$packages/node_modules node --test-reporter=spec "$here/node_vault.test.js" </dev/null || exit 1
+NODE_PATH=$modules node --test-reporter=spec "$here/node_vault.test.js" </dev/null || exit 1
