@@ -280,7 +280,7 @@ impl App {
         let listener = Listener::new(socket, shared, connections, &config.limits, &stopper);
         let (every, told) = (config.audit.checkpoint_time.0, (Arc::clone(&metrics), feeds));
         let audit = AuditKeeper::new(begun, every, trail_clock, told);
-        let rotating = Rotating::new(&config.rotation, audit.auditor(), &metrics);
+        let rotating = Rotating::new(config, audit.auditor(), &metrics);
         let probed = Probed {
             service: Arc::clone(&service),
             metrics,

@@ -25,6 +25,7 @@ pub(crate) mod value;
 mod vault;
 
 use self::address::below;
+pub(crate) use self::paths::value_rules;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::vault::outline;
 pub use self::{

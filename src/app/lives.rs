@@ -9,7 +9,7 @@ use std::{convert::Infallible, time::Duration};
 
 use crate::{
     clock::{Clock as _, StoreClock},
-    service::{Error, Service},
+    service::Service,
 };
 
 /// How often.
@@ -45,7 +45,13 @@ async fn check(service: &Service) -> Infallible {
 
 async fn sweep(service: &Service, time: &StoreClock) -> Infallible {
     loop {
-        if let Err(error) = due(service, time).await {
+        // Each by itself, so that none keeps the others.
+        let done = [
+            service.secrets.complete_index().await,
+            service.secrets.finish_leaving().await,
+            service.secrets.sweep(time.now()).await.map(told),
+        ];
+        for error in done.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "secrets whose time is over cannot be erased; trying again");
         }
         tokio::select! {
@@ -56,15 +62,10 @@ async fn sweep(service: &Service, time: &StoreClock) -> Infallible {
     }
 }
 
-/// What the time has come for, and what an end in between has left.
-async fn due(service: &Service, time: &StoreClock) -> Result<(), Error> {
-    service.secrets.complete_index().await?;
-    service.secrets.finish_leaving().await?;
-    match service.secrets.sweep(time.now()).await? {
-        0 => {}
-        secrets => tracing::info!(secrets, "secrets that were removed are erased"),
+fn told(secrets: u64) {
+    if secrets > 0 {
+        tracing::info!(secrets, "secrets that were removed are erased");
     }
-    Ok(())
 }
 
 /// Adds what was counted to the store.

@@ -1,28 +1,45 @@
 //! Rotating what is due, for good.
 //!
 //! Always holds: what the server does by itself leaves the same records in the audit trail as a request does, with
-//! the subject `system:rotation`; several processes over one store may do it at once. Never does: give up.
+//! the subject `system:rotation`; one domain's secrets are rotated one after the other, and beside those of others;
+//! several processes over one store may do it at once. Never does: give up.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    api::Failed,
+    api::{self, Failed},
     audit::{Auditor, Trail},
     auth::{Action, Principal, Thing, Witness},
     clock::{Clock as _, StoreClock},
-    config::Rotation,
+    config::Config,
     metrics::Metrics,
-    service::{DueRotation, Service},
+    model::OkmsId,
+    seldom::Seldom,
+    service::{DueRotation, ROTATIONS_OF_A_ROUND, Service, ValueRules},
 };
 
+/// So many domains have secrets rotated at once.
+const DOMAINS_AT_ONCE: usize = 16;
+/// So often there is a line about what cannot be rotated.
+const LINE_PAUSE: Duration = Duration::from_secs(10);
+
 /// How it is done.
+#[derive(Clone)]
 pub(super) struct Rotating {
     /// How often is looked for what is due; none where that is for other processes.
     each: Option<Duration>,
+    rules: ValueRules,
     auditor: Option<Arc<Auditor>>,
     metrics: Arc<Metrics>,
+    lines: Arc<Seldom>,
 }
 
 /// A rotation's way through the audit trail, which is told where nobody goes on with it.
@@ -36,29 +53,61 @@ impl Drop for Recorded {
 
 impl Rotating {
     pub(super) fn new(
-        config: &Rotation,
+        config: &Config,
         auditor: Option<Arc<Auditor>>,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let each = config.enabled.then_some(config.tick.0);
-        Self { each, auditor, metrics: Arc::clone(metrics) }
+        let each = config.rotation.enabled.then_some(config.rotation.tick.0);
+        let rules = api::value_rules(config.limits.value_bytes.0);
+        let lines = Arc::new(Seldom::new(LINE_PAUSE));
+        Self { each, rules, auditor, metrics: Arc::clone(metrics), lines }
     }
 
     /// Rotates what is due, for good.
-    pub(super) async fn run(self, service: &Service, time: &StoreClock) -> Infallible {
+    pub(super) async fn run(self, service: &Arc<Service>, time: &Arc<StoreClock>) -> Infallible {
         let Some(each) = self.each else { return std::future::pending().await };
-        let mut ticks = tokio::time::interval(each);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // They end with this.
+        let (mut working, mut busy) = (JoinSet::new(), BTreeSet::new());
         loop {
-            ticks.tick().await;
-            match service.rotations.due(time.now()).await {
-                Ok(due) => {
-                    for due in due {
-                        self.rotate(service, time, &due).await;
-                    }
+            let found = service.rotations.due(time.now()).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "what is to be rotated cannot be found; trying again");
+                Vec::new()
+            });
+            let is_full = found.len() >= ROTATIONS_OF_A_ROUND;
+            let mut domains: BTreeMap<OkmsId, Vec<DueRotation>> = BTreeMap::new();
+            for due in found {
+                domains.entry(due.tenant).or_default().push(due);
+            }
+            let mut begun = false;
+            for (domain, due) in domains {
+                if busy.len() < DOMAINS_AT_ONCE && busy.insert(domain) {
+                    let (own, service, time) =
+                        (self.clone(), Arc::clone(service), Arc::clone(time));
+                    working.spawn(async move {
+                        for due in due {
+                            own.rotate(&service, &time, &due).await;
+                        }
+                        domain
+                    });
+                    begun = true;
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "what is to be rotated cannot be found; trying again");
+            }
+            // Where there is more than a round, the next one begins with the first that is done.
+            let pause = tokio::time::sleep(each);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    Some(done) = working.join_next() => {
+                        match done {
+                            Ok(domain) => drop(busy.remove(&domain)),
+                            // Whose it was is not known: whoever is at it already is only overtaken.
+                            Err(_) => busy.clear(),
+                        }
+                        if is_full && begun {
+                            break;
+                        }
+                    }
                 }
             }
         }
@@ -80,11 +129,15 @@ impl Rotating {
             Recorded(trail)
         });
         let witness = recorded.as_ref().map(|recorded| Arc::clone(&recorded.0) as Arc<dyn Witness>);
-        let rotated = service.rotations.rotate_due(&permit.seen_by(witness), due, now).await;
-        let (status, problem) = match rotated {
+        let permit = permit.seen_by(witness);
+        let (status, problem) = match service
+            .rotations
+            .rotate_due(&permit, due, self.rules, now)
+            .await
+        {
             Ok(Some(rotated)) => {
                 let version = rotated.number.get();
-                tracing::info!(domain = %tenant, %policy, version, "a secret was rotated");
+                tracing::debug!(domain = %tenant, %policy, version, "a secret was rotated");
                 self.metrics.rotation(true);
                 (200, None)
             }
@@ -92,7 +145,9 @@ impl Rotating {
             Ok(None) if recorded.as_ref().is_none_or(|recorded| recorded.0.ends_idle()) => return,
             Ok(None) => (409, None),
             Err(error) => {
-                tracing::warn!(domain = %tenant, %policy, %error, "a secret cannot be rotated; trying again");
+                if let Some(left_out) = self.lines.due() {
+                    tracing::warn!(domain = %tenant, %policy, %error, left_out, "a secret cannot be rotated; trying again");
+                }
                 self.metrics.rotation(false);
                 let problem = Failed::from(error).problem;
                 (problem.status().as_u16(), Some((problem.id(), problem.code())))

@@ -16,7 +16,7 @@ pub const FORGED: Invalid =
 
 /// Cursors after a secret are as long as a multiple of this, so that one after a secret that may
 /// not be seen does not tell how long its path is.
-const PADDED_TO: usize = 256;
+pub(super) const PADDED_TO: usize = 256;
 /// The longest cursor of a record, in bytes.
 const CURSOR_MAX: usize = 256;
 
@@ -35,6 +35,10 @@ pub(super) enum Listing<'a> {
     Search,
     /// Secrets that end.
     Ends,
+    /// Secrets that are due.
+    Due,
+    /// What has become of rotations.
+    Rotations,
 }
 
 impl Listing<'_> {
@@ -47,6 +51,8 @@ impl Listing<'_> {
             Self::Endings => Binding::to("cursor", b"\0endings"),
             Self::Search => Binding::to("cursor", b"\0search"),
             Self::Ends => Binding::to("cursor", b"\0ends"),
+            Self::Due => Binding::to("cursor", b"\0due"),
+            Self::Rotations => Binding::to("cursor", b"\0rotations"),
             Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }

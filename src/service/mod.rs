@@ -69,7 +69,9 @@ pub use self::{
     },
     quotas::{Bounded, Quotas},
     revocations::Revocations,
-    rotations::{DueRotation, NewValue, Rotate, Rotated, RotationHistory, Rotations},
+    rotations::{
+        DueRotation, ROTATIONS_OF_A_ROUND, Rotate, Rotated, RotationHistory, Rotations, ValueRules,
+    },
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, Described, EndingPage, Expects, History, Include, ListEntry, Listed,

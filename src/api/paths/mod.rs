@@ -89,6 +89,8 @@ const ROUTES: &[Route] = &[
     row!(&["GET"], "/auth/whoami", "PathWhoAmI", Read, &[DomainGet], Tenant(whoami::get)),
 ];
 
+pub(crate) use self::rotate::rules as value_rules;
+
 /// The answer that tells a problem.
 pub(super) fn error(failed: Failed, request_id: &str) -> Reply {
     words::render(failed, request_id)

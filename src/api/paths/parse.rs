@@ -28,7 +28,7 @@ pub(super) struct Write {
 /// The body of a PUT.
 pub(super) fn put(body: &[u8], value_bytes: usize, now: Timestamp) -> Result<Write, Failed> {
     let (mut fields, mut faults) = (Fields::of_body(body)?, Faults::default());
-    let secret_type = match fields.take("secret_type") {
+    let secret_type = match json::non_null(fields.take("secret_type")) {
         None => None,
         Some(raw) => Some(secret_type(raw)?),
     };

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     auth::Permit,
     model::{Faults, Invalid, RotationEvent, RotationOutcome, SecretType, rotation_reason},
-    service::{Expects, NewValue, Rotate, RotationHistory},
+    service::{Expects, Rotate, RotationHistory, ValueRules},
 };
 
 /// The longest grace, in seconds: a year.
@@ -59,9 +59,9 @@ pub(super) async fn rotate(
         faults.add("auto_generate", "left out, or false, where the new value is given");
     }
     fields.finish(&mut faults);
-    let fits = |kind: SecretType| fits(kind, new);
     let rotate = Rotate {
-        value: faults.check(new_value)?.map(|value| NewValue { value, fits: &fits }),
+        value: faults.check(new_value)?,
+        rules: rules(context.value_bytes),
         generates: generates.unwrap_or_default(),
         grace,
         expects,
@@ -98,7 +98,9 @@ pub(super) async fn rotate_all(
     fields.finish(&mut faults);
     let paths = faults.check(paths)?;
     let paths = paths.map(|paths| paths.iter().map(|path| of_text(path)).collect()).transpose()?;
-    let events = context.service.rotations.rotate_all(&permit, &id, paths, call.now).await?;
+    let rules = rules(context.value_bytes);
+    let rotations = &context.service.rotations;
+    let events = rotations.rotate_all(&permit, &id, paths, rules, call.now).await?;
     Ok(Reply::json(Writer::array(&events, event)))
 }
 
@@ -129,11 +131,17 @@ fn body(call: &Call) -> &[u8] {
     if call.body.is_empty() { b"{}" } else { &call.body }
 }
 
+/// What new values must be, given or made.
+pub(crate) fn rules(bytes_max: usize) -> ValueRules {
+    ValueRules { bytes_max, fits }
+}
+
 /// Whether a new value has what its secret's type asks for.
-fn fits(kind: SecretType, new: Option<&RawValue>) -> Result<(), Faults> {
+fn fits(kind: SecretType, value: &[u8]) -> Result<(), Faults> {
     let mut faults = Faults::default();
-    if let Some(raw) = new {
-        shape(kind, raw, "new_value.", &mut faults);
+    match serde_json::from_slice::<&RawValue>(value) {
+        Ok(raw) => shape(kind, raw, "new_value.", &mut faults),
+        Err(_) => faults.add("new_value", "an object"),
     }
     faults.check(())
 }

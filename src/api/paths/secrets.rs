@@ -2,7 +2,7 @@
 
 use hyper::{
     StatusCode,
-    header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+    header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 
 use super::{
@@ -79,6 +79,7 @@ pub(super) async fn patch(
     call: &Call,
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
+    unconditional(call)?;
     let path = path(call)?;
     let patch = parse::patch(&call.body, call.now)?;
     let header = context.service.secrets.amend(&permit, &path, &patch, call.now).await;
@@ -124,6 +125,7 @@ pub(super) async fn delete(
     call: &Call,
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
+    unconditional(call)?;
     let (path, number, permanent) = (path(call)?, version(call)?, flag(call, "permanent")?);
     let (secrets, now) = (&context.service.secrets, call.now);
     let failed = |error| words::of(error, &path);
@@ -159,6 +161,7 @@ pub(super) async fn restore(
     call: &Call,
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
+    unconditional(call)?;
     let (path, number, secrets) = (path(call)?, version(call)?, &context.service.secrets);
     let header = match number {
         None => secrets.restore(&permit, &path, call.now).await,
@@ -192,18 +195,32 @@ pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
     Ok(text.map(|text| text.parse::<VersionNumber>()).transpose()?)
 }
 
+/// That no precondition is sent where none is judged: whoever sends one relies on it.
+fn unconditional(call: &Call) -> Result<(), Failed> {
+    const NONE: Invalid = Invalid(
+        "If-Match and If-None-Match count for writes of a value (PUT, rotate) and for reads alone; leave them out here",
+    );
+    let is_there = |name: &HeaderName| call.head.headers.contains_key(name);
+    if is_there(&IF_MATCH) || is_there(&IF_NONE_MATCH) { Err(NONE.into()) } else { Ok(()) }
+}
+
 /// What the headers of a write say must be there.
 pub(super) fn expects(call: &Call) -> Result<Expects, Failed> {
     const WRONG: Invalid = Invalid(
         "a write takes If-None-Match: * where there must be no secret, or If-Match with its current version in \
         quotes, such as \"3\"; one of them",
     );
-    let text = |name| call.header(name).map(HeaderValue::as_bytes);
-    match (text(IF_MATCH.as_str()), text(IF_NONE_MATCH.as_str())) {
+    let text = |name| {
+        let mut all = call.head.headers.get_all(name).iter();
+        let first = all.next().map(HeaderValue::as_bytes);
+        if all.next().is_some() { Err(WRONG) } else { Ok(first) }
+    };
+    match (text(IF_MATCH)?, text(IF_NONE_MATCH)?) {
         (None, None) => Ok(Expects::Anything),
         (None, Some(b"*")) => Ok(Expects::Nothing),
         (Some(tag), None) => {
             let number = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+            let number = number.filter(|tag| tag.iter().all(u8::is_ascii_digit));
             let number = number.and_then(|tag| std::str::from_utf8(tag).ok()?.parse().ok());
             Ok(Expects::Version(number.ok_or(WRONG)?))
         }

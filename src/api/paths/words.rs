@@ -10,6 +10,9 @@ use crate::{
     service::Error,
 };
 
+const NO_TENANT: &str = "an operator's certificate names no tenant: name it, in the address (/v1/t/TENANT/secrets) or in the \
+    header X-Tenant-ID";
+
 /// The answer that tells it.
 pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
     let failed = match (failed.problem, failed.cause.as_deref()) {
@@ -19,6 +22,11 @@ pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
         }
         // Clients take 404 for a secret that is not there, and some delete their copies then.
         (Problem::DomainNotFound, _) => failed.in_vault(),
+        (Problem::NoDomain, _) => {
+            let mut failed = failed;
+            failed.text = NO_TENANT.into();
+            failed
+        }
         _ => failed,
     };
     let (code, text, details) = (word(failed.problem), failed.text.clone(), failed.details.clone());

@@ -8,13 +8,14 @@ use super::{
 };
 use crate::{
     auth::{Action, Permit, Resource},
+    crypto::DomainKeys,
     model::{
-        Header, Life, LifePatch, OkmsId, RotationPolicy, RotationPolicyId, RotationStatus,
-        Schedule, SecretPath, Timestamp,
+        Header, Life, LifePatch, RotationPolicy, RotationPolicyId, RotationStatus, Schedule,
+        SecretPath, Timestamp,
     },
     service::{
         ChangeName, Error,
-        cursor::{FORGED, Page},
+        cursor::{self, FORGED, Listing, PADDED_TO, Page},
         records::Reader,
         unit::{Basis, UnitReader},
     },
@@ -144,7 +145,7 @@ impl RotationPolicies {
             }
         }
         policies.retain(|(_, policy)| policy.fields().is_active);
-        let mut start = cursor.map(|cursor| parse(keys.id(), cursor)).transpose()?;
+        let mut start = cursor.map(|cursor| parse(&keys, cursor)).transpose()?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let (mut found, mut left) = (Vec::new(), LOOKED_AT_MAX);
         for (id, policy) in &policies {
@@ -175,7 +176,7 @@ impl RotationPolicies {
                     };
                     found.extend(secret.filter(is_wanted));
                     if found.len() == limit || left == 0 {
-                        return Ok((found, Some(after(id, &key))));
+                        return Ok((found, Some(after(&keys, id, &key)?)));
                     }
                 }
                 from = [end.as_slice(), &[0]].concat();
@@ -229,19 +230,24 @@ impl Basis for Pair<'_> {
     }
 }
 
-/// Where a page of what is due goes on.
-fn after(id: &RotationPolicyId, key: &[u8]) -> Vec<u8> {
-    let rest = key.get(16..).unwrap_or_default();
-    [id.as_str().as_bytes(), &[0], rest].concat()
+/// Where a page of what is due goes on: sealed, as the caller need not see what was looked at last, and as long as a
+/// multiple of some length, so that it does not tell how long its path is.
+fn after(keys: &DomainKeys, id: &RotationPolicyId, key: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut place = [id.as_str().as_bytes(), &[0], key].concat();
+    place.resize(place.len().next_multiple_of(PADDED_TO), 0);
+    cursor::seal(keys, Listing::Due, &place)
 }
 
-fn parse(tenant: OkmsId, cursor: &[u8]) -> Result<(RotationPolicyId, Vec<u8>), Error> {
-    let at = cursor.iter().position(|byte| *byte == 0).ok_or(FORGED)?;
-    let (id, rest) =
-        (cursor.get(..at).unwrap_or_default(), cursor.get(at + 1..).unwrap_or_default());
+fn parse(keys: &DomainKeys, cursor: &[u8]) -> Result<(RotationPolicyId, Vec<u8>), Error> {
+    let place = cursor::open(keys, Listing::Due, cursor)?;
+    let mut parts = place.splitn(2, |byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (id, mut key) = (part(), part().to_vec());
+    // No path has a NUL.
+    let end = key.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    key.truncate(end);
     let id: RotationPolicyId =
         std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()).ok_or(FORGED)?;
-    let key = [tenant.as_bytes().as_slice(), rest].concat();
-    let (from, to) = Part::Rotates(id.as_str()).all(tenant);
+    let (from, to) = Part::Rotates(id.as_str()).all(keys.id());
     if key < from || to < key { Err(FORGED.into()) } else { Ok((id, key)) }
 }

@@ -174,18 +174,12 @@ impl RotationPolicies {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
-        let snapshot = self.scope.engine().snapshot().await?;
         let key = at(&keys, id);
-        let is_stored = snapshot.get(rotation_policy::SPACE, &key).await?.is_some();
-        drop(snapshot);
-        if !is_stored && !RotationPolicy::is_built_in(id) {
-            return Err(Error::RotationPolicyNotFound);
-        }
-        // Before it is gone: if this fails half-way, repeating it does the rest.
-        let detached = detach_all(&self.scope, permit, &keys, id, now).await?;
         let change = change(ChangeName::DeleteRotationPolicy, permit);
         let basis = Place { id, wanted: None };
-        self.scope
+        // Before the secrets are detached, so that nobody attaches it meanwhile, who holds it.
+        let is_stored = self
+            .scope
             .unit(change, &keys, basis, |facts: Standing, draft: &mut Draft<'_>| {
                 if facts.is_stored {
                     draft.delete(rotation_policy::SPACE, key.clone());
@@ -193,9 +187,14 @@ impl RotationPolicies {
                 }
                 let (from, to) = rotation_event::of_policy(keys.id(), id);
                 draft.extend([Op::DeleteRange(rotation_event::SPACE, from, to)]);
-                Ok(())
+                Ok(facts.is_stored)
             })
             .await?;
+        let detached = detach_all(&self.scope, permit, &keys, id, now).await?;
+        // Repeating it does the rest of one that has failed half-way.
+        if !is_stored && !RotationPolicy::is_built_in(id) && detached == 0 {
+            return Err(Error::RotationPolicyNotFound);
+        }
         Ok(detached)
     }
 

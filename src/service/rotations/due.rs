@@ -4,9 +4,11 @@
 //! after the other, however much of one is due; what cannot be rotated keeps no other. Never does: rotate what
 //! is not due, was removed, or has ended.
 
+use std::collections::BTreeMap;
+
 use super::{
     events::{is_of_secret, record, why},
-    rotate::{Occasion, Rotate, Rotated, Rotations, is_due},
+    rotate::{Occasion, Rotate, Rotated, Rotations, ValueRules, is_due},
 };
 use crate::{
     auth::{Action, Permit, Resource},
@@ -27,8 +29,11 @@ use crate::{
     },
 };
 
-/// How many secrets are found due in one round.
-const ROUND: usize = 100;
+/// How many secrets are rotated in one round, of one policy and of all; and how many are found for that.
+const ROUND_OF_ONE: usize = 100;
+/// The most that are told.
+pub const ROUND: usize = 400;
+const FOUND_MAX: usize = 4_000;
 /// How many entries of the index a round looks at, and how many of one policy.
 const LOOKS: usize = 10_000;
 const LOOKS_OF_ONE: usize = 1_000;
@@ -63,8 +68,12 @@ impl Rotations {
             match self.due_of(&*snapshot, (id, &policy), &key, now).await {
                 Ok((due, looked_at)) => {
                     looks = looks.saturating_sub(looked_at.max(1));
-                    let due = due.into_iter();
-                    found.push(due.map(move |path| (id, policy.clone(), path)).collect::<Vec<_>>());
+                    let due = due.into_iter().map(|path| DueRotation {
+                        tenant: id,
+                        policy: policy.clone(),
+                        path,
+                    });
+                    found.push(due.collect::<Vec<_>>());
                 }
                 // It keeps no other.
                 Err(error) => {
@@ -72,7 +81,7 @@ impl Rotations {
                 }
             }
             self.rounds().last = Some(key);
-            if looks == 0 || found.iter().map(Vec::len).sum::<usize>() >= ROUND * 2 {
+            if looks == 0 || found.iter().map(Vec::len).sum::<usize>() >= FOUND_MAX {
                 break;
             }
         }
@@ -87,10 +96,12 @@ impl Rotations {
         &self,
         permit: &Permit,
         due: &DueRotation,
+        rules: ValueRules,
         now: Timestamp,
     ) -> Result<Option<Rotated>, Error> {
         permit.check(Action::VersionCreate, Resource::Secret(&due.path))?;
-        let by = (&Rotate::BY_POLICY, Occasion::Due(&due.policy));
+        let by_policy = Rotate::by_policy(rules);
+        let by = (&by_policy, Occasion::Due(&due.policy));
         let rotated = self.carry_out(permit, &due.path, by, now).await;
         let key = (due.tenant, due.path.clone());
         let Err(error) = &rotated else {
@@ -133,7 +144,7 @@ impl Rotations {
         let (first, to) = part.up_to(id, last);
         let mut from = self.rounds().next.remove(place).unwrap_or(first);
         let (mut due, mut looked_at) = (Vec::new(), 0);
-        while due.len() < ROUND && looked_at < LOOKS_OF_ONE {
+        while due.len() < ROUND_OF_ONE && looked_at < LOOKS_OF_ONE {
             let page = snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE).await?;
             let is_last = page.len() < AT_ONCE;
             for key in page {
@@ -159,27 +170,33 @@ impl Rotations {
             }
             tokio::task::yield_now().await;
         }
-        // Those that are due leave their places; where all are passed over, others behind them may be due.
-        if due.is_empty() {
-            self.rounds().next.insert(place.to_vec(), from);
-        }
+        // Others behind them may be due, too: they have their turn before the first come again.
+        self.rounds().next.insert(place.to_vec(), from);
         Ok((due, looked_at))
     }
 }
 
-/// One of each policy, then the next of each, up to a round.
-fn in_turns(found: Vec<Vec<(OkmsId, RotationPolicyId, SecretPath)>>) -> Vec<DueRotation> {
-    let mut left: Vec<_> = found.into_iter().map(Vec::into_iter).collect();
-    let mut due = Vec::new();
-    while due.len() < ROUND {
-        let before = due.len();
-        for (tenant, policy, path) in left.iter_mut().filter_map(Iterator::next) {
-            due.push(DueRotation { tenant, policy, path });
-        }
-        if due.len() == before {
-            break;
+/// One of each domain, then the next of each; of a domain by turns of each of its policies; up to a round.
+fn in_turns(found: Vec<Vec<DueRotation>>) -> Vec<DueRotation> {
+    let mut domains: BTreeMap<OkmsId, Vec<Vec<DueRotation>>> = BTreeMap::new();
+    for due in found {
+        if let Some(first) = due.first() {
+            domains.entry(first.tenant).or_default().push(due);
         }
     }
-    due.truncate(ROUND);
-    due
+    let domains = domains.into_values().map(by_turns);
+    by_turns(domains.collect()).into_iter().take(ROUND).collect()
+}
+
+/// The first of each, then the second of each, and so on.
+fn by_turns<T>(lists: Vec<Vec<T>>) -> Vec<T> {
+    let mut left: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
+    let mut all = Vec::new();
+    loop {
+        let before = all.len();
+        all.extend(left.iter_mut().filter_map(Iterator::next));
+        if all.len() == before {
+            return all;
+        }
+    }
 }

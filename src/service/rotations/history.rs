@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     events::{is_of_secret, record, why},
-    rotate::{Occasion, Rotate, Rotations},
+    rotate::{Occasion, Rotate, Rotations, ValueRules},
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
@@ -16,7 +16,7 @@ use crate::{
     },
     service::{
         Error,
-        cursor::{self, FORGED, Page},
+        cursor::{self, FORGED, Listing, Page},
         records::{Reader, keys_of, open},
         secrets::may_see,
     },
@@ -77,7 +77,7 @@ impl Rotations {
         }
         let (from, mut to) = rotation_event::of_policy(keys.id(), id);
         if let Some(cursor) = cursor {
-            let last = [keys.id().as_bytes().as_slice(), cursor].concat();
+            let last = cursor::open(&keys, Listing::Rotations, cursor)?;
             if last < from || to < last {
                 return Err(FORGED.into());
             }
@@ -98,8 +98,8 @@ impl Rotations {
             if which.has(&event.outcome) && may_see(permit, Resource::Secret(&event.path)) {
                 if events.len() == limit {
                     let last: Option<&Vec<u8>> = last;
-                    let next = last.and_then(|last| cursor::after_record(keys.id(), last));
-                    return Ok((events, next));
+                    let seal = |last: &Vec<u8>| cursor::seal(&keys, Listing::Rotations, last);
+                    return Ok((events, last.map(seal).transpose()?));
                 }
                 events.push(event);
                 last = Some(key);
@@ -118,6 +118,7 @@ impl Rotations {
         permit: &Permit,
         id: &RotationPolicyId,
         paths: Option<Vec<SecretPath>>,
+        rules: ValueRules,
         now: Timestamp,
     ) -> Result<Vec<RotationEvent>, Error> {
         permit.check(Action::VersionCreate, Resource::Below(""))?;
@@ -140,10 +141,10 @@ impl Rotations {
         if paths.len() > AT_ONCE_MAX {
             return Err(Faults::one("secret_paths", "the paths of 1 to 100 secrets").into());
         }
-        let begun = Instant::now();
+        let (begun, by_policy) = (Instant::now(), Rotate::by_policy(rules));
         let mut events = Vec::with_capacity(paths.len());
         for path in paths {
-            let by = (&Rotate::BY_POLICY, Occasion::Policy(id));
+            let by = (&by_policy, Occasion::Policy(id));
             let outcome = match permit.check(Action::VersionCreate, Resource::Secret(&path)) {
                 Ok(()) if begun.elapsed() < BEGIN_TIME => {
                     self.carry_out(permit, &path, by, now).await

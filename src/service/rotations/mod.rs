@@ -13,7 +13,7 @@ mod rotate;
 mod rounds;
 
 pub use self::{
-    due::DueRotation,
+    due::{DueRotation, ROUND as ROTATIONS_OF_A_ROUND},
     history::RotationHistory,
-    rotate::{NewValue, Rotate, Rotated, Rotations},
+    rotate::{Rotate, Rotated, Rotations, ValueRules},
 };

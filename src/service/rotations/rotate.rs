@@ -12,7 +12,7 @@ use crate::{
     crypto::{DomainKeys, SecretValue},
     model::{
         Faults, Header, RotationEvent, RotationOutcome, RotationPolicy, RotationPolicyId,
-        SecretPath, SecretType, Settings, Timestamp, VersionNumber, VersionState,
+        SecretPath, SecretType, Settings, Timestamp, VersionNumber, VersionRecord, VersionState,
     },
     service::{
         ChangeName, Error, Expects, members,
@@ -27,18 +27,32 @@ use crate::{
 /// How often a value is made anew where the one that it was made of is not current any more.
 const ROUNDS: usize = 16;
 
-/// A new value that is given.
-pub struct NewValue<'a> {
-    /// The value.
-    pub value: SecretValue,
-    /// Whether it has what a type asks for.
-    pub fits: &'a (dyn Fn(SecretType) -> Result<(), Faults> + Send + Sync),
+/// What new values must be, given or made.
+#[derive(Clone, Copy)]
+pub struct ValueRules {
+    /// The most bytes.
+    pub bytes_max: usize,
+    /// What it has of a type's shape.
+    pub fits: fn(SecretType, &[u8]) -> Result<(), Faults>,
+}
+
+impl ValueRules {
+    fn check(&self, kind: SecretType, value: &SecretValue) -> Result<(), Error> {
+        if value.len() > self.bytes_max {
+            return Err(refused(
+                "no larger than this server takes: remove what it has too much of, or give the new value",
+            ));
+        }
+        Ok((self.fits)(kind, value.expose())?)
+    }
 }
 
 /// How a secret is rotated.
-pub struct Rotate<'a> {
+pub struct Rotate {
     /// The new value; where there is none, one is made, if the policy says so.
-    pub value: Option<NewValue<'a>>,
+    pub value: Option<SecretValue>,
+    /// What it must be.
+    pub rules: ValueRules,
     /// Whether one is made though no policy says so.
     pub generates: bool,
     /// For how many seconds the value before can still be read; where nobody says, the policy does.
@@ -49,15 +63,12 @@ pub struct Rotate<'a> {
     pub reason: Option<Box<str>>,
 }
 
-impl Rotate<'_> {
+impl Rotate {
     /// As policies have it.
-    pub(super) const BY_POLICY: Self = Self {
-        value: None,
-        generates: false,
-        grace: None,
-        expects: Expects::Anything,
-        reason: None,
-    };
+    pub(in crate::service) const fn by_policy(rules: ValueRules) -> Self {
+        let expects = Expects::Anything;
+        Self { value: None, rules, generates: false, grace: None, expects, reason: None }
+    }
 }
 
 /// A secret that was rotated.
@@ -108,11 +119,21 @@ pub struct Rotations {
 /// What an attempt has found.
 struct Look {
     current: u32,
+    /// The current version's record, where a value is made of it.
+    record: Option<VersionRecord>,
     policy: Option<RotationPolicyId>,
     /// What is to be made, where it is.
     renewal: Option<Renewal>,
     /// The keys of events of the policy that another one takes the place of.
     surplus: Vec<Vec<u8>>,
+}
+
+impl Look {
+    /// Whether what a value was made of is still current, and as it was.
+    fn is_as_it_was(&self, found: &Existing) -> bool {
+        let record = found.versions.last().map(|(_, version)| &version.record);
+        found.header.current_number() == self.current && record == self.record.as_ref()
+    }
 }
 
 impl Rotations {
@@ -140,7 +161,7 @@ impl Rotations {
         &self,
         permit: &Permit,
         path: &SecretPath,
-        rotate: &Rotate<'_>,
+        rotate: &Rotate,
         now: Timestamp,
     ) -> Result<Rotated, Error> {
         permit.check(Action::VersionCreate, Resource::Secret(path))?;
@@ -156,7 +177,7 @@ impl Rotations {
         &self,
         permit: &Permit,
         path: &SecretPath,
-        (rotate, occasion): (&Rotate<'_>, Occasion<'_>),
+        (rotate, occasion): (&Rotate, Occasion<'_>),
         now: Timestamp,
     ) -> Result<Option<Rotated>, Error> {
         let keys = self.scope.keys(permit).await?;
@@ -186,12 +207,17 @@ impl Rotations {
         &self,
         keys: &DomainKeys,
         path: &SecretPath,
-        (rotate, occasion): (&Rotate<'_>, Occasion<'_>),
+        (rotate, occasion): (&Rotate, Occasion<'_>),
         now: Timestamp,
     ) -> Result<Option<Look>, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys };
-        let header = here(reader.header(path, now).await?)?;
+        let header = match (here(reader.header(path, now).await?), occasion) {
+            (Err(Error::SecretNotFound | Error::SecretRemoved(_)), Occasion::Due(_)) => {
+                return Ok(None);
+            }
+            (header, _) => header?,
+        };
         let id = attached(&header);
         let policy = match &id {
             Some(id) => reader.find(id).await?.or_else(|| RotationPolicy::built_in(id, now)),
@@ -225,20 +251,29 @@ impl Rotations {
             Some(id) => surplus(&*snapshot, keys.id(), id).await?,
             None => Vec::new(),
         };
-        Ok(Some(Look { current: header.current_number(), policy, renewal, surplus }))
+        let record = match header.current.filter(|_| renewal.is_some()) {
+            Some(number) => Some(reader.version(path, number).await?.record),
+            None => None,
+        };
+        let current = header.current_number();
+        Ok(Some(Look { current, record, policy, renewal, surplus }))
     }
 
     async fn attempt(
         &self,
         permit: &Permit,
         path: &SecretPath,
-        (rotate, occasion): (&Rotate<'_>, Occasion<'_>),
+        (rotate, occasion): (&Rotate, Occasion<'_>),
         (look, made): (&Look, Option<SecretValue>),
         now: Timestamp,
     ) -> Result<Attempt, Error> {
         let basis = SecretBasis::of(path, now).with(More::Rotated(rotate.grace));
         self.secrets
             .change(ChangeName::RotateSecret, permit, basis, |found, defaults, draft| {
+                let is_here = found.as_ref().is_some_and(|it| it.header.life.removed.is_none());
+                if matches!(occasion, Occasion::Due(_)) && !is_here {
+                    return Ok(Attempt::NotDue);
+                }
                 let found = found.ok_or(Error::SecretNotFound)?;
                 let header = here(Some(found.header.clone()))?;
                 let policy = found.rotated.as_ref().and_then(|rotated| rotated.policy.as_ref());
@@ -252,19 +287,16 @@ impl Rotations {
                 let value = match (&rotate.value, &made) {
                     (Some(given), _) => {
                         expect(rotate.expects, &header, &defaults)?;
-                        (given.fits)(header.about.secret_type)?;
-                        &given.value
+                        given
                     }
-                    (None, Some(made)) if header.current_number() == look.current => {
-                        expect(
-                            Expects::Version(expected(rotate.expects, look.current)),
-                            &header,
-                            &defaults,
-                        )?;
+                    (None, Some(made)) if look.is_as_it_was(&found) => {
+                        let version = expected(rotate.expects, look.current);
+                        expect(Expects::Version(version), &header, &defaults)?;
                         made
                     }
                     _ => return Ok(Attempt::Again),
                 };
+                rotate.rules.check(header.about.secret_type, value)?;
                 if policy.is_some() != look.policy.is_some()
                     || look.policy.is_some() && attached(&header) != look.policy
                 {

@@ -3,15 +3,16 @@
 use super::*;
 use crate::{
     model::{
-        AboutPatch, EndPatch, LifePatch, ROTATION_EVENTS_MAX, Recipe, RotationEvent,
+        AboutPatch, EndPatch, Faults, LifePatch, ROTATION_EVENTS_MAX, Recipe, RotationEvent,
         RotationOutcome, RotationPatch, RotationPolicyId, SecretPolicyPatch, SecretType,
         VersionAct,
         recipe::{FieldSaid, Setting},
     },
-    service::{DueRotation, Expects, Include, NewValue, Put, Rotate, RotationHistory, Versions},
+    service::{DueRotation, Expects, Include, Put, Rotate, RotationHistory, ValueRules, Versions},
 };
 
 const HOUR: u64 = 3_600;
+const RULES: ValueRules = ValueRules { bytes_max: 4_096, fits: |_, _| Ok(()) };
 
 /// Some processes over one store.
 struct Processes {
@@ -115,7 +116,7 @@ async fn tick(service: &Service, now: Timestamp) -> Vec<String> {
     let mut rotated = Vec::new();
     for due in service.rotations.due(now).await.unwrap() {
         let permit = permit(&due, service);
-        if let Ok(Some(_)) = service.rotations.rotate_due(&permit, &due, now).await {
+        if let Ok(Some(_)) = service.rotations.rotate_due(&permit, &due, RULES, now).await {
             rotated.push(due.path.to_string());
         }
     }
@@ -272,15 +273,95 @@ async fn rounds_are_shared_and_histories_bounded() {
     let first = all_of.one().rotations.due(hour).await.unwrap();
     let paths: Vec<_> = first.iter().take(6).map(|due| due.path.as_str()).collect();
     assert_eq!(paths, ["many/000", "few/0", "many/001", "few/1", "many/002", "few/2"]);
-    assert_eq!(first.len(), 100);
-    assert_eq!(all_of.tick(hour).await.len(), 100);
-    assert_eq!(all_of.tick(hour).await.len(), 33);
+    assert_eq!(first.len(), 133);
+    assert_eq!(all_of.tick(hour).await.len(), 133);
     assert!(all_of.tick(hour).await.is_empty());
     let events = all_of.history(&many).await;
     assert_eq!(events.len(), ROTATION_EVENTS_MAX);
     assert_eq!(events.first().unwrap().path, path("many/129"));
     assert_eq!(events.last().unwrap().path, path("many/030"));
     assert_eq!(all_of.history(&few).await.len(), 3);
+}
+
+/// However much of one domain's is due and fails, what is behind it has its turn; and domains come before policies.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_hides_nothing_behind_it() {
+    let all_of = Processes::start(1).await;
+    let policy = all_of.policy("hourly").await;
+    for n in 0..1_100 {
+        all_of.put(&format!("bad/{n:04}"), r#"{"a":1,"b":2}"#, &policy, NOW).await;
+    }
+    all_of.put("good", r#"{"key":"k"}"#, &policy, NOW.plus_seconds(120)).await;
+    let mut rotated = Vec::new();
+    for round in 0..30 {
+        rotated.extend(all_of.tick(NOW.plus_seconds(HOUR + 120 + 15 * round)).await);
+    }
+    assert_eq!(rotated, ["good"]);
+}
+
+/// A value that is made is no larger than others may be, and has what its type asks for; else nothing is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_keeps_the_rules() {
+    let all_of = Processes::start(1).await;
+    let policy = all_of.policy("hourly").await;
+    let value = format!(r#"{{"key":"k","rest":"{}"}}"#, "x".repeat(4_050));
+    all_of.put("large", &value, &policy, NOW).await;
+    all_of.put("small", r#"{"key":"k"}"#, &policy, NOW).await;
+    assert_eq!(all_of.tick(NOW.plus_seconds(HOUR)).await, ["small"]);
+    assert_eq!(all_of.current("large", NOW).await.0, 1);
+    let told = all_of.history(&policy).await;
+    let told = told.iter().find(|event| event.path == path("large")).unwrap();
+    assert!(matches!(&told.outcome, RotationOutcome::Failed(why) if why.contains("no larger")));
+
+    let refuses = |_: SecretType, value: &[u8]| {
+        assert!(!value.is_empty());
+        Err(Faults::one("new_value.cert_pem", "a text"))
+    };
+    let rules = ValueRules { bytes_max: 4_096, fits: refuses };
+    for value in [None, Some(SecretValue::new(b"{}".to_vec()))] {
+        let rotate = Rotate { value, generates: true, ..Rotate::by_policy(rules) };
+        let at = path("small");
+        let refused = all_of.one().rotations.rotate(&all(all_of.id), &at, &rotate, NOW).await;
+        assert!(matches!(refused, Err(Error::Fields(_))), "{refused:?}");
+    }
+    assert_eq!(all_of.current("small", NOW).await.0, 2);
+}
+
+/// Whoever attaches a policy that is being deleted either finds none or is detached with the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_secret_keeps_a_policy_that_is_gone() {
+    let all_of = Processes::start(2).await;
+    for round in 0..4 {
+        let policy = all_of.policy(&format!("p{round}")).await;
+        let mut writers = tokio::task::JoinSet::new();
+        for n in 0..40 {
+            let (service, id) = (Arc::clone(&all_of.services[n % 2]), all_of.id);
+            let policy = policy.clone();
+            writers.spawn(async move {
+                let life = LifePatch {
+                    rotation: Some(Some(policy.as_str().into())),
+                    ..LifePatch::default()
+                };
+                let put = Put {
+                    patch: MetadataPatch { life, ..MetadataPatch::default() },
+                    value: SecretValue::new(b"{}".to_vec()),
+                    expects: Expects::Anything,
+                    creates: true,
+                };
+                let at = path(&format!("{round}/{n}"));
+                match service.secrets.put(&all(id), &at, &put, NOW).await {
+                    Ok(_) | Err(Error::Fields(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+        tokio::task::yield_now().await;
+        all_of.one().rotation_policies.delete(&all(all_of.id), &policy, NOW).await.unwrap();
+        writers.join_all().await;
+        let again = all_of.policy(&format!("p{round}")).await;
+        let known = all_of.one().rotation_policies.get(&all(all_of.id), &again).await.unwrap();
+        assert_eq!(known.secrets, 0, "round {round}");
+    }
 }
 
 /// A policy whose mark is missing is found again.
@@ -338,13 +419,7 @@ async fn a_value_is_made_anew_in_its_place() {
             creates: true,
         };
         service.secrets.put(&permit, &at, &put, NOW).await.unwrap();
-        let rotate = Rotate {
-            value: None,
-            generates: true,
-            grace: None,
-            expects: Expects::Anything,
-            reason: None,
-        };
+        let rotate = Rotate { generates: true, ..Rotate::by_policy(RULES) };
         service.rotations.rotate(&permit, &at, &rotate, NOW).await?;
         let (_, view) = service.secrets.read(&permit, &at, None, NOW).await.unwrap();
         Ok::<_, Error>(String::from_utf8(view.value.unwrap().expose().to_vec()).unwrap())
@@ -394,7 +469,7 @@ async fn what_is_made_loses_no_write_in_between() {
     let rotates = async |service: &Service| {
         let mut numbers = Vec::new();
         for _ in 0..20 {
-            let rotate = Rotate { generates: true, ..Rotate::test() };
+            let rotate = Rotate { generates: true, ..Rotate::by_policy(RULES) };
             match service.rotations.rotate(&permit, &path("a"), &rotate, NOW).await {
                 Ok(rotated) => numbers.push((rotated.number.get(), rotated.previous)),
                 Err(Error::Contended) => {}
@@ -408,20 +483,9 @@ async fn what_is_made_loses_no_write_in_between() {
     for (number, previous) in numbers {
         assert_eq!(previous + 1, number);
     }
-    let given = NewValue { value: SecretValue::new(b"{}".to_vec()), fits: &|_| Ok(()) };
-    let stale = Rotate { value: Some(given), expects: Expects::Version(1), ..Rotate::test() };
+    let given = Some(SecretValue::new(b"{}".to_vec()));
+    let expects = Expects::Version(1);
+    let stale = Rotate { value: given, expects, ..Rotate::by_policy(RULES) };
     let refused = all_of.one().rotations.rotate(&permit, &path("a"), &stale, NOW).await;
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
-}
-
-impl Rotate<'_> {
-    fn test() -> Self {
-        Rotate {
-            value: None,
-            generates: false,
-            grace: None,
-            expects: Expects::Anything,
-            reason: None,
-        }
-    }
 }

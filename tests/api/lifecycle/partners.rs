@@ -149,6 +149,23 @@ async fn a_partner_acts_for_its_tenants_alone() {
     let twice = kin.partner.send(Method::GET, "/v1/secrets/app/db", &twice, "").await;
     refused(&twice, 400, "invalid_request");
 
+    // A token that is good at home is good for that, and no other is.
+    let token = async |of: &Client| {
+        let login = of.call(Method::POST, "/v1/auth/cert/login", "{}").await.ok();
+        format!("Bearer {}", login["auth"]["client_token"].as_str().unwrap())
+    };
+    let path = format!("/v1/t/{alias}/secrets/app/db");
+    for (by, whose, status) in [
+        (&kin.partner, &kin.partner, 200),
+        (&kin.partner, &kin.tenant, 401),
+        (&kin.tenant, &kin.tenant, 200),
+        (&kin.tenant, &kin.partner, 401),
+    ] {
+        let bearer = token(whose).await;
+        let answer = by.send(Method::GET, &path, &[("authorization", &bearer)], "").await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+
     // All that the dialect does, it does there; what is kept of the tenant is the tenant's.
     let at = format!("/v1/t/{alias}");
     let own = Kin::write(&kin.partner, &format!("{at}/secrets/new"), "made").await;
@@ -188,7 +205,9 @@ async fn a_partner_acts_for_its_tenants_alone() {
         let answer = read(&kin.operator, &format!("/v1/t/{unknown}/secrets/app/db")).await;
         refused(&answer, 404, "tenant_not_found");
     }
-    refused(&read(&kin.operator, "/v1/secrets/app/db").await, 400, "invalid_request");
+    let unnamed = read(&kin.operator, "/v1/secrets/app/db").await;
+    refused(&unnamed, 400, "invalid_request");
+    assert!(unnamed.text().contains("X-Tenant-ID"), "{unnamed:?}");
     // In all other dialects an id is a domain's own.
     for path in [
         format!("/api/{id}/v2/secret/app%2Fdb"),

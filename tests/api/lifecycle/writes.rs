@@ -251,6 +251,25 @@ async fn preconditions() {
         let path = format!("/v1/secrets{path}");
         paths.client.send(Method::PUT, &path, &[(name, tag)], r#"{"data":{}}"#).await
     };
+    // Whoever sends one where none is judged relies on it.
+    paths.put("/c", json!({"data": {}})).await;
+    for (method, path) in [
+        (Method::PATCH, "/v1/secrets/c"),
+        (Method::DELETE, "/v1/secrets/c"),
+        (Method::POST, "/v1/secrets/c/restore"),
+    ] {
+        for header in ["if-match", "if-none-match"] {
+            let answer = paths.client.send(method.clone(), path, &[(header, "\"9\"")], "{}").await;
+            refused(&answer, 400, "invalid_request");
+        }
+    }
+    let twice = [("if-match", "\"1\""), ("if-match", "\"2\"")];
+    let twice = paths.client.send(Method::PUT, "/v1/secrets/c", &twice, r#"{"data":{}}"#).await;
+    refused(&twice, 400, "invalid_request");
+    refused(&put("/c", "if-match", "\"+1\"").await, 400, "invalid_request");
+    assert_eq!(paths.get("/c").await.ok()["version"], 1);
+    let null = json!({"data": {}, "secret_type": null});
+    assert_eq!(paths.put("/d", null).await.json()["secret_type"], "kv");
     // 28
     assert_eq!(put("/a", "if-none-match", "*").await.status, 201);
     let details = refused(&put("/a", "if-none-match", "*").await, 409, "version_conflict");
