@@ -6,6 +6,7 @@
 //! A crash loses what was counted since it was added last.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -45,7 +46,26 @@ const AT_ONCE: usize = 256;
 const ATTEMPTS: usize = 16;
 
 /// Counts of secrets, by their headers' keys.
-type Counts = HashMap<Vec<u8>, AccessCount>;
+type Counts = HashMap<Vec<u8>, Fresh>;
+
+/// What was counted of the secret that was created at that moment: whoever comes after it under its path is
+/// another one.
+#[derive(Clone)]
+struct Fresh {
+    of: Timestamp,
+    count: AccessCount,
+}
+
+impl Fresh {
+    /// Adds what was counted of the same secret, or of the one that has come after it.
+    fn merge(&mut self, other: &Self) {
+        match other.of.cmp(&self.of) {
+            Ordering::Equal => self.count.merge(&other.count),
+            Ordering::Greater => self.clone_from(other),
+            Ordering::Less => {}
+        }
+    }
+}
 
 /// The counts that are not in the store yet.
 pub struct Accesses {
@@ -75,18 +95,23 @@ impl Accesses {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A value of the secret whose header has this key was read.
-    pub(super) fn note(&self, key: &[u8], now: Timestamp) {
+    /// A value was read of the secret whose header has this key, and that was created at that moment.
+    pub(super) fn note(&self, key: &[u8], of: Timestamp, now: Timestamp) {
         let mut shard = self.shard(key);
-        if let Some(count) = shard.get_mut(key) {
-            return count.note(now);
+        if let Some(known) = shard.get_mut(key) {
+            if known.of == of {
+                known.count.note(now);
+            } else {
+                known.merge(&Fresh { of, count: AccessCount::one(now) });
+            }
+            return;
         }
         let fresh = self.fresh.fetch_add(1, Relaxed) + 1;
         if fresh > MOST {
             self.fresh.fetch_sub(1, Relaxed);
             return;
         }
-        shard.insert(key.to_vec(), AccessCount::one(now));
+        shard.insert(key.to_vec(), Fresh { of, count: AccessCount::one(now) });
         if fresh == MANY {
             self.many.notify_one();
         }
@@ -116,7 +141,8 @@ impl Accesses {
                 Ok(None) | Err(_) => None,
             };
             let stored = stored.filter(|access| access.of == secret.created_at);
-            let fresh = self.shard(key).get(key).cloned();
+            let fresh = self.shard(key).get(key).filter(|it| it.of == secret.created_at).cloned();
+            let fresh = fresh.map(|fresh| fresh.count);
             counts.push(match (stored.map(|access| access.count), fresh) {
                 (Some(mut stored), Some(fresh)) => {
                     stored.merge(&fresh);
@@ -133,7 +159,7 @@ impl Accesses {
     /// # Errors
     /// `Error` where the store cannot be read, or takes no change.
     pub async fn flush(&self) -> Result<(), Error> {
-        let mut by_tenant: HashMap<OkmsId, Vec<(Vec<u8>, AccessCount)>> = HashMap::new();
+        let mut by_tenant: HashMap<OkmsId, Vec<(Vec<u8>, Fresh)>> = HashMap::new();
         for shard in &self.shards {
             let taken = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
             self.fresh.fetch_sub(taken.len(), Relaxed);
@@ -160,7 +186,7 @@ impl Accesses {
         outcome
     }
 
-    async fn add(&self, id: OkmsId, counts: &[(Vec<u8>, AccessCount)]) -> Result<(), Error> {
+    async fn add(&self, id: OkmsId, counts: &[(Vec<u8>, Fresh)]) -> Result<(), Error> {
         let keys = self.scope.keys_of(id).await?;
         for _ in 0..ATTEMPTS {
             let snapshot = self.scope.engine().snapshot().await?;
@@ -178,7 +204,7 @@ impl Accesses {
         Err(Error::Contended)
     }
 
-    fn take_back(&self, counts: &[(Vec<u8>, AccessCount)]) {
+    fn take_back(&self, counts: &[(Vec<u8>, Fresh)]) {
         for (key, count) in counts {
             let mut shard = self.shard(key);
             match shard.get_mut(key) {
@@ -197,7 +223,7 @@ impl Accesses {
 async fn merged(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
-    counts: &[(Vec<u8>, AccessCount)],
+    counts: &[(Vec<u8>, Fresh)],
 ) -> Result<Batch, Error> {
     let parts: Vec<_> = counts
         .iter()
@@ -215,7 +241,10 @@ async fn merged(
         let expect =
             stored.as_ref().map_or(Expect::Absent, |found| Expect::At(found.record.revision));
         let before = stored.and_then(|found| open::<Access>(keys, key, &found.record.bytes).ok());
-        let mut whole = count.clone();
+        if count.of != secret.created_at {
+            continue;
+        }
+        let mut whole = count.count.clone();
         if let Some(before) = before.filter(|access| access.of == secret.created_at) {
             whole.merge(&before.count);
         }

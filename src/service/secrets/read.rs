@@ -164,7 +164,7 @@ impl Secrets {
             };
             permit.learns(Detail::Version(number.get()));
             if value.is_some() && include != Include::Names {
-                self.accesses.note(&key, now);
+                self.accesses.note(&key, header.created_at, now);
             }
             return Ok(Secret {
                 header,

@@ -195,3 +195,34 @@ async fn what_ends_by_settings_of_before_gets_into_the_index() {
         assert_eq!(ending.found.len(), 70);
     }
 }
+
+/// What was counted of a secret, and not added to the store yet, went to the one that came after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_of_the_secret_that_was_read() {
+    let (_folder, _engine, service, id) = start().await;
+    let permit = all(id);
+    let count = async |now| {
+        let header = service.secrets.look_at(&permit, &path("a"), false, now).await.unwrap();
+        let told = service.secrets.describe(&permit, vec![(path("a"), header)], now).await.unwrap();
+        told[0].accesses.as_ref().map(|accesses| accesses.count(now))
+    };
+    let later = NOW.plus_seconds(5);
+    for flush in [false, true] {
+        put(&service, &permit, "a", "t", NOW).await;
+        for _ in 0..2 {
+            service.secrets.read(&permit, &path("a"), None, NOW).await.unwrap();
+        }
+        assert_eq!(count(NOW).await, Some(2));
+        service.secrets.delete(&permit, &path("a"), NOW).await.unwrap();
+        put(&service, &permit, "a", "t", later).await;
+        if flush {
+            service.accesses.flush().await.unwrap();
+        }
+        assert_eq!(count(later).await, None);
+        service.secrets.read(&permit, &path("a"), None, later).await.unwrap();
+        assert_eq!(count(later).await, Some(1));
+        service.accesses.flush().await.unwrap();
+        assert_eq!(count(later).await, Some(1));
+        service.secrets.delete(&permit, &path("a"), later).await.unwrap();
+    }
+}
