@@ -30,6 +30,8 @@ use crate::{
 const DECISIONS_MAX: usize = 16;
 /// So many things that it is about; of more the last one stands in the place of the one before.
 const THINGS_MAX: usize = 16;
+/// So many of the many things of one request: as many as one can name.
+const ITEMS_MAX: usize = 100;
 /// So many numbers of versions.
 const VERSIONS_MAX: usize = 100;
 /// So much of a name, in bytes: as much as a secret's path has at the most.
@@ -149,6 +151,10 @@ struct Request {
     /// What else it is about, as was found out.
     about: Vec<(Thing, String)>,
     decisions: Vec<Decision>,
+    /// The secrets that it is about, of a request about many, and whether each was denied.
+    items: Vec<(String, bool)>,
+    /// How many of them are left out.
+    more_items: u64,
     changes: Vec<Change>,
     is_over: bool,
 }
@@ -380,7 +386,18 @@ impl Request {
         let also = |thing: &(Thing, String)| {
             Members::new().text("type", thing.0.name()).text("name", &name(thing))
         };
-        let members = members.objects("also", things.map(also));
+        let items = self.items.iter().map(|(path, is_denied)| {
+            let effect = if *is_denied { "deny" } else { "permit" };
+            Members::new()
+                .text("type", Thing::Secret.name())
+                .text("name", path)
+                .text("effect", effect)
+        });
+        let members = members.objects("also", things.map(also).chain(items));
+        let members = match self.more_items {
+            0 => members,
+            more => members.number("also_left_out", more),
+        };
         let Some(main) = main else { return members };
         let of_it = told().filter(|one| (one.kind, &one.path) == (main.kind, &main.path));
         let members = members.texts("actions", of_it.map(|one| one.action.name()));
@@ -508,10 +525,34 @@ impl Witness for Trail {
     }
 
     fn announce(&self, change: &'static str) -> Announcing<'_> {
+        let about = |request: &Request, members| request.decided(&self.auditor, members, false);
+        self.announced(change, about)
+    }
+
+    fn ended(&self, mark: AuditMark, fate: Fate) {
+        let mut request = self.request();
+        let mut changes = request.changes.iter_mut();
+        if let Some(change) = changes.find(|change| change.mark.seq == mark.seq) {
+            change.fate = fate;
+        }
+    }
+
+    fn item(self: Arc<Self>) -> Arc<dyn Witness> {
+        Arc::new(Item { trail: self, own: Mutex::default() })
+    }
+}
+
+impl Trail {
+    /// Announces a change, which is about what `about` adds to what is known of the request.
+    fn announced(
+        &self,
+        change: &'static str,
+        about: impl FnOnce(&Request, Members) -> Members,
+    ) -> Announcing<'_> {
         let announced = {
             let mut request = self.request();
             let members = request.known(self.auditor.of("intent"));
-            let members = request.decided(&self.auditor, members, false).text("change", change);
+            let members = about(&request, members).text("change", change);
             let announced = self.auditor.recorder.intend(members, request.tenant);
             if let Ok((mark, _)) = &announced {
                 // Where it is not kept, the change will not happen, and that is told.
@@ -527,11 +568,76 @@ impl Witness for Trail {
         })
     }
 
-    fn ended(&self, mark: AuditMark, fate: Fate) {
+    /// One of the many things that it is about, as it is told, and whether it was denied.
+    fn is_about(&self, path: &str, is_denied: bool) {
         let mut request = self.request();
-        let mut changes = request.changes.iter_mut();
-        if let Some(change) = changes.find(|change| change.mark.seq == mark.seq) {
-            change.fate = fate;
+        if let Some((_, known)) = request.items.iter_mut().find(|(known, _)| known == path) {
+            *known |= is_denied;
+        } else if request.items.len() < ITEMS_MAX {
+            request.items.push((path.to_owned(), is_denied));
+        } else {
+            request.more_items += 1;
         }
+    }
+}
+
+/// One of the many things that a request is about: its announcements tell of it alone, and the request's record of all
+/// of them.
+#[derive(Debug)]
+struct Item {
+    trail: Arc<Trail>,
+    /// What was decided of it.
+    own: Mutex<Request>,
+}
+
+impl Item {
+    fn own(&self) -> MutexGuard<'_, Request> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Witness for Item {
+    fn learns(&self, detail: Detail<'_>) {
+        match detail {
+            Detail::Version(number) => self.own().version = Some(number),
+            detail => self.trail.learns(detail),
+        }
+    }
+
+    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>) {
+        let Resource::Secret(path) = resource else {
+            return self.trail.decided(action, resource, is_allowed, by);
+        };
+        let path = self.trail.auditor.path(self.trail.request().tenant, path.as_str());
+        self.trail.is_about(&path, !is_allowed);
+        // What was asked of all of them is told once.
+        self.trail.decided(action, Resource::Below(""), is_allowed, by.clone());
+        let kind = Thing::Secret.name();
+        let decision = Decision { action, kind, path: Some(path), is_allowed, by };
+        let mut own = self.own();
+        if own.decisions.len() < DECISIONS_MAX && !own.decisions.contains(&decision) {
+            own.decisions.push(decision);
+        }
+    }
+
+    fn announce(&self, change: &'static str) -> Announcing<'_> {
+        let own = self.own();
+        let announced = self.trail.announced(change, |_, members| {
+            let members = own.decided(&self.trail.auditor, members, false);
+            match own.version {
+                Some(version) => members.number("version", version.into()),
+                None => members,
+            }
+        });
+        drop(own);
+        announced
+    }
+
+    fn ended(&self, mark: AuditMark, fate: Fate) {
+        self.trail.ended(mark, fate);
+    }
+
+    fn item(self: Arc<Self>) -> Arc<dyn Witness> {
+        self
     }
 }

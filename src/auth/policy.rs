@@ -299,6 +299,14 @@ impl Permit {
         self.witness.as_deref()
     }
 
+    /// The same for one of the many things that its request is about: what is decided of that, and what is done to it,
+    /// is told by its own name.
+    #[must_use]
+    pub fn item(&self) -> Self {
+        let witness = self.witness.clone().map(Witness::item);
+        Self { witness, ..self.clone() }
+    }
+
     /// Tells that something was found out of its request.
     pub fn learns(&self, detail: Detail<'_>) {
         if let Some(witness) = self.witness() {

@@ -3,7 +3,7 @@
 //! Always holds: what a permit has decided is told before anything is done by it; a change is
 //! announced before it happens. Never does: decide.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     action::{Action, Resource},
@@ -133,4 +133,7 @@ pub trait Witness: Send + Sync + fmt::Debug {
 
     /// What has become of a change that was announced.
     fn ended(&self, mark: AuditMark, fate: Fate);
+
+    /// Who sees one of the many things that the request is about.
+    fn item(self: Arc<Self>) -> Arc<dyn Witness>;
 }

@@ -129,7 +129,8 @@ pub(super) async fn batch(
     for text in paths {
         let read = async {
             let path = of_text(&text)?;
-            let read = context.service.secrets.read(&permit, &path, version, call.now).await;
+            let item = permit.item();
+            let read = context.service.secrets.read(&item, &path, version, call.now).await;
             read.map_err(|error| words::of(error, &path))
         };
         match read.await {
@@ -138,13 +139,12 @@ pub(super) async fn batch(
                 room = room.checked_sub(bytes).ok_or(Problem::AnswerTooLarge)?;
                 found.push((text, read));
             }
-            Err(failed) if !fails_fast && OF_ONE.contains(&failed.problem) => {
-                failures.push((text, failed));
-            }
+            Err(failed) if !fails_fast && is_of_one(&failed) => failures.push((text, failed)),
             Err(failed) => return Err(failed),
         }
     }
-    Ok(Reply::json(Writer::object_sized(256, |out| {
+    let damaged = failures.iter().filter(|(_, failed)| is_damaged(failed)).count();
+    let reply = Reply::json(Writer::object_sized(256, |out| {
         out.object("secrets", |out| {
             for (text, (Secret { header, .. }, VersionView { number, value, .. })) in &found {
                 out.object(text, |out| {
@@ -167,7 +167,17 @@ pub(super) async fn batch(
                 });
             }
         });
-    })))
+    }));
+    Ok(Reply { damaged, ..reply })
+}
+
+/// Whether it is wrong with one secret, and not with all.
+fn is_of_one(failed: &Failed) -> bool {
+    OF_ONE.contains(&failed.problem) || is_damaged(failed)
+}
+
+fn is_damaged(failed: &Failed) -> bool {
+    matches!(failed.cause.as_deref(), Some(Error::Corrupt(_)))
 }
 
 /// The days from now to a moment, rounded up: what ends in an hour has a day left, and what has ended

@@ -145,9 +145,10 @@ impl Rotations {
         let mut events = Vec::with_capacity(paths.len());
         for path in paths {
             let by = (&by_policy, Occasion::Policy(id));
-            let outcome = match permit.check(Action::VersionCreate, Resource::Secret(&path)) {
+            let item = permit.item();
+            let outcome = match item.check(Action::VersionCreate, Resource::Secret(&path)) {
                 Ok(()) if begun.elapsed() < BEGIN_TIME => {
-                    self.carry_out(permit, &path, by, now).await
+                    self.carry_out(&item, &path, by, now).await
                 }
                 Ok(()) => Err(Error::Busy),
                 Err(denied) => Err(denied.into()),

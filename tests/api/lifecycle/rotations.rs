@@ -365,6 +365,51 @@ async fn all_that_a_policy_is_attached_to_is_rotated() {
     assert_eq!(faulty(&unknown), ["status"]);
 }
 
+/// Of many secrets the trail names each, and whether it was denied; each change is announced by its own name.
+#[tokio::test]
+async fn each_of_many_is_told() {
+    let (server, paths) = Paths::start().await;
+    paths.hourly(json!({})).await;
+    for path in ["app/a", "app/b", "other"] {
+        paths.write(path, json!({"password": "p"}), "rot_hourly").await;
+    }
+    let operator = server.operator();
+    let of = format!("/v2/okms/resource/{}", paths.client.id);
+    let policy = json!({"name": "app", "identities": ["app"], "resources": [{"urn": "app/*"}],
+        "permissions": {"allow": [{"action": "okms:apikms:secret/*"}]}});
+    operator.call(Method::POST, &format!("{of}/policy"), &policy.to_string()).await.ok();
+    operator.call(Method::PUT, &format!("{of}/rule/all"), r#"{"identity":"app"}"#).await.ok();
+    let batch = json!({"paths": ["app/a", "other", "app/b", "app/none"]}).to_string();
+    paths.client.call(Method::POST, "/v1/secrets/batch", &batch).await.ok();
+    let all = json!({"secret_paths": ["app/b", "other", "app/a"]}).to_string();
+    let at = format!("{ROTATION}/rot_hourly/rotate");
+    let told = paths.client.call(Method::POST, &at, &all).await.ok();
+    let told: Vec<_> = told.as_array().unwrap().iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(told, ["success", "failed", "success"]);
+
+    let trail = std::fs::read_to_string(server.path("audit.log")).unwrap();
+    let records: Vec<Value> =
+        trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let also = |operation: &str| {
+        let record =
+            records.iter().rfind(|one| one["operation"] == operation && one["type"] == "request");
+        let secrets = record.unwrap()["also"].as_array().unwrap().iter();
+        let secrets = secrets.filter(|one| one["type"] == "secret");
+        secrets
+            .map(|one| format!("{} {}", one["name"], one["effect"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        also("PathReadBatch"),
+        ["app/a permit", "other deny", "app/b permit", "app/none permit"]
+    );
+    assert_eq!(also("PathRotatePolicySecrets"), ["app/b permit", "other deny", "app/a permit"]);
+    let intents =
+        records.iter().filter(|one| one["type"] == "intent" && one["change"] == "secrets.rotate");
+    let intents: Vec<_> = intents.map(|one| one["resource"].clone()).collect();
+    assert_eq!(intents, ["app/b", "app/a"]);
+}
+
 /// A server that looks for what is due each second.
 async fn ticking() -> (TestServer, Paths) {
     let server = TestServer::start_with(|config| {
