@@ -111,6 +111,11 @@ const SSH_KINDS: [(&str, SshKind); 2] = [("ed25519", SshKind::Ed25519), ("rsa", 
 const CURVE_RULE: &str = "P-256 or P-384";
 
 impl Generator {
+    /// Whether making it takes long.
+    pub(super) const fn is_costly(&self) -> bool {
+        matches!(self, Self::RsaPair(_) | Self::BcryptHash { .. })
+    }
+
     /// The generator of this name, so configured. What is wrong with it is told as of `at`, the place of
     /// the field; where anything is, what is made of it is not to be used.
     pub(super) fn read(

@@ -57,6 +57,9 @@ impl Field {
     }
 }
 
+/// How many fields may take long to make: a processor works for seconds on one.
+const COSTLY_MAX: usize = 4;
+
 /// Fields that are made together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe(Vec<Field>);
@@ -81,6 +84,10 @@ impl Recipe {
             fields.extend(generator.map(|generator| Field { name, generator }));
         }
         let recipe = faults.check(Self(fields))?;
+        if recipe.0.iter().filter(|field| field.generator.is_costly()).count() > COSTLY_MAX {
+            let rule = "at most four that take long to make: rsa_keypair and bcrypt_hash";
+            return Err(Faults::one("fields", rule));
+        }
         let mut faults = Faults::default();
         let mut names = HashSet::new();
         for (number, (_, members)) in recipe.plan().enumerate() {

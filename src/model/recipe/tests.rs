@@ -169,3 +169,18 @@ fn a_policy_is_made_and_changed() {
     let none = SecretPolicyPatch::default().create(NOW).unwrap_err();
     assert_eq!(none.iter().map(|(field, _)| field).collect::<Vec<_>>(), ["fields", "name"]);
 }
+
+/// Sixteen keys of RSA kept a processor for most of a minute, and a domain's rotations with it.
+#[test]
+fn what_takes_long_is_bounded() {
+    let some = |number: usize, generator: &str| {
+        let fields = (0..number).map(|n| field(&format!("f{n}"), generator, &[]));
+        Recipe::new(fields.collect())
+    };
+    for generator in ["rsa_keypair", "bcrypt_hash"] {
+        assert!(some(4, generator).is_ok());
+        let faults = some(5, generator).unwrap_err();
+        assert_eq!(faults.iter().next().unwrap().0, "fields");
+    }
+    assert!(some(16, "ec_keypair").is_ok() && some(16, "hex").is_ok());
+}

@@ -136,6 +136,7 @@ impl RotationPolicies {
     ) -> Result<Page<AttachedSecret>, Error> {
         permit.check(Action::VersionCreate, Resource::Below(""))?;
         let keys = self.scope.keys(permit).await?;
+        let _turn = self.scope.long_reads().turn(keys.id()).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let mut policies = self.all(&*snapshot, &keys).await?;
         if let Some(wanted) = &search.policy {

@@ -67,6 +67,8 @@ impl RotationPolicies {
     ) -> Result<Page<KnownRotationPolicy>, Error> {
         permit.check(Action::ConfigGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
+        // Counting what has a policy takes a look at each.
+        let _turn = self.scope.long_reads().turn(keys.id()).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let mut found = self.all(&*snapshot, &keys).await?;
         found.retain(|(_, policy)| policy.fields().is_active || !only_active);

@@ -226,3 +226,68 @@ async fn counts_are_of_the_secret_that_was_read() {
         service.secrets.delete(&permit, &path("a"), later).await.unwrap();
     }
 }
+
+/// Case 65: however often a secret is read, nothing is written for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_counted_without_a_write() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    put(&service, &permit, "a", "t", NOW).await;
+    let before = engine.revision();
+    for _ in 0..10_000 {
+        service.secrets.read(&permit, &path("a"), None, NOW).await.unwrap();
+    }
+    assert_eq!(engine.revision(), before);
+    service.accesses.flush().await.unwrap();
+    assert_eq!(engine.revision().0, before.0 + 1);
+}
+
+/// Cases 58 and 87: a list opens no value, and what is done to a whole secret is one commit, however many versions it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_secrets_are_as_cheap_as_their_headers() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    for _ in 0..10 {
+        put(&service, &permit, "a", "t", NOW).await;
+    }
+    for number in 1..=10 {
+        let key = kinds::version::key(id, &path("a"), number);
+        damage(&service, kinds::value::SPACE, key.clone()).await;
+        damage(&service, kinds::version::SPACE, key).await;
+    }
+    let search = Search::default();
+    let found = service.secrets.search(&permit, &search, None, 9, NOW).await.unwrap();
+    assert_eq!((found.found.len(), found.damaged), (1, 0));
+    let before = engine.revision();
+    service.secrets.remove(&permit, &path("a"), 60, NOW).await.unwrap();
+    assert_eq!(engine.revision().0, before.0 + 1);
+    service.secrets.restore(&permit, &path("a"), NOW).await.unwrap();
+    assert_eq!(engine.revision().0, before.0 + 2);
+}
+
+/// Case 79: a write at the moment of the sweep makes a new secret, whole, with nothing of the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_writes_beside_the_sweep_begins_anew() {
+    let (_folder, engine, service, id) = start().await;
+    let (permit, service) = (all(id), Arc::new(service));
+    for round in 0..20 {
+        let at = format!("a{round}");
+        for _ in 0..3 {
+            put(&service, &permit, &at, "t", NOW).await;
+        }
+        service.secrets.remove(&permit, &path(&at), 60, NOW).await.unwrap();
+        let over = NOW.plus_seconds(60);
+        let sweeping = Arc::clone(&service);
+        let sweep = tokio::spawn(async move { sweeping.secrets.sweep(over).await });
+        put(&service, &permit, &at, "t", over).await;
+        sweep.await.unwrap().unwrap();
+        let versions = service.secrets.history(&permit, &path(&at), over).await.unwrap().0.versions;
+        assert_eq!(versions.len(), 1, "round {round}");
+        let (_, view) = service.secrets.read(&permit, &path(&at), None, over).await.unwrap();
+        assert_eq!((view.number.get(), view.record.created_at), (1, over));
+        service.secrets.sweep(over).await.unwrap();
+    }
+    for space in [header::SPACE, kinds::version::SPACE, kinds::value::SPACE] {
+        assert_eq!(keys(&*engine, space).await.len(), 20, "{space:?}");
+    }
+}

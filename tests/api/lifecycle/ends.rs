@@ -304,3 +304,30 @@ async fn what_expires_soon() {
     assert_eq!(rest["secrets"].as_array().unwrap().len(), 30);
     refused(&paths.get("/expiring?cursor=AAAA").await, 400, "invalid_cursor");
 }
+
+/// Cases 78 and 43: what has passed while the server was down is judged by the clock; and two who change different
+/// things at once both do.
+#[tokio::test]
+async fn time_passes_while_the_server_is_down() {
+    let (mut server, paths) = Paths::start().await;
+    paths.three("a").await;
+    let (one, other) = tokio::join!(
+        paths.patch("/a", json!({"metadata": {"owner": "team:x"}})),
+        paths.patch("/a", json!({"metadata": {"tags": ["t"]}})),
+    );
+    let (_, _) = (one.ok(), other.ok());
+    let told = paths.get("/metadata/a").await.ok();
+    assert_eq!(told["metadata"], json!({"owner": "team:x", "tags": ["t"]}));
+    paths.delete("/a").await.ok();
+    server.clock.advance(29 * DAY);
+    server.stop().await;
+    server.clock.advance(2 * DAY);
+    server.start_again().await.unwrap();
+    let paths = Paths { client: server.at(&paths.client) };
+    for rest in ["/a", "/a?version=1", "/metadata/a?include_deleted=true"] {
+        refused(&paths.get(rest).await, 404, "secret_not_found");
+    }
+    refused(&paths.restore("a", "").await, 404, "secret_not_found");
+    assert_eq!(paths.put("/a", json!({"data": {}})).await.json()["version"], 1);
+    assert_eq!(paths.kv(Method::GET, "data/a?version=3", "").await.status, 404);
+}
