@@ -127,7 +127,7 @@ $(block paths-rotate docs/PATHS.md)"
 answers=$(bash -euo pipefail -c "$both")
 [ "$(grep -c '"version":2,"previous_version":1,.*"auto_generated":false' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"version":3,"previous_version":2,.*"auto_generated":true' <<<"$answers")" -eq 1 ]
-grep -q '"data":{"user": "shop", "password":"[^"]\{32\}"}' <<<"$(tail -1 <<<"$answers")"
+grep -q '"data":{"user": "shop", "password": "[^"]\{32\}"}' <<<"$(tail -1 <<<"$answers")"
 both="$(block paths docs/PATHS.md)
 $(block paths-partners docs/PATHS.md)"
 answers=$(bash -euo pipefail -c "$both")
