@@ -1,9 +1,13 @@
 //! How secrets end, and come back: cases 66 to 100.
 
+use std::time::Duration;
+
 use hyper::Method;
+use okmsd::config::Span;
 use serde_json::json;
 
 use super::{Paths, faulty, members, refused};
+use crate::harness::TestServer;
 
 const DAY: i64 = 86_400;
 
@@ -309,7 +313,11 @@ async fn what_expires_soon() {
 /// things at once both do.
 #[tokio::test]
 async fn time_passes_while_the_server_is_down() {
-    let (mut server, paths) = Paths::start().await;
+    let mut server = TestServer::start_with(|config| {
+        config.secrets.retention = Span(Duration::from_secs(24 * 3_600));
+    })
+    .await;
+    let paths = Paths { client: server.tenant().await };
     paths.three("a").await;
     let (one, other) = tokio::join!(
         paths.patch("/a", json!({"metadata": {"owner": "team:x"}})),
@@ -319,9 +327,10 @@ async fn time_passes_while_the_server_is_down() {
     let told = paths.get("/metadata/a").await.ok();
     assert_eq!(told["metadata"], json!({"owner": "team:x", "tags": ["t"]}));
     paths.delete("/a").await.ok();
-    server.clock.advance(29 * DAY);
+    server.clock.advance(DAY - 3_600);
+    assert!(paths.get("/metadata/a?include_deleted=true").await.status.is_success());
     server.stop().await;
-    server.clock.advance(2 * DAY);
+    server.clock.advance(2 * 3_600);
     server.start_again().await.unwrap();
     let paths = Paths { client: server.at(&paths.client) };
     for rest in ["/a", "/a?version=1", "/metadata/a?include_deleted=true"] {
