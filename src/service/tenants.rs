@@ -114,10 +114,7 @@ impl Tenants {
         }
         let root = self.scope.root();
         let alias = patch.alias.clone().flatten();
-        let partner = match patch.partner.as_ref().and_then(Option::as_ref) {
-            Some(name) => Some(self.called(name).await?.ok_or(NO_PARTNER)?),
-            None => None,
-        };
+        let partner = self.wanted(patch).await?;
         let name_key = names::key(root, name)?;
         let alias_key =
             alias.as_ref().map(|alias| names::alias(root, alias.as_str())).transpose()?;
@@ -281,6 +278,14 @@ impl Tenants {
 }
 
 impl Tenants {
+    /// The partner that is asked for, if one is.
+    async fn wanted(&self, patch: &DomainPatch) -> Result<Option<OkmsId>, Error> {
+        match &patch.partner {
+            Some(Some(name)) => Ok(Some(self.called(name).await?.ok_or(NO_PARTNER)?)),
+            Some(None) | None => Ok(None),
+        }
+    }
+
     /// Changes how the permit's domain is called, and which partner it has: all or nothing.
     ///
     /// # Errors
@@ -290,10 +295,7 @@ impl Tenants {
         permit.learns(Detail::About(Thing::Domain, &permit.okms_id().to_string()));
         permit.check(Action::DomainEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let wanted = match &patch.partner {
-            Some(Some(name)) => Some(self.called(name).await?.ok_or(NO_PARTNER)?),
-            _ => None,
-        };
+        let wanted = self.wanted(patch).await?;
         let change =
             Change { name: ChangeName::UpdateTenant, turns: &[""], witness: permit.witness() };
         let basis = Kin { patch, wanted };

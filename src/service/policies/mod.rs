@@ -7,7 +7,7 @@ mod kept;
 mod rotation;
 mod secret;
 
-pub(super) use self::rotation::held;
+pub(super) use self::rotation::{find, held};
 pub use self::{
     due::{AttachedSecret, DueSearch},
     rotation::{KnownRotationPolicy, RotationPolicies},

@@ -93,9 +93,8 @@ impl RotationPolicies {
         permit.check(Action::ConfigGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let found = Reader { snapshot: &*snapshot, keys: &keys }.find(id).await?;
         let since = self.since(&*snapshot, keys.id()).await?;
-        let policy = found.or_else(|| RotationPolicy::built_in(id, since));
+        let policy = find(&Reader { snapshot: &*snapshot, keys: &keys }, id, since).await?;
         let policy = policy.ok_or(Error::RotationPolicyNotFound)?;
         let secrets = count(&*snapshot, keys.id(), id).await?;
         Ok(KnownRotationPolicy { id: id.clone(), policy, secrets })
@@ -295,6 +294,15 @@ pub(in crate::service) async fn held(
     let keys = reader.records.keys;
     let record = reader.hold(rotation_policy::SPACE, at(keys, id)).await?;
     or_built_in(keys, id, record.as_ref(), now)
+}
+
+/// A policy of a tenant, as a reader sees it.
+pub(in crate::service) async fn find(
+    reader: &Reader<'_>,
+    id: &RotationPolicyId,
+    since: Timestamp,
+) -> Result<Option<RotationPolicy>, Error> {
+    Ok(reader.find(id).await?.or_else(|| RotationPolicy::built_in(id, since)))
 }
 
 /// The policy in a record; where there is none, the one that is there from the start, if it is one.

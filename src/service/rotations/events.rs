@@ -5,14 +5,11 @@ use crate::{
     model::{OkmsId, ROTATION_EVENTS_MAX, RotationEvent, RotationPolicy, RotationPolicyId},
     service::{
         ChangeName, Error,
-        records::keys_of,
+        records::{Draft, keys_of},
         scope::Scope,
         unit::{Change, OneRecord},
     },
-    store::{
-        engine::{Op, Snapshot},
-        kinds::rotation_event,
-    },
+    store::{engine::Snapshot, kinds::rotation_event},
 };
 
 /// Keeps what has failed in the policy's history, while there is such a policy.
@@ -28,14 +25,23 @@ pub(super) async fn record(
     scope
         .unit(change, keys, basis, |found, draft| {
             if found.is_some() || RotationPolicy::is_built_in(id) {
-                draft.put((id, event), event)?;
-                draft.extend(
-                    surplus.iter().cloned().map(|key| Op::Delete(rotation_event::SPACE, key)),
-                );
+                keep(draft, (id, event), &surplus)?;
             }
             Ok(())
         })
         .await
+}
+
+/// Drafts an event of a policy in the place of the oldest.
+pub(super) fn keep(
+    draft: &mut Draft<'_>,
+    (id, event): (&RotationPolicyId, &RotationEvent),
+    surplus: &[Vec<u8>],
+) -> Result<(), Error> {
+    for key in surplus {
+        draft.delete(rotation_event::SPACE, key.clone());
+    }
+    draft.put((id, event), event)
 }
 
 /// Whether it is the secret that cannot be rotated, whoever tries: that is kept.

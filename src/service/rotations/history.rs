@@ -17,6 +17,7 @@ use crate::{
     service::{
         Error,
         cursor::{self, FORGED, Listing, Page},
+        policies,
         records::{Reader, keys_of, open},
         secrets::may_see,
     },
@@ -126,8 +127,8 @@ impl Rotations {
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
-        let policy = reader.find(id).await?.or_else(|| RotationPolicy::built_in(id, now));
-        let policy: RotationPolicy = policy.ok_or(Error::RotationPolicyNotFound)?;
+        let policy = policies::find(&reader, id, now).await?;
+        let policy = policy.ok_or(Error::RotationPolicyNotFound)?;
         if !policy.fields().auto_generate {
             let rule =
                 "true, so that there are new values; or rotate each secret with its new value";

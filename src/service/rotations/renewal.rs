@@ -2,8 +2,11 @@
 
 use crate::{
     crypto::SecretValue,
-    model::{Faults, Header, Recipe, RotationPolicy, SecretPath, SecretPolicy, SecretPolicyId},
-    service::{Error, members, records::Reader},
+    model::{
+        Faults, Header, Recipe, RotationPolicy, SecretPath, SecretPolicy, SecretPolicyId,
+        VersionRecord,
+    },
+    service::{Error, members, records::Reader, secrets::Existing},
 };
 
 /// What is to be made, and of what.
@@ -12,6 +15,8 @@ pub(super) struct Renewal {
     pub recipe: Recipe,
     /// The value whose other members stay.
     pub before: SecretValue,
+    /// The record of the version that has it, where there is one.
+    record: Option<VersionRecord>,
 }
 
 impl Renewal {
@@ -25,7 +30,7 @@ impl Renewal {
         header: &Header,
         policy: Option<&RotationPolicy>,
     ) -> Result<Self, Error> {
-        let before = before(reader, path, header).await?;
+        let (before, record) = before(reader, path, header).await?;
         let of_rotation = policy.and_then(|policy| policy.fields().secret_policy.as_ref());
         let own = header.life.secret_policy.as_deref();
         let recipe = if let Some(id) = own.or_else(|| of_rotation.map(SecretPolicyId::as_str)) {
@@ -35,7 +40,13 @@ impl Renewal {
             let names = names.iter().map(String::as_str);
             Recipe::of_type(header.about.secret_type, names).map_err(|no| refused(no.0))?
         };
-        Ok(Self { recipe, before })
+        Ok(Self { recipe, before, record })
+    }
+
+    /// Whether it is of what is still current, and as it was.
+    pub(super) fn is_of(&self, found: &Existing, current: u32) -> bool {
+        let record = found.versions.last().map(|(_, version)| &version.record);
+        found.header.current_number() == current && record == self.record.as_ref()
     }
 }
 
@@ -61,12 +72,11 @@ async fn before(
     reader: &Reader<'_>,
     path: &SecretPath,
     header: &Header,
-) -> Result<SecretValue, Error> {
-    if let Some(number) = header.current {
-        let version = reader.version(path, number).await?;
-        if !version.record.is_deactivated && version.record.deleted_at.is_none() {
-            return reader.value(path, number, &version).await;
-        }
-    }
-    Ok(SecretValue::new(b"{}".to_vec()))
+) -> Result<(SecretValue, Option<VersionRecord>), Error> {
+    let nothing = || SecretValue::new(b"{}".to_vec());
+    let Some(number) = header.current else { return Ok((nothing(), None)) };
+    let version = reader.version(path, number).await?;
+    let is_ended = version.record.is_deactivated || version.record.deleted_at.is_some();
+    let value = if is_ended { nothing() } else { reader.value(path, number, &version).await? };
+    Ok((value, Some(version.record)))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    events::surplus,
+    events::{keep, surplus},
     renewal::{Renewal, refused},
     rounds::Rounds,
 };
@@ -12,16 +12,16 @@ use crate::{
     crypto::{DomainKeys, SecretValue},
     model::{
         Faults, Header, RotationEvent, RotationOutcome, RotationPolicy, RotationPolicyId,
-        SecretPath, SecretType, Settings, Timestamp, VersionNumber, VersionRecord, VersionState,
+        SecretPath, SecretType, Settings, Timestamp, VersionNumber, VersionState,
     },
     service::{
-        ChangeName, Error, Expects, members,
+        ChangeName, Error, Expects, members, policies,
         records::{Draft, Reader, here},
         scope::Scope,
         secrets::{Existing, More, SecretBasis, Secrets, draft_added},
         values::Values,
     },
-    store::kinds::{rotation_event, version::Version},
+    store::kinds::version::Version,
 };
 
 /// How often a value is made anew where the one that it was made of is not current any more.
@@ -119,21 +119,11 @@ pub struct Rotations {
 /// What an attempt has found.
 struct Look {
     current: u32,
-    /// The current version's record, where a value is made of it.
-    record: Option<VersionRecord>,
     policy: Option<RotationPolicyId>,
     /// What is to be made, where it is.
     renewal: Option<Renewal>,
     /// The keys of events of the policy that another one takes the place of.
     surplus: Vec<Vec<u8>>,
-}
-
-impl Look {
-    /// Whether what a value was made of is still current, and as it was.
-    fn is_as_it_was(&self, found: &Existing) -> bool {
-        let record = found.versions.last().map(|(_, version)| &version.record);
-        found.header.current_number() == self.current && record == self.record.as_ref()
-    }
 }
 
 impl Rotations {
@@ -182,14 +172,14 @@ impl Rotations {
     ) -> Result<Option<Rotated>, Error> {
         let keys = self.scope.keys(permit).await?;
         for _ in 0..ROUNDS {
-            let Some(mut look) = self.look(&keys, path, (rotate, occasion), now).await? else {
+            let Some(look) = self.look(&keys, path, (rotate, occasion), now).await? else {
                 return Ok(None);
             };
-            let made = match look.renewal.take() {
+            let made = match &look.renewal {
                 None => None,
-                Some(Renewal { recipe, before }) => {
-                    let made = self.values.make(keys.id(), recipe, now).await?;
-                    Some(members::put(&before, &made))
+                Some(renewal) => {
+                    let made = self.values.make(keys.id(), renewal.recipe.clone(), now).await?;
+                    Some((members::put(&renewal.before, &made), renewal))
                 }
             };
             let attempt = self.attempt(permit, path, (rotate, occasion), (&look, made), now);
@@ -220,7 +210,7 @@ impl Rotations {
         };
         let id = attached(&header);
         let policy = match &id {
-            Some(id) => reader.find(id).await?.or_else(|| RotationPolicy::built_in(id, now)),
+            Some(id) => policies::find(&reader, id, now).await?,
             None => None,
         };
         match occasion {
@@ -251,12 +241,7 @@ impl Rotations {
             Some(id) => surplus(&*snapshot, keys.id(), id).await?,
             None => Vec::new(),
         };
-        let record = match header.current.filter(|_| renewal.is_some()) {
-            Some(number) => Some(reader.version(path, number).await?.record),
-            None => None,
-        };
-        let current = header.current_number();
-        Ok(Some(Look { current, record, policy, renewal, surplus }))
+        Ok(Some(Look { current: header.current_number(), policy, renewal, surplus }))
     }
 
     async fn attempt(
@@ -264,7 +249,7 @@ impl Rotations {
         permit: &Permit,
         path: &SecretPath,
         (rotate, occasion): (&Rotate, Occasion<'_>),
-        (look, made): (&Look, Option<SecretValue>),
+        (look, made): (&Look, Option<(SecretValue, &Renewal)>),
         now: Timestamp,
     ) -> Result<Attempt, Error> {
         let basis = SecretBasis::of(path, now).with(More::Rotated(rotate.grace));
@@ -289,7 +274,7 @@ impl Rotations {
                         expect(rotate.expects, &header, &defaults)?;
                         given
                     }
-                    (None, Some(made)) if look.is_as_it_was(&found) => {
+                    (None, Some((made, renewal))) if renewal.is_of(&found, look.current) => {
                         let version = expected(rotate.expects, look.current);
                         expect(Expects::Version(version), &header, &defaults)?;
                         made
@@ -311,10 +296,7 @@ impl Rotations {
                         outcome: RotationOutcome::Rotated(rotated.number),
                         reason: rotate.reason.clone(),
                     };
-                    draft.put((id, &event), &event)?;
-                    for key in &look.surplus {
-                        draft.delete(rotation_event::SPACE, key.clone());
-                    }
+                    keep(draft, (id, &event), &look.surplus)?;
                 }
                 let is_generated = rotate.value.is_none();
                 Ok(Attempt::Rotated(Box::new(Rotated { is_generated, ..rotated })))

@@ -19,7 +19,7 @@ use crate::{
         RotationStatus, SecretPath, Settings, Timestamp, VersionNumber, VersionState,
     },
     service::{
-        ChangeName, Error, Include,
+        ChangeName, Error, Include, policies,
         records::{Reader, SecretMark, here, open},
         unit::{Change, OneRecord},
     },
@@ -399,22 +399,22 @@ impl Secrets {
 /// When a secret is to be rotated next, and how it stands. Each policy is read once.
 async fn rotates(
     reader: &Reader<'_>,
-    policies: &mut HashMap<Box<str>, Option<RotationPolicy>>,
+    known: &mut HashMap<Box<str>, Option<RotationPolicy>>,
     rotation: &Rotation,
     now: Timestamp,
 ) -> Result<Option<(Timestamp, RotationStatus)>, Error> {
-    if !policies.contains_key(&rotation.policy) {
+    if !known.contains_key(&rotation.policy) {
         let found = match rotation.policy.parse::<RotationPolicyId>() {
             Err(_) => None,
-            Ok(id) => match reader.find::<RotationPolicy>(&id).await {
+            Ok(id) => match policies::find(reader, &id, now).await {
                 // What is told of the secret is not refused for the sake of its policy.
                 Err(Error::Corrupt(_)) => None,
-                policy => policy?.or_else(|| RotationPolicy::built_in(&id, now)),
+                policy => policy?,
             },
         };
-        policies.insert(rotation.policy.clone(), found);
+        known.insert(rotation.policy.clone(), found);
     }
-    let policy = policies.get(&rotation.policy).and_then(Option::as_ref);
+    let policy = known.get(&rotation.policy).and_then(Option::as_ref);
     Ok(policy.map(|policy| {
         (policy.schedule(rotation.anchor).next(), policy.status(rotation.anchor, now))
     }))
