@@ -69,6 +69,12 @@ impl LifePatch {
         self.end.is_none() && self.rotation.is_none() && self.secret_policy.is_none()
     }
 
+    /// Whether a policy is named that has a say in the secret's values to come.
+    #[must_use]
+    pub const fn attaches(&self) -> bool {
+        matches!(self.rotation, Some(Some(_))) || matches!(self.secret_policy, Some(Some(_)))
+    }
+
     /// The life after these changes. A policy that is attached anew counts from now.
     #[must_use]
     pub fn apply(&self, before: &Life, now: Timestamp) -> Life {

@@ -82,6 +82,12 @@ impl RotationPolicy {
         self.0.is_active && self.0.auto_generate
     }
 
+    /// Whether it has a say in values: that the server makes new ones, or how they are made.
+    #[must_use]
+    pub const fn makes_values(&self) -> bool {
+        self.is_automatic() || self.0.secret_policy.is_some()
+    }
+
     /// When a secret is due that has its value since `anchor`.
     #[must_use]
     pub const fn schedule(&self, anchor: Timestamp) -> Schedule {

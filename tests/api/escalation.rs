@@ -195,6 +195,113 @@ async fn who_moves_mounts_edits_policies() {
     mover.post("sys/mounts/payroll/tune", json!({"description": "d"})).await.nothing();
 }
 
+/// A certificate whose policies denied it every write, and that might change the domain's defaults, said how values were
+/// made and had the server rotate what it liked; one that might change tags attached a policy that did so already.
+#[tokio::test]
+async fn who_has_values_made_may_write_them() {
+    const ROTATION: &str = "/v1/rotation/policies";
+    const VALUES: &str = "/v1/secret-policies";
+    let domain = Domain::new().await;
+    let call = async |client: &Client, method: Method, at: &str, body: Value| {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        client.call(method, at, &body).await
+    };
+    let admin = &domain.admin;
+    let write = json!({"data": {"pin": "1234"}, "options": {"rotation_policy_id": "rot_monthly"}});
+    let bank = "/v1/secrets/payroll/bank";
+    assert_eq!(call(admin, Method::PUT, bank, write).await.status, 201);
+    let of = |value: &str| {
+        let config = json!({ "template": value });
+        json!({"name": "mine", "fields": [{"name": "pin", "generator": "template", "config": config}]})
+    };
+    let theirs = json!({"name": "theirs", "fields": [{"name": "pin", "generator": "random"}]});
+    assert_eq!(call(admin, Method::POST, VALUES, theirs).await.status, 201);
+    let automatic =
+        json!({"name": "hourly", "interval": "1h", "grace_period": "0s", "auto_generate": true});
+    assert_eq!(call(admin, Method::POST, ROTATION, automatic.clone()).await.status, 201);
+
+    let may = ["secretConfig/*", "secret/get", "secret/updateMetadata", "secret/version/create"];
+    let mallory = of_iam(&domain, "mallory", &may).await.client;
+    let denied = json!({"deny": ["secret/version/create", "secret/updateMetadata"]});
+    domain.policy("mallory", &["payroll/*"], denied).await;
+    let attach = json!({"secret_path": "payroll/bank"});
+    let named = |policy: &str| json!({"options": {policy: null}});
+    let by = |member: &str, id: &str| json!({"options": {member: id}});
+    for (method, at, body) in [
+        (Method::POST, VALUES.to_owned(), of("0000")),
+        (Method::PATCH, format!("{VALUES}/sp_theirs"), json!({"description": "other"})),
+        (
+            Method::POST,
+            ROTATION.to_owned(),
+            json!({"name": "mine", "interval": "1h", "auto_generate": true}),
+        ),
+        (
+            Method::POST,
+            ROTATION.to_owned(),
+            json!({"name": "mine", "interval": "1h", "secret_policy_id": "sp_theirs"}),
+        ),
+        (Method::PATCH, format!("{ROTATION}/rot_monthly"), json!({"auto_generate": true})),
+        (
+            Method::PATCH,
+            format!("{ROTATION}/rot_monthly"),
+            json!({"secret_policy_id": "sp_theirs"}),
+        ),
+        (Method::DELETE, format!("{ROTATION}/rot_monthly"), Value::Null),
+        (Method::POST, format!("{ROTATION}/rot_hourly/secrets"), attach),
+        (Method::PATCH, bank.to_owned(), by("rotation_policy_id", "rot_hourly")),
+        (Method::PATCH, bank.to_owned(), by("secret_policy_id", "sp_theirs")),
+    ] {
+        let refused = call(&mallory, method.clone(), &at, body.clone()).await;
+        assert_eq!(refused.status, 403, "{method} {at} {body}: {refused:?}");
+    }
+    // Nor by what it may say of that secret, as long as it may not write it.
+    let tagger = of_iam(&domain, "tagger", &["secret/get", "secret/updateMetadata"]).await.client;
+    for member in ["rotation_policy_id", "secret_policy_id"] {
+        let id = if member.starts_with("rot") { "rot_hourly" } else { "sp_theirs" };
+        let refused = call(&tagger, Method::PATCH, bank, by(member, id)).await;
+        assert_eq!(refused.status, 403, "{member}: {refused:?}");
+        // What takes one away writes nothing.
+        assert_eq!(call(&tagger, Method::PATCH, bank, named(member)).await.status, 200);
+    }
+    // A reminder writes nothing, and is for who may change what is so for all.
+    let weekly = json!({"name": "reminder", "interval": "7d"});
+    assert_eq!(call(&mallory, Method::POST, ROTATION, weekly).await.status, 201);
+    let app = json!({"data": {"pin": "1"}});
+    assert_eq!(call(admin, Method::PUT, "/v1/secrets/app", app).await.status, 201);
+    let attach = json!({"secret_path": "app"});
+    let secrets = format!("{ROTATION}/rot_hourly/secrets");
+    assert_eq!(call(&mallory, Method::POST, &secrets, attach).await.status, 201);
+    let told = call(admin, Method::GET, "/v1/rotation/due?within_hours=1", Value::Null).await.ok();
+    assert_eq!(told["data"][0]["secret_path"], "app", "{told}");
+}
+
+/// Whoever might add versions was told which secrets rotate, and when, though lists and looks were denied.
+#[tokio::test]
+async fn what_is_due_is_told_to_who_may_see_it() {
+    let domain = Domain::new().await;
+    let put = async |path: &str| {
+        let body = json!({"data": {"k": 1}, "options": {"rotation_policy_id": "rot_weekly"}});
+        let at = format!("/v1/secrets/{path}");
+        assert_eq!(domain.admin.call(Method::PUT, &at, &body.to_string()).await.status, 201);
+    };
+    for path in ["app/a", "payroll/bank"] {
+        put(path).await;
+    }
+    let due = async |client: &Client| {
+        let at = "/v1/rotation/due?within_hours=8000";
+        let told = client.call(Method::GET, at, "").await.ok();
+        let paths = told["data"].as_array().unwrap().iter().map(|one| one["secret_path"].clone());
+        paths.collect::<Vec<_>>()
+    };
+    let writer = of_iam(&domain, "writer", &["secret/version/create"]).await.client;
+    assert_eq!(due(&writer).await, Vec::<Value>::new());
+    let seer =
+        of_iam(&domain, "seer", &["secret/get", "secret/list", "secret/version/create"]).await;
+    domain.policy("seer", &["payroll/*"], json!({"deny": ["secret/get"]})).await;
+    assert_eq!(due(&seer.client).await, ["app/a"]);
+    assert_eq!(due(&domain.admin).await, ["app/a", "payroll/bank"]);
+}
+
 /// A block that denied users said nothing natively: `policy/test` told which names are users, and what they
 /// may.
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Policies that are attached to secrets, and which secrets are due by them.
 //!
-//! Always holds: what is told of a secret its header says. Never does: rotate one.
+//! Always holds: what is told of a secret its header says, to who may see it; who attaches a policy to a secret may write
+//! it, as the policy does so from then on. Never does: rotate one.
 
 use super::{
     attached::{has, here, of_secrets, put},
@@ -17,6 +18,7 @@ use crate::{
         ChangeName, Error,
         cursor::{self, FORGED, Listing, PADDED_TO, Page},
         records::Reader,
+        secrets::may_see,
         unit::{Basis, UnitReader},
     },
     store::{
@@ -71,6 +73,7 @@ impl RotationPolicies {
     ) -> Result<AttachedSecret, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        permit.check(Action::VersionCreate, Resource::Secret(path))?;
         let keys = &self.scope.keys(permit).await?;
         let turns = [path.as_str()];
         let change = of_secrets(ChangeName::AttachPolicy, permit, &turns);
@@ -122,7 +125,7 @@ impl RotationPolicies {
     }
 
     /// A page of the secrets that are due, or soon, in the order of the policies and of their anchors, as far as the
-    /// permit may rotate them.
+    /// permit may see and rotate them.
     ///
     /// # Errors
     /// `Error::RotationPolicyNotFound`; `Error::Invalid` for a cursor that is not of this list.
@@ -195,7 +198,8 @@ impl RotationPolicies {
         path: SecretPath,
         now: Timestamp,
     ) -> Result<Option<AttachedSecret>, Error> {
-        if !permit.allows(Action::VersionCreate, Resource::Secret(&path)) {
+        let resource = Resource::Secret(&path);
+        if !permit.allows(Action::VersionCreate, resource) || !may_see(permit, resource) {
             return Ok(None);
         }
         let header = match reader.header(&path, now).await {

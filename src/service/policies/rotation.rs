@@ -2,14 +2,15 @@
 //!
 //! Always holds: four are there from the start, as if they had been made with the tenant, until it changes them, and
 //! again when it removes what it has made of them; a policy that names a secret policy names one that is there
-//! when that is said. Never does: rotate a secret.
+//! when that is said; who lets one make values may write every secret, as those are written by it without asking
+//! anybody again. Never does: rotate a secret.
 
 use super::{
     attached::{count, detach_all},
     kept::{all, has_room, page},
 };
 use crate::{
-    auth::{Action, Detail, Permit, Resource, Thing},
+    auth::{Action, Denied, Detail, Permit, Resource, Thing},
     crypto::DomainKeys,
     model::{
         Faults, OkmsId, RotationPatch, RotationPolicy, RotationPolicyId, SecretPolicy,
@@ -113,6 +114,9 @@ impl RotationPolicies {
     ) -> Result<KnownRotationPolicy, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
         let (id, policy) = patch.create(now)?;
+        if policy.makes_values() {
+            may_write_all(permit)?;
+        }
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let basis = Place { id: &id, wanted: policy.fields().secret_policy.as_ref() };
@@ -153,6 +157,9 @@ impl RotationPolicies {
                 let before = before.ok_or(Error::RotationPolicyNotFound)?;
                 let policy = patch.clone().apply(&before, now)?;
                 if policy != before {
+                    if policy.makes_values() {
+                        may_write_all(permit)?;
+                    }
                     facts.check()?;
                     put(draft, id, &policy)?;
                 }
@@ -173,6 +180,8 @@ impl RotationPolicies {
         now: Timestamp,
     ) -> Result<u64, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        // Whichever have it are detached.
+        permit.check(Action::SecretUpdateMetadata, Resource::AllBelow(""))?;
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let key = at(&keys, id);
@@ -332,6 +341,12 @@ fn put(draft: &mut Draft<'_>, id: &RotationPolicyId, policy: &RotationPolicy) ->
         draft.delete(secret_index::SPACE, key);
     }
     draft.put(id, policy)
+}
+
+/// Goes on for whoever may write every secret, those to come among them: by a policy all are written to which it is
+/// attached, now or later.
+pub(super) fn may_write_all(permit: &Permit) -> Result<(), Denied> {
+    permit.check(Action::VersionCreate, Resource::AllBelow(""))
 }
 
 /// A change of policies, which take turns, so that they are counted.

@@ -141,6 +141,9 @@ impl Secrets {
         let may = |action| permit.check(action, Resource::Secret(path));
         // Which of the two it takes is known later; who has neither is not told by the store.
         may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
+        if put.patch.life.attaches() {
+            may(Action::VersionCreate)?;
+        }
         let basis = SecretBasis::of(path, now)
             .with(More::Added(Some(&put.patch.settings)))
             .attaching(&put.patch.life);
@@ -188,6 +191,10 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Header, Error> {
         permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        if patch.life.attaches() {
+            // What a policy makes of its value from now on is not asked again.
+            permit.check(Action::VersionCreate, Resource::Secret(path))?;
+        }
         let basis = SecretBasis::of(path, now).attaching(&patch.life);
         self.change(ChangeName::AmendSecret, permit, basis, |found, _, draft| {
             let before = here(found.map(|found| found.header))?;
