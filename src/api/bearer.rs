@@ -1,21 +1,51 @@
-//! Tokens that come along in the header that HTTP has for them, and what whoever brings one may do.
+//! Tokens that come along in the header that HTTP has for them or in Vault's, and what whoever brings one
+//! may do.
 
 use std::borrow::Cow;
 
-use hyper::{HeaderMap, header::AUTHORIZATION};
+use hyper::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
+};
 
 use super::Context;
 use crate::{
     auth::{Denied, Detail, Permit},
-    model::Bearer,
+    model::{Bearer, Invalid},
     service::KnownToken,
 };
+
+/// Vault's header for a token.
+pub(super) const VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 
 /// What follows `Bearer ` in `Authorization`, be it nothing; `None` where another scheme is there, or
 /// none.
 pub(super) fn in_header(headers: &HeaderMap) -> Option<&[u8]> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    headers.get(AUTHORIZATION).and_then(bearers)
+}
+
+fn bearers(header: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = header.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+}
+
+/// The token that either header names; one that is empty in Vault's is none. Whoever narrows himself by a
+/// token has to find it counts, whichever header his client puts it in.
+///
+/// # Errors
+/// `Invalid` where there are several that differ: which of them is meant is not for us to say.
+pub(super) fn in_either(headers: &HeaderMap) -> Result<Option<&[u8]>, Invalid> {
+    let vaults = headers.get_all(VAULT_TOKEN).iter().map(HeaderValue::as_bytes);
+    let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(bearers);
+    let mut all = vaults.filter(|token| !token.is_empty()).chain(bearers);
+    let first = all.next();
+    if all.all(|other| Some(other) == first) {
+        Ok(first)
+    } else {
+        Err(Invalid(
+            "the request brings several tokens that differ; send one, in Authorization: Bearer or X-Vault-Token",
+        ))
+    }
 }
 
 /// A token's text. What is not text is no token of ours, and must not pass for none.

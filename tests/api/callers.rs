@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use hyper::Method;
 use okmsd::{
-    api::{Handler, ListedRoute},
+    api::{DIALECTS, Handler, ListedRoute, route_list},
     model::Timestamp,
     pki::{CertificateAuthority, PrivateKeyPem},
 };
@@ -16,9 +16,11 @@ use serde_json::{Value, json};
 use crate::{
     access::Domain,
     credentials,
-    harness::{Answer, BOTH, Client, Connection, Http, Leaf, Pair, START, mint},
-    isolation::{SECRET, UNKNOWN, body, is_of_vault, method, names_domain, routes, url},
-    trust::{Signer, ca, claims, leaf},
+    harness::{Answer, BOTH, Client, Connection, Http, Leaf, Pair, START, TestServer, mint},
+    isolation::{
+        SECRET, UNKNOWN, body, is_of_paths, is_of_vault, is_partners, method, names_domain, url,
+    },
+    trust::{Signer, ca, claims, leaf, with},
 };
 
 /// For whom an operation is. A new one has to be thought about, and put in one of these lines.
@@ -322,7 +324,14 @@ impl Caller {
             _ => "application/json",
         };
         let mut headers = vec![("content-type", media)];
-        headers.extend(self.token.as_deref().map(|token| ("x-vault-token", token)));
+        // Either header will do where path secrets are.
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        headers.extend(match (&self.token, &bearer) {
+            (Some(_), Some(bearer)) if is_of_paths(route) && self.client.http == Http::One => {
+                Some(("authorization", &**bearer))
+            }
+            (token, _) => token.as_deref().map(|token| ("x-vault-token", token)),
+        });
         let mut connection = match self.connection.take() {
             Some(open) => open,
             None => self.client.connect().await,
@@ -416,6 +425,18 @@ fn turned_away(domain: &Domain, upn: &str) -> Vec<(&'static str, Pair)> {
     ]
 }
 
+/// A certificate that an authority below the region's has signed, which TLS lets pass: the region's name and
+/// key are certified anew, and the path may be longer.
+fn indirect(server: &TestServer, upn: &str) -> Pair {
+    let region = Signer::region(server);
+    let again = with(ca("test region CA"), |ca| ca.not_after += time::Duration::days(3650));
+    let again = again.self_signed(region.issuer.key()).unwrap().pem();
+    std::fs::write(server.path("region_ca.pem"), again).unwrap();
+    server.reloader.reload(&server.config).unwrap();
+    let below = region.below(ca("an authority below"));
+    below.pair(&claims(leaf(), upn), &[&below])
+}
+
 /// Those whom TLS lets in and who are nobody, and what each is told.
 async fn nobodies(domain: &Domain, upn: &str) -> Vec<(&'static str, Client, &'static str)> {
     let server = &domain.server;
@@ -431,6 +452,7 @@ async fn nobodies(domain: &Domain, upn: &str) -> Vec<(&'static str, Client, &'st
         ("two domains", named(&[upn, &foreign]), "cannot be read"),
         ("a NUL", named(&[&format!("{upn}\0")]), "cannot be read"),
         ("revoked", revoked, "was revoked"),
+        ("of an authority below", client(&indirect(server, upn)), "of one below it"),
     ]
 }
 
@@ -448,6 +470,9 @@ const NOT_OF_VAULT: &[&str] = &[
     "PutCustomerCaList",
     "DeleteCustomerCaList",
 ];
+
+/// What the policy `narrow` gives: a secret's data.
+const OF_NARROW: &[&str] = &["GetSecretRequest", "VaultUiMount", "PathReadSecret", "PathReadBatch"];
 
 /// Somebody of the domain itself, for whom what is for these is, or these operations are, and all the same
 /// not those.
@@ -497,7 +522,7 @@ async fn members(domain: &Domain) -> Vec<Member> {
         Member::new(Caller::new("a certificate without rights", nothing), &[]),
         Member::new(Caller::new("a certificate that may read", reader), &[For::Reader]),
         Member::new(user, &[For::Bearer, For::Reader]),
-        Member { also: &["GetSecretRequest", "VaultUiMount"], ..Member::new(less, &[For::Bearer]) },
+        Member { also: OF_NARROW, ..Member::new(less, &[For::Bearer]) },
         Member::new(Caller::new("a certificate with all rights", keeper), &all),
         Member::new(Caller::new("a certificate with all that IAM's words give", of_iam), &all),
         Member {
@@ -507,12 +532,23 @@ async fn members(domain: &Domain) -> Vec<Member> {
     ]
 }
 
+/// A domain whose partner is this one: it reads what that one keeps.
+async fn tenant_of(domain: &Domain) -> Client {
+    let tenant = domain.server.tenant().await;
+    let partner = json!({"partner": domain.admin.id}).to_string();
+    let at = format!("/v2/okms/resource/{}", tenant.id);
+    domain.server.operator().call(Method::PUT, &at, &partner).await.ok();
+    tenant
+}
+
 #[tokio::test]
 async fn every_operation_for_every_caller() {
     let domain = domain().await;
     let (server, id) = (&domain.server, &domain.admin.id);
     let upn = format!("okms.domain:{id}");
-    let routes = routes();
+    // It is a partner, so that what partners keep is its own.
+    let tenant = tenant_of(&domain).await;
+    let routes = route_list(DIALECTS);
     let ids: BTreeSet<_> = routes.iter().map(|route| route.operation.id).collect();
     for id in OPERATIONS.iter().flat_map(|(_, ids)| *ids) {
         assert!(ids.contains(id), "there is no operation {id} any more");
@@ -557,6 +593,12 @@ async fn every_operation_for_every_caller() {
                 assert_eq!(foreign.likeness(), unknown.likeness(), "{}", route.pattern);
                 continue;
             }
+            if is_partners(route) {
+                // It has none, and learns nothing of others'.
+                let answer = caller.ask(route, id).await;
+                crate::lifecycle::refused(&answer, 404, "secret_not_found");
+                continue;
+            }
             // What names no domain is its own's, where it may do everything.
             let expected = match whose(route) {
                 For::Bearer => Outcome::NoToken,
@@ -570,10 +612,22 @@ async fn every_operation_for_every_caller() {
     }
     assert_eq!(contents(&domain.admin).await, before, "a certificate of another domain");
 
+    for http in BOTH {
+        let mut caller = Caller::new("a tenant of the partner's", tenant.over(http));
+        for route in routes.iter().filter(|route| is_partners(route)) {
+            let reads = whose(route) == For::Reader;
+            let expected = if reads { Outcome::LetIn } else { Outcome::Forbidden };
+            let answer = caller.tries(route, id, expected).await;
+            assert_eq!(answer.status == 200, reads, "{}: {answer:?}", route.pattern);
+        }
+    }
+    assert_eq!(contents(&domain.admin).await, before, "a tenant of the partner's");
+
     for Member { mut caller, kinds, also, but } in members(&domain).await {
         let is_bearer = caller.token.is_some();
-        // The native dialects have no tokens: there the certificate counts, as without one.
-        let asked = |route: &&ListedRoute| !is_bearer || is_of_vault(route);
+        // The others have no tokens: there the certificate counts, as without one.
+        let has_tokens = |route: &ListedRoute| is_of_vault(route) || is_of_paths(route);
+        let asked = |route: &&ListedRoute| !is_bearer || has_tokens(route);
         let expected = |route: &ListedRoute| match whose(route) {
             _ if but.contains(&route.operation.id) => Outcome::Forbidden,
             kind if kinds.contains(&kind) || also.contains(&route.operation.id) => Outcome::LetIn,
@@ -654,7 +708,7 @@ async fn every_operation_without_a_certificate() {
         let mut caller = caller;
         for http in BOTH {
             caller = Caller { client: caller.client.over(http), connection: None, ..caller };
-            for route in &routes() {
+            for route in &route_list(DIALECTS) {
                 // The first of these ends the token.
                 let ends = route.operation.id == "VaultRevokeSelf";
                 if !(is_bearer && ends) {

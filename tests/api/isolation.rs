@@ -38,8 +38,12 @@ pub(super) const UNKNOWN: &str = "9c4f0c2e-5d0b-4a56-8c11-2a1d1f1f7a10";
 
 /// All routes; what partners keep for their tenants has tests of its own (`lifecycle::partners`).
 pub(super) fn routes() -> Vec<ListedRoute> {
-    let is_partners = |route: &ListedRoute| route.pattern.starts_with("/v1/partner/");
     route_list(DIALECTS).into_iter().filter(|route| !is_partners(route)).collect()
+}
+
+/// Whether the route is about what a partner keeps for its tenants.
+pub(super) fn is_partners(route: &ListedRoute) -> bool {
+    route.pattern.starts_with("/v1/partner/")
 }
 
 /// Whether a route's address names a domain.

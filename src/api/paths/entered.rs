@@ -16,7 +16,7 @@ pub(super) async fn settle<'a>(
     permit: &'a Permit,
     call: &Call,
 ) -> Result<Cow<'a, Permit>, Failed> {
-    let known = match bearer::in_header(&call.head.headers) {
+    let known = match bearer::in_either(&call.head.headers)? {
         None => None,
         Some(token) => {
             let certificate = permit.subject().certificate();

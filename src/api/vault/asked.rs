@@ -53,7 +53,7 @@ impl Asked<'_> {
 /// The text of a token in the headers.
 #[must_use]
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
-    let token = headers.get("x-vault-token").filter(|token| !token.is_empty());
+    let token = headers.get(bearer::VAULT_TOKEN).filter(|token| !token.is_empty());
     let token = token.map(HeaderValue::as_bytes).or_else(|| bearer::in_header(headers))?;
     Some(bearer::text(token)).filter(|token| !token.is_empty())
 }

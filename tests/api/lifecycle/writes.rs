@@ -370,12 +370,53 @@ async fn a_bearer_must_be_good() {
     let login = paths.client.call(Method::POST, &login, "").await.ok();
     let token = login["auth"]["client_token"].as_str().unwrap();
     assert_eq!(with(token).await.status, 200);
+    narrowed_in_any_header(&paths, token).await;
     let nobody = server.anonymous().call(Method::GET, "/v1/secrets/a", "").await;
     refused(&nobody, 401, "authentication_required");
     // 132
     let other = server.tenant().await;
     let read = other.call(Method::GET, "/v1/secrets/a", "").await;
     refused(&read, 404, "secret_not_found");
+}
+
+/// A client of Vault's names its token in a header of its own: that was not read here, and whoever had
+/// narrowed himself by it had all that the certificate may. Two tokens that differ are refused.
+async fn narrowed_in_any_header(paths: &Paths, full: &str) {
+    let send = async |method: Method, headers: &[(&str, &str)]| {
+        paths.client.send(method, "/v1/secrets/a", headers, r#"{"data":{"n":2}}"#).await
+    };
+    let policy =
+        json!({"policy": r#"path "secret/data/a" { capabilities = ["read"] }"#}).to_string();
+    let (at, v1) = ("sys/policies/acl/reads-a", format!("/api/{}/v1", paths.client.id));
+    let put = paths.client.call(Method::PUT, &format!("{v1}/{at}"), &policy).await;
+    assert_eq!(put.status, 204);
+    let made = r#"{"policies":["reads-a"]}"#;
+    let made = paths.client.call(Method::POST, &format!("{v1}/auth/token/create"), made).await.ok();
+    let narrow = made["auth"]["client_token"].as_str().unwrap();
+    let (bearer, full_bearer) = (format!("Bearer {narrow}"), format!("Bearer {full}"));
+    let (bearer, full_bearer) = (("authorization", &*bearer), ("authorization", &*full_bearer));
+    let (vaults, full_vaults) = (("x-vault-token", narrow), ("x-vault-token", full));
+    for headers in [&[bearer][..], &[vaults], &[bearer, vaults], &[vaults, vaults]] {
+        assert_eq!(send(Method::GET, headers).await.status, 200, "{headers:?}");
+        refused(&send(Method::PUT, headers).await, 403, "access_denied");
+    }
+    for headers in [
+        [bearer, full_vaults],
+        [full_bearer, vaults],
+        [vaults, full_vaults],
+        [full_vaults, ("authorization", "Bearer x")],
+    ] {
+        for method in [Method::GET, Method::PUT] {
+            refused(&send(method, &headers).await, 400, "invalid_request");
+        }
+    }
+    for none in ["skt_x", "okms.no.such"] {
+        let answer = send(Method::PUT, &[("x-vault-token", none)]).await;
+        refused(&answer, 401, "token_invalid");
+    }
+    assert_eq!(paths.get("/a").await.ok()["version"], 1);
+    // Empty, it is not there.
+    assert_eq!(send(Method::PUT, &[("x-vault-token", "")]).await.status, 200);
 }
 
 /// 42, 111: what is attached must be there, and the seed's first example works as it stands.
