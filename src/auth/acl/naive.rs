@@ -344,6 +344,7 @@ impl Naive {
             Action::SecretList => ("metadata", &[Operation::List, Operation::Scan]),
             Action::SecretGet => ("metadata", &[Operation::Read]),
             Action::SecretDelete => ("metadata", &[Operation::Delete]),
+            Action::VersionCreate => ("data", &[Operation::Update]),
             _ => ("data", &[Operation::Read]),
         };
         let mut is_allowed = None;

@@ -1,5 +1,5 @@
-//! What lists show, held against the names that the caller's policies allow: each name is judged
-//! for itself, by deciders that were written for tests alone.
+//! What lists show, and all else that tells names, held against the names that the caller's policies
+//! allow: each name is judged for itself, by deciders that were written for tests alone.
 
 use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 
@@ -14,7 +14,7 @@ use proptest::{
 use super::{NOW, all, holder, path, service_over};
 use crate::{
     auth::{
-        Across, Action, Denied, Permit, Principal,
+        Across, Action, Denied, Permit, Principal, Resource,
         acl::{
             Addressed, Capability, Operation,
             naive::{Block, Blocks, Naive, Shown, WRAPPED, bounds, hcl},
@@ -23,16 +23,28 @@ use crate::{
     },
     model::{
         Bearer, CertRule, Circumstances, Condition, Header, IamPolicy, MountPath, OkmsId,
-        ResourcePattern, SettingsPatch, When,
+        ResourcePattern, Rotation, RotationEvent, RotationOutcome, RotationPolicyId, SettingsPatch,
+        Tags, Timestamp, VersionNumber, When,
         condition::{Expression, Operator},
     },
     pki::CertificateAuthority,
-    service::{Browse, ChangeName, Error, Service, settings::ConfigBasis, unit::Change},
+    service::{
+        Browse, ChangeName, DueSearch, Error, RotationHistory, Search, Service, secrets::index,
+        settings::ConfigBasis, unit::Change,
+    },
     store::engines::memory::MemoryEngine,
 };
 
 /// Whom the rule makes of the certificate; templates have it for `{{identity.entity.name}}`.
 const IDENTITY: &str = "a";
+
+/// The policy that gives what a history asks for beside its secrets. It is among all that the caller has.
+const CONFIG: &str = "config";
+/// The rotation policy that some secrets have.
+const WEEKLY: &str = "rot_weekly";
+const HOUR: u64 = 3_600;
+/// More than a week, and the hours by which anchors differ.
+const LONG_AGO: Timestamp = Timestamp::from_unix_seconds(1_800_000_000 - 40 * 86_400);
 
 /// A domain, and what its caller has.
 #[derive(Clone, Debug)]
@@ -71,7 +83,7 @@ fn in_vault() -> impl Strategy<Value = Blocks> {
         5 => Just("secret"), 1 => Just("ibmcloud/kv"), 3 => Just("a"), 3 => Just("m"),
         2 => Just("b"), 2 => Just("+"),
     ];
-    let word = prop_oneof![8 => Just("metadata"), 1 => Just("data"), 1 => Just("+")];
+    let word = prop_oneof![8 => Just("metadata"), 2 => Just("data"), 2 => Just("+")];
     let segment = prop_oneof![
         6 => Just("a"), 6 => Just("b"), 1 => Just("ab"), 1 => Just("a-b"), 4 => Just("+"),
         1 => Just("{{identity.entity.name}}"),
@@ -85,7 +97,7 @@ fn in_vault() -> impl Strategy<Value = Blocks> {
     let pattern = prop_oneof![20 => long, 1 => short];
     let capability = prop_oneof![
         6 => Just(Capability::List), 1 => Just(Capability::Scan), 4 => Just(Capability::Read),
-        2 => Just(Capability::Deny),
+        2 => Just(Capability::Deny), 2 => Just(Capability::Update),
     ];
     vec(vec((pattern, vec(capability, 1..3), bounds()), 1..8), 1..4)
 }
@@ -96,6 +108,7 @@ fn in_iam() -> impl Strategy<Value = Vec<IamPolicy>> {
         "okms:apikms:secret/list",
         "okms:apiovh:secret/*",
         "okms:apikms:secret/delete",
+        "okms:apikms:secret/version/create",
         "*",
     ]);
     let actions = |most: usize| vec(actions.clone().prop_map(str::to_owned), 0..most);
@@ -155,8 +168,9 @@ fn world() -> impl Strategy<Value = World> {
     let some = subsequence(names.map(str::to_owned).to_vec(), 2..7);
     let all = option::weighted(0.1, Just("read-only".to_owned()));
     let named = || {
-        (some.clone(), all.clone())
-            .prop_map(|(some, all)| [some, all.into_iter().collect()].concat())
+        (some.clone(), all.clone()).prop_map(|(some, all)| {
+            [some, all.into_iter().collect(), vec![CONFIG.to_owned()]].concat()
+        })
     };
     (
         paths(),
@@ -249,6 +263,7 @@ impl<'a> Held<'a> {
             Action::SecretList => {
                 &["okms:apikms:secret/list", "okms:apikms:secret/get", "okms:apiovh:secret/get"]
             }
+            Action::VersionCreate => &["okms:apikms:secret/version/create"],
             _ => &["okms:apikms:secret/get", "okms:apiovh:secret/get"],
         };
         let is_about = |policy: &&&IamPolicy| {
@@ -267,13 +282,51 @@ impl<'a> Held<'a> {
             return false;
         }
         in_vault == Some(true)
-            || self.sees_all
+            || self.sees_all && action != Action::VersionCreate
             || about.iter().any(|policy| {
                 is_allowing(policy)
                     && is_any(&policy.allow, names)
                     && !is_any(&policy.except, names)
             })
     }
+}
+
+/// What is said of the secret that comes nth: by all of it some are found.
+fn header(n: usize) -> Header {
+    let mut header = Header::new(NOW);
+    let tags = [(2, "second"), (3, "third")];
+    let tags = tags.into_iter().filter_map(|(by, tag)| n.is_multiple_of(by).then_some(tag));
+    header.about.tags = Tags::new(tags).unwrap();
+    header.about.description = is_said(n).then(|| "some WORDS of it".into());
+    header.life.expires_at = ends(n);
+    // The first comes last, as it does by its end.
+    let anchor = if is_due(n) { LONG_AGO.plus_seconds(HOUR * (50 - n as u64)) } else { NOW };
+    let policy = WEEKLY.into();
+    header.life.rotation = (n % 3 != 1).then_some(Rotation { policy, anchor });
+    header
+}
+
+const fn is_said(n: usize) -> bool {
+    n % 3 == 1
+}
+
+const fn is_due(n: usize) -> bool {
+    n % 3 == 2
+}
+
+fn ends(n: usize) -> Option<Timestamp> {
+    (n % 2 == 1).then(|| NOW.plus_seconds(HOUR * (50 - n as u64)))
+}
+
+/// What has become of the rotation of a secret by its policy.
+fn event(n: usize, at: &str) -> RotationEvent {
+    let outcome = if is_due(n) {
+        RotationOutcome::Rotated(VersionNumber::new(1).unwrap())
+    } else {
+        RotationOutcome::Failed("a reason".into())
+    };
+    let moment = NOW.plus_seconds(n as u64);
+    RotationEvent { path: path(at), at: moment, old_version: 0, outcome, reason: None }
 }
 
 /// The names in a folder of secrets, and of the folders that they are in; or of all below it.
@@ -299,9 +352,14 @@ async fn fill(service: &Service, id: OkmsId, world: &World) -> Shown {
     let admin = all(id);
     let keys = service.scope.keys(&admin).await.unwrap();
     let change = Change { name: ChangeName::Test, turns: &[], witness: None };
-    let header = Header::new(NOW);
+    let weekly: RotationPolicyId = WEEKLY.parse().unwrap();
     let secrets = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
-        world.paths.iter().try_for_each(|at| draft.put(&path(at), &header))
+        world.paths.iter().enumerate().try_for_each(|(n, at)| {
+            let (header, event) = (header(n), event(n, at));
+            draft.put(&path(at), &header)?;
+            draft.extend(index::entries(&keys, &path(at), &header)?.into_iter().map(index::put));
+            draft.put((&weekly, &event), &event)
+        })
     });
     secrets.await.unwrap();
     let mut mounts: Shown =
@@ -324,7 +382,19 @@ async fn fill(service: &Service, id: OkmsId, world: &World) -> Shown {
         let text = hcl(blocks);
         service.access.put_vault_policy(&admin, &format!("vault-{n}"), &text, NOW).await.unwrap();
     }
-    for policy in &world.in_iam {
+    let config = IamPolicy {
+        name: CONFIG.to_owned(),
+        description: String::new(),
+        identities: vec![IDENTITY.to_owned()],
+        resources: vec![ResourcePattern::Domain],
+        allow: vec!["okms:apikms:secretConfig/get".to_owned()],
+        except: Vec::new(),
+        deny: Vec::new(),
+        when: When::default(),
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    for policy in world.in_iam.iter().chain([&config]) {
         service.access.create_policy(&admin, policy.clone(), NOW).await.unwrap();
     }
     let rule = CertRule {
@@ -371,6 +441,18 @@ impl Caller<'_> {
         asked: &Asked,
         limit: Option<usize>,
     ) -> Vec<String> {
+        let told = self.browses_in_detail(permit, asked, limit, false).await;
+        told.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The same, and of each name whether more is told.
+    async fn browses_in_detail(
+        &self,
+        permit: &Result<Permit, Denied>,
+        asked: &Asked,
+        limit: Option<usize>,
+        is_detailed: bool,
+    ) -> Vec<(String, bool)> {
         let Ok(permit) = permit else { return Vec::new() };
         let (mut names, mut after) = (Vec::new(), asked.after.clone());
         loop {
@@ -379,19 +461,22 @@ impl Caller<'_> {
                 is_recursive: asked.is_recursive,
                 after: after.clone(),
                 limit,
+                is_detailed,
                 ..Browse::default()
             };
             let listed = match self.service.secrets.browse(permit, &browse, NOW).await {
                 Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
                 listed => listed.unwrap(),
             };
-            names.extend(listed.entries.into_iter().map(|entry| entry.name));
+            let told =
+                listed.entries.into_iter().map(|entry| (entry.name, entry.history.is_some()));
+            names.extend(told);
             if !listed.has_more {
                 return names;
             }
             // A page that is followed by others is full, and they go on behind it.
             assert_eq!(Some(0), limit.map(|limit| names.len() % limit));
-            let last = names.last().cloned();
+            let last = names.last().map(|(name, _)| name.clone());
             assert!(last > after, "{asked:?} by {limit:?} goes round at {last:?}");
             after = last;
         }
@@ -416,6 +501,72 @@ impl Caller<'_> {
             cursor = next;
         }
     }
+
+    /// What it finds so, `limit` at a time. Nothing where it may see nothing.
+    async fn finds(&self, permit: &Permit, search: &Search, limit: usize) -> Vec<String> {
+        let mut total = None;
+        let names = pages(limit, async |cursor| {
+            let page = self.service.secrets.search(permit, search, cursor, limit, NOW).await?;
+            assert_eq!((page.damaged, page.is_exact), (0, true));
+            assert_eq!(*total.get_or_insert(page.total), page.total);
+            Ok((page.found.iter().map(|(path, _)| path.to_string()).collect(), page.next))
+        });
+        let names = names.await;
+        // What is hidden is not counted, either.
+        assert_eq!(total.unwrap_or_default() as usize, names.len(), "{search:?}");
+        names
+    }
+
+    async fn ending(&self, permit: &Permit, prefix: &str, limit: usize) -> Vec<String> {
+        let until = (None, NOW.plus_seconds(47 * HOUR));
+        pages(limit, async |cursor| {
+            let page = self.service.secrets.ending(permit, until, prefix, cursor, limit).await?;
+            Ok((page.found.iter().map(|(path, _)| path.to_string()).collect(), page.next))
+        })
+        .await
+    }
+
+    async fn due(&self, permit: &Permit, limit: usize) -> Vec<String> {
+        let search = DueSearch { with_overdue: true, ..DueSearch::default() };
+        pages(limit, async |cursor| {
+            let policies = &self.service.rotation_policies;
+            let (found, next) =
+                policies.due(permit, &search, cursor.as_deref(), limit, NOW).await?;
+            Ok((found.iter().map(|one| one.path.to_string()).collect(), next))
+        })
+        .await
+    }
+
+    async fn history(&self, permit: &Permit, of: RotationHistory, limit: usize) -> Vec<String> {
+        let weekly = WEEKLY.parse().unwrap();
+        pages(limit, async |cursor| {
+            let rotations = &self.service.rotations;
+            let (found, next) =
+                rotations.history(permit, &weekly, of, cursor.as_deref(), limit).await?;
+            Ok((found.iter().map(|event| event.path.to_string()).collect(), next))
+        })
+        .await
+    }
+}
+
+/// All pages of so many names at most, one after the other; nothing where that is refused.
+async fn pages(
+    limit: usize,
+    mut page: impl AsyncFnMut(Option<Vec<u8>>) -> Result<(Vec<String>, Option<Vec<u8>>), Error>,
+) -> Vec<String> {
+    let (mut names, mut cursor) = (Vec::new(), None);
+    loop {
+        let (found, next) = match page(cursor.take()).await {
+            Err(Error::Denied(Denied::Forbidden)) if names.is_empty() => return names,
+            page => page.unwrap(),
+        };
+        names.extend(found);
+        if next.is_none() {
+            return names;
+        }
+        assert_eq!(names.len() % limit, 0, "a page that is followed by others is full");
+        cursor = next;
+    }
 }
 
 /// How often it was seen that a list is worth the name.
@@ -431,6 +582,16 @@ struct Seen {
     wrapped: Cell<u32>,
     /// Worlds in which something may be read that may not be listed.
     unlisted: Cell<u32>,
+    /// Secrets that are in a list whose details may not be seen.
+    bare: Cell<u32>,
+    /// What is found, ends, is due or was rotated, some of it seen and some not.
+    found: Cell<u32>,
+    ending: Cell<u32>,
+    due: Cell<u32>,
+    rotated: Cell<u32>,
+    /// What is due and may be seen, and not rotated, or the other way round.
+    undone: Cell<u32>,
+    unseen: Cell<u32>,
 }
 
 fn count(of: &Cell<u32>, is_one: bool) {
@@ -463,9 +624,13 @@ async fn holds(
     for limit in 1..=all.len() + 1 {
         prop_assert_eq!(&caller.lists(limit).await, &all, "pages of {}", limit);
     }
+    let sees = |path: &str| may_list.contains(path) && may_get.contains(path);
+    let may_rotate = may_see(Action::VersionCreate, None);
+    tells_only_what_is_seen(&caller, world, lists, (&sees, &may_rotate), seen).await?;
     let shown: Vec<_> = may_list.iter().map(String::as_str).collect();
     let there: Vec<_> = world.paths.iter().map(String::as_str).collect();
     let elsewhere = caller.permit(&[Action::SecretList], None);
+    let in_detail = caller.permit(&[Action::SecretList, Action::SecretGet], None);
     for asked in lists {
         let (names, of_all) = (names_in(&shown, asked), names_in(&there, asked));
         count(&seen.parts, !names.is_empty() && names != of_all);
@@ -475,6 +640,17 @@ async fn holds(
                 && there.iter().any(|at| at.starts_with(&folder) && !may_list.contains(*at))
         };
         count(&seen.mixed, names.iter().any(is_mixed));
+        let detail = |name: &String| {
+            let path = format!("{}{name}", asked.folder);
+            (name.clone(), !name.ends_with('/') && may_get.contains(&path))
+        };
+        let details: Vec<_> = names.iter().map(detail).collect();
+        let is_bare = |(name, is_told): &(String, bool)| !is_told && !name.ends_with('/');
+        count(&seen.bare, details.iter().any(is_bare));
+        for limit in [Some(1), Some(2), None] {
+            let told = caller.browses_in_detail(&in_detail, asked, limit, true).await;
+            prop_assert_eq!(&told, &details, "{:?} by {:?}", asked, limit);
+        }
         // In Vault's dialect through one of the mounts that show the folder.
         let showing: Vec<_> = mounts
             .iter()
@@ -505,6 +681,90 @@ async fn holds(
     Ok(())
 }
 
+/// What is found by what is said of it, by its end and by its rotation is what may be seen, name by name; what is
+/// due may be rotated as well.
+async fn tells_only_what_is_seen(
+    caller: &Caller<'_>,
+    world: &World,
+    lists: &[Asked],
+    (sees, may_rotate): (&impl Fn(&str) -> bool, &BTreeSet<String>),
+    seen: &Seen,
+) -> Result<(), TestCaseError> {
+    let actions = [Action::SecretGet, Action::SecretList, Action::VersionCreate, Action::ConfigGet];
+    let Ok(permit) = caller.permit(&actions, None) else {
+        prop_assert!(!world.paths.iter().any(|path| sees(path)));
+        return Ok(());
+    };
+    // All there are, in the order of their paths, and what of them may be told.
+    let all = |is_wanted: &dyn Fn(usize, &str) -> bool| -> Vec<String> {
+        let wanted = world.paths.iter().enumerate().filter(|(n, path)| is_wanted(*n, path));
+        wanted.map(|(_, path)| path.clone()).collect()
+    };
+    let shown = |of: &Cell<u32>, all: Vec<String>| {
+        let shown: Vec<_> = all.iter().filter(|path| sees(path)).cloned().collect();
+        count(of, !shown.is_empty() && shown.len() < all.len());
+        shown
+    };
+    for asked in lists {
+        let prefix = asked.folder.trim_end_matches('/');
+        let of = |tags: &[&str], text: Option<&str>| Search {
+            prefix: prefix.to_owned(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            text: text.map(str::to_owned),
+            ..Search::default()
+        };
+        let below = |path: &str| path.starts_with(prefix);
+        for (search, all) in [
+            (of(&[], None), all(&|_, path| below(path))),
+            (of(&["second"], None), all(&|n, path| below(path) && n % 2 == 0)),
+            (of(&["third", "second"], None), all(&|n, path| below(path) && n % 6 == 0)),
+            (of(&[], Some("words")), all(&|n, path| below(path) && is_said(n))),
+            (
+                of(&["second"], Some("b")),
+                all(&|n, path| below(path) && n % 2 == 0 && path.contains('b')),
+            ),
+        ] {
+            let shown = shown(&seen.found, all);
+            for limit in [1, 2, shown.len() + 1] {
+                let found = caller.finds(&permit, &search, limit).await;
+                prop_assert_eq!(&found, &shown, "{:?} by {}", search, limit);
+            }
+        }
+        let soon = NOW.plus_seconds(47 * HOUR);
+        let ending = all(&|n, path| below(path) && ends(n).is_some_and(|end| end <= soon));
+        let mut ending = shown(&seen.ending, ending);
+        ending.reverse();
+        for limit in [1, 2, ending.len() + 1] {
+            let found = caller.ending(&permit, prefix, limit).await;
+            prop_assert_eq!(&found, &ending, "what ends below {} by {}", prefix, limit);
+        }
+    }
+    let all_due = all(&|n, _| is_due(n));
+    count(&seen.undone, all_due.iter().any(|path| sees(path) && !may_rotate.contains(path)));
+    count(&seen.unseen, all_due.iter().any(|path| !sees(path) && may_rotate.contains(path)));
+    let mut due = shown(&seen.due, all_due);
+    due.retain(|path| may_rotate.contains(path));
+    due.reverse();
+    for limit in [1, 2, due.len() + 1] {
+        prop_assert_eq!(&caller.due(&permit, limit).await, &due, "what is due by {}", limit);
+    }
+    // Whether the domain's settings may be read is another question.
+    let is_open = permit.allows(Action::ConfigGet, Resource::Tenant);
+    for (of, all) in [
+        (RotationHistory::Everything, all(&|_, _| true)),
+        (RotationHistory::Rotated, all(&|n, _| is_due(n))),
+        (RotationHistory::Failed, all(&|n, _| !is_due(n))),
+    ] {
+        let mut rotated = if is_open { shown(&seen.rotated, all) } else { Vec::new() };
+        rotated.reverse();
+        for limit in [1, 2, rotated.len() + 1] {
+            let found = caller.history(&permit, of, limit).await;
+            prop_assert_eq!(&found, &rotated, "{:?} by {}", of, limit);
+        }
+    }
+    Ok(())
+}
+
 /// Lists, scans and pages show what the caller's policies allow, name by name, and a folder where
 /// something below it may be seen: in whichever language these are, through whichever mount it asks.
 #[test]
@@ -526,13 +786,21 @@ fn they_show_what_may_be_seen_and_nothing_else() {
         runtime.block_on(holds((folder.path(), authority), (&world, &lists, door), &seen))
     });
     outcome.unwrap();
-    let Seen { parts, mixed, refused, wrapped, unlisted } = seen;
+    let Seen { parts, mixed, refused, wrapped, unlisted, bare, .. } = &seen;
+    let Seen { found, ending, due, rotated, undone, unseen, .. } = &seen;
     for (what, times) in [
         ("parts", parts),
         ("mixed", mixed),
         ("refused", refused),
         ("wrapped", wrapped),
         ("unlisted", unlisted),
+        ("bare", bare),
+        ("found", found),
+        ("ending", ending),
+        ("due", due),
+        ("rotated", rotated),
+        ("undone", undone),
+        ("unseen", unseen),
     ] {
         assert!(times.get() > 0, "{what} were never seen");
     }
