@@ -25,8 +25,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use time::OffsetDateTime;
 
@@ -397,6 +397,15 @@ fn a_check_says_what_will_not_work() {
     for (certificate, says) in [
         (own(&|ca| (ca.not_before, ca.not_after) = (past(9), past(1))), "has expired"),
         (own(&|ca| ca.not_before = OffsetDateTime::now_utc() + DAY), "not valid before"),
+        (
+            own(&|ca| {
+                ca.name_constraints = Some(NameConstraints {
+                    permitted_subtrees: vec![GeneralSubtree::Rfc822Name("example.org".to_owned())],
+                    excluded_subtrees: Vec::new(),
+                });
+            }),
+            "name constraints on e-mail addresses",
+        ),
         (own(&|ca| ca.is_ca = IsCa::ExplicitNoCa), "CA:TRUE"),
         (own(&|ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]), "keyCertSign"),
         (region.read("region_ca.pem"), "same subject name"),

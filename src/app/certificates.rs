@@ -83,6 +83,7 @@ impl Certificates {
             .iter()
             .cloned()
             .chain(self.all().filter_map(|dated| dated.doubt(now)))
+            .chain(self.authorities.iter().filter_map(Dated::doubt_of_constraints))
             .collect()
     }
 

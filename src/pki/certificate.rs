@@ -197,6 +197,37 @@ pub fn key_sha256(der: &[u8]) -> Result<[u8; 32], CertificateFault> {
     Ok(hash)
 }
 
+/// The kind of names that an authority's certificate has name constraints on, where it has such as are not
+/// judged: those on DNS names and IP addresses are. What is constrained and not judged is refused in TLS,
+/// whatever the constraint says.
+///
+/// # Errors
+/// [`CertificateFault`] where it is no certificate.
+pub fn unjudged_constraints(der: &[u8]) -> Result<Option<&'static str>, CertificateFault> {
+    let certificate = read(der)?;
+    let constraints =
+        certificate.extensions().iter().filter(|one| one.oid == OID_X509_EXT_NAME_CONSTRAINTS);
+    let mut kinds = Vec::new();
+    for extension in constraints {
+        let ParsedExtension::NameConstraints(constraints) = extension.parsed_extension() else {
+            return Ok(Some("names that cannot be read"));
+        };
+        let subtrees =
+            [&constraints.permitted_subtrees, &constraints.excluded_subtrees].into_iter().flatten();
+        kinds.extend(subtrees.flatten().filter_map(|subtree| match subtree.base {
+            GeneralName::DNSName(_) | GeneralName::IPAddress(_) => None,
+            GeneralName::DirectoryName(_) => Some("directory names, as every subject is one"),
+            GeneralName::URI(_) => Some("URIs"),
+            GeneralName::RFC822Name(_) => Some("e-mail addresses"),
+            GeneralName::OtherName(..) => Some("other names (such as the userPrincipalName)"),
+            _ => Some("names of an unusual kind"),
+        }));
+    }
+    // What keeps out everybody is told first.
+    kinds.sort_by_key(|kind| !kind.starts_with("directory"));
+    Ok(kinds.first().copied())
+}
+
 /// What an authority's certificate says of those that it may sign for, whatever its dates: two
 /// certificates of one authority that say the same vouch for the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

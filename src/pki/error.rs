@@ -116,6 +116,12 @@ pub enum CertificateFault {
     /// The public key is refused.
     #[error("its public key is refused: {0}")]
     PublicKey(PublicKeyFault),
+    /// Name constraints of a kind that is not judged.
+    #[error(
+        "it has name constraints on {0}, which are not judged here: every certificate below it that has such a name would be \
+         refused; make it anew with constraints on DNS names and IP addresses alone, or without any"
+    )]
+    Constraints(&'static str),
 }
 
 /// What is wrong with a private key.

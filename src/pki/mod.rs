@@ -34,7 +34,9 @@ mod serial;
 mod validity;
 
 pub use ca::CertificateAuthority;
-pub use certificate::{Bounds, Facts, certificate_sha256, hashed_key_id, key_sha256};
+pub use certificate::{
+    Bounds, Facts, certificate_sha256, hashed_key_id, key_sha256, unjudged_constraints,
+};
 pub use crl::RevokedCertificate;
 pub use csr::{request_alone, signing_request};
 pub use error::{

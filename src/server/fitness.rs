@@ -33,6 +33,8 @@ pub struct Dated {
     pub path: FileName,
     /// When it is valid.
     pub validity: Validity,
+    /// The kind of names on which it has name constraints that are not judged.
+    pub unjudged: Option<&'static str>,
 }
 
 /// Why something will not work, in words that say what to do.
@@ -46,6 +48,13 @@ impl fmt::Display for Doubt {
 }
 
 impl Dated {
+    /// Whether it is an authority that constrains names of a kind that is not judged.
+    #[must_use]
+    pub fn doubt_of_constraints(&self) -> Option<Doubt> {
+        let fault = CertificateFault::Constraints(self.unjudged?);
+        Some(Doubt(format!("{}: the certificate of the authority: {fault}", self.path)))
+    }
+
     /// Whether the certificate's time is over at `now`, or has not come.
     #[must_use]
     pub fn doubt(&self, now: Timestamp) -> Option<Doubt> {
@@ -124,6 +133,7 @@ mod tests {
             role,
             path: Path::new("/x/ca.pem").into(),
             validity: Validity { not_before: 100, not_after: 200 },
+            unjudged: None,
         };
         let domain = OkmsId::from_bytes([1; 16]).unwrap();
         for role in [Role::Server, Role::RegionCa, Role::CustomerCa(domain)] {

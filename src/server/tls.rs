@@ -93,8 +93,12 @@ impl ServerTls {
         let always = Validity { not_before: i64::MIN, not_after: i64::MAX };
         let path = FileName::from(certificate);
         let doubts = facts.first().map(|leaf| fitness::of_server(&path, leaf)).unwrap_or_default();
-        let dated =
-            Dated { role: Role::Server, path, validity: readable.fold(always, Validity::and) };
+        let dated = Dated {
+            role: Role::Server,
+            path,
+            validity: readable.fold(always, Validity::and),
+            unjudged: None,
+        };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let shown = chain.clone().into();
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))

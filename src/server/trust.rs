@@ -37,7 +37,7 @@ use crate::{
     config, material,
     metrics::{Metrics, Seen},
     model::Timestamp,
-    pki::{ListSigner, Serial, Validity},
+    pki::{ListSigner, Serial, Validity, unjudged_constraints},
     seldom::Seldom,
 };
 
@@ -96,6 +96,7 @@ impl ClientTrust {
                     role,
                     path: path.as_path().into(),
                     validity: authority.validity(),
+                    unjudged: unjudged_constraints(&certificate).map_err(unfit)?,
                 });
                 verifier
                     .add(authority, certificate)

@@ -32,7 +32,10 @@ use crate::{
     },
     crypto::DomainKeys,
     model::{AddedBy, CustomerCa, CustomerCas, Invalid, OkmsId, Timestamp},
-    pki::{self, Facts, ProofFault, Validity, has_signed_proof, key_sha256, pem},
+    pki::{
+        self, CertificateFault, Facts, ProofFault, Validity, has_signed_proof, key_sha256, pem,
+        unjudged_constraints,
+    },
     store::{
         engine::{Op, Record, Revision},
         kinds::{Kind, customer_ca_list::SignedList, region},
@@ -361,6 +364,10 @@ impl Asked {
         let refused = |fault| Error::CertificateRefused(pki::Error::Certificate(fault));
         let certificate = pem::one_certificate(request.certificate.as_bytes());
         let certificate = certificate.map_err(|fault| refused(fault.into()))?.to_vec();
+        // One that is there already stays, for those whom it lets in.
+        if let Some(kind) = unjudged_constraints(&certificate).map_err(refused)? {
+            return Err(refused(CertificateFault::Constraints(kind)));
+        }
         let anchor = Anchor::new(id, certificate, now).map_err(refused)?;
         let validity = anchor.authority().validity();
         if validity.has_expired(now) {

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use super::{
     harness::{Answer, BOTH, Client, Connection, Http, Pair, START, TestServer},
-    trust::{DAY, Signer, ca, leaf, params, trust, with},
+    trust::{DAY, Signer, ca, leaf, params, permits, trust, with},
 };
 
 const NOBODY: u32 = 50_475_011;
@@ -114,6 +114,34 @@ async fn an_authority_comes_and_goes_with_its_certificates() {
         }
     }
     tenant.get("secret").await.ok();
+}
+
+/// What an authority constrains and nobody judges would keep out whoever has such a name, or everybody, and no
+/// answer would say why.
+#[tokio::test]
+async fn an_authority_constrains_what_is_judged() {
+    let (server, tenant) = TestServer::with_tenant().await;
+    let (operator, id) = (server.operator(), &tenant.id);
+    let constraining = |tag, base: &[u8]| {
+        let extension = permits(tag, base);
+        Signer::root(with(ca("customer CA"), |ca| ca.custom_extensions.push(extension)))
+    };
+    for (tag, base, says) in [
+        (0x86, &b".example"[..], "URIs"),
+        (0x81, b"customer.example", "e-mail addresses"),
+        (0xa0, &[], "names"),
+        (0xa4, &[0x30, 0x00], "directory names"),
+    ] {
+        let said = put(&operator, id, "shop", &certificate(&constraining(tag, base))).await;
+        let said = said.error(400, 50_405_377);
+        assert!(said.contains("name constraints on") && said.contains(says), "{said}");
+    }
+    let listed = operator.call(Method::GET, &at(id, ""), "").await.ok();
+    assert_eq!(listed, json!([]), "none was added");
+    for (tag, base) in [(0x82, &b"customer.example"[..]), (0x87, &[192, 0, 2, 0, 255, 255, 255, 0])]
+    {
+        put(&operator, id, "shop", &certificate(&constraining(tag, base))).await.ok();
+    }
 }
 
 #[tokio::test]

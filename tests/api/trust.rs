@@ -256,6 +256,55 @@ async fn an_authority_bounds_what_stands_below_it() {
     }
 }
 
+/// The permitted subtrees of name constraints, as DER: one of this kind (the tag of a general name), which fits
+/// all that a test has.
+pub(super) fn permits(tag: u8, base: &[u8]) -> CustomExtension {
+    let within =
+        |tag: u8, inner: &[u8]| [&[tag, u8::try_from(inner.len()).unwrap()], inner].concat();
+    let subtree = within(0x30, &within(tag, base));
+    CustomExtension::from_oid_content(&[2, 5, 29, 30], within(0x30, &within(0xa0, &subtree)))
+}
+
+/// Name constraints of those between count as those of an authority do: names that are judged must be within, and
+/// those that are not keep out whoever has one, be it within or not.
+#[tokio::test]
+async fn those_between_bound_the_names_below_them() {
+    let root = Signer::root(ca("customer CA"));
+    let (server, tenant) = trusting(&root.pem).await;
+    let named = |name: &SanType| with(leaf(), |leaf| leaf.subject_alt_names = vec![name.clone()]);
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let uri = SanType::URI("spiffe://customer.example/app".try_into().unwrap());
+    let email = SanType::Rfc822Name("app@customer.example".try_into().unwrap());
+    let upn = SanType::OtherName((UPN.to_vec(), "app@customer.example".into()));
+    let ip = |last| SanType::IpAddress([192, 0, 2, last].into());
+    let nothing = dns("elsewhere.example");
+    let (judged, directory) = (
+        [permits(0x82, b"customer.example"), permits(0x87, &[192, 0, 2, 1, 255, 255, 255, 255])],
+        permits(0xa4, &[0x30, 0x00]),
+    );
+    for (what, constraints, name, is_fine) in [
+        ("a DNS name within", &judged[0], &dns("a.customer.example"), true),
+        ("a DNS name beyond", &judged[0], &dns("elsewhere.example"), false),
+        ("no DNS name", &judged[0], &uri, true),
+        ("an address within", &judged[1], &ip(1), true),
+        ("an address beyond", &judged[1], &ip(2), false),
+        ("a URI", &permits(0x86, b".example"), &uri, false),
+        ("no URI", &permits(0x86, b".example"), &nothing, true),
+        ("an e-mail address", &permits(0x81, b"customer.example"), &email, false),
+        ("no e-mail address", &permits(0x81, b"customer.example"), &nothing, true),
+        ("a userPrincipalName", &permits(0xa0, &[]), &upn, false),
+        ("no userPrincipalName", &permits(0xa0, &[]), &nothing, true),
+        ("any subject", &directory, &nothing, false),
+    ] {
+        let middle = root.below(with(ca("middle CA"), |ca| {
+            ca.custom_extensions.push(constraints.clone());
+        }));
+        let pair = middle.pair(&named(name), &[&middle]);
+        let client = client(&server, &tenant, &pair);
+        assert_eq!(client.is_refused_in_tls().await, !is_fine, "{what}");
+    }
+}
+
 /// A connection outlives neither the authority nor a certificate between: the next request is
 /// refused, also on a session that is resumed.
 #[tokio::test]

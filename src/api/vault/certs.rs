@@ -2,7 +2,7 @@
 //!
 //! A role is a rule of the same name, and counts as one: for every certificate that fits it, whether
 //! it logs in or not. What Vault asks and a rule does not is refused where it would have narrowed the
-//! role. A field that is not named stays as it is.
+//! role, and warned of where it would have made another difference. A field that is not named stays as it is.
 
 use hyper::StatusCode;
 
@@ -41,7 +41,13 @@ const BOUND: Invalid = Invalid(
 );
 /// What would narrow a role otherwise than a rule can.
 const NOT_SERVED: [(&str, Invalid); 7] = [
-    ("ocsp_enabled", Invalid("ocsp_enabled is not served; give the authority a revocation list")),
+    (
+        "ocsp_enabled",
+        Invalid(
+            "ocsp_enabled is not served: no OCSP responder is asked here, so that who was revoked would come in; leave it \
+             out, and give the authority a revocation list",
+        ),
+    ),
     ("token_explicit_max_ttl", Invalid("token_explicit_max_ttl is not served; use token_max_ttl")),
     ("token_bound_cidrs", BOUND),
     ("bound_cidrs", BOUND),
@@ -49,16 +55,20 @@ const NOT_SERVED: [(&str, Invalid); 7] = [
     ("token_period", Invalid("token_period is not served: a token is renewed until its end")),
     ("period", Invalid("period is not served: a token is renewed until its end")),
 ];
-/// What makes no difference here.
-const OF_NO_EFFECT: [&str; 8] = [
-    "allowed_metadata_extensions",
-    "ocsp_ca_certificates",
-    "ocsp_fail_open",
-    "ocsp_max_retries",
-    "ocsp_query_all_servers",
-    "ocsp_servers_override",
-    "ocsp_this_update_max_age",
-    "token_no_default_policy",
+const NO_OCSP: &str = "no OCSP responder is asked here; give the authority a revocation list";
+/// What makes no difference here, and why.
+const OF_NO_EFFECT: [(&str, &str); 8] = [
+    (
+        "allowed_metadata_extensions",
+        "a certificate's extensions are not put into metadata; give the rule of this name metadata of its own",
+    ),
+    ("ocsp_ca_certificates", NO_OCSP),
+    ("ocsp_fail_open", NO_OCSP),
+    ("ocsp_max_retries", NO_OCSP),
+    ("ocsp_query_all_servers", NO_OCSP),
+    ("ocsp_servers_override", NO_OCSP),
+    ("ocsp_this_update_max_age", NO_OCSP),
+    ("token_no_default_policy", "what default allows, every certificate of the domain may do"),
 ];
 
 pub(super) async fn list(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -108,9 +118,7 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let ttl = seconds(["token_ttl", "ttl", "lease"])?;
     let max_ttl = seconds(["token_max_ttl", "max_ttl", "max_lease"])?;
     for (name, fault) in NOT_SERVED {
-        let is_empty =
-            |text: &str| matches!(text, "\"\"" | "\"0\"" | "0" | "\"0s\"" | "[]" | "{}" | "false");
-        if fields.take(name)?.is_some_and(|raw| !is_empty(raw.get())) {
+        if says_something(&mut fields, name)? {
             return Err(fault.into());
         }
     }
@@ -118,8 +126,11 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if !matches!(kind.as_str(), "" | "service" | "default" | "default-service") {
         return Err(Invalid("only tokens of type service are made here").into());
     }
-    for name in OF_NO_EFFECT {
-        fields.take(name)?;
+    let mut warnings = Vec::new();
+    for (name, why) in OF_NO_EFFECT {
+        if says_something(&mut fields, name)? {
+            warnings.push(format!("{name} has no effect: {why}"));
+        }
     }
     let change = |before: Option<CertRule>| {
         let mut rule = before.unwrap_or_default();
@@ -149,7 +160,8 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
         Ok(CertRule { role: Some(role), ..rule })
     };
     context.service.access.change_rule(permit, asked.name(), change).await?;
-    Ok(envelope::nothing(call, TOKEN, &fields.warnings()))
+    warnings.extend(fields.warnings());
+    Ok(envelope::nothing(call, TOKEN, &warnings))
 }
 
 pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -158,6 +170,15 @@ pub(super) async fn delete(asked: &Asked<'_>) -> Result<Reply, Failed> {
         Ok(()) | Err(Error::RuleNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a field is there, and not what it would be if it were not.
+fn says_something(fields: &mut Fields<'_>, name: &str) -> Result<bool, Failed> {
+    let is_nothing = |text: &str| {
+        let text = text.trim_matches('"');
+        matches!(text, "" | "0" | "0s" | "[]" | "{}" | "false")
+    };
+    Ok(fields.take(name)?.is_some_and(|raw| !is_nothing(raw.get())))
 }
 
 /// A list that is named, if it is.

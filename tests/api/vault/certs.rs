@@ -83,6 +83,7 @@ async fn a_role_is_written_field_by_field() {
         json!({"token_bound_cidrs": ["10.0.0.0/8"]}),
         json!({"token_num_uses": 2}),
         json!({"ocsp_enabled": true}),
+        json!({"ocsp_enabled": "true"}),
         json!({"token_explicit_max_ttl": 60}),
         json!({"token_period": "1h"}),
         json!({"certificate": "no PEM"}),
@@ -92,6 +93,29 @@ async fn a_role_is_written_field_by_field() {
         let answer = root.post("auth/cert/certs/r", &wrong).await;
         assert_eq!(answer.status, 400, "{wrong}: {answer:?}");
     }
+    root.post("auth/cert/certs/r", json!({"ocsp_enabled": true})).await.refused_with(400, "OCSP");
+    // What would let in nobody else is warned of, by its name, and nothing where it is as without it.
+    let of_no_effect = json!({
+        "allowed_metadata_extensions": ["1.2.3"], "ocsp_ca_certificates": "PEM", "ocsp_fail_open": true,
+        "ocsp_max_retries": 4, "ocsp_query_all_servers": "true", "ocsp_servers_override": "http://x",
+        "ocsp_this_update_max_age": "1h", "token_no_default_policy": true,
+    });
+    let warned = root.post("auth/cert/certs/r", &of_no_effect).await.envelope();
+    let warnings = warned["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 8, "{warnings:?}");
+    for (warning, name) in warnings.iter().zip(of_no_effect.as_object().unwrap().keys()) {
+        let warning = warning.as_str().unwrap();
+        assert!(warning.starts_with(&format!("{name} has no effect: ")), "{warning}");
+    }
+    root.post(
+        "auth/cert/certs/r",
+        json!({
+            "ocsp_enabled": "false", "ocsp_fail_open": false, "ocsp_max_retries": 0,
+            "ocsp_servers_override": [], "token_no_default_policy": "false", "token_period": "0s",
+        }),
+    )
+    .await
+    .nothing();
     assert_eq!(root.get("auth/cert/certs/r").await.json()["data"], shown, "nothing is stored");
     root.post("auth/cert/certs/r", json!({"required_extensions": "", "token_bound_cidrs": []}))
         .await
