@@ -580,12 +580,35 @@ guide_itself() {
     prints 0 'secret/data/myapp'
     vault policy list
     prints 0 'myapp-policy'
+    echo 'path "secret/data/myapp/*"{capabilities=["read"]}' >crooked.hcl
+    vault policy fmt crooked.hcl
+    prints 0 'Success! Formatted policy: crooked.hcl'
+    vault policy write myapp-policy crooked.hcl
+    prints 0 'Success! Uploaded policy: myapp-policy'
     vault write auth/userpass/users/myapp-user password=secure-password policies=myapp-policy
     prints 0 'Success! Data written to: auth/userpass/users/myapp-user'
     vault login -no-store -method=userpass username=myapp-user password=secure-password
     prints 0 'Success! You are now authenticated'
     vault delete auth/userpass/users/myapp-user
     prints 0 Success
+    # A role of our own certificate, which takes nothing from it meanwhile.
+    vault write "auth/cert/certs/$unique-role" "certificate=@$VAULT_CLIENT_CERT" policies=admin token_ttl=1h
+    prints 0 "Success! Data written to: auth/cert/certs/$unique-role"
+    vault read "auth/cert/certs/$unique-role"
+    prints 0 'token_policies' '[admin]' 'token_ttl' '1h'
+    vault list auth/cert/certs
+    prints 0 Keys "$unique-role"
+    vault login -no-store -method=cert "name=$unique-role"
+    prints 0 'Success! You are now authenticated' token_meta_cert_name "$unique-role" '["admin" "default"]'
+    vault login -no-store -token-only -method=cert "name=$unique-role"
+    vault login -no-store -method=token "token=$(<answer)"
+    prints 0 'Success! You are now authenticated' token_meta_cert_name "$unique-role"
+    vault login -no-store -method=token token=okms.no.such
+    prints 2 'Code: 403'
+    vault delete "auth/cert/certs/$unique-role"
+    prints 0 "Success! Data deleted (if it existed) at: auth/cert/certs/$unique-role"
+    vault login -no-store -method=cert "name=$unique-role"
+    prints 0 token_meta_cert_name "$unique-role" '["default"]'
     vault policy delete myapp-policy
     prints 0 Success
     vault audit enable file file_path=/vault/logs/audit.log

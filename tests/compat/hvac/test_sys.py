@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, Unauthorized
 
@@ -179,6 +180,25 @@ class Mounts(Case):
                 name="hvac-role", cert_pem=os.environ["KMS_RESTAPI_CERT"], key_pem=os.environ["KMS_RESTAPI_KEY"]
             )
         roles.delete_certificate_role("hvac-role")
+
+    def test_login_by_role(self):
+        """With a role of our own certificate, which takes nothing from it meanwhile."""
+        roles = self.client.auth.cert
+        files = {"cert_pem": os.environ["VAULT_CLIENT_CERT"], "key_pem": os.environ["VAULT_CLIENT_KEY"]}
+        with open(files["cert_pem"]) as file:
+            own = file.read()
+        name = f"hvac-{uuid.uuid4().hex}"
+        self.addCleanup(roles.delete_certificate_role, name)
+        roles.create_ca_certificate_role(name, certificate=own, token_policies=["admin"], token_ttl=60)
+        client = self.other()
+        auth = client.auth.cert.login(name=name, **files)["auth"]
+        self.assertEqual((auth["policies"], auth["metadata"]["cert_name"]), (["admin", "default"], name))
+        self.assertLessEqual(auth["lease_duration"], 60)
+        self.assertEqual(client.token, auth["client_token"])
+        self.assertTrue(client.is_authenticated())
+        path = self.path()
+        client.secrets.kv.v2.create_or_update_secret(path, {"n": 1})
+        self.assertEqual(self.read(path)["data"], {"n": 1})
 
     def test_what_is_not_served(self):
         for path in ("sys/x", "auth/x", "api", "cubbyhole", "identity", "a/data", "a/metadata/b", "database"):
