@@ -49,7 +49,7 @@ pub(super) async fn revoke(server: &TestServer, issued: &Value, id: &str, query:
 }
 
 /// That whatever comes with the certificate is refused, and says why.
-fn is_refused(answer: &Answer) {
+pub(super) fn is_refused(answer: &Answer) {
     let said = answer.error(401, 50_475_011);
     assert!(said.contains("revoked") && said.contains("get a new one"), "{said}");
 }

@@ -24,11 +24,12 @@ use rustls::client::Resumption;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    credentials,
     customer_lists::{self, List, list, listing_ca},
     harness::{
         BOTH, Client, Http, Leaf, Lines, PATIENCE, START, TestServer, eventually, write_private,
@@ -412,9 +413,10 @@ impl Crowd {
 
 /// Rotation under load: the server's certificate, an authority that is renewed, one that comes and
 /// goes, and a revocation list that a certificate comes onto and goes from, under 200 connections over
-/// both protocols, with sessions and without. No request of
-/// the honest fails; once, each rotation ended all connections, and a request that was on its way
-/// to one of them was lost. Who is not let in any more is out within a second.
+/// both protocols, with sessions and without. No request of the honest fails; once, each rotation
+/// ended all connections, and a request that was on its way to one of them was lost. Who is not let
+/// in any more by the files is out within two looks at them and a second; who is revoked over the API
+/// meanwhile, on the next request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_under_load_fails_nobody_who_is_honest() {
     let stays = Signer::root(listing_ca("an authority that stays"));
@@ -475,6 +477,14 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
     for round in 0..4_u32 {
         let generation = server.metric(GENERATION).await;
         let is_out = round % 2 == 0;
+        let (holder, issued) = credentials::holder(&server, &tenant.id, 30).await;
+        let mut held = Vec::new();
+        for http in BOTH {
+            let mut connection = holder.over(http).connect().await;
+            let url = holder.url("secret/known");
+            connection.send(Method::GET, &url, &[], "").await.ok();
+            held.push((holder.over(http), connection));
+        }
         let (certificate, key) = server_pair(&server, 100 + round);
         let renewed = with(listing_ca("an authority that stays"), |ca| {
             ca.not_after += time::Duration::days(i64::from(round + 1));
@@ -487,11 +497,17 @@ async fn a_rotation_under_load_fails_nobody_who_is_honest() {
         write_private(&server.path("stays.pem"), &renewed);
         write_private(&server.path("goes.pem"), if is_out { &other.pem } else { &goes.pem });
         let ends = publish(u64::from(round) + 2, if is_out { &[99] } else { &[] });
+        let swapped = Instant::now();
+        assert_eq!(credentials::revoke(&server, &issued, &tenant.id, "").await.status, 204);
+        for (holder, mut connection) in held {
+            let url = holder.url("secret/known");
+            credentials::is_refused(&connection.send(Method::GET, &url, &[], "").await);
+            credentials::is_refused(&holder.get("secret/known").await);
+        }
         server.metric_reaches(GENERATION, generation + 1.0).await;
         server.metric_reaches("okmsd_crl_next_update_seconds", ends).await;
-        let swapped = Instant::now();
         if is_out {
-            sleep(Duration::from_millis(900)).await;
+            sleep_until(swapped + 2 * INTERVAL + Duration::from_secs(1)).await;
             let before = crowd.let_in.load(SeqCst);
             sleep(Duration::from_millis(300)).await;
             assert_eq!(crowd.let_in.load(SeqCst), before, "round {round}: they are out");
