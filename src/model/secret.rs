@@ -164,8 +164,7 @@ impl Header {
             custom,
             about: patch.about.apply(&self.about),
             life: patch.life.apply(&self.life, now),
-            updated_at: self.updated_at.max(now),
-            ..self.clone()
+            ..self.clone().touched(now)
         };
         Ok(if patch.is_counted() { header.with_metadata_write(now) } else { header })
     }
@@ -174,7 +173,20 @@ impl Header {
     #[must_use]
     pub fn with_metadata_write(self, now: Timestamp) -> Self {
         let metadata_version = self.metadata_version.saturating_add(1);
-        Self { updated_at: self.updated_at.max(now), metadata_version, ..self }
+        Self { metadata_version, ..self.touched(now) }
+    }
+
+    /// The header as it is changed without a new version: when that was written is kept, also where it
+    /// was known by the header's last change alone.
+    fn touched(self, now: Timestamp) -> Self {
+        let written_at = self.written_at.or(self.current.and(Some(self.updated_at)));
+        Self { updated_at: self.updated_at.max(now), written_at, ..self }
+    }
+
+    /// The secret with another life.
+    #[must_use]
+    pub fn with_life(self, life: Life, now: Timestamp) -> Self {
+        Self { life, ..self.touched(now) }
     }
 
     /// Whether a write of metadata that brings `cas` may go on.
@@ -247,7 +259,7 @@ impl Header {
     }
 
     /// Leads a version to the state `to`, and the secret with it: whoever activates one gets a
-    /// readable one.
+    /// readable one, and whoever ends one has ended it whatever becomes of the secret's own end.
     pub fn transition(
         &mut self,
         (number, record): (VersionNumber, &VersionRecord),
@@ -255,13 +267,8 @@ impl Header {
         domain: &Settings,
         now: Timestamp,
     ) -> Transition {
-        let transition = match self.seen(record).state(now) {
-            seen if seen == to => Transition::None,
-            _ if record.state(now) == to => Transition::Changed(record.clone()),
-            _ => record.transition(to, now, self.settings.life_seconds(domain)),
-        };
-        self.follow(number, &transition, to == VersionState::Active, now);
-        transition
+        let transition = record.transition(to, now, self.settings.life_seconds(domain));
+        self.led((number, record), transition, to == VersionState::Active, now)
     }
 
     /// Does `act` to a version, and to the secret what follows.
@@ -272,47 +279,52 @@ impl Header {
         domain: &Settings,
         now: Timestamp,
     ) -> Transition {
-        let is_undelete = act == VersionAct::Undelete;
-        let has_ended = self.life.has_ended(now) && record.deleted_at.is_none();
-        let transition = match record.act(act, now, self.settings.life_seconds(domain)) {
-            Transition::None if is_undelete && has_ended => Transition::Changed(record.clone()),
-            Transition::Changed(_) if !is_undelete && has_ended => Transition::None,
-            transition => transition,
-        };
-        self.follow(number, &transition, is_undelete, now);
-        transition
+        let transition = record.act(act, now, self.settings.life_seconds(domain));
+        self.led((number, record), transition, act == VersionAct::Undelete, now)
     }
 
-    fn follow(
+    /// What becomes of a version, and of the secret with it.
+    fn led(
         &mut self,
-        number: VersionNumber,
-        transition: &Transition,
+        (number, before): (VersionNumber, &VersionRecord),
+        transition: Transition,
         revives: bool,
         now: Timestamp,
-    ) {
-        let (Transition::Changed(record) | Transition::Erased(record)) = transition else { return };
-        self.updated_at = self.updated_at.max(now);
-        if self.current == Some(number) {
-            self.current_deadline = record.deadline();
+    ) -> Transition {
+        let lifts = revives && self.life.has_ended(now);
+        let transition = match transition {
+            // It is active itself, and was not seen so.
+            Transition::None if lifts && before.deleted_at.is_none() => {
+                Transition::Changed(before.clone())
+            }
+            transition => transition,
+        };
+        if let Transition::Changed(record) | Transition::Erased(record) = &transition {
+            self.written_at = self.written_at.or(Some(self.updated_at));
+            self.updated_at = self.updated_at.max(now);
+            if self.current == Some(number) {
+                self.current_deadline = record.deadline();
+            }
+            if lifts {
+                self.life = self.life.lifted(now);
+            }
         }
-        if revives && self.life.has_ended(now) {
-            self.life = self.life.lifted(now);
-        }
+        transition
     }
 
     /// The secret, removed for so many seconds, in which that can be undone.
     #[must_use]
     pub fn removed(self, now: Timestamp, seconds: u64) -> Self {
         let removal = Removal { at: now, until: now.plus_seconds(seconds) };
-        let life = Life { removed: Some(removal), ..self.life };
-        Self { life, updated_at: self.updated_at.max(now), ..self }
+        let life = Life { removed: Some(removal), ..self.life.clone() };
+        self.with_life(life, now)
     }
 
     /// The secret, not removed any more.
     #[must_use]
     pub fn restored(self, now: Timestamp) -> Self {
-        let life = Life { removed: None, ..self.life };
-        Self { life, updated_at: self.updated_at.max(now), ..self }
+        let life = Life { removed: None, ..self.life.clone() };
+        self.with_life(life, now)
     }
 
     /// Adds the next version, written `now`, and prunes what exceeds the limit. What had ended the
@@ -471,6 +483,30 @@ mod tests {
         assert_eq!(header.check_cas(cas(1), &domain, true), Ok(()));
     }
 
+    /// Of secrets from before it was kept when a version was written, the time moved with each change.
+    #[test]
+    fn when_a_version_was_written_stays_where_it_was_not_kept() {
+        let (domain, later) = (Settings::default(), NOW.plus_seconds(60));
+        let mut header = Header::new(NOW);
+        let added = header.add_version(&domain, NOW).unwrap();
+        header.written_at = None;
+        let about = AboutPatch { owner: Some(Some("o".into())), ..AboutPatch::default() };
+        let patch = MetadataPatch { about, ..MetadataPatch::default() };
+        let mut acted = header.clone();
+        acted.act((added.number, &added.record), VersionAct::Delete, &domain, later);
+        for changed in [
+            header.with_patch(&patch, later).unwrap(),
+            header.clone().with_metadata_write(later),
+            header.clone().removed(later, 60),
+            header.removed(NOW, 60).restored(later),
+            acted,
+        ] {
+            assert_eq!((changed.changed_at(), changed.updated_at), (NOW, later));
+        }
+        // Where there is no version, nothing was written.
+        assert_eq!(Header::new(NOW).with_patch(&patch, later).unwrap().written_at, None);
+    }
+
     #[test]
     fn the_last_number() {
         let mut header = Header::new(NOW);
@@ -480,6 +516,36 @@ mod tests {
         let before = header.clone();
         assert_eq!(header.add_version(&Settings::default(), NOW), Err(Refused::NumbersUsedUp));
         assert_eq!(header, before);
+    }
+
+    /// What was ended on its own while the secret had ended, too, was forgotten with the secret's end.
+    #[test]
+    fn what_is_ended_by_itself_stays_so_when_the_secret_is_revived() {
+        let (domain, after) = (Settings::default(), NOW.plus_seconds(60));
+        let removal = Removal { at: NOW, until: NOW.plus_seconds(1_000) };
+        for life in [
+            Life { expires_at: Some(NOW), ..Life::default() },
+            Life { removed: Some(removal), ..Life::default() },
+        ] {
+            let mut header = Header::new(NOW);
+            let added = header.add_version(&domain, NOW).unwrap();
+            let version = (added.number, &added.record);
+            header.life = life;
+            let (mut by_act, mut by_state) = (header.clone(), header);
+            let acted = by_act.act(version, VersionAct::Delete, &domain, after);
+            let to = VersionState::Deactivated;
+            assert_eq!(acted, by_state.transition(version, to, &domain, after));
+            let Transition::Changed(record) = acted else { panic!("{acted:?}") };
+            assert_eq!(by_act, by_state);
+            assert!(by_act.life.has_ended(after), "nobody has revived it");
+            assert_eq!(by_act.seen(&record).deactivate_at, Some(NOW));
+            by_act.life = by_act.life.lifted(after);
+            assert_eq!(by_act.seen(&record).state(after), VersionState::Deactivated);
+            // Once is enough.
+            let version = (added.number, &record);
+            assert_eq!(by_act.transition(version, to, &domain, after), Transition::None);
+            assert_eq!(by_act.act(version, VersionAct::Delete, &domain, after), Transition::None);
+        }
     }
 
     /// Cases 101 to 105 of the path secrets, as far as records have them.

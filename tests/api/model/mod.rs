@@ -241,7 +241,14 @@ impl Secret {
         }
     }
 
-    /// Leads a version to another state than it is seen in.
+    /// Whether a version is in a state already: active it is where it can be read, and ended where it has
+    /// ended itself.
+    fn is_led(&self, version: &Version, to: State, now: i64) -> bool {
+        let of = if to == State::Active { self.seen(version) } else { version.clone() };
+        of.state(now) == to
+    }
+
+    /// Leads a version to another state.
     fn lead(&mut self, number: u64, to: State, domain: &Settings, now: i64) {
         let life = self.life(domain);
         let version = self.kept.get_mut(&number).unwrap();
@@ -614,11 +621,10 @@ impl Domain {
         let now = self.now;
         let secret = self.secrets.get_mut(path).ok_or(NOT_FOUND)?;
         let version = secret.kept.get(&number).ok_or(NOT_FOUND)?;
-        let from = secret.seen(version).state(now);
-        if from == to {
+        if secret.is_led(version, to, now) {
             return Ok(Some(secret.seen(version).shown(number, now, false)));
         }
-        if from == State::Deleted {
+        if version.deleted.is_some() {
             return Err(CONFLICT);
         }
         secret.lead(number, to, &self.settings, now);

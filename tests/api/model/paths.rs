@@ -472,8 +472,7 @@ impl Domain {
         let Some(version) = secret.kept.get(&number) else {
             return error(404, "version_not_found");
         };
-        let from = secret.seen(version).state(now);
-        if from == to || from == State::Deleted {
+        if secret.is_led(version, to, now) || version.deleted.is_some() {
             return error(404, "version_not_found");
         }
         secret.lead(number, to, &settings, now);

@@ -165,7 +165,7 @@ impl Secret {
         for number in numbers {
             let found = self.kept.get(number).filter(|version| version.deleted.is_none());
             let Some(before) = found.cloned() else { continue };
-            let is_active = self.seen(&before).state(now) == State::Active;
+            let is_active = before.state(now) == State::Active;
             let version = self.kept.get_mut(number).unwrap();
             match act {
                 Act::Delete if is_active => (version.ends, version.acted) = (Some(now), true),
