@@ -10,6 +10,7 @@ mod heads;
 mod keeper;
 mod lists;
 mod lives;
+mod recorded;
 mod reload;
 mod rotations;
 mod trail_store;
@@ -353,6 +354,7 @@ impl App {
     pub async fn run(self) {
         let Self { listener, service, admin, lists, endings, audit, time, rotating, .. } = self;
         admin.begin();
+        let auditor = audit.auditor();
         let (first, mut each) = mpsc::channel(1);
         let mut lists = pin!(lists.run(first));
         // Whoever comes before his authority's list was fetched is refused, for nothing.
@@ -371,7 +373,7 @@ impl App {
             never = service.quotas.follow() => match never {},
             never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
-            never = lives::run(&service, &time) => match never {},
+            never = lives::run(&service, &time, auditor.as_ref()) => match never {},
             never = rotating.run(&service, &time) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
@@ -444,7 +446,10 @@ fn figures(
     metrics: &Arc<Metrics>,
 ) -> Box<dyn Fn() -> Vec<u8> + Send + Sync> {
     let (service, metrics) = (Arc::clone(service), Arc::clone(metrics));
-    Box::new(move || metrics.render(service.health() == Health::Ready))
+    Box::new(move || {
+        metrics.access_counts_dropped(service.accesses.dropped());
+        metrics.render(service.health() == Health::Ready)
+    })
 }
 
 /// Has the metrics tell what domains have for which operators have set bounds.

@@ -120,6 +120,8 @@ impl Display for Urn<'_> {
 pub struct Call {
     /// Its URL and headers, as sent, and the method that it means.
     pub head: Parts,
+    /// Whether the head of the answer is asked for alone; the method is then the one that it is of.
+    pub is_head: bool,
     /// The parameters in its address.
     pub params: Params,
     /// Its body; empty for methods that have none.

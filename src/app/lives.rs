@@ -3,13 +3,17 @@
 //! them.
 //!
 //! Always holds: nobody waits for it, as readers judge by the clock; several processes over one store
-//! may do it at once. Never does: give up.
+//! may do it at once; what is erased is in the audit trail, with the subject `system:retention`. Never does: give up.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use super::recorded::Recorded;
 use crate::{
+    api::Failed,
+    audit::Auditor,
+    auth::{Action, Principal, System},
     clock::{Clock as _, StoreClock},
-    service::Service,
+    service::{Error, OverSecret, Service},
 };
 
 /// How often.
@@ -22,9 +26,13 @@ const CHECK_FIRST: Duration = Duration::from_secs(3_600);
 const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Does all of it, for good.
-pub(super) async fn run(service: &Service, time: &StoreClock) -> Infallible {
+pub(super) async fn run(
+    service: &Service,
+    time: &StoreClock,
+    auditor: Option<&Arc<Auditor>>,
+) -> Infallible {
     tokio::select! {
-        never = sweep(service, time) => never,
+        never = sweep(service, time, auditor) => never,
         never = check(service) => never,
     }
 }
@@ -43,13 +51,13 @@ async fn check(service: &Service) -> Infallible {
     }
 }
 
-async fn sweep(service: &Service, time: &StoreClock) -> Infallible {
+async fn sweep(service: &Service, time: &StoreClock, auditor: Option<&Arc<Auditor>>) -> Infallible {
     loop {
         // Each by itself, so that none keeps the others.
         let done = [
             service.secrets.complete_index().await,
             service.secrets.finish_leaving().await,
-            service.secrets.sweep(time.now()).await.map(told),
+            erase(service, time, auditor).await.map(told),
         ];
         for error in done.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "secrets whose time is over cannot be erased; trying again");
@@ -60,6 +68,61 @@ async fn sweep(service: &Service, time: &StoreClock) -> Infallible {
         }
         flush(service).await;
     }
+}
+
+/// Erases the secrets whose time is over, and tells how many.
+async fn erase(
+    service: &Service,
+    time: &StoreClock,
+    auditor: Option<&Arc<Auditor>>,
+) -> Result<u64, Error> {
+    let (mut last, mut erased) = (None, 0);
+    loop {
+        let over = service.secrets.over(last.as_ref(), time.now()).await?;
+        for secret in &over {
+            // One that cannot be erased does not hold up the others.
+            erased += u64::from(erase_one(service, time, auditor, secret).await);
+        }
+        last = over.into_iter().last();
+        if last.is_none() {
+            return Ok(erased);
+        }
+    }
+}
+
+async fn erase_one(
+    service: &Service,
+    time: &StoreClock,
+    auditor: Option<&Arc<Auditor>>,
+    secret: &OverSecret,
+) -> bool {
+    let (now, principal) = (time.now(), Principal::of_system(secret.tenant, System::Retention));
+    let directory = service.access.directory();
+    let actions = [Action::SecretDelete];
+    let Ok(permit) = principal.authorize(secret.tenant, &actions, directory) else { return false };
+    let recorded = auditor.map(|auditor| {
+        let what = (&principal, "EraseRemovedSecret");
+        Recorded::begin(auditor, what, (secret.tenant, &secret.path), now)
+    });
+    let permit = permit.seen_by(recorded.as_ref().map(Recorded::witness));
+    let erased = service.secrets.erase_over(&permit, secret, now).await;
+    let (erased, problem) = match erased {
+        Ok(erased) => (erased, None),
+        Err(error) => {
+            let domain = secret.tenant;
+            tracing::error!(%domain, %error, "a secret whose time is over cannot be erased; trying again");
+            (false, Some(Failed::from(error).problem))
+        }
+    };
+    let status = problem.map_or(200, |problem| problem.status().as_u16());
+    if let Some(recorded) = recorded
+        && (erased || problem.is_some() || !recorded.ends_idle())
+        && recorded.ends(status, problem).await.is_err()
+    {
+        let domain = secret.tenant;
+        tracing::error!(%domain, "the record of an erasure is missing in the audit trail");
+    }
+    erased
 }
 
 fn told(secrets: u64) {

@@ -12,12 +12,12 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
+use super::recorded::Recorded;
 use crate::{
     api::{self, Failed},
-    audit::{Auditor, Trail},
-    auth::{Action, Principal, Thing, Witness},
+    audit::Auditor,
+    auth::{Action, Principal, System},
     clock::{Clock as _, StoreClock},
     config::Config,
     metrics::Metrics,
@@ -40,15 +40,6 @@ pub(super) struct Rotating {
     auditor: Option<Arc<Auditor>>,
     metrics: Arc<Metrics>,
     lines: Arc<Seldom>,
-}
-
-/// A rotation's way through the audit trail, which is told where nobody goes on with it.
-struct Recorded(Arc<Trail>);
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        self.0.is_left(503);
-    }
 }
 
 impl Rotating {
@@ -115,21 +106,16 @@ impl Rotating {
 
     async fn rotate(&self, service: &Service, time: &StoreClock, due: &DueRotation) {
         let DueRotation { tenant, policy, .. } = due;
-        let (now, principal) = (time.now(), Principal::of_rotation(*tenant));
+        let (now, principal) = (time.now(), Principal::of_system(*tenant, System::Rotation));
         let actions = [Action::VersionCreate];
         let Ok(permit) = principal.authorize(*tenant, &actions, service.access.directory()) else {
             return;
         };
         let recorded = self.auditor.as_ref().map(|auditor| {
-            let trail = auditor.begin(now, &Uuid::new_v4().to_string());
-            trail.asks("system", "RotateDueSecret");
-            trail.is_of(&principal);
-            trail.is_in(*tenant);
-            trail.names(Thing::Secret, due.path.as_str());
-            Recorded(trail)
+            let what = (&principal, "RotateDueSecret");
+            Recorded::begin(auditor, what, (*tenant, &due.path), now)
         });
-        let witness = recorded.as_ref().map(|recorded| Arc::clone(&recorded.0) as Arc<dyn Witness>);
-        let permit = permit.seen_by(witness);
+        let permit = permit.seen_by(recorded.as_ref().map(Recorded::witness));
         let (status, problem) = match service
             .rotations
             .rotate_due(&permit, due, self.rules, now)
@@ -142,7 +128,7 @@ impl Rotating {
                 (200, None)
             }
             // Somebody else has done it.
-            Ok(None) if recorded.as_ref().is_none_or(|recorded| recorded.0.ends_idle()) => return,
+            Ok(None) if recorded.as_ref().is_none_or(Recorded::ends_idle) => return,
             Ok(None) => (409, None),
             Err(error) => {
                 if let Some(left_out) = self.lines.due() {
@@ -150,11 +136,11 @@ impl Rotating {
                 }
                 self.metrics.rotation(false);
                 let problem = Failed::from(error).problem;
-                (problem.status().as_u16(), Some((problem.id(), problem.code())))
+                (problem.status().as_u16(), Some(problem))
             }
         };
-        if let Some(Recorded(trail)) = &recorded
-            && trail.ends(status, problem).await.is_err()
+        if let Some(recorded) = &recorded
+            && recorded.ends(status, problem).await.is_err()
         {
             tracing::error!(domain = %tenant, %policy, "the record of a rotation is missing in the audit trail");
         }

@@ -434,7 +434,7 @@ fn effect(status: u16, problem: Option<(&'static str, u32)>) -> &'static str {
 fn who(head: Members, principal: &Principal) -> Members {
     let head = match principal.subject() {
         Subject::Process => head.text("subject", "process"),
-        Subject::Rotation => head.text("subject", "system:rotation"),
+        Subject::System(system) => head.text("subject", system.name()),
         Subject::Visitor => head.text("subject", "visitor"),
         Subject::Certificate(peer) => {
             let identity = peer.identity();

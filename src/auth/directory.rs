@@ -200,8 +200,28 @@ pub enum Subject {
     Visitor,
     /// The program itself, at the command of whoever started it.
     Process,
-    /// The program itself, as it rotates secrets of a tenant whose policies say so.
+    /// The program itself, as it does in a tenant what the time has come for.
+    System(System),
+}
+
+/// What the program does by itself, as somebody has said that it is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// It rotates secrets whose policies say so.
     Rotation,
+    /// It erases secrets that were removed, when they can be restored no longer.
+    Retention,
+}
+
+impl System {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rotation => "system:rotation",
+            Self::Retention => "system:retention",
+        }
+    }
 }
 
 impl Principal {
@@ -212,10 +232,10 @@ impl Principal {
         Self { party: Party::Operator, subject: Subject::Process }
     }
 
-    /// The program, as it rotates secrets of a tenant.
+    /// The program, as it does that in a tenant.
     #[must_use]
-    pub const fn of_rotation(tenant: OkmsId) -> Self {
-        Self { party: Party::Tenant(tenant), subject: Subject::Rotation }
+    pub const fn of_system(tenant: OkmsId, system: System) -> Self {
+        Self { party: Party::Tenant(tenant), subject: Subject::System(system) }
     }
 
     /// A service of a tenant, for tests.
@@ -243,7 +263,7 @@ impl Principal {
     pub fn still(&self, revoked: &Revoked, now: Timestamp) -> Result<Self, Unauthenticated> {
         match &self.subject {
             Subject::Certificate(peer) => principal(peer, revoked, now),
-            Subject::Visitor | Subject::Process | Subject::Rotation => Ok(self.clone()),
+            Subject::Visitor | Subject::Process | Subject::System(_) => Ok(self.clone()),
         }
     }
 }
@@ -254,7 +274,7 @@ impl Subject {
     pub fn certificate(&self) -> Option<&CertIdentity> {
         match self {
             Self::Certificate(peer) => Some(peer.identity()),
-            Self::Visitor | Self::Process | Self::Rotation => None,
+            Self::Visitor | Self::Process | Self::System(_) => None,
         }
     }
 
@@ -263,7 +283,7 @@ impl Subject {
     pub fn peer_of_region(&self) -> Option<&VerifiedPeer> {
         match self {
             Self::Certificate(peer) if peer.is_of_region() => Some(peer),
-            Self::Certificate(_) | Self::Visitor | Self::Process | Self::Rotation => None,
+            Self::Certificate(_) | Self::Visitor | Self::Process | Self::System(_) => None,
         }
     }
 }

@@ -39,7 +39,7 @@ pub use self::{
     access::{AccessDirectory, Written, names_an_action, names_operators_own},
     acls::WrittenUser,
     action::{Action, Resource},
-    directory::{Party, Principal, Recognized, Subject, Unauthenticated, VerifiedPeer},
+    directory::{Party, Principal, Recognized, Subject, System, Unauthenticated, VerifiedPeer},
     explain::{Explanation, Whom},
     patterns::Extent,
     policy::{Across, Denied, Permit, RegionPermit},

@@ -432,7 +432,7 @@ impl Permit {
                 let whose = acls::Bearer::Rules(peer.rules(&access)?.into());
                 (whose, self.of_certificate.clone())
             }
-            (None, Subject::Visitor | Subject::Process | Subject::Rotation) => {
+            (None, Subject::Visitor | Subject::Process | Subject::System(_)) => {
                 (acls::Bearer::nobody(), self.of_certificate.clone())
             }
         };
@@ -486,7 +486,7 @@ impl Permit {
     pub fn fits(&self, name: &str, rule: &CertRule) -> bool {
         match self.subject() {
             Subject::Certificate(peer) => peer.fits(name, rule).unwrap_or_default(),
-            Subject::Visitor | Subject::Process | Subject::Rotation => false,
+            Subject::Visitor | Subject::Process | Subject::System(_) => false,
         }
     }
 
@@ -663,8 +663,10 @@ impl Principal {
         let (mut home, mut actions) = (okms_id, actions);
         let policy = match self.party() {
             Party::Operator => Policy::Everything,
-            // A policy says so that somebody has set who may.
-            Party::Tenant(own) if own == okms_id && matches!(self.subject(), Subject::Rotation) => {
+            // Somebody who might has said that it is to be done.
+            Party::Tenant(own)
+                if own == okms_id && matches!(self.subject(), Subject::System(_)) =>
+            {
                 Policy::Everything
             }
             Party::Tenant(own) if own == okms_id || across != Across::Nowhere => {
@@ -708,7 +710,7 @@ impl Principal {
                 let nothing = BuiltIn::Nothing.name().to_owned();
                 Ok(access.of_policies(acls::Bearer::nobody(), &[nothing]))
             }
-            Subject::Process | Subject::Rotation => Ok(Having::default_of(access)),
+            Subject::Process | Subject::System(_) => Ok(Having::default_of(access)),
         }
     }
 

@@ -557,6 +557,7 @@ impl Edge {
         };
         let mut call = Call {
             head,
+            is_head,
             params: Params::default(),
             body: Bytes::new(),
             now,

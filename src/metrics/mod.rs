@@ -73,6 +73,7 @@ pub struct Metrics {
     clock_steps: IntCounterVec,
     clock_behind: prometheus::Gauge,
     log_lines_lost: IntCounter,
+    counts_dropped: IntCounter,
     watched: OnceLock<Watched>,
     domains: OnceLock<DomainsFigures>,
 }
@@ -189,6 +190,7 @@ impl Metrics {
                 "okmsd_log_lines_lost_total",
                 "Log lines that could not be written in time.",
             )?,
+            counts_dropped: counter("okmsd_access_counts_dropped_total", "Reads not counted.")?,
             watched: OnceLock::new(),
             domains: OnceLock::new(),
             registry,
@@ -327,6 +329,12 @@ impl Metrics {
     ) {
         let _watched_already =
             self.watched.set(Watched { lost_lines, clock_behind: Box::new(clock_behind) });
+    }
+
+    /// So many reads were not counted since the start.
+    pub fn access_counts_dropped(&self, all: u64) {
+        let dropped = &self.counts_dropped;
+        dropped.inc_by(all.saturating_sub(dropped.get()));
     }
 
     /// Where to ask for what domains have.

@@ -126,6 +126,14 @@ impl CustomPatch {
     }
 }
 
+/// Whether an entry has the text that it may; `None` is one that is removed.
+///
+/// # Errors
+/// `Invalid` where it is too long, or not printable.
+pub fn check_entry(key: &str, value: Option<&str>) -> Result<(), Invalid> {
+    value.map_or(Ok(()), |value| check_key(key).and_then(|()| check_value(value)))
+}
+
 fn check_key(key: &str) -> Result<(), Invalid> {
     if key.is_empty() || key.len() > METADATA_KEY_MAX || !text::is_printable(key) {
         return Err(Invalid("a key of customMetadata has 1 to 128 bytes of printable text"));

@@ -71,6 +71,7 @@ pub use self::{
     life::{EndPatch, Life, LifePatch, Removal, Rotation},
     metadata::{
         CustomMetadata, CustomPatch, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+        check_entry as check_custom_entry,
     },
     mount::{Mount, MountError, MountPath, Moved, View, description as mount_description},
     network::Network,

@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -39,7 +39,7 @@ const SHARDS: usize = 16;
 /// So many secrets with new counts are reason enough to add them to the store.
 const MANY: usize = 10_000;
 /// More secrets than these are not counted until then.
-const MOST: usize = 100_000;
+const MOST: usize = if cfg!(test) { 50 } else { 100_000 };
 /// So many are added in one commit.
 const AT_ONCE: usize = 256;
 /// How often is tried anew where other processes were faster.
@@ -67,13 +67,46 @@ impl Fresh {
     }
 }
 
+/// A part of the counts.
+#[derive(Default)]
+struct Shard {
+    fresh: Counts,
+    /// What is on its way into the store: whoever asks meanwhile finds it here.
+    leaving: Counts,
+}
+
+impl Shard {
+    /// What is here of a secret.
+    fn of(&self, key: &[u8], created_at: Timestamp) -> Option<AccessCount> {
+        let of = |counts: &Counts| {
+            let of = counts.get(key).filter(|it| it.of == created_at);
+            of.map(|fresh| fresh.count.clone())
+        };
+        merge(of(&self.leaving), of(&self.fresh))
+    }
+}
+
+/// What two have counted of one secret.
+fn merge(one: Option<AccessCount>, other: Option<AccessCount>) -> Option<AccessCount> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.merge(&other);
+            Some(one)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
 /// The counts that are not in the store yet.
 pub struct Accesses {
     scope: Scope,
-    shards: [Mutex<Counts>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     fresh: AtomicUsize,
+    dropped: AtomicU64,
     many: Notify,
+    /// One at a time adds to the store.
+    adding: tokio::sync::Mutex<()>,
 }
 
 impl Accesses {
@@ -83,11 +116,13 @@ impl Accesses {
             shards: Default::default(),
             hasher: RandomState::new(),
             fresh: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
             many: Notify::new(),
+            adding: tokio::sync::Mutex::default(),
         }
     }
 
-    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Counts> {
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         #[expect(clippy::cast_possible_truncation, reason = "any of the bits will do")]
         let place = self.hasher.hash_one(key) as usize % SHARDS;
         let shard = self.shards.get(place).unwrap_or(&self.shards[0]);
@@ -98,7 +133,7 @@ impl Accesses {
     /// A value was read of the secret whose header has this key, and that was created at that moment.
     pub(super) fn note(&self, key: &[u8], of: Timestamp, now: Timestamp) {
         let mut shard = self.shard(key);
-        if let Some(known) = shard.get_mut(key) {
+        if let Some(known) = shard.fresh.get_mut(key) {
             if known.of == of {
                 known.count.note(now);
             } else {
@@ -109,12 +144,18 @@ impl Accesses {
         let fresh = self.fresh.fetch_add(1, Relaxed) + 1;
         if fresh > MOST {
             self.fresh.fetch_sub(1, Relaxed);
+            self.dropped.fetch_add(1, Relaxed);
             return;
         }
-        shard.insert(key.to_vec(), Fresh { of, count: AccessCount::one(now) });
+        shard.fresh.insert(key.to_vec(), Fresh { of, count: AccessCount::one(now) });
         if fresh == MANY {
             self.many.notify_one();
         }
+    }
+
+    /// How many reads were not counted, as too many secrets had been read since counts were added to the store.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
     }
 
     /// Waits until there is much to be added to the store.
@@ -141,15 +182,8 @@ impl Accesses {
                 Ok(None) | Err(_) => None,
             };
             let stored = stored.filter(|access| access.of == secret.created_at);
-            let fresh = self.shard(key).get(key).filter(|it| it.of == secret.created_at).cloned();
-            let fresh = fresh.map(|fresh| fresh.count);
-            counts.push(match (stored.map(|access| access.count), fresh) {
-                (Some(mut stored), Some(fresh)) => {
-                    stored.merge(&fresh);
-                    Some(stored)
-                }
-                (stored, fresh) => stored.or(fresh),
-            });
+            let fresh = self.shard(key).of(key, secret.created_at);
+            counts.push(merge(stored.map(|access| access.count), fresh));
         }
         Ok(counts)
     }
@@ -159,23 +193,37 @@ impl Accesses {
     /// # Errors
     /// `Error` where the store cannot be read, or takes no change.
     pub async fn flush(&self) -> Result<(), Error> {
+        let _turn = self.adding.lock().await;
         let mut by_tenant: HashMap<OkmsId, Vec<(Vec<u8>, Fresh)>> = HashMap::new();
         for shard in &self.shards {
-            let taken = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
-            self.fresh.fetch_sub(taken.len(), Relaxed);
-            for (key, count) in taken {
-                let id = key.first_chunk().and_then(|id| OkmsId::from_bytes(*id).ok());
-                if let Some(id) = id {
-                    by_tenant.entry(id).or_default().push((key, count));
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // What somebody has left who did not come to the end goes, too.
+            let mut leaving = std::mem::take(&mut shard.leaving);
+            self.fresh.fetch_sub(shard.fresh.len(), Relaxed);
+            for (key, count) in std::mem::take(&mut shard.fresh) {
+                match leaving.get_mut(&key) {
+                    Some(left) => left.merge(&count),
+                    None => drop(leaving.insert(key, count)),
                 }
             }
+            for (key, count) in &leaving {
+                let id = key.first_chunk().and_then(|id| OkmsId::from_bytes(*id).ok());
+                if let Some(id) = id {
+                    by_tenant.entry(id).or_default().push((key.clone(), count.clone()));
+                }
+            }
+            shard.leaving = leaving;
         }
         let mut outcome = Ok(());
         for (id, counts) in by_tenant {
             for some in counts.chunks(AT_ONCE) {
                 match self.add(id, some).await {
                     // With the domain all is gone that could be counted.
-                    Ok(()) | Err(Error::DomainNotFound) => {}
+                    Ok(()) | Err(Error::DomainNotFound) => {
+                        for (key, _) in some {
+                            self.shard(key).leaving.remove(key);
+                        }
+                    }
                     Err(error) => {
                         self.take_back(some);
                         outcome = Err(error);
@@ -207,13 +255,14 @@ impl Accesses {
     fn take_back(&self, counts: &[(Vec<u8>, Fresh)]) {
         for (key, count) in counts {
             let mut shard = self.shard(key);
-            match shard.get_mut(key) {
+            shard.leaving.remove(key);
+            match shard.fresh.get_mut(key) {
                 Some(newer) => newer.merge(count),
                 None if self.fresh.load(Relaxed) < MOST => {
                     self.fresh.fetch_add(1, Relaxed);
-                    shard.insert(key.clone(), count.clone());
+                    shard.fresh.insert(key.clone(), count.clone());
                 }
-                None => {}
+                None => drop(self.dropped.fetch_add(1, Relaxed)),
             }
         }
     }

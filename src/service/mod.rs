@@ -75,8 +75,8 @@ pub use self::{
     scope::{Ended, OnCommit},
     secrets::{
         Browse, Changed, Described, EndingPage, Expects, History, Include, ListEntry, Listed,
-        MetadataWrite, Patched, Put, Search, SearchPage, Secret, Secrets, Through, Update,
-        VersionView, Versions, Written,
+        MetadataWrite, OverSecret, Patched, Put, Search, SearchPage, Secret, Secrets, Through,
+        Update, VersionView, Versions, Written,
     },
     settings::Defaults,
     tenants::{Domain, DomainPatch, Tenants},

@@ -1,5 +1,6 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
+mod bounds;
 mod lists;
 mod lives;
 mod policies;

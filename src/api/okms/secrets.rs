@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    model::{Cas, Invalid, MetadataPatch, SecretPath, SecretType, Settings, VersionNumber},
+    model::{Cas, Invalid, MetadataPatch, SecretPath, SecretType, Settings, Tags, VersionNumber},
     service::{Changed, Error, Include, Search, Update, VersionView},
 };
 
@@ -46,13 +46,15 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
 
 /// What the query looks for, if it does: an addition of ours, which no published client sends.
 fn search(call: &Call) -> Result<Option<Search>, Invalid> {
+    const TAGS: Invalid =
+        Invalid("tag names up to 32 tags, each of 1 to 64 bytes of printable text");
     const KIND: Invalid = Invalid("type is kv, json, certificate, ssh_key or api_key");
     let text = |name| Ok(parameter(call.query(), name)?.map(Cow::into_owned));
     let (prefix, owner, words) = (text("prefix")?, text("owner")?, text("text")?);
-    let tags = parameters(call.query(), "tag")?;
+    let tags = Tags::new(parameters(call.query(), "tag")?).map_err(|_| TAGS)?;
     let kind = text("type")?.map(|name| SecretType::of(&name).ok_or(KIND)).transpose()?;
     let is_one = prefix.is_some() || owner.is_some() || words.is_some() || kind.is_some();
-    Ok((is_one || !tags.is_empty()).then(|| Search {
+    Ok((is_one || tags.iter().len() > 0).then(|| Search {
         prefix: prefix.unwrap_or_default(),
         tags,
         secret_type: kind,

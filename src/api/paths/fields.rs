@@ -62,10 +62,7 @@ impl<'a> Fields<'a> {
     /// Says of all that is left that it is not known.
     pub(super) fn finish(self, faults: &mut Faults) {
         for (name, _) in self.object.into_members() {
-            // A name that somebody sends is repeated if it is one that people type.
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-            let name = if name.len() <= 64 && name.bytes().all(is_plain) { &*name } else { "?" };
-            faults.add(format!("{}{name}", self.prefix), "no such field");
+            faults.add(format!("{}{}", self.prefix, repeated(&name)), "no such field");
         }
     }
 
@@ -75,8 +72,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A name that somebody has sent, as it is repeated: if it is one that people type.
+pub(super) fn repeated(name: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if name.len() <= 64 && name.bytes().all(is_plain) { name } else { "?" }
+}
+
 /// What a truth value is to be.
 pub(super) const YES_OR_NO: Invalid = Invalid("true or false");
+
+/// What tags are to be.
+pub(super) const TAGS_RULE: &str = "at most 32 texts of 1 to 64 printable bytes";
 
 /// A text.
 pub(super) fn text(raw: &RawValue) -> Result<String, Invalid> {

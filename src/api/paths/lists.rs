@@ -9,12 +9,12 @@ use super::{
         query,
     },
     entered::{of_text, settle},
-    fields::{Fields, YES_OR_NO, flag, number, parameter, query_moment},
+    fields::{Fields, TAGS_RULE, YES_OR_NO, flag, number, parameter, query_moment},
     render, secrets, words,
 };
 use crate::{
     auth::Permit,
-    model::{Faults, Invalid, SecretType, Timestamp, VersionNumber},
+    model::{Faults, Invalid, SecretType, Tags, Timestamp, VersionNumber},
     service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView},
 };
 
@@ -42,9 +42,10 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
         None => None,
         Some(name) => Some(SecretType::of(&name).ok_or(Problem::BadSecretType)?),
     };
+    let tags = Tags::new(query::parameters(call.query(), "tag")?);
     let search = Search {
         prefix: parameter(call, "prefix")?.unwrap_or_default(),
-        tags: query::parameters(call.query(), "tag")?,
+        tags: tags.map_err(|_| Faults::one("tag", TAGS_RULE))?,
         secret_type,
         owner: parameter(call, "owner")?,
         text: parameter(call, "text")?.map(|text| text.to_lowercase()),
@@ -67,9 +68,10 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
     let body = Writer::object_sized(512, |out| {
         match full {
             Some(full) => out.objects("secrets", full, |secret, out| {
-                out.text("path", secret.path.as_str());
+                render::described(out, &secret, call.now);
+                // What is listed of a secret otherwise is there, too.
                 out.number("version", secret.header.current_number());
-                render::rest(out, &secret, call.now);
+                out.texts("tags", secret.header.about.tags.iter());
             }),
             None => out.objects("secrets", found, |(path, header), out| {
                 out.text("path", path.as_str());
@@ -130,7 +132,8 @@ pub(super) async fn batch(
         let read = async {
             let path = of_text(&text)?;
             let item = permit.item();
-            let read = context.service.secrets.read(&item, &path, version, call.now).await;
+            let read =
+                context.service.secrets.read(&item, &path, version, |_, _| true, call.now).await;
             read.map_err(|error| words::of(error, &path))
         };
         match read.await {

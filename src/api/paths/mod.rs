@@ -171,6 +171,30 @@ pub(super) fn begins_ours(pattern: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The first half of case 130: mounts from before keep what is below them.
+    #[test]
+    fn what_is_below_a_mount_of_before_is_the_mounts() {
+        let is_own =
+            |path: &'static str| OWN.address(&Method::GET, &Uri::from_static(path)).is_some();
+        for theirs in [
+            "/v1/rotation/data/x",
+            "/v1/rotation/metadata/x",
+            "/v1/secret-policies/data/x",
+            "/v1/secret-policies/config",
+        ] {
+            assert!(!is_own(theirs), "{theirs}");
+        }
+        for own in [
+            "/v1/rotation/policies",
+            "/v1/rotation/policies/rot_weekly",
+            "/v1/rotation/due",
+            "/v1/secret-policies",
+            "/v1/secret-policies/sp_db",
+        ] {
+            assert!(is_own(own), "{own}");
+        }
+    }
+
     #[test]
     fn a_partner_keeps_secrets_alone() {
         let (own, partners) = (OWN.routes, PARTNERS.routes);

@@ -6,12 +6,13 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{Failed, Problem, json, value},
-    fields::{Fields, moment, span, text},
+    fields::{Fields, TAGS_RULE, moment, repeated, span, text},
 };
 use crate::{
     model::{
         AboutPatch, CustomPatch, EndPatch, Faults, Invalid, LifePatch, MaxVersions, MetadataPatch,
-        SecretType, SettingsPatch, Tags, Timestamp, secret_description, secret_owner,
+        SecretType, SettingsPatch, Tags, Timestamp, check_custom_entry, secret_description,
+        secret_owner,
     },
     service::SecretValue,
 };
@@ -79,13 +80,17 @@ fn described(
     Ok(patch)
 }
 
+/// What an entry of custom metadata is to be.
+const ENTRY: Invalid =
+    Invalid("1 to 512 bytes of printable text under a name of 1 to 128 such bytes, or null");
+
 fn about(mut fields: Fields<'_>, faults: &mut Faults) -> (AboutPatch, Option<CustomPatch>) {
     let about = AboutPatch {
         secret_type: None,
         description: fields.clearable("description", faults, |raw| secret_description(&text(raw)?)),
         tags: fields
             .clearable("tags", faults, |raw| {
-                const RULE: Invalid = Invalid("at most 32 texts of 1 to 64 printable bytes");
+                const RULE: Invalid = Invalid(TAGS_RULE);
                 Tags::new(json::texts(raw, RULE)?).map_err(|_| RULE)
             })
             .map(Option::unwrap_or_default),
@@ -94,7 +99,10 @@ fn about(mut fields: Fields<'_>, faults: &mut Faults) -> (AboutPatch, Option<Cus
     let mut custom = BTreeMap::new();
     for (name, raw) in fields.rest() {
         let entry = (raw.get() != "null").then(|| text(raw)).transpose();
-        if let Some(entry) = faults.of(format!("metadata.{name}"), entry) {
+        let entry = entry.and_then(|entry| {
+            check_custom_entry(&name, entry.as_deref()).map_err(|_| ENTRY).map(|()| entry)
+        });
+        if let Some(entry) = faults.of(format!("metadata.{}", repeated(&name)), entry) {
             custom.insert(name, entry);
         }
     }

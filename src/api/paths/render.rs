@@ -78,11 +78,6 @@ pub(super) fn described(out: &mut ObjectWriter<'_>, secret: &Described, now: Tim
     out.text("path", secret.path.as_str());
     out.number("current_version", secret.header.current_number());
     out.number("version_count", secret.header.version_count());
-    rest(out, secret, now);
-}
-
-/// What all that tell a secret without its value have in common.
-pub(super) fn rest(out: &mut ObjectWriter<'_>, secret: &Described, now: Timestamp) {
     let Described { header, defaults, accesses, rotation: stands, .. } = secret;
     metadata(out, header);
     out.text("created_at", &header.created_at.to_rfc3339_seconds());

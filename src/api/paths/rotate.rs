@@ -81,7 +81,7 @@ pub(super) async fn rotate(
         render::text(out, "rotation_policy_id", policy);
         render::moment(out, "next_rotation", rotated.next);
     }));
-    reply.headers.push((ETAG, etag(number)));
+    reply.headers.push((ETAG, etag(header, rotated.number)));
     Ok(reply)
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    model::{Header, Invalid, SecretPath, VersionNumber, VersionState},
+    model::{Header, Invalid, SecretPath, Timestamp, VersionNumber, VersionState},
     service::{Error, Expects, Put, Secret, SecretValue, VersionView},
 };
 
@@ -21,11 +21,16 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
     let permit = settle(context, permit, call).await?;
     let (path, number) = (path(call)?, version(call)?);
     let secrets = &context.service.secrets;
-    let read = secrets.read(&permit, &path, number, call.now).await;
+    let is_known = |header: &Header, number| {
+        call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| names(known, &tag(header, number)))
+    };
+    // Whoever knows the value, or asks for the head alone, has not read it.
+    let tells = |header: &Header, number| !call.is_head && !is_known(header, number);
+    let read = secrets.read(&permit, &path, number, tells, call.now).await;
     let (Secret { header, .. }, VersionView { number, value, .. }) =
         read.map_err(|error| words::of(error, &path))?;
-    let tag = etag(number.get());
-    if call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| names(known, number.get())) {
+    let tag = etag(&header, number);
+    if is_known(&header, number) {
         let mut reply = Reply::empty(StatusCode::NOT_MODIFIED);
         reply.headers.push((ETAG, tag));
         return Ok(reply);
@@ -69,7 +74,7 @@ pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Resu
     if written.previous.is_none() {
         reply.status = StatusCode::CREATED;
     }
-    reply.headers.push((ETAG, etag(number)));
+    reply.headers.push((ETAG, etag(header, written.number)));
     Ok(reply)
 }
 
@@ -208,7 +213,7 @@ fn unconditional(call: &Call) -> Result<(), Failed> {
 pub(super) fn expects(call: &Call) -> Result<Expects, Failed> {
     const WRONG: Invalid = Invalid(
         "a write takes If-None-Match: * where there must be no secret, or If-Match with its current version in \
-        quotes, such as \"3\"; one of them",
+        quotes, such as \"3\", or the ETag of an answer; one of them",
     );
     let text = |name| {
         let mut all = call.head.headers.get_all(name).iter();
@@ -219,24 +224,46 @@ pub(super) fn expects(call: &Call) -> Result<Expects, Failed> {
         (None, None) => Ok(Expects::Anything),
         (None, Some(b"*")) => Ok(Expects::Nothing),
         (Some(tag), None) => {
-            let number = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
-            let number = number.filter(|tag| tag.iter().all(u8::is_ascii_digit));
-            let number = number.and_then(|tag| std::str::from_utf8(tag).ok()?.parse().ok());
-            Ok(Expects::Version(number.ok_or(WRONG)?))
+            let tag = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+            let tag = tag.and_then(|tag| std::str::from_utf8(tag).ok());
+            Ok(tag.and_then(expected).ok_or(WRONG)?)
         }
         _ => Err(WRONG.into()),
     }
 }
 
-pub(super) fn etag(number: u32) -> HeaderValue {
-    // Digits and quotes are a header's text.
-    HeaderValue::try_from(format!("\"{number}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
+/// What a tag says, without its quotes: a version, and when its secret was created, if it says that.
+fn expected(tag: &str) -> Option<Expects> {
+    let (number, of) = match tag.split_once('-') {
+        Some((number, of)) => (number, Some(of)),
+        None => (tag, None),
+    };
+    let number = Some(number).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
+    let of = match of {
+        None => None,
+        Some(of) if of.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            let nanos = u64::from_str_radix(of, 16).ok()?;
+            Some(Timestamp::from_unix_nanos(nanos.cast_signed()))
+        }
+        Some(_) => return None,
+    };
+    Some(Expects::Version(number?.parse().ok()?, of))
 }
 
-/// Whether a list of tags has that of a version, weak or not, or is about any.
-fn names(tags: &HeaderValue, number: u32) -> bool {
+/// The tag of a version: its number, and which of the secrets that were ever under the path it is of, as each
+/// begins with version 1.
+fn tag(header: &Header, number: VersionNumber) -> String {
+    format!("\"{}-{:x}\"", number.get(), header.created_at.unix_nanos())
+}
+
+pub(super) fn etag(header: &Header, number: VersionNumber) -> HeaderValue {
+    // Digits and quotes are a header's text.
+    HeaderValue::try_from(tag(header, number)).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// Whether a list of tags has this one, weak or not, or is about any.
+fn names(tags: &HeaderValue, own: &str) -> bool {
     let Ok(tags) = tags.to_str() else { return false };
-    let own = format!("\"{number}\"");
     tags.split(',')
         .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == "*" || tag == own)

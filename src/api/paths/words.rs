@@ -6,12 +6,15 @@ use hyper::StatusCode;
 
 use super::super::{Failed, Problem, Reply, json::Writer, problems::Told};
 use crate::{
-    model::{Refused, SecretPath, Timestamp},
+    model::{Faults, Invalid, Refused, SecretPath, Timestamp},
     service::Error,
 };
 
 const NO_TENANT: &str = "an operator's certificate names no tenant: name it, in the address (/v1/t/TENANT/secrets) or in the \
     header X-Tenant-ID";
+
+/// What all custom metadata is to be.
+const ENTRIES: &str = "at most 64 entries beside description, tags and owner, with those that stay";
 
 /// The answer that tells it.
 pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
@@ -86,8 +89,11 @@ pub(super) fn of(error: Error, path: &SecretPath) -> Failed {
         Error::SecretExpired(moment) => vec![path, ("expired_at", at(*moment))],
         Error::SecretNotFound | Error::VersionNotFound | Error::PathRefused => vec![path],
         Error::Conflict(current) => vec![path, ("current_version", Told::Number(*current))],
-        Error::Refused(Refused::Invalid(_) | Refused::TooManyEntries(_)) => {
-            return Failed::from(error).told_as(Problem::Unprocessable);
+        Error::Refused(Refused::TooManyEntries(_)) => {
+            return Faults::one("metadata", ENTRIES).into();
+        }
+        Error::Refused(Refused::Invalid(Invalid(rule))) => {
+            return Faults::one("metadata", rule).into();
         }
         // Others were faster, again and again.
         Error::Contended => return Problem::KeptChanging.into(),

@@ -5,7 +5,7 @@
 use crate::{
     auth::Permit,
     crypto::DomainKeys,
-    model::{Header, Life, OkmsId, RotationPolicyId, SecretPath, Timestamp},
+    model::{Header, Life, OkmsId, RotationPolicy, RotationPolicyId, SecretPath, Timestamp},
     service::{
         ChangeName, Error,
         records::{self, Draft, SecretMark, open},
@@ -24,7 +24,7 @@ use crate::{
 /// How many secrets are detached in one go.
 const AT_ONCE: usize = 256;
 /// Beyond so many they are not counted.
-const COUNTED_MAX: usize = 10_000;
+const COUNTED_MAX: usize = 1_000;
 
 /// How many secrets have a policy, up to a bound.
 pub(super) async fn count(
@@ -37,7 +37,18 @@ pub(super) async fn count(
     Ok(found.len() as u64)
 }
 
-/// Detaches a policy from all that have it, and tells how many those were.
+/// Whether any secret has a policy.
+pub(super) async fn is_attached(
+    snapshot: &dyn Snapshot,
+    id: OkmsId,
+    policy: &RotationPolicyId,
+) -> Result<bool, Error> {
+    let (from, to) = Part::Rotates(policy.as_str()).all(id);
+    Ok(!snapshot.keys(secret_index::SPACE, &from, &to, None, 1).await?.is_empty())
+}
+
+/// Detaches a policy that was removed from all that have it, and tells how many those were. Where somebody makes it
+/// anew meanwhile, what has it by then keeps it.
 pub(super) async fn detach_all(
     scope: &Scope,
     permit: &Permit,
@@ -58,8 +69,9 @@ pub(super) async fn detach_all(
         let paths: Vec<_> = paths.collect::<Option<_>>().ok_or(Malformed)?;
         let turns: Vec<_> = paths.iter().map(SecretPath::as_str).collect();
         let change = of_secrets(ChangeName::DetachPolicy, permit, &turns);
-        detached += scope
-            .unit(change, keys, Secrets(&paths), |records, draft| {
+        let some = scope
+            .unit(change, keys, Secrets { policy: id, paths: &paths }, |found, draft| {
+                let Some(records) = found else { return Ok(None) };
                 let mut detached = 0;
                 for (path, record) in paths.iter().zip(records) {
                     let header = record.map(|record| {
@@ -75,9 +87,13 @@ pub(super) async fn detach_all(
                     put(keys, path, header, life, draft, now)?;
                     detached += 1;
                 }
-                Ok(detached)
+                Ok(Some(detached))
             })
             .await?;
+        match some {
+            Some(some) => detached += some,
+            None => return Ok(detached),
+        }
     }
 }
 
@@ -119,25 +135,32 @@ pub(super) fn put(
         return Ok(());
     }
     let was = SecretMark::of(keys, path, &header)?;
-    let header = Header { life, updated_at: header.updated_at.max(now), ..header };
+    let header = header.with_life(life, now);
     draft.put_secret(path, &header)?;
     // Its values are what they were.
     draft.settle(Some(&was));
     Ok(())
 }
 
-/// Some secrets.
-struct Secrets<'a>(&'a [SecretPath]);
+/// Some secrets, as long as there is no record of a policy.
+struct Secrets<'a> {
+    policy: &'a RotationPolicyId,
+    paths: &'a [SecretPath],
+}
 
 impl Basis for Secrets<'_> {
-    type Facts = Vec<Option<Record>>;
+    type Facts = Option<Vec<Option<Record>>>;
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
-        let mut found = Vec::with_capacity(self.0.len());
-        for path in self.0 {
-            let key = Header::key(reader.records.keys.id(), path);
-            found.push(reader.hold(Header::SPACE, key).await?);
+        let keys = reader.records.keys;
+        let policy = RotationPolicy::key(keys.id(), self.policy);
+        if reader.hold(RotationPolicy::SPACE, policy).await?.is_some() {
+            return Ok(None);
         }
-        Ok(found)
+        let mut found = Vec::with_capacity(self.paths.len());
+        for path in self.paths {
+            found.push(reader.hold(Header::SPACE, Header::key(keys.id(), path)).await?);
+        }
+        Ok(Some(found))
     }
 }

@@ -33,7 +33,7 @@ use crate::{
 /// How many entries of the index are read in one go.
 const AT_ONCE: usize = 256;
 /// How many of them a page looks at.
-const LOOKED_AT_MAX: usize = 2_000;
+const LOOKED_AT_MAX: usize = if cfg!(test) { 300 } else { 2_000 };
 
 /// A secret that a policy is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +152,8 @@ impl RotationPolicies {
         let mut start = cursor.map(|cursor| parse(&keys, cursor)).transpose()?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
         let (mut found, mut left) = (Vec::new(), LOOKED_AT_MAX);
+        // What was looked at last: the page ends with it if there is more.
+        let mut last: Option<(&RotationPolicyId, Vec<u8>)> = None;
         for (id, policy) in &policies {
             let start = match &start {
                 Some((after, _)) if after > id => continue,
@@ -160,17 +162,24 @@ impl RotationPolicies {
             };
             let interval = policy.fields().interval.seconds();
             let soon = now.plus_seconds(search.within_seconds);
-            let Some(last) = Schedule::last_due(interval, soon) else { continue };
+            let Some(due_from) = Schedule::last_due(interval, soon) else { continue };
             let part = Part::Rotates(id.as_str());
-            let (mut from, to) = part.up_to(keys.id(), last);
+            let (mut from, to) = part.up_to(keys.id(), due_from);
             if let Some((_, after)) = start {
                 from = from.max([after.as_slice(), &[0]].concat());
             }
             while from < to {
-                let page =
-                    snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE.min(left)).await?;
+                // One more tells that there are more.
+                let wanted = AT_ONCE.min(left).max(1);
+                let page = snapshot.keys(secret_index::SPACE, &from, &to, None, wanted).await?;
                 let Some(end) = page.last().cloned() else { break };
                 for key in page {
+                    let end = |last: Option<(&RotationPolicyId, Vec<u8>)>| {
+                        last.map(|(id, key)| after(&keys, id, &key)).transpose()
+                    };
+                    if left == 0 {
+                        return Ok((found, end(last)?));
+                    }
                     left -= 1;
                     let path = part.parse(keys.id(), &key).ok_or(Malformed)?.path;
                     let secret = self.look(&reader, permit, (id, policy), path, now).await?;
@@ -178,10 +187,13 @@ impl RotationPolicies {
                         let is_overdue = one.status == RotationStatus::Overdue;
                         one.schedule.next() <= soon && (search.with_overdue || !is_overdue)
                     };
-                    found.extend(secret.filter(is_wanted));
-                    if found.len() == limit || left == 0 {
-                        return Ok((found, Some(after(&keys, id, &key)?)));
+                    if let Some(secret) = secret.filter(is_wanted) {
+                        if found.len() == limit {
+                            return Ok((found, end(last)?));
+                        }
+                        found.push(secret);
                     }
+                    last = Some((id, key));
                 }
                 from = [end.as_slice(), &[0]].concat();
             }

@@ -6,7 +6,7 @@
 //! anybody again. Never does: rotate a secret.
 
 use super::{
-    attached::{count, detach_all},
+    attached::{count, detach_all, is_attached},
     kept::{all, has_room, page},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct KnownRotationPolicy {
     pub id: RotationPolicyId,
     /// The policy.
     pub policy: RotationPolicy,
-    /// How many secrets have it; of more than 10000 so many.
+    /// How many secrets have it; of more than 1000 so many.
     pub secrets: u64,
 }
 
@@ -97,11 +97,13 @@ impl RotationPolicies {
         let since = self.since(&*snapshot, keys.id()).await?;
         let policy = find(&Reader { snapshot: &*snapshot, keys: &keys }, id, since).await?;
         let policy = policy.ok_or(Error::RotationPolicyNotFound)?;
-        let secrets = count(&*snapshot, keys.id(), id).await?;
-        Ok(KnownRotationPolicy { id: id.clone(), policy, secrets })
+        // Whoever waits keeps no snapshot.
+        drop(snapshot);
+        self.known(keys.id(), id.clone(), policy).await
     }
 
-    /// Makes a policy. One with the name of what is there from the start takes its place.
+    /// Makes a policy. One with the name of what is there from the start takes its place; no secret has it that was
+    /// not given it since, also where the deletion of one that had its name was cut off.
     ///
     /// # Errors
     /// `Error::Fields` where it breaks a rule; `Error::PolicyExists` where its id is taken;
@@ -119,12 +121,20 @@ impl RotationPolicies {
         }
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
+        let is_own = !RotationPolicy::is_built_in(&id);
+        if is_own {
+            detach_all(&self.scope, permit, &keys, &id, now).await?;
+        }
         let basis = Place { id: &id, wanted: policy.fields().secret_policy.as_ref() };
         let change = change(ChangeName::CreateRotationPolicy, permit);
         self.scope
             .unit(change, &keys, basis, |facts: Standing, draft| {
-                if facts.is_stored {
+                if facts.record.is_some() {
                     return Err(Error::PolicyExists);
+                }
+                // Somebody removes one at this very moment.
+                if is_own && facts.is_attached {
+                    return Err(Error::Contended);
                 }
                 facts.check()?;
                 put(draft, &id, &policy)
@@ -188,24 +198,23 @@ impl RotationPolicies {
         let change = change(ChangeName::DeleteRotationPolicy, permit);
         let basis = Place { id, wanted: None };
         // Before the secrets are detached, so that nobody attaches it meanwhile, who holds it.
-        let is_stored = self
-            .scope
+        self.scope
             .unit(change, &keys, basis, |facts: Standing, draft: &mut Draft<'_>| {
-                if facts.is_stored {
+                if facts.record.is_some() {
                     draft.delete(rotation_policy::SPACE, key.clone());
                     draft.delete(secret_index::SPACE, secret_index::automatic(keys.id(), id));
                 }
-                let (from, to) = rotation_event::of_policy(keys.id(), id);
-                draft.extend([Op::DeleteRange(rotation_event::SPACE, from, to)]);
-                Ok(facts.is_stored)
+                if facts.record.is_some() || RotationPolicy::is_built_in(id) {
+                    let (from, to) = rotation_event::of_policy(keys.id(), id);
+                    draft.extend([Op::DeleteRange(rotation_event::SPACE, from, to)]);
+                } else if !facts.is_attached {
+                    return Err(Error::RotationPolicyNotFound);
+                }
+                Ok(())
             })
             .await?;
-        let detached = detach_all(&self.scope, permit, &keys, id, now).await?;
         // Repeating it does the rest of one that has failed half-way.
-        if !is_stored && !RotationPolicy::is_built_in(id) && detached == 0 {
-            return Err(Error::RotationPolicyNotFound);
-        }
-        Ok(detached)
+        detach_all(&self.scope, permit, &keys, id, now).await
     }
 
     /// Holds the marks of policies by which the server rotates by itself against all domains' policies, and puts
@@ -276,6 +285,7 @@ impl RotationPolicies {
         id: RotationPolicyId,
         policy: RotationPolicy,
     ) -> Result<KnownRotationPolicy, Error> {
+        let _turn = self.scope.long_reads().turn(tenant).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let secrets = count(&*snapshot, tenant, &id).await?;
         Ok(KnownRotationPolicy { id, policy, secrets })
@@ -361,13 +371,14 @@ struct Place<'a> {
 }
 
 struct Standing {
-    is_stored: bool,
     record: Option<Record>,
     /// How many the tenant has made, and not changed alone.
     number: usize,
     /// Whether a new one counts among them.
     counts: bool,
     has_wanted: bool,
+    /// Whether a secret has it.
+    is_attached: bool,
 }
 
 impl Standing {
@@ -378,7 +389,7 @@ impl Standing {
                 Faults::one("secret_policy_id", "the id of a secret policy that there is").into()
             );
         }
-        if self.is_stored || !self.counts { Ok(()) } else { has_room(self.number) }
+        if self.record.is_some() || !self.counts { Ok(()) } else { has_room(self.number) }
     }
 }
 
@@ -401,11 +412,11 @@ impl Basis for Place<'_> {
             !rotation_policy::id(key).is_some_and(|id| RotationPolicy::is_built_in(&id))
         };
         Ok(Standing {
-            is_stored: record.is_some(),
             record,
             number: all.iter().filter(is_own).count(),
             counts: !RotationPolicy::is_built_in(self.id),
             has_wanted,
+            is_attached: is_attached(reader.records.snapshot, keys.id(), self.id).await?,
         })
     }
 }

@@ -275,8 +275,8 @@ impl Rotations {
                         given
                     }
                     (None, Some((made, renewal))) if renewal.is_of(&found, look.current) => {
-                        let version = expected(rotate.expects, look.current);
-                        expect(Expects::Version(version), &header, &defaults)?;
+                        let expects = expected(rotate.expects, look.current);
+                        expect(expects, &header, &defaults)?;
                         made
                     }
                     _ => return Ok(Attempt::Again),
@@ -342,18 +342,19 @@ fn is_live(header: &Header, current: Option<&Version>, now: Timestamp) -> bool {
 }
 
 /// The version that a made value expects: what it was made of, or else what the caller says.
-const fn expected(expects: Expects, made_of: u32) -> u32 {
+const fn expected(expects: Expects, made_of: u32) -> Expects {
     match expects {
-        Expects::Version(number) => number,
-        Expects::Anything | Expects::Nothing => made_of,
+        Expects::Version(..) => expects,
+        Expects::Anything | Expects::Nothing => Expects::Version(made_of, None),
     }
 }
 
 /// Goes on where the secret is as it is expected to be.
 fn expect(expects: Expects, header: &Header, defaults: &Settings) -> Result<(), Error> {
-    let current = header.current_number();
-    let demands = header.settings.demands_cas(defaults);
-    if expects.is_met(Some(current), demands) { Ok(()) } else { Err(Error::Conflict(current)) }
+    if expects.is_met(Some(header), defaults) {
+        return Ok(());
+    }
+    Err(Error::Conflict(header.current_number()))
 }
 
 /// Drafts the new version and the end of the one before.

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource},
-    crypto::{DomainKeys, SecretValue},
+    crypto::SecretValue,
     model::{
-        AccessCount, Header, MetadataPatch, Removal, Rotation, RotationPolicy, RotationPolicyId,
-        RotationStatus, SecretPath, Settings, Timestamp, VersionNumber, VersionState,
+        AccessCount, Header, MetadataPatch, OkmsId, Removal, Rotation, RotationPolicy,
+        RotationPolicyId, RotationStatus, SecretPath, Settings, Timestamp, VersionNumber,
+        VersionState,
     },
     service::{
         ChangeName, Error, Include, policies,
@@ -36,18 +37,21 @@ pub enum Expects {
     Anything,
     /// No secret.
     Nothing,
-    /// A secret with this current version; 0 is one without any.
-    Version(u32),
+    /// A secret with this current version, and where a moment is said, the one that was created then;
+    /// 0 is one without any version.
+    Version(u32, Option<Timestamp>),
 }
 
 impl Expects {
-    /// Whether a secret with this current version is what is expected, or none; where one is there that demands that
-    /// its version is said, nothing else will do.
-    pub(in crate::service) fn is_met(self, current: Option<u32>, demands: bool) -> bool {
+    /// Whether this secret, or none, is what is expected; where one is there that demands that its version is said,
+    /// nothing else will do.
+    pub(in crate::service) fn is_met(self, found: Option<&Header>, defaults: &Settings) -> bool {
         match self {
-            Self::Anything => current.is_none() || !demands,
-            Self::Nothing => current.is_none(),
-            Self::Version(number) => current == Some(number),
+            Self::Anything => found.is_none_or(|header| !header.settings.demands_cas(defaults)),
+            Self::Nothing => found.is_none(),
+            Self::Version(number, of) => found.is_some_and(|header| {
+                header.current_number() == number && of.is_none_or(|of| header.created_at == of)
+            }),
         }
     }
 }
@@ -76,6 +80,16 @@ pub struct Written {
     pub previous: Option<u32>,
 }
 
+/// A secret that was removed and can be restored no longer, as the index has it.
+#[derive(Debug)]
+pub struct OverSecret {
+    /// Whose it is.
+    pub tenant: OkmsId,
+    /// Its path.
+    pub path: SecretPath,
+    entry: Vec<u8>,
+}
+
 /// A secret as it is, with all that is known of it beside its header.
 #[derive(Debug)]
 pub struct Described {
@@ -92,7 +106,8 @@ pub struct Described {
 }
 
 impl Secrets {
-    /// A secret with one version and its value: `version`, or the current one.
+    /// A secret with one version and its value: `version`, or the current one. It counts as read where
+    /// `tells` says that the caller is told the value.
     ///
     /// # Errors
     /// `Error::SecretNotFound`, `Error::SecretRemoved`, `Error::SecretExpired`,
@@ -102,6 +117,7 @@ impl Secrets {
         permit: &Permit,
         path: &SecretPath,
         version: Option<VersionNumber>,
+        tells: impl FnOnce(&Header, VersionNumber) -> bool,
         now: Timestamp,
     ) -> Result<(Secret, VersionView), Error> {
         permit.check(Action::VersionGetData, Resource::Secret(path))?;
@@ -117,6 +133,9 @@ impl Secrets {
         let Secret { header, version: view } = secret;
         let view = view.ok_or(Error::VersionNotFound)?;
         if view.value.is_some() {
+            if tells(&header, view.number) {
+                self.counts_read(permit, path, &header, now);
+            }
             return Ok((Secret { header, version: None }, view));
         }
         let is_current = header.current == Some(view.number);
@@ -158,7 +177,7 @@ impl Secrets {
             if let Some(removal) = before.life.removed {
                 return Err(Error::SecretRemoved(removal));
             }
-            if !put.expects.is_met(previous, before.settings.demands_cas(&defaults)) {
+            if !put.expects.is_met(previous.map(|_| &before), &defaults) {
                 return Err(Error::Conflict(before.current_number()));
             }
             if previous.is_none() && !put.creates {
@@ -332,47 +351,45 @@ impl Secrets {
         .await
     }
 
-    /// Erases the secrets of the region whose time is over, and tells how many. Another process may be
-    /// at it at the same time.
+    /// Some secrets of the region whose time is over by now, in the order in which it was, after one of them or from the
+    /// first on. None are no more.
     ///
     /// # Errors
-    /// `Error` where the store cannot be read or takes no change.
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64, Error> {
+    /// `Error` where the store cannot be read.
+    pub async fn over(
+        &self,
+        after: Option<&OverSecret>,
+        now: Timestamp,
+    ) -> Result<Vec<OverSecret>, Error> {
         let (mut from, to) = secret_index::purges_up_to(now);
-        let mut swept = 0;
-        loop {
-            let snapshot = self.scope.engine().snapshot().await?;
-            let page = snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE).await?;
-            drop(snapshot);
-            for key in &page {
-                let (id, path) = secret_index::parse_purge(key).ok_or(Malformed)?;
-                match self.scope.keys_of(id).await {
-                    Ok(keys) => {
-                        swept += u64::from(self.erase_if_over(&keys, key, &path, now).await?);
-                    }
-                    // Nothing of it can be read either, and it does not hold up the others.
-                    Err(error) => {
-                        tracing::error!(domain = %id, %error, "a domain's keys cannot be had");
-                    }
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == AT_ONCE => from = [last, [0].as_slice()].concat(),
-                _ => return Ok(swept),
-            }
+        if let Some(after) = after {
+            from = [after.entry.as_slice(), &[0]].concat();
         }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let page = snapshot.keys(secret_index::SPACE, &from, &to, None, AT_ONCE).await?;
+        let over = page.into_iter().map(|entry| {
+            let (tenant, path) = secret_index::parse_purge(&entry).ok_or(Malformed)?;
+            Ok(OverSecret { tenant, path, entry })
+        });
+        over.collect()
     }
 
-    /// Erases a secret if its time is over; or its entry in the index, if that is of another time.
-    async fn erase_if_over(
+    /// Erases a secret if its time is over, and tells whether it was; or its entry in the index, if that is of another
+    /// time. Another process may be at it at the same time.
+    ///
+    /// # Errors
+    /// `Error` where the domain's keys cannot be had, or the store cannot be read or takes no change.
+    pub async fn erase_over(
         &self,
-        keys: &DomainKeys,
-        entry: &[u8],
-        path: &SecretPath,
+        permit: &Permit,
+        OverSecret { path, entry, .. }: &OverSecret,
         now: Timestamp,
     ) -> Result<bool, Error> {
+        permit.check(Action::SecretDelete, Resource::Secret(path))?;
+        let keys = &self.scope.keys(permit).await?;
+        let turns = [path.as_str()];
         let change =
-            Change { name: ChangeName::SweepSecrets, turns: &[path.as_str()], witness: None };
+            Change { name: ChangeName::SweepSecrets, turns: &turns, witness: permit.witness() };
         let basis = OneRecord::of::<Header>(keys, path);
         self.scope
             .unit(change, keys, basis, |found, draft| {
@@ -395,7 +412,7 @@ impl Secrets {
                     return Ok(true);
                 }
                 if was.is_none_or(|was| !was.has(entry)) {
-                    draft.delete(secret_index::SPACE, entry.to_vec());
+                    draft.delete(secret_index::SPACE, entry.clone());
                 }
                 Ok(false)
             })

@@ -14,9 +14,11 @@ mod write;
 
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(super) use self::search::LOOKED_AT;
 pub use self::{
     browse::{Browse, ListEntry, Listed},
-    lifecycle::{Described, Expects, Put, Written},
+    lifecycle::{Described, Expects, OverSecret, Put, Written},
     read::{History, Include},
     search::{EndingPage, Search, SearchPage},
     write::{MetadataWrite, Patched, Through, Versions},

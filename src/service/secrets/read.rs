@@ -113,10 +113,26 @@ impl Secrets {
                 permit.check(Action::VersionGetData, of)?;
             }
         }
-        self.load(permit, path, version, include, now).await
+        let secret = self.load(permit, path, version, include, now).await?;
+        if include != Include::Names && secret.version.as_ref().is_some_and(|it| it.value.is_some())
+        {
+            self.counts_read(permit, path, &secret.header, now);
+        }
+        Ok(secret)
     }
 
-    /// As [`Secrets::get`], for whoever may.
+    /// Counts that a value was read.
+    pub(super) fn counts_read(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        header: &Header,
+        now: Timestamp,
+    ) {
+        self.accesses.note(&header::key(permit.okms_id(), path), header.created_at, now);
+    }
+
+    /// As [`Secrets::get`], for whoever may; not counted as a read.
     pub(super) async fn load(
         &self,
         permit: &Permit,
@@ -163,9 +179,6 @@ impl Secrets {
                 _ => None,
             };
             permit.learns(Detail::Version(number.get()));
-            if value.is_some() && include != Include::Names {
-                self.accesses.note(&key, header.created_at, now);
-            }
             return Ok(Secret {
                 header,
                 version: Some(VersionView { number, record: seen, value }),

@@ -8,7 +8,7 @@ use super::{Secrets, read::may_see};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
-    model::{Header, Invalid, SecretPath, SecretType, Timestamp},
+    model::{Header, Invalid, SecretPath, SecretType, Tags, Timestamp},
     service::{
         Error,
         cursor::{self, Listing},
@@ -26,7 +26,7 @@ use crate::{
 /// How many secrets are looked at before others get a turn.
 const AT_ONCE: usize = 256;
 /// So many secrets are looked at for a page, and for counting.
-const LOOKED_AT: usize = 10_000;
+pub(in crate::service) const LOOKED_AT: usize = if cfg!(test) { 600 } else { 10_000 };
 
 /// What is looked for. Nothing is asked for where nothing is set.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Search {
     /// What the path begins with.
     pub prefix: String,
     /// All of these tags.
-    pub tags: Vec<String>,
+    pub tags: Tags,
     /// The type.
     pub secret_type: Option<SecretType>,
     /// The owner.
@@ -125,7 +125,7 @@ impl Secrets {
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let mark = search.mark(&keys)?;
         let before = cursor.map(|cursor| parse(&keys, &mark, &cursor)).transpose()?;
-        let tag = search.tags.first().map(|tag| keys.mark(tag)).transpose()?;
+        let tag = search.tags.iter().next().map(|tag| keys.mark(tag)).transpose()?;
         let _turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let mut walk = Walk::new(&*snapshot, &keys, search, tag, before.as_ref());
@@ -137,25 +137,25 @@ impl Secrets {
             damaged: 0,
         };
         let is_first = before.is_none();
-        let (mut looked_at, mut last, mut is_full) = (0, None, false);
-        'walk: while looked_at < LOOKED_AT {
-            let Some(batch) = walk.next().await? else { break };
+        let (mut last, mut is_full) = (None, false);
+        'walk: while let Some(batch) = walk.next().await? {
             for (path, record) in batch {
-                looked_at += 1;
-                if may_see(permit, Resource::Secret(&path)) {
-                    let key = header::key(id, &path);
-                    let Some(header) = or_damaged(&keys, open(&keys, &key, &record))? else {
+                let record = record.filter(|_| may_see(permit, Resource::Secret(&path)));
+                let opened = record.map(|record| open(&keys, &header::key(id, &path), &record));
+                let header = match opened.map(|opened| or_damaged(&keys, opened)).transpose()? {
+                    Some(None) => {
                         page.damaged += 1;
-                        continue;
-                    };
-                    if search.takes(&path, &header, now) {
-                        if page.found.len() < limit {
-                            page.found.push((path.clone(), header));
-                        } else {
-                            is_full = true;
-                        }
-                        page.total += u32::from(is_first);
+                        None
                     }
+                    header => header.flatten(),
+                };
+                if let Some(header) = header.filter(|header| search.takes(&path, header, now)) {
+                    if page.found.len() < limit {
+                        page.found.push((path.clone(), header));
+                    } else {
+                        is_full = true;
+                    }
+                    page.total += u32::from(is_first);
                 }
                 if is_full && !is_first {
                     break 'walk;
@@ -166,7 +166,7 @@ impl Secrets {
             }
             tokio::task::yield_now().await;
         }
-        let is_over = walk.is_over && looked_at < LOOKED_AT;
+        let is_over = walk.is_over().await?;
         if is_first && !is_over {
             page.is_exact = false;
         }
@@ -208,11 +208,12 @@ impl Secrets {
         let (mut found, mut looked_at) = (Vec::new(), 0);
         // Where it goes on, unless that is the end.
         let next = 'pages: loop {
-            if looked_at >= LOOKED_AT {
-                break Some(at);
+            let left = AT_ONCE.min(LOOKED_AT - looked_at);
+            let entries = snapshot.keys(secret_index::SPACE, &at, &end, None, left.max(1)).await?;
+            if left == 0 {
+                break (!entries.is_empty()).then_some(at);
             }
-            let entries = snapshot.keys(secret_index::SPACE, &at, &end, None, AT_ONCE).await?;
-            let is_last = entries.len() < AT_ONCE;
+            let is_last = entries.len() < left;
             let mut wanted = Vec::new();
             for key in entries {
                 looked_at += 1;
@@ -274,8 +275,13 @@ struct Walk<'a> {
     from: Vec<u8>,
     to: Vec<u8>,
     tag: Option<[u8; 16]>,
+    /// How many may still be looked at.
+    left: usize,
     is_over: bool,
 }
+
+/// Secrets with their sealed headers; none where what an index says of one is not so any more.
+type Candidates = Vec<(SecretPath, Option<bytes::Bytes>)>;
 
 impl<'a> Walk<'a> {
     fn new(
@@ -298,29 +304,30 @@ impl<'a> Walk<'a> {
             };
             from = from.max(next);
         }
-        Self { snapshot, keys, space, from, to, tag, is_over: false }
+        Self { snapshot, keys, space, from, to, tag, left: LOOKED_AT, is_over: false }
     }
 
-    /// The next ones; `None` where there are no more.
-    async fn next(&mut self) -> Result<Option<Vec<(SecretPath, bytes::Bytes)>>, Error> {
-        if self.is_over {
+    /// The next ones; `None` where there are no more, or no more may be looked at.
+    async fn next(&mut self) -> Result<Option<Candidates>, Error> {
+        let wanted = AT_ONCE.min(self.left);
+        if self.is_over || wanted == 0 {
             return Ok(None);
         }
         let id = self.keys.id();
-        let mut found = Vec::with_capacity(AT_ONCE);
+        let mut found = Vec::with_capacity(wanted);
         let looked_at = match &self.tag {
             None => {
-                let page = self.snapshot.scan(self.space, &self.from, &self.to, AT_ONCE).await?;
+                let page = self.snapshot.scan(self.space, &self.from, &self.to, wanted).await?;
                 for (key, record) in &page {
                     let path = header::parse(id, key).ok_or(Malformed)?;
-                    found.push((path, record.bytes.clone()));
+                    found.push((path, Some(record.bytes.clone())));
                 }
                 self.go_on(page.last().map(|(key, _)| key.as_slice()));
                 page.len()
             }
             Some(tag) => {
                 let page =
-                    self.snapshot.keys(self.space, &self.from, &self.to, None, AT_ONCE).await?;
+                    self.snapshot.keys(self.space, &self.from, &self.to, None, wanted).await?;
                 let entries = page.iter().map(|key| Part::Tag(tag).parse(id, key).ok_or(Malformed));
                 let paths: Vec<_> =
                     entries.map(|entry| Ok(entry?.path)).collect::<Result<_, Malformed>>()?;
@@ -328,16 +335,21 @@ impl<'a> Walk<'a> {
                 let parts: Vec<_> = names.iter().map(|key| Read::Key(header::SPACE, key)).collect();
                 for (path, record) in paths.into_iter().zip(self.snapshot.read(&parts).await?) {
                     // An entry may have outlived its secret.
-                    if let Some(record) = record? {
-                        found.push((path, record.record.bytes));
-                    }
+                    found.push((path, record?.map(|record| record.record.bytes)));
                 }
                 self.go_on(page.last().map(Vec::as_slice));
                 page.len()
             }
         };
-        self.is_over = looked_at < AT_ONCE;
+        self.is_over = looked_at < wanted;
+        self.left -= looked_at;
         Ok(Some(found))
+    }
+
+    /// Whether there are no more: where nobody has looked further yet, this does.
+    async fn is_over(&self) -> Result<bool, Error> {
+        let more = async || self.snapshot.keys(self.space, &self.from, &self.to, None, 1).await;
+        Ok(self.is_over || more().await?.is_empty())
     }
 
     fn go_on(&mut self, last: Option<&[u8]>) {

@@ -709,7 +709,7 @@ async fn tells_only_what_is_seen(
         let prefix = asked.folder.trim_end_matches('/');
         let of = |tags: &[&str], text: Option<&str>| Search {
             prefix: prefix.to_owned(),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            tags: Tags::new(tags).unwrap(),
             text: text.map(str::to_owned),
             ..Search::default()
         };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    auth::System,
     model::{
         AboutPatch, EndPatch, Faults, LifePatch, ROTATION_EVENTS_MAX, Recipe, RotationEvent,
         RotationOutcome, RotationPatch, RotationPolicyId, SecretPolicyPatch, SecretType,
@@ -107,7 +108,7 @@ async fn put(
 }
 
 fn permit(due: &DueRotation, service: &Service) -> Permit {
-    let principal = Principal::of_rotation(due.tenant);
+    let principal = Principal::of_system(due.tenant, System::Rotation);
     let actions = [Action::VersionCreate];
     principal.authorize(due.tenant, &actions, service.access.directory()).unwrap()
 }
@@ -167,7 +168,7 @@ async fn what_was_before_can_be_read_for_the_policys_grace() {
     assert_eq!(all_of.tick(hour).await, ["a"]);
     let first = async |now| {
         let (secrets, number) = (&all_of.one().secrets, "1".parse().unwrap());
-        let read = secrets.read(&all(all_of.id), &path("a"), Some(number), now).await;
+        let read = secrets.read(&all(all_of.id), &path("a"), Some(number), |_, _| true, now).await;
         read.map(|(_, view)| view.value.unwrap().expose().to_vec())
     };
     let over = hour.plus_seconds(600);
@@ -421,7 +422,7 @@ async fn a_value_is_made_anew_in_its_place() {
         service.secrets.put(&permit, &at, &put, NOW).await.unwrap();
         let rotate = Rotate { generates: true, ..Rotate::by_policy(RULES) };
         service.rotations.rotate(&permit, &at, &rotate, NOW).await?;
-        let (_, view) = service.secrets.read(&permit, &at, None, NOW).await.unwrap();
+        let (_, view) = service.secrets.read(&permit, &at, None, |_, _| true, NOW).await.unwrap();
         Ok::<_, Error>(String::from_utf8(view.value.unwrap().expose().to_vec()).unwrap())
     };
     let made = rotate(SecretType::Kv, None, r#"{ "user": "u", "password":"p" }"#).await.unwrap();
@@ -484,7 +485,7 @@ async fn what_is_made_loses_no_write_in_between() {
         assert_eq!(previous + 1, number);
     }
     let given = Some(SecretValue::new(b"{}".to_vec()));
-    let expects = Expects::Version(1);
+    let expects = Expects::Version(1, None);
     let stale = Rotate { value: given, expects, ..Rotate::by_policy(RULES) };
     let refused = all_of.one().rotations.rotate(&permit, &path("a"), &stale, NOW).await;
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");

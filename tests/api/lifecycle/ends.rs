@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use hyper::Method;
 use okmsd::config::Span;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Paths, faulty, members, refused};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, eventually};
 
 const DAY: i64 = 86_400;
 
@@ -251,6 +251,39 @@ async fn a_secret_expires_in_every_dialect() {
     refused(&paths.get("/d").await, 410, "secret_expired");
 }
 
+/// A version that was ended on its own while its secret had ended was readable again with the secret, though the
+/// deletion was acknowledged.
+#[tokio::test]
+async fn what_was_ended_on_its_own_stays_so() {
+    let (server, paths) = Paths::start().await;
+    for path in ["/kv", "/native", "/own", "/removed"] {
+        let body = json!({"data": {"n": "leaked"}, "options": {"expires_in": "1h"}});
+        paths.put(path, body).await;
+    }
+    server.clock.advance(3_600);
+    let numbers = r#"{"versions":[1]}"#;
+    assert_eq!(paths.kv(Method::POST, "delete/kv", numbers).await.status, 204);
+    let state = r#"{"state":"deactivated"}"#;
+    paths.client.put("secret/native/version/1", state).await.ok();
+    paths.delete("/own?version=1").await.ok();
+    refused(&paths.delete("/own?version=1").await, 404, "version_not_found");
+    for path in ["kv", "native", "own"] {
+        assert_eq!(paths.put(&format!("/{path}"), json!({"data": {}})).await.status, 200);
+        let read = paths.get(&format!("/{path}?version=1")).await;
+        refused(&read, 404, "version_not_found");
+        assert_eq!(paths.get(&format!("/{path}")).await.status, 200);
+    }
+    paths.put("/removed", json!({"data": {}})).await.ok();
+    paths.delete("/removed").await.ok();
+    assert_eq!(paths.kv(Method::POST, "delete/removed", numbers).await.status, 204);
+    assert_eq!(paths.kv(Method::DELETE, "data/removed", "").await.status, 204);
+    paths.restore("removed", "").await.ok();
+    for version in 1..=2 {
+        let read = paths.get(&format!("/removed?version={version}")).await;
+        refused(&read, 404, "version_not_found");
+    }
+}
+
 #[tokio::test]
 async fn what_expires_soon() {
     let (server, paths) = Paths::start().await;
@@ -319,6 +352,8 @@ async fn time_passes_while_the_server_is_down() {
     .await;
     let paths = Paths { client: server.tenant().await };
     paths.three("a").await;
+    paths.three("over").await;
+    paths.delete("/over").await.ok();
     let (one, other) = tokio::join!(
         paths.patch("/a", json!({"metadata": {"owner": "team:x"}})),
         paths.patch("/a", json!({"metadata": {"tags": ["t"]}})),
@@ -339,4 +374,23 @@ async fn time_passes_while_the_server_is_down() {
     refused(&paths.restore("a", "").await, 404, "secret_not_found");
     assert_eq!(paths.put("/a", json!({"data": {}})).await.json()["version"], 1);
     assert_eq!(paths.kv(Method::GET, "data/a?version=3", "").await.status, 404);
+    // Whoever looks for what has become of a secret finds who has erased it.
+    let erased = || {
+        let trail = std::fs::read_to_string(server.path("audit.log")).unwrap();
+        let records = trail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let is_one = |one: &Value| {
+            one["operation"] == "EraseRemovedSecret"
+                && one["type"] == "request"
+                && one["resource"] == "over"
+        };
+        records.filter(is_one).collect::<Vec<_>>()
+    };
+    eventually("erased", async || !erased().is_empty()).await;
+    let [record] = erased().try_into().unwrap();
+    assert_eq!(
+        (&record["subject"], &record["effect"], &record["status"]),
+        (&json!("system:retention"), &json!("permit"), &json!(200))
+    );
+    assert_eq!(record["changes"][0]["change"], "secrets.sweep");
+    assert_eq!(record["tenant"].as_str().unwrap(), paths.client.id);
 }

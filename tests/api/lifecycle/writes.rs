@@ -34,7 +34,8 @@ async fn a_secret_is_written_and_read() {
     );
     // 3, 4
     let read = paths.get(&format!("{at}?version=1")).await;
-    assert_eq!(read.headers["etag"], "\"1\"");
+    let etag = read.headers["etag"].to_str().unwrap();
+    assert!(etag.starts_with("\"1-") && etag.ends_with('"'), "{etag}");
     let read = read.ok();
     assert_eq!((&read["data"]["client_id"], &read["version"]), (&json!("3MVG9..."), &json!(1)));
     assert_eq!(read["metadata"]["tags"], json!(["salesforce", "oauth", "production"]));
@@ -128,6 +129,18 @@ async fn bad_bodies_store_nothing_and_say_all_that_is_wrong() {
         let body = json!({"data": {}, "metadata": {"tags": tags}});
         assert_eq!(faulty(&paths.put("/a", body).await), ["metadata.tags"]);
     }
+    // Custom metadata, of which what is wrong was said without a name.
+    for (name, value, told) in [
+        ("env", json!("x".repeat(513)), "metadata.env"),
+        ("env", json!(""), "metadata.env"),
+        ("a b", json!("x\ty"), "metadata.?"),
+        (&*"k".repeat(129), json!("x"), "metadata.?"),
+    ] {
+        let body = json!({"data": {}, "metadata": {name: value}});
+        assert_eq!(faulty(&paths.put("/a", body.clone()).await), [told]);
+    }
+    let many: serde_json::Map<_, _> = (0..65).map(|n| (n.to_string(), json!("x"))).collect();
+    assert_eq!(faulty(&paths.put("/a", json!({"data": {}, "metadata": many})).await), ["metadata"]);
     // Nothing of all that was stored.
     refused(&paths.get("/a").await, 404, "secret_not_found");
     // 40
@@ -286,15 +299,50 @@ async fn preconditions() {
     // 30
     paths.client.put("secret/b", r#"{"metadata":{"casRequired":true}}"#).await.ok();
     refused(&paths.put("/b", json!({"data": {}})).await, 409, "version_conflict");
-    assert_eq!(put("/b", "if-match", "\"4\"").await.status, 200);
+    let fourth = paths.get("/b").await.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(put("/b", "if-match", &fourth).await.status, 200);
+    refused(&put("/b", "if-match", &fourth).await, 409, "version_conflict");
     // A reader who has it already.
     let read = async |tag: &str| {
         paths.client.send(Method::GET, "/v1/secrets/b", &[("if-none-match", tag)], "").await
     };
-    let known = read("W/\"1\", \"5\"").await;
+    let fifth = paths.get("/b").await.headers["etag"].to_str().unwrap().to_owned();
+    let known = read(&format!("W/\"1\", {fifth}")).await;
     assert_eq!((known.status.as_u16(), known.body.len()), (304, 0));
-    assert_eq!(known.headers["etag"], "\"5\"");
-    assert_eq!(read("\"4\"").await.status, 200);
+    assert_eq!(known.headers["etag"], fifth);
+    assert_eq!(read(&fourth).await.status, 200);
+}
+
+/// Versions begin at 1 again when a secret was deleted for good: whoever knew the one before kept its value, and took
+/// the new one for it.
+#[tokio::test]
+async fn a_tag_is_of_one_secret_alone() {
+    let (server, paths) = Paths::start().await;
+    let send = async |method, name: &str, tag: &str| {
+        let body = if method == Method::PUT { r#"{"data":{"n":2}}"# } else { "" };
+        paths.client.send(method, "/v1/secrets/a", &[(name, tag)], body).await
+    };
+    let put = async || paths.put("/a", json!({"data": {"n": 1}})).await;
+    let tag = put().await.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(send(Method::GET, "if-none-match", &tag).await.status, 304);
+    server.clock.advance(1);
+    paths.delete("/a?permanent=true").await.ok();
+    let new = put().await.headers["etag"].to_str().unwrap().to_owned();
+    assert_ne!(tag, new);
+    for known in [tag.as_str(), "\"1\""] {
+        assert_eq!(send(Method::GET, "if-none-match", known).await.ok()["data"]["n"], 1);
+    }
+    refused(&send(Method::PUT, "if-match", &tag).await, 409, "version_conflict");
+    let path = "/v1/secrets/a/rotate";
+    let body = r#"{"new_value":{}}"#;
+    let rotate = paths.client.send(Method::POST, path, &[("if-match", &tag)], body).await;
+    refused(&rotate, 409, "version_conflict");
+    for wrong in ["\"1-\"", "\"1-x\"", "\"-1\"", "\"1-0-0\"", "\"1-+1\""] {
+        refused(&send(Method::PUT, "if-match", wrong).await, 400, "invalid_request");
+    }
+    assert_eq!(send(Method::PUT, "if-match", &new).await.status, 200);
+    // Whoever says the number alone takes it for what it is.
+    assert_eq!(send(Method::PUT, "if-match", "\"2\"").await.status, 200);
 }
 
 /// 31 and 32.
