@@ -110,7 +110,7 @@ echo "ok       the lines of docs/AUDIT.md"
 answers=$(bash -euo pipefail -c "$(block paths docs/PATHS.md)")
 [ "$(grep -c '"code":"secret_not_found"' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"data":{"password": "correct horse"}' <<<"$answers")" -eq 2 ]
-[ "$(grep -c '"total_count":1' <<<"$answers")" -eq 1 ]
+[ "$(grep -c '"total_count":1' <<<"$answers")" -eq 2 ]
 [ "$(grep -c '"days_remaining":90' <<<"$answers")" -eq 1 ]
 [ "$(grep -c '"access_count_30d":1,' <<<"$answers")" -ge 1 ]
 [ "$(tail -1 <<<"$answers")" = '{"path":"app/db/password","deleted":true,"permanent":true}' ]
