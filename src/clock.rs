@@ -10,7 +10,7 @@
 //! TLS asks the machine's clock, as a certificate's dates are not the store's.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -53,6 +53,8 @@ pub struct StoreClock {
     machine: Arc<dyn Clock>,
     on_step: OnStep,
     told: Mutex<Option<Told>>,
+    /// The latest moment that was in the store, and when it was told of it.
+    begun: OnceLock<(Timestamp, Instant)>,
     steps: Seldom,
 }
 
@@ -77,12 +79,15 @@ impl StoreClock {
     /// The time of a store of which nothing is known yet.
     pub fn new(machine: Arc<dyn Clock>, on_step: impl Fn(Step) + Send + Sync + 'static) -> Self {
         let steps = Seldom::new(Duration::from_secs(10));
-        Self { machine, on_step: Box::new(on_step), told: Mutex::new(None), steps }
+        let (told, begun) = (Mutex::new(None), OnceLock::new());
+        Self { machine, on_step: Box::new(on_step), told, begun, steps }
     }
 
     /// Goes on from the latest moment that is in the store, if the machine's clock is behind it.
     pub fn resume(&self, latest: Timestamp) {
         let machine = self.machine.now();
+        // The first one alone counts.
+        self.begun.get_or_init(|| (latest, Instant::now()));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let before = told.map_or(machine, |told| told.moment);
         if latest <= before {
@@ -100,6 +105,15 @@ impl StoreClock {
             );
             (self.on_step)(Step::Back);
         }
+    }
+
+    /// The machine's time, or an earlier moment that has come whatever that clock says: the latest of the
+    /// store's when it was opened, with the time that has gone by since. For what is not to be undone, and is
+    /// about dates of certificates.
+    #[must_use]
+    pub fn surely(&self) -> Timestamp {
+        let machine = self.machine.now();
+        self.begun.get().map_or(machine, |(latest, at)| later(*latest, at.elapsed()).min(machine))
     }
 
     /// How far the machine's clock is behind the store's time.
@@ -238,6 +252,21 @@ mod tests {
         clock.resume(Timestamp::from_unix_seconds(5_000));
         assert!(clock.now() >= Timestamp::from_unix_seconds(5_000));
         assert_eq!(steps.load(SeqCst), 1);
+    }
+
+    /// A clock that is years ahead makes nothing over that is not.
+    #[test]
+    fn what_has_surely_come_is_not_ahead_of_the_store() {
+        let (machine, _, clock) = store();
+        assert_eq!(clock.surely(), machine.now());
+        let latest = Timestamp::from_unix_seconds(900);
+        clock.resume(latest);
+        let passed = between(latest, clock.surely());
+        assert!(passed < Duration::from_secs(60), "{passed:?}");
+        machine.0.fetch_add(100_000_000 * SECOND, SeqCst);
+        assert!(between(latest, clock.surely()) < Duration::from_secs(60));
+        machine.0.store(800 * SECOND, SeqCst);
+        assert_eq!(clock.surely(), machine.now());
     }
 
     proptest! {

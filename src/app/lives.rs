@@ -1,6 +1,6 @@
-//! Doing what the time has come for, with secrets: what was removed and can be restored no longer is
-//! erased, what was counted of reads is added to the store, and what secrets are found by is held against
-//! them.
+//! Doing what the time has come for: secrets that were removed and can be restored no longer are
+//! erased, what was counted of reads is added to the store, what secrets are found by is held against
+//! them, and access certificates that have ended long ago are forgotten.
 //!
 //! Always holds: nobody waits for it, as readers judge by the clock; several processes over one store
 //! may do it at once; what is erased is in the audit trail, with the subject `system:retention`. Never does: give up.
@@ -19,7 +19,7 @@ use crate::{
 /// How often.
 const EACH: Duration = Duration::from_secs(60);
 
-/// How often what secrets are found by is checked, and how long after the start for the first time.
+/// How often what secrets are found by is checked, and certificates are forgotten, and how long after the start for the first time.
 const CHECK_EACH: Duration = Duration::from_secs(24 * 3_600);
 const CHECK_FIRST: Duration = Duration::from_secs(3_600);
 /// The pause between two pages of that.
@@ -33,11 +33,11 @@ pub(super) async fn run(
 ) -> Infallible {
     tokio::select! {
         never = sweep(service, time, auditor) => never,
-        never = check(service) => never,
+        never = check(service, time) => never,
     }
 }
 
-async fn check(service: &Service) -> Infallible {
+async fn check(service: &Service, time: &StoreClock) -> Infallible {
     tokio::time::sleep(CHECK_FIRST).await;
     loop {
         let checked = match service.secrets.check_index(CHECK_PAUSE).await {
@@ -46,6 +46,15 @@ async fn check(service: &Service) -> Infallible {
         };
         if let Err(error) = checked {
             tracing::warn!(%error, "what secrets are found by cannot be checked; trying again");
+        }
+        match service.credentials.sweep(time.surely(), CHECK_PAUSE).await {
+            Ok(0) => {}
+            Ok(certificates) => {
+                tracing::info!(certificates, "certificates that have ended long ago are forgotten");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "certificates that have ended cannot be forgotten; trying again");
+            }
         }
         tokio::time::sleep(CHECK_EACH).await;
     }

@@ -67,6 +67,7 @@ changes! {
     PutCustomerCaList = "customer_cas.put_list",
     DeleteCustomerCaList = "customer_cas.delete_list",
     RevokeCredential = "credentials.revoke",
+    SweepCredentials = "credentials.sweep",
     CreateToken = "tokens.create",
     RenewToken = "tokens.renew",
     RevokeToken = "tokens.revoke",

@@ -1,7 +1,10 @@
 //! Access certificates: issued by the region's authority to an operator who asks, shown, renewed by
 //! themselves, and revoked.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+mod revoke;
+mod sweep;
+
+use std::{fmt, sync::Arc};
 
 use uuid::Uuid;
 
@@ -9,10 +12,11 @@ use super::{
     Error,
     changes::ChangeName,
     cursor::{self, Page},
-    endings,
-    records::{Draft, credential_is_damaged, id_by_time, millis, missing, open},
-    revocations::Revocations,
+    endings, lines,
+    records::{Draft, Reader, credential_is_damaged, id_by_time, millis, missing, open},
+    revocations::{Mark, Revocations},
     scope::Scope,
+    tokens::Tokens,
     unit::{Basis, Change, UnitReader},
 };
 use crate::{
@@ -27,7 +31,7 @@ use crate::{
     pki::{self, CertificateAuthority, Issued, KeyKind, PrivateKeyPem, Serial, Subject, Validity},
     store::{
         engine::Read,
-        kinds::{Kind, Malformed, credential, ending, revocation},
+        kinds::{Kind, Malformed, credential, ending, line::Member, revocation},
     },
 };
 
@@ -122,6 +126,7 @@ pub struct Credentials {
     authority: Option<Arc<CertificateAuthority>>,
     revocations: Arc<Revocations>,
     access: Arc<AccessDirectory>,
+    tokens: Arc<Tokens>,
 }
 
 impl Credentials {
@@ -130,8 +135,9 @@ impl Credentials {
         authority: Option<Arc<CertificateAuthority>>,
         revocations: Arc<Revocations>,
         access: Arc<AccessDirectory>,
+        tokens: Arc<Tokens>,
     ) -> Self {
-        Self { scope, authority, revocations, access }
+        Self { scope, authority, revocations, access, tokens }
     }
 
     /// Issues an access certificate for the permit's domain. It is remembered before anybody gets
@@ -188,13 +194,17 @@ impl Credentials {
             )
             .into());
         }
-        let mut line = self.before(&keys, &old).await?;
+        let Before { keys: mut line, first } = self.before(&keys, (&id, &old)).await?;
         if line.len() >= RENEWALS_MAX {
             return Err(Invalid(
                 "the certificate was renewed 1000 times, one from the other; ask an operator for a new one",
             )
             .into());
         }
+        // Before a key is made; it is asked again when the certificate is stored.
+        let snapshot = self.scope.engine().snapshot().await?;
+        lines::has_room(&*snapshot, keys.id(), &first, now).await?;
+        drop(snapshot);
         let request = CredentialRequest {
             name: old.name,
             description: old.description,
@@ -203,19 +213,13 @@ impl Credentials {
             days,
         };
         line.insert(0, old.key_sha256);
-        let renews = Renewed { id, ends_at: old.ends_at, peer: asking, line };
+        let renews = Renewed { id, ends_at: old.ends_at, peer: asking, line, first };
         let issued = self.make(permit, &keys, request, Some(renews), now).await?;
         if renewal.revokes_old {
-            let ends_at = Some(old.ends_at);
-            let reason = RevocationReason::Superseded;
-            self.revocations
-                .mark(
-                    permit.witness(),
-                    asking.identity().serial(),
-                    Revocation { at: now, reason, ends_at },
-                    [],
-                )
-                .await?;
+            let (ends_at, reason) = (Some(old.ends_at), RevocationReason::Superseded);
+            let revocation = Revocation { at: now, reason, ends_at };
+            let mark = Mark { serial: asking.identity().serial(), revocation, place: None };
+            self.revocations.mark(permit.witness(), vec![mark]).await?;
         }
         Ok(issued)
     }
@@ -233,7 +237,7 @@ impl Credentials {
         };
         let keys = self.scope.keys_of(id).await?;
         let (before, identities) = match self.of(&keys, peer.identity()).await? {
-            Some((_, own)) => (self.before(&keys, &own).await?, own.identities),
+            Some((id, own)) => (self.before(&keys, (&id, &own)).await?.keys, own.identities),
             None => (Vec::new(), Vec::new()),
         };
         peer.trace(before, identities);
@@ -327,42 +331,6 @@ impl Credentials {
         Ok(found)
     }
 
-    /// Revokes the domain's access certificate with this id: from now on every request that it
-    /// makes is refused. One that was revoked before stays as it was. Those that it has renewed
-    /// itself by go with it, as a thief would have one, unless it was superseded by them.
-    ///
-    /// # Errors
-    /// `Error::CredentialNotFound` where there is none in the domain.
-    pub async fn revoke(
-        &self,
-        permit: &Permit,
-        id: Uuid,
-        reason: RevocationReason,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        permit.check(Action::CredentialDelete, Resource::Tenant)?;
-        let keys = self.scope.keys(permit).await?;
-        let found = self.find(&keys, id).await?;
-        tells_of(permit, None, &found.credential);
-        let first = found.credential.issued_at;
-        let (mut all, mut next) = (HashSet::new(), vec![(found.id.into_bytes(), found.credential)]);
-        // No renewal is stored once the one that asks is marked, so that it ends.
-        while !next.is_empty() {
-            for (id, Credential { serial, ends_at, .. }) in next {
-                let serial = Serial::from_be_bytes(&serial).ok_or(Malformed)?;
-                let revocation = Revocation { at: now, reason, ends_at: Some(ends_at) };
-                let out = endings::leave(keys.id(), &id, ends_at);
-                self.revocations.mark(permit.witness(), serial, revocation, out).await?;
-                all.insert(id);
-            }
-            next = match reason {
-                RevocationReason::Superseded => Vec::new(),
-                _ => self.renewed_by(&keys, &all, first).await?,
-            };
-        }
-        Ok(())
-    }
-
     /// Makes a certificate, and remembers it.
     async fn make(
         &self,
@@ -398,14 +366,21 @@ impl Credentials {
         };
         let id = id_by_time(now)?;
         tells_of(permit, Some(&id), &credential);
+        // Of one line one after the other, so that none is let in beyond its bounds.
+        let turn =
+            renews.as_ref().map(|renewed| format!("line {}", Uuid::from_bytes(renewed.first)));
+        let turns: Vec<_> = turn.iter().map(String::as_str).collect();
         let change =
-            Change { name: ChangeName::IssueCredential, turns: &[], witness: permit.witness() };
-        let basis = Making { id: &id, renews: renews.as_ref() };
+            Change { name: ChangeName::IssueCredential, turns: &turns, witness: permit.witness() };
+        let basis = Making { id: &id, renews: renews.as_ref(), now };
         let store = |(), draft: &mut Draft<'_>| {
             draft.put(&id, &credential)?;
             draft.extend(endings::enter(keys.id(), &id, &credential));
-            if let Some(Renewed { id: old, ends_at, .. }) = &renews {
-                draft.extend(endings::leave(keys.id(), old, *ends_at));
+            if let Some(Renewed { id: old, ends_at, first, .. }) = &renews {
+                draft.extend(ending::leave(keys.id(), old, *ends_at));
+                let (end, serial) = (credential.ends_at, credential.serial.clone());
+                let member = Member { id, end, renews: *old, serial };
+                draft.extend([lines::enter(keys.id(), first, &member)]);
             }
             Ok(())
         };
@@ -457,21 +432,6 @@ impl Credentials {
         Ok(self.known(id, open(keys, &key, &record.bytes)?))
     }
 
-    /// Those of the domain that `some` have renewed themselves by, and that are not among them. The
-    /// first of them was issued at `first`.
-    async fn renewed_by(
-        &self,
-        keys: &DomainKeys,
-        some: &HashSet<[u8; 16]>,
-        first: Timestamp,
-    ) -> Result<Vec<([u8; 16], Credential)>, Error> {
-        let is_one = |id: &[u8; 16], credential: &Credential| {
-            credential.renews.is_some_and(|renewed| some.contains(&renewed)) && !some.contains(id)
-        };
-        let range = credential::issued(keys.id(), millis(first), (1 << 48) - 2);
-        Ok(self.search(keys, range, is_one).await?.wanted)
-    }
-
     /// The domain's record of a certificate. It is among those that were issued soon after that
     /// begins, so that it takes no index.
     async fn of(
@@ -502,25 +462,26 @@ impl Credentials {
         Ok(None)
     }
 
-    /// The keys of the certificates that one was renewed from, the last one first.
+    /// The certificates that this one was renewed from.
     async fn before(
         &self,
         keys: &DomainKeys,
-        certificate: &Credential,
-    ) -> Result<Vec<[u8; 32]>, Error> {
+        (id, certificate): (&[u8; 16], &Credential),
+    ) -> Result<Before, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
-        let (mut line, mut next) = (Vec::new(), certificate.renews);
+        let mut before = Before { keys: Vec::new(), first: *id };
+        let mut next = certificate.renews;
         while let Some(id) = next {
-            if line.len() >= RENEWALS_MAX {
+            if before.keys.len() >= RENEWALS_MAX {
                 return Err(Error::Corrupt("a certificate's renewals have no beginning".into()));
             }
             let key = Credential::key(keys.id(), &id);
             let record = snapshot.get(Credential::SPACE, &key).await?.ok_or_else(missing)?;
-            let before: Credential = open(keys, &key, &record.bytes)?;
-            line.push(before.key_sha256);
-            next = before.renews;
+            let one: Credential = open(keys, &key, &record.bytes)?;
+            before.keys.push(one.key_sha256);
+            (before.first, next) = (id, one.renews);
         }
-        Ok(line)
+        Ok(before)
     }
 
     /// The access certificates in a range of the domain's that are wanted.
@@ -571,13 +532,24 @@ struct Renewed<'a> {
     peer: &'a VerifiedPeer,
     /// Its key, and those of the certificates that it was renewed from itself.
     line: Vec<[u8; 32]>,
+    /// The first of these, which an operator has issued.
+    first: [u8; 16],
+}
+
+/// Those that a certificate was renewed from.
+struct Before {
+    /// Their keys, that of the last one first.
+    keys: Vec<[u8; 32]>,
+    /// The first of them, or the certificate itself where there is none.
+    first: [u8; 16],
 }
 
 /// What a new certificate stands on: its id is free, and the one that it renews is not revoked, not
-/// even since its request was let in.
+/// even since its request was let in, and its line has room.
 struct Making<'a> {
     id: &'a [u8; 16],
     renews: Option<&'a Renewed<'a>>,
+    now: Timestamp,
 }
 
 impl Basis for Making<'_> {
@@ -590,10 +562,11 @@ impl Basis for Making<'_> {
         }
         let Some(renewed) = self.renews else { return Ok(()) };
         let key = revocation::key(renewed.peer.identity().serial().significant());
-        match reader.hold(revocation::SPACE, key).await? {
-            Some(_) => Err(Error::NotSelfRenewing),
-            None => Ok(()),
+        if reader.hold(revocation::SPACE, key).await?.is_some() {
+            return Err(Error::NotSelfRenewing);
         }
+        let Reader { snapshot, keys } = reader.records;
+        lines::has_room(snapshot, keys.id(), &renewed.first, self.now).await
     }
 }
 

@@ -2,25 +2,19 @@
 //! themselves, so that who is told of one has something to do.
 //!
 //! Always holds: a certificate takes its place in the commit that issues it, and loses it in the one
-//! that revokes or renews it. What was revoked by its serial number alone keeps its place, and is
-//! passed over. Never does: decide who sees what of it.
+//! that revokes or renews it. What was revoked by its serial number alone is passed over, and loses its
+//! place when it is revoked by its id as well, or within a day. Never does: decide who sees what of it.
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{
-    Error,
-    keyring::open_record,
-    records::{credential_is_damaged, open},
-    revocations::Revocations,
-    scope::Scope,
-};
+use super::{Error, issued::Issued, revocations::Revocations, scope::Scope};
 use crate::{
-    crypto::{DomainKeys, RootKey, Sealed},
+    crypto::Sealed,
     model::{Credential, OkmsId, Timestamp},
     pki::Serial,
     store::{
-        engine::{Batch, Engine, Op, Snapshot},
-        kinds::{Kind, Malformed, credential, ending, region, revocation, tenant},
+        engine::Op,
+        kinds::{Malformed, ending},
     },
 };
 
@@ -92,75 +86,9 @@ pub(super) fn enter(id: OkmsId, name: &[u8; 16], credential: &Credential) -> [Op
     ]
 }
 
-/// Takes a certificate out, which ends at `end`: nobody needs to see to it any more.
-pub(super) fn leave(id: OkmsId, name: &[u8; 16], end: Timestamp) -> [Op; 2] {
-    let delete = |key| Op::Delete(ending::SPACE, key);
-    [delete(ending::in_domain(id, end, name)), delete(ending::in_region(end, id, name))]
-}
-
-/// The note that every certificate has its places.
-pub(super) fn are_complete() -> Op {
-    Op::Put(region::SPACE, region::endings_are_complete(), Sealed::public(vec![1]))
-}
-
-/// Gives their places to the certificates of a store of a time when there were none.
-pub(super) async fn complete(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), Error> {
-    let snapshot = engine.snapshot().await?;
-    if snapshot.get(region::SPACE, &region::endings_are_complete()).await?.is_some() {
-        return Ok(());
-    }
-    let mut from = vec![0; 16];
-    loop {
-        let page = snapshot.scan(tenant::SPACE, &from, &[0xff; 17], AT_ONCE).await?;
-        let Some((last, _)) = page.last() else { break };
-        from = [last, [0].as_slice()].concat();
-        for (domain, record) in &page {
-            let id = tenant::parse(domain).ok_or(Malformed)?;
-            match open_record(root, id, record) {
-                Ok((keys, _)) => complete_domain(engine, &*snapshot, &keys).await?,
-                // What it has cannot be read either, and it does not hide the others.
-                Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
-            }
-        }
-    }
-    engine.commit(Batch { preconditions: Vec::new(), ops: vec![are_complete()] }).await?;
-    Ok(())
-}
-
-async fn complete_domain(
-    engine: &dyn Engine,
-    snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-) -> Result<(), Error> {
-    let (mut from, to) = credential::after(keys.id(), None);
-    let (mut found, mut renewed) = (Vec::new(), HashSet::new());
-    loop {
-        let page = snapshot.scan(Credential::SPACE, &from, &to, AT_ONCE).await?;
-        for (key, record) in &page {
-            let id = credential::parse(key).ok_or(Malformed)?;
-            match open::<Credential>(keys, key, &record.bytes) {
-                Ok(credential) => {
-                    renewed.extend(credential.renews);
-                    let revocation = revocation::key(&credential.serial);
-                    if snapshot.get(revocation::SPACE, &revocation).await?.is_none() {
-                        found.push((id, enter(keys.id(), &id, &credential)));
-                    }
-                }
-                Err(error) => credential_is_damaged(keys, id, &error),
-            }
-        }
-        match page.last() {
-            Some((key, _)) if page.len() == AT_ONCE => from = [key, [0].as_slice()].concat(),
-            _ => break,
-        }
-    }
-    let mut ops =
-        found.into_iter().filter(|(id, _)| !renewed.contains(id)).flat_map(|(_, ops)| ops);
-    loop {
-        let ops: Vec<_> = ops.by_ref().take(AT_ONCE).collect();
-        if ops.is_empty() {
-            return Ok(());
-        }
-        engine.commit(Batch { preconditions: Vec::new(), ops }).await?;
-    }
+/// The places of a domain's certificates.
+pub(super) fn places(domain: OkmsId, issued: &[Issued]) -> Vec<Op> {
+    let renewed: HashSet<_> = issued.iter().filter_map(|one| one.credential.renews).collect();
+    let waiting = issued.iter().filter(|one| !one.is_revoked && !renewed.contains(&one.id));
+    waiting.flat_map(|one| enter(domain, &one.id, &one.credential)).collect()
 }

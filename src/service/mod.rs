@@ -19,7 +19,9 @@ mod customer_cas;
 mod endings;
 mod error;
 mod follower;
+mod issued;
 mod keyring;
+mod lines;
 mod members;
 mod mounts;
 mod names;
@@ -132,7 +134,7 @@ pub struct Service {
     /// Users, who log in with a password.
     pub users: Users,
     /// Tokens, for clients that insist on one.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// Answers that wait for whoever brings their token.
     pub wrapping: Wrapping,
     /// Domains' own views of the audit trail.
@@ -170,6 +172,7 @@ impl Service {
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
         let quotas = Arc::new(Quotas::open(scope.clone(), bounds).await?);
+        let tokens = Arc::new(Tokens::new(scope.clone(), Arc::clone(&quotas)));
         let usages = Arc::new(Usages::new(scope.clone(), Arc::clone(&quotas)));
         let accesses = Arc::new(Accesses::new(scope.clone()));
         let secrets = Secrets::new(scope.clone(), Arc::clone(&usages), Arc::clone(&accesses));
@@ -188,13 +191,14 @@ impl Service {
                 authority,
                 Arc::clone(&revocations),
                 Arc::clone(access.directory()),
+                Arc::clone(&tokens),
             ),
             endings: Endings::new(scope.clone(), Arc::clone(&revocations)),
             customer_cas: CustomerAuthorities::open(scope.clone(), anchors).await?,
             revocations,
             users: Users::new(scope.clone(), Arc::clone(&access)),
             access,
-            tokens: Tokens::new(scope.clone(), Arc::clone(&quotas)),
+            tokens,
             quotas,
             audit_devices: AuditDevices::new(scope.clone()),
             rotation_policies: RotationPolicies::new(scope.clone()),

@@ -1,6 +1,6 @@
 //! What a store says of the region that it is of.
 
-use super::{Error, endings, names, secrets};
+use super::{Error, endings, issued, lines, names, secrets};
 use crate::{
     crypto::{RootKey, Sealed},
     store::{
@@ -15,7 +15,8 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
     match engine.snapshot().await?.get(region::SPACE, &key).await? {
         Some(record) if *record.bytes == root.id() => {
             names::complete(engine, root).await?;
-            endings::complete(engine, root).await
+            issued::complete(engine, root, region::endings_are_complete(), endings::places).await?;
+            issued::complete(engine, root, region::lines_are_complete(), lines::places).await
         }
         Some(_) => Err(Error::WrongRootKey),
         None => {
@@ -24,7 +25,8 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
                 ops: vec![
                     Op::Put(region::SPACE, key, Sealed::public(root.id().to_vec())),
                     names::are_complete(),
-                    endings::are_complete(),
+                    issued::note(region::endings_are_complete()),
+                    issued::note(region::lines_are_complete()),
                     secrets::index::is_complete(),
                 ],
             };

@@ -2,7 +2,8 @@
 //!
 //! Always holds: a revocation is one record, and that alone says so; it is in memory before it is
 //! acknowledged, and before anybody is served; what another process has stored is followed by the
-//! feed of changes. Never does: take one back, or judge a request: that is [`crate::auth`]'s.
+//! feed of changes; it is forgotten long after its certificate has ended, and else never. Never does: take
+//! one back, or judge a request: that is [`crate::auth`]'s; or keep a worker with the list.
 
 use std::{
     convert::Infallible,
@@ -21,18 +22,24 @@ use super::{
 use crate::{
     auth::{Action, Detail, RegionPermit, Revoked, Thing, Witness},
     crypto::Sealed,
-    model::{Revocation, RevocationReason, Timestamp},
+    model::{OkmsId, Revocation, RevocationReason, Timestamp},
     pki::{self, CertificateAuthority, RevokedCertificate, Serial},
     store::{
         engine::{Batch, Expect, Op, Revision, Touched},
-        kinds::revocation,
+        kinds::{ending, revocation},
     },
 };
 
 /// How many are read at once.
 const PAGE: usize = 1024;
+/// How many are stored at once.
+const AT_ONCE: usize = 256;
+/// How often that is tried anew where others were faster.
+const ATTEMPTS: usize = 16;
 /// How long a published list counts.
 const LIST_SECONDS: u64 = 24 * 3600;
+/// So long before a list was made can those have come who get it.
+const WAITED_SECONDS: i64 = 60;
 /// How long one that has ended stays in the list: longer than the last list that was made before.
 const ENDED_SECONDS: u64 = 2 * LIST_SECONDS;
 
@@ -43,15 +50,43 @@ pub struct Revocations {
     revoked: Revoked,
     /// Everything up to this revision was read when the store was opened.
     begun: Revision,
+    /// The last one that was made, held for as long as it takes to hand it out.
     list: Mutex<Option<List>>,
+    /// Held by the one who makes the next.
+    pub(super) making: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A certificate that is to be revoked.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub serial: Serial,
+    pub revocation: Revocation,
+    /// Its domain and its id, where it may be in the order of what ends next.
+    pub place: Option<(OkmsId, [u8; 16])>,
+}
+
+impl Mark {
+    /// What takes it out of that order.
+    fn leaves(&self) -> Option<[Op; 2]> {
+        let ((domain, id), end) = (self.place?, self.revocation.ends_at?);
+        Some(ending::leave(domain, &id, end))
+    }
 }
 
 /// A list as it was signed.
 struct List {
     der: Bytes,
-    /// How many revocations there were.
-    of: usize,
+    /// The generation of revocations.
+    of: u64,
     made_at: Timestamp,
+}
+
+impl List {
+    /// Whether it is not older than so many seconds. Who asks may have waited while it was made.
+    fn counts(&self, seconds: u64, now: Timestamp) -> bool {
+        let from = self.made_at.unix_seconds().saturating_sub(WAITED_SECONDS);
+        from <= now.unix_seconds() && now < self.made_at.plus_seconds(seconds)
+    }
 }
 
 impl Revocations {
@@ -61,7 +96,8 @@ impl Revocations {
         authority: Option<Arc<CertificateAuthority>>,
     ) -> Result<Self, Error> {
         let (revoked, begun) = (Revoked::default(), Revision(0));
-        let all = Self { scope, authority, revoked, begun, list: Mutex::default() };
+        let (list, making) = (Mutex::default(), Arc::default());
+        let all = Self { scope, authority, revoked, begun, list, making };
         let begun = follower::begin(&all).await?;
         Ok(Self { begun, ..all })
     }
@@ -85,44 +121,74 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<Revocation, Error> {
         permit.check(Action::CredentialDelete)?;
-        self.mark(permit.witness(), serial, Revocation { at: now, reason, ends_at: None }, []).await
+        let revocation = Revocation { at: now, reason, ends_at: None };
+        self.mark(permit.witness(), vec![Mark { serial, revocation, place: None }]).await?;
+        self.revoked.get(serial).ok_or(Error::Contended)
     }
 
-    /// Stores the revocation, unless there is one, and does `more` with it.
+    /// Stores revocations, but where there is one already; and takes what is revoked out of the order of
+    /// what ends next. Each of them counts once it is stored, some together.
     pub(super) async fn mark(
         &self,
         witness: Option<&dyn Witness>,
-        serial: Serial,
-        revocation: Revocation,
-        more: impl IntoIterator<Item = Op>,
-    ) -> Result<Revocation, Error> {
-        const NAME: ChangeName = ChangeName::RevokeCredential;
+        marks: Vec<Mark>,
+    ) -> Result<(), Error> {
+        for marks in marks.chunks(AT_ONCE) {
+            self.mark_some(witness, marks).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark_some(&self, witness: Option<&dyn Witness>, marks: &[Mark]) -> Result<(), Error> {
         if let Some(witness) = witness {
-            witness.learns(Detail::About(Thing::Certificate, &serial.to_string()));
-        }
-        if let Some(known) = self.revoked.get(serial) {
-            return Ok(known);
-        }
-        let key = revocation::key(serial.significant());
-        let record = Sealed::public(revocation::encode(&revocation)?);
-        let batch = Batch {
-            preconditions: vec![(revocation::SPACE, key.clone(), Expect::Absent)],
-            ops: [Op::Put(revocation::SPACE, key.clone(), record)]
-                .into_iter()
-                .chain(more)
-                .collect(),
-        };
-        match Announced::new(NAME, witness).commit(&self.scope, batch).await? {
-            Committed::Stored => {
-                self.revoked.add(&[(serial, revocation)]);
-                Ok(revocation)
-            }
-            // Somebody else was faster, and it is done.
-            Committed::Overtaken => {
-                self.learn(&key).await?;
-                self.revoked.get(serial).ok_or(Error::Contended)
+            for Mark { serial, .. } in marks {
+                witness.learns(Detail::About(Thing::Certificate, &serial.to_string()));
             }
         }
+        let mut announced = Announced::new(ChangeName::RevokeCredential, witness);
+        for _ in 0..ATTEMPTS {
+            let (known, new): (Vec<_>, Vec<_>) =
+                marks.iter().partition(|mark| self.revoked.contains(mark.serial));
+            let mut batch = Batch::default();
+            for Mark { serial, revocation, .. } in &new {
+                let key = revocation::key(serial.significant());
+                let record = Sealed::public(revocation::encode(revocation)?);
+                batch.preconditions.push((revocation::SPACE, key.clone(), Expect::Absent));
+                batch.ops.push(Op::Put(revocation::SPACE, key, record));
+            }
+            batch.ops.extend(new.iter().filter_map(|mark| mark.leaves()).flatten());
+            batch.ops.extend(self.still_waiting(&known).await?);
+            if batch.ops.is_empty() {
+                return Ok(());
+            }
+            if announced.commit(&self.scope, batch).await? == Committed::Stored {
+                let new: Vec<_> = new.iter().map(|mark| (mark.serial, mark.revocation)).collect();
+                self.revoked.add(&new);
+                return Ok(());
+            }
+            // Somebody else was faster with one of them.
+            for mark in new {
+                self.learn(&revocation::key(mark.serial.significant())).await?;
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// What takes out of the order of what ends next those that are still in it.
+    async fn still_waiting(&self, known: &[&Mark]) -> Result<Vec<Op>, Error> {
+        let places: Vec<_> = known.iter().filter_map(|mark| mark.leaves()).collect();
+        let mut ops = Vec::new();
+        if places.is_empty() {
+            return Ok(ops);
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        for leaves in places {
+            let [Op::Delete(space, key), _] = &leaves else { continue };
+            if snapshot.get(*space, key).await?.is_some() {
+                ops.extend(leaves);
+            }
+        }
+        Ok(ops)
     }
 
     /// Follows what other processes revoke in the same store, for good.
@@ -142,25 +208,71 @@ impl Revocations {
         Ok(())
     }
 
+    /// Forgets those of certificates that have ended before `cutoff`, where it is known when they end: in
+    /// the store, and in this process. Another one forgets them by its own sweep.
+    pub(super) async fn sweep(&self, cutoff: Timestamp) -> Result<(), Error> {
+        let (all, _) = self.revoked.all();
+        let is_over = |one: &Revocation| one.ends_at.is_some_and(|end| end < cutoff);
+        let over: Vec<_> =
+            all.into_iter().filter(|(_, one)| is_over(one)).map(|(serial, _)| serial).collect();
+        for serials in over.chunks(AT_ONCE) {
+            let keys = serials.iter().map(|serial| revocation::key(serial.significant()));
+            let ops = keys.map(|key| Op::Delete(revocation::SPACE, key)).collect();
+            let batch = Batch { preconditions: Vec::new(), ops };
+            Announced::new(ChangeName::SweepCredentials, None).commit(&self.scope, batch).await?;
+            self.revoked.forget(serials);
+        }
+        Ok(())
+    }
+
     /// The list of all that are revoked and have not ended long ago, DER, signed by the region's
-    /// authority. It is made anew where something was revoked, and before it ends.
+    /// authority. It is made anew where something was revoked, and before it ends: by one at a time, while
+    /// others get the one before as long as that counts.
     ///
     /// # Errors
     /// `Error::NoAuthority` where this server has none; `Error::NoList` where that signs no lists.
-    pub fn list(&self, now: Timestamp) -> Result<Bytes, Error> {
-        let authority = self.authority.as_ref().ok_or(Error::NoAuthority)?;
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = self.revoked.len();
-        let fresh = |list: &&List| {
-            let ends = list.made_at.plus_seconds(LIST_SECONDS / 2);
-            list.of == of && (list.made_at..ends).contains(&now)
-        };
-        if let Some(list) = list.as_ref().filter(fresh) {
-            return Ok(list.der.clone());
+    pub async fn list(self: &Arc<Self>, now: Timestamp) -> Result<Bytes, Error> {
+        if self.authority.is_none() {
+            return Err(Error::NoAuthority);
         }
-        let mut lines: Vec<_> = self
-            .revoked
-            .all()
+        if let Some(list) = self.last(|list| self.is_fresh(list, now)) {
+            return Ok(list);
+        }
+        let turn = match Arc::clone(&self.making).try_lock_owned() {
+            Ok(turn) => turn,
+            Err(_) => match self.last(|list| list.counts(LIST_SECONDS, now)) {
+                Some(list) => return Ok(list),
+                None => Arc::clone(&self.making).lock_owned().await,
+            },
+        };
+        // Somebody else may have made it meanwhile.
+        if let Some(list) = self.last(|list| self.is_fresh(list, now)) {
+            return Ok(list);
+        }
+        // Whoever asks may be gone before it is made; the turn ends when it is.
+        let all = Arc::clone(self);
+        let make = move || {
+            let _turn = turn;
+            all.make_list(now)
+        };
+        tokio::task::spawn_blocking(make).await.map_err(|_| Error::Authority(pki::Error::Sign))?
+    }
+
+    /// The last list, if it is as wanted.
+    fn last(&self, is_wanted: impl Fn(&List) -> bool) -> Option<Bytes> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.as_ref().filter(|list| is_wanted(list)).map(|list| list.der.clone())
+    }
+
+    fn is_fresh(&self, list: &List, now: Timestamp) -> bool {
+        list.of == self.revoked.generation() && list.counts(LIST_SECONDS / 2, now)
+    }
+
+    /// Collects, sorts and signs: as long as that takes.
+    fn make_list(&self, now: Timestamp) -> Result<Bytes, Error> {
+        let authority = self.authority.as_ref().ok_or(Error::NoAuthority)?;
+        let (all, of) = self.revoked.all();
+        let mut lines: Vec<_> = all
             .into_iter()
             .filter(|(_, one)| one.ends_at.is_none_or(|end| end.plus_seconds(ENDED_SECONDS) > now))
             .map(|(serial, Revocation { at, reason, .. })| RevokedCertificate {
@@ -175,7 +287,8 @@ impl Revocations {
             pki::Error::CrlSign => Error::NoList,
             error => Error::Authority(error),
         })?);
-        *list = Some(List { der: der.clone(), of, made_at: now });
+        let list = List { der: der.clone(), of, made_at: now };
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Some(list);
         Ok(der)
     }
 }

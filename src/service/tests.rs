@@ -1,6 +1,7 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
 mod bounds;
+mod lines;
 mod lists;
 mod lives;
 mod policies;
@@ -30,8 +31,8 @@ use super::{
 };
 use crate::{
     auth::{
-        Action, Denied, Issuer, Permit, Principal, Resource, Unauthenticated, VerifiedPeer,
-        Voucher, directory, identity::CertIdentity,
+        Action, Denied, Issuer, Permit, Principal, RegionPermit, Resource, Unauthenticated,
+        VerifiedPeer, Voucher, directory, identity::CertIdentity,
     },
     crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
@@ -104,6 +105,11 @@ async fn service_over(
 
 fn all(id: OkmsId) -> Permit {
     Permit::of_test(id, |_, _| true)
+}
+
+/// An operator who revokes.
+fn operator() -> RegionPermit {
+    Principal::of_process().authorize_region(&[Action::CredentialDelete], None).unwrap()
 }
 
 fn path(text: &str) -> SecretPath {
@@ -698,8 +704,7 @@ async fn what_ends_next_is_what_nobody_has_seen_to() {
     service.credentials.revoke(&all(id), issued[0].id, reason, NOW).await.unwrap();
     assert_eq!(within(14).await.unwrap(), Ending { earliest: days(5), soon: 4 });
     let serial = pki::Serial::from_be_bytes(&issued[1].credential.serial).unwrap();
-    let operator =
-        Principal::of_process().authorize_region(&[Action::CredentialDelete], None).unwrap();
+    let operator = operator();
     service.revocations.revoke(&operator, serial, reason, NOW).await.unwrap();
     assert_eq!(within(14).await.unwrap(), Ending { earliest: days(7), soon: 3 });
     let access = service.access.directory();

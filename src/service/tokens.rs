@@ -7,6 +7,7 @@
 //! it leaves free ([`counted`]).
 
 mod counted;
+mod of_keys;
 
 use std::{fmt, sync::Arc};
 

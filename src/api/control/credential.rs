@@ -139,8 +139,8 @@ pub(super) fn serial_status(context: &Context, call: &Call) -> Result<Reply, Fai
 }
 
 /// The list of what was revoked, for everybody.
-pub(super) fn revocation_list(context: &Context, call: &Call) -> Result<Reply, Failed> {
-    let list = context.service.revocations.list(call.machine_now)?;
+pub(super) async fn revocation_list(context: &Context, call: &Call) -> Result<Reply, Failed> {
+    let list = context.service.revocations.list(call.machine_now).await?;
     Ok(Reply::ok("application/pkix-crl", list))
 }
 

@@ -91,7 +91,7 @@ pub(super) static REVOCATIONS: Rows = Rows {
         open(
             "/crl",
             &operation("GetRevocationList", |context, call| {
-                Box::pin(ready(credential::revocation_list(context, call)))
+                Box::pin(credential::revocation_list(context, call))
             }),
         ),
         open(

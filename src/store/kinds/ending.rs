@@ -12,7 +12,7 @@
 
 use crate::{
     model::{OkmsId, Timestamp},
-    store::engine::Space,
+    store::engine::{Op, Space},
 };
 
 /// Where these records are.
@@ -47,6 +47,13 @@ pub fn of_domain(id: OkmsId, first: Timestamp, last: Timestamp) -> (Vec<u8>, Vec
     (key(first), key(last.plus_seconds(1)))
 }
 
+/// What takes a certificate out of both orders, which ends at `end`: nobody needs to see to it any more.
+#[must_use]
+pub fn leave(id: OkmsId, credential: &[u8; 16], end: Timestamp) -> [Op; 2] {
+    [in_domain(id, end, credential), in_region(end, id, credential)]
+        .map(|key| Op::Delete(SPACE, key))
+}
+
 /// Where a key made by [`in_domain`] is among those of its domain.
 #[must_use]
 pub fn place(key: &[u8]) -> Option<&[u8]> {
@@ -72,6 +79,6 @@ pub fn credential(key: &[u8]) -> Option<[u8; 16]> {
     key.last_chunk().copied()
 }
 
-fn seconds(end: Timestamp) -> [u8; 8] {
+pub(super) fn seconds(end: Timestamp) -> [u8; 8] {
     u64::try_from(end.unix_seconds()).unwrap_or_default().to_be_bytes()
 }

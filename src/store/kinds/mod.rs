@@ -19,6 +19,7 @@ pub mod ending;
 pub mod growth;
 pub mod header;
 pub mod leaving;
+pub mod line;
 pub mod policy;
 pub mod quota;
 pub mod region;
@@ -44,7 +45,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 27] = [
+pub const SPACES: [Space; 28] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -61,6 +62,7 @@ pub const SPACES: [Space; 27] = [
     revocation::SPACE,
     user::SPACE,
     ending::SPACE,
+    line::SPACE,
     audit_mark::SPACE,
     customer_ca::SPACE,
     customer_ca_list::SPACE,

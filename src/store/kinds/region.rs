@@ -5,6 +5,7 @@
 //! | zeros, `root-key` | the public name of the root key |
 //! | zeros, `domain-names` | the note that every tenant's name has its record |
 //! | zeros, `endings` | the note that every access certificate has its place in the order of their ends |
+//! | zeros, `lines` | the note that every access certificate that was renewed is in its line |
 //! | zeros, `secret-index` | the note that every secret that ends is in the index of those |
 //! | zeros, `domain-name`, 0, tag of the name | the tenant of that name |
 //! | zeros, `customer-ca`, 0, tag of name and key | the tenant for which that authority stands |
@@ -40,6 +41,12 @@ pub fn names_are_complete() -> Vec<u8> {
 #[must_use]
 pub fn endings_are_complete() -> Vec<u8> {
     key("endings")
+}
+
+/// Where it is noted that every access certificate that was renewed is in its line.
+#[must_use]
+pub fn lines_are_complete() -> Vec<u8> {
+    key("lines")
 }
 
 /// Where it is noted that every secret that ends is in the index of those.

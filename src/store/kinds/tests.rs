@@ -568,6 +568,21 @@ proptest! {
     }
 
     #[test]
+    fn a_line_is_a_range(a in 0i64..=i64::MAX / 2_000_000_000, b in 0i64..=i64::MAX / 2_000_000_000, first: [u8; 16], serial in prop::collection::vec(any::<u8>(), 0..20), ids: [[u8; 16]; 2]) {
+        let member = |end, id| line::Member { id, end: Timestamp::from_unix_seconds(end), renews: ids[1], serial: serial.clone() };
+        let (one, two) = (member(a, ids[0]), member(b, ids[1]));
+        let [key, other] = [&one, &two].map(|member| member.key(id(7), &first));
+        prop_assert_eq!(line::Member::parse(&key, &one.bytes()), Some(one.clone()));
+        prop_assert_eq!((line::first(&key), line::end(&key)), (Some(first), Some(one.end)));
+        prop_assert_eq!(key < other, (a, ids[0]) < (b, ids[1]));
+        let (from, to) = line::of(id(7), &first);
+        prop_assert!((from.clone()..to.clone()).contains(&key));
+        prop_assert_eq!((from..to).contains(&one.key(id(7), &ids[0])), first == ids[0]);
+        let (from, to) = line::of_domain(id(7));
+        prop_assert!((from.clone()..to.clone()).contains(&key) && !(from..to).contains(&one.key(id(8), &first)));
+    }
+
+    #[test]
     fn a_folder_is_a_range(a in path(), b in path()) {
         let (from, to) = header::below(id(7), &format!("{a}/"));
         let inside = b.as_str().starts_with(&format!("{a}/"));
