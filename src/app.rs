@@ -29,6 +29,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     sync::mpsc,
 };
+use uuid::Uuid;
 
 pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
@@ -49,7 +50,8 @@ use self::{
 };
 use crate::{
     api::{self, Context, Dialect, Feeds},
-    auth::anchors::Anchors,
+    audit::Trail,
+    auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
     config::{Config, Limits},
     crypto::{FileRootKey, RootKey as _},
@@ -329,6 +331,15 @@ impl App {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.time.now()
+    }
+
+    /// The record of what the process itself does by this name, where there is an audit trail.
+    #[must_use]
+    pub fn record(&self, operation: &str, principal: &Principal) -> Option<Arc<Trail>> {
+        let trail = self.audit.auditor()?.begin(self.now(), &Uuid::new_v4().to_string());
+        trail.asks("system", operation);
+        trail.is_of(principal);
+        Some(trail)
     }
 
     /// Where clients reach the server, as answers say it.

@@ -1083,13 +1083,32 @@ fn a_server_that_is_ready_has_all_its_files() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let _server = Server::from(child);
+        let server = Server::from(child);
         let end = Instant::now() + PATIENCE;
         while !is_ready(admin) {
             assert!(Instant::now() < end, "it is not ready");
             thread::sleep(Duration::from_millis(1));
         }
         assert!(folder.join("env.sh").exists() && folder.join("client.p12").exists());
+        // What was made is in the trail, and nothing of the process's memory ever in a file.
+        let trail = fs::read_to_string(folder.join("audit.log")).unwrap();
+        for (change, operation) in
+            [("domains.create", "MakeDevDomain"), ("credentials.issue", "MakeDevCertificate")]
+        {
+            let is_told =
+                |line: &&str| line.contains(r#""subject":"process""#) && line.contains(operation);
+            let told =
+                trail.lines().find(|line| is_told(line) && line.contains(r#""type":"request""#));
+            assert!(told.is_some_and(|line| line.contains(change)), "{operation}: {trail}");
+        }
+        let limits = format!("/proc/{}/limits", server.child.id());
+        let limits = fs::read_to_string(limits).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(
+            core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
+            ["0", "0"],
+            "{core}"
+        );
     }
 }
 

@@ -80,7 +80,9 @@ impl Beginning {
         }
         let (mut file, mut tail) = (None, None);
         if let Some(whole) = OwnTrail::furthest(&trails) {
-            tail = Tail::of(&whole.path)?.map(|tail| Tail { torn: whole.torn, ..tail });
+            let apart: Vec<_> = heads.all().iter().map(|head| head.at).collect();
+            let end = Tail::of(&whole.path, key.public(), &apart)?;
+            tail = end.map(|tail| Tail { torn: whole.torn, ..tail });
             for other in trails.iter().filter(|other| other.path != whole.path) {
                 Tail::follow(&other.path, &whole.path)?;
             }
@@ -166,6 +168,9 @@ impl Beginning {
         // Asked before anything is recorded, as numbers are given again.
         let lost = service.announced_behind(*at.chain.as_bytes(), at.seq).await;
         let lost = lost.map_err(AuditError::Store)?;
+        if let Some(tail) = &tail {
+            start = vouched_for(start, tail);
+        }
         if let Some(Tail { unended, is_closed, torn, .. }) = tail {
             start = start.truth("after_stop", is_closed).number("torn_bytes", torn);
             for change in unended {
@@ -181,6 +186,10 @@ impl Beginning {
             // If not, they are told once more.
             let forgotten = service.forget_marks(&lost).await;
             forgotten.unwrap_or_else(|error| tracing::warn!(%error, "lost records are told again"));
+        }
+        // Signed before anybody is served: behind a stop comes nothing else that nobody has signed.
+        if let Some((head, receipt)) = auditor.recorder.head(auditor.now()) {
+            keeps(Arc::clone(&auditor), Arc::clone(&heads), head, receipt).await;
         }
         Ok((Begun { auditor, heads, service: Arc::clone(service) }, lanes))
     }
@@ -214,6 +223,40 @@ fn goes_on(start: Members, at: Position, heads: &Heads) -> Members {
             start.object("before", &chain.number("seq", before.at.seq))
         }
         _ => start,
+    }
+}
+
+/// Adds for which of the records before nobody vouches: from here on they are signed, as they are found.
+fn vouched_for(start: Members, tail: &Tail) -> Members {
+    let chain = tail.at.chain;
+    let start = match tail.unsigned {
+        Some((from, to)) if tail.had_stopped => {
+            tracing::error!(
+                %chain, from, to,
+                "the audit trail goes on behind a server's stop, with records that nobody has signed: they may have \
+                 been put in; `okmsd audit verify` names them"
+            );
+            start.number("unsigned_from", from).number("unsigned_to", to)
+        }
+        Some((from, to)) => {
+            tracing::warn!(
+                %chain, from, to,
+                "the last records of the audit trail were not signed yet when the server ended; whether they were \
+                 edited since is not known, and `okmsd audit verify` names them"
+            );
+            start.number("unsigned_from", from).number("unsigned_to", to)
+        }
+        None => start,
+    };
+    match tail.replaced {
+        Some(seq) => {
+            tracing::error!(
+                %chain, seq,
+                "a record of the audit trail is not the one that was written; `okmsd audit verify` names it"
+            );
+            start.number("replaced_at", seq)
+        }
+        None => start,
     }
 }
 

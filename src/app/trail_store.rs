@@ -81,28 +81,31 @@ fn has_kind(text: &str) -> bool {
     KINDS.iter().any(|kind| text.contains(kind))
 }
 
-/// The same, where reads that go well belong in none.
+/// The same, where reads of which all goes well belong in none.
 fn is_no_read(line: &[u8]) -> bool {
+    let is_more = |text: &str| MORE.iter().any(|more| text.contains(more));
     std::str::from_utf8(line)
-        .is_ok_and(|text| has_kind(text) && (!text.contains(PERMIT) || text.contains(CHANGES)))
+        .is_ok_and(|text| has_kind(text) && (!text.contains(PERMIT) || is_more(text)))
 }
 
-const KINDS: [&str; 4] = [
+const KINDS: [&str; 5] = [
     "\"type\":\"request\"",
+    "\"type\":\"answered\"",
     "\"type\":\"resolved\"",
     "\"type\":\"lost\"",
     "\"type\":\"handshake\"",
 ];
 const PERMIT: &str = "\"effect\":\"permit\"";
-const CHANGES: &str = "\"changes\":[";
+/// What one has that is more than a read that goes well: one item of many may be refused, or of all one allowed.
+const MORE: [&str; 3] = ["\"changes\":[", "\"effect\":\"deny\"", "\"effect\":\"error\""];
 
 /// In whose views a record belongs.
 fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
     let is_taken = match (record.kind, takes) {
         (_, AuditStore::None) => false,
         // How a change ended that was left open, and that there was one, is told nowhere else.
-        ("request", AuditStore::All) | ("resolved" | "lost" | "handshake", _) => true,
-        ("request", AuditStore::Changes) => record.has_changes || record.effect != Some("permit"),
+        ("request", AuditStore::All) | ("resolved" | "lost" | "handshake" | "answered", _) => true,
+        ("request", AuditStore::Changes) => record.has_changes || record.has_refusals,
         _ => false,
     };
     if !is_taken {

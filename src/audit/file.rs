@@ -2,8 +2,9 @@
 //!
 //! Always holds: nobody but its owner may open a file; one process writes it; what was written stays
 //! as it is; a pipe that stands in a file's place makes nobody wait. A file that is full or old is
-//! renamed after the last record in it, so that names sort as records do, and is packed then if that
-//! is asked for; where it cannot be, it goes on. No record is durable before the name of its file is. Never does: remove a file that it has not named itself.
+//! renamed after the last record in it, or, where files of that number or a higher one are there, after the next number,
+//! so that names sort as records do and no file takes another's place; and is packed then if that
+//! is asked for; where it cannot be, it goes on. A file is as old as it is on its disk, whoever has begun it. No record is durable before the name of its file is. Never does: remove a file that it has not named itself.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +13,14 @@ use std::{
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{
+    fs::{CWD, OFlags, RenameFlags, renameat_with},
+    io::Errno,
+    process::geteuid,
+};
 
 use super::{
     device::{Device, Disk, Form, Medium, Opened, sync},
@@ -58,7 +63,8 @@ pub struct FileDevice {
     own_name: Arc<Name>,
     disk: Disk,
     length: u64,
-    opened: Instant,
+    /// When it was begun.
+    begun: SystemTime,
     /// When a file that could not be renamed is tried again.
     again: Instant,
     packer: Option<Packer>,
@@ -92,6 +98,7 @@ struct OpenFile {
     file: File,
     disk: Named,
     length: u64,
+    begun: SystemTime,
 }
 
 /// A file whose records are durable once its name is as well.
@@ -137,7 +144,7 @@ impl FileDevice {
     }
 
     fn open_as(path: &Path, rotation: Rotation, named_by: NamedBy) -> io::Result<Self> {
-        let OpenFile { file, disk, length } = open(path, named_by)?;
+        let OpenFile { file, disk, length, begun } = open(path, named_by)?;
         let all = path.to_owned();
         let packer = rotation.packs.then(|| Packer::start(move || before(&all))).transpose()?;
         Ok(Self {
@@ -150,7 +157,7 @@ impl FileDevice {
             disk: Disk::new(disk),
             file,
             length,
-            opened: Instant::now(),
+            begun,
             again: Instant::now(),
         })
     }
@@ -176,13 +183,13 @@ impl FileDevice {
         Ok(all)
     }
 
-    fn goes_on_in(&mut self, OpenFile { file, disk, length }: OpenFile) {
+    fn goes_on_in(&mut self, OpenFile { file, disk, length, begun }: OpenFile) {
         self.own_name = Arc::clone(&disk.name);
         self.disk.replace(disk);
         self.file = file;
         self.length = length;
-        self.opened = Instant::now();
-        self.again = self.opened;
+        self.begun = begun;
+        self.again = Instant::now();
     }
 
     /// Removes files that are more than are kept.
@@ -222,13 +229,14 @@ impl Device for FileDevice {
 
     fn tend(&mut self, last: u64) -> io::Result<Opened> {
         let is_full = self.length >= self.rotation.bytes;
-        let is_old = self.length > 0 && self.opened.elapsed() >= self.rotation.age;
+        let is_old =
+            self.length > 0 && self.begun.elapsed().unwrap_or_default() >= self.rotation.age;
         if !is_full && !is_old || Instant::now() < self.again {
             return Ok(Opened::Same);
         }
         sync(&self.file)?;
         self.own_name.sync()?;
-        if let Err(error) = fs::rename(&self.path, named_after(&self.path, last)) {
+        if let Err(error) = give_way(&self.path, last) {
             self.again = Instant::now() + AGAIN;
             tracing::warn!(
                 device = self.name, %error,
@@ -311,7 +319,9 @@ fn open(path: &Path, named_by: NamedBy) -> io::Result<OpenFile> {
     }
     // What is no file has no name of its own.
     let name = Arc::new(Name(Mutex::new(own.is_file().then(|| path.to_owned()))));
-    Ok(OpenFile { file, disk: Named { file: disk, name }, length: own.len() })
+    // Where a disk does not know it, it counts from here on.
+    let begun = own.created().unwrap_or_else(|_| SystemTime::now());
+    Ok(OpenFile { file, disk: Named { file: disk, name }, length: own.len(), begun })
 }
 
 fn foreign() -> io::Error {
@@ -325,6 +335,24 @@ fn foreign() -> io::Error {
 fn named_after(path: &Path, last: u64) -> PathBuf {
     let (stem, extension) = parts(path);
     path.with_file_name(format!("{stem}-{last:0DIGITS$}{extension}"))
+}
+
+/// Renames the file at `path`, whose last record has this number, and replaces none: those of another chain may have
+/// higher numbers.
+fn give_way(path: &Path, last: u64) -> io::Result<()> {
+    let numbers = before(path)?;
+    let numbers = numbers.iter().filter_map(|file| {
+        let (stem, extension) = parts(path);
+        let number = packed::plain_name(name(file)).0.strip_prefix(&stem)?.strip_prefix('-')?;
+        number.strip_suffix(&extension)?.parse::<u64>().ok()
+    });
+    let number = numbers.max().map_or(last, |highest| last.max(highest.saturating_add(1)));
+    let to = named_after(path, number);
+    match renameat_with(CWD, path, CWD, &to, RenameFlags::NOREPLACE) {
+        // Not every disk can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(path, to),
+        renamed => Ok(renamed?),
+    }
 }
 
 fn parts(path: &Path) -> (String, String) {

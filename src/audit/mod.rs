@@ -51,5 +51,5 @@ pub use self::{
     syslog::SyslogDevice,
     trail::{Auditor, Missing, PathHash, Terms, Trail},
     unended::Unended,
-    verify::{Fault, Proven, Verifier},
+    verify::{Doubt, Fault, Proven, Verifier},
 };

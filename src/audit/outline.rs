@@ -18,6 +18,8 @@ pub struct Outline<'a> {
     pub effect: Option<&'a str>,
     pub problem: Option<&'a str>,
     pub has_changes: bool,
+    /// Whether something was refused or has failed, be it one of many things.
+    pub has_refusals: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,14 +40,23 @@ struct Line<'a> {
     problem: Option<&'a str>,
     #[serde(default)]
     changes: Option<IgnoredAny>,
+    #[serde(default)]
+    also: Vec<Also<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Also<'a> {
+    #[serde(borrow, default)]
+    effect: Option<&'a str>,
 }
 
 impl<'a> Outline<'a> {
     /// That of the record in this line; `None` where it is none.
     #[must_use]
     pub fn of(line: &'a [u8]) -> Option<Self> {
-        let Line { chain, seq, time, kind, tenant, acting_tenant, effect, problem, changes } =
-            serde_json::from_slice(line).ok()?;
+        let line: Line<'_> = serde_json::from_slice(line).ok()?;
+        let Line { chain, seq, time, kind, tenant, acting_tenant, effect, problem, .. } = line;
+        let is_refused = |effect: Option<&str>| effect.is_some_and(|effect| effect != "permit");
         Some(Self {
             chain: ChainId::parse(chain)?,
             seq,
@@ -55,7 +66,8 @@ impl<'a> Outline<'a> {
             acting_tenant,
             effect,
             problem,
-            has_changes: changes.is_some(),
+            has_changes: line.changes.is_some(),
+            has_refusals: is_refused(effect) || line.also.iter().any(|one| is_refused(one.effect)),
         })
     }
 }

@@ -38,13 +38,14 @@ fn record(kind: &str) -> Members {
 /// Records so many, and stops.
 async fn records(path: &Path, rotation: Rotation, many: u64) {
     let device = FileDevice::open(path, rotation).unwrap();
-    let at = Tail::of(path).unwrap().map(|tail| tail.at);
+    let at = Tail::of(path, key().public(), &[]).unwrap().map(|tail| tail.at);
     let at = at.unwrap_or_else(|| Position::before_all(ChainId::from_bytes([9; 8])));
     let device = device.into_device().unwrap();
     let fitted = vec![Fitted { device, is_required: true, form: Form::Own }];
     let recorder = Recorder::start((at, &[]), key(), fitted, (PATIENCE, 10)).unwrap();
     for number in 0..many {
-        let record = record("request").number("n", number);
+        let kind = if number == 0 { "start" } else { "request" };
+        let record = record(kind).number("n", number);
         recorder.record(&record, Need::Durable).unwrap().kept().await.unwrap();
     }
     recorder.stop(&record("stop"), now());
@@ -107,12 +108,12 @@ async fn full_files_are_packed_and_read_as_before() {
     // It goes on behind them, and at their end where nothing else is left.
     records(&path, ROTATION, 100).await;
     all_are_packed(&path);
-    let (last, tail) = (proven(&path), Tail::of(&path).unwrap().unwrap());
+    let (last, tail) = (proven(&path), Tail::of(&path, key().public(), &[]).unwrap().unwrap());
     assert!(last.is_closed && last.first == 1 && tail.is_closed && tail.at.seq == last.last);
     fs::rename(&path, path.with_file_name("audit-00000000000000999999.log")).unwrap();
     drop(FileDevice::open(&path, ROTATION).unwrap());
     all_are_packed(&path);
-    assert_eq!(Tail::of(&path).unwrap().unwrap(), tail);
+    assert_eq!(Tail::of(&path, key().public(), &[]).unwrap().unwrap(), tail);
     let behind = Tail::behind(&path, tail.at.seq - 150, usize::MAX).unwrap();
     assert_eq!(behind.split(|byte| *byte == b'\n').count(), 151);
     // Packed ones count among those that are kept.
@@ -169,7 +170,9 @@ fn what_is_damaged_or_made_to_fill_memory_is_named() {
         fs::write(&path, bytes).unwrap();
         let error = read().unwrap_err().to_string();
         assert!(error.contains(says), "{says}: {error}");
-        let error = Tail::of(&path.with_file_name("audit.log")).unwrap_err().to_string();
+        let error = Tail::of(&path.with_file_name("audit.log"), key().public(), &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("audit-00000000000000000001.log.gz"), "{error}");
     }
     fs::write(&path, &whole).unwrap();

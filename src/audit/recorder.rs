@@ -135,6 +135,7 @@ impl Recorder {
             has_more: false,
             lost: 0,
             line: Vec::new(),
+            is_closed: false,
             stops: false,
             threads: 0,
         };
@@ -283,6 +284,10 @@ impl Recorder {
         members: &Members,
         changes: Vec<u64>,
     ) -> Result<Receipt, Unrecorded> {
+        if state.is_closed {
+            // The next start looks it up.
+            return Err(Unrecorded);
+        }
         let is_well = state.is_well(self.patience);
         let need = if is_well { Need::Durable } else { Need::Nothing };
         let receipt = self.link(state, members, need);
@@ -328,7 +333,7 @@ impl Recorder {
         let mut state = self.shared.lock();
         let size = members.as_str().len() + LINE_BESIDE;
         let has_room = state.lanes.values().all(|lane| !lane.is_required || lane.has_room(size));
-        if state.stops || need != Need::Nothing && !(has_room && state.is_well(self.patience)) {
+        if state.is_closed || need != Need::Nothing && !(has_room && state.is_well(self.patience)) {
             return Err(Unrecorded);
         }
         state.lost += u64::from(!has_room);
@@ -353,17 +358,18 @@ impl Recorder {
         Receipt { told: Some(told), patience: self.patience }
     }
 
-    /// Signs what there is, if there is anything new.
+    /// Signs what there is, if there is anything new, and records are kept: while they are not, they would only be
+    /// more.
     pub fn checkpoint(&self, time: Timestamp) {
-        if self.shared.lock().since_checkpoint > 0 {
+        if self.is_well() && self.shared.lock().since_checkpoint > 0 {
             let _nobody_waits = self.sign(time, Need::Nothing);
         }
     }
 
     /// The same, to be kept apart from the trail once the receipt says that it is durable; `None` where
-    /// the last one has said it all.
+    /// the last one has said it all, or records are not kept.
     pub fn head(&self, time: Timestamp) -> Option<(Head, Receipt)> {
-        let has_more = self.shared.lock().has_more;
+        let has_more = self.is_well() && self.shared.lock().has_more;
         has_more.then(|| self.sign(time, Need::Durable))
     }
 
@@ -394,11 +400,16 @@ impl Recorder {
         self.due.notified().await;
     }
 
-    /// The last record, signed. Waits until each device that works has everything, or for as long as
+    /// The last record, signed; there is none behind it. Waits until each device that works has everything, or for as long as
     /// the patience lasts. Gives what is to be kept apart, if it is durable.
     pub fn stop(&self, last: &Members, time: Timestamp) -> Option<Head> {
-        let _if_it_can_be = self.record(last, Need::Nothing);
-        let head = self.head(time);
+        if let Ok(Some(mut state)) = self.admit(last, Need::Nothing) {
+            let _nobody_waits = self.link(&mut state, last, Need::Nothing);
+            state.is_closed = true;
+        }
+        self.shared.lock().is_closed = true;
+        let has_more = self.shared.lock().has_more;
+        let head = has_more.then(|| self.sign(time, Need::Durable));
         let deadline = Instant::now() + self.patience;
         self.shared.lock().stops = true;
         loop {

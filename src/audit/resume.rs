@@ -14,12 +14,13 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    chain::{CHECKPOINT, Position},
+    chain::Position,
     file::FileDevice,
     packed::{LINE_MAX, Text, too_long},
     unended::Unended,
     verify::read,
 };
+use crate::crypto::VerifyingKey;
 
 /// How much is read at once, in bytes.
 const PIECE: u64 = 1 << 20;
@@ -35,6 +36,12 @@ pub struct Tail {
     pub unended: Vec<Unended>,
     /// Whether its process has stopped in order.
     pub is_closed: bool,
+    /// Whether the last record that is vouched for is its process's stop: nothing but a start may follow.
+    pub had_stopped: bool,
+    /// The records, from the first to the last one, for which nobody vouches: behind the last one that was signed.
+    pub unsigned: Option<(u64, u64)>,
+    /// The record that is another one than was kept apart.
+    pub replaced: Option<u64>,
     /// Bytes of a line that was cut short.
     pub torn: u64,
 }
@@ -56,10 +63,15 @@ struct Of {
     mark: Option<u16>,
     #[serde(default)]
     changes: Vec<Ended>,
-    #[serde(default)]
-    open: u64,
-    #[serde(default)]
-    at: u64,
+}
+
+/// Who vouches for a record.
+struct Voucher {
+    at: Position,
+    /// Up to which record.
+    to: u64,
+    /// Whether it is kept apart from the trail.
+    is_apart: bool,
 }
 
 /// What a record says of a change that was announced.
@@ -72,28 +84,40 @@ struct Ended {
 }
 
 impl Tail {
-    /// The end of the trail at `path`; `None` where nothing was written yet.
+    /// The end of the trail at `path`, whose checkpoints this key has signed, as it has what is kept `apart` from
+    /// it; `None` where nothing was written yet.
     ///
     /// # Errors
     /// `ResumeError` names the file.
-    pub fn of(path: &Path) -> Result<Option<Self>, ResumeError> {
+    pub fn of(
+        path: &Path,
+        key: VerifyingKey,
+        apart: &[Position],
+    ) -> Result<Option<Self>, ResumeError> {
         let io = |error| ResumeError::Io(path.to_owned(), error);
         let torn = cut_torn(path).map_err(io)?;
-        let mut found: Option<(Position, bool)> = None;
+        let apart = apart.iter().map(|at| Voucher { at: *at, to: at.seq, is_apart: true });
+        let mut vouchers: Vec<_> = apart.collect();
+        let (mut last, mut first) = (None, 0);
         let mut announced = BTreeMap::new();
         let mut ended = Vec::new();
         // Everything before this record is known to have ended.
         let mut needed = None;
-        let mut was_stop = false;
+        // Up to which record somebody vouches, and whether the one that was signed is a stop.
+        let mut vouched: Option<(u64, bool)> = None;
+        let mut replaced = None;
         let mut lines = NewestFirst::of(path)?;
         while let Some(line) = lines.next()? {
             let is_ours = read(&line).ok_or_else(|| lines.foreign())?;
             let of: Of = serde_json::from_slice(&line).map_err(|_| lines.foreign())?;
             let at = is_ours.at;
-            if found.is_none() {
-                found = Some((at, is_ours.kind == CHECKPOINT && of.at + 1 == at.seq));
-            } else if found.is_some_and(|(last, _)| last.seq == at.seq + 1) {
-                was_stop = is_ours.kind == "stop";
+            last = last.or(Some(at));
+            first = at.seq;
+            let of_it = || vouchers.iter().filter(|one| is_of(one.at, at));
+            let to = of_it().filter(|one| one.at.hash == at.hash).map(|one| one.to).max();
+            vouched = vouched.or(to.map(|to| (to, is_ours.kind == "stop")));
+            if of_it().any(|one| one.is_apart && one.at.hash != at.hash) {
+                replaced = Some(at.seq);
             }
             let known = of.changes.iter().filter(|change| change.happened.is_some());
             ended.extend(known.map(|change| change.intent));
@@ -102,21 +126,30 @@ impl Tail {
                 let change = Unended::announced(&line, *chain.as_bytes(), seq, hash);
                 announced.insert(seq, change.ok_or_else(|| lines.foreign())?);
             }
-            if is_ours.kind == CHECKPOINT && needed.is_none() {
-                needed = Some(if of.open == 0 { of.at } else { of.open.min(of.at) });
+            if let Some(said) = is_ours.checkpoint(&line, key) {
+                let before = if said.open == 0 { said.at.seq } else { said.open.min(said.at.seq) };
+                needed = needed.or(Some(before));
+                let to = is_ours.vouches(&said);
+                vouchers.push(Voucher { at: said.at, to, is_apart: false });
             }
-            if needed.is_some_and(|needed| at.seq <= needed) {
+            if vouched.is_some() && needed.is_some_and(|needed| at.seq <= needed) {
                 break;
             }
         }
         for change in ended {
             announced.remove(&change);
         }
-        Ok(found.map(|(at, ends_signed)| Self {
-            at,
-            unended: announced.into_values().collect(),
-            is_closed: ends_signed && was_stop,
-            torn,
+        Ok(last.map(|at| {
+            let (to, had_stopped) = vouched.unwrap_or((first.saturating_sub(1), false));
+            Self {
+                at,
+                unended: announced.into_values().collect(),
+                is_closed: had_stopped && to == at.seq,
+                had_stopped,
+                unsigned: (to < at.seq).then_some((to + 1, at.seq)),
+                replaced,
+                torn,
+            }
         }))
     }
 
@@ -178,6 +211,11 @@ impl Tail {
         }
         Ok(lines)
     }
+}
+
+/// Whether two say something of the same record.
+fn is_of(one: Position, other: Position) -> bool {
+    (one.chain, one.seq) == (other.chain, other.seq)
 }
 
 /// Cuts off what is behind the last line feed of a file. How many bytes that was.

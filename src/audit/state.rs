@@ -63,6 +63,8 @@ pub(super) struct State {
     pub(super) lost: u64,
     /// The last line.
     pub(super) line: Vec<u8>,
+    /// Whether the last record was linked, and only what signs it may follow.
+    pub(super) is_closed: bool,
     pub(super) stops: bool,
     pub(super) threads: usize,
 }

@@ -252,12 +252,13 @@ mod recorder {
         assert!(FileDevice::all(&path).unwrap().len() > 3);
         let all = proven(&path);
         assert!(all.is_closed && all.first == 1 && all.last > 802, "{all:?}");
-        let tail = Tail::of(&path).unwrap().unwrap();
+        let tail = Tail::of(&path, key(1).public(), &[]).unwrap().unwrap();
         assert!(tail.is_closed && tail.unended.is_empty() && tail.at.seq == all.last, "{tail:?}");
         // It goes on where it ended.
         drop(recorder);
         let recorder = start(&path, rotation, tail.at);
-        recorder.record(&record(2), Need::Durable).unwrap().kept().await.unwrap();
+        let again = Members::new().time("time", now()).text("type", "start");
+        recorder.record(&again, Need::Durable).unwrap().kept().await.unwrap();
         stop(&recorder);
         assert_eq!(proven(&path).last, all.last + 3);
     }
@@ -290,7 +291,7 @@ mod recorder {
         // As if the process had been killed, in the middle of a line.
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"chain\":\"09").unwrap();
-        let tail = Tail::of(&path).unwrap().unwrap();
+        let tail = Tail::of(&path, key(1).public(), &[]).unwrap().unwrap();
         assert_eq!((tail.torn, tail.is_closed), (12, false));
         let open: Vec<_> = tail.unended.iter().map(|one| (one.mark, one.about.as_str())).collect();
         let about = |number| {
@@ -314,9 +315,9 @@ mod recorder {
     fn what_is_no_trail_is_not_gone_on_with() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
-        assert_eq!(Tail::of(&path).unwrap(), None);
+        assert_eq!(Tail::of(&path, key(1).public(), &[]).unwrap(), None);
         fs::write(&path, "127.0.0.1 - - GET /\n").unwrap();
-        assert!(matches!(Tail::of(&path), Err(ResumeError::Foreign(_))));
+        assert!(matches!(Tail::of(&path, key(1).public(), &[]), Err(ResumeError::Foreign(_))));
     }
 
     /// One of two files lacked what the other had, for good, when a crash came in between.
@@ -531,6 +532,76 @@ mod recorder {
             assert_eq!(vault.0.lock().unwrap().1, in_vaults_form, "{mood:?}");
             assert_eq!(self::lines(&in_vaults_form).len(), 2 * numbers.len());
         }
+    }
+
+    /// Files of another chain, with higher numbers, were overwritten, or the new chain's went at once as the oldest.
+    #[test]
+    fn no_file_takes_anothers_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let of = |number: u64| folder.path().join(format!("audit-{number:020}.log"));
+        fs::write(of(7), "of before\n").unwrap();
+        fs::write(folder.path().join(format!("audit-{:020}.log.gz", 900)), "packed").unwrap();
+        let rotation = Rotation { bytes: 1, keep: 2, ..FOREVER };
+        let mut device = FileDevice::open(&path, rotation).unwrap();
+        for (last, text) in [(7, "first\n"), (12, "second\n")] {
+            device.write(text.as_bytes()).unwrap();
+            assert_eq!(device.tend(last).unwrap(), Opened::Other);
+        }
+        assert_eq!(fs::read_to_string(of(901)).unwrap(), "first\n");
+        assert_eq!(fs::read_to_string(of(902)).unwrap(), "second\n");
+        assert!(!of(7).exists(), "the oldest go");
+        device.write(b"third\n").unwrap();
+        device.tend(5_000).unwrap();
+        assert_eq!(fs::read_to_string(of(5_000)).unwrap(), "third\n");
+    }
+
+    /// A server that is started each day never had an old file.
+    #[test]
+    fn a_file_is_as_old_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        fs::write(&path, "of before\n").unwrap();
+        std::thread::sleep(Duration::from_millis(60));
+        let rotation = Rotation { age: Duration::from_millis(50), ..FOREVER };
+        let mut device = FileDevice::open(&path, rotation).unwrap();
+        let again = Rotation { age: Duration::from_secs(60), ..FOREVER };
+        assert_eq!(device.tend(3).unwrap(), Opened::Other);
+        drop(device);
+        fs::write(&path, "new\n").unwrap();
+        assert_eq!(FileDevice::open(&path, again).unwrap().tend(4).unwrap(), Opened::Same);
+    }
+
+    /// While a device hangs nothing is on the disk that could be signed: each checkpoint would only be one more
+    /// record that it has to take.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_signed_while_nothing_is_kept() {
+        let own = Moody::fine();
+        let device = Box::new(own.clone());
+        let fitted = vec![Fitted { device, is_required: true, form: Form::Own }];
+        let patience = Duration::from_millis(50);
+        let recorder = Recorder::start((at_first(), &[]), key(1), fitted, (patience, 100)).unwrap();
+        recorder.record(&record(1), Need::Durable).unwrap().kept().await.unwrap();
+        own.0.lock().unwrap().0 = Mood::Broken;
+        assert!(recorder.record(&record(2), Need::Durable).unwrap().kept().await.is_err());
+        let at = recorder.standing().records;
+        for _ in 0..10 {
+            recorder.checkpoint(now());
+            assert!(recorder.head(now()).is_none());
+        }
+        assert_eq!(recorder.standing().records, at);
+        own.0.lock().unwrap().0 = Mood::Fine;
+        let deadline = Instant::now() + PATIENCE;
+        while recorder.head(now()).is_none() {
+            assert!(Instant::now() < deadline, "it is signed when it works again");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop(&recorder);
+        // The last one is the last one.
+        let last = recorder.standing().records;
+        assert_eq!(recorder.record(&record(3), Need::Nothing).unwrap_err(), Unrecorded);
+        assert_eq!(recorder.ended(&record(4), vec![1]).unwrap_err(), Unrecorded);
+        assert_eq!(recorder.standing().records, last);
     }
 
     mod kept;

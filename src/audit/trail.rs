@@ -74,6 +74,12 @@ impl Auditor {
         Self { recorder, terms, clock }
     }
 
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A record that is about no request.
     #[must_use]
     pub fn of(&self, kind: &str) -> Members {
@@ -151,12 +157,55 @@ struct Request {
     /// What else it is about, as was found out.
     about: Vec<(Thing, String)>,
     decisions: Vec<Decision>,
-    /// The secrets that it is about, of a request about many, and whether each was denied.
-    items: Vec<(String, bool)>,
+    /// The secrets that it is about, of a request about many.
+    items: Vec<Told>,
     /// How many of them are left out.
     more_items: u64,
     changes: Vec<Change>,
     is_over: bool,
+    /// Whether its record is on the way to the devices.
+    is_linked: bool,
+}
+
+/// One of the many secrets of a request.
+#[derive(Debug)]
+struct Told {
+    /// As it is told.
+    path: String,
+    actions: Vec<Action>,
+    version: Option<u32>,
+    is_denied: bool,
+    has_failed: bool,
+    /// How its part of the answer says that.
+    failure: Option<(u16, &'static str)>,
+}
+
+impl Told {
+    fn effect(&self) -> &'static str {
+        match self.failure {
+            _ if self.is_denied => DENY,
+            Some((status, problem)) => effect(status, Some(problem)),
+            None if self.has_failed => ERROR,
+            None => PERMIT,
+        }
+    }
+
+    fn members(&self) -> Members {
+        let Self { path, actions, version, failure, .. } = self;
+        let members = Members::new().text("type", Thing::Secret.name()).text("name", path);
+        let members = members.texts("actions", actions.iter().map(|action| action.name()));
+        let members = members.text("effect", self.effect());
+        let members = match version {
+            Some(version) => members.number("version", (*version).into()),
+            None => members,
+        };
+        match failure {
+            Some((status, problem)) => {
+                members.number("status", (*status).into()).text("problem", problem)
+            }
+            None => members,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -254,6 +303,22 @@ impl Trail {
         }
     }
 
+    /// This is what is answered in place of how it has ended, as that could not be recorded: it is, as soon as it can
+    /// be.
+    pub fn answers_instead(&self, status: u16, problem: (&'static str, u32)) {
+        if !self.request().is_linked {
+            let _nobody_waits = self.record(status, Some(problem), true);
+            return;
+        }
+        let members = {
+            let request = self.request();
+            self.auditor.of("answered").with(&request.head)
+        };
+        let members = members.text("effect", ERROR).number("status", status.into());
+        let members = members.number("code", problem.1.into()).text("problem", problem.0);
+        let _nobody_waits = self.auditor.recorder.record(&members, Need::Nothing);
+    }
+
     /// Nothing was to be done after all: there is no record, unless a change was announced. Says whether it has
     /// ended so.
     pub fn ends_idle(&self) -> bool {
@@ -281,6 +346,8 @@ impl Trail {
         let doubts = request.doubts(&self.auditor);
         drop(request);
         let recorder = &self.auditor.recorder;
+        // Those are linked whether anybody can rely on that or not.
+        let has_changes = !ended.is_empty();
         let receipt = if ended.is_empty() {
             match recorder.record(&members, Need::Written) {
                 // It may find a place later.
@@ -290,6 +357,7 @@ impl Trail {
         } else {
             recorder.ended(&members, ended)
         };
+        self.request().is_linked = receipt.is_ok() || has_changes;
         if !doubts.is_empty() {
             recorder.doubt(doubts);
         }
@@ -305,10 +373,10 @@ impl Request {
         status: u16,
         problem: Option<(&'static str, u32)>,
     ) -> (Members, Vec<u64>) {
-        let effect = effect(status, problem);
+        let effect = effect(status, problem.map(|(id, _)| id));
         let micros = u64::try_from(trail.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut members = Members::new().time("time", trail.now).text("type", "request");
-        members = self.decided(&trail.auditor, self.known(members), effect == "deny");
+        members = self.decided(&trail.auditor, self.known(members), effect == DENY);
         members = members.text("effect", effect).number("status", status.into());
         if let Some((id, code)) = problem {
             members = members.number("code", code.into()).text("problem", id);
@@ -386,13 +454,7 @@ impl Request {
         let also = |thing: &(Thing, String)| {
             Members::new().text("type", thing.0.name()).text("name", &name(thing))
         };
-        let items = self.items.iter().map(|(path, is_denied)| {
-            let effect = if *is_denied { "deny" } else { "permit" };
-            Members::new()
-                .text("type", Thing::Secret.name())
-                .text("name", path)
-                .text("effect", effect)
-        });
+        let items = self.items.iter().map(Told::members);
         let members = members.objects("also", things.map(also).chain(items));
         let members = match self.more_items {
             0 => members,
@@ -420,14 +482,23 @@ fn cut(name: &str) -> String {
     name.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
 }
 
-/// As records of access decisions have it: `permit`, `deny` or `error`.
-fn effect(status: u16, problem: Option<(&'static str, u32)>) -> &'static str {
-    let hides = problem.is_some_and(|(id, _)| id.ends_with("DomainNotFound"));
+// As records of access decisions have it.
+const PERMIT: &str = "permit";
+const DENY: &str = "deny";
+const ERROR: &str = "error";
+
+/// What problems say, of which the status does not, that somebody was not let in: Vault's clients are told of a
+/// login that fails as of a fault, and strangers that there is no such domain.
+const KEPT_OUT: [&str; 3] = ["DomainNotFound", "LoginFailed", "LockedOut"];
+
+fn effect(status: u16, problem: Option<&str>) -> &'static str {
+    let is_kept_out =
+        problem.is_some_and(|problem| KEPT_OUT.iter().any(|end| problem.ends_with(end)));
     match status {
-        401 | 403 => "deny",
-        404 if hides => "deny",
-        400.. => "error",
-        _ => "permit",
+        401 | 403 => DENY,
+        400 | 404 if is_kept_out => DENY,
+        400.. => ERROR,
+        _ => PERMIT,
     }
 }
 
@@ -497,6 +568,8 @@ impl Witness for Trail {
             Detail::Reason(text) => {
                 request.head = std::mem::take(&mut request.head).text("reason", &cut(text));
             }
+            // Its own status says so.
+            Detail::Failed(_) => {}
             Detail::About(thing, name) => {
                 let thing = (thing, cut(name));
                 if !request.about.contains(&thing) {
@@ -537,8 +610,14 @@ impl Witness for Trail {
         }
     }
 
-    fn item(self: Arc<Self>) -> Arc<dyn Witness> {
-        Arc::new(Item { trail: self, own: Mutex::default() })
+    fn item(self: Arc<Self>, path: &str) -> Arc<dyn Witness> {
+        let place = {
+            let mut request = self.request();
+            let path = self.path(&request, path);
+            let place = request.items.iter().position(|one| one.path == path);
+            place.or_else(|| request.is_about_many(path))
+        };
+        Arc::new(Item { trail: self, place, own: Mutex::default() })
     }
 }
 
@@ -568,16 +647,27 @@ impl Trail {
         })
     }
 
-    /// One of the many things that it is about, as it is told, and whether it was denied.
-    fn is_about(&self, path: &str, is_denied: bool) {
-        let mut request = self.request();
-        if let Some((_, known)) = request.items.iter_mut().find(|(known, _)| known == path) {
-            *known |= is_denied;
-        } else if request.items.len() < ITEMS_MAX {
-            request.items.push((path.to_owned(), is_denied));
-        } else {
-            request.more_items += 1;
+    fn path(&self, request: &Request, path: &str) -> String {
+        self.auditor.path(request.tenant, &cut(path))
+    }
+}
+
+impl Request {
+    /// One more of the many secrets that it is about; its place among those that are told.
+    fn is_about_many(&mut self, path: String) -> Option<usize> {
+        if self.items.len() == ITEMS_MAX {
+            self.more_items += 1;
+            return None;
         }
+        self.items.push(Told {
+            path,
+            actions: Vec::new(),
+            version: None,
+            is_denied: false,
+            has_failed: false,
+            failure: None,
+        });
+        Some(self.items.len() - 1)
     }
 }
 
@@ -586,6 +676,8 @@ impl Trail {
 #[derive(Debug)]
 struct Item {
     trail: Arc<Trail>,
+    /// Its place among those that the request's record tells.
+    place: Option<usize>,
     /// What was decided of it.
     own: Mutex<Request>,
 }
@@ -594,12 +686,25 @@ impl Item {
     fn own(&self) -> MutexGuard<'_, Request> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn is_told(&self, tell: impl FnOnce(&mut Told)) {
+        let mut request = self.trail.request();
+        if let Some(told) = self.place.and_then(|at| request.items.get_mut(at)) {
+            tell(told);
+        }
+    }
 }
 
 impl Witness for Item {
     fn learns(&self, detail: Detail<'_>) {
         match detail {
-            Detail::Version(number) => self.own().version = Some(number),
+            Detail::Version(number) => {
+                self.own().version = Some(number);
+                self.is_told(|told| told.version = Some(number));
+            }
+            Detail::Failed(how) => {
+                self.is_told(|told| (told.has_failed, told.failure) = (true, how));
+            }
             detail => self.trail.learns(detail),
         }
     }
@@ -609,7 +714,12 @@ impl Witness for Item {
             return self.trail.decided(action, resource, is_allowed, by);
         };
         let path = self.trail.auditor.path(self.trail.request().tenant, path.as_str());
-        self.trail.is_about(&path, !is_allowed);
+        self.is_told(|told| {
+            told.is_denied |= !is_allowed;
+            if !told.actions.contains(&action) {
+                told.actions.push(action);
+            }
+        });
         // What was asked of all of them is told once.
         self.trail.decided(action, Resource::Below(""), is_allowed, by.clone());
         let kind = Thing::Secret.name();
@@ -637,7 +747,7 @@ impl Witness for Item {
         self.trail.ended(mark, fate);
     }
 
-    fn item(self: Arc<Self>) -> Arc<dyn Witness> {
+    fn item(self: Arc<Self>, _path: &str) -> Arc<dyn Witness> {
         self
     }
 }

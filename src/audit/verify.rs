@@ -35,9 +35,35 @@ pub enum Fault {
     /// It ends before a record that it must have reached, by what is kept apart from it.
     #[error("the end of chain {0} is missing, records {1} to {2} at least")]
     CutOff(ChainId, u64, u64),
+    /// Behind the stop of its process, signed, comes something else than a start.
+    #[error(
+        "record {1} of chain {0} was put in: its server had stopped, and had not started again"
+    )]
+    AfterStop(ChainId, u64),
     /// A checkpoint that the region's key has not signed.
     #[error("checkpoint {1} of chain {0} was not signed by this region, or was edited")]
     Foreign(ChainId, u64),
+}
+
+/// What nobody can say of a trail, though what is there fits and was signed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// A server went on behind records that were not signed when it started.
+    #[error(
+        "records {1} to {2} of chain {0} were signed by nobody when the server started with record {3}: whether \
+         they were edited before that is not known"
+    )]
+    Unsigned(ChainId, u64, u64, u64),
+    /// A start has found that the end was cut off.
+    #[error(
+        "the end of chain {0}, up to record {1}, was missing when the server started with record {2}"
+    )]
+    Missing(ChainId, u64, u64),
+    /// A start has found another record than the one that was kept apart.
+    #[error(
+        "record {1} of chain {0} was not as it was written when the server started with record {2}"
+    )]
+    Replaced(ChainId, u64, u64),
 }
 
 /// What is known of a chain.
@@ -62,6 +88,16 @@ pub struct Verifier {
     chains: BTreeMap<ChainId, Progress>,
     /// What each must have reached.
     due: BTreeMap<ChainId, Position>,
+    doubts: Vec<Doubt>,
+}
+
+/// What a start says of what was there before.
+#[derive(Deserialize)]
+struct Start {
+    #[serde(default)]
+    missing_to: Option<u64>,
+    #[serde(default)]
+    replaced_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -69,6 +105,8 @@ struct Progress {
     first: u64,
     last: Position,
     signed: u64,
+    /// The same, and the checkpoint right behind it, which its signature proves to the byte.
+    vouched: u64,
     /// The hashes of the records after the one that is signed.
     unsigned: Vec<Hash>,
     /// The last record does not name the one before it: one of the two was edited.
@@ -114,6 +152,29 @@ pub(super) struct Read<'a> {
     pub(super) kind: &'a str,
 }
 
+impl Read<'_> {
+    /// What it says, signed, if it is a checkpoint of that key: to the byte, so that nothing of it can be
+    /// another.
+    pub(super) fn checkpoint(&self, line: &[u8], key: VerifyingKey) -> Option<Said> {
+        let Position { chain, seq, .. } = self.at;
+        let checkpoint: Checkpoint<'_> =
+            (self.kind == CHECKPOINT).then(|| serde_json::from_slice(line).ok())??;
+        let (said, signature) = checkpoint.said(chain)?;
+        let members = said.with_signature(key, &signature)?;
+        let mut same = Vec::with_capacity(line.len() + 1);
+        let before = Position { chain, seq: seq.checked_sub(1)?, hash: self.prev };
+        let mut at = before;
+        at.link(&members, &mut same);
+        (same.strip_suffix(b"\n") == Some(line) && said.at.seq < seq).then_some(said)
+    }
+
+    /// Up to which record that checkpoint vouches: itself, where it is right behind what it says.
+    pub(super) fn vouches(&self, said: &Said) -> u64 {
+        let is_next = said.at.seq + 1 == self.at.seq && said.at.hash == self.prev;
+        said.at.seq + u64::from(is_next)
+    }
+}
+
 /// What `line`, without its line feed, says of itself.
 pub(super) fn read(line: &[u8]) -> Option<Read<'_>> {
     let Line { chain, seq, prev, kind } = serde_json::from_slice(line).ok()?;
@@ -125,7 +186,7 @@ impl Verifier {
     /// One for trails of the region with this key.
     #[must_use]
     pub const fn new(key: VerifyingKey) -> Self {
-        Self { key, chains: BTreeMap::new(), due: BTreeMap::new() }
+        Self { key, chains: BTreeMap::new(), due: BTreeMap::new(), doubts: Vec::new() }
     }
 
     /// From here on a trail is faulty that has not this record, if it has any of that chain.
@@ -138,7 +199,8 @@ impl Verifier {
     /// # Errors
     /// `Fault` names the first record that is not as it was written. Go no further then.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let Read { at, prev, kind } = read(line).ok_or(Fault::Malformed)?;
+        let record = read(line).ok_or(Fault::Malformed)?;
+        let Read { at, prev, kind } = record;
         let Position { chain, seq, hash } = at;
         if seq == 0 || seq == 1 && prev != chain.genesis() {
             return Err(Fault::Edited(chain, seq));
@@ -151,6 +213,7 @@ impl Verifier {
             first: seq,
             last: Position { chain, seq: seq - 1, hash: prev },
             signed: seq - 1,
+            vouched: seq - 1,
             unsigned: Vec::new(),
             doubt: false,
             stop: 0,
@@ -162,6 +225,9 @@ impl Verifier {
         if seq <= before.seq {
             return Err(Fault::OutOfOrder(chain, seq));
         }
+        if progress.is_closed() && kind != "start" {
+            return Err(Fault::AfterStop(chain, seq));
+        }
         let fits = prev == before.hash;
         if progress.doubt {
             // If this one fits, the last one is as it was written, and the one before is not.
@@ -171,7 +237,11 @@ impl Verifier {
         progress.last = at;
         progress.unsigned.push(hash);
         match kind {
-            CHECKPOINT => progress.checkpoint(self.key, line, prev),
+            CHECKPOINT => progress.checkpoint(self.key, line, &record),
+            "start" => {
+                self.doubts.extend(progress.doubts(line, at));
+                Ok(())
+            }
             "stop" => {
                 progress.stop = seq;
                 Ok(())
@@ -180,20 +250,26 @@ impl Verifier {
         }
     }
 
+    /// What nobody can say of what was taken so far.
+    #[must_use]
+    pub fn doubts(&self) -> &[Doubt] {
+        &self.doubts
+    }
+
     /// What is known of each chain, once all lines were taken.
     ///
     /// # Errors
     /// `Fault` where the last records are not as they were written.
     pub fn finish(self) -> Result<Vec<Proven>, Fault> {
         let proven = |(chain, progress): (ChainId, Progress)| {
-            let Progress { first, last, signed, doubt, stop, .. } = progress;
+            let is_closed = progress.is_closed();
+            let Progress { first, last, signed, doubt, .. } = progress;
             if doubt {
                 return Err(Fault::Edited(chain, last.seq - 1));
             }
             if let Some(due) = self.due.get(&chain).filter(|due| due.seq > last.seq) {
                 return Err(Fault::CutOff(chain, last.seq + 1, due.seq));
             }
-            let is_closed = stop > 0 && signed == stop && last.seq == stop + 1;
             Ok(Proven {
                 chain,
                 first,
@@ -207,19 +283,32 @@ impl Verifier {
 }
 
 impl Progress {
-    fn checkpoint(&mut self, key: VerifyingKey, line: &[u8], prev: Hash) -> Result<(), Fault> {
+    /// Whether it ends with the stop of its process, signed.
+    const fn is_closed(&self) -> bool {
+        self.stop > 0 && self.signed == self.stop && self.last.seq == self.stop + 1
+    }
+
+    /// What is not known of what was there before the start that this line is.
+    fn doubts(&self, line: &[u8], at: Position) -> impl Iterator<Item = Doubt> {
+        let Position { chain, seq, .. } = at;
+        let Start { missing_to, replaced_at } =
+            serde_json::from_slice(line).unwrap_or(Start { missing_to: None, replaced_at: None });
+        let unsigned = (self.vouched + 1 < seq)
+            .then(|| Doubt::Unsigned(chain, self.vouched + 1, seq - 1, seq));
+        let missing = missing_to.map(|to| Doubt::Missing(chain, to, seq));
+        let replaced = replaced_at.map(|at| Doubt::Replaced(chain, at, seq));
+        unsigned.into_iter().chain(missing).chain(replaced)
+    }
+
+    fn checkpoint(
+        &mut self,
+        key: VerifyingKey,
+        line: &[u8],
+        record: &Read<'_>,
+    ) -> Result<(), Fault> {
         let Position { chain, seq, .. } = self.last;
-        let foreign = Fault::Foreign(chain, seq);
-        let said: Checkpoint<'_> = serde_json::from_slice(line).map_err(|_| foreign)?;
-        let (said, signature) = said.said(chain).ok_or(foreign)?;
-        let members = said.with_signature(key, &signature).ok_or(foreign)?;
+        let said = record.checkpoint(line, key).ok_or(Fault::Foreign(chain, seq))?;
         let at = said.at;
-        // To the byte, so that nothing of it can be another.
-        let mut same = Vec::with_capacity(line.len() + 1);
-        Position { chain, seq: seq - 1, hash: prev }.link(&members, &mut same);
-        if same.strip_suffix(b"\n") != Some(line) || at.seq >= seq {
-            return Err(foreign);
-        }
         // One that was signed before what is there begins says nothing of that.
         let Some(beyond) = at.seq.checked_sub(self.signed + 1) else { return Ok(()) };
         let place = usize::try_from(beyond).unwrap_or(usize::MAX);
@@ -231,6 +320,7 @@ impl Progress {
         }
         self.unsigned.drain(..=place);
         self.signed = at.seq;
+        self.vouched = record.vouches(&said);
         Ok(())
     }
 }

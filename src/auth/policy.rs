@@ -299,11 +299,11 @@ impl Permit {
         self.witness.as_deref()
     }
 
-    /// The same for one of the many things that its request is about: what is decided of that, and what is done to it,
+    /// The same for one of the many secrets that its request is about: what is decided of that, and what is done to it,
     /// is told by its own name.
     #[must_use]
-    pub fn item(&self) -> Self {
-        let witness = self.witness.clone().map(Witness::item);
+    pub fn item(&self, path: &str) -> Self {
+        let witness = self.witness.clone().map(|witness| witness.item(path));
         Self { witness, ..self.clone() }
     }
 

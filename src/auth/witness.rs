@@ -47,6 +47,9 @@ pub enum Detail<'a> {
     About(Thing, &'a str),
     /// Why it is asked for, in the words of whoever asks.
     Reason(&'a str),
+    /// One of the many things that it is about failed: with which status and problem its answer says so, if it
+    /// says that.
+    Failed(Option<(u16, &'static str)>),
 }
 
 /// What a request can be about.
@@ -134,6 +137,6 @@ pub trait Witness: Send + Sync + fmt::Debug {
     /// What has become of a change that was announced.
     fn ended(&self, mark: AuditMark, fate: Fate);
 
-    /// Who sees one of the many things that the request is about.
-    fn item(self: Arc<Self>) -> Arc<dyn Witness>;
+    /// Who sees what becomes of one of the many secrets that the request is about, by its path.
+    fn item(self: Arc<Self>, path: &str) -> Arc<dyn Witness>;
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::{AUDIT_PURPOSE, Heads},
-    audit::{FileDevice, Lines, Position, Proven, Verifier},
+    audit::{ChainId, FileDevice, Lines, Position, Proven, Verifier},
     config::{self, AuditFormat, Config},
     crypto::{FileRootKey, SigningKey, VerifyingKey},
     model::text::{self, hex},
@@ -43,6 +43,9 @@ pub(super) struct Verify {
     /// or the end was cut off.
     #[arg(long)]
     closed: bool,
+    /// A chain of which nothing is here, and need not be: of a trail that was put away.
+    #[arg(long, value_name = "CHAIN", value_parser = parse_chain)]
+    without: Vec<ChainId>,
 }
 
 #[derive(Args)]
@@ -56,6 +59,11 @@ struct Region {
     /// The region's folder, with its okmsd.toml.
     #[arg(long)]
     dir: Option<PathBuf>,
+}
+
+fn parse_chain(digits: &str) -> Result<ChainId, String> {
+    ChainId::parse(digits)
+        .ok_or_else(|| "must be the 16 hexadecimal digits that name a chain".to_owned())
 }
 
 fn parse_key(digits: &str) -> Result<VerifyingKey, String> {
@@ -136,14 +144,26 @@ impl Verify {
         for file in &files {
             check(&mut verifier, file)?;
         }
+        let doubts = verifier.doubts().to_vec();
         let proven = verifier.finish().map_err(|fault| -> Fault { fault.to_string().into() })?;
         for one in &proven {
             say(told(one));
         }
-        for Position { chain, seq, .. } in heads.iter().map(|head| head.at) {
-            if !proven.iter().any(|one| one.chain == chain) {
-                say(format!("chain {chain}: nothing of it is here; it had {seq} records at least"));
-            }
+        for doubt in &doubts {
+            say(doubt);
+        }
+        let heads = heads.iter().map(|head| head.at);
+        let gone: Vec<_> =
+            heads.filter(|head| !proven.iter().any(|one| one.chain == head.chain)).collect();
+        for Position { chain, seq, .. } in &gone {
+            say(format!("chain {chain}: nothing of it is here; it had {seq} records at least"));
+        }
+        if let Some(one) = gone.iter().find(|one| !self.without.contains(&one.chain)) {
+            let chain = one.chain;
+            return Err(format!(
+                "nothing of chain {chain} is here; name its files, or say `--without {chain}` if they were put away"
+            )
+            .into());
         }
         match proven.iter().find(|one| self.closed && !one.is_closed) {
             Some(open) => Err(format!("chain {} does not end with a stop", open.chain).into()),

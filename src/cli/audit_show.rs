@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::{File, Metadata},
     io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output::{Fault, Outcome, say};
-use crate::audit::Lines;
+use crate::audit::{FileDevice, Lines};
 
 /// So often a file is looked at for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -87,13 +87,16 @@ impl Filter {
                 .any(|name| text(name) == Some(subject))
         };
         let time = text("time").unwrap_or_default();
-        is("effect", &self.effect)
+        let has_effect = |wanted: &str| {
+            text("effect") == Some(wanted) || also(record, "effect").any(|effect| effect == wanted)
+        };
+        self.effect.as_deref().is_none_or(has_effect)
             && is("tenant", &self.tenant)
             && is("operation", &self.operation)
             && is("request_id", &self.request)
             && self.subject.as_deref().is_none_or(is_of)
             && self.resource.as_deref().is_none_or(|prefix| {
-                let mut names = text("resource").into_iter().chain(also(record));
+                let mut names = text("resource").into_iter().chain(also(record, "name"));
                 names.any(|name| name.starts_with(prefix))
             })
             && (!self.changes || record.get("changes").is_some())
@@ -130,10 +133,10 @@ impl Filter {
     }
 }
 
-/// The names of what else a record is about.
-fn also(record: &Value) -> impl Iterator<Item = &str> {
+/// A member of each of what else a record is about.
+fn also<'a>(record: &'a Value, member: &'a str) -> impl Iterator<Item = &'a str> {
     let also = record.get("also").and_then(Value::as_array).into_iter().flatten();
-    also.filter_map(|one| one.get("name")?.as_str())
+    also.filter_map(move |one| one.get(member)?.as_str())
 }
 
 /// A record in a line.
@@ -159,7 +162,7 @@ fn told(record: &Value, has_colours: bool) -> String {
     words.extend(
         ["operation", "resource", "problem"].iter().filter_map(|name| text(name)).map(plain),
     );
-    words.extend(also(record).map(plain));
+    words.extend(also(record, "name").map(plain));
     let changes = record.get("changes").and_then(Value::as_array).into_iter().flatten();
     words.extend(changes.filter_map(|change| {
         let name = change.get("change")?.as_str()?;
@@ -207,8 +210,7 @@ impl Tail {
             last.into_iter().for_each(say);
             return Ok(());
         }
-        let open = || File::open(path).map_err(|error| fault(path, &error));
-        let mut file = open()?;
+        let mut file = File::open(path).map_err(|error| fault(path, &error))?;
         let length = file.metadata().map_err(|error| fault(path, &error))?.len();
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(length.saturating_sub(END)))
@@ -222,21 +224,47 @@ impl Tail {
         }
         loop {
             tokio::time::sleep(LOOK).await;
+            // Another file is at its place once it is full. Looked for first: what is written after that is in the
+            // other one, so that this one is read to its end.
+            let next = following(path, &file).map_err(|error| fault(path, &error))?;
             file.read_to_end(&mut rest).map_err(|error| fault(path, &error))?;
             let (whole, left) = lines(rest);
             rest = left;
             for line in whole.iter().filter_map(|line| self.filter.line(line, has_colours)) {
                 say(line);
             }
-            // Another file is at its place once it is full.
-            let is_same = match (file.metadata(), std::fs::metadata(path)) {
-                (Ok(own), Ok(there)) => (own.dev(), own.ino()) == (there.dev(), there.ino()),
-                _ => true,
-            };
-            if !is_same {
-                file = open()?;
+            if let Some(next) = next {
+                file = next;
             }
         }
+    }
+}
+
+/// The file of the trail at `path` that comes after this one; nothing where there is none yet.
+fn following(path: &Path, file: &File) -> io::Result<Option<File>> {
+    let own = file.metadata()?;
+    let is_own = |there: &Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
+    let mut next = None;
+    // Several may have been filled meanwhile.
+    for one in FileDevice::all(path)?.iter().rev() {
+        let opened = match File::open(one) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        if is_own(&opened.metadata()?) {
+            return Ok(next);
+        }
+        // Of those that are packed by now no text follows.
+        if one.extension().is_none_or(|extension| extension != "gz") {
+            next = Some(opened);
+        } else {
+            break;
+        }
+    }
+    // This one is not among them any more.
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

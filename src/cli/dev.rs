@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     app::{App, Files},
-    auth::{Action, Principal},
+    audit::Trail,
+    auth::{Action, Principal, Witness},
     clock::{Clock, SystemClock},
     config::{self, Config, ConfigError},
     material,
@@ -105,7 +106,15 @@ async fn access(
     let region = operator.authorize_region(&[Action::DomainGet, Action::DomainCreate], None)?;
     // A first start that was killed half-way has left the domain, and no certificate.
     let domain = match service.tenants.by_name(&region, DOMAIN).await {
-        Err(Error::DomainNotFound) => service.tenants.create(&region, DOMAIN, app.now()).await?,
+        Err(Error::DomainNotFound) => {
+            recorded(app, "MakeDevDomain", async |seen_by| {
+                service
+                    .tenants
+                    .create(&region.clone().seen_by(witness(seen_by)), DOMAIN, app.now())
+                    .await
+            })
+            .await?
+        }
         found => found?,
     };
     let permit = operator.authorize(domain.id, &[Action::CredentialCreate], rights)?;
@@ -117,13 +126,42 @@ async fn access(
         days: ACCESS_DAYS,
     };
     // Certificates live by the machine's clock.
-    let issued = service.credentials.issue(&permit, request, SystemClock.now()).await?;
+    let issued = recorded(app, "MakeDevCertificate", async |seen_by| {
+        if let Some(trail) = &seen_by {
+            trail.is_in(domain.id);
+        }
+        service
+            .credentials
+            .issue(&permit.seen_by(witness(seen_by)), request, SystemClock.now())
+            .await
+    })
+    .await?;
     let key: PrivateKeyPem = issued.key.ok_or("no key was made")?;
     let ca = material::text(&folder.file("region_ca.pem"))?;
     let bundle = pki::pkcs12(&issued.certificate_pem, &key, &ca, "okmsd dev", PKCS12_PASSWORD)?;
     folder::write_private(&folder.file("client.p12"), &bundle)?;
     folder.write_pair(&domain.id.to_string(), &issued.certificate_pem, &key)?;
     Ok(domain.id)
+}
+
+/// Does what the process does by itself, and records it as a request's.
+async fn recorded<T>(
+    app: &App,
+    operation: &str,
+    work: impl AsyncFnOnce(Option<Arc<Trail>>) -> Result<T, Error>,
+) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
+    let trail = app.record(operation, &Principal::of_process());
+    let done = work(trail.clone()).await;
+    if let Some(trail) = trail {
+        let status = if done.is_ok() { 200 } else { 500 };
+        let told = trail.ends(status, None).await;
+        told.map_err(|_| "what was made could not be recorded in the audit trail")?;
+    }
+    Ok(done?)
+}
+
+fn witness(trail: Option<Arc<Trail>>) -> Option<Arc<dyn Witness>> {
+    trail.map(|trail| trail as Arc<dyn Witness>)
 }
 
 /// The domain that a certificate in the folder is named after.

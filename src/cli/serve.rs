@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -58,6 +59,9 @@ pub(super) async fn start(
     clock: Arc<dyn Clock>,
     signals: &mut Signals,
 ) -> Outcome<Option<App>> {
+    // What is in memory is in no file, however the process ends.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|error| format!("core dumps cannot be forbidden: {error}"))?;
     tokio::select! {
         app = App::start(config, clock) => Ok(Some(app?)),
         _ = signals.ending() => {

@@ -278,6 +278,7 @@ impl Event {
             Err(Missing::OfChange) => Problem::ChangeUnrecorded,
         };
         self.status = missing.status().as_u16();
+        trail.answers_instead(self.status, (missing.id(), missing.code()));
         Err(missing)
     }
 }
@@ -352,6 +353,9 @@ impl Edge {
         let key = peer.as_ref().ok().map(|peer| *peer.identity().public_key_sha256());
         let share = party.zip(key).and_then(|(party, key)| self.shares.of(party, &key));
         let is_beyond_share = party.is_some() && share.is_none();
+        if is_beyond_share {
+            self.is_beyond(Spent::Connections, party);
+        }
         if is_beyond_share && let Some(left_out) = self.crowded.due() {
             let whose = match party {
                 Some(Party::Tenant(id)) => id.to_string(),
@@ -466,6 +470,7 @@ impl Edge {
             if let (Some(trail), Ok(peer)) = (trail, &peer) {
                 trail.is_shown(&peer.recognized());
             }
+            self.is_beyond(Spent::Connections, party);
             return Err(Problem::TooManyConnections.into());
         };
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
@@ -525,6 +530,13 @@ impl Edge {
     fn refused(&self, spent: Spent, tenant: OkmsId) {
         let has_own = self.context.service.quotas.has_own(tenant);
         self.metrics.quotas().refused(spent, has_own.then_some(tenant));
+    }
+
+    /// The same, if it is a tenant's.
+    fn is_beyond(&self, spent: Spent, party: Option<Party>) {
+        if let Some(Party::Tenant(id)) = party {
+            self.refused(spent, id);
+        }
     }
 
     /// Waits until no request is in progress, not even one whose client has gone.
@@ -626,7 +638,7 @@ impl Edge {
             .await;
         let standing = event.standing.take();
         let (mut reply, room) = match ready {
-            Ok(ready) => self.work(&sender.share, ready, call, event).await,
+            Ok(ready) => self.work(sender, ready, call, event).await,
             Err(problem) => {
                 let reply = dialect.render(problem, &call);
                 // What was refused stays so, recorded or not.
@@ -641,17 +653,17 @@ impl Edge {
     /// Does the work, be it that a change goes on when its client has gone.
     async fn work(
         self: &Arc<Self>,
-        share: &Arc<Share>,
+        sender: &Sender,
         ready: Ready,
         call: Call,
         mut event: Event,
     ) -> (Reply, Room) {
-        let dialect = ready.dialect;
+        let (dialect, share) = (ready.dialect, &sender.share);
         if ready.effect == Effect::Read {
             let reads = self.read(share, ready, &call);
-            // In HTTP/1.1 it is its connection's task that does it, in turns. A stream's takes turns from
-            // here on, where no more of them can wait than there are places.
-            let (reply, room) = if call.head.version == Version::HTTP_2 {
+            // In HTTP/1.1 it is its connection's task that does it, in turns. A stream's, and that of whom a
+            // proxy has sent, takes turns from here on, where no more of them can wait than there are places.
+            let (reply, room) = if call.head.version == Version::HTTP_2 || sender.proxy.is_some() {
                 share.paced(reads).await
             } else {
                 reads.await
@@ -698,11 +710,19 @@ impl Edge {
             body.discard(|| in_progress.clone());
         } else {
             let bounds = Bounds { bytes: self.limits.body_bytes, time: limits.body_time };
-            let (bytes, of_body) = noticed(body.read(bounds, share), &mut has_waited).await?;
+            let read = noticed(body.read(bounds, share), &mut has_waited).await;
+            let (bytes, of_body) = read.inspect_err(|problem| {
+                if *problem == Problem::TooManyRequests {
+                    self.is_beyond(Spent::Memory, call.caller);
+                }
+            })?;
             (call.body, room) = (bytes, Some(of_body));
         }
         // Only now: a body may take its time to arrive.
-        let place = share.place().ok_or(Problem::TooManyRequests)?;
+        let place = share.place().ok_or_else(|| {
+            self.is_beyond(Spent::Places, call.caller);
+            Problem::TooManyRequests
+        })?;
         // What stores nothing keeps a processor busy, and does not wait for the disk.
         let turn = noticed(share.turn(effect == Effect::Read), &mut has_waited).await;
         if has_waited {
@@ -724,17 +744,23 @@ impl Edge {
                 (reply, room)
             }
             // What was only read can be read again.
-            None => match share.reserve(memory(&reply)) {
-                Some(room) => (reply, room),
-                None => refuse(share, dialect.render(Problem::TooManyRequests.into(), call)),
-            },
+            None => {
+                let Some(room) = share.reserve(memory(&reply)) else {
+                    self.is_beyond(Spent::Memory, call.caller);
+                    return refuse(share, dialect.render(Problem::TooManyRequests.into(), call));
+                };
+                (reply, room)
+            }
         }
     }
 
     async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
         let Ready { granted, dialect, effect, room, place, turn } = ready;
         let _held = (place, turn);
-        let busy = || refuse(share, dialect.render(Problem::TooManyRequests.into(), call));
+        let busy = || {
+            self.is_beyond(Spent::Memory, call.caller);
+            refuse(share, dialect.render(Problem::TooManyRequests.into(), call))
+        };
         // A body's room becomes its answer's.
         let Some(mut room) = room.or_else(|| share.reserve(0)) else { return busy() };
         if effect == Effect::Take && !room.grow(self.limits.body_bytes) {
@@ -1024,10 +1050,11 @@ impl Edge {
                 Problem::TooManyTokens => Some(Spent::Tokens),
                 Problem::TooManySecrets => Some(Spent::Secrets),
                 Problem::TooMuchStored => Some(Spent::Bytes),
+                Problem::TooManyFeeds => Some(Spent::Feeds),
                 _ => None,
             };
-            if let (Some(spent), Some(Party::Tenant(id))) = (spent, call.caller) {
-                self.refused(spent, id);
+            if let Some(spent) = spent {
+                self.is_beyond(spent, call.caller);
             }
             if let Some(error) = &failed.cause {
                 self.report(error, &failed, &call.request_id);

@@ -30,6 +30,14 @@ labels! {
         Secrets = "secrets",
         /// What the values of a domain's versions take.
         Bytes = "bytes",
+        /// The places for a domain's requests in progress.
+        Places = "places",
+        /// The memory for what a domain's requests and answers take.
+        Memory = "memory",
+        /// The connections of a domain, or of one key of it.
+        Connections = "connections",
+        /// The feeds of a domain.
+        Feeds = "feeds",
     }
 }
 

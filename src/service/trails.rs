@@ -94,7 +94,7 @@ impl Trails {
     }
 
     /// Keeps records of a chain, which was looked at up to that number. Those of domains that there
-    /// are not are left out.
+    /// are not, or whose keys are damaged, are left out, and hold up nobody else's.
     ///
     /// # Errors
     /// `Error` where they cannot be stored; nothing was, or nobody knows.
@@ -112,20 +112,16 @@ impl Trails {
             by_tenant.entry(line.tenant).or_default().push(line);
         }
         for (tenant, lines) in by_tenant {
-            let keys = match self.scope.keys_of(tenant).await {
-                Err(Error::DomainNotFound) => continue,
-                keys => keys?,
-            };
-            let mut added = 0;
-            for (first, text) in blocks(&lines) {
-                let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                let key = audit_block::key(tenant, first.time, chain, first.seq, length);
-                let sealed = keys.seal(&bind(audit_block::SPACE, &key), text.as_bytes())?;
-                added += u64::from(length);
-                ops.push(place(key.clone()));
-                ops.push(Op::Put(audit_block::SPACE, key, sealed));
+            match self.of_tenant(tenant, chain, &lines, bounds, now).await {
+                Ok(own) => ops.extend(own),
+                Err(Error::DomainNotFound) => {}
+                // Nothing of it can be read either. What the store cannot tell now it may tell later.
+                Err(error @ Error::Corrupt(_)) => tracing::error!(
+                    domain = %tenant, %error, records = lines.len(),
+                    "a domain is damaged; its view of the audit trail lacks records"
+                ),
+                Err(error) => return Err(error),
             }
-            ops.extend(self.make_room(tenant, added, bounds, now).await?);
         }
         match self.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await {
             Ok(_) => Ok(()),
@@ -135,6 +131,29 @@ impl Trails {
                 Err(error.into())
             }
         }
+    }
+
+    /// What keeps a domain's records.
+    async fn of_tenant(
+        &self,
+        tenant: OkmsId,
+        chain: [u8; 8],
+        lines: &[&TrailLine],
+        bounds: TrailBounds,
+        now: Timestamp,
+    ) -> Result<Vec<Op>, Error> {
+        let keys = self.scope.keys_of(tenant).await?;
+        let (mut ops, mut added) = (Vec::new(), 0);
+        for (time, first, text) in blocks(lines) {
+            let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            let key = audit_block::key(tenant, time, chain, first, length);
+            let sealed = keys.seal(&bind(audit_block::SPACE, &key), text.as_bytes())?;
+            added += u64::from(length);
+            ops.push(place(key.clone()));
+            ops.push(Op::Put(audit_block::SPACE, key, sealed));
+        }
+        ops.extend(self.make_room(tenant, added, bounds, now).await?);
+        Ok(ops)
     }
 
     /// What removes a domain's oldest records, so that there is room for more.
@@ -256,7 +275,9 @@ fn place(key: Vec<u8>) -> Op {
     Op::Put(audit_block::PLACES, key, Sealed::public(Vec::new()))
 }
 
-/// A block's records are of so long a time at most, with room to spare.
+/// A block's records are of so long a time at most.
+const SPAN_NANOS: i64 = 30_000_000_000;
+/// A block that has records of some moment begins so long before it at the most, with room to spare.
 pub(super) const REACH_NANOS: i64 = 60_000_000_000;
 
 /// The lines of a block.
@@ -264,19 +285,26 @@ pub(super) fn text_of(block: &[u8]) -> Result<&str, Error> {
     Ok(std::str::from_utf8(block).map_err(|_| Malformed)?)
 }
 
-/// The lines in blocks, each with its first one.
-fn blocks<'a>(lines: &[&'a TrailLine]) -> Vec<(&'a TrailLine, String)> {
-    let mut blocks: Vec<(&TrailLine, String)> = Vec::new();
+/// The lines in blocks, each with the time of its earliest one and the number of its first one: records come in the
+/// order in which requests end, and tell when they began.
+fn blocks(lines: &[&TrailLine]) -> Vec<(Timestamp, u64, String)> {
+    let mut blocks = Vec::new();
+    let mut block: Option<(Timestamp, Timestamp, u64, String)> = None;
     for line in lines {
-        match blocks.last_mut() {
-            Some((_, text)) if text.len() + line.text.len() < BLOCK => {
+        if let Some((earliest, latest, _, text)) = &mut block {
+            let (from, to) = ((*earliest).min(line.time), (*latest).max(line.time));
+            let span = to.unix_nanos().saturating_sub(from.unix_nanos());
+            if span <= SPAN_NANOS && text.len() + line.text.len() < BLOCK {
+                (*earliest, *latest) = (from, to);
                 text.push('\n');
                 text.push_str(&line.text);
+                continue;
             }
-            _ => blocks.push((line, line.text.clone())),
         }
+        blocks.extend(block.replace((line.time, line.time, line.seq, line.text.clone())));
     }
-    blocks
+    blocks.extend(block);
+    blocks.into_iter().map(|(earliest, _, first, text)| (earliest, first, text)).collect()
 }
 
 /// A cursor at a line of the block with this key.

@@ -29,7 +29,7 @@ use crate::{
 const UNAVAILABLE: u32 = 50_425_858;
 const FORBIDDEN: u32 = 16_924_673;
 
-fn key(server: &TestServer) -> VerifyingKey {
+pub fn key(server: &TestServer) -> VerifyingKey {
     let root = FileRootKey::load(&server.config.keys.root_key).unwrap();
     SigningKey::of(&root, AUDIT_PURPOSE).unwrap().public()
 }
@@ -193,7 +193,7 @@ async fn users_and_tokens_are_told_and_their_secrets_are_not() {
     client.create("app/one", "{}").await.ok();
     let wrong = put("auth/userpass/login/ann", json!({"password": "wrong-canary"})).await;
     let record = record_of(&server, &wrong);
-    assert_eq!((&record["user"], &record["effect"]), (&json!("ann"), &json!("error")));
+    assert_eq!((&record["user"], &record["effect"]), (&json!("ann"), &json!("deny")));
     assert_eq!(record["problem"], "LoginFailed");
     let login = json!({"password": "a-canary-of-a-password"});
     let login = put("auth/userpass/login/ann", login).await;
@@ -523,6 +523,11 @@ async fn nothing_is_changed_while_the_trail_cannot_be_written() {
             lists.as_array().unwrap().iter().map(|one| one["path"].clone()).collect();
         assert_eq!(paths, ["kept", "later"].map(|path| json!(path)));
         assert_eq!(server.admin("/readyz").await.0, 200);
+        if required {
+            let record = record_of(&server, &read);
+            assert_eq!((&record["status"], &record["effect"]), (&json!(503), &json!("error")));
+            assert_eq!(record["resource"], "kept");
+        }
         let (records, _) = trail(&server);
         // It is told that nothing happened.
         let id = request_id(&refused);

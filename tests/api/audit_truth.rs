@@ -213,7 +213,16 @@ async fn a_change_whose_end_cannot_be_recorded_may_have_happened() {
         })
         .await;
         client.create("later", "{}").await.ok();
-        assert_eq!(record_of(&server, &answer)["changes"][0]["happened"], true);
+        let record = record_of(&server, &answer);
+        assert_eq!(record["changes"][0]["happened"], true);
+        // What was answered in the end is told as well.
+        let (records, _) = trail(&server);
+        let told = of_kind(&records, "answered");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(
+            (&told[0]["request_id"], &told[0]["status"], &told[0]["tenant"]),
+            (&record["request_id"], &503.into(), &record["tenant"])
+        );
     }
 }
 

@@ -241,6 +241,10 @@ async fn feeds_are_bounded() {
         };
         let mut feeds = vec![open(&one).await, open(&one).await];
         refused(&one).await;
+        assert!(
+            server.metric(r#"okmsd_quota_refusals_total{domain="other",reason="feeds"}"#).await
+                > 0.0
+        );
         feeds.extend([open(&two).await, open(&two).await, open(&three).await, open(&three).await]);
         refused(&two).await;
         refused(&server.tenant().await).await;

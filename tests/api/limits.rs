@@ -1042,6 +1042,10 @@ async fn large_answers_and_bodies_at_once() {
         }
         eventually("429", async || client.call(Method::GET, &path, "").await.status == 429).await;
         client.call(Method::GET, &path, "").await.error(429, 50_434_049);
+        assert!(
+            server.metric(r#"okmsd_quota_refusals_total{domain="other",reason="memory"}"#).await
+                > 0.0
+        );
         let large = format!(
             r#"{{"path":"other","version":{{"data":{{"x":"{}"}}}}}}"#,
             "v".repeat(200 << 10)

@@ -20,6 +20,7 @@ mod access;
 mod advisories;
 mod audit;
 mod audit_devices;
+mod audit_forged;
 mod audit_told;
 mod audit_truth;
 mod ca_lists;

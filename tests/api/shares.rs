@@ -41,6 +41,12 @@ async fn requests_in_progress() {
             // The harness checks Retry-After.
             client.over(own).get("secret/kept").await.error(429, 50_434_049);
             client.over(own).post("secret", "{}").await.error(429, 50_434_049);
+            assert!(
+                server
+                    .metric(r#"okmsd_quota_refusals_total{domain="other",reason="places"}"#)
+                    .await
+                    > 0.0
+            );
             // Half of all places are a domain's at most.
             honest(&other.over(own)).await;
         }
@@ -390,6 +396,12 @@ async fn one_domain_leaves_connections_for_the_others() {
         client.over(http).get("secret/kept").await.error(429, 50_434_049);
         let vault = client.over(http);
         vault.call(Method::GET, "/v1/secret/data/kept", "").await.error(429, 50_434_049);
+        assert!(
+            server
+                .metric(r#"okmsd_quota_refusals_total{domain="other",reason="connections"}"#)
+                .await
+                > 0.0
+        );
     }
     let mut beyond = Wire::open(&client).await;
     beyond.send(get(&client, 1)).await;

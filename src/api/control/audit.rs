@@ -51,6 +51,8 @@ struct Record<'a> {
 struct Also<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    effect: Option<&'a str>,
 }
 
 /// What says where a feed goes on.
@@ -106,9 +108,14 @@ impl Filter {
                 subjects.contains(&Some(wanted))
                     || record.identities.iter().any(|one| one == wanted)
             };
+            // Of many things some may have been refused.
+            let has_effect = |wanted: &str| {
+                let also = record.also.iter().map(|also| also.effect);
+                [record.effect].into_iter().chain(also).any(|effect| effect == Some(wanted))
+            };
             from.as_deref().is_none_or(|from| from <= record.time)
                 && to.as_deref().is_none_or(|to| record.time < to)
-                && is(record.effect, &self.effect)
+                && self.effect.as_deref().is_none_or(has_effect)
                 && is(record.operation, &self.operation)
                 && is(record.request_id, &self.request_id)
                 && self.subject.as_deref().is_none_or(is_of)

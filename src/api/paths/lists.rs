@@ -13,7 +13,7 @@ use super::{
     render, secrets, words,
 };
 use crate::{
-    auth::Permit,
+    auth::{Detail, Permit},
     model::{Faults, Invalid, SecretType, Tags, Timestamp, VersionNumber},
     service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView},
 };
@@ -129,14 +129,18 @@ pub(super) async fn batch(
     let mut room = ANSWER_BYTES_MAX;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for text in paths {
+        let item = permit.item(&text);
         let read = async {
             let path = of_text(&text)?;
-            let item = permit.item();
             let read =
                 context.service.secrets.read(&item, &path, version, |_, _| true, call.now).await;
             read.map_err(|error| words::of(error, &path))
         };
-        match read.await {
+        let read = read.await;
+        if let Err(Failed { problem, .. }) = &read {
+            item.learns(Detail::Failed(Some((problem.status().as_u16(), problem.id()))));
+        }
+        match read {
             Ok(read) => {
                 let bytes = read.1.value.as_ref().map_or(0, SecretValue::len);
                 room = room.checked_sub(bytes).ok_or(Problem::AnswerTooLarge)?;

@@ -146,7 +146,7 @@ impl Rotations {
         let mut events = Vec::with_capacity(paths.len());
         for path in paths {
             let by = (&by_policy, Occasion::Policy(id));
-            let item = permit.item();
+            let item = permit.item(path.as_str());
             let outcome = match item.check(Action::VersionCreate, Resource::Secret(&path)) {
                 Ok(()) if begun.elapsed() < BEGIN_TIME => {
                     self.carry_out(&item, &path, by, now).await
@@ -159,6 +159,7 @@ impl Rotations {
                 Ok(None) => return Err(Error::Contended),
                 Err(error) => {
                     // What is wrong with the store is wrong with all of them.
+                    item.learns(Detail::Failed(None));
                     let Some(why) = why(&error) else { return Err(error) };
                     (0, RotationOutcome::Failed(why.into()), is_of_secret(&error))
                 }

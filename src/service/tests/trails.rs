@@ -49,3 +49,45 @@ async fn each_block_has_its_place_and_those_of_before_get_one() {
         assert!(both().await <= 10, "{seq}");
     }
 }
+
+/// A domain that is damaged kept every other's view from growing, for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_domain_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RedbOptions::new(folder.path().join("store"));
+    let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
+    let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
+    let region = Principal::of_process().authorize_region(&[Action::DomainCreate], None).unwrap();
+    let other = service.tenants.create(&region, "another", NOW).await.unwrap().id;
+    damage(&service, kinds::tenant::SPACE, kinds::tenant::key(id)).await;
+    // Who has not had its keys before.
+    let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
+    let (default, on_commit) = ((BuiltIn::Admin, Quota::default()), Box::new(|_, _| ()));
+    let fresh = Service::open(Arc::clone(&engine), root, None, default, Arc::default(), on_commit);
+    let fresh = fresh.await.unwrap();
+    fresh.trails.keep(([1; 8], 2), &[line(id, 1), line(other, 2)], BOUNDS, NOW).await.unwrap();
+    assert_eq!(fresh.trails.position([1; 8]).await.unwrap(), Some(2));
+    assert_eq!(keys(&*engine, audit_block::SPACE, other).await.len(), 1);
+    assert!(keys(&*engine, audit_block::SPACE, id).await.is_empty());
+}
+
+/// A record is found by its time, however long others in its block have taken, or have been waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_found_by_their_times() {
+    let (_folder, service, id, _) = service().await;
+    let bounds = TrailBounds { bytes: 1 << 20, age_seconds: 1_000_000 };
+    // Requests end in the order of their numbers: the second began long before the first one, and the last long
+    // after.
+    let seconds = [1_000, 700, 705, 990, 4_000];
+    let lines: Vec<_> = (1..)
+        .zip(seconds)
+        .map(|(seq, second)| TrailLine { time: NOW.plus_seconds(second), ..line(id, seq) })
+        .collect();
+    service.trails.keep(([1; 8], 5), &lines, bounds, NOW.plus_seconds(4_000)).await.unwrap();
+    for line in &lines {
+        let range = (line.time, Timestamp::from_unix_nanos(line.time.unix_nanos() + 1_000_000));
+        let (found, _) =
+            service.trails.list(&all(id), range, None, 10, |text| text == line.text).await.unwrap();
+        assert_eq!(found, std::slice::from_ref(&line.text), "{}", line.seq);
+    }
+}

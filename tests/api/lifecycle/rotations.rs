@@ -401,13 +401,67 @@ async fn each_of_many_is_told() {
     };
     assert_eq!(
         also("PathReadBatch"),
-        ["app/a permit", "other deny", "app/b permit", "app/none permit"]
+        ["app/a permit", "other deny", "app/b permit", "app/none error"]
     );
     assert_eq!(also("PathRotatePolicySecrets"), ["app/b permit", "other deny", "app/a permit"]);
     let intents =
         records.iter().filter(|one| one["type"] == "intent" && one["change"] == "secrets.rotate");
     let intents: Vec<_> = intents.map(|one| one["resource"].clone()).collect();
     assert_eq!(intents, ["app/b", "app/a"]);
+}
+
+/// What is refused of many secrets is found by whoever looks for refusals, however the whole request ended.
+#[tokio::test]
+async fn what_is_refused_of_many_is_in_the_view() {
+    let (server, paths) = Paths::start().await;
+    for path in ["app/a", "other"] {
+        let put = paths.put(&format!("/{path}"), json!({"data": {"v": 1}})).await;
+        assert_eq!(put.status, 201);
+    }
+    let operator = server.operator();
+    let of = format!("/v2/okms/resource/{}", paths.client.id);
+    let policy = json!({"name": "app", "identities": ["app"], "resources": [{"urn": "app/*"}],
+        "permissions": {"allow": [{"action": "okms:apikms:secret/*"}]}});
+    operator.call(Method::POST, &format!("{of}/policy"), &policy.to_string()).await.ok();
+    let rule = format!("{of}/rule/all");
+    operator.call(Method::PUT, &rule, r#"{"identity":"app"}"#).await.ok();
+    let batch = async |paths_asked: Value, fails_fast: bool| {
+        let body = json!({"paths": paths_asked, "options": {"fail_fast": fails_fast}});
+        paths.call(Method::POST, "/batch", &body.to_string()).await
+    };
+    batch(json!(["app/a", "app/a/none"]), false).await.ok();
+    batch(json!(["app/a", "other"]), false).await.ok();
+    assert_eq!(batch(json!(["app/a", "other"]), true).await.status, 403);
+    batch(json!(["app/a"]), false).await.ok();
+    assert!(operator.call(Method::DELETE, &rule, "").await.status.is_success());
+    let seen = async |query: &str| -> Vec<Value> {
+        let url = format!("{of}/audit?operation=PathReadBatch{query}");
+        paths.client.call(Method::GET, &url, "").await.ok().as_array().unwrap().clone()
+    };
+    eventually("they are in the view", async || seen("").await.len() == 3).await;
+    let of_effect = async |effect: &str| -> Vec<Value> {
+        let found = seen(&format!("&effect={effect}")).await;
+        found.iter().map(|one| one["status"].clone()).collect()
+    };
+    assert_eq!(of_effect("deny").await, [200, 403]);
+    assert_eq!(of_effect("error").await, [200]);
+    let told = seen("").await;
+    let get = "okms:apikms:secret/version/getData";
+    assert_eq!(told[1]["also"][0]["version"], 1);
+    assert!(told[1]["also"][0]["actions"].as_array().unwrap().contains(&json!(get)));
+    let denied = &told[1]["also"][1];
+    assert_eq!(
+        (&denied["name"], &denied["effect"], &denied["status"], &denied["problem"]),
+        (&json!("other"), &json!("deny"), &json!(403), &json!("Forbidden"))
+    );
+    assert!(denied["actions"].as_array().unwrap().len() == 1 && denied["version"].is_null());
+    assert_eq!(told[0]["also"][1]["problem"], "SecretNotFound");
+    let show = std::process::Command::new(env!("CARGO_BIN_EXE_okmsd"))
+        .args(["audit", "show", "--json", "--effect", "deny", "--operation", "PathReadBatch"])
+        .arg(server.path("audit.log"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(show.stdout).unwrap().lines().count(), 2);
 }
 
 /// A server that looks for what is due each second.
