@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{
     auth::System,
-    model::{AboutPatch, EndPatch, LifePatch, Tags},
+    model::{AboutPatch, EndPatch, LifePatch, RotationPolicyId, Tags, VersionState},
     service::{Expects, Include, Put, Search, secrets::index},
     store::{
         engine::{
@@ -188,6 +188,69 @@ async fn the_index_is_held_against_the_headers() {
     engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
     assert_eq!(service.secrets.mend_index(&tenant, Duration::ZERO).await.unwrap(), (2, 2));
     assert_eq!(keys(&*engine, secret_index::SPACE).await, whole);
+}
+
+/// Whatever is done, what secrets are found by is what their headers say.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_is_right_after_anything() {
+    use proptest::{
+        strategy::{Strategy, ValueTree},
+        test_runner::TestRunner,
+    };
+
+    let (_folder, _engine, service, id) = start().await;
+    let (permit, tenant) = (all(id), service.scope.keys(&all(id)).await.unwrap());
+    let weekly = RotationPolicyId::of_name("weekly");
+    let steps = proptest::collection::vec((0..4_usize, 0..11_usize, 0..3_usize), 400);
+    let steps = steps.new_tree(&mut TestRunner::default()).unwrap().current();
+    let first = crate::model::VersionNumber::new(1).unwrap();
+    let (mut now, mut done) = (NOW, 0);
+    for (at, act, more) in steps {
+        now = now.plus_seconds([1, 400, 5_000][more]);
+        let at = path(["a", "a/b", "b", "c"][at]);
+        let secrets = &service.secrets;
+        let outcome = match act {
+            0..=2 => {
+                let tag = ["t", "u", "v"][more];
+                let life = LifePatch {
+                    end: [None, Some(EndPatch::After(600)), Some(EndPatch::Never)][more],
+                    rotation: [None, Some(None), Some(Some(weekly.as_str().into()))][act].clone(),
+                    ..LifePatch::default()
+                };
+                let tags = Some(Tags::new([tag]).unwrap());
+                let about = AboutPatch { tags, ..AboutPatch::default() };
+                let patch = MetadataPatch { about, life, ..MetadataPatch::default() };
+                if more == 0 && act == 0 {
+                    secrets.amend(&permit, &at, &patch, now).await.map(drop)
+                } else {
+                    let value = SecretValue::new(b"{}".to_vec());
+                    let expects = Expects::Anything;
+                    let put = Put { patch, value, expects, creates: true };
+                    secrets.put(&permit, &at, &put, now).await.map(drop)
+                }
+            }
+            3 => secrets.remove(&permit, &at, 4_000, now).await.map(drop),
+            4 => secrets.restore(&permit, &at, now).await.map(drop),
+            5 => secrets.delete(&permit, &at, now).await,
+            6 => {
+                let to = [VersionState::Active, VersionState::Deactivated, VersionState::Deleted];
+                secrets.set_state(&permit, &at, first, to[more], now).await.map(drop)
+            }
+            7 => {
+                secrets.set_version(&permit, &at, first, VersionState::Active, now).await.map(drop)
+            }
+            8 => service.rotation_policies.attach(&permit, &weekly, &at, now).await.map(drop),
+            9 => service.rotation_policies.delete(&permit, &weekly, now).await.map(drop),
+            _ => {
+                sweep(&service, now).await;
+                Ok(())
+            }
+        };
+        done += usize::from(outcome.is_ok());
+        let mended = secrets.mend_index(&tenant, Duration::ZERO).await.unwrap();
+        assert_eq!(mended, (0, 0), "{act} of {at}: {outcome:?}");
+    }
+    assert!(done > 100, "{done}");
 }
 
 /// A store of a time when nothing was known of ends: what ends by its settings is found all the same.

@@ -6,7 +6,7 @@
 mod paths;
 mod vault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hyper::Method;
 use okmsd::pki::Subject;
@@ -348,7 +348,7 @@ enum Cas {
 const PATHS: [&str; 2] = ["a/b", "c.d@e/version2"];
 
 /// Moves of the clock, to just before, at and after the ends of lives.
-const WAITS: [i64; 7] = [0, 1, 89, 60, 100, 5300, 80_000];
+const WAITS: [i64; 8] = [0, 1, 89, 60, 100, 5300, 80_000, paths::RETENTION];
 
 fn settings() -> impl Strategy<Value = Settings> {
     let max = prop::option::weighted(0.4, prop_oneof![3 => 0..5_u64, 1 => Just(24_001)]);
@@ -421,6 +421,9 @@ struct Domain {
     now: i64,
     secrets: BTreeMap<&'static str, Secret>,
     settings: Settings,
+    /// What was removed and can be restored no longer: nobody finds it, and its name and its bytes stay until
+    /// somebody writes there, or the server erases it.
+    over: BTreeSet<&'static str>,
 }
 
 impl Domain {
@@ -428,6 +431,12 @@ impl Domain {
         let (method, rest, body, answer) = match step {
             Step::Wait(seconds) => {
                 self.now += seconds;
+                let now = self.now;
+                let is_over =
+                    |secret: &Secret| secret.removed.is_some_and(|at| at + paths::RETENTION <= now);
+                let over = self.secrets.iter().filter(|(_, secret)| is_over(secret));
+                self.over.extend(over.map(|(path, _)| *path));
+                self.secrets.retain(|_, secret| !is_over(secret));
                 return None;
             }
             Step::Usage => return None,
@@ -676,7 +685,8 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     );
     let mut connection: Connection = client.connect().await;
     let now = okmsd::clock::Clock::now(&*server.clock).unix_seconds();
-    let mut domain = Domain { id, now, secrets: BTreeMap::new(), settings: Settings::default() };
+    let (secrets, over) = (BTreeMap::new(), BTreeSet::new());
+    let mut domain = Domain { id, now, secrets, settings: Settings::default(), over };
     // At the end both dialects tell all there is.
     let last = (0..PATHS.len()).flat_map(|path| {
         let described = Step::Paths(paths::Step::Describe(path, true));
@@ -685,6 +695,11 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
     for (n, step) in steps.iter().cloned().chain(last).enumerate() {
         if let Step::Wait(seconds) = step {
             server.clock.advance(seconds);
+        }
+        domain.over.retain(|path| !domain.secrets.contains_key(path));
+        // What is erased by and by may be in both until then.
+        if !domain.over.is_empty() && matches!(step, Step::Usage | Step::Kv(vault::Step::List(_))) {
+            continue;
         }
         if let Step::Usage = step {
             let url = format!("/v2/okms/resource/{}/usage", domain.id);
@@ -722,7 +737,10 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
 fn the_api_does_what_the_model_does() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let server = runtime.block_on(TestServer::start());
+    let server = runtime.block_on(TestServer::start_with(|config| {
+        let seconds = paths::RETENTION.unsigned_abs();
+        config.secrets.retention = okmsd::config::Span(std::time::Duration::from_secs(seconds));
+    }));
     assert!(okmsd::clock::Clock::now(&*server.clock).unix_seconds() == START);
     let config =
         Config { cases: 96, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };

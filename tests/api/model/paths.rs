@@ -48,7 +48,8 @@ pub enum Expects {
 }
 
 const STATES: [State; 3] = [State::Active, State::Deactivated, State::Deleted];
-const RETENTION: i64 = 30 * 86_400;
+/// For how long a removal can be undone, in the server of this test.
+pub const RETENTION: i64 = 86_400;
 
 pub fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
