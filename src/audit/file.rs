@@ -319,8 +319,8 @@ fn open(path: &Path, named_by: NamedBy) -> io::Result<OpenFile> {
     }
     // What is no file has no name of its own.
     let name = Arc::new(Name(Mutex::new(own.is_file().then(|| path.to_owned()))));
-    // Where a disk does not know it, it counts from here on.
-    let begun = own.created().unwrap_or_else(|_| SystemTime::now());
+    // Where a disk does not know it, it counts from what was written last.
+    let begun = own.created().or_else(|_| own.modified())?;
     Ok(OpenFile { file, disk: Named { file: disk, name }, length: own.len(), begun })
 }
 

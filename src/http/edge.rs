@@ -738,20 +738,16 @@ impl Edge {
             Ok(reply) => reply,
             Err(refusal) => return refuse(share, refusal),
         };
-        match room {
-            Some(mut room) => {
-                room.becomes(memory(&reply));
-                (reply, room)
-            }
-            // What was only read can be read again.
-            None => {
-                let Some(room) = share.reserve(memory(&reply)) else {
-                    self.is_beyond(Spent::Memory, call.caller);
-                    return refuse(share, dialect.render(Problem::TooManyRequests.into(), call));
-                };
-                (reply, room)
-            }
+        if let Some(mut room) = room {
+            room.becomes(memory(&reply));
+            return (reply, room);
         }
+        // What was only read can be read again.
+        let Some(room) = share.reserve(memory(&reply)) else {
+            self.is_beyond(Spent::Memory, call.caller);
+            return refuse(share, dialect.render(Problem::TooManyRequests.into(), call));
+        };
+        (reply, room)
     }
 
     async fn change(&self, share: &Arc<Share>, ready: Ready, call: &Call) -> (Reply, Room) {
