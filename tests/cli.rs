@@ -1093,7 +1093,7 @@ fn a_server_that_is_ready_has_all_its_files() {
         // What was made is in the trail, and nothing of the process's memory ever in a file.
         let trail = fs::read_to_string(folder.join("audit.log")).unwrap();
         for (change, operation) in
-            [("domains.create", "MakeDevDomain"), ("credentials.issue", "MakeDevCertificate")]
+            [("tenants.create", "MakeDevDomain"), ("credentials.issue", "MakeDevCertificate")]
         {
             let is_told =
                 |line: &&str| line.contains(r#""subject":"process""#) && line.contains(operation);
