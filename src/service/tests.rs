@@ -107,9 +107,10 @@ fn all(id: OkmsId) -> Permit {
     Permit::of_test(id, |_, _| true)
 }
 
-/// An operator who revokes.
+/// An operator who revokes, and makes domains.
 fn operator() -> RegionPermit {
-    Principal::of_process().authorize_region(&[Action::CredentialDelete], None).unwrap()
+    let actions = [Action::CredentialDelete, Action::DomainCreate];
+    Principal::of_process().authorize_region(&actions, None).unwrap()
 }
 
 fn path(text: &str) -> SecretPath {

@@ -57,8 +57,7 @@ async fn a_damaged_domain_holds_up_no_other() {
     let options = RedbOptions::new(folder.path().join("store"));
     let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
     let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
-    let region = Principal::of_process().authorize_region(&[Action::DomainCreate], None).unwrap();
-    let other = service.tenants.create(&region, "another", NOW).await.unwrap().id;
+    let other = service.tenants.create(&operator(), "another", NOW).await.unwrap().id;
     damage(&service, kinds::tenant::SPACE, kinds::tenant::key(id)).await;
     // Who has not had its keys before.
     let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
