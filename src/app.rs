@@ -29,7 +29,6 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     sync::mpsc,
 };
-use uuid::Uuid;
 
 pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
@@ -336,10 +335,8 @@ impl App {
     /// The record of what the process itself does by this name, where there is an audit trail.
     #[must_use]
     pub fn record(&self, operation: &str, principal: &Principal) -> Option<Arc<Trail>> {
-        let trail = self.audit.auditor()?.begin(self.now(), &Uuid::new_v4().to_string());
-        trail.asks("system", operation);
-        trail.is_of(principal);
-        Some(trail)
+        let auditor = self.audit.auditor()?;
+        Some(recorded::begun(&auditor, (principal, operation), self.now()))
     }
 
     /// Where clients reach the server, as answers say it.

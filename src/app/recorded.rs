@@ -14,6 +14,18 @@ use crate::{
     model::{OkmsId, SecretPath, Timestamp},
 };
 
+/// The record of something that the program begins to do as this principal, by this name.
+pub(super) fn begun(
+    auditor: &Arc<Auditor>,
+    (principal, operation): (&Principal, &str),
+    now: Timestamp,
+) -> Arc<Trail> {
+    let trail = auditor.begin(now, &Uuid::new_v4().to_string());
+    trail.asks("system", operation);
+    trail.is_of(principal);
+    trail
+}
+
 /// One such thing's way through the audit trail.
 pub(super) struct Recorded(Arc<Trail>);
 
@@ -27,13 +39,11 @@ impl Recorded {
     /// Begins to do something to a secret.
     pub(super) fn begin(
         auditor: &Arc<Auditor>,
-        (principal, operation): (&Principal, &str),
+        what: (&Principal, &str),
         (tenant, path): (OkmsId, &SecretPath),
         now: Timestamp,
     ) -> Self {
-        let trail = auditor.begin(now, &Uuid::new_v4().to_string());
-        trail.asks("system", operation);
-        trail.is_of(principal);
+        let trail = begun(auditor, what, now);
         trail.is_in(tenant);
         trail.names(Thing::Secret, path.as_str());
         Self(trail)

@@ -32,9 +32,7 @@ pub(super) async fn count(
     id: OkmsId,
     policy: &RotationPolicyId,
 ) -> Result<u64, Error> {
-    let (from, to) = Part::Rotates(policy.as_str()).all(id);
-    let found = snapshot.keys(secret_index::SPACE, &from, &to, None, COUNTED_MAX).await?;
-    Ok(found.len() as u64)
+    Ok(up_to(COUNTED_MAX, snapshot, id, policy).await? as u64)
 }
 
 /// Whether any secret has a policy.
@@ -43,8 +41,18 @@ pub(super) async fn is_attached(
     id: OkmsId,
     policy: &RotationPolicyId,
 ) -> Result<bool, Error> {
+    Ok(up_to(1, snapshot, id, policy).await? > 0)
+}
+
+/// How many secrets have a policy, of more than `most` so many.
+async fn up_to(
+    most: usize,
+    snapshot: &dyn Snapshot,
+    id: OkmsId,
+    policy: &RotationPolicyId,
+) -> Result<usize, Error> {
     let (from, to) = Part::Rotates(policy.as_str()).all(id);
-    Ok(!snapshot.keys(secret_index::SPACE, &from, &to, None, 1).await?.is_empty())
+    Ok(snapshot.keys(secret_index::SPACE, &from, &to, None, most).await?.len())
 }
 
 /// Detaches a policy that was removed from all that have it, and tells how many those were. Where somebody makes it
