@@ -67,11 +67,21 @@ fn seconds(moment: &Value) -> i64 {
 /// Of a rotation all is there, or nothing: the version, its value, the end of the one before, and from when on the
 /// next one counts. The current version.
 async fn is_whole(api: &mut Api, path: &str) -> u64 {
-    let told = get(api, &format!("secrets/metadata/{path}")).await;
+    let metadata = format!("secrets/metadata/{path}");
+    let mut told = get(api, &metadata).await;
+    // Three requests are no snapshot: what was rotated between them is read anew.
+    let (list, read) = loop {
+        let list = get(api, &format!("secrets/{path}/versions")).await;
+        let read = get(api, &format!("secrets/{path}")).await;
+        let after = get(api, &metadata).await;
+        if after["current_version"] == told["current_version"] {
+            break (list, read);
+        }
+        told = after;
+    };
     let current = told["current_version"].as_u64().unwrap();
     let written = seconds(&told["updated_at"]);
     assert_eq!(seconds(&told["rotation_policy"]["next_rotation"]), written + 3_600, "{told}");
-    let list = get(api, &format!("secrets/{path}/versions")).await;
     let versions = list["versions"].as_array().unwrap();
     assert_eq!(versions.len() as u64, current, "{list}");
     assert_eq!(seconds(&versions[0]["created_at"]), written);
@@ -82,7 +92,6 @@ async fn is_whole(api: &mut Api, path: &str) -> u64 {
         }
         assert_eq!(seconds(&before["expires_at"]), seconds(&after["created_at"]) + 600, "{list}");
     }
-    let read = get(api, &format!("secrets/{path}")).await;
     assert_eq!((&read["version"], &read["data"]["user"]), (&json!(current), &json!("u")));
     let length = if current == 1 { 1 } else { 32 };
     assert_eq!(read["data"]["key"].as_str().unwrap().len(), length);
