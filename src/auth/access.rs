@@ -5,12 +5,9 @@
 //! no policy allows is not, and no policy of whatever kind allows what is the operators' own ([`Grants`]); a state is replaced whole; what depends on a request's circumstances is
 //! remembered beyond it by nobody. Never does: read the store.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -18,7 +15,7 @@ use rpds::HashTrieMapSync;
 
 use super::{
     acl::{self, Addressed, Door, InVault, Mounts},
-    acls::{Acls, Bearer, Namer, WrittenUser},
+    acls::{Acls, Bearer, Namer, Users, WrittenUser},
     action::{Action, Actions, Resource},
     built_in::{self, by as by_built_in, of_everybody, verdict, with_named},
     cert_rule::Rule,
@@ -26,13 +23,11 @@ use super::{
     glob::Glob,
     holder::{Holder, Untraced},
     patterns::{Extent, Verdict},
-    policies::Policies,
+    policies::{Policies, Policy},
     rules::Rules,
     word::Word,
 };
-use crate::model::{
-    BuiltIn, CertRule, Circumstances, IamPolicy, OkmsId, SecretPath, policy::DEFAULT_POLICY,
-};
+use crate::model::{BuiltIn, Circumstances, OkmsId, SecretPath, policy::DEFAULT_POLICY};
 
 /// Whether a pattern of actions names one that this server knows.
 #[must_use]
@@ -115,19 +110,19 @@ impl AccessDirectory {
     }
 }
 
-/// All that says who may do what in a tenant, as it is stored.
+/// All that says who may do what in a tenant, each ready to be asked by itself.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The rules, by their names.
-    pub rules: Vec<(String, CertRule)>,
+    /// The rules.
+    pub rules: Vec<Arc<Rule>>,
     /// The policies in the words of IAM.
-    pub policies: Vec<IamPolicy>,
+    pub policies: Vec<Arc<Policy>>,
     /// Those in Vault's language, by their names.
-    pub in_vault: Vec<(String, acl::Policy)>,
+    pub in_vault: Vec<(Arc<str>, Arc<acl::Policy>)>,
     /// The mounts, through which those speak of the tree.
     pub mounts: Mounts,
     /// The users, by their names.
-    pub users: Vec<(String, WrittenUser)>,
+    pub users: Vec<(Arc<str>, Arc<WrittenUser>)>,
 }
 
 /// The policies and rules of a tenant.
@@ -147,7 +142,7 @@ pub(super) struct Access {
     acls: Acls,
     /// What users and tokens have that were asked for.
     bearers: ArcSwap<HashTrieMapSync<Namer, Arc<Standing>>>,
-    users: HashMap<String, WrittenUser>,
+    users: Users,
 }
 
 /// What so many users and tokens have is remembered.
@@ -160,7 +155,7 @@ const TOLD_MAX: usize = 64;
 impl Access {
     fn new(default: BuiltIn, written: &Written) -> Self {
         let policies = Policies::new(&written.policies);
-        let rules: Rules = written.rules.iter().map(|(name, rule)| Rule::new(name, rule)).collect();
+        let rules: Rules = written.rules.iter().cloned().collect();
         let given = rules.iter().map(|rule| {
             let named = policies.of(&rule.identity, &rule.policies);
             Arc::new(with_named(named, &rule.policies))
@@ -575,7 +570,7 @@ mod tests {
             test_tools::{VOUCHER, identify, upn},
         },
         model::{
-            Condition, ResourcePattern, SecretPath, Timestamp, When,
+            CertRule, Condition, IamPolicy, ResourcePattern, SecretPath, Timestamp, When,
             condition::{Expression, Operator},
         },
     };
@@ -722,7 +717,9 @@ mod tests {
     }
 
     fn written(rules: &[(String, CertRule)], policies: &[IamPolicy]) -> Written {
-        Written { rules: rules.to_vec(), policies: policies.to_vec(), ..Written::default() }
+        let rules = rules.iter().map(|(name, rule)| Arc::new(Rule::new(name, rule)));
+        let policies = policies.iter().map(|policy| Arc::new(Policy::new(policy)));
+        Written { rules: rules.collect(), policies: policies.collect(), ..Written::default() }
     }
 
     fn rule(identity: &str) -> (String, CertRule) {

@@ -81,6 +81,9 @@ pub struct WrittenUser {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// The users of a tenant, by their names.
+pub(super) type Users = HashMap<Arc<str>, Arc<WrittenUser>>;
+
 /// What a policy's template can say of whoever has the policy.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Holder<'a> {
@@ -112,7 +115,7 @@ impl Facts for Holder<'_> {
 /// All of them, and what was put together.
 #[derive(Debug)]
 pub(super) struct Acls {
-    policies: HashMap<String, acl::Policy>,
+    policies: HashMap<Arc<str>, Arc<acl::Policy>>,
     mounts: Arc<Mounts>,
     known: ArcSwap<Known>,
 }
@@ -126,7 +129,7 @@ struct Known {
 }
 
 impl Acls {
-    pub(super) fn new(policies: &[(String, acl::Policy)], mounts: &Mounts) -> Self {
+    pub(super) fn new(policies: &[(Arc<str>, Arc<acl::Policy>)], mounts: &Mounts) -> Self {
         let policies = policies.iter().cloned().collect();
         Self { policies, mounts: Arc::new(mounts.clone()), known: ArcSwap::default() }
     }
@@ -143,12 +146,7 @@ impl Acls {
 
     /// What those say together that `namer` names, if there are any. A template has the values of the
     /// rule or the user that names its policy.
-    pub(super) fn of(
-        &self,
-        namer: &Namer,
-        rules: &Rules,
-        users: &HashMap<String, WrittenUser>,
-    ) -> Option<Arc<InVault>> {
+    pub(super) fn of(&self, namer: &Namer, rules: &Rules, users: &Users) -> Option<Arc<InVault>> {
         if namer.is_nobody() {
             return None;
         }
@@ -183,16 +181,17 @@ impl Acls {
         &'a self,
         namer: &'a Namer,
         rules: &'a Rules,
-        users: &'a HashMap<String, WrittenUser>,
+        users: &'a Users,
     ) -> (Vec<(&'a str, &'a acl::Policy, Holder<'a>)>, usize) {
         let (mut known, mut named, mut segments) = (HashSet::new(), Vec::new(), 0);
         let mut add = |names: &'a [String], holder: Holder<'a>, place: u32| {
-            for (name, policy) in names.iter().filter_map(|name| self.policies.get_key_value(name))
+            for (name, policy) in
+                names.iter().filter_map(|name| self.policies.get_key_value(name.as_str()))
             {
                 let whose = policy.has_templates().then_some(place);
-                if known.insert((name.as_str(), whose)) {
+                if known.insert((&**name, whose)) {
                     segments += policy.segments();
-                    named.push((name.as_str(), policy, holder));
+                    named.push((&**name, &**policy, holder));
                 }
             }
             // Of many rules times many names: what is too much already needs no more.
@@ -205,7 +204,7 @@ impl Acls {
                     .all(|(place, rule)| add(&rule.policies, Holder::of_rule(rule), place));
             }
             Namer::User(user, names) | Namer::Bearer(Bearer::User(user), names) => {
-                add(names, Holder::of_user(user, users.get(&**user)), 0);
+                add(names, Holder::of_user(user, users.get(&**user).map(|user| &**user)), 0);
             }
             Namer::Bearer(Bearer::Rules(places), names) if places.is_empty() => {
                 add(names, Holder::default(), 0);

@@ -65,7 +65,7 @@ impl NameKind {
 
 /// A rule with its patterns at hand.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub struct Rule {
     pub(super) name: Box<str>,
     pub(super) identity: String,
     pub(super) policies: Vec<String>,
@@ -91,7 +91,9 @@ pub(super) enum Anchor<'a> {
 }
 
 impl Rule {
-    pub(super) fn new(name: &str, rule: &CertRule) -> Self {
+    /// Of what is written under a name.
+    #[must_use]
+    pub fn new(name: &str, rule: &CertRule) -> Self {
         let identity = if rule.identity.is_empty() { name } else { &rule.identity };
         let lists: [(&[String], &[NameKind]); 8] = [
             (&rule.common_names, &[NameKind::CommonName]),
@@ -193,6 +195,8 @@ fn glob(kind: NameKind, pattern: &str) -> Option<Glob> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::auth::{
         rules::Rules,
@@ -297,7 +301,7 @@ mod tests {
                 ..CertRule::default()
             };
             let holder = Holder::new(&holder, &VOUCHER, None);
-            let rules: Rules = [Rule::new("r", &rule)].into_iter().collect();
+            let rules: Rules = [Arc::new(Rule::new("r", &rule))].into_iter().collect();
             let is_about = Rule::new("r", &rule).is_about(&holder).unwrap();
             assert_eq!(!rules.about(&holder).unwrap().is_empty(), is_about);
             is_about

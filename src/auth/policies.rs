@@ -22,7 +22,7 @@ use crate::model::{Circumstances, IamPolicy, ResourcePattern, When};
 /// All policies of a domain. Each is known by its place.
 #[derive(Debug)]
 pub(super) struct Policies {
-    all: Vec<Policy>,
+    all: Vec<Placed>,
     by_name: HashMap<Box<str>, Vec<u32>>,
     identities: Patterns,
     /// Whether some are about identities that certificates are issued for, and not about all.
@@ -33,12 +33,43 @@ pub(super) struct Policies {
     whens: Vec<When>,
 }
 
-/// What a policy is about, and what it says of that, under the condition of this number.
+/// A policy with its patterns at hand: whom and what it is about, and what it says of that.
 #[derive(Debug)]
-struct Policy {
-    name: Arc<str>,
+pub struct Policy {
+    name: Box<str>,
+    identities: Box<[Glob]>,
     scope: Scope,
+    /// The patterns of the secrets that it is about, where that is not all of them.
+    secrets: Box<[Glob]>,
     says: Says,
+    when: Option<When>,
+}
+
+impl Policy {
+    /// Of what is written.
+    #[must_use]
+    pub fn new(policy: &IamPolicy) -> Self {
+        let allow = among(&policy.allow).without(among(&policy.except));
+        let scope = scope(policy);
+        let patterns = policy.resources.iter().filter_map(|resource| match resource {
+            ResourcePattern::Domain => None,
+            ResourcePattern::Secrets(pattern) => Some(Glob::new(pattern)),
+        });
+        Self {
+            name: policy.name.as_str().into(),
+            identities: policy.identities.iter().map(|text| Glob::new(text)).collect(),
+            scope,
+            secrets: patterns.filter(|_| scope == Scope::Secrets).collect(),
+            says: Says { allow, deny: among(&policy.deny) },
+            when: (!policy.when.is_always()).then(|| policy.when.clone()),
+        }
+    }
+}
+
+/// One of a domain's, under the condition of this number.
+#[derive(Debug)]
+struct Placed {
+    policy: Arc<Policy>,
     when: Option<u32>,
 }
 
@@ -53,34 +84,30 @@ enum Scope {
 }
 
 impl Policies {
-    pub(super) fn new(policies: &[IamPolicy]) -> Self {
-        let (mut all, mut identities, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+    pub(super) fn new(policies: &[Arc<Policy>]) -> Self {
         let mut by_name = HashMap::<Box<str>, Vec<u32>>::new();
         let (mut whens, mut numbers) = (Vec::new(), HashMap::<&When, u32>::new());
+        let mut all = Vec::with_capacity(policies.len());
         for (place, policy) in (0..).zip(policies) {
-            let deny = among(&policy.deny);
-            let says = Says { allow: among(&policy.allow).without(among(&policy.except)), deny };
-            let (name, scope) = (Arc::<str>::from(policy.name.as_str()), scope(policy));
-            by_name.entry(policy.name.as_str().into()).or_default().push(place);
-            identities.extend(policy.identities.iter().map(|text| (Glob::new(text), place)));
-            if scope == Scope::Secrets {
-                secrets.extend(policy.resources.iter().filter_map(|resource| match resource {
-                    ResourcePattern::Domain => None,
-                    ResourcePattern::Secrets(pattern) => Some((Glob::new(pattern), place)),
-                }));
-            }
-            let when = (!policy.when.is_always()).then(|| {
-                *numbers.entry(&policy.when).or_insert_with(|| {
-                    whens.push(policy.when.clone());
+            by_name.entry(policy.name.clone()).or_default().push(place);
+            let when = policy.when.as_ref().map(|when| {
+                *numbers.entry(when).or_insert_with(|| {
+                    whens.push(when.clone());
                     u32::try_from(whens.len() - 1).unwrap_or(u32::MAX)
                 })
             });
-            all.push(Policy { name, scope, says, when });
+            all.push(Placed { policy: Arc::clone(policy), when });
         }
         let is_of_some = |glob: &Glob| glob.meets(URN) && !glob.covers("");
-        let name_issued = identities.iter().any(|(glob, _)| is_of_some(glob));
-        let patterns = |globs: &[(Glob, u32)]| globs.iter().map(|(glob, of)| (glob, *of)).collect();
-        let (identities, secrets) = (patterns(&identities), patterns(&secrets));
+        let name_issued = policies.iter().flat_map(|policy| &policy.identities).any(is_of_some);
+        let patterns = |of: fn(&Policy) -> &[Glob]| -> Patterns {
+            let placed = (0..).zip(policies);
+            let each =
+                placed.flat_map(|(place, policy)| of(policy).iter().map(move |glob| (glob, place)));
+            each.collect()
+        };
+        let identities = patterns(|policy| &policy.identities);
+        let secrets = patterns(|policy| &policy.secrets);
         Self { all, by_name, identities, name_issued, secrets, whens }
     }
 
@@ -119,7 +146,7 @@ impl Policies {
         let mut told = Vec::new();
         for (name, places) in &self.by_name {
             for place in places {
-                let Some(policy) = self.at(*place) else { continue };
+                let Some(Placed { policy, when }) = self.at(*place) else { continue };
                 let is_asked = match policy.scope {
                     Scope::Domain => true,
                     Scope::AllSecrets => path.is_some(),
@@ -128,7 +155,7 @@ impl Policies {
                 let verdict = policy.says.verdict(action);
                 let is_theirs = || about.contains(place) || is_known(name);
                 if verdict != Verdict::Silent && is_asked && is_theirs() {
-                    let holds = match self.when(policy) {
+                    let holds = match self.when(*when) {
                         None => Some(true),
                         Some(when) => when.is_now(circumstances),
                     };
@@ -143,11 +170,12 @@ impl Policies {
     fn choose(&self, places: impl Iterator<Item = u32>) -> Chosen {
         let mut chosen = Chosen::none();
         for place in places {
-            let Some(Policy { scope, says, when, .. }) = self.at(place) else { continue };
-            match scope {
-                Scope::Domain => chosen.with_general(place, *when, Sum::of_domain(*says)),
-                Scope::AllSecrets => chosen.with_general(place, *when, Sum::of_secrets(*says)),
-                Scope::Secrets => chosen.with_patterned(place, *when, *says),
+            let Some(Placed { policy, when }) = self.at(place) else { continue };
+            let says = policy.says;
+            match policy.scope {
+                Scope::Domain => chosen.with_general(place, *when, Sum::of_domain(says)),
+                Scope::AllSecrets => chosen.with_general(place, *when, Sum::of_secrets(says)),
+                Scope::Secrets => chosen.with_patterned(place, *when, says),
             }
         }
         chosen
@@ -180,11 +208,11 @@ impl Policies {
         let some = path.into_iter().flat_map(|path| self.secrets.fitting(path));
         let some = some.filter(|place| said.has_patterned(*place));
         let mut policies = some.chain(said.everywhere()).filter_map(|place| self.at(place));
-        let is_it = |policy: &&Policy| {
+        let is_it = |Placed { policy, when }: &&Placed| {
             let is_asked = path.is_some() || policy.scope == Scope::Domain;
-            is_asked && said.as_judged(policy.says, policy.when).verdict(action) == verdict
+            is_asked && said.as_judged(policy.says, *when).verdict(action) == verdict
         };
-        policies.find(is_it).map(|policy| &*policy.name)
+        policies.find(is_it).map(|placed| &*placed.policy.name)
     }
 
     /// To how much of what lies below `prefix` some of them allow an action, and for how much they
@@ -216,15 +244,15 @@ impl Policies {
     fn said(&self, said: &Said, places: impl Iterator<Item = u32>) -> impl Iterator<Item = Says> {
         let policies = places.filter(|place| said.has_patterned(*place));
         let policies = policies.filter_map(|place| self.at(place));
-        policies.map(|policy| said.as_judged(policy.says, policy.when))
+        policies.map(|Placed { policy, when }| said.as_judged(policy.says, *when))
     }
 
-    /// Under which condition a policy says what it says.
-    fn when(&self, policy: &Policy) -> Option<&When> {
-        policy.when.and_then(|number| self.whens.get(usize::try_from(number).ok()?))
+    /// The condition of this number.
+    fn when(&self, number: Option<u32>) -> Option<&When> {
+        self.whens.get(usize::try_from(number?).ok()?)
     }
 
-    fn at(&self, place: u32) -> Option<&Policy> {
+    fn at(&self, place: u32) -> Option<&Placed> {
         self.all.get(usize::try_from(place).ok()?)
     }
 }

@@ -4,7 +4,10 @@
 //! not grow with the number of rules, but for those that have patterns with a star before their end
 //! alone, and those that are about everybody.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     cert_rule::{Anchor, NameKind, Rule},
@@ -17,7 +20,7 @@ use crate::model::Facet;
 /// The rules of a domain.
 #[derive(Debug)]
 pub(super) struct Rules {
-    all: Vec<Rule>,
+    all: Vec<Arc<Rule>>,
     /// Each rule is in one of these, by its place among all.
     by_key: HashMap<[u8; 32], Vec<u32>>,
     by_name: Vec<(NameKind, Patterns)>,
@@ -27,8 +30,8 @@ pub(super) struct Rules {
     asked: HashSet<Facet>,
 }
 
-impl FromIterator<Rule> for Rules {
-    fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
+impl FromIterator<Arc<Rule>> for Rules {
+    fn from_iter<I: IntoIterator<Item = Arc<Rule>>>(rules: I) -> Self {
         let all: Vec<_> = rules.into_iter().collect();
         let mut by_key = HashMap::<_, Vec<_>>::new();
         let mut of_everybody = Vec::new();
@@ -60,7 +63,7 @@ impl FromIterator<Rule> for Rules {
         let by_facet =
             by_facet.into_iter().map(|(facet, globs)| (facet, globs.into_iter().collect()));
         let by_facet = by_facet.collect();
-        let asked = all.iter().flat_map(Rule::facets).cloned().collect();
+        let asked = all.iter().flat_map(|rule| rule.facets()).cloned().collect();
         Self { all, by_key, by_name, by_facet, of_everybody, asked }
     }
 }
@@ -73,7 +76,7 @@ impl Rules {
 
     /// Each of them, in their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.all.iter()
+        self.all.iter().map(|rule| &**rule)
     }
 
     /// Whether it is not known what they say of a certificate, as they ask for something that was left
@@ -120,7 +123,7 @@ impl Rules {
 
     /// The one at a place.
     pub(super) fn at(&self, place: u32) -> Option<&Rule> {
-        self.all.get(usize::try_from(place).ok()?)
+        self.all.get(usize::try_from(place).ok()?).map(|rule| &**rule)
     }
 }
 
@@ -187,7 +190,7 @@ mod tests {
         let keys = certificates.iter().map(|one| *one.public_key_sha256()).collect::<Vec<_>>();
         let found = Cell::new(0);
         proptest!(|(rules in vec(rule(keys.clone()), 0..12), before in vec(select(keys), 0..2))| {
-            let rules: Rules = rules.iter().map(|rule| Rule::new("r", rule)).collect();
+            let rules: Rules = rules.iter().map(|rule| Arc::new(Rule::new("r", rule))).collect();
             for certificate in &certificates {
                 let line = Line::new(certificate, before.clone(), Vec::new());
                 let tried = |holder: &Holder<'_>| -> Result<Vec<u32>, Untraced> {

@@ -1,6 +1,7 @@
 //! What use cases ask of a permit, and what becomes of a unit that is overtaken.
 
 mod bounds;
+mod current;
 mod lines;
 mod lists;
 mod lives;

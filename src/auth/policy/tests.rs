@@ -131,13 +131,13 @@ proptest! {
     ) {
         let id = OkmsId::from_bytes([1; 16]).unwrap();
         let in_vault = blocks.iter().enumerate().map(|(n, blocks)| {
-            (format!("vault-{n}"), acl::Policy::parse(&hcl(blocks)).unwrap())
+            (format!("vault-{n}").into(), acl::Policy::parse(&hcl(blocks)).unwrap().into())
         });
         let ann = WrittenUser { policies: names(of_user), ..WrittenUser::default() };
         let written = Written {
             in_vault: in_vault.collect(),
             mounts: Mounts::of(&naive::mounts()),
-            users: vec![("ann".to_owned(), ann)],
+            users: vec![("ann".into(), ann.into())],
             ..Written::default()
         };
         let access = &AccessDirectory::new(BuiltIn::Nothing);

@@ -12,11 +12,14 @@ use std::{
     time::Duration,
 };
 
-use super::stored::{Found, all, read_policies, users};
+use super::stored::{Made, all_sealed};
 use crate::{
-    auth::{AccessDirectory, Written, acl::Mounts},
+    auth::{
+        AccessDirectory, Policy, Rule, Written, WrittenUser,
+        acl::{self, Mounts},
+    },
     fair::Turns,
-    model::{CertRule, IamPolicy, OkmsId, VaultPolicy},
+    model::{CertRule, OkmsId, User, VaultPolicy},
     service::{
         Error,
         follower::{self, Follower},
@@ -46,10 +49,26 @@ pub(super) struct Current {
 
 #[derive(Default)]
 struct Tenants {
-    /// As of which revision, at least, a tenant was read.
-    read_at: BTreeMap<OkmsId, Revision>,
+    /// Those that were read.
+    read: BTreeMap<OkmsId, AsRead>,
     /// Those that could not be read.
     behind: BTreeMap<OkmsId, Behind>,
+}
+
+/// How a tenant was read last.
+struct AsRead {
+    /// As of which revision, at least.
+    at: Revision,
+    known: Arc<Known>,
+}
+
+/// What was made of a tenant's records: of those that are as they were it is not made again.
+#[derive(Default)]
+struct Known {
+    policies: Made<Arc<Policy>>,
+    in_vault: Made<(Arc<str>, Arc<acl::Policy>)>,
+    rules: Made<Arc<Rule>>,
+    users: Made<(Arc<str>, Arc<WrittenUser>)>,
 }
 
 /// When a tenant that could not be read is tried again, in ticks.
@@ -91,7 +110,7 @@ impl Current {
     /// Brings a tenant up to date after a change that may have happened, and may not: whatever was
     /// known of it counts no more.
     pub(super) async fn bring_up_anew(&self, id: OkmsId) {
-        self.with(|tenants| tenants.read_at.remove(&id));
+        self.with(|tenants| tenants.read.remove(&id));
         self.bring_up(id).await;
     }
 
@@ -100,13 +119,13 @@ impl Current {
         let wanted = self.scope.engine().revision();
         let _turn = self.turns.turn(id).await;
         // Whoever had the turn before has read what this one waited to read.
-        if self.with(|tenants| tenants.read_at.get(&id).is_some_and(|at| *at >= wanted)) {
+        if self.with(|tenants| tenants.read.get(&id).is_some_and(|read| read.at >= wanted)) {
             return;
         }
         let at = self.scope.engine().revision();
         match self.read(id).await {
-            Ok(()) => self.with(|tenants| {
-                tenants.read_at.insert(id, at);
+            Ok(known) => self.with(|tenants| {
+                tenants.read.insert(id, AsRead { at, known: Arc::new(known) });
                 tenants.behind.remove(&id);
             }),
             Err(error) => {
@@ -117,7 +136,7 @@ impl Current {
                     "policies or rules cannot be read: operators alone may act in the domain"
                 );
                 self.with(|tenants| {
-                    tenants.read_at.remove(&id);
+                    tenants.read.remove(&id);
                     let before = tenants.behind.get(&id).map_or(1, |behind| behind.pause);
                     let pause = (before * 2).min(TICKS_MAX);
                     tenants.behind.insert(id, Behind { left: pause, pause });
@@ -126,28 +145,42 @@ impl Current {
         }
     }
 
-    async fn read(&self, id: OkmsId) -> Result<(), Error> {
+    async fn read(&self, id: OkmsId) -> Result<Known, Error> {
+        let before = self.with(|tenants| tenants.read.get(&id).map(|read| Arc::clone(&read.known)));
         let snapshot = self.scope.engine().snapshot().await?;
         let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Malformed)?;
         let (keys, _) = open_record(self.scope.root(), id, &record)?;
-        // Of what is damaged each is told.
-        let policies = all::<IamPolicy>(&*snapshot, &keys, policy::iam(id)).await?;
-        let in_vault = all::<VaultPolicy>(&*snapshot, &keys, vault_policy::all(id)).await?;
-        let rules = all::<CertRule>(&*snapshot, &keys, rule::all(id)).await?;
-        let users = users(&*snapshot, &keys).await?;
+        let policies = all_sealed(&*snapshot, policy::SPACE, policy::iam(id)).await?;
+        let in_vault = all_sealed(&*snapshot, policy::SPACE, vault_policy::all(id)).await?;
+        let rules = all_sealed(&*snapshot, rule::SPACE, rule::all(id)).await?;
+        let users = all_sealed(&*snapshot, user::SPACE, user::all(id)).await?;
         let (config, _) = self.scope.config_at(&*snapshot, &keys).await?;
         let directory = Arc::clone(&self.directory);
         let built = tokio::task::spawn_blocking(move || {
-            let policies = whole(policies)?;
-            let written = Written {
-                rules: named(whole(rules)?, rule::name)?,
-                policies: policies.into_iter().map(|(_, policy)| policy).collect(),
-                in_vault: read_policies(named(whole(in_vault)?, vault_policy::name)?)?,
-                mounts: Mounts::of(&config),
+            let before = before.unwrap_or_default();
+            // Of what is damaged each is told, before the domain is closed for it.
+            let policies = before
+                .policies
+                .again(&keys, policies, |_, policy| Ok(Policy::new(policy).into()))?;
+            let in_vault = before.in_vault.again(&keys, in_vault, in_vault_of)?;
+            let rules = before.rules.again(&keys, rules, rule_of)?;
+            // A user that is damaged may do nothing, and shuts out nobody else: what it denied, it denied itself.
+            let users = before.users.again(&keys, users, user_of)?;
+            let known = Known {
+                policies: policies.whole()?,
+                in_vault: in_vault.whole()?,
+                rules: rules.whole()?,
                 users,
             };
+            let written = Written {
+                rules: known.rules.all(),
+                policies: known.policies.all(),
+                in_vault: known.in_vault.all(),
+                mounts: Mounts::of(&config),
+                users: known.users.all(),
+            };
             directory.replace(id, &written);
-            Ok(())
+            Ok(known)
         });
         built.await.map_err(|error| Error::Unavailable(error.into()))?
     }
@@ -157,19 +190,22 @@ impl Current {
     }
 }
 
-/// All records, if none of them is damaged.
-fn whole<K>(found: Vec<Found<K>>) -> Result<Vec<(Vec<u8>, K)>, Error> {
-    found.into_iter().map(|(key, record)| Ok((key, record.ok_or(Malformed)?))).collect()
+/// What is made of a policy in Vault's language, by its name.
+fn in_vault_of(key: &[u8], policy: &VaultPolicy) -> Result<(Arc<str>, Arc<acl::Policy>), Error> {
+    let name = vault_policy::name(key).ok_or(Malformed)?;
+    let policy = acl::Policy::kept(&policy.text).map_err(|fault| Error::Corrupt(fault.into()))?;
+    Ok((name.into(), policy.into()))
 }
 
-fn named<K>(
-    found: Vec<(Vec<u8>, K)>,
-    name: fn(&[u8]) -> Option<&str>,
-) -> Result<Vec<(String, K)>, Error> {
-    let named = found
-        .into_iter()
-        .map(|(key, record)| Ok((name(&key).ok_or(Malformed)?.to_owned(), record)));
-    named.collect()
+fn rule_of(key: &[u8], rule: &CertRule) -> Result<Arc<Rule>, Error> {
+    Ok(Rule::new(rule::name(key).ok_or(Malformed)?, rule).into())
+}
+
+/// What is made of a user, by its name, as far as it says who may do what.
+fn user_of(key: &[u8], user: &User) -> Result<(Arc<str>, Arc<WrittenUser>), Error> {
+    let name = user::name(key).ok_or(Malformed)?;
+    let (policies, metadata) = (user.policies.clone(), user.metadata.clone());
+    Ok((name.into(), WrittenUser { policies, metadata }.into()))
 }
 
 impl Follower for Current {
@@ -182,7 +218,7 @@ impl Follower for Current {
     async fn read_all(&self) -> Result<(), Error> {
         // All that those had that were known may be gone.
         let mut ids: BTreeSet<_> = self
-            .with(|tenants| tenants.read_at.keys().chain(tenants.behind.keys()).copied().collect());
+            .with(|tenants| tenants.read.keys().chain(tenants.behind.keys()).copied().collect());
         let snapshot = self.scope.engine().snapshot().await?;
         let mut from = Vec::new();
         while let Some(key) = first(&*snapshot, &from).await? {

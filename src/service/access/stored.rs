@@ -2,18 +2,19 @@
 //!
 //! Always holds: one that is damaged hides no other, and is told by its name.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    auth::{WrittenUser, acl},
     crypto::DomainKeys,
-    model::{OkmsId, User, VaultPolicy},
+    model::OkmsId,
     service::{
         Error,
         records::{keys_of, open},
         scope::Scope,
     },
     store::{
-        engine::{Read, ReadError, Snapshot, Space},
-        kinds::{Kind, Malformed, policy, user},
+        engine::{Read, ReadError, Record, Revision, Snapshot, Space},
+        kinds::{Kind, Malformed, policy},
     },
 };
 
@@ -35,57 +36,48 @@ pub(super) async fn find<K: Kind>(
     open(keys, &key, &record.bytes).map(Some)
 }
 
-/// At most so many of the records in a range.
-pub(super) async fn some<K: Kind>(
+/// A record by its key, as it is stored; an error where that is damaged.
+pub(super) type Sealed = (Vec<u8>, Result<Record, Error>);
+
+/// At most so many of the records in a range, as they are stored.
+async fn some_sealed(
     snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
-    from: &[u8],
-    to: &[u8],
+    space: Space,
+    (from, to): (&[u8], &[u8]),
     limit: usize,
-) -> Result<Vec<Found<K>>, Error> {
-    let opened = |key: Vec<u8>, record: Result<Option<_>, ReadError>| {
-        let record = record.map_err(Error::from);
-        let opened = record.and_then(|record: Option<crate::store::engine::Record>| {
-            record.map(|record| open(keys, &key, &record.bytes)).transpose()
-        });
-        match opened {
-            Ok(record) => Ok(record.map(|record| (key, Some(record)))),
-            Err(error @ Error::Corrupt(_)) => {
-                tell(keys.id(), &key, &error);
-                Ok(Some((key, None)))
-            }
-            Err(error) => Err(error),
-        }
-    };
-    let found: Result<Vec<Option<Found<K>>>, Error> = match snapshot
-        .scan(K::SPACE, from, to, limit)
-        .await
-    {
-        Ok(entries) => {
-            entries.into_iter().map(|(key, record)| opened(key, Ok(Some(record)))).collect()
-        }
+) -> Result<Vec<Sealed>, Error> {
+    match snapshot.scan(space, from, to, limit).await {
+        Ok(entries) => Ok(entries.into_iter().map(|(key, record)| (key, Ok(record))).collect()),
         // A page is damaged, and perhaps a few of what is asked for: each by itself.
         Err(ReadError::Corrupt(_)) => {
-            let names = snapshot.keys(K::SPACE, from, to, None, limit).await?;
-            let parts: Vec<_> = names.iter().map(|key| Read::Key(K::SPACE, key)).collect();
-            let parts = snapshot.read(&parts).await?;
-            let records = parts.into_iter().map(|part| Ok(part?.map(|found| found.record)));
-            names.iter().cloned().zip(records).map(|(key, record)| opened(key, record)).collect()
+            let names = snapshot.keys(space, from, to, None, limit).await?;
+            let parts: Vec<_> = names.iter().map(|key| Read::Key(space, key)).collect();
+            let mut found = Vec::with_capacity(names.len());
+            for (key, part) in names.iter().zip(snapshot.read(&parts).await?) {
+                match part {
+                    Ok(Some(part)) => found.push((key.clone(), Ok(part.record))),
+                    Ok(None) => {}
+                    Err(error @ ReadError::Corrupt(_)) => {
+                        found.push((key.clone(), Err(error.into())));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(found)
         }
         Err(error) => Err(error.into()),
-    };
-    Ok(found?.into_iter().flatten().collect())
+    }
 }
 
-/// All of them.
-pub(super) async fn all<K: Kind>(
+/// All records in a range, as they are stored.
+pub(super) async fn all_sealed(
     snapshot: &dyn Snapshot,
-    keys: &DomainKeys,
+    space: Space,
     (mut from, to): (Vec<u8>, Vec<u8>),
-) -> Result<Vec<Found<K>>, Error> {
+) -> Result<Vec<Sealed>, Error> {
     let mut found = Vec::new();
     loop {
-        let page = some::<K>(snapshot, keys, &from, &to, BATCH).await?;
+        let page = some_sealed(snapshot, space, (&from, &to), BATCH).await?;
         let is_last = page.len() < BATCH;
         if let Some((last, _)) = page.last() {
             from = [last.as_slice(), &[0]].concat();
@@ -97,19 +89,99 @@ pub(super) async fn all<K: Kind>(
     }
 }
 
-/// The users, as far as they say who may do what. One that is damaged may do nothing, and shuts out nobody
-/// else: what it denied, it denied itself.
-pub(super) async fn users(
+/// What is made of a record; `None`, and a word in the log, where it is damaged.
+fn opened<K: Kind, T>(
+    keys: &DomainKeys,
+    key: &[u8],
+    record: Result<Record, Error>,
+    make: impl FnOnce(K) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    match record.and_then(|record| make(open(keys, key, &record.bytes)?)) {
+        Ok(made) => Ok(Some(made)),
+        Err(error @ Error::Corrupt(_)) => {
+            tell(keys.id(), key, &error);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// At most so many of the records in a range.
+pub(super) async fn some<K: Kind>(
     snapshot: &dyn Snapshot,
     keys: &DomainKeys,
-) -> Result<Vec<(String, WrittenUser)>, Error> {
-    let found = all::<User>(snapshot, keys, user::all(keys.id())).await?;
-    let known = found.into_iter().filter_map(|(key, user)| Some((key, user?)));
-    let named = known.map(|(key, User { policies, metadata, .. })| {
-        let name = user::name(&key).ok_or(Malformed)?.to_owned();
-        Ok((name, WrittenUser { policies, metadata }))
+    from: &[u8],
+    to: &[u8],
+    limit: usize,
+) -> Result<Vec<Found<K>>, Error> {
+    open_all(keys, some_sealed(snapshot, K::SPACE, (from, to), limit).await?)
+}
+
+/// All of them.
+pub(super) async fn all<K: Kind>(
+    snapshot: &dyn Snapshot,
+    keys: &DomainKeys,
+    range: (Vec<u8>, Vec<u8>),
+) -> Result<Vec<Found<K>>, Error> {
+    open_all(keys, all_sealed(snapshot, K::SPACE, range).await?)
+}
+
+fn open_all<K: Kind>(keys: &DomainKeys, sealed: Vec<Sealed>) -> Result<Vec<Found<K>>, Error> {
+    let opened = sealed.into_iter().map(|(key, record)| {
+        let record = opened(keys, &key, record, Ok)?;
+        Ok((key, record))
     });
-    named.collect()
+    opened.collect()
+}
+
+/// What was made of records, each by its key, and which write of that it was made of.
+#[derive(Debug)]
+pub(super) struct Made<T> {
+    by_key: BTreeMap<Vec<u8>, (Revision, T)>,
+    /// Whether some are damaged, of which nothing was made.
+    some_are_damaged: bool,
+}
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Self { by_key: BTreeMap::new(), some_are_damaged: false }
+    }
+}
+
+impl<T: Clone> Made<T> {
+    /// What is made of these records: what was made of them before, but for those that were written since.
+    pub(super) fn again<K: Kind>(
+        &self,
+        keys: &DomainKeys,
+        sealed: Vec<Sealed>,
+        make: impl Fn(&[u8], &K) -> Result<T, Error>,
+    ) -> Result<Self, Error> {
+        let mut made = Vec::with_capacity(sealed.len());
+        let mut some_are_damaged = false;
+        for (key, record) in sealed {
+            let revision = record.as_ref().ok().map(|record| record.revision);
+            let known = self.by_key.get(&key).filter(|(of, _)| Some(*of) == revision);
+            let one = match known {
+                Some((_, made)) => Some(made.clone()),
+                None => opened(keys, &key, record, |record| make(&key, &record))?,
+            };
+            match revision.zip(one) {
+                Some(one) => made.push((key, one)),
+                None => some_are_damaged = true,
+            }
+        }
+        Ok(Self { by_key: made.into_iter().collect(), some_are_damaged })
+    }
+
+    /// The same, if none of the records is damaged.
+    pub(super) fn whole(self) -> Result<Self, Error> {
+        if self.some_are_damaged { Err(Malformed.into()) } else { Ok(self) }
+    }
+
+    /// All that was made, in the order of the keys.
+    pub(super) fn all(&self) -> Vec<T> {
+        self.by_key.values().map(|(_, made)| made.clone()).collect()
+    }
 }
 
 /// Says in the log which record is damaged.
@@ -128,17 +200,6 @@ fn tell(domain: OkmsId, key: &[u8], error: &Error) {
         error = error as &dyn std::error::Error,
         "a policy, a rule or a user is damaged; put another one in its place, or remove it"
     );
-}
-
-/// What stored policies say, by their names.
-pub(super) fn read_policies(
-    found: Vec<(String, VaultPolicy)>,
-) -> Result<Vec<(String, acl::Policy)>, Error> {
-    let read = found.into_iter().map(|(name, policy)| {
-        let policy = acl::Policy::kept(&policy.text);
-        Ok((name, policy.map_err(|fault| Error::Corrupt(fault.into()))?))
-    });
-    read.collect()
 }
 
 /// The names in the keys of a range.
