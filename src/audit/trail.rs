@@ -307,8 +307,7 @@ impl Trail {
     /// be.
     pub fn answers_instead(&self, status: u16, problem: (&'static str, u32)) {
         if !self.request().is_linked {
-            let _nobody_waits = self.record(status, Some(problem), true);
-            return;
+            return self.is_refused(status, problem);
         }
         let members = {
             let request = self.request();
@@ -325,6 +324,11 @@ impl Trail {
         let mut request = self.request();
         request.is_over |= request.changes.is_empty();
         request.is_over
+    }
+
+    /// It was refused so before anything was known of it. Nobody waits until that is recorded.
+    pub fn is_refused(&self, status: u16, problem: (&'static str, u32)) {
+        let _nobody_waits = self.record(status, Some(problem), true);
     }
 
     /// Nobody waits for the answer any more, or there will be none. Tells it, if nothing was told.

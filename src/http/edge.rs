@@ -29,6 +29,7 @@ use super::{
     forwarded::{self, Forwarding, Refused},
     pace::{Paced, Paces},
     progress::InProgress,
+    refusal::Refusal,
     response::{Body, response},
     router::Match,
     shares::{Place, Room, Share, Shares, Turn},
@@ -544,6 +545,34 @@ impl Edge {
         self.shares.idle(self.limits.in_flight).await;
     }
 
+    /// What happens to a request that begins now.
+    fn event(&self, connection: &Connection, id: &Arc<str>, now: Timestamp) -> Event {
+        Event {
+            metrics: Arc::clone(&self.nowhere),
+            request_id: Arc::clone(id),
+            client: connection.sender.client,
+            started: Instant::now(),
+            status: GONE,
+            trail: self.auditor.as_ref().map(|auditor| auditor.begin(now, id)),
+            standing: None,
+        }
+    }
+
+    /// The answer to what the HTTP library has refused before it was a request, which is counted and
+    /// recorded like one.
+    pub fn refuse(&self, connection: &Connection, refusal: Refusal) -> Bytes {
+        let id = connection.request_id();
+        let mut event = self.event(connection, &id, self.clocks.store.now());
+        event.is_of(connection.sender.client);
+        let problem = refusal.problem();
+        event.status = problem.status().as_u16();
+        if let Some(trail) = &event.trail {
+            connection.sender.is_told(trail);
+            trail.is_refused(event.status, (problem.id(), problem.code()));
+        }
+        refusal.to_bytes(&id)
+    }
+
     /// Answers a request.
     pub async fn handle(
         self: &Arc<Self>,
@@ -558,15 +587,7 @@ impl Edge {
         let now = self.clocks.store.now();
         let machine_now = self.clocks.machine.now();
         let client = connection.sender.client;
-        let mut event = Event {
-            metrics: Arc::clone(&self.nowhere),
-            request_id: Arc::clone(&id),
-            client,
-            started: Instant::now(),
-            status: GONE,
-            trail: self.auditor.as_ref().map(|auditor| auditor.begin(now, &id)),
-            standing: None,
-        };
+        let mut event = self.event(connection, &id, now);
         let mut call = Call {
             head,
             is_head,

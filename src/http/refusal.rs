@@ -3,7 +3,6 @@
 //! Always holds: they look like every other error of this layer, and say that the connection ends.
 
 use bytes::Bytes;
-use uuid::Uuid;
 
 use crate::api::{Failed, Problem};
 
@@ -19,16 +18,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The answer.
-    #[must_use]
-    pub fn to_bytes(self) -> Bytes {
-        let problem = match self {
+    /// What is wrong.
+    pub(super) const fn problem(self) -> Problem {
+        match self {
             Self::Unreadable => Problem::Unreadable,
             Self::HeadTooLarge => Problem::HeadTooLarge,
             Self::Plain => Problem::NoTls,
-        };
-        let id = Uuid::new_v4().to_string();
-        let reply = Failed::from(problem).into_reply(&id);
+        }
+    }
+
+    /// The answer, with this request id.
+    #[must_use]
+    pub fn to_bytes(self, id: &str) -> Bytes {
+        let reply = Failed::from(self.problem()).into_reply(id);
         let head = format!(
             "HTTP/1.1 {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
              x-content-type-options: nosniff\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n",

@@ -195,7 +195,12 @@ pub(super) async fn serve(
             })
         })
     };
-    let io = TokioIo::new(Watched::new(stream, is_http2, Arc::clone(&activity), Arc::clone(&seat)));
+    let refuse = {
+        let (edge, connection) = (Arc::clone(&shared.edge), Arc::clone(&connection));
+        Box::new(move |refusal| edge.refuse(&connection, refusal))
+    };
+    let (told, seated) = (Arc::clone(&activity), Arc::clone(&seat));
+    let io = TokioIo::new(Watched::new(stream, is_http2, told, seated, refuse));
     if is_http2 {
         activity.is_multiplexed();
         let mut builder = http2::Builder::new(TokioExecutor::new());

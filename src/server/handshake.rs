@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use super::{
     knocks::{Knocks, Rates, TooMany},
@@ -203,7 +204,7 @@ async fn accept(
     };
     if let Some(what) = NotTls::of(seen) {
         // Whatever it is, what speaks no TLS may understand this.
-        let told = stream.write_all(&Refusal::Plain.to_bytes()).await;
+        let told = stream.write_all(&Refusal::Plain.to_bytes(&Uuid::new_v4().to_string())).await;
         return Err((io::Error::other(what), told.is_ok().then_some(stream)));
     }
     // Closed without a word: the rest would cost what is to be saved.

@@ -34,7 +34,12 @@ pub(super) struct Watched {
     /// Until then nothing is read: the peer sends in crumbs.
     pause: Option<Pin<Box<Sleep>>>,
     seat: Arc<Seat>,
+    /// What is told in place of what the library says of a request that it refuses.
+    refuse: Refuse,
 }
+
+/// Makes the answer to what is no request.
+pub(super) type Refuse = Box<dyn Fn(Refusal) -> Bytes + Send + Sync>;
 
 /// What is spoken.
 enum Protocol {
@@ -52,6 +57,7 @@ impl Watched {
         is_http2: bool,
         activity: Arc<Activity>,
         seat: Arc<Seat>,
+        refuse: Refuse,
     ) -> Self {
         let protocol = if is_http2 {
             Protocol::Http2(Frames::new())
@@ -66,6 +72,7 @@ impl Watched {
             is_flooded: false,
             pause: None,
             seat,
+            refuse,
         }
     }
 
@@ -88,11 +95,12 @@ impl Watched {
         cx: &mut Context<'_>,
         front: &[u8],
     ) -> Poll<Option<io::Result<usize>>> {
-        let Self { stream: Some(stream), protocol: Protocol::Http1 { instead }, .. } = self else {
+        let Self { stream: Some(stream), protocol: Protocol::Http1 { instead }, refuse, .. } = self
+        else {
             return Poll::Ready(None);
         };
         if instead.is_none() {
-            *instead = refusal(front).map(|refusal| (refusal.to_bytes(), front.len()));
+            *instead = refusal(front).map(|refusal| (refuse(refusal), front.len()));
         }
         let Some((rest, replaced)) = instead else { return Poll::Ready(None) };
         while rest.has_remaining() {

@@ -13,6 +13,7 @@ use crate::{
     isolation::UNKNOWN,
     proxies::{forwarded_read, forwards, serial},
     trust::{Signer, ca, claims, leaf},
+    wire::Wire,
 };
 
 const FORBIDDEN: u32 = 16_924_673;
@@ -421,4 +422,41 @@ async fn versions_are_told_by_number() {
     let native = client.put("secret/a/version/2", r#"{"state":"deleted"}"#).await;
     native.ok();
     assert_eq!(record_of(&server, &native)["version"], 2);
+}
+
+/// What the HTTP library refuses before it is a request is told as well: by the id of its answer, and of whom.
+#[tokio::test]
+async fn what_never_became_a_request_is_recorded() {
+    let (server, client) = TestServer::with_tenant().await;
+    for head in [
+        "GET / HTTP/1.1\r\nx y\r\n\r\n",
+        "G@T / HTTP/1.1\r\nx: y\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+    ] {
+        let mut wire = Wire::open(&client).await;
+        wire.send(head.to_owned()).await;
+        wire.until_closed().await;
+        let answer = wire.text();
+        let id = answer.split("x-request-id: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let find = || trail(&server).0.into_iter().find(|record| record["request_id"] == id);
+        // Nobody waits for it.
+        eventually("it is recorded", async || find().is_some()).await;
+        let record = find().unwrap();
+        assert_eq!(
+            (&record["status"], &record["problem"]),
+            (&json!(400), &json!("Unreadable")),
+            "{record}"
+        );
+        assert_eq!(
+            (&record["type"], &record["common_name"]),
+            (&json!("request"), &json!("test")),
+            "{record}"
+        );
+        assert!(record["client"] == "127.0.0.1" && record.get("operation").is_none(), "{record}");
+    }
+    // Its answer may be lost with the connection.
+    let mut wire = Wire::open(&client).await;
+    wire.send(format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(1 << 20))).await;
+    let is_told = || trail(&server).0.iter().any(|record| record["problem"] == "HeadTooLarge");
+    eventually("a head is too large", async || is_told()).await;
 }
