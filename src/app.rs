@@ -3,6 +3,7 @@
 mod audit;
 mod audit_error;
 mod certificates;
+mod contents;
 mod devices;
 mod endings;
 mod error;

@@ -39,6 +39,11 @@ pub enum AppError {
     /// The files were written while they were read.
     #[error("the files are being written just now")]
     Restless,
+    /// A file is the beginning of what it was.
+    #[error(
+        "{0}: has lost its end, as if it were half written; write the rest, or take it as it is by SIGHUP"
+    )]
+    Cut(FileName),
     /// The store.
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),

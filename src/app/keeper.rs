@@ -1,14 +1,15 @@
 //! When a running server loads its files again: where it is asked to, and where they have changed.
 //!
 //! Always holds: files are used as they were at one moment, between two looks at what they are from
-//! outside; files that cannot be used are tried again with each look, and told once for each reason;
-//! they are read on threads that may wait. Never does: give up.
+//! outside; files that cannot be used, and such as were cut off, are tried again with each look, and told once
+//! for each reason; they are read on threads that may wait. Never does: give up.
 
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::{sync::Notify, task::spawn_blocking};
 
 use super::{
+    contents::Contents,
     error::AppError,
     reload::{Reloaded, Reloader},
 };
@@ -34,6 +35,8 @@ pub struct Keeper {
     reloader: Reloader,
     files: Arc<Files>,
     watch: Watch,
+    /// What is in the files that are in use.
+    used: Arc<Contents>,
     /// Why the files could not be used, at the last attempt.
     trouble: Option<String>,
 }
@@ -42,7 +45,7 @@ pub struct Keeper {
 struct Attempt {
     /// What the files were from outside.
     marks: Marks,
-    outcome: Result<Reloaded, AppError>,
+    outcome: Result<(Reloaded, Contents), AppError>,
 }
 
 /// Why there is an attempt.
@@ -56,11 +59,13 @@ impl Keeper {
     /// Keeps the server of this reloader. What has changed since it was started is found, too.
     #[must_use]
     pub fn new(reloader: Reloader, files: Files) -> Self {
-        Self { reloader, files: Arc::new(files), watch: Watch::default(), trouble: None }
+        let (watch, used) = (Watch::default(), Arc::default());
+        Self { reloader, files: Arc::new(files), watch, used, trouble: None }
     }
 
     /// Loads the files whenever `asked` says so, and whenever they have changed, until it is dropped.
     pub async fn run(mut self, asked: Arc<Notify>) {
+        self.read_used().await;
         loop {
             let pause = async {
                 match self.reloader.interval() {
@@ -81,6 +86,16 @@ impl Keeper {
         }
     }
 
+    /// Reads what the server was started with.
+    async fn read_used(&mut self) {
+        let (reloader, files) = (self.reloader.clone(), Arc::clone(&self.files));
+        let read = move || {
+            let config = reloader.config();
+            Contents::of(config.live_files().chain([files.config.as_path()]))
+        };
+        self.used = Arc::new(spawn_blocking(read).await.unwrap_or_default());
+    }
+
     async fn is_due(&mut self) -> bool {
         let (before, files) = (self.watch.seen().clone(), Arc::clone(&self.files));
         let look = move || before.again().and(Marks::of([files.config.as_path()]));
@@ -92,11 +107,17 @@ impl Keeper {
     async fn attempt(&mut self, why: Why) {
         let (reloader, files) = (self.reloader.clone(), Arc::clone(&self.files));
         let before = self.watch.seen().clone();
-        let attempt = spawn_blocking(move || attempt(&reloader, &files, before)).await;
+        // Whoever asks has seen to the files.
+        let used = (why == Why::Looked).then(|| Arc::clone(&self.used));
+        let attempt = move || attempt(&reloader, &files, before, used.as_deref());
+        let attempt = spawn_blocking(attempt).await;
         let Ok(Attempt { marks, outcome }) = attempt else { return };
         self.watch.used(marks, outcome.is_err());
         match outcome {
-            Ok(reloaded) => self.succeeded(why, &reloaded),
+            Ok((reloaded, contents)) => {
+                self.used = Arc::new(contents);
+                self.succeeded(why, &reloaded);
+            }
             Err(error) => self.failed(why, error.to_string()),
         }
     }
@@ -132,8 +153,9 @@ impl Keeper {
     }
 }
 
-/// Loads the files, and uses them if they were the same all the while.
-fn attempt(reloader: &Reloader, files: &Files, before: Marks) -> Attempt {
+/// Loads the files, and uses them if they were the same all the while, and are no mere beginnings of those
+/// that are `used`.
+fn attempt(reloader: &Reloader, files: &Files, before: Marks, used: Option<&Contents>) -> Attempt {
     let mut marks = before;
     for _ in 0..TRIES {
         let of_config = Marks::of([files.config.as_path()]);
@@ -151,8 +173,14 @@ fn attempt(reloader: &Reloader, files: &Files, before: Marks) -> Attempt {
         };
         marks = Marks::of(config.live_files()).and(of_config);
         let loaded = reloader.load(&config);
+        let contents = Contents::of(config.live_files().chain([files.config.as_path()]));
         if marks == marks.again() {
-            return Attempt { marks, outcome: loaded.map(|fit| reloader.apply(fit)) };
+            let cut = used.and_then(|used| contents.cut_since(used));
+            let outcome = match cut {
+                Some(path) => Err(AppError::Cut(path.into())),
+                None => loaded.map(|fit| (reloader.apply(fit), contents)),
+            };
+            return Attempt { marks, outcome };
         }
     }
     Attempt { marks, outcome: Err(AppError::Restless) }

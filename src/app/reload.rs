@@ -113,6 +113,11 @@ impl Reloader {
         Ok(self.apply(self.load(config)?).generation)
     }
 
+    /// The configuration that counts, but for what needs a restart.
+    pub(super) fn config(&self) -> Config {
+        self.current().config.clone()
+    }
+
     /// How often to look whether the files are others; never where there is no answer.
     pub(super) fn interval(&self) -> Option<Duration> {
         let interval = self.current().config.reload.interval.0;

@@ -610,7 +610,7 @@ impl Default for Audit {
 impl Default for Reload {
     fn default() -> Self {
         Self {
-            interval: Span(Duration::from_secs(2)),
+            interval: Span(Duration::from_millis(400)),
             crl_interval: Span(Duration::from_secs(10 * 60)),
         }
     }

@@ -24,6 +24,7 @@ use rustls::client::Resumption;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
+    sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -331,6 +332,51 @@ async fn a_config_that_is_written_while_it_is_read_is_read_again() {
     server.metric_reaches(GENERATION, 2.0).await;
     assert_eq!(lines.with(&["could not be loaded again"]), 0, "{}", lines.all());
     assert_eq!(server.metric(r#"okmsd_reloads_total{outcome="refused"}"#).await, 0.0);
+}
+
+/// A config that was cut at the end of a line was as good as any other: a customer's authority was believed
+/// without the list that revokes, and an empty file meant all that is there without being said.
+#[tokio::test]
+async fn a_file_that_has_lost_its_end_changes_nothing() {
+    let authority = Signer::root(listing_ca("customer CA"));
+    let customer = &authority.pem;
+    let more = format!("[limits]\nidle_time = \"50s\"\n{CUSTOMER}crl = [\"customer.crl\"]\n");
+    let (server, keeper) = watching(&more, |server| {
+        // Two certificates, so that half of the bundle is one.
+        write_private(&server.path("customer_ca.pem"), &customer.repeat(2));
+        write_private(&server.path("customer.crl"), &list(&authority, List::default()));
+    })
+    .await;
+    drop(keeper);
+    let (lines, _listening) = Lines::listen(tracing::Level::INFO);
+    let asked = Arc::new(Notify::new());
+    let _keeper = server.keep_asked(Arc::clone(&asked));
+    eventually("the files are known", async || {
+        server.metric(r#"okmsd_reloads_total{outcome="unchanged"}"#).await == 2.0
+    })
+    .await;
+    let whole = fs::read_to_string(server.path("okmsd.toml")).unwrap();
+    let ends = whole.match_indices('\n').map(|(at, _)| at + 1).filter(|end| *end < whole.len());
+    let mut cuts: Vec<_> = ends.map(|end| ("okmsd.toml", whole.clone(), end)).collect();
+    cuts.push(("okmsd.toml", whole.clone(), 0));
+    cuts.push(("customer_ca.pem", customer.repeat(2), customer.len()));
+    for (name, whole, end) in &cuts {
+        fs::write(server.path(name), &whole[..*end]).unwrap();
+        server.metric_reaches(FAILED, 1.0).await;
+        fs::write(server.path(name), whole).unwrap();
+        eventually("it is whole", async || server.metric(FAILED).await == 0.0).await;
+    }
+    assert_eq!(server.metric(GENERATION).await, 1.0, "{}", lines.all());
+    assert!(lines.with(&["okmsd.toml", "has lost its end"]) > 0, "{}", lines.all());
+    assert_eq!(lines.with(&["customer_ca.pem", "has lost its end"]), 1, "{}", lines.all());
+    // What is put in its place in one step is whole, and so is what somebody says is.
+    replace(&server.path("okmsd.toml"), &format!("{CONFIG}{CUSTOMER}"));
+    server.metric_reaches(GENERATION, 2.0).await;
+    fs::write(server.path("okmsd.toml"), CONFIG).unwrap();
+    server.metric_reaches(FAILED, 1.0).await;
+    asked.notify_one();
+    server.metric_reaches(GENERATION, 3.0).await;
+    assert_eq!(server.metric(FAILED).await, 0.0);
 }
 
 /// A region whose server issues certificates goes on to issue them by the authority of its start.

@@ -33,7 +33,7 @@ use okmsd::{
     store::{engine::Engine, engines::memory::MemoryEngine},
 };
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::{
@@ -159,6 +159,11 @@ impl TestServer {
     /// Loads the files again when they change, as a server does that runs on its own. The config is
     /// `okmsd.toml`, with the addresses and the store of this one.
     pub fn keep(&self) -> AbortOnDropHandle<()> {
+        self.keep_asked(Arc::default())
+    }
+
+    /// The same, which loads them at once where it is asked to, as by SIGHUP.
+    pub fn keep_asked(&self, asked: Arc<Notify>) -> AbortOnDropHandle<()> {
         let (file, ours) = (self.path("okmsd.toml"), self.config.clone());
         let config = file.clone();
         let load = Box::new(move || {
@@ -169,7 +174,7 @@ impl TestServer {
             Ok(config)
         });
         let keeper = Keeper::new(self.reloader.clone(), Files { config, load });
-        AbortOnDropHandle::new(tokio::spawn(keeper.run(Arc::default())))
+        AbortOnDropHandle::new(tokio::spawn(keeper.run(asked)))
     }
 
     /// Asks the server to stop, and does not wait.
