@@ -230,19 +230,19 @@ fn goes_on(start: Members, at: Position, heads: &Heads) -> Members {
 fn vouched_for(start: Members, tail: &Tail) -> Members {
     let chain = tail.at.chain;
     let start = match tail.unsigned {
-        Some((from, to)) if tail.had_stopped => {
+        Some((from, to)) if tail.was_put_in => {
             tracing::error!(
                 %chain, from, to,
-                "the audit trail goes on behind a server's stop, with records that nobody has signed: they may have \
-                 been put in; `okmsd audit verify` names them"
+                "records were put into the audit trail behind a server's stop, and no server has written them; `okmsd audit \
+                 verify` names the first"
             );
             start.number("unsigned_from", from).number("unsigned_to", to)
         }
         Some((from, to)) => {
             tracing::warn!(
                 %chain, from, to,
-                "the last records of the audit trail were not signed yet when the server ended; whether they were \
-                 edited since is not known, and `okmsd audit verify` names them"
+                "the last records of the audit trail were not signed yet when the server ended, as after a kill; whether \
+                 they were edited or put in since is not known, and `okmsd audit verify` names them"
             );
             start.number("unsigned_from", from).number("unsigned_to", to)
         }

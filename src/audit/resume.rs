@@ -5,7 +5,7 @@
 //! necessary.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::OpenOptions,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -36,8 +36,8 @@ pub struct Tail {
     pub unended: Vec<Unended>,
     /// Whether its process has stopped in order.
     pub is_closed: bool,
-    /// Whether the last record that is vouched for is its process's stop: nothing but a start may follow.
-    pub had_stopped: bool,
+    /// Whether records were put in: behind its process's stop, which is vouched for, something else comes than a start.
+    pub was_put_in: bool,
     /// The records, from the first to the last one, for which nobody vouches: behind the last one that was signed.
     pub unsigned: Option<(u64, u64)>,
     /// The record that is another one than was kept apart.
@@ -100,7 +100,7 @@ impl Tail {
         let mut vouchers: Vec<_> = apart.collect();
         let (mut last, mut first) = (None, 0);
         let mut announced = BTreeMap::new();
-        let mut ended = Vec::new();
+        let (mut ended, mut starts) = (Vec::new(), BTreeSet::new());
         // Everything before this record is known to have ended.
         let mut needed = None;
         // Up to which record somebody vouches, and whether the one that was signed is a stop.
@@ -113,6 +113,9 @@ impl Tail {
             let at = is_ours.at;
             last = last.or(Some(at));
             first = at.seq;
+            if is_ours.kind == "start" {
+                starts.insert(at.seq);
+            }
             let of_it = || vouchers.iter().filter(|one| is_of(one.at, at));
             let to = of_it().filter(|one| one.at.hash == at.hash).map(|one| one.to).max();
             vouched = vouched.or(to.map(|to| (to, is_ours.kind == "stop")));
@@ -141,12 +144,13 @@ impl Tail {
         }
         Ok(last.map(|at| {
             let (to, had_stopped) = vouched.unwrap_or((first.saturating_sub(1), false));
+            let is_signed = to >= at.seq;
             Self {
                 at,
                 unended: announced.into_values().collect(),
-                is_closed: had_stopped && to == at.seq,
-                had_stopped,
-                unsigned: (to < at.seq).then_some((to + 1, at.seq)),
+                is_closed: had_stopped && is_signed,
+                was_put_in: had_stopped && !is_signed && !starts.contains(&(to + 1)),
+                unsigned: (!is_signed).then_some((to + 1, at.seq)),
                 replaced,
                 torn,
             }

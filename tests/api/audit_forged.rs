@@ -7,11 +7,16 @@ use okmsd::{
     crypto::fingerprint,
 };
 use serde_json::{Value, json};
+use tracing::Level;
 
 use crate::{
-    audit::{key, trail},
-    harness::TestServer,
+    audit::{key, trail, trail_at},
+    harness::{Lines, TestServer},
 };
+
+/// What the log says of records that nobody has signed: what is not known, and what is certain.
+const UNSIGNED: [&str; 2] = ["WARN", "were not signed yet"];
+const PUT_IN: [&str; 2] = ["ERROR", "records were put into the audit trail"];
 
 /// The lines, linked anew from one of them on.
 fn linked(lines: &[String], from: usize) -> Vec<String> {
@@ -70,7 +75,10 @@ async fn what_was_put_in_behind_a_stop_is_named() {
         forged.push(one);
         write(&server, &linked(&forged, end));
         let last = forged.len() as u64;
+        let (log, _listening) = Lines::listen(Level::WARN);
         server.start_again().await.unwrap();
+        let said = [UNSIGNED, PUT_IN].map(|words| log.with(&words));
+        assert_eq!(said, if begins_as_start { [1, 0] } else { [0, 1] }, "{}", log.all());
         server.at(&client).create("b", "{}").await.ok();
         server.stop().await;
         assert_eq!(starts(&server, "unsigned_from").last(), Some(&json!(end + 1)));
@@ -87,6 +95,47 @@ async fn what_was_put_in_behind_a_stop_is_named() {
         server.stop().await;
         assert_eq!(starts(&server, "unsigned_from").last(), Some(&Value::Null));
     }
+}
+
+/// A server that was killed before it had signed that it starts has forged nothing: that was told as if somebody had
+/// put its record in.
+#[tokio::test]
+async fn a_start_that_was_killed_was_put_in_by_nobody() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    client.create("a", "{}").await.ok();
+    server.stop().await;
+    let (stopped, proven) = (lines(&server), trail(&server).1);
+    let beside = okmsd::durable::behind(&server.config.store.path, "-audit");
+    let kept = fs::read(&beside).unwrap();
+    // However often it is killed there.
+    for kills in 1..=2 {
+        server.start_again().await.unwrap();
+        server.stop().await;
+        write(&server, &lines(&server)[..stopped.len() + kills]);
+        fs::write(&beside, &kept).unwrap();
+    }
+    let (log, _listening) = Lines::listen(Level::WARN);
+    server.start_again().await.unwrap();
+    assert_eq!([UNSIGNED, PUT_IN].map(|words| log.with(&words)), [1, 0], "{}", log.all());
+    assert_eq!(log.with(&["ERROR"]), 0, "{}", log.all());
+    server.stop().await;
+    let (from, to) = (stopped.len() as u64 + 1, stopped.len() as u64 + 2);
+    assert_eq!(starts(&server, "unsigned_from")[1..], [json!(null), json!(from), json!(from)]);
+    assert_eq!(starts(&server, "unsigned_to").last(), Some(&json!(to)));
+    assert_eq!(starts(&server, "after_stop")[1..], [true, false, false]);
+    // That nobody has signed it stays told.
+    let doubts = [(from, from + 1), (to, to + 1)]
+        .map(|(to, start)| Doubt::Unsigned(proven.chain, from, to, start));
+    assert_eq!(verified(&server), (None, doubts.to_vec()));
+}
+
+/// What a server writes when it starts is signed before it serves anybody.
+#[tokio::test]
+async fn a_start_is_signed_before_anybody_is_served() {
+    let (server, _engine, _does_not_run_yet) = TestServer::two_processes().await;
+    let (records, proven) = trail_at(&server, &server.path("audit_2.log"));
+    let kinds: Vec<_> = records.iter().map(|record| record["type"].as_str().unwrap()).collect();
+    assert_eq!((kinds, proven.signed), (vec!["start", "checkpoint"], 1));
 }
 
 /// Of a server that was killed, what it had not signed yet.
