@@ -10,6 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "cli/audit.rs"]
+mod audit;
+
 use std::{
     ffi::OsStr,
     fmt::Debug,

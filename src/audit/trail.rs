@@ -492,7 +492,7 @@ const DENY: &str = "deny";
 const ERROR: &str = "error";
 
 /// What problems say, of which the status does not, that somebody was not let in: Vault's clients are told of a
-/// login that fails as of a fault, and strangers that there is no such domain.
+/// login that fails as of a fault, who has tried too often to wait, and strangers that there is no such domain.
 const KEPT_OUT: [&str; 3] = ["DomainNotFound", "LoginFailed", "LockedOut"];
 
 fn effect(status: u16, problem: Option<&str>) -> &'static str {
@@ -500,7 +500,7 @@ fn effect(status: u16, problem: Option<&str>) -> &'static str {
         problem.is_some_and(|problem| KEPT_OUT.iter().any(|end| problem.ends_with(end)));
     match status {
         401 | 403 => DENY,
-        400 | 404 if is_kept_out => DENY,
+        400 | 404 | 429 if is_kept_out => DENY,
         400.. => ERROR,
         _ => PERMIT,
     }

@@ -1041,16 +1041,20 @@ async fn large_answers_and_bodies_at_once() {
             stalled.send(head(2 * stream + 1, END_STREAM, "GET", &path)).await;
         }
         eventually("429", async || client.call(Method::GET, &path, "").await.status == 429).await;
+        let counted = r#"okmsd_quota_refusals_total{domain="other",reason="memory"}"#;
+        let before = server.metric(counted).await;
         client.call(Method::GET, &path, "").await.error(429, 50_434_049);
-        assert!(
-            server.metric(r#"okmsd_quota_refusals_total{domain="other",reason="memory"}"#).await
-                > 0.0
-        );
+        assert_eq!(server.metric(counted).await, before + 1.0, "an answer");
         let large = format!(
             r#"{{"path":"other","version":{{"data":{{"x":"{}"}}}}}}"#,
             "v".repeat(200 << 10)
         );
         client.post("secret", &large).await.error(429, 50_434_049);
+        assert_eq!(server.metric(counted).await, before + 2.0, "a body");
+        let unwrap = r#"{"token":"of an answer of any size"}"#;
+        let unwrapped = client.call(Method::PUT, "/v1/sys/wrapping/unwrap", unwrap).await;
+        unwrapped.error(429, 50_434_049);
+        assert_eq!(server.metric(counted).await, before + 3.0, "an answer that comes once");
         // Small ones go on.
         honest(&client).await;
         drop(stalled);

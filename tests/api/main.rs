@@ -60,6 +60,7 @@ mod secrets;
 mod shares;
 mod strangers;
 mod trust;
+mod turns;
 mod vault;
 mod versions;
 mod waiting;

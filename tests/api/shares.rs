@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use hyper::Method;
-use okmsd::config::{ByteSize, Span};
+use okmsd::{
+    config::{ByteSize, Span},
+    pki::Subject,
+};
 
 use crate::{
     failure::Faulty,
@@ -13,6 +16,7 @@ use crate::{
         SHORT, acted_at, closed_by, get, has_get_answer, honest, large_answers, over_both, piece,
         post_head, says, server,
     },
+    proxies::{forwarded_read, forwards},
     wire::{self, *},
 };
 
@@ -378,7 +382,9 @@ async fn strangers_give_way() {
 /// deadlines.
 #[tokio::test]
 async fn one_domain_leaves_connections_for_the_others() {
-    let (server, client) = server(|limits| limits.connections = 12).await;
+    let (mut server, client) = server(|limits| limits.connections = 12).await;
+    let proxy = forwards(&mut server, None);
+    let pair = server.issue(&Subject::Domain(client.id.parse().unwrap()), 30);
     let other = server.tenant().await;
     other.create("kept", r#"{"word":"kept"}"#).await.ok();
     server.metric_reaches("okmsd_connections ", 0.0).await;
@@ -396,12 +402,12 @@ async fn one_domain_leaves_connections_for_the_others() {
         client.over(http).get("secret/kept").await.error(429, 50_434_049);
         let vault = client.over(http);
         vault.call(Method::GET, "/v1/secret/data/kept", "").await.error(429, 50_434_049);
-        assert!(
-            server
-                .metric(r#"okmsd_quota_refusals_total{domain="other",reason="connections"}"#)
-                .await
-                > 0.0
-        );
+        let counted = r#"okmsd_quota_refusals_total{domain="other",reason="connections"}"#;
+        let before = server.metric(counted).await;
+        assert!(before > 0.0);
+        // Through a proxy, too.
+        forwarded_read(&server, &proxy, &client.id, &pair).await.error(429, 50_434_049);
+        assert_eq!(server.metric(counted).await, before + 1.0);
     }
     let mut beyond = Wire::open(&client).await;
     beyond.send(get(&client, 1)).await;

@@ -75,14 +75,14 @@ async fn a_damaged_domain_holds_up_no_other() {
 async fn records_are_found_by_their_times() {
     let (_folder, service, id, _) = service().await;
     let bounds = TrailBounds { bytes: 1 << 20, age_seconds: 1_000_000 };
-    // Requests end in the order of their numbers: the second began long before the first one, and the last long
-    // after.
-    let seconds = [1_000, 700, 705, 990, 4_000];
+    // Requests end in the order of their numbers: some began before the one that ended before, a little or long, and
+    // the last long after.
+    let seconds = [1_000, 985, 700, 705, 695, 990, 4_000];
     let lines: Vec<_> = (1..)
         .zip(seconds)
         .map(|(seq, second)| TrailLine { time: NOW.plus_seconds(second), ..line(id, seq) })
         .collect();
-    service.trails.keep(([1; 8], 5), &lines, bounds, NOW.plus_seconds(4_000)).await.unwrap();
+    service.trails.keep(([1; 8], 7), &lines, bounds, NOW.plus_seconds(4_000)).await.unwrap();
     for line in &lines {
         let range = (line.time, Timestamp::from_unix_nanos(line.time.unix_nanos() + 1_000_000));
         let (found, _) =

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Vault;
-use crate::harness::{Answer, BOTH, Http, Leaf, TestServer};
+use crate::{
+    audit::record_of,
+    harness::{Answer, BOTH, Http, Leaf, TestServer},
+};
 
 const FORBIDDEN: u32 = 16_924_673;
 const WRONG: &str = "invalid username or password";
@@ -227,7 +230,11 @@ async fn many_names_are_tried_no_better_than_one() {
     for number in 0..50 {
         log_in(&admin, &format!("user{number}"), "wrong").await.refused(400, WRONG);
     }
-    log_in(&admin, "ann", RIGHT).await.refused(429, LOCKED);
+    let locked = log_in(&admin, "ann", RIGHT).await;
+    locked.refused(429, LOCKED);
+    // Somebody was not let in, as with a wrong password.
+    let record = record_of(&server, &locked);
+    assert_eq!((&record["effect"], &record["problem"]), (&json!("deny"), &json!("LockedOut")));
     log_in(&another(&server, &admin), "ann", RIGHT).await.envelope();
     server.clock.advance(30);
     log_in(&admin, "ann", RIGHT).await.envelope();
