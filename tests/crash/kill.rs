@@ -40,7 +40,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server's process: killed, and nothing else, when this is dropped.
 pub struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub address: SocketAddr,
     admin: SocketAddr,
 }

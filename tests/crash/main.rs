@@ -15,6 +15,7 @@
 
 mod alike;
 mod aside;
+mod between;
 mod cache;
 mod chance;
 mod clear;
