@@ -214,6 +214,9 @@ pub enum System {
 }
 
 impl System {
+    /// All of it.
+    pub const ALL: [Self; 2] = [Self::Rotation, Self::Retention];
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {

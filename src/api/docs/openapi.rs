@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Handler, docs::ASSETS},
+        auth::System,
         model::{
             CREDENTIAL_DESCRIPTION_MAX, CREDENTIAL_IDENTITIES_MAX, CREDENTIAL_IDENTITY_MAX,
             DEFAULT_MAX_VERSIONS, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
@@ -477,6 +478,11 @@ mod tests {
         assert_eq!(file.errors.statuses.keys().cloned().collect::<BTreeSet<_>>(), statuses);
         let actions: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         assert_eq!(file.purposes.keys().map(String::as_str).collect::<BTreeSet<_>>(), actions);
+        // Records of what the program does by itself were not as the document says.
+        let record = &tree(None)["components"]["schemas"]["AuditRecord"]["properties"];
+        let subjects = ["forwarded", "visitor", "process"].into_iter();
+        let subjects = subjects.chain(System::ALL.map(System::name)).collect::<Vec<_>>();
+        assert_eq!(record["subject"]["enum"], json!(subjects));
     }
 
     /// The numbers in the file are the rules' own.

@@ -9,6 +9,7 @@ use super::{
     super::{Call, Context, Failed, Reply, json::Writer},
     entered::{is_plain, path, settle},
     fields::{flag, parameter},
+    lists::{cursor, of_cursor, paging},
     parse, render, words,
 };
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     model::{Header, Invalid, SecretPath, Timestamp, VersionNumber, VersionState},
     service::{Error, Expects, Put, Secret, SecretValue, VersionView},
 };
+
+/// How many versions of a secret one answer tells of.
+const VERSIONS_MAX: u32 = 1_000;
 
 pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
@@ -111,16 +115,25 @@ pub(super) async fn versions(
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     let path = path(call)?;
-    let history = context.service.secrets.history(&permit, &path, call.now).await;
-    let (history, _turn) = history.map_err(|error| words::of(error, &path))?;
-    if let Some(removal) = history.header.life.removed {
+    let (secrets, cursor) = (&context.service.secrets, cursor(call)?);
+    let found =
+        secrets.newest_versions(&permit, &path, cursor.as_deref(), VERSIONS_MAX, call.now).await;
+    let ((versions, next), header, _turn) = found.map_err(|error| match error {
+        Error::Invalid(_) => of_cursor(error),
+        error => words::of(error, &path),
+    })?;
+    if let Some(removal) = header.life.removed {
         return Err(words::of(Error::SecretRemoved(removal), &path));
     }
-    Ok(Reply::json(Writer::object_sized(128 + 96 * history.versions.len(), |out| {
+    Ok(Reply::json(Writer::object_sized(128 + 96 * versions.len(), |out| {
         out.text("path", path.as_str());
-        out.objects("versions", history.versions.iter().rev(), |(number, record), out| {
-            render::version(out, (*number, record), &history.header, call.now);
+        out.objects("versions", &versions, |(number, record), out| {
+            render::version(out, (*number, record), &header, call.now);
         });
+        // Few secrets have so many that somebody has to ask again.
+        if next.is_some() {
+            paging(out, next.as_deref());
+        }
     })))
 }
 

@@ -43,13 +43,35 @@ pub enum Include {
     Everything,
 }
 
-/// A secret with all versions that are kept, and none of their values.
+/// A secret with versions that are kept, and none of their values.
 #[derive(Debug)]
 pub struct History {
     /// Its header.
     pub header: Header,
     /// The versions, oldest first.
     pub versions: Vec<(VersionNumber, SeenVersion)>,
+}
+
+/// The versions of a history that one answer tells of.
+#[derive(Clone, Copy)]
+enum Span {
+    All,
+    /// At most so many, the last ones before this number.
+    Last(u32, Option<VersionNumber>),
+}
+
+impl Span {
+    /// The first of them, and the one after the last.
+    fn of(self, header: &Header) -> (u32, u32) {
+        let (oldest, end) = (header.oldest, header.current_number() + 1);
+        match self {
+            Self::All => (oldest, end),
+            Self::Last(limit, before) => {
+                let end = before.map_or(end, |number| number.get().min(end));
+                (oldest.max(end.saturating_sub(limit)), end)
+            }
+        }
+    }
 }
 
 impl Secrets {
@@ -275,14 +297,56 @@ impl Secrets {
     ) -> Result<(History, Option<SharedTurn>), Error> {
         permit.check(Action::SecretGet, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
+        self.part_of_history(permit, &keys, path, Span::All, now).await
+    }
+
+    /// The same of at most `limit` versions, newest first: the newest, or those after a cursor; and the cursor
+    /// of the next ones, if there are any.
+    ///
+    /// # Errors
+    /// As [`Secrets::history`]; `Error::Invalid` for a cursor that is not of this list.
+    pub async fn newest_versions(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        cursor: Option<&[u8]>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Page<(VersionNumber, SeenVersion)>, Header, Option<SharedTurn>), Error> {
+        permit.check(Action::SecretGet, Resource::Secret(path))?;
+        let keys = self.scope.keys(permit).await?;
+        let before = cursor.map(|cursor| cursor::parse_version(&keys, path, cursor)).transpose()?;
+        let span = Span::Last(limit, before);
+        let (History { header, mut versions }, turn) =
+            self.part_of_history(permit, &keys, path, span, now).await?;
+        versions.reverse();
+        let (first, _) = span.of(&header);
+        let next = match VersionNumber::new(first) {
+            Ok(first) if first.get() > header.oldest.max(1) => {
+                Some(cursor::after_version(&keys, path, first)?)
+            }
+            _ => None,
+        };
+        Ok(((versions, next), header, turn))
+    }
+
+    async fn part_of_history(
+        &self,
+        permit: &Permit,
+        keys: &DomainKeys,
+        path: &SecretPath,
+        span: Span,
+        now: Timestamp,
+    ) -> Result<(History, Option<SharedTurn>), Error> {
         let mut turn = None;
         loop {
             let snapshot = self.scope.engine().snapshot().await?;
-            let reader = Reader { snapshot: &*snapshot, keys: &keys };
+            let reader = Reader { snapshot: &*snapshot, keys };
             let header = reader.header(path, now).await?.ok_or(Error::SecretNotFound)?;
-            let is_long = header.current_number() - header.oldest > LONG_HISTORY;
+            let (first, end) = span.of(&header);
+            let is_long = end.saturating_sub(first) > LONG_HISTORY;
             if !is_long || turn.is_some() {
-                return Ok((versions_of(&reader, path, header).await?, turn));
+                return Ok((versions_of(&reader, path, header, span).await?, turn));
             }
             // Whoever waits keeps no snapshot, as that would keep old pages of the store.
             drop(snapshot);
@@ -354,17 +418,19 @@ pub(super) async fn history(
     now: Timestamp,
 ) -> Result<History, Error> {
     let header = reader.header(path, now).await?.ok_or(Error::SecretNotFound)?;
-    versions_of(reader, path, header).await
+    versions_of(reader, path, header, Span::All).await
 }
 
 async fn versions_of(
     reader: &Reader<'_>,
     path: &SecretPath,
     header: Header,
+    span: Span,
 ) -> Result<History, Error> {
     let id = reader.keys.id();
-    let to = version::key(id, path, header.current_number() + 1);
-    let mut from = version::key(id, path, header.oldest);
+    let (first, end) = span.of(&header);
+    let to = version::key(id, path, end);
+    let mut from = version::key(id, path, first);
     let mut versions = Vec::new();
     loop {
         let entries = reader.snapshot.scan(version::SPACE, &from, &to, VERSIONS_AT_ONCE).await?;

@@ -476,3 +476,42 @@ async fn who_writes_beside_the_sweep_begins_anew() {
         assert_eq!(keys(&*engine, space).await.len(), 20, "{space:?}");
     }
 }
+
+/// Versions are told newest first, so many at once, and each once, also where some are gone meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_told_newest_first_in_pages() {
+    let (_folder, service, id, _) = service().await;
+    let (permit, at) = (all(id), path("many"));
+    let write = async || {
+        let put = Put {
+            patch: MetadataPatch::default(),
+            value: SecretValue::new(b"{}".to_vec()),
+            expects: Expects::Anything,
+            creates: true,
+        };
+        service.secrets.put(&permit, &at, &put, NOW).await.unwrap();
+    };
+    for _ in 0..7 {
+        write().await;
+    }
+    let page = async |cursor: Option<&[u8]>, limit: u32| {
+        let found = service.secrets.newest_versions(&permit, &at, cursor, limit, NOW).await;
+        let ((versions, next), ..) = found.unwrap();
+        (versions.into_iter().map(|(number, _)| number.get()).collect::<Vec<_>>(), next)
+    };
+    assert_eq!(page(None, 7).await, (vec![7, 6, 5, 4, 3, 2, 1], None));
+    let (first, next) = page(None, 3).await;
+    assert_eq!(first, [7, 6, 5]);
+    // What is written meanwhile moves nothing.
+    write().await;
+    let (second, next) = page(next.as_deref(), 3).await;
+    assert_eq!(second, [4, 3, 2]);
+    assert_eq!(page(next.as_deref(), 3).await, (vec![1], None));
+    let forged = service.secrets.newest_versions(&permit, &at, Some(b"x"), 3, NOW).await;
+    assert!(matches!(forged, Err(Error::Invalid(_))));
+    let other = path("other");
+    create(&service, &permit, "other").await.unwrap();
+    let cursor = service.secrets.newest_versions(&permit, &at, None, 3, NOW).await.unwrap().0.1;
+    let foreign = service.secrets.newest_versions(&permit, &other, cursor.as_deref(), 3, NOW).await;
+    assert!(matches!(foreign, Err(Error::Invalid(_))), "a cursor of another secret");
+}
