@@ -121,7 +121,7 @@ impl StorageBackend for Disk {
 
 /// How the commits of a [`Faulty`] engine end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     None,
     Conflict,
     Overloaded,
@@ -130,6 +130,10 @@ enum Fault {
     UnknownLost,
     /// It is written, and nobody knows.
     UnknownDone,
+    /// As `Unavailable`, and nothing can be read.
+    Unreadable,
+    /// All that is read is damaged.
+    Damaged,
 }
 
 /// An engine whose commits end as the test says, or wait until it lets them go on.
@@ -168,7 +172,7 @@ impl Faulty {
         })
     }
 
-    fn fails(&self, fault: Fault) {
+    pub fn fails(&self, fault: Fault) {
         self.commits.store(0, SeqCst);
         *self.fault.lock().unwrap() = fault;
     }
@@ -202,6 +206,14 @@ impl Faulty {
             notified.await;
         }
     }
+
+    fn is_read(&self) -> Result<(), ReadError> {
+        match *self.fault.lock().unwrap() {
+            Fault::Unreadable => Err(ReadError::Unavailable("a test".into())),
+            Fault::Damaged => Err(ReadError::Corrupt("a test".into())),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Engine for Faulty {
@@ -216,6 +228,7 @@ impl Engine for Faulty {
     fn read<'a>(&'a self, parts: &'a [Read<'a>]) -> Fut<'a, Result<Parts, ReadError>> {
         Box::pin(async {
             self.passes(&self.reads_are_held).await;
+            self.is_read()?;
             self.inner.read(parts).await
         })
     }
@@ -223,6 +236,7 @@ impl Engine for Faulty {
     fn snapshot(&self) -> Fut<'_, Result<Box<dyn Snapshot>, ReadError>> {
         Box::pin(async {
             self.passes(&self.reads_are_held).await;
+            self.is_read()?;
             self.inner.snapshot().await
         })
     }
@@ -238,10 +252,12 @@ impl Engine for Faulty {
             self.passes(&self.is_held).await;
             let fault = *self.fault.lock().unwrap();
             match fault {
-                Fault::None => self.inner.commit(batch).await,
+                Fault::None | Fault::Damaged => self.inner.commit(batch).await,
                 Fault::Conflict => Err(CommitError::Conflict),
                 Fault::Overloaded => Err(CommitError::Overloaded),
-                Fault::Unavailable => Err(CommitError::Unavailable("a test".into())),
+                Fault::Unavailable | Fault::Unreadable => {
+                    Err(CommitError::Unavailable("a test".into()))
+                }
                 Fault::UnknownLost => Err(CommitError::OutcomeUnknown("a test".into())),
                 Fault::UnknownDone => {
                     self.inner.commit(batch).await?;

@@ -1,4 +1,6 @@
-//! Nothing that is secret may leave by a side door: the log, the metrics, the disk.
+//! Nothing that is secret may leave by a side door: the log, the metrics, the disk, the audit trail.
+
+mod everywhere;
 
 use std::path::Path;
 
@@ -23,7 +25,8 @@ const KEPT: &str = "$argon2id";
 const HIDDEN: &[&str] = &[VALUE, VALUE_KEY, METADATA, METADATA_KEY, DOMAIN_NAME, KEPT];
 
 fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    // Much faster than to look at each window.
+    String::from_utf8_lossy(bytes).contains(text)
 }
 
 /// A domain whose name has the canary in it; no two have one name.
