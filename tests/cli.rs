@@ -96,6 +96,14 @@ fn serve(folder: &Path) -> (Server, String) {
     (server, format!("https://{address}"))
 }
 
+/// That a command which asks a question ends with this code.
+#[track_caller]
+fn ends_with<A: AsRef<OsStr> + Debug>(arguments: &[A], code: i32) {
+    let output = okmsd(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+}
+
 #[test]
 fn a_region_from_nothing() {
     let temporary = tempfile::tempdir().unwrap();
@@ -211,7 +219,30 @@ fn a_region_from_nothing() {
     assert_eq!(told, "allowed\nallow by policy root\n", "an operator is bound by none");
     let as_service: Vec<_> = test.iter().copied().chain(own.iter().map(String::as_str)).collect();
     assert_eq!(succeeds(&with(&as_service)), "allowed\nallow by policy admin\n");
-    fails(&with(&[&test[..], &["--rule", "missing"]].concat()), "rule");
+    // No is told by another code than that there is no answer: both were 1.
+    let missing = [&test[..], &["--rule", "missing"]].concat();
+    fails(&with(&missing), "rule");
+    let refused = with(&[&test[..4], &["--action", "okms:apiovh:resource/edit"]].concat());
+    let refused: Vec<_> = refused.into_iter().chain(own.iter().cloned()).collect();
+    let nobody = [&test[..], &["--dir", dir, "--endpoint", "https://127.0.0.1:1"]].concat();
+    for (arguments, code) in [
+        (with(&test), 0),
+        (refused, 1),
+        (with(&missing), 2),
+        (with(&["policy", "test", "--domain", &id, "--action", "no:such"]), 2),
+        (nobody.into_iter().map(str::to_owned).collect(), 2),
+    ] {
+        ends_with(&arguments, code);
+    }
+    ends_with(&["audit", "verify", "--dir", dir], 0);
+    let trail = fs::read_to_string(file("audit.log")).unwrap();
+    let (edited, cut) = (file("edited.log"), file("cut.log.gz"));
+    fs::write(&edited, trail.replacen("\"seq\":1,", "\"seq\":2,", 1)).unwrap();
+    fs::write(&cut, [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff]).unwrap();
+    ends_with(&["audit", "verify", "--dir", dir, &edited], 1);
+    ends_with(&["audit", "verify", "--dir", dir, &cut], 1);
+    ends_with(&["audit", "verify", "--dir", dir, &file("missing.log")], 2);
+    ends_with(&["audit", "verify", "--dir", &file("missing")], 2);
     succeeds(&with(&["cert", "revoke", first, "--domain", &id, "--reason", "superseded"]));
     let shown = succeeds(&with(&["cert", "show", first, "--domain", &id]));
     assert!(shown.contains("\"status\": \"REVOKED\"") && shown.contains("superseded"), "{shown}");

@@ -1,12 +1,16 @@
 //! `okmsd audit`
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 
 use super::{
     audit_show::{Show, Tail},
-    output::{Fault, Outcome, say},
+    output::{Answer, Outcome, answered, say},
 };
 use crate::{
     app::{AUDIT_PURPOSE, Heads},
@@ -19,7 +23,8 @@ use crate::{
 /// Read and check the audit trail, in its files.
 #[derive(Subcommand)]
 pub(super) enum Audit {
-    /// Check that nothing in the files was edited, left out, put in or moved.
+    /// Check that nothing in the files was edited, left out, put in or moved. Ends with 0 where that is
+    /// so, with 1 where it is not, and with 2 where it cannot be said.
     Verify(Verify),
     /// Show the key that checks checkpoints: with it a trail can be verified elsewhere.
     Key(Key),
@@ -75,7 +80,7 @@ fn parse_key(digits: &str) -> Result<VerifyingKey, String> {
 impl Audit {
     pub(super) async fn run(self) -> Outcome {
         match self {
-            Self::Verify(verify) => verify.run(),
+            Self::Verify(verify) => answered(verify.run()),
             Self::Key(key) => key.run(),
             Self::Show(show) => show.run(),
             Self::Tail(tail) => tail.run().await,
@@ -117,7 +122,7 @@ impl Key {
 }
 
 impl Verify {
-    fn run(self) -> Outcome {
+    fn run(self) -> Outcome<Answer> {
         let config = match self.region.dir {
             Some(_) => Some(self.region.config()?),
             None => None,
@@ -142,10 +147,15 @@ impl Verify {
             verifier.must_reach(head.at);
         }
         for file in &files {
-            check(&mut verifier, file)?;
+            if let Some(fault) = fault_in(&mut verifier, file)? {
+                return Ok(Answer::No(fault));
+            }
         }
         let doubts = verifier.doubts().to_vec();
-        let proven = verifier.finish().map_err(|fault| -> Fault { fault.to_string().into() })?;
+        let proven = match verifier.finish() {
+            Ok(proven) => proven,
+            Err(fault) => return Ok(Answer::No(fault.to_string())),
+        };
         for one in &proven {
             say(told(one));
         }
@@ -160,31 +170,45 @@ impl Verify {
         }
         if let Some(one) = gone.iter().find(|one| !self.without.contains(&one.chain)) {
             let chain = one.chain;
-            return Err(format!(
+            return Ok(Answer::No(format!(
                 "nothing of chain {chain} is here; name its files, or say `--without {chain}` if they were put away"
-            )
-            .into());
+            )));
         }
-        match proven.iter().find(|one| self.closed && !one.is_closed) {
-            Some(open) => Err(format!("chain {} does not end with a stop", open.chain).into()),
-            None => Ok(()),
-        }
+        Ok(match proven.iter().find(|one| self.closed && !one.is_closed) {
+            Some(open) => Answer::No(format!("chain {} does not end with a stop", open.chain)),
+            None => Answer::Yes,
+        })
     }
 }
 
-fn check(verifier: &mut Verifier, file: &Path) -> Outcome {
-    let at = |line: usize, what: &dyn std::fmt::Display| -> Fault {
-        format!("{}:{line}: {what}", file.display()).into()
-    };
-    let mut lines = Lines::open(file).map_err(|error| at(0, &error))?;
-    for number in 1.. {
-        let Some(line) = lines.next_line().map_err(|error| at(number, &error))? else { break };
-        if !line.is_whole {
-            return Err(at(number, &"this line was cut short"));
+/// What in a file is not as it was written, if anything is.
+fn fault_in(verifier: &mut Verifier, file: &Path) -> Outcome<Option<String>> {
+    let at = |line: usize, what: &dyn Display| format!("{}:{line}: {what}", file.display());
+    // What cannot be read may be whole; what is there and cannot be unpacked is not.
+    let of = |line: usize, error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            Ok(Some(at(line, &error)))
         }
-        verifier.line(line.text).map_err(|fault| at(number, &fault))?;
+        _ => Err(at(line, &error).into()),
+    };
+    let mut lines = match Lines::open(file) {
+        Ok(lines) => lines,
+        Err(error) => return of(0, error),
+    };
+    for number in 1.. {
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => return of(number, error),
+        };
+        if !line.is_whole {
+            return Ok(Some(at(number, &"this line was cut short")));
+        }
+        if let Err(fault) = verifier.line(line.text) {
+            return Ok(Some(at(number, &fault)));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn told(proven: &Proven) -> String {

@@ -31,7 +31,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use self::signals::Cut;
+use self::{output::Unanswered, signals::Cut};
 
 /// A self-hosted secret service: client certificates, versioned and encrypted secrets, the OKMS
 /// Secret API.
@@ -83,7 +83,7 @@ pub fn run() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.enable_all().event_interval(EVENT_INTERVAL).build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     let outcome = runtime.block_on(async {
         match arguments.command {
@@ -104,7 +104,9 @@ pub fn run() -> ExitCode {
         Err(error) => match error.downcast_ref::<Cut>() {
             // Whatever is still at work is not waited for.
             Some(cut) => process::exit(cut.exit_code()),
-            None => fail(&*error),
+            // As where the arguments are wrong.
+            None if error.is::<Unanswered>() => fail(&*error, ExitCode::from(2)),
+            None => fail(&*error, ExitCode::FAILURE),
         },
     }
 }
@@ -136,7 +138,7 @@ fn is_plain(text: &str) -> bool {
     is_short && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
+fn fail(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
     let _nobody_reads = writeln!(io::stderr(), "okmsd: {error}");
-    ExitCode::FAILURE
+    code
 }

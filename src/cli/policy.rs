@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, text},
-    output::{Outcome, say},
+    output::{Answer, Outcome, answered, say},
 };
 use crate::model::OkmsId;
 
 /// Questions about who may do what, to a running server.
 #[derive(Subcommand)]
 pub(super) enum Policy {
-    /// Say whether somebody may do something, and which policies say so.
+    /// Say whether somebody may do something, and which policies say so. Ends with 0 where it may be
+    /// done, with 1 where it may not, and with 2 where there is no answer.
     Test(Test),
 }
 
@@ -49,13 +50,13 @@ pub(super) struct Test {
 impl Policy {
     pub(super) async fn run(self) -> Outcome {
         match self {
-            Self::Test(test) => test.run().await,
+            Self::Test(test) => answered(test.run().await),
         }
     }
 }
 
 impl Test {
-    async fn run(self) -> Outcome {
+    async fn run(self) -> Outcome<Answer> {
         let Self { action, path, rule, user, at, address, okms_id, client } = self;
         let asked = json!({
             "action": action,
@@ -86,6 +87,6 @@ impl Test {
                 "nothing by policy {policy}: its conditions are not met, or it is over, or it asks for parameters or wrapping"
             ));
         }
-        if is_allowed { Ok(()) } else { Err("not allowed".into()) }
+        Ok(if is_allowed { Answer::Yes } else { Answer::No("not allowed".to_owned()) })
     }
 }
