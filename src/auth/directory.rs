@@ -114,10 +114,23 @@ impl VerifiedPeer {
         Holder::new(&self.identity, &self.voucher, self.line.get())
     }
 
+    /// Whether that is told already.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.line.get().is_some()
+    }
+
     /// Tells the keys of the certificates that this one was renewed from and the identities that it
     /// was issued for, once and for all: neither changes.
     pub(crate) fn trace(&self, before: Vec<[u8; 32]>, identities: Vec<String>) {
         self.line.get_or_init(|| Line::new(&self.identity, before, identities));
+    }
+
+    /// The key of the first certificate of its line, where somebody has looked, which all that are renewed
+    /// from that one have in common; else its own.
+    #[must_use]
+    pub fn first_key_sha256(&self) -> &[u8; 32] {
+        let first = self.line.get().and_then(Line::first_key);
+        first.unwrap_or_else(|| self.identity.public_key_sha256())
     }
 
     /// By whose word it is who it is.

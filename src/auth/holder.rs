@@ -18,8 +18,8 @@ pub(super) const URN: &str = "urn:";
 /// Where a certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its key, and those of the certificates that it was renewed from: SHA-256 of each
-    /// `SubjectPublicKeyInfo`.
+    /// Its key, and those of the certificates that it was renewed from, the next one before it first:
+    /// SHA-256 of each `SubjectPublicKeyInfo`.
     keys: Vec<[u8; 32]>,
     /// The identities that it was issued for.
     identities: Vec<String>,
@@ -29,10 +29,16 @@ impl Line {
     /// That of a certificate, by the keys of those before it and the identities that it was issued
     /// for.
     #[must_use]
-    pub fn new(own: &CertIdentity, mut before: Vec<[u8; 32]>, mut identities: Vec<String>) -> Self {
-        before.push(*own.public_key_sha256());
+    pub fn new(own: &CertIdentity, before: Vec<[u8; 32]>, mut identities: Vec<String>) -> Self {
+        let mut keys = vec![*own.public_key_sha256()];
+        keys.extend(before);
         identities.retain(|identity| identity.starts_with(URN));
-        Self { keys: before, identities }
+        Self { keys, identities }
+    }
+
+    /// The key of the first certificate, which was renewed from none.
+    pub(super) fn first_key(&self) -> Option<&[u8; 32]> {
+        self.keys.last()
     }
 }
 

@@ -235,6 +235,9 @@ impl Credentials {
         else {
             return Ok(());
         };
+        if peer.is_traced() {
+            return Ok(());
+        }
         let keys = self.scope.keys_of(id).await?;
         let (before, identities) = match self.of(&keys, peer.identity()).await? {
             Some((id, own)) => (self.before(&keys, (&id, &own)).await?.keys, own.identities),
@@ -242,6 +245,21 @@ impl Credentials {
         };
         peer.trace(before, identities);
         Ok(())
+    }
+
+    /// The key by which the holder of a certificate is known through all renewals: that of the first
+    /// one of its line. Its own where the domain's records know no line, or one of them is damaged: that
+    /// one is then not renewed either. None where there is no certificate.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn first_key(&self, permit: &Permit) -> Result<Option<[u8; 32]>, Error> {
+        permit.check(Action::DomainGet, Resource::Tenant)?;
+        let auth::Subject::Certificate(peer) = permit.subject() else { return Ok(None) };
+        match self.trace(permit.principal()).await {
+            Ok(()) | Err(Error::Corrupt(_)) => Ok(Some(*peer.first_key_sha256())),
+            Err(error) => Err(error),
+        }
     }
 
     /// A page of the domain's access certificates, the oldest first. One whose record is damaged is

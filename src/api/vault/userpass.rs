@@ -116,8 +116,8 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let password = Password::new(password.ok_or(Problem::NoPassword)?)?;
     let warnings = fields.warnings();
     let key = permit.subject().certificate().map(|own| *own.public_key_sha256());
-    let source = match (key, call.client) {
-        (Some(key), _) => LoginSource::Key(key),
+    let source = match (context.service.credentials.first_key(permit).await?, call.client) {
+        (Some(first), _) => LoginSource::Key(first),
         (None, client) => LoginSource::at(client.ok_or(Problem::PermissionDenied)?),
     };
     let user = context.service.users.log_in(permit, &source, name, password, call.now).await?;

@@ -1,7 +1,8 @@
 //! Who may try passwords at present: whoever fails too often waits, longer each time.
 //!
-//! Always holds: names that are no user's count as those that are; a caller is a certificate's key, or
-//! where there is none an address, so that nobody shuts out anybody else. In memory alone, of each process, and bounded: where more callers
+//! Always holds: names that are no user's count as those that are; a caller is the key of the first
+//! certificate of a line, or where there is none an address, so that nobody shuts out anybody else, and
+//! nobody is somebody else by renewing. In memory alone, of each process, and bounded: where more callers
 //! fail than there is room for, those who failed least recently are forgotten.
 
 use std::hash::{BuildHasher, RandomState};

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Where a login comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LoginSource {
-    /// Somebody with a certificate: SHA-256 of its public key.
+    /// Somebody with a certificate: SHA-256 of the public key of the first one of its line, so that whoever
+    /// renews it stays who it is ([`first_key`](super::super::Credentials::first_key)).
     Key([u8; 32]),
     /// Somebody without one, at an address.
     Address(IpAddr),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Vault;
 use crate::{
     audit::record_of,
+    credentials::{holder, pair},
     harness::{Answer, BOTH, Http, Leaf, TestServer},
 };
 
@@ -66,7 +67,7 @@ async fn users_are_written_and_shown() {
         admin.put(at, body).await.refused(400, said);
     }
     let written = json!({
-        "password": RIGHT, "token_policies": ["b", " a", "b", ""], "token_ttl": "1h", "token_max_ttl": 7200,
+        "password": RIGHT, "token_policies": ["b", "a", "b", ""], "token_ttl": "1h", "token_max_ttl": 7200,
         "token_type": "default", "token_num_uses": 0, "token_bound_cidrs": [], "token_period": "0", "token_explicit_max_ttl": 0,
         "token_no_default_policy": false, "password_hash": "",
     });
@@ -238,6 +239,39 @@ async fn many_names_are_tried_no_better_than_one() {
     log_in(&another(&server, &admin), "ann", RIGHT).await.envelope();
     server.clock.advance(30);
     log_in(&admin, "ann", RIGHT).await.envelope();
+}
+
+/// Each renewal brings a key of its own, and brought five guesses with it: thirty in eight seconds, without
+/// a wait. All that come of one certificate count as that one, together, with one name and with all.
+#[tokio::test]
+async fn a_renewal_takes_no_failure_back() {
+    let (server, admin) = start().await;
+    user(&admin, "ann", "").await;
+    let id = admin.client.id.clone();
+    let renewed = async |of: &Vault| {
+        let at = format!("/v2/okms/resource/{id}/credential/renew");
+        let issued = of.client.call(hyper::Method::POST, &at, "").await.ok();
+        Vault::of(&server.client(Some(&pair(&issued)), Some(&id), Http::One)).root()
+    };
+    let of_line = async || Vault::of(&holder(&server, &id, 30).await.0).root();
+    let (first, other) = (of_line().await, of_line().await);
+    let second = renewed(&first).await;
+    let line = [&first, &second, &renewed(&first).await, &renewed(&second).await, &second];
+    for one in line {
+        log_in(one, "ann", "wrong").await.refused(400, WRONG);
+    }
+    let newest = renewed(line[3]).await;
+    for one in [&first, &second, line[2], line[3], &newest] {
+        log_in(one, "ann", RIGHT).await.refused(429, LOCKED);
+    }
+    for number in 0..45 {
+        log_in(line[number % 4], &format!("user{number}"), "wrong").await.refused(400, WRONG);
+    }
+    log_in(&newest, "another", "wrong").await.refused(429, LOCKED);
+    // What an operator has issued by itself is somebody else, and whoever has waited goes on.
+    log_in(&other, "ann", RIGHT).await.envelope();
+    server.clock.advance(30);
+    log_in(&newest, "ann", RIGHT).await.envelope();
 }
 
 /// A password without a certificate of the domain is worth nothing.
