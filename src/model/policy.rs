@@ -212,6 +212,9 @@ impl CertRule {
         for texts in std::iter::once(&self.policies).chain(self.lists()) {
             list(texts.iter().map(String::as_str))?;
         }
+        if self.policies.iter().any(|name| name.trim() != name) {
+            return Err(EDGES);
+        }
         let further = || self.subject.values().chain(self.other_names.values());
         list(self.required_extensions.iter().map(String::as_str))?;
         for texts in further() {
@@ -275,13 +278,30 @@ impl CertRole {
     }
 }
 
+const EDGES: Invalid = Invalid(
+    "names of policies, rules and identities have no blanks at their edges; leave them out",
+);
 const TOO_MANY: Invalid = Invalid("a list in a policy, a rule or a user has at most 128 entries");
 
-/// Goes on with a name that a policy, a rule or an identity can have.
+/// Goes on with a name that a policy, a rule or an identity can be given. Names are told apart byte for
+/// byte; one with blanks at its edges would be another one to whoever reads it.
 ///
 /// # Errors
 /// `Invalid` with what it must be.
 pub fn name(text: &str) -> Result<(), Invalid> {
+    known_name(text)?;
+    if text.trim() != text {
+        return Err(EDGES);
+    }
+    Ok(())
+}
+
+/// Goes on with a name that something may have which is there: some were given when blanks at their
+/// edges were taken.
+///
+/// # Errors
+/// `Invalid` with what it must be.
+pub fn known_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > NAME_MAX || text.chars().any(char::is_control) {
         return Err(Invalid("a name is text of 1 to 128 bytes without control characters"));
     }
@@ -294,7 +314,7 @@ pub fn name(text: &str) -> Result<(), Invalid> {
 /// `Invalid` with what it must be.
 pub fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Invalid> {
     let is_fine = |(key, value): (&String, &String)| {
-        name(key).is_ok() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control)
+        known_name(key).is_ok() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control)
     };
     if metadata.len() > METADATA_MAX || !metadata.iter().all(is_fine) {
         return Err(Invalid(

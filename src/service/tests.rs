@@ -39,7 +39,7 @@ use crate::{
     model::{
         BuiltIn, CertRule, Credential, DomainConfig, Header, IamPolicy, MetadataPatch, MountPath,
         OkmsId, Quota, ResourcePattern, RevocationReason, SecretPath, SettingsPatch, Timestamp,
-        When,
+        VaultPolicy, When,
     },
     pki::{self, CertificateAuthority, KeyKind, Validity},
     store::{
@@ -583,6 +583,49 @@ async fn is_not_judged_by_a_damaged_line(is_pinned: bool) {
     service.scope.engine().commit(Batch { preconditions: Vec::new(), ops: gone }).await.unwrap();
     service.credentials.trace(&principal).await.unwrap();
     ask().unwrap();
+}
+
+/// What was called so when blanks at the edges of names were taken can be seen and removed, and not be
+/// written again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_blanks_at_its_edges_is_not_given_again() {
+    let (_folder, service, id, _) = service().await;
+    let (permit, text) = (all(id), r#"path "secret/*" { capabilities = ["read"] }"#);
+    let keys = service.scope.keys(&permit).await.unwrap();
+    let old = VaultPolicy { text: text.to_owned(), created_at: NOW, updated_at: NOW };
+    let rule = CertRule { common_names: vec!["x".to_owned()], ..CertRule::default() };
+    let ops = vec![
+        records::put(&keys, " old", &old).unwrap(),
+        records::put(&keys, "old ", &rule).unwrap(),
+    ];
+    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    let access = &service.access;
+    assert_eq!(access.vault_policy(&permit, " old").await.unwrap(), old);
+    assert_eq!(access.rule(&permit, "old ").await.unwrap(), rule);
+    let again = access.put_vault_policy(&permit, " old", text, NOW).await;
+    assert!(matches!(again, Err(Error::Invalid(_))), "{again:?}");
+    let again = access.put_rule(&permit, "old ", &rule).await;
+    assert!(matches!(again, Err(Error::Invalid(_))), "{again:?}");
+    access.delete_vault_policy(&permit, " old").await.unwrap();
+    access.delete_rule(&permit, "old ").await.unwrap();
+}
+
+/// Who logs in is known by the first key of the line; by the own one where its record is damaged, as that
+/// shuts out nobody, and is not renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_record_is_damaged_is_known_by_its_own_key() {
+    let (authority, _) = CertificateAuthority::create("region CA", NOW, 100).unwrap();
+    let validity = authority.validity();
+    let (_folder, service, id, _) = service_with(Some(authority)).await;
+    let (credential, peer) = holder(&service, id, validity).await;
+    let principal = directory::principal(&peer, service.revocations.revoked(), NOW).unwrap();
+    let access = service.access.directory();
+    let permit = principal.authorize(id, &[Action::DomainGet], access).unwrap();
+    let key = Credential::key(id, credential.as_bytes());
+    damage(&service, Credential::SPACE, key).await;
+    let own = *peer.identity().public_key_sha256();
+    assert_eq!(service.credentials.first_key(&permit).await.unwrap(), Some(own));
+    assert_eq!(service.credentials.first_key(&all(id)).await.unwrap(), None);
 }
 
 /// Whoever renews one certificate from the other without end would have each connection read all of

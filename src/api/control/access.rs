@@ -227,7 +227,7 @@ fn id(call: &Call) -> [u8; 16] {
 
 fn name(call: &Call) -> Result<String, Error> {
     let name = query::decode(call.params.name.as_deref().unwrap_or_default())?.into_owned();
-    crate::model::policy::name(&name)?;
+    crate::model::policy::known_name(&name)?;
     Ok(name)
 }
 

@@ -7,7 +7,7 @@ use super::{
     asked::{Asked, presented, token},
     envelope,
     envelope::{Parts, TOKEN},
-    fields::{self, Fields},
+    fields::{self, Fields, ListField},
 };
 use crate::{
     model::{Bearer, Invalid, Timestamp, Token, policy::DEFAULT_POLICY},
@@ -108,8 +108,7 @@ pub(super) async fn create(asked: &Asked<'_>) -> Result<Reply, Failed> {
     if meta.len() > 64 {
         return Err(Invalid("meta can hold at most 64 entries").into());
     }
-    let mut names = fields.texts("policies")?;
-    names.retain(|name| !name.is_empty());
+    let names = fields.texts(ListField::POLICIES)?;
     let bearer = own.map(|own| own.token.bearer.clone()).unwrap_or_default().child(names)?;
     // What has no meaning without parents is taken and has none.
     for known in ["no_parent", "no_default_policy", "entity_alias"] {

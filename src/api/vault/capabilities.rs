@@ -8,7 +8,7 @@ use super::{
     asked::Asked,
     auth::{self, Named},
     envelope,
-    fields::{self, Fields},
+    fields::{self, Fields, ListField},
 };
 use crate::{
     auth::{
@@ -36,8 +36,8 @@ pub(super) async fn of(
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    let mut paths = fields.texts("paths")?;
-    paths.extend(fields.texts("path")?);
+    let mut paths = fields.texts(ListField::PATHS)?;
+    paths.extend(fields.texts(ListField::PATH)?);
     if paths.is_empty() || paths.len() > PATHS_MAX {
         return Err(Problem::NoPaths.into());
     }

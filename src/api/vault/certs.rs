@@ -11,7 +11,7 @@ use super::{
     asked::Asked,
     envelope,
     envelope::{Parts, TOKEN},
-    fields::{self, Fields},
+    fields::{self, Fields, ListField},
 };
 use crate::{
     model::{CertRole, CertRule, Invalid},
@@ -22,14 +22,14 @@ use crate::{
 type List = fn(&mut CertRule) -> &mut Vec<String>;
 
 /// The lists of a rule, by the names that Vault has for them.
-const LISTS: [(&str, List); 7] = [
-    ("allowed_common_names", |rule| &mut rule.common_names),
-    ("allowed_dns_sans", |rule| &mut rule.dns_names),
-    ("allowed_email_sans", |rule| &mut rule.emails),
-    ("allowed_names", |rule| &mut rule.names),
-    ("allowed_organizational_units", |rule| &mut rule.organizational_units),
-    ("allowed_uri_sans", |rule| &mut rule.uris),
-    ("required_extensions", |rule| &mut rule.required_extensions),
+const LISTS: [(ListField, List); 7] = [
+    (ListField::ALLOWED_COMMON_NAMES, |rule| &mut rule.common_names),
+    (ListField::ALLOWED_DNS_SANS, |rule| &mut rule.dns_names),
+    (ListField::ALLOWED_EMAIL_SANS, |rule| &mut rule.emails),
+    (ListField::ALLOWED_NAMES, |rule| &mut rule.names),
+    (ListField::ALLOWED_ORGANIZATIONAL_UNITS, |rule| &mut rule.organizational_units),
+    (ListField::ALLOWED_URI_SANS, |rule| &mut rule.uris),
+    (ListField::REQUIRED_EXTENSIONS, |rule| &mut rule.required_extensions),
 ];
 const OF_EVERYBODY: Invalid =
     Invalid("a role asks for a certificate or for names; without, it would be everybody's");
@@ -96,13 +96,13 @@ pub(super) async fn write(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
     let mut lists = Vec::new();
-    for (name, of) in LISTS {
-        if let Some(texts) = given(&mut fields, name)? {
+    for (field, of) in LISTS {
+        if let Some(texts) = fields.list(field)? {
             lists.push((of, texts));
         }
     }
     let (policies, older) =
-        (given(&mut fields, "token_policies")?, given(&mut fields, "policies")?);
+        (fields.list(ListField::TOKEN_POLICIES)?, fields.list(ListField::POLICIES)?);
     let policies = policies.or(older);
     let certificate = fields.text("certificate")?.filter(|text| !text.is_empty());
     let certificate = certificate.map(|text| RoleCertificate::parse(&text)).transpose()?;
@@ -181,14 +181,6 @@ fn says_something(fields: &mut Fields<'_>, name: &str) -> Result<bool, Failed> {
     Ok(fields.take(name)?.is_some_and(|raw| !is_nothing(raw.get())))
 }
 
-/// A list that is named, if it is.
-fn given(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<String>>, Failed> {
-    let Some(mut texts) = fields.list(name)? else { return Ok(None) };
-    texts = texts.iter().map(|text| text.trim().to_owned()).collect();
-    texts.retain(|text| !text.is_empty());
-    Ok(Some(texts))
-}
-
 /// A warning about what this address does not show of a rule.
 fn unseen(rule: &CertRule) -> Vec<String> {
     let is_shown = rule.upns.is_empty()
@@ -206,8 +198,8 @@ fn unseen(rule: &CertRule) -> Vec<String> {
 fn write_role(out: &mut ObjectWriter<'_>, rule: &mut CertRule) {
     let role = rule.role.take().unwrap_or_default();
     let CertRole { certificate, display_name, ttl_seconds, max_ttl_seconds } = &role;
-    for (name, of) in LISTS {
-        out.texts(name, of(rule).iter().map(String::as_str));
+    for (field, of) in LISTS {
+        out.texts(field.name(), of(rule).iter().map(String::as_str));
     }
     out.text("certificate", certificate);
     out.text("display_name", display_name);

@@ -21,6 +21,43 @@ use crate::model::{
 /// The most entries of a list of numbers.
 const NUMBERS_MAX: usize = 1000;
 
+/// A parameter that is a list of texts, or one text with commas. Policies that speak of parameters see
+/// its parts as the handler does ([`parts`]): what is not here cannot be taken as a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListField(&'static str);
+
+macro_rules! list_fields {
+    ($($field:ident = $name:literal,)*) => {
+        impl ListField {
+            $(pub(super) const $field: Self = Self($name);)*
+            const ALL: &[Self] = &[$(Self::$field,)*];
+        }
+    };
+}
+
+list_fields! {
+    ALLOWED_COMMON_NAMES = "allowed_common_names",
+    ALLOWED_DNS_SANS = "allowed_dns_sans",
+    ALLOWED_EMAIL_SANS = "allowed_email_sans",
+    ALLOWED_NAMES = "allowed_names",
+    ALLOWED_ORGANIZATIONAL_UNITS = "allowed_organizational_units",
+    ALLOWED_URI_SANS = "allowed_uri_sans",
+    BOUND_CIDRS = "bound_cidrs",
+    PATH = "path",
+    PATHS = "paths",
+    POLICIES = "policies",
+    REQUIRED_EXTENSIONS = "required_extensions",
+    TOKEN_BOUND_CIDRS = "token_bound_cidrs",
+    TOKEN_POLICIES = "token_policies",
+}
+
+impl ListField {
+    /// What it is called.
+    pub(super) const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 /// A request body's fields. Fields are taken one by one; what is left was not understood.
 pub(super) struct Fields<'a> {
     object: Object<'a>,
@@ -65,7 +102,16 @@ pub(super) fn with_parameters<T>(
     if [Method::POST, Method::PUT, Method::PATCH].contains(&call.head.method) {
         let body = body(call)?;
         let members = Fields::parse(&body)?.object.into_members();
-        let given = members.iter().map(|(name, raw)| (&**name, Given::Json(raw.get())));
+        let is_list = |name: &str| ListField::ALL.iter().any(|field| field.0 == name);
+        let lists: Vec<_> = members
+            .iter()
+            .map(|(name, raw)| if is_list(name) { parts(raw) } else { None })
+            .collect();
+        let given = members.iter().zip(&lists).map(|((name, raw), parts)| {
+            let json = raw.get();
+            let given = parts.as_deref().map(|parts| Given::List { json, parts });
+            (&**name, given.unwrap_or(Given::Json(json)))
+        });
         return Ok(then(&given.collect::<Vec<_>>()));
     }
     let decode = |text| query::form(text).map(Cow::into_owned);
@@ -145,19 +191,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a list of texts, or one text with commas; none where there is no such field.
-    pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Failed> {
-        Ok(self.list(name)?.unwrap_or_default())
+    pub(super) fn texts(&mut self, field: ListField) -> Result<Vec<String>, Failed> {
+        Ok(self.list(field)?.unwrap_or_default())
     }
 
     /// The same, if there is such a field.
-    pub(super) fn list(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Failed> {
-        let Some(raw) = self.take(name)? else { return Ok(None) };
-        let items: Option<Vec<String>> = if raw.get().starts_with('[') {
-            serde_json::from_str(raw.get()).ok()
-        } else {
-            weak_text(raw).map(|text| text.split(',').map(str::to_owned).collect())
-        };
-        items.map(Some).ok_or_else(|| wrong(name, "expected a list of texts"))
+    pub(super) fn list(&mut self, field: ListField) -> Result<Option<Vec<String>>, Failed> {
+        let Some(raw) = self.take(field.0)? else { return Ok(None) };
+        parts(raw).map(Some).ok_or_else(|| wrong(field.0, "expected a list of texts"))
     }
 
     /// Takes the three settings of secrets, and the fourth of metadata. `allows_never`: whether a
@@ -348,6 +389,18 @@ pub(super) fn weak_text(raw: &RawValue) -> Option<String> {
         text if text.starts_with('"') => string(raw),
         number => Some(number.to_owned()),
     }
+}
+
+/// The texts of a list, or the parts of a text with commas, without those that are empty. Of a text
+/// blanks around the commas are no part, as in Vault; what stands in a list is taken byte for byte.
+fn parts(raw: &RawValue) -> Option<Vec<String>> {
+    let mut parts: Vec<String> = if raw.get().starts_with('[') {
+        serde_json::from_str(raw.get()).ok()?
+    } else {
+        weak_text(raw)?.split(',').map(|part| part.trim().to_owned()).collect()
+    };
+    parts.retain(|part| !part.is_empty());
+    Some(parts)
 }
 
 /// A map: an object; null and `[]` are an empty one, and a list of objects is merged.

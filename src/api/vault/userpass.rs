@@ -9,7 +9,7 @@ use super::{
     asked::Asked,
     auth::{self, seconds},
     envelope::{self, Parts, USERPASS},
-    fields::{self, Fields},
+    fields::{self, Fields, ListField},
 };
 use crate::{
     model::{Bearer, Invalid},
@@ -148,10 +148,8 @@ fn new_password(fields: &mut Fields<'_>) -> Result<Option<Password>, Failed> {
 
 /// Names of policies, in order and each once, if any are named.
 fn policies(fields: &mut Fields<'_>) -> Result<Option<Vec<String>>, Failed> {
-    let (new, old) = (fields.list("token_policies")?, fields.list("policies")?);
-    let Some(names) = new.or(old) else { return Ok(None) };
-    let mut names: Vec<_> = names.iter().map(|name| name.trim().to_owned()).collect();
-    names.retain(|name| !name.is_empty());
+    let (new, old) = (fields.list(ListField::TOKEN_POLICIES)?, fields.list(ListField::POLICIES)?);
+    let Some(mut names) = new.or(old) else { return Ok(None) };
     names.sort_unstable();
     names.dedup();
     Ok(Some(names))
@@ -189,8 +187,8 @@ fn refuse_what_is_not_served(fields: &mut Fields<'_>) -> Result<Option<String>, 
             return Err(refusal.into());
         }
     }
-    for name in ["token_bound_cidrs", "bound_cidrs"] {
-        if fields.texts(name)?.iter().any(|network| !network.is_empty()) {
+    for field in [ListField::TOKEN_BOUND_CIDRS, ListField::BOUND_CIDRS] {
+        if !fields.texts(field)?.is_empty() {
             return Err(NETWORKS.into());
         }
     }

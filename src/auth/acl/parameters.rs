@@ -16,6 +16,13 @@ pub enum Given<'a> {
     Text(&'a str),
     /// A value in JSON. Read only where a block lists values for its key.
     Json(&'a str),
+    /// The same of one that is taken for a list of texts, and what it is taken for.
+    List {
+        /// The value.
+        json: &'a str,
+        /// The texts.
+        parts: &'a [String],
+    },
 }
 
 /// Why a request that has the capability is refused all the same.
@@ -181,14 +188,28 @@ fn merge_listed(listed: &mut Listed, others: &Listed) {
 }
 
 impl Given<'_> {
-    /// Whether it is one of `values` for sure.
+    /// Whether it is one of `values` for sure. Where it is a text with commas that is not listed as it
+    /// is, each part is one of them, too: `a*` does not stand for `a,b`.
     fn is_among(self, values: &[Value]) -> bool {
-        let given = self.read();
-        given.is_some_and(|given| values.iter().any(|listed| matches(listed, &given)))
+        let Some(given) = self.read() else { return false };
+        let is_listed = |given: &Value| values.iter().any(|listed| matches(listed, given));
+        let each_is_listed = || match (self, &given) {
+            (Self::List { parts, .. }, Value::String(_)) => {
+                let listed_as_it_is = values.contains(&given);
+                listed_as_it_is || parts.iter().all(|part| is_listed(&Value::String(part.clone())))
+            }
+            _ => true,
+        };
+        is_listed(&given) && each_is_listed()
     }
 
-    /// Whether it is one of `values`, or might be taken for one: `"1"` for `1`.
+    /// Whether it is one of `values`, or might be taken for one: `"1"` for `1`; or one of its parts is.
     fn may_be_among(self, values: &[Value]) -> bool {
+        if let Self::List { parts, .. } = self
+            && parts.iter().any(|part| Self::Text(part).may_be_among(values))
+        {
+            return true;
+        }
         let Some(given) = self.read() else { return true };
         values.iter().any(|listed| {
             let spelled_alike =
@@ -200,7 +221,7 @@ impl Given<'_> {
     fn read(self) -> Option<Value> {
         match self {
             Self::Text(text) => Some(Value::String(text.to_owned())),
-            Self::Json(text) => serde_json::from_str(text).ok(),
+            Self::Json(text) | Self::List { json: text, .. } => serde_json::from_str(text).ok(),
         }
     }
 }

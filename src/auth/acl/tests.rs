@@ -456,7 +456,7 @@ fn parameters_are_held_against_the_block() {
         path "needs" { policy = "write" required_parameters = ["Foo", "bar"] }
         path "deny" { policy = "write" denied_parameters = { "deny" = ["bad*", 1, true, null_] } }
         path "allow" { policy = "write" allowed_parameters = { "ALLOW" = ["good", "*end", "*mid*", "*"] } denied_parameters = { "dEny" = ["bad"] } }
-        path "kinds" { policy = "write" allowed_parameters = { "map" = [{"good" = "one"}] "int" = [1, 2] "bool" = [false] } }
+        path "kinds" { policy = "write" allowed_parameters = { "map" = [{"good" = "one"}] "int" = [1, 2] "bool" = [false] "list" = ["a,b", ["c", "d"]] } }
         path "star" { policy = "write" allowed_parameters = { "*" = [] "foo" = [] "bar" = [false] } }
     "#;
     let acl = acl(&POLICY.replace(", null_", ""));
@@ -508,6 +508,25 @@ fn parameters_are_held_against_the_block() {
     }
     assert_eq!(check(&acl, "deny", &[("deny", Given::Text("1"))], None), Err(Unfit::Denied));
     assert_eq!(check(&acl, "allow", &[("allow", Given::Text("good"))], None), Ok(()));
+    for (path, name, json, parts, expected) in [
+        ("deny", "deny", "\" bad\"", &["bad"][..], Err(Unfit::Denied)),
+        ("deny", "deny", "\"good, badly\"", &["good", "badly"], Err(Unfit::Denied)),
+        ("deny", "deny", "[\"good\",\"bad\"]", &["good", "bad"], Err(Unfit::Denied)),
+        ("deny", "deny", "[\"good\",\" bad\"]", &["good", " bad"], Ok(())),
+        ("deny", "deny", "true", &["1"], Err(Unfit::Denied)),
+        ("allow", "allow", "\"good\"", &["good"], Ok(())),
+        ("allow", "allow", "\" good\"", &["good"], Err(Unfit::NotAllowed)),
+        ("allow", "allow", "\"other,the end\"", &["other", "the end"], Err(Unfit::NotAllowed)),
+        ("allow", "allow", "\"good,the end\"", &["good", "the end"], Ok(())),
+        ("allow", "allow", "[\"good\"]", &["good"], Err(Unfit::NotAllowed)),
+        ("kinds", "list", "\"a,b\"", &["a", "b"], Ok(())),
+        ("kinds", "list", "[\"c\",\"d\"]", &["c", "d"], Ok(())),
+        ("kinds", "list", "[\"c\"]", &["c"], Err(Unfit::NotAllowed)),
+    ] {
+        let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+        let given = [(name, Given::List { json, parts: &parts })];
+        assert_eq!(check(&acl, path, &given, None), expected, "{path} {json}");
+    }
     let deletes = acl.decide("needs", Operation::Delete);
     assert_eq!(deletes.check(&[("x", Given::Text(""))], None), Ok(()), "it carries none");
 }

@@ -132,6 +132,81 @@ async fn parameters_and_wrapping_are_held_against_the_block() {
     assert_eq!(reads_natively(&svc.client, "wrapped").await, 403);
 }
 
+/// A block that denies `admin` let `" admin"` by, and what was stored was `admin`: what is given to users and
+/// roles is what is looked at, byte for byte, or part for part where commas separate it (CVE-2025-5999's kind).
+#[tokio::test]
+async fn names_that_are_stored_are_those_that_were_looked_at() {
+    let domain = Domain::new().await;
+    let (admin, edges) = (domain.admin.root(), "blanks at their edges");
+    domain
+        .policy(
+            "helpdesk",
+            r#"
+            path "auth/userpass/users/*" { capabilities = ["create", "update"] denied_parameters = { "policies" = ["admin"] "token_policies" = ["admin"] } }
+            path "auth/cert/certs/*" { capabilities = ["create", "update"] denied_parameters = { "policies" = ["admin"] "token_policies" = ["admin"] } }
+            path "auth/userpass/users/dev-*" { capabilities = ["create", "update"] allowed_parameters = { "policies" = ["dev*"] "password" = [] } }
+            "#,
+        )
+        .await;
+    let svc = domain.service("svc", &["helpdesk"]).await.root();
+    let (user, role) = ("auth/userpass/users/ann", "auth/cert/certs/web");
+    for field in ["policies", "token_policies"] {
+        for given in [
+            json!("admin"),
+            json!(" admin"),
+            json!("admin "),
+            json!("dev, admin"),
+            json!("dev,\u{a0}admin,"),
+            json!(["dev", "admin"]),
+        ] {
+            let body = json!({"password": "correct horse", field: &given});
+            svc.post(user, body).await.error(403, FORBIDDEN);
+            let body = json!({"allowed_common_names": "web", field: &given});
+            svc.post(role, body).await.error(403, FORBIDDEN);
+        }
+        // What no policy can be called is refused, by whomever it is said.
+        for given in [json!(["dev", " admin"]), json!(["admin\u{a0}"])] {
+            let body = json!({"password": "correct horse", field: &given});
+            svc.post(user, body).await.refused_with(400, edges);
+            let body = json!({"allowed_common_names": "web", field: &given});
+            svc.post(role, body).await.refused_with(400, edges);
+        }
+    }
+    admin.get(user).await.absent();
+    admin.get(role).await.absent();
+    for given in [json!("dev, admin"), json!("dev,admin"), json!("admin")] {
+        let body = json!({"password": "correct horse", "policies": given});
+        svc.post("auth/userpass/users/dev-1", body).await.error(403, FORBIDDEN);
+    }
+    let body = json!({"password": "correct horse", "policies": "dev, dev-2 ,"});
+    svc.post("auth/userpass/users/dev-1", body).await.nothing();
+    let shown = admin.get("auth/userpass/users/dev-1").await.envelope();
+    assert_eq!(shown["data"]["policies"], json!(["dev", "dev-2"]));
+    let body = json!({"allowed_common_names": "web, front", "policies": " dev ,dev-2"});
+    svc.post(role, body).await.nothing();
+    let shown = admin.get(role).await.envelope();
+    assert_eq!(shown["data"]["policies"], json!(["dev", "dev-2"]));
+    assert_eq!(shown["data"]["allowed_common_names"], json!(["web", "front"]));
+    // Nor is anything called so.
+    let text = json!({"policy": r#"path "secret/*" { capabilities = ["deny"] }"#});
+    for name in ["%20admin", "admin%20"] {
+        admin.put(&format!("sys/policies/acl/{name}"), &text).await.refused_with(400, edges);
+        admin
+            .post(&format!("auth/cert/certs/{name}"), json!({"allowed_common_names": "x"}))
+            .await
+            .refused_with(400, edges);
+        admin.delete(&format!("sys/policies/acl/{name}")).await.nothing();
+    }
+    let at = |rest: &str| format!("/v2/okms/resource/{}/{rest}", admin.client.id);
+    let rule = json!({"commonNames": ["x"], "policies": [" admin"]}).to_string();
+    let put = admin.client.call(Method::PUT, &at("rule/x"), &rule).await;
+    assert!(put.status == 400 && put.text().contains(edges), "{put:?}");
+    let policy =
+        json!({"name": "team ", "identities": [{"urn": "*"}], "resources": [{"urn": "*"}]});
+    let made = admin.client.call(Method::POST, &at("policy"), &policy.to_string()).await;
+    assert_eq!(made.status, 400, "{made:?}");
+}
+
 /// A parameter in the query of a write, which nobody reads, passed for one: a required one was there and had no
 /// effect. What a block denies by name had a second name.
 #[tokio::test]
