@@ -81,6 +81,12 @@ impl AccessControl {
         follower::Follower::read_all(&self.current).await
     }
 
+    /// Whether something was made of what a tenant has.
+    #[cfg(test)]
+    pub(super) fn is_built(&self, id: OkmsId) -> bool {
+        self.current.is_built(id)
+    }
+
     /// What requests are judged by.
     #[must_use]
     pub const fn directory(&self) -> &Arc<AccessDirectory> {

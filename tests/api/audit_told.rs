@@ -48,6 +48,26 @@ fn is_about(server: &TestServer, answer: &Answer, expected: &[(&str, &str)]) {
     }
 }
 
+/// After a restart a record named a secret by the name of a mount that was moved, in place of where it is,
+/// where the domain had neither a policy nor a rule nor a user.
+#[tokio::test]
+async fn a_moved_mount_is_known_after_a_restart() {
+    let (mut server, admin) = TestServer::with_tenant().await;
+    let vault = |rest: &str| format!("/api/{}/v1/{rest}", admin.id);
+    let about = async |server: &TestServer| {
+        let headers = [("x-vault-token", "okms.no.such")];
+        let at = vault("crew/data/api");
+        let refused = server.at(&admin).send(Method::GET, &at, &headers, "").await;
+        assert_eq!(refused.status, 403);
+        record_of(server, &refused)["resource"].clone()
+    };
+    admin.call(Method::PUT, &vault("sys/mounts/team"), r#"{"type":"kv-v2"}"#).await;
+    admin.call(Method::PUT, &vault("sys/remount"), r#"{"from":"team","to":"crew"}"#).await;
+    assert_eq!(about(&server).await, json!("team/api"));
+    server.restart().await;
+    assert_eq!(about(&server).await, json!("team/api"));
+}
+
 /// Which policy was changed, which certificate was revoked, and so on: by name, number or id.
 #[tokio::test]
 async fn acts_of_administration_say_what_they_are_about() {

@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+/// How many keys are read at once.
+const AT_ONCE: usize = 256;
 /// How often tenants that could not be read are looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// After so many ticks at the most one is tried again.
@@ -185,6 +187,46 @@ impl Current {
         built.await.map_err(|error| Error::Unavailable(error.into()))?
     }
 
+    /// Adds the tenants that have mounts and are not among these: what is shown by a mount is known of all.
+    /// Nothing is made of those that have a config without any, as there may be many.
+    async fn add_those_with_mounts(
+        &self,
+        snapshot: &dyn Snapshot,
+        ids: &mut BTreeSet<OkmsId>,
+    ) -> Result<(), Error> {
+        let mut from = Vec::new();
+        loop {
+            let keys = snapshot.keys(config::SPACE, &from, &[0xff; 17], None, AT_ONCE).await?;
+            for key in &keys {
+                let id = key.first_chunk::<16>().and_then(|id| OkmsId::from_bytes(*id).ok());
+                if let Some(id) = id.filter(|id| !ids.contains(id))
+                    // What cannot be read is told, and closed, by whoever brings it up.
+                    && self.has_mounts(snapshot, id).await.unwrap_or(true)
+                {
+                    ids.insert(id);
+                }
+            }
+            match keys.last() {
+                Some(last) if keys.len() == AT_ONCE => from = [last.as_slice(), &[0]].concat(),
+                _ => return Ok(()),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether something was made of what a tenant has.
+    #[cfg(test)]
+    pub(super) fn is_built(&self, id: OkmsId) -> bool {
+        self.with(|tenants| tenants.read.contains_key(&id))
+    }
+
+    async fn has_mounts(&self, snapshot: &dyn Snapshot, id: OkmsId) -> Result<bool, Error> {
+        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Malformed)?;
+        let (keys, _) = open_record(self.scope.root(), id, &record)?;
+        let (config, _) = self.scope.config_at(snapshot, &keys).await?;
+        Ok(!config.mounts().is_empty())
+    }
+
     fn with<T>(&self, see: impl FnOnce(&mut Tenants) -> T) -> T {
         see(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -233,6 +275,8 @@ impl Follower for Current {
             ids.insert(id);
             from = [id.as_bytes().as_slice(), &[0xff; 256]].concat();
         }
+        self.add_those_with_mounts(&*snapshot, &mut ids).await?;
+        drop(snapshot);
         for id in ids {
             self.bring_up_anew(id).await;
         }

@@ -7,7 +7,8 @@ use crate::{
     auth::{Action, Explanation, Permit, Whom},
     crypto::Password,
     model::{
-        BuiltIn, CertRule, Circumstances, IamPolicy, ResourcePattern, SecretPath, Timestamp, When,
+        BuiltIn, CertRule, Circumstances, IamPolicy, MountPath, ResourcePattern, SecretPath,
+        SettingsPatch, Timestamp, When,
     },
     service::{Error, UserPatch, access::AccessControl},
 };
@@ -134,4 +135,26 @@ async fn what_is_read_change_by_change_is_what_there_is() {
         seen.insert(format!("{known:?}"));
     }
     assert!(seen.len() > 30, "{} states are few", seen.len());
+}
+
+/// After a start nobody knew the mounts of a tenant that had neither a policy nor a rule nor a user. Of the
+/// many that have a config without mounts nothing is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn mounts_are_known_from_the_start() {
+    let (_folder, service, id, _) = service().await;
+    let (permit, none) = (all(id), SettingsPatch::default());
+    let [team, crew] = ["team", "crew"].map(|name| name.parse::<MountPath>().unwrap());
+    let anew = async || {
+        let access = AccessControl::open(service.scope.clone(), BuiltIn::Admin).await.unwrap();
+        (access.is_built(id), access.directory().below(id, "crew"))
+    };
+    assert_eq!(anew().await, (false, None));
+    let patch = SettingsPatch { cas_required: Some(true), ..none.clone() };
+    service.defaults.update(&permit, &patch).await.unwrap();
+    assert_eq!(anew().await, (false, None));
+    service.mounts.enable(&permit, &team, "", &none).await.unwrap();
+    service.mounts.rename(&permit, &team, &crew).await.unwrap();
+    assert_eq!(anew().await, (true, Some("team/".to_owned())));
+    service.mounts.disable(&permit, &crew, true, (60, NOW)).await.unwrap();
+    assert_eq!(anew().await, (false, None));
 }
