@@ -103,6 +103,12 @@ impl AccessDirectory {
         access.users.get(user).map(|user| user.policies.clone()).unwrap_or_default()
     }
 
+    /// Whether a tenant has rules that were written as roles.
+    #[must_use]
+    pub fn has_roles(&self, id: OkmsId) -> bool {
+        self.of(id).rules.iter().any(|rule| rule.is_role)
+    }
+
     /// What a tenant has.
     #[must_use]
     pub(super) fn of(&self, id: OkmsId) -> Arc<Access> {

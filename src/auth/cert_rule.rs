@@ -76,6 +76,8 @@ pub struct Rule {
     issuers: Vec<RuleIssuer>,
     keys: Vec<[u8; 32]>,
     pub(super) metadata: BTreeMap<String, String>,
+    /// Whether it was written as a role, by whose name one logs in.
+    pub(super) is_role: bool,
 }
 
 /// What somebody must have for a rule to be about it, and what the rule is looked up by.
@@ -130,6 +132,7 @@ impl Rule {
             issuers: rule.issuers.clone(),
             keys: rule.keys.clone(),
             metadata: rule.metadata.clone(),
+            is_role: rule.role.is_some(),
         }
     }
 

@@ -17,7 +17,7 @@ use std::{convert::Infallible, sync::Arc};
 use uuid::Uuid;
 
 pub(super) use self::counting::{Counting, Standing};
-pub use self::roles::RoleCertificate;
+pub use self::roles::{ByRole, RoleCertificate};
 use self::{
     counting::Counts,
     current::Current,

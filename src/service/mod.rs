@@ -53,7 +53,7 @@ mod wrapping;
 use std::sync::Arc;
 
 pub use self::{
-    access::{AccessControl, FoundPolicy, RoleCertificate},
+    access::{AccessControl, ByRole, FoundPolicy, RoleCertificate},
     accesses::Accesses,
     audit_devices::AuditDevices,
     changes::ChangeName,

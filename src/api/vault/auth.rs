@@ -11,13 +11,17 @@ use super::{
 };
 use crate::{
     model::{Bearer, Invalid, Timestamp, Token, policy::DEFAULT_POLICY},
-    service::{Error, FreshToken, KnownBy, KnownToken, TokenRequest},
+    service::{ByRole, Error, FreshToken, KnownBy, KnownToken, TokenRequest},
 };
 
 const NAME_MAX: usize = 128;
 const NOT_OF_ROLE: Invalid = Invalid(
     "invalid certificate: there is a role of this name, and your certificate does not fit it",
 );
+const NO_SUCH_ROLE: Invalid = Invalid(
+    "there is no role of this name: name one of the domain's roles, or none for all that your certificate may do",
+);
+const NO_ROLES: &str = "the domain has no roles, so that the name has no effect: the token has what the certificate has";
 
 /// How a request names the token that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +47,27 @@ pub(super) async fn login(asked: &Asked<'_>) -> Result<Reply, Failed> {
     let Asked { context, permit, call, .. } = *asked;
     let body = fields::body(call)?;
     let mut fields = Fields::parse(&body)?;
-    // Every certificate of the domain may log in. A role is asked for where there is one of the name
-    // that the client tells; other names are its own business. vaultrs calls it cert_name.
+    // Every certificate of the domain may log in. By the name of a role it has that role's policies; a name
+    // that is no role's must not give more, but that some clients send one, where nobody has made roles.
+    // vaultrs calls it cert_name.
     let (name, alias) = (fields.text("name")?, fields.text("cert_name")?);
     let role = name.filter(|name| !name.is_empty()).or(alias).unwrap_or_default();
     check_name(&role)?;
-    let warnings = fields.warnings();
+    let mut warnings = fields.warnings();
     let peer = permit.subject().certificate().ok_or(Problem::PermissionDenied)?;
     let serial = peer.serial().to_decimal();
-    let rule = match context.service.access.role(permit, &role).await {
-        Err(Error::RuleNotFound) => return Err(NOT_OF_ROLE.into()),
-        found => found?,
+    let rule = if role.is_empty() {
+        None
+    } else {
+        match context.service.access.role(permit, &role).await? {
+            ByRole::Fits(rule) => Some(rule),
+            ByRole::DoesNotFit => return Err(NOT_OF_ROLE.into()),
+            ByRole::Unknown => return Err(NO_SUCH_ROLE.into()),
+            ByRole::NoRoles => {
+                warnings.push(NO_ROLES.to_owned());
+                None
+            }
+        }
     };
     let terms = rule.as_ref().and_then(|rule| rule.role.clone()).unwrap_or_default();
     let wished = |seconds: u64| Some(seconds).filter(|seconds| *seconds > 0);

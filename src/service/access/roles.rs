@@ -13,6 +13,19 @@ use crate::{
     store::kinds::rule,
 };
 
+/// What the name of a role says of whoever logs in by it.
+#[derive(Debug)]
+pub enum ByRole {
+    /// This role is about its certificate.
+    Fits(Box<CertRule>),
+    /// There is such a role, about others.
+    DoesNotFit,
+    /// There are roles, and none of this name.
+    Unknown,
+    /// The tenant has no roles at all.
+    NoRoles,
+}
+
 /// A certificate that is given for a role.
 #[derive(Clone, Debug)]
 pub struct RoleCertificate {
@@ -85,16 +98,19 @@ impl AccessControl {
         .await
     }
 
-    /// The rule of this name, if it was written as a role and is about the certificate that asks:
-    /// whoever logs in by it is told no more of it.
+    /// What the name of a role says of the certificate that asks: whoever logs in by it is told no more.
     ///
     /// # Errors
-    /// `Error::RuleNotFound` where it is not about that certificate.
-    pub async fn role(&self, permit: &Permit, name: &str) -> Result<Option<CertRule>, Error> {
+    /// `Error` where the store cannot be read.
+    pub async fn role(&self, permit: &Permit, name: &str) -> Result<ByRole, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let found = find::<CertRule>(&self.scope, &keys, name).await?;
-        let Some(rule) = found.filter(|rule| rule.role.is_some()) else { return Ok(None) };
-        if permit.fits(name, &rule) { Ok(Some(rule)) } else { Err(Error::RuleNotFound) }
+        Ok(match found.filter(|rule| rule.role.is_some()) {
+            Some(rule) if permit.fits(name, &rule) => ByRole::Fits(rule.into()),
+            Some(_) => ByRole::DoesNotFit,
+            None if self.directory().has_roles(keys.id()) => ByRole::Unknown,
+            None => ByRole::NoRoles,
+        })
     }
 }

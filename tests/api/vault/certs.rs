@@ -38,11 +38,10 @@ async fn a_role_is_a_rule() {
     assert_eq!(token.get("data/app/a").await.status, 200);
     let looked_up = token.root().get("auth/token/lookup-self").await.json();
     assert_eq!(looked_up["data"]["display_name"], "cert-the web");
-    // Who does not fit a role cannot log in by it; a name that is no role's is the client's own business.
+    // Who does not fit a role cannot log in by it.
     let other = domain.certificate("other");
     let by_web = other.root().post("auth/cert/login", json!({"name": "web"})).await;
     by_web.refused_with(400, "does not fit");
-    other.root().post("auth/cert/login", json!({"name": "nothing-of-ours"})).await.envelope();
     // The native address shows the same rule, and what is taken away there is away here.
     let at = format!("/v2/okms/resource/{}/rule/web", domain.admin.client.id);
     let rule = domain.admin.client.call(Method::GET, &at, "").await.ok();
@@ -53,6 +52,52 @@ async fn a_role_is_a_rule() {
     domain.admin.root().delete("auth/cert/certs/web").await.nothing();
     domain.admin.client.call(Method::GET, &at, "").await.error(404, 50_417_665);
     assert_eq!(web.put("data/app/a", json!({"data": {}})).await.status, 200, "no rule is left");
+}
+
+/// A name that was mistyped, or of a role that was gone, gave a token of all that the certificate may do,
+/// where the role would have given less. Some clients cannot but send one: where there are no roles, it
+/// counts for nothing, and that is said.
+#[tokio::test]
+async fn a_name_that_is_no_roles_gives_nothing() {
+    let domain = Domain::new().await;
+    let (admin, log_in) = (domain.admin.root(), "auth/cert/login");
+    // A rule that is no role.
+    let web = domain.service("web", &["admin"]).await.root();
+    let named = [json!({"name": "less"}), json!({"cert_name": "less"}), json!({"name": "web"})];
+    let unnamed = [json!({}), json!({"name": ""}), json!({"name": null}), Value::Null];
+    let no_roles = async || {
+        for body in &named {
+            let answer = web.post(log_in, body.clone()).await.envelope();
+            assert!(answer["warnings"][0].as_str().unwrap().contains("has no roles"), "{answer:?}");
+        }
+        for body in &unnamed {
+            assert_eq!(web.post(log_in, body.clone()).await.envelope()["warnings"], json!(null));
+        }
+    };
+    no_roles().await;
+    role(&domain, "less", json!({"allowed_common_names": "web", "token_policies": "read-only"}))
+        .await;
+    for body in &named[..2] {
+        let answer = web.post(log_in, body.clone()).await.envelope();
+        assert_eq!(answer["auth"]["policies"], json!(["default", "read-only"]));
+        assert_eq!(answer["warnings"], json!(null));
+    }
+    for name in ["les", "Less", "less ", "web"] {
+        for field in ["name", "cert_name"] {
+            let answer = web.post(log_in, json!({ field: name })).await;
+            answer.refused_with(400, "there is no role of this name");
+        }
+    }
+    for body in &unnamed {
+        assert_eq!(web.post(log_in, body.clone()).await.envelope()["warnings"], json!(null));
+    }
+    role(&domain, "more", json!({"allowed_common_names": "other", "token_policies": "admin"}))
+        .await;
+    admin.delete("auth/cert/certs/less").await.nothing();
+    let gone = web.post(log_in, json!({"name": "less"})).await;
+    gone.refused_with(400, "there is no role of this name");
+    admin.delete("auth/cert/certs/more").await.nothing();
+    no_roles().await;
 }
 
 /// What is not named stays; what Vault shows is shown; what would have narrowed it is refused.
