@@ -1,15 +1,14 @@
 //! Several secrets: lists with filters, those that end soon, and values of many at once.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{
     super::{
         Call, Context, Failed, Problem, Reply,
-        json::{self, ObjectWriter, Writer},
+        json::{self, Writer},
         query,
     },
     entered::{of_text, settle},
     fields::{Fields, TAGS_RULE, YES_OR_NO, flag, number, parameter, query_moment},
+    paging::{cursor, limit, of_cursor, paging},
     render, secrets, words,
 };
 use crate::{
@@ -18,9 +17,6 @@ use crate::{
     service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView},
 };
 
-/// The most entries of a page, and how many there are where nobody says.
-const LIMIT: (u32, u32, u32) = (1, 200, 50);
-const LIMIT_RULE: &str = "a whole number from 1 to 200";
 /// The most paths that are read at once.
 const PATHS_MAX: usize = 100;
 /// What can be wrong with one secret of a batch, and not with all.
@@ -55,10 +51,9 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
         with_removed: flag(call, "include_deleted")?,
     };
     let is_full = flag(call, "include_metadata")?;
-    let limit = number(call, "limit", LIMIT, LIMIT_RULE)?;
+    let limit = limit(call)?;
     let service = &context.service;
-    let page =
-        service.secrets.search(&permit, &search, cursor(call)?, limit as usize, call.now).await;
+    let page = service.secrets.search(&permit, &search, cursor(call)?, limit, call.now).await;
     let SearchPage { found, next, total, is_exact, damaged } = page.map_err(of_cursor)?;
     let (found, full) = if is_full {
         (Vec::new(), Some(service.secrets.describe(&permit, found, call.now).await?))
@@ -99,12 +94,12 @@ pub(super) async fn expiring(
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     let days = number(call, "days", (1, 3650, 30), "a whole number from 1 to 3650")?;
-    let limit = number(call, "limit", LIMIT, LIMIT_RULE)?;
+    let limit = limit(call)?;
     let from = if flag(call, "include_expired")? { None } else { Some(call.now) };
     let prefix = parameter(call, "prefix")?.unwrap_or_default();
     let range = (from, call.now.plus_seconds(u64::from(days) * DAY));
     let secrets = &context.service.secrets;
-    let page = secrets.ending(&permit, range, &prefix, cursor(call)?, limit as usize).await;
+    let page = secrets.ending(&permit, range, &prefix, cursor(call)?, limit).await;
     let EndingPage { found, next } = page.map_err(of_cursor)?;
     let body = Writer::object_sized(64 + 128 * found.len(), |out| {
         out.objects("secrets", found, |(path, at), out| {
@@ -235,34 +230,5 @@ impl Batch {
         }
         fields.finish(&mut faults);
         Ok(faults.check(batch)?)
-    }
-}
-
-/// How many entries of a list are wanted.
-pub(super) fn limit(call: &Call) -> Result<usize, Failed> {
-    Ok(number(call, "limit", LIMIT, LIMIT_RULE)? as usize)
-}
-
-/// Where a list goes on.
-pub(super) fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
-    match next {
-        Some(next) => out.text("cursor", &URL_SAFE_NO_PAD.encode(next)),
-        None => out.null("cursor"),
-    }
-    out.boolean("has_more", next.is_some());
-}
-
-/// The cursor that the query brings.
-pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
-    let text = parameter(call, "cursor")?;
-    let cursor = text.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
-    Ok(cursor.map_err(|_| Problem::BadListCursor)?)
-}
-
-/// Of lists nothing else can be wrong with what a client sends.
-pub(super) fn of_cursor(error: Error) -> Failed {
-    match error {
-        Error::Invalid(_) => Problem::BadListCursor.into(),
-        error => error.into(),
     }
 }

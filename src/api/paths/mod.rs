@@ -8,6 +8,7 @@
 mod entered;
 mod fields;
 mod lists;
+mod paging;
 mod parse;
 mod render;
 mod rotate;

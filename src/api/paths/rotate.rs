@@ -11,7 +11,7 @@ use super::{
     },
     entered::{of_text, path, settle},
     fields::{Fields, YES_OR_NO, parameter, span, text},
-    lists::{cursor, limit, of_cursor, paging},
+    paging::{cursor, limit, of_cursor, paging},
     parse::shape,
     render,
     rotation::id,

@@ -10,7 +10,7 @@ use super::{
     },
     entered::{of_text, settle},
     fields::{Fields, YES_OR_NO, flag, number, parameter, span, text},
-    lists::{cursor, limit, of_cursor, paging},
+    paging::{cursor, limit, of_cursor, paging},
     words,
 };
 use crate::{

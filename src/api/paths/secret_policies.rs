@@ -10,7 +10,7 @@ use super::{
     },
     entered::settle,
     fields::{Fields, YES_OR_NO, flag, text},
-    lists::{cursor, limit, of_cursor, paging},
+    paging::{cursor, limit, of_cursor, paging},
 };
 use crate::{
     auth::Permit,

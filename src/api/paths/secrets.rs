@@ -9,7 +9,7 @@ use super::{
     super::{Call, Context, Failed, Reply, json::Writer},
     entered::{is_plain, path, settle},
     fields::{flag, parameter},
-    lists::{cursor, of_cursor, paging},
+    paging::{cursor, of_cursor, paging},
     parse, render, words,
 };
 use crate::{
