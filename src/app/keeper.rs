@@ -30,6 +30,13 @@ pub struct Files {
     pub load: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
 }
 
+impl Files {
+    /// What is in all that a server with this configuration goes by.
+    fn contents(&self, config: &Config) -> Contents {
+        Contents::of(config.live_files().chain([self.config.as_path()]))
+    }
+}
+
 /// Keeps a server by what is in its files.
 pub struct Keeper {
     reloader: Reloader,
@@ -91,7 +98,7 @@ impl Keeper {
         let (reloader, files) = (self.reloader.clone(), Arc::clone(&self.files));
         let read = move || {
             let config = reloader.config();
-            Contents::of(config.live_files().chain([files.config.as_path()]))
+            files.contents(&config)
         };
         self.used = Arc::new(spawn_blocking(read).await.unwrap_or_default());
     }
@@ -173,7 +180,7 @@ fn attempt(reloader: &Reloader, files: &Files, before: Marks, used: Option<&Cont
         };
         marks = Marks::of(config.live_files()).and(of_config);
         let loaded = reloader.load(&config);
-        let contents = Contents::of(config.live_files().chain([files.config.as_path()]));
+        let contents = files.contents(&config);
         if marks == marks.again() {
             let cut = used.and_then(|used| contents.cut_since(used));
             let outcome = match cut {

@@ -18,12 +18,14 @@ use crate::{
         AccessDirectory, Policy, Rule, Written, WrittenUser,
         acl::{self, Mounts},
     },
+    crypto::DomainKeys,
     fair::Turns,
     model::{CertRule, OkmsId, User, VaultPolicy},
     service::{
         Error,
         follower::{self, Follower},
         keyring::open_record,
+        records::keys_of,
         scope::Scope,
         turns::one_by_one,
     },
@@ -33,8 +35,6 @@ use crate::{
     },
 };
 
-/// How many keys are read at once.
-const AT_ONCE: usize = 256;
 /// How often tenants that could not be read are looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// After so many ticks at the most one is tried again.
@@ -150,8 +150,7 @@ impl Current {
     async fn read(&self, id: OkmsId) -> Result<Known, Error> {
         let before = self.with(|tenants| tenants.read.get(&id).map(|read| Arc::clone(&read.known)));
         let snapshot = self.scope.engine().snapshot().await?;
-        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Malformed)?;
-        let (keys, _) = open_record(self.scope.root(), id, &record)?;
+        let keys = self.keys(&*snapshot, id).await?;
         let policies = all_sealed(&*snapshot, policy::SPACE, policy::iam(id)).await?;
         let in_vault = all_sealed(&*snapshot, policy::SPACE, vault_policy::all(id)).await?;
         let rules = all_sealed(&*snapshot, rule::SPACE, rule::all(id)).await?;
@@ -194,24 +193,17 @@ impl Current {
         snapshot: &dyn Snapshot,
         ids: &mut BTreeSet<OkmsId>,
     ) -> Result<(), Error> {
-        let mut from = Vec::new();
-        loop {
-            let keys = snapshot.keys(config::SPACE, &from, &[0xff; 17], None, AT_ONCE).await?;
-            for key in &keys {
-                let id = key.first_chunk::<16>().and_then(|id| OkmsId::from_bytes(*id).ok());
-                if let Some(id) = id.filter(|id| !ids.contains(id))
-                    // What cannot be read is told, and closed, by whoever brings it up.
-                    && self.has_mounts(snapshot, id).await.unwrap_or(true)
-                {
-                    ids.insert(id);
-                }
+        let everywhere = (Vec::new(), vec![0xff; 17]);
+        for key in keys_of(snapshot, config::SPACE, everywhere).await? {
+            let id = key.first_chunk::<16>().and_then(|id| OkmsId::from_bytes(*id).ok());
+            if let Some(id) = id.filter(|id| !ids.contains(id))
+                // What cannot be read is told, and closed, by whoever brings it up.
+                && self.has_mounts(snapshot, id).await.unwrap_or(true)
+            {
+                ids.insert(id);
             }
-            match keys.last() {
-                Some(last) if keys.len() == AT_ONCE => from = [last.as_slice(), &[0]].concat(),
-                _ => return Ok(()),
-            }
-            tokio::task::yield_now().await;
         }
+        Ok(())
     }
 
     /// Whether something was made of what a tenant has.
@@ -221,10 +213,15 @@ impl Current {
     }
 
     async fn has_mounts(&self, snapshot: &dyn Snapshot, id: OkmsId) -> Result<bool, Error> {
-        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Malformed)?;
-        let (keys, _) = open_record(self.scope.root(), id, &record)?;
+        let keys = self.keys(snapshot, id).await?;
         let (config, _) = self.scope.config_at(snapshot, &keys).await?;
         Ok(!config.mounts().is_empty())
+    }
+
+    async fn keys(&self, snapshot: &dyn Snapshot, id: OkmsId) -> Result<DomainKeys, Error> {
+        let record = snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Malformed)?;
+        let (keys, _) = open_record(self.scope.root(), id, &record)?;
+        Ok(keys)
     }
 
     fn with<T>(&self, see: impl FnOnce(&mut Tenants) -> T) -> T {
