@@ -20,7 +20,8 @@ use crate::{
     auth::identity::{CertIdentity, subject_text},
     http::{Match, Router},
     model::{
-        Credential, DeactivateAfter, DomainConfig, Header, Token, User, VersionRecord, Wrapped,
+        self, Credential, DeactivateAfter, DomainConfig, Header, SecretUriPrefix, Token, User,
+        VersionRecord, Wrapped,
     },
     service::SecretValue,
     store::{
@@ -104,6 +105,16 @@ fn names_of(value: &Value, is_top: bool) -> Value {
             members.iter().map(|(name, member)| (name.clone(), names_of(member, false))).collect()
         }
         _ => Value::Null,
+    }
+}
+
+/// A URI of a secret, and what such URIs begin with.
+pub fn uri(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    model::check_uri(text);
+    if let Ok(prefix) = text.parse::<SecretUriPrefix>() {
+        let again = prefix.canonical().parse::<SecretUriPrefix>();
+        assert!(again == Ok(prefix), "{text:?} is read again as the same");
     }
 }
 
@@ -240,6 +251,15 @@ mod tests {
         ) {
             let objects = values.iter().map(|members| [b"{", members.strip_suffix(b",").unwrap_or(members), b"}"].concat());
             outline(&objects.collect::<Vec<_>>().join(&b'\n'));
+        }
+
+        #[test]
+        fn any_uri_is_read_as_the_grammar_says(
+            data in text(&["openbao+kv2", "YAML", "okms+kv2", "://", "://", "secret", "a", "/", "//", ".", "..", "%2e", "%2F", "%C3%BC", "%00",
+                "%61", "*", "%2a", "#", "?", "version=1", "version=0", "&", "mount=x", "~0", "~1", "~", "é", " ", "+"], 12),
+        ) {
+            uri(&data);
+            uri(&[b"openbao+kv2://secret/", &*data].concat());
         }
 
         #[test]

@@ -35,6 +35,7 @@ mod rotation;
 mod rotation_event;
 mod schedule;
 mod secret;
+mod secret_uri;
 mod settings;
 mod span;
 pub mod tally;
@@ -46,6 +47,8 @@ mod user;
 mod vault_policy;
 mod version;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::secret_uri::check_uri;
 pub use self::{
     about::{
         About, AboutPatch, SecretType, Tags, description as secret_description,
@@ -87,6 +90,9 @@ pub use self::{
     rotation_event::{ROTATION_EVENTS_MAX, RotationEvent, RotationOutcome, rotation_reason},
     schedule::{RotationStatus, Schedule},
     secret::{Added, Header, MetadataPatch, SeenVersion},
+    secret_uri::{
+        Fragment, Scheme, SecretUri, SecretUriPrefix, UriError, resource as secret_resource,
+    },
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     span::{Span, Spans},
     tally::Tally,
