@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Condvar, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicU8, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -16,15 +16,28 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     bell: Condvar,
-    is_awaited: AtomicBool,
+    /// [`BUSY`], [`WAITS`] or [`CLAIMED`].
+    sleeper: AtomicU8,
 }
+
+/// The thread does not wait.
+const BUSY: u8 = 0;
+/// It waits.
+const WAITS: u8 = 1;
+/// It waits, and somebody has promised to wake it.
+const CLAIMED: u8 = 2;
 
 impl Bell {
     /// Wakes the thread, if it waits.
     pub(super) fn ring(&self) {
-        if self.is_awaited.swap(false, SeqCst) {
+        if self.sleeper.swap(BUSY, SeqCst) != BUSY {
             self.bell.notify_one();
         }
+    }
+
+    /// Whether the thread waits and nobody has promised to wake it: whoever asks is to do that then.
+    pub(super) fn claim(&self) -> bool {
+        self.sleeper.compare_exchange(WAITS, CLAIMED, SeqCst, SeqCst).is_ok()
     }
 
     /// Gives up the lock until the bell rings, or for so long; whether nobody rang.
@@ -33,10 +46,10 @@ impl Bell {
         lock: MutexGuard<'a, T>,
         time: Duration,
     ) -> (MutexGuard<'a, T>, bool) {
-        self.is_awaited.store(true, SeqCst);
+        self.sleeper.store(WAITS, SeqCst);
         let waited = self.bell.wait_timeout(lock, time);
         let (lock, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        self.is_awaited.store(false, SeqCst);
+        self.sleeper.store(BUSY, SeqCst);
         (lock, waited.timed_out())
     }
 }

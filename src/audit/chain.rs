@@ -100,16 +100,12 @@ impl Position {
     pub(super) fn link(&mut self, members: &Members, lines: &mut Vec<u8>) {
         let begin = lines.len();
         let seq = self.seq + 1;
-        let head = format!(
-            "{}{}{}{seq},\"prev\":\"{}\",",
-            Self::CHAIN,
-            self.chain,
-            Self::SEQ,
-            hex(&self.hash)
-        );
-        lines.extend_from_slice(head.as_bytes());
-        lines.extend_from_slice(members.as_str().as_bytes());
-        lines.push(b'}');
+        // Without a formatter: everybody waits until this is done.
+        let (chain, number, prev) = (hex(&self.chain.0), seq.to_string(), hex(&self.hash));
+        let head = [Self::CHAIN, &chain, Self::SEQ, &number, ",\"prev\":\"", &prev, "\","];
+        for part in head.into_iter().chain([members.as_str(), "}"]) {
+            lines.extend_from_slice(part.as_bytes());
+        }
         let hash = fingerprint(lines.get(begin..).unwrap_or_default());
         lines.push(b'\n');
         *self = Self { seq, hash, ..*self };

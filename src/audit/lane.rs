@@ -19,12 +19,37 @@ const HELD: usize = 32 << 20;
 /// What was written and is not durable is in memory, too: so many bytes of it are made durable though
 /// nobody waits for that.
 const HEAVY: usize = 1 << 20;
+/// So much room for lines is kept while none waits, in bytes.
+const ROOM: usize = 64 << 10;
 
 /// The bells of a lane's two threads.
 #[derive(Debug, Default)]
 pub(super) struct Bells {
     pub(super) writer: Bell,
     pub(super) syncer: Bell,
+}
+
+/// Writers that wait, and are woken when this is dropped: nobody else has to until then.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Arc<Bells>>);
+
+impl Calls {
+    /// Those of these that wait.
+    pub(super) fn of<'b>(bells: impl Iterator<Item = &'b Arc<Bells>>) -> Self {
+        Self(bells.filter(|bells| bells.writer.claim()).cloned().collect())
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        for bells in &self.0 {
+            bells.writer.ring();
+        }
+    }
 }
 
 /// What is known of a device.
@@ -131,6 +156,16 @@ impl Lane {
             self.buffer = Vec::new();
             self.missed = Missed::UpTo(seq);
         }
+    }
+
+    /// What waits. Room for as much stays, if it is not too much: it is needed again at once.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        if self.buffer.len() > ROOM {
+            return std::mem::take(&mut self.buffer);
+        }
+        let bytes = self.buffer.clone();
+        self.buffer.clear();
+        bytes
     }
 
     /// Whether there is something that the device is to have.

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 
 use crate::model::{Timestamp, text::hex};
 
+/// As long as most records are, in bytes, so that few are moved while they are made.
+const ROOM: usize = 1_024;
+
 /// Members of a JSON object, without its braces: `"name":"value",…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members(String);
@@ -16,7 +19,7 @@ impl Members {
     /// None.
     #[must_use]
     pub fn new() -> Self {
-        Self(String::with_capacity(512))
+        Self(String::with_capacity(ROOM))
     }
 
     /// A text.

@@ -19,7 +19,7 @@ use super::{
     chain::{Position, Said},
     device::{Device, Form},
     head::Head,
-    lane::{Bells, Lane},
+    lane::{Bells, Calls, Lane},
     members::Members,
     state::{Shared, State, Unrecorded, Waiter},
     unended::Unended,
@@ -49,6 +49,8 @@ pub enum Need {
 #[must_use]
 pub struct Receipt {
     told: Option<oneshot::Receiver<Result<(), Unrecorded>>>,
+    /// The devices' threads that wait for it.
+    asleep: Calls,
     patience: Duration,
 }
 
@@ -59,6 +61,11 @@ impl Receipt {
     /// `Unrecorded` where it is not, in time; it may be later.
     pub async fn kept(self) -> Result<(), Unrecorded> {
         let Some(told) = self.told else { return Ok(()) };
+        if !self.asleep.is_empty() {
+            // Whoever is ready adds its records first: the device is asked once for all of them.
+            tokio::task::yield_now().await;
+            drop(self.asleep);
+        }
         let told = tokio::time::timeout(self.patience, told).await;
         told.ok().and_then(Result::ok).unwrap_or(Err(Unrecorded))
     }
@@ -247,7 +254,7 @@ impl Recorder {
     pub fn record(&self, members: &Members, need: Need) -> Result<Receipt, Unrecorded> {
         match self.admit(members, need)? {
             Some(mut state) => Ok(self.link(&mut state, members, need)),
-            None => Ok(Receipt { told: None, patience: self.patience }),
+            None => Ok(self.receipt(None, Calls::default())),
         }
     }
 
@@ -345,17 +352,25 @@ impl Recorder {
         if state.since_checkpoint >= self.stretch {
             self.due.notify_one();
         }
-        for lane in state.lanes.values().filter(|lane| lane.is_behind()) {
-            lane.bells.writer.ring();
-        }
+        let asleep = state.lanes.values().filter(|lane| lane.is_behind());
+        let asleep = Calls::of(asleep.map(|lane| &lane.bells));
         let queue = match need {
-            Need::Nothing => return Receipt { told: None, patience: self.patience },
+            // Nobody waits, so nobody would wake them.
+            Need::Nothing => return self.receipt(None, Calls::default()),
             Need::Written => &mut state.for_writing,
             Need::Durable => &mut state.for_disk,
         };
         let (tell, told) = oneshot::channel();
         queue.push_back(Waiter { seq: state.at.seq, tell });
-        Receipt { told: Some(told), patience: self.patience }
+        self.receipt(Some(told), asleep)
+    }
+
+    const fn receipt(
+        &self,
+        told: Option<oneshot::Receiver<Result<(), Unrecorded>>>,
+        asleep: Calls,
+    ) -> Receipt {
+        Receipt { told, asleep, patience: self.patience }
     }
 
     /// Signs what there is, if there is anything new, and records are kept: while they are not, they would only be

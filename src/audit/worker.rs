@@ -244,7 +244,7 @@ impl Writer {
                 let goes_on = (is_due || !self.waits).then_some(Task::CatchUp(to));
                 if stops { Some(Task::Stop) } else { goes_on }
             } else if !lane.buffer.is_empty() {
-                let bytes = std::mem::take(&mut lane.buffer);
+                let bytes = lane.take();
                 lane.held += bytes.len();
                 Some(Task::Write(Piece { bytes, to: lane.buffered }))
             } else if stops {

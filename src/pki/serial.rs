@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use x509_parser::{certificate::X509Certificate, num_bigint::BigUint, prelude::FromDer};
 
 use super::error::Error;
-use crate::model::Invalid;
+use crate::model::{Invalid, text::hex};
 
 /// A serial number. It prints in lower-case hexadecimal, without zero bytes in front.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +83,7 @@ impl FromStr for Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.significant().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(self.significant()))
     }
 }
 
