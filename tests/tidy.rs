@@ -62,14 +62,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("x509_parser", &["auth/facets.rs", "auth/identity.rs", "auth/names.rs", "pki"]),
     ("argon2", &["crypto"]),
     ("bcrypt", &["crypto/making"]),
-    ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs"]),
+    ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs", "auth/jwt"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),
     ("flate2", &["audit/packed.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
-    ("serde_json", &["api", "audit", "auth/acl", "cli"]),
+    ("serde_json", &["api", "audit", "auth/acl", "auth/jwt", "cli"]),
 ];
 
 /// What the pure rooms never do, beside what they may not import.

@@ -11,6 +11,7 @@ use super::{
     identity::CertIdentity,
     lists::{Link, Unproven},
     revoked::Revoked,
+    system::System,
     voucher::{Issuer, Voucher},
 };
 use crate::{
@@ -215,29 +216,6 @@ pub enum Subject {
     Process,
     /// The program itself, as it does in a tenant what the time has come for.
     System(System),
-}
-
-/// What the program does by itself, as somebody has said that it is to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum System {
-    /// It rotates secrets whose policies say so.
-    Rotation,
-    /// It erases secrets that were removed, when they can be restored no longer.
-    Retention,
-}
-
-impl System {
-    /// All of it.
-    pub const ALL: [Self; 2] = [Self::Rotation, Self::Retention];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rotation => "system:rotation",
-            Self::Retention => "system:retention",
-        }
-    }
 }
 
 impl Principal {

@@ -1,7 +1,7 @@
 //! Who is asking, and what they may do.
 //!
 //! Owns the way from a certificate to a permit: [`forwarded`] knows in which forms proxies tell of one, [`chain`] finds who vouches for a certificate,
-//! [`identity`] reads it (with [`names`] and [`claim`]), [`directory`] says whom it stands for,
+//! [`identity`] reads it (with [`names`] and [`claim`]), [`jwt`] judges a token that somebody else has signed, [`directory`] says whom it stands for,
 //! unless it was [`revoked`] or is on one of its CA's [`lists`], or the CA is none of the [`anchors`] any more, [`access`] has the tenants' rules
 //! ([`rules`]) and policies ([`policies`]), [`policy`] decides, and a [`Witness`] sees it. Always holds: a [`Principal`] is made
 //! by the directory alone, and a [`Permit`] by the policy; the tenant of a request is the permit's,
@@ -24,6 +24,7 @@ pub mod forwarded;
 mod glob;
 pub mod holder;
 pub mod identity;
+pub mod jwt;
 pub mod lists;
 pub mod names;
 mod patterns;
@@ -31,6 +32,7 @@ mod policies;
 pub mod policy;
 pub mod revoked;
 mod rules;
+mod system;
 mod voucher;
 mod witness;
 mod word;
@@ -40,12 +42,13 @@ pub use self::{
     acls::WrittenUser,
     action::{Action, Resource},
     cert_rule::Rule,
-    directory::{Party, Principal, Recognized, Subject, System, Unauthenticated, VerifiedPeer},
+    directory::{Party, Principal, Recognized, Subject, Unauthenticated, VerifiedPeer},
     explain::{Explanation, Whom},
     patterns::Extent,
     policies::Policy,
     policy::{Across, Denied, Permit, RegionPermit},
     revoked::Revoked,
+    system::System,
     voucher::{Issuer, Voucher},
     witness::{Announcing, Detail, Fate, Thing, Unwitnessed, Witness},
     word::Word,

@@ -20,7 +20,7 @@ use crate::{
     audit::Trail,
     auth::{Action, Principal, Witness},
     clock::{Clock, SystemClock},
-    config::{self, Config, ConfigError},
+    config::{self, Config, ConfigError, Environment},
     material,
     model::OkmsId,
     pki::{self, KeyKind, PrivateKeyPem, ServerName},
@@ -65,6 +65,7 @@ impl Dev {
                 let mut config = Config::load(&file, config::environment())?;
                 config.server.listen = listen.unwrap_or(config.server.listen);
                 config.server.admin_listen = admin_listen.unwrap_or(config.server.admin_listen);
+                config.environment = Environment::Dev;
                 Ok::<_, ConfigError>(config)
             }
         };

@@ -1,8 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Config, Keys, Limits, Log, Reload, Rotation, Secrets, Server, Store, Tokens,
-    Trust,
+    Access, Audit, Auth, Config, Keys, Limits, Log, Reload, Rotation, Secrets, SecretsApi, Server,
+    Store, Tokens, Trust,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -22,10 +22,13 @@ macro_rules! keys {
             /// What is another with `next`.
             #[must_use]
             pub fn changes(&self, next: &Self) -> Changes {
-                let Self { region, $($section,)* } = self;
+                let Self { region, environment, $($section,)* } = self;
                 let mut changes = Changes::default();
                 if *region != next.region {
                     changes.restart.push("region");
+                }
+                if *environment != next.environment {
+                    changes.restart.push("environment");
                 }
                 $({
                     let $kind { $($key,)* } = $section;
@@ -38,7 +41,7 @@ macro_rules! keys {
         }
 
         #[cfg(test)]
-        const RESTART: &[&str] = &["region", $($(keys!(@ $how $section $key),)*)*];
+        const RESTART: &[&str] = &["region", "environment", $($(keys!(@ $how $section $key),)*)*];
     };
     (@ restart $section:ident $key:ident) => { concat!(stringify!($section), ".", stringify!($key)) };
     (@ live $section:ident $key:ident) => { "" };
@@ -75,6 +78,14 @@ keys! {
         // The directory is made with it.
         default_policy: restart,
         users_without_certificate: live,
+    }
+    auth: Auth {
+        // Who signs is one as long as the server runs; what is in the file of its keys is live.
+        jwt: restart,
+    }
+    secrets_api: SecretsApi {
+        require_auth: restart,
+        enforce_scopes: restart,
     }
     secrets: Secrets {
         // The API is made with it.

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{
     fault::ConfigError,
-    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config},
+    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config, JwtCertificate},
     syslog::SyslogAddress,
     units::CrlSource,
 };
@@ -28,6 +28,8 @@ impl Config {
             ("trust.region_ca_key", self.trust.region_ca_key.as_ref()),
             ("keys.root_key", Some(&self.keys.root_key)),
             ("store.path", Some(&self.store.path)),
+            ("auth.jwt.jwks_file", self.auth.jwt.jwks_file.as_ref()),
+            ("auth.jwt.ca", self.auth.jwt.ca.as_ref()),
         ] {
             if path.is_some_and(|path| files::holds_a_key(path)) {
                 return Err(ConfigError::Value(
@@ -99,7 +101,65 @@ impl Config {
             ));
         }
         self.check_lives()?;
+        self.check_jwt()?;
         Ok(self)
+    }
+
+    /// Whose tokens are taken.
+    fn check_jwt(&self) -> Result<(), ConfigError> {
+        const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
+        const TEXTS_MAX: usize = 16;
+        let jwt = &self.auth.jwt;
+        let (is_file, is_url) = (jwt.jwks_file.is_some(), jwt.jwks_url.is_some());
+        let is_text = |text: &String| !text.is_empty() && !text.contains(char::is_control);
+        let fault = |key, text| Err(ConfigError::Value(key, text));
+        let Some(issuer) = &jwt.issuer else {
+            return if is_file || is_url || jwt.ca.is_some() {
+                fault(
+                    "auth.jwt.issuer",
+                    "must be told: it is what iss says in the tokens that are taken",
+                )
+            } else {
+                Ok(())
+            };
+        };
+        if !is_text(issuer) {
+            return fault("auth.jwt.issuer", "must be what iss says in the tokens that are taken");
+        }
+        match (is_file, is_url) {
+            (true, true) => {
+                return fault("auth.jwt.jwks_url", "stands beside jwks_file; set one of the two");
+            }
+            (false, false) => {
+                return fault("auth.jwt.issuer", "needs jwks_file or jwks_url, where its keys are");
+            }
+            _ => {}
+        }
+        if is_url != jwt.ca.is_some() {
+            return fault(
+                "auth.jwt.ca",
+                "names the file of the authorities of jwks_url (of a public one such as /etc/ssl/certs/ca-certificates.crt); \
+                 it is there for that, and for nothing else",
+            );
+        }
+        if !(1..=TEXTS_MAX).contains(&jwt.audience.len()) || !jwt.audience.iter().all(is_text) {
+            return fault("auth.jwt.audience", "must be from 1 to 16 names, none of them empty");
+        }
+        if !is_text(&jwt.tenant_claim) {
+            return fault("auth.jwt.tenant_claim", "must be the name of a claim");
+        }
+        if jwt.leeway.0 > LEEWAY_MAX {
+            return fault("auth.jwt.leeway", "must be at most 10m");
+        }
+        if jwt.certificate == JwtCertificate::Optional
+            && self.server.client_auth == ClientAuth::Required
+        {
+            return fault(
+                "auth.jwt.certificate",
+                "cannot be \"optional\" where server.client_auth is \"required\"; set one of them otherwise",
+            );
+        }
+        Ok(())
     }
 
     /// Which proxies' words are taken.
@@ -262,6 +322,8 @@ impl Config {
             &mut self.store.path,
         ];
         let paths = paths.into_iter().chain(self.trust.region_ca_key.as_mut());
+        let jwt = &mut self.auth.jwt;
+        let paths = paths.chain(&mut jwt.jwks_file).chain(&mut jwt.ca);
         let of_customers = self.trust.customer_ca.iter_mut().flat_map(|ca| {
             let lists = ca.crl.iter_mut().filter_map(|source| match source {
                 CrlSource::File(path) => Some(path),

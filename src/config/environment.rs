@@ -2,10 +2,10 @@
 //!
 //! Any key can be set there: `OKMSD_SERVER__LISTEN` is `listen` in `[server]`, `OKMSD_REGION` is
 //! `region`. Other names that begin with `OKMSD_` are not ours: Kubernetes makes such for a service
-//! called okmsd.
+//! called okmsd. Some settings have another name, too, by which others know them.
 //!
 //! Always holds: a variable is text until the setting's own type reads it. Nothing is guessed from
-//! what it looks like, so that a region may be called 2024.
+//! what it looks like, so that a region may be called 2024. A setting that has two names is not set to two things.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -18,9 +18,42 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::fault::Fault;
+use super::fault::{Fault, Twins};
 
 const PREFIX: &str = "OKMSD_";
+/// What is a setting of its own and in no section.
+const ALONE: [&str; 2] = ["region", "environment"];
+
+/// A setting's other name.
+struct Twin {
+    other: &'static str,
+    own: &'static str,
+    /// Whether it is `true` or `false`, which others spell `True`, too.
+    is_truth: bool,
+}
+
+const TWINS: [Twin; 3] = [
+    Twin {
+        other: "SECRETS_API_REQUIRE_AUTH",
+        own: "OKMSD_SECRETS_API__REQUIRE_AUTH",
+        is_truth: true,
+    },
+    Twin {
+        other: "SECRETS_ENFORCE_SCOPES",
+        own: "OKMSD_SECRETS_API__ENFORCE_SCOPES",
+        is_truth: true,
+    },
+    Twin { other: "SECRETS_AUDIENCE", own: "OKMSD_AUTH__JWT__AUDIENCE", is_truth: false },
+];
+
+impl Twin {
+    /// What `text` says for it, in one spelling.
+    fn said(&self, text: &str) -> String {
+        let parts: Vec<_> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+        let text = parts.join(",");
+        if self.is_truth { text.to_ascii_lowercase() } else { text }
+    }
+}
 
 /// The process's environment, as far as it is text.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
@@ -29,18 +62,35 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The file's table with what the environment says in its place.
+///
+/// # Errors
+/// [`Twins`] of which one says another thing than the other.
 pub(super) fn overlay(
     table: toml::Table,
     environment: impl Iterator<Item = (String, String)>,
-) -> Node {
-    let mut root = Node::from(toml::Value::Table(table));
+) -> Result<Node, Twins> {
+    let (mut own, mut others) = (BTreeMap::new(), Vec::new());
     for (name, text) in environment {
-        let Some(name) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
-        if name.contains("__") || name == "region" {
+        if let Some(twin) = TWINS.iter().find(|twin| twin.other == name) {
+            others.push((twin, twin.said(&text)));
+        } else if let Some(name) = name.strip_prefix(PREFIX) {
+            own.insert(name.to_ascii_lowercase(), text);
+        }
+    }
+    for (twin, text) in others {
+        let name = twin.own.trim_start_matches(PREFIX).to_ascii_lowercase();
+        if own.get(&name).is_some_and(|own| twin.said(own) != text) {
+            return Err(Twins(twin.other, twin.own));
+        }
+        own.insert(name, text);
+    }
+    let mut root = Node::from(toml::Value::Table(table));
+    for (name, text) in own {
+        if name.contains("__") || ALONE.contains(&&*name) {
             root.put(name.split("__"), text);
         }
     }
-    root
+    Ok(root)
 }
 
 /// A part of the configuration, from the file or from the environment.
@@ -245,8 +295,8 @@ mod tests {
     fn read(file: &str, environment: &[(&str, &str)]) -> Result<All, String> {
         let variables =
             environment.iter().map(|(name, text)| (format!("OKMSD_{name}"), (*text).to_owned()));
-        All::deserialize(overlay(toml::from_str(file).unwrap(), variables))
-            .map_err(|fault| fault.to_string())
+        let table = toml::from_str(file).unwrap();
+        All::deserialize(overlay(table, variables).unwrap()).map_err(|fault| fault.to_string())
     }
 
     /// What looked like a number or a truth value was made one, so that a region called 2024, or a

@@ -16,10 +16,18 @@ pub enum ConfigError {
     /// What the environment adds makes it wrong.
     #[error("config file {0} with the environment's OKMSD_ variables: {1}")]
     Environment(FileName, Fault),
+    /// A setting has two names, and they say two things.
+    #[error(transparent)]
+    Twins(#[from] Twins),
     /// A setting is out of its range.
     #[error("config key {0}: {1}")]
     Value(&'static str, &'static str),
 }
+
+/// Two variables of the environment that are one setting and say two things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the environment's {0} and {1} are one setting and say two things; set one of them")]
+pub struct Twins(pub(super) &'static str, pub(super) &'static str);
 
 /// What a parser found, and where: never what stands there. The parser's own error shows the whole
 /// line, which may be a key or a password that went astray.

@@ -23,15 +23,15 @@ use serde::Deserialize;
 pub use self::{
     change::Changes,
     environment::environment,
-    fault::{ConfigError, Fault},
+    fault::{ConfigError, Fault, Twins},
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
-        AuditStore, CertificateHeader, ClientAuth, Config, CustomerCa, Keys, Limits, Log,
-        LogFormat, Proxy, ROTATE_BYTES, ROTATE_TIME, Reload, Rotation, Secrets, Server, StaleCrl,
-        Store, Tokens, Trust,
+        AuditStore, Auth, CertificateHeader, ClientAuth, Config, CustomerCa, Environment, Jwt,
+        JwtBinding, JwtCertificate, Keys, Limits, Log, LogFormat, Proxy, ROTATE_BYTES, ROTATE_TIME,
+        Reload, Rotation, Secrets, SecretsApi, Server, StaleCrl, Store, Tokens, Trust,
     },
     syslog::{Facility, SyslogAddress},
-    units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span},
+    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, Region, Span},
 };
 
 impl Config {
@@ -50,7 +50,7 @@ impl Config {
         // Once without the environment, so that an error tells the line.
         toml::from_str::<Self>(&text).map_err(in_file)?;
         let table = toml::from_str(&text).map_err(in_file)?;
-        let overlaid = environment::overlay(table, environment);
+        let overlaid = environment::overlay(table, environment)?;
         let config = Self::deserialize(overlaid)
             .map_err(|fault| ConfigError::Environment(path.into(), fault))?;
         Ok(config.check()?.resolve(folder))
@@ -63,6 +63,7 @@ impl Config {
         [certificate, private_key, region_ca]
             .into_iter()
             .chain(region_ca_key)
+            .chain(&self.auth.jwt.jwks_file)
             .chain(
                 customer_ca
                     .iter()
@@ -173,6 +174,37 @@ mod tests {
         format!("[[trust.proxy]]\n{entry}\n{more}\n")
     }
 
+    fn jwt(text: &str) -> String {
+        format!("[auth.jwt]\n{text}\n")
+    }
+
+    /// Case 120: a setting of two names is not set to two things, whatever each of them is.
+    #[test]
+    fn twins_say_one_thing() {
+        let jwt = jwt("issuer = \"x\"\njwks_file = \"x\"");
+        let own = ["REQUIRE_AUTH", "ENFORCE_SCOPES"].map(|key| format!("OKMSD_SECRETS_API__{key}"));
+        let named = [
+            ("SECRETS_API_REQUIRE_AUTH", &*own[0], "true", "false"),
+            ("SECRETS_ENFORCE_SCOPES", &*own[1], "True", "false"),
+            ("SECRETS_AUDIENCE", "OKMSD_AUTH__JWT__AUDIENCE", "a, b", "a"),
+        ];
+        for (other, own, one, two) in named {
+            for pair in [[(other, one), (own, two)], [(own, one), (other, two)]] {
+                let said = load(&jwt, &pair).unwrap_err().to_string();
+                assert!(said.contains(other) && said.contains(own), "{said}");
+            }
+            assert!(load(&jwt, &[(other, one), (own, one)]).is_ok(), "{other}");
+        }
+        let config = load(&jwt, &named.map(|(other, _, one, _)| (other, one))).unwrap();
+        assert_eq!(config.auth.jwt.audience, ["a", "b"]);
+        assert_eq!(config.secrets_api, SecretsApi { require_auth: true, enforce_scopes: true });
+        let of_file = "[secrets_api]\nrequire_auth = true";
+        let over = load(of_file, &[("SECRETS_API_REQUIRE_AUTH", "false")]).unwrap();
+        assert!(!over.secrets_api.require_auth, "the environment wins");
+        let config = load("", &[("OKMSD_ENVIRONMENT", "test"), ("ENVIRONMENT", "dev")]).unwrap();
+        assert_eq!(config.environment, Environment::Test);
+    }
+
     /// An audit device that says this.
     fn device(text: &str) -> String {
         format!("[[audit.device]]\n{text}\n")
@@ -217,6 +249,32 @@ mod tests {
             (&proxy(&"0a".repeat(32), "domain = \"y\""), None, "UUID"),
             (&proxy(&"0a".repeat(32), "header = \"x\""), None, "header"),
             (&proxy(&"0a".repeat(32), "").repeat(2), None, "two entries"),
+            (&jwt("issuer = \"x\""), None, "auth.jwt.issuer: needs jwks_file or jwks_url"),
+            (&jwt("jwks_file = \"x\""), None, "auth.jwt.issuer: must be told"),
+            ("", Some(("OKMSD_AUTH__JWT__CA", "x")), "auth.jwt.issuer: must be told"),
+            (
+                &jwt("issuer = \"x\"\njwks_file = \"x\"\njwks_url = \"https://x/\"\nca = \"x\""),
+                None,
+                "one of the two",
+            ),
+            (&jwt("issuer = \"x\"\njwks_url = \"https://x/\""), None, "auth.jwt.ca"),
+            (&jwt("issuer = \"x\"\njwks_file = \"x\"\nca = \"x\""), None, "auth.jwt.ca"),
+            (&jwt("jwks_url = \"http://x/\""), None, "https://"),
+            (&jwt("jwks_url = \"https://a@x/\""), None, "without a user"),
+            (&jwt("issuer = \"x\"\njwks_file = \"x\"\naudience = []"), None, "auth.jwt.audience"),
+            (&jwt("issuer = \"x\"\njwks_file = \"x\"\nleeway = \"11m\""), None, "auth.jwt.leeway"),
+            (&jwt("certificate = \"none\""), None, "`required` or `optional`"),
+            (&jwt("binding = \"x\""), None, "`when-present` or `required`"),
+            (
+                &format!(
+                    "[server]\nclient_auth = \"required\"\n{}",
+                    jwt("issuer = \"x\"\njwks_file = \"x\"\ncertificate = \"optional\"")
+                ),
+                None,
+                "auth.jwt.certificate",
+            ),
+            ("environment = \"staging\"", None, "`production`, `dev`, `test`"),
+            ("", Some(("SECRETS_API_REQUIRE_AUTH", "1")), "secrets_api.require_auth"),
             ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
             ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),
             ("[tokens]\nmax_ttl = \"900000h\"", None, "tokens.max_ttl"),

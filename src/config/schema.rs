@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     syslog::{Facility, SyslogAddress},
-    units::{ByteSize, CrlSource, DefaultPolicy, KeyPin, Region, Span, from_text},
+    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, Region, Span, from_text},
 };
 use crate::model::{self, OkmsId, Quota, Rate};
 
@@ -16,6 +16,8 @@ use crate::model::{self, OkmsId, Quota, Rate};
 pub struct Config {
     /// The region's name, as in URNs.
     pub region: Region,
+    /// What the server is for.
+    pub environment: Environment,
     /// Sockets and TLS.
     pub server: Server,
     /// Certificate authorities.
@@ -26,6 +28,10 @@ pub struct Config {
     pub store: Store,
     /// Who may do what where nobody has said so.
     pub access: Access,
+    /// Who signs bearers, beside this server.
+    pub auth: Auth,
+    /// What the dialect of canonical URIs asks of bearers.
+    pub secrets_api: SecretsApi,
     /// Tokens of the Vault dialect.
     pub tokens: Tokens,
     /// Secrets that were removed.
@@ -40,6 +46,19 @@ pub struct Config {
     pub reload: Reload,
     /// The log.
     pub log: Log,
+}
+
+/// What a server is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// People rely on it.
+    #[default]
+    Production,
+    /// Somebody develops with it.
+    Dev,
+    /// Tests run on it.
+    Test,
 }
 
 /// `[server]`
@@ -247,6 +266,70 @@ pub struct Access {
     pub default_policy: DefaultPolicy,
     /// Whether users log in without a certificate, too, and go on so with the token that they get.
     pub users_without_certificate: bool,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Somebody else's tokens.
+    pub jwt: Jwt,
+}
+
+/// `[auth.jwt]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jwt {
+    /// Who signs them; none are taken where it is not said.
+    pub issuer: Option<String>,
+    /// The file with the issuer's keys (JWKS).
+    pub jwks_file: Option<PathBuf>,
+    /// Where the issuer publishes them, in the place of a file.
+    pub jwks_url: Option<HttpsAddress>,
+    /// The authorities of that address, PEM.
+    pub ca: Option<PathBuf>,
+    /// For whom they may be.
+    pub audience: Vec<String>,
+    /// Whether they must say for whom they are.
+    pub require_audience: bool,
+    /// The claim that names the tenant.
+    pub tenant_claim: String,
+    /// Whether they count beside a client certificate alone.
+    pub certificate: JwtCertificate,
+    /// Whether they must be bound to one (RFC 8705).
+    pub binding: JwtBinding,
+    /// So far clocks may be apart.
+    pub leeway: Span,
+}
+
+/// Whether there must be a client certificate beside a JWT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JwtCertificate {
+    /// Always.
+    Required,
+    /// One that names its tenant counts without, where its dialect takes such.
+    Optional,
+}
+
+/// Whether a JWT must be bound to the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JwtBinding {
+    /// It is checked where it is there.
+    WhenPresent,
+    /// One that is not bound is refused.
+    Required,
+}
+
+/// `[secrets_api]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretsApi {
+    /// Whether each request brings a bearer, too.
+    pub require_auth: bool,
+    /// Whether the scopes of a JWT bound what may be done beside a certificate, too.
+    pub enforce_scopes: bool,
 }
 
 /// `[limits]`
@@ -526,6 +609,23 @@ impl Default for Secrets {
 impl Default for Rotation {
     fn default() -> Self {
         Self { enabled: true, tick: Span(Duration::from_secs(15)) }
+    }
+}
+
+impl Default for Jwt {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            jwks_file: None,
+            jwks_url: None,
+            ca: None,
+            audience: vec!["crud.secrets".to_owned()],
+            require_audience: false,
+            tenant_claim: "tenant_id".to_owned(),
+            certificate: JwtCertificate::Required,
+            binding: JwtBinding::WhenPresent,
+            leeway: Span(Duration::from_secs(60)),
+        }
     }
 }
 

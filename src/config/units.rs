@@ -100,10 +100,7 @@ impl FromStr for CrlSource {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(rest) = text.strip_prefix("http://") {
-            let is_clean =
-                rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@#".contains(&byte));
-            let has_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?']);
-            if !is_clean || !has_host || text.len() > ADDRESS_MAX {
+            if !is_address(rest) || text.len() > ADDRESS_MAX {
                 return Err(
                     "an address is such as \"http://pki.example.com/ca.crl\", without a user and a fragment",
                 );
@@ -136,6 +133,50 @@ impl<'de> Deserialize<'de> for CrlSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
+}
+
+/// An address, `https://`. It prints without its query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsAddress(String);
+
+impl HttpsAddress {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HttpsAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rest = text.strip_prefix("https://").unwrap_or_default();
+        if is_address(rest) && text.len() <= ADDRESS_MAX {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(
+            "an address is such as \"https://idp.example.com/jwks.json\", without a user and a fragment",
+        )
+    }
+}
+
+impl fmt::Display for HttpsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split('?').next().unwrap_or_default())
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpsAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// Whether what follows the scheme has a host, and no user and no fragment.
+fn is_address(rest: &str) -> bool {
+    let is_clean = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@#".contains(&byte));
+    is_clean && !rest.is_empty() && !rest.starts_with(['/', ':', '?'])
 }
 
 /// The longest address, in bytes.
