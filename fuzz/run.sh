@@ -18,7 +18,7 @@ cp ../Cargo.lock .
 RUSTC_WRAPPER="$PWD/instrumented.sh" CARGO_TARGET_DIR=../target cargo build --quiet
 
 # What is not found by chance: a certificate with the names that are read, and an address of each base.
-mkdir -p corpus/{address,body,duration,identity,outline,record,uri}
+mkdir -p corpus/{address,body,duration,identity,member,outline,record,uri}
 [ -s corpus/identity/leaf ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null \
     -subj /CN=billing -days 1 -outform DER -out corpus/identity/leaf \
     -addext 'subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:okms.domain:0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d' 2>/dev/null
@@ -27,6 +27,7 @@ for url in /v1/secret/data/a%2Fb /api/0f8b6c1e-4a55-4a7e-9d43-1c2f6a7b8c9d/v2/se
     printf '\0%s' "$url" >"corpus/address/${url//\//_}"
 done
 printf 'openbao+kv2://secret/my%%20app/%%C3%%BC#/db/a~1b?version=3' >corpus/uri/whole
+printf '/a/b\n{ "a" : {"b":1, "c":[1.0]},"d":null}\n{"e":2}' >corpus/member/pointer
 printf '{"a":{"b":1},"c":null}\n{"a":{"b":null,"d":[1.0]}}' >corpus/outline/patch
 
 fuzz() {

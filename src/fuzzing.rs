@@ -20,8 +20,8 @@ use crate::{
     auth::identity::{CertIdentity, subject_text},
     http::{Match, Router},
     model::{
-        self, Credential, DeactivateAfter, DomainConfig, Header, SecretUriPrefix, Token, User,
-        VersionRecord, Wrapped,
+        self, Credential, DeactivateAfter, DomainConfig, Header, SecretUri, SecretUriPrefix, Token,
+        User, VersionRecord, Wrapped,
     },
     service::SecretValue,
     store::{
@@ -105,6 +105,22 @@ fn names_of(value: &Value, is_top: bool) -> Value {
             members.iter().map(|(name, member)| (name.clone(), names_of(member, false))).collect()
         }
         _ => Value::Null,
+    }
+}
+
+/// What stands behind `#` in a URI, a value, and a part of one, with lines between them.
+pub fn member(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let Ok(uri) = format!("openbao+kv2://secret/a#{}", line()).parse::<SecretUri>() else { return };
+    let (value, part) = (line(), line());
+    let is_json = |text| {
+        let raw = serde_json::from_str::<&RawValue>(text).ok()?;
+        (raw.get() == text && api::value::check_shape(text).is_ok()).then_some(())
+    };
+    if let (Some(fragment), Some(()), Some(())) = (uri.fragment(), is_json(value), is_json(part)) {
+        outline::check_member(value, fragment, part);
     }
 }
 
@@ -251,6 +267,16 @@ mod tests {
         ) {
             let objects = values.iter().map(|members| [b"{", members.strip_suffix(b",").unwrap_or(members), b"}"].concat());
             outline(&objects.collect::<Vec<_>>().join(&b'\n'));
+        }
+
+        #[test]
+        fn any_part_is_found_as_in_a_tree(
+            fragment in text(&["a", "b", "/", "/", "~0", "~1", "0", "1", "%22", "%C3%A9"], 6),
+            members in text(&["\"a\":1,", "\"b\":[1, {\"a\":2}],", "\"a\" : {\"b\":{\"a\":null}} ,", "\"a\":{\"\":1},", "\"\\u0061\":[],"], 5),
+            part in text(&["1", "{\"a\":1}", "null", "[{}]"], 2),
+        ) {
+            let members = members.strip_suffix(b",").unwrap_or(&members);
+            member(&[&*fragment, b"\n{", members, b"}\n", &part].concat());
         }
 
         #[test]

@@ -15,6 +15,7 @@ pub(crate) mod json;
 mod named;
 mod okms;
 mod operation;
+pub(crate) mod outline;
 pub(crate) mod page;
 mod paths;
 mod problems;
@@ -26,8 +27,6 @@ mod vault;
 
 use self::address::below;
 pub(crate) use self::paths::value_rules;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use self::vault::outline;
 pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
     call::{AuditDeviceView, AuditDevices, Call, Context, Doing, NewAuditDevice},

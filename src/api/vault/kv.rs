@@ -9,13 +9,12 @@ use super::{
     super::{
         Call, Context, Failed, Problem, Reply,
         json::{ObjectWriter, Writer},
-        value,
+        outline, value,
     },
     asked::Asked,
     envelope,
     envelope::{KV, Parts},
     fields::{self, Fields},
-    outline,
 };
 use crate::{
     auth::Permit,

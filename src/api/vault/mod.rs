@@ -20,7 +20,6 @@ mod fields;
 mod kv;
 mod lists;
 mod mounts;
-pub(crate) mod outline;
 mod policies;
 mod quotas;
 mod routes;

@@ -32,6 +32,12 @@ impl Fragment {
         self.0.last().map_or("", String::as_str)
     }
 
+    /// That of these names, of which there must be one.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of(steps: Vec<String>) -> Self {
+        Self(steps)
+    }
+
     /// What stands behind `#`.
     pub(super) fn read(text: &str) -> Result<Self, UriError> {
         let said = spelling::read(text, spelling::in_fragment)?;

@@ -1,12 +1,11 @@
-//! The outline of a JSON object: the names in it and how they are nested, with every leaf left as
-//! the text that it is.
-//!
-//! Made in one pass over text that is well formed and bounded ([`value::check_shape`]), so that a
-//! patched value keeps the spelling of all that the patch does not touch.
+//! A patch of an object, and the names in one.
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::super::{json, value};
+use super::{
+    super::{json, value},
+    scanner::Scanner,
+};
 use crate::{model::Invalid, service::SecretValue};
 
 /// An object's members, or anything else as its text.
@@ -130,98 +129,24 @@ impl<'o> ObjectText<'o> {
 impl<'a> Node<'a> {
     /// The outline of well-formed JSON text.
     fn parse(text: &'a str) -> Self {
-        Scanner { text, at: 0 }.node()
+        Self::next(&mut Scanner::new(text))
+    }
+
+    /// That of the value that comes next.
+    fn next(scanner: &mut Scanner<'a>) -> Self {
+        if !scanner.enter(b'{') {
+            return Self::Leaf(scanner.value());
+        }
+        let mut members = Vec::new();
+        while let Some(name) = scanner.name() {
+            members.push((name.said, Self::next(scanner)));
+        }
+        Self::Object(members)
     }
 
     fn is_null(&self) -> bool {
         matches!(self, Self::Leaf("null"))
     }
-}
-
-/// Walks over well-formed JSON text; of any other it makes something, and never panics.
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn node(&mut self) -> Node<'a> {
-        self.skip_blanks();
-        match self.peek() {
-            Some(b'{') => self.object(),
-            _ => Node::Leaf(self.leaf()),
-        }
-    }
-
-    fn object(&mut self) -> Node<'a> {
-        let mut members = Vec::new();
-        self.at += 1;
-        loop {
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'"') => {
-                    let raw = self.leaf();
-                    let name = unescape(raw);
-                    self.skip_blanks();
-                    self.at += 1;
-                    members.push((name, self.node()));
-                }
-                _ => {
-                    self.at += 1;
-                    return Node::Object(members);
-                }
-            }
-        }
-    }
-
-    /// The text of a value that is no object: a string, a number, a word, or an array with all that
-    /// is in it.
-    fn leaf(&mut self) -> &'a str {
-        let (start, mut depth, mut in_string) = (self.at, 0usize, false);
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'\\' if in_string => self.at += 1,
-                b'"' => {
-                    in_string = !in_string;
-                    if !in_string && depth == 0 {
-                        self.at += 1;
-                        break;
-                    }
-                }
-                _ if in_string => {}
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' if depth > 0 => {
-                    depth -= 1;
-                    if depth == 0 {
-                        self.at += 1;
-                        break;
-                    }
-                }
-                b',' | b'}' | b']' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => break,
-                _ => {}
-            }
-            self.at += 1;
-        }
-        self.text.get(start..self.at).unwrap_or_default()
-    }
-
-    fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-}
-
-fn unescape(raw: &str) -> Cow<'_, str> {
-    if raw.contains('\\') {
-        return serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(raw), Cow::Owned);
-    }
-    Cow::Borrowed(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
 }
 
 #[cfg(test)]
