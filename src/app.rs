@@ -9,6 +9,7 @@ mod endings;
 mod error;
 mod heads;
 mod keeper;
+mod keys;
 mod lists;
 mod lives;
 mod recorded;
@@ -44,12 +45,13 @@ use self::{
     certificates::{Certificates, authority},
     devices::Devices,
     endings::EndingWatch,
+    keys::{KeyKeeper, Source},
     lists::{ListBoard, ListKeeper, ListWork},
     reload::Lives,
     rotations::Rotating,
 };
 use crate::{
-    api::{self, Context, Dialect, Feeds},
+    api::{self, Bearers, Context, Dialect, Feeds},
     audit::Trail,
     auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
@@ -62,7 +64,7 @@ use crate::{
     pki::CertificateAuthority,
     server::{
         Admin, ConnectionLimits, ForwardedCertificates, Handshakes, Listener, Probed, Shared,
-        Stopper, Terms, fit_connections,
+        Stopper, Terms, TlsState, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
     store::{
@@ -95,6 +97,7 @@ pub struct App {
     endpoint: String,
     reloader: Reloader,
     lists: ListKeeper,
+    keys: KeyKeeper,
     endings: EndingWatch,
     audit: AuditKeeper,
     rotating: Rotating,
@@ -115,6 +118,7 @@ struct Materials {
     authority: Option<CertificateAuthority>,
     certificates: Certificates,
     anchors: Arc<Anchors>,
+    keys: Option<Source>,
 }
 
 impl Materials {
@@ -125,6 +129,7 @@ impl Materials {
             authority: authority(config)?,
             certificates: Certificates::load(config, clock, &anchors, &[])?,
             anchors,
+            keys: Source::load(config, &**clock)?,
         })
     }
 }
@@ -212,7 +217,7 @@ impl App {
         let Over { engine, metrics, dialects } = over;
         let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
         let trail = Beginning::open(config, &materials.root, &trail_clock)?;
-        let Materials { root, authority, certificates, anchors } = materials;
+        let Materials { root, authority, certificates, anchors, keys } = materials;
         certificates.tell(machine.now(), &metrics);
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
         if let Some(latest) = engine.latest() {
@@ -239,6 +244,7 @@ impl App {
             wrapped_bytes: config.limits.value_bytes.0 + BODY_BYTES_BESIDE_VALUE,
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
+            bearers: bearers(config, keys.as_ref()),
             figures: figures(&service, &metrics),
             feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
@@ -249,12 +255,7 @@ impl App {
         let edge = Arc::new(Edge::new(dialects, context, clocks, seen_by, limits));
         let handshakes = Handshakes::new(Arc::clone(&metrics), auditor);
         let handshakes = Arc::new(handshakes.map_err(|error| AppError::Internal(error.into()))?);
-        let limits = ConnectionLimits::from(&config.limits);
-        let terms = Arc::new(Live::new(Terms {
-            tls: certificates.tls.state,
-            limits,
-            proxies: reload::proxies(config),
-        }));
+        let terms = Arc::new(Live::new(terms(config, certificates.tls.state)));
         let lists = Arc::new(ListBoard::new(ListWork::new(certificates.lists, config)));
         let endings = EndingWatch::new(&machine, &metrics, &anchors);
         let reloader = Reloader::new(
@@ -266,11 +267,13 @@ impl App {
                 lists: Arc::clone(&lists),
                 visitors,
                 anchors,
+                issuer: keys.as_ref().map(|source| Arc::clone(&source.issuer)),
             },
             Arc::clone(&machine),
             Arc::clone(&metrics),
         );
         let lists = ListKeeper::new(lists, Arc::clone(&machine), Arc::clone(&metrics));
+        let keys = KeyKeeper::new(keys, Arc::clone(&machine));
         let judge = ForwardedCertificates::new(&terms, &handshakes, &machine, &metrics);
         let shared = Shared {
             handshakes,
@@ -303,6 +306,7 @@ impl App {
             endpoint,
             reloader,
             lists,
+            keys,
             endings,
             audit,
             rotating,
@@ -361,14 +365,17 @@ impl App {
     /// Serves until the stopper is asked to stop, what was running has finished, and the store is
     /// closed.
     pub async fn run(self) {
-        let Self { listener, service, admin, lists, endings, audit, time, rotating, .. } = self;
+        let Self { listener, service, admin, lists, keys, endings, audit, time, rotating, .. } =
+            self;
         admin.begin();
         let auditor = audit.auditor();
         let (first, mut each) = mpsc::channel(1);
+        let mut keys = pin!(keys.run(first.clone()));
         let mut lists = pin!(lists.run(first));
-        // Whoever comes before his authority's list was fetched is refused, for nothing.
+        // Whoever comes before his authority's list was fetched, or his issuer's keys, is refused, for nothing.
         tokio::select! {
             never = &mut lists => match never {},
+            never = &mut keys => match never {},
             _ = tokio::time::timeout(FIRST_LISTS, each.recv()) => {}
         }
         // A task of its own, as it may keep a processor busy.
@@ -377,6 +384,7 @@ impl App {
         tokio::select! {
             () = listener.run() => {}
             never = lists => match never {},
+            never = keys => match never {},
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
             never = service.quotas.follow() => match never {},
@@ -485,6 +493,21 @@ fn watch_domains(service: &Arc<Service>, metrics: &Metrics) {
 fn of_tokens(config: &Config) -> (Arc<Live<TokenLife>>, Arc<AtomicBool>) {
     let visitors = AtomicBool::new(config.access.users_without_certificate);
     (Arc::new(Live::new(reload::token_life(config))), Arc::new(visitors))
+}
+
+/// What each new connection goes by.
+fn terms(config: &Config, tls: TlsState) -> Terms {
+    let limits = ConnectionLimits::from(&config.limits);
+    Terms { tls, limits, proxies: reload::proxies(config) }
+}
+
+/// What is asked of bearers.
+fn bearers(config: &Config, keys: Option<&Source>) -> Bearers {
+    Bearers {
+        issuer: keys.map(|source| Arc::clone(&source.issuer)),
+        are_required: config.secrets_api.require_auth,
+        enforce_scopes: config.secrets_api.enforce_scopes,
+    }
 }
 
 /// What tells how long tokens live.

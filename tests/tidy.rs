@@ -122,6 +122,7 @@ fn ways_around_are_few() {
         ),
         ("of_process(", &["auth/directory.rs", "cli/dev.rs"]),
         ("directory::visitor(", &["http/edge.rs"]),
+        ("directory::bearer(", &["http/edge.rs"]),
     ];
     for (way, allowed) in ways {
         let files = sources();

@@ -8,11 +8,11 @@ use hyper::{
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 
-use super::Context;
+use super::{Call, Context, Failed, Problem};
 use crate::{
-    auth::{Denied, Detail, Permit},
+    auth::{Denied, Detail, Permit, identity::CertIdentity},
     model::{Bearer, Invalid},
-    service::KnownToken,
+    service::{Error, KnownToken, Presented},
 };
 
 /// Vault's header for a token.
@@ -46,6 +46,54 @@ pub(super) fn in_either(headers: &HeaderMap) -> Result<Option<&[u8]>, Invalid> {
             "the request brings several tokens that differ; send one, in Authorization: Bearer or X-Vault-Token",
         ))
     }
+}
+
+/// What begins a token of ours.
+const OWN: &[u8] = b"okms.";
+
+/// The JWT that a request brings, if it brings one: three parts, and none of our own tokens. What is neither
+/// is left to whoever looks for those.
+pub(crate) fn jwt(headers: &HeaderMap) -> Option<&[u8]> {
+    let token = in_either(headers).ok().flatten()?;
+    let parts = token.split(|byte| *byte == b'.').count();
+    (parts == 3 && !token.starts_with(OWN)).then_some(token)
+}
+
+/// Whether a request brings a bearer at all, whatever it is.
+pub(crate) fn is_there(headers: &HeaderMap) -> bool {
+    !matches!(in_either(headers), Ok(None))
+}
+
+/// What the bearer may do, who must be good on this connection; or the certificate's holder, where no token
+/// comes along. A JWT was judged before there was a permit.
+pub(super) async fn enter<'a>(
+    context: &Context,
+    permit: &'a Permit,
+    call: &Call,
+) -> Result<Cow<'a, Permit>, Failed> {
+    if permit.principal().token().is_some() {
+        return Ok(Cow::Borrowed(permit));
+    }
+    let known = match in_either(&call.head.headers)? {
+        None => None,
+        Some(token) => {
+            let certificate = permit.subject().certificate();
+            let presented = Presented {
+                key_sha256: certificate.map(CertIdentity::public_key_sha256),
+                takes_unbound: false,
+            };
+            let tokens = &context.service.tokens;
+            match tokens.check(&permit.at_home(), text(token), presented, call.now).await {
+                Ok(known) => Some(known),
+                Err(Error::TokenInvalid | Error::DomainNotFound) => {
+                    return Err(Problem::TokenInvalid.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    tell(permit, known.as_ref());
+    Ok(settle(context, permit, known.as_ref())?)
 }
 
 /// A token's text. What is not text is no token of ours, and must not pass for none.

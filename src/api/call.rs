@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::{Failed, Params, seats::Feeds};
+use super::{Failed, Issuer, Params, seats::Feeds};
 use crate::{
     auth::{Party, RegionPermit},
     model::{Circumstances, DeviceName, OkmsId, SecretPath, Timestamp, TokenLife},
@@ -36,12 +36,24 @@ pub struct Context {
     pub token_life: Box<dyn Fn() -> TokenLife + Send + Sync>,
     /// Whether users log in without a certificate, too.
     pub visitors: Arc<AtomicBool>,
+    /// Whose JWTs are taken, and what is asked of bearers.
+    pub bearers: Bearers,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// The places for answers that tell what happens as it happens.
     pub feeds: Arc<Feeds>,
     /// Where the records of the audit trail go.
     pub audit_devices: Arc<dyn AuditDevices>,
+}
+
+/// Whose JWTs are taken, and what is asked of bearers where a dialect goes by the configuration.
+pub struct Bearers {
+    /// Who signs them, where anybody does.
+    pub issuer: Option<Arc<Issuer>>,
+    /// Whether each request brings a bearer, too.
+    pub are_required: bool,
+    /// Whether the scopes of a JWT count beside a certificate, too.
+    pub enforce_scopes: bool,
 }
 
 /// Something about audit devices on its way.

@@ -5,12 +5,13 @@
 //! it. Never does: sockets, storage, asking for a permit.
 
 mod address;
-mod bearer;
+pub(crate) mod bearer;
 mod call;
 mod control;
 mod dialects;
 pub mod docs;
 mod feed;
+mod issuer;
 pub(crate) mod json;
 mod named;
 mod okms;
@@ -29,10 +30,11 @@ use self::address::below;
 pub(crate) use self::paths::value_rules;
 pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
-    call::{AuditDeviceView, AuditDevices, Call, Context, Doing, NewAuditDevice},
+    call::{AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, NewAuditDevice},
     dialects::DIALECTS,
+    issuer::{Issuer, Unheard},
     operation::{
-        Answer, Dialect, Effect, Handler, ListedRoute, Operation, Route, Rows, route_list,
+        Answer, Dialect, Effect, Handler, Jwts, ListedRoute, Operation, Route, Rows, route_list,
     },
     problems::{Failed, Problem, Standing},
     reply::{Broken, Reply, Stream},

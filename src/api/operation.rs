@@ -13,7 +13,7 @@ use super::{
     address::{Address, Captures, Params, below},
 };
 use crate::{
-    auth::{Action, Permit, RegionPermit, Thing, acl::Addressed},
+    auth::{Action, Permit, RegionPermit, Thing, acl::Addressed, jwt::Scope},
     model::{Invalid, OkmsId},
 };
 
@@ -41,6 +41,19 @@ pub enum Effect {
     Write,
     /// It tells what is then gone, so that there must be room for the answer before.
     Take,
+}
+
+/// What a dialect makes of JWTs (RFC 7519) in `Authorization`, which somebody else has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jwts {
+    /// Nothing.
+    None,
+    /// They are taken, and must give each of these scopes.
+    Scoped(&'static [Scope]),
+    /// They are taken, and must give each of these scopes where there is no certificate, or where the
+    /// configuration says so (`secrets_api.enforce_scopes`). It says as well whether each request brings a
+    /// bearer (`secrets_api.require_auth`).
+    AsConfigured(&'static [Scope]),
 }
 
 /// An answer on its way.
@@ -165,6 +178,12 @@ pub trait Dialect: Send + Sync {
     fn brings_token(&self, head: &Parts) -> bool {
         let _ = head;
         false
+    }
+
+    /// What becomes of a JWT that a request brings, and which scopes it must give for that.
+    fn jwts(&self, operation: &Operation, head: &Parts) -> Jwts {
+        let _ = (operation, head);
+        Jwts::None
     }
 
     /// The tenant that somebody without a certificate comes to with this request as one of its users,

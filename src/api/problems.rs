@@ -12,13 +12,17 @@ use std::{borrow::Cow, sync::Arc};
 
 use hyper::{
     StatusCode,
-    header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
 
-use super::{Reply, json::Writer};
+use super::{Reply, Unheard, json::Writer};
 use crate::{
-    auth::{Denied, Unauthenticated, forwarded::ForwardFault},
+    auth::{
+        Denied, Unauthenticated,
+        forwarded::ForwardFault,
+        jwt::{Refused as JwtRefused, Scope},
+    },
     model::{Excess, Faults, Invalid, MountError, Refused},
     service::Error,
 };
@@ -168,6 +172,10 @@ problems! {
     Unauthenticated: UNAUTHORIZED, AUTHENTICATION, "{}";
     TokenInvalid: UNAUTHORIZED, AUTHENTICATION, "the token in Authorization is none of this domain, is over, or belongs to \
         another key; log in again", word "token_invalid";
+    JwtInvalid: UNAUTHORIZED, AUTHENTICATION, "the bearer token is refused: {}", word "token_invalid";
+    JwtExpired: UNAUTHORIZED, AUTHENTICATION, "the bearer token has expired; get a new one", word "token_expired";
+    ScopeRequired: FORBIDDEN, AUTHORIZATION, "the bearer token does not give the scope {}; get one that does",
+        word "insufficient_scope";
     Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
     ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here",
         word "foreign_origin";
@@ -259,6 +267,8 @@ problems! {
         happened or not, read before you repeat it", again "5";
     OutcomeUnknown: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store failed while it wrote; the change may have happened or \
         not, read before you repeat it", again "5";
+    NoIssuerKeys: SERVICE_UNAVAILABLE, UNAVAILABLE, "the keys of the issuer of bearer tokens could not be had for a day, or \
+        not yet, so that no token of it counts; repeat later, or ask without it", again "5";
     DomainClosed: SERVICE_UNAVAILABLE, UNAVAILABLE, "a policy or rule of the domain is damaged, so that nobody knows what \
         it denies; ask an operator to remove it, or to put another in its place", again "5";
 }
@@ -396,6 +406,16 @@ impl Failed {
         Self { problem, text: problem.row().text.into(), ..self }
     }
 
+    /// This failure, with scopes spelled as `secrets:read`.
+    pub(super) fn in_colons(self) -> Self {
+        let colons = |text: &str| text.replace("secrets.", "secrets:");
+        let details = self.details.into_iter().map(|(name, told)| match told {
+            Told::Text(text) => (name, Told::Text(colons(&text))),
+            told => (name, told),
+        });
+        Self { text: colons(&self.text).into(), details: details.collect(), ..self }
+    }
+
     /// What the Vault dialect says where the native one says this.
     pub(super) fn in_vault(self) -> Self {
         match self.problem.row().vault {
@@ -421,11 +441,24 @@ impl Failed {
         });
         let problem = (self.problem.id(), self.problem.code());
         let mut reply = Reply { status, problem: Some(problem), ..Reply::json(body) };
+        if let Some(challenge) = challenge(self.problem) {
+            reply.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+        }
         reply.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
         reply.headers.extend(self.beyond.into_iter().flat_map(|rate| Standing::headers(&[*rate])));
         let allow = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok());
         reply.headers.extend(allow.map(|methods| (ALLOW, methods)));
         reply
+    }
+}
+
+/// What is told of a bearer that came along and is none (RFC 6750, 3).
+const fn challenge(problem: Problem) -> Option<&'static str> {
+    match problem {
+        Problem::TokenInvalid | Problem::JwtInvalid | Problem::JwtExpired => {
+            Some("Bearer error=\"invalid_token\"")
+        }
+        _ => None,
     }
 }
 
@@ -463,6 +496,31 @@ impl From<Unauthenticated> for Failed {
     }
 }
 
+impl From<Unheard> for Failed {
+    fn from(unheard: Unheard) -> Self {
+        match unheard {
+            Unheard::Refused(refused) => refused.into(),
+            Unheard::NoKeys => Problem::NoIssuerKeys.into(),
+        }
+    }
+}
+
+impl From<JwtRefused> for Failed {
+    fn from(refused: JwtRefused) -> Self {
+        match refused {
+            JwtRefused::Expired => Problem::JwtExpired.into(),
+            refused => Problem::JwtInvalid.with(&[&refused.to_string()]),
+        }
+    }
+}
+
+impl From<Scope> for Failed {
+    fn from(scope: Scope) -> Self {
+        let told = vec![("scope", Told::Text(scope.name().to_owned()))];
+        Problem::ScopeRequired.with(&[scope.name()]).with_details(told)
+    }
+}
+
 impl From<ForwardFault> for Failed {
     fn from(fault: ForwardFault) -> Self {
         Problem::Misforwarded.with(&[&fault.to_string()])
@@ -473,6 +531,7 @@ impl From<Denied> for Failed {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::UnknownDomain => Problem::DomainNotFound.into(),
+            Denied::OutOfScope(scope) => scope.into(),
             Denied::Forbidden | Denied::OperatorsOnly | Denied::Untraced => {
                 Problem::Forbidden.with(&[&denied.to_string()])
             }

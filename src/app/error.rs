@@ -4,8 +4,16 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use super::audit_error::AuditError;
 use crate::{
-    config::ConfigError, crypto::RootKeyError, files::FileName, material::MaterialError, pki,
-    server::TlsError, service, store::engines::redb::OpenError, telemetry,
+    auth::jwt::KeySetFault,
+    config::ConfigError,
+    crypto::RootKeyError,
+    files::FileName,
+    material::MaterialError,
+    pki,
+    server::{TlsError, UselessAuthority},
+    service,
+    store::engines::redb::OpenError,
+    telemetry,
 };
 
 /// A server that cannot start, or cannot go by new files. Each names the file, key or address at
@@ -33,6 +41,12 @@ pub enum AppError {
     /// The certificate authority.
     #[error("{0}: {1}")]
     Authority(FileName, #[source] pki::Error),
+    /// The keys of the issuer of JWTs.
+    #[error("{0}: {1}")]
+    KeySet(FileName, #[source] KeySetFault),
+    /// The authorities of the address where these are.
+    #[error("{0}: is no authority of an address: {1}")]
+    KeyServerCa(FileName, #[source] UselessAuthority),
     /// What a server would start with, and should not.
     #[error("{0}")]
     Doubtful(String),

@@ -14,10 +14,12 @@ use std::{
 use super::{
     certificates::{Certificates, authority},
     error::AppError,
+    keys,
     lists::{ListBoard, ListWork},
 };
 use crate::{
-    auth::anchors::Anchors,
+    api::Issuer,
+    auth::{anchors::Anchors, jwt::KeySet},
     clock::Clock,
     config::{Changes, Config},
     live::Live,
@@ -29,6 +31,8 @@ use crate::{
 
 /// The key of the setting by which this server issues certificates.
 const ISSUER: &str = "trust.region_ca_key";
+/// What is said of the keys of the issuer of JWTs that are others now.
+const ISSUER_KEYS: &str = "auth.jwt.jwks_file";
 
 /// What a running server goes by, and can be replaced.
 pub(super) struct Lives {
@@ -37,6 +41,8 @@ pub(super) struct Lives {
     pub lists: Arc<ListBoard>,
     pub visitors: Arc<AtomicBool>,
     pub anchors: Arc<Anchors>,
+    /// Whose JWTs are taken, if anybody's are.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// Replaces what can be replaced. Cheap to clone.
@@ -67,6 +73,8 @@ pub(super) struct Fit {
     certificates: Certificates,
     issuer: Option<String>,
     filter: Filter,
+    /// The keys of the issuer of JWTs, where they are in a file.
+    keys: Option<KeySet>,
 }
 
 /// What has become of a reload.
@@ -124,9 +132,12 @@ impl Reloader {
         (!interval.is_zero()).then_some(interval)
     }
 
-    /// Asks for all revocation lists to be read now, changed or not.
+    /// Asks for all revocation lists, and the keys of the issuer of JWTs, to be read now, changed or not.
     pub(super) fn ask_for_lists(&self) {
         self.0.lives.lists.ask();
+        if let Some(issuer) = &self.0.lives.issuer {
+            issuer.wants_keys();
+        }
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -141,7 +152,9 @@ impl Reloader {
             Certificates::load(config, &self.0.clock, &lives.anchors, &lives.lists.lists())?;
         let issuer = authority(config)?.map(|issuer| issuer.certificate_pem().to_owned());
         self.no_step_back(&certificates)?;
-        Ok(Fit { config: config.clone(), certificates, issuer, filter })
+        // Where they are is as it was at the start.
+        let keys = keys::keys(&self.0.started)?;
+        Ok(Fit { config: config.clone(), certificates, issuer, filter, keys })
     }
 
     /// A certificate whose time is over, or has not come, does not take the place of one that clients
@@ -159,10 +172,10 @@ impl Reloader {
 
     /// Replaces what is new.
     pub(super) fn apply(&self, fit: Fit) -> Reloaded {
-        let Fit { config, certificates, issuer, filter } = fit;
+        let Fit { config, certificates, issuer, filter, keys } = fit;
         let Inner { lives, clock, metrics, started, .. } = &*self.0;
         let mut current = self.current();
-        let Changes { live: settings, .. } = current.config.changes(&config);
+        let Changes { live: mut settings, .. } = current.config.changes(&config);
         let now = clock.now();
         let before = lives.terms.load();
         let limits = ConnectionLimits::from(&config.limits);
@@ -182,6 +195,11 @@ impl Reloader {
             lives.token_life.replace(life);
         }
         lives.visitors.store(config.access.users_without_certificate, Relaxed);
+        if let (Some(issuer), Some(keys)) = (&lives.issuer, keys)
+            && issuer.has(keys, now)
+        {
+            settings.push(ISSUER_KEYS);
+        }
         if current.config.log.filter != config.log.filter {
             filter.apply();
         }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     auth::{
         Action, Announcing, Detail, Fate, Issuer, Party, Principal, Recognized, Resource, Subject,
-        Thing, Unwitnessed, Voucher, Witness, Word,
+        Thing, Unwitnessed, Voucher, Witness, Word, jwt::Token,
     },
     clock::Clock,
     model::{AuditMark, OkmsId, Timestamp, text::hex},
@@ -254,6 +254,11 @@ impl Trail {
     /// Who asks.
     pub fn is_of(&self, principal: &Principal) {
         self.more(|head| who(head, principal));
+    }
+
+    /// Which JWT counts beside the certificate.
+    pub fn brings(&self, token: &Token) {
+        self.more(|head| jwt(head, token));
     }
 
     /// Whose certificate was shown, and is refused.
@@ -511,13 +516,29 @@ fn who(head: Members, principal: &Principal) -> Members {
         Subject::Process => head.text("subject", "process"),
         Subject::System(system) => head.text("subject", system.name()),
         Subject::Visitor => head.text("subject", "visitor"),
+        Subject::Bearer => head.text("subject", "jwt"),
         Subject::Certificate(peer) => {
             let identity = peer.identity();
             let names = (identity.common_name(), identity.serial());
             certificate(head, names, peer.voucher(), peer.is_forwarded())
         }
     };
-    of_party(head, principal.party())
+    let head = of_party(head, principal.party());
+    match principal.token() {
+        Some(token) => jwt(head, token),
+        None => head,
+    }
+}
+
+/// What a JWT says of who asks.
+fn jwt(head: Members, token: &Token) -> Members {
+    let claims = token.claims();
+    let told = Members::new()
+        .text("subject", &claims.subject)
+        .text("issuer", token.issuer())
+        .maybe("client_id", claims.client_id.as_deref())
+        .maybe("id", claims.id.as_deref());
+    head.object("jwt", &told)
 }
 
 /// Whose certificate was shown that is refused.

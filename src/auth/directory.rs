@@ -9,6 +9,7 @@ use super::{
     claim::DomainClaim,
     holder::{Holder, Line, Untraced},
     identity::CertIdentity,
+    jwt::Token,
     lists::{Link, Unproven},
     revoked::Revoked,
     system::System,
@@ -202,6 +203,8 @@ pub enum Party {
 pub struct Principal {
     party: Party,
     subject: Subject,
+    /// Whose word counts beside: a JWT, and who it is about.
+    token: Option<Arc<Token>>,
 }
 
 /// Who it is, in words that an operator can follow.
@@ -212,6 +215,8 @@ pub enum Subject {
     /// Somebody without a certificate, who logs in as a user of the tenant or has done so: it may do
     /// nothing but that, and what the user may whose token it brings.
     Visitor,
+    /// Somebody without a certificate, of whom a JWT says who it is.
+    Bearer,
     /// The program itself, at the command of whoever started it.
     Process,
     /// The program itself, as it does in a tenant what the time has come for.
@@ -223,19 +228,19 @@ impl Principal {
     /// connection.
     #[must_use]
     pub const fn of_process() -> Self {
-        Self { party: Party::Operator, subject: Subject::Process }
+        Self { party: Party::Operator, subject: Subject::Process, token: None }
     }
 
     /// The program, as it does that in a tenant.
     #[must_use]
     pub const fn of_system(tenant: OkmsId, system: System) -> Self {
-        Self { party: Party::Tenant(tenant), subject: Subject::System(system) }
+        Self { party: Party::Tenant(tenant), subject: Subject::System(system), token: None }
     }
 
     /// A service of a tenant, for tests.
     #[cfg(test)]
     pub(crate) const fn of_test(tenant: OkmsId) -> Self {
-        Self { party: Party::Tenant(tenant), subject: Subject::Process }
+        Self { party: Party::Tenant(tenant), subject: Subject::Process, token: None }
     }
 
     /// Whose it is.
@@ -250,14 +255,37 @@ impl Principal {
         &self.subject
     }
 
+    /// The JWT that counts beside, if one came along.
+    #[must_use]
+    pub const fn token(&self) -> Option<&Arc<Token>> {
+        self.token.as_ref()
+    }
+
+    /// The same with a JWT; nobody where that is for another tenant than its own.
+    #[must_use]
+    pub fn with_token(self, token: Arc<Token>) -> Option<Self> {
+        match (self.party, token.tenant()) {
+            (Party::Tenant(own), Some(other)) if own != other => None,
+            _ => Some(Self { token: Some(token), ..self }),
+        }
+    }
+
     /// The same at a later moment.
     ///
     /// # Errors
-    /// As [`principal`], for the holder of a certificate.
+    /// As [`principal`], for the holder of a certificate; `Unauthenticated::TokenExpired` where a JWT is
+    /// over.
     pub fn still(&self, revoked: &Revoked, now: Timestamp) -> Result<Self, Unauthenticated> {
+        if let Some(token) = &self.token {
+            token.lives(now).map_err(|_| Unauthenticated::TokenExpired)?;
+        }
         match &self.subject {
-            Subject::Certificate(peer) => principal(peer, revoked, now),
-            Subject::Visitor | Subject::Process | Subject::System(_) => Ok(self.clone()),
+            Subject::Certificate(peer) => {
+                Ok(Self { token: self.token.clone(), ..principal(peer, revoked, now)? })
+            }
+            Subject::Visitor | Subject::Bearer | Subject::Process | Subject::System(_) => {
+                Ok(self.clone())
+            }
         }
     }
 }
@@ -268,7 +296,7 @@ impl Subject {
     pub fn certificate(&self) -> Option<&CertIdentity> {
         match self {
             Self::Certificate(peer) => Some(peer.identity()),
-            Self::Visitor | Self::Process | Self::System(_) => None,
+            Self::Visitor | Self::Bearer | Self::Process | Self::System(_) => None,
         }
     }
 
@@ -277,7 +305,11 @@ impl Subject {
     pub fn peer_of_region(&self) -> Option<&VerifiedPeer> {
         match self {
             Self::Certificate(peer) if peer.is_of_region() => Some(peer),
-            Self::Certificate(_) | Self::Visitor | Self::Process | Self::System(_) => None,
+            Self::Certificate(_)
+            | Self::Visitor
+            | Self::Bearer
+            | Self::Process
+            | Self::System(_) => None,
         }
     }
 }
@@ -370,6 +402,14 @@ pub enum Unauthenticated {
         "an operator's certificate counts on a connection of its own alone; connect to the server itself"
     )]
     ForwardedOperator,
+    /// Each request is to bring a bearer, too, and this one does not.
+    #[error(
+        "a bearer token is asked for beside the certificate; send one in Authorization: Bearer"
+    )]
+    NoBearer,
+    /// The JWT that came along has expired since.
+    #[error("the bearer token has expired; get a new one")]
+    TokenExpired,
     /// The certificate is fine, but names no domain here.
     #[error(
         "the client certificate names no okms.domain; use an access certificate issued for your domain"
@@ -389,14 +429,23 @@ pub fn principal(
     now: Timestamp,
 ) -> Result<Principal, Unauthenticated> {
     stands(peer, revoked, now)?;
-    Ok(Principal { party: party(peer)?, subject: Subject::Certificate(Arc::clone(peer)) })
+    let subject = Subject::Certificate(Arc::clone(peer));
+    Ok(Principal { party: party(peer)?, subject, token: None })
 }
 
 /// Whoever comes without a certificate, to log in as a user of the tenant or with the token of such a
 /// login, where the operator lets such in.
 #[must_use]
 pub const fn visitor(tenant: OkmsId) -> Principal {
-    Principal { party: Party::Tenant(tenant), subject: Subject::Visitor }
+    Principal { party: Party::Tenant(tenant), subject: Subject::Visitor, token: None }
+}
+
+/// Whoever comes without a certificate and with a good JWT, which says for which tenant it is, where the
+/// operator takes such. Nobody where it says none.
+#[must_use]
+pub fn bearer(token: Arc<Token>) -> Option<Principal> {
+    let party = Party::Tenant(token.tenant()?);
+    Some(Principal { party, subject: Subject::Bearer, token: Some(token) })
 }
 
 /// Goes on if the certificate of `peer` may be relied on at `now`, whomever it is for.

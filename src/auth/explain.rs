@@ -68,7 +68,7 @@ impl AccessDirectory {
                 }
                 // Whoever asks for itself has a certificate.
                 Subject::Visitor => return None,
-                Subject::Process | Subject::System(_) => (Vec::new(), &[][..]),
+                Subject::Bearer | Subject::Process | Subject::System(_) => (Vec::new(), &[][..]),
             },
             Whom::Rule(name) => (vec![access.place_of(name)?], &[][..]),
             Whom::User(_) => (Vec::new(), &[][..]),

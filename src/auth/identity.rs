@@ -34,6 +34,7 @@ pub struct CertIdentity {
     domain: Option<DomainClaim>,
     serial: Serial,
     public_key_sha256: [u8; 32],
+    sha256: [u8; 32],
     validity: Validity,
 }
 
@@ -84,10 +85,11 @@ impl CertIdentity {
         let common_name = texts(subject.iter_common_name(), 1);
         let organizations = texts(subject.iter_organization(), SUBJECT_NAMES_MAX);
         let units = texts(subject.iter_organizational_unit(), SUBJECT_NAMES_MAX);
-        let mut public_key_sha256 = [0; 32];
-        public_key_sha256.copy_from_slice(
-            digest::digest(&digest::SHA256, certificate.public_key().raw).as_ref(),
-        );
+        let sha256 = |bytes| {
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+            sha256
+        };
         Ok(Self {
             is_partly_read: [&common_name, &organizations, &units].contains(&&None),
             common_name: common_name.and_then(|mut names| names.pop()),
@@ -97,7 +99,8 @@ impl CertIdentity {
             facets,
             domain,
             serial,
-            public_key_sha256,
+            public_key_sha256: sha256(certificate.public_key().raw),
+            sha256: sha256(leaf),
             validity: Validity::from(certificate.validity()),
         })
     }
@@ -155,6 +158,12 @@ impl CertIdentity {
     #[must_use]
     pub fn public_key_sha256(&self) -> &[u8; 32] {
         &self.public_key_sha256
+    }
+
+    /// SHA-256 of the certificate itself: its thumbprint.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
     }
 
     /// When it is valid.

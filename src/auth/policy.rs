@@ -9,6 +9,7 @@ use super::{
     acls,
     action::{Action, Actions, Resource},
     holder::Untraced,
+    jwt::{Scope, Scopes},
     patterns::Extent,
     revoked::Revoked,
     witness::{Detail, Witness},
@@ -27,6 +28,9 @@ pub enum Denied {
         "your certificate does not permit this action; ask the domain's administrator for a policy that does"
     )]
     Forbidden,
+    /// The JWT that came along does not give this.
+    #[error("the bearer token does not give this scope")]
+    OutOfScope(Scope),
     /// It is the operators' own, and no domain can permit it.
     #[error("your certificate does not permit this action; ask an operator of the region")]
     OperatorsOnly,
@@ -194,6 +198,8 @@ pub struct Permit {
     circumstances: Circumstances,
     /// For which user its token stands, if it brings one that does.
     user: Option<String>,
+    /// What scopes allow, where they bound it.
+    scopes: Option<Scopes>,
     principal: Principal,
     witness: Option<Arc<dyn Witness>>,
 }
@@ -232,10 +238,33 @@ impl Permit {
         self.user.as_deref()
     }
 
-    /// How whoever asks is called in what is kept of secrets: `user:` and a user's name, or `cert:` and
-    /// the certificate's serial number in hexadecimal digits. Nobody where it is neither.
+    /// The same permit for no more than what these scopes give, where they bound it.
+    #[must_use]
+    pub fn scoped(self, scopes: Option<Scopes>) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// Goes on if scopes, where they bound it, give this one.
+    ///
+    /// # Errors
+    /// `Denied::OutOfScope` if they do not.
+    pub fn check_scope(&self, scope: Scope) -> Result<(), Denied> {
+        if self.gives(scope) { Ok(()) } else { Err(Denied::OutOfScope(scope)) }
+    }
+
+    /// Whether scopes, where they bound it, give this one.
+    #[must_use]
+    pub fn gives(&self, scope: Scope) -> bool {
+        self.scopes.is_none_or(|scopes| scopes.give(scope))
+    }
+
+    /// How whoever asks is called in what is kept of secrets: whatever a JWT says, `user:` and a user's name,
+    /// or `cert:` and the certificate's serial number in hexadecimal digits. Nobody where it is none of these.
     #[must_use]
     pub fn names_subject(&self) -> Option<String> {
+        if let Some(token) = self.principal.token() {
+            return Some(token.claims().subject.clone());
+        }
         let certificate = || self.principal.subject().certificate();
         match &self.user {
             Some(user) => Some(format!("user:{user}")),
@@ -376,7 +405,8 @@ impl Permit {
         };
         let principal = principal.map_err(|_| Denied::Forbidden)?;
         let at = (self.okms_id, Across::Nowhere);
-        principal.authorized(at, self.asked, access, circumstances, false, || None)
+        let permit = principal.authorized(at, self.asked, access, circumstances, false, || None)?;
+        Ok(permit.scoped(self.scopes))
     }
 
     /// The permit for whoever brings a token: of the user for whom it stands, narrowed to its
@@ -432,7 +462,7 @@ impl Permit {
                 let whose = acls::Bearer::Rules(peer.rules(&access)?.into());
                 (whose, self.of_certificate.clone())
             }
-            (None, Subject::Visitor | Subject::Process | Subject::System(_)) => {
+            (None, Subject::Visitor | Subject::Bearer | Subject::Process | Subject::System(_)) => {
                 (acls::Bearer::nobody(), self.of_certificate.clone())
             }
         };
@@ -486,7 +516,7 @@ impl Permit {
     pub fn fits(&self, name: &str, rule: &CertRule) -> bool {
         match self.subject() {
             Subject::Certificate(peer) => peer.fits(name, rule).unwrap_or_default(),
-            Subject::Visitor | Subject::Process | Subject::System(_) => false,
+            Subject::Visitor | Subject::Bearer | Subject::Process | Subject::System(_) => false,
         }
     }
 
@@ -556,6 +586,7 @@ impl Permit {
             addressed: None,
             circumstances: Circumstances::default(),
             user: None,
+            scopes: None,
             principal,
             witness: None,
         }
@@ -695,6 +726,7 @@ impl Principal {
             addressed,
             circumstances,
             user: None,
+            scopes: None,
             principal: self.clone(),
             witness: None,
         };
@@ -710,7 +742,10 @@ impl Principal {
                 let nothing = BuiltIn::Nothing.name().to_owned();
                 Ok(access.of_policies(acls::Bearer::nobody(), &[nothing]))
             }
-            Subject::Process | Subject::System(_) => Ok(Having::default_of(access)),
+            // No rule is about whoever has no certificate.
+            Subject::Bearer | Subject::Process | Subject::System(_) => {
+                Ok(Having::default_of(access))
+            }
         }
     }
 

@@ -49,7 +49,7 @@ struct Filter {
     /// Only this domain's, by its okmsId.
     #[arg(long)]
     tenant: Option<String>,
-    /// Only this subject's: a common name, a serial number or a user.
+    /// Only this subject's: a common name, a serial number, a user or the subject of a JWT.
     #[arg(long)]
     subject: Option<String>,
     /// Only what is about something whose path, name, number or id begins so.
@@ -85,6 +85,7 @@ impl Filter {
             ["subject", "common_name", "serial", "user"]
                 .iter()
                 .any(|name| text(name) == Some(subject))
+                || record.pointer("/jwt/subject").and_then(Value::as_str) == Some(subject)
         };
         let time = text("time").unwrap_or_default();
         let has_effect = |wanted: &str| {

@@ -36,13 +36,14 @@ use super::{
 };
 use crate::{
     api::{
-        Address, Answer, Call, Context, Dialect, Effect, Failed, Handler, Operation, Params,
-        Problem, Reply, Rows, Standing, TenantName,
+        Address, Answer, Call, Context, Dialect, Effect, Failed, Handler, Jwts, Operation, Params,
+        Problem, Reply, Rows, Standing, TenantName, bearer,
     },
     audit::{Auditor, Missing, Trail},
     auth::{
-        Across, Denied, Party, Permit, Principal, Recognized, RegionPermit, Unauthenticated,
-        VerifiedPeer, Witness, directory,
+        Across, Denied, Party, Permit, Principal, Recognized, RegionPermit, Subject,
+        Unauthenticated, VerifiedPeer, Witness, directory,
+        jwt::{Refused as JwtRefused, Scopes, Token},
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics, Spent},
@@ -841,10 +842,19 @@ impl Edge {
             return Err(Problem::ForeignOrigin.into());
         }
         call.caller = principal.as_ref().ok().map(Principal::party);
-        let trail = event.trail.as_ref();
+        let effect = dialect.effect(operation, &call.head);
         if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
-            event.standing = self.charge(paced, dialect.effect(operation, &call.head))?;
+            event.standing = self.charge(paced, effect)?;
         }
+        let principal = match dialect.jwts(operation, &call.head) {
+            Jwts::None => principal,
+            asked => {
+                let principal = self.with_jwt(sender, principal, call, event, effect).await?;
+                self.has_bearer(asked, &principal, &call.head)?;
+                principal
+            }
+        };
+        let trail = event.trail.as_ref();
         let granted = match operation.handler {
             Handler::Open(handler) => Granted::Open(handler),
             Handler::Region(handler) => {
@@ -903,9 +913,13 @@ impl Edge {
                 Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
             }
             Granted::Tenant(handler, permit) => {
-                let visited = permit.is_visitors().then_some(permit.okms_id());
-                let principal =
-                    principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?;
+                let principal = if let Some(token) = permit.principal().token() {
+                    token.lives(call.machine_now)?;
+                    self.beside(sender, principal, Arc::clone(token), call.machine_now)?
+                } else {
+                    let visited = permit.is_visitors().then_some(permit.okms_id());
+                    principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?
+                };
                 let at = self.place(&principal, asked, &call.head).await?;
                 Granted::Tenant(handler, self.permit(&principal, at, asked, call, trail).await?)
             }
@@ -938,6 +952,8 @@ impl Edge {
             Party::Operator => None,
             Party::Tenant(own) => Some(own),
         };
+        // An operator with a JWT acts where that is for.
+        let only = principal.token().and_then(|token| token.tenant()).filter(|_| own.is_none());
         let named = match &address.tenant {
             Some(TenantName::Id(id)) => Some((*id)?),
             Some(TenantName::Called(name)) => Some(called(name).await?),
@@ -948,7 +964,10 @@ impl Edge {
         {
             return Err(TWO.into());
         }
-        let id = named.or(beside).or(own).ok_or(Problem::NoDomain)?;
+        let id = named.or(beside).or(own).or(only).ok_or(Problem::NoDomain)?;
+        if only.is_some_and(|only| only != id) {
+            return Err(Denied::UnknownDomain.into());
+        }
         // By their ids alone, all other dialects know of no kin.
         let is_kin = matches!(address.tenant, Some(TenantName::Called(_))) || beside.is_some();
         let across = match own {
@@ -1002,6 +1021,121 @@ impl Edge {
         Some(format!("{below}{key}"))
     }
 
+    /// Whom a request is of in a dialect that takes JWTs, where it brings one: it is judged, and who comes
+    /// with it alone is charged.
+    async fn with_jwt(
+        &self,
+        sender: &Sender,
+        principal: Result<Principal, Failed>,
+        call: &mut Call,
+        event: &mut Event,
+        effect: Effect,
+    ) -> Result<Result<Principal, Failed>, Failed> {
+        let Some(token) = bearer::jwt(&call.head.headers) else { return Ok(principal) };
+        let Some(issuer) = &self.context.bearers.issuer else {
+            return if principal.is_ok() {
+                Err(Problem::TokenInvalid.into())
+            } else {
+                Ok(principal)
+            };
+        };
+        let shown = match (&principal, &sender.peer) {
+            (Ok(_), Ok(peer)) => Some(peer.identity().sha256()),
+            // Whose certificate is refused does not come in by another door.
+            _ if !sender.is_bare => return Ok(principal),
+            _ if !issuer.terms().stand_alone => return Err(JwtRefused::Alone.into()),
+            _ => None,
+        };
+        let is_alone = shown.is_none();
+        let claims = issuer.judge(token, shown, call.machine_now).await?;
+        let tenant = match &claims.tenant {
+            None => None,
+            Some(name) => {
+                let called = self.context.service.tenants.called(name).await?;
+                Some(called.ok_or(Denied::UnknownDomain)?)
+            }
+        };
+        let token = Arc::new(Token::new(issuer.terms().issuer.clone(), claims, tenant));
+        let trail = event.trail.as_ref();
+        if let Some(trail) = trail.filter(|_| !is_alone) {
+            trail.brings(&token);
+        }
+        let principal = self.beside(sender, principal, token, call.machine_now)?;
+        if is_alone {
+            if let Some(trail) = trail {
+                trail.is_of(&principal);
+            }
+            call.caller = Some(principal.party());
+            if let Some(paced) = self.paced_by_token(&principal) {
+                event.standing = self.charge(&paced, effect)?;
+            }
+        }
+        Ok(Ok(principal))
+    }
+
+    /// Goes on if a request that is somebody's brings a bearer, where it must.
+    fn has_bearer(
+        &self,
+        asked: Jwts,
+        principal: &Result<Principal, Failed>,
+        head: &Parts,
+    ) -> Result<(), Unauthenticated> {
+        let must = matches!(asked, Jwts::AsConfigured(_)) && self.context.bearers.are_required;
+        if must && principal.is_ok() && !bearer::is_there(&head.headers) {
+            return Err(Unauthenticated::NoBearer);
+        }
+        Ok(())
+    }
+
+    /// Whom a request is of that brings a good JWT, beside a certificate or alone. Alone not through a proxy
+    /// of another domain.
+    fn beside(
+        &self,
+        sender: &Sender,
+        principal: Result<Principal, Failed>,
+        token: Arc<Token>,
+        now: Timestamp,
+    ) -> Result<Principal, Failed> {
+        match principal {
+            Ok(principal) => Ok(principal.with_token(token).ok_or(Denied::UnknownDomain)?),
+            Err(nobody) => {
+                let only = sender.proxy.as_ref().and_then(|proxy| proxy.domain);
+                let is_of_other = only.is_some() && only != token.tenant();
+                let proxy = sender.proxy.as_ref();
+                let is_vouched = proxy.is_none_or(|proxy| self.vouches(&proxy.peer, now).is_ok());
+                let may = sender.is_bare && !is_of_other && is_vouched;
+                may.then(|| directory::bearer(token)).flatten().ok_or(nobody)
+            }
+        }
+    }
+
+    /// What requests of whoever comes with a JWT alone are charged to.
+    fn paced_by_token(&self, principal: &Principal) -> Option<Paced> {
+        let (Party::Tenant(id), Some(token)) = (principal.party(), principal.token()) else {
+            return None;
+        };
+        let asked = self.context.service.usages.requests(id);
+        Some(self.paces.of(id, &token.key(), asked))
+    }
+
+    /// What scopes bound whoever asks so, where any do.
+    fn scopes(&self, principal: &Principal, jwts: Jwts) -> Option<Scopes> {
+        let bearers = &self.context.bearers;
+        let token = principal.token().map(|token| token.claims().scopes);
+        let is_alone = matches!(principal.subject(), Subject::Bearer);
+        match jwts {
+            Jwts::None => None,
+            Jwts::Scoped(_) => token,
+            Jwts::AsConfigured(_) if token.is_some() => {
+                token.filter(|_| bearers.enforce_scopes || is_alone)
+            }
+            // A token of ours has none.
+            Jwts::AsConfigured(_) => {
+                (bearers.are_required && bearers.enforce_scopes).then(Scopes::default)
+            }
+        }
+    }
+
     /// Somebody without a certificate who logs in as a user of the tenant, or has, where the operator
     /// lets such in, and where there is an address by which failed logins are counted. Through a proxy of
     /// another domain nobody does.
@@ -1025,7 +1159,7 @@ impl Edge {
         trail: Option<&Arc<Trail>>,
     ) -> Result<Permit, Failed> {
         let service = &self.context.service;
-        let brings_token = dialect.brings_token(&call.head);
+        let brings_token = principal.token().is_none() && dialect.brings_token(&call.head);
         let authorize = || {
             let directory = service.access.directory();
             let circumstances = call.circumstances();
@@ -1052,6 +1186,12 @@ impl Edge {
             decided => decided,
         };
         let permit = decided.inspect_err(|_| may_none_of(trail, operation))?;
+        let jwts = dialect.jwts(operation, &call.head);
+        let permit = permit.scoped(self.scopes(principal, jwts));
+        if let Jwts::Scoped(needed) | Jwts::AsConfigured(needed) = jwts {
+            let checked = needed.iter().try_for_each(|scope| permit.check_scope(*scope));
+            checked.inspect_err(|_| may_none_of(trail, operation))?;
+        }
         Ok(permit.seen_by(witness(trail)))
     }
 

@@ -1,10 +1,11 @@
 //! Fetching over plain HTTP what is signed: revocation lists. They are at such addresses, as whoever
-//! checks certificates for TLS cannot ask TLS for them.
+//! checks certificates for TLS cannot ask TLS for them. And over TLS what is not: the keys of those who sign
+//! tokens.
 //!
-//! Always holds: what comes is bounded in bytes, in time and in how often it leads elsewhere; one that
-//! fetches stops as soon as it is dropped. Never does: believing what was fetched.
+//! Always holds: what comes is bounded in bytes, in time and in how often it leads elsewhere, which is never
+//! from TLS to none; one that fetches stops as soon as it is dropped. Never does: believing what was fetched.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Empty};
@@ -15,7 +16,15 @@ use hyper::{
     header::{CONNECTION, HOST, HeaderMap, LOCATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How often an address may lead to another.
@@ -38,6 +47,9 @@ pub enum FetchError {
     /// It is none that can be fetched from.
     #[error("it is not an http:// address with a host and without a user")]
     Address,
+    /// The same over TLS.
+    #[error("it is not an https:// address with a host and without a user")]
+    TlsAddress,
     /// There is nobody.
     #[error("its host cannot be reached: {0}")]
     Connect(#[source] io::Error),
@@ -69,10 +81,67 @@ enum Answer {
 /// # Errors
 /// [`FetchError`] says why nothing came.
 pub async fn fetch(address: &str, bounds: FetchBounds) -> Result<Bytes, FetchError> {
+    follow(address, bounds, Way { scheme: "http", port: 80, tls: None }).await
+}
+
+/// What is at an `https://` address whose certificate one of these authorities has signed.
+///
+/// # Errors
+/// [`FetchError`] says why nothing came.
+pub async fn fetch_securely(
+    address: &str,
+    bounds: FetchBounds,
+    authorities: &Authorities,
+) -> Result<Bytes, FetchError> {
+    let tls = Some(TlsConnector::from(Arc::clone(&authorities.0)));
+    follow(address, bounds, Way { scheme: "https", port: 443, tls }).await
+}
+
+/// Who vouches for the hosts that are fetched from.
+pub struct Authorities(Arc<ClientConfig>);
+
+/// No authority can be made of a certificate.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct UselessAuthority(#[from] rustls::Error);
+
+impl Authorities {
+    /// These.
+    ///
+    /// # Errors
+    /// `UselessAuthority` where one of them can be none.
+    pub fn of(certificates: Vec<CertificateDer<'static>>) -> Result<Self, UselessAuthority> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// How an address is reached, and each to which it leads.
+struct Way {
+    scheme: &'static str,
+    port: u16,
+    tls: Option<TlsConnector>,
+}
+
+impl Way {
+    const fn no_address(&self) -> FetchError {
+        if self.tls.is_some() { FetchError::TlsAddress } else { FetchError::Address }
+    }
+}
+
+async fn follow(address: &str, bounds: FetchBounds, way: Way) -> Result<Bytes, FetchError> {
     let follow = async {
-        let mut uri = address.parse().map_err(|_| FetchError::Address)?;
+        let mut uri = address.parse().map_err(|_| way.no_address())?;
         for _ in 0..=REDIRECTS_MAX {
-            match get(&uri, bounds.bytes).await? {
+            match get(&uri, bounds.bytes, &way).await? {
                 Answer::Whole(bytes) => return Ok(bytes),
                 Answer::Elsewhere(next) => uri = next,
             }
@@ -82,24 +151,36 @@ pub async fn fetch(address: &str, bounds: FetchBounds) -> Result<Bytes, FetchErr
     tokio::time::timeout(bounds.time, follow).await.unwrap_or(Err(FetchError::TooSlow(bounds.time)))
 }
 
-async fn get(uri: &Uri, bytes_max: usize) -> Result<Answer, FetchError> {
+async fn get(uri: &Uri, bytes_max: usize, way: &Way) -> Result<Answer, FetchError> {
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-    let authority = authority.filter(|_| uri.scheme_str() == Some("http"));
-    let authority = authority.ok_or(FetchError::Address)?;
+    let authority = authority.filter(|_| uri.scheme_str() == Some(way.scheme));
+    let authority = authority.ok_or_else(|| way.no_address())?;
     let host = authority.host().trim_matches(['[', ']']);
-    let port = authority.port_u16().unwrap_or(80);
+    let port = authority.port_u16().unwrap_or(way.port);
     let stream = TcpStream::connect((host, port)).await.map_err(FetchError::Connect)?;
+    let Some(tls) = &way.tls else { return ask(stream, uri, bytes_max, way).await };
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| way.no_address())?;
+    let stream = tls.connect(name, stream).await.map_err(FetchError::Connect)?;
+    ask(stream, uri, bytes_max, way).await
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    uri: &Uri,
+    bytes_max: usize,
+    way: &Way,
+) -> Result<Answer, FetchError> {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
     // It ends with this function, whatever its peer wants.
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
-        .header(HOST, authority.as_str())
+        .header(HOST, uri.authority().map_or("", |authority| authority.as_str()))
         .header(USER_AGENT, "okmsd")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|_| FetchError::Address)?;
+        .map_err(|_| way.no_address())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     match head.status {
         StatusCode::OK => Ok(Answer::Whole(whole(body, bytes_max).await?)),
@@ -108,7 +189,7 @@ async fn get(uri: &Uri, bytes_max: usize) -> Result<Answer, FetchError> {
         | StatusCode::SEE_OTHER
         | StatusCode::TEMPORARY_REDIRECT
         | StatusCode::PERMANENT_REDIRECT => {
-            elsewhere(uri, &head.headers).map(Answer::Elsewhere).ok_or(FetchError::Address)
+            elsewhere(uri, &head.headers).map(Answer::Elsewhere).ok_or_else(|| way.no_address())
         }
         status => Err(FetchError::Status(status)),
     }
@@ -118,7 +199,7 @@ async fn get(uri: &Uri, bytes_max: usize) -> Result<Answer, FetchError> {
 fn elsewhere(from: &Uri, headers: &HeaderMap) -> Option<Uri> {
     let location = headers.get(LOCATION)?.to_str().ok()?;
     if location.starts_with('/') && !location.starts_with("//") {
-        return format!("http://{}{location}", from.authority()?).parse().ok();
+        return format!("{}://{}{location}", from.scheme_str()?, from.authority()?).parse().ok();
     }
     location.parse().ok()
 }

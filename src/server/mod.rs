@@ -28,7 +28,7 @@ pub use self::{
     connection::{ConnectionLimits, Shared, Terms},
     descriptors::fit_connections,
     error::TlsError,
-    fetch::{FetchBounds, FetchError, fetch},
+    fetch::{Authorities, FetchBounds, FetchError, UselessAuthority, fetch, fetch_securely},
     fitness::{Dated, Doubt, Role},
     forwarded::ForwardedCertificates,
     handshake::Handshakes,

@@ -42,6 +42,7 @@ mod failure;
 mod feeds;
 mod identities;
 mod isolation;
+mod jwt;
 mod layouts;
 mod leaks;
 mod lifecycle;

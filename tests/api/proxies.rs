@@ -72,13 +72,13 @@ fn key(pair: &Pair) -> KeyPin {
     KeyPin(pki::key_sha256(&der(&pair.certificate)[0]).unwrap())
 }
 
-fn listed(pair: &Pair, certificate_header: CertificateHeader) -> Proxy {
+pub fn listed(pair: &Pair, certificate_header: CertificateHeader) -> Proxy {
     let public_key_sha256 = key(pair);
     Proxy { public_key_sha256, certificate_header, address_header: None, domain: None }
 }
 
 /// Lists these proxies, and no others.
-fn list(server: &mut TestServer, proxies: Vec<Proxy>) {
+pub fn list(server: &mut TestServer, proxies: Vec<Proxy>) {
     server.config.trust.proxy = proxies;
     server.reloader.reload(&server.config).unwrap();
 }
@@ -102,7 +102,7 @@ fn member_of(server: &TestServer, id: &str) -> Member {
 
 /// A certificate of the region's authority that names no domain: it is good for a proxy, and for
 /// nothing else.
-fn proxys(server: &TestServer) -> Pair {
+pub fn proxys(server: &TestServer) -> Pair {
     server.mint(&Leaf { common_name: "proxy", ..Leaf::default() })
 }
 
@@ -121,7 +121,7 @@ pub async fn forwarded_read(server: &TestServer, proxy: &Pair, id: &str, of: &Pa
 }
 
 /// A proxy's connection to the server; requests go to the domain `id`.
-fn proxy_client(server: &TestServer, pair: &Pair, id: &str) -> Client {
+pub fn proxy_client(server: &TestServer, pair: &Pair, id: &str) -> Client {
     server.client(Some(pair), Some(id), Http::One)
 }
 

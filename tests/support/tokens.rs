@@ -1,6 +1,8 @@
 //! An issuer of tokens, as an identity provider is one: keys of each kind, the set that publishes them, and
 //! tokens, good ones and all others. It has nothing of the server's own code.
 
+#![allow(dead_code, reason = "each of those who include this file needs a part of it")]
+
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,

@@ -41,9 +41,18 @@ struct Record<'a> {
     #[serde(borrow, default)]
     user: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
+    jwt: Option<Jwt<'a>>,
+    #[serde(borrow, default)]
     identities: Vec<Cow<'a, str>>,
     #[serde(borrow, default)]
     also: Vec<Also<'a>>,
+}
+
+/// Whom a JWT was about.
+#[derive(Deserialize)]
+struct Jwt<'a> {
+    #[serde(borrow)]
+    subject: Cow<'a, str>,
 }
 
 /// What else a record is about.
@@ -103,7 +112,9 @@ impl Filter {
             let is = |found: Option<&str>, wanted: &Option<String>| {
                 wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
             };
-            let subjects = [record.common_name.as_deref(), record.serial, record.user.as_deref()];
+            let jwt = record.jwt.as_ref().map(|jwt| &*jwt.subject);
+            let subjects =
+                [record.common_name.as_deref(), record.serial, record.user.as_deref(), jwt];
             let is_of = |wanted: &str| {
                 subjects.contains(&Some(wanted))
                     || record.identities.iter().any(|one| one == wanted)

@@ -447,7 +447,9 @@ mod tests {
             has(&of_vault[..2], is_of_tenant && is_vault);
             has(&["KvDomainNotFound"], is_of_tenant && is_vault);
             let is_of_paths = Form::of(&route.pattern) == Form::Paths;
-            has(&["NoDomain", "TokenInvalid"], is_of_paths);
+            let of_paths =
+                ["NoDomain", "TokenInvalid", "JwtInvalid", "JwtExpired", "ScopeRequired"];
+            has(&of_paths, is_of_paths);
             has(&["DomainNotFound"], is_of_tenant && !is_vault && !is_of_paths);
             has(&["BadId"], is_of_tenant && !is_of_paths);
             has(&["NoHandler"], is_vault && route.pattern.contains("/{mount}/"));
@@ -480,7 +482,7 @@ mod tests {
         assert_eq!(file.purposes.keys().map(String::as_str).collect::<BTreeSet<_>>(), actions);
         // Records of what the program does by itself were not as the document says.
         let record = &tree(None)["components"]["schemas"]["AuditRecord"]["properties"];
-        let subjects = ["forwarded", "visitor", "process"].into_iter();
+        let subjects = ["forwarded", "visitor", "jwt", "process"].into_iter();
         let subjects = subjects.chain(System::ALL.map(System::name)).collect::<Vec<_>>();
         assert_eq!(record["subject"]["enum"], json!(subjects));
     }

@@ -1,46 +1,8 @@
 //! What comes before every operation: the bearer, and the path.
 
-use std::borrow::Cow;
-
-use super::super::{Call, Context, Failed, Problem, bearer};
-use crate::{
-    auth::{Permit, identity::CertIdentity},
-    model::{PUBLISHED_PATH_MAX, SecretPath},
-    service::{Error, Presented},
-};
-
-/// What the bearer may do, who must be good on this connection; or the certificate's holder, where no
-/// token comes along.
-pub(super) async fn settle<'a>(
-    context: &Context,
-    permit: &'a Permit,
-    call: &Call,
-) -> Result<Cow<'a, Permit>, Failed> {
-    let known = match bearer::in_either(&call.head.headers)? {
-        None => None,
-        Some(token) => {
-            let certificate = permit.subject().certificate();
-            let presented = Presented {
-                key_sha256: certificate.map(CertIdentity::public_key_sha256),
-                takes_unbound: false,
-            };
-            match context
-                .service
-                .tokens
-                .check(&permit.at_home(), bearer::text(token), presented, call.now)
-                .await
-            {
-                Ok(known) => Some(known),
-                Err(Error::TokenInvalid | Error::DomainNotFound) => {
-                    return Err(Problem::TokenInvalid.into());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    };
-    bearer::tell(permit, known.as_ref());
-    Ok(bearer::settle(context, permit, known.as_ref())?)
-}
+pub(super) use super::super::bearer::enter as settle;
+use super::super::{Call, Failed, Problem};
+use crate::model::{PUBLISHED_PATH_MAX, SecretPath};
 
 /// The path that the address names.
 pub(super) fn path(call: &Call) -> Result<SecretPath, Failed> {

@@ -23,7 +23,8 @@ use std::borrow::Cow;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
-    Address, Call, Captures, Dialect, Failed, Params, Reply, Route, TenantName, bearer,
+    Address, Call, Captures, Dialect, Failed, Jwts, Operation, Params, Reply, Route, TenantName,
+    bearer,
     operation::{literal, row},
     query, vault,
 };
@@ -33,6 +34,7 @@ use crate::{
         SecretUpdateMetadata, VersionActivate, VersionCreate, VersionDeactivate, VersionDelete,
         VersionGetData,
     },
+    auth::jwt::Scope,
     model::Invalid,
 };
 
@@ -141,7 +143,24 @@ impl Dialect for Paths {
 
     fn brings_token(&self, head: &Parts) -> bool {
         // Several that differ are none, and refused by each operation.
-        !matches!(bearer::in_either(&head.headers), Ok(None))
+        bearer::is_there(&head.headers)
+    }
+
+    fn jwts(&self, operation: &Operation, _: &Parts) -> Jwts {
+        Jwts::Scoped(match operation.id {
+            "PathWhoAmI" => &[],
+            "PathListSecrets" | "PathExpiringSecrets" | "PathReadMetadata" | "PathListVersions" => {
+                &[Scope::List]
+            }
+            "PathReadSecret" | "PathReadBatch" => &[Scope::Read],
+            "PathWriteSecret" | "PathPatchSecret" => &[Scope::Write],
+            // What cannot be taken back needs more, and is asked for where that is known.
+            "PathDeleteSecret" | "PathRestoreSecret" => &[Scope::Delete],
+            "PathRotateSecret" | "PathRotatePolicySecrets" | "PathListDueSecrets" => {
+                &[Scope::Rotate]
+            }
+            _ => &[Scope::Admin],
+        })
     }
 
     fn render(&self, failed: Failed, call: &Call) -> Reply {

@@ -13,7 +13,7 @@ use super::{
     parse, render, words,
 };
 use crate::{
-    auth::Permit,
+    auth::{Permit, jwt::Scope},
     model::{Header, Invalid, SecretPath, Timestamp, VersionNumber, VersionState},
     service::{Error, Expects, Put, Secret, SecretValue, VersionView},
 };
@@ -145,6 +145,9 @@ pub(super) async fn delete(
     let permit = settle(context, permit, call).await?;
     unconditional(call)?;
     let (path, number, permanent) = (path(call)?, version(call)?, flag(call, "permanent")?);
+    if permanent {
+        permit.check_scope(Scope::Admin)?;
+    }
     let (secrets, now) = (&context.service.secrets, call.now);
     let failed = |error| words::of(error, &path);
     let mut removal = None;

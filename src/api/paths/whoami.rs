@@ -3,7 +3,7 @@
 use super::{
     super::{Call, Context, Failed, Reply, json::Writer},
     entered::settle,
-    render,
+    render, words,
 };
 use crate::auth::{
     Action,
@@ -12,16 +12,17 @@ use crate::auth::{
         VersionActivate, VersionCreate, VersionDeactivate, VersionGetData,
     },
     Party, Permit, Resource,
+    jwt::Scope,
 };
 
 /// What somebody is told who asks for a scope, and what that is: all of these, on some secret at least.
-const SCOPES: [(&str, &[Action]); 6] = [
-    ("secrets:read", &[VersionGetData]),
-    ("secrets:list", &[SecretGet, SecretList]),
-    ("secrets:write", &[SecretCreate, VersionCreate, SecretUpdateMetadata]),
-    ("secrets:delete", &[VersionDeactivate, VersionActivate]),
-    ("secrets:rotate", &[VersionCreate]),
-    ("admin", &[SecretDelete, ConfigUpdate]),
+const SCOPES: [(Scope, &[Action]); 6] = [
+    (Scope::Read, &[VersionGetData]),
+    (Scope::List, &[SecretGet, SecretList]),
+    (Scope::Write, &[SecretCreate, VersionCreate, SecretUpdateMetadata]),
+    (Scope::Delete, &[VersionDeactivate, VersionActivate]),
+    (Scope::Rotate, &[VersionCreate]),
+    (Scope::Admin, &[SecretDelete, ConfigUpdate]),
 ];
 
 pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
@@ -46,14 +47,17 @@ pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Resu
             permit.tells(*action, resource)
         })
     };
-    let scopes = SCOPES.iter().filter(|(_, actions)| may(actions)).map(|(scope, _)| *scope);
+    let given = SCOPES.iter().filter(|(scope, actions)| permit.gives(*scope) && may(actions));
+    let scopes: Vec<_> = given.map(|(scope, _)| words::scope(*scope)).collect();
+    let by_token = permit.principal().token().map(|token| !token.is_of_client());
+    let is_person = by_token.unwrap_or(permit.user().is_some());
     Ok(Reply::json(Writer::object(|out| {
         render::text(out, "identity_id", permit.names_subject().as_deref());
-        let kind = if permit.user().is_some() { "user" } else { "service_account" };
+        let kind = if is_person { "user" } else { "service_account" };
         out.text("identity_type", kind);
         out.text("tenant_id", &domain.label());
         render::text(out, "partner_id", partner.as_deref());
-        out.texts("scopes", scopes);
+        out.texts("scopes", scopes.iter().map(String::as_str));
         out.texts("roles", roles);
     })))
 }

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 
 use super::super::{Failed, Problem, Reply, json::Writer, problems::Told};
 use crate::{
+    auth::jwt::Scope,
     model::{Faults, Invalid, Refused, SecretPath, Timestamp},
     service::Error,
 };
@@ -30,6 +31,7 @@ pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
             failed.text = NO_TENANT.into();
             failed
         }
+        (Problem::ScopeRequired, _) => failed.in_colons(),
         _ => failed,
     };
     let (code, text, details) = (word(failed.problem), failed.text.clone(), failed.details.clone());
@@ -57,6 +59,11 @@ pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
         });
     });
     Reply { body: body.into(), content_type: Some("application/json"), ..reply }
+}
+
+/// A scope as this dialect spells it.
+pub(super) fn scope(scope: Scope) -> String {
+    scope.name().replace('.', ":")
 }
 
 /// The code of a problem.

@@ -6,10 +6,13 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
-    VerificationAlgorithm,
+use aws_lc_rs::{
+    digest,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+        VerificationAlgorithm,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -89,7 +92,20 @@ pub(super) enum Unfit {
 }
 
 /// The keys of an issuer that verify tokens.
-pub struct KeySet(Vec<Key>);
+pub struct KeySet {
+    keys: Vec<Key>,
+    /// SHA-256 of its text.
+    sha256: [u8; 32],
+}
+
+/// By their texts.
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl Eq for KeySet {}
 
 /// A key.
 pub(super) struct Key {
@@ -100,7 +116,7 @@ pub(super) struct Key {
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeySet({} keys)", self.0.len())
+        write!(f, "KeySet({} keys)", self.keys.len())
     }
 }
 
@@ -124,28 +140,33 @@ impl KeySet {
         let read = |(at, key)| Key::read(key).map_err(|_| KeySetFault::Key(at + 1));
         let keys = all.iter().enumerate().map(read).filter_map(Result::transpose);
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(KeySetFault::Empty) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            return Err(KeySetFault::Empty);
+        }
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
+        Ok(Self { keys, sha256 })
     }
 
     /// How many keys verify tokens.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there are none, which is never so.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The one key that a token is signed with which names this one, or none, and that algorithm.
     pub(super) fn one(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, Unfit> {
         let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
-        let mut fit = self.0.iter().filter(is_named).filter(|key| key.is_for(algorithm));
+        let mut fit = self.keys.iter().filter(is_named).filter(|key| key.is_for(algorithm));
         match (fit.next(), fit.next()) {
             (Some(key), None) => Ok(key),
-            (None, _) if !self.0.iter().any(|key| is_named(&key)) => Err(Unfit::Unknown),
+            (None, _) if !self.keys.iter().any(|key| is_named(&key)) => Err(Unfit::Unknown),
             _ => Err(Unfit::NotOne),
         }
     }

@@ -15,6 +15,7 @@ mod scopes;
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use self::{
@@ -114,6 +115,21 @@ impl Token {
     #[must_use]
     pub const fn tenant(&self) -> Option<OkmsId> {
         self.tenant
+    }
+
+    /// What whoever it is about is known by, among all keys and whatever issuers say (SHA-256).
+    #[must_use]
+    pub fn key(&self) -> [u8; 32] {
+        let text = ["jwt", &*self.issuer, &*self.claims.subject].join("\0");
+        let mut key = [0; 32];
+        key.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        key
+    }
+
+    /// Whether it is about the client itself that has got it (RFC 9068, 2.2).
+    #[must_use]
+    pub fn is_of_client(&self) -> bool {
+        self.claims.client_id.as_deref() == Some(&*self.claims.subject)
     }
 
     /// Goes on if it is not over at `now`.
@@ -342,6 +358,10 @@ fn is_subject(text: &str) -> bool {
 fn is_kept(text: &str) -> bool {
     (1..=CLAIM_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+#[path = "../../../tests/support/tokens.rs"]
+pub(crate) mod tokens;
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-#[path = "../../../tests/support/tokens.rs"]
-mod tokens;
-
-use tokens::{Signer, encoded, set, with_secret};
+use super::tokens::{Signer, encoded, set, with_secret};
 
 const NOW: i64 = 1_790_000_000;
 const SHOWN: [u8; 32] = [7; 32];

@@ -97,6 +97,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "ratelimit-policy",
     "retry-after",
     "transfer-encoding",
+    "www-authenticate",
     "x-content-type-options",
     "x-frame-options",
     "x-pagination-cursor-next",
