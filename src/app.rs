@@ -101,6 +101,8 @@ pub struct App {
     endings: EndingWatch,
     audit: AuditKeeper,
     rotating: Rotating,
+    /// How long it is known what has happened to secrets.
+    events_kept: Duration,
 }
 
 /// What [`check`] has looked at.
@@ -293,8 +295,7 @@ impl App {
             auditor: audit.auditor(),
             stopper: stopper.clone(),
         };
-        let admin = Admin::serve(admin, probed)
-            .map_err(|error| AppError::Bind(config.server.admin_listen, error))?;
+        let admin = admin_at(config.server.admin_listen, admin, probed)?;
         Ok(Self {
             listener,
             address,
@@ -310,6 +311,7 @@ impl App {
             endings,
             audit,
             rotating,
+            events_kept: config.secrets.events.0,
         })
     }
 
@@ -367,6 +369,7 @@ impl App {
     pub async fn run(self) {
         let Self { listener, service, admin, lists, keys, endings, audit, time, rotating, .. } =
             self;
+        let events_kept = self.events_kept;
         admin.begin();
         let auditor = audit.auditor();
         let (first, mut each) = mpsc::channel(1);
@@ -388,9 +391,10 @@ impl App {
             never = service.revocations.follow() => match never {},
             never = service.access.follow() => match never {},
             never = service.quotas.follow() => match never {},
+            never = service.events.follow_store() => match never {},
             never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
-            never = lives::run(&service, &time, auditor.as_ref()) => match never {},
+            never = lives::run(&service, &time, auditor.as_ref(), events_kept) => match never {},
             never = rotating.run(&service, &time) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
@@ -403,6 +407,11 @@ impl App {
         // Closing the store waits for its writer.
         let _closed = tokio::task::spawn_blocking(move || drop(service)).await;
     }
+}
+
+/// The admin listener, on its socket.
+fn admin_at(address: SocketAddr, socket: TcpListener, probed: Probed) -> Result<Admin, AppError> {
+    Admin::serve(socket, probed).map_err(|error| AppError::Bind(address, error))
 }
 
 /// The audit trail, if there is one, and the devices to which it goes.

@@ -104,7 +104,7 @@ async fn cost(bytes: usize) -> usize {
     for first in (0..RECORDS).step_by(AT_ONCE as usize) {
         let put = |n| Op::Put(SPACE, key(n), Sealed::public(vec![1; bytes]));
         let ops = (first..first + AT_ONCE).map(put).collect();
-        engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+        engine.commit(Batch::of(ops)).await.unwrap();
     }
     let each = (allocated() - before) / RECORDS as usize;
     each - bytes - key(0).len()

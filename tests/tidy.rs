@@ -115,6 +115,7 @@ fn ways_around_are_few() {
                 "service/tokens.rs",
                 "service/trails.rs",
                 "store/engines/redb/frame.rs",
+                "store/kinds/event.rs",
                 "store/kinds/leaving.rs",
                 "store/kinds/tenant.rs",
                 "store/past.rs",

@@ -143,6 +143,7 @@ pub(super) fn secret(n: u32) -> Batch {
             put(version::SPACE, &versioned, 103),
             put(value::SPACE, &versioned, VALUE_BYTES),
         ],
+        ..Batch::default()
     }
 }
 

@@ -285,7 +285,7 @@ impl Written {
             ops.push(put::<Tally>(&keys, (), &tally)?);
         }
         for ops in ops.chunks(1_000) {
-            engine.commit(Batch { preconditions: Vec::new(), ops: ops.to_vec() }).await?;
+            engine.commit(Batch::of(ops.to_vec())).await?;
         }
         tokio::task::spawn_blocking(move || drop(engine)).await?;
         Ok(())

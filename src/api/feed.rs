@@ -58,6 +58,11 @@ pub(super) trait Source: Send + 'static {
         &mut self,
         permit: &Permit,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+
+    /// The answer of one who has waited as long as he would, and for nothing.
+    fn nothing(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// Whether a request asks for events.
@@ -92,29 +97,58 @@ pub(super) fn open(
     let time = seat.time();
     let time = if is_forwarded { time.min(BY_PROXY) } else { time };
     let (sender, stream) = Stream::endless(PIECE, time + 2 * SLOW);
-    let began = Instant::now();
-    let mut judged = interval(JUDGED);
-    judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let feed = Feed {
-        holder: Holder {
-            service: Arc::clone(&context.service),
-            // What it decides from here on is no part of the request any more.
-            permit: permit.clone().seen_by(None),
-            client: call.client,
-            began,
-            began_at: (call.now, call.machine_now),
-        },
-        source,
-        sender,
-        end: Box::pin(sleep_until(began + time)),
-        judged,
-        heartbeat: HEARTBEAT.min(time / 4),
-        spoke: began,
-        seat,
-    };
-    tokio::spawn(feed.run());
+    tokio::spawn(Feed::of(context, seat, permit, call, (source, sender, time)).run());
     Reply { more: Some(stream), ..Reply::ok(EVENTS, BEGINNING) }
 }
+
+/// The answer that tells once what `source` has, as soon as there is anything, to whoever may be told then; or that
+/// there is nothing, after so long. It has no place among the requests in progress meanwhile.
+pub(super) fn wait(
+    context: &Context,
+    seat: Seat,
+    permit: &Permit,
+    call: &Call,
+    (source, time): (impl Source, Duration),
+) -> Reply {
+    let (sender, stream) = Stream::endless(PIECE, time + 2 * SLOW);
+    let feed = Feed::of(context, seat, permit, call, (source, sender, time));
+    tokio::spawn(feed.run_once());
+    Reply { more: Some(stream), ..Reply::json(Vec::new()) }
+}
+
+impl<S: Source> Feed<S> {
+    fn of(
+        context: &Context,
+        seat: Seat,
+        permit: &Permit,
+        call: &Call,
+        (source, sender, time): (S, Sender, Duration),
+    ) -> Self {
+        let began = Instant::now();
+        let mut judged = interval(JUDGED);
+        judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            holder: Holder {
+                service: Arc::clone(&context.service),
+                // What it decides from here on is no part of the request any more.
+                permit: permit.clone().seen_by(None),
+                client: call.client,
+                began,
+                began_at: (call.now, call.machine_now),
+            },
+            source,
+            sender,
+            end: Box::pin(sleep_until(began + time)),
+            judged,
+            heartbeat: HEARTBEAT.min(time / 4),
+            spoke: began,
+            seat,
+        }
+    }
+}
+
+/// What hands pieces on.
+type Sender = mpsc::Sender<Result<Bytes, Broken>>;
 
 /// Who has a feed.
 struct Holder {
@@ -148,7 +182,7 @@ impl Holder {
 struct Feed<S> {
     holder: Holder,
     source: S,
-    sender: mpsc::Sender<Result<Bytes, Broken>>,
+    sender: Sender,
     end: Pin<Box<Sleep>>,
     judged: Interval,
     heartbeat: Duration,
@@ -181,6 +215,40 @@ impl<S: Source> Feed<S> {
             }
         };
         let _if_there_is_room = self.sender.try_send(Ok(Bytes::from_static(why.as_bytes())));
+    }
+
+    async fn run_once(mut self) {
+        let outcome = self.tell_once().await;
+        match outcome {
+            Ok(()) | Err(Over::Gone | Over::Slow) => return,
+            Err(Over::Failed(error)) => {
+                tracing::warn!(domain = %self.seat.id(), %error, "an answer that was waited for breaks off");
+            }
+            Err(Over::Time | Over::Denied) => {}
+        }
+        let _whoever_has_gone = self.sender.try_send(Err(Broken));
+    }
+
+    async fn tell_once(&mut self) -> Result<(), Over> {
+        let answer = loop {
+            let next = self.source.next(&self.holder.permit).await;
+            if let Some(answer) = next.map_err(Over::Failed)? {
+                break answer;
+            }
+            tokio::select! {
+                () = self.sender.closed() => return Err(Over::Gone),
+                () = self.end.as_mut() => break self.source.nothing(),
+                _ = self.judged.tick() => self.judge().await?,
+                grown = self.source.grows() => grown.map_err(Over::Failed)?,
+            }
+        };
+        // It has its time once more to be taken.
+        self.end = Box::pin(sleep_until(Instant::now() + SLOW));
+        let mut answer = Bytes::from(answer);
+        while !answer.is_empty() {
+            self.say(answer.split_to(answer.len().min(PIECE))).await?;
+        }
+        Ok(())
     }
 
     async fn tell(&mut self) -> Result<Infallible, Over> {

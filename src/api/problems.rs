@@ -223,6 +223,7 @@ problems! {
     NoList: METHOD_NOT_ALLOWED, ARGUMENT, "1 error occurred:\n\t* unsupported operation\n\n";
     KvUnknownMethod: METHOD_NOT_ALLOWED, ARGUMENT, "";
     BodyTooSlow: REQUEST_TIMEOUT, ARGUMENT, "the body took too long to arrive; send it faster";
+    EventsGone: GONE, UNKNOWN_ROUTE, "events after this one are not kept any more; list the secrets again, and go on from now";
     SecretExpired: GONE, UNKNOWN_SECRET, "the secret has ended; write a new version, or give it a later end",
         word "secret_expired";
     RemovedExists: CONFLICT, CONFLICT, "a secret was removed at this path and can be restored until recoverable_until; \
@@ -561,6 +562,7 @@ fn said_of(error: &Error) -> Failed {
         Error::VersionNotFound => Problem::VersionNotFound.into(),
         Error::SecretRemoved(_) => Problem::SecretRemoved.into(),
         Error::SecretExpired(_) => Problem::SecretExpired.into(),
+        Error::EventsGone => Problem::EventsGone.into(),
         Error::Conflict(_) => Problem::OtherVersion.into(),
         Error::PathRefused => Problem::BadPath.into(),
         Error::PolicyNotFound => Problem::PolicyNotFound.into(),

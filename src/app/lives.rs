@@ -13,12 +13,15 @@ use crate::{
     audit::Auditor,
     auth::{Action, Principal, System},
     clock::{Clock as _, StoreClock},
+    model::Timestamp,
     service::{Error, OverSecret, Service},
 };
 
 /// How often.
 const EACH: Duration = Duration::from_secs(60);
 
+/// How often events that are too old are forgotten.
+const FORGET_EACH: Duration = Duration::from_secs(600);
 /// How often what secrets are found by is checked, and certificates are forgotten, and how long after the start for the first time.
 const CHECK_EACH: Duration = Duration::from_secs(24 * 3_600);
 const CHECK_FIRST: Duration = Duration::from_secs(3_600);
@@ -30,10 +33,24 @@ pub(super) async fn run(
     service: &Service,
     time: &StoreClock,
     auditor: Option<&Arc<Auditor>>,
+    events_kept: Duration,
 ) -> Infallible {
     tokio::select! {
         never = sweep(service, time, auditor) => never,
         never = check(service, time) => never,
+        never = forget_events(service, time, events_kept) => never,
+    }
+}
+
+/// Forgets what has happened to secrets longer ago than that.
+async fn forget_events(service: &Service, time: &StoreClock, kept: Duration) -> Infallible {
+    loop {
+        tokio::time::sleep(FORGET_EACH).await;
+        let nanos = i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX);
+        let before = time.now().unix_nanos().saturating_sub(nanos);
+        if let Err(error) = service.events.sweep(Timestamp::from_unix_nanos(before)).await {
+            tracing::warn!(%error, "events that are too old cannot be forgotten; trying again");
+        }
     }
 }
 

@@ -90,6 +90,7 @@ keys! {
     secrets: Secrets {
         // The API is made with it.
         retention: restart,
+        events: restart,
     }
     rotation: Rotation {
         enabled: restart,

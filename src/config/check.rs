@@ -252,6 +252,9 @@ impl Config {
         if !(DAY..=3650 * DAY).contains(&self.secrets.retention.0) {
             return Err(ConfigError::Value("secrets.retention", "must be from 1d to 3650d"));
         }
+        if !(DAY / 24..=365 * DAY).contains(&self.secrets.events.0) {
+            return Err(ConfigError::Value("secrets.events", "must be from 1h to 365d"));
+        }
         if !(SECOND..=3600 * SECOND).contains(&self.rotation.tick.0) {
             return Err(ConfigError::Value("rotation.tick", "must be from 1s to 1h"));
         }

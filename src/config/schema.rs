@@ -236,6 +236,8 @@ pub struct Store {
 pub struct Secrets {
     /// How long a secret that was removed can be restored; it counts from the removal on.
     pub retention: Span,
+    /// How long it is known what has happened to secrets, for those who keep up with that.
+    pub events: Span,
 }
 
 /// `[rotation]`
@@ -602,7 +604,8 @@ impl Default for Store {
 
 impl Default for Secrets {
     fn default() -> Self {
-        Self { retention: Span(Duration::from_secs(30 * 24 * 60 * 60)) }
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { retention: Span(30 * DAY), events: Span(7 * DAY) }
     }
 }
 

@@ -16,6 +16,7 @@ mod credential;
 mod customer_ca;
 mod duration;
 mod error;
+mod event;
 mod facet;
 mod faults;
 mod ids;
@@ -68,6 +69,7 @@ pub use self::{
     },
     duration::DeactivateAfter,
     error::Invalid,
+    event::{Happening, SecretEvent},
     facet::{Facet, FacetPlace},
     faults::Faults,
     ids::{OkmsId, TenantAlias},

@@ -116,7 +116,7 @@ impl Scope {
     /// `Error` where the store takes no change.
     pub(super) async fn forget_marks(&self, marks: &[AuditMark]) -> Result<(), Error> {
         let gone = marks.iter().map(|mark| Op::Delete(audit_mark::SPACE, audit_mark::key(mark)));
-        let batch = Batch { preconditions: Vec::new(), ops: gone.collect() };
+        let batch = Batch::of(gone.collect());
         self.engine().commit(batch).await?;
         Ok(())
     }

@@ -62,6 +62,7 @@ impl AuditDevices {
         let batch = Batch {
             preconditions: vec![(audit_device::SPACE, key.clone(), Expect::Absent)],
             ops: vec![Op::Put(audit_device::SPACE, key, record)],
+            ..Batch::default()
         };
         self.change(permit, ChangeName::EnableAuditDevice, batch).await
     }
@@ -73,7 +74,7 @@ impl AuditDevices {
     pub async fn delete(&self, permit: &RegionPermit, name: &DeviceName) -> Result<(), Error> {
         permit.check(Action::AuditDeviceEdit)?;
         let op = Op::Delete(audit_device::SPACE, audit_device::key(name));
-        let batch = Batch { preconditions: Vec::new(), ops: vec![op] };
+        let batch = Batch::of(vec![op]);
         self.change(permit, ChangeName::DisableAuditDevice, batch).await
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Listing<'a> {
     Due,
     /// What has become of rotations.
     Rotations,
+    /// What has happened to secrets.
+    Events,
 }
 
 impl Listing<'_> {
@@ -53,6 +55,7 @@ impl Listing<'_> {
             Self::Ends => Binding::to("cursor", b"\0ends"),
             Self::Due => Binding::to("cursor", b"\0due"),
             Self::Rotations => Binding::to("cursor", b"\0rotations"),
+            Self::Events => Binding::to("cursor", b"\0events"),
             Self::Versions(path) => Binding::to("cursor", path.as_str().as_bytes()),
         }
     }

@@ -30,6 +30,9 @@ pub enum Error {
     /// There is no such secret.
     #[error("there is no such secret")]
     SecretNotFound,
+    /// Events after that one are not kept any more.
+    #[error("events after this one are not kept any more")]
+    EventsGone,
     /// The secret was removed, and can be restored for a while.
     #[error("the secret was removed")]
     SecretRemoved(Removal),

@@ -62,11 +62,11 @@ pub(super) async fn complete(
                 if ops.is_empty() {
                     break;
                 }
-                engine.commit(Batch { preconditions: Vec::new(), ops }).await?;
+                engine.commit(Batch::of(ops)).await?;
             }
         }
     }
-    engine.commit(Batch { preconditions: Vec::new(), ops: vec![note(done)] }).await?;
+    engine.commit(Batch::of(vec![note(done)])).await?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod cursor;
 mod customer_cas;
 mod endings;
 mod error;
+mod events;
 mod follower;
 mod issued;
 mod keyring;
@@ -64,6 +65,7 @@ pub use self::{
     customer_cas::{CaListRequest, CaRequest, CustomerAuthorities, KnownCa, KnownCaList},
     endings::{Ending, Endings},
     error::Error,
+    events::{EventFeed, EventPage, Events, EventsSince, ToldEvent},
     mounts::{MountPatch, Mounts},
     policies::{
         AttachedSecret, DueSearch, KnownRotationPolicy, KnownSecretPolicy, RotationPolicies,
@@ -147,6 +149,8 @@ pub struct Service {
     pub rotations: Rotations,
     /// Audit devices that are enabled over the API.
     pub audit_devices: AuditDevices,
+    /// What happens to secrets.
+    pub events: Arc<Events>,
     scope: Scope,
 }
 
@@ -201,6 +205,7 @@ impl Service {
             tokens,
             quotas,
             audit_devices: AuditDevices::new(scope.clone()),
+            events: Arc::new(Events::new(scope.clone())),
             rotation_policies: RotationPolicies::new(scope.clone()),
             secret_policies: SecretPolicies::new(scope.clone(), values),
             rotations,

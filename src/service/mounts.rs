@@ -173,7 +173,7 @@ impl Mounts {
                 }
                 config.disable(path)?;
                 if force {
-                    draft.remove_below(&leaving.folder);
+                    draft.remove_below(&leaving.folder, now);
                 } else {
                     draft.extend([leaving.put()]);
                 }

@@ -71,8 +71,8 @@ pub(super) async fn complete(engine: &dyn Engine, root: &dyn RootKey) -> Result<
                 Err(error) => tracing::error!(domain = %id, %error, "a domain's record is damaged"),
             }
         }
-        engine.commit(Batch { preconditions: Vec::new(), ops }).await?;
+        engine.commit(Batch::of(ops)).await?;
     }
-    engine.commit(Batch { preconditions: Vec::new(), ops: vec![are_complete()] }).await?;
+    engine.commit(Batch::of(vec![are_complete()])).await?;
     Ok(())
 }

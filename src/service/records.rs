@@ -6,16 +6,20 @@ use std::ops::RangeInclusive;
 use crate::{
     auth::{Detail, Witness},
     crypto::{self, Binding, DomainKeys, SecretValue},
-    model::{Growth, Header, SecretPath, Timestamp, Transition, VersionNumber, VersionRecord},
+    model::{
+        Growth, Happening, Header, SecretEvent, SecretPath, Timestamp, Transition, VersionNumber,
+        VersionRecord,
+    },
     service::{
         Error,
         aside::aside,
+        changes::ChangeName,
         secrets::index::{self, Entries},
     },
     store::{
-        engine::{Batch, Expect, Op, Read, Snapshot, Space},
+        engine::{Append, Batch, Expect, Op, Read, Snapshot, Space},
         kinds::{
-            Kind, access, growth, header, value,
+            Kind, access, event, growth, header, value,
             version::{self, Version},
         },
     },
@@ -191,6 +195,12 @@ pub(super) struct Draft<'a> {
     batch: Batch,
     /// What becomes of the secret that is written.
     secret: Written,
+    /// Where a version of it was led to last.
+    led: Option<Happening>,
+    /// Whether another version comes by a rotation.
+    rotates: bool,
+    /// What has happened to secrets, for whoever keeps up with them.
+    events: Vec<SecretEvent>,
 }
 
 /// What becomes of a secret.
@@ -199,16 +209,20 @@ enum Written {
     /// None is written.
     #[default]
     None,
-    /// It is removed.
-    Removed,
+    /// It is removed, at this moment.
+    Removed(SecretPath, Timestamp),
     /// It is as this says.
-    Kept(SecretMark),
+    Kept(SecretPath, SecretMark),
 }
 
 /// What of a secret is kept elsewhere than in its own records.
 pub(super) struct SecretMark {
     bytes: u64,
     entries: Entries,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    version: u32,
+    is_removed: bool,
 }
 
 impl SecretMark {
@@ -219,7 +233,14 @@ impl SecretMark {
 
     /// What this header asks for.
     pub(super) fn of(keys: &DomainKeys, path: &SecretPath, header: &Header) -> Result<Self, Error> {
-        Ok(Self { bytes: header.bytes, entries: index::entries(keys, path, header)? })
+        Ok(Self {
+            bytes: header.bytes,
+            entries: index::entries(keys, path, header)?,
+            created_at: header.created_at,
+            updated_at: header.updated_at,
+            version: header.current_number(),
+            is_removed: header.life.removed.is_some(),
+        })
     }
 }
 
@@ -227,11 +248,12 @@ impl<'a> Draft<'a> {
     /// No changes yet. They count only if what is `held` is still so.
     pub(super) const fn new(
         keys: &'a DomainKeys,
-        witness: Option<&'a dyn Witness>,
+        (name, witness): (ChangeName, Option<&'a dyn Witness>),
         held: Vec<(Space, Vec<u8>, Expect)>,
     ) -> Self {
-        let batch = Batch { preconditions: held, ops: Vec::new() };
-        Self { keys, witness, batch, secret: Written::None }
+        let batch = Batch { preconditions: held, ops: Vec::new(), appended: Vec::new() };
+        let rotates = matches!(name, ChangeName::RotateSecret);
+        Self { keys, witness, batch, secret: Written::None, led: None, rotates, events: Vec::new() }
     }
 
     /// Whether there is nothing to commit.
@@ -239,8 +261,14 @@ impl<'a> Draft<'a> {
         self.batch.ops.is_empty()
     }
 
-    pub(super) fn into_batch(self) -> Batch {
-        self.batch
+    /// What is to be committed, with what is told of it to whoever keeps up with secrets.
+    pub(super) fn into_batch(mut self) -> Result<Batch, Error> {
+        if !self.events.is_empty() {
+            let (space, prefix) = (event::SPACE, event::prefix(self.keys.id()));
+            let value = self.keys.seal(&bind(space, &prefix), &event::encode(&self.events)?)?;
+            self.batch.appended.push(Append { space, prefix, value });
+        }
+        Ok(self.batch)
     }
 
     pub(super) fn extend(&mut self, ops: impl IntoIterator<Item = Op>) {
@@ -255,23 +283,50 @@ impl<'a> Draft<'a> {
 
     /// A secret's header.
     pub(super) fn put_secret(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
-        self.secret = Written::Kept(SecretMark::of(self.keys, path, header)?);
+        self.secret = Written::Kept(path.clone(), SecretMark::of(self.keys, path, header)?);
         self.put(path, header)
     }
 
     /// Brings along what goes with the secret that is written, which `was` there before, if one was;
     /// and says what that adds to what the tenant has.
     pub(super) fn settle(&mut self, was: Option<&SecretMark>) -> Growth {
-        let is = match std::mem::take(&mut self.secret) {
+        let led = self.led.take();
+        let (path, is, removed_at) = match std::mem::take(&mut self.secret) {
             Written::None => return Growth::default(),
-            Written::Removed => None,
-            Written::Kept(mark) => Some(mark),
+            Written::Removed(path, at) => (path, None, at),
+            Written::Kept(path, mark) => (path, Some(mark), Timestamp::from_unix_seconds(0)),
         };
+        let at = is.as_ref().map_or(removed_at, |is| is.updated_at);
+        if let Some(happening) = self.happened(was, is.as_ref(), led) {
+            let version = is.as_ref().map_or(0, |is| is.version);
+            self.events.push(SecretEvent { happening, path: path.as_str().into(), version, at });
+        }
         let nothing = Entries::new();
         let [before, after] =
             [was, is.as_ref()].map(|mark| mark.map_or(&nothing, |mark| &mark.entries));
         self.batch.ops.extend(index::changes(before, after));
         Growth::between(was.map(|mark| mark.bytes), is.as_ref().map(|mark| mark.bytes))
+    }
+
+    /// What has happened to the secret that is written; nothing where it is as it was.
+    fn happened(
+        &self,
+        was: Option<&SecretMark>,
+        is: Option<&SecretMark>,
+        led: Option<Happening>,
+    ) -> Option<Happening> {
+        let Some(is) = is else { return Some(Happening::Destroyed) };
+        let Some(was) = was.filter(|was| was.created_at == is.created_at) else {
+            return Some(Happening::Created);
+        };
+        match (was.is_removed, is.is_removed) {
+            _ if is.version > was.version && self.rotates => Some(Happening::Rotated),
+            _ if is.version > was.version => Some(Happening::Updated),
+            (false, true) => Some(Happening::Deleted),
+            (true, false) => Some(Happening::Undeleted),
+            _ if led.is_some() => led,
+            _ => (is.updated_at != was.updated_at).then_some(Happening::Described),
+        }
     }
 
     /// Says what the change adds to what the tenant has; none where all is to be counted anew.
@@ -334,11 +389,17 @@ impl<'a> Draft<'a> {
         match transition {
             Transition::None | Transition::Refused => Ok(None),
             Transition::Changed(record) => {
+                self.led = Some(if record.is_deactivated {
+                    Happening::Deleted
+                } else {
+                    Happening::Undeleted
+                });
                 let after = Version { record: record.clone(), ..before };
                 self.put((path, number.get()), &after)?;
                 Ok(Some(record))
             }
             Transition::Erased(record) => {
+                self.led = Some(Happening::VersionsDestroyed);
                 header.bytes = header.bytes.saturating_sub(before.bytes);
                 self.erase(path, number, record.clone())?;
                 Ok(Some(record))
@@ -355,8 +416,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Removes the secret at `path` with everything in it.
-    pub(super) fn remove(&mut self, path: &SecretPath) {
-        self.secret = Written::Removed;
+    pub(super) fn remove(&mut self, path: &SecretPath, now: Timestamp) {
+        self.secret = Written::Removed(path.clone(), now);
         self.prune(path, 0..=u32::MAX - 1);
         let key = header::key(self.keys.id(), path);
         self.batch.ops.push(Op::Delete(access::SPACE, key.clone()));
@@ -364,7 +425,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Removes every secret whose path begins with `prefix`.
-    pub(super) fn remove_below(&mut self, prefix: &str) {
+    pub(super) fn remove_below(&mut self, prefix: &str, now: Timestamp) {
+        let (happening, path) = (Happening::FolderDestroyed, prefix.into());
+        self.events.push(SecretEvent { happening, path, version: 0, at: now });
         // Versions and values are kept under their secret's path, so that the range is theirs as
         // well.
         let (from, to) = header::below(self.keys.id(), prefix);

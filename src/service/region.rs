@@ -29,6 +29,7 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
                     issued::note(region::lines_are_complete()),
                     secrets::index::is_complete(),
                 ],
+                ..Batch::default()
             };
             engine.commit(batch).await?;
             Ok(())

@@ -218,7 +218,7 @@ impl Revocations {
         for serials in over.chunks(AT_ONCE) {
             let keys = serials.iter().map(|serial| revocation::key(serial.significant()));
             let ops = keys.map(|key| Op::Delete(revocation::SPACE, key)).collect();
-            let batch = Batch { preconditions: Vec::new(), ops };
+            let batch = Batch::of(ops);
             Announced::new(ChangeName::SweepCredentials, None).commit(&self.scope, batch).await?;
             self.revoked.forget(serials);
         }

@@ -143,7 +143,7 @@ impl Tenants {
         let mut ops =
             vec![Op::Put(tenant::SPACE, key, record.encode()?), names::is_of(name_key.clone(), id)];
         ops.extend(moved(root, id, (None, alias.as_ref()), (None, partner))?);
-        let batch = Batch { preconditions, ops };
+        let batch = Batch { preconditions, ..Batch::of(ops) };
         match Announced::new(CREATE, permit.witness()).commit(&self.scope, batch).await? {
             Committed::Stored => Ok(domain(id, info, partner)),
             // The id is random, so that it is something else.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod current;
+mod events;
 mod lines;
 mod lists;
 mod lives;
@@ -303,7 +304,7 @@ impl Basis for Overtaken {
         if before == 0 {
             let (scope, keys) = (reader.scope, reader.records.keys);
             let config = records::put(keys, (), &DomainConfig::default())?;
-            let batch = Batch { preconditions: Vec::new(), ops: vec![config] };
+            let batch = Batch::of(vec![config]);
             scope.engine().commit(batch).await?;
         }
         Ok(before)
@@ -318,8 +319,8 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     let reads = Overtaken(AtomicUsize::new(0));
     let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"], witness: None };
     let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
-        draft.remove(&path("a"));
-        draft.remove(&path("b"));
+        draft.remove(&path("a"), NOW);
+        draft.remove(&path("b"), NOW);
         Ok(round)
     });
     assert_eq!(outcome.await.unwrap(), 1);
@@ -510,7 +511,7 @@ async fn holder(service: &Service, id: OkmsId, authority: Validity) -> (Uuid, Ar
 async fn damage(service: &Service, space: Space, key: Vec<u8>) {
     let bytes = Sealed::public(b"damaged".to_vec());
     let ops = vec![Op::Put(space, key, bytes)];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    service.scope.engine().commit(Batch::of(ops)).await.unwrap();
 }
 
 /// While a rule of the domain cannot be read, what it says of a renewal is not known: one came out of
@@ -580,7 +581,7 @@ async fn is_not_judged_by_a_damaged_line(is_pinned: bool) {
     assert!(matches!(service.credentials.trace(&principal).await, Err(Error::Corrupt(_))));
     assert_eq!(ask().unwrap_err(), Denied::Untraced);
     let gone = vec![Op::Delete(Credential::SPACE, key)];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops: gone }).await.unwrap();
+    service.scope.engine().commit(Batch::of(gone)).await.unwrap();
     service.credentials.trace(&principal).await.unwrap();
     ask().unwrap();
 }
@@ -598,7 +599,7 @@ async fn a_name_with_blanks_at_its_edges_is_not_given_again() {
         records::put(&keys, " old", &old).unwrap(),
         records::put(&keys, "old ", &rule).unwrap(),
     ];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    service.scope.engine().commit(Batch::of(ops)).await.unwrap();
     let access = &service.access;
     assert_eq!(access.vault_policy(&permit, " old").await.unwrap(), old);
     assert_eq!(access.rule(&permit, "old ").await.unwrap(), rule);
@@ -654,7 +655,7 @@ async fn a_line_of_renewals_has_an_end() {
             records::put(&keys, &name(number), &link).unwrap()
         };
         let ops = (0..=links).map(op).collect();
-        service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+        service.scope.engine().commit(Batch::of(ops)).await.unwrap();
         let renewal =
             Renewal { key: KeySource::Fresh(KeyKind::P256), days: None, revokes_old: false };
         service.credentials.renew(&permit, renewal, NOW).await
@@ -778,7 +779,7 @@ async fn what_ends_next_is_what_nobody_has_seen_to() {
         Op::DeleteRange(kinds::ending::SPACE, Vec::new(), vec![0xff; 17]),
         Op::Delete(kinds::region::SPACE, kinds::region::endings_are_complete()),
     ];
-    engine.commit(Batch { preconditions: Vec::new(), ops: past }).await.unwrap();
+    engine.commit(Batch::of(past)).await.unwrap();
     assert_eq!(within(14).await.unwrap(), Ending::default());
     for _ in 0..2 {
         region::open(engine, service.scope.root()).await.unwrap();

@@ -123,7 +123,7 @@ impl Trails {
                 Err(error) => return Err(error),
             }
         }
-        match self.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await {
+        match self.scope.engine().commit(Batch::of(ops)).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 // What was counted is not there, or nobody knows.

@@ -124,12 +124,12 @@ impl Scope {
             let reader = UnitReader { records, scope: self, held: Mutex::default() };
             let facts = basis.read(&reader).await?;
             let held = reader.held.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let mut draft = Draft::new(keys, change.witness, held);
+            let mut draft = Draft::new(keys, (change.name, change.witness), held);
             let outcome = decide(facts, &mut draft)?;
             if draft.is_empty() {
                 return Ok(outcome);
             }
-            if announced.commit(self, draft.into_batch()).await? == Committed::Stored {
+            if announced.commit(self, draft.into_batch()?).await? == Committed::Stored {
                 return Ok(outcome);
             }
         }

@@ -107,9 +107,62 @@ pub struct Batch {
     pub preconditions: Vec<(Space, Vec<u8>, Expect)>,
     /// What to change.
     pub ops: Vec<Op>,
+    /// What is written behind all that other batches have written so before.
+    pub appended: Vec<Append>,
+}
+
+/// A record whose key is known when its batch applies: the commit's revision follows the prefix, in 8 bytes,
+/// big-endian. So the records below a prefix are in the order of their commits, and whoever has read up to one has
+/// missed none before it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Where to.
+    pub space: Space,
+    /// What its key begins with. A batch has no two alike.
+    pub prefix: Vec<u8>,
+    /// What is written.
+    pub value: Sealed,
+}
+
+impl Append {
+    /// The key of what was appended below a prefix by a commit.
+    #[must_use]
+    pub fn key(prefix: &[u8], revision: Revision) -> Vec<u8> {
+        [prefix, &revision.0.to_be_bytes()].concat()
+    }
+
+    /// It, in the commit of this revision.
+    fn placed(self, revision: Revision) -> Op {
+        Op::Put(self.space, Self::key(&self.prefix, revision), self.value)
+    }
+
+    /// As [`Op::weight`].
+    fn weight(&self) -> usize {
+        self.prefix.len() + size_of::<Revision>() + self.value.len() + 32
+    }
+}
+
+impl fmt::Debug for Append {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Append({:?})", self.space)
+    }
 }
 
 impl Batch {
+    /// These changes, whatever there is.
+    #[must_use]
+    pub const fn of(ops: Vec<Op>) -> Self {
+        Self { preconditions: Vec::new(), ops, appended: Vec::new() }
+    }
+
+    /// All that the batch changes, in the commit of this revision.
+    #[must_use]
+    pub fn placed(self, revision: Revision) -> Vec<Op> {
+        let mut ops = self.ops;
+        ops.extend(self.appended.into_iter().map(|append| append.placed(revision)));
+        ops
+    }
+
     /// The bytes that the batch brings along. An engine bounds its queue by them.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -118,7 +171,8 @@ impl Batch {
             Expect::Absent | Expect::At(_) => key.len(),
             Expect::EmptyTo(to) => key.len() + to.len(),
         });
-        ops.sum::<usize>() + preconditions.sum::<usize>()
+        let appended = self.appended.iter().map(Append::weight);
+        ops.sum::<usize>() + preconditions.sum::<usize>() + appended.sum::<usize>()
     }
 }
 

@@ -789,7 +789,7 @@ async fn damage_is_told_by_name_and_mended_over_the_api() {
         damage(CertRule::SPACE, vec![7]),
         damage(IamPolicy::SPACE, vec![0; 16]),
     ];
-    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    engine.commit(Batch::of(ops)).await.unwrap();
     let until = async |client: &Client, status: u16| {
         let begun = std::time::Instant::now();
         while client.get("secret").await.status != status {

@@ -269,7 +269,7 @@ async fn another_process_learns_of_a_list_and_a_damaged_one_closes_its_authority
         Op::Put(customer_ca_list::SPACE, key.clone(), Sealed::public(vec![1; 60])),
         Op::Delete(customer_ca_list::SPACE, key.clone()),
     ] {
-        engine.commit(Batch { preconditions: Vec::new(), ops: vec![damage] }).await.unwrap();
+        engine.commit(Batch::of(vec![damage])).await.unwrap();
         let (address, stopper, running) = start().await;
         let elsewhere = |signer: &Signer, serial| Client {
             address,

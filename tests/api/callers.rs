@@ -113,6 +113,7 @@ const OPERATIONS: &[(For, &[&str])] = &[
         &[
             "GetSecretConfigV2",
             "ListSecretV2",
+            "ListEventsV2",
             "GetSecretV2",
             "GetSecretVersionV2",
             "ListSecretVersionV2",

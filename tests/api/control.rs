@@ -350,7 +350,7 @@ async fn a_store_with_namesakes_opens() {
         let engine =
             RedbEngine::open(&RedbOptions::new(server.config.store.path.clone()), observer)
                 .unwrap();
-        engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+        engine.commit(Batch::of(ops)).await.unwrap();
     };
     // Without a record of any name, nor the note that there are all: as it was.
     let forgotten =

@@ -546,7 +546,7 @@ async fn what_cannot_be_read_is_not_trusted() {
     lists(&mut connection, &of_first).await.ok();
     let id: OkmsId = one.id.parse().unwrap();
     let damage = Op::Put(CustomerCas::SPACE, CustomerCas::key(id, ()), Sealed::public(vec![1; 60]));
-    engine.commit(Batch { preconditions: Vec::new(), ops: vec![damage] }).await.unwrap();
+    engine.commit(Batch::of(vec![damage])).await.unwrap();
     let changed = Instant::now();
     while lists(&mut connection, &of_first).await.status != 401 {
         assert!(changed.elapsed() < Duration::from_secs(1), "within a second");

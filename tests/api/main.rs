@@ -38,6 +38,7 @@ mod dialect;
 mod drain;
 mod errors;
 mod escalation;
+mod events;
 mod failure;
 mod feeds;
 mod identities;

@@ -135,6 +135,13 @@ answers=$(bash -euo pipefail -c "$both")
 grep -q '"tenant_id":"acme","partner_id":null,.*"roles":\["partner_admin"\]' <<<"$(tail -1 <<<"$answers")"
 echo "ok       the lines of docs/PATHS.md"
 
+answers=$(bash -euo pipefail -c "$(block events docs/EVENTS.md)")
+told=$(grep '^\["' <<<"$answers")
+[ "$told" = '["created","events/demo",1]
+["updated","events/demo",2]
+["destroyed","events/demo",0]' ]
+echo "ok       the lines of docs/EVENTS.md"
+
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
 kill "$server"

@@ -176,7 +176,8 @@ impl Pair {
             }
         };
         let ops: Vec<_> = (0..1 + self.chance.below(4)).map(|_| self.chance.op()).collect();
-        let with = |precondition| Batch { preconditions: vec![precondition], ops: ops.clone() };
+        let with =
+            |precondition| Batch { preconditions: vec![precondition], ..Batch::of(ops.clone()) };
         let answer = self.engine.commit(with(one)).await;
         match answer {
             Ok(_) | Err(CommitError::Conflict) => {

@@ -64,11 +64,11 @@ pub fn delete_range(space: Space, from: &[u8], to: &[u8]) -> Op {
 }
 
 pub fn batch(ops: Vec<Op>) -> Batch {
-    Batch { preconditions: Vec::new(), ops }
+    Batch::of(ops)
 }
 
 pub fn batch_if(space: Space, key: &[u8], expect: Expect, ops: Vec<Op>) -> Batch {
-    Batch { preconditions: vec![(space, key.to_vec(), expect)], ops }
+    Batch { preconditions: vec![(space, key.to_vec(), expect)], ..Batch::of(ops) }
 }
 
 /// What the batch does to a plain map.

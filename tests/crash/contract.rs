@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use okmsd::store::{
-    engine::{
-        Batch, ChangesError, CommitError, Cut, Engine, Expect, Found, Health, Read, Revision,
-        Touched,
-    },
-    engines::{
-        memory::MemoryEngine,
-        redb::{FileError, OpenError, RedbEngine},
+use okmsd::{
+    crypto::Sealed,
+    store::{
+        engine::{
+            Append, Batch, ChangesError, CommitError, Cut, Engine, Expect, Found, Health, Read,
+            Revision, Touched,
+        },
+        engines::{
+            memory::MemoryEngine,
+            redb::{FileError, OpenError, RedbEngine},
+        },
     },
 };
 
@@ -32,6 +35,62 @@ pub async fn contract(open: impl Fn(usize) -> Arc<dyn Engine>) {
     empty_ranges(&*open(10)).await;
     feed(open(11)).await;
     keys(&*open(12)).await;
+    appended(|| open(13)).await;
+}
+
+/// What is appended lies behind all that was appended below the same prefix before, under the revision of its commit,
+/// whoever else writes meanwhile; and of a batch that is refused nothing is.
+async fn appended(open: impl Fn() -> Arc<dyn Engine>) {
+    let engine = open();
+    let append = |prefix: &[u8], value: &[u8]| Append {
+        space: VALUE,
+        prefix: prefix.to_vec(),
+        value: Sealed::public(value.to_vec()),
+    };
+    let writers: Vec<_> = (0..8_u8)
+        .map(|writer| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                let mut revisions = Vec::new();
+                for n in 0..20_u8 {
+                    let prefix = [writer % 2];
+                    let appended = vec![append(&prefix, &[writer, n])];
+                    let ops = vec![put(HEADER, &[writer, n], b"h")];
+                    let batch = Batch { appended, ..Batch::of(ops) };
+                    revisions.push((prefix, [writer, n], engine.commit(batch).await.unwrap()));
+                }
+                revisions
+            })
+        })
+        .collect();
+    let mut expected = Vec::new();
+    for writer in writers {
+        expected.extend(writer.await.unwrap());
+    }
+    expected.sort_by_key(|(prefix, _, revision)| (*prefix, *revision));
+    let refused = Batch {
+        preconditions: vec![(HEADER, vec![0, 0], Expect::Absent)],
+        appended: vec![append(&[0], b"refused")],
+        ..Batch::default()
+    };
+    assert!(matches!(engine.commit(refused).await, Err(CommitError::Conflict)));
+    let first = engine.revision();
+    drop(engine);
+    let engine = open();
+    let more = Batch { appended: vec![append(&[1], b"more")], ..Batch::default() };
+    let more = engine.commit(more).await.unwrap();
+    assert!(more > first);
+    let found = view(&*engine).await.scan(VALUE, &[], &[2], 1_000).await.unwrap();
+    let (last, found) = found.split_last().unwrap();
+    assert_eq!((&last.0, &*last.1.bytes), (&Append::key(&[1], more), b"more".as_slice()));
+    let found: Vec<_> = found
+        .iter()
+        .map(|(key, record)| {
+            assert_eq!(*key, Append::key(&key[..1], record.revision));
+            ([key[0]], [record.bytes[0], record.bytes[1]], record.revision)
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 /// Keys alone, and folders in the place of what is in them.
@@ -367,7 +426,7 @@ async fn redb_keeps_the_contract() {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     let engines: Vec<Arc<dyn Engine>> =
-        (0..13).map(|_| Arc::<MemoryEngine>::default() as _).collect();
+        (0..14).map(|_| Arc::<MemoryEngine>::default() as _).collect();
     contract(|nth| Arc::clone(&engines[nth])).await;
 }
 

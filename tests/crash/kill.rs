@@ -427,12 +427,61 @@ fn the_trail_tells_the_truth(folder: &Path, ledgers: &[Ledger]) -> usize {
     resolved
 }
 
+/// Who keeps up with what happens, and goes on after each kill where he was.
+struct Follower {
+    since: String,
+    /// What there is by what he was told: each secret, and its current version.
+    told: BTreeMap<String, u64>,
+}
+
+impl Follower {
+    fn new() -> Self {
+        Self { since: "first".to_owned(), told: BTreeMap::new() }
+    }
+
+    async fn catch_up(&mut self, api: &mut Api) {
+        loop {
+            let rest = format!("events?since={}&limit=1000", self.since);
+            let (status, page) = api.call(Method::GET, &rest, &Value::Null).await.unwrap();
+            assert_eq!(status, 200, "{page}");
+            for event in page["events"].as_array().unwrap() {
+                let path = event["path"].as_str().unwrap().to_owned();
+                let version = event["version"].as_u64().unwrap();
+                let before = self.told.get(&path).copied().unwrap_or_default();
+                match event["type"].as_str().unwrap() {
+                    "destroyed" => drop(self.told.remove(&path)),
+                    "created" => assert_eq!(self.told.insert(path, version), None, "{event}"),
+                    // Each once, and none is passed over.
+                    "updated" => {
+                        assert_eq!(version, before + 1, "{event}");
+                        self.told.insert(path, version);
+                    }
+                    other => panic!("nobody did that: {other}"),
+                }
+            }
+            page["next"].as_str().unwrap().clone_into(&mut self.since);
+            if page["hasMore"] == false {
+                return;
+            }
+        }
+    }
+
+    /// What he was told is what there is.
+    fn knows(&self, ledgers: &[Ledger]) {
+        for (path, versions) in ledgers.iter().flat_map(|ledger| &ledger.known) {
+            let versions = versions.as_ref().map(|versions| versions.len() as u64);
+            assert_eq!(self.told.get(path).copied(), versions, "{path}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_under_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("region");
     let mut ledgers: Vec<_> = (0..WRITERS).map(|_| Ledger::default()).collect();
     let (mut landed, mut lost, mut resolved) = (0, 0, 0);
+    let mut follower = Follower::new();
     let (mut in_checkpoint, mut reading, mut between) = (0, 0, 0);
     for round in 0..=ROUNDS {
         let started = Instant::now();
@@ -449,6 +498,8 @@ async fn nothing_acknowledged_is_lost_under_kill_9() {
             }
         }
         resolved += the_trail_tells_the_truth(&dir, &ledgers);
+        follower.catch_up(&mut api).await;
+        follower.knows(&ledgers);
         let acknowledged: u64 = ledgers.iter().map(|ledger| ledger.acknowledged).sum();
         println!("round {round}: ready after {ready:?}, {acknowledged} writes acknowledged so far");
         if round == ROUNDS {

@@ -3,6 +3,7 @@
 //! Bodies are camelCase as published; the guide's `snake_case` and its flat body on create are
 //! taken too.
 
+mod events;
 mod parse;
 pub(super) mod render;
 mod secrets;
@@ -30,6 +31,7 @@ const READS: &[Action] = &[SecretGet, VersionGetData];
 const ROUTES: &[Route] = &[
     row!(&["GET"], "/secretConfig", "GetSecretConfigV2", Read, &[ConfigGet], Tenant(secrets::get_config)),
     row!(&["PUT"], "/secretConfig", "PutSecretConfigV2", Write, &[ConfigUpdate], Tenant(secrets::put_config)),
+    row!(&["GET"], "/events", "ListEventsV2", Read, &[SecretGet, SecretList], Tenant(events::list)),
     row!(&["GET"], "/secret", "ListSecretV2", Read, &[SecretGet, SecretList], Tenant(secrets::list)),
     row!(&["POST"], "/secret", "PostSecretV2", Write, &[SecretCreate], Tenant(secrets::create)),
     row!(&["GET"], "/secret/{path}/version/{version}", "GetSecretVersionV2", Read, READS, Tenant(secrets::get_version)),

@@ -114,7 +114,7 @@ impl Credentials {
     async fn remove(&self, ops: &mut Vec<Op>) -> Result<(), Error> {
         while !ops.is_empty() {
             let some = ops.drain(..ops.len().min(OPS_AT_ONCE)).collect();
-            let batch = Batch { preconditions: Vec::new(), ops: some };
+            let batch = Batch::of(some);
             Announced::new(ChangeName::SweepCredentials, None).commit(&self.scope, batch).await?;
         }
         Ok(())

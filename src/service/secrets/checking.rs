@@ -48,7 +48,7 @@ impl Secrets {
                 }
             }
         }
-        let batch = Batch { preconditions: Vec::new(), ops: vec![is_complete()] };
+        let batch = Batch::of(vec![is_complete()]);
         self.scope.engine().commit(batch).await?;
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Secrets {
             return Ok(0);
         }
         let mended = ops.len();
-        match self.scope.engine().commit(Batch { preconditions, ops }).await {
+        match self.scope.engine().commit(Batch { preconditions, ..Batch::of(ops) }).await {
             Ok(_) => Ok(mended),
             Err(CommitError::Conflict) => Ok(0),
             Err(error) => Err(error.into()),

@@ -72,7 +72,7 @@ impl Secrets {
 
     async fn has_left(&self, leaving: &Leaving) -> Result<(), Error> {
         let ops = vec![Op::Delete(leaving::SPACE, leaving.key())];
-        self.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await?;
+        self.scope.engine().commit(Batch::of(ops)).await?;
         Ok(())
     }
 }

@@ -406,7 +406,7 @@ impl Secrets {
                     None => None,
                 };
                 if header.is_some_and(|header| header.life.is_over(now)) {
-                    draft.remove(path);
+                    draft.remove(path, now);
                     let growth = draft.settle(was.as_ref());
                     draft.tell(Some(growth));
                     return Ok(true);

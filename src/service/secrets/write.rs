@@ -351,10 +351,10 @@ impl Secrets {
                 if header.as_ref().is_some_and(|header| header.life.is_over(now)) {
                     return Err(Error::SecretNotFound);
                 }
-                draft.remove(path);
+                draft.remove(path, now);
                 let was = header.map(|header| SecretMark::of(&keys, path, &header)).transpose()?;
-                let growth = was.as_ref().map(|was| draft.settle(Some(was)));
-                draft.tell(growth);
+                let growth = draft.settle(was.as_ref());
+                draft.tell(was.map(|_| growth));
                 Ok(())
             })
             .await
@@ -414,7 +414,7 @@ impl Secrets {
                 let was = found.as_ref().map(mark).transpose()?;
                 if is_over {
                     // Nothing of it is left to whoever comes after it.
-                    draft.remove(basis.path);
+                    draft.remove(basis.path, basis.now);
                 }
                 let outcome = decide(found.filter(|_| !is_over), defaults, draft)?;
                 let growth = draft.settle(was.as_ref());

@@ -17,7 +17,7 @@ async fn fill(service: &Service, id: OkmsId, names: impl Iterator<Item = String>
         ops.push(records::put(&keys, &at, &header).unwrap());
         ops.extend(index::entries(&keys, &at, &header).unwrap().into_iter().map(index::put));
     }
-    let batch = Batch { preconditions: Vec::new(), ops };
+    let batch = Batch::of(ops);
     service.scope.engine().commit(batch).await.unwrap();
 }
 

@@ -57,7 +57,7 @@ impl Holder {
     }
 
     async fn commit(&self, ops: Vec<Op>) {
-        let batch = Batch { preconditions: Vec::new(), ops };
+        let batch = Batch::of(ops);
         self.service.scope.engine().commit(batch).await.unwrap();
     }
 

@@ -151,7 +151,7 @@ async fn a_mount_that_is_left_goes_on_leaving_after_a_start() {
     create(&service, &permit, "teams").await.unwrap();
     let leaving = Leaving { id, folder: "team/".to_owned(), at: NOW.plus_seconds(5), seconds: 60 };
     let ops = vec![leaving.put()];
-    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    engine.commit(Batch::of(ops)).await.unwrap();
     put(&service, &permit, "team/070", "t", NOW.plus_seconds(6)).await;
     service.secrets.finish_leaving().await.unwrap();
     assert!(keys(&*engine, leaving::SPACE).await.is_empty());
@@ -185,7 +185,7 @@ async fn the_index_is_held_against_the_headers() {
         index::put(strange),
         index::put(gone),
     ];
-    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    engine.commit(Batch::of(ops)).await.unwrap();
     assert_eq!(service.secrets.mend_index(&tenant, Duration::ZERO).await.unwrap(), (2, 2));
     assert_eq!(keys(&*engine, secret_index::SPACE).await, whole);
 }
@@ -272,14 +272,14 @@ async fn what_ends_by_settings_of_before_gets_into_the_index() {
         let header: Header = records::open(&tenant, &key, &record.unwrap().bytes).unwrap();
         let former = Header { current_deadline: None, written_at: None, ..header };
         let ops = vec![records::put(&tenant, &at, &former).unwrap()];
-        engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+        engine.commit(Batch::of(ops)).await.unwrap();
     }
     let (from, to) = secret_index::all(id);
     let ops = vec![
         Op::DeleteRange(secret_index::SPACE, from, to),
         Op::Delete(kinds::region::SPACE, kinds::region::index_is_complete()),
     ];
-    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    engine.commit(Batch::of(ops)).await.unwrap();
     for _ in 0..2 {
         service.secrets.complete_index().await.unwrap();
         let range = (None, NOW.plus_seconds(3_600));

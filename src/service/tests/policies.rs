@@ -130,12 +130,7 @@ async fn rotation_policies_are_paged_and_bounded() {
     let keys = service.scope.keys(&permit).await.unwrap();
     let other = crate::service::records::bind(rotation_policy::SPACE, b"elsewhere");
     let op = Op::Put(rotation_policy::SPACE, key, keys.seal(&other, b"x").unwrap());
-    service
-        .scope
-        .engine()
-        .commit(Batch { preconditions: Vec::new(), ops: vec![op] })
-        .await
-        .unwrap();
+    service.scope.engine().commit(Batch::of(vec![op])).await.unwrap();
     assert_eq!(ids(&service, id).await.len(), 103);
     let read = policies.get(&permit, &damaged).await;
     assert!(matches!(read, Err(Error::Corrupt(_))), "{read:?}");

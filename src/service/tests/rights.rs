@@ -142,7 +142,7 @@ async fn users_are_counted() {
     put_user(&service, id, &["app"]).await.unwrap();
     let full = Tally { users: 10_000, ..tally().await };
     let ops = vec![records::put(&keys, (), &full).unwrap()];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    service.scope.engine().commit(Batch::of(ops)).await.unwrap();
     put_user(&service, id, &["web"]).await.unwrap();
     let patch = UserPatch { password: Some(password()), ..UserPatch::default() };
     let refused = service.users.put(&all(id), "bob", patch, NOW).await;
@@ -152,7 +152,7 @@ async fn users_are_counted() {
     assert!(Tally::decode(&[1, 0xa5, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0]).is_err());
     assert!(Tally::decode(&[1, 0xa6, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 6, 0]).is_ok());
     let gone = vec![Op::Delete(Tally::SPACE, key.clone())];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops: gone }).await.unwrap();
+    service.scope.engine().commit(Batch::of(gone)).await.unwrap();
     put_user(&service, id, &["app"]).await.unwrap();
     assert_eq!(tally().await, one);
 }
@@ -174,7 +174,7 @@ async fn who_fell_behind_learns_of_what_is_gone() {
     service.users.delete(&all(id), "ann").await.unwrap();
     // What counts them stays, and is not relied on.
     let ops = vec![Op::Delete(Tally::SPACE, Tally::key(id, ()))];
-    service.scope.engine().commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    service.scope.engine().commit(Batch::of(ops)).await.unwrap();
     assert_eq!(has(), ["admin"], "nothing follows the store here");
     other.access.read_all().await.unwrap();
     assert!(has().is_empty());

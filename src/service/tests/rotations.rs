@@ -374,7 +374,7 @@ async fn what_says_where_to_look_is_mended() {
     let service = all_of.one();
     let mark = crate::store::kinds::secret_index::automatic(all_of.id, &policy);
     let ops = vec![Op::Delete(crate::store::kinds::secret_index::SPACE, mark)];
-    let batch = Batch { preconditions: Vec::new(), ops };
+    let batch = Batch::of(ops);
     service.scope.engine().commit(batch).await.unwrap();
     let hour = NOW.plus_seconds(HOUR);
     assert!(all_of.tick(hour).await.is_empty());

@@ -42,7 +42,7 @@ async fn each_block_has_its_place_and_those_of_before_get_one() {
     // A store of before, in which blocks had no places, and a server that has just begun.
     let (from, to) = audit_block::all(id);
     let ops = vec![Op::DeleteRange(audit_block::PLACES, from, to)];
-    engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+    engine.commit(Batch::of(ops)).await.unwrap();
     let trails = crate::service::Trails::new(service.scope.clone());
     for seq in 10..=30 {
         trails.keep(([1; 8], seq), &[line(id, seq)], BOUNDS, NOW).await.unwrap();

@@ -1,6 +1,6 @@
 //! What tenants have, as it is told, is what a look at all that there is finds.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{
     prelude::*,
@@ -211,6 +211,21 @@ impl Two {
         told
     }
 
+    /// The secrets, and their current versions.
+    async fn current(&self) -> BTreeMap<String, u32> {
+        let scope = &self.services[0].0.scope;
+        let keys = scope.keys(&all(self.id)).await.unwrap();
+        let snapshot = scope.engine().snapshot().await.unwrap();
+        let (from, to) = (header::first(self.id), header::end(self.id));
+        let headers = snapshot.scan(header::SPACE, &from, &to, usize::MAX).await.unwrap();
+        let current = headers.iter().map(|(key, record)| {
+            let header: Header = open(&keys, key, &record.bytes).unwrap();
+            let path = header::parse(self.id, key).unwrap();
+            (path.as_str().to_owned(), header.current_number())
+        });
+        current.collect()
+    }
+
     /// What there is: each value is opened and measured.
     async fn found(&self) -> Usage {
         let scope = &self.services[0].0.scope;
@@ -254,6 +269,9 @@ fn what_is_told_is_what_there_is() {
                 if matches!(step, Step::Ask) {
                     let found = two.found().await;
                     prop_assert_eq!(two.told().await, [found; 2], "after step {}", at);
+                    let (service, permit) = (&two.services[0].0, all(two.id));
+                    let replica = super::events::replica(service, &permit).await;
+                    prop_assert_eq!(replica, two.current().await, "after step {}", at);
                 }
             }
             two.close().await;

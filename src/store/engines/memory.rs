@@ -120,8 +120,11 @@ impl Engine for MemoryEngine {
         // Never less than the one before, whatever the clock says.
         let moment = self.observer.as_ref().and_then(|observer| observer.moment());
         state.moment = moment.max(state.moment);
-        self.feed.tell(revision, state.moment, &batch.ops);
-        batch.ops.into_iter().for_each(|op| state.apply(op, revision));
+        let ops = batch.placed(revision);
+        self.feed.tell(revision, state.moment, &ops);
+        for op in ops {
+            state.apply(op, revision);
+        }
         Box::pin(future::ready(Ok(revision)))
     }
 

@@ -16,6 +16,7 @@ pub mod credential;
 pub mod customer_ca;
 pub mod customer_ca_list;
 pub mod ending;
+pub mod event;
 pub mod growth;
 pub mod header;
 pub mod leaving;
@@ -45,7 +46,7 @@ pub use self::kind::{Kind, Malformed, decode, encode};
 use crate::store::engine::Space;
 
 /// Every space there is.
-pub const SPACES: [Space; 28] = [
+pub const SPACES: [Space; 29] = [
     region::SPACE,
     tenant::SPACE,
     config::SPACE,
@@ -74,6 +75,7 @@ pub const SPACES: [Space; 28] = [
     rotation_policy::SPACE,
     rotation_event::SPACE,
     secret_policy::SPACE,
+    event::SPACE,
 ];
 
 #[cfg(test)]

@@ -295,7 +295,7 @@ mod tests {
                     .map(|space| Op::Put(space, key.clone(), Sealed::public(bytes.clone())))
             };
             let ops = (0..200).flat_map(put).collect();
-            engine.commit(Batch { preconditions: Vec::new(), ops }).await.unwrap();
+            engine.commit(Batch::of(ops)).await.unwrap();
         }
         drop(engine);
         memory.read.lock().unwrap().clear();

@@ -76,16 +76,19 @@ impl Judged {
         batches: Vec<(Batch, Looked)>,
         last: &mut Revision,
     ) -> Result<(), Source> {
-        for (batch, looked) in batches {
+        for (mut batch, looked) in batches {
             let state = State { under, newest: &self.newest };
-            let verdict = match guarded(|| state.admit(&batch)) {
+            let preconditions = std::mem::take(&mut batch.preconditions);
+            let revision = Revision(last.0 + 1);
+            let ops = batch.placed(revision);
+            let verdict = match guarded(|| state.admit(&preconditions, &ops)) {
                 Ok(Ok(true)) => match looked.found {
                     Found::Unreadable(error) => return Err(error),
                     Found::Damaged(error) => Err(CommitError::Corrupt(error)),
                     Found::Named(_) | Found::Many => {
-                        *last = Revision(last.0 + 1);
-                        self.apply(under, batch.ops, &looked, *last);
-                        Ok(*last)
+                        *last = revision;
+                        self.apply(under, ops, &looked, revision);
+                        Ok(revision)
                     }
                 },
                 Ok(Ok(false)) => Err(CommitError::Conflict),
@@ -142,8 +145,12 @@ struct State<'a> {
 impl State<'_> {
     /// Whether the preconditions hold, and all that the batch touches is sound: what is
     /// acknowledged must find its way into the database.
-    fn admit(&self, batch: &Batch) -> Result<bool, StorageError> {
-        for (space, key, expect) in &batch.preconditions {
+    fn admit(
+        &self,
+        preconditions: &[(Space, Vec<u8>, Expect)],
+        ops: &[Op],
+    ) -> Result<bool, StorageError> {
+        for (space, key, expect) in preconditions {
             let as_expected = match expect {
                 Expect::Absent => self.revision(*space, key)?.is_none(),
                 Expect::At(read) => self.revision(*space, key)? == Some(*read),
@@ -153,7 +160,7 @@ impl State<'_> {
                 return Ok(false);
             }
         }
-        for op in &batch.ops {
+        for op in ops {
             match op {
                 Op::Put(space, key, _) | Op::Delete(space, key) => {
                     if self.under.base.aside.is_erased(*space, key) {

@@ -222,10 +222,7 @@ mod tests {
         }
         let engine = open(&path, None).unwrap();
         let put = Op::Put(token::SPACE, b"token".to_vec(), Sealed::public("new"));
-        assert_eq!(
-            engine.commit(Batch { preconditions: Vec::new(), ops: vec![put] }).await.unwrap(),
-            Revision(9)
-        );
+        assert_eq!(engine.commit(Batch::of(vec![put])).await.unwrap(), Revision(9));
     }
 
     /// Programs of before would have read what has ended: they are not to open the store any more.
@@ -233,9 +230,8 @@ mod tests {
     async fn a_layout_of_the_same_records_is_taken_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("same.redb");
-        let put = |bytes| Batch {
-            preconditions: Vec::new(),
-            ops: vec![Op::Put(token::SPACE, b"token".to_vec(), Sealed::public(bytes))],
+        let put = |bytes| {
+            Batch::of(vec![Op::Put(token::SPACE, b"token".to_vec(), Sealed::public(bytes))])
         };
         open(&path, None).unwrap().commit(put("first")).await.unwrap();
         for _ in 0..2 {

@@ -333,10 +333,8 @@ mod tests {
     use crate::{crypto::Sealed, store::kinds::value};
 
     fn job(tenant: u8, bytes: usize) -> Job {
-        let batch = Batch {
-            preconditions: Vec::new(),
-            ops: vec![Op::Put(value::SPACE, vec![tenant; 16], Sealed::public(vec![0; bytes]))],
-        };
+        let put = Op::Put(value::SPACE, vec![tenant; 16], Sealed::public(vec![0; bytes]));
+        let batch = Batch::of(vec![put]);
         Job::new(batch, oneshot::channel().0)
     }
 
