@@ -10,6 +10,7 @@ mod call;
 mod control;
 mod dialects;
 pub mod docs;
+mod etag;
 mod feed;
 mod issuer;
 pub(crate) mod json;

@@ -39,6 +39,7 @@ mod drain;
 mod errors;
 mod escalation;
 mod events;
+mod etags;
 mod failure;
 mod feeds;
 mod identities;

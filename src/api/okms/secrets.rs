@@ -6,7 +6,7 @@ use hyper::StatusCode;
 
 use super::{
     super::{
-        Call, Context, Reply,
+        Call, Context, Reply, etag,
         json::Writer,
         page,
         query::{flag, parameter, parameters},
@@ -15,8 +15,10 @@ use super::{
 };
 use crate::{
     auth::Permit,
-    model::{Cas, Invalid, MetadataPatch, SecretPath, SecretType, Settings, Tags, VersionNumber},
-    service::{Changed, Error, Include, Search, Update, VersionView},
+    model::{
+        Cas, Header, Invalid, MetadataPatch, SecretPath, SecretType, Settings, Tags, VersionNumber,
+    },
+    service::{Changed, Error, Include, Search, Secret, Update, VersionView},
 };
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Error> {
@@ -88,8 +90,12 @@ pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Resu
         .map(|text| text.parse::<VersionNumber>())
         .transpose()?;
     let include = include(call)?;
-    let secret = context.service.secrets.get(permit, path, version, include, call.now).await?;
-    Ok(Reply::json(Writer::object_sized(512 + value_len(secret.version.as_ref()), |out| {
+    let secret = known_or_read(context, permit, call, (path, version, include)).await?;
+    let tag = secret.version.as_ref().map(|it| etag::of_version(&secret.header, it, call.now));
+    if let Some(tag) = tag.as_ref().filter(|tag| etag::is_known(call, tag)) {
+        return Ok(etag::not_modified(tag.clone()));
+    }
+    let body = Writer::object_sized(512 + value_len(secret.version.as_ref()), |out| {
         out.object("metadata", |out| {
             render::metadata(out, context, permit.okms_id(), path, &secret.header);
         });
@@ -97,7 +103,11 @@ pub(super) async fn get(context: &Context, permit: &Permit, call: &Call) -> Resu
         if let Some(version) = &secret.version {
             out.object("version", |out| render::version(out, version, call.now));
         }
-    })))
+    });
+    Ok(match tag {
+        Some(tag) => etag::tagged(Reply::json(body), tag),
+        None => Reply::json(body),
+    })
 }
 
 pub(super) async fn update(
@@ -162,9 +172,28 @@ pub(super) async fn get_version(
 ) -> Result<Reply, Error> {
     let include = include(call)?;
     let number = number(call)?;
-    let secret =
-        context.service.secrets.get(permit, path(call)?, Some(number), include, call.now).await?;
-    Ok(version(&secret.version.ok_or(Error::VersionNotFound)?, call, &[]))
+    let wanted = (path(call)?, Some(number), include);
+    let Secret { header, version: found } = known_or_read(context, permit, call, wanted).await?;
+    let found = found.ok_or(Error::VersionNotFound)?;
+    let tag = etag::of_version(&header, &found, call.now);
+    if etag::is_known(call, &tag) {
+        return Ok(etag::not_modified(tag));
+    }
+    Ok(etag::tagged(version(&found, call, &[]), tag))
+}
+
+/// A secret, which does not count as read where the client knows the answer.
+async fn known_or_read(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    (path, version, include): (&SecretPath, Option<VersionNumber>, Include),
+) -> Result<Secret, Error> {
+    let is_known = |header: &Header, version: &VersionView| {
+        etag::is_known(call, &etag::of_version(header, version, call.now))
+    };
+    let secrets = &context.service.secrets;
+    secrets.get_unless(permit, path, version, include, is_known, call.now).await
 }
 
 pub(super) async fn set_state(

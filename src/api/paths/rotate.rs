@@ -15,7 +15,7 @@ use super::{
     parse::shape,
     render,
     rotation::id,
-    secrets::{etag, expects},
+    secrets::{expects, tag},
     words,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub(super) async fn rotate(
         render::text(out, "rotation_policy_id", policy);
         render::moment(out, "next_rotation", rotated.next);
     }));
-    reply.headers.push((ETAG, etag(header, rotated.number)));
+    reply.headers.push((ETAG, tag(header, rotated.number)));
     Ok(reply)
 }
 

@@ -2,11 +2,11 @@
 
 use hyper::{
     StatusCode,
-    header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+    header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 
 use super::{
-    super::{Call, Context, Failed, Reply, json::Writer},
+    super::{Call, Context, Failed, Reply, etag, json::Writer},
     entered::{is_plain, path, settle},
     fields::{flag, parameter},
     paging::{cursor, of_cursor, paging},
@@ -25,26 +25,21 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
     let permit = settle(context, permit, call).await?;
     let (path, number) = (path(call)?, version(call)?);
     let secrets = &context.service.secrets;
-    let is_known = |header: &Header, number| {
-        call.header(IF_NONE_MATCH.as_str()).is_some_and(|known| names(known, &tag(header, number)))
-    };
+    let is_known = |header: &Header, number| etag::is_known(call, &tag(header, number));
     // Whoever knows the value, or asks for the head alone, has not read it.
     let tells = |header: &Header, number| !call.is_head && !is_known(header, number);
     let read = secrets.read(&permit, &path, number, tells, call.now).await;
     let (Secret { header, .. }, VersionView { number, value, .. }) =
         read.map_err(|error| words::of(error, &path))?;
-    let tag = etag(&header, number);
-    if is_known(&header, number) {
-        let mut reply = Reply::empty(StatusCode::NOT_MODIFIED);
-        reply.headers.push((ETAG, tag));
-        return Ok(reply);
+    let tag = tag(&header, number);
+    if etag::is_known(call, &tag) {
+        return Ok(etag::not_modified(tag));
     }
     let value = value.as_ref().map(SecretValue::expose).unwrap_or_default();
-    let mut reply = Reply::json(Writer::object_sized(512 + value.len(), |out| {
+    let body = Writer::object_sized(512 + value.len(), |out| {
         render::secret(out, &path, &header, number, value);
-    }));
-    reply.headers.push((ETAG, tag));
-    Ok(reply)
+    });
+    Ok(etag::tagged(Reply::json(body), tag))
 }
 
 pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
@@ -78,8 +73,7 @@ pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Resu
     if written.previous.is_none() {
         reply.status = StatusCode::CREATED;
     }
-    reply.headers.push((ETAG, etag(header, written.number)));
-    Ok(reply)
+    Ok(etag::tagged(reply, tag(header, written.number)))
 }
 
 pub(super) async fn patch(
@@ -268,21 +262,8 @@ fn expected(tag: &str) -> Option<Expects> {
 
 /// The tag of a version: its number, and which of the secrets that were ever under the path it is of, as each
 /// begins with version 1.
-fn tag(header: &Header, number: VersionNumber) -> String {
-    format!("\"{}-{:x}\"", number.get(), header.created_at.unix_nanos())
-}
-
-pub(super) fn etag(header: &Header, number: VersionNumber) -> HeaderValue {
-    // Digits and quotes are a header's text.
-    HeaderValue::try_from(tag(header, number)).unwrap_or(HeaderValue::from_static("\"0\""))
-}
-
-/// Whether a list of tags has this one, weak or not, or is about any.
-fn names(tags: &HeaderValue, own: &str) -> bool {
-    let Ok(tags) = tags.to_str() else { return false };
-    tags.split(',')
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == "*" || tag == own)
+pub(super) fn tag(header: &Header, number: VersionNumber) -> HeaderValue {
+    etag::header_value(&format!("\"{}-{:x}\"", number.get(), header.created_at.unix_nanos()))
 }
 
 /// What is said of a problem in a list of several.

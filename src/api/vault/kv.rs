@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use hyper::StatusCode;
+use hyper::{StatusCode, header::HeaderValue};
 use serde_json::value::RawValue;
 
 use super::{
     super::{
-        Call, Context, Failed, Problem, Reply,
+        Call, Context, Failed, Problem, Reply, etag,
         json::{ObjectWriter, Writer},
         outline, value,
     },
-    asked::Asked,
+    asked::{Asked, wrap_ttl},
     envelope,
     envelope::{KV, Parts},
     fields::{self, Fields},
@@ -19,8 +19,9 @@ use super::{
 use crate::{
     auth::Permit,
     model::{
-        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Invalid, MetadataPatch, MountPath,
-        Refused, SecretPath, Settings, Timestamp, VersionAct, VersionNumber, VersionRecord, View,
+        Cas, CustomMetadata, CustomPatch, DeactivateAfter, Header, Invalid, MetadataPatch,
+        MountPath, Refused, SecretPath, Settings, Timestamp, VersionAct, VersionNumber,
+        VersionRecord, View,
     },
     service::{
         Changed, Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through,
@@ -81,14 +82,24 @@ pub(super) async fn read(asked: &Asked<'_>) -> Result<Reply, Failed> {
             });
         }));
     };
+    let tag = etag::of_version(&secret.header, &version, call.now);
+    if is_known(call, &tag) {
+        return Ok(etag::not_modified(tag));
+    }
     let parts = Parts { bytes: 512 + value.len(), warnings: &warnings };
-    Ok(envelope::data(call, KV, &parts, |out| {
+    let reply = envelope::data(call, KV, &parts, |out| {
         // The answer to a caller whose permit covers getData.
         out.raw("data", value.expose());
         out.object("metadata", |out| {
             five(out, version.number, &version.record, &secret.header.custom);
         });
-    }))
+    });
+    Ok(etag::tagged(reply, tag))
+}
+
+/// Whether the client has the answer with this tag. One that is to be wrapped nobody has.
+fn is_known(call: &Call, tag: &HeaderValue) -> bool {
+    wrap_ttl(&call.head.headers).is_none() && etag::is_known(call, tag)
 }
 
 pub(super) async fn subkeys(asked: &Asked<'_>) -> Result<Reply, Failed> {
@@ -132,7 +143,12 @@ async fn version(
             Some(number.ok_or(Error::VersionNotFound)?)
         }
     };
-    let mut secret = context.service.secrets.get(permit, path, number, include, call.now).await?;
+    let is_known = |header: &Header, version: &VersionView| {
+        is_known(call, &etag::of_version(header, version, call.now))
+    };
+    let secrets = &context.service.secrets;
+    let read = secrets.get_unless(permit, path, number, include, is_known, call.now);
+    let mut secret = read.await?;
     let version = secret.version.take().ok_or(Error::VersionNotFound)?;
     Ok((secret, version))
 }

@@ -125,6 +125,22 @@ impl Secrets {
         include: Include,
         now: Timestamp,
     ) -> Result<Secret, Error> {
+        self.get_unless(permit, path, version, include, |_, _| false, now).await
+    }
+
+    /// The same for a caller who may know it: it does not count as read then, and must not be told.
+    ///
+    /// # Errors
+    /// As [`Secrets::get`].
+    pub async fn get_unless(
+        &self,
+        permit: &Permit,
+        path: &SecretPath,
+        version: Option<VersionNumber>,
+        include: Include,
+        is_known: impl FnOnce(&Header, &VersionView) -> bool,
+        now: Timestamp,
+    ) -> Result<Secret, Error> {
         let of = Resource::Secret(path);
         match include {
             Include::Metadata => permit.check(Action::SecretGet, of)?,
@@ -136,8 +152,8 @@ impl Secrets {
             }
         }
         let secret = self.load(permit, path, version, include, now).await?;
-        if include != Include::Names && secret.version.as_ref().is_some_and(|it| it.value.is_some())
-        {
+        let read = secret.version.as_ref().filter(|version| version.value.is_some());
+        if include != Include::Names && read.is_some_and(|read| !is_known(&secret.header, read)) {
             self.counts_read(permit, path, &secret.header, now);
         }
         Ok(secret)

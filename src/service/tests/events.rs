@@ -171,8 +171,7 @@ async fn what_is_too_old_is_forgotten_and_whoever_needs_it_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_of_their_domain_and_their_store() {
     let (_folder, service, id, _) = service().await;
-    let region = Principal::of_process().authorize_region(&[Action::DomainCreate], None).unwrap();
-    let other = service.tenants.create(&region, "other", NOW).await.unwrap().id;
+    let other = service.tenants.create(&operator(), "other", NOW).await.unwrap().id;
     write(&service, &all(id), "a").await;
     let page = service.events.page(&all(id), &EventsSince::First, "", 9).await.unwrap();
     for forged in [page.next.clone(), b"x".to_vec(), Vec::new()] {
