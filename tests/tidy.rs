@@ -236,9 +236,8 @@ fn asks(case: &UseCase<'_>, others: &[UseCase<'_>]) -> bool {
     let hands_on_to = |other: &&UseCase<'_>| {
         other.name != case.name && case.beginning.contains(&format!("self.{}(permit", other.name))
     };
-    case.beginning.contains("permit.check(")
-        || case.beginning.contains("permit.allows(")
-        || case.beginning.contains("permit.tells(")
+    let ways = ["check", "check_beside", "allows", "tells"];
+    ways.iter().any(|way| case.beginning.contains(&format!("permit.{way}(")))
         || others.iter().filter(hands_on_to).any(|other| asks(other, others))
 }
 

@@ -1,9 +1,11 @@
 //! What is spoken.
 
-use super::{Dialect, control, docs, okms, paths, vault};
+use super::{Dialect, canonical, control, docs, okms, paths, vault};
 
 /// The dialects, of which the first whose address a request has answers it.
 pub static DIALECTS: &[&dyn Dialect] = &[
+    // Its stem is no UUID, so that it is tried before those that have one there.
+    &canonical::Canonical,
     &okms::SECRETS,
     &control::DOMAIN,
     &control::REGION,

@@ -7,6 +7,7 @@
 mod address;
 pub(crate) mod bearer;
 mod call;
+mod canonical;
 mod control;
 mod dialects;
 pub mod docs;

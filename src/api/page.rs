@@ -1,4 +1,4 @@
-//! Paging by headers.
+//! Paging by headers, and how cursors are written.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::header::{HeaderName, HeaderValue};
@@ -27,12 +27,26 @@ pub(crate) fn size(call: &Call) -> Result<usize, Invalid> {
 /// The cursor that the caller brings.
 pub(crate) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Invalid> {
     let Some(cursor) = call.header("x-pagination-cursor") else { return Ok(None) };
-    URL_SAFE_NO_PAD.decode(cursor).map(Some).map_err(|_| FORGED_CURSOR)
+    read(cursor).map(Some)
+}
+
+/// What a cursor says.
+///
+/// # Errors
+/// `Invalid` where it is none.
+pub(crate) fn read(cursor: impl AsRef<[u8]>) -> Result<Vec<u8>, Invalid> {
+    URL_SAFE_NO_PAD.decode(cursor).map_err(|_| FORGED_CURSOR)
+}
+
+/// The text of a cursor.
+#[must_use]
+pub(crate) fn text(next: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(next)
 }
 
 /// `reply` with the cursor of the next page, if there is one.
 pub(crate) fn with_next(mut reply: Reply, next: Option<Vec<u8>>) -> Reply {
-    let next = next.and_then(|next| HeaderValue::try_from(URL_SAFE_NO_PAD.encode(next)).ok());
+    let next = next.and_then(|next| HeaderValue::try_from(text(&next)).ok());
     reply.headers.extend(next.map(|next| (NEXT, next)));
     reply
 }

@@ -16,7 +16,10 @@ use hyper::{
 };
 use serde::Deserialize;
 
-use super::{Reply, Unheard, json::Writer};
+use super::{
+    Reply, Unheard,
+    json::{ObjectWriter, Writer},
+};
 use crate::{
     auth::{
         Denied, Unauthenticated,
@@ -54,10 +57,12 @@ struct Row {
     vault: Option<Problem>,
     /// The code that the dialect of path secrets has for it, where it is not the status' own.
     word: Option<&'static str>,
+    /// The code that the dialect of canonical URIs has for it, where it is not the status' own.
+    canonical: Option<&'static str>,
 }
 
 macro_rules! problems {
-    ($($id:ident: $status:ident, $code:ident, $text:expr $(, again $seconds:literal)? $(, vault $vault:ident)? $(, word $word:literal)?;)*) => {
+    ($($id:ident: $status:ident, $code:ident, $text:expr $(, again $seconds:literal)? $(, vault $vault:ident)? $(, word $word:literal)? $(, canonical $canonical:literal)?;)*) => {
         /// Why a request did not end as asked, as it is told.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
         #[expect(missing_docs, reason = "each is said by its text")]
@@ -73,7 +78,7 @@ macro_rules! problems {
                 match self {
                     $(Self::$id => {
                         let (again, vault): (&[_], &[_]) = (&[$($seconds)?], &[$(Self::$vault)?]);
-                        let word: &[_] = &[$($word)?];
+                        let (word, canonical): (&[_], &[_]) = (&[$($word)?], &[$($canonical)?]);
                         Row {
                             id: stringify!($id),
                             status: StatusCode::$status,
@@ -82,6 +87,7 @@ macro_rules! problems {
                             retry_after: again.first().copied(),
                             vault: vault.first().copied(),
                             word: word.first().copied(),
+                            canonical: canonical.first().copied(),
                         }
                     })*
                 }
@@ -121,12 +127,14 @@ problems! {
     MetadataCasMismatch: BAD_REQUEST, ARGUMENT, "metadata check-and-set parameter does not match the current version";
     MetadataCasRequired: BAD_REQUEST, ARGUMENT, "metadata check-and-set parameter required for this call";
     MetadataCasOnCreate: BAD_REQUEST, ARGUMENT, "metadata_cas must be 0 when creating new metadata";
-    NumbersUsedUp: BAD_REQUEST, ARGUMENT, "the secret has reached version 24000, the last one; create a new secret";
+    NumbersUsedUp: BAD_REQUEST, ARGUMENT, "the secret has reached version 24000, the last one; create a new secret",
+        canonical "VERSIONS_USED_UP";
     // Not 429, nor 507: clients repeat those by themselves, for ever. Not 403: some log in again then.
     TooManySecrets: BAD_REQUEST, ARGUMENT, "the domain has as many secrets as it may; delete some that are not needed, or ask \
-        an operator of the region for a larger quota";
+        an operator of the region for a larger quota", canonical "QUOTA_EXCEEDED";
     TooMuchStored: BAD_REQUEST, ARGUMENT, "the values of the domain's secrets take as much as they may; destroy versions or \
-        delete secrets that are not needed, keep fewer versions of each, or ask an operator of the region for a larger quota";
+        delete secrets that are not needed, keep fewer versions of each, or ask an operator of the region for a larger quota",
+        canonical "QUOTA_EXCEEDED";
     TooManyEntries: BAD_REQUEST, ARGUMENT, "customMetadata can hold at most 64 entries, and would have {}; remove some first";
     KvCasMismatch: BAD_REQUEST, ARGUMENT, "check-and-set parameter did not match the current version";
     KvCasRequired: BAD_REQUEST, ARGUMENT, "check-and-set parameter required for this call";
@@ -168,17 +176,59 @@ problems! {
     OnlyPrometheus: BAD_REQUEST, ARGUMENT, "the figures are told in Prometheus' form alone: ask for them with \
         ?format=prometheus";
 
+    // Secrets by canonical URI.
+    IllegalSegment: BAD_REQUEST, ARGUMENT, "{}", canonical "ILLEGAL_SEGMENT";
+    InvalidWildcard: BAD_REQUEST, ARGUMENT, "{}", canonical "INVALID_WILDCARD";
+    UnsupportedEngine: BAD_REQUEST, ARGUMENT, "{}", canonical "UNSUPPORTED_ENGINE";
+    MountMismatch: BAD_REQUEST, ARGUMENT, "the URI begins with no mount of this domain that may be named here; list them with \
+        sys/mounts", canonical "TENANT_MOUNT_MISMATCH";
+    AmbiguousQuery: BAD_REQUEST, ARGUMENT, "{}", canonical "AMBIGUOUS_QUERY";
+    DoubleMountSource: BAD_REQUEST, ARGUMENT, "{}", canonical "DOUBLE_MOUNT_SOURCE";
+    UnknownField: BAD_REQUEST, ARGUMENT, "{}", canonical "UNKNOWN_FIELD";
+    MissingField: BAD_REQUEST, ARGUMENT, "{} is missing, or empty", canonical "MISSING_FIELD";
+    InvalidField: BAD_REQUEST, ARGUMENT, "{} must be: {}", canonical "INVALID_FIELD";
+    InvalidJson: BAD_REQUEST, ARGUMENT, "{}", canonical "INVALID_JSON";
+    InvalidVersion: BAD_REQUEST, ARGUMENT, "{}", canonical "INVALID_VERSION";
+    ValueNotObject: BAD_REQUEST, ARGUMENT, "the value of a whole secret is a JSON object; name a member of it after # for \
+        anything else", canonical "VALUE_NOT_OBJECT";
+    VersionsRequired: BAD_REQUEST, ARGUMENT, "versions is missing, or empty: the numbers of the versions that are meant",
+        canonical "VERSIONS_REQUIRED";
+    FragmentInvalid: BAD_REQUEST, ARGUMENT, "{}", canonical "FRAGMENT_INVALID";
+    FragmentNotAllowed: BAD_REQUEST, ARGUMENT, "{}", canonical "FRAGMENT_NOT_ALLOWED";
+    VersionPinNotAllowed: BAD_REQUEST, ARGUMENT, "{}", canonical "VERSION_PIN_NOT_ALLOWED";
+    SameResource: BAD_REQUEST, ARGUMENT, "fromUri and toUri are the same; name two", canonical "SAME_RESOURCE";
+    TenantRequired: BAD_REQUEST, ARGUMENT, "an operator's certificate names no tenant: name it in the header X-Tenant-ID",
+        canonical "TENANT_REQUIRED";
+    TenantDenied: FORBIDDEN, AUTHORIZATION, "your certificate is for no such tenant; check X-Tenant-ID",
+        canonical "TENANT_ACCESS_DENIED";
+    FragmentNotFound: NOT_FOUND, UNKNOWN_SECRET, "the value has no such member; GET /api/secrets/keys lists its names",
+        canonical "FRAGMENT_NOT_FOUND";
+    VersionEnded: CONFLICT, CONFLICT, "the version is deactivated; undelete it to read it", canonical "VERSION_DELETED";
+    VersionDestroyed: CONFLICT, CONFLICT, "the version is destroyed, which is final", canonical "VERSION_DESTROYED";
+    CasConflict: CONFLICT, CONFLICT, "another version is current; read the secret again, and repeat with its version as cas",
+        canonical "VERSION_CONFLICT";
+    CasDemanded: CONFLICT, CONFLICT, "a write has to name the current version here; repeat with it as cas",
+        canonical "CAS_REQUIRED";
+    DestinationExists: CONFLICT, CONFLICT, "{}", canonical "DESTINATION_EXISTS";
+    ValueTooLarge: PAYLOAD_TOO_LARGE, ARGUMENT, "{}", canonical "PAYLOAD_TOO_LARGE";
+    NotExecuted: FAILED_DEPENDENCY, ARGUMENT, "an operation before this one has failed, so that this one was not tried",
+        canonical "NOT_EXECUTED";
+    ProviderNotSupported: NOT_IMPLEMENTED, ARGUMENT, "{}", canonical "PROVIDER_NOT_SUPPORTED";
+    OperationNotSupported: NOT_IMPLEMENTED, ARGUMENT, "{}", canonical "OPERATION_NOT_SUPPORTED";
+
     // Who may not.
     Unauthenticated: UNAUTHORIZED, AUTHENTICATION, "{}";
     TokenInvalid: UNAUTHORIZED, AUTHENTICATION, "the token in Authorization is none of this domain, is over, or belongs to \
-        another key; log in again", word "token_invalid";
-    JwtInvalid: UNAUTHORIZED, AUTHENTICATION, "the bearer token is refused: {}", word "token_invalid";
-    JwtExpired: UNAUTHORIZED, AUTHENTICATION, "the bearer token has expired; get a new one", word "token_expired";
+        another key; log in again", word "token_invalid", canonical "TOKEN_INVALID";
+    JwtInvalid: UNAUTHORIZED, AUTHENTICATION, "the bearer token is refused: {}", word "token_invalid",
+        canonical "TOKEN_INVALID";
+    JwtExpired: UNAUTHORIZED, AUTHENTICATION, "the bearer token has expired; get a new one", word "token_expired",
+        canonical "TOKEN_EXPIRED";
     ScopeRequired: FORBIDDEN, AUTHORIZATION, "the bearer token does not give the scope {}; get one that does",
-        word "insufficient_scope";
+        word "insufficient_scope", canonical "SCOPE_REQUIRED";
     Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
     ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here",
-        word "foreign_origin";
+        word "foreign_origin", canonical "FOREIGN_ORIGIN";
     Preflight: FORBIDDEN, AUTHORIZATION, "preflight capability check returned 403, please ensure client's policies grant \
         access to path \"{}/\"";
     PermissionDenied: FORBIDDEN, AUTHENTICATION, "permission denied";
@@ -194,9 +244,10 @@ problems! {
         the id";
     NoRevocationList: NOT_FOUND, UNKNOWN_ROUTE, "the region's authority may not sign revocation lists (cRLSign); ask for a \
         certificate's status by its serial number";
-    SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound, word "secret_not_found";
+    SecretNotFound: NOT_FOUND, UNKNOWN_SECRET, "there is no such secret; check its path, or create it", vault KvNotFound, word "secret_not_found",
+        canonical "SECRET_NOT_FOUND";
     VersionNotFound: NOT_FOUND, UNKNOWN_SECRET, "the secret has no such version, or it was pruned; list its versions",
-        vault KvNotFound, word "version_not_found";
+        vault KvNotFound, word "version_not_found", canonical "VERSION_NOT_FOUND";
     SecretRemoved: NOT_FOUND, UNKNOWN_SECRET, "the secret was removed; restore it, or wait until its time is over",
         word "secret_not_found";
     PolicyNotFound: NOT_FOUND, UNKNOWN_ROUTE, "there is no such policy; list the domain's policies",
@@ -293,6 +344,12 @@ impl Problem {
         self.row().word
     }
 
+    /// The code that the dialect of canonical URIs has for it, where it is not the status' own.
+    #[must_use]
+    pub const fn canonical(self) -> Option<&'static str> {
+        self.row().canonical
+    }
+
     /// Its published code.
     #[must_use]
     pub const fn code(self) -> u32 {
@@ -382,6 +439,28 @@ pub(super) enum Told {
     Fields(Faults),
 }
 
+impl Told {
+    /// Writes `details`, where there are any.
+    pub(super) fn write(details: &[(&'static str, Self)], out: &mut ObjectWriter<'_>) {
+        if details.is_empty() {
+            return;
+        }
+        out.object("details", |out| {
+            for (name, told) in details {
+                match told {
+                    Self::Text(text) => out.text(name, text),
+                    Self::Number(number) => out.number(name, *number),
+                    Self::Fields(faults) => out.object(name, |out| {
+                        for (field, rule) in faults.iter() {
+                            out.text(field, rule);
+                        }
+                    }),
+                }
+            }
+        });
+    }
+}
+
 impl Failed {
     pub(crate) fn unknown_method(methods: &[&str]) -> Self {
         Self { allow: Some(methods.join(", ")), ..Problem::UnknownMethod.into() }
@@ -389,7 +468,8 @@ impl Failed {
 
     /// Whether it is our fault, and to be looked at.
     pub(crate) fn is_ours(&self) -> bool {
-        self.problem.status().is_server_error()
+        let status = self.problem.status();
+        status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
     }
 
     /// This failure, with more that is told of it.

@@ -4,7 +4,7 @@
 //! no such rule. Nothing that the native dialect takes in a query has a blank or a `+` in it, so
 //! that one rule does for both.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::RangeInclusive};
 
 use percent_encoding::percent_decode_str;
 
@@ -41,14 +41,36 @@ pub(crate) fn form(text: &str) -> Result<Cow<'_, str>, Invalid> {
 /// # Errors
 /// `Invalid` where it is given twice, or badly escaped.
 pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
-    let mut found = None;
+    match *written(query, name)? {
+        [] => Ok(None),
+        [value] => Some(value).filter(|value| !value.is_empty()).map(form).transpose(),
+        _ => Err(TWICE),
+    }
+}
+
+/// What is wrong with a parameter that there may be once.
+pub(crate) const TWICE: Invalid = Invalid("a query parameter is given twice; give each one once");
+
+/// All values of the query parameter `name` as they are written, in their order.
+///
+/// # Errors
+/// `Invalid` where a name is badly escaped.
+pub(crate) fn written<'a>(query: &'a str, name: &str) -> Result<Vec<&'a str>, Invalid> {
+    let mut found = Vec::new();
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if form(key)? == name && found.replace(value).is_some() {
-            return Err(Invalid("a query parameter is given twice; give each one once"));
+        if form(key)? == name {
+            found.push(value);
         }
     }
-    found.filter(|value| !value.is_empty()).map(form).transpose()
+    Ok(found)
+}
+
+/// The whole number that a text is, in digits alone, where it lies within bounds.
+#[must_use]
+pub(crate) fn whole(text: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_digits && bounds.contains(number))
 }
 
 /// All values of the query parameter `name` that are not empty, in their order.
@@ -56,14 +78,8 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a,
 /// # Errors
 /// `Invalid` where one is badly escaped.
 pub(crate) fn parameters(query: &str, name: &str) -> Result<Vec<String>, Invalid> {
-    let mut found = Vec::new();
-    for pair in query.split('&') {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if form(key)? == name && !value.is_empty() {
-            found.push(form(value)?.into_owned());
-        }
-    }
-    Ok(found)
+    let values = written(query, name)?.into_iter().filter(|value| !value.is_empty());
+    values.map(|value| Ok(form(value)?.into_owned())).collect()
 }
 
 /// The truth value of the query parameter `name`, by Go's spellings; false where it is absent.

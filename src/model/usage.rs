@@ -40,6 +40,15 @@ impl Growth {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            secrets: self.secrets.saturating_add(other.secrets),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
     /// Whether nothing is added or taken.
     #[must_use]
     pub const fn is_nothing(self) -> bool {

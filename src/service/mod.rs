@@ -78,9 +78,10 @@ pub use self::{
     },
     scope::{Ended, OnCommit},
     secrets::{
-        Browse, Changed, Described, EndingPage, Expects, History, Include, ListEntry, Listed,
-        MetadataWrite, OverSecret, Patched, Put, Search, SearchPage, Secret, Secrets, Through,
-        Update, VersionView, Versions, Written,
+        Acted, ActedVersion, Browse, Changed, Described, EndingPage, Expects, History, Include,
+        Leave, ListEntry, Listed, Making, MetadataWrite, OverSecret, Patched, Put, Remaining,
+        Search, SearchPage, Secret, Secrets, Through, Transfer, Transferred, Update, VersionView,
+        Versions, Within, Written,
     },
     settings::Defaults,
     tenants::{Domain, DomainPatch, Tenants},

@@ -116,10 +116,24 @@ impl Scope {
         basis: B,
         decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
+        self.unit_or(change, keys, basis, decide).await
+    }
+
+    /// The same of a decision that has more to say than use cases have.
+    ///
+    /// # Errors
+    /// What deciding says, too.
+    pub(super) async fn unit_or<B: Basis, T: Send, E: From<Error>>(
+        &self,
+        change: Change<'_>,
+        keys: &DomainKeys,
+        basis: B,
+        decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, E> + Send + Sync,
+    ) -> Result<T, E> {
         let _turns = self.turns().take(keys.id(), change.turns).await?;
         let mut announced = Announced::new(change.name, change.witness);
         for _ in 0..ATTEMPTS {
-            let snapshot = self.engine().snapshot().await?;
+            let snapshot = self.engine().snapshot().await.map_err(Error::from)?;
             let records = Reader { snapshot: &*snapshot, keys };
             let reader = UnitReader { records, scope: self, held: Mutex::default() };
             let facts = basis.read(&reader).await?;
@@ -133,6 +147,6 @@ impl Scope {
                 return Ok(outcome);
             }
         }
-        Err(Error::Contended)
+        Err(Error::Contended.into())
     }
 }

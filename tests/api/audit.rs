@@ -264,8 +264,13 @@ const ASK_NOTHING: [&str; 9] = [
     "VaultDeleteRateQuota",
 ];
 /// Operations that are well answered here where there is nothing to change.
-const IDLE: [&str; 4] =
-    ["PathEnableRotationPolicy", "PutResource", "VaultDeleteRateQuota", "VaultTune"];
+const IDLE: [&str; 5] = [
+    "PathEnableRotationPolicy",
+    "PutResource",
+    "UriUndeleteVersions",
+    "VaultDeleteRateQuota",
+    "VaultTune",
+];
 
 /// The name in the row's address, if it is that of something that somebody has.
 fn named(route: &ListedRoute) -> Option<String> {

@@ -18,7 +18,8 @@ use crate::{
     credentials,
     harness::{Answer, BOTH, Client, Connection, Http, Leaf, Pair, START, TestServer, mint},
     isolation::{
-        SECRET, UNKNOWN, body, is_of_paths, is_of_vault, is_partners, method, names_domain, url,
+        SECRET, UNKNOWN, and, body, is_of_paths, is_of_uris, is_of_vault, is_partners, method,
+        names_domain, url,
     },
     trust::{Signer, ca, claims, leaf, with},
 };
@@ -141,6 +142,13 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "PathReadRotationPolicy",
             "PathListSecretPolicies",
             "PathReadSecretPolicy",
+            "UriReadFile",
+            "UriReadValue",
+            "UriListMetadata",
+            "UriSearch",
+            "UriReadKeys",
+            "UriReadMetadata",
+            "UriListVersions",
         ],
     ),
     (
@@ -220,6 +228,15 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "PathPatchSecretPolicy",
             "PathDeleteSecretPolicy",
             "PathPreviewSecretPolicy",
+            "UriWriteSecret",
+            "UriDeleteSecret",
+            "UriRotateSecret",
+            "UriSetOwner",
+            "UriUndeleteVersions",
+            "UriDestroyVersions",
+            "UriBulk",
+            "UriCopySecret",
+            "UriMoveSecret",
         ],
     ),
     (
@@ -242,6 +259,11 @@ const OPERATIONS: &[(For, &[&str])] = &[
         ],
     ),
 ];
+
+/// All routes; HEAD is answered as GET is, without the text that tells why.
+fn routes() -> Vec<ListedRoute> {
+    route_list(DIALECTS).into_iter().filter(|route| route.method != "HEAD").collect()
+}
 
 /// For whom the route's operation is.
 fn whose(route: &ListedRoute) -> For {
@@ -269,11 +291,21 @@ pub(super) enum Outcome {
 }
 
 pub(super) fn outcome(answer: &Answer) -> Outcome {
-    assert!(!answer.status.is_server_error(), "a failure of our own: {answer:?}");
+    let is_served = answer.status != 501;
+    assert!(!is_served || !answer.status.is_server_error(), "a failure of our own: {answer:?}");
     let is_refusal = matches!(answer.status.as_u16(), 401 | 403);
     assert!(!is_refusal || !answer.body.is_empty(), "a refusal that says nothing: {answer:?}");
     if !answer.status.is_client_error() || answer.body.is_empty() {
         return Outcome::LetIn;
+    }
+    if let Some(code) = answer.json()["code"].as_str() {
+        return match (answer.status.as_u16(), code) {
+            (401, "UNAUTHENTICATED") => Outcome::Nobody,
+            (403, "TENANT_ACCESS_DENIED") => Outcome::NoDomain,
+            (403, "SECRET_AUTHZ_FAILED") => Outcome::Forbidden,
+            (401 | 403, _) => panic!("a refusal of a kind that is not known: {answer:?}"),
+            _ => Outcome::LetIn,
+        };
     }
     if let Some(code) = answer.json()["error"]["code"].as_str() {
         let text = answer.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -319,16 +351,17 @@ impl Caller {
     /// Asks for the route in the domain `id`, with a body with which it would go on.
     async fn ask(&mut self, route: &ListedRoute, id: &str) -> Answer {
         let of_secret = SECRET;
-        let at = format!("{}?includeData=true", url(route, id, of_secret));
+        let at = and(&url(route, id, of_secret), "includeData=true");
         let media = match route.method {
             "PATCH" => "application/merge-patch+json",
             _ => "application/json",
         };
         let mut headers = vec![("content-type", media)];
-        // Either header will do where path secrets are.
+        // Either header will do there.
+        let takes_bearers = |route| is_of_paths(route) || is_of_uris(route);
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         headers.extend(match (&self.token, &bearer) {
-            (Some(_), Some(bearer)) if is_of_paths(route) && self.client.http == Http::One => {
+            (Some(_), Some(bearer)) if takes_bearers(route) && self.client.http == Http::One => {
                 Some(("authorization", &**bearer))
             }
             (token, _) => token.as_deref().map(|token| ("x-vault-token", token)),
@@ -473,7 +506,14 @@ const NOT_OF_VAULT: &[&str] = &[
 ];
 
 /// What the policy `narrow` gives: a secret's data.
-const OF_NARROW: &[&str] = &["GetSecretRequest", "VaultUiMount", "PathReadSecret", "PathReadBatch"];
+const OF_NARROW: &[&str] = &[
+    "GetSecretRequest",
+    "VaultUiMount",
+    "PathReadSecret",
+    "PathReadBatch",
+    "UriReadValue",
+    "UriReadFile",
+];
 
 /// Somebody of the domain itself, for whom what is for these is, or these operations are, and all the same
 /// not those.
@@ -549,7 +589,7 @@ async fn every_operation_for_every_caller() {
     let upn = format!("okms.domain:{id}");
     // It is a partner, so that what partners keep is its own.
     let tenant = tenant_of(&domain).await;
-    let routes = route_list(DIALECTS);
+    let routes = routes();
     let ids: BTreeSet<_> = routes.iter().map(|route| route.operation.id).collect();
     for id in OPERATIONS.iter().flat_map(|(_, ids)| *ids) {
         assert!(ids.contains(id), "there is no operation {id} any more");
@@ -627,7 +667,8 @@ async fn every_operation_for_every_caller() {
     for Member { mut caller, kinds, also, but } in members(&domain).await {
         let is_bearer = caller.token.is_some();
         // The others have no tokens: there the certificate counts, as without one.
-        let has_tokens = |route: &ListedRoute| is_of_vault(route) || is_of_paths(route);
+        let has_tokens =
+            |route: &ListedRoute| is_of_vault(route) || is_of_paths(route) || is_of_uris(route);
         let asked = |route: &&ListedRoute| !is_bearer || has_tokens(route);
         let expected = |route: &ListedRoute| match whose(route) {
             _ if but.contains(&route.operation.id) => Outcome::Forbidden,
@@ -709,7 +750,7 @@ async fn every_operation_without_a_certificate() {
         let mut caller = caller;
         for http in BOTH {
             caller = Caller { client: caller.client.over(http), connection: None, ..caller };
-            for route in &route_list(DIALECTS) {
+            for route in &routes() {
                 // The first of these ends the token.
                 let ends = route.operation.id == "VaultRevokeSelf";
                 if !(is_bearer && ends) {

@@ -68,6 +68,11 @@ pub(super) fn is_of_paths(route: &ListedRoute) -> bool {
     ours.iter().any(|base| route.pattern.starts_with(base))
 }
 
+/// Whether the route is of the dialect of URIs.
+pub(super) fn is_of_uris(route: &ListedRoute) -> bool {
+    route.pattern.starts_with("/api/secrets")
+}
+
 pub(super) fn is_of_vault(route: &ListedRoute) -> bool {
     route.pattern.starts_with("/v1") && !is_of_paths(route)
         || route.pattern.starts_with("/api/{okmsId}/v1")
@@ -82,6 +87,7 @@ pub(super) fn url(route: &ListedRoute, id: &str, path: &str) -> String {
         .replace("{tenant}", id)
         .replace("{path}", &path)
         .replace("{version}", "1");
+    let url = url + &query(route, &path);
     url.replace("{asset}", "index.html")
         .replace("{name}", "app")
         .replace("{credentialId}", UNKNOWN)
@@ -89,6 +95,27 @@ pub(super) fn url(route: &ListedRoute, id: &str, path: &str) -> String {
         .replace("{id}", of_policy(route))
         .replace("{mount}", "secret")
         .replace("{key}", &key(route, &path))
+}
+
+/// The address with another parameter.
+pub(super) fn and(url: &str, parameter: &str) -> String {
+    let sign = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{sign}{parameter}")
+}
+
+/// The query without which the route's operation does not go on.
+fn query(route: &ListedRoute, path: &str) -> String {
+    match route.operation.id {
+        "UriReadFile" | "UriDeleteSecret" | "UriReadValue" | "UriReadKeys" | "UriReadMetadata"
+        | "UriListVersions" => format!("?uri={}", uri(path)),
+        "UriSearch" => "?q=a".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The URI of the secret at `path`.
+fn uri(path: &str) -> String {
+    format!("openbao+kv2://secret/{path}")
 }
 
 /// What the route's `{id}` is, where that is the id of a policy of path secrets.
@@ -148,6 +175,21 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
         "PathWriteSecret" => r#"{"data":{"v":2}}"#,
         "PathPatchSecret" => r#"{"options":{"max_versions":5}}"#,
+        "UriWriteSecret" | "UriRotateSecret" => {
+            return json!({ "uri": uri(path), "value": {"v": 2} }).to_string();
+        }
+        "UriUndeleteVersions" | "UriDestroyVersions" => {
+            return json!({ "uri": uri(path), "versions": [1] }).to_string();
+        }
+        "UriSetOwner" => return json!({ "uri": uri(path), "owner": "team:shop" }).to_string(),
+        "UriBulk" => {
+            let set = json!({ "op": "set", "uri": uri(path), "value": {"v": 2} });
+            return json!({ "operations": [set] }).to_string();
+        }
+        "UriCopySecret" | "UriMoveSecret" => {
+            let to = uri(&format!("{path}/moved"));
+            return json!({ "fromUri": uri(path), "toUri": to, "overwrite": true }).to_string();
+        }
         "PathRotateSecret" => r#"{"new_value":{"v":3}}"#,
         "PathRotatePolicySecrets" => return json!({ "secret_paths": [path] }).to_string(),
         "PathReadBatch" => return json!({ "paths": [path] }).to_string(),
@@ -216,7 +258,7 @@ fn refused_in_paths(answer: &Answer, status: u16, code: &str) -> String {
 
 /// Asks for `route` in the domain `id`, for data where there is any.
 async fn ask(client: &Client, route: &ListedRoute, id: &str, path: &str) -> Answer {
-    let url = format!("{}?includeData=true", url(route, id, path));
+    let url = and(&url(route, id, path), "includeData=true");
     client
         .send(method(route), &url, &[("content-type", "application/json")], body(route, path))
         .await
@@ -276,9 +318,13 @@ async fn nobody_reaches_nothing() {
                     assert_eq!(answer.status, 401);
                     continue;
                 }
-                let said = match is_of_paths(&route) {
-                    true => refused_in_paths(&answer, 401, "authentication_required"),
-                    false => answer.error(401, 50_475_011),
+                let said = if is_of_uris(&route) {
+                    crate::canonical::refused(&answer, 401, "UNAUTHENTICATED");
+                    answer.json()["message"].as_str().unwrap().to_owned()
+                } else if is_of_paths(&route) {
+                    refused_in_paths(&answer, 401, "authentication_required")
+                } else {
+                    answer.error(401, 50_475_011)
                 };
                 assert!(said.contains("certificate"), "{said}");
                 // As for a domain or a secret that is not there: who is nobody learns nothing.
@@ -387,8 +433,9 @@ async fn an_operator_reaches_every_domain() {
     let (server, tenant) = TestServer::with_tenant().await;
     let operator = server.operator();
     // What the Vault dialect says to an operator has tests of its own.
-    // And of path secrets they have to name the domain.
-    let is_nobodys = |route: &ListedRoute| is_of_paths(route) && !names_domain(route);
+    // And of path secrets and URIs they have to name the domain.
+    let is_nobodys =
+        |route: &ListedRoute| (is_of_paths(route) || is_of_uris(route)) && !names_domain(route);
     let native =
         |route: &&ListedRoute| !is_public(route) && !is_of_vault(route) && !is_nobodys(route);
     // Nor are there operators' certificates to renew, or any to show: those tests are in `credentials`.

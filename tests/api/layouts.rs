@@ -132,6 +132,11 @@ async fn lives_on(layout: u32) -> Old {
     }
     let first = old.client("first").await;
     first.post("secret/numbers/version?cas=1", r#"{"data":{"n":2}}"#).await.ok();
+    // Who has made what is older is not known, and a later write does not claim it (`canonical`, 77).
+    let detail = "/api/secrets/metadata/detail?uri=openbao+kv2://secret/numbers";
+    let known = first.call(Method::GET, detail, "").await.ok()["custom_metadata"].clone();
+    assert!(["created_by", "created_at"].iter().all(|stamp| known.get(stamp).is_none()), "{known}");
+    assert!(!known.to_string().contains("cert:"), "{known}");
     first.put("secret/app/states/version/2", r#"{"state":"active"}"#).await.ok();
     old.client("second").await.create("new", r#"{"n":1}"#).await.ok();
     old.server.restart().await;

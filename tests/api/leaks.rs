@@ -71,6 +71,17 @@ async fn plant(client: &Client) -> Vec<String> {
     assert!(subkeys.text().contains(VALUE_KEY));
     let wrapped = client.send(Method::GET, &at("data"), &[("x-vault-wrap-ttl", "60")], "").await;
     let wrapping = wrapped.ok()["wrap_info"]["token"].as_str().unwrap().to_owned();
+    // By a URI, in which a member's name is.
+    let uri = format!("openbao+kv2://secret/{SECRET}#{VALUE_KEY}");
+    let part = json!({"uri": uri, "value": VALUE}).to_string();
+    client.call(Method::POST, "/api/secrets", &part).await.ok();
+    let into = json!({"fromUri": uri, "toUri": format!("{uri}2")}).to_string();
+    client.call(Method::POST, "/api/secrets/copy", &into).await.ok();
+    let at = |query: &str| format!("/api/secrets{query}?uri={}", uri.replace('#', "%23"));
+    assert!(client.call(Method::GET, &at("/value"), "").await.text().contains(VALUE));
+    let nothing =
+        client.call(Method::DELETE, &format!("{}/x", at("").replace("%23", "%23/")), "").await;
+    assert_eq!(nothing.status, 404, "{nothing:?}");
     let wrong = json!({ "password": format!("{VALUE}x") }).to_string();
     client.call(Method::PUT, &user("login"), &wrong).await.error(400, 50_405_377);
     let shown = client.call(Method::GET, &user("users"), "").await;

@@ -142,6 +142,21 @@ told=$(grep '^\["' <<<"$answers")
 ["destroyed","events/demo",0]' ]
 echo "ok       the lines of docs/EVENTS.md"
 
+answers=$(bash -euo pipefail -c "$(block uris docs/URIS.md)")
+at() { sed -n "$1p" <<<"$answers"; }
+[ "$(at 2)" = '{"uri":"openbao+kv2://secret/app/api#/db/password","version":2,"created":false,"created_at":"'"$(at 2 | grep -o '20[^"]*Z')"'"}' ]
+[ "$(at 3)" = '{"token": "s3cr3t", "db": {"user": "shop","password":"correct horse"}}' ]
+[ "$(at 4)" = '{"value":"s3cr3t"}' ]
+[ "$(at 5)" = '{"token": "s3cr3t", "db": {"user": "shop"}}' ]
+[ "$(at 6)" = '{"uri":"openbao+kv2://secret/app/api#db","version":2,"keys":["password","user"]}' ]
+grep -q '"version":3,"previous_version":2,' <<<"$(at 7)"
+[ "$(grep -c '"owner":"team:shop"' <<<"$answers")" -eq 4 ]
+grep -q '"source_deleted":true' <<<"$answers"
+grep -q '"succeeded":1,"failed":1' <<<"$answers"
+[ "$(tail -1 <<<"$answers")" = '{"uri":"openbao+kv2://secret/app/api","deleted":true,"destroyed":true,"version":null,"changed":true}' ]
+[ "$(grep -c '"code"' <<<"$answers")" -eq 1 ]
+echo "ok       the lines of docs/URIS.md"
+
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
 kill "$server"

@@ -69,8 +69,61 @@ async fn create(api: &mut Api, path: &str, value: &str) -> Option<u16> {
     api.call(Method::POST, "secret", &body).await.ok().map(|(status, _)| status)
 }
 
+/// What is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// A secret is made.
+    Creation,
+    /// A secret's value moves to another one.
+    Move,
+}
+
+impl Cut {
+    /// The secret that it is about.
+    fn resource(self, number: u32) -> String {
+        match self {
+            Self::Creation => format!("like/{number}"),
+            Self::Move => format!("moved/{number}"),
+        }
+    }
+
+    /// Asks for it; the status, if it is answered.
+    async fn ask(self, api: &mut Api, number: u32) -> Option<u16> {
+        let resource = self.resource(number);
+        match self {
+            Self::Creation => create(api, &resource, "v").await,
+            Self::Move => {
+                let uri = |path: &str| format!("openbao+kv2://secret/{path}");
+                let body = json!({"fromUri": uri(&source(number)), "toUri": uri(&resource)});
+                let asked = api.at(Method::POST, "/api/secrets/move".to_owned(), &body).await;
+                asked.ok().map(|(status, _)| status)
+            }
+        }
+    }
+
+    /// Whether it has happened: all of it, or nothing.
+    async fn has_happened(self, api: &mut Api, number: u32) -> bool {
+        let has_happened = can_be_read(api, &self.resource(number)).await;
+        if self == Self::Move {
+            assert_ne!(can_be_read(api, &source(number)).await, has_happened);
+        }
+        has_happened
+    }
+}
+
+/// Where what is moved comes from.
+fn source(number: u32) -> String {
+    format!("from/{number}")
+}
+
+async fn can_be_read(api: &mut Api, path: &str) -> bool {
+    let at = format!("secret/{path}?includeData=true");
+    let (_, read) = api.call(Method::GET, &at, &Value::Null).await.unwrap();
+    read["version"]["data"]["value"] == "v"
+}
+
 /// The process is killed at that point of a change.
-async fn is_killed(point: Point) {
+async fn is_killed(cut: Cut, point: Point) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("region");
     let server = start(&dir);
@@ -91,12 +144,18 @@ async fn is_killed(point: Point) {
             assert_eq!(created, Some(200));
         }
     }
-    assert_eq!(create(&mut api, "like/1", "v").await, Some(200));
+    if cut == Cut::Move {
+        for number in [1, 2] {
+            assert_eq!(create(&mut api, &source(number), "v").await, Some(200));
+        }
+    }
+    let [like, it] = [1, 2].map(|number| cut.resource(number));
+    assert_eq!(cut.ask(&mut api, 1).await, Some(200));
     is_quiet(&dir).await;
     // One like it tells how long its records are.
     let records = trail(&dir);
     let length = |kind: &str| {
-        let is_it = |record: &Value| record["type"] == kind && record["resource"] == "like/1";
+        let is_it = |record: &Value| record["type"] == kind && record["resource"] == *like;
         let found = records.iter().find(|(_, record)| is_it(record));
         found.unwrap_or_else(|| panic!("no {kind}")).0.len() as u64
     };
@@ -108,12 +167,12 @@ async fn is_killed(point: Point) {
             Point::AfterCommit => length("intent") + length("request") / 2,
         };
     server.may_write(bound);
-    assert_eq!(create(&mut api, "like/2", "v").await, None, "{point:?}: it is answered");
+    assert_eq!(cut.ask(&mut api, 2).await, None, "{point:?}: it is answered");
     assert_eq!(server.ended().await, Some(Signal::XFSZ.as_raw()), "{point:?}");
 
     // What it has left.
     let left = trail(&dir);
-    let of_it: Vec<_> = left.iter().filter(|(_, record)| record["resource"] == "like/2").collect();
+    let of_it: Vec<_> = left.iter().filter(|(_, record)| record["resource"] == *it).collect();
     let length = fs::metadata(dir.join("audit.log")).unwrap().len();
     let torn = length - left.iter().map(|(line, _)| line.len() as u64).sum::<u64>();
     let kinds: Vec<_> = of_it.iter().map(|(_, record)| &record["type"]).collect();
@@ -127,8 +186,7 @@ async fn is_killed(point: Point) {
     let server = start(&dir);
     server.ready().await;
     let mut api = access.connect(server.address).await.unwrap();
-    let (status, read) =
-        api.call(Method::GET, "secret/like/2?includeData=true", &Value::Null).await.unwrap();
+    let has_happened = cut.has_happened(&mut api, 2).await;
     let told = trail(&dir).split_off(left.len());
     assert_eq!(told[0].1["type"], "start", "{point:?}");
     assert_eq!(told[0].1["torn_bytes"], torn, "{point:?}");
@@ -136,14 +194,13 @@ async fn is_killed(point: Point) {
         told.iter().flat_map(|(_, record)| record["changes"].as_array().into_iter().flatten());
     let fates: Vec<_> =
         fates.map(|change| (Some(change["intent"].clone()), &change["happened"])).collect();
-    let is_there = status == 200 && read["version"]["data"]["value"] == "v";
     match point {
-        Point::InIntent => assert!(status == 404 && fates.is_empty(), "{status} {fates:?}"),
+        Point::InIntent => assert!(!has_happened && fates.is_empty(), "{fates:?}"),
         Point::BeforeCommit => {
-            assert!(status == 404 && fates == [(intent, &json!(false))], "{status} {fates:?}");
+            assert!(!has_happened && fates == [(intent, &json!(false))], "{fates:?}");
         }
         Point::AfterCommit => {
-            assert!(is_there && fates == [(intent, &json!(true))], "{status} {fates:?}");
+            assert!(has_happened && fates == [(intent, &json!(true))], "{fates:?}");
         }
     }
     assert!(told.iter().all(|(_, record)| record["type"] != "lost"), "{point:?}");
@@ -151,9 +208,11 @@ async fn is_killed(point: Point) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_trail_says_what_the_store_has_wherever_a_change_is_cut() {
-    let points = [Point::InIntent, Point::BeforeCommit, Point::AfterCommit];
-    for killed in points.map(|point| tokio::spawn(is_killed(point))) {
-        killed.await.unwrap();
+    for cut in [Cut::Creation, Cut::Move] {
+        let points = [Point::InIntent, Point::BeforeCommit, Point::AfterCommit];
+        for killed in points.map(|point| tokio::spawn(is_killed(cut, point))) {
+            killed.await.unwrap();
+        }
     }
 }
 

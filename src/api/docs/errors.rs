@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Dialect, Failed, Problem, paths};
+use crate::api::{Dialect, Failed, Problem, Reply, canonical, paths};
 
 /// A reference to a component.
 pub(super) fn reference(kind: &str, name: &str) -> Value {
@@ -49,11 +49,12 @@ pub(super) enum Names {
     Some(Vec<Self>),
 }
 
-/// The form of an error, which the dialect of path secrets has for itself.
+/// The form of an error, which some dialects have for themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Usual,
     Paths,
+    Canonical,
 }
 
 impl Form {
@@ -62,20 +63,38 @@ impl Form {
         let is_below = |base| path.strip_prefix(base).is_some_and(paths::begins_ours);
         let mut bases =
             [&paths::OWN, &paths::PARTNERS].into_iter().flat_map(Dialect::bases).copied();
-        if bases.any(is_below) { Self::Paths } else { Self::Usual }
-    }
-
-    const fn schema(self) -> &'static str {
-        match self {
-            Self::Usual => "ErrorResponse",
-            Self::Paths => "PathErrorResponse",
+        if canonical::is_ours(path) {
+            Self::Canonical
+        } else if bases.any(is_below) {
+            Self::Paths
+        } else {
+            Self::Usual
         }
     }
 
-    fn name(self, name: &str) -> String {
+    /// What the names of its components begin with.
+    const fn prefix(self) -> &'static str {
         match self {
-            Self::Usual => name.to_owned(),
-            Self::Paths => format!("Path{name}"),
+            Self::Usual => "",
+            Self::Paths => "Path",
+            Self::Canonical => "Uri",
+        }
+    }
+
+    fn schema(self) -> String {
+        format!("{}ErrorResponse", self.prefix())
+    }
+
+    fn name(self, name: &str) -> String {
+        format!("{}{name}", self.prefix())
+    }
+
+    /// What the dialect makes of an error that has a form of its own.
+    fn render(self) -> Option<fn(Failed, &str) -> Reply> {
+        match self {
+            Self::Usual => None,
+            Self::Paths => Some(paths::error),
+            Self::Canonical => Some(canonical::error),
         }
     }
 }
@@ -122,8 +141,8 @@ impl Errors {
             headers.map(|name| (name.to_owned(), reference("headers", name))).collect();
         let schema = errors
             .iter()
-            .find_map(|(.., example)| example.schema.as_deref())
-            .unwrap_or(form.schema());
+            .find_map(|(.., example)| example.schema.clone())
+            .unwrap_or_else(|| form.schema());
         let examples: Map<_, _> = errors
             .iter()
             .map(|(name, failed, example)| ((*name).to_owned(), example.example_of(failed, form)))
@@ -131,7 +150,7 @@ impl Errors {
         let value = json!({
             "description": self.statuses.get(status),
             "headers": headers,
-            "content": { "application/json": { "schema": reference("schemas", schema), "examples": examples } },
+            "content": { "application/json": { "schema": reference("schemas", &schema), "examples": examples } },
         });
         Answer { status: status.to_owned(), name: form.name(&names.join("Or")), value }
     }
@@ -141,8 +160,8 @@ impl Example {
     fn example_of(&self, failed: &Failed, form: Form) -> Value {
         const REQUEST: &str = "79b66eba-273e-4f7a-b954-78ed7e70b85d";
         let Failed { problem, text, .. } = failed;
-        if form == Form::Paths {
-            let reply = paths::error(failed.clone(), REQUEST);
+        if let Some(render) = form.render() {
+            let reply = render(failed.clone(), REQUEST);
             let value = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
             return json!({ "summary": self.summary.as_deref().unwrap_or(text), "value": value });
         }

@@ -5,10 +5,6 @@
 //! ([`super::value::check_shape`]), so that what is made of a value keeps the spelling of all that
 //! was not touched. Of text that is not well formed something is made; it never panics.
 
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    expect(dead_code, reason = "the dialect of URIs, which comes next, calls it")
-)]
 pub(crate) mod member;
 mod merge;
 #[cfg(any(test, feature = "fuzzing"))]

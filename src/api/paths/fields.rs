@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A name that somebody has sent, as it is repeated: if it is one that people type.
-pub(super) fn repeated(name: &str) -> &str {
+pub(in super::super) fn repeated(name: &str) -> &str {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if name.len() <= 64 && name.bytes().all(is_plain) { name } else { "?" }
 }
@@ -127,7 +127,5 @@ pub(super) fn number(
     rule: &'static str,
 ) -> Result<u32, Failed> {
     let Some(text) = parameter(call, name)? else { return Ok(default) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
-    number.ok_or_else(|| Faults::one(name, rule).into())
+    query::whole(&text, least..=most).ok_or_else(|| Faults::one(name, rule).into())
 }

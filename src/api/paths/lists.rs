@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{Detail, Permit},
     model::{Faults, Invalid, SecretType, Tags, Timestamp, VersionNumber},
-    service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView},
+    service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView, Within},
 };
 
 /// The most paths that are read at once.
@@ -45,6 +45,7 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
         secret_type,
         owner: parameter(call, "owner")?,
         text: parameter(call, "text")?.map(|text| text.to_lowercase()),
+        within: Within::Both,
         expires_before: query_moment(call, "expires_before")?,
         updated_after: query_moment(call, "updated_after")?,
         with_expired: flag(call, "include_expired")?,

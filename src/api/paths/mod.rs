@@ -92,6 +92,7 @@ const ROUTES: &[Route] = &[
     row!(&["GET"], "/auth/whoami", "PathWhoAmI", Read, &[DomainGet], Tenant(whoami::get)),
 ];
 
+pub(super) use self::fields::repeated;
 pub(crate) use self::rotate::rules as value_rules;
 
 /// The answer that tells a problem.
@@ -121,12 +122,7 @@ impl Dialect for Paths {
     }
 
     fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {
-        let mut named = head.headers.get_all(TENANT).iter();
-        match (named.next(), named.next()) {
-            (None, _) => Ok(None),
-            (Some(one), None) => Ok(Some(one.to_str().unwrap_or_default())),
-            _ => Err(Invalid("there are several headers X-Tenant-ID; send one")),
-        }
+        tenant_named(head)
     }
 
     /// A path is read where it is asked for: what is wrong with one has a code of its own.
@@ -165,6 +161,19 @@ impl Dialect for Paths {
 
     fn render(&self, failed: Failed, call: &Call) -> Reply {
         error(failed, &call.request_id)
+    }
+}
+
+/// The tenant that a header names.
+///
+/// # Errors
+/// `Invalid` where there are several.
+pub(super) fn tenant_named(head: &Parts) -> Result<Option<&str>, Invalid> {
+    let mut named = head.headers.get_all(TENANT).iter();
+    match (named.next(), named.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => Ok(Some(one.to_str().unwrap_or_default())),
+        _ => Err(Invalid("there are several headers X-Tenant-ID; send one")),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Pages of lists: how many entries are wanted, where a list goes on, and where it is to go on.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{
-    super::{Call, Failed, Problem, json::ObjectWriter},
+    super::{Call, Failed, Problem, json::ObjectWriter, page},
     fields::{number, parameter},
 };
 use crate::service::Error;
@@ -20,7 +18,7 @@ pub(super) fn limit(call: &Call) -> Result<usize, Failed> {
 /// Where a list goes on.
 pub(super) fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
     match next {
-        Some(next) => out.text("cursor", &URL_SAFE_NO_PAD.encode(next)),
+        Some(next) => out.text("cursor", &page::text(next)),
         None => out.null("cursor"),
     }
     out.boolean("has_more", next.is_some());
@@ -29,7 +27,7 @@ pub(super) fn paging(out: &mut ObjectWriter<'_>, next: Option<&[u8]>) {
 /// The cursor that the query brings.
 pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
     let text = parameter(call, "cursor")?;
-    let cursor = text.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
+    let cursor = text.map(page::read).transpose();
     Ok(cursor.map_err(|_| Problem::BadListCursor)?)
 }
 

@@ -40,21 +40,7 @@ pub(super) fn render(failed: Failed, request_id: &str) -> Reply {
         out.object("error", |out| {
             out.text("code", code);
             out.text("message", &text);
-            if !details.is_empty() {
-                out.object("details", |out| {
-                    for (name, told) in &details {
-                        match told {
-                            Told::Text(text) => out.text(name, text),
-                            Told::Number(number) => out.number(name, *number),
-                            Told::Fields(faults) => out.object(name, |out| {
-                                for (field, rule) in faults.iter() {
-                                    out.text(field, rule);
-                                }
-                            }),
-                        }
-                    }
-                });
-            }
+            Told::write(&details, out);
             out.text("request_id", request_id);
         });
     });

@@ -322,6 +322,16 @@ pub(super) fn metadata(
     path: &SecretPath,
     of: &History,
 ) {
+    history(out, of, |out| custom(out, &of.header.custom));
+    out.display("urn", context.secret_urn(permit.okms_id(), path));
+}
+
+/// What Vault tells of a secret, with what is its custom metadata.
+pub(in super::super) fn history(
+    out: &mut ObjectWriter<'_>,
+    of: &History,
+    custom: impl FnOnce(&mut ObjectWriter<'_>),
+) {
     let History { header, versions } = of;
     // Vault's times of change are those of values.
     let updated = versions
@@ -331,10 +341,9 @@ pub(super) fn metadata(
     out.text("created_time", &header.created_at.to_rfc3339_nanos());
     out.number("current_metadata_version", header.metadata_version);
     out.number("current_version", header.current_number());
-    custom(out, &header.custom);
+    custom(out);
     out.number("oldest_version", header.oldest);
     out.text("updated_time", &updated.to_rfc3339_nanos());
-    out.display("urn", context.secret_urn(permit.okms_id(), path));
     out.object("versions", |out| {
         for (number, record) in versions {
             out.object(&number.get().to_string(), |out| times(out, record));

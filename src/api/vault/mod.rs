@@ -29,7 +29,7 @@ mod userpass;
 mod words;
 mod wrapping;
 
-pub(super) use self::address::follows_a_mount;
+pub(super) use self::{address::follows_a_mount, kv::history};
 
 use std::borrow::Cow;
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::{
     Secret, Secrets, VersionView,
-    write::{More, SecretBasis, add_version, leads_to},
+    write::{More, SecretBasis, add_version, leads_to, made},
 };
 use crate::{
     auth::{Action, Detail, Permit, Resource},
@@ -173,7 +173,7 @@ impl Secrets {
             }
             let previous = found.as_ref().map(|found| found.header.current_number());
             let (before, falling) =
-                found.map_or_else(|| (Header::new(now), 0), |found| (found.header, found.falling));
+                found.map_or_else(|| (made(permit, now), 0), |found| (found.header, found.falling));
             if let Some(removal) = before.life.removed {
                 return Err(Error::SecretRemoved(removal));
             }
@@ -185,9 +185,7 @@ impl Secrets {
             }
             let mut header = before.with_patch(&put.patch, now)?;
             if previous.is_none() {
-                let subject: Option<Box<str>> = permit.names_subject().map(Into::into);
-                header.about.owner = header.about.owner.or_else(|| subject.clone());
-                header.created_by = subject;
+                header.about.owner = header.about.owner.or_else(|| header.created_by.clone());
             }
             let added = (&mut header, falling);
             let (number, _) = add_version(path, added, &put.value, &defaults, draft, now)?;

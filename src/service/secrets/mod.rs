@@ -10,6 +10,8 @@ mod leaving;
 mod lifecycle;
 mod read;
 mod search;
+mod transfer;
+mod upsert;
 mod write;
 
 use std::sync::Arc;
@@ -20,8 +22,10 @@ pub use self::{
     browse::{Browse, ListEntry, Listed},
     lifecycle::{Described, Expects, OverSecret, Put, Written},
     read::{History, Include},
-    search::{EndingPage, Search, SearchPage},
-    write::{MetadataWrite, Patched, Through, Versions},
+    search::{EndingPage, Search, SearchPage, Within},
+    transfer::{Leave, Transfer, Transferred},
+    upsert::{Making, Remaining},
+    write::{Acted, ActedVersion, MetadataWrite, Patched, Through, Versions},
 };
 pub(super) use self::{
     checking::domains,

@@ -8,7 +8,7 @@ use super::{Secrets, read::may_see};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
-    model::{Header, Invalid, SecretPath, SecretType, Tags, Timestamp},
+    model::{Header, Invalid, SecretPath, SecretType, Tags, Timestamp, VersionState},
     service::{
         Error,
         cursor::{self, Listing},
@@ -19,6 +19,7 @@ use crate::{
         kinds::{
             Malformed, header,
             secret_index::{self, Part},
+            version::{self, Version},
         },
     },
 };
@@ -42,6 +43,8 @@ pub struct Search {
     /// Text that is in the path, in the description, in a tag or in an entry of custom metadata, in
     /// small letters: capitals make no difference.
     pub text: Option<String>,
+    /// Where that text is looked for.
+    pub within: Within,
     /// It ends before that.
     pub expires_before: Option<Timestamp>,
     /// Its newest version is younger.
@@ -50,6 +53,18 @@ pub struct Search {
     pub with_expired: bool,
     /// Those that were removed and can be restored are wanted, too.
     pub with_removed: bool,
+}
+
+/// Where a text is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Within {
+    /// In a secret's path.
+    Path,
+    /// In its description, its owner, its tags and its custom metadata.
+    Metadata,
+    /// In both.
+    #[default]
+    Both,
 }
 
 /// A page of what was found.
@@ -95,7 +110,7 @@ impl Search {
             && self.tags.iter().all(|tag| header.about.tags.has(tag))
             && self.secret_type.is_none_or(|wanted| header.about.secret_type == wanted)
             && self.owner.as_ref().is_none_or(|owner| header.about.owner.as_deref() == Some(owner))
-            && self.text.as_ref().is_none_or(|text| has_text(text, path, header))
+            && self.text.as_ref().is_none_or(|text| self.within.has(text, path, header))
             && self.expires_before.is_none_or(|limit| ends.is_some_and(|at| at < limit))
             && self.updated_after.is_none_or(|limit| header.changed_at() > limit)
     }
@@ -179,6 +194,36 @@ impl Secrets {
         Ok(page)
     }
 
+    /// The states of the current versions of secrets that were found; none where there is no version.
+    ///
+    /// # Errors
+    /// `Error` where the store cannot be read.
+    pub async fn states(
+        &self,
+        permit: &Permit,
+        found: &[(SecretPath, Header)],
+        now: Timestamp,
+    ) -> Result<Vec<Option<VersionState>>, Error> {
+        let current = |(path, header): &'_ (SecretPath, Header)| {
+            let is_seen = permit.allows(Action::SecretGet, Resource::Secret(path));
+            let number = header.current.filter(|_| is_seen)?;
+            Some(version::key(permit.okms_id(), path, number.get()))
+        };
+        let names: Vec<_> = found.iter().map(current).collect();
+        let parts = names.iter().flatten().map(|key| Read::Key(version::SPACE, key));
+        let parts: Vec<_> = parts.collect();
+        let keys = self.scope.keys(permit).await?;
+        let mut records = self.scope.engine().read(&parts).await?.into_iter();
+        let state = |(name, (_, header)): (&Option<Vec<u8>>, &(SecretPath, Header))| {
+            let key = name.as_ref()?;
+            // Another version may have taken its place meanwhile, or it is damaged.
+            let record = records.next()?.ok()??.record;
+            let version: Version = open(&keys, key, &record.bytes).ok()?;
+            Some(header.seen(&version.record).state(now))
+        };
+        Ok(names.iter().zip(found).map(state).collect())
+    }
+
     /// A page of the secrets that end between two moments, those that end soonest first.
     ///
     /// # Errors
@@ -255,15 +300,23 @@ impl Secrets {
     }
 }
 
-/// Whether a text is in what is said of a secret, capitals or not.
-fn has_text(text: &str, path: &SecretPath, header: &Header) -> bool {
-    let custom = header.custom.iter().flat_map(|(name, value)| [name, value]);
-    let mut said = [path.as_str()]
-        .into_iter()
-        .chain(header.about.description.as_deref())
-        .chain(header.about.tags.iter())
-        .chain(custom);
-    said.any(|said| said.to_lowercase().contains(text))
+impl Within {
+    /// Whether a text, in small letters, is in what is said of a secret, capitals or not.
+    fn has(self, text: &str, path: &SecretPath, header: &Header) -> bool {
+        let is_in = |said: &str| said.to_lowercase().contains(text);
+        let about = &header.about;
+        let in_path = || is_in(path.as_str());
+        let in_metadata = || {
+            let custom = header.custom.iter().flat_map(|(name, value)| [name, value]);
+            let said = [&about.description, &about.owner].into_iter().flatten().map(|it| &**it);
+            said.chain(about.tags.iter()).chain(custom).any(is_in)
+        };
+        match self {
+            Self::Path => in_path(),
+            Self::Metadata => in_metadata(),
+            Self::Both => in_path() || in_metadata(),
+        }
+    }
 }
 
 /// Candidates with their sealed headers, in the order of their paths.

@@ -5,7 +5,7 @@ use crate::{
     auth::{Action, Detail, Permit, Resource},
     crypto::SecretValue,
     model::{
-        Added, Cas, Faults, Header, Invalid, LifePatch, MetadataPatch, MountError, Refused,
+        About, Added, Cas, Faults, Header, Invalid, LifePatch, MetadataPatch, MountError, Refused,
         RotationPolicy, RotationPolicyId, SecretPath, SecretPolicy, SecretPolicyId, SeenVersion,
         Settings, SettingsPatch, Timestamp, Transition, VersionAct, VersionNumber, VersionState,
         View, default_grace,
@@ -48,6 +48,26 @@ pub enum Versions<'a> {
     Numbers(&'a [VersionNumber]),
 }
 
+/// What has become of the versions of a secret.
+#[derive(Debug)]
+pub struct Acted {
+    /// Whether there is such a secret.
+    pub is_there: bool,
+    /// Those of the versions that are kept, by number.
+    pub versions: Vec<ActedVersion>,
+}
+
+/// What has become of a version.
+#[derive(Debug)]
+pub struct ActedVersion {
+    /// Its number.
+    pub number: VersionNumber,
+    /// How it is by now.
+    pub record: SeenVersion,
+    /// Whether it was otherwise before.
+    pub is_changed: bool,
+}
+
 /// A write of metadata as KV2 has it.
 #[derive(Debug)]
 pub struct MetadataWrite {
@@ -70,6 +90,8 @@ pub(in crate::service) enum More<'a> {
     Current {
         with_value: bool,
     },
+    /// The record of this version, if it is kept, and its value, if it is active now.
+    Pinned(VersionNumber),
     /// What falls off the end when there is another one, under the settings that these changes lead to.
     Added(Option<&'a SettingsPatch>),
     /// The current version's record, the rotation policy, and what falls off the end when another version
@@ -100,7 +122,7 @@ impl Secrets {
                 if found.is_some() {
                     return Err(Error::SecretExists);
                 }
-                let mut header = Header::new(now).with_patch(patch, now)?;
+                let mut header = made(permit, now).with_patch(patch, now)?;
                 let added = add_version(path, (&mut header, 0), value, &defaults, draft, now)?;
                 draft.put_secret(path, &header)?;
                 Ok(Changed { header: Some(header), defaults, added: Some(added) })
@@ -178,7 +200,7 @@ impl Secrets {
             |found, defaults, draft| {
                 may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
                 let (mut header, falling) = found
-                    .map_or_else(|| (Header::new(now), 0), |found| (found.header, found.falling));
+                    .map_or_else(|| (made(permit, now), 0), |found| (found.header, found.falling));
                 header.check_cas(cas, &defaults, true)?;
                 let added =
                     add_version(at.path, (&mut header, falling), value, &defaults, draft, now)?;
@@ -226,7 +248,8 @@ impl Secrets {
         .await
     }
 
-    /// Does `act` to versions. What there is not, and what it cannot change, it passes over.
+    /// Does `act` to versions, and tells what they are by now. What there is not, and what it cannot change, it
+    /// passes over.
     ///
     /// # Errors
     /// `Error` where it cannot be stored.
@@ -237,7 +260,7 @@ impl Secrets {
         which: Versions<'_>,
         act: VersionAct,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Acted, Error> {
         let action = match act {
             VersionAct::Undelete => Action::VersionActivate,
             VersionAct::Delete if matches!(which, Versions::Current) => {
@@ -255,18 +278,29 @@ impl Secrets {
             Versions::Numbers(numbers) => More::Versions(numbers),
         });
         self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
-            let Some(Existing { mut header, versions, .. }) = found else { return Ok(()) };
-            let mut changed = Vec::new();
+            let Some(Existing { mut header, versions, .. }) = found else {
+                return Ok(Acted { is_there: false, versions: Vec::new() });
+            };
+            let (mut acted, mut changed) = (Vec::with_capacity(versions.len()), Vec::new());
             for (number, before) in versions {
                 let transition = header.act((number, &before.record), act, &defaults, now);
+                let own = before.record.clone();
                 let led = draft.lead((at.path, &mut header), (number, before), transition)?;
-                changed.extend(led.map(|_| number));
+                changed.extend(led.as_ref().map(|_| number));
+                let is_changed = led.is_some();
+                acted.push((number, led.unwrap_or(own), is_changed));
             }
             if !draft.is_empty() {
                 draft.learns(Detail::Versions(&changed));
                 draft.put_secret(at.path, &header)?;
             }
-            Ok(())
+            let versions = acted.into_iter();
+            let versions = versions.map(|(number, record, is_changed)| ActedVersion {
+                number,
+                record: header.seen(&record),
+                is_changed,
+            });
+            Ok(Acted { is_there: true, versions: versions.collect() })
         })
         .await
     }
@@ -308,7 +342,7 @@ impl Secrets {
                         if write.cas.is_some_and(|cas| cas != 0) {
                             return Err(Refused::MetadataCasOnCreate.into());
                         }
-                        Header::new(now)
+                        made(permit, now)
                     }
                 };
                 before.check_metadata_cas(write.cas, &defaults)?;
@@ -406,17 +440,23 @@ impl Secrets {
         basis: SecretBasis<'_>,
         decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
+        self.change_or(name, permit, basis, decide).await
+    }
+
+    /// The same of a decision that has more to say than use cases have.
+    pub(super) async fn change_or<T: Send, E: From<Error>>(
+        &self,
+        name: ChangeName,
+        permit: &Permit,
+        basis: SecretBasis<'_>,
+        decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, E> + Send + Sync,
+    ) -> Result<T, E> {
         let keys = self.scope.keys(permit).await?;
         let change = Change { name, turns: &[basis.path.as_str()], witness: permit.witness() };
         self.scope
-            .unit(change, &keys, basis, |SecretFacts { found, is_over, defaults }, draft| {
-                let mark = |found: &Existing| SecretMark::of(&keys, basis.path, &found.header);
-                let was = found.as_ref().map(mark).transpose()?;
-                if is_over {
-                    // Nothing of it is left to whoever comes after it.
-                    draft.remove(basis.path, basis.now);
-                }
-                let outcome = decide(found.filter(|_| !is_over), defaults, draft)?;
+            .unit_or(change, &keys, basis, |facts, draft| {
+                let Entered { found, was, defaults } = facts.enter(basis.path, basis.now, draft)?;
+                let outcome = decide(found, defaults, draft)?;
                 let growth = draft.settle(was.as_ref());
                 self.usages.admit(keys.id(), growth)?;
                 draft.tell(Some(growth));
@@ -442,7 +482,7 @@ impl<'a> SecretBasis<'a> {
         Self { path, view: None, more: More::Nothing, attached: None, now }
     }
 
-    const fn through(at: Through<'a>, now: Timestamp) -> Self {
+    pub(super) const fn through(at: Through<'a>, now: Timestamp) -> Self {
         Self { path: at.path, view: Some(at.view), more: More::Nothing, attached: None, now }
     }
 
@@ -530,13 +570,47 @@ pub(in crate::service) struct SecretFacts {
     defaults: Settings,
 }
 
+/// A secret, as a write comes to it.
+pub(super) struct Entered {
+    pub(super) found: Option<Existing>,
+    /// What was there before, for [`Draft::settle`].
+    pub(super) was: Option<SecretMark>,
+    pub(super) defaults: Settings,
+}
+
+impl SecretFacts {
+    /// Comes to the secret at `path`. Of what is over nothing is left to whoever does.
+    pub(super) fn enter(
+        self,
+        path: &SecretPath,
+        now: Timestamp,
+        draft: &mut Draft<'_>,
+    ) -> Result<Entered, Error> {
+        let Self { found, is_over, defaults } = self;
+        let mark = |found: &Existing| SecretMark::of(draft.keys, path, &found.header);
+        let was = found.as_ref().map(mark).transpose()?;
+        if is_over {
+            draft.remove(path, now);
+        }
+        Ok(Entered { found: found.filter(|_| !is_over), was, defaults })
+    }
+}
+
+/// A secret that is made: whoever makes it is told of it for good, and owns it until somebody else is to.
+pub(super) fn made(permit: &Permit, now: Timestamp) -> Header {
+    let subject: Option<Box<str>> = permit.names_subject().map(Into::into);
+    let header = Header::new(now);
+    let about = About { owner: subject.clone(), ..header.about };
+    Header { about, created_by: subject, ..header }
+}
+
 /// What a write finds.
 pub(in crate::service) struct Existing {
     pub(in crate::service) header: Header,
     /// The versions that the write is about, as far as they are kept.
     pub(in crate::service) versions: Vec<(VersionNumber, Version)>,
     /// The current version's value, where it was asked for and can be read.
-    value: Option<SecretValue>,
+    pub(super) value: Option<SecretValue>,
     /// What the values take of the versions that fall off the end when there is another one.
     pub(in crate::service) falling: u64,
     /// What its rotation stands on, where that was asked for.
@@ -585,6 +659,7 @@ async fn find(
     let numbers = match more {
         More::Nothing | More::Added(_) => Vec::new(),
         More::Current { .. } | More::Rotated(_) => header.current.into_iter().collect(),
+        More::Pinned(number) => Some(number).filter(|it| header.keeps(*it)).into_iter().collect(),
         More::Versions(numbers) => {
             let mut kept: Vec<_> =
                 numbers.iter().copied().filter(|number| header.keeps(*number)).collect();
@@ -601,7 +676,7 @@ async fn find(
         }
     }
     let value = match (more, versions.last()) {
-        (More::Current { with_value: true }, Some((number, version)))
+        (More::Current { with_value: true } | More::Pinned(_), Some((number, version)))
             if header.seen(&version.record).state(now) == VersionState::Active =>
         {
             Some(reader.value(path, *number, version).await?)
@@ -617,7 +692,10 @@ async fn find(
             let grace = rotated.as_ref().map_or(0, |rotated| rotated.grace);
             Some(header.keeps_in_rotation(grace, defaults))
         }
-        More::Nothing | More::Versions(_) | More::Current { with_value: false } => None,
+        More::Nothing
+        | More::Versions(_)
+        | More::Pinned(_)
+        | More::Current { with_value: false } => None,
     };
     let falling = match keeps.and_then(|keeps| header.prunes(keeps)) {
         Some(pruned) => reader.bytes_of(path, pruned).await?,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     model::{About, Life, Rotation, RotationPatch, RotationPolicyId, Tags},
-    service::{DueSearch, Search, secrets::LOOKED_AT, secrets::index},
+    service::{DueSearch, Search, Within, secrets::LOOKED_AT, secrets::index},
 };
 
 /// Secrets without versions, as a store has them.
@@ -59,6 +59,19 @@ async fn a_search_looks_at_a_bounded_number() {
         }
         assert_eq!(seen, numbered("", whole).collect::<Vec<_>>());
     }
+    // The only one that is looked for is the last one of all: pages without any lead there.
+    let last = numbered("", whole).last().unwrap();
+    let search = Search { text: Some(last.clone()), within: Within::Path, ..Search::default() };
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = service.secrets.search(&permit, &search, cursor, 200, NOW).await.unwrap();
+        pages.push(page.found.into_iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>());
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![], vec![], vec![last]]);
 }
 
 /// Whoever had looked at as many as is allowed said that there were more, though there were none.

@@ -107,7 +107,8 @@ async fn cve_2026_45808_what_names_another_domain_does_nothing_in_it() {
             for (name, value) in &named {
                 let (headers, body) = ([media, (*name, value.as_str())], body(&route, SECRET));
                 let answer = thief.send(method(&route), &own, &headers, body).await;
-                assert!(!answer.status.is_server_error(), "{own} {name}: {answer:?}");
+                let is_fault = answer.status.is_server_error() && answer.status != 501;
+                assert!(!is_fault, "{own} {name}: {answer:?}");
                 let told = String::from_utf8_lossy(&answer.body);
                 assert!(!told.contains(CANARY), "{own} {name}: {answer:?}");
                 asked += 1;

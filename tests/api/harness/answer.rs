@@ -102,6 +102,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "x-frame-options",
     "x-pagination-cursor-next",
     "x-request-id",
+    "x-secret-version",
     "x-vault-namespace",
 ];
 
@@ -140,7 +141,8 @@ fn check(answer: &Answer, method: &Method) {
             return;
         }
         if let Some(error) = body.get("error") {
-            // The form of the dialect of path secrets.
+            // The form of the dialect of path secrets, or of that of URIs.
+            let error = if error.is_object() { error } else { &body };
             assert_eq!(error["request_id"], id);
             assert!(error["code"].is_string() && error["message"].is_string(), "{answer:?}");
             let later = matches!(answer.status.as_u16(), 429 | 503);

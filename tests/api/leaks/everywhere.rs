@@ -55,7 +55,8 @@ fn nothing_secret_leaves_by_any_way() {
     for word in [r#""type":"intent""#, r#""type":"response""#, SECRET] {
         assert!(out.contains(word), "the trail goes there: {word}");
     }
-    for word in ["DEBUG", "PostSecretV2", "PathReadBatch", "request_id=", "a test"] {
+    for word in ["DEBUG", "PostSecretV2", "PathReadBatch", "UriMoveSecret", "request_id=", "a test"]
+    {
         assert!(log.contains(word), "the log is at work: {word}");
     }
     let tokens = fs::read_to_string(tokens).unwrap();
@@ -226,7 +227,8 @@ fn bodies(route: &ListedRoute) -> Vec<(&'static str, String)> {
 fn fill(value: &mut Value) {
     for (name, value) in value.as_object_mut().into_iter().flatten() {
         match name.as_str() {
-            "data" | "new_value" => value[VALUE_KEY] = json!(VALUE),
+            "data" | "new_value" | "value" => value[VALUE_KEY] = json!(VALUE),
+            "operations" => value.as_array_mut().unwrap().iter_mut().for_each(fill),
             "metadata" => value["customMetadata"] = json!({METADATA_KEY: METADATA}),
             "password" => *value = json!(VALUE),
             _ => fill(value),

@@ -4,6 +4,7 @@
 //! can disagree about anything either.
 
 mod paths;
+mod uris;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -331,6 +332,7 @@ enum Step {
     Usage,
     Kv(vault::Step),
     Paths(paths::Step),
+    Uris(uris::Step),
 }
 
 fn value(value: u32) -> Map<String, Value> {
@@ -393,6 +395,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Usage),
         40 => vault::step().prop_map(Step::Kv),
         25 => paths::step().prop_map(Step::Paths),
+        30 => uris::step().prop_map(Step::Uris),
     ]
 }
 
@@ -413,6 +416,8 @@ enum Says {
     Vault(u16, Result<Value, String>),
     /// The status, and of the body what the model knows; the code of an error.
     Paths(u16, Value),
+    /// The status and the body; the code of an error.
+    Uris(u16, Value),
 }
 
 /// The model of a domain.
@@ -442,6 +447,7 @@ impl Domain {
             Step::Usage => return None,
             Step::Kv(step) => return Some(self.kv(step)),
             Step::Paths(step) => return Some(self.paths(step)),
+            Step::Uris(step) => return Some(self.uris(step)),
             Step::Create(path, patch, value) => {
                 let path = PATHS[*path];
                 let body = json!({"path": path, "metadata": patch.sent(), "version": {"data": {"value": value}}});
@@ -719,6 +725,7 @@ async fn run(server: &TestServer, steps: &[Step], http: Http) -> Result<(), Test
             Says::Native(_) => Says::Native(native(&answer)),
             Says::Vault(..) => vault::told(&answer),
             Says::Paths(_, expected) => paths::told(&answer, expected),
+            Says::Uris(..) => uris::told(&answer),
         };
         prop_assert_eq!(
             told,

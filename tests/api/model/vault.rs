@@ -160,7 +160,7 @@ impl Secret {
         Value::Object(shown)
     }
 
-    fn act(&mut self, act: Act, numbers: &[u64], domain: &Settings, now: i64) {
+    pub(super) fn act(&mut self, act: Act, numbers: &[u64], domain: &Settings, now: i64) {
         let life = self.life(domain);
         for number in numbers {
             let found = self.kept.get(number).filter(|version| version.deleted.is_none());

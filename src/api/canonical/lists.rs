@@ -1,0 +1,126 @@
+//! Lists of secrets, and what is found among them.
+
+use super::{
+    super::{Call, Context, Failed, Problem, Reply, json::Writer, page},
+    fields::{cursor, needed, number, parameter, wrong, wrong_cursor},
+    named::{Below, settle},
+    versions::state_name,
+    words,
+};
+use crate::{
+    auth::Permit,
+    service::{Error, Search, SearchPage, Within},
+};
+
+/// The most entries of a page.
+const LIMIT_MAX: u32 = 1_000;
+/// How many there are where nobody says.
+const LIMIT: usize = 100;
+/// The most entries that are passed over by number.
+const OFFSET_MAX: u32 = 10_000;
+/// The longest text that is looked for, in characters.
+const TEXT_MAX: usize = 128;
+
+pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let below = below(context, &permit, call).await?;
+    found(context, &permit, call, (&below, None)).await
+}
+
+pub(super) async fn search(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+) -> Result<Reply, Failed> {
+    let permit = settle(context, permit, call).await?;
+    let text = needed(call, "q")?;
+    if text.chars().count() > TEXT_MAX {
+        return Err(wrong("q", "1 to 128 characters"));
+    }
+    let within = match parameter(call, "in")?.as_deref() {
+        None | Some("path") => Within::Path,
+        Some("metadata") => Within::Metadata,
+        Some("all") => Within::Both,
+        Some(_) => return Err(wrong("in", "path, metadata or all")),
+    };
+    let below = below(context, &permit, call).await?;
+    found(context, &permit, call, (&below, Some((text.to_lowercase(), within)))).await
+}
+
+/// What is asked about: what begins so, or all of a mount.
+async fn below(context: &Context, permit: &Permit, call: &Call) -> Result<Below, Failed> {
+    let (mount, prefix) = (parameter(call, "mount")?, parameter(call, "prefix")?);
+    match (mount, prefix) {
+        (Some(mount), name) => {
+            Below::in_mount(context, permit, &mount, name.as_deref().unwrap_or_default()).await
+        }
+        (None, Some(uri)) => Below::of(context, permit, &uri).await,
+        (None, None) => Below::of(context, permit, "openbao+kv2://secret/").await,
+    }
+}
+
+/// A page of what is there, or of what is found among it.
+async fn found(
+    context: &Context,
+    permit: &Permit,
+    call: &Call,
+    (below, wanted): (&Below, Option<(String, Within)>),
+) -> Result<Reply, Failed> {
+    let limit = number(call, "limit", 1..=LIMIT_MAX, "a whole number from 1 to 1000")?;
+    let limit = limit.unwrap_or(LIMIT);
+    let offset = number(call, "offset", 0..=OFFSET_MAX, "a whole number from 0 to 10000")?;
+    let cursor = cursor(call)?;
+    if cursor.is_some() && offset.is_some() {
+        let text = "a list goes on by cursor or by offset; give one of them";
+        return Err(Problem::AmbiguousQuery.with(&[text]));
+    }
+    let offset = offset.unwrap_or(0);
+    let (text, within) = wanted.clone().unzip();
+    let within = within.unwrap_or_default();
+    let search = Search {
+        prefix: below.prefix.clone(),
+        text,
+        within,
+        with_expired: true,
+        ..Search::default()
+    };
+    let secrets = &context.service.secrets;
+    let found = secrets.search(permit, &search, cursor, offset + limit, call.now).await;
+    let found = found.map_err(|error| match error {
+        Error::Invalid(_) => wrong_cursor(),
+        error => words::of(error),
+    })?;
+    let SearchPage { mut found, next, damaged, .. } = found;
+    found.drain(..offset.min(found.len()));
+    let states = secrets.states(permit, &found, call.now).await.map_err(words::of)?;
+    let body = Writer::object_sized(128 + 192 * found.len(), |out| {
+        out.objects("items", found.iter().zip(states), |((path, header), state), out| {
+            // What is listed lies below the mount, so that it has a name there.
+            out.text("uri", &below.uri(path).unwrap_or_default());
+            out.number("version", header.current_number());
+            match state {
+                Some(state) => out.text("state", state_name(state)),
+                None => out.null("state"),
+            }
+            match &header.about.owner {
+                Some(owner) => out.text("owner", owner),
+                None => out.null("owner"),
+            }
+            out.text("created_at", &header.created_at.to_rfc3339_seconds());
+            out.text("updated_at", &header.updated_at.to_rfc3339_seconds());
+            if let Some((text, within)) = &wanted {
+                let is_named =
+                    *within != Within::Metadata && path.as_str().to_lowercase().contains(text);
+                out.text("matched", if is_named { "path" } else { "metadata" });
+            }
+        });
+        out.number("limit", limit as u64);
+        out.number("offset", offset as u64);
+        out.boolean("has_more", next.is_some());
+        match &next {
+            Some(next) => out.text("next_cursor", &page::text(next)),
+            None => out.null("next_cursor"),
+        }
+    });
+    Ok(Reply { damaged, ..Reply::json(body) })
+}
