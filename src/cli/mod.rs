@@ -18,6 +18,7 @@ mod folder;
 mod init;
 mod output;
 mod policy;
+mod secret;
 mod serve;
 mod signals;
 
@@ -54,6 +55,9 @@ enum Command {
     /// Create and list domains, on a running server.
     #[command(subcommand)]
     Domain(domain::Domain),
+    /// Move and copy secrets with their history, on a running server.
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// Issue, list, renew and revoke access certificates, on a running server.
     #[command(subcommand)]
     Cert(cert::Cert),
@@ -91,6 +95,7 @@ pub fn run() -> ExitCode {
             Command::Init(command) => command.run(),
             Command::Serve(command) => command.run().await,
             Command::Domain(command) => command.run().await,
+            Command::Secret(command) => command.run().await,
             Command::Cert(command) => command.run().await,
             Command::Ca(command) => command.run().await,
             Command::Policy(command) => command.run().await,

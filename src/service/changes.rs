@@ -44,6 +44,8 @@ changes! {
     RemoveMember = "secrets.remove_member",
     CopySecret = "secrets.copy",
     MoveSecret = "secrets.move",
+    CopySecrets = "secrets.copy_all",
+    MoveSecrets = "secrets.move_all",
     ActOnVersions = "secrets.act",
     WriteMetadata = "secrets.write_metadata",
     DeleteSecret = "secrets.delete",

@@ -79,9 +79,9 @@ pub use self::{
     scope::{Ended, OnCommit},
     secrets::{
         Acted, ActedVersion, Browse, Changed, Described, EndingPage, Expects, History, Include,
-        Leave, ListEntry, Listed, Making, MetadataWrite, OverSecret, Patched, Put, Remaining,
-        Search, SearchPage, Secret, Secrets, Through, Transfer, Transferred, Update, VersionView,
-        Versions, Within, Written,
+        Leave, ListEntry, Listed, Making, MetadataWrite, OverSecret, Patched, Put, Relocated,
+        Relocation, Remaining, Search, SearchPage, Secret, Secrets, Through, Transfer, Transferred,
+        Update, VersionView, Versions, Way, Within, Written,
     },
     settings::Defaults,
     tenants::{Domain, DomainPatch, Tenants},

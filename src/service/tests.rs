@@ -7,6 +7,7 @@ mod lines;
 mod lists;
 mod lives;
 mod policies;
+mod relocations;
 mod rights;
 mod rotations;
 mod trails;

@@ -156,6 +156,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
         &[
             "PutSecretConfigV2",
             "PostSecretV2",
+            "CopySecretsV2",
+            "MoveSecretsV2",
             "PutSecretV2",
             "DeleteSecretV2",
             "PostSecretVersionV2",

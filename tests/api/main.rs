@@ -57,6 +57,7 @@ mod paths;
 mod proxies;
 mod quotas;
 mod reload;
+mod relocations;
 mod restart;
 mod rights;
 mod routes;

@@ -135,11 +135,14 @@ answers=$(bash -euo pipefail -c "$both")
 grep -q '"tenant_id":"acme","partner_id":null,.*"roles":\["partner_admin"\]' <<<"$(tail -1 <<<"$answers")"
 echo "ok       the lines of docs/PATHS.md"
 
-answers=$(bash -euo pipefail -c "$(block events docs/EVENTS.md)")
+answers=$(PATH="$PWD/target/release:$PATH" bash -euo pipefail -c "$(block events docs/EVENTS.md)")
 told=$(grep '^\["' <<<"$answers")
 [ "$told" = '["created","events/demo",1]
 ["updated","events/demo",2]
-["destroyed","events/demo",0]' ]
+["destroyed","events/demo",0]
+["created","events/b/key",1]
+["destroyed","events/a/key",0]' ]
+grep -q '^moved: 1 secrets, 1 versions$' <<<"$answers"
 echo "ok       the lines of docs/EVENTS.md"
 
 answers=$(bash -euo pipefail -c "$(block uris docs/URIS.md)")

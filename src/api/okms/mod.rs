@@ -5,6 +5,7 @@
 
 mod events;
 mod parse;
+mod relocate;
 pub(super) mod render;
 mod secrets;
 
@@ -25,6 +26,8 @@ pub(super) static SECRETS: Rows = Rows {
 
 const STATES: &[Action] = &[VersionActivate, VersionDeactivate, VersionDelete];
 const UPDATES: &[Action] = &[VersionCreate, SecretUpdateMetadata];
+const MOVES: &[Action] =
+    &[SecretCreate, VersionCreate, SecretUpdateMetadata, SecretGet, VersionGetData, SecretDelete];
 const READS: &[Action] = &[SecretGet, VersionGetData];
 
 #[rustfmt::skip]
@@ -32,6 +35,8 @@ const ROUTES: &[Route] = &[
     row!(&["GET"], "/secretConfig", "GetSecretConfigV2", Read, &[ConfigGet], Tenant(secrets::get_config)),
     row!(&["PUT"], "/secretConfig", "PutSecretConfigV2", Write, &[ConfigUpdate], Tenant(secrets::put_config)),
     row!(&["GET"], "/events", "ListEventsV2", Read, &[SecretGet, SecretList], Tenant(events::list)),
+    row!(&["POST"], "/move", "MoveSecretsV2", Write, MOVES, Tenant(relocate::relocate)),
+    row!(&["POST"], "/copy", "CopySecretsV2", Write, MOVES, Tenant(relocate::copy)),
     row!(&["GET"], "/secret", "ListSecretV2", Read, &[SecretGet, SecretList], Tenant(secrets::list)),
     row!(&["POST"], "/secret", "PostSecretV2", Write, &[SecretCreate], Tenant(secrets::create)),
     row!(&["GET"], "/secret/{path}/version/{version}", "GetSecretVersionV2", Read, READS, Tenant(secrets::get_version)),

@@ -9,6 +9,7 @@ pub(super) mod index;
 mod leaving;
 mod lifecycle;
 mod read;
+mod relocate;
 mod search;
 mod transfer;
 mod upsert;
@@ -22,6 +23,7 @@ pub use self::{
     browse::{Browse, ListEntry, Listed},
     lifecycle::{Described, Expects, OverSecret, Put, Written},
     read::{History, Include},
+    relocate::{Relocated, Relocation, Way},
     search::{EndingPage, Search, SearchPage, Within},
     transfer::{Leave, Transfer, Transferred},
     upsert::{Making, Remaining},

@@ -1,0 +1,315 @@
+//! Secrets that go from one place to another with their whole history: one, or all that is in a folder.
+//!
+//! Always holds: it is one commit, on condition that all of it is as it was read: nobody sees some of it here and some
+//! there, and what somebody writes meanwhile goes along, or stays. Each value is sealed for its new place. Never does:
+//! more than so many bytes and versions at once, as others wait for the commit.
+
+use super::Secrets;
+use crate::{
+    auth::{Action, Detail, Permit, Resource, Thing},
+    crypto::SecretValue,
+    model::{Growth, Header, Invalid, SecretPath, Timestamp, VersionNumber},
+    service::{
+        ChangeName, Error,
+        records::{Draft, Reader, SecretMark, open},
+        unit::{Basis, Change, UnitReader},
+    },
+    store::{
+        engine::{Expect, Record},
+        kinds::{
+            Kind as _, Malformed, header,
+            version::{self, Version},
+        },
+    },
+};
+
+/// The most secrets at once.
+const SECRETS_MAX: usize = 1_000;
+/// The most versions of all of them.
+const VERSIONS_MAX: usize = 10_000;
+/// The most that their values may take together, in bytes.
+const BYTES_MAX: u64 = 8 << 20;
+/// So many versions are read at once.
+const AT_ONCE: usize = 64;
+
+const TOO_MUCH: Invalid = Invalid(
+    "that is more than goes at once: 1000 secrets, 10000 versions, 8 MiB of values; take the folders in it one by one",
+);
+const SAME: Invalid = Invalid("it is to go to where it is, or into itself; name another place");
+
+/// What goes, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// One secret.
+    Secret(SecretPath, SecretPath),
+    /// All that is in a folder, whose name ends in a slash, to the same names in another one.
+    Folder(String, String),
+}
+
+/// How it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Relocation {
+    /// Whether it is gone from where it was.
+    pub moves: bool,
+    /// Whether what is there already gives way, with all its versions.
+    pub overwrites: bool,
+}
+
+/// What has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relocated {
+    /// So many secrets.
+    pub secrets: u32,
+    /// With so many versions.
+    pub versions: u32,
+}
+
+impl Way {
+    /// The way between two names, both of secrets or both of folders, which end in a slash.
+    ///
+    /// # Errors
+    /// `Invalid` where one is no path, or they are not alike.
+    pub fn between(from: &str, to: &str) -> Result<Self, Invalid> {
+        const ALIKE: Invalid =
+            Invalid("name two secrets, or two folders, which end in a slash: app/db, or app/");
+        match (from.strip_suffix('/'), to.strip_suffix('/')) {
+            (Some(one), Some(other)) => {
+                let (_, _): (SecretPath, SecretPath) = (one.parse()?, other.parse()?);
+                let is_within = from.starts_with(to) || to.starts_with(from);
+                if is_within { Err(SAME) } else { Ok(Self::Folder(from.to_owned(), to.to_owned())) }
+            }
+            (None, None) => {
+                let (from, to): (SecretPath, SecretPath) = (from.parse()?, to.parse()?);
+                if from == to { Err(SAME) } else { Ok(Self::Secret(from, to)) }
+            }
+            _ => Err(ALIKE),
+        }
+    }
+
+    fn from(&self) -> Resource<'_> {
+        match self {
+            Self::Secret(from, _) => Resource::Secret(from),
+            Self::Folder(from, _) => Resource::AllBelow(from),
+        }
+    }
+
+    fn to(&self) -> Resource<'_> {
+        match self {
+            Self::Secret(_, to) => Resource::Secret(to),
+            Self::Folder(_, to) => Resource::AllBelow(to),
+        }
+    }
+
+    /// The names whose turns it takes.
+    fn names(&self) -> [&str; 2] {
+        match self {
+            Self::Secret(from, to) => [from.as_str(), to.as_str()],
+            Self::Folder(from, to) => [from, to],
+        }
+    }
+}
+
+impl Secrets {
+    /// Takes secrets with all their versions, and all that is said of them, to another place.
+    ///
+    /// # Errors
+    /// `Error::SecretNotFound` where there is none; `Error::SecretExists` where one is at its destination;
+    /// `Error::Invalid` where it is too much at once.
+    pub async fn relocate(
+        &self,
+        permit: &Permit,
+        way: &Way,
+        how: Relocation,
+        now: Timestamp,
+    ) -> Result<Relocated, Error> {
+        let (from, to) = (way.from(), way.to());
+        permit.check(Action::SecretGet, from)?;
+        permit.check_beside(Action::VersionGetData, from)?;
+        if how.moves {
+            permit.check_beside(Action::SecretDelete, from)?;
+        }
+        for action in [Action::SecretCreate, Action::VersionCreate, Action::SecretUpdateMetadata] {
+            permit.check_beside(action, to)?;
+        }
+        if how.overwrites {
+            permit.check_beside(Action::SecretDelete, to)?;
+        }
+        let thing = if matches!(way, Way::Folder(..)) { Thing::Folder } else { Thing::Secret };
+        let [_, there] = way.names();
+        permit.learns(Detail::About(thing, there));
+        let keys = self.scope.keys(permit).await?;
+        let _turn = self.scope.long_reads().turn(permit.okms_id()).await?;
+        let change = Change {
+            name: if how.moves { ChangeName::MoveSecrets } else { ChangeName::CopySecrets },
+            turns: &way.names(),
+            witness: permit.witness(),
+        };
+        let basis = Journey { way, how, now };
+        self.scope
+            .unit(change, &keys, basis, |travellers, draft| {
+                if travellers.is_empty() {
+                    return Err(Error::SecretNotFound);
+                }
+                let (mut relocated, mut growth) = (Relocated::default(), Growth::default());
+                for traveller in &travellers {
+                    growth = growth.and(traveller.goes(how, draft, now)?);
+                    relocated.secrets += 1;
+                    relocated.versions +=
+                        u32::try_from(traveller.versions.len()).unwrap_or(u32::MAX);
+                }
+                self.usages.admit(keys.id(), growth)?;
+                draft.tell(Some(growth));
+                Ok(relocated)
+            })
+            .await
+    }
+}
+
+/// A secret on its way.
+struct Traveller {
+    from: SecretPath,
+    to: SecretPath,
+    header: Header,
+    versions: Vec<(VersionNumber, Version, Option<SecretValue>)>,
+    /// What it takes the place of.
+    before: Option<Header>,
+}
+
+impl Traveller {
+    /// Drafts that it is there, and not here any more if it moves; what that adds to what the domain has.
+    fn goes(
+        &self,
+        how: Relocation,
+        draft: &mut Draft<'_>,
+        now: Timestamp,
+    ) -> Result<Growth, Error> {
+        let Self { from, to, header, versions, before } = self;
+        let was =
+            before.as_ref().map(|before| SecretMark::of(draft.keys, to, before)).transpose()?;
+        if before.is_some() {
+            draft.remove(to, now);
+        }
+        for (number, version, value) in versions {
+            match value {
+                Some(value) => draft.add(to, *number, version.record.clone(), value)?,
+                None => draft.put((to, number.get()), version)?,
+            }
+        }
+        draft.put_secret(to, header)?;
+        let growth = draft.settle(was.as_ref());
+        if !how.moves {
+            return Ok(growth);
+        }
+        let was = SecretMark::of(draft.keys, from, header)?;
+        draft.remove(from, now);
+        Ok(growth.and(draft.settle(Some(&was))))
+    }
+}
+
+/// What a relocation stands on.
+struct Journey<'a> {
+    way: &'a Way,
+    how: Relocation,
+    now: Timestamp,
+}
+
+impl Basis for Journey<'_> {
+    type Facts = Vec<Traveller>;
+
+    async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
+        // Defaults and mounts are held as by all who write.
+        reader.config().await?;
+        let mut travellers = Vec::new();
+        let (mut versions_left, mut bytes_left) = (VERSIONS_MAX, BYTES_MAX);
+        for (from, to, record) in self.named(reader).await? {
+            let keys = reader.records.keys;
+            let key = Header::key(keys.id(), &from);
+            let header: Header = open(keys, &key, &record.bytes)?;
+            reader.holds(header::SPACE, key, Expect::At(record.revision));
+            // What is over is not there.
+            if header.life.is_over(self.now) {
+                continue;
+            }
+            let there = Header::key(keys.id(), &to);
+            let before = match reader.hold(header::SPACE, there.clone()).await? {
+                None => None,
+                Some(record) => {
+                    let before: Header = open(keys, &there, &record.bytes)?;
+                    if !self.how.overwrites && !before.life.is_over(self.now) {
+                        return Err(Error::SecretExists);
+                    }
+                    Some(before)
+                }
+            };
+            bytes_left = bytes_left.checked_sub(header.bytes).ok_or(TOO_MUCH)?;
+            let versions = versions(&reader.records, &from, &header, versions_left).await?;
+            versions_left -= versions.len();
+            travellers.push(Traveller { from, to, header, versions, before });
+        }
+        Ok(travellers)
+    }
+}
+
+impl Journey<'_> {
+    /// The secrets that go, and where to.
+    async fn named(
+        &self,
+        reader: &UnitReader<'_>,
+    ) -> Result<Vec<(SecretPath, SecretPath, Record)>, Error> {
+        let (snapshot, keys) = (reader.records.snapshot, reader.records.keys);
+        match self.way {
+            Way::Secret(from, to) => {
+                let record = snapshot.get(header::SPACE, &Header::key(keys.id(), from)).await?;
+                Ok(record.map(|record| (from.clone(), to.clone(), record)).into_iter().collect())
+            }
+            Way::Folder(from, to) => {
+                let (first, end) = header::below(keys.id(), from);
+                let found = snapshot.scan(header::SPACE, &first, &end, SECRETS_MAX + 1).await?;
+                if found.len() > SECRETS_MAX {
+                    return Err(TOO_MUCH.into());
+                }
+                let named = found.into_iter().map(|(key, record)| {
+                    let path = header::parse(keys.id(), &key).ok_or(Malformed)?;
+                    let name = path.as_str().strip_prefix(from.as_str()).ok_or(Malformed)?;
+                    let there = format!("{to}{name}").parse()?;
+                    Ok((path, there, record))
+                });
+                named.collect()
+            }
+        }
+    }
+}
+
+/// All versions of a secret that are kept, with their values, at most `most` of them.
+async fn versions(
+    reader: &Reader<'_>,
+    path: &SecretPath,
+    header: &Header,
+    most: usize,
+) -> Result<Vec<(VersionNumber, Version, Option<SecretValue>)>, Error> {
+    let id = reader.keys.id();
+    let mut from = version::key(id, path, header.oldest);
+    let to = version::key(id, path, header.current_number() + 1);
+    let mut found = Vec::new();
+    loop {
+        let page = reader.snapshot.scan(version::SPACE, &from, &to, AT_ONCE).await?;
+        let is_last = page.len() < AT_ONCE;
+        for (key, record) in page {
+            if found.len() == most {
+                return Err(TOO_MUCH.into());
+            }
+            let number = VersionNumber::new(version::number(&key).unwrap_or_default())?;
+            let version: Version = open(reader.keys, &key, &record.bytes)?;
+            let value = match version.data_key {
+                Some(_) => Some(reader.value(path, number, &version).await?),
+                None => None,
+            };
+            found.push((number, version, value));
+            from = [key.as_slice(), &[0]].concat();
+        }
+        if is_last {
+            return Ok(found);
+        }
+        tokio::task::yield_now().await;
+    }
+}
