@@ -215,6 +215,12 @@ mod tests {
                     "the page cursor is not one of this list; repeat without X-Pagination-Cursor",
                 )),
             ),
+            (
+                "BadSince",
+                Failed::from(Invalid(
+                    "since is not what an answer has said; leave it out to begin now",
+                )),
+            ),
             ("BadSerial", Failed::from("x".parse::<crate::service::Serial>().unwrap_err())),
             ("KvBadBody", Problem::KvBadBody.with(&[Object::from_body(b"{").err().unwrap().0])),
             ("BadPolicy", Failed::from(Error::Policy(Policy::parse("path").unwrap_err()))),
