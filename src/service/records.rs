@@ -211,8 +211,8 @@ enum Written {
     None,
     /// It is removed, at this moment.
     Removed(SecretPath, Timestamp),
-    /// It is as this says.
-    Kept(SecretPath, SecretMark),
+    /// It is as this says; the second part tells whether it takes the place of one that is removed.
+    Kept(SecretPath, SecretMark, bool),
 }
 
 /// What of a secret is kept elsewhere than in its own records.
@@ -283,7 +283,9 @@ impl<'a> Draft<'a> {
 
     /// A secret's header.
     pub(super) fn put_secret(&mut self, path: &SecretPath, header: &Header) -> Result<(), Error> {
-        self.secret = Written::Kept(path.clone(), SecretMark::of(self.keys, path, header)?);
+        let replaces = matches!(self.secret, Written::Removed(..));
+        let mark = SecretMark::of(self.keys, path, header)?;
+        self.secret = Written::Kept(path.clone(), mark, replaces);
         self.put(path, header)
     }
 
@@ -291,13 +293,16 @@ impl<'a> Draft<'a> {
     /// and says what that adds to what the tenant has.
     pub(super) fn settle(&mut self, was: Option<&SecretMark>) -> Growth {
         let led = self.led.take();
-        let (path, is, removed_at) = match std::mem::take(&mut self.secret) {
+        let (path, is, at, replaces) = match std::mem::take(&mut self.secret) {
             Written::None => return Growth::default(),
-            Written::Removed(path, at) => (path, None, at),
-            Written::Kept(path, mark) => (path, Some(mark), Timestamp::from_unix_seconds(0)),
+            Written::Removed(path, at) => (path, None, at, false),
+            Written::Kept(path, mark, replaces) => {
+                let at = mark.updated_at;
+                (path, Some(mark), at, replaces)
+            }
         };
-        let at = is.as_ref().map_or(removed_at, |is| is.updated_at);
-        if let Some(happening) = self.happened(was, is.as_ref(), led) {
+        let before = was.filter(|_| !replaces);
+        if let Some(happening) = self.happened(before, is.as_ref(), led) {
             let version = is.as_ref().map_or(0, |is| is.version);
             self.events.push(SecretEvent { happening, path: path.as_str().into(), version, at });
         }

@@ -195,7 +195,8 @@ impl Traveller {
                 None => draft.put((to, number.get()), version)?,
             }
         }
-        draft.put_secret(to, header)?;
+        // That it has gone is a change of it, and the last one.
+        draft.put_secret(to, &header.clone().with_life(header.life.clone(), now))?;
         let growth = draft.settle(was.as_ref());
         if !how.moves {
             return Ok(growth);
