@@ -97,7 +97,9 @@ pub(super) fn open(
     let time = seat.time();
     let time = if is_forwarded { time.min(BY_PROXY) } else { time };
     let (sender, stream) = Stream::endless(PIECE, time + 2 * SLOW);
-    tokio::spawn(Feed::of(context, seat, permit, call, (source, sender, time)).run());
+    let heartbeat = HEARTBEAT.min(time / 4);
+    let feed = Feed::of(context, seat, permit, call, (source, sender), (time, Some(heartbeat)));
+    tokio::spawn(feed.run());
     Reply { more: Some(stream), ..Reply::ok(EVENTS, BEGINNING) }
 }
 
@@ -111,44 +113,10 @@ pub(super) fn wait(
     (source, time): (impl Source, Duration),
 ) -> Reply {
     let (sender, stream) = Stream::endless(PIECE, time + 2 * SLOW);
-    let feed = Feed::of(context, seat, permit, call, (source, sender, time));
+    let feed = Feed::of(context, seat, permit, call, (source, sender), (time, None));
     tokio::spawn(feed.run_once());
     Reply { more: Some(stream), ..Reply::json(Vec::new()) }
 }
-
-impl<S: Source> Feed<S> {
-    fn of(
-        context: &Context,
-        seat: Seat,
-        permit: &Permit,
-        call: &Call,
-        (source, sender, time): (S, Sender, Duration),
-    ) -> Self {
-        let began = Instant::now();
-        let mut judged = interval(JUDGED);
-        judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            holder: Holder {
-                service: Arc::clone(&context.service),
-                // What it decides from here on is no part of the request any more.
-                permit: permit.clone().seen_by(None),
-                client: call.client,
-                began,
-                began_at: (call.now, call.machine_now),
-            },
-            source,
-            sender,
-            end: Box::pin(sleep_until(began + time)),
-            judged,
-            heartbeat: HEARTBEAT.min(time / 4),
-            spoke: began,
-            seat,
-        }
-    }
-}
-
-/// What hands pieces on.
-type Sender = mpsc::Sender<Result<Bytes, Broken>>;
 
 /// Who has a feed.
 struct Holder {
@@ -178,6 +146,9 @@ impl Holder {
     }
 }
 
+/// What hands pieces on.
+type Sender = mpsc::Sender<Result<Bytes, Broken>>;
+
 /// A feed that is being told.
 struct Feed<S> {
     holder: Holder,
@@ -185,7 +156,8 @@ struct Feed<S> {
     sender: Sender,
     end: Pin<Box<Sleep>>,
     judged: Interval,
-    heartbeat: Duration,
+    /// So often something is said at least, where that may be.
+    heartbeat: Option<Duration>,
     /// When something was said last.
     spoke: Instant,
     seat: Seat,
@@ -203,6 +175,36 @@ enum Over {
 }
 
 impl<S: Source> Feed<S> {
+    fn of(
+        context: &Context,
+        seat: Seat,
+        permit: &Permit,
+        call: &Call,
+        (source, sender): (S, Sender),
+        (time, heartbeat): (Duration, Option<Duration>),
+    ) -> Self {
+        let began = Instant::now();
+        let mut judged = interval(JUDGED);
+        judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            holder: Holder {
+                service: Arc::clone(&context.service),
+                // What it decides from here on is no part of the request any more.
+                permit: permit.clone().seen_by(None),
+                client: call.client,
+                began,
+                began_at: (call.now, call.machine_now),
+            },
+            source,
+            sender,
+            end: Box::pin(sleep_until(began + time)),
+            judged,
+            heartbeat,
+            spoke: began,
+            seat,
+        }
+    }
+
     async fn run(mut self) {
         let Err(over) = self.tell().await;
         let why = match over {
@@ -235,45 +237,50 @@ impl<S: Source> Feed<S> {
             if let Some(answer) = next.map_err(Over::Failed)? {
                 break answer;
             }
-            tokio::select! {
-                () = self.sender.closed() => return Err(Over::Gone),
-                () = self.end.as_mut() => break self.source.nothing(),
-                _ = self.judged.tick() => self.judge().await?,
-                grown = self.source.grows() => grown.map_err(Over::Failed)?,
+            match self.wait().await {
+                Err(Over::Time) => break self.source.nothing(),
+                waited => waited?,
             }
         };
         // It has its time once more to be taken.
         self.end = Box::pin(sleep_until(Instant::now() + SLOW));
-        let mut answer = Bytes::from(answer);
-        while !answer.is_empty() {
-            self.say(answer.split_to(answer.len().min(PIECE))).await?;
-        }
-        Ok(())
+        self.say_all(answer).await
     }
 
     async fn tell(&mut self) -> Result<Infallible, Over> {
         loop {
             let next = self.source.next(&self.holder.permit).await;
             if let Some(events) = next.map_err(Over::Failed)? {
-                let mut events = Bytes::from(events);
                 self.goes_on().await?;
-                while !events.is_empty() {
-                    self.say(events.split_to(events.len().min(PIECE))).await?;
-                }
+                self.say_all(events).await?;
                 continue;
             }
-            tokio::select! {
-                () = self.sender.closed() => return Err(Over::Gone),
-                () = self.end.as_mut() => return Err(Over::Time),
-                _ = self.judged.tick() => {
-                    self.judge().await?;
-                    if self.spoke.elapsed() >= self.heartbeat {
-                        self.say(ALIVE).await?;
-                    }
-                }
-                grown = self.source.grows() => grown.map_err(Over::Failed)?,
-            }
+            self.wait().await?;
         }
+    }
+
+    /// Waits until there may be more, or it is to be looked again.
+    async fn wait(&mut self) -> Result<(), Over> {
+        tokio::select! {
+            () = self.sender.closed() => Err(Over::Gone),
+            () = self.end.as_mut() => Err(Over::Time),
+            _ = self.judged.tick() => {
+                self.judge().await?;
+                if self.heartbeat.is_some_and(|heartbeat| self.spoke.elapsed() >= heartbeat) {
+                    self.say(ALIVE).await?;
+                }
+                Ok(())
+            }
+            grown = self.source.grows() => grown.map_err(Over::Failed),
+        }
+    }
+
+    async fn say_all(&mut self, bytes: Vec<u8>) -> Result<(), Over> {
+        let mut bytes = Bytes::from(bytes);
+        while !bytes.is_empty() {
+            self.say(bytes.split_to(bytes.len().min(PIECE))).await?;
+        }
+        Ok(())
     }
 
     /// Looks whether it is over, without waiting for that.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Denied, Unauthenticated,
+        Denied, Detail, Permit, Unauthenticated,
         forwarded::ForwardFault,
         jwt::{Refused as JwtRefused, Scope},
     },
@@ -464,6 +464,12 @@ impl Told {
 impl Failed {
     pub(crate) fn unknown_method(methods: &[&str]) -> Self {
         Self { allow: Some(methods.join(", ")), ..Problem::UnknownMethod.into() }
+    }
+
+    /// Tells the record of one of many things that it has failed like this.
+    pub(super) fn tell(&self, item: &Permit) {
+        let told = (self.problem.status().as_u16(), self.problem.id());
+        item.learns(Detail::Failed(Some(told)));
     }
 
     /// Whether it is our fault, and to be looked at.

@@ -112,21 +112,7 @@ impl Events {
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let snapshot = self.scope.engine().snapshot().await?;
-        let newest = Behind { revision: snapshot.revision(), told: u16::MAX };
-        let behind = match since {
-            EventsSince::Now => newest,
-            EventsSince::First => Behind { revision: floor(&*snapshot, id).await?, told: u16::MAX },
-            EventsSince::Behind(cursor) => {
-                let behind = Behind::parse(&keys, cursor)?;
-                // What is to come is of another history of the store.
-                if behind.revision < floor(&*snapshot, id).await?
-                    || behind.revision > newest.revision
-                {
-                    return Err(Error::EventsGone);
-                }
-                behind
-            }
-        };
+        let behind = Behind::of(since, &*snapshot, &keys).await?;
         let (mut from, to) = event::from(id, behind.revision);
         let (mut events, mut looked_at) = (Vec::new(), 0);
         loop {
@@ -145,20 +131,22 @@ impl Events {
                     if !event.path.starts_with(prefix) || !is_seen(permit, &event) {
                         continue;
                     }
-                    let id = Behind { revision, told }.seal(&keys)?;
-                    if events.len() == limit {
-                        let next = events.last().map(|last: &ToldEvent| last.id.clone());
-                        return Ok(EventPage { next: next.unwrap_or(id), events, has_more: true });
+                    if events.len() == limit
+                        && let Some(next) = events.last().map(|last: &ToldEvent| last.id.clone())
+                    {
+                        return Ok(EventPage { events, next, has_more: true });
                     }
+                    let id = Behind { revision, told }.seal(&keys)?;
                     events.push(ToldEvent { id, event });
                 }
                 if looked_at >= LOOKED_AT && !is_last {
-                    let next = Behind { revision, told: u16::MAX };
+                    let next = Behind::all_of(revision);
                     return Ok(EventPage { events, next: next.seal(&keys)?, has_more: true });
                 }
             }
             if is_last {
-                return Ok(EventPage { events, next: newest.seal(&keys)?, has_more: false });
+                let next = Behind::all_of(snapshot.revision()).seal(&keys)?;
+                return Ok(EventPage { events, next, has_more: false });
             }
             tokio::task::yield_now().await;
         }
@@ -175,18 +163,12 @@ impl Events {
         prefix: String,
     ) -> Result<EventFeed, Error> {
         permit.check(Action::SecretGet, Resource::Below(""))?;
+        permit.check_beside(Action::SecretList, Resource::Below(""))?;
         // Before it is looked what there is: what comes meanwhile is told.
         let news = self.listen(permit.okms_id());
-        let behind = match since {
-            EventsSince::Behind(behind) => behind.clone(),
-            EventsSince::Now => self.page(permit, since, &prefix, 0).await?.next,
-            EventsSince::First => {
-                let keys = self.scope.keys(permit).await?;
-                let snapshot = self.scope.engine().snapshot().await?;
-                let revision = floor(&*snapshot, permit.okms_id()).await?;
-                Behind { revision, told: u16::MAX }.seal(&keys)?
-            }
-        };
+        let keys = self.scope.keys(permit).await?;
+        let snapshot = self.scope.engine().snapshot().await?;
+        let behind = Behind::of(since, &*snapshot, &keys).await?.seal(&keys)?;
         Ok(EventFeed { news, behind, prefix })
     }
 
@@ -200,7 +182,6 @@ impl Events {
         feed: &mut EventFeed,
         limit: usize,
     ) -> Result<EventPage, Error> {
-        permit.check(Action::SecretGet, Resource::Below(""))?;
         if feed.news.has_changed().is_err() {
             feed.news = self.listen(permit.okms_id());
         }
@@ -299,6 +280,31 @@ impl Follower for Events {
 }
 
 impl Behind {
+    /// Behind all that a commit has done.
+    const fn all_of(revision: Revision) -> Self {
+        Self { revision, told: u16::MAX }
+    }
+
+    /// Where somebody begins or goes on.
+    async fn of(
+        since: &EventsSince,
+        snapshot: &dyn Snapshot,
+        keys: &DomainKeys,
+    ) -> Result<Self, Error> {
+        let newest = snapshot.revision();
+        let cursor = match since {
+            EventsSince::Now => return Ok(Self::all_of(newest)),
+            EventsSince::First => return Ok(Self::all_of(floor(snapshot, keys.id()).await?)),
+            EventsSince::Behind(cursor) => cursor,
+        };
+        let behind = Self::parse(keys, cursor)?;
+        // What is to come is of another history of the store.
+        if behind.revision < floor(snapshot, keys.id()).await? || behind.revision > newest {
+            return Err(Error::EventsGone);
+        }
+        Ok(behind)
+    }
+
     /// Sealed, as how much a whole region has stored is nobody's business.
     fn seal(self, keys: &DomainKeys) -> Result<Vec<u8>, Error> {
         let Self { revision, told } = self;

@@ -27,6 +27,8 @@ use crate::{
 
 /// How many versions are read before others get a turn.
 const VERSIONS_AT_ONCE: usize = 64;
+/// How many records of versions are read in one go.
+const VERSIONS_SCANNED: usize = 256;
 /// How many keys are read at once.
 const KEYS_AT_ONCE: usize = 1_024;
 
@@ -93,6 +95,30 @@ impl Reader<'_> {
         number: VersionNumber,
     ) -> Result<Version, Error> {
         self.find((path, number.get())).await?.ok_or_else(missing)
+    }
+
+    /// The records of those versions from one number on, up to another, that there are, in their order.
+    pub(super) async fn versions(
+        &self,
+        path: &SecretPath,
+        (first, end): (u32, u32),
+    ) -> Result<Vec<(VersionNumber, Version)>, Error> {
+        let key = |number| version::key(self.keys.id(), path, number);
+        let (mut from, to) = (key(first), key(end));
+        let mut versions = Vec::new();
+        loop {
+            let page = self.snapshot.scan(version::SPACE, &from, &to, VERSIONS_SCANNED).await?;
+            let is_last = page.len() < VERSIONS_SCANNED;
+            for (found, record) in page {
+                let number = VersionNumber::new(version::number(&found).unwrap_or_default())?;
+                versions.push((number, open(self.keys, &found, &record.bytes)?));
+                from = key(number.get() + 1);
+            }
+            if is_last {
+                return Ok(versions);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The value of a version that is active.

@@ -11,7 +11,7 @@ use super::{
     words,
 };
 use crate::{
-    auth::{Detail, Permit, jwt::Scope},
+    auth::{Permit, jwt::Scope},
     model::{Timestamp, VersionAct, VersionNumber},
 };
 
@@ -138,11 +138,7 @@ pub(super) async fn bulk(context: &Context, permit: &Permit, call: &Call) -> Res
                     uri = named.text();
                     let item = permit.item(named.path.as_str());
                     let outcome = operation.perform(context, &item, named, call.now).await;
-                    if let Err(Failed { problem, .. }) = &outcome {
-                        let told = (problem.status().as_u16(), problem.id());
-                        item.learns(Detail::Failed(Some(told)));
-                    }
-                    outcome
+                    outcome.inspect_err(|failed| failed.tell(&item))
                 }
                 Err(failed) => Err(failed),
             }

@@ -4,7 +4,6 @@ use super::{
     super::{Call, Context, Failed, Problem, Reply, json::Writer, page},
     fields::{cursor, needed, number, parameter, wrong, wrong_cursor},
     named::{Below, settle},
-    versions::state_name,
     words,
 };
 use crate::{
@@ -99,7 +98,7 @@ async fn found(
             out.text("uri", &below.uri(path).unwrap_or_default());
             out.number("version", header.current_number());
             match state {
-                Some(state) => out.text("state", state_name(state)),
+                Some(state) => out.text("state", state.name()),
                 None => out.null("state"),
             }
             match &header.about.owner {

@@ -4,7 +4,6 @@ use super::{
     super::{Call, Context, Failed, Reply, json::Writer, vault},
     fields::{Fields, needed, wrong},
     named::{Named, settle},
-    versions::state_name,
     words,
 };
 use crate::{
@@ -75,7 +74,7 @@ pub(super) async fn versions(
         out.objects("versions", versions.iter().rev(), |(number, record), out| {
             out.number("version", number.get());
             out.text("created_at", &record.created_at.to_rfc3339_seconds());
-            out.text("state", state_name(record.state(call.now)));
+            out.text("state", record.state(call.now).name());
             if let Some(at) = record.deactivated_at(call.now) {
                 out.text("deactivated_at", &at.to_rfc3339_seconds());
             }

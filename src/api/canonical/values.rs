@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     auth::{Permit, jwt::Scope},
-    model::{Cas, Timestamp, VersionNumber, VersionState},
-    service::{Include, Making, Remaining, SecretValue, VersionView, Written},
+    model::{Cas, Timestamp, VersionAct, VersionNumber, VersionState},
+    service::{Include, Making, Remaining, SecretValue, VersionView, Versions, Written},
 };
 
 /// Which version a value is.
@@ -186,7 +186,11 @@ pub(super) async fn end(
 ) -> Result<Remaining, Failed> {
     let (secrets, at) = (&context.service.secrets, named.through());
     match named.fragment() {
-        None => secrets.end_current(permit, at, now).await.map_err(words::of),
+        None => {
+            let acted = secrets.act(permit, at, Versions::Current, VersionAct::Delete, now).await;
+            let ended = acted.map_err(words::of)?.versions.pop().ok_or(Problem::SecretNotFound)?;
+            Ok(Remaining { number: ended.number, is_changed: ended.is_changed })
+        }
         Some(fragment) => {
             let without = |value: &SecretValue| parts::without(value, fragment);
             secrets.remove_member(permit, at, &without, now).await.map_err(words::again)

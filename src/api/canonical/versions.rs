@@ -101,19 +101,10 @@ fn results(
             return out.text("code", words::code(Problem::VersionNotFound));
         };
         let state = version.record.state(now);
-        out.text("state", state_name(state));
+        out.text("state", state.name());
         out.boolean("changed", version.is_changed);
         if what == VersionAct::Undelete && state == VersionState::Deleted {
             out.text("code", words::code(Problem::VersionDestroyed));
         }
     });
-}
-
-/// The word for a state.
-pub(super) const fn state_name(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Active => "active",
-        VersionState::Deactivated => "deactivated",
-        VersionState::Deleted => "deleted",
-    }
 }

@@ -71,9 +71,6 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
     if feed::is_asked_for(call) {
         let seat = context.feeds.seat(permit.okms_id()).ok_or(Problem::TooManyFeeds)?;
         let followed = events.follow(permit, &since, prefix).await?;
-        // What cannot be told is told at once, and not by an answer that breaks off.
-        let behind = EventsSince::Behind(followed.behind().to_vec());
-        events.page(permit, &behind, "", 0).await?;
         let source =
             Told { service: Arc::clone(&context.service), followed, limit, form: Form::Stream };
         return Ok(feed::open(context, seat, permit, call, source));

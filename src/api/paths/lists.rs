@@ -12,7 +12,7 @@ use super::{
     render, secrets, words,
 };
 use crate::{
-    auth::{Detail, Permit},
+    auth::Permit,
     model::{Faults, Invalid, SecretType, Tags, Timestamp, VersionNumber},
     service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView, Within},
 };
@@ -132,11 +132,7 @@ pub(super) async fn batch(
                 context.service.secrets.read(&item, &path, version, |_, _| true, call.now).await;
             read.map_err(|error| words::of(error, &path))
         };
-        let read = read.await;
-        if let Err(Failed { problem, .. }) = &read {
-            item.learns(Detail::Failed(Some((problem.status().as_u16(), problem.id()))));
-        }
-        match read {
+        match read.await.inspect_err(|failed| failed.tell(&item)) {
             Ok(read) => {
                 let bytes = read.1.value.as_ref().map_or(0, SecretValue::len);
                 room = room.checked_sub(bytes).ok_or(Problem::AnswerTooLarge)?;

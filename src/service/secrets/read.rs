@@ -20,8 +20,6 @@ use crate::{
     },
 };
 
-/// How many versions are read before others get a turn.
-const VERSIONS_AT_ONCE: usize = 256;
 /// How often a secret is read whose current version changes meanwhile.
 const ROUNDS: usize = 16;
 /// How many names are looked at in one go, and the most of them for one page.
@@ -443,25 +441,10 @@ async fn versions_of(
     header: Header,
     span: Span,
 ) -> Result<History, Error> {
-    let id = reader.keys.id();
-    let (first, end) = span.of(&header);
-    let to = version::key(id, path, end);
-    let mut from = version::key(id, path, first);
-    let mut versions = Vec::new();
-    loop {
-        let entries = reader.snapshot.scan(version::SPACE, &from, &to, VERSIONS_AT_ONCE).await?;
-        let is_last = entries.len() < VERSIONS_AT_ONCE;
-        for (key, record) in entries {
-            let number = VersionNumber::new(version::number(&key).unwrap_or_default())?;
-            let Version { record, .. } = open(reader.keys, &key, &record.bytes)?;
-            versions.push((number, header.seen(&record)));
-            from = version::key(id, path, number.get() + 1);
-        }
-        if is_last {
-            return Ok(History { header, versions });
-        }
-        tokio::task::yield_now().await;
-    }
+    let found = reader.versions(path, span.of(&header)).await?;
+    let seen = found.into_iter().map(|(number, version)| (number, header.seen(&version.record)));
+    let versions = seen.collect();
+    Ok(History { header, versions })
 }
 
 /// What one read has found of a secret.

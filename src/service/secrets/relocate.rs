@@ -16,21 +16,16 @@ use crate::{
     },
     store::{
         engine::{Expect, Record},
-        kinds::{
-            Kind as _, Malformed, header,
-            version::{self, Version},
-        },
+        kinds::{Kind as _, Malformed, header, version::Version},
     },
 };
 
 /// The most secrets at once.
 const SECRETS_MAX: usize = 1_000;
 /// The most versions of all of them.
-const VERSIONS_MAX: usize = 10_000;
+const VERSIONS_MAX: u32 = 10_000;
 /// The most that their values may take together, in bytes.
 const BYTES_MAX: u64 = 8 << 20;
-/// So many versions are read at once.
-const AT_ONCE: usize = 64;
 
 const TOO_MUCH: Invalid = Invalid(
     "that is more than goes at once: 1000 secrets, 10000 versions, 8 MiB of values; take the folders in it one by one",
@@ -86,17 +81,11 @@ impl Way {
         }
     }
 
-    fn from(&self) -> Resource<'_> {
+    /// Where it begins and where it ends, as rights have it.
+    fn ends(&self) -> [Resource<'_>; 2] {
         match self {
-            Self::Secret(from, _) => Resource::Secret(from),
-            Self::Folder(from, _) => Resource::AllBelow(from),
-        }
-    }
-
-    fn to(&self) -> Resource<'_> {
-        match self {
-            Self::Secret(_, to) => Resource::Secret(to),
-            Self::Folder(_, to) => Resource::AllBelow(to),
+            Self::Secret(from, to) => [Resource::Secret(from), Resource::Secret(to)],
+            Self::Folder(from, to) => [Resource::AllBelow(from), Resource::AllBelow(to)],
         }
     }
 
@@ -122,7 +111,7 @@ impl Secrets {
         how: Relocation,
         now: Timestamp,
     ) -> Result<Relocated, Error> {
-        let (from, to) = (way.from(), way.to());
+        let [from, to] = way.ends();
         permit.check(Action::SecretGet, from)?;
         permit.check_beside(Action::VersionGetData, from)?;
         if how.moves {
@@ -243,8 +232,8 @@ impl Basis for Journey<'_> {
                 }
             };
             bytes_left = bytes_left.checked_sub(header.bytes).ok_or(TOO_MUCH)?;
-            let versions = versions(&reader.records, &from, &header, versions_left).await?;
-            versions_left -= versions.len();
+            versions_left = versions_left.checked_sub(header.version_count()).ok_or(TOO_MUCH)?;
+            let versions = versions(&reader.records, &from, &header).await?;
             travellers.push(Traveller { from, to, header, versions, before });
         }
         Ok(travellers)
@@ -281,36 +270,20 @@ impl Journey<'_> {
     }
 }
 
-/// All versions of a secret that are kept, with their values, at most `most` of them.
+/// All versions of a secret that are kept, with their values.
 async fn versions(
     reader: &Reader<'_>,
     path: &SecretPath,
     header: &Header,
-    most: usize,
 ) -> Result<Vec<(VersionNumber, Version, Option<SecretValue>)>, Error> {
-    let id = reader.keys.id();
-    let mut from = version::key(id, path, header.oldest);
-    let to = version::key(id, path, header.current_number() + 1);
-    let mut found = Vec::new();
-    loop {
-        let page = reader.snapshot.scan(version::SPACE, &from, &to, AT_ONCE).await?;
-        let is_last = page.len() < AT_ONCE;
-        for (key, record) in page {
-            if found.len() == most {
-                return Err(TOO_MUCH.into());
-            }
-            let number = VersionNumber::new(version::number(&key).unwrap_or_default())?;
-            let version: Version = open(reader.keys, &key, &record.bytes)?;
-            let value = match version.data_key {
-                Some(_) => Some(reader.value(path, number, &version).await?),
-                None => None,
-            };
-            found.push((number, version, value));
-            from = [key.as_slice(), &[0]].concat();
-        }
-        if is_last {
-            return Ok(found);
-        }
-        tokio::task::yield_now().await;
+    let kept = reader.versions(path, (header.oldest, header.current_number() + 1)).await?;
+    let mut found = Vec::with_capacity(kept.len());
+    for (number, version) in kept {
+        let value = match version.data_key {
+            Some(_) => Some(reader.value(path, number, &version).await?),
+            None => None,
+        };
+        found.push((number, version, value));
     }
+    Ok(found)
 }

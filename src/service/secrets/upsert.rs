@@ -98,25 +98,6 @@ impl Secrets {
         })
         .await
     }
-
-    /// Deactivates the current version.
-    ///
-    /// # Errors
-    /// `Error::SecretNotFound` where there is none.
-    pub async fn end_current(
-        &self,
-        permit: &Permit,
-        at: Through<'_>,
-        now: Timestamp,
-    ) -> Result<Remaining, Error> {
-        permit.check(Action::VersionDeactivateCurrent, Resource::Secret(at.path))?;
-        let basis = SecretBasis::through(at, now).with(More::Current { with_value: false });
-        self.change(ChangeName::ActOnVersions, permit, basis, |found, defaults, draft| {
-            let found = found.ok_or(Error::SecretNotFound)?;
-            leave(at, found, None, &defaults, draft, now)
-        })
-        .await
-    }
 }
 
 /// What becomes of a secret that is to have `left` from now on, or nothing. It takes no CAS, as no deletion does: all that
