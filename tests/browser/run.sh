@@ -5,7 +5,7 @@
 #   source <dir of okmsd dev>/env.sh && tests/browser/run.sh
 #
 # CHROMIUM=path names the browser (default /usr/bin/chromium); SHOTS=dir keeps pictures of Swagger UI;
-# BROWSER_SECONDS bounds the whole (default 240).
+# BROWSER_SECONDS bounds the whole (default 360).
 # Exits 0 when all checks hold, 1 when one does not, 77 when node, its one package or Chromium cannot be had.
 # A part whose tool is missing is skipped with a word. COMPAT_STRICT=1 makes both a failure.
 #
@@ -76,10 +76,10 @@ fi
 
 # In the background, so that a signal to this script is acted on at once.
 OKMSD_BROWSER_POLICY=$policy OKMSD_BROWSER_WORK=$work TMPDIR=$work \
-    timeout --kill-after=5 "${BROWSER_SECONDS:-240}" node --test-reporter=spec "$here/browser.test.js" </dev/null &
+    timeout --kill-after=5 "${BROWSER_SECONDS:-360}" node --test-reporter=spec "$here/browser.test.js" </dev/null &
 tests=$!
 code=0
 wait "$tests" || code=$?
 tests=
-if ((code == 124 || code == 137)); then echo "browser: the tests did not end within ${BROWSER_SECONDS:-240} s" >&2; fi
+if ((code == 124 || code == 137)); then echo "browser: the tests did not end within ${BROWSER_SECONDS:-360} s" >&2; fi
 ((code == 0)) || exit 1

@@ -25,6 +25,11 @@ cat >schemathesis.toml <<TOML
 [parameters]
 okmsId = "$OKMS_ID"
 mount = "secret"
+
+# It reads a file for development, and is not implemented for anything else.
+[[operations]]
+include-name = "GET /api/secrets"
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 501]
 TOML
 # What is promised of answers. Whether good requests are taken and bad ones refused depends on what is there; and Vault's
 # PUT and LIST, which the document does not repeat beside POST and GET, would be taken for methods that should be refused.
