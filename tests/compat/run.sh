@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; curl, httpx and node's fetch with what a page about path
-# secrets says; PyJWT as an identity provider; OpenBao's CLI and, as the oracle of random requests, its server; Terraform with the vault provider;
-# Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their own, and Chromium
-# (tests/browser); whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
+# secrets says, curl and httpx with what one about secrets by URI says; PyJWT as an identity provider; OpenBao's CLI and, as the
+# oracle of random requests, its server; Terraform with the vault provider; Prometheus' linter on the figures; helm on the chart,
+# nginx, HAProxy and Envoy before a server of their own, and Chromium (tests/browser); whether early answers arrive at curl,
+# Python, Java and Node; schemathesis on the OpenAPI document.
 # Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -25,13 +26,14 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths jwt promtool helm proxies browser early bao oracle schemathesis terraform)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths uris jwt promtool helm proxies browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Suites with a server of their own, and its settings. The others share one; helm needs none, and
 # proxies starts its own.
 declare -A own=(
     [paths]=
+    [uris]=
     [early]="OKMSD_LIMITS__BUFFER_BYTES=2MiB OKMSD_LIMITS__BODY_TIME=120s"
     [bao]="OKMSD_ACCESS__USERS_WITHOUT_CERTIFICATE=true"
     [oracle]=
@@ -159,6 +161,7 @@ suite_vaultrs() {
 suite_node_vault() { "$here/node_vault/run.sh"; }
 suite_seeds() { "$here/seeds.sh"; }
 suite_paths() { "$here/paths/run.sh"; }
+suite_uris() { "$here/uris/run.sh"; }
 suite_jwt() { "$here/jwt/run.sh"; }
 suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }

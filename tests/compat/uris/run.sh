@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Does with a running okmsd what the origin's page about its secrets API says of each endpoint, line by line and twice: with curl and
+# with Python's httpx. seed.json has the requests and the answers, which are the same for both, to the last member.
+#
+#   source <dir of okmsd dev>/env.sh && tests/compat/uris/run.sh
+#
+# The packages go below target/compat. Exits 0 when all is as it should be, 1 when it is not, 77 when a client cannot be had
+# (COMPAT_STRICT=1 makes that a failure too).
+set -euo pipefail
+
+suite=uris
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=../suite.sh
+source "$here/../suite.sh"
+needs_environment KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY
+needs_tools curl jq
+python_packages "$here/requirements.txt"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+clean=(
+    PATH="$PATH" HOME="$work" LANG=C.UTF-8 SEED="$here/seed.json" KMS_RESTAPI_ENDPOINT="$KMS_RESTAPI_ENDPOINT"
+    KMS_RESTAPI_CA="$KMS_RESTAPI_CA" KMS_RESTAPI_CERT="$KMS_RESTAPI_CERT" KMS_RESTAPI_KEY="$KMS_RESTAPI_KEY"
+)
+failed=0
+# client NAME COMMAND...: with nothing of the environment of the person who runs this.
+client() {
+    echo "uris: $1"
+    env -i "${clean[@]}" "${@:2}" </dev/null || failed=1
+}
+client curl bash "$here/curl.sh"
+client httpx "$python" -B -m unittest discover --start-directory "$here"
+exit "$failed"
