@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; curl, httpx and node's fetch with what a page about path
-# secrets says, curl and httpx with what one about secrets by URI says; PyJWT as an identity provider; OpenBao's CLI and, as the
-# oracle of random requests, its server; Terraform with the vault provider; Prometheus' linter on the figures; helm on the chart,
-# nginx, HAProxy and Envoy before a server of their own, and Chromium (tests/browser); whether early answers arrive at curl,
-# Python, Java and Node; schemathesis on the OpenAPI document.
+# secrets says, curl and httpx with what one about secrets by URI says, and EmpowerNow's parser of these as a judge; PyJWT as an
+# identity provider; OpenBao's CLI and, as the oracle of random requests, its server; Terraform with the vault provider; Prometheus'
+# linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their own, and Chromium (tests/browser);
+# whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
 # Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]

@@ -8,8 +8,8 @@ cd "$work"
 
 # All steps, each line's as if nothing of it had ever been there.
 steps='
-def steps: . as $seed | .lines[] | .[0] as $line
-| ({ask: "POST /bulk", body: {operations: [$seed.secrets[] | {op: "destroy", uri: "openbao+kv2://secret/\(.)"}]}}, .[1][])
+def steps: . as $document | .lines[] | .[0] as $line
+| ({ask: "POST /bulk", body: {operations: [$document.secrets[] | {op: "destroy", uri: "openbao+kv2://secret/\(.)"}]}}, .[1][])
 | {line: $line} + .;'
 # What curl is told to ask for: names and values, to which it adds the escapes; or a query as somebody has typed it.
 asked='
@@ -29,7 +29,7 @@ while IFS= read -r arguments; do
     echo >>answers
     base64 -w 0 answer >>answers
     echo >>answers
-done < <(jq -r --arg secrets "$KMS_RESTAPI_ENDPOINT/api/secrets" "$steps $asked" "$SEED")
+done < <(jq -r --arg secrets "$KMS_RESTAPI_ENDPOINT/api/secrets" "$steps $asked" "$DOCUMENT")
 
 # Each answer beside what it should be; what is never the same twice is told by its kind.
 told='
@@ -43,23 +43,23 @@ def masked($key):
     elif test("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$")
         and (sub("\\.\\d+"; "") | fromdate - now | fabs < 600) then if contains(".") then "<now, in parts>" else "<now>" end
     else . end;
-def wanted($seed; $id): (.status // 200) as $status | {
-    status: $status, head: ($seed.head + .head),
+def wanted($document; $id): (.status // 200) as $status | {
+    status: $status, head: ($document.head + .head),
     body: (if .code then
-        {error: $seed.reasons[$status | tostring], code, message: "<prose>", request_id: $id} + if .details then {details} else {} end
+        {error: $document.reasons[$status | tostring], code, message: "<prose>", request_id: $id} + if .details then {details} else {} end
         else .text // .is end)
 };
-. as $seed | [$answers | split("\n") | .[:-1] | _nwise(3)] as $answers | [steps] as $steps
+. as $document | [$answers | split("\n") | .[:-1] | _nwise(3)] as $answers | [steps] as $steps
 | [range([$steps, $answers | length] | max) as $at | $steps[$at] as $step | $answers[$at] as [$status, $head, $answer]
     | ($head | @base64d | [scan("(?m)^([A-Za-z-]+): (.*?)\r?$") | {key: .[0] | ascii_downcase, value: .[1]}] | from_entries) as $head
     | ($answer | @base64d) as $answer
-    | ($step | wanted($seed; $head["x-request-id"])) as $wanted
+    | ($step | wanted($document; $head["x-request-id"])) as $wanted
     | {
         status: ($status | tonumber), head: ($head | with_entries(select(.key | in($wanted.head))) | masked(null)),
         body: ($wanted.body | if type == "object" then ($answer | fromjson? | masked(null)) elif . == null then . else $answer end)
     } as $got
     | select($wanted != $got) | "FAILED: \($step)\n  want \($wanted)\n  got  \($got)"]
 | .[], "curl: \(($steps | length) - length) checks passed, \(length) failed"'
-jq -r --rawfile answers answers "$steps $told" "$SEED" >told
+jq -r --rawfile answers answers "$steps $told" "$DOCUMENT" >told
 cat told
 [[ $(tail -n 1 told) == "curl: "*" checks passed, 0 failed" ]]

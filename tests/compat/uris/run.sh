@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Does with a running okmsd what the origin's page about its secrets API says of each endpoint, line by line and twice: with curl and
-# with Python's httpx. seed.json has the requests and the answers, which are the same for both, to the last member.
+# with Python's httpx; document.json has the requests and the answers, which are the same for both, to the last member. And asks the
+# origin's own client for Python, empowernow-secrets-sdk, what it makes of some thousand URIs: okmsd must make the same of them, or
+# differ for one of the reasons in reasons.py.
 #
-#   source <dir of okmsd dev>/env.sh && tests/compat/uris/run.sh
+#   source <dir of a new okmsd dev>/env.sh && tests/compat/uris/run.sh
 #
-# The packages go below target/compat. Exits 0 when all is as it should be, 1 when it is not, 77 when a client cannot be had
-# (COMPAT_STRICT=1 makes that a failure too).
+# SEED and URIS choose which and how many URIs, as SEED and REQUESTS do for the oracle. Secrets stay behind, so the suite has a
+# server of its own. The packages go below target/compat. Exits 0 when all is as it should be, 1 when it is not, 77 when a client
+# cannot be had (COMPAT_STRICT=1 makes that a failure too).
 set -euo pipefail
 
 suite=uris
@@ -19,7 +22,8 @@ python_packages "$here/requirements.txt"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 clean=(
-    PATH="$PATH" HOME="$work" LANG=C.UTF-8 SEED="$here/seed.json" KMS_RESTAPI_ENDPOINT="$KMS_RESTAPI_ENDPOINT"
+    PATH="$PATH" HOME="$work" LANG=C.UTF-8 DOCUMENT="$here/document.json" KMS_RESTAPI_ENDPOINT="$KMS_RESTAPI_ENDPOINT"
+    SEED="${SEED:-1 $(git -C "$here" rev-parse --short=12 'HEAD^{tree}' 2>/dev/null || true)}" URIS="${URIS:-4000}"
     KMS_RESTAPI_CA="$KMS_RESTAPI_CA" KMS_RESTAPI_CERT="$KMS_RESTAPI_CERT" KMS_RESTAPI_KEY="$KMS_RESTAPI_KEY"
 )
 failed=0
@@ -30,4 +34,6 @@ client() {
 }
 client curl bash "$here/curl.sh"
 client httpx "$python" -B -m unittest discover --start-directory "$here"
+# The streams of events and of the audit trail, and the file of secrets for development, come in here when they are served.
+client judge "$python" -B "$here/judge.py"
 exit "$failed"

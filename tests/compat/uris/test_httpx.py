@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 SECRETS = os.environ["KMS_RESTAPI_ENDPOINT"] + "/api/secrets"
-SEED = json.loads(Path(os.environ["SEED"]).read_text())
+DOCUMENT = json.loads(Path(os.environ["DOCUMENT"]).read_text())
 
 tls = ssl.create_default_context(cafile=os.environ["KMS_RESTAPI_CA"])
 tls.load_cert_chain(os.environ["KMS_RESTAPI_CERT"], os.environ["KMS_RESTAPI_KEY"])
@@ -58,21 +58,21 @@ class Document(unittest.TestCase):
     maxDiff = None
 
     def test_lines(self):
-        for line, steps in SEED["lines"]:
+        for line, steps in DOCUMENT["lines"]:
             # As if nothing of it had ever been there.
-            fresh = [{"op": "destroy", "uri": f"openbao+kv2://secret/{path}"} for path in SEED["secrets"]]
+            fresh = [{"op": "destroy", "uri": f"openbao+kv2://secret/{path}"} for path in DOCUMENT["secrets"]]
             client.post(SECRETS + "/bulk", json={"operations": fresh}).raise_for_status()
             for step in steps:
                 with self.subTest(line, step=step):
                     self.check(step, ask(step))
 
     def check(self, step, resp):
-        status, head = step.get("status", 200), SEED["head"] | step.get("head", {})
+        status, head = step.get("status", 200), DOCUMENT["head"] | step.get("head", {})
         self.assertEqual(resp.status_code, status, resp.text)
         self.assertEqual(masked({name: resp.headers.get(name) for name in head}), head)
         if "code" in step:
             error = {
-                "error": SEED["reasons"][str(status)],
+                "error": DOCUMENT["reasons"][str(status)],
                 "code": step["code"],
                 "message": "<prose>",
                 "request_id": resp.headers["x-request-id"],
