@@ -4,6 +4,7 @@ mod alone;
 mod keys;
 mod refused;
 mod scopes;
+mod uris;
 
 use aws_lc_rs::digest;
 use hyper::Method;

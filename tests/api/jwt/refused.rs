@@ -6,10 +6,10 @@ use super::{tokens::with_secret, *};
 use crate::harness::{BOTH, Lines};
 
 /// A token, and what is said of it.
-type Bad = (&'static str, String, &'static str);
+pub(super) type Bad = (&'static str, String, &'static str);
 
 /// Each is one step away from a good one.
-fn table(idp: &Idp) -> Vec<Bad> {
+pub(super) fn table(idp: &Idp) -> Vec<Bad> {
     let (other, ed, rsa) = (Signer::p256(), Signer::ed(), Signer::rsa());
     let claims = idp.claims(json!({"scope": "admin"}));
     let header = |alg: &str, kid: &str| json!({"alg": alg, "kid": kid});
