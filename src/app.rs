@@ -51,7 +51,7 @@ use self::{
     rotations::Rotating,
 };
 use crate::{
-    api::{self, Bearers, Context, Dialect, Feeds},
+    api::{self, Bearers, Context, Dialect, Feeds, UriTerms},
     audit::Trail,
     auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
@@ -247,6 +247,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             bearers: bearers(config, keys.as_ref()),
+            uris: uris(config),
             figures: figures(&service, &metrics),
             feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
@@ -516,6 +517,16 @@ fn bearers(config: &Config, keys: Option<&Source>) -> Bearers {
         issuer: keys.map(|source| Arc::clone(&source.issuer)),
         are_required: config.secrets_api.require_auth,
         enforce_scopes: config.secrets_api.enforce_scopes,
+    }
+}
+
+/// What is served of the dialect of canonical URIs.
+fn uris(config: &Config) -> UriTerms {
+    let api = &config.secrets_api;
+    UriTerms {
+        are_served: api.enabled,
+        mounts: api.allowed_mounts.iter().map(|mount| mount.0.clone()).collect(),
+        page_size: api.page_size as usize,
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
 
 /// The first byte is the method, the rest a URL.
 pub fn address(data: &[u8]) {
-    static ROUTER: LazyLock<Router<()>> = LazyLock::new(|| Router::new(DIALECTS, |_| ()));
+    static ROUTER: LazyLock<Router<()>> = LazyLock::new(|| Router::new(DIALECTS, |_, _| Some(())));
     const METHODS: [Method; 5] =
         [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let Some((first, url)) = data.split_first() else { return };

@@ -14,7 +14,7 @@ use hyper::{header::HeaderValue, http::request::Parts};
 use super::{Failed, Issuer, Params, seats::Feeds};
 use crate::{
     auth::{Party, RegionPermit},
-    model::{Circumstances, DeviceName, OkmsId, SecretPath, Timestamp, TokenLife},
+    model::{Circumstances, DeviceName, MountPath, OkmsId, SecretPath, Timestamp, TokenLife},
     service::Service,
 };
 
@@ -38,6 +38,8 @@ pub struct Context {
     pub visitors: Arc<AtomicBool>,
     /// Whose JWTs are taken, and what is asked of bearers.
     pub bearers: Bearers,
+    /// What is served of the dialect of canonical URIs.
+    pub uris: UriTerms,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// The places for answers that tell what happens as it happens.
@@ -54,6 +56,23 @@ pub struct Bearers {
     pub are_required: bool,
     /// Whether the scopes of a JWT count beside a certificate, too.
     pub enforce_scopes: bool,
+}
+
+/// What is served of the dialect of canonical URIs.
+pub struct UriTerms {
+    /// Whether anything is.
+    pub are_served: bool,
+    /// The mounts that URIs may name; all where none is told.
+    pub mounts: Vec<MountPath>,
+    /// How many entries a page of a list has where nobody says.
+    pub page_size: usize,
+}
+
+impl UriTerms {
+    /// Whether URIs may name this mount.
+    pub(super) fn allow(&self, mount: &MountPath) -> bool {
+        self.mounts.is_empty() || self.mounts.contains(mount)
+    }
 }
 
 /// Something about audit devices on its way.

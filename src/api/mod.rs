@@ -32,7 +32,9 @@ use self::address::below;
 pub(crate) use self::paths::value_rules;
 pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
-    call::{AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, NewAuditDevice},
+    call::{
+        AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, NewAuditDevice, UriTerms,
+    },
     dialects::DIALECTS,
     issuer::{Issuer, Unheard},
     operation::{

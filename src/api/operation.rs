@@ -132,6 +132,12 @@ pub trait Dialect: Send + Sync {
     /// counts.
     fn routes(&self) -> &'static [Route];
 
+    /// Whether an operation is there at all. One that is not is told from an address that nobody has by nothing.
+    fn serves(&self, operation: &Operation, context: &Context) -> bool {
+        let _ = (operation, context);
+        true
+    }
+
     /// Where a request goes; `None` where that is none of this dialect's addresses. The first
     /// dialect whose address it is answers it.
     fn address<'u>(&self, method: &Method, uri: &'u Uri) -> Option<Address<'u>> {

@@ -84,6 +84,10 @@ keys! {
         jwt: restart,
     }
     secrets_api: SecretsApi {
+        // The API is made with it.
+        enabled: restart,
+        allowed_mounts: restart,
+        page_size: restart,
         require_auth: restart,
         enforce_scopes: restart,
     }

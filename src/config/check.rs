@@ -21,6 +21,7 @@ impl Config {
         const LOG_BYTES_MAX: usize = 1 << 30;
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         const INTERVAL_MIN: Duration = Duration::from_millis(100);
+        const PAGE_MAX: u32 = 1_000;
         for (key, path) in [
             ("server.certificate", Some(&self.server.certificate)),
             ("server.private_key", Some(&self.server.private_key)),
@@ -102,6 +103,9 @@ impl Config {
         }
         self.check_lives()?;
         self.check_jwt()?;
+        if !(1..=PAGE_MAX).contains(&self.secrets_api.page_size) {
+            return Err(ConfigError::Value("secrets_api.page_size", "must be from 1 to 1000"));
+        }
         Ok(self)
     }
 

@@ -31,7 +31,7 @@ pub use self::{
         Reload, Rotation, Secrets, SecretsApi, Server, StaleCrl, Store, Tokens, Trust,
     },
     syslog::{Facility, SyslogAddress},
-    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, Region, Span},
+    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, Region, Span},
 };
 
 impl Config {
@@ -197,7 +197,9 @@ mod tests {
         }
         let config = load(&jwt, &named.map(|(other, _, one, _)| (other, one))).unwrap();
         assert_eq!(config.auth.jwt.audience, ["a", "b"]);
-        assert_eq!(config.secrets_api, SecretsApi { require_auth: true, enforce_scopes: true });
+        let truths =
+            SecretsApi { require_auth: true, enforce_scopes: true, ..SecretsApi::default() };
+        assert_eq!(config.secrets_api, truths);
         let of_file = "[secrets_api]\nrequire_auth = true";
         let over = load(of_file, &[("SECRETS_API_REQUIRE_AUTH", "false")]).unwrap();
         assert!(!over.secrets_api.require_auth, "the environment wins");
@@ -274,6 +276,9 @@ mod tests {
                 "auth.jwt.certificate",
             ),
             ("environment = \"staging\"", None, "`production`, `dev`, `test`"),
+            ("[secrets_api]\npage_size = 0", None, "secrets_api.page_size"),
+            ("", Some(("OKMSD_SECRETS_API__PAGE_SIZE", "1001")), "secrets_api.page_size"),
+            ("[secrets_api]\nallowed_mounts = [\"a//b\"]", None, "secrets_api.allowed_mounts"),
             ("", Some(("SECRETS_API_REQUIRE_AUTH", "1")), "secrets_api.require_auth"),
             ("[tokens]\nmax_ttl = \"1h\"", None, "tokens.default_ttl"),
             ("[tokens]\ndefault_ttl = \"999ms\"", None, "tokens.default_ttl"),

@@ -6,7 +6,10 @@ use serde::Deserialize;
 
 use super::{
     syslog::{Facility, SyslogAddress},
-    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, Region, Span, from_text},
+    units::{
+        ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, Region, Span,
+        from_text,
+    },
 };
 use crate::model::{self, OkmsId, Quota, Rate};
 
@@ -325,9 +328,15 @@ pub enum JwtBinding {
 }
 
 /// `[secrets_api]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretsApi {
+    /// Whether it is spoken at all.
+    pub enabled: bool,
+    /// The mounts that URIs name; all where none is told.
+    pub allowed_mounts: Vec<MountName>,
+    /// How many entries a page of a list has where nobody says.
+    pub page_size: u32,
     /// Whether each request brings a bearer, too.
     pub require_auth: bool,
     /// Whether the scopes of a JWT bound what may be done beside a certificate, too.
@@ -628,6 +637,18 @@ impl Default for Jwt {
             certificate: JwtCertificate::Required,
             binding: JwtBinding::WhenPresent,
             leeway: Span(Duration::from_secs(60)),
+        }
+    }
+}
+
+impl Default for SecretsApi {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            allowed_mounts: Vec::new(),
+            page_size: 100,
+            require_auth: false,
+            enforce_scopes: false,
         }
     }
 }

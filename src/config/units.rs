@@ -9,7 +9,7 @@ use serde::{
 
 use crate::{
     files::{self, FileName},
-    model::{BuiltIn, text},
+    model::{BuiltIn, Invalid, MountPath, text},
 };
 
 /// A region's name: letters, digits and `-`.
@@ -62,6 +62,25 @@ impl FromStr for DefaultPolicy {
 }
 
 impl<'de> Deserialize<'de> for DefaultPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// The name of a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountName(pub MountPath);
+
+impl FromStr for MountName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.strip_suffix('/').unwrap_or(text).parse();
+        name.map(Self).map_err(|Invalid(rule)| rule)
+    }
+}
+
+impl<'de> Deserialize<'de> for MountName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }

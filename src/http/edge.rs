@@ -321,7 +321,10 @@ impl Edge {
             limits.body_bytes,
         );
         Self {
-            router: Router::new(dialects, |operation| Arc::new(metrics.operation(operation.id))),
+            router: Router::new(dialects, |dialect, operation| {
+                let is_served = dialect.serves(operation, &context);
+                is_served.then(|| Arc::new(metrics.operation(operation.id)))
+            }),
             nowhere: Arc::new(metrics.operation(NO_OPERATION)),
             plain: dialects.first().copied().unwrap_or(&Rows { name: "", bases: &[], routes: &[] }),
             context,

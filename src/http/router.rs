@@ -53,11 +53,12 @@ pub enum Match<'r, 'p, T> {
 
 impl<T> Router<T> {
     /// Compiles the routes of `dialects`, of which the first whose address it is answers. `beside`
-    /// makes what is kept with each operation.
+    /// makes what is kept with each operation; one for which it makes nothing is not served, and as
+    /// if it were not there.
     #[must_use]
     pub fn new(
         dialects: &[&'static dyn Dialect],
-        beside: impl Fn(&'static Operation) -> T,
+        beside: impl Fn(&'static dyn Dialect, &'static Operation) -> Option<T>,
     ) -> Self {
         Self { dialects: dialects.iter().map(|dialect| Routes::new(*dialect, &beside)).collect() }
     }
@@ -70,7 +71,10 @@ impl<T> Router<T> {
 }
 
 impl<T> Routes<T> {
-    fn new(dialect: &'static dyn Dialect, beside: impl Fn(&'static Operation) -> T) -> Self {
+    fn new(
+        dialect: &'static dyn Dialect,
+        beside: impl Fn(&'static dyn Dialect, &'static Operation) -> Option<T>,
+    ) -> Self {
         let mut patterns: Vec<Pattern<T>> = Vec::new();
         for Route { methods, pattern, operation } in dialect.routes() {
             let of = thing(pattern);
@@ -79,17 +83,19 @@ impl<T> Routes<T> {
                 None => (false, *pattern),
             };
             let segments: Vec<_> = pattern.split('/').skip(1).map(Segment::parse).collect();
-            let methods = methods
-                .iter()
-                .filter_map(|name| Some((name.parse().ok()?, *operation, beside(operation))));
+            let methods = methods.iter().filter_map(|name| {
+                Some((name.parse().ok()?, *operation, beside(dialect, operation)?))
+            });
+            let methods: Vec<_> = methods.collect();
+            if methods.is_empty() {
+                continue;
+            }
             match patterns
                 .iter_mut()
                 .find(|known| known.has_mount == has_mount && known.segments == segments)
             {
                 Some(known) => known.methods.extend(methods),
-                None => {
-                    patterns.push(Pattern { has_mount, segments, of, methods: methods.collect() });
-                }
+                None => patterns.push(Pattern { has_mount, segments, of, methods }),
             }
         }
         Self { dialect, patterns }
@@ -234,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_tail_binds_tighter() {
-        let boxes = Routes::new(&BOXES, |_| ());
+        let boxes = Routes::new(&BOXES, |_, _| Some(()));
         for (method, path, expected) in [
             ("GET", "box", "Boxes"),
             ("GET", "box/", "Boxes"),
@@ -261,9 +267,31 @@ mod tests {
         }
     }
 
+    /// What is not served is not there: it has no pattern, and names no method of one.
+    #[test]
+    fn what_is_not_served_is_nowhere() {
+        let some = |id: &'static str| {
+            move |_: &'static dyn Dialect, operation: &'static Operation| {
+                (operation.id != id).then_some(())
+            }
+        };
+        let get = |routes: &Routes<()>, path: &'static str| {
+            outcome(
+                routes,
+                &Address { method: Method::GET, path: path.into(), ..Address::default() },
+            )
+        };
+        let all = Routes::new(&BOXES, |_, _| Some(()));
+        assert_eq!(get(&all, "box/a"), "Box a");
+        let others = Routes::new(&BOXES, some("Box"));
+        assert_eq!(get(&others, "box/a"), "DELETE");
+        let none = Routes::new(&BOXES, |_, _| None::<()>);
+        assert_eq!(get(&none, "box/a"), "nothing");
+    }
+
     #[test]
     fn patterns_of_mounts_need_one() {
-        let boxes = Routes::new(&BOXES, |_| ());
+        let boxes = Routes::new(&BOXES, |_, _| Some(()));
         for (path, mount, expected) in [
             ("attic/left/box/a/lid", 10, "OnShelf a/lid"),
             ("attic/left/box", 10, "Shelf"),
@@ -278,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_first_dialect_whose_address_it_is_answers() {
-        let router = Router::new(&[&BOXES, &BALLS], |_| ());
+        let router = Router::new(&[&BOXES, &BALLS], |_, _| Some(()));
         for (url, expected) in [
             ("/toys/x/box", Some("Boxes")),
             ("/all/toys/box", Some("Boxes")),

@@ -10,7 +10,7 @@ use okmsd::{
 
 /// What a request asks for, and the parameters in its path.
 fn find(method: &str, path: &str) -> Option<(&'static str, Params)> {
-    let (router, uri) = (Router::new(DIALECTS, |_| ()), path.parse().unwrap());
+    let (router, uri) = (Router::new(DIALECTS, |_, _| Some(())), path.parse().unwrap());
     let (routes, address) = router.address(&method.parse().unwrap(), &uri)?;
     let Match::Operation(operation, (), captures) = routes.find(&address) else { return None };
     if address.fault.is_some() {
@@ -108,7 +108,7 @@ fn the_bases_of_the_vault_dialect() {
 
 #[test]
 fn methods_and_nothing() {
-    let router = Router::new(DIALECTS, |_| ());
+    let router = Router::new(DIALECTS, |_, _| Some(()));
     let uri = "/api/x/v2/secret/foo/version/3".parse().unwrap();
     let (routes, address) = router.address(&Method::DELETE, &uri).unwrap();
     let Match::Methods(methods) = routes.find(&address) else { panic!("a version of a secret") };

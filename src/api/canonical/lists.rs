@@ -13,8 +13,6 @@ use crate::{
 
 /// The most entries of a page.
 const LIMIT_MAX: u32 = 1_000;
-/// How many there are where nobody says.
-const LIMIT: usize = 100;
 /// The most entries that are passed over by number.
 const OFFSET_MAX: u32 = 10_000;
 /// The longest text that is looked for, in characters.
@@ -66,7 +64,7 @@ async fn found(
     (below, wanted): (&Below, Option<(String, Within)>),
 ) -> Result<Reply, Failed> {
     let limit = number(call, "limit", 1..=LIMIT_MAX, "a whole number from 1 to 1000")?;
-    let limit = limit.unwrap_or(LIMIT);
+    let limit = limit.unwrap_or(context.uris.page_size);
     let offset = number(call, "offset", 0..=OFFSET_MAX, "a whole number from 0 to 10000")?;
     let cursor = cursor(call)?;
     if cursor.is_some() && offset.is_some() {

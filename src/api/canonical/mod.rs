@@ -19,7 +19,7 @@ mod words;
 use hyper::http::request::Parts;
 
 use super::{
-    Call, Dialect, Failed, Jwts, Operation, Reply, Route, bearer, operation::row,
+    Call, Context, Dialect, Failed, Jwts, Operation, Reply, Route, bearer, operation::row,
     paths::tenant_named,
 };
 use crate::{
@@ -80,6 +80,10 @@ impl Dialect for Canonical {
 
     fn routes(&self) -> &'static [Route] {
         ROUTES
+    }
+
+    fn serves(&self, _: &Operation, context: &Context) -> bool {
+        context.uris.are_served
     }
 
     fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {

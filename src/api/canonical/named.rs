@@ -87,7 +87,8 @@ impl Place {
             return Err(Problem::ProviderNotSupported.with(&[text]));
         }
         let config = context.service.mounts.config(permit).await.map_err(words::of)?;
-        let mount = config.mount_above(path).ok_or(Problem::MountMismatch)?;
+        let mount = config.mount_above(path).filter(|mount| context.uris.allow(mount));
+        let mount = mount.ok_or(Problem::MountMismatch)?;
         let view = config.view(&mount).ok_or(Problem::MountMismatch)?;
         Ok(Self { mount, view })
     }

@@ -10,6 +10,7 @@ mod many;
 mod metadata;
 mod moves;
 mod reads;
+mod settings;
 mod uris;
 mod writes;
 
