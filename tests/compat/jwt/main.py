@@ -6,60 +6,38 @@ import time
 from urllib.parse import quote
 
 import jwt
-from provider import ISSUER, JWKS, KEYS, NEXT, published, serve, token
-from server import Server
+from endpoints import endpoints, operations
+from provider import ISSUER, JWKS, KEYS, NEXT, published, serve, token, work
+from server import Server, expect
 
 SECRET = "openbao+kv2://secret/app/api"
-# What each endpoint asks for, and the status where it gets that.
-ENDPOINTS = [
-    ("POST", "", {"uri": f"{SECRET}#token", "value": "two"}, ["write"], 200),
-    ("GET", f"?uri={quote(SECRET)}", None, ["read"], 501),
-    ("GET", f"/value?uri={quote(SECRET)}", None, ["read"], 200),
-    ("DELETE", f"?uri={quote(SECRET)}", None, ["delete"], 200),
-    ("DELETE", f"?uri={quote(SECRET)}&destroy=true", None, ["destroy"], 200),
-    ("POST", "/rotate", {"uri": SECRET, "value": {"token": "two"}}, ["rotate"], 200),
-    ("GET", f"/metadata?prefix={quote(SECRET)}", None, ["read_metadata"], 200),
-    ("GET", f"/keys?uri={quote(SECRET)}", None, ["read_metadata"], 200),
-    ("GET", f"/metadata/detail?uri={quote(SECRET)}", None, ["read_metadata"], 200),
-    ("GET", f"/versions?uri={quote(SECRET)}", None, ["read_metadata"], 200),
-    ("GET", "/search?q=api", None, ["read_metadata"], 200),
-    ("POST", "/undelete", {"uri": SECRET, "versions": [1]}, ["delete"], 200),
-    ("POST", "/destroy-versions", {"uri": SECRET, "versions": [1]}, ["destroy"], 200),
-    ("POST", "/metadata/owner", {"uri": SECRET, "owner": "team:shop"}, ["set_owner"], 200),
-    ("POST", "/copy", {"fromUri": SECRET, "toUri": f"{SECRET}-2", "overwrite": True}, ["read", "write"], 200),
-    ("POST", "/move", {"fromUri": SECRET, "toUri": f"{SECRET}-2", "overwrite": True}, ["read", "write"], 200),
-]
-OPERATIONS = [
-    ({"op": "set", "uri": SECRET, "value": {}}, "write"),
-    ({"op": "rotate", "uri": SECRET, "value": {}}, "rotate"),
-    ({"op": "delete", "uri": SECRET}, "delete"),
-    ({"op": "undelete", "uri": SECRET, "versions": [1]}, "delete"),
-    ({"op": "destroy", "uri": SECRET, "versions": [1]}, "destroy"),
-    ({"op": "destroy", "uri": SECRET}, "destroy"),
-]
 SCOPES = ["read", "write", "delete", "destroy", "rotate", "read_metadata", "set_owner"]
 
 
-def expect(what, got, status, code=None):
-    """Path secrets have the code in `error`, and secrets by URI beside it."""
-    told = got[1] if "code" in got[1] else got[1].get("error", {})
-    if got[0] != status or (code is not None and told["code"] != code):
-        sys.exit(f"jwt: FAILED: {what}: {got}")
-    print(f"ok       {what}")
+def server(name, keys, **settings):
+    """One that takes the provider's tokens."""
+    return Server(
+        work / name,
+        OKMSD_AUTH__JWT__ISSUER=ISSUER,
+        OKMSD_AUTH__JWT__JWKS_URL=keys,
+        OKMSD_AUTH__JWT__CA=str(work / "ca.pem"),
+        SECRETS_AUDIENCE="crud.secrets",
+        **settings,
+    )
 
 
 def paths(keys):
-    with Server("paths", keys, OKMSD_AUTH__JWT__CERTIFICATE="optional") as server:
-        tenant = {"tenant_id": server.env["OKMS_ID"]}
+    with server("paths", keys, OKMSD_AUTH__JWT__CERTIFICATE="optional") as okmsd:
+        tenant = {"tenant_id": okmsd.env["OKMS_ID"]}
 
         def call(bearer, method="GET", body=None, certificate=True):
-            return server.call(bearer, method, "/v1/secrets/app/jwt", body, certificate)
+            return okmsd.call(method, "/v1/secrets/app/jwt", body, bearer, certificate)
 
         expect("a token writes beside a certificate", call(token(**tenant), "PUT", {"data": {"v": 1}}), 201)
         for alg in KEYS:
             expect(f"{alg} beside a certificate", call(token(alg, **tenant)), 200)
             expect(f"{alg} alone", call(token(alg, **tenant), certificate=False), 200)
-        bound = token(cnf={"x5t#S256": server.thumbprint()}, **tenant)
+        bound = token(cnf={"x5t#S256": okmsd.thumbprint()}, **tenant)
         expect("a bound one with its certificate", call(bound), 200)
         expect("a bound one alone", call(bound, certificate=False), 401, "token_invalid")
         few = token(scope="secrets:read", **tenant)
@@ -84,7 +62,7 @@ def paths(keys):
         ]:
             expect(f"one {what}", call(bad), 401, code)
         JWKS[:] = [published("ES256", *NEXT)]
-        server.process.send_signal(signal.SIGHUP)
+        okmsd.process.send_signal(signal.SIGHUP)
         for _ in range(100):
             if call(token(**tenant))[0] == 401:
                 break
@@ -99,46 +77,44 @@ def scoped(scopes):
 
 def uris(keys):
     """With the variables of the page about them, and its scopes."""
-    with Server("uris", keys, SECRETS_API_REQUIRE_AUTH="true", SECRETS_ENFORCE_SCOPES="true") as server:
-
-        def call(bearer, method, route, body=None):
-            return server.call(bearer, method, f"/api/secrets{route}", body)
-
-        def fresh():
-            """One version of it, whatever there was."""
-            for method, route, body in ("DELETE", f"?uri={quote(SECRET)}&destroy=true", None), ("POST", "", {"uri": SECRET, "value": {}}):
-                got = call(token(scope="admin"), method, route, body)
-            expect("what it is about", got, 200)
-
-        def in_bulk(bearer, operation):
-            """The status of an operation, and what is told of it."""
-            result = call(bearer, "POST", "/bulk", {"operations": [operation]})[1]["results"][0]
-            return result["status"], result
+    with server("uris", keys, SECRETS_API_REQUIRE_AUTH="true", SECRETS_ENFORCE_SCOPES="true") as okmsd:
 
         def without(scope):
             return scoped([other for other in SCOPES if other != scope])
 
-        for method, route, body, needed, status in ENDPOINTS:
-            what = f"{method} /api/secrets{route.partition('?')[0]}"
+        def fresh():
+            """One version of it, whatever there was."""
+            admin = token(scope="admin")
+            okmsd.call("DELETE", f"/api/secrets?uri={quote(SECRET)}&destroy=true", None, admin)
+            expect("what it is about", okmsd.call("POST", "/api/secrets", {"uri": SECRET, "value": {"token": "one"}}, admin), 200)
+
+        def in_bulk(bearer, operation):
+            """The status of an operation, and what is told of it."""
+            result = okmsd.call("POST", "/api/secrets/bulk", {"operations": [operation]}, bearer)[1]["results"][0]
+            return result["status"], result
+
+        for each in endpoints(SECRET):
             fresh()
-            expect(f"{what} without a token", call(None, method, route, body), 401, "UNAUTHENTICATED")
+            request = each.method, each.route, each.body
+            needed = [scope for scope, _ in each.needs if scope]
+            expect(f"{each.what} without a token", okmsd.call(*request), 401, "UNAUTHENTICATED")
             for scope in needed:
-                got = call(without(scope), method, route, body)
-                expect(f"{what} without secrets.{scope}", got, 403, "SCOPE_REQUIRED")
+                got = okmsd.call(*request, without(scope))
+                expect(f"{each.what} without secrets.{scope}", got, 403, "SCOPE_REQUIRED")
                 if got[1]["details"] != {"scope": f"secrets.{scope}"}:
-                    sys.exit(f"jwt: FAILED: {what}: {got}")
-            expect(f"{what} with {needed} alone", call(scoped(needed), method, route, body), status)
-        for operation, needed in OPERATIONS:
+                    sys.exit(f"FAILED: {each.what} tells of another scope: {got}")
+            expect(f"{each.what} with {' and '.join(needed)} alone", okmsd.call(*request, scoped(needed)), each.status)
+        for operation, scope, _ in operations(SECRET):
             fresh()
-            expect(f"{operation['op']} without secrets.{needed}", in_bulk(without(needed), operation), 403, "SCOPE_REQUIRED")
-            expect(f"{operation['op']} with it alone", in_bulk(scoped([needed]), operation), 200)
+            expect(f"{operation['op']} without secrets.{scope}", in_bulk(without(scope), operation), 403, "SCOPE_REQUIRED")
+            expect(f"{operation['op']} with it alone", in_bulk(scoped([scope]), operation), 200)
         fresh()
-        read = ("GET", f"/value?uri={quote(SECRET)}")
-        expect("a scope with a colon", call(token(scope="secrets:read"), *read), 200)
-        expect("a token for others", call(token(aud="other"), *read), 401, "TOKEN_INVALID")
-        expect("a token for nobody in particular", call(token(aud=None), *read), 200)
-        login = server.call(None, "POST", "/v1/auth/cert/login")
-        expect("okmsd's own token has no scopes", call(login[1]["auth"]["client_token"], *read), 403, "SCOPE_REQUIRED")
+        read = "GET", f"/api/secrets/value?uri={quote(SECRET)}", None
+        expect("a scope with a colon", okmsd.call(*read, token(scope="secrets:read")), 200)
+        expect("a token for others", okmsd.call(*read, token(aud="other")), 401, "TOKEN_INVALID")
+        expect("a token for nobody in particular", okmsd.call(*read, token(aud=None)), 200)
+        login = okmsd.call("POST", "/v1/auth/cert/login")[1]["auth"]["client_token"]
+        expect("okmsd's own token has no scopes", okmsd.call(*read, login), 403, "SCOPE_REQUIRED")
 
 
 keys = serve()

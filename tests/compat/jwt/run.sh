@@ -19,4 +19,4 @@ python_packages "$here/requirements.txt"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Without what the person who runs this has set.
-env -i PATH="$PATH" HOME="$work" LANG=C.UTF-8 OKMSD="$OKMSD" "$python" -B "$here/main.py" "$work"
+env -i PATH="$PATH" HOME="$work" LANG=C.UTF-8 OKMSD="$OKMSD" PYTHONPATH="$compat" "$python" -B "$here/main.py" "$work"

@@ -1,4 +1,4 @@
-"""An okmsd that takes the provider's tokens, and who brings them."""
+"""An okmsd of a suite's own, and those who ask it something. A suite puts this folder on PYTHONPATH."""
 
 import base64
 import hashlib
@@ -12,29 +12,15 @@ import time
 import urllib.error
 import urllib.request
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from provider import ISSUER
-
-work = pathlib.Path(sys.argv[1])
-
 
 class Server:
-    """A fresh one, with settings of its own; it ends with the block."""
+    """A fresh one in this folder, with settings as variables of its environment; it ends with the block."""
 
-    def __init__(self, name, keys, **settings):
-        self.folder, self.log = work / name, work / f"{name}.log"
-        settings = {
-            "OKMSD_AUTH__JWT__ISSUER": ISSUER,
-            "OKMSD_AUTH__JWT__JWKS_URL": keys,
-            "OKMSD_AUTH__JWT__CA": str(work / "ca.pem"),
-            "SECRETS_AUDIENCE": "crud.secrets",
-            **settings,
-        }
+    def __init__(self, folder, **settings):
+        self.folder, self.log = folder, folder.with_suffix(".log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [os.environ["OKMSD"], "dev", "--dir", self.folder, "--listen", "127.0.0.1:0",
-                 "--admin-listen", "127.0.0.1:0"],
+                [os.environ["OKMSD"], "dev", "--dir", folder, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
                 env={**os.environ, **settings}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )
         self.env = self.environment()
@@ -44,7 +30,7 @@ class Server:
         text, file = "", self.folder / "env.sh"
         for _ in range(300):
             if self.process.poll() is not None:
-                sys.exit(f"jwt: okmsd ended at once:\n{self.log.read_text()}")
+                sys.exit(f"okmsd ended at once:\n{self.log.read_text()}")
             text = file.read_text() if file.exists() else ""
             if "VAULT_CLIENT_KEY" in text:
                 break
@@ -60,12 +46,13 @@ class Server:
         self.process.wait(timeout=30)
 
     def thumbprint(self):
-        pem = pathlib.Path(self.env["KMS_RESTAPI_CERT"]).read_bytes()
-        der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+        """That of the client's certificate."""
+        pem = pathlib.Path(self.env["KMS_RESTAPI_CERT"]).read_text()
+        der = ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 25])
         return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
-    def call(self, bearer, method, path, body=None, certificate=True):
-        """The status, and the body."""
+    def call(self, method, path, body=None, bearer=None, certificate=True):
+        """The status, and the body; an empty one is an object without members."""
         context = ssl.create_default_context(cafile=self.env["KMS_RESTAPI_CA"])
         if certificate:
             context.load_cert_chain(self.env["KMS_RESTAPI_CERT"], self.env["KMS_RESTAPI_KEY"])
@@ -79,6 +66,14 @@ class Server:
         )
         try:
             with opener.open(request, timeout=20) as answer:
-                return answer.status, json.load(answer)
+                return answer.status, json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
+
+
+def expect(what, got, status, code=None):
+    """Ends the suite where an answer has another status, or another code: some dialects have that in `error`."""
+    told = got[1] if "code" in got[1] else got[1].get("error", {})
+    if got[0] != status or (code is not None and told["code"] != code):
+        sys.exit(f"FAILED: {what}: want {status} {code or ''}, got {got}")
+    print(f"ok       {what}")
