@@ -9,7 +9,8 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    audit_show::{Show, Tail},
+    audit_show::Show,
+    audit_tail::Tail,
     output::{Answer, Outcome, answered, say},
 };
 use crate::{

@@ -1,24 +1,15 @@
-//! `okmsd audit show` and `tail`: records, for people.
+//! `okmsd audit show`: records, for people.
 
 use std::{
-    collections::VecDeque,
-    fs::{File, Metadata},
-    io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::MetadataExt as _,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::Args;
 use serde_json::Value;
 
 use super::output::{Fault, Outcome, say};
-use crate::audit::{FileDevice, Lines};
-
-/// So often a file is looked at for more.
-const LOOK: Duration = Duration::from_millis(250);
-/// What is read of a file's end for the last records.
-const END: u64 = 1 << 20;
+use crate::audit::Lines;
 
 #[derive(Args)]
 pub(super) struct Show {
@@ -29,20 +20,9 @@ pub(super) struct Show {
     filter: Filter,
 }
 
-#[derive(Args)]
-pub(super) struct Tail {
-    /// The file that is written. Of a packed one (.gz) its last records are shown, and none follow.
-    file: PathBuf,
-    /// How many records are shown of those that are there.
-    #[arg(short = 'n', long, default_value_t = 10)]
-    last: usize,
-    #[command(flatten)]
-    filter: Filter,
-}
-
 /// Which records are shown, and how.
 #[derive(Args)]
-struct Filter {
+pub(super) struct Filter {
     /// Only this effect: permit, deny or error.
     #[arg(long)]
     effect: Option<String>,
@@ -108,7 +88,7 @@ impl Filter {
 
     /// The line for a record, if it is to be shown. Intents are shown only as they are: what became
     /// of them is in the record that follows.
-    fn line(&self, line: &str, has_colours: bool) -> Option<String> {
+    pub(super) fn line(&self, line: &str, has_colours: bool) -> Option<String> {
         let record: Value = serde_json::from_str(line).ok()?;
         if !self.takes(&record) {
             return None;
@@ -122,7 +102,12 @@ impl Filter {
 
 impl Filter {
     /// Those records of a file that are to be shown.
-    fn each(&self, file: &Path, has_colours: bool, mut tell: impl FnMut(String)) -> Outcome {
+    pub(super) fn each(
+        &self,
+        file: &Path,
+        has_colours: bool,
+        mut tell: impl FnMut(String),
+    ) -> Outcome {
         let mut lines = Lines::open(file).map_err(|error| fault(file, &error))?;
         while let Some(line) = lines.next_line().map_err(|error| fault(file, &error))? {
             let text = std::str::from_utf8(line.text).ok();
@@ -182,7 +167,7 @@ fn plain(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-fn fault(file: &Path, error: &io::Error) -> Fault {
+pub(super) fn fault(file: &Path, error: &io::Error) -> Fault {
     format!("{}: {error}", file.display()).into()
 }
 
@@ -194,85 +179,4 @@ impl Show {
         }
         Ok(())
     }
-}
-
-impl Tail {
-    pub(super) async fn run(self) -> Outcome {
-        let has_colours = io::stdout().is_terminal();
-        let path = &self.file;
-        if path.extension().is_some_and(|extension| extension == "gz") {
-            let mut last = VecDeque::new();
-            self.filter.each(path, has_colours, |line| {
-                last.push_back(line);
-                if last.len() > self.last {
-                    last.pop_front();
-                }
-            })?;
-            last.into_iter().for_each(say);
-            return Ok(());
-        }
-        let mut file = File::open(path).map_err(|error| fault(path, &error))?;
-        let length = file.metadata().map_err(|error| fault(path, &error))?.len();
-        let mut text = Vec::new();
-        file.seek(SeekFrom::Start(length.saturating_sub(END)))
-            .and_then(|_| file.read_to_end(&mut text))
-            .map_err(|error| fault(path, &error))?;
-        let (whole, mut rest) = lines(text);
-        let found: Vec<_> =
-            whole.iter().filter_map(|line| self.filter.line(line, has_colours)).collect();
-        for line in found.iter().skip(found.len().saturating_sub(self.last)) {
-            say(line);
-        }
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // Another file is at its place once it is full. Looked for first: what is written after that is in the
-            // other one, so that this one is read to its end.
-            let next = following(path, &file).map_err(|error| fault(path, &error))?;
-            file.read_to_end(&mut rest).map_err(|error| fault(path, &error))?;
-            let (whole, left) = lines(rest);
-            rest = left;
-            for line in whole.iter().filter_map(|line| self.filter.line(line, has_colours)) {
-                say(line);
-            }
-            if let Some(next) = next {
-                file = next;
-            }
-        }
-    }
-}
-
-/// The file of the trail at `path` that comes after this one; nothing where there is none yet.
-fn following(path: &Path, file: &File) -> io::Result<Option<File>> {
-    let own = file.metadata()?;
-    let is_own = |there: &Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
-    let mut next = None;
-    // Several may have been filled meanwhile.
-    for one in FileDevice::all(path)?.iter().rev() {
-        let opened = match File::open(one) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            opened => opened?,
-        };
-        if is_own(&opened.metadata()?) {
-            return Ok(next);
-        }
-        // Of those that are packed by now no text follows.
-        if one.extension().is_none_or(|extension| extension != "gz") {
-            next = Some(opened);
-        } else {
-            break;
-        }
-    }
-    // This one is not among them any more.
-    match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some),
-    }
-}
-
-/// The whole lines of a text, and what is behind them.
-fn lines(mut text: Vec<u8>) -> (Vec<String>, Vec<u8>) {
-    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let rest = text.split_off(end);
-    let whole = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
-    (whole, rest)
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod audit_show;
+mod audit_tail;
 mod ca;
 mod cert;
 mod cert_issue;

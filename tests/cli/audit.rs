@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use flate2::{Compression, write::GzEncoder};
+
 use super::{PATIENCE, Server, ends, fails, region, send, serve, succeeds};
 
 /// Longer than `audit tail` waits before it looks again.
@@ -44,6 +46,16 @@ impl Writing<'_> {
         let before = self.folder.join(format!("audit-{:020}.log", self.number));
         fs::rename(self.folder.join("audit.log"), &before).unwrap();
         before
+    }
+
+    /// The same, of a server that packs what is full at once.
+    fn is_packed(&self) {
+        let before = self.gives_way();
+        let packed = fs::File::create(before.with_extension("log.gz")).unwrap();
+        let mut packing = GzEncoder::new(packed, Compression::fast());
+        packing.write_all(&fs::read(&before).unwrap()).unwrap();
+        packing.finish().unwrap();
+        fs::remove_file(before).unwrap();
     }
 }
 
@@ -93,6 +105,19 @@ fn a_trail_is_followed_from_file_to_file() {
     writing.gives_way();
     thread::sleep(A_LOOK);
     writing.records(2);
+    shown_up_to(writing.number);
+    // Files that were filled and packed between two looks were passed over, with all that was in them.
+    for many in [2, 3] {
+        for _ in 0..many {
+            writing.records(3);
+            writing.is_packed();
+        }
+        if many == 2 {
+            writing.records(1);
+        }
+        shown_up_to(writing.number);
+    }
+    writing.records(1);
     shown_up_to(writing.number);
     // More than is kept, and removed.
     writing.records(1);
