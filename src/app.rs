@@ -57,6 +57,7 @@ use crate::{
     clock::{Clock, Step, StoreClock},
     config::{Config, Limits},
     crypto::{FileRootKey, RootKey as _},
+    fair::Weights,
     http::{Clocks, Edge, EdgeLimits},
     live::Live,
     metrics::{DomainFigures, Metrics, Outcome},
@@ -168,6 +169,8 @@ pub struct Over {
     pub engine: Arc<dyn Engine>,
     /// Where the engine's observer counts already.
     pub metrics: Arc<Metrics>,
+    /// What the engine takes turns by already.
+    pub weights: Arc<Weights>,
     /// What is spoken.
     pub dialects: &'static [&'static dyn Dialect],
 }
@@ -184,15 +187,10 @@ impl App {
         let observer =
             StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let upgrade = Arc::new(Upgrade::new(materials.root.clone()));
-        let engine = open_engine(config, observer, upgrade).await?;
-        Self::assemble(
-            config,
-            clock,
-            time,
-            materials,
-            Over { engine, metrics, dialects: api::DIALECTS },
-        )
-        .await
+        let weights = Arc::<Weights>::default();
+        let engine = open_engine(config, observer, upgrade, Arc::clone(&weights)).await?;
+        let over = Over { engine, metrics, weights, dialects: api::DIALECTS };
+        Self::assemble(config, clock, time, materials, over).await
     }
 
     /// Binds the sockets over these parts; the config's store is not touched.
@@ -216,20 +214,19 @@ impl App {
         materials: Materials,
         over: Over,
     ) -> Result<Self, AppError> {
-        let Over { engine, metrics, dialects } = over;
+        let Over { engine, metrics, weights, dialects } = over;
         let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
         let trail = Beginning::open(config, &materials.root, &trail_clock)?;
         let Materials { root, authority, certificates, anchors, keys } = materials;
         certificates.tell(machine.now(), &metrics);
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
-        if let Some(latest) = engine.latest() {
-            time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
-        }
+        go_on(&time, &*engine);
         let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&trail_clock) };
         let behind = Arc::clone(&time);
         metrics.watch(telemetry::lost_lines, move || behind.behind());
+        let over = (engine, weights);
         let service =
-            open_service(config, engine, (root, authority), Arc::clone(&anchors), &metrics).await?;
+            open_service(config, over, (root, authority), Arc::clone(&anchors), &metrics).await?;
         let (begun, devices) = audited(config, trail, &service).await?;
         let auditor = begun.as_ref().map(|begun| Arc::clone(&begun.auditor));
         let (socket, address) = bind(config.server.listen)?;
@@ -434,15 +431,22 @@ async fn audited(
     Ok((begun, devices))
 }
 
+/// The store's time goes on where it was.
+fn go_on(time: &StoreClock, engine: &dyn Engine) {
+    if let Some(latest) = engine.latest() {
+        time.resume(Timestamp::from_unix_nanos(i64::try_from(latest).unwrap_or(i64::MAX)));
+    }
+}
+
 /// The use cases over a store.
 async fn open_service(
     config: &Config,
-    engine: Arc<dyn Engine>,
+    (engine, weights): (Arc<dyn Engine>, Arc<Weights>),
     (root, authority): (Arc<FileRootKey>, Option<CertificateAuthority>),
     anchors: Arc<Anchors>,
     metrics: &Metrics,
 ) -> Result<Arc<Service>, AppError> {
-    let default = (config.access.default_policy.0, config.limits.quota());
+    let default = (config.access.default_policy.0, config.limits.quota(), weights);
     let service =
         Service::open(engine, root, authority, default, anchors, commit_counter(metrics)).await;
     let service = service.map_err(|error| match error {
@@ -624,6 +628,7 @@ async fn open_engine(
     config: &Config,
     observer: StoreObserver,
     upgrade: Arc<Upgrade>,
+    weights: Arc<Weights>,
 ) -> Result<Arc<dyn Engine>, AppError> {
     let path = config.store.path.clone();
     let options = RedbOptions {
@@ -632,6 +637,7 @@ async fn open_engine(
         log_bytes: config.store.log.0 as u64,
         queue_batches: config.store.queue,
         upgrade: Some(upgrade),
+        weights,
         ..RedbOptions::new(path.clone())
     };
     let opened =

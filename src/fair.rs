@@ -2,11 +2,12 @@
 //!
 //! Owns who has a turn, and who comes next. Always holds: no more have a turn than may, in all and
 //! of one; whoever waits comes in the order of arrival among its own, and whatever others have
-//! waiting, each of them goes once before it at most; a turn that is free while somebody may have
+//! waiting, each of them goes before it once at most, or as often as it weighs; a turn that is free while somebody may have
 //! it is nobody's; who gives up waiting leaves nothing behind. A turn costs the same however many
 //! wait, and memory is taken by those who have one or wait, and nobody else. Never does: the work.
 
 mod paced;
+mod weights;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -18,6 +19,8 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+
+pub use weights::{Tenant, Weights};
 
 /// How many have a turn at once, and how many may wait for theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,10 @@ impl<K: Copy + Eq + Hash + Unpin> Key for K {}
 pub struct Full;
 
 /// Turns of those that have a key each.
-pub struct Turns<K: Key>(Mutex<Rota<K, oneshot::Sender<Turn<K>>>>);
+pub struct Turns<K: Key> {
+    rota: Mutex<Rota<K, oneshot::Sender<Turn<K>>>>,
+    weight: Box<dyn Fn(&K) -> u32 + Send + Sync>,
+}
 
 /// A turn: hold it while the work takes what is scarce.
 pub struct Turn<K: Key> {
@@ -65,10 +71,19 @@ struct Waiting<K: Key> {
 }
 
 impl<K: Key> Turns<K> {
-    /// All turns are free.
+    /// All turns are free, and all weigh the same.
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Rota::new(bounds))))
+        Self::weighed(bounds, |_| 1)
+    }
+
+    /// All turns are free. Who waits goes as often as `weight` says where others go once.
+    #[must_use]
+    pub fn weighed(
+        bounds: Bounds,
+        weight: impl Fn(&K) -> u32 + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { rota: Mutex::new(Rota::new(bounds)), weight: Box::new(weight) })
     }
 
     /// Waits for a turn of `key`.
@@ -88,7 +103,7 @@ impl<K: Key> Turns<K> {
             return Ok(Asked::Had(self.had_by(key)));
         }
         let (sender, receiver) = oneshot::channel();
-        let number = rota.wait(key, sender).ok_or(Full)?;
+        let number = rota.wait(key, (self.weight)(&key), sender).ok_or(Full)?;
         let waiting = Waiting { turns: Arc::clone(self), key, number };
         Ok(Asked::Queued(Queued { _waiting: waiting, receiver }))
     }
@@ -111,7 +126,7 @@ impl<K: Key> Turns<K> {
 
     fn rota(&self) -> MutexGuard<'_, Rota<K, oneshot::Sender<Turn<K>>>> {
         // Every change is one call, so a poisoned lock loses nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,6 +182,9 @@ struct Rota<K, W> {
 
 struct Lane<W> {
     had: usize,
+    /// How often it goes where others go once, and how often it has gone since it was behind them.
+    weight: u32,
+    gone: u32,
     /// By their arrival.
     waiting: BTreeMap<u64, W>,
     /// Whether it is in the order, where it may be found empty.
@@ -175,7 +193,7 @@ struct Lane<W> {
 
 impl<W> Default for Lane<W> {
     fn default() -> Self {
-        Self { had: 0, waiting: BTreeMap::new(), is_listed: false }
+        Self { had: 0, weight: 1, gone: 0, waiting: BTreeMap::new(), is_listed: false }
     }
 }
 
@@ -199,8 +217,9 @@ impl<K: Key, W> Rota<K, W> {
     }
 
     /// Waits for the next turn; tells its number, or nothing where too many wait.
-    fn wait(&mut self, key: K, waiter: W) -> Option<u64> {
+    fn wait(&mut self, key: K, weight: u32, waiter: W) -> Option<u64> {
         let lane = self.lanes.entry(key).or_default();
+        lane.weight = weight;
         if lane.waiting.len() >= self.bounds.waiting {
             self.forget(key);
             return None;
@@ -233,6 +252,7 @@ impl<K: Key, W> Rota<K, W> {
             lane.is_listed = false;
             if let Some((_, waiter)) = lane.waiting.pop_first() {
                 lane.had += 1;
+                lane.gone += 1;
                 self.had += 1;
                 self.list(key);
                 return Some((key, waiter));
@@ -242,14 +262,19 @@ impl<K: Key, W> Rota<K, W> {
         None
     }
 
-    /// Gives one that waits its place in the order, behind the others, unless it has one, or has all
-    /// that it may.
+    /// Gives one that waits its place in the order, unless it has one, or has all that it may: before the
+    /// others until it has gone as often as it weighs, and behind them then.
     fn list(&mut self, key: K) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let may_have = lane.had < self.bounds.of_one && !lane.waiting.is_empty();
         if may_have && !lane.is_listed {
             lane.is_listed = true;
-            self.order.push_back(key);
+            if (1..lane.weight).contains(&lane.gone) {
+                self.order.push_front(key);
+            } else {
+                lane.gone = 0;
+                self.order.push_back(key);
+            }
         }
     }
 
@@ -293,12 +318,17 @@ mod tests {
         proptest::collection::vec(step, 0..200)
     }
 
+    /// The one that asks the most weighs more than most.
+    fn weight(key: u8) -> u32 {
+        [3, 1, 2, 1, 1, 4].get(usize::from(key)).copied().unwrap()
+    }
+
     /// Everything that has happened, told plainly.
     #[derive(Default)]
     struct Told {
         has: Vec<(u8, u64)>,
         /// With how often each other has gone before, since it could have had a turn.
-        waits: Vec<(u8, u64, u64, HashMap<u8, usize>)>,
+        waits: Vec<(u8, u64, u64, HashMap<u8, u32>)>,
     }
 
     impl Told {
@@ -318,7 +348,10 @@ mod tests {
                 if other != key && seen.insert(other) && self.of(other) < bounds.of_one {
                     let before = self.waits[at].3.entry(key).or_default();
                     *before += 1;
-                    assert!(*before <= 1, "{key} went twice before {other}, who could have gone");
+                    assert!(
+                        *before <= weight(key),
+                        "{key} went {before} times before {other}, who could have gone"
+                    );
                 }
             }
             self.has.push((key, ticket));
@@ -344,8 +377,8 @@ mod tests {
     }
 
     proptest! {
-        /// Nobody who may have a turn is passed over twice by the same other one; each one's own go
-        /// in their order; nothing is lost, and nothing is kept of who is gone.
+        /// Nobody who may have a turn is passed over by the same other one more often than that weighs; each
+        /// one's own go in their order; nothing is lost, and nothing is kept of who is gone.
         #[test]
         fn turns_are_fair(
             (all, of_one, waiting) in (1..6_usize, 1..4_usize, 0..8_usize), steps in steps()
@@ -357,7 +390,7 @@ mod tests {
                     Step::Ask(key) if rota.take(key) => told.has.push((key, ticket)),
                     Step::Ask(key) => {
                         let waits = told.waits.iter().filter(|(other, ..)| *other == key).count();
-                        match rota.wait(key, ticket) {
+                        match rota.wait(key, weight(key), ticket) {
                             Some(number) => {
                                 told.waits.push((key, ticket, number, HashMap::new()));
                             }
@@ -410,6 +443,24 @@ mod tests {
         assert!(at_once(quiet).is_some());
     }
 
+    /// Of those who always have something waiting, one that weighs three goes three times as often.
+    #[test]
+    fn who_weighs_more_goes_more_often() {
+        let mut rota = Rota::new(Bounds { all: 1, of_one: 1, waiting: 1000 });
+        assert!(rota.take('-'));
+        for number in 0..300 {
+            for (key, weight) in [('a', 3), ('b', 1), ('c', 2)] {
+                assert!(rota.wait(key, weight, number).is_some());
+            }
+        }
+        let (mut went, mut last) = (String::new(), '-');
+        for _ in 0..12 {
+            (last, _) = rota.done(last).unwrap();
+            went.push(last);
+        }
+        assert_eq!(went, "aaabccaaabcc");
+    }
+
     /// A turn that was given to one who gave up at that moment was nobody's for ever; and many who
     /// give up at once must not be a stack as deep.
     #[test]
@@ -426,7 +477,7 @@ mod tests {
             let mut rota = turns.rota();
             for _ in 0..100_000 {
                 // As if each had gone, and had not been able to say so.
-                assert!(rota.wait(2, oneshot::channel().0).is_some());
+                assert!(rota.wait(2, 1, oneshot::channel().0).is_some());
             }
         }
         drop(held);

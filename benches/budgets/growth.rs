@@ -125,7 +125,7 @@ pub(super) async fn open(region: &Region) -> Outcome<Service> {
         Arc::new(engine),
         Arc::new(root),
         None,
-        (okmsd::model::BuiltIn::Admin, okmsd::model::Quota::default()),
+        (okmsd::model::BuiltIn::Admin, okmsd::model::Quota::default(), Arc::default()),
         std::sync::Arc::default(),
         Box::new(|_, _| {}),
     )

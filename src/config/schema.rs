@@ -674,6 +674,7 @@ impl Limits {
             tokens: some(self.domain_tokens.into()),
             secrets: some(self.domain_secrets.into()),
             bytes: some(self.domain_version_bytes.0 as u64),
+            weight: Some(1),
         }
     }
 }

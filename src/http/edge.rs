@@ -319,6 +319,7 @@ impl Edge {
             limits.buffer_bytes,
             limits.in_flight,
             limits.body_bytes,
+            Arc::clone(context.service.quotas.weights()),
         );
         Self {
             router: Router::new(dialects, |dialect, operation| {

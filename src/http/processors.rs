@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     auth::Party,
-    fair::{Bounds, Turns},
+    fair::{Bounds, Turns, Weights},
 };
 
 /// Who takes turns.
@@ -44,15 +44,19 @@ pub(super) struct Presence {
 
 impl Processors {
     /// Those that this machine has.
-    pub(super) fn all() -> Arc<Self> {
-        Self::of(std::thread::available_parallelism().map_or(1, NonZero::get))
+    pub(super) fn all(weights: Arc<Weights>) -> Arc<Self> {
+        Self::of(std::thread::available_parallelism().map_or(1, NonZero::get), weights)
     }
 
-    fn of(number: usize) -> Arc<Self> {
+    fn of(number: usize, weights: Arc<Weights>) -> Arc<Self> {
         let of_one = number.saturating_sub(1).max(1);
         let bounds = Bounds { all: 2 * number, of_one, waiting: usize::MAX };
         let (there, parties) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { turns: Turns::new(bounds), there, parties })
+        let turns = Turns::weighed(bounds, move |whose| match whose {
+            Whose::Party(Party::Tenant(id)) => weights.of(id.as_bytes()),
+            _ => 1,
+        });
+        Arc::new(Self { turns, there, parties })
     }
 
     /// Somebody of `whose` is there.
@@ -116,7 +120,7 @@ mod tests {
     fn who_is_alone_leaves_nothing_to_others() {
         let [one, other] =
             [1, 2].map(|n| Whose::Party(Party::Tenant(OkmsId::from_bytes([n; 16]).unwrap())));
-        let processors = Processors::of(4);
+        let processors = Processors::of(4, Arc::default());
         let (first, second) = (processors.enter(one), processors.enter(one));
         assert!(!processors.has_others(one));
         let stranger = processors.enter(Whose::Strangers);

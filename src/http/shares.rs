@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::processors::{Presence, Processors, Whose};
-use crate::{auth::Party, model::OkmsId};
+use crate::{auth::Party, fair::Weights, model::OkmsId};
 
 /// What a request costs beside the bytes of its body or answer: its head, its stream, its tasks.
 const EACH: usize = 8 << 10;
@@ -247,7 +247,13 @@ pub(super) struct Place {
 impl Shares {
     /// Shares of so many `connections`, of `memory` bytes and of `places`. Whatever the sum, one
     /// request of `largest` bytes fits in each share.
-    pub(super) fn new(connections: usize, memory: usize, places: usize, largest: usize) -> Self {
+    pub(super) fn new(
+        connections: usize,
+        memory: usize,
+        places: usize,
+        largest: usize,
+        weights: Arc<Weights>,
+    ) -> Self {
         let part = |of: usize| (memory / of).max(largest + EACH);
         let of_domain = Most {
             connections: connections - connections / 4,
@@ -271,7 +277,7 @@ impl Shares {
             domains: Mutex::default(),
             of_domain,
             of_key: of_domain.of_key(largest),
-            processors: Processors::all(),
+            processors: Processors::all(weights),
             of_connection: part(8),
             of_stranger: (memory / 256).max(16 * EACH),
         }
@@ -478,7 +484,7 @@ mod tests {
     /// refused.
     #[test]
     fn one_domain_leaves_room_for_the_others() {
-        let shares = Shares::new(1000, MEMORY, 1024, 1 << 20);
+        let shares = Shares::new(1000, MEMORY, 1024, 1 << 20, Arc::default());
         let keys = (0..1000).map(|n| [u8::from(n % 2 == 0); 32]);
         let greedy: Vec<_> = keys.map_while(|key| shares.of(domain(1), &key)).collect();
         assert_eq!(greedy.len(), 750, "three quarters of the connections");
@@ -516,7 +522,7 @@ mod tests {
     /// One connection does not take all that its domain has, and a stranger's next to nothing.
     #[test]
     fn one_connection_leaves_room_for_its_domain() {
-        let shares = Shares::new(10_000, MEMORY, 1024, 1 << 20);
+        let shares = Shares::new(10_000, MEMORY, 1024, 1 << 20, Arc::default());
         let (greedy, other) =
             (shares.of(domain(1), &KEY).unwrap(), shares.of(domain(1), &KEY).unwrap());
         let rooms: Vec<_> = (0..1000).map_while(|_| greedy.reserve(1 << 20)).collect();
@@ -533,7 +539,7 @@ mod tests {
     /// for another one to come.
     #[tokio::test]
     async fn one_key_leaves_room_for_its_domain() {
-        let shares = Shares::new(1000, MEMORY, 1024, 1 << 20);
+        let shares = Shares::new(1000, MEMORY, 1024, 1 << 20, Arc::default());
         let greedy: Vec<_> = (0..1000).map_while(|_| shares.of(domain(1), &KEY)).collect();
         assert_eq!(greedy.len(), 563, "three quarters of three quarters");
         let first = greedy.first().unwrap();
@@ -571,7 +577,7 @@ mod tests {
     /// who does is not.
     #[test]
     fn refusals_count() {
-        let shares = Shares::new(8, 16 << 20, 8, 1 << 10);
+        let shares = Shares::new(8, 16 << 20, 8, 1 << 10, Arc::default());
         let (greedy, modest) =
             (shares.of(domain(1), &KEY).unwrap(), shares.of(domain(1), &KEY).unwrap());
         let refused: Vec<_> = (0..200).map(|_| greedy.refuse(100)).collect();
@@ -594,7 +600,7 @@ mod tests {
     /// so that a few domains that took none of them could have kept more than all were to have.
     #[test]
     fn answers_to_changes_are_in_the_sum() {
-        let shares = Shares::new(64, 16 << 20, 64, 1 << 10);
+        let shares = Shares::new(64, 16 << 20, 64, 1 << 10, Arc::default());
         let mut waiting = Vec::new();
         for byte in 1..=8 {
             let connections: Vec<_> =

@@ -11,6 +11,7 @@ const THOUSANDTHS_MAX: u64 = 1_000_000_000;
 const BURST_MAX: u64 = 10_000_000;
 const NUMBER_MAX: u64 = 1_000_000_000;
 const BYTES_MAX: u64 = 1 << 50;
+const WEIGHT_MAX: u64 = 100;
 /// So many seconds' worth may come at once, where nothing else is said.
 const BURST_SECONDS: u64 = 10;
 const RATE: Invalid = Invalid(
@@ -20,6 +21,10 @@ const BURST: Invalid = Invalid("a burst is a number of requests from 1 to 100000
 const TOKENS: Invalid = Invalid("tokens is a number from 1 to 1000000000");
 const SECRETS: Invalid = Invalid("secrets is a number from 1 to 1000000000");
 const BYTES: Invalid = Invalid("versionBytes is a number of bytes from 1 to 1125899906842624");
+
+const WEIGHT: Invalid = Invalid(
+    "weight is a number from 1 to 100: how often the domain's requests go where those of others go once",
+);
 
 /// How fast somebody may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +127,8 @@ pub struct Quota {
     pub secrets: Option<u64>,
     /// How many bytes the values of all their versions may take.
     pub bytes: Option<u64>,
+    /// How often it goes where others wait as well and go once.
+    pub weight: Option<u64>,
 }
 
 /// What a tenant would have too much of.
@@ -143,6 +150,7 @@ impl Quota {
             (self.tokens, NUMBER_MAX, TOKENS),
             (self.secrets, NUMBER_MAX, SECRETS),
             (self.bytes, BYTES_MAX, BYTES),
+            (self.weight, WEIGHT_MAX, WEIGHT),
         ] {
             if number.is_some_and(|number| !(1..=most).contains(&number)) {
                 return Err(wrong);
@@ -181,6 +189,7 @@ impl Quota {
             tokens: self.tokens.or(other.tokens),
             secrets: self.secrets.or(other.secrets),
             bytes: self.bytes.or(other.bytes),
+            weight: self.weight.or(other.weight),
         }
     }
 }

@@ -98,6 +98,7 @@ use self::{scope::Scope, values::Values};
 use crate::{
     auth::{Denied, Permit, anchors::Anchors},
     crypto::{self, RootKey},
+    fair::Weights,
     model::{AuditMark, BuiltIn, Circumstances, Quota, Timestamp},
     pki::CertificateAuthority,
     store::engine::Engine,
@@ -167,12 +168,12 @@ impl Service {
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
         authority: Option<CertificateAuthority>,
-        (default, bounds): (BuiltIn, Quota),
+        (default, bounds, weights): (BuiltIn, Quota, Arc<Weights>),
         anchors: Arc<Anchors>,
         on_commit: OnCommit,
     ) -> Result<Self, Error> {
         region::open(&*engine, &*root).await?;
-        let scope = Scope::new(engine, root, on_commit);
+        let scope = Scope::new(engine, root, weights, on_commit);
         let authority = authority.map(Arc::new);
         let revocations = Revocations::open(scope.clone(), authority.clone()).await?;
         let revocations = Arc::new(revocations);
@@ -183,7 +184,7 @@ impl Service {
         let secrets = Secrets::new(scope.clone(), Arc::clone(&usages), Arc::clone(&accesses));
         let secrets = Arc::new(secrets);
         let access = Arc::new(AccessControl::open(scope.clone(), default).await?);
-        let values = Arc::new(Values::new());
+        let values = Arc::new(Values::new(scope.weights()));
         let rotations = Rotations::new(scope.clone(), Arc::clone(&secrets), Arc::clone(&values));
         Ok(Self {
             tenants: Tenants::new(scope.clone()),

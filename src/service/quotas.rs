@@ -22,6 +22,7 @@ use super::{
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
     crypto::DomainKeys,
+    fair::Weights,
     model::{OkmsId, Quota},
     store::{
         engine::{Record, Revision, Touched},
@@ -73,6 +74,12 @@ impl Quotas {
     #[must_use]
     pub fn has_own(&self, id: OkmsId) -> bool {
         self.own(id).is_some()
+    }
+
+    /// What turns of each tenant are worth, as it is known.
+    #[must_use]
+    pub fn weights(&self) -> &Arc<Weights> {
+        self.scope.weights()
     }
 
     /// The tenants for which operators have set bounds.
@@ -197,6 +204,10 @@ impl Quotas {
             Some(own) => known.insert(id, own),
             None => known.remove(&id),
         };
+        let weights = known
+            .iter()
+            .filter_map(|(id, quota)| Some((*id.as_bytes(), u32::try_from(quota.weight?).ok()?)));
+        self.scope.weights().replace(weights.collect());
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     auth::Permit,
     crypto::{DomainKeys, RootKey},
+    fair::Weights,
     model::{DomainConfig, OkmsId},
     store::{
         engine::{Engine, Revision, Snapshot},
@@ -54,6 +55,7 @@ struct Inner {
     configs: Cache<OkmsId, (Revision, Arc<DomainConfig>)>,
     turns: Turns,
     long_reads: SharedTurns,
+    weights: Arc<Weights>,
     on_commit: OnCommit,
     counts: Counts,
     /// Each held by the one request that clears away what has expired, for a share of all tenants.
@@ -64,6 +66,7 @@ impl Scope {
     pub(super) fn new(
         engine: Arc<dyn Engine>,
         root: Arc<dyn RootKey>,
+        weights: Arc<Weights>,
         on_commit: OnCommit,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -72,7 +75,8 @@ impl Scope {
             engine,
             configs: Cache::new(CONFIGS_MAX),
             turns: Turns::new(),
-            long_reads: SharedTurns::new(LONG_READS),
+            long_reads: SharedTurns::new(LONG_READS, &weights),
+            weights,
             on_commit,
             clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
         }))
@@ -106,6 +110,11 @@ impl Scope {
     /// The turns of reads whose answers can be long.
     pub(super) fn long_reads(&self) -> &SharedTurns {
         &self.0.long_reads
+    }
+
+    /// What turns of each tenant are worth.
+    pub(super) fn weights(&self) -> &Arc<Weights> {
+        &self.0.weights
     }
 
     /// What tenants have.

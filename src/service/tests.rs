@@ -94,7 +94,7 @@ async fn service_over(
     let told = Arc::clone(&ends);
     let on_commit = Box::new(move |name, ended| told.lock().unwrap().push((name, ended)));
     let root = Arc::new(FileRootKey::load(&key).unwrap());
-    let default = (BuiltIn::Admin, Quota::default());
+    let default = (BuiltIn::Admin, Quota::default(), Arc::default());
     let service =
         Service::open(engine, root, authority, default, Arc::default(), on_commit).await.unwrap();
     let region = Principal::of_process().authorize_region(&[Action::DomainCreate], None).unwrap();

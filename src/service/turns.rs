@@ -9,7 +9,7 @@ use std::{
 
 use super::Error;
 use crate::{
-    fair::{self, Bounds, Full, Turn},
+    fair::{self, Bounds, Full, Turn, Weights},
     model::OkmsId,
 };
 
@@ -71,8 +71,9 @@ pub(super) type SharedTurn = Turn<OkmsId>;
 
 impl SharedTurns {
     /// All turns are free.
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self(fair::Turns::new(bounds))
+    pub(super) fn new(bounds: Bounds, weights: &Arc<Weights>) -> Self {
+        let weights = Arc::clone(weights);
+        Self(fair::Turns::weighed(bounds, move |id: &OkmsId| weights.of(id.as_bytes())))
     }
 
     /// Waits for a turn of the domain `id`.
@@ -93,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn the_work_of_one_domain_leaves_room_for_others() {
         for bounds in [LONG_READS, PASSWORDS, VALUES] {
-            let shared = SharedTurns::new(bounds);
+            let shared = SharedTurns::new(bounds, &Arc::default());
             let id = |byte| OkmsId::from_bytes([byte; 16]).unwrap();
             let mut held = Vec::new();
             for _ in 0..bounds.of_one {

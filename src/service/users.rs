@@ -59,10 +59,10 @@ pub struct Users {
 impl Users {
     pub(super) fn new(scope: Scope, access: Arc<AccessControl>) -> Self {
         Self {
+            passwords: Passwords::new(scope.weights()),
+            visitors: Passwords::new(scope.weights()),
             scope,
             access,
-            passwords: Passwords::new(),
-            visitors: Passwords::new(),
             lockout: Lockout::new(),
         }
     }

@@ -3,12 +3,15 @@
 //! Always holds: what is slow to make (keys of RSA, hashes of passwords) keeps no thread that serves many, and so
 //! many are made at once and no more; what was made is wiped when dropped. Never does: store or tell it.
 
+use std::sync::Arc;
+
 use super::{
     Error,
     turns::{SharedTurns, VALUES},
 };
 use crate::{
     crypto::{self, SecretValue},
+    fair::Weights,
     model::{OkmsId, Recipe, Timestamp, recipe::Generator},
     pki,
 };
@@ -20,8 +23,8 @@ pub type Made = Vec<(String, SecretValue)>;
 pub(super) struct Values(SharedTurns);
 
 impl Values {
-    pub(super) fn new() -> Self {
-        Self(SharedTurns::new(VALUES))
+    pub(super) fn new(weights: &Arc<Weights>) -> Self {
+        Self(SharedTurns::new(VALUES, weights))
     }
 
     /// Makes what a recipe says, for the domain `id`.
@@ -117,7 +120,7 @@ mod tests {
         ];
         let recipe = Recipe::new(fields).unwrap();
         let id = OkmsId::from_bytes([1; 16]).unwrap();
-        let made = Values::new().make(id, recipe, NOW).await.unwrap();
+        let made = Values::new(&Arc::default()).make(id, recipe, NOW).await.unwrap();
         let shown: Vec<_> = made
             .iter()
             .map(|(name, value)| {

@@ -118,7 +118,7 @@ async fn loud(change: impl FnOnce(&mut Config)) -> TestServer {
         let engine = Arc::new(
             RedbEngine::open(&options, Arc::new(CommitMetrics(Arc::clone(&metrics)))).unwrap(),
         );
-        Over { engine, metrics, dialects: dialects.leak() }
+        Over { engine, metrics, weights: Arc::default(), dialects: dialects.leak() }
     })
     .await
 }

@@ -50,7 +50,7 @@ async fn a_noisy_domain_is_refused_and_a_quiet_one_is_not() {
             "own": ["requestsPerSecond"], "requestsPerSecond": 0.001, "requestsBurst": 3,
             "writesPerSecond": null, "writesBurst": null, "subjectRequestsPerSecond": null,
             "subjectRequestsBurst": null, "subjectWritesPerSecond": null, "subjectWritesBurst": null, "tokens": 100_000, "secrets": 10_000_000,
-            "versionBytes": 107_374_182_400_u64,
+            "versionBytes": 107_374_182_400_u64, "weight": 1,
         })
     );
     for _ in 0..3 {
@@ -498,6 +498,23 @@ async fn secrets_of_another_process_count() {
     }
     stopper.stop();
     running.await.unwrap();
+}
+
+/// A weight is told as it was set, and what is none is refused: it stays as it was.
+#[tokio::test]
+async fn a_domain_weighs_what_an_operator_says() {
+    let (server, client) = TestServer::with_tenant().await;
+    let told = set(&server, &client, json!({"weight": 5})).await;
+    assert_eq!((&told["weight"], &told["own"]), (&json!(5), &json!(["weight"])));
+    for wrong in [json!(0), json!(101), json!(1.5), json!(-1), json!("3"), json!(true)] {
+        let body = json!({ "weight": wrong }).to_string();
+        let refused = server.operator().call(Method::PUT, &at(&client), &body).await;
+        let text = refused.error(400, BAD);
+        assert!(text.contains("weight"), "{text}");
+    }
+    assert_eq!(client.call(Method::GET, &at(&client), "").await.ok()["weight"], 5);
+    forget(&server, &client).await;
+    assert_eq!(client.call(Method::GET, &at(&client), "").await.ok()["weight"], 1);
 }
 
 /// Where rates are set, every answer tells how one stands with them, in every dialect and whatever it is; where

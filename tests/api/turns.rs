@@ -99,6 +99,7 @@ fn whom_a_proxy_sends_takes_its_domains_turns() {
                 Over {
                     engine: Arc::new(MemoryEngine::default()),
                     metrics,
+                    weights: Arc::default(),
                     dialects: dialects.leak(),
                 }
             },

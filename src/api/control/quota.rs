@@ -24,14 +24,15 @@ const SUBJECT_WRITES: Names = ("subjectWritesPerSecond", "subjectWritesBurst");
 const TOKENS: &str = "tokens";
 const SECRETS: &str = "secrets";
 const BYTES: &str = "versionBytes";
+const WEIGHT: &str = "weight";
 
 const UNKNOWN: Invalid = Invalid(
     "a quota says requestsPerSecond, writesPerSecond, subjectRequestsPerSecond and subjectWritesPerSecond, each with a burst \
-     where it is not ten seconds' worth (requestsBurst, writesBurst, subjectRequestsBurst, subjectWritesBurst), tokens, secrets and versionBytes; nothing else is known",
+     where it is not ten seconds' worth (requestsBurst, writesBurst, subjectRequestsBurst, subjectWritesBurst), tokens, secrets, versionBytes and weight; nothing else is known",
 );
 const NO_RATE: Invalid = Invalid("a burst belongs to a rate: name both, or neither");
 const NOT_WHOLE: Invalid =
-    Invalid("a burst, or a number of tokens, secrets or bytes, is a whole number");
+    Invalid("a burst, a weight, or a number of tokens, secrets or bytes, is a whole number");
 
 pub(super) async fn get(context: &Context, permit: &Permit, _: &Call) -> Result<Reply, Error> {
     Ok(reply(&context.service.quotas.get(permit).await?))
@@ -47,6 +48,7 @@ pub(super) async fn put(context: &Context, permit: &Permit, call: &Call) -> Resu
         tokens: taken(&mut body, TOKENS)?.map(whole).transpose()?,
         secrets: taken(&mut body, SECRETS)?.map(whole).transpose()?,
         bytes: taken(&mut body, BYTES)?.map(whole).transpose()?,
+        weight: taken(&mut body, WEIGHT)?.map(whole).transpose()?,
     };
     if body.has_unknown() {
         return Err(UNKNOWN.into());
@@ -88,6 +90,7 @@ fn reply(Bounded { whole, own }: &Bounded) -> Reply {
         (TOKENS, whole.tokens, own.tokens),
         (SECRETS, whole.secrets, own.secrets),
         (BYTES, whole.bytes, own.bytes),
+        (WEIGHT, whole.weight, own.weight),
     ];
     Reply::json(Writer::object(|out| {
         let named = rates.iter().filter(|(.., own)| own.is_some()).map(|((name, _), ..)| *name);

@@ -94,7 +94,7 @@ async fn what_is_over_is_swept_with_all_that_belongs_to_it() {
 async fn reads_are_counted_by_several_processes() {
     let (folder, engine, one, id) = start().await;
     let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
-    let default = (BuiltIn::Admin, Quota::default());
+    let default = (BuiltIn::Admin, Quota::default(), Arc::default());
     let other = Service::open(
         Arc::clone(&engine),
         root,

@@ -166,7 +166,7 @@ async fn who_fell_behind_learns_of_what_is_gone() {
     let (service, id, _) = service_over(Arc::clone(&engine), folder.path(), None).await;
     put_user(&service, id, &["admin"]).await.unwrap();
     let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
-    let default = (BuiltIn::Admin, Quota::default());
+    let default = (BuiltIn::Admin, Quota::default(), Arc::default());
     let other = Service::open(engine, root, None, default, Arc::default(), Box::new(|_, _| ()));
     let other = other.await.unwrap();
     let has = || other.access.directory().policies_of_user(id, "ann");
@@ -178,4 +178,23 @@ async fn who_fell_behind_learns_of_what_is_gone() {
     assert_eq!(has(), ["admin"], "nothing follows the store here");
     other.access.read_all().await.unwrap();
     assert!(has().is_empty());
+}
+
+/// What a turn of a domain is worth counts from its answer on, after a restart, and no more once it is forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weight_counts_where_turns_are_taken() {
+    let (folder, engine) = (tempfile::tempdir().unwrap(), Arc::new(MemoryEngine::default()));
+    let (service, id, _) = service_over(engine.clone(), folder.path(), None).await;
+    let weight = |service: &Service| service.quotas.weights().of(id.as_bytes());
+    assert_eq!(weight(&service), 1);
+    let quota = Quota { weight: Some(3), ..Quota::default() };
+    service.quotas.put(&all(id), quota).await.unwrap();
+    assert_eq!(weight(&service), 3);
+    let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
+    let default = (BuiltIn::Admin, Quota::default(), Arc::default());
+    let other =
+        Service::open(engine, root, None, default, Arc::default(), Box::new(|_, _| ())).await;
+    assert_eq!(weight(&other.unwrap()), 3);
+    service.quotas.delete(&all(id)).await.unwrap();
+    assert_eq!(weight(&service), 1);
 }

@@ -28,7 +28,7 @@ impl Processes {
         let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
         let mut services = vec![Arc::new(service)];
         for _ in 1..number {
-            let default = (BuiltIn::Admin, Quota::default());
+            let default = (BuiltIn::Admin, Quota::default(), Arc::default());
             let opened = Service::open(
                 Arc::clone(&engine),
                 root.clone(),

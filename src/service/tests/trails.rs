@@ -61,7 +61,8 @@ async fn a_damaged_domain_holds_up_no_other() {
     damage(&service, kinds::tenant::SPACE, kinds::tenant::key(id)).await;
     // Who has not had its keys before.
     let root = Arc::new(FileRootKey::load(&folder.path().join("root.key")).unwrap());
-    let (default, on_commit) = ((BuiltIn::Admin, Quota::default()), Box::new(|_, _| ()));
+    let (default, on_commit) =
+        ((BuiltIn::Admin, Quota::default(), Arc::default()), Box::new(|_, _| ()));
     let fresh = Service::open(Arc::clone(&engine), root, None, default, Arc::default(), on_commit);
     let fresh = fresh.await.unwrap();
     fresh.trails.keep(([1; 8], 2), &[line(id, 1), line(other, 2)], BOUNDS, NOW).await.unwrap();

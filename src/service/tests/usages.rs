@@ -86,7 +86,7 @@ impl Two {
         let engine = Arc::new(RedbEngine::open(&options, Arc::new(Silent)).unwrap());
         let root = Arc::new(FileRootKey::load(&self.folder.path().join("root.key")).unwrap());
         for _ in 0..2 {
-            let default = (BuiltIn::Admin, Quota::default());
+            let default = (BuiltIn::Admin, Quota::default(), Arc::default());
             let on_commit = Box::new(|_, _| {});
             let opened = Service::open(
                 engine.clone(),

@@ -1,11 +1,13 @@
 //! What is made of passwords, away from the threads that serve many, and so much of it at once and no
 //! more.
 
+use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::{
     crypto::{self, Password},
+    fair::Weights,
     model::{OkmsId, PasswordHash},
     service::{
         Error,
@@ -25,9 +27,9 @@ pub(super) struct Passwords {
 pub(super) struct PasswordTurn(SharedTurn);
 
 impl Passwords {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(weights: &Arc<Weights>) -> Self {
         Self {
-            turns: SharedTurns::new(PASSWORDS),
+            turns: SharedTurns::new(PASSWORDS, weights),
             #[cfg(test)]
             taken: AtomicUsize::new(0),
         }

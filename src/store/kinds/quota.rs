@@ -34,6 +34,8 @@ struct Fields {
     bytes: Option<u64>,
     #[n(6)]
     subject_writes: Option<RateFields>,
+    #[n(7)]
+    weight: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -68,8 +70,16 @@ impl Kind for Quota {
     }
 
     fn encode(&self) -> Result<Vec<u8>, Malformed> {
-        let Self { requests, writes, subject_requests, subject_writes, tokens, secrets, bytes } =
-            *self;
+        let Self {
+            requests,
+            writes,
+            subject_requests,
+            subject_writes,
+            tokens,
+            secrets,
+            bytes,
+            weight,
+        } = *self;
         kind::encode(&Fields {
             requests: requests.map(Into::into),
             writes: writes.map(Into::into),
@@ -78,6 +88,7 @@ impl Kind for Quota {
             secrets,
             bytes,
             subject_writes: subject_writes.map(Into::into),
+            weight,
         })
     }
 
@@ -92,6 +103,7 @@ impl Kind for Quota {
             secrets: fields.secrets,
             bytes: fields.bytes,
             subject_writes: rate(fields.subject_writes)?,
+            weight: fields.weight,
         }
         .check()?)
     }

@@ -610,6 +610,7 @@ fn quotas() {
         tokens: Some(4),
         secrets: Some(5),
         bytes: Some(6),
+        weight: Some(8),
     });
     check(&Quota { tokens: Some(1), ..Quota::default() });
 }

@@ -96,7 +96,7 @@ impl TestServer {
     ) -> Self {
         Self::start_over(change, |config, metrics| {
             let engine = make(config, Arc::clone(&metrics));
-            Over { engine, metrics, dialects: DIALECTS }
+            Over { engine, metrics, weights: Arc::default(), dialects: DIALECTS }
         })
         .await
     }
@@ -130,7 +130,12 @@ impl TestServer {
     /// Another process over the same store, which does not run yet.
     pub async fn beside(&self, engine: &Arc<dyn Engine>) -> App {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let over = Over { engine: Arc::clone(engine), metrics, dialects: DIALECTS };
+        let over = Over {
+            engine: Arc::clone(engine),
+            metrics,
+            weights: Arc::default(),
+            dialects: DIALECTS,
+        };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let mut config = self.config.clone();
         config.audit.device = vec![audit_file(config.store.path.with_file_name("audit_2.log"))];

@@ -73,6 +73,7 @@ use self::{
 };
 use crate::{
     durable::behind,
+    fair::Weights,
     store::{
         engine::{
             Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
@@ -113,6 +114,8 @@ pub struct RedbOptions {
     pub pause_min: Duration,
     /// The longest time between two tries.
     pub pause_max: Duration,
+    /// What turns of each tenant are worth, at the writer and among those who read.
+    pub weights: Arc<Weights>,
     /// The spaces that there are. The file gets those that it lacks.
     pub spaces: Vec<Space>,
     /// Who brings a file of an earlier layout up to this one's. Without it such a file is refused.
@@ -134,6 +137,7 @@ impl RedbOptions {
             group_bytes: 8 << 20,
             pause_min: Duration::from_secs(1),
             pause_max: Duration::from_secs(30),
+            weights: Arc::default(),
             spaces: kinds::SPACES.to_vec(),
             upgrade: None,
         }
@@ -266,14 +270,16 @@ impl RedbEngine {
         }
         let under = Arc::new(Under { frozen: None, base: Arc::new(base) });
         let view = View { revision, recent, under };
-        let queue =
-            Queue::new(Limits { batches: options.queue_batches, bytes: options.queue_bytes });
+        let queue = Queue::new(
+            Limits { batches: options.queue_batches, bytes: options.queue_bytes },
+            &options.weights,
+        );
         let shared = Arc::new(Shared::new(
             view,
             Cache::new(options.record_cache_bytes),
             queue,
             feed,
-            latest,
+            (latest, &options.weights),
         ));
         let keeper =
             Keeper::new(Arc::clone(&shared), disk, Arc::clone(&observer), options.into(), database);

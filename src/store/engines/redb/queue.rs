@@ -4,20 +4,23 @@
 //! count and by bytes, and a batch that does not fit is refused at once; a batch in the queue is
 //! either given to the writer or refused, never forgotten. Tenants take turns, so that the batch of
 //! a quiet one waits for the group under way and for a turn of each other, not for all that
-//! somebody else has queued; and a tenant may hold as much as is free, half of the queue where it
+//! somebody else has queued, one that weighs more having more of a turn; and a tenant may hold as much as is free, half of the queue where it
 //! is alone, so that there is always room for another one. Never does: waiting on the caller's
 //! side.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::look::Looked;
-use crate::store::engine::{Batch, CommitError, Op, Revision};
+use crate::{
+    fair::{Tenant, Weights},
+    store::engine::{Batch, CommitError, Op, Revision},
+};
 
 /// How the writer answers a batch.
 pub(super) type Reply = oneshot::Sender<Result<Revision, CommitError>>;
@@ -77,10 +80,6 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
-/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16
-/// bytes.
-pub(super) type Tenant = [u8; 16];
-
 /// What a tenant's turn is worth, in bytes. A batch counts for a turn at least: a place in the group
 /// and its judgement are worth as much, and so beside somebody's many small batches another one has
 /// saved up for a large value within a group.
@@ -89,6 +88,7 @@ const TURN: usize = 16 << 10;
 #[derive(Default)]
 struct State {
     lanes: HashMap<Tenant, Lane>,
+    weights: Arc<Weights>,
     /// The tenants that have something in their lanes, the next one first.
     turns: VecDeque<Tenant>,
     batches: usize,
@@ -121,8 +121,9 @@ struct Lane {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::default(), wake: Condvar::new() }
+    pub(super) fn new(limits: Limits, weights: &Arc<Weights>) -> Self {
+        let state = State { weights: Arc::clone(weights), ..State::default() };
+        Self { limits, state: Mutex::new(state), wake: Condvar::new() }
     }
 
     /// Takes a batch in, or says at once why not.
@@ -279,7 +280,8 @@ impl State {
                 self.turns.pop_front();
                 continue;
             };
-            lane.credit += TURN;
+            let turn = self.weights.of(&tenant) as usize * TURN;
+            lane.credit += turn;
             while let Some(job) = lane.jobs.front() {
                 let weight = job.batch.weight();
                 let is_first = is_new && group.is_empty();
@@ -291,7 +293,7 @@ impl State {
                 }
                 if !is_first && (is_full || bytes.saturating_add(weight) > limits.bytes) {
                     // The turn goes on in the next group.
-                    lane.credit = lane.credit.saturating_sub(TURN);
+                    lane.credit = lane.credit.saturating_sub(turn);
                     break 'group;
                 }
                 lane.credit -= cost;
@@ -313,6 +315,8 @@ impl State {
     }
 }
 
+/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16
+/// bytes.
 fn tenant(batch: &Batch) -> Tenant {
     let first = batch.preconditions.first().map(|(_, key, _)| key);
     let first = first.or_else(|| {
@@ -344,7 +348,7 @@ mod tests {
     }
 
     fn queue(batches: usize, bytes: usize) -> Queue {
-        Queue::new(Limits { batches, bytes })
+        Queue::new(Limits { batches, bytes }, &Arc::default())
     }
 
     /// A thousand writers of one tenant made a quiet tenant's write wait for all that they had
@@ -370,6 +374,21 @@ mod tests {
             rest.extend(more);
         }
         assert_eq!((rest.contains(&3), next.len() + rest.len()), (true, 938));
+    }
+
+    /// Of two who always have something waiting, one that weighs three has three times as much of each group.
+    #[test]
+    fn who_weighs_more_has_more_of_a_group() {
+        let weights = Arc::<Weights>::default();
+        let queue = Queue::new(Limits { batches: 4096, bytes: usize::MAX }, &weights);
+        for _ in 0..500 {
+            assert!(queue.push(job(1, 200)).is_ok() && queue.push(job(2, 200)).is_ok());
+        }
+        let ones =
+            || taken(&queue, 64).into_iter().filter(|tenant| *tenant == 1).collect::<Vec<_>>();
+        assert_eq!(ones().len(), 32);
+        weights.replace(HashMap::from([([1; 16], 3)]));
+        assert_eq!(ones().len(), 48);
     }
 
     #[test]

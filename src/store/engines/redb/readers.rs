@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use super::queue::Tenant;
-use crate::fair::{Bounds, Full, Turn, Turns};
+use crate::fair::{Bounds, Full, Tenant, Turn, Turns, Weights};
 
 /// Reads at once, of one tenant half of them. Requests in progress bound those that wait.
 const READERS: Bounds = Bounds { all: 64, of_one: 32, waiting: usize::MAX };
@@ -18,8 +17,9 @@ pub(super) struct Readers(Arc<Turns<Tenant>>);
 pub(super) type Slot = Turn<Tenant>;
 
 impl Readers {
-    pub(super) fn new() -> Self {
-        Self(Turns::new(READERS))
+    pub(super) fn new(weights: &Arc<Weights>) -> Self {
+        let weights = Arc::clone(weights);
+        Self(Turns::weighed(READERS, move |tenant| weights.of(tenant)))
     }
 
     /// Waits for a place for a read of `key`.
@@ -49,7 +49,7 @@ mod tests {
     /// 64 reads of one tenant that wait for the disk left no place for anybody else's.
     #[tokio::test(start_paused = true)]
     async fn one_tenant_takes_half_of_the_places() {
-        let readers = Readers::new();
+        let readers = Readers::new(&Arc::default());
         let at_once = async |tenant: u8| {
             tokio::time::timeout(Duration::from_millis(1), readers.place(&[tenant; 20])).await
         };

@@ -16,7 +16,10 @@ use super::{
     readers::Readers,
     view::{Frozen, Under, View},
 };
-use crate::store::{engine::Health, feed::Feed};
+use crate::{
+    fair::Weights,
+    store::{engine::Health, feed::Feed},
+};
 
 /// The newest view, what waits for the writers and for the keeper, and how the store feels.
 pub(super) struct Shared {
@@ -88,7 +91,7 @@ impl Shared {
         cache: Cache,
         queue: Queue,
         feed: Feed,
-        latest: Option<u64>,
+        (latest, weights): (Option<u64>, &Arc<Weights>),
     ) -> Self {
         let trimmed = AtomicU64::new(view.under.base.standing.tail);
         Self {
@@ -98,8 +101,8 @@ impl Shared {
             queue,
             feed,
             latest,
-            readers: Readers::new(),
-            lookers: Readers::new(),
+            readers: Readers::new(weights),
+            lookers: Readers::new(weights),
             log: AtomicU8::new(0),
             base: AtomicU8::new(0),
             full: AtomicBool::new(false),
