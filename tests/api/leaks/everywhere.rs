@@ -12,7 +12,7 @@ use std::{
 
 use hyper::Method;
 use okmsd::{
-    api::ListedRoute,
+    api::{DIALECTS, ListedRoute, route_list},
     config::{AuditDevice, AuditDeviceKind, AuditFormat, SyslogAddress},
 };
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use super::{HIDDEN, METADATA, METADATA_KEY, VALUE, VALUE_KEY, contains, disk, do
 use crate::{
     failure::{Fault, Faulty},
     harness::{Client, Connection, audit_file, eventually},
-    isolation::{SECRET, body, method, routes, url},
+    isolation::{SECRET, body, is_partners, method, url},
 };
 
 /// Where the process leaves the tokens that it was given.
@@ -118,6 +118,10 @@ async fn asks_for_all() -> Vec<String> {
     })
     .await;
     let (client, mut tokens) = (domain(&server).await, Vec::new());
+    // It is somebody's partner, so that there is something at those addresses.
+    let at = format!("/v2/okms/resource/{}", domain(&server).await.id);
+    let partner = json!({ "partner": client.id }).to_string();
+    server.operator().call(Method::PUT, &at, &partner).await.ok();
     for fault in FAULTS {
         engine.fails(Fault::None);
         tokens.extend(plant(&domain(&server).await).await);
@@ -153,8 +157,8 @@ async fn asks_for_all() -> Vec<String> {
 /// Asks for each route, rightly and, where the store works, in all wrong ways. What is refused repeats nothing.
 async fn asks(client: &Client, id: &str, fault: Fault) {
     let mut connection = client.connect().await;
-    let (mut well, mut failed) = (0, 0);
-    for route in routes() {
+    let (mut well, mut failed, mut of_partner) = (0, 0, 0);
+    for route in route_list(DIALECTS) {
         // Some row may have deleted it.
         let kept = json!({"path": SECRET, "version": {"data": {VALUE_KEY: VALUE}}}).to_string();
         if fault == Fault::None {
@@ -168,6 +172,7 @@ async fn asks(client: &Client, id: &str, fault: Fault) {
                 ask(&mut connection, client, (method(&route), &url, token), body).await;
             if status < 400 {
                 well += 1;
+                of_partner += usize::from(is_partners(&route));
                 continue;
             }
             failed += 1;
@@ -178,6 +183,8 @@ async fn asks(client: &Client, id: &str, fault: Fault) {
     }
     assert!(well + failed > 100, "{fault:?}: {well} {failed}");
     assert!(failed > 50 && (well > 50 || fault != Fault::None), "{fault:?}: {well} {failed}");
+    let is_served = fault == Fault::None && client.id == id;
+    assert!(of_partner > 5 || !is_served, "{of_partner} of what a partner keeps");
 }
 
 async fn ask(
