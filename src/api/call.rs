@@ -78,6 +78,9 @@ impl UriTerms {
 /// Something about audit devices on its way.
 pub type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
 
+/// What stands for a path, on its way.
+pub type Hashing<'a> = Pin<Box<dyn Future<Output = Result<String, Failed>> + Send + 'a>>;
+
 /// What knows the audit devices, and opens and closes those that are enabled over the API.
 pub trait AuditDevices: Send + Sync {
     /// All that there are.
@@ -90,7 +93,7 @@ pub trait AuditDevices: Send + Sync {
     fn disable<'a>(&'a self, permit: &'a RegionPermit, name: &'a str) -> Doing<'a>;
 
     /// What stands for a path of a domain where records tell no paths.
-    fn hashed(&self, id: OkmsId, path: &str) -> String;
+    fn hashed<'a>(&'a self, id: OkmsId, path: &'a str) -> Hashing<'a>;
 }
 
 /// An audit device that is to be enabled: a file.

@@ -33,7 +33,8 @@ pub(crate) use self::paths::value_rules;
 pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
     call::{
-        AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, NewAuditDevice, UriTerms,
+        AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, Hashing, NewAuditDevice,
+        UriTerms,
     },
     dialects::DIALECTS,
     issuer::{Issuer, Unheard},

@@ -24,15 +24,15 @@ use crate::{
     api::Feeds,
     audit::{
         Auditor, ChainId, Device, FileDevice, Fitted, Form, Head, Listener, Members, Need,
-        PathHash, Position, Receipt, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms,
-        Unended, cut_torn,
+        Position, Receipt, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unended,
+        cut_torn,
     },
     clock::Clock,
     config::{
         Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads, AuditStore, Config,
         SyslogAddress,
     },
-    crypto::{FileRootKey, RootKey as _, SigningKey},
+    crypto::{FileRootKey, Salt, SigningKey},
     material,
     metrics::Metrics,
     model::AuditMark,
@@ -53,7 +53,7 @@ pub(super) struct Beginning {
     key: SigningKey,
     config: Audit,
     heads: Arc<Heads>,
-    hash: PathHash,
+    salt: Salt,
     clock: Arc<dyn Clock>,
 }
 
@@ -96,10 +96,6 @@ impl Beginning {
             Ok(Fitted { device: one.into_device()?, is_required: device.required, form })
         });
         let fitted = fitted.collect::<Result<_, AuditError>>()?;
-        let hash = {
-            let root = Arc::clone(root);
-            Box::new(move |text: &[u8]| root.tag(text).ok())
-        };
         Ok(Some(Self {
             fitted,
             file,
@@ -107,7 +103,7 @@ impl Beginning {
             key,
             config: config.clone(),
             heads: Arc::new(heads),
-            hash,
+            salt: Salt::of_region(&**root)?,
             clock: Arc::clone(clock),
         }))
     }
@@ -119,7 +115,7 @@ impl Beginning {
         service: &Arc<Service>,
         enabled: Vec<Reopened>,
     ) -> Result<(Begun, Enabled), AuditError> {
-        let Self { mut fitted, file, tail, key, config, heads, hash, clock } = self;
+        let Self { mut fitted, file, tail, key, config, heads, salt, clock } = self;
         let at = match &tail {
             Some(tail) => tail.at,
             None => Position::before_all(ChainId::fresh()?),
@@ -159,7 +155,7 @@ impl Beginning {
         let terms = Terms {
             shows_paths: config.paths,
             requires_reads: config.reads == AuditReads::Required,
-            hash,
+            salt,
         };
         let auditor = Arc::new(Auditor::new(recorder, terms, clock));
         let start = auditor.of("start").text("release", env!("CARGO_PKG_VERSION"));

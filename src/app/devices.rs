@@ -16,8 +16,8 @@ use std::{
 
 use super::audit_error::AuditError;
 use crate::{
-    api::{AuditDeviceView, AuditDevices, Doing, Failed, NewAuditDevice},
-    audit::{Auditor, Device, FileDevice, Fitted, Form, LaneId, Rotation, cut_torn},
+    api::{AuditDeviceView, AuditDevices, Doing, Failed, Hashing, NewAuditDevice},
+    audit::{Auditor, Device, FileDevice, Fitted, Form, LaneId, Rotation, cut_torn, hashed},
     auth::{Action, RegionPermit},
     config::{
         Audit, AuditDevice, AuditDeviceKind, AuditFormat, ROTATE_BYTES, ROTATE_TIME, SyslogAddress,
@@ -224,8 +224,8 @@ impl AuditDevices for Devices {
         Box::pin(self.disables(permit, name))
     }
 
-    fn hashed(&self, id: OkmsId, path: &str) -> String {
-        self.auditor.as_ref().map(|auditor| auditor.hashed(Some(id), path)).unwrap_or_default()
+    fn hashed<'a>(&'a self, id: OkmsId, path: &'a str) -> Hashing<'a> {
+        Box::pin(async move { Ok(hashed(&*self.service.tenants.salt(id).await?, path)) })
     }
 }
 

@@ -126,10 +126,14 @@ async fn erase_one(
     let directory = service.access.directory();
     let actions = [Action::SecretDelete];
     let Ok(permit) = principal.authorize(secret.tenant, &actions, directory) else { return false };
-    let recorded = auditor.map(|auditor| {
-        let what = (&principal, "EraseRemovedSecret");
-        Recorded::begin(auditor, what, (secret.tenant, &secret.path), now)
-    });
+    let what = (&principal, "EraseRemovedSecret");
+    let recorded = match auditor {
+        Some(auditor) => {
+            let by = (auditor, service);
+            Some(Recorded::begin(by, what, (secret.tenant, &secret.path), now).await)
+        }
+        None => None,
+    };
     let permit = permit.seen_by(recorded.as_ref().map(Recorded::witness));
     let erased = service.secrets.erase_over(&permit, secret, now).await;
     let (erased, problem) = match erased {

@@ -12,6 +12,7 @@ use crate::{
     audit::{Auditor, Missing, Trail},
     auth::{Principal, Thing, Witness},
     model::{OkmsId, SecretPath, Timestamp},
+    service::Service,
 };
 
 /// The record of something that the program begins to do as this principal, by this name.
@@ -37,14 +38,14 @@ impl Drop for Recorded {
 
 impl Recorded {
     /// Begins to do something to a secret.
-    pub(super) fn begin(
-        auditor: &Arc<Auditor>,
+    pub(super) async fn begin(
+        (auditor, service): (&Arc<Auditor>, &Service),
         what: (&Principal, &str),
         (tenant, path): (OkmsId, &SecretPath),
         now: Timestamp,
     ) -> Self {
         let trail = begun(auditor, what, now);
-        trail.is_in(tenant);
+        trail.is_in(tenant, service.tenants.salt(tenant).await.ok());
         trail.names(Thing::Secret, path.as_str());
         Self(trail)
     }

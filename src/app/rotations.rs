@@ -111,10 +111,14 @@ impl Rotating {
         let Ok(permit) = principal.authorize(*tenant, &actions, service.access.directory()) else {
             return;
         };
-        let recorded = self.auditor.as_ref().map(|auditor| {
-            let what = (&principal, "RotateDueSecret");
-            Recorded::begin(auditor, what, (*tenant, &due.path), now)
-        });
+        let what = (&principal, "RotateDueSecret");
+        let recorded = match &self.auditor {
+            Some(auditor) => {
+                let by = (auditor, service);
+                Some(Recorded::begin(by, what, (*tenant, &due.path), now).await)
+            }
+            None => None,
+        };
         let permit = permit.seen_by(recorded.as_ref().map(Recorded::witness));
         let (status, problem) = match service
             .rotations

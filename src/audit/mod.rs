@@ -49,7 +49,7 @@ pub use self::{
     state::Unrecorded,
     stdout::StdoutDevice,
     syslog::SyslogDevice,
-    trail::{Auditor, Missing, PathHash, Terms, Trail},
+    trail::{Auditor, Missing, Terms, Trail, hashed},
     unended::Unended,
     verify::{Doubt, Fault, Proven, Verifier},
 };

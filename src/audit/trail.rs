@@ -1,8 +1,8 @@
 //! One request's way through the audit trail.
 //!
 //! Always holds: each request leaves one record, whatever becomes of it and of its client; what it
-//! changes is announced before it happens, and told after. Values, and names of members of values,
-//! do not come here.
+//! changes is announced before it happens, and told after. Values do not come here; of the name of a
+//! part of one, what stands for it is kept alone.
 
 use std::{
     fmt,
@@ -23,7 +23,8 @@ use crate::{
         Thing, Unwitnessed, Voucher, Witness, Word, jwt::Token,
     },
     clock::Clock,
-    model::{AuditMark, OkmsId, Timestamp, text::hex},
+    crypto::Salt,
+    model::{AuditMark, OkmsId, Timestamp, secret_prefix_resource},
 };
 
 /// So many decisions of one request are told.
@@ -37,17 +38,15 @@ const VERSIONS_MAX: usize = 100;
 /// So much of a name, in bytes: as much as a secret's path has at the most.
 const NAME_MAX: usize = 1_024;
 
-/// Makes 16 bytes of a text, that nobody else can make of it.
-pub type PathHash = Box<dyn Fn(&[u8]) -> Option<[u8; 16]> + Send + Sync>;
-
 /// What records tell, and what is done where there can be none.
 pub struct Terms {
     /// Whether paths are told as they are.
     pub shows_paths: bool,
     /// Whether nothing is read that cannot be recorded.
     pub requires_reads: bool,
-    /// What stands for a path that is not told: the same for the same, and of no use to others.
-    pub hash: PathHash,
+    /// What makes what stands for a path that is not told, where that is in no domain, or in one that is
+    /// not known to whoever asks.
+    pub salt: Salt,
 }
 
 /// Makes the records of requests.
@@ -109,20 +108,24 @@ impl Auditor {
         })
     }
 
-    fn path(&self, tenant: Option<OkmsId>, path: &str) -> String {
+    /// What is told of a path of the domain that has this salt.
+    fn path(&self, salt: Option<&Salt>, path: &str) -> String {
         if self.terms.shows_paths {
             return path.to_owned();
         }
-        self.hashed(tenant, path)
+        hashed(salt.unwrap_or(&self.terms.salt), path)
     }
+}
 
-    /// What stands for a path where paths are not told.
-    #[must_use]
-    pub fn hashed(&self, tenant: Option<OkmsId>, path: &str) -> String {
-        let tenant = tenant.map(|tenant| *tenant.as_bytes()).unwrap_or_default();
-        let text = [b"audited path\0", tenant.as_slice(), path.as_bytes()].concat();
-        (self.terms.hash)(&text).map(|hash| format!("hash:{}", hex(&hash))).unwrap_or_default()
-    }
+/// What stands for a path where paths are not told: of a secret, what stands for it elsewhere.
+#[must_use]
+pub fn hashed(salt: &Salt, path: &str) -> String {
+    format!("hash:{}", reference(salt, path))
+}
+
+/// What stands for the secret at a path, or for what begins so.
+fn reference(salt: &Salt, path: &str) -> String {
+    salt.reference(&secret_prefix_resource(path))
 }
 
 impl fmt::Debug for Auditor {
@@ -145,6 +148,8 @@ pub struct Trail {
 struct Request {
     head: Members,
     tenant: Option<OkmsId>,
+    /// That tenant's, where whoever asks may know of it.
+    salt: Option<Arc<Salt>>,
     token: Option<String>,
     user: Option<String>,
     identities: Vec<String>,
@@ -156,6 +161,8 @@ struct Request {
     named: Option<(Thing, String)>,
     /// What else it is about, as was found out.
     about: Vec<(Thing, String)>,
+    /// The secrets of whose values a part is meant, and what stands for that.
+    parts: Vec<(String, String)>,
     decisions: Vec<Decision>,
     /// The secrets that it is about, of a request about many.
     items: Vec<Told>,
@@ -170,8 +177,9 @@ struct Request {
 /// One of the many secrets of a request.
 #[derive(Debug)]
 struct Told {
-    /// As it is told.
     path: String,
+    /// What stands for the part of its value that is meant.
+    part: Option<String>,
     actions: Vec<Action>,
     version: Option<u32>,
     is_denied: bool,
@@ -190,9 +198,12 @@ impl Told {
         }
     }
 
-    fn members(&self) -> Members {
-        let Self { path, actions, version, failure, .. } = self;
-        let members = Members::new().text("type", Thing::Secret.name()).text("name", path);
+    fn members(&self, auditor: &Auditor, request: &Request) -> Members {
+        let Self { path, part, actions, version, failure, .. } = self;
+        let members = Members::new().text("type", Thing::Secret.name());
+        let members = members.text("name", &request.path(auditor, path));
+        let part = part.clone().or_else(|| request.reference(path));
+        let members = members.maybe(REFERENCE, part.as_deref());
         let members = members.texts("actions", actions.iter().map(|action| action.name()));
         let members = members.text("effect", self.effect());
         let members = match version {
@@ -212,7 +223,6 @@ impl Told {
 struct Decision {
     action: Action,
     kind: &'static str,
-    /// As it is told.
     path: Option<String>,
     is_allowed: bool,
     by: Option<Word>,
@@ -266,10 +276,10 @@ impl Trail {
         self.more(|head| shown(head, recognized));
     }
 
-    /// In which tenant.
-    pub fn is_in(&self, tenant: OkmsId) {
+    /// In which tenant, and what makes what stands for its names, where whoever asks may know of it.
+    pub fn is_in(&self, tenant: OkmsId, salt: Option<Arc<Salt>>) {
         let mut request = self.request();
-        request.tenant = Some(tenant);
+        (request.tenant, request.salt) = (Some(tenant), salt);
         request.head = std::mem::take(&mut request.head).text("tenant", &tenant.to_string());
     }
 
@@ -450,20 +460,29 @@ impl Request {
         }
         let mut things = things.into_iter();
         let name = |(thing, name): &(Thing, String)| {
-            if thing.is_path() { auditor.path(self.tenant, name) } else { name.clone() }
+            if thing.is_path() { self.path(auditor, name) } else { name.clone() }
         };
-        let (kind, resource) = if let Some(main) = in_tree {
-            (Some(main.kind), main.path.clone())
+        let reference = |kind: &str, path: &str| {
+            (kind == Thing::Secret.name()).then(|| self.reference(path)).flatten()
+        };
+        let (kind, resource, stands) = if let Some(main) = in_tree {
+            let path = main.path.as_deref();
+            let told = path.map(|path| self.path(auditor, path));
+            (Some(main.kind), told, path.and_then(|path| reference(main.kind, path)))
         } else if let Some(thing) = things.next() {
-            (Some(thing.0.name()), Some(name(thing)))
+            let kind = thing.0.name();
+            (Some(kind), Some(name(thing)), reference(kind, &thing.1))
         } else {
-            (self.tenant.map(|_| DOMAIN).or(main.map(|main| main.kind)), None)
+            (self.tenant.map(|_| DOMAIN).or(main.map(|main| main.kind)), None, None)
         };
         let members = members.maybe("resource_type", kind).maybe("resource", resource.as_deref());
+        let members = members.maybe(REFERENCE, stands.as_deref());
         let also = |thing: &(Thing, String)| {
-            Members::new().text("type", thing.0.name()).text("name", &name(thing))
+            let kind = thing.0.name();
+            let members = Members::new().text("type", kind).text("name", &name(thing));
+            members.maybe(REFERENCE, reference(kind, &thing.1).as_deref())
         };
-        let items = self.items.iter().map(Told::members);
+        let items = self.items.iter().map(|item| item.members(auditor, self));
         let members = members.objects("also", things.map(also).chain(items));
         let members = match self.more_items {
             0 => members,
@@ -474,7 +493,7 @@ impl Request {
         let members = members.texts("actions", of_it.map(|one| one.action.name()));
         match &main.by {
             Some(Word { policy, block, .. }) => {
-                let block = block.as_deref().map(|block| auditor.path(self.tenant, block));
+                let block = block.as_deref().map(|block| self.path(auditor, block));
                 members.text("policy", policy).maybe("block", block.as_deref())
             }
             None => members,
@@ -482,6 +501,26 @@ impl Request {
     }
 }
 
+impl Request {
+    /// What is told of a path.
+    fn path(&self, auditor: &Auditor, path: &str) -> String {
+        auditor.path(self.salt.as_deref(), path)
+    }
+
+    /// What stands for the secret at a path, or for the part of its value that is meant.
+    fn reference(&self, path: &str) -> Option<String> {
+        let part = self.parts.iter().rev().find(|(of, _)| of == path);
+        part.map(|(_, part)| part.clone()).or_else(|| Some(reference(self.salt.as_deref()?, path)))
+    }
+
+    /// What stands for a part of a value.
+    fn part(&self, name: &str) -> Option<String> {
+        self.salt.as_deref().map(|salt| salt.reference(name))
+    }
+}
+
+/// How records call what stands for a secret.
+const REFERENCE: &str = "resource_ref";
 /// How records call a domain.
 const DOMAIN: &str = Thing::Domain.name();
 
@@ -595,6 +634,12 @@ impl Witness for Trail {
             }
             // Its own status says so.
             Detail::Failed(_) => {}
+            Detail::Part(path, name) => {
+                if let Some(part) = request.part(name) {
+                    request.parts.truncate(THINGS_MAX - 1);
+                    request.parts.push((cut(path), part));
+                }
+            }
             Detail::About(thing, name) => {
                 let thing = (thing, cut(name));
                 if !request.about.contains(&thing) {
@@ -615,8 +660,7 @@ impl Witness for Trail {
             Resource::Secret(path) => (Thing::Secret.name(), Some(path.as_str())),
             Resource::Below(path) | Resource::AllBelow(path) => (Thing::Folder.name(), Some(path)),
         };
-        let path = path.map(|path| self.auditor.path(request.tenant, path));
-        let decision = Decision { action, kind, path, is_allowed, by };
+        let decision = Decision { action, kind, path: path.map(cut), is_allowed, by };
         if !request.decisions.contains(&decision) {
             request.decisions.push(decision);
         }
@@ -636,13 +680,12 @@ impl Witness for Trail {
     }
 
     fn item(self: Arc<Self>, path: &str) -> Arc<dyn Witness> {
-        let place = {
+        let (place, own) = {
             let mut request = self.request();
-            let path = self.path(&request, path);
-            let place = request.items.iter().position(|one| one.path == path);
-            place.or_else(|| request.is_about_many(path))
+            let own = Request { salt: request.salt.clone(), ..Request::default() };
+            (request.is_about_many(cut(path)), Mutex::new(own))
         };
-        Arc::new(Item { trail: self, place, own: Mutex::default() })
+        Arc::new(Item { trail: self, place, own })
     }
 }
 
@@ -671,10 +714,6 @@ impl Trail {
             Ok(mark)
         })
     }
-
-    fn path(&self, request: &Request, path: &str) -> String {
-        self.auditor.path(request.tenant, &cut(path))
-    }
 }
 
 impl Request {
@@ -686,6 +725,7 @@ impl Request {
         }
         self.items.push(Told {
             path,
+            part: None,
             actions: Vec::new(),
             version: None,
             is_denied: false,
@@ -727,6 +767,13 @@ impl Witness for Item {
                 self.own().version = Some(number);
                 self.is_told(|told| told.version = Some(number));
             }
+            Detail::Part(path, name) => {
+                let mut own = self.own();
+                let part = own.part(name);
+                own.parts.extend(part.clone().map(|part| (cut(path), part)));
+                drop(own);
+                self.is_told(|told| told.part = part);
+            }
             Detail::Failed(how) => {
                 self.is_told(|told| (told.has_failed, told.failure) = (true, how));
             }
@@ -738,7 +785,6 @@ impl Witness for Item {
         let Resource::Secret(path) = resource else {
             return self.trail.decided(action, resource, is_allowed, by);
         };
-        let path = self.trail.auditor.path(self.trail.request().tenant, path.as_str());
         self.is_told(|told| {
             told.is_denied |= !is_allowed;
             if !told.actions.contains(&action) {
@@ -748,7 +794,8 @@ impl Witness for Item {
         // What was asked of all of them is told once.
         self.trail.decided(action, Resource::Below(""), is_allowed, by.clone());
         let kind = Thing::Secret.name();
-        let decision = Decision { action, kind, path: Some(path), is_allowed, by };
+        let path = Some(path.as_str().to_owned());
+        let decision = Decision { action, kind, path, is_allowed, by };
         let mut own = self.own();
         if own.decisions.len() < DECISIONS_MAX && !own.decisions.contains(&decision) {
             own.decisions.push(decision);

@@ -45,6 +45,9 @@ pub enum Detail<'a> {
     Versions(&'a [VersionNumber]),
     /// Something that it is about.
     About(Thing, &'a str),
+    /// The part of a secret's value that it is about: the secret's path, and the part's own name, of which
+    /// nothing is told but what stands for it.
+    Part(&'a str, &'a str),
     /// Why it is asked for, in the words of whoever asks.
     Reason(&'a str),
     /// One of the many things that it is about failed: with which status and problem its answer says so, if it

@@ -129,7 +129,7 @@ async fn access(
     // Certificates live by the machine's clock.
     let issued = recorded(app, "MakeDevCertificate", async |seen_by| {
         if let Some(trail) = &seen_by {
-            trail.is_in(domain.id);
+            trail.is_in(domain.id, service.tenants.salt(domain.id).await.ok());
         }
         service
             .credentials

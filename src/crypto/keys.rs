@@ -1,17 +1,18 @@
 //! A domain's keys, open in memory.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::hkdf::{self, HKDF_SHA256, Prk};
 use zeroize::Zeroizing;
 
-use super::{Error, RootKey, WrappedKey, derive::expand, random};
+use super::{Error, RootKey, Salt, WrappedKey, derive::expand, random};
 use crate::model::OkmsId;
 
 /// The keys of one domain, by generation. New records use the newest; old ones name theirs.
 pub struct DomainKeys {
     id: OkmsId,
     generations: Vec<Generation>,
+    salt: Arc<Salt>,
 }
 
 pub(super) struct Generation {
@@ -31,7 +32,7 @@ impl DomainKeys {
         const FIRST: u32 = 1;
         let key = Zeroizing::new(random::<32>()?);
         let wrapped = root.wrap(id, FIRST, &key)?;
-        Ok((Self { id, generations: vec![Generation::new(FIRST, &key)?] }, FIRST, wrapped))
+        Ok((Self::of(id, vec![Generation::new(FIRST, &key)?])?, FIRST, wrapped))
     }
 
     /// Unwraps a domain's keys, oldest first.
@@ -48,10 +49,14 @@ impl DomainKeys {
         for (number, key) in wrapped {
             generations.push(Generation::new(number, &*root.unwrap(id, number, &key)?)?);
         }
-        if generations.is_empty() {
-            return Err(Error::DoesNotOpen);
-        }
-        Ok(Self { id, generations })
+        Self::of(id, generations)
+    }
+
+    fn of(id: OkmsId, generations: Vec<Generation>) -> Result<Self, Error> {
+        // The first one is as old as the domain, and lives as long.
+        let first = generations.first().ok_or(Error::DoesNotOpen)?;
+        let salt = Arc::new(Salt::of_domain(&first.records)?);
+        Ok(Self { id, generations, salt })
     }
 
     /// The domain whose keys these are.
@@ -70,6 +75,12 @@ impl DomainKeys {
         expand(&first.records, &[b"mark of a word", word.as_bytes()])
     }
 
+    /// What makes what stands for names of the domain's, the same for as long as the domain lives.
+    #[must_use]
+    pub const fn salt(&self) -> &Arc<Salt> {
+        &self.salt
+    }
+
     pub(super) fn newest(&self) -> Result<&Generation, Error> {
         self.generations.last().ok_or(Error::UnknownGeneration)
     }
@@ -85,7 +96,7 @@ impl DomainKeys {
 
 impl Generation {
     fn new(number: u32, key: &[u8; 32]) -> Result<Self, Error> {
-        let records = Salt::new(HKDF_SHA256, b"okmsd domain key v1").extract(key);
+        let records = hkdf::Salt::new(HKDF_SHA256, b"okmsd domain key v1").extract(key);
         let values = Zeroizing::new(expand::<32>(&records, &[b"wrap data keys"])?);
         Ok(Self { number, records, values })
     }

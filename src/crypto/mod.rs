@@ -2,7 +2,7 @@
 //!
 //! Owns key material and every use of the cipher: the root key wraps a domain's keys, a domain's
 //! key wraps one fresh data key per value and derives one key per record; and what is
-//! kept of a user's password; and text that is made at random, for values of secrets. Always holds: what is sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
+//! kept of a user's password; what stands for a name that is not told; and text that is made at random, for values of secrets. Always holds: what is sealed is bound to its space and key, so that a record moved, swapped or edited does not open;
 //! key material and plaintext never print and are wiped when dropped. Never does: I/O beyond
 //! reading a key file at start, knowing what is inside a record.
 //!
@@ -21,6 +21,7 @@ mod keys;
 mod making;
 mod password;
 mod root;
+mod salt;
 mod sealed;
 mod signing;
 mod value;
@@ -31,6 +32,7 @@ pub use self::{
     making::{bcrypt, filled, hex, random_text, uuid},
     password::Password,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
+    salt::Salt,
     sealed::Sealed,
     signing::{SIGNATURE, SigningKey, VerifyingKey},
     value::SecretValue,

@@ -878,10 +878,13 @@ impl Edge {
                 let at = self.place(&principal, asked, &call.head).await?;
                 if let Some(trail) = trail {
                     let (tenant, across) = at;
-                    trail.is_in(tenant);
-                    // A stranger is not told, not even in what is his to read.
+                    // A stranger is not told, not even in what is his to read, nor by the time that it takes.
                     let own = [Party::Operator, Party::Tenant(tenant)];
-                    if (across != Across::Nowhere || own.contains(&principal.party()))
+                    let is_own = across != Across::Nowhere || own.contains(&principal.party());
+                    let tenants = &self.context.service.tenants;
+                    let salt = if is_own { tenants.salt(tenant).await.ok() } else { None };
+                    trail.is_in(tenant, salt);
+                    if is_own
                         && let Some((thing, name)) = &named
                         && let Some(path) = self.in_tree(tenant, address.mount(), name)
                     {

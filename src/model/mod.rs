@@ -94,6 +94,7 @@ pub use self::{
     secret::{Added, Header, MetadataPatch, SeenVersion},
     secret_uri::{
         Fragment, Scheme, SecretUri, SecretUriPrefix, UriError, resource as secret_resource,
+        resource_below as secret_prefix_resource,
     },
     settings::{DEFAULT_MAX_VERSIONS, MaxVersions, Settings, SettingsPatch},
     span::{Span, Spans},

@@ -2,6 +2,8 @@
 //!
 //! Always holds: no two have one name, or one alias; a partner is a domain that has no partner itself.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Action, Detail, Permit, RegionPermit, Resource, Thing},
-    crypto::{DomainKeys, RootKey},
+    crypto::{DomainKeys, RootKey, Salt},
     model::{Invalid, OkmsId, TenantAlias, Timestamp},
     store::{
         engine::{Batch, Expect, Op, Record, Snapshot},
@@ -238,6 +240,14 @@ fn domain(id: OkmsId, info: DomainInfo, partner: Option<OkmsId>) -> Domain {
 
 /// What of kin is known before there is a permit.
 impl Tenants {
+    /// What makes what stands for names in a tenant.
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound` where there is none.
+    pub async fn salt(&self, id: OkmsId) -> Result<Arc<Salt>, Error> {
+        Ok(Arc::clone(self.scope.keys_of(id).await?.salt()))
+    }
+
     /// The domain of this id or alias; one of an id may not be there.
     ///
     /// # Errors

@@ -133,10 +133,11 @@ pub(super) async fn bulk(context: &Context, permit: &Permit, call: &Call) -> Res
         let outcome = if has_failed && !goes_on {
             Err(Problem::NotExecuted.into())
         } else {
-            match Named::of(context, &permit, &uri).await {
+            match Named::untold(context, &permit, &uri).await {
                 Ok(named) => {
                     uri = named.text();
                     let item = permit.item(named.path.as_str());
+                    named.tell(&item);
                     let outcome = operation.perform(context, &item, named, call.now).await;
                     outcome.inspect_err(|failed| failed.tell(&item))
                 }

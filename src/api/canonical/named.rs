@@ -6,8 +6,11 @@ use super::{
     words,
 };
 use crate::{
-    auth::Permit,
-    model::{Fragment, Invalid, MountPath, Scheme, SecretPath, SecretUri, SecretUriPrefix, View},
+    auth::{Detail, Permit},
+    model::{
+        Fragment, Invalid, MountPath, Scheme, SecretPath, SecretUri, SecretUriPrefix, View,
+        secret_resource,
+    },
     service::Through,
 };
 
@@ -19,8 +22,27 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// What this URI names in the domain.
+    /// What this URI names in the domain; a part of a value that it names is told to whoever sees the request.
     pub(super) async fn of(context: &Context, permit: &Permit, text: &str) -> Result<Self, Failed> {
+        let named = Self::untold(context, permit, text).await?;
+        named.tell(permit);
+        Ok(named)
+    }
+
+    /// Tells whoever sees what is done by this permit that a part of a value is meant, if one is.
+    pub(super) fn tell(&self, permit: &Permit) {
+        if let Some(fragment) = self.fragment() {
+            let name = secret_resource(&self.path, Some(fragment));
+            permit.learns(Detail::Part(self.path.as_str(), &name));
+        }
+    }
+
+    /// What this URI names, of which nobody is told.
+    pub(super) async fn untold(
+        context: &Context,
+        permit: &Permit,
+        text: &str,
+    ) -> Result<Self, Failed> {
         let uri: SecretUri = text.parse()?;
         let Place { mount, view } = Place::of(context, permit, uri.scheme(), uri.path()).await?;
         let name = mount.name_below(uri.path()).ok_or_else(|| {

@@ -93,7 +93,7 @@ pub(super) async fn hash(
     let id = id.ok_or(Invalid(
         "paths have another hash in each domain: name the domain, as the namespace (-namespace=OKMS_ID) or in the address",
     ))?;
-    let hash = context.audit_devices.hashed(id, &input);
+    let hash = context.audit_devices.hashed(id, &input).await?;
     Ok(envelope::data(call, SYSTEM, &Parts::default(), |out| out.text("hash", &hash)))
 }
 

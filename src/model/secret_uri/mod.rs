@@ -216,6 +216,14 @@ pub fn resource(path: &SecretPath, fragment: Option<&Fragment>) -> String {
     text
 }
 
+/// The one name of what begins with `prefix` in the domain, which may end within a segment.
+#[must_use]
+pub fn resource_below(prefix: &str) -> String {
+    let mut text = RESOURCE.to_owned();
+    spelling::write_path(&mut text, prefix);
+    text
+}
+
 /// The parts of a URI, the latter ones as they are written.
 struct Parts<'t> {
     scheme: Scheme,
