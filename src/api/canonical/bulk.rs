@@ -13,6 +13,7 @@ use super::{
 use crate::{
     auth::{Permit, jwt::Scope},
     model::{Timestamp, VersionAct, VersionNumber},
+    service::Adding,
 };
 
 /// The most operations of one request.
@@ -20,7 +21,7 @@ const OPERATIONS_MAX: usize = 100;
 
 /// One of the operations.
 enum Operation<'a> {
-    Write(&'static str, NewValue<'a>),
+    Write(Adding, NewValue<'a>),
     Delete(String),
     Destroy(String),
     Act(&'static str, VersionAct, String, Vec<VersionNumber>),
@@ -32,8 +33,8 @@ impl<'a> Operation<'a> {
         let mut fields = Fields::of_raw(raw, "operations")?;
         let op = fields.text("op")?;
         let operation = match op.as_str() {
-            "set" => Self::Write("set", NewValue::of(&mut fields)?),
-            "rotate" => Self::Write("rotate", NewValue::of(&mut fields)?),
+            "set" => Self::Write(Adding::Write, NewValue::of(&mut fields)?),
+            "rotate" => Self::Write(Adding::Rotation, NewValue::of(&mut fields)?),
             "delete" | "undelete" | "destroy" => {
                 let (uri, raw) = (fields.text("uri")?, fields.take("versions"));
                 match (op.as_str(), raw) {
@@ -54,7 +55,9 @@ impl<'a> Operation<'a> {
 
     const fn name(&self) -> &'static str {
         match self {
-            Self::Write(name, _) | Self::Act(name, ..) => name,
+            Self::Write(Adding::Write, _) => "set",
+            Self::Write(Adding::Rotation, _) => "rotate",
+            Self::Act(name, ..) => name,
             Self::Delete(_) => "delete",
             Self::Destroy(_) => "destroy",
         }
@@ -72,8 +75,8 @@ impl<'a> Operation<'a> {
     /// The scope that a JWT must give for it, as for the operation alone.
     fn scope(&self) -> Scope {
         match self {
-            Self::Write("rotate", _) => Scope::Rotate,
-            Self::Write(..) => Scope::Write,
+            Self::Write(Adding::Rotation, _) => Scope::Rotate,
+            Self::Write(Adding::Write, _) => Scope::Write,
             Self::Destroy(_) | Self::Act(_, VersionAct::Destroy, ..) => Scope::Destroy,
             Self::Delete(_) | Self::Act(..) => Scope::Delete,
         }
@@ -90,8 +93,8 @@ impl<'a> Operation<'a> {
         permit.check_scope(self.scope())?;
         let named = named.unpinned()?;
         match self {
-            Self::Write(_, value) => {
-                Ok(Some(value.write(context, permit, &named, now).await?.number))
+            Self::Write(adding, value) => {
+                Ok(Some(value.write(context, permit, (&named, *adding), now).await?.number))
             }
             Self::Delete(_) => Ok(Some(values::end(context, permit, &named, now).await?.number)),
             Self::Destroy(_) => {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     auth::Permit,
     model::{Cas, Fragment, Timestamp, VersionNumber, VersionState, secret_resource},
-    service::{Include, Leave, Making, SecretValue, Transfer, Transferred},
+    service::{Adding, Include, Leave, Making, SecretValue, Transfer, Transferred},
 };
 
 const EXISTS: &str =
@@ -151,7 +151,7 @@ impl Asked<'_> {
             let left = from.fragment().map(|fragment| parts::without(source, fragment));
             self.next(source, before, left.transpose()?.flatten().as_ref())
         };
-        let (secrets, making) = (&context.service.secrets, Making::Of(&make));
+        let (secrets, making) = (&context.service.secrets, (Making::Of(&make), Adding::Write));
         let written = secrets.upsert(permit, to.through(), making, self.cas, now).await;
         let written = written.map_err(words::again)?;
         let current = written.previous.and_then(|number| VersionNumber::new(number).ok());

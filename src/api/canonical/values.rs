@@ -12,7 +12,7 @@ use super::{
 use crate::{
     auth::{Permit, jwt::Scope},
     model::{Cas, Timestamp, VersionAct, VersionNumber, VersionState},
-    service::{Include, Making, Remaining, SecretValue, VersionView, Versions, Written},
+    service::{Adding, Include, Making, Remaining, SecretValue, VersionView, Versions, Written},
 };
 
 /// Which version a value is.
@@ -38,21 +38,21 @@ impl<'a> NewValue<'a> {
         &self,
         context: &Context,
         permit: &Permit,
-        named: &Named,
+        (named, adding): (&Named, Adding),
         now: Timestamp,
     ) -> Result<Written, Failed> {
         let (secrets, at) = (&context.service.secrets, named.through());
         let written = match named.fragment() {
             None => {
                 let value = parts::whole(self.value.get(), context.value_bytes)?;
-                secrets.upsert(permit, at, Making::Whole(&value), self.cas, now).await
+                secrets.upsert(permit, at, (Making::Whole(&value), adding), self.cas, now).await
             }
             Some(fragment) => {
                 let part = parts::part(self.value, fragment)?;
                 let make = |before: Option<&SecretValue>| {
                     parts::set(before, fragment, part.get(), context.value_bytes)
                 };
-                secrets.upsert(permit, at, Making::Of(&make), self.cas, now).await
+                secrets.upsert(permit, at, (Making::Of(&make), adding), self.cas, now).await
             }
         };
         written.map_err(words::again)
@@ -64,13 +64,14 @@ async fn written(
     context: &Context,
     permit: &Permit,
     call: &Call,
+    adding: Adding,
 ) -> Result<(Named, Written), Failed> {
     let permit = settle(context, permit, call).await?;
     let mut fields = Fields::of_body(&call.body)?;
     let value = NewValue::of(&mut fields)?;
     fields.finish()?;
     let named = Named::of(context, &permit, &value.uri).await?.unpinned()?;
-    let written = value.write(context, &permit, &named, call.now).await?;
+    let written = value.write(context, &permit, (&named, adding), call.now).await?;
     Ok((named, written))
 }
 
@@ -79,7 +80,7 @@ pub(super) async fn write(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Failed> {
-    let (named, written) = written(context, permit, call).await?;
+    let (named, written) = written(context, permit, call, Adding::Write).await?;
     Ok(Reply::json(Writer::object(|out| {
         out.text("uri", &named.text());
         out.number("version", written.number.get());
@@ -93,7 +94,7 @@ pub(super) async fn rotate(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Failed> {
-    let (named, written) = written(context, permit, call).await?;
+    let (named, written) = written(context, permit, call, Adding::Rotation).await?;
     Ok(Reply::json(Writer::object(|out| {
         out.text("uri", &named.text());
         out.number("version", written.number.get());

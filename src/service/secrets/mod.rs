@@ -26,7 +26,7 @@ pub use self::{
     relocate::{Relocated, Relocation, Way},
     search::{EndingPage, Search, SearchPage, Within},
     transfer::{Leave, Transfer, Transferred},
-    upsert::{Making, Remaining},
+    upsert::{Adding, Making, Remaining},
     write::{Acted, ActedVersion, MetadataWrite, Patched, Through, Versions},
 };
 pub(super) use self::{

@@ -39,6 +39,15 @@ pub struct Remaining {
     pub is_changed: bool,
 }
 
+/// What a version is added for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adding {
+    /// To be written.
+    Write,
+    /// To be in the place of the one before.
+    Rotation,
+}
+
 impl Secrets {
     /// Adds a version; the secret is made where there is none.
     ///
@@ -49,7 +58,7 @@ impl Secrets {
         &self,
         permit: &Permit,
         at: Through<'_>,
-        making: Making<'_, E>,
+        (making, adding): (Making<'_, E>, Adding),
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Written, E> {
@@ -61,7 +70,11 @@ impl Secrets {
             Making::Of(_) => More::Current { with_value: true },
         };
         let basis = SecretBasis::through(at, now).with(more);
-        self.change_or(ChangeName::WriteSecret, permit, basis, |found, defaults, draft| {
+        let name = match adding {
+            Adding::Write => ChangeName::WriteSecret,
+            Adding::Rotation => ChangeName::RotateSecret,
+        };
+        self.change_or(name, permit, basis, |found, defaults, draft| {
             may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
             let (value, to) = Destination::of(permit, found, now);
             to.expects(cas, &defaults)?;

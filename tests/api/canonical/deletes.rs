@@ -144,3 +144,53 @@ async fn versions_by_their_numbers() {
     ])
     .await;
 }
+
+/// 70, 71: a rotation is told as one, to whoever follows and in the trail; one of what is not there makes it.
+#[tokio::test]
+async fn rotations_are_told() {
+    let (server, uris) = Uris::start().await;
+    uris.versions("a", &[r#"{"t":1}"#]).await;
+    let first =
+        uris.client.get("events?since=first").await.ok()["next"].as_str().unwrap().to_owned();
+    let bulk = r#"POST bulk {"operations":[{"op":"rotate","uri":"U a#t","value":3},{"op":"set","uri":"U a#t","value":4},{"op":"rotate","uri":"U c","value":{}}]}"#;
+    for case in [
+        r#"POST rotate {"uri":"U a","value":{"t":2}}"#,
+        r#"POST rotate {"uri":"U a#k","value":2}"#,
+        r#"POST rotate {"uri":"U b","value":{}}"#,
+        r#"POST {"uri":"U b","value":{}}"#,
+        bulk,
+    ] {
+        uris.ask(case).await.ok();
+    }
+    let page = uris.client.get(&format!("events?since={first}")).await.ok();
+    let told: Vec<_> = page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (event["path"].as_str().unwrap(), event["type"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a", "rotated"),
+            ("a", "rotated"),
+            ("b", "created"),
+            ("b", "updated"),
+            ("a", "rotated"),
+            ("a", "updated"),
+            ("c", "created"),
+        ]
+    );
+    let (records, _) = crate::audit::trail(&server);
+    let changes = records.iter().filter(|record| record["type"] == "intent");
+    let changes: Vec<_> = changes
+        .filter(|record| record["dialect"] == "canonical")
+        .map(|one| one["change"].as_str().unwrap())
+        .collect();
+    let rotates = changes.iter().filter(|change| **change == "secrets.rotate").count();
+    assert_eq!(rotates, 5, "{changes:?}");
+    assert_eq!(
+        server.metric("okmsd_changes_total{change=\"secrets.rotate\",outcome=\"committed\"}").await,
+        5.0
+    );
+}
